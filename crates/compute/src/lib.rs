@@ -1,0 +1,1 @@
+//! Executors: threads and scratch on the CPU; wgpu, which alone runs plans.

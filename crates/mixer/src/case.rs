@@ -1,0 +1,113 @@
+//! A case: one concrete instance of a system, with its configuration, weights and input.
+//!
+//! Golden files and seeded races both become a `Case` with the same tensor names, so that a kernel has one entrance
+//! and what is verified is what is raced.
+
+use std::collections::BTreeMap;
+
+use crate::{Level, MixerError, Params};
+
+/// A dense row-major tensor.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Tensor {
+    /// 32-bit floats.
+    F32 {
+        /// Dimensions, outermost first.
+        shape: Vec<usize>,
+        /// Elements, row-major.
+        data: Vec<f32>,
+    },
+    /// Indices.
+    I32 {
+        /// Dimensions, outermost first.
+        shape: Vec<usize>,
+        /// Elements, row-major.
+        data: Vec<i32>,
+    },
+}
+
+impl Tensor {
+    /// Dimensions, outermost first.
+    pub fn shape(&self) -> &[usize] {
+        match self {
+            Self::F32 { shape, .. } | Self::I32 { shape, .. } => shape,
+        }
+    }
+}
+
+/// Tensors by name, e.g. `x`, `q`, `param.query.weight`.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Tensors(BTreeMap<String, Tensor>);
+
+impl Tensors {
+    /// No tensors.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds floats. `data.len()` must be the product of `shape`.
+    pub fn insert(&mut self, name: impl Into<String>, shape: &[usize], data: Vec<f32>) {
+        debug_assert_eq!(shape.iter().product::<usize>(), data.len());
+        self.0.insert(name.into(), Tensor::F32 { shape: shape.to_vec(), data });
+    }
+
+    /// Adds indices. `data.len()` must be the product of `shape`.
+    pub fn insert_i32(&mut self, name: impl Into<String>, shape: &[usize], data: Vec<i32>) {
+        debug_assert_eq!(shape.iter().product::<usize>(), data.len());
+        self.0.insert(name.into(), Tensor::I32 { shape: shape.to_vec(), data });
+    }
+
+    /// One tensor, if present.
+    pub fn get(&self, name: &str) -> Option<&Tensor> {
+        self.0.get(name)
+    }
+
+    /// All tensors in name order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Tensor)> {
+        self.0.iter().map(|(name, tensor)| (name.as_str(), tensor))
+    }
+
+    /// The floats of `name`, which must have exactly `shape`.
+    ///
+    /// # Errors
+    /// [`MixerError::MissingTensor`] or [`MixerError::TensorShape`] (also where the tensor holds indices).
+    pub fn floats(&self, name: &str, shape: &[usize]) -> Result<&[f32], MixerError> {
+        match self.get(name) {
+            None => Err(MixerError::MissingTensor { name: name.to_owned() }),
+            Some(Tensor::F32 { shape: got, data }) if got == shape => Ok(data),
+            Some(other) => Err(shape_error(name, shape, other)),
+        }
+    }
+
+    /// The indices of `name`, which must have exactly `shape`.
+    ///
+    /// # Errors
+    /// [`MixerError::MissingTensor`] or [`MixerError::TensorShape`] (also where the tensor holds floats).
+    pub fn indices(&self, name: &str, shape: &[usize]) -> Result<&[i32], MixerError> {
+        match self.get(name) {
+            None => Err(MixerError::MissingTensor { name: name.to_owned() }),
+            Some(Tensor::I32 { shape: got, data }) if got == shape => Ok(data),
+            Some(other) => Err(shape_error(name, shape, other)),
+        }
+    }
+
+    /// Bytes held.
+    pub fn bytes(&self) -> u64 {
+        self.0.values().map(|tensor| 4 * tensor.shape().iter().map(|&n| n as u64).product::<u64>()).sum()
+    }
+}
+
+fn shape_error(name: &str, expected: &[usize], got: &Tensor) -> MixerError {
+    MixerError::TensorShape { name: name.to_owned(), expected: expected.to_vec(), got: got.shape().to_vec() }
+}
+
+/// One instance of a system: configuration (keys as in golden files), weights and input.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Case {
+    /// Core or layer.
+    pub level: Level,
+    /// `d_model`, `heads`, `batch`, `length`, `causal` and the system's own parameters.
+    pub config: Params,
+    /// Input and weights.
+    pub tensors: Tensors,
+}

@@ -1,0 +1,37 @@
+//! What a forward pass costs, as closed forms of the problem.
+
+/// Closed-form cost of one forward pass, set-up excluded unless a field says otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Cost {
+    /// Floating-point operations; a multiply-add counts as two.
+    pub flops: u64,
+    /// Bytes read and written at least once: input, output, weights and every intermediate that does not fit in cache.
+    pub bytes: u64,
+    /// Most bytes held at once by the CPU kernel: input, weights, output and scratch.
+    pub peak_bytes: u64,
+    /// Bytes of state that decoding one token at position `seq_len` carries.
+    pub decode_state_bytes: u64,
+    /// Operations of the set-up that depends on weights alone (a materialised filter, say).
+    pub setup_flops: u64,
+}
+
+/// Operations counted by a reference while it runs; a multiply-add counts as two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct OpCount {
+    /// Operations of the forward pass.
+    pub flops: u64,
+    /// Operations of the set-up that depends on weights alone.
+    pub setup_flops: u64,
+}
+
+impl OpCount {
+    /// Counts `n` operations of the forward pass.
+    pub fn add(&mut self, n: usize) {
+        self.flops += n as u64;
+    }
+
+    /// Counts `n` operations of the set-up.
+    pub fn add_setup(&mut self, n: usize) {
+        self.setup_flops += n as u64;
+    }
+}

@@ -1,0 +1,109 @@
+//! The errors of the domain. Each carries the numbers that its message needs, and a stable code for programs.
+
+/// Why a problem, a case or a kernel was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MixerError {
+    /// A field of the problem or a parameter is outside its range.
+    #[error("{field}: must be {allowed}, got {got}")]
+    InvalidField {
+        /// The field's name as users write it, e.g. `lengths` or `params.order`.
+        field: String,
+        /// The allowed range in words.
+        allowed: String,
+        /// What was given.
+        got: String,
+    },
+    /// No system has this name.
+    #[error("unknown system `{name}`; known systems: {known}")]
+    UnknownSystem {
+        /// The name given.
+        name: String,
+        /// The known names, comma separated.
+        known: String,
+    },
+    /// The system has no such parameter.
+    #[error("{system} has no parameter `{name}`; it has: {known}")]
+    UnknownParam {
+        /// The system's name.
+        system: String,
+        /// The name given.
+        name: String,
+        /// The known names, comma separated (may be empty).
+        known: String,
+    },
+    /// The system does not do this, by its definition (a causal Linformer, say).
+    #[error("{system} does not support {what}")]
+    Unsupported {
+        /// The system's name.
+        system: String,
+        /// What was asked for.
+        what: String,
+    },
+    /// A case lacks a tensor that its configuration calls for.
+    #[error("tensor `{name}` is missing")]
+    MissingTensor {
+        /// The tensor's name.
+        name: String,
+    },
+    /// A tensor's shape does not follow from the configuration.
+    #[error("tensor `{name}` must have shape {expected:?}, got {got:?}")]
+    TensorShape {
+        /// The tensor's name.
+        name: String,
+        /// The shape that the configuration implies.
+        expected: Vec<usize>,
+        /// The shape given.
+        got: Vec<usize>,
+    },
+    /// An allocation would exceed the memory budget, or the allocator refused it.
+    #[error("needs {needed_bytes} bytes, but only {limit_bytes} bytes are available")]
+    OutOfMemory {
+        /// Bytes in use if the allocation were granted.
+        needed_bytes: u64,
+        /// The budget.
+        limit_bytes: u64,
+    },
+    /// One GPU buffer would exceed what the adapter allows.
+    #[error("GPU buffer `{label}` needs {needed_bytes} bytes; this adapter allows {limit_bytes}")]
+    NeedsBuffer {
+        /// The buffer's label.
+        label: String,
+        /// Bytes needed.
+        needed_bytes: u64,
+        /// The adapter's limit.
+        limit_bytes: u64,
+    },
+    /// Another limit of the adapter is too low.
+    #[error("needs {limit} of at least {needed}; this adapter allows {available}")]
+    NeedsLimit {
+        /// The limit's WebGPU name.
+        limit: String,
+        /// What is needed.
+        needed: u64,
+        /// What the adapter offers.
+        available: u64,
+    },
+}
+
+impl MixerError {
+    /// A stable code, the same in the page, the API and the command line.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::InvalidField { .. } => "invalid-field",
+            Self::UnknownSystem { .. } => "unknown-system",
+            Self::UnknownParam { .. } => "unknown-param",
+            Self::Unsupported { .. } => "unsupported",
+            Self::MissingTensor { .. } => "missing-tensor",
+            Self::TensorShape { .. } => "tensor-shape",
+            Self::OutOfMemory { .. } => "out-of-memory",
+            Self::NeedsBuffer { .. } => "needs-buffer",
+            Self::NeedsLimit { .. } => "needs-limit",
+        }
+    }
+
+    /// An [`MixerError::InvalidField`] from anything printable.
+    pub fn invalid(field: impl Into<String>, allowed: impl Into<String>, got: impl std::fmt::Display) -> Self {
+        Self::InvalidField { field: field.into(), allowed: allowed.into(), got: got.to_string() }
+    }
+}

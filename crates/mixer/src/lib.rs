@@ -1,0 +1,26 @@
+//! The vocabulary that every other crate speaks: what a problem is, what a system (a sequence mixer) must offer, what
+//! it costs, and how its GPU work is described as data.
+//!
+//! This crate knows no browser, no GPU and no clock. It holds no kernel either: those live in `kernels`.
+
+mod case;
+mod cost;
+mod error;
+mod memory;
+mod parallel;
+mod params;
+mod plan;
+mod problem;
+mod system;
+mod tolerance;
+
+pub use case::{Case, Tensor, Tensors};
+pub use cost::{Cost, OpCount};
+pub use error::MixerError;
+pub use memory::{Floats, Memory};
+pub use parallel::{Parallel, Serial};
+pub use params::{ParamKind, ParamSpec, Params, Value};
+pub use plan::{Access, BufferId, BufferSpec, Dispatch, GpuTarget, Init, Plan, Shader};
+pub use problem::{Backend, Level, Problem};
+pub use system::{Causality, CpuKernel, Family, Info, SpotCheck, System};
+pub use tolerance::{Deviation, Tolerance};

@@ -1,0 +1,129 @@
+//! Memory is counted, not guessed: CPU kernels take every buffer from a `Memory`, which knows its limit and its peak.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::MixerError;
+
+#[derive(Debug)]
+struct Ledger {
+    limit_bytes: u64,
+    used_bytes: AtomicU64,
+    peak_bytes: AtomicU64,
+}
+
+/// A budget that hands out zeroed f32 buffers and remembers the most that was held at once. Clones share the budget.
+#[derive(Debug, Clone)]
+pub struct Memory(Arc<Ledger>);
+
+impl Memory {
+    /// A budget of `limit_bytes`.
+    pub fn new(limit_bytes: u64) -> Self {
+        Self(Arc::new(Ledger { limit_bytes, used_bytes: AtomicU64::new(0), peak_bytes: AtomicU64::new(0) }))
+    }
+
+    /// A zeroed buffer of `len` floats, counted until it is dropped.
+    ///
+    /// # Errors
+    /// [`MixerError::OutOfMemory`] where the budget or the allocator refuses.
+    pub fn floats(&self, len: usize) -> Result<Floats, MixerError> {
+        let mut charge = self.charge(4 * len as u64)?;
+        let mut data = Vec::new();
+        data.try_reserve_exact(len).map_err(|_| MixerError::OutOfMemory {
+            needed_bytes: self.used_bytes(),
+            limit_bytes: self.0.limit_bytes,
+        })?;
+        data.resize(len, 0.0);
+        charge.data = data;
+        Ok(charge)
+    }
+
+    /// Counts a buffer that already exists (an input, say) against the budget.
+    ///
+    /// # Errors
+    /// [`MixerError::OutOfMemory`] where the budget refuses.
+    pub fn adopt(&self, data: Vec<f32>) -> Result<Floats, MixerError> {
+        let mut charge = self.charge(4 * data.len() as u64)?;
+        charge.data = data;
+        Ok(charge)
+    }
+
+    fn charge(&self, bytes: u64) -> Result<Floats, MixerError> {
+        let used = self.0.used_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        let guard = Floats { data: Vec::new(), bytes, memory: self.clone() };
+        if used > self.0.limit_bytes {
+            return Err(MixerError::OutOfMemory { needed_bytes: used, limit_bytes: self.0.limit_bytes });
+        }
+        self.0.peak_bytes.fetch_max(used, Ordering::Relaxed);
+        Ok(guard)
+    }
+
+    /// Bytes held now.
+    pub fn used_bytes(&self) -> u64 {
+        self.0.used_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Most bytes held at once so far.
+    pub fn peak_bytes(&self) -> u64 {
+        self.0.peak_bytes.load(Ordering::Relaxed)
+    }
+
+    /// The budget.
+    pub fn limit_bytes(&self) -> u64 {
+        self.0.limit_bytes
+    }
+}
+
+/// A counted buffer of floats.
+#[derive(Debug)]
+pub struct Floats {
+    data: Vec<f32>,
+    bytes: u64,
+    memory: Memory,
+}
+
+impl Deref for Floats {
+    type Target = [f32];
+    fn deref(&self) -> &[f32] {
+        &self.data
+    }
+}
+
+impl DerefMut for Floats {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        &mut self.data
+    }
+}
+
+impl Drop for Floats {
+    fn drop(&mut self) {
+        self.memory.0.used_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_until_dropped_and_remembers_the_peak() {
+        let memory = Memory::new(100);
+        let first = memory.floats(10).unwrap();
+        {
+            let _second = memory.floats(10).unwrap();
+            assert_eq!(memory.used_bytes(), 80);
+        }
+        assert_eq!((first.len(), memory.used_bytes(), memory.peak_bytes()), (10, 40, 80));
+    }
+
+    #[test]
+    fn a_refusal_leaves_the_books_balanced() {
+        let memory = Memory::new(100);
+        assert_eq!(
+            memory.floats(26).unwrap_err(),
+            MixerError::OutOfMemory { needed_bytes: 104, limit_bytes: 100 }
+        );
+        assert_eq!((memory.used_bytes(), memory.peak_bytes()), (0, 0));
+    }
+}

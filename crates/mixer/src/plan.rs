@@ -1,0 +1,210 @@
+//! GPU work as data: buffers and dispatches. A system describes its work as a [`Plan`]; only `crates/compute` executes
+//! one. A plan can be inspected, counted and tested with no GPU.
+//!
+//! Binding convention, the same for every shader: `@group(0) @binding(0)` is the uniform block (`Dispatch::uniforms`,
+//! 32-bit words), `@binding(1 + i)` is `Dispatch::bindings[i]`, accessed as `Shader::bindings[i]` says.
+
+use crate::MixerError;
+
+/// How a shader uses a storage buffer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Access {
+    /// `var<storage, read>`.
+    Read,
+    /// `var<storage, read_write>`.
+    ReadWrite,
+}
+
+/// A WGSL module with one entry point. Sources are `include_str!`-ed files: no WGSL is built from user text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Shader {
+    /// The file's stem.
+    pub label: &'static str,
+    /// WGSL source.
+    pub source: &'static str,
+    /// Entry point.
+    pub entry: &'static str,
+    /// Access to the storage buffers at bindings 1, 2, ….
+    pub bindings: &'static [Access],
+}
+
+/// Index into [`Plan::buffers`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct BufferId(pub usize);
+
+/// What a buffer holds before the first dispatch.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Init {
+    /// Zeros.
+    Zero,
+    /// Floats, uploaded once.
+    F32(Vec<f32>),
+    /// Words, uploaded once.
+    U32(Vec<u32>),
+}
+
+/// One storage buffer of 32-bit words.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BufferSpec {
+    /// For messages and debuggers.
+    pub label: &'static str,
+    /// Size in 32-bit words.
+    pub words: usize,
+    /// Contents before the first dispatch.
+    pub init: Init,
+}
+
+/// One compute dispatch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dispatch {
+    /// The shader.
+    pub shader: Shader,
+    /// Values of the shader's `override` constants. Numbers only, from validated enums and sizes.
+    pub constants: Vec<(&'static str, f64)>,
+    /// The uniform block, in 32-bit words (floats by their bits); padded by the executor to a multiple of 16 bytes.
+    pub uniforms: Vec<u32>,
+    /// Storage buffers at bindings 1, 2, ….
+    pub bindings: Vec<BufferId>,
+    /// Workgroups in x, y, z; each at most 65,535.
+    pub workgroups: [u32; 3],
+    /// Estimated operations, by which the executor cuts a plan into submissions that stay under the watchdog.
+    pub flops: u64,
+}
+
+/// Everything a GPU lane does at one length.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Plan {
+    /// Buffers, all allocated before anything runs.
+    pub buffers: Vec<BufferSpec>,
+    /// Dispatches that depend on weights alone: timed as set-up.
+    pub setup: Vec<Dispatch>,
+    /// Dispatches of one forward pass.
+    pub run: Vec<Dispatch>,
+    /// The buffer that holds the output.
+    pub output: Option<BufferId>,
+}
+
+impl Plan {
+    /// Adds a buffer.
+    pub fn buffer(&mut self, label: &'static str, words: usize, init: Init) -> BufferId {
+        self.buffers.push(BufferSpec { label, words, init });
+        BufferId(self.buffers.len() - 1)
+    }
+
+    /// Adds a zeroed buffer.
+    pub fn scratch(&mut self, label: &'static str, words: usize) -> BufferId {
+        self.buffer(label, words, Init::Zero)
+    }
+
+    /// Adds a buffer that holds `data`.
+    pub fn upload(&mut self, label: &'static str, data: &[f32]) -> BufferId {
+        self.buffer(label, data.len(), Init::F32(data.to_vec()))
+    }
+
+    /// Bytes of all buffers.
+    pub fn bytes(&self) -> u64 {
+        self.buffers.iter().map(|buffer| 4 * buffer.words as u64).sum()
+    }
+
+    /// Estimated operations of one forward pass.
+    pub fn run_flops(&self) -> u64 {
+        self.run.iter().map(|dispatch| dispatch.flops).sum()
+    }
+
+    /// Checks the plan against the device before anything is allocated.
+    ///
+    /// # Errors
+    /// [`MixerError::NeedsBuffer`], [`MixerError::NeedsLimit`] or [`MixerError::OutOfMemory`].
+    pub fn check(&self, target: &GpuTarget) -> Result<(), MixerError> {
+        let limit_bytes = target.max_storage_binding_bytes.min(target.max_buffer_bytes);
+        for buffer in &self.buffers {
+            let needed_bytes = 4 * buffer.words as u64;
+            if needed_bytes > limit_bytes {
+                return Err(MixerError::NeedsBuffer { label: buffer.label.to_owned(), needed_bytes, limit_bytes });
+            }
+        }
+        if self.bytes() > target.memory_budget_bytes {
+            return Err(MixerError::OutOfMemory {
+                needed_bytes: self.bytes(),
+                limit_bytes: target.memory_budget_bytes,
+            });
+        }
+        for dispatch in self.setup.iter().chain(&self.run) {
+            let most = dispatch.workgroups.iter().copied().max().unwrap_or(0);
+            if u64::from(most) > u64::from(target.max_workgroups_per_dimension) {
+                return Err(MixerError::NeedsLimit {
+                    limit: "maxComputeWorkgroupsPerDimension".to_owned(),
+                    needed: u64::from(most),
+                    available: u64::from(target.max_workgroups_per_dimension),
+                });
+            }
+            let bindings = dispatch.bindings.len() as u64;
+            if bindings > u64::from(target.max_storage_buffers_per_stage) {
+                return Err(MixerError::NeedsLimit {
+                    limit: "maxStorageBuffersPerShaderStage".to_owned(),
+                    needed: bindings,
+                    available: u64::from(target.max_storage_buffers_per_stage),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a plan may rely on: the device's limits and features, in plain numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GpuTarget {
+    /// Largest buffer.
+    pub max_buffer_bytes: u64,
+    /// Largest storage binding.
+    pub max_storage_binding_bytes: u64,
+    /// Most storage buffers in one shader.
+    pub max_storage_buffers_per_stage: u32,
+    /// Workgroup memory.
+    pub max_workgroup_storage_bytes: u32,
+    /// Invocations in a workgroup.
+    pub max_invocations_per_workgroup: u32,
+    /// Workgroups per dimension of a dispatch.
+    pub max_workgroups_per_dimension: u32,
+    /// What all buffers of a plan may take together.
+    pub memory_budget_bytes: u64,
+    /// Most operations that one dispatch should take, so that it ends well before a watchdog.
+    pub max_dispatch_flops: u64,
+    /// Whether the adapter is a software one.
+    pub is_fallback: bool,
+    /// Whether subgroup operations may be used.
+    pub subgroups: bool,
+    /// Whether f16 may be used.
+    pub shader_f16: bool,
+}
+
+impl GpuTarget {
+    /// The limits that every WebGPU implementation guarantees: what a system must run on, or refuse with a reason.
+    pub const WEBGPU_DEFAULTS: Self = Self {
+        max_buffer_bytes: 256 << 20,
+        max_storage_binding_bytes: 128 << 20,
+        max_storage_buffers_per_stage: 8,
+        max_workgroup_storage_bytes: 16 << 10,
+        max_invocations_per_workgroup: 256,
+        max_workgroups_per_dimension: 65_535,
+        memory_budget_bytes: 1 << 30,
+        max_dispatch_flops: 1 << 32,
+        is_fallback: false,
+        subgroups: false,
+        shader_f16: false,
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_oversized_buffer_is_refused_before_it_is_allocated() {
+        let mut plan = Plan::default();
+        plan.scratch("scores", (128 << 20) / 4);
+        assert_eq!(plan.check(&GpuTarget::WEBGPU_DEFAULTS), Ok(()));
+        plan.scratch("scores", (128 << 20) / 4 + 1);
+        assert!(matches!(plan.check(&GpuTarget::WEBGPU_DEFAULTS), Err(MixerError::NeedsBuffer { .. })));
+    }
+}

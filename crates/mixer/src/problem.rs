@@ -1,0 +1,154 @@
+//! The problem that all lanes of a race solve, and the ranges that every entrance (page, link, API, command line)
+//! accepts. There is one validator, here, so that a link cannot ask for what the page would refuse.
+
+use crate::{MixerError, Params, Value};
+
+/// Where a lane runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Backend {
+    /// SIMD and threads, in wasm or natively.
+    Cpu,
+    /// WebGPU in the browser; Vulkan, Metal or DX12 natively.
+    WebGpu,
+}
+
+impl Backend {
+    /// The name used in configurations and reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::WebGpu => "webgpu",
+        }
+    }
+}
+
+/// How much of the layer a lane computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Level {
+    /// The mixing of already projected streams.
+    Core,
+    /// Input to output, with every projection.
+    Layer,
+}
+
+impl Level {
+    /// The name used in configurations, reports and golden files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Core => "core",
+            Self::Layer => "layer",
+        }
+    }
+}
+
+/// One size of the race: input `[batch, seq_len, d_model]` in f32, forward direction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Problem {
+    /// Sequences in a batch.
+    pub batch: usize,
+    /// Sequence length.
+    pub seq_len: usize,
+    /// Model width.
+    pub d_model: usize,
+    /// Attention heads; divides `d_model`.
+    pub n_heads: usize,
+    /// Whether outputs may only depend on earlier inputs, for systems that can do both.
+    pub causal: bool,
+    /// Core or layer.
+    pub level: Level,
+    /// Seed of inputs and weights.
+    pub seed: u64,
+}
+
+impl Problem {
+    /// Largest batch accepted.
+    pub const MAX_BATCH: usize = 64;
+    /// Largest sequence length accepted.
+    pub const MAX_SEQ_LEN: usize = 1 << 20;
+    /// Largest model width accepted.
+    pub const MAX_D_MODEL: usize = 4096;
+    /// Largest `batch · seq_len · d_model` accepted: 2³⁰ elements, one 4 GiB stream.
+    pub const MAX_ELEMENTS: u64 = 1 << 30;
+
+    /// Width of one head. Meaningful once [`Problem::validate`] has passed.
+    pub fn d_head(&self) -> usize {
+        self.d_model / self.n_heads.max(1)
+    }
+
+    /// Checks every field against its range.
+    ///
+    /// # Errors
+    /// [`MixerError::InvalidField`] names the first field that is out of range, in the words of the public API.
+    pub fn validate(&self) -> Result<(), MixerError> {
+        in_range("batch", self.batch, 1, Self::MAX_BATCH)?;
+        in_range("lengths", self.seq_len, 1, Self::MAX_SEQ_LEN)?;
+        in_range("width", self.d_model, 1, Self::MAX_D_MODEL)?;
+        if self.n_heads == 0 || self.n_heads > self.d_model || !self.d_model.is_multiple_of(self.n_heads) {
+            return Err(MixerError::invalid(
+                "heads",
+                format!("a divisor of the width ({})", self.d_model),
+                self.n_heads,
+            ));
+        }
+        let elements = self.batch as u64 * self.seq_len as u64 * self.d_model as u64;
+        if elements > Self::MAX_ELEMENTS {
+            return Err(MixerError::invalid(
+                "lengths",
+                format!("at most {} for this batch and width", Self::MAX_ELEMENTS / (self.batch * self.d_model) as u64),
+                self.seq_len,
+            ));
+        }
+        Ok(())
+    }
+
+    /// The configuration keys that golden files use for the same quantities.
+    pub fn to_params(&self) -> Params {
+        let mut params = Params::new();
+        params.set("batch", Value::from(self.batch));
+        params.set("length", Value::from(self.seq_len));
+        params.set("d_model", Value::from(self.d_model));
+        params.set("heads", Value::from(self.n_heads));
+        params.set("causal", Value::Bool(self.causal));
+        params
+    }
+}
+
+fn in_range(field: &str, got: usize, low: usize, high: usize) -> Result<(), MixerError> {
+    if (low..=high).contains(&got) {
+        Ok(())
+    } else {
+        Err(MixerError::invalid(field, format!("a whole number from {low} to {high}"), got))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PROBLEM: Problem =
+        Problem { batch: 1, seq_len: 256, d_model: 256, n_heads: 4, causal: true, level: Level::Layer, seed: 0 };
+
+    fn field_of(problem: Problem) -> String {
+        match problem.validate() {
+            Err(MixerError::InvalidField { field, .. }) => field,
+            other => panic!("expected an invalid field, got {other:?}"),
+        }
+    }
+
+    #[test]
+    fn accepts_the_default_problem() {
+        assert_eq!(PROBLEM.validate(), Ok(()));
+        assert_eq!(PROBLEM.d_head(), 64);
+    }
+
+    #[test]
+    fn names_the_field_that_is_out_of_range() {
+        assert_eq!(field_of(Problem { seq_len: 0, ..PROBLEM }), "lengths");
+        assert_eq!(field_of(Problem { seq_len: usize::MAX, ..PROBLEM }), "lengths");
+        assert_eq!(field_of(Problem { batch: 0, ..PROBLEM }), "batch");
+        assert_eq!(field_of(Problem { d_model: 0, ..PROBLEM }), "width");
+        assert_eq!(field_of(Problem { n_heads: 0, ..PROBLEM }), "heads");
+        assert_eq!(field_of(Problem { n_heads: 3, ..PROBLEM }), "heads");
+        assert_eq!(field_of(Problem { batch: 64, seq_len: 1 << 20, d_model: 4096, ..PROBLEM }), "lengths");
+    }
+}

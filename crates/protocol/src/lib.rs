@@ -1,0 +1,1 @@
+//! Messages between the page, the worker and host pages.

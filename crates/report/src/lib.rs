@@ -1,0 +1,1 @@
+//! The report that travels: JSON schema, share links, exports.

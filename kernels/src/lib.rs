@@ -1,0 +1,1 @@
+//! Primitives and one folder per sequence mixer. `registry.rs` is the list; nothing else names them all.
