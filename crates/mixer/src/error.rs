@@ -103,7 +103,11 @@ impl MixerError {
     }
 
     /// An [`MixerError::InvalidField`] from anything printable.
-    pub fn invalid(field: impl Into<String>, allowed: impl Into<String>, got: impl std::fmt::Display) -> Self {
+    pub fn invalid(
+        field: impl Into<String>,
+        allowed: impl Into<String>,
+        got: impl std::fmt::Display,
+    ) -> Self {
         Self::InvalidField { field: field.into(), allowed: allowed.into(), got: got.to_string() }
     }
 }

@@ -8,9 +8,9 @@ use crate::MixerError;
 
 #[derive(Debug)]
 struct Ledger {
-    limit_bytes: u64,
-    used_bytes: AtomicU64,
-    peak_bytes: AtomicU64,
+    limit: u64,
+    used: AtomicU64,
+    peak: AtomicU64,
 }
 
 /// A budget that hands out zeroed f32 buffers and remembers the most that was held at once. Clones share the budget.
@@ -20,7 +20,7 @@ pub struct Memory(Arc<Ledger>);
 impl Memory {
     /// A budget of `limit_bytes`.
     pub fn new(limit_bytes: u64) -> Self {
-        Self(Arc::new(Ledger { limit_bytes, used_bytes: AtomicU64::new(0), peak_bytes: AtomicU64::new(0) }))
+        Self(Arc::new(Ledger { limit: limit_bytes, used: AtomicU64::new(0), peak: AtomicU64::new(0) }))
     }
 
     /// A zeroed buffer of `len` floats, counted until it is dropped.
@@ -32,7 +32,7 @@ impl Memory {
         let mut data = Vec::new();
         data.try_reserve_exact(len).map_err(|_| MixerError::OutOfMemory {
             needed_bytes: self.used_bytes(),
-            limit_bytes: self.0.limit_bytes,
+            limit_bytes: self.0.limit,
         })?;
         data.resize(len, 0.0);
         charge.data = data;
@@ -50,28 +50,28 @@ impl Memory {
     }
 
     fn charge(&self, bytes: u64) -> Result<Floats, MixerError> {
-        let used = self.0.used_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        let used = self.0.used.fetch_add(bytes, Ordering::Relaxed) + bytes;
         let guard = Floats { data: Vec::new(), bytes, memory: self.clone() };
-        if used > self.0.limit_bytes {
-            return Err(MixerError::OutOfMemory { needed_bytes: used, limit_bytes: self.0.limit_bytes });
+        if used > self.0.limit {
+            return Err(MixerError::OutOfMemory { needed_bytes: used, limit_bytes: self.0.limit });
         }
-        self.0.peak_bytes.fetch_max(used, Ordering::Relaxed);
+        self.0.peak.fetch_max(used, Ordering::Relaxed);
         Ok(guard)
     }
 
     /// Bytes held now.
     pub fn used_bytes(&self) -> u64 {
-        self.0.used_bytes.load(Ordering::Relaxed)
+        self.0.used.load(Ordering::Relaxed)
     }
 
     /// Most bytes held at once so far.
     pub fn peak_bytes(&self) -> u64 {
-        self.0.peak_bytes.load(Ordering::Relaxed)
+        self.0.peak.load(Ordering::Relaxed)
     }
 
     /// The budget.
     pub fn limit_bytes(&self) -> u64 {
-        self.0.limit_bytes
+        self.0.limit
     }
 }
 
@@ -98,7 +98,7 @@ impl DerefMut for Floats {
 
 impl Drop for Floats {
     fn drop(&mut self) {
-        self.memory.0.used_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.memory.0.used.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 

@@ -164,7 +164,9 @@ impl Params {
         let given = match self.get(name) {
             None | Some(Value::Null) => return Ok(choices.first().copied().unwrap_or_default()),
             Some(Value::Text(text)) => text.as_str(),
-            Some(other) => return Err(MixerError::invalid(name, format!("one of {}", choices.join(", ")), other)),
+            Some(other) => {
+                return Err(MixerError::invalid(name, format!("one of {}", choices.join(", ")), other));
+            }
         };
         choices
             .iter()
@@ -227,7 +229,9 @@ impl ParamSpec {
         Ok(match self.kind {
             ParamKind::Count { default, low, high } => params.count_or(self.name, default, low, high)?.into(),
             ParamKind::Flag { default } => params.flag_or(self.name, default)?.into(),
-            ParamKind::Number { default, low, high } => params.number_or(self.name, default, low, high)?.into(),
+            ParamKind::Number { default, low, high } => {
+                params.number_or(self.name, default, low, high)?.into()
+            }
             ParamKind::Choice { choices } => params.choice_or(self.name, choices)?.into(),
         })
     }
@@ -239,15 +243,20 @@ mod tests {
 
     #[test]
     fn resolves_defaults_and_refuses_what_is_out_of_range() {
-        let spec =
-            ParamSpec { name: "order", kind: ParamKind::Count { default: 2, low: 2, high: 8 }, help: "Number of gates" };
+        let spec = ParamSpec {
+            name: "order",
+            kind: ParamKind::Count { default: 2, low: 2, high: 8 },
+            help: "Number of gates",
+        };
         let mut params = Params::new();
         assert_eq!(spec.resolve(&params), Ok(Value::Int(2)));
         params.set("order", 3_usize);
         assert_eq!(spec.resolve(&params), Ok(Value::Int(3)));
         for bad in [Value::Int(9), Value::Int(-1), Value::Float(2.5), Value::Text("constructor".into())] {
             params.set("order", bad);
-            assert!(matches!(spec.resolve(&params), Err(MixerError::InvalidField { field, .. }) if field == "order"));
+            assert!(
+                matches!(spec.resolve(&params), Err(MixerError::InvalidField { field, .. }) if field == "order")
+            );
         }
     }
 

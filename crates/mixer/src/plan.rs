@@ -120,7 +120,11 @@ impl Plan {
         for buffer in &self.buffers {
             let needed_bytes = 4 * buffer.words as u64;
             if needed_bytes > limit_bytes {
-                return Err(MixerError::NeedsBuffer { label: buffer.label.to_owned(), needed_bytes, limit_bytes });
+                return Err(MixerError::NeedsBuffer {
+                    label: buffer.label.to_owned(),
+                    needed_bytes,
+                    limit_bytes,
+                });
             }
         }
         if self.bytes() > target.memory_budget_bytes {

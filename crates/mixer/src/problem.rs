@@ -94,7 +94,10 @@ impl Problem {
         if elements > Self::MAX_ELEMENTS {
             return Err(MixerError::invalid(
                 "lengths",
-                format!("at most {} for this batch and width", Self::MAX_ELEMENTS / (self.batch * self.d_model) as u64),
+                format!(
+                    "at most {} for this batch and width",
+                    Self::MAX_ELEMENTS / (self.batch * self.d_model) as u64
+                ),
                 self.seq_len,
             ));
         }
@@ -125,8 +128,15 @@ fn in_range(field: &str, got: usize, low: usize, high: usize) -> Result<(), Mixe
 mod tests {
     use super::*;
 
-    const PROBLEM: Problem =
-        Problem { batch: 1, seq_len: 256, d_model: 256, n_heads: 4, causal: true, level: Level::Layer, seed: 0 };
+    const PROBLEM: Problem = Problem {
+        batch: 1,
+        seq_len: 256,
+        d_model: 256,
+        n_heads: 4,
+        causal: true,
+        level: Level::Layer,
+        seed: 0,
+    };
 
     fn field_of(problem: Problem) -> String {
         match problem.validate() {

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::{Case, Cost, GpuTarget, Memory, MixerError, OpCount, Parallel, ParamSpec, Params, Plan, Problem, Tolerance};
+use crate::{
+    Case, Cost, GpuTarget, Memory, MixerError, OpCount, Parallel, ParamSpec, Params, Plan, Problem, Tolerance,
+};
 
 /// Whether a system has a causal form, a bidirectional one, or both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +69,9 @@ impl Info {
     /// # Errors
     /// [`MixerError::UnknownParam`] or [`MixerError::InvalidField`].
     pub fn resolve(&self, params: &Params) -> Result<Params, MixerError> {
-        if let Some((name, _)) = params.iter().find(|(name, _)| self.params.iter().all(|spec| spec.name != *name)) {
+        if let Some((name, _)) =
+            params.iter().find(|(name, _)| self.params.iter().all(|spec| spec.name != *name))
+        {
             return Err(MixerError::UnknownParam {
                 system: self.id.to_owned(),
                 name: name.to_owned(),
@@ -146,8 +150,12 @@ pub trait System: Send + Sync {
     ///
     /// # Errors
     /// What is wrong with the case, or [`MixerError::OutOfMemory`].
-    fn cpu(&self, case: &Arc<Case>, memory: &Memory, parallel: &dyn Parallel)
-    -> Result<Box<dyn CpuKernel>, MixerError>;
+    fn cpu(
+        &self,
+        case: &Arc<Case>,
+        memory: &Memory,
+        parallel: &dyn Parallel,
+    ) -> Result<Box<dyn CpuKernel>, MixerError>;
 
     /// Describes the GPU work.
     ///

@@ -1,0 +1,62 @@
+//! Adding up what test runners say in their closing lines.
+
+use std::fmt;
+
+/// Tests that passed, failed and were skipped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Passed.
+    pub passed: u64,
+    /// Failed.
+    pub failed: u64,
+    /// Skipped or ignored.
+    pub skipped: u64,
+}
+
+impl Counts {
+    /// Adds every `test result:` line of `cargo test` in `output`.
+    pub fn from_cargo_test(output: &str) -> Self {
+        let mut counts = Self::default();
+        for line in output.lines() {
+            let Some(rest) = line.trim_start().strip_prefix("test result:") else { continue };
+            for part in rest.split([';', '.']) {
+                let mut words = part.split_whitespace();
+                let (Some(number), Some(what)) = (words.next(), words.next()) else { continue };
+                let Ok(number) = number.parse::<u64>() else { continue };
+                match what {
+                    "passed" => counts.passed += number,
+                    "failed" => counts.failed += number,
+                    "ignored" => counts.skipped += number,
+                    _ => {}
+                }
+            }
+        }
+        counts
+    }
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} passed, {} failed, {} skipped", self.passed, self.failed, self.skipped)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn adds_up_closing_lines() {
+        let output = "test a ... ok\n\
+            test result: ok. 8 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s\n\
+            test result: FAILED. 2 passed; 3 failed; 0 ignored; 0 measured; 0 filtered out\n";
+        let counts = Counts::from_cargo_test(output);
+        assert_eq!(counts, Counts { passed: 10, failed: 3, skipped: 1 });
+        assert_eq!(counts.to_string(), "10 passed, 3 failed, 1 skipped");
+    }
+
+    #[test]
+    fn a_run_that_prints_no_closing_line_counts_nothing() {
+        assert_eq!(Counts::from_cargo_test("error: could not compile"), Counts::default());
+    }
+}

@@ -1,0 +1,30 @@
+//! `cargo xtask test`: cheap checks first, then every test. Its last line counts what ran.
+
+use crate::counts::Counts;
+use crate::run::{TaskError, program, run, run_teed};
+
+/// Runs everything.
+///
+/// # Errors
+/// The first check that failed, or how many tests did.
+pub fn run_all() -> Result<(), TaskError> {
+    step("formatting");
+    run(program("cargo", &["fmt", "--all", "--check"]))?;
+    step("lints");
+    run(program("cargo", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    step("tests");
+    let (output, succeeded) = run_teed(program("cargo", &["test", "--workspace", "--no-fail-fast"]))?;
+    let counts = Counts::from_cargo_test(&output);
+    println!("{counts}");
+    if !succeeded || counts.failed > 0 {
+        return Err(TaskError::Tests("tests failed; their names are above".to_owned()));
+    }
+    if counts.passed == 0 {
+        return Err(TaskError::Tests("no test ran".to_owned()));
+    }
+    Ok(())
+}
+
+fn step(name: &str) {
+    println!("── {name}");
+}
