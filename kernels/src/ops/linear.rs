@@ -1,0 +1,147 @@
+//! The linear layer y = x Wᵀ + b, with W packed once at set-up.
+
+#![expect(unsafe_code, reason = "tasks write disjoint rows of the output through `Disjoint`")]
+
+use mixer::{Floats, Memory, MixerError, Parallel};
+
+use super::disjoint::Disjoint;
+use super::gemm::{PANEL, Store, Tile, multiply};
+use super::simd::{F32x4, LANES};
+
+/// Rows of x that one task multiplies: 48 rows of width 256 are 48 KiB, which a second-level cache keeps.
+const BLOCK: usize = 48;
+
+/// Weights `[outputs, inputs]` and bias `[outputs]`, packed for the microkernel.
+#[derive(Debug)]
+pub struct Linear {
+    inputs: usize,
+    outputs: usize,
+    /// `⌈outputs / PANEL⌉` panels of `[inputs, PANEL]`.
+    panels: Floats,
+    /// `[outputs]`, zero-padded to whole panels; zeros where the layer has no bias.
+    bias: Floats,
+}
+
+impl Linear {
+    /// Floats that [`Linear::new`] takes from the memory budget.
+    pub fn floats(inputs: usize, outputs: usize) -> usize {
+        outputs.next_multiple_of(PANEL) * (inputs + 1)
+    }
+
+    /// Packs `weight`, `[outputs, inputs]` row-major as PyTorch stores it, and `bias` if there is one.
+    ///
+    /// # Errors
+    /// [`MixerError::OutOfMemory`].
+    pub fn new(
+        memory: &Memory,
+        inputs: usize,
+        outputs: usize,
+        weight: &[f32],
+        bias: Option<&[f32]>,
+    ) -> Result<Self, MixerError> {
+        let padded = outputs.next_multiple_of(PANEL);
+        let mut panels = memory.floats(padded * inputs)?;
+        for (output, row) in weight.chunks_exact(inputs).enumerate() {
+            let panel = &mut panels[output / PANEL * inputs * PANEL..];
+            for (input, &value) in row.iter().enumerate() {
+                panel[input * PANEL + output % PANEL] = value;
+            }
+        }
+        let mut packed_bias = memory.floats(padded)?;
+        if let Some(bias) = bias {
+            packed_bias[..outputs].copy_from_slice(bias);
+        }
+        Ok(Self { inputs, outputs, panels, bias: packed_bias })
+    }
+
+    /// y `[rows, outputs]` from x `[rows, inputs]`, both row-major.
+    pub fn apply(&self, x: &[f32], y: &mut [f32], parallel: &dyn Parallel) {
+        let rows = x.len() / self.inputs;
+        let out = Disjoint::new(y);
+        parallel.run(rows.div_ceil(BLOCK), &|block, _| {
+            let first = block * BLOCK;
+            let n_rows = BLOCK.min(rows - first);
+            // SAFETY: each block is its own range of rows.
+            let y = unsafe { out.slice(first * self.outputs, n_rows * self.outputs) };
+            for panel_idx in 0..self.outputs.div_ceil(PANEL) {
+                let column = panel_idx * PANEL;
+                let columns = PANEL.min(self.outputs - column);
+                self.set_bias(y, self.outputs, column, columns, n_rows);
+                self.product(&x[first * self.inputs..], n_rows, panel_idx, &mut Tile {
+                    floats: &mut y[column..],
+                    stride: self.outputs,
+                    columns,
+                });
+            }
+        });
+    }
+
+    /// As [`Linear::apply`], but panel-major: y `[⌈outputs / PANEL⌉, rows, PANEL]`, so that a channel group is one
+    /// contiguous stream. Columns past `outputs` are zero.
+    pub fn apply_paneled(&self, x: &[f32], y: &mut [f32], parallel: &dyn Parallel) {
+        let rows = x.len() / self.inputs;
+        let n_panels = self.outputs.div_ceil(PANEL);
+        let out = Disjoint::new(y);
+        parallel.run(rows.div_ceil(BLOCK), &|block, _| {
+            let first = block * BLOCK;
+            let n_rows = BLOCK.min(rows - first);
+            for panel_idx in 0..n_panels {
+                // SAFETY: each block is its own range of rows of every panel.
+                let y = unsafe { out.slice((panel_idx * rows + first) * PANEL, n_rows * PANEL) };
+                self.set_bias(y, PANEL, panel_idx * PANEL, PANEL, n_rows);
+                self.product(&x[first * self.inputs..], n_rows, panel_idx, &mut Tile {
+                    floats: y,
+                    stride: PANEL,
+                    columns: PANEL,
+                });
+            }
+        });
+    }
+
+    fn set_bias(&self, y: &mut [f32], stride: usize, bias_start: usize, columns: usize, rows: usize) {
+        let bias = &self.bias[bias_start..][..PANEL];
+        let (low, high) = (F32x4::load(bias), F32x4::load(&bias[LANES..]));
+        let start = if stride == PANEL { 0 } else { bias_start };
+        for row in 0..rows {
+            let to = &mut y[row * stride + start..][..columns];
+            let (to_low, to_high) = to.split_at_mut(LANES.min(columns));
+            low.store(to_low);
+            high.store(to_high);
+        }
+    }
+
+    fn product(&self, x: &[f32], rows: usize, panel_idx: usize, tile: &mut Tile<'_>) {
+        let panel = &self.panels[panel_idx * self.inputs * PANEL..][..self.inputs * PANEL];
+        multiply(x, self.inputs, rows, self.inputs, panel, Store::Add, tile);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mixer::Serial;
+
+    use super::*;
+
+    #[test]
+    fn both_layouts_agree_with_plain_loops() {
+        let memory = Memory::new(1 << 20);
+        for (rows, inputs, outputs) in [(1, 1, 1), (5, 3, 8), (50, 12, 20), (97, 33, 17)] {
+            let x: Vec<f32> = (0..rows * inputs).map(|i| (i % 11) as f32 - 5.0).collect();
+            let w: Vec<f32> = (0..outputs * inputs).map(|i| (i % 5) as f32 - 2.0).collect();
+            let b: Vec<f32> = (0..outputs).map(|i| i as f32).collect();
+            let linear = Linear::new(&memory, inputs, outputs, &w, Some(&b)).unwrap();
+            let mut y = vec![f32::NAN; rows * outputs];
+            linear.apply(&x, &mut y, &Serial);
+            let mut paneled = vec![f32::NAN; rows * outputs.next_multiple_of(PANEL)];
+            linear.apply_paneled(&x, &mut paneled, &Serial);
+            for row in 0..rows {
+                for o in 0..outputs {
+                    let want: f32 = b[o] + (0..inputs).map(|i| x[row * inputs + i] * w[o * inputs + i]).sum::<f32>();
+                    assert_eq!(y[row * outputs + o], want);
+                    assert_eq!(paneled[(o / PANEL * rows + row) * PANEL + o % PANEL], want);
+                }
+            }
+            assert!(paneled.iter().all(|value| value.is_finite()));
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! Causal long convolution by FFT, eight real channels at a time.
+//!
+//! Channels c … c+3 travel as the real parts and c+4 … c+7 as the imaginary parts of one four-lane complex transform.
+//! With Z the transform of the packed signal, A and B the filters' spectra of the two halves, S = (A + B)/2 and
+//! T = (A − B)/2, the packed product is Y[f] = Z[f]·S[f] + conj(Z[−f])·T[f].
+
+use mixer::{Floats, Memory, MixerError};
+
+use super::fft::{Fft, conjugate_position};
+use super::simd::{F32x4, LANES};
+
+/// Channels in a group.
+pub const GROUP: usize = 2 * LANES;
+
+/// Smallest transform whose circular convolution equals the linear one on the first `seq_len` outputs.
+pub fn fft_size(seq_len: usize) -> usize {
+    (2 * seq_len).saturating_sub(1).next_power_of_two()
+}
+
+/// Spectra of the filters of several channel groups, ready to multiply.
+#[derive(Debug)]
+pub struct FilterBank {
+    /// `[groups, positions, (S re, S im, T re, T im), LANES]`, scaled by 1/size; one entry for each pair of conjugate
+    /// positions.
+    spectra: Floats,
+}
+
+/// Floats for each pair of conjugate positions.
+const ENTRY: usize = 4 * LANES;
+
+impl FilterBank {
+    /// Pairs of conjugate positions of a transform: the lower half of every octave, and the two that pair with
+    /// themselves.
+    fn pairs(size: usize) -> usize {
+        if size <= 2 { size } else { size / 2 + 1 }
+    }
+
+    /// Floats that [`FilterBank::new`] takes from the memory budget, its own scratch included.
+    pub fn floats(size: usize, groups: usize) -> usize {
+        Self::kept(size, groups) + 2 * size * LANES
+    }
+
+    fn kept(size: usize, groups: usize) -> usize {
+        groups * Self::pairs(size) * ENTRY
+    }
+
+    /// Transforms the filters. `tap(group, lane, t)` is the filter of channel `group · GROUP + lane` at time t, for
+    /// t < `taps` ≤ size.
+    ///
+    /// # Errors
+    /// [`MixerError::OutOfMemory`].
+    pub fn new(
+        memory: &Memory,
+        fft: &Fft,
+        groups: usize,
+        taps: usize,
+        tap: impl Fn(usize, usize, usize) -> f32,
+    ) -> Result<Self, MixerError> {
+        let size = fft.size();
+        let mut spectra = memory.floats(Self::kept(size, groups))?;
+        let mut work = memory.floats(2 * fft.half())?;
+        let scale = 1.0 / size as f32;
+        for (group, entries) in spectra.chunks_exact_mut(Self::pairs(size) * ENTRY).enumerate() {
+            let (re, im) = work.split_at_mut(fft.half());
+            re.fill(0.0);
+            im.fill(0.0);
+            for t in 0..taps {
+                for lane in 0..LANES {
+                    re[t * LANES + lane] = tap(group, lane, t);
+                    im[t * LANES + lane] = tap(group, lane + LANES, t);
+                }
+            }
+            fft.forward(re, im);
+            for (entry, position) in entries.chunks_exact_mut(ENTRY).zip(representatives(size)) {
+                let partner = conjugate_position(position);
+                for lane in 0..LANES {
+                    let at = |half: &[f32], position: usize| half[position * LANES + lane];
+                    let (zr, zi) = (at(re, position), at(im, position));
+                    let (pr, pi) = (at(re, partner), at(im, partner));
+                    // A = (Z + conj Z')/2 and B = (Z − conj Z')/(2i).
+                    let (a_re, a_im) = (0.5 * (zr + pr), 0.5 * (zi - pi));
+                    let (b_re, b_im) = (0.5 * (zi + pi), 0.5 * (pr - zr));
+                    entry[lane] = 0.5 * scale * (a_re + b_re);
+                    entry[LANES + lane] = 0.5 * scale * (a_im + b_im);
+                    entry[2 * LANES + lane] = 0.5 * scale * (a_re - b_re);
+                    entry[3 * LANES + lane] = 0.5 * scale * (a_im - b_im);
+                }
+            }
+        }
+        Ok(Self { spectra })
+    }
+
+    /// Convolves one group in place. `re`, `im`: `[size, LANES]`, zero from `seq_len` on; afterwards the first
+    /// `seq_len` rows are the result and the rest is undefined.
+    pub fn convolve(&self, fft: &Fft, group: usize, re: &mut [f32], im: &mut [f32]) {
+        fft.forward(re, im);
+        let entries = &self.spectra[group * Self::pairs(fft.size()) * ENTRY..];
+        let (re_lanes, _) = re.as_chunks_mut::<LANES>();
+        let (im_lanes, _) = im.as_chunks_mut::<LANES>();
+        for (entry, position) in entries.chunks_exact(ENTRY).zip(representatives(fft.size())) {
+            let partner = conjugate_position(position);
+            let [s_re, s_im, t_re, t_im] = std::array::from_fn(|part| F32x4::load(&entry[part * LANES..]));
+            let (zr, zi) = (F32x4::from_array(&re_lanes[position]), F32x4::from_array(&im_lanes[position]));
+            let (pr, pi) = (F32x4::from_array(&re_lanes[partner]), F32x4::from_array(&im_lanes[partner]));
+            // Y = Z·S + conj(Z')·T and Y' = Z'·conj(S) + conj(Z)·conj(T).
+            (zr * s_re - zi * s_im + pr * t_re + pi * t_im).write_to(&mut re_lanes[position]);
+            (zr * s_im + zi * s_re + pr * t_im - pi * t_re).write_to(&mut im_lanes[position]);
+            if partner != position {
+                (pr * s_re + pi * s_im + zr * t_re - zi * t_im).write_to(&mut re_lanes[partner]);
+                (pi * s_re - pr * s_im - zi * t_re - zr * t_im).write_to(&mut im_lanes[partner]);
+            }
+        }
+        fft.inverse(re, im);
+    }
+}
+
+/// One position of each conjugate pair, in order.
+fn representatives(size: usize) -> impl Iterator<Item = usize> {
+    let octaves = (1..size.ilog2()).flat_map(|log| (1 << log)..((1 << log) + (1 << (log - 1))));
+    (0..size.min(2)).chain(octaves)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_position_is_represented_once() {
+        for size in [1, 2, 4, 8, 64, 1024] {
+            let mut seen = vec![0; size];
+            for position in representatives(size) {
+                seen[position] += 1;
+                if conjugate_position(position) != position {
+                    seen[conjugate_position(position)] += 1;
+                }
+            }
+            assert!(seen.iter().all(|&count| count == 1), "size {size}: {seen:?}");
+            assert_eq!(representatives(size).count(), FilterBank::pairs(size));
+        }
+    }
+
+    #[test]
+    fn agrees_with_direct_convolution_at_any_length() {
+        let memory = Memory::new(1 << 26);
+        for seq_len in [1, 2, 3, 5, 16, 17, 100, 257] {
+            let fft = Fft::new(&memory, fft_size(seq_len)).unwrap();
+            let tap = |group: usize, lane: usize, t: usize| ((group * 31 + lane * 7 + t * 13) % 17) as f32 / 8.0 - 1.0;
+            let bank = FilterBank::new(&memory, &fft, 2, seq_len, tap).unwrap();
+            for group in 0..2 {
+                let signal = |lane: usize, t: usize| ((lane * 5 + t * 11) % 19) as f32 / 9.0 - 1.0;
+                let mut re = vec![0.0; fft.half()];
+                let mut im = vec![0.0; fft.half()];
+                for t in 0..seq_len {
+                    for lane in 0..LANES {
+                        re[t * LANES + lane] = signal(lane, t);
+                        im[t * LANES + lane] = signal(lane + LANES, t);
+                    }
+                }
+                bank.convolve(&fft, group, &mut re, &mut im);
+                for lane in 0..GROUP {
+                    for t in 0..seq_len {
+                        let want: f64 = (0..=t)
+                            .map(|s| f64::from(tap(group, lane, s)) * f64::from(signal(lane, t - s)))
+                            .sum();
+                        let half = if lane < LANES { &re } else { &im };
+                        let got = f64::from(half[t * LANES + lane % LANES]);
+                        assert!((got - want).abs() < 1e-4, "L {seq_len} lane {lane} t {t}: {got} {want}");
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! Four f32 lanes: `v128` in wasm, an array that the compiler vectorises elsewhere. The one place that knows the
+//! instruction set; kernels above it are written once.
+
+use std::ops::{Add, Mul, Sub};
+
+/// Four f32 lanes.
+#[derive(Debug, Clone, Copy)]
+#[repr(transparent)]
+pub struct F32x4(imp::Repr);
+
+/// Number of lanes.
+pub const LANES: usize = 4;
+
+impl F32x4 {
+    /// All lanes `value`.
+    #[inline(always)]
+    pub fn splat(value: f32) -> Self {
+        Self(imp::splat(value))
+    }
+
+    /// All lanes zero.
+    #[inline(always)]
+    pub fn zero() -> Self {
+        Self::splat(0.0)
+    }
+
+    /// From four floats.
+    #[inline(always)]
+    pub fn from_array(values: &[f32; LANES]) -> Self {
+        Self(imp::load(values))
+    }
+
+    /// To four floats.
+    #[inline(always)]
+    pub fn write_to(self, values: &mut [f32; LANES]) {
+        imp::store(self.0, values);
+    }
+
+    /// The first four floats of `values`, missing ones as zero.
+    #[inline(always)]
+    pub fn load(values: &[f32]) -> Self {
+        if let Some(chunk) = values.first_chunk() {
+            Self::from_array(chunk)
+        } else {
+            let mut padded = [0.0; LANES];
+            padded.iter_mut().zip(values).for_each(|(to, from)| *to = *from);
+            Self::from_array(&padded)
+        }
+    }
+
+    /// Writes to the first four floats of `values`, or to as many as there are.
+    #[inline(always)]
+    pub fn store(self, values: &mut [f32]) {
+        if let Some(chunk) = values.first_chunk_mut() {
+            self.write_to(chunk);
+        } else {
+            values.iter_mut().zip(self.to_array()).for_each(|(to, from)| *to = from);
+        }
+    }
+
+    /// The lanes.
+    #[inline(always)]
+    pub fn to_array(self) -> [f32; LANES] {
+        let mut values = [0.0; LANES];
+        self.write_to(&mut values);
+        values
+    }
+
+    /// `self + a · b`, rounded once where relaxed SIMD is compiled in and twice elsewhere.
+    #[inline(always)]
+    #[must_use]
+    pub fn mul_add(self, a: Self, b: Self) -> Self {
+        Self(imp::mul_add(self.0, a.0, b.0))
+    }
+
+    /// Lane-wise maximum. A NaN in either operand may or may not win.
+    #[inline(always)]
+    #[must_use]
+    pub fn max(self, other: Self) -> Self {
+        Self(imp::max(self.0, other.0))
+    }
+
+    /// Sum of the lanes.
+    #[inline(always)]
+    pub fn sum(self) -> f32 {
+        let [a, b, c, d] = self.to_array();
+        (a + c) + (b + d)
+    }
+
+    /// Largest lane.
+    #[inline(always)]
+    pub fn max_lane(self) -> f32 {
+        let [a, b, c, d] = self.to_array();
+        a.max(c).max(b.max(d))
+    }
+
+    /// Each lane's bits shifted left by 23: turns the integer in the low mantissa bits into an exponent.
+    #[inline(always)]
+    pub(super) fn shift_bits_left_23(self) -> Self {
+        Self(imp::shl23(self.0))
+    }
+
+    /// Adds the lanes' bits as integers.
+    #[inline(always)]
+    pub(super) fn add_bits(self, other: Self) -> Self {
+        Self(imp::add_bits(self.0, other.0))
+    }
+}
+
+impl Add for F32x4 {
+    type Output = Self;
+    #[inline(always)]
+    fn add(self, other: Self) -> Self {
+        Self(imp::add(self.0, other.0))
+    }
+}
+
+impl Sub for F32x4 {
+    type Output = Self;
+    #[inline(always)]
+    fn sub(self, other: Self) -> Self {
+        Self(imp::sub(self.0, other.0))
+    }
+}
+
+impl Mul for F32x4 {
+    type Output = Self;
+    #[inline(always)]
+    fn mul(self, other: Self) -> Self {
+        Self(imp::mul(self.0, other.0))
+    }
+}
+
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+mod imp {
+    #![expect(unsafe_code, reason = "v128 loads and stores take raw pointers; each comes from a reference to 4 floats")]
+
+    use core::arch::wasm32 as w;
+
+    pub(super) type Repr = w::v128;
+
+    #[inline(always)]
+    pub(super) fn splat(value: f32) -> Repr {
+        w::f32x4_splat(value)
+    }
+    #[inline(always)]
+    pub(super) fn load(values: &[f32; 4]) -> Repr {
+        // SAFETY: the reference covers 16 readable bytes, and v128.load has no alignment requirement.
+        unsafe { w::v128_load(values.as_ptr().cast()) }
+    }
+    #[inline(always)]
+    pub(super) fn store(lanes: Repr, values: &mut [f32; 4]) {
+        // SAFETY: the reference covers 16 writable bytes, and v128.store has no alignment requirement.
+        unsafe { w::v128_store(values.as_mut_ptr().cast(), lanes) }
+    }
+    #[inline(always)]
+    pub(super) fn mul_add(c: Repr, a: Repr, b: Repr) -> Repr {
+        #[cfg(all(feature = "relaxed-simd", target_feature = "relaxed-simd"))]
+        {
+            w::f32x4_relaxed_madd(a, b, c)
+        }
+        #[cfg(not(all(feature = "relaxed-simd", target_feature = "relaxed-simd")))]
+        {
+            w::f32x4_add(w::f32x4_mul(a, b), c)
+        }
+    }
+    #[inline(always)]
+    pub(super) fn max(a: Repr, b: Repr) -> Repr {
+        w::f32x4_pmax(a, b)
+    }
+    #[inline(always)]
+    pub(super) fn add(a: Repr, b: Repr) -> Repr {
+        w::f32x4_add(a, b)
+    }
+    #[inline(always)]
+    pub(super) fn sub(a: Repr, b: Repr) -> Repr {
+        w::f32x4_sub(a, b)
+    }
+    #[inline(always)]
+    pub(super) fn mul(a: Repr, b: Repr) -> Repr {
+        w::f32x4_mul(a, b)
+    }
+    #[inline(always)]
+    pub(super) fn shl23(a: Repr) -> Repr {
+        w::i32x4_shl(a, 23)
+    }
+    #[inline(always)]
+    pub(super) fn add_bits(a: Repr, b: Repr) -> Repr {
+        w::i32x4_add(a, b)
+    }
+}
+
+#[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
+mod imp {
+    #[derive(Debug, Clone, Copy)]
+    #[repr(align(16))]
+    pub(super) struct Repr([f32; 4]);
+
+    #[inline(always)]
+    fn zip(a: Repr, b: Repr, op: impl Fn(f32, f32) -> f32) -> Repr {
+        Repr([op(a.0[0], b.0[0]), op(a.0[1], b.0[1]), op(a.0[2], b.0[2]), op(a.0[3], b.0[3])])
+    }
+    #[inline(always)]
+    pub(super) fn splat(value: f32) -> Repr {
+        Repr([value; 4])
+    }
+    #[inline(always)]
+    pub(super) fn load(values: &[f32; 4]) -> Repr {
+        Repr(*values)
+    }
+    #[inline(always)]
+    pub(super) fn store(lanes: Repr, values: &mut [f32; 4]) {
+        *values = lanes.0;
+    }
+    #[inline(always)]
+    pub(super) fn mul_add(c: Repr, a: Repr, b: Repr) -> Repr {
+        add(mul(a, b), c)
+    }
+    #[inline(always)]
+    pub(super) fn max(a: Repr, b: Repr) -> Repr {
+        zip(a, b, |a, b| if a < b { b } else { a })
+    }
+    #[inline(always)]
+    pub(super) fn add(a: Repr, b: Repr) -> Repr {
+        zip(a, b, |a, b| a + b)
+    }
+    #[inline(always)]
+    pub(super) fn sub(a: Repr, b: Repr) -> Repr {
+        zip(a, b, |a, b| a - b)
+    }
+    #[inline(always)]
+    pub(super) fn mul(a: Repr, b: Repr) -> Repr {
+        zip(a, b, |a, b| a * b)
+    }
+    #[inline(always)]
+    pub(super) fn shl23(a: Repr) -> Repr {
+        Repr(a.0.map(|lane| f32::from_bits(lane.to_bits() << 23)))
+    }
+    #[inline(always)]
+    pub(super) fn add_bits(a: Repr, b: Repr) -> Repr {
+        zip(a, b, |a, b| f32::from_bits(a.to_bits().wrapping_add(b.to_bits())))
+    }
+}
