@@ -1,3 +1,13 @@
 //! Primitives and one folder per sequence mixer. `registry.rs` is the list; nothing else names them all.
 
+pub mod attention;
+pub mod attention_naive;
+mod dims;
+mod generate;
+pub mod hyena;
 pub mod ops;
+mod registry;
+#[cfg(test)]
+mod testing;
+
+pub use registry::{find, systems};

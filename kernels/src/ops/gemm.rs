@@ -122,9 +122,14 @@ mod tests {
                     multiply(&a, depth, rows, depth, &b, Store::Add, &mut tile);
                     for row in 0..rows {
                         for column in 0..stride {
-                            let sum: f32 = (0..depth).map(|k| a[row * depth + k] * b[k * PANEL + column % PANEL]).sum();
+                            let sum: f32 =
+                                (0..depth).map(|k| a[row * depth + k] * b[k * PANEL + column % PANEL]).sum();
                             let want = if column < columns { 0.5 + sum } else { 0.5 };
-                            assert_eq!(c[row * stride + column], want, "{rows}×{depth}×{columns} at {row},{column}");
+                            assert_eq!(
+                                c[row * stride + column],
+                                want,
+                                "{rows}×{depth}×{columns} at {row},{column}"
+                            );
                         }
                     }
                 }

@@ -67,11 +67,12 @@ impl Linear {
                 let column = panel_idx * PANEL;
                 let columns = PANEL.min(self.outputs - column);
                 self.set_bias(y, self.outputs, column, columns, n_rows);
-                self.product(&x[first * self.inputs..], n_rows, panel_idx, &mut Tile {
-                    floats: &mut y[column..],
-                    stride: self.outputs,
-                    columns,
-                });
+                self.product(
+                    &x[first * self.inputs..],
+                    n_rows,
+                    panel_idx,
+                    &mut Tile { floats: &mut y[column..], stride: self.outputs, columns },
+                );
             }
         });
     }
@@ -89,11 +90,12 @@ impl Linear {
                 // SAFETY: each block is its own range of rows of every panel.
                 let y = unsafe { out.slice((panel_idx * rows + first) * PANEL, n_rows * PANEL) };
                 self.set_bias(y, PANEL, panel_idx * PANEL, PANEL, n_rows);
-                self.product(&x[first * self.inputs..], n_rows, panel_idx, &mut Tile {
-                    floats: y,
-                    stride: PANEL,
-                    columns: PANEL,
-                });
+                self.product(
+                    &x[first * self.inputs..],
+                    n_rows,
+                    panel_idx,
+                    &mut Tile { floats: y, stride: PANEL, columns: PANEL },
+                );
             }
         });
     }
@@ -136,7 +138,8 @@ mod tests {
             linear.apply_paneled(&x, &mut paneled, &Serial);
             for row in 0..rows {
                 for o in 0..outputs {
-                    let want: f32 = b[o] + (0..inputs).map(|i| x[row * inputs + i] * w[o * inputs + i]).sum::<f32>();
+                    let want: f32 =
+                        b[o] + (0..inputs).map(|i| x[row * inputs + i] * w[o * inputs + i]).sum::<f32>();
                     assert_eq!(y[row * outputs + o], want);
                     assert_eq!(paneled[(o / PANEL * rows + row) * PANEL + o % PANEL], want);
                 }

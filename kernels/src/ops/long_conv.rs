@@ -144,7 +144,9 @@ mod tests {
         let memory = Memory::new(1 << 26);
         for seq_len in [1, 2, 3, 5, 16, 17, 100, 257] {
             let fft = Fft::new(&memory, fft_size(seq_len)).unwrap();
-            let tap = |group: usize, lane: usize, t: usize| ((group * 31 + lane * 7 + t * 13) % 17) as f32 / 8.0 - 1.0;
+            let tap = |group: usize, lane: usize, t: usize| {
+                ((group * 31 + lane * 7 + t * 13) % 17) as f32 / 8.0 - 1.0
+            };
             let bank = FilterBank::new(&memory, &fft, 2, seq_len, tap).unwrap();
             for group in 0..2 {
                 let signal = |lane: usize, t: usize| ((lane * 5 + t * 11) % 19) as f32 / 9.0 - 1.0;

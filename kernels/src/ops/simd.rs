@@ -133,7 +133,10 @@ impl Mul for F32x4 {
 
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 mod imp {
-    #![expect(unsafe_code, reason = "v128 loads and stores take raw pointers; each comes from a reference to 4 floats")]
+    #![expect(
+        unsafe_code,
+        reason = "v128 loads and stores take raw pointers; each comes from a reference to 4 floats"
+    )]
 
     use core::arch::wasm32 as w;
 

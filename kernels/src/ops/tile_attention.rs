@@ -143,7 +143,8 @@ impl TileAttention {
         let blocks = self.shape.seq_len.div_ceil(QUERIES);
         parallel.run(heads * blocks, &|task_idx, worker| {
             let first = (blocks - 1 - task_idx / heads) * QUERIES;
-            let (sequence, head) = (task_idx % heads / self.shape.n_heads, task_idx % heads % self.shape.n_heads);
+            let (sequence, head) =
+                (task_idx % heads / self.shape.n_heads, task_idx % heads % self.shape.n_heads);
             let queries = QUERIES.min(self.shape.seq_len - first);
             task(sequence, head, first, queries, &mut self.scratch.of(worker));
         });
@@ -183,21 +184,20 @@ impl TileAttention {
             let n_keys = KEYS.min(visible - tile);
             for panel in 0..n_keys.div_ceil(PANEL) {
                 let panel_keys = &keys[(tile / PANEL + panel) * d_head * PANEL..][..d_head * PANEL];
-                let mut to =
-                    Tile { floats: &mut scores[panel * PANEL..], stride: KEYS, columns: PANEL };
+                let mut to = Tile { floats: &mut scores[panel * PANEL..], stride: KEYS, columns: PANEL };
                 multiply(scaled, d_head, queries, d_head, panel_keys, Store::Set, &mut to);
             }
             for row in 0..queries {
                 let scores = &mut scores[row * KEYS..][..n_keys.next_multiple_of(PANEL)];
-                let allowed = if causal { n_keys.min((first + row + 1).saturating_sub(tile)) } else { n_keys };
+                let allowed =
+                    if causal { n_keys.min((first + row + 1).saturating_sub(tile)) } else { n_keys };
                 scores[allowed..].fill(LOWEST);
                 let sums = &mut sums[row * padded_head..][..padded_head];
                 online_softmax(scores, &mut maxima[row], &mut totals[row], sums);
             }
             for panel in 0..padded_head / PANEL {
                 let panel_values = &values[(panel * seq_len + tile) * PANEL..][..n_keys * PANEL];
-                let mut to =
-                    Tile { floats: &mut sums[panel * PANEL..], stride: padded_head, columns: PANEL };
+                let mut to = Tile { floats: &mut sums[panel * PANEL..], stride: padded_head, columns: PANEL };
                 multiply(scores, KEYS, queries, n_keys, panel_values, Store::Add, &mut to);
             }
         }
@@ -223,10 +223,7 @@ impl TileAttention {
             let source = |key: usize| (sequence * seq_len + first + key) * d_model + head * d_head;
             // SAFETY: each task is its own head and its own chunk of keys; KEYS is a multiple of PANEL.
             let keys = unsafe {
-                keys.slice(
-                    (head_idx * padded_keys + first) * d_head,
-                    n_keys.next_multiple_of(PANEL) * d_head,
-                )
+                keys.slice((head_idx * padded_keys + first) * d_head, n_keys.next_multiple_of(PANEL) * d_head)
             };
             for key in 0..n_keys {
                 let panel = &mut keys[key / PANEL * d_head * PANEL + key % PANEL..];

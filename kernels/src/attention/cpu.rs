@@ -1,0 +1,109 @@
+//! The CPU kernel: projections by packed GEMM, the core by tiles.
+
+use std::sync::Arc;
+
+use mixer::{Case, CpuKernel, Floats, Level, Memory, MixerError, Parallel};
+
+use super::Spec;
+use crate::ops::linear::Linear;
+use crate::ops::tile_attention::TileAttention;
+
+/// The four projections of a layer, with room for what they produce.
+#[derive(Debug)]
+pub(crate) struct Projections {
+    pub query: Linear,
+    pub key: Linear,
+    pub value: Linear,
+    pub out: Linear,
+    /// `[batch, length, width]` each; the core's output overwrites `q`.
+    pub q: Floats,
+    pub k: Floats,
+    pub v: Floats,
+}
+
+impl Projections {
+    /// Packs the weights of a `layer` case.
+    pub(crate) fn new(spec: &Spec, case: &Case, memory: &Memory) -> Result<Self, MixerError> {
+        let width = spec.dims.d_model;
+        let len = spec.dims.shape(width).iter().product();
+        let linear = |name: &str| {
+            let (weight, bias) = spec.projection(&case.tensors, name)?;
+            Linear::new(memory, width, width, weight, bias)
+        };
+        Ok(Self {
+            query: linear("query")?,
+            key: linear("key")?,
+            value: linear("value")?,
+            out: linear("out")?,
+            q: memory.floats(len)?,
+            k: memory.floats(len)?,
+            v: memory.floats(len)?,
+        })
+    }
+
+    /// Fills q, k and v from x.
+    pub(crate) fn project(&mut self, x: &[f32], parallel: &dyn Parallel) {
+        self.query.apply(x, &mut self.q, parallel);
+        self.key.apply(x, &mut self.k, parallel);
+        self.value.apply(x, &mut self.v, parallel);
+    }
+}
+
+/// Attention made ready for one case.
+pub(super) struct Kernel {
+    case: Arc<Case>,
+    spec: Spec,
+    tiles: TileAttention,
+    projections: Option<Projections>,
+    output: Floats,
+}
+
+impl Kernel {
+    pub(super) fn new(
+        case: &Arc<Case>,
+        memory: &Memory,
+        parallel: &dyn Parallel,
+    ) -> Result<Self, MixerError> {
+        let spec = Spec::read(case)?;
+        let projections = match spec.level {
+            Level::Core => {
+                spec.streams(&case.tensors)?;
+                None
+            }
+            Level::Layer => {
+                spec.input(&case.tensors)?;
+                Some(Projections::new(&spec, case, memory)?)
+            }
+        };
+        let len = spec.dims.shape(spec.dims.d_model).iter().product();
+        Ok(Self {
+            case: Arc::clone(case),
+            spec,
+            tiles: TileAttention::new(memory, spec.shape(), parallel.threads())?,
+            projections,
+            output: memory.floats(len)?,
+        })
+    }
+}
+
+impl CpuKernel for Kernel {
+    fn run(&mut self, parallel: &dyn Parallel) -> Result<(), MixerError> {
+        match &mut self.projections {
+            None => {
+                let [q, k, v] = self.spec.streams(&self.case.tensors)?;
+                self.tiles.run(q, k, v, &mut self.output, parallel);
+            }
+            Some(projections) => {
+                projections.project(self.spec.input(&self.case.tensors)?, parallel);
+                let Projections { q, k, v, out, .. } = projections;
+                self.tiles.run_in_place(q, k, v, parallel);
+                out.apply(q, &mut self.output, parallel);
+            }
+        }
+        Ok(())
+    }
+
+    fn output(&self) -> &[f32] {
+        &self.output
+    }
+}

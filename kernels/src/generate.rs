@@ -1,0 +1,74 @@
+//! Seeded inputs and weights: the same numbers on every platform, and for every system that asks for the same name.
+
+use mixer::Tensors;
+
+/// A stream of pseudo-random numbers for each tensor name.
+#[derive(Debug, Clone, Copy)]
+pub struct Generator {
+    seed: u64,
+}
+
+impl Generator {
+    /// A generator for one race.
+    pub fn new(seed: u64) -> Self {
+        Self { seed }
+    }
+
+    /// Adds `name` with values uniform in `[-bound, bound)`.
+    pub fn uniform(&self, tensors: &mut Tensors, name: &str, shape: &[usize], bound: f32) {
+        let mut state = self.state(name);
+        let len = shape.iter().product();
+        let data = (0..len).map(|_| bound * symmetric(&mut state)).collect();
+        tensors.insert(name, shape, data);
+    }
+
+    /// Adds `name` with values of mean 0 and variance 1. Uniform rather than Gaussian: it needs no logarithm, so the
+    /// values do not depend on a platform's mathematical library.
+    pub fn unit(&self, tensors: &mut Tensors, name: &str, shape: &[usize]) {
+        self.uniform(tensors, name, shape, 3.0_f32.sqrt());
+    }
+
+    /// FNV-1a of the name, mixed with the seed.
+    fn state(&self, name: &str) -> u64 {
+        let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        hash ^ self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
+}
+
+/// The next number of SplitMix64 (Steele, Lea and Flood 2014), as 24 bits in `[-1, 1)`.
+fn symmetric(state: &mut u64) -> f32 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut z = *state;
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^= z >> 31;
+    (z >> 40) as f32 / (1_u64 << 23) as f32 - 1.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn draw(seed: u64, name: &str) -> Vec<f32> {
+        let mut tensors = Tensors::new();
+        Generator::new(seed).unit(&mut tensors, name, &[10_000]);
+        tensors.floats(name, &[10_000]).unwrap().to_vec()
+    }
+
+    #[test]
+    fn has_mean_zero_and_variance_one() {
+        let values = draw(7, "x");
+        let mean = values.iter().sum::<f32>() / 1e4;
+        let variance = values.iter().map(|value| value * value).sum::<f32>() / 1e4;
+        assert!(mean.abs() < 0.05 && (variance - 1.0).abs() < 0.05, "{mean} {variance}");
+    }
+
+    #[test]
+    fn depends_on_seed_and_name_alone() {
+        assert_eq!(draw(1, "x"), draw(1, "x"));
+        assert_ne!(draw(1, "x"), draw(2, "x"));
+        assert_ne!(draw(1, "x"), draw(1, "q"));
+    }
+}

@@ -1,0 +1,296 @@
+//! The CPU kernel. A task takes eight channels of one sequence from the projected streams to the gated output, so that
+//! a long convolution's working set is one packed transform.
+
+#![expect(unsafe_code, reason = "tasks write disjoint columns of the core's output through `Disjoint`")]
+
+use std::sync::Arc;
+
+use mixer::{Case, CpuKernel, Floats, Memory, MixerError, Parallel};
+
+use super::Spec;
+use super::filter::Filter;
+use crate::ops::disjoint::Disjoint;
+use crate::ops::fft::Fft;
+use crate::ops::gemm::PANEL;
+use crate::ops::linear::Linear;
+use crate::ops::long_conv::{FilterBank, GROUP, fft_size};
+use crate::ops::scratch::Scratch;
+use crate::ops::simd::{F32x4, LANES};
+
+// A panel of the projection is exactly a channel group of the convolution.
+const _: () = assert!(PANEL == GROUP);
+
+/// Channel groups of one stream.
+pub(super) fn groups(width: usize) -> usize {
+    width.div_ceil(GROUP)
+}
+
+/// Floats of one stream's packed short filter.
+pub(super) fn short_floats(spec: &Spec) -> usize {
+    groups(spec.dims.d_model) * GROUP * (spec.taps + 1)
+}
+
+/// Floats of one worker's scratch.
+pub(super) fn scratch_floats(size: usize) -> usize {
+    2 * size * LANES
+}
+
+/// What a layer adds around the core.
+struct Layer {
+    /// One projection for each stream.
+    in_proj: Vec<Linear>,
+    /// For each stream `[groups, taps + 1, GROUP]`: taps, then the bias.
+    short: Vec<Floats>,
+    /// For each stream `[groups, batch · length, GROUP]`.
+    projected: Vec<Floats>,
+    /// The core's output, `[batch, length, width]`.
+    core: Floats,
+    out_proj: Linear,
+}
+
+/// Hyena made ready for one case.
+pub(super) struct Kernel {
+    case: Arc<Case>,
+    spec: Spec,
+    fft: Fft,
+    bank: FilterBank,
+    layer: Option<Layer>,
+    scratch: Scratch,
+    output: Floats,
+}
+
+impl Kernel {
+    pub(super) fn new(
+        case: &Arc<Case>,
+        memory: &Memory,
+        parallel: &dyn Parallel,
+    ) -> Result<Self, MixerError> {
+        let spec = Spec::read(case)?;
+        let (width, length) = (spec.dims.d_model, spec.out_len());
+        let fft = Fft::new(memory, fft_size(length))?;
+        let bank = filter_bank(&spec, case, &fft, memory, parallel)?;
+        let layer = if spec.filter.is_some() { Some(Layer::new(&spec, case, memory)?) } else { None };
+        if layer.is_none() {
+            spec.streams(&case.tensors)?;
+        } else {
+            spec.input(&case.tensors)?;
+        }
+        Ok(Self {
+            case: Arc::clone(case),
+            spec,
+            scratch: Scratch::new(memory, parallel.threads(), scratch_floats(fft.size()))?,
+            fft,
+            bank,
+            layer,
+            output: memory.floats(spec.dims.batch * length * width)?,
+        })
+    }
+}
+
+impl Layer {
+    fn new(spec: &Spec, case: &Case, memory: &Memory) -> Result<Self, MixerError> {
+        let (width, rows) = (spec.dims.d_model, spec.dims.batch * spec.out_len());
+        let (weight, bias) = spec.projection(&case.tensors, "in_proj")?;
+        let (taps, tap_bias) = spec.short_filter(&case.tensors)?;
+        let (mut in_proj, mut short, mut projected) = (Vec::new(), Vec::new(), Vec::new());
+        for stream in 0..=spec.order {
+            let channels = stream * width..(stream + 1) * width;
+            in_proj.push(Linear::new(
+                memory,
+                width,
+                width,
+                &weight[channels.start * width..channels.end * width],
+                Some(&bias[channels.clone()]),
+            )?);
+            let mut packed = memory.floats(short_floats(spec))?;
+            for (channel, source) in channels.enumerate() {
+                let group = &mut packed[channel / GROUP * GROUP * (spec.taps + 1) + channel % GROUP..];
+                let values = taps[source * spec.taps..][..spec.taps].iter().chain(&tap_bias[source..=source]);
+                group.iter_mut().step_by(GROUP).zip(values).for_each(|(to, from)| *to = *from);
+            }
+            short.push(packed);
+            projected.push(memory.floats(groups(width) * GROUP * rows)?);
+        }
+        let (weight, bias) = spec.projection(&case.tensors, "out_proj")?;
+        let out_proj = Linear::new(memory, width, width, weight, Some(bias))?;
+        Ok(Self { in_proj, short, projected, core: memory.floats(rows * width)?, out_proj })
+    }
+}
+
+/// Spectra of all filters, group o · groups + g being channel group g of convolution o. The skip joins the first tap.
+fn filter_bank(
+    spec: &Spec,
+    case: &Case,
+    fft: &Fft,
+    memory: &Memory,
+    parallel: &dyn Parallel,
+) -> Result<FilterBank, MixerError> {
+    let (width, length, convolutions) = (spec.dims.d_model, spec.out_len(), spec.convolutions());
+    let groups = groups(width);
+    let mut skips = vec![0.0; convolutions * groups * GROUP];
+    for o in 0..convolutions {
+        for channel in 0..width {
+            skips[o * groups * GROUP + channel] = spec.skip(&case.tensors, o, channel)?;
+        }
+    }
+    let with_skip = |values: &dyn Fn(usize, usize, usize) -> f32, group: usize, lane: usize, t: usize| {
+        let (o, channel) = (group / groups, group % groups * GROUP + lane);
+        let value = if channel < width { values(o, channel, t) } else { 0.0 };
+        if t == 0 { value + skips[group * GROUP + lane] } else { value }
+    };
+    match &spec.filter {
+        None => {
+            let (k, _) = spec.core_filter(&case.tensors)?;
+            let values = |o: usize, channel: usize, t: usize| k[(o * width + channel) * length + t];
+            FilterBank::new(memory, fft, convolutions * groups, length, |g, lane, t| {
+                with_skip(&values, g, lane, t)
+            })
+        }
+        Some(filter_spec) => {
+            let mut h = memory.floats(length * filter_spec.channels)?;
+            Filter::new(filter_spec, &case.tensors)?.evaluate(&mut h, parallel);
+            let values =
+                |o: usize, channel: usize, t: usize| h[t * filter_spec.channels + channel * convolutions + o];
+            FilterBank::new(memory, fft, convolutions * groups, length, |g, lane, t| {
+                with_skip(&values, g, lane, t)
+            })
+        }
+    }
+}
+
+impl CpuKernel for Kernel {
+    fn run(&mut self, parallel: &dyn Parallel) -> Result<(), MixerError> {
+        let (spec, fft, bank, scratch) = (&self.spec, &self.fft, &self.bank, &self.scratch);
+        let (width, length, order) = (spec.dims.d_model, spec.out_len(), spec.order);
+        match &mut self.layer {
+            None => {
+                let x = spec.streams(&self.case.tensors)?;
+                let channels = (order + 1) * width;
+                let streams = |stream: usize, sequence: usize, group: usize| Stream {
+                    floats: &x[sequence * length * channels + stream * width + group * GROUP..],
+                    stride: channels,
+                    columns: GROUP.min(width - group * GROUP),
+                    short: &[],
+                };
+                mix(spec, fft, bank, scratch, &streams, &mut self.output, parallel);
+            }
+            Some(layer) => {
+                let x = spec.input(&self.case.tensors)?;
+                project(spec, layer, x, parallel);
+                let (projected, short) = (&layer.projected, &layer.short);
+                let rows = spec.dims.batch * length;
+                let taps = GROUP * (spec.taps + 1);
+                let streams = |stream: usize, sequence: usize, group: usize| Stream {
+                    floats: &projected[stream][(group * rows + sequence * length) * GROUP..],
+                    stride: GROUP,
+                    columns: GROUP,
+                    short: &short[stream][group * taps..][..taps],
+                };
+                mix(spec, fft, bank, scratch, &streams, &mut layer.core, parallel);
+                layer.out_proj.apply(&layer.core, &mut self.output, parallel);
+            }
+        }
+        Ok(())
+    }
+
+    fn output(&self) -> &[f32] {
+        &self.output
+    }
+}
+
+/// Projects the first `out_len` positions of each sequence.
+fn project(spec: &Spec, layer: &mut Layer, x: &[f32], parallel: &dyn Parallel) {
+    let (width, length) = (spec.dims.d_model, spec.out_len());
+    if length == spec.dims.seq_len {
+        for (linear, projected) in layer.in_proj.iter().zip(&mut layer.projected) {
+            linear.apply_paneled(x, projected, parallel);
+        }
+        return;
+    }
+    // Truncated: the core's buffer is free until the convolutions are done, and holds just the rows that are wanted.
+    for (to, from) in
+        layer.core.chunks_exact_mut(length * width).zip(x.chunks_exact(spec.dims.seq_len * width))
+    {
+        to.copy_from_slice(&from[..length * width]);
+    }
+    for (linear, projected) in layer.in_proj.iter().zip(&mut layer.projected) {
+        linear.apply_paneled(&layer.core, projected, parallel);
+    }
+}
+
+/// Eight channels of one stream of one sequence.
+struct Stream<'a> {
+    floats: &'a [f32],
+    stride: usize,
+    columns: usize,
+    /// `[taps + 1, GROUP]`, the bias last; empty where the stream is used as it is.
+    short: &'a [f32],
+}
+
+impl Stream<'_> {
+    /// The stream at time `t`, through the short convolution if there is one.
+    #[inline(always)]
+    fn at(&self, t: usize) -> [F32x4; 2] {
+        let load = |t: usize| {
+            let row = &self.floats[t * self.stride..][..self.columns];
+            [F32x4::load(row), F32x4::load(row.get(LANES..).unwrap_or(&[]))]
+        };
+        let (short, _) = self.short.as_chunks::<GROUP>();
+        let Some((bias, taps)) = short.split_last() else { return load(t) };
+        let mut sum = [F32x4::load(bias), F32x4::load(&bias[LANES..])];
+        // The last tap multiplies the present; taps that would reach before the start see nothing.
+        for (age, tap) in taps.iter().rev().enumerate().take(t + 1) {
+            let p = load(t - age);
+            sum[0] = sum[0].mul_add(p[0], F32x4::load(tap));
+            sum[1] = sum[1].mul_add(p[1], F32x4::load(&tap[LANES..]));
+        }
+        sum
+    }
+}
+
+/// Gates and convolutions: `out` is `[batch, length, width]`.
+fn mix<'a>(
+    spec: &Spec,
+    fft: &Fft,
+    bank: &FilterBank,
+    scratch: &Scratch,
+    streams: &(dyn Fn(usize, usize, usize) -> Stream<'a> + Sync),
+    out: &mut [f32],
+    parallel: &dyn Parallel,
+) {
+    let (width, length, order) = (spec.dims.d_model, spec.out_len(), spec.order);
+    let groups = groups(width);
+    let out = Disjoint::new(out);
+    parallel.run(spec.dims.batch * groups, &|task, worker| {
+        let (sequence, group) = (task / groups, task % groups);
+        let mut scratch = scratch.of(worker);
+        let (re, im) = scratch.split_at_mut(fft.half());
+        let value = streams(order, sequence, group);
+        for o in 0..order - 1 {
+            let gate = streams(order - 1 - o, sequence, group);
+            let (re_rows, _) = re.as_chunks_mut::<LANES>();
+            let (im_rows, _) = im.as_chunks_mut::<LANES>();
+            for (t, (re, im)) in re_rows.iter_mut().zip(im_rows.iter_mut()).take(length).enumerate() {
+                let v = if o == 0 { value.at(t) } else { [F32x4::from_array(re), F32x4::from_array(im)] };
+                let g = gate.at(t);
+                (v[0] * g[0]).write_to(re);
+                (v[1] * g[1]).write_to(im);
+            }
+            re[length * LANES..].fill(0.0);
+            im[length * LANES..].fill(0.0);
+            bank.convolve(fft, o * groups + group, re, im);
+        }
+        let gate = streams(0, sequence, group);
+        let columns = GROUP.min(width - group * GROUP);
+        let rows = re.as_chunks::<LANES>().0.iter().zip(im.as_chunks::<LANES>().0);
+        for (t, (re, im)) in rows.take(length).enumerate() {
+            let g = gate.at(t);
+            let start = (sequence * length + t) * width + group * GROUP;
+            // SAFETY: each task owns its channel group's columns of its sequence's rows.
+            let to = unsafe { out.slice(start, columns) };
+            let (low, high) = to.split_at_mut(LANES.min(columns));
+            (F32x4::from_array(re) * g[0]).store(low);
+            (F32x4::from_array(im) * g[1]).store(high);
+        }
+    });
+}

@@ -1,0 +1,153 @@
+use mixer::{OpCount, Params, Serial, System, Tensor};
+use proptest::prelude::*;
+
+use super::*;
+use crate::testing::{self, PROBLEM, edge_problems};
+
+fn order(order: usize) -> Params {
+    let mut params = Params::new();
+    params.set("order", order);
+    params
+}
+
+#[test]
+fn golden_parity() {
+    testing::golden_parity(&Hyena, "hyena");
+}
+
+#[test]
+fn fault_11_a_flipped_sign_fails_verification() {
+    testing::a_flipped_sign_fails(&Hyena, "hyena");
+}
+
+/// The filters that the golden files store are the ones that the parameters give.
+#[test]
+fn the_filter_is_the_authors() {
+    let mut checked = 0;
+    for golden in testing::goldens("hyena") {
+        let spec = Spec::read(&golden.case).unwrap();
+        let (Some(filter), Some(Tensor::F32 { data: k, .. })) = (spec.filter, golden.case.tensors.get("k"))
+        else {
+            continue;
+        };
+        let length = spec.out_len();
+        let h = filter::evaluate_f64(&filter, &golden.case.tensors, length, &mut OpCount::default()).unwrap();
+        for o in 0..spec.convolutions() {
+            for channel in 0..spec.dims.d_model {
+                for t in 0..length {
+                    let want = f64::from(k[(o * spec.dims.d_model + channel) * length + t]);
+                    let got = h[t * filter.channels + channel * spec.convolutions() + o];
+                    assert!((got - want).abs() <= 1e-6 + 1e-6 * want.abs(), "{}: {got} {want}", golden.name);
+                    checked += 1;
+                }
+            }
+        }
+    }
+    assert!(checked > 0);
+}
+
+#[test]
+fn agrees_with_the_reference_at_the_edges() {
+    for problem in edge_problems() {
+        for n in [2, 3, 4] {
+            testing::agrees_with_reference(&Hyena, &problem, &order(n));
+        }
+    }
+}
+
+#[test]
+fn sequences_do_not_mix() {
+    testing::batch_independent(&Hyena, &PROBLEM, &["x"]);
+    testing::batch_independent(&Hyena, &Problem { level: Level::Core, ..PROBLEM }, &["x"]);
+}
+
+#[test]
+fn stated_memory_is_what_it_takes() {
+    for level in [Level::Core, Level::Layer] {
+        for seq_len in [64, 1000, 4096] {
+            testing::truthful_memory(&Hyena, &Problem { seq_len, level, ..PROBLEM }, 0.001);
+        }
+    }
+    testing::refuses_what_does_not_fit(&Hyena, &PROBLEM);
+}
+
+/// Projections, gates and the short filter are counted exactly; the convolutions are counted as direct ones, since the
+/// reference takes no transform.
+#[test]
+fn counted_operations_equal_the_closed_form() {
+    for problem in edge_problems() {
+        let case = Hyena.seeded_case(&problem, &Params::new()).unwrap();
+        let spec = Spec::read(&case).unwrap();
+        let mut count = OpCount::default();
+        Hyena.reference(&case, &mut count).unwrap();
+        let length = spec.out_len() as u64;
+        let direct =
+            (spec.dims.batch * spec.convolutions() * spec.dims.d_model) as u64 * length * (length + 3);
+        assert_eq!(count.flops, cost::other_flops(&spec) + direct, "{problem:?}");
+        assert_eq!(count.setup_flops, spec.filter.map_or(0, |filter| filter.flops(spec.out_len())));
+    }
+}
+
+#[test]
+fn operations_grow_almost_linearly() {
+    let at = |seq_len| {
+        Hyena.cost(&Problem { seq_len, d_model: 256, ..PROBLEM }, &Params::new()).unwrap().flops as f64
+    };
+    let exponent = (at(65_536) / at(4096)).log2() / 4.0;
+    assert!((1.0..1.1).contains(&exponent), "{exponent}");
+}
+
+/// Long enough that the transform recurses several times, checked where the reference can afford it.
+#[test]
+fn spot_rows_agree_at_length_20_000() {
+    for level in [Level::Core, Level::Layer] {
+        let problem = Problem { seq_len: 20_000, d_model: 16, level, ..PROBLEM };
+        let case = Hyena.seeded_case(&problem, &Params::new()).unwrap();
+        let spot = Hyena.spot_check(&case, 1 << 27).unwrap();
+        let got = testing::cpu(&Hyena, &case, &Serial);
+        let rows: Vec<f32> = spot.rows.iter().flat_map(|row| got[row * 16..][..16].to_vec()).collect();
+        let deviation = INFO.tolerance.compare_f32(&rows, &spot.expected);
+        assert!(deviation.pass, "{level:?} {:?}: {deviation:?}", spot.rows);
+        assert!(level == Level::Layer || spot.rows.contains(&19_999));
+    }
+}
+
+/// Zeros give zeros; a NaN reaches every later output of its channel and is never hidden.
+#[test]
+fn fault_10_zero_and_nan_inputs() {
+    let problem = Problem { level: Level::Core, ..PROBLEM };
+    let mut case = Hyena.seeded_case(&problem, &Params::new()).unwrap();
+    let shape = [1, 64, 96];
+    case.tensors.insert("x", &shape, vec![0.0; 64 * 96]);
+    assert!(testing::cpu(&Hyena, &case, &Serial).iter().all(|&value| value == 0.0));
+    case.tensors.insert("x", &shape, vec![f32::NAN; 64 * 96]);
+    assert!(testing::cpu(&Hyena, &case, &Serial).iter().all(|value| value.is_nan()));
+}
+
+#[test]
+fn an_even_number_of_features_is_refused_by_name() {
+    let mut params = Params::new();
+    params.set("emb_dim", 32_usize);
+    let error = Hyena.seeded_case(&PROBLEM, &params).unwrap_err();
+    assert!(matches!(error, MixerError::InvalidField { field, .. } if field == "emb_dim"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+
+    #[test]
+    fn outputs_do_not_see_the_future(seq_len in 2_usize..200, cut in 0.0_f64..1.0, seed in any::<u64>()) {
+        let t = ((seq_len as f64 * cut) as usize).min(seq_len - 1);
+        testing::causal(&Hyena, &Problem { seq_len, seed, ..PROBLEM }, "x", t);
+    }
+
+    #[test]
+    fn agrees_with_the_reference_at_random(
+        batch in 1_usize..3, seq_len in 1_usize..300, d_model in 1_usize..40,
+        n in 2_usize..5, layer in any::<bool>(), seed in any::<u64>(),
+    ) {
+        let level = if layer { Level::Layer } else { Level::Core };
+        let problem = Problem { batch, seq_len, d_model, n_heads: 1, causal: true, level, seed };
+        testing::agrees_with_reference(&Hyena, &problem, &order(n));
+    }
+}

@@ -1,0 +1,38 @@
+//! The single list of systems. Adding one is a folder and a line here.
+
+use mixer::{MixerError, System};
+
+use crate::{attention, attention_naive, hyena};
+
+static SYSTEMS: [&dyn System; 3] = [&attention::Attention, &attention_naive::AttentionNaive, &hyena::Hyena];
+
+/// All systems, in the order in which the page lists them.
+pub fn systems() -> &'static [&'static dyn System] {
+    &SYSTEMS
+}
+
+/// The system called `name`.
+///
+/// # Errors
+/// [`MixerError::UnknownSystem`] lists the known names.
+pub fn find(name: &str) -> Result<&'static dyn System, MixerError> {
+    SYSTEMS.iter().copied().find(|system| system.info().id == name).ok_or_else(|| MixerError::UnknownSystem {
+        name: name.chars().take(64).collect(),
+        known: SYSTEMS.iter().map(|system| system.info().id).collect::<Vec<_>>().join(", "),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_every_system_by_its_own_name_and_no_other() {
+        for system in systems() {
+            assert_eq!(find(system.info().id).map(|found| found.info().id), Ok(system.info().id));
+        }
+        for name in ["", "Attention", "constructor", "attention "] {
+            assert!(matches!(find(name), Err(MixerError::UnknownSystem { .. })));
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! The battery that every system passes: golden parity, agreement with the f64 reference over random shapes, causality,
+//! batch independence, determinism, truthful costs. A system's `tests.rs` calls it and adds what is special to it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use mixer::{
+    Case, Level, Memory, OpCount, Parallel, Params, Problem, Serial, System, Tensor, Tensors, Tolerance,
+    Value,
+};
+use safetensors::SafeTensors;
+
+pub(crate) const GIB: u64 = 1 << 30;
+
+/// A golden file as the tests need it.
+pub(crate) struct Golden {
+    pub name: String,
+    pub case: Case,
+    pub y: Vec<f64>,
+    pub tolerance: Tolerance,
+}
+
+/// All golden files of one folder of `kernels/golden`.
+pub(crate) fn goldens(folder: &str) -> Vec<Golden> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden").join(folder);
+    let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    assert!(!paths.is_empty());
+    paths.iter().map(|path| golden(path)).collect()
+}
+
+fn golden(path: &Path) -> Golden {
+    let bytes = std::fs::read(path).unwrap();
+    let (_, metadata) = SafeTensors::read_metadata(&bytes).unwrap();
+    let header = metadata.metadata().clone().unwrap();
+    let mut tensors = Tensors::new();
+    for (name, view) in SafeTensors::deserialize(&bytes).unwrap().iter() {
+        let words = view.data().chunks_exact(4).map(|word| <[u8; 4]>::try_from(word).unwrap());
+        match view.dtype() {
+            safetensors::Dtype::F32 => {
+                tensors.insert(name, view.shape(), words.map(f32::from_le_bytes).collect())
+            }
+            safetensors::Dtype::I32 => {
+                tensors.insert_i32(name, view.shape(), words.map(i32::from_le_bytes).collect())
+            }
+            other => panic!("{name}: {other:?}"),
+        }
+    }
+    let json = |key: &str| serde_json::from_str::<serde_json::Value>(&header[key]).unwrap();
+    let mut config = Params::new();
+    for (name, value) in json("config").as_object().unwrap() {
+        config.set(name, convert(value));
+    }
+    let tolerance = json("tolerance");
+    let y = match tensors.get("y") {
+        Some(Tensor::F32 { data, .. }) => data.iter().map(|&value| f64::from(value)).collect(),
+        other => panic!("y: {other:?}"),
+    };
+    // The filter is computed in f64 here, so the tolerance for a given filter is the one to meet.
+    let abs = tolerance.get("abs_given_k").unwrap_or(&tolerance["abs"]).as_f64().unwrap();
+    Golden {
+        name: path.file_stem().unwrap().to_string_lossy().into_owned(),
+        case: Case {
+            level: if header["level"] == "core" { Level::Core } else { Level::Layer },
+            config,
+            tensors,
+        },
+        y,
+        tolerance: Tolerance { abs, rel: tolerance["rel"].as_f64().unwrap() },
+    }
+}
+
+fn convert(value: &serde_json::Value) -> Value {
+    match value {
+        serde_json::Value::Bool(flag) => Value::Bool(*flag),
+        serde_json::Value::Number(number) => {
+            number.as_i64().map_or_else(|| Value::Float(number.as_f64().unwrap()), Value::Int)
+        }
+        serde_json::Value::String(text) => Value::Text(text.clone()),
+        serde_json::Value::Array(values) => Value::List(values.iter().map(convert).collect()),
+        _ => Value::Null,
+    }
+}
+
+/// Several threads, tasks dealt out dynamically.
+pub(crate) struct Threads(pub usize);
+
+impl Parallel for Threads {
+    fn threads(&self) -> usize {
+        self.0
+    }
+
+    fn run(&self, n_tasks: usize, task: &(dyn Fn(usize, usize) + Sync)) {
+        let next = std::sync::atomic::AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for worker in 0..self.0 {
+                let next = &next;
+                scope.spawn(move || {
+                    loop {
+                        let task_idx = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                        if task_idx >= n_tasks {
+                            break;
+                        }
+                        task(task_idx, worker);
+                    }
+                });
+            }
+        });
+    }
+}
+
+/// The CPU kernel's output, run twice to see that nothing is left over from the first run.
+pub(crate) fn cpu(system: &dyn System, case: &Case, parallel: &dyn Parallel) -> Vec<f32> {
+    let case = Arc::new(case.clone());
+    let mut kernel = system.cpu(&case, &Memory::new(8 * GIB), parallel).unwrap();
+    kernel.run(parallel).unwrap();
+    let first = kernel.output().to_vec();
+    kernel.run(parallel).unwrap();
+    assert_eq!(bits(&first), bits(kernel.output()), "a second run differs");
+    first
+}
+
+pub(crate) fn bits(values: &[f32]) -> Vec<u32> {
+    values.iter().map(|value| value.to_bits()).collect()
+}
+
+/// Every golden file of `folder`: the f64 reference to near f32 precision, the CPU kernel to the file's tolerance.
+pub(crate) fn golden_parity(system: &dyn System, folder: &str) {
+    for golden in goldens(folder) {
+        let reference = system.reference(&golden.case, &mut OpCount::default()).unwrap();
+        let tight = Tolerance { abs: 1e-6, rel: 1e-6 };
+        let deviation = tight.compare(reference.iter().copied(), &golden.y);
+        assert!(deviation.pass, "{}: reference {deviation:?}", golden.name);
+        for threads in [1, 3] {
+            let got = cpu(system, &golden.case, &Threads(threads));
+            let deviation = golden.tolerance.compare_f32(&got, &golden.y);
+            assert!(deviation.pass, "{}: cpu, {threads} threads {deviation:?}", golden.name);
+        }
+    }
+}
+
+/// A wrong sign in the output must fail every golden file.
+pub(crate) fn a_flipped_sign_fails(system: &dyn System, folder: &str) {
+    for golden in goldens(folder) {
+        let mut got = cpu(system, &golden.case, &Serial);
+        let largest = (0..got.len()).max_by(|&a, &b| got[a].abs().total_cmp(&got[b].abs())).unwrap();
+        got[largest] = -got[largest];
+        assert!(!golden.tolerance.compare_f32(&got, &golden.y).pass, "{}", golden.name);
+    }
+}
+
+/// Seeded cases of many shapes agree with the reference, and so do the spot check's rows.
+pub(crate) fn agrees_with_reference(system: &dyn System, problem: &Problem, params: &Params) {
+    let case = system.seeded_case(problem, params).unwrap();
+    let want = system.reference(&case, &mut OpCount::default()).unwrap();
+    let tolerance = system.info().tolerance;
+    for threads in [1, 2] {
+        let deviation = tolerance.compare_f32(&cpu(system, &case, &Threads(threads)), &want);
+        assert!(deviation.pass, "{problem:?}, {threads} threads: {deviation:?}");
+    }
+    let spot = system.spot_check(&case, 1 << 24).unwrap();
+    let width = spot.expected.len() / spot.rows.len();
+    let rows: Vec<f64> = spot.rows.iter().flat_map(|row| want[row * width..][..width].to_vec()).collect();
+    let tight = Tolerance { abs: 1e-9, rel: 1e-9 };
+    assert!(
+        !spot.rows.is_empty() && tight.compare(spot.expected.iter().copied(), &rows).pass,
+        "{problem:?}: spot check"
+    );
+}
+
+/// Changing the input at t leaves outputs before t within rounding and changes some output from t on.
+pub(crate) fn causal(system: &dyn System, problem: &Problem, input: &str, t: usize) {
+    let case = system.seeded_case(problem, &Params::new()).unwrap();
+    let mut changed = case.clone();
+    let Some(Tensor::F32 { shape, mut data }) = case.tensors.get(input).cloned() else {
+        panic!("no {input}")
+    };
+    let row = shape[2];
+    data[t * row..(t + 1) * row].iter_mut().for_each(|value| *value += 1.0);
+    changed.tensors.insert(input, &shape, data);
+    let (before, after) = (cpu(system, &case, &Serial), cpu(system, &changed, &Serial));
+    let width = before.len() / (problem.batch * problem.seq_len);
+    for (index, (a, b)) in before[..t * width].iter().zip(&after).enumerate() {
+        assert!(
+            (a - b).abs() <= 1e-4 * (1.0 + a.abs()),
+            "{problem:?}: output {} saw input {t}",
+            index / width
+        );
+    }
+    assert!(before[t * width..].iter().zip(&after[t * width..]).any(|(a, b)| (a - b).abs() > 1e-3));
+}
+
+/// Each sequence of a batch is computed as if it were alone.
+pub(crate) fn batch_independent(system: &dyn System, problem: &Problem, inputs: &[&str]) {
+    let case = system.seeded_case(&Problem { batch: 3, ..*problem }, &Params::new()).unwrap();
+    let together = cpu(system, &case, &Serial);
+    for sequence in 0..3 {
+        let mut alone = case.clone();
+        alone.config.set("batch", 1_usize);
+        for input in inputs {
+            let Some(Tensor::F32 { shape, data }) = case.tensors.get(input) else { panic!("no {input}") };
+            let len = data.len() / 3;
+            alone.tensors.insert(*input, &[1, shape[1], shape[2]], data[sequence * len..][..len].to_vec());
+        }
+        let got = cpu(system, &alone, &Serial);
+        assert_eq!(bits(&got), bits(&together[sequence * got.len()..][..got.len()]));
+    }
+}
+
+/// `cost.peak_bytes` is what the kernel and its case really take on one thread, to within `slack`.
+pub(crate) fn truthful_memory(system: &dyn System, problem: &Problem, slack: f64) {
+    let cost = system.cost(problem, &Params::new()).unwrap();
+    let case = Arc::new(system.seeded_case(problem, &Params::new()).unwrap());
+    let memory = Memory::new(8 * GIB);
+    let mut kernel = system.cpu(&case, &memory, &Serial).unwrap();
+    kernel.run(&Serial).unwrap();
+    let actual = memory.peak_bytes() + case.tensors.bytes();
+    let ratio = cost.peak_bytes as f64 / actual as f64;
+    assert!((1.0..=1.0 + slack).contains(&ratio), "{problem:?}: stated {} actual {actual}", cost.peak_bytes);
+}
+
+/// A kernel refused for memory says how much it needed, and leaves nothing behind.
+pub(crate) fn refuses_what_does_not_fit(system: &dyn System, problem: &Problem) {
+    let case = Arc::new(system.seeded_case(problem, &Params::new()).unwrap());
+    let memory = Memory::new(1000);
+    let error = system.cpu(&case, &memory, &Serial).err();
+    assert!(
+        matches!(error, Some(mixer::MixerError::OutOfMemory { needed_bytes, limit_bytes: 1000 }) if needed_bytes > 1000)
+    );
+    assert_eq!(memory.used_bytes(), 0);
+}
+
+pub(crate) const PROBLEM: Problem =
+    Problem { batch: 1, seq_len: 64, d_model: 32, n_heads: 2, causal: true, level: Level::Layer, seed: 1 };
+
+/// Shapes that find edges: one token, primes, lengths around a tile's size, odd head dimensions, one channel.
+pub(crate) fn edge_problems() -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for level in [Level::Core, Level::Layer] {
+        for (seq_len, d_model, n_heads) in [
+            (1, 1, 1),
+            (1, 32, 2),
+            (2, 8, 8),
+            (7, 10, 2),
+            (47, 12, 1),
+            (48, 12, 3),
+            (49, 20, 2),
+            (127, 9, 3),
+            (131, 40, 1),
+            (260, 24, 2),
+        ] {
+            for causal in [false, true] {
+                problems.push(Problem { seq_len, d_model, n_heads, causal, level, ..PROBLEM });
+            }
+        }
+    }
+    problems
+}
