@@ -38,10 +38,10 @@ fn golden(path: &Path) -> Golden {
         let words = view.data().chunks_exact(4).map(|word| <[u8; 4]>::try_from(word).unwrap());
         match view.dtype() {
             safetensors::Dtype::F32 => {
-                tensors.insert(name, view.shape(), words.map(f32::from_le_bytes).collect())
+                tensors.insert(name, view.shape(), words.map(f32::from_le_bytes).collect());
             }
             safetensors::Dtype::I32 => {
-                tensors.insert_i32(name, view.shape(), words.map(i32::from_le_bytes).collect())
+                tensors.insert_i32(name, view.shape(), words.map(i32::from_le_bytes).collect());
             }
             other => panic!("{name}: {other:?}"),
         }

@@ -1,6 +1,6 @@
 //! Closed forms. A real FFT of length n is taken as 2.5 n log₂ n operations, as the field does.
 
-use mixer::{Cost, Level, MixerError};
+use mixer::{Cost, Level};
 
 use super::Spec;
 use super::cpu::{self, groups};
@@ -30,7 +30,7 @@ pub(super) fn other_flops(spec: &Spec) -> u64 {
 }
 
 /// Cost of the FFT kernel, its scratch taken for one thread.
-pub(super) fn cost(spec: &Spec) -> Result<Cost, MixerError> {
+pub(super) fn cost(spec: &Spec) -> Cost {
     let (length, width, order) = (spec.out_len(), spec.dims.d_model, spec.order);
     let stream = spec.dims.batch * length * width;
     let n = fft_size(length);
@@ -64,7 +64,7 @@ pub(super) fn cost(spec: &Spec) -> Result<Cost, MixerError> {
         Level::Layer => (2 * (order + 1) + 4) * stream,
     } + weights
         + channels * n;
-    Ok(Cost {
+    Cost {
         flops: convolution_flops(spec) + other_flops(spec),
         bytes: 4 * moved as u64,
         peak_bytes: 4 * (case + held) as u64,
@@ -73,5 +73,5 @@ pub(super) fn cost(spec: &Spec) -> Result<Cost, MixerError> {
                 as u64,
         setup_flops: spec.filter.map_or(0, |filter| filter.flops(length))
             + channels as u64 * real_fft(n as u64),
-    })
+    }
 }

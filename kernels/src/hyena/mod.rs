@@ -74,7 +74,7 @@ impl System for Hyena {
     }
 
     fn cost(&self, problem: &Problem, params: &Params) -> Result<Cost, MixerError> {
-        cost::cost(&Spec::race(problem, params)?)
+        Ok(cost::cost(&Spec::race(problem, params)?))
     }
 
     fn reference(&self, case: &Case, count: &mut OpCount) -> Result<Vec<f64>, MixerError> {

@@ -27,7 +27,6 @@ impl<'a> Disjoint<'a> {
     ///
     /// # Safety
     /// No other slice taken from this buffer and still alive may overlap this one.
-    #[expect(clippy::mut_from_ref, reason = "that is the point: the caller guarantees disjointness")]
     #[inline(always)]
     pub unsafe fn slice(&self, start: usize, len: usize) -> &'a mut [f32] {
         assert!(start <= self.len && len <= self.len - start, "a task's part lies outside the buffer");
