@@ -1,0 +1,306 @@
+//! The CPU executor: a pool of threads that deals out a kernel's tasks, and lanes that hold prepared kernels.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use mixer::{Case, CpuKernel, Deviation, Memory, MixerError, Parallel, Params, Problem, System};
+
+use crate::ComputeError;
+
+/// A pool of threads with a switch that cancels what runs on it. Clones share both.
+#[derive(Clone)]
+pub struct CpuPool {
+    /// `None` for a single thread: the caller's.
+    pool: Option<Arc<rayon::ThreadPool>>,
+    threads: usize,
+    cancelled: Arc<AtomicBool>,
+}
+
+impl CpuPool {
+    /// Most threads accepted.
+    pub const MAX_THREADS: usize = 256;
+
+    /// A pool of `threads` threads, the caller's included.
+    ///
+    /// # Errors
+    /// [`MixerError::InvalidField`] where `threads` is out of range, [`ComputeError::Threads`] where the system
+    /// refuses.
+    pub fn new(threads: usize) -> Result<Self, ComputeError> {
+        if !(1..=Self::MAX_THREADS).contains(&threads) {
+            let allowed = format!("a whole number from 1 to {}", Self::MAX_THREADS);
+            return Err(MixerError::invalid("threads", allowed, threads).into());
+        }
+        let pool = if threads == 1 {
+            None
+        } else {
+            let builder = rayon::ThreadPoolBuilder::new().num_threads(threads - 1);
+            let pool = builder
+                .build()
+                .map_err(|error| ComputeError::Threads { threads, reason: error.to_string() })?;
+            Some(Arc::new(pool))
+        };
+        Ok(Self { pool, threads, cancelled: Arc::default() })
+    }
+
+    /// Threads that this machine offers; 1 where it does not say.
+    pub fn available_threads() -> usize {
+        std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(Self::MAX_THREADS)
+    }
+
+    /// Skips every task not yet started, in this run and the following ones, until [`CpuPool::resume`].
+    pub fn cancel(&self) {
+        self.cancelled.store(true, Ordering::Relaxed);
+    }
+
+    /// Makes the pool usable again after [`CpuPool::cancel`].
+    pub fn resume(&self) {
+        self.cancelled.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether the pool is cancelled.
+    pub fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Relaxed)
+    }
+}
+
+impl Parallel for CpuPool {
+    fn threads(&self) -> usize {
+        self.threads
+    }
+
+    fn run(&self, n_tasks: usize, task: &(dyn Fn(usize, usize) + Sync)) {
+        let next = AtomicUsize::new(0);
+        let work = |worker: usize| {
+            while !self.is_cancelled() {
+                let task_idx = next.fetch_add(1, Ordering::Relaxed);
+                if task_idx >= n_tasks {
+                    break;
+                }
+                task(task_idx, worker);
+            }
+        };
+        match &self.pool {
+            None => work(0),
+            Some(pool) => pool.in_place_scope(|scope| {
+                for worker in 1..self.threads.min(n_tasks) {
+                    let work = &work;
+                    scope.spawn(move |_| work(worker));
+                }
+                work(0);
+            }),
+        }
+    }
+}
+
+/// One system at one length, ready to run on the CPU.
+pub struct CpuLane {
+    system: &'static dyn System,
+    case: Arc<Case>,
+    kernel: Box<dyn CpuKernel>,
+    memory: Memory,
+    pool: CpuPool,
+}
+
+impl CpuLane {
+    /// Makes a seeded case and prepares its kernel. What takes time here is set-up.
+    ///
+    /// # Errors
+    /// What the system refuses; [`MixerError::OutOfMemory`] before anything is allocated where the closed form already
+    /// exceeds `limit_bytes`; [`ComputeError::Cancelled`].
+    pub fn seeded(
+        system: &'static dyn System,
+        problem: &Problem,
+        params: &Params,
+        pool: &CpuPool,
+        limit_bytes: u64,
+    ) -> Result<Self, ComputeError> {
+        let needed_bytes = system.cost(problem, params)?.peak_bytes;
+        if needed_bytes > limit_bytes {
+            return Err(MixerError::OutOfMemory { needed_bytes, limit_bytes }.into());
+        }
+        Self::new(system, system.seeded_case(problem, params)?, pool, limit_bytes)
+    }
+
+    /// Prepares the kernel of a given case.
+    ///
+    /// # Errors
+    /// As for [`CpuLane::seeded`].
+    pub fn new(
+        system: &'static dyn System,
+        case: Case,
+        pool: &CpuPool,
+        limit_bytes: u64,
+    ) -> Result<Self, ComputeError> {
+        let case = Arc::new(case);
+        let case_bytes = case.tensors.bytes();
+        let memory = Memory::new(limit_bytes.saturating_sub(case_bytes));
+        let kernel = system.cpu(&case, &memory, pool)?;
+        if pool.is_cancelled() {
+            return Err(ComputeError::Cancelled);
+        }
+        Ok(Self { system, case, kernel, memory, pool: pool.clone() })
+    }
+
+    /// Runs the forward pass `repeats` times and returns a checksum of the last output, so that no run can be skipped.
+    ///
+    /// # Errors
+    /// [`ComputeError::Cancelled`], [`ComputeError::NotFinite`], or what the kernel says.
+    pub fn run(&mut self, repeats: usize) -> Result<f64, ComputeError> {
+        for _ in 0..repeats {
+            self.kernel.run(&self.pool)?;
+            if self.pool.is_cancelled() {
+                return Err(ComputeError::Cancelled);
+            }
+        }
+        checksum(self.kernel.output())
+    }
+
+    /// The last run's output, row-major.
+    pub fn output(&self) -> &[f32] {
+        self.kernel.output()
+    }
+
+    /// The case that runs.
+    pub fn case(&self) -> &Case {
+        &self.case
+    }
+
+    /// Most bytes held at once: the case and everything that the kernel took.
+    pub fn peak_bytes(&self) -> u64 {
+        self.case.tensors.bytes() + self.memory.peak_bytes()
+    }
+
+    /// Compares rows of the last output with the f64 reference, which spends about `max_flops` on them.
+    ///
+    /// # Errors
+    /// What the reference says of the case.
+    pub fn spot_check(&self, max_flops: u64) -> Result<Deviation, ComputeError> {
+        let check = self.system.spot_check(&self.case, max_flops)?;
+        let width = check.expected.len() / check.rows.len().max(1);
+        let output = self.output();
+        let rows: Vec<f32> = check
+            .rows
+            .iter()
+            .flat_map(|row| output.get(row * width..(row + 1) * width).unwrap_or_default().iter().copied())
+            .collect();
+        Ok(self.system.info().tolerance.compare_f32(&rows, &check.expected))
+    }
+}
+
+/// Sum of the output; refuses NaN and infinities, which a comparison of times would hide.
+fn checksum(output: &[f32]) -> Result<f64, ComputeError> {
+    if let Some((index, &value)) = output.iter().enumerate().find(|(_, value)| !value.is_finite()) {
+        return Err(ComputeError::NotFinite { index, value });
+    }
+    Ok(output.iter().map(|&value| f64::from(value)).sum())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::time::{Duration, Instant};
+
+    use mixer::Level;
+
+    use super::*;
+
+    const PROBLEM: Problem = Problem {
+        batch: 1,
+        seq_len: 256,
+        d_model: 64,
+        n_heads: 4,
+        causal: true,
+        level: Level::Layer,
+        seed: 0,
+    };
+    const GIB: u64 = 1 << 30;
+
+    #[test]
+    fn every_task_runs_once_and_workers_never_coincide() {
+        for threads in [1, 2, 5] {
+            let pool = CpuPool::new(threads).unwrap();
+            let counts: Vec<AtomicUsize> = (0..1000).map(|_| AtomicUsize::new(0)).collect();
+            let busy: Vec<Mutex<()>> = (0..threads).map(|_| Mutex::new(())).collect();
+            pool.run(1000, &|task, worker| {
+                let _guard = busy[worker].try_lock().expect("two tasks share a worker");
+                counts[task].fetch_add(1, Ordering::Relaxed);
+            });
+            assert!(counts.iter().all(|count| count.load(Ordering::Relaxed) == 1));
+        }
+    }
+
+    #[test]
+    fn zero_and_absurd_thread_counts_are_refused_by_name() {
+        for threads in [0, usize::MAX] {
+            let error = CpuPool::new(threads).err().unwrap();
+            assert!(
+                matches!(error, ComputeError::Mixer(MixerError::InvalidField { field, .. }) if field == "threads")
+            );
+        }
+    }
+
+    #[test]
+    fn every_system_runs_and_is_spot_checked() {
+        for &system in kernels::systems() {
+            for threads in [1, 2] {
+                let pool = CpuPool::new(threads).unwrap();
+                let mut lane = CpuLane::seeded(system, &PROBLEM, &Params::new(), &pool, GIB).unwrap();
+                let first = lane.run(1).unwrap();
+                assert_eq!(first.to_bits(), lane.run(2).unwrap().to_bits());
+                let deviation = lane.spot_check(1 << 26).unwrap();
+                assert!(deviation.pass, "{} on {threads} threads: {deviation:?}", system.info().id);
+                assert!(lane.peak_bytes() > 0);
+            }
+        }
+    }
+
+    #[test]
+    fn fault_11_a_wrong_output_fails_the_spot_check() {
+        let system = kernels::find("attention").unwrap();
+        let pool = CpuPool::new(1).unwrap();
+        let lane = CpuLane::seeded(system, &PROBLEM, &Params::new(), &pool, GIB).unwrap();
+        // Never run: the output is all zeros.
+        assert!(!lane.spot_check(1 << 26).unwrap().pass);
+    }
+
+    #[test]
+    fn fault_06_a_lane_that_does_not_fit_is_refused_before_it_allocates() {
+        let system = kernels::find("attention-naive").unwrap();
+        let problem = Problem { seq_len: 1 << 20, d_model: 4, ..PROBLEM };
+        let pool = CpuPool::new(1).unwrap();
+        let started = Instant::now();
+        let error = CpuLane::seeded(system, &problem, &Params::new(), &pool, 4 * GIB).err().unwrap();
+        assert!(matches!(error, ComputeError::Mixer(MixerError::OutOfMemory { .. })));
+        assert!(started.elapsed() < Duration::from_secs(1));
+    }
+
+    #[test]
+    fn fault_10_a_non_finite_output_is_an_error() {
+        let system = kernels::find("attention").unwrap();
+        let pool = CpuPool::new(1).unwrap();
+        let mut case = system.seeded_case(&PROBLEM, &Params::new()).unwrap();
+        case.tensors.insert("x", &[1, 256, 64], vec![f32::INFINITY; 256 * 64]);
+        let mut lane = CpuLane::new(system, case, &pool, GIB).unwrap();
+        assert!(matches!(lane.run(1), Err(ComputeError::NotFinite { .. })));
+    }
+
+    #[test]
+    fn fault_17_cancel_ends_a_long_run_at_its_next_task() {
+        let system = kernels::find("attention").unwrap();
+        let pool = CpuPool::new(2).unwrap();
+        let problem = Problem { seq_len: 16_384, ..PROBLEM };
+        let mut lane = CpuLane::seeded(system, &problem, &Params::new(), &pool, GIB).unwrap();
+        let switch = pool.clone();
+        let cancelled_at = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(30));
+            switch.cancel();
+            Instant::now()
+        });
+        let outcome = lane.run(1000);
+        let ended = Instant::now();
+        assert!(matches!(outcome, Err(ComputeError::Cancelled)));
+        assert!(ended.duration_since(cancelled_at.join().unwrap()) < Duration::from_millis(200));
+        pool.resume();
+        assert!(CpuLane::seeded(system, &PROBLEM, &Params::new(), &pool, GIB).unwrap().run(1).is_ok());
+    }
+}

@@ -1,0 +1,296 @@
+//! Golden files: safetensors with a system's configuration, weights, input and the output of its authors' code.
+//!
+//! Files may come from anyone, so sizes are capped before anything is parsed, and what is wrong is named.
+
+use std::collections::HashMap;
+
+use mixer::{Case, Level, Params, Tensor, Tensors, Tolerance, Value};
+use safetensors::{Dtype, SafeTensors};
+
+/// Largest file accepted.
+pub const MAX_FILE_BYTES: usize = 64 << 20;
+
+/// Largest header accepted.
+pub const MAX_HEADER_BYTES: u64 = 1 << 20;
+
+/// What is wrong with a golden file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum GoldenError {
+    /// More bytes than a golden file may have.
+    #[error("the file has {got} bytes; at most {} are accepted", MAX_FILE_BYTES)]
+    TooLarge {
+        /// Its size.
+        got: usize,
+    },
+    /// The header is longer than accepted.
+    #[error("the header has {got} bytes; at most {} are accepted", MAX_HEADER_BYTES)]
+    HeaderTooLarge {
+        /// Its size.
+        got: u64,
+    },
+    /// Not a safetensors file, or a damaged one.
+    #[error("not a readable safetensors file: {reason}; is it cut off?")]
+    Format {
+        /// The reader's words.
+        reason: String,
+    },
+    /// A header string is missing.
+    #[error("the header lacks `{key}`")]
+    MissingKey {
+        /// Its name.
+        key: &'static str,
+    },
+    /// A header string does not hold what it should.
+    #[error("the header's `{key}` must be {expected}")]
+    BadKey {
+        /// Its name.
+        key: &'static str,
+        /// What it should hold.
+        expected: &'static str,
+    },
+    /// A tensor has a type that no golden file uses.
+    #[error("tensor `{name}` has type {got}; F32, F64, I32 and I64 are accepted")]
+    TensorType {
+        /// The tensor.
+        name: String,
+        /// Its type.
+        got: String,
+    },
+    /// An index does not fit.
+    #[error("tensor `{name}` holds {value}, which is no 32-bit index")]
+    Index {
+        /// The tensor.
+        name: String,
+        /// The value.
+        value: i64,
+    },
+    /// The expected output is missing or not of floats.
+    #[error("the expected output `y` is missing")]
+    MissingOutput,
+}
+
+impl GoldenError {
+    /// A stable code for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::TooLarge { .. } | Self::HeaderTooLarge { .. } => "golden-too-large",
+            Self::Format { .. } => "golden-format",
+            Self::MissingKey { .. } | Self::BadKey { .. } => "golden-header",
+            Self::TensorType { .. } | Self::Index { .. } | Self::MissingOutput => "golden-tensor",
+        }
+    }
+}
+
+/// A golden file, read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GoldenCase {
+    /// Name of the system.
+    pub system: String,
+    /// Name of the case.
+    pub case_name: String,
+    /// Configuration, weights and input. Holds `y` too, which no kernel reads.
+    pub case: Case,
+    /// The expected output, row-major.
+    pub expected: Vec<f64>,
+    /// How far from it passes. Where a file states a tolerance for a given filter (Hyena), it is that one: filters are
+    /// computed in f64 here.
+    pub tolerance: Tolerance,
+}
+
+/// Reads a golden file.
+///
+/// # Errors
+/// [`GoldenError`] names what is wrong.
+pub fn read(bytes: &[u8]) -> Result<GoldenCase, GoldenError> {
+    if bytes.len() > MAX_FILE_BYTES {
+        return Err(GoldenError::TooLarge { got: bytes.len() });
+    }
+    if let Some(length) = bytes.first_chunk().copied().map(u64::from_le_bytes)
+        && length > MAX_HEADER_BYTES
+    {
+        return Err(GoldenError::HeaderTooLarge { got: length });
+    }
+    let format = |error: safetensors::SafeTensorError| GoldenError::Format { reason: error.to_string() };
+    let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(format)?;
+    let header = metadata.metadata().clone().unwrap_or_default();
+    let file = SafeTensors::deserialize(bytes).map_err(format)?;
+    let mut tensors = Tensors::new();
+    for (name, view) in file.iter() {
+        insert(&mut tensors, name, view.dtype(), view.shape(), view.data())?;
+    }
+    let Some(Tensor::F32 { data: y, .. }) = tensors.get("y") else { return Err(GoldenError::MissingOutput) };
+    let expected = y.iter().map(|&value| f64::from(value)).collect();
+    let level = match string(&header, "level")? {
+        "core" => Level::Core,
+        "layer" => Level::Layer,
+        _ => return Err(GoldenError::BadKey { key: "level", expected: "`core` or `layer`" }),
+    };
+    Ok(GoldenCase {
+        system: string(&header, "system")?.to_owned(),
+        case_name: string(&header, "case")?.to_owned(),
+        expected,
+        tolerance: tolerance(&header)?,
+        case: Case { level, config: config(&header)?, tensors },
+    })
+}
+
+fn string<'a>(header: &'a HashMap<String, String>, key: &'static str) -> Result<&'a str, GoldenError> {
+    header.get(key).map(String::as_str).ok_or(GoldenError::MissingKey { key })
+}
+
+fn object(
+    header: &HashMap<String, String>,
+    key: &'static str,
+) -> Result<serde_json::Map<String, serde_json::Value>, GoldenError> {
+    serde_json::from_str(string(header, key)?)
+        .map_err(|_| GoldenError::BadKey { key, expected: "a JSON object" })
+}
+
+fn config(header: &HashMap<String, String>) -> Result<Params, GoldenError> {
+    let mut params = Params::new();
+    for (name, value) in object(header, "config")? {
+        params.set(name, convert(&value)?);
+    }
+    Ok(params)
+}
+
+fn convert(value: &serde_json::Value) -> Result<Value, GoldenError> {
+    use serde_json::Value as Json;
+    Ok(match value {
+        Json::Null => Value::Null,
+        Json::Bool(flag) => Value::Bool(*flag),
+        Json::Number(number) => match number.as_i64() {
+            Some(integer) => Value::Int(integer),
+            None => Value::Float(number.as_f64().unwrap_or(f64::NAN)),
+        },
+        Json::String(text) => Value::Text(text.clone()),
+        Json::Array(values) => Value::List(values.iter().map(convert).collect::<Result<_, _>>()?),
+        Json::Object(_) => {
+            return Err(GoldenError::BadKey {
+                key: "config",
+                expected: "an object of plain values and lists",
+            });
+        }
+    })
+}
+
+fn tolerance(header: &HashMap<String, String>) -> Result<Tolerance, GoldenError> {
+    let stated = object(header, "tolerance")?;
+    let number = |key: &str| {
+        stated.get(key).and_then(serde_json::Value::as_f64).filter(|value| value.is_finite() && *value >= 0.0)
+    };
+    let bad = GoldenError::BadKey {
+        key: "tolerance",
+        expected: "an object with numbers `abs` and `rel`, not negative",
+    };
+    match (number("abs_given_k").or_else(|| number("abs")), number("rel")) {
+        (Some(abs), Some(rel)) => Ok(Tolerance { abs, rel }),
+        _ => Err(bad),
+    }
+}
+
+fn insert(
+    tensors: &mut Tensors,
+    name: &str,
+    dtype: Dtype,
+    shape: &[usize],
+    data: &[u8],
+) -> Result<(), GoldenError> {
+    let words = || data.as_chunks::<4>().0.iter().copied();
+    let doubles = || data.as_chunks::<8>().0.iter().copied();
+    match dtype {
+        Dtype::F32 => tensors.insert(name, shape, words().map(f32::from_le_bytes).collect()),
+        Dtype::F64 => {
+            tensors.insert(name, shape, doubles().map(|word| f64::from_le_bytes(word) as f32).collect());
+        }
+        Dtype::I32 => tensors.insert_i32(name, shape, words().map(i32::from_le_bytes).collect()),
+        Dtype::I64 => {
+            let narrow = |word| {
+                let value = i64::from_le_bytes(word);
+                i32::try_from(value).map_err(|_| GoldenError::Index { name: name.to_owned(), value })
+            };
+            tensors.insert_i32(name, shape, doubles().map(narrow).collect::<Result<_, _>>()?);
+        }
+        other => return Err(GoldenError::TensorType { name: name.to_owned(), got: format!("{other:?}") }),
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn file() -> Vec<u8> {
+        let path =
+            concat!(env!("CARGO_MANIFEST_DIR"), "/../../kernels/golden/attention/core_L1_D32_H2.safetensors");
+        std::fs::read(path).unwrap()
+    }
+
+    #[test]
+    fn reads_what_the_header_says() {
+        let golden = read(&file()).unwrap();
+        assert_eq!((golden.system.as_str(), golden.case_name.as_str()), ("attention", "core_L1_D32_H2"));
+        assert_eq!(golden.case.level, Level::Core);
+        assert_eq!(golden.case.config.get("heads"), Some(&Value::Int(2)));
+        assert_eq!(golden.tolerance, Tolerance { abs: 1e-5, rel: 1e-4 });
+        assert_eq!(golden.expected.len(), 2 * 32);
+    }
+
+    #[test]
+    fn cut_at_any_length_it_is_an_error() {
+        let whole = file();
+        for length in 0..whole.len() {
+            assert!(read(&whole[..length]).is_err(), "cut at {length}");
+        }
+    }
+
+    #[test]
+    fn a_header_that_claims_to_be_huge_is_refused_before_it_is_read() {
+        let mut bytes = file();
+        bytes[..8].copy_from_slice(&u64::MAX.to_le_bytes());
+        assert_eq!(read(&bytes), Err(GoldenError::HeaderTooLarge { got: u64::MAX }));
+    }
+
+    fn with_header(change: impl FnOnce(String) -> String) -> Vec<u8> {
+        let bytes = file();
+        let length = usize::try_from(u64::from_le_bytes(bytes[..8].try_into().unwrap())).unwrap();
+        let header = change(String::from_utf8(bytes[8..8 + length].to_vec()).unwrap());
+        let mut changed = (header.len() as u64).to_le_bytes().to_vec();
+        changed.extend(header.as_bytes());
+        changed.extend(&bytes[8 + length..]);
+        changed
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_header_is_named() {
+        let swap = |from: &'static str, to: &'static str| {
+            read(&with_header(move |header| {
+                assert!(header.contains(from), "{header}");
+                header.replace(from, to)
+            }))
+        };
+        assert_eq!(swap("\"level\"", "\"levels\""), Err(GoldenError::MissingKey { key: "level" }));
+        assert!(matches!(swap("\"core\"", "\"score\""), Err(GoldenError::BadKey { key: "level", .. })));
+        assert!(matches!(swap("{\\\"abs", "[\\\"abs"), Err(GoldenError::BadKey { key: "tolerance", .. })));
+        assert!(matches!(swap("1e-05", "-1"), Err(GoldenError::BadKey { key: "tolerance", .. })));
+        assert_eq!(swap("\"y\"", "\"z\""), Err(GoldenError::MissingOutput));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_refused_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+            prop_assert!(read(&bytes).is_err());
+        }
+
+        #[test]
+        fn flipped_bits_never_panic(at in 0_usize..1600, bit in 0_u8..8) {
+            let mut bytes = file();
+            let at = at % bytes.len();
+            bytes[at] ^= 1 << bit;
+            let _ = read(&bytes);
+        }
+    }
+}
