@@ -6,6 +6,7 @@
 mod case;
 mod cost;
 mod error;
+mod executor;
 mod memory;
 mod parallel;
 mod params;
@@ -17,6 +18,7 @@ mod tolerance;
 pub use case::{Case, Tensor, Tensors};
 pub use cost::{Cost, OpCount};
 pub use error::MixerError;
+pub use executor::{Executor, Finished, LaneError, LaneSpec, Prepared, Verification};
 pub use memory::{Floats, Memory};
 pub use parallel::{Parallel, Serial};
 pub use params::{ParamKind, ParamSpec, Params, Value};

@@ -1,1 +1,34 @@
-//! The experiment: schedule, sampling, statistics, fits, crossover; no clock and no executor of its own.
+//! The experiment: plan, schedule, sampling, statistics, fits, crossover. It knows no browser, no GPU and no clock of
+//! its own: it takes a [`Clock`], a [`Watch`] and a [`mixer::Executor`].
+
+mod record;
+
+pub use record::{
+    Activity, Crossover, CrossoverKind, Dnf, Estimate, Fit, LaneRecord, Outcome, Point, Progress, RaceSpec,
+    Record, Status, Warning,
+};
+
+/// A monotonic clock.
+pub trait Clock {
+    /// Nanoseconds since any fixed moment.
+    fn now_ns(&self) -> f64;
+}
+
+/// What happens around a race while it runs.
+pub trait Watch {
+    /// Whether the user wants it to stop.
+    fn cancelled(&self) -> bool;
+
+    /// Counts every moment at which timing became worthless: the tab was hidden or shown, the page frozen, the worker
+    /// suspended. A sample during which it changed is thrown away.
+    fn disturbances(&self) -> u64;
+
+    /// Whether timing is worthless now (the tab is hidden): the race waits until it is not.
+    fn disturbed(&self) -> bool;
+
+    /// A snapshot after each change worth showing.
+    fn record(&self, record: &Record);
+
+    /// Called often.
+    fn progress(&self, progress: &Progress);
+}

@@ -1,1 +1,13 @@
-//! The report that travels: JSON schema, share links, exports.
+//! The report that travels: wire types, configuration, JSON schema, link codec, exports. Pure: no browser, no clock.
+
+mod catalog;
+mod config;
+mod environment;
+mod wire;
+
+pub use catalog::{ParamEntry, SystemEntry};
+pub use config::{BackendName, Config, FullLane, LaneConfig, LevelName, ParamValue, Threads};
+pub use environment::{Environment, Gpu};
+pub use wire::{
+    Crossover, CrossoverKind, Exponent, Lane, Point, Report, SCHEMA_VERSION, Status, Verified, Warning,
+};

@@ -1,0 +1,271 @@
+//! What a race leaves behind: the one result type of the engine. Times are nanoseconds of one forward pass.
+
+use mixer::{Cost, LaneSpec, Level, Verification};
+
+/// Everything that a race asks for, already validated.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RaceSpec {
+    /// The lanes, at most [`RaceSpec::MAX_LANES`].
+    pub lanes: Vec<LaneSpec>,
+    /// Sequence lengths, ascending and distinct.
+    pub lengths: Vec<usize>,
+    /// Model width.
+    pub d_model: usize,
+    /// Heads.
+    pub n_heads: usize,
+    /// Sequences in a batch.
+    pub batch: usize,
+    /// Whether causal forms run where a system has both.
+    pub causal: bool,
+    /// Core or layer.
+    pub level: Level,
+    /// What the whole race may take.
+    pub budget_ns: u64,
+    /// Seed of inputs, weights and schedule.
+    pub seed: u64,
+}
+
+impl RaceSpec {
+    /// Most lanes in a race.
+    pub const MAX_LANES: usize = 28;
+    /// Most lengths in a race.
+    pub const MAX_LENGTHS: usize = 32;
+}
+
+/// Why a lane did not finish a length.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Dnf {
+    /// The memory wall: bytes needed, bytes available.
+    Memory {
+        /// Bytes needed.
+        needed_bytes: u64,
+        /// Bytes available.
+        limit_bytes: u64,
+    },
+    /// The next point would take longer than this lane's share of the budget.
+    TimeBudget,
+    /// A limit of the device.
+    DeviceLimit {
+        /// What the device said.
+        message: String,
+    },
+    /// The GPU device was lost.
+    DeviceLost {
+        /// The reason given.
+        message: String,
+    },
+    /// The backend is not there.
+    NoBackend {
+        /// Why.
+        message: String,
+    },
+    /// The system does not do this.
+    Unsupported {
+        /// What, in words.
+        message: String,
+    },
+    /// The output was wrong; a wrong lane is never timed.
+    NotVerified,
+    /// Anything else, with its stable code.
+    Failed {
+        /// The code.
+        code: String,
+        /// The message.
+        message: String,
+    },
+    /// The race was cancelled before this point was done.
+    Cancelled,
+}
+
+/// Whether a point was measured.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// Measured and verified.
+    Ok,
+    /// Did not finish.
+    Dnf(Dnf),
+}
+
+/// A lane at a length.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Point {
+    /// Sequence length.
+    pub seq_len: usize,
+    /// Whether it was measured.
+    pub outcome: Outcome,
+    /// The kept samples, each the mean time of one forward pass, in the order taken.
+    pub samples_ns: Vec<f64>,
+    /// Forward passes in a sample.
+    pub repeats: u32,
+    /// Samples thrown away: the tab was hidden, or the clock jumped.
+    pub discarded: u32,
+    /// Quartiles of the samples; the median is the number to quote. Zero where there is none.
+    pub q1_ns: f64,
+    /// Median of the samples.
+    pub median_ns: f64,
+    /// Third quartile.
+    pub q3_ns: f64,
+    /// Fastest sample.
+    pub min_ns: f64,
+    /// Median of the device's own timestamps, where it has them.
+    pub device_ns: Option<f64>,
+    /// Set-up: allocation, upload, compilation, tables that inference would cache.
+    pub setup_ns: f64,
+    /// The first forward pass, warm-up excluded nowhere: what a cold start costs.
+    pub first_run_ns: f64,
+    /// Closed-form cost at this length.
+    pub cost: Cost,
+    /// Most bytes held at once, counted.
+    pub peak_bytes: u64,
+    /// Time that the fit of the shorter lengths predicts, where the point was not measured.
+    pub predicted_ns: Option<f64>,
+    /// Rows of the timed output against the f64 reference.
+    pub verified: Option<Verification>,
+}
+
+/// A number with its 95% bootstrap interval.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Estimate {
+    /// The estimate.
+    pub value: f64,
+    /// Lower end of the interval.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
+}
+
+/// A power law time = 2^`log2_scale` · L^`exponent`, fitted to the tail of a lane.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Fit {
+    /// The exponent of L.
+    pub exponent: Estimate,
+    /// log₂ of nanoseconds at L = 1.
+    pub log2_scale: f64,
+    /// First length of the tail that was fitted.
+    pub from_len: usize,
+    /// Number of points fitted.
+    pub n_points: usize,
+}
+
+/// One lane's results.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LaneRecord {
+    /// What ran.
+    pub spec: LaneSpec,
+    /// Comparison on a small problem, before anything was timed.
+    pub verification: Option<Verification>,
+    /// One point per length reached, ascending; the lane's end is a point with a reason.
+    pub points: Vec<Point>,
+    /// The tail's power law, once at least three points are measured.
+    pub fit: Option<Fit>,
+}
+
+/// How a crossover was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CrossoverKind {
+    /// Between measured points.
+    Measured,
+    /// Where the fits meet, outside the measured points.
+    Predicted,
+    /// The challenger is not ahead, and its fit does not say that it will be.
+    None,
+}
+
+/// The length beyond which a challenger's time stays below the baseline's.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Crossover {
+    /// Index of the challenger's lane.
+    pub challenger: usize,
+    /// Index of the attention lane on the same backend.
+    pub baseline: usize,
+    /// How it was found.
+    pub kind: CrossoverKind,
+    /// The length with its interval; absent for [`CrossoverKind::None`]. At the shortest measured length where the
+    /// challenger is ahead from the start.
+    pub length: Option<Estimate>,
+}
+
+/// What a reader must know to trust or doubt the numbers.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Warning {
+    /// The first length, measured again at the end, took this ratio of its first time, beyond the noise.
+    Drift {
+        /// Index of the lane.
+        lane: usize,
+        /// Last over first.
+        ratio: f64,
+    },
+    /// Samples were thrown away because the tab was hidden or the clock jumped.
+    Discarded {
+        /// How many.
+        samples: u32,
+    },
+    /// The clock's step is coarse.
+    CoarseClock {
+        /// Its step.
+        tick_ns: f64,
+    },
+    /// The adapter is a software one.
+    SoftwareGpu,
+    /// The race was cancelled.
+    Cancelled,
+}
+
+/// How far a race is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// Under way.
+    Running,
+    /// At its end.
+    Done,
+    /// Stopped by the user.
+    Cancelled,
+}
+
+/// A race, at any moment of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Record {
+    /// What was asked for.
+    pub spec: RaceSpec,
+    /// How far it is.
+    pub status: Status,
+    /// One entry per lane of the spec, in its order.
+    pub lanes: Vec<LaneRecord>,
+    /// One entry per challenger that has a baseline.
+    pub crossovers: Vec<Crossover>,
+    /// The clock's measured step.
+    pub tick_ns: f64,
+    /// What a reader must know.
+    pub warnings: Vec<Warning>,
+}
+
+/// What is being done right now, and how long the rest will take.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Progress {
+    /// Between 0 and 1, by expected time.
+    pub fraction: f64,
+    /// Honest estimate of what is left.
+    pub remaining_ns: f64,
+    /// The lane at work.
+    pub lane: usize,
+    /// The length at work.
+    pub seq_len: usize,
+    /// What is done with it.
+    pub activity: Activity,
+}
+
+/// What is done with a lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activity {
+    /// Comparing it with the reference.
+    Verifying,
+    /// Setting it up.
+    Preparing,
+    /// Warming it up.
+    WarmingUp,
+    /// Sampling.
+    Sampling,
+    /// Measuring the first length again.
+    CheckingDrift,
+}

@@ -1,0 +1,148 @@
+//! The configuration of a race as users write it: in the page's API, in links, on the command line. Every field has a
+//! default, unknown fields are refused by name, and one validator turns it into what the engine takes.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// A race's configuration. JSON, camel case.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Config {
+    /// The lanes.
+    pub systems: Vec<LaneConfig>,
+    /// Sequence lengths.
+    pub lengths: Vec<u32>,
+    /// Model width.
+    pub width: u32,
+    /// Heads; divides the width.
+    pub heads: u32,
+    /// Sequences in a batch.
+    pub batch: u32,
+    /// Whether causal forms run where a system has both.
+    pub causal: bool,
+    /// `core` or `layer`.
+    pub level: LevelName,
+    /// Backend of lanes that name none.
+    pub backend: BackendName,
+    /// CPU threads.
+    pub threads: Threads,
+    /// What the whole race may take, milliseconds.
+    pub budget_ms: f64,
+    /// Seed of inputs, weights and schedule.
+    pub seed: u32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            systems: vec![LaneConfig::Name("attention".to_owned()), LaneConfig::Name("hyena".to_owned())],
+            lengths: vec![256, 512, 1024, 2048, 4096, 8192, 16_384],
+            width: 256,
+            heads: 4,
+            batch: 1,
+            causal: true,
+            level: LevelName::Layer,
+            backend: BackendName::Auto,
+            threads: Threads::Auto,
+            budget_ms: 120_000.0,
+            seed: 1,
+        }
+    }
+}
+
+/// One lane: a name, or a name with more.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum LaneConfig {
+    /// Just the system.
+    Name(String),
+    /// The system with its backend and parameters.
+    Full(FullLane),
+}
+
+/// A lane in full.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct FullLane {
+    /// The system's stable name.
+    pub system: String,
+    /// Backend; the race's where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backend: Option<BackendName>,
+    /// Parameters; the paper's where absent.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub params: BTreeMap<String, ParamValue>,
+}
+
+/// A parameter's value.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum ParamValue {
+    /// A flag.
+    Bool(bool),
+    /// A whole number.
+    Int(i64),
+    /// A real number.
+    Float(f64),
+    /// A word.
+    Text(String),
+}
+
+/// `core` or `layer`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LevelName {
+    /// The mixing of already projected streams.
+    Core,
+    /// Input to output with every projection.
+    Layer,
+}
+
+/// `cpu`, `webgpu` or `auto`: the GPU where it works, the CPU otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BackendName {
+    /// SIMD and threads.
+    Cpu,
+    /// WebGPU.
+    Webgpu,
+    /// The GPU where it works, the CPU otherwise.
+    Auto,
+}
+
+/// `"auto"` or a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Threads {
+    /// All that the machine offers.
+    Auto,
+    /// This many.
+    Count(u32),
+}
+
+impl Serialize for Threads {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Auto => serializer.serialize_str("auto"),
+            Self::Count(count) => serializer.serialize_u32(*count),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Threads {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Raw {
+            Word(String),
+            Count(u32),
+        }
+        match Raw::deserialize(deserializer)? {
+            Raw::Word(word) if word == "auto" => Ok(Self::Auto),
+            Raw::Count(count) => Ok(Self::Count(count)),
+            Raw::Word(word) => Err(serde::de::Error::custom(format!(
+                "threads: must be \"auto\" or a whole number, got \"{word}\""
+            ))),
+        }
+    }
+}

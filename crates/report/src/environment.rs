@@ -1,0 +1,61 @@
+//! What is known of the machine that raced. Strings come from drivers and browsers: show them as text only.
+
+use serde::{Deserialize, Serialize};
+
+/// The machine, as the worker (or the command line) found it.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Environment {
+    /// Version of Crossover that measured.
+    pub build: String,
+    /// `browser` or `native`.
+    pub host: String,
+    /// The browser's user agent, or the operating system.
+    pub agent: String,
+    /// Logical cores, as reported.
+    pub cores: u32,
+    /// Threads that CPU lanes use.
+    pub threads: u32,
+    /// `plain`, `simd128`, `relaxed-simd`, or the native instruction set.
+    pub simd: String,
+    /// Whether the page is cross-origin isolated (threads and a fine clock).
+    pub isolated: bool,
+    /// The clock's measured step, milliseconds.
+    pub tick_ms: f64,
+    /// Bytes that CPU lanes may hold.
+    pub cpu_memory_bytes: f64,
+    /// The GPU, where there is one.
+    pub gpu: Option<Gpu>,
+    /// Why there is no GPU, where there is none, and what to do about it.
+    pub gpu_missing: Option<String>,
+}
+
+/// A GPU adapter.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Gpu {
+    /// Vendor.
+    pub vendor: String,
+    /// Architecture.
+    pub architecture: String,
+    /// Device or description; often empty in browsers.
+    pub description: String,
+    /// `webgpu`, `vulkan`, `metal` or `dx12`.
+    pub api: String,
+    /// Whether it is a software adapter.
+    pub fallback: bool,
+    /// Largest storage binding.
+    pub max_storage_binding_bytes: f64,
+    /// Largest buffer.
+    pub max_buffer_bytes: f64,
+    /// Workgroup memory.
+    pub max_workgroup_storage_bytes: f64,
+    /// Invocations per workgroup.
+    pub max_invocations_per_workgroup: f64,
+    /// Whether it has timestamp queries.
+    pub timestamps: bool,
+    /// Whether it has subgroups.
+    pub subgroups: bool,
+    /// Whether it has f16.
+    pub shader_f16: bool,
+}
