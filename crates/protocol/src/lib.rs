@@ -42,6 +42,20 @@ pub enum Request {
         /// Backend to verify on.
         backend: BackendName,
     },
+    /// Asks for the link that holds a report; answered by `link` or `error`.
+    EncodeLink {
+        /// Chosen by the page.
+        id: u32,
+        /// The report.
+        report: Box<Report>,
+    },
+    /// Asks what a link holds; answered by `linked` or `error`.
+    DecodeLink {
+        /// Chosen by the page.
+        id: u32,
+        /// The link, or its fragment.
+        url: String,
+    },
     /// Asks for a sign of life; answered by `pong` as soon as the worker's event loop turns.
     Ping {
         /// Echoed.
@@ -99,6 +113,22 @@ pub enum Event {
         id: u32,
         /// The outcome.
         result: VerifyResult,
+    },
+    /// The fragment of a link, `#r=…`.
+    Link {
+        /// The request.
+        id: u32,
+        /// The fragment.
+        fragment: String,
+    },
+    /// What a link holds.
+    Linked {
+        /// The request.
+        id: u32,
+        /// The configuration.
+        config: Box<Config>,
+        /// The report, where the link holds one.
+        report: Option<Box<Report>>,
     },
     /// The request failed; other requests and their results are untouched.
     Error {

@@ -1,0 +1,220 @@
+/** Name of a system, e.g. `attention` or `hyena`. */
+export type SystemName = string;
+export type BackendName = 'cpu' | 'webgpu' | 'auto';
+export type Level = 'core' | 'layer';
+
+/** One lane: a system, or a system with its backend and parameters. */
+export type LaneConfig =
+  | SystemName
+  | { system: SystemName; backend?: BackendName; params?: Record<string, boolean | number | string> };
+
+/** What to race. Every field has a default. */
+export interface Config {
+  systems?: LaneConfig[];
+  /** Sequence lengths. */
+  lengths?: number[];
+  /** Model width. */
+  width?: number;
+  /** Heads; divides the width. */
+  heads?: number;
+  batch?: number;
+  causal?: boolean;
+  level?: Level;
+  /** Backend of lanes that name none. */
+  backend?: BackendName;
+  threads?: 'auto' | number;
+  /** What the whole race may take, milliseconds. */
+  budgetMs?: number;
+  seed?: number;
+}
+
+export type Outcome =
+  | 'ok'
+  | 'memory'
+  | 'time-budget'
+  | 'device-limit'
+  | 'device-lost'
+  | 'no-backend'
+  | 'unsupported'
+  | 'not-verified'
+  | 'failed'
+  | 'cancelled';
+
+export interface Verified {
+  length: number;
+  maxAbs: number;
+  maxRel: number;
+  pass: boolean;
+}
+
+export interface Point {
+  length: number;
+  outcome: Outcome;
+  message: string | null;
+  medianMs: number | null;
+  q1Ms: number | null;
+  q3Ms: number | null;
+  minMs: number | null;
+  samples: number;
+  repeats: number;
+  discarded: number;
+  deviceMs: number | null;
+  setupMs: number | null;
+  firstRunMs: number | null;
+  predictedMs: number | null;
+  flops: number;
+  bytes: number;
+  peakBytes: number;
+  decodeStateBytes: number;
+  verified: Verified | null;
+}
+
+export interface Exponent {
+  estimate: number;
+  low: number;
+  high: number;
+  log2ScaleMs: number;
+  fromLength: number;
+}
+
+export interface Lane {
+  system: SystemName;
+  title: string;
+  backend: 'cpu' | 'webgpu';
+  params: Record<string, boolean | number | string>;
+  causal: boolean;
+  verification: Verified | null;
+  points: Point[];
+  exponent: Exponent | null;
+}
+
+export interface Crossover {
+  /** Index into `lanes`. */
+  challenger: number;
+  /** Index into `lanes`. */
+  baseline: number;
+  kind: 'measured' | 'predicted' | 'none';
+  estimate: number | null;
+  low: number | null;
+  high: number | null;
+}
+
+export interface Gpu {
+  vendor: string;
+  architecture: string;
+  description: string;
+  api: string;
+  fallback: boolean;
+  maxStorageBindingBytes: number;
+  maxBufferBytes: number;
+  maxWorkgroupStorageBytes: number;
+  maxInvocationsPerWorkgroup: number;
+  timestamps: boolean;
+  subgroups: boolean;
+  shaderF16: boolean;
+}
+
+export interface Environment {
+  build: string;
+  host: string;
+  agent: string;
+  cores: number;
+  threads: number;
+  simd: string;
+  isolated: boolean;
+  tickMs: number;
+  cpuMemoryBytes: number;
+  gpu: Gpu | null;
+  gpuMissing: string | null;
+}
+
+export interface Report {
+  schema: number;
+  config: Required<Config>;
+  environment: Environment;
+  startedAtMs: number | null;
+  status: 'running' | 'done' | 'cancelled';
+  lanes: Lane[];
+  crossovers: Crossover[];
+  warnings: { code: string; message: string; lane: number | null }[];
+}
+
+export interface SystemEntry {
+  id: SystemName;
+  title: string;
+  family: string;
+  causality: 'both' | 'causal-only' | 'bidirectional-only';
+  complexity: string;
+  exponent: number;
+  year: number;
+  paper: string;
+  arxiv: string;
+  reference: string;
+  summary: string;
+  params: {
+    name: string;
+    help: string;
+    kind: 'count' | 'flag' | 'number' | 'choice';
+    default: boolean | number | string;
+    low: number | null;
+    high: number | null;
+    choices: string[];
+  }[];
+}
+
+export type RaceEvent =
+  | { type: 'report'; report: Report }
+  | { type: 'progress'; fraction: number; remainingMs: number; lane: number; length: number; activity: string }
+  | { type: 'done'; report: Report };
+
+export interface VerifyResult {
+  system: SystemName;
+  case: string;
+  level: Level;
+  backend: 'cpu' | 'webgpu';
+  maxAbs: number | null;
+  maxRel: number | null;
+  pass: boolean;
+}
+
+/** A failure with a stable code; `report` is what was measured before it, where there is something. */
+export class CrossoverError extends Error {
+  code: string;
+  field?: string;
+  report?: Report;
+}
+
+/**
+ * Runs a race. Races queue: one runs at a time. An aborted signal rejects with its reason, which carries what was measured
+ * as `report`.
+ */
+export function race(
+  config?: Config,
+  options?: { signal?: AbortSignal; onEvent?: (event: RaceEvent) => void },
+): Promise<Report>;
+
+/** Verifies a golden safetensors file of any supported system, shape and configuration. */
+export function verify(
+  bytes: ArrayBuffer | ArrayBufferView,
+  options?: { backend?: BackendName; signal?: AbortSignal },
+): Promise<VerifyResult>;
+
+export function systems(): Promise<SystemEntry[]>;
+export function environment(): Promise<Environment>;
+/** A link to the playground that holds the whole report. */
+export function encodeLink(report: Report): Promise<string>;
+/** What a link holds. Rejects with a `CrossoverError` that says what is wrong with it. */
+export function decodeLink(url: string): Promise<{ config: Required<Config>; report?: Report }>;
+/** The worker modules that this browser can run, best first. */
+export function variants(): string[];
+
+/** Low-level client for user interfaces; the messages are those of the project's protocol crate. */
+export function connect(onEvent: (json: string) => void): {
+  send(json: string, bytes?: Uint8Array): void;
+  cancel(id: number): void;
+  restart(): void;
+  close(): void;
+};
+/** Tests only: makes the worker lose its GPU device. */
+export function loseDevice(): void;
+export const protocol: number;

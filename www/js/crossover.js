@@ -1,0 +1,416 @@
+// The page API of Crossover, and the one client of its worker.
+//
+// Messages are the JSON of `crates/protocol`; this module moves them, numbers them, and looks after the worker: it picks
+// the module that this browser can run, starts it, notices when it dies or falls silent, ends what can't be cancelled
+// softly, and starts the next one. Nothing of value lives in the worker: the last report snapshot is the state.
+
+const PROTOCOL = 1;
+
+/** How long the worker may take to end a race by itself before it is ended from here, in milliseconds. */
+const SOFT_CANCEL_MS = 120;
+
+/** How long a worker may take to load and look for a GPU. */
+const READY_MS = 30_000;
+
+/** Silence during a job beyond which a worker counts as hung: one kernel at a long sequence may well take this long. */
+const SILENCE_MS = 60_000;
+
+/** Most threads that are asked for. */
+const MAX_THREADS = 32;
+
+/** A failure with a stable code, and the configuration field at fault where it is one. */
+export class CrossoverError extends Error {
+  /**
+   * @param {string} code
+   * @param {string} message
+   * @param {{field?: string, report?: object}} [more]
+   */
+  constructor(code, message, { field, report } = {}) {
+    super(message);
+    this.name = 'CrossoverError';
+    this.code = code;
+    this.field = field;
+    this.report = report;
+  }
+}
+
+// Smallest modules that use one instruction of each proposal: valid only where the browser has it.
+const module = (...body) => new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, ...body]);
+const SIMD128 = module(10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11);
+const RELAXED_SIMD = module(15, 1, 13, 0, 65, 1, 253, 15, 65, 2, 253, 15, 253, 128, 2, 11);
+
+/** The worker modules that this browser can run, best first. */
+export function variants() {
+  const simd = WebAssembly.validate(SIMD128);
+  const relaxed = simd && WebAssembly.validate(RELAXED_SIMD);
+  const threads = globalThis.crossOriginIsolated === true && typeof SharedArrayBuffer === 'function';
+  return [
+    threads && relaxed && 'threads-relaxed-simd',
+    threads && simd && 'threads-simd128',
+    relaxed && 'relaxed-simd',
+    simd && 'simd128',
+    'plain',
+  ].filter(Boolean);
+}
+
+let manifestPromise;
+
+/**
+ * What the build wrote, paths relative to this module: `boot` (worker-boot.js under its hashed name) and `workers`, the
+ * wasm-bindgen module of each variant, e.g. `{"boot": "worker-boot-1a2b.js", "workers": {"simd128": "w/simd128-3c4d/worker.js"}}`.
+ */
+function manifest() {
+  manifestPromise ??= fetch(new URL('manifest.json', import.meta.url)).then((response) => {
+    if (!response.ok) throw new Error(`manifest.json: HTTP ${response.status}`);
+    return response.json();
+  });
+  manifestPromise.catch(() => { manifestPromise = undefined; });
+  return manifestPromise;
+}
+
+const isJob = (type) => type === 'race' || type === 'verify' || type === 'encodeLink' || type === 'decodeLink';
+const ends = (type) => type === 'done' || type === 'verified' || type === 'error' || type === 'link' || type === 'linked';
+
+/** Owns the worker. One per page: two that race at once would disturb each other's timing. */
+class Engine {
+  #worker;
+  #ready;
+  #variants = variants();
+  #queue = [];
+  #current;
+  #nextId = 1;
+  #listeners = new Set();
+  #loadTimer;
+  #silenceTimer;
+  #failure;
+
+  constructor() {
+    document.addEventListener('visibilitychange', () => this.#visibility());
+    window.addEventListener('pagehide', () => this.#visibility());
+    document.addEventListener('freeze', () => this.#post({ type: 'visibility', hidden: true }));
+    document.addEventListener('resume', () => this.#visibility());
+    this.#spawn();
+  }
+
+  /** Calls `listener(event)` for every event that belongs to no job; at once with the last `ready`, if there is one. */
+  subscribe(listener) {
+    this.#listeners.add(listener);
+    if (this.#ready) listener(this.#ready);
+    else if (this.#failure) listener(this.#failure);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Queues a job; `onEvent` gets its events, the last of which is `done`, `verified`, `link`, `linked` or `error`. */
+  submit(request, onEvent, bytes) {
+    const job = { id: this.#nextId++, request, onEvent, bytes, report: undefined, cancelTimer: undefined };
+    if (this.#failure && !this.#worker) {
+      queueMicrotask(() => onEvent({ ...this.#failure, id: job.id }));
+      return job.id;
+    }
+    this.#queue.push(job);
+    this.#next();
+    return job.id;
+  }
+
+  cancel(id) {
+    const waiting = this.#queue.findIndex((job) => job.id === id);
+    if (waiting >= 0) {
+      const [job] = this.#queue.splice(waiting, 1);
+      job.onEvent(errorEvent(id, 'cancelled', 'Cancelled before it started.'));
+    } else if (this.#current?.id === id && this.#current.cancelTimer === undefined) {
+      this.#post({ type: 'cancel', id });
+      this.#current.cancelTimer = setTimeout(() => {
+        const job = this.#take();
+        job.onEvent(job.report ? { type: 'done', id, report: cancelled(job.report) } : errorEvent(id, 'cancelled', 'Cancelled before anything was measured.'));
+        this.restart();
+      }, SOFT_CANCEL_MS);
+    }
+  }
+
+  /** Ends the worker and starts a new one. Queued jobs go on in it; a running one ends with an error. */
+  restart() {
+    this.#end();
+    this.#failCurrent('worker-restarted', 'The engine was restarted.');
+    this.#failure = undefined;
+    this.#spawn();
+  }
+
+  /** Passes a message on as it is; for tests of what happens next. */
+  post(request) {
+    this.#post(request);
+  }
+
+  async #spawn() {
+    this.#ready = undefined;
+    const variant = this.#variants[0];
+    let worker;
+    try {
+      const files = await manifest();
+      const path = files.workers?.[variant];
+      if (!path) throw new Error(`this build has no ${variant} module`);
+      worker = new Worker(new URL(files.boot, import.meta.url), { type: 'module', name: `crossover ${variant}` });
+      const threads = variant.startsWith('threads') ? Math.max(1, Math.min(navigator.hardwareConcurrency || 1, MAX_THREADS)) : 1;
+      worker.postMessage({ module: new URL(path, import.meta.url).href, variant, threads });
+    } catch (error) {
+      worker?.terminate();
+      this.#loadFailed(variant, String(error?.message ?? error));
+      return;
+    }
+    this.#worker = worker;
+    worker.onmessage = ({ data }) => worker === this.#worker && this.#receive(data);
+    worker.onmessageerror = () => worker === this.#worker && this.#crashed('it sent something unreadable');
+    worker.onerror = (event) => {
+      event.preventDefault?.();
+      if (worker !== this.#worker) return;
+      if (this.#ready) this.#crashed(event.message || 'it stopped without a word');
+      else this.#loadFailed(variant, event.message || 'the worker script could not be loaded');
+    };
+    this.#loadTimer = setTimeout(() => this.#loadFailed(variant, `no answer within ${READY_MS / 1000} seconds`), READY_MS);
+    this.#visibility();
+  }
+
+  #receive(data) {
+    let event;
+    try {
+      event = typeof data === 'string' ? JSON.parse(data) : data;
+    } catch {
+      return;
+    }
+    if (event.type === 'crashed') {
+      if (this.#ready) this.#crashed(event.message);
+      else this.#loadFailed(this.#variants[0], event.message);
+      return;
+    }
+    this.#watchSilence();
+    if (event.type === 'ready') {
+      clearTimeout(this.#loadTimer);
+      this.#ready = event;
+      this.#failure = undefined;
+      this.#broadcast(event);
+      this.#next();
+      return;
+    }
+    const job = this.#current;
+    if (event.id == null) {
+      this.#broadcast(event);
+    } else if (job && event.id === job.id) {
+      if (event.report) job.report = event.report;
+      if (ends(event.type)) {
+        this.#take();
+        job.onEvent(event);
+        this.#next();
+      } else {
+        job.onEvent(event);
+      }
+    }
+    // An event of an earlier job: its worker was slow to hear that it is over. Nobody waits for it.
+  }
+
+  #next() {
+    if (this.#current || !this.#ready || this.#queue.length === 0) return;
+    const job = this.#queue.shift();
+    this.#current = job;
+    this.#watchSilence();
+    this.#post({ ...job.request, id: job.id }, job.bytes);
+  }
+
+  #take() {
+    const job = this.#current;
+    this.#current = undefined;
+    clearTimeout(job?.cancelTimer);
+    clearTimeout(this.#silenceTimer);
+    return job;
+  }
+
+  #watchSilence() {
+    clearTimeout(this.#silenceTimer);
+    if (!this.#current) return;
+    const budget = Number(this.#current.request.config?.budgetMs) || 0;
+    this.#silenceTimer = setTimeout(() => {
+      this.#end();
+      this.#failCurrent('worker-silent', 'The engine stopped answering. What was measured is kept; start again, perhaps with shorter sequences.');
+      this.#spawn();
+    }, Math.max(SILENCE_MS, budget));
+  }
+
+  #crashed(reason) {
+    this.#end();
+    this.#failCurrent('worker-crashed', `The engine stopped: ${reason}. What was measured is kept; you can start a new race.`);
+    this.#broadcast(errorEvent(undefined, 'worker-crashed', `The engine stopped: ${reason}. A new one was started.`));
+    this.#spawn();
+  }
+
+  #loadFailed(variant, reason) {
+    this.#end();
+    if (this.#variants.length > 1) {
+      this.#variants.shift();
+      this.#spawn();
+      return;
+    }
+    const message = `The engine (${variant}) could not be loaded: ${reason}. Check the connection and reload the page.`;
+    this.#failure = errorEvent(undefined, 'worker-load-failed', message);
+    this.#variants = variants();
+    this.#broadcast(this.#failure);
+    for (const job of this.#queue.splice(0)) job.onEvent({ ...this.#failure, id: job.id });
+    this.#failCurrent('worker-load-failed', message);
+  }
+
+  #failCurrent(code, message) {
+    const job = this.#take();
+    if (job) job.onEvent({ ...errorEvent(job.id, code, message), report: job.report && cancelled(job.report) });
+  }
+
+  #end() {
+    clearTimeout(this.#loadTimer);
+    this.#worker?.terminate();
+    this.#worker = undefined;
+    this.#ready = undefined;
+  }
+
+  #visibility() {
+    this.#post({ type: 'visibility', hidden: document.visibilityState === 'hidden' });
+  }
+
+  #post(request, bytes) {
+    const json = JSON.stringify(request);
+    if (bytes) this.#worker?.postMessage({ json, bytes }, [bytes.buffer]);
+    else this.#worker?.postMessage({ json });
+  }
+
+  #broadcast(event) {
+    for (const listener of this.#listeners) listener(event);
+  }
+}
+
+const errorEvent = (id, code, message) => ({ type: 'error', id, error: { code, message } });
+
+const cancelled = (report) => ({
+  ...report,
+  status: 'cancelled',
+  warnings: [...report.warnings, { code: 'cancelled', message: 'The race was stopped before its end.', lane: null }],
+});
+
+let engine;
+const theEngine = () => (engine ??= new Engine());
+
+/**
+ * Low-level client for user interfaces: JSON text of `protocol::Request` in, JSON text of `protocol::Event` out. Ids are
+ * the caller's own.
+ * @param {(json: string) => void} onEvent
+ */
+export function connect(onEvent) {
+  const ids = new Map();
+  const deliver = (event) => onEvent(JSON.stringify(event));
+  const unsubscribe = theEngine().subscribe(deliver);
+  return {
+    send(json, bytes) {
+      const request = JSON.parse(json);
+      if (!isJob(request.type)) {
+        theEngine().post(request);
+        return;
+      }
+      const own = request.id;
+      ids.set(own, theEngine().submit(request, (event) => deliver({ ...event, id: own }), bytes));
+    },
+    cancel(id) {
+      if (ids.has(id)) theEngine().cancel(ids.get(id));
+    },
+    restart() {
+      theEngine().restart();
+    },
+    close: unsubscribe,
+  };
+}
+
+/** Runs one job to its end. */
+function job(request, { signal, onEvent, bytes } = {}) {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) {
+      reject(signal.reason);
+      return;
+    }
+    let last;
+    const abort = () => theEngine().cancel(id);
+    const id = theEngine().submit(request, (event) => {
+      if (event.report) last = event.report;
+      if (!ends(event.type)) {
+        onEvent?.(event);
+        return;
+      }
+      signal?.removeEventListener('abort', abort);
+      if (signal?.aborted) {
+        onEvent?.(event);
+        const reason = signal.reason;
+        if (last && typeof reason === 'object') reason.report = last;
+        reject(reason);
+      } else if (event.type === 'error') {
+        reject(new CrossoverError(event.error.code, event.error.message, { field: event.error.field, report: event.report ?? last }));
+      } else {
+        onEvent?.(event);
+        resolve(event);
+      }
+    }, bytes);
+    signal?.addEventListener('abort', abort, { once: true });
+  });
+}
+
+/** Races `config` and resolves to its report. See `crossover.d.ts`. */
+export async function race(config = {}, { signal, onEvent } = {}) {
+  let plain;
+  try {
+    plain = JSON.parse(JSON.stringify(config));
+  } catch (error) {
+    throw new CrossoverError('invalid-config', `The configuration is not plain data: ${error.message}`);
+  }
+  return (await job({ type: 'race', config: plain }, { signal, onEvent })).report;
+}
+
+/** Verifies the bytes of a golden file. */
+export async function verify(bytes, { backend = 'auto', signal } = {}) {
+  let copy;
+  if (bytes instanceof ArrayBuffer) copy = new Uint8Array(bytes.slice(0));
+  else if (ArrayBuffer.isView(bytes)) copy = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength).slice();
+  else throw new CrossoverError('invalid-bytes', 'verify takes an ArrayBuffer or a typed array with the bytes of a golden file.');
+  return (await job({ type: 'verify', backend }, { signal, bytes: copy })).result;
+}
+
+function ready() {
+  return new Promise((resolve, reject) => {
+    const unsubscribe = theEngine().subscribe((event) => {
+      if (event.type === 'ready') resolve(event);
+      else if (event.type === 'error' && event.error.code === 'worker-load-failed') reject(new CrossoverError(event.error.code, event.error.message));
+      else return;
+      queueMicrotask(() => unsubscribe());
+    });
+  });
+}
+
+/** The systems that can race. */
+export async function systems() {
+  return (await ready()).systems;
+}
+
+/** This machine as the worker sees it. */
+export async function environment() {
+  return (await ready()).environment;
+}
+
+/** A link that holds the whole report. */
+export async function encodeLink(report) {
+  const { fragment } = await job({ type: 'encodeLink', report });
+  return new URL(fragment, new URL('./', import.meta.url)).href;
+}
+
+/** What a link holds: `{config}` or `{config, report}`. */
+export async function decodeLink(url) {
+  const { config, report } = await job({ type: 'decodeLink', url: String(url) });
+  return report ? { config, report } : { config };
+}
+
+/** Tests only: makes the worker lose its GPU device. */
+export function loseDevice() {
+  theEngine().post({ type: 'loseDevice' });
+}
+
+/** Version of the messages that this client speaks. */
+export const protocol = PROTOCOL;

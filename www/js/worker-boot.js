@@ -1,0 +1,22 @@
+// The worker's first script: loads the wasm module that the page chose, then hands it every message.
+
+const crashed = (error) => self.postMessage({ type: 'crashed', message: String(error?.message ?? error) });
+self.addEventListener('error', (event) => crashed(event.error ?? event.message));
+self.addEventListener('unhandledrejection', (event) => crashed(event.reason));
+
+const early = [];
+let receive = (data) => early.push(data);
+
+self.onmessage = async ({ data }) => {
+  self.onmessage = ({ data }) => receive(data);
+  try {
+    const engine = await import(data.module);
+    await engine.default();
+    if (data.threads > 1) await engine.initThreadPool(data.threads - 1);
+    await engine.start(data.variant, data.threads, (json) => self.postMessage(json));
+    receive = ({ json, bytes }) => engine.receive(json, bytes);
+    for (const message of early.splice(0)) receive(message);
+  } catch (error) {
+    crashed(error);
+  }
+};
