@@ -9,7 +9,7 @@ use super::gemm::{PANEL, Store, Tile, multiply};
 use super::simd::{F32x4, LANES};
 
 /// Rows of x that one task multiplies: 48 rows of width 256 are 48 KiB, which a second-level cache keeps.
-const BLOCK: usize = 48;
+pub const BLOCK: usize = 48;
 
 /// Weights `[outputs, inputs]` and bias `[outputs]`, packed for the microkernel.
 #[derive(Debug)]
@@ -63,18 +63,24 @@ impl Linear {
             let n_rows = BLOCK.min(rows - first);
             // SAFETY: each block is its own range of rows.
             let y = unsafe { out.slice(first * self.outputs, n_rows * self.outputs) };
-            for panel_idx in 0..self.outputs.div_ceil(PANEL) {
-                let column = panel_idx * PANEL;
-                let columns = PANEL.min(self.outputs - column);
-                self.set_bias(y, self.outputs, column, columns, n_rows);
-                self.product(
-                    &x[first * self.inputs..],
-                    n_rows,
-                    panel_idx,
-                    &mut Tile { floats: &mut y[column..], stride: self.outputs, columns },
-                );
-            }
+            self.apply_rows(&x[first * self.inputs..][..n_rows * self.inputs], y);
         });
+    }
+
+    /// As [`Linear::apply`] on the calling thread: for callers that fuse several steps over one block of rows.
+    pub fn apply_rows(&self, x: &[f32], y: &mut [f32]) {
+        let n_rows = x.len() / self.inputs;
+        for panel_idx in 0..self.outputs.div_ceil(PANEL) {
+            let column = panel_idx * PANEL;
+            let columns = PANEL.min(self.outputs - column);
+            self.set_bias(y, self.outputs, column, columns, n_rows);
+            self.product(
+                x,
+                n_rows,
+                panel_idx,
+                &mut Tile { floats: &mut y[column..], stride: self.outputs, columns },
+            );
+        }
     }
 
     /// As [`Linear::apply`], but panel-major: y `[⌈outputs / PANEL⌉, rows, PANEL]`, so that a channel group is one
@@ -89,15 +95,16 @@ impl Linear {
             for panel_idx in 0..n_panels {
                 // SAFETY: each block is its own range of rows of every panel.
                 let y = unsafe { out.slice((panel_idx * rows + first) * PANEL, n_rows * PANEL) };
-                self.set_bias(y, PANEL, panel_idx * PANEL, PANEL, n_rows);
-                self.product(
-                    &x[first * self.inputs..],
-                    n_rows,
-                    panel_idx,
-                    &mut Tile { floats: y, stride: PANEL, columns: PANEL },
-                );
+                self.apply_panel(&x[first * self.inputs..][..n_rows * self.inputs], panel_idx, y);
             }
         });
+    }
+
+    /// One panel of [`Linear::apply_paneled`] on the calling thread: y `[rows, PANEL]`.
+    pub fn apply_panel(&self, x: &[f32], panel_idx: usize, y: &mut [f32]) {
+        let n_rows = x.len() / self.inputs;
+        self.set_bias(y, PANEL, panel_idx * PANEL, PANEL, n_rows);
+        self.product(x, n_rows, panel_idx, &mut Tile { floats: y, stride: PANEL, columns: PANEL });
     }
 
     fn set_bias(&self, y: &mut [f32], stride: usize, bias_start: usize, columns: usize, rows: usize) {

@@ -1,11 +1,16 @@
 //! Primitives that systems share. An op is extracted when a second system needs it, not before.
 
+pub mod activation;
+pub mod block_diagonal;
 pub mod disjoint;
+pub mod exact;
 pub mod exp;
 pub mod fft;
 pub mod gemm;
 pub mod linear;
 pub mod long_conv;
+pub mod norm;
+pub mod panels;
 pub mod scratch;
 pub mod simd;
 pub mod tile_attention;

@@ -1,7 +1,7 @@
 //! Four f32 lanes: `v128` in wasm, an array that the compiler vectorises elsewhere. The one place that knows the
 //! instruction set; kernels above it are written once.
 
-use std::ops::{Add, Mul, Sub};
+use std::ops::{Add, Div, Mul, Sub};
 
 /// Four f32 lanes.
 #[derive(Debug, Clone, Copy)]
@@ -80,6 +80,27 @@ impl F32x4 {
         Self(imp::max(self.0, other.0))
     }
 
+    /// Lane-wise minimum. A NaN in `self` wins.
+    #[inline(always)]
+    #[must_use]
+    pub fn min(self, other: Self) -> Self {
+        Self(imp::min(self.0, other.0))
+    }
+
+    /// Each lane's magnitude.
+    #[inline(always)]
+    #[must_use]
+    pub fn abs(self) -> Self {
+        Self(imp::abs(self.0))
+    }
+
+    /// Magnitudes of `self` with the signs of `sign`.
+    #[inline(always)]
+    #[must_use]
+    pub fn with_sign_of(self, sign: Self) -> Self {
+        Self(imp::with_sign_of(self.0, sign.0))
+    }
+
     /// Sum of the lanes.
     #[inline(always)]
     pub fn sum(self) -> f32 {
@@ -128,6 +149,14 @@ impl Mul for F32x4 {
     #[inline(always)]
     fn mul(self, other: Self) -> Self {
         Self(imp::mul(self.0, other.0))
+    }
+}
+
+impl Div for F32x4 {
+    type Output = Self;
+    #[inline(always)]
+    fn div(self, other: Self) -> Self {
+        Self(imp::div(self.0, other.0))
     }
 }
 
@@ -184,6 +213,22 @@ mod imp {
         w::f32x4_mul(a, b)
     }
     #[inline(always)]
+    pub(super) fn div(a: Repr, b: Repr) -> Repr {
+        w::f32x4_div(a, b)
+    }
+    #[inline(always)]
+    pub(super) fn min(a: Repr, b: Repr) -> Repr {
+        w::f32x4_pmin(a, b)
+    }
+    #[inline(always)]
+    pub(super) fn abs(a: Repr) -> Repr {
+        w::f32x4_abs(a)
+    }
+    #[inline(always)]
+    pub(super) fn with_sign_of(a: Repr, sign: Repr) -> Repr {
+        w::v128_bitselect(sign, a, w::u32x4_splat(1 << 31))
+    }
+    #[inline(always)]
     pub(super) fn shl23(a: Repr) -> Repr {
         w::i32x4_shl(a, 23)
     }
@@ -234,6 +279,22 @@ mod imp {
     #[inline(always)]
     pub(super) fn mul(a: Repr, b: Repr) -> Repr {
         zip(a, b, |a, b| a * b)
+    }
+    #[inline(always)]
+    pub(super) fn div(a: Repr, b: Repr) -> Repr {
+        zip(a, b, |a, b| a / b)
+    }
+    #[inline(always)]
+    pub(super) fn min(a: Repr, b: Repr) -> Repr {
+        zip(a, b, |a, b| if b < a { b } else { a })
+    }
+    #[inline(always)]
+    pub(super) fn abs(a: Repr) -> Repr {
+        Repr(a.0.map(f32::abs))
+    }
+    #[inline(always)]
+    pub(super) fn with_sign_of(a: Repr, sign: Repr) -> Repr {
+        zip(a, sign, f32::copysign)
     }
     #[inline(always)]
     pub(super) fn shl23(a: Repr) -> Repr {

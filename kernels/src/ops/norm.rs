@@ -1,0 +1,60 @@
+//! Normalisation of one row.
+
+use super::simd::{F32x4, LANES};
+
+/// Sum of `f` over a row, four lanes at a time.
+#[inline(always)]
+fn sum(row: &[f32], f: impl Fn(F32x4) -> F32x4) -> f32 {
+    let (chunks, rest) = row.as_chunks::<LANES>();
+    let lanes = chunks.iter().fold(F32x4::zero(), |sum, chunk| sum + f(F32x4::from_array(chunk)));
+    let rest: f32 = rest.iter().map(|&value| f(F32x4::splat(value)).to_array()[0]).sum();
+    lanes.sum() + rest
+}
+
+/// (x − mean) / √(variance + ε) · weight + bias in place, biased variance, by two passes.
+pub fn layer_norm(row: &mut [f32], weight: &[f32], bias: &[f32], eps: f32) {
+    let scale = 1.0 / row.len() as f32;
+    let mean = F32x4::splat(sum(row, |x| x) * scale);
+    let variance = sum(row, |x| (x - mean) * (x - mean)) * scale;
+    let factor = F32x4::splat(1.0 / (variance + eps).sqrt());
+    for ((x, weight), bias) in row.chunks_mut(LANES).zip(weight.chunks(LANES)).zip(bias.chunks(LANES)) {
+        F32x4::load(bias).mul_add((F32x4::load(x) - mean) * factor, F32x4::load(weight)).store(x);
+    }
+}
+
+/// x · g / √(mean(x²) + ε) in place, g one number (Nguyen and Salazar, arXiv 1910.05895, as Mega uses it).
+pub fn scale_norm(row: &mut [f32], g: f32, eps: f32) {
+    let mean_square = sum(row, |x| x * x) / row.len() as f32;
+    let factor = g / (mean_square + eps).sqrt();
+    row.iter_mut().for_each(|x| *x *= factor);
+}
+
+#[cfg(test)]
+mod tests {
+    use mixer::OpCount;
+
+    use super::*;
+    use crate::ops::exact;
+
+    #[test]
+    fn layer_norm_agrees_with_f64_at_any_width() {
+        for width in [1, 3, 4, 7, 32, 65] {
+            let row: Vec<f32> = (0..width).map(|i| ((i * 29) % 17) as f32 / 4.0 - 1.0).collect();
+            let weight: Vec<f32> = (0..width).map(|i| 0.5 + i as f32 / 50.0).collect();
+            let bias: Vec<f32> = (0..width).map(|i| i as f32 / 30.0 - 0.3).collect();
+            let wide: Vec<f64> = row.iter().map(|&x| f64::from(x)).collect();
+            let want = exact::layer_norm(&wide, &weight, &bias, 1e-5, &mut OpCount::default());
+            let mut got = row;
+            layer_norm(&mut got, &weight, &bias, 1e-5);
+            assert!(got.iter().zip(&want).all(|(got, want)| (f64::from(*got) - want).abs() < 2e-5));
+        }
+    }
+
+    #[test]
+    fn scale_norm_makes_the_mean_square_g_squared() {
+        let mut row: Vec<f32> = (0..37).map(|i| i as f32 - 11.0).collect();
+        scale_norm(&mut row, 3.0, 0.0);
+        let mean_square = row.iter().map(|x| x * x).sum::<f32>() / 37.0;
+        assert!((mean_square - 9.0).abs() < 1e-4, "{mean_square}");
+    }
+}
