@@ -1,12 +1,25 @@
 //! The experiment: plan, schedule, sampling, statistics, fits, crossover. It knows no browser, no GPU and no clock of
 //! its own: it takes a [`Clock`], a [`Watch`] and a [`mixer::Executor`].
 
+mod analysis;
+mod engine;
+mod error;
 mod record;
+mod spec;
+pub mod stats;
 
+pub use analysis::{Ratio, baseline_of, ratio};
+pub use engine::run;
+pub use error::RaceError;
 pub use record::{
     Activity, Crossover, CrossoverKind, Dnf, Estimate, Fit, LaneRecord, Outcome, Point, Progress, RaceSpec,
     Record, Status, Warning,
 };
+
+/// Closed-form cost of one forward pass of a lane: the engine plans with it and records it, and depends on no kernel.
+/// An error is the lane's outcome at that length.
+pub type CostFn<'a> =
+    dyn Fn(&mixer::LaneSpec, &mixer::Problem) -> Result<mixer::Cost, mixer::MixerError> + 'a;
 
 /// A monotonic clock.
 pub trait Clock {

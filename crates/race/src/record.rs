@@ -80,7 +80,7 @@ pub enum Dnf {
 /// Whether a point was measured.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
-    /// Measured and verified.
+    /// Measured and verified. While the race runs, the point at work is here too, before [`Point::verified`] is known.
     Ok,
     /// Did not finish.
     Dnf(Dnf),
@@ -154,7 +154,8 @@ pub struct LaneRecord {
     pub spec: LaneSpec,
     /// Comparison on a small problem, before anything was timed.
     pub verification: Option<Verification>,
-    /// One point per length reached, ascending; the lane's end is a point with a reason.
+    /// Points at ascending lengths. A lane that ends early has a point with the reason, and a prediction where one
+    /// can be made, at every length that it did not finish.
     pub points: Vec<Point>,
     /// The tail's power law, once at least three points are measured.
     pub fit: Option<Fit>,

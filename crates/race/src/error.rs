@@ -1,0 +1,31 @@
+//! Why a race could not be run at all. What ends a lane is a value in the record instead.
+
+use mixer::MixerError;
+
+/// Why a race did not start.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RaceError {
+    /// The specification is out of range.
+    #[error(transparent)]
+    Invalid(#[from] MixerError),
+    /// The clock did not advance in `reads` readings, so every lane would seem to take no time.
+    #[error(
+        "the clock did not advance in {reads} readings; nothing can be timed (a privacy setting that freezes timers \
+         can do this)"
+    )]
+    ClockStopped {
+        /// Readings taken.
+        reads: u64,
+    },
+}
+
+impl RaceError {
+    /// A stable code, the same in the page, the API and the command line.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Invalid(error) => error.code(),
+            Self::ClockStopped { .. } => "clock-stopped",
+        }
+    }
+}
