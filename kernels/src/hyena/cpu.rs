@@ -16,6 +16,7 @@ use crate::ops::linear::Linear;
 use crate::ops::long_conv::{FilterBank, GROUP, fft_size};
 use crate::ops::scratch::Scratch;
 use crate::ops::simd::{F32x4, LANES};
+use crate::ops::stream::Stream;
 
 // A panel of the projection is exactly a channel group of the convolution.
 const _: () = assert!(PANEL == GROUP);
@@ -215,36 +216,6 @@ fn project(spec: &Spec, layer: &mut Layer, x: &[f32], parallel: &dyn Parallel) {
     }
     for (linear, projected) in layer.in_proj.iter().zip(&mut layer.projected) {
         linear.apply_paneled(&layer.core, projected, parallel);
-    }
-}
-
-/// Eight channels of one stream of one sequence.
-struct Stream<'a> {
-    floats: &'a [f32],
-    stride: usize,
-    columns: usize,
-    /// `[taps + 1, GROUP]`, the bias last; empty where the stream is used as it is.
-    short: &'a [f32],
-}
-
-impl Stream<'_> {
-    /// The stream at time `t`, through the short convolution if there is one.
-    #[inline(always)]
-    fn at(&self, t: usize) -> [F32x4; 2] {
-        let load = |t: usize| {
-            let row = &self.floats[t * self.stride..][..self.columns];
-            [F32x4::load(row), F32x4::load(row.get(LANES..).unwrap_or(&[]))]
-        };
-        let (short, _) = self.short.as_chunks::<GROUP>();
-        let Some((bias, taps)) = short.split_last() else { return load(t) };
-        let mut sum = [F32x4::load(bias), F32x4::load(&bias[LANES..])];
-        // The last tap multiplies the present; taps that would reach before the start see nothing.
-        for (age, tap) in taps.iter().rev().enumerate().take(t + 1) {
-            let p = load(t - age);
-            sum[0] = sum[0].mul_add(p[0], F32x4::load(tap));
-            sum[1] = sum[1].mul_add(p[1], F32x4::load(&tap[LANES..]));
-        }
-        sum
     }
 }
 

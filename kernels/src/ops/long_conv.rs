@@ -17,6 +17,18 @@ pub fn fft_size(seq_len: usize) -> usize {
     (2 * seq_len).saturating_sub(1).next_power_of_two()
 }
 
+/// The lag of position `position` of a circular filter of `size` positions that reaches `length − 1` steps both ways:
+/// `Ok(s)` multiplies the input s steps ago, `Err(s)` the input s ≥ 1 steps ahead; `None` where the filter is zero.
+pub fn circular_lag(position: usize, size: usize, length: usize) -> Option<Result<usize, usize>> {
+    if position < length {
+        Some(Ok(position))
+    } else if size - position < length {
+        Some(Err(size - position))
+    } else {
+        None
+    }
+}
+
 /// Spectra of the filters of several channel groups, ready to multiply.
 #[derive(Debug)]
 pub struct FilterBank {
@@ -136,6 +148,33 @@ mod tests {
             }
             assert!(seen.iter().all(|&count| count == 1), "size {size}: {seen:?}");
             assert_eq!(representatives(size).count(), FilterBank::pairs(size));
+        }
+    }
+
+    #[test]
+    fn a_circular_filter_reaches_both_ways() {
+        let memory = Memory::new(1 << 26);
+        for length in [1, 2, 3, 8, 45] {
+            let fft = Fft::new(&memory, fft_size(length)).unwrap();
+            let value = |lag: Result<usize, usize>| match lag {
+                Ok(s) => s as f32 / 7.0 - 1.0,
+                Err(s) => 0.3 - s as f32 / 9.0,
+            };
+            let bank = FilterBank::new(&memory, &fft, 1, fft.size(), |_, _, position| {
+                circular_lag(position, fft.size(), length).map_or(0.0, value)
+            })
+            .unwrap();
+            let signal = |t: usize| ((t * 11) % 19) as f32 / 9.0 - 1.0;
+            let (mut re, mut im) = (vec![0.0; fft.half()], vec![0.0; fft.half()]);
+            for t in 0..length {
+                re[t * LANES..][..LANES].fill(signal(t));
+            }
+            bank.convolve(&fft, 0, &mut re, &mut im);
+            for t in 0..length {
+                let want: f32 =
+                    (0..length).map(|j| signal(j) * value(if j <= t { Ok(t - j) } else { Err(j - t) })).sum();
+                assert!((re[t * LANES] - want).abs() < 1e-4, "L {length} t {t}: {} {want}", re[t * LANES]);
+            }
         }
     }
 

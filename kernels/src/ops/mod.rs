@@ -13,4 +13,5 @@ pub mod norm;
 pub mod panels;
 pub mod scratch;
 pub mod simd;
+pub mod stream;
 pub mod tile_attention;
