@@ -19,7 +19,7 @@ pub use case::{Case, Tensor, Tensors};
 pub use cost::{Cost, OpCount};
 pub use error::MixerError;
 pub use executor::{Executor, Finished, LaneError, LaneSpec, Prepared, Verification};
-pub use memory::{Floats, Memory};
+pub use memory::{Counted, Floats, Memory, Words};
 pub use parallel::{Parallel, Serial};
 pub use params::{ParamKind, ParamSpec, Params, Value};
 pub use plan::{Access, BufferId, BufferSpec, Dispatch, GpuTarget, Init, Plan, Shader};

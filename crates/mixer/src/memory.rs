@@ -13,7 +13,7 @@ struct Ledger {
     peak: AtomicU64,
 }
 
-/// A budget that hands out zeroed f32 buffers and remembers the most that was held at once. Clones share the budget.
+/// A budget that hands out zeroed buffers and remembers the most that was held at once. Clones share the budget.
 #[derive(Debug, Clone)]
 pub struct Memory(Arc<Ledger>);
 
@@ -28,13 +28,25 @@ impl Memory {
     /// # Errors
     /// [`MixerError::OutOfMemory`] where the budget or the allocator refuses.
     pub fn floats(&self, len: usize) -> Result<Floats, MixerError> {
+        self.zeroed(len)
+    }
+
+    /// A zeroed buffer of `len` 32-bit words, counted until it is dropped: positions, bucket numbers.
+    ///
+    /// # Errors
+    /// [`MixerError::OutOfMemory`] where the budget or the allocator refuses.
+    pub fn words(&self, len: usize) -> Result<Words, MixerError> {
+        self.zeroed(len)
+    }
+
+    fn zeroed<T: Clone + Default>(&self, len: usize) -> Result<Counted<T>, MixerError> {
         let mut charge = self.charge(4 * len as u64)?;
         let mut data = Vec::new();
         data.try_reserve_exact(len).map_err(|_| MixerError::OutOfMemory {
             needed_bytes: self.used_bytes(),
             limit_bytes: self.0.limit,
         })?;
-        data.resize(len, 0.0);
+        data.resize(len, T::default());
         charge.data = data;
         Ok(charge)
     }
@@ -49,9 +61,9 @@ impl Memory {
         Ok(charge)
     }
 
-    fn charge(&self, bytes: u64) -> Result<Floats, MixerError> {
+    fn charge<T>(&self, bytes: u64) -> Result<Counted<T>, MixerError> {
         let used = self.0.used.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        let guard = Floats { data: Vec::new(), bytes, memory: self.clone() };
+        let guard = Counted { data: Vec::new(), bytes, memory: self.clone() };
         if used > self.0.limit {
             return Err(MixerError::OutOfMemory { needed_bytes: used, limit_bytes: self.0.limit });
         }
@@ -75,28 +87,34 @@ impl Memory {
     }
 }
 
-/// A counted buffer of floats.
+/// A counted buffer of 32-bit elements.
 #[derive(Debug)]
-pub struct Floats {
-    data: Vec<f32>,
+pub struct Counted<T> {
+    data: Vec<T>,
     bytes: u64,
     memory: Memory,
 }
 
-impl Deref for Floats {
-    type Target = [f32];
-    fn deref(&self) -> &[f32] {
+/// A counted buffer of floats.
+pub type Floats = Counted<f32>;
+
+/// A counted buffer of 32-bit words.
+pub type Words = Counted<u32>;
+
+impl<T> Deref for Counted<T> {
+    type Target = [T];
+    fn deref(&self) -> &[T] {
         &self.data
     }
 }
 
-impl DerefMut for Floats {
-    fn deref_mut(&mut self) -> &mut [f32] {
+impl<T> DerefMut for Counted<T> {
+    fn deref_mut(&mut self) -> &mut [T] {
         &mut self.data
     }
 }
 
-impl Drop for Floats {
+impl<T> Drop for Counted<T> {
     fn drop(&mut self) {
         self.memory.0.used.fetch_sub(self.bytes, Ordering::Relaxed);
     }

@@ -6,22 +6,12 @@
 
 #![expect(unsafe_code, reason = "tasks write disjoint rows and columns of the output through `Disjoint`")]
 
-use mixer::{Floats, Memory, MixerError, Parallel};
+use mixer::{Memory, MixerError, Parallel};
 
 use super::disjoint::Disjoint;
-use super::exp::{exp2, exp2_scalar};
-use super::gemm::{PANEL, Store, Tile, multiply};
+use super::packed_keys::{PackedKeys, PackedShape};
+use super::query_block::{KEYS, LOWEST, QUERIES, QueryBlock};
 use super::scratch::Scratch;
-use super::simd::{F32x4, LANES};
-
-/// Queries in a block: eight register tiles, so that a tile of scores stays in the first-level cache.
-const QUERIES: usize = 48;
-
-/// Keys in a tile: a tile of keys and one of values of head dimension 64 take 64 KiB together.
-const KEYS: usize = 128;
-
-/// Stands for −∞: finite, so that differences of two of them stay defined.
-const LOWEST: f32 = -1e30;
 
 /// Sizes of one attention.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,18 +33,9 @@ impl Shape {
         self.n_heads * self.d_head
     }
 
-    /// Keys, rounded up to whole panels.
-    fn padded_keys(self) -> usize {
-        self.seq_len.next_multiple_of(PANEL)
-    }
-
-    /// Head dimension, rounded up to whole panels.
-    fn padded_head(self) -> usize {
-        self.d_head.next_multiple_of(PANEL)
-    }
-
-    fn scratch_floats(self) -> usize {
-        QUERIES * (KEYS + self.padded_head() + self.d_head + 2)
+    fn packed(self) -> PackedShape {
+        let Self { batch, seq_len, n_heads, d_head, .. } = self;
+        PackedShape { batch, n_heads, d_head, slots: seq_len }
     }
 }
 
@@ -62,19 +43,14 @@ impl Shape {
 #[derive(Debug)]
 pub struct TileAttention {
     shape: Shape,
-    /// `[batch, n_heads, padded_keys / PANEL, d_head, PANEL]`.
-    keys: Floats,
-    /// `[batch, n_heads, padded_head / PANEL, seq_len, PANEL]`.
-    values: Floats,
+    packed: PackedKeys,
     scratch: Scratch,
 }
 
 impl TileAttention {
     /// Floats that [`TileAttention::new`] takes from the memory budget.
     pub fn floats(shape: Shape, threads: usize) -> usize {
-        let heads = shape.batch * shape.n_heads;
-        heads * (shape.padded_keys() * shape.d_head + shape.seq_len * shape.padded_head())
-            + threads * shape.scratch_floats()
+        shape.packed().floats() + threads * QueryBlock::floats(shape.d_head)
     }
 
     /// Allocates for `shape`.
@@ -82,18 +58,16 @@ impl TileAttention {
     /// # Errors
     /// [`MixerError::OutOfMemory`].
     pub fn new(memory: &Memory, shape: Shape, threads: usize) -> Result<Self, MixerError> {
-        let heads = shape.batch * shape.n_heads;
         Ok(Self {
             shape,
-            keys: memory.floats(heads * shape.padded_keys() * shape.d_head)?,
-            values: memory.floats(heads * shape.seq_len * shape.padded_head())?,
-            scratch: Scratch::new(memory, threads, shape.scratch_floats())?,
+            packed: PackedKeys::new(memory, shape.packed())?,
+            scratch: Scratch::new(memory, threads, QueryBlock::floats(shape.d_head))?,
         })
     }
 
     /// Mixes `q`, `k`, `v` into `out`, all `[batch, seq_len, n_heads · d_head]`.
     pub fn run(&mut self, q: &[f32], k: &[f32], v: &[f32], out: &mut [f32], parallel: &dyn Parallel) {
-        self.pack(k, v, parallel);
+        self.packed.pack(k, v, parallel);
         let shape = self.shape;
         let out = Disjoint::new(out);
         self.for_each_block(parallel, |sequence, head, first, queries, scratch| {
@@ -114,7 +88,7 @@ impl TileAttention {
 
     /// As [`TileAttention::run`] with the output written over the queries, which saves one stream of memory.
     pub fn run_in_place(&mut self, q: &mut [f32], k: &[f32], v: &[f32], parallel: &dyn Parallel) {
-        self.pack(k, v, parallel);
+        self.packed.pack(k, v, parallel);
         let shape = self.shape;
         let q = Disjoint::new(q);
         self.for_each_block(parallel, |sequence, head, first, queries, scratch| {
@@ -154,120 +128,26 @@ impl TileAttention {
     fn block<'a>(
         &self,
         query: impl Fn(usize) -> &'a [f32],
-        mut emit: impl FnMut(usize, &[f32]),
+        emit: impl FnMut(usize, &[f32]),
         (sequence, head, first, queries): (usize, usize, usize, usize),
         scratch: &mut [f32],
     ) {
-        let Shape { seq_len, n_heads, d_head, causal, .. } = self.shape;
-        let (padded_keys, padded_head) = (self.shape.padded_keys(), self.shape.padded_head());
-        let head_idx = sequence * n_heads + head;
-        let keys = &self.keys[head_idx * padded_keys * d_head..][..padded_keys * d_head];
-        let values = &self.values[head_idx * seq_len * padded_head..][..seq_len * padded_head];
-
-        let (scores, rest) = scratch.split_at_mut(QUERIES * KEYS);
-        let (sums, rest) = rest.split_at_mut(QUERIES * padded_head);
-        let (scaled, rest) = rest.split_at_mut(QUERIES * d_head);
-        let (maxima, totals) = rest.split_at_mut(QUERIES);
-        // log₂e folded into the scale turns every exponential into a power of two.
-        let scale = std::f32::consts::LOG2_E / (d_head as f32).sqrt();
+        let Shape { seq_len, d_head, causal, .. } = self.shape;
+        let scale = QueryBlock::scale(d_head);
+        let mut block = QueryBlock::new(scratch, d_head, queries);
         for row in 0..queries {
-            for (to, from) in scaled[row * d_head..][..d_head].iter_mut().zip(query(row)) {
-                *to = from * scale;
-            }
+            block.set_query(row, query(row), scale);
         }
-        sums.fill(0.0);
-        maxima.fill(LOWEST);
-        totals[..queries].fill(0.0);
-
         let visible = if causal { first + queries } else { seq_len };
-        for tile in (0..visible).step_by(KEYS) {
-            let n_keys = KEYS.min(visible - tile);
-            for panel in 0..n_keys.div_ceil(PANEL) {
-                let panel_keys = &keys[(tile / PANEL + panel) * d_head * PANEL..][..d_head * PANEL];
-                let mut to = Tile { floats: &mut scores[panel * PANEL..], stride: KEYS, columns: PANEL };
-                multiply(scaled, d_head, queries, d_head, panel_keys, Store::Set, &mut to);
-            }
-            for row in 0..queries {
-                let scores = &mut scores[row * KEYS..][..n_keys.next_multiple_of(PANEL)];
-                let allowed =
-                    if causal { n_keys.min((first + row + 1).saturating_sub(tile)) } else { n_keys };
-                scores[allowed..].fill(LOWEST);
-                let sums = &mut sums[row * padded_head..][..padded_head];
-                online_softmax(scores, &mut maxima[row], &mut totals[row], sums);
-            }
-            for panel in 0..padded_head / PANEL {
-                let panel_values = &values[(panel * seq_len + tile) * PANEL..][..n_keys * PANEL];
-                let mut to = Tile { floats: &mut sums[panel * PANEL..], stride: padded_head, columns: PANEL };
-                multiply(scores, KEYS, queries, n_keys, panel_values, Store::Add, &mut to);
-            }
-        }
-        for row in 0..queries {
-            let inverse = 1.0 / totals[row];
-            let sums = &mut sums[row * padded_head..][..d_head];
-            sums.iter_mut().for_each(|sum| *sum *= inverse);
-            emit(row, sums);
-        }
-    }
-
-    fn pack(&mut self, k: &[f32], v: &[f32], parallel: &dyn Parallel) {
-        let shape = self.shape;
-        let Shape { seq_len, n_heads, d_head, .. } = shape;
-        let (padded_keys, padded_head, d_model) = (shape.padded_keys(), shape.padded_head(), shape.d_model());
-        let keys = Disjoint::new(&mut self.keys);
-        let values = Disjoint::new(&mut self.values);
-        let chunks = seq_len.div_ceil(KEYS);
-        parallel.run(shape.batch * n_heads * chunks, &|task, _| {
-            let (head_idx, first) = (task / chunks, task % chunks * KEYS);
-            let (sequence, head) = (head_idx / n_heads, head_idx % n_heads);
-            let n_keys = KEYS.min(seq_len - first);
-            let source = |key: usize| (sequence * seq_len + first + key) * d_model + head * d_head;
-            // SAFETY: each task is its own head and its own chunk of keys; KEYS is a multiple of PANEL.
-            let keys = unsafe {
-                keys.slice((head_idx * padded_keys + first) * d_head, n_keys.next_multiple_of(PANEL) * d_head)
-            };
-            for key in 0..n_keys {
-                let panel = &mut keys[key / PANEL * d_head * PANEL + key % PANEL..];
-                for (to, &from) in panel.iter_mut().step_by(PANEL).zip(&k[source(key)..][..d_head]) {
-                    *to = from;
+        for start in (0..visible).step_by(KEYS) {
+            let tile = self.packed.tile(sequence, head, start, KEYS.min(visible - start));
+            block.absorb(tile, |row, scores| {
+                if causal {
+                    let allowed = scores.len().min((first + row + 1).saturating_sub(start));
+                    scores[allowed..].fill(LOWEST);
                 }
-            }
-            for panel in 0..padded_head / PANEL {
-                // SAFETY: as above; each panel of values holds this chunk's rows contiguously.
-                let values = unsafe {
-                    values.slice(
-                        head_idx * seq_len * padded_head + (panel * seq_len + first) * PANEL,
-                        n_keys * PANEL,
-                    )
-                };
-                let columns = PANEL.min(d_head - panel * PANEL);
-                for (key, to) in values.chunks_exact_mut(PANEL).enumerate() {
-                    to[..columns].copy_from_slice(&v[source(key) + panel * PANEL..][..columns]);
-                }
-            }
-        });
+            });
+        }
+        block.finish(emit);
     }
-}
-
-/// One row of one tile: turns scores (in units of log₂) into weights in place, and brings the row's running maximum,
-/// total and weighted sums up to date. `scores` is a whole number of vectors.
-fn online_softmax(scores: &mut [f32], maximum: &mut f32, total: &mut f32, sums: &mut [f32]) {
-    let (scores, _) = scores.as_chunks_mut::<LANES>();
-    let highest = scores
-        .iter()
-        .fold(F32x4::splat(*maximum), |highest, chunk| highest.max(F32x4::from_array(chunk)))
-        .max_lane();
-    if highest > *maximum {
-        let factor = exp2_scalar(*maximum - highest);
-        *maximum = highest;
-        *total *= factor;
-        sums.iter_mut().for_each(|sum| *sum *= factor);
-    }
-    let shift = F32x4::splat(*maximum);
-    let mut added = F32x4::zero();
-    for chunk in scores {
-        let weights = exp2(F32x4::from_array(chunk) - shift);
-        weights.write_to(chunk);
-        added = added + weights;
-    }
-    *total += added.sum();
 }

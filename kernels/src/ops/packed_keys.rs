@@ -1,0 +1,149 @@
+//! Keys and values of all heads, packed once for the microkernel, in any order of positions.
+//!
+//! A slot is a place in the packed order; the caller says which position, if any, sits in it. Natural order serves full
+//! and windowed attention, residue classes serve dilated windows, padded blocks serve lists of blocks.
+
+#![expect(unsafe_code, reason = "tasks write disjoint slots of the packed buffers through `Disjoint`")]
+
+use mixer::{Floats, Memory, MixerError, Parallel};
+
+use super::disjoint::Disjoint;
+use super::gemm::PANEL;
+use super::query_block::{KEYS, KeyTile};
+
+/// Sizes of a packed set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PackedShape {
+    /// Sequences.
+    pub batch: usize,
+    /// Heads.
+    pub n_heads: usize,
+    /// Head dimension.
+    pub d_head: usize,
+    /// Slots of each head.
+    pub slots: usize,
+}
+
+impl PackedShape {
+    /// Slots, rounded up to whole panels.
+    fn padded_slots(self) -> usize {
+        self.slots.next_multiple_of(PANEL)
+    }
+
+    /// Head dimension, rounded up to whole panels.
+    fn padded_head(self) -> usize {
+        self.d_head.next_multiple_of(PANEL)
+    }
+
+    /// Floats that a packed set takes.
+    pub fn floats(self) -> usize {
+        self.batch * self.n_heads * (self.padded_slots() * self.d_head + self.slots * self.padded_head())
+    }
+}
+
+/// Packed keys and values.
+#[derive(Debug)]
+pub struct PackedKeys {
+    shape: PackedShape,
+    /// `[batch, n_heads, padded_slots / PANEL, d_head, PANEL]`.
+    keys: Floats,
+    /// `[batch, n_heads, padded_head / PANEL, slots, PANEL]`.
+    values: Floats,
+}
+
+impl PackedKeys {
+    /// Allocates for `shape`.
+    ///
+    /// # Errors
+    /// [`MixerError::OutOfMemory`].
+    pub fn new(memory: &Memory, shape: PackedShape) -> Result<Self, MixerError> {
+        let heads = shape.batch * shape.n_heads;
+        Ok(Self {
+            shape,
+            keys: memory.floats(heads * shape.padded_slots() * shape.d_head)?,
+            values: memory.floats(heads * shape.slots * shape.padded_head())?,
+        })
+    }
+
+    /// The sizes.
+    pub fn shape(&self) -> PackedShape {
+        self.shape
+    }
+
+    /// Packs `k` and `v`, `[batch, seq_len, n_heads · d_head]`, in natural order. `seq_len` is the number of slots.
+    pub fn pack(&mut self, k: &[f32], v: &[f32], parallel: &dyn Parallel) {
+        self.pack_by(k, v, self.shape.slots, |_, _, slot| Some(slot), parallel);
+    }
+
+    /// Packs `k` and `v`, `[batch, seq_len, n_heads · d_head]`: `position(sequence, head, slot)` is the position in
+    /// that slot, none leaves zeros.
+    pub fn pack_by(
+        &mut self,
+        k: &[f32],
+        v: &[f32],
+        seq_len: usize,
+        position: impl Fn(usize, usize, usize) -> Option<usize> + Sync,
+        parallel: &dyn Parallel,
+    ) {
+        let shape = self.shape;
+        let PackedShape { n_heads, d_head, slots, .. } = shape;
+        let (padded_slots, padded_head, d_model) =
+            (shape.padded_slots(), shape.padded_head(), n_heads * d_head);
+        let keys = Disjoint::new(&mut self.keys);
+        let values = Disjoint::new(&mut self.values);
+        let chunks = slots.div_ceil(KEYS);
+        parallel.run(shape.batch * n_heads * chunks, &|task, _| {
+            let (head_idx, first) = (task / chunks, task % chunks * KEYS);
+            let (sequence, head) = (head_idx / n_heads, head_idx % n_heads);
+            let n_slots = KEYS.min(slots - first);
+            // SAFETY: each task is its own head and its own chunk of slots; KEYS is a multiple of PANEL.
+            let keys = unsafe {
+                keys.slice(
+                    (head_idx * padded_slots + first) * d_head,
+                    n_slots.next_multiple_of(PANEL) * d_head,
+                )
+            };
+            let source = |slot: usize| {
+                position(sequence, head, first + slot)
+                    .map(|position| (sequence * seq_len + position) * d_model + head * d_head)
+            };
+            for slot in 0..n_slots {
+                let panel = keys[slot / PANEL * d_head * PANEL + slot % PANEL..].iter_mut().step_by(PANEL);
+                match source(slot) {
+                    Some(start) => panel.zip(&k[start..][..d_head]).for_each(|(to, from)| *to = *from),
+                    None => panel.take(d_head).for_each(|to| *to = 0.0),
+                }
+            }
+            for panel in 0..padded_head / PANEL {
+                // SAFETY: as above; each panel of values holds this chunk's rows contiguously.
+                let values = unsafe {
+                    values.slice(
+                        head_idx * slots * padded_head + (panel * slots + first) * PANEL,
+                        n_slots * PANEL,
+                    )
+                };
+                let columns = PANEL.min(d_head - panel * PANEL);
+                for (slot, to) in values.chunks_exact_mut(PANEL).enumerate() {
+                    match source(slot) {
+                        Some(start) => {
+                            to[..columns].copy_from_slice(&v[start + panel * PANEL..][..columns]);
+                        }
+                        None => to.fill(0.0),
+                    }
+                }
+            }
+        });
+    }
+
+    /// The tile of `n_keys` slots from `first`, a multiple of `PANEL`, of one head.
+    pub fn tile(&self, sequence: usize, head: usize, first: usize, n_keys: usize) -> KeyTile<'_> {
+        let PackedShape { n_heads, d_head, slots, .. } = self.shape;
+        let head_idx = sequence * n_heads + head;
+        KeyTile {
+            keys: &self.keys[(head_idx * self.shape.padded_slots() + first) * d_head..],
+            values: &self.values[head_idx * slots * self.shape.padded_head() + first * PANEL..],
+            values_stride: slots * PANEL,
+            n_keys,
+        }
+    }
+}

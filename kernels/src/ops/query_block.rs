@@ -1,0 +1,150 @@
+//! A block of queries of one head with its running softmax: the part that every tiled attention shares, whichever keys
+//! its queries see (all, a window, a list of blocks, a bucket's chunk).
+//!
+//! Keys are absorbed in tiles, in any order; the online softmax (Milakov and Gimelshein, arXiv 1805.02867) makes the
+//! result independent of the cut. Scores are kept in units of log₂, so that every exponential is a power of two.
+
+use super::exp::{exp2, exp2_scalar};
+use super::gemm::{PANEL, Store, Tile, multiply};
+use super::simd::{F32x4, LANES};
+
+/// Most queries in a block: eight register tiles, so that a tile of scores stays in the first-level cache.
+pub const QUERIES: usize = 48;
+
+/// Most keys in a tile: a tile of keys and one of values of head dimension 64 take 64 KiB together.
+pub const KEYS: usize = 128;
+
+/// Stands for −∞: finite, so that differences of two of them stay defined. Its weight beside any real score is 0.
+pub const LOWEST: f32 = -1e30;
+
+/// Keys and values of one tile, packed for the microkernel.
+#[derive(Debug, Clone, Copy)]
+pub struct KeyTile<'a> {
+    /// `[⌈n_keys / PANEL⌉, d_head, PANEL]`.
+    pub keys: &'a [f32],
+    /// `[⌈d_head / PANEL⌉]` panels, `values_stride` floats apart, each `[n_keys, PANEL]`.
+    pub values: &'a [f32],
+    /// Floats between panels of values.
+    pub values_stride: usize,
+    /// Keys, at most [`KEYS`].
+    pub n_keys: usize,
+}
+
+/// The running state of up to [`QUERIES`] queries, in borrowed scratch.
+#[derive(Debug)]
+pub struct QueryBlock<'a> {
+    rows: usize,
+    d_head: usize,
+    padded_head: usize,
+    /// `[QUERIES, KEYS]`.
+    scores: &'a mut [f32],
+    /// Weighted sums of values, `[QUERIES, padded_head]`.
+    sums: &'a mut [f32],
+    /// Scaled queries, `[QUERIES, d_head]`.
+    scaled: &'a mut [f32],
+    maxima: &'a mut [f32],
+    totals: &'a mut [f32],
+}
+
+impl<'a> QueryBlock<'a> {
+    /// Floats of scratch that a block needs.
+    pub fn floats(d_head: usize) -> usize {
+        QUERIES * (KEYS + d_head.next_multiple_of(PANEL) + d_head + 2)
+    }
+
+    /// A block of `rows` queries that has seen no key yet. `scratch` holds [`QueryBlock::floats`].
+    pub fn new(scratch: &'a mut [f32], d_head: usize, rows: usize) -> Self {
+        let padded_head = d_head.next_multiple_of(PANEL);
+        let (scores, rest) = scratch.split_at_mut(QUERIES * KEYS);
+        let (sums, rest) = rest.split_at_mut(QUERIES * padded_head);
+        let (scaled, rest) = rest.split_at_mut(QUERIES * d_head);
+        let (maxima, totals) = rest.split_at_mut(QUERIES);
+        sums[..rows * padded_head].fill(0.0);
+        maxima[..rows].fill(LOWEST);
+        totals[..rows].fill(0.0);
+        Self { rows, d_head, padded_head, scores, sums, scaled, maxima, totals }
+    }
+
+    /// What turns q·k into a score in units of log₂, where scores are divided by √d.
+    pub fn scale(d_head: usize) -> f32 {
+        std::f32::consts::LOG2_E / (d_head as f32).sqrt()
+    }
+
+    /// Sets one query, multiplied by `scale`.
+    pub fn set_query(&mut self, row: usize, query: &[f32], scale: f32) {
+        for (to, from) in self.scaled[row * self.d_head..][..self.d_head].iter_mut().zip(query) {
+            *to = from * scale;
+        }
+    }
+
+    /// Goes on from what [`QueryBlock::state`] gave for this row.
+    pub fn resume(&mut self, row: usize, sums: &[f32], maximum: f32, total: f32) {
+        self.sums[row * self.padded_head..][..self.d_head].copy_from_slice(sums);
+        self.maxima[row] = maximum;
+        self.totals[row] = total;
+    }
+
+    /// One row's weighted sums, running maximum and total.
+    pub fn state(&self, row: usize) -> (&[f32], f32, f32) {
+        (&self.sums[row * self.padded_head..][..self.d_head], self.maxima[row], self.totals[row])
+    }
+
+    /// Lets the queries see a tile of keys. `mask(row, scores)` may overwrite any of a row's `n_keys` scores.
+    #[inline]
+    pub fn absorb(&mut self, tile: KeyTile<'_>, mut mask: impl FnMut(usize, &mut [f32])) {
+        let KeyTile { keys, values, values_stride, n_keys } = tile;
+        let (d_head, padded_head) = (self.d_head, self.padded_head);
+        for panel in 0..n_keys.div_ceil(PANEL) {
+            let panel_keys = &keys[panel * d_head * PANEL..][..d_head * PANEL];
+            let mut to = Tile { floats: &mut self.scores[panel * PANEL..], stride: KEYS, columns: PANEL };
+            multiply(self.scaled, d_head, self.rows, d_head, panel_keys, Store::Set, &mut to);
+        }
+        for row in 0..self.rows {
+            let scores = &mut self.scores[row * KEYS..][..n_keys.next_multiple_of(PANEL)];
+            mask(row, &mut scores[..n_keys]);
+            scores[n_keys..].fill(LOWEST);
+            let sums = &mut self.sums[row * padded_head..][..padded_head];
+            online_softmax(scores, &mut self.maxima[row], &mut self.totals[row], sums);
+        }
+        for panel in 0..padded_head / PANEL {
+            let panel_values = &values[panel * values_stride..][..n_keys * PANEL];
+            let mut to =
+                Tile { floats: &mut self.sums[panel * PANEL..], stride: padded_head, columns: PANEL };
+            multiply(self.scores, KEYS, self.rows, n_keys, panel_values, Store::Add, &mut to);
+        }
+    }
+
+    /// Hands every row's finished output, `[d_head]`, to `emit(row, output)`.
+    pub fn finish(self, mut emit: impl FnMut(usize, &[f32])) {
+        for row in 0..self.rows {
+            let inverse = 1.0 / self.totals[row];
+            let sums = &mut self.sums[row * self.padded_head..][..self.d_head];
+            sums.iter_mut().for_each(|sum| *sum *= inverse);
+            emit(row, sums);
+        }
+    }
+}
+
+/// One row of one tile: turns scores (in units of log₂) into weights in place, and brings the row's running maximum,
+/// total and weighted sums up to date. `scores` is a whole number of vectors.
+fn online_softmax(scores: &mut [f32], maximum: &mut f32, total: &mut f32, sums: &mut [f32]) {
+    let (scores, _) = scores.as_chunks_mut::<LANES>();
+    let highest = scores
+        .iter()
+        .fold(F32x4::splat(*maximum), |highest, chunk| highest.max(F32x4::from_array(chunk)))
+        .max_lane();
+    if highest > *maximum {
+        let factor = exp2_scalar(*maximum - highest);
+        *maximum = highest;
+        *total *= factor;
+        sums.iter_mut().for_each(|sum| *sum *= factor);
+    }
+    let shift = F32x4::splat(*maximum);
+    let mut added = F32x4::zero();
+    for chunk in scores {
+        let weights = exp2(F32x4::from_array(chunk) - shift);
+        weights.write_to(chunk);
+        added = added + weights;
+    }
+    *total += added.sum();
+}
