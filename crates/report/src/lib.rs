@@ -2,12 +2,21 @@
 
 mod catalog;
 mod config;
+mod convert;
 mod environment;
+mod error;
+mod parse;
+mod resolve;
+#[cfg(test)]
+mod testing;
+mod text;
+mod validate;
 mod wire;
 
 pub use catalog::{ParamEntry, SystemEntry};
 pub use config::{BackendName, Config, FullLane, LaneConfig, LevelName, ParamValue, Threads};
 pub use environment::{Environment, Gpu};
+pub use error::{ConfigError, ReportError};
 pub use wire::{
     Crossover, CrossoverKind, Exponent, Lane, Point, Report, SCHEMA_VERSION, Status, Verified, Warning,
 };

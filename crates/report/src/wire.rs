@@ -114,10 +114,10 @@ pub struct Point {
 pub struct Verified {
     /// Length of the problem compared.
     pub length: u32,
-    /// Largest absolute difference.
-    pub max_abs: f64,
+    /// Largest absolute difference; absent where an output was not finite.
+    pub max_abs: Option<f64>,
     /// The same relative to the largest reference magnitude.
-    pub max_rel: f64,
+    pub max_rel: Option<f64>,
     /// Whether it is within the system's tolerance.
     pub pass: bool,
 }

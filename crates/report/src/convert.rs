@@ -1,0 +1,410 @@
+//! From the engine's record and the systems' facts to what travels. Whatever the record holds, the report passes
+//! [`Report::validate`]: numbers that are not finite are left out, foreign text is cleaned.
+
+use mixer::{Backend, Causality, Family, Info, LaneSpec, ParamKind, ParamSpec, Params, Value, Verification};
+use race::{Dnf, LaneRecord, Outcome, Record};
+
+use crate::text::clean;
+use crate::validate::{MAX_MESSAGE, MAX_NAME};
+use crate::{
+    Config, Crossover, CrossoverKind, Environment, Exponent, Gpu, Lane, ParamEntry, ParamValue, Point,
+    Report, SCHEMA_VERSION, Status, SystemEntry, Verified, Warning,
+};
+
+const NS_PER_MS: f64 = 1e6;
+
+impl Report {
+    /// The report of `record`, which ran what `config` asked for. `systems` gives titles and forms.
+    pub fn from_record(
+        record: &Record,
+        config: &Config,
+        environment: &Environment,
+        started_at_ms: Option<f64>,
+        systems: &[&Info],
+    ) -> Self {
+        Self {
+            schema: SCHEMA_VERSION,
+            config: config.clone(),
+            environment: environment.cleaned(),
+            started_at_ms: started_at_ms.filter(|at| (0.0..=crate::validate::MAX_DATE_MS).contains(at)),
+            status: match record.status {
+                race::Status::Running => Status::Running,
+                race::Status::Done => Status::Done,
+                race::Status::Cancelled => Status::Cancelled,
+            },
+            lanes: record.lanes.iter().map(|lane| self::lane(lane, record.spec.causal, systems)).collect(),
+            crossovers: record.crossovers.iter().map(crossover).collect(),
+            warnings: record.warnings.iter().filter_map(|warning| self::warning(warning, record)).collect(),
+        }
+    }
+}
+
+impl From<Verification> for Verified {
+    fn from(verification: Verification) -> Self {
+        let Verification { seq_len, deviation } = verification;
+        let finite = |value: f64| (value.is_finite() && value >= 0.0).then_some(value);
+        Self {
+            length: length(seq_len),
+            max_abs: finite(deviation.max_abs),
+            max_rel: finite(deviation.max_rel),
+            pass: deviation.pass && deviation.max_abs.is_finite(),
+        }
+    }
+}
+
+fn length(seq_len: usize) -> u32 {
+    u32::try_from(seq_len).unwrap_or(u32::MAX)
+}
+
+fn params(params: &Params) -> std::collections::BTreeMap<String, ParamValue> {
+    params.iter().map(|(name, value)| (name.to_owned(), ParamValue::from(value))).collect()
+}
+
+fn lane(record: &LaneRecord, causal: bool, systems: &[&Info]) -> Lane {
+    let LaneSpec { system, backend, params: given } = &record.spec;
+    let info = systems.iter().find(|info| info.id == system);
+    Lane {
+        system: system.clone(),
+        title: info.map_or_else(|| system.clone(), |info| info.title.to_owned()),
+        backend: backend.name().to_owned(),
+        params: params(given),
+        causal: info.map_or(causal, |info| info.runs_causally(causal)),
+        verification: record.verification.map(Verified::from),
+        points: record.points.iter().map(point).collect(),
+        exponent: record.fit.as_ref().and_then(exponent),
+    }
+}
+
+fn exponent(fit: &race::Fit) -> Option<Exponent> {
+    let exponent = Exponent {
+        estimate: fit.exponent.value,
+        low: fit.exponent.low,
+        high: fit.exponent.high,
+        // Nanoseconds to milliseconds.
+        log2_scale_ms: fit.log2_scale - NS_PER_MS.log2(),
+        from_length: length(fit.from_len),
+    };
+    crate::validate::exponent(&exponent).then_some(exponent)
+}
+
+/// Nanoseconds to milliseconds, where they are a time.
+fn ms(ns: f64) -> Option<f64> {
+    let ms = ns / NS_PER_MS;
+    crate::validate::is_time(ms).then_some(ms)
+}
+
+fn point(record: &race::Point) -> Point {
+    let quartiles = [record.min_ns, record.q1_ns, record.median_ns, record.q3_ns].map(ms);
+    let timed = quartiles.iter().all(Option::is_some)
+        && quartiles.is_sorted_by(|low, high| low.partial_cmp(high).is_some_and(std::cmp::Ordering::is_le));
+    let [min_ms, q1_ms, median_ms, q3_ms] = if timed { quartiles } else { [None; 4] };
+    let (outcome, message) = match &record.outcome {
+        Outcome::Ok if timed => ("ok", None),
+        Outcome::Ok => ("failed", Some("the clock gave no usable time".to_owned())),
+        Outcome::Dnf(reason) => dnf(reason),
+    };
+    Point {
+        length: length(record.seq_len),
+        outcome: outcome.to_owned(),
+        message: message.map(|message| clean(&message, MAX_MESSAGE)),
+        median_ms,
+        q1_ms,
+        q3_ms,
+        min_ms,
+        samples: length(record.samples_ns.len()).min(crate::validate::MAX_COUNT),
+        repeats: record.repeats.min(crate::validate::MAX_COUNT),
+        discarded: record.discarded.min(crate::validate::MAX_COUNT),
+        device_ms: record.device_ns.and_then(ms),
+        setup_ms: ms(record.setup_ns),
+        first_run_ms: ms(record.first_run_ns),
+        predicted_ms: record.predicted_ns.and_then(ms),
+        flops: record.cost.flops as f64,
+        bytes: record.cost.bytes as f64,
+        peak_bytes: record.peak_bytes as f64,
+        decode_state_bytes: record.cost.decode_state_bytes as f64,
+        verified: record.verified.map(Verified::from),
+    }
+}
+
+/// The stable name of a reason, and what more there is to say.
+fn dnf(reason: &Dnf) -> (&'static str, Option<String>) {
+    match reason {
+        Dnf::Memory { needed_bytes, limit_bytes } => (
+            "memory",
+            Some(format!(
+                "needs {} MiB; {} MiB are available",
+                needed_bytes.div_ceil(1 << 20),
+                limit_bytes >> 20
+            )),
+        ),
+        Dnf::TimeBudget => ("time-budget", None),
+        Dnf::DeviceLimit { message } => ("device-limit", Some(message.clone())),
+        Dnf::DeviceLost { message } => ("device-lost", Some(message.clone())),
+        Dnf::NoBackend { message } => ("no-backend", Some(message.clone())),
+        Dnf::Unsupported { message } => ("unsupported", Some(message.clone())),
+        Dnf::NotVerified => ("not-verified", None),
+        Dnf::Failed { code, message } => ("failed", Some(format!("{message} ({code})"))),
+        Dnf::Cancelled => ("cancelled", None),
+    }
+}
+
+fn crossover(crossover: &race::Crossover) -> Crossover {
+    let bound = |value: f64| crate::validate::is_crossover(value).then_some(value);
+    let estimate = crossover.length.filter(|length| crate::validate::is_crossover(length.value));
+    Crossover {
+        challenger: length(crossover.challenger),
+        baseline: length(crossover.baseline),
+        kind: match (crossover.kind, estimate) {
+            (race::CrossoverKind::Measured, Some(_)) => CrossoverKind::Measured,
+            (race::CrossoverKind::Predicted, Some(_)) => CrossoverKind::Predicted,
+            _ => CrossoverKind::None,
+        },
+        estimate: estimate.map(|length| length.value),
+        low: estimate.and_then(|length| bound(length.low)),
+        high: estimate.and_then(|length| bound(length.high)),
+    }
+}
+
+fn warning(warning: &race::Warning, record: &Record) -> Option<Warning> {
+    let (code, message, lane) = match warning {
+        race::Warning::Drift { lane, ratio } => {
+            let name = record.lanes.get(*lane).map_or("a lane", |lane| lane.spec.system.as_str());
+            let text = format!(
+                "{name}: the first length took {ratio:.2} times as long when it was measured again at the end; \
+                 let the machine cool down, close other programs, and race again"
+            );
+            ("drift", text, Some(length(*lane)))
+        }
+        race::Warning::Discarded { samples } => {
+            let text = format!(
+                "{samples} samples were thrown away because the tab was hidden or the clock jumped; keep the tab in \
+                 front while it races"
+            );
+            ("discarded", text, None)
+        }
+        race::Warning::CoarseClock { tick_ns } => {
+            let text = format!(
+                "the clock moves in steps of {:.3} ms, so short times are coarse",
+                tick_ns / NS_PER_MS
+            );
+            ("coarse-clock", text, None)
+        }
+        race::Warning::SoftwareGpu => (
+            "software-gpu",
+            "the GPU is emulated in software: its times say nothing of real GPUs".to_owned(),
+            None,
+        ),
+        race::Warning::Cancelled => {
+            ("cancelled", "the race was stopped before its end; what was measured stands".to_owned(), None)
+        }
+        // A kind that this version has no words for.
+        _ => return None,
+    };
+    Some(Warning { code: code.to_owned(), message: clean(&message, MAX_MESSAGE), lane })
+}
+
+impl Environment {
+    /// The same with foreign text cleaned and numbers that are not finite set to 0.
+    #[must_use]
+    pub fn cleaned(&self) -> Self {
+        Self {
+            build: clean(&self.build, MAX_NAME),
+            host: clean(&self.host, MAX_NAME),
+            agent: clean(&self.agent, MAX_MESSAGE),
+            cores: self.cores.min(crate::validate::MAX_COUNT),
+            threads: self.threads.min(crate::validate::MAX_COUNT),
+            simd: clean(&self.simd, MAX_NAME),
+            isolated: self.isolated,
+            tick_ms: amount(self.tick_ms),
+            cpu_memory_bytes: amount(self.cpu_memory_bytes),
+            gpu: self.gpu.as_ref().map(Gpu::cleaned),
+            gpu_missing: self.gpu_missing.as_deref().map(|reason| clean(reason, MAX_MESSAGE)),
+        }
+    }
+}
+
+impl Gpu {
+    fn cleaned(&self) -> Self {
+        Self {
+            vendor: clean(&self.vendor, MAX_NAME),
+            architecture: clean(&self.architecture, MAX_NAME),
+            description: clean(&self.description, MAX_MESSAGE),
+            api: clean(&self.api, MAX_NAME),
+            fallback: self.fallback,
+            max_storage_binding_bytes: amount(self.max_storage_binding_bytes),
+            max_buffer_bytes: amount(self.max_buffer_bytes),
+            max_workgroup_storage_bytes: amount(self.max_workgroup_storage_bytes),
+            max_invocations_per_workgroup: amount(self.max_invocations_per_workgroup),
+            timestamps: self.timestamps,
+            subgroups: self.subgroups,
+            shader_f16: self.shader_f16,
+        }
+    }
+}
+
+fn amount(value: f64) -> f64 {
+    if value.is_nan() { 0.0 } else { value.clamp(0.0, crate::validate::MAX_AMOUNT) }
+}
+
+impl From<&Info> for SystemEntry {
+    fn from(info: &Info) -> Self {
+        Self {
+            id: info.id.to_owned(),
+            title: info.title.to_owned(),
+            family: match info.family {
+                Family::Attention => "attention",
+                Family::EfficientAttention => "efficient-attention",
+                Family::Convolution => "convolution",
+                Family::StateSpace => "state-space",
+                Family::Liquid => "liquid",
+            }
+            .to_owned(),
+            causality: match info.causality {
+                Causality::Both => "both",
+                Causality::CausalOnly => "causal-only",
+                Causality::BidirectionalOnly => "bidirectional-only",
+            }
+            .to_owned(),
+            complexity: info.complexity.to_owned(),
+            exponent: info.exponent,
+            year: u32::from(info.year),
+            paper: info.paper.to_owned(),
+            arxiv: info.arxiv.to_owned(),
+            reference: info.reference.to_owned(),
+            summary: info.summary.to_owned(),
+            params: info.params.iter().map(ParamEntry::from).collect(),
+        }
+    }
+}
+
+impl From<&ParamSpec> for ParamEntry {
+    fn from(spec: &ParamSpec) -> Self {
+        let (kind, default, low, high, choices): (_, Value, _, _, &[&str]) = match spec.kind {
+            ParamKind::Count { default, low, high } => {
+                ("count", default.into(), Some(low as f64), Some(high as f64), &[])
+            }
+            ParamKind::Flag { default } => ("flag", default.into(), None, None, &[]),
+            ParamKind::Number { default, low, high } => {
+                ("number", default.into(), Some(low), Some(high), &[])
+            }
+            ParamKind::Choice { choices } => {
+                ("choice", choices.first().copied().unwrap_or_default().into(), None, None, choices)
+            }
+        };
+        Self {
+            name: spec.name.to_owned(),
+            help: spec.help.to_owned(),
+            kind: kind.to_owned(),
+            default: ParamValue::from(&default),
+            low,
+            high,
+            choices: choices.iter().map(|&word| word.to_owned()).collect(),
+        }
+    }
+}
+
+/// The wire's name of a backend, read back.
+pub(crate) fn backend(name: &str) -> Option<Backend> {
+    [Backend::Cpu, Backend::WebGpu].into_iter().find(|backend| backend.name() == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use mixer::Deviation;
+    use race::Estimate;
+
+    use super::*;
+    use crate::testing::{ATTENTION, SYSTEMS, TOY, config, environment, record, report};
+
+    #[test]
+    fn a_report_says_what_the_record_holds() {
+        let report = report();
+        report.validate().unwrap();
+        let [attention, toy] = report.lanes.as_slice() else { panic!("two lanes") };
+        assert_eq!((attention.title.as_str(), attention.backend.as_str()), ("Attention", "cpu"));
+        assert_eq!(toy.params.get("gain"), Some(&ParamValue::Float(0.5)));
+        assert_eq!(toy.params.get("order"), Some(&ParamValue::Int(2)));
+        let first = &toy.points[0];
+        let median_ns = 100.0 * 256_f64.powf(1.1);
+        assert!((first.median_ms.unwrap() - median_ns / 1e6).abs() < 1e-12);
+        assert_eq!((first.outcome.as_str(), first.samples, first.repeats), ("ok", 15, 4));
+        let last = attention.points.last().unwrap();
+        assert_eq!((last.outcome.as_str(), last.median_ms), ("memory", None));
+        assert_eq!(last.message.as_deref(), Some("needs 5120 MiB; 1024 MiB are available"));
+        assert!(last.predicted_ms.is_some());
+        let exponent = attention.exponent.unwrap();
+        assert_eq!((exponent.estimate, exponent.from_length), (2.0, 256));
+        // The fitted line in milliseconds: 2^6.64 ns at L = 1.
+        assert!((exponent.log2_scale_ms.exp2() * 1e6 - 6.64_f64.exp2()).abs() < 1e-9);
+        assert_eq!(report.crossovers[0].estimate, Some(2345.6));
+        assert_eq!((report.warnings[0].code.as_str(), report.warnings[0].lane), ("drift", Some(1)));
+    }
+
+    #[test]
+    fn nothing_that_is_no_number_reaches_json() {
+        let config = config();
+        let mut record = record(&config);
+        for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -1.0, 0.0] {
+            let lane = &mut record.lanes[1];
+            let deviation = Deviation { max_abs: bad, max_rel: bad, pass: true };
+            lane.verification = Some(Verification { seq_len: 160, deviation });
+            let point = &mut lane.points[0];
+            (point.median_ns, point.setup_ns, point.device_ns) = (bad, bad, Some(bad));
+            point.predicted_ns = Some(bad);
+            if let Some(fit) = &mut lane.fit {
+                (fit.log2_scale, fit.exponent.high) = (bad, bad);
+            }
+            record.crossovers[0].length = Some(Estimate { value: bad, low: bad, high: bad });
+            let mut machine = environment();
+            machine.tick_ms = bad;
+            machine.agent = "evil\u{202e}\n".repeat(100);
+            let report = Report::from_record(&record, &config, &machine, Some(bad), &SYSTEMS);
+            report.validate().unwrap();
+            assert_eq!(report.lanes[1].points[0].outcome, "failed");
+            let json = serde_json::to_string(&report).unwrap();
+            assert_eq!(Report::from_json(&json).unwrap(), report);
+        }
+    }
+
+    #[test]
+    fn every_reason_has_its_outcome_and_every_outcome_passes() {
+        let message = || "line 3:\n\tbad".to_owned();
+        let reasons = [
+            (Dnf::Memory { needed_bytes: 1, limit_bytes: 0 }, "memory"),
+            (Dnf::TimeBudget, "time-budget"),
+            (Dnf::DeviceLimit { message: message() }, "device-limit"),
+            (Dnf::DeviceLost { message: message() }, "device-lost"),
+            (Dnf::NoBackend { message: message() }, "no-backend"),
+            (Dnf::Unsupported { message: message() }, "unsupported"),
+            (Dnf::NotVerified, "not-verified"),
+            (Dnf::Failed { code: "x".into(), message: message() }, "failed"),
+            (Dnf::Cancelled, "cancelled"),
+        ];
+        let config = config();
+        for (reason, outcome) in reasons {
+            let mut record = record(&config);
+            record.lanes[0].points.last_mut().unwrap().outcome = Outcome::Dnf(reason);
+            let report = Report::from_record(&record, &config, &environment(), None, &SYSTEMS);
+            report.validate().unwrap();
+            assert_eq!(report.lanes[0].points.last().unwrap().outcome, outcome);
+        }
+    }
+
+    #[test]
+    fn a_system_that_exists_one_way_only_is_marked_so() {
+        let config = Config { causal: false, ..config() };
+        let report = Report::from_record(&record(&config), &config, &environment(), None, &SYSTEMS);
+        assert!(!report.lanes[0].causal && report.lanes[1].causal);
+    }
+
+    #[test]
+    fn systems_are_listed_with_their_parameters() {
+        let entry = SystemEntry::from(&TOY);
+        assert_eq!((entry.family.as_str(), entry.causality.as_str()), ("convolution", "causal-only"));
+        let kinds: Vec<&str> = entry.params.iter().map(|param| param.kind.as_str()).collect();
+        assert_eq!(kinds, ["count", "number", "flag", "choice"]);
+        assert_eq!((entry.params[0].low, entry.params[0].high), (Some(2.0), Some(8.0)));
+        assert_eq!(entry.params[3].default, ParamValue::Text("fast".into()));
+        assert!(SystemEntry::from(&ATTENTION).params.is_empty());
+    }
+}

@@ -1,0 +1,242 @@
+//! What can be wrong with a configuration or a report that comes from outside. Each error carries a stable code, the
+//! public name of the field at fault and the range that it must be in.
+
+use mixer::MixerError;
+
+/// Why a configuration was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// More text than a configuration may have.
+    #[error("the configuration has {got} bytes; at most {limit} are accepted")]
+    TooLarge {
+        /// Its size.
+        got: usize,
+        /// The cap.
+        limit: usize,
+    },
+    /// Not JSON.
+    #[error("the configuration is not JSON: {reason}")]
+    Syntax {
+        /// What is wrong, with line and column.
+        reason: String,
+    },
+    /// A field that no configuration has.
+    #[error("unknown field `{field}`; known fields: {known}")]
+    UnknownField {
+        /// Its name as written.
+        field: String,
+        /// The known names, comma separated.
+        known: String,
+    },
+    /// A field is not there although it is needed.
+    #[error("{field}: is missing")]
+    MissingField {
+        /// Its public name.
+        field: String,
+    },
+    /// A field of the wrong kind or out of range.
+    #[error("{field}: must be {allowed}, got {got}")]
+    InvalidField {
+        /// Its public name, e.g. `lengths` or `systems[1].params.order`.
+        field: String,
+        /// The allowed range in words.
+        allowed: String,
+        /// What was given.
+        got: String,
+    },
+    /// More entries than a race may have.
+    #[error("{field}: at most {limit} are accepted, got {got}")]
+    TooMany {
+        /// `systems`, `lengths` or a lane's `params`.
+        field: String,
+        /// The cap.
+        limit: usize,
+        /// How many were given.
+        got: usize,
+    },
+    /// No system has this name.
+    #[error("{field}: unknown system `{name}`; {hint}")]
+    UnknownSystem {
+        /// The lane, e.g. `systems[0]`.
+        field: String,
+        /// The name given.
+        name: String,
+        /// The known names, or what names look like.
+        hint: String,
+    },
+    /// The system has no such parameter.
+    #[error("{field}: {system} has no such parameter; {hint}")]
+    UnknownParam {
+        /// The parameter, e.g. `systems[0].params.order`.
+        field: String,
+        /// The system.
+        system: String,
+        /// The known names, or what names look like.
+        hint: String,
+    },
+    /// Two lanes have the same system, backend and parameters.
+    #[error("{field}: the same system, backend and parameters as systems[{first}]")]
+    DuplicateLane {
+        /// The later lane.
+        field: String,
+        /// Index of the earlier one.
+        first: usize,
+    },
+}
+
+impl ConfigError {
+    /// A stable code, the same in the page, the API and the command line.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::TooLarge { .. } => "config-too-large",
+            Self::Syntax { .. } => "config-syntax",
+            Self::UnknownField { .. } => "unknown-field",
+            Self::MissingField { .. } => "missing-field",
+            Self::InvalidField { .. } => "invalid-field",
+            Self::TooMany { .. } => "too-many",
+            Self::UnknownSystem { .. } => "unknown-system",
+            Self::UnknownParam { .. } => "unknown-param",
+            Self::DuplicateLane { .. } => "duplicate-lane",
+        }
+    }
+
+    /// Public name of the field at fault, where it is one.
+    pub fn field(&self) -> Option<&str> {
+        match self {
+            Self::TooLarge { .. } | Self::Syntax { .. } => None,
+            Self::UnknownField { field, .. }
+            | Self::MissingField { field }
+            | Self::InvalidField { field, .. }
+            | Self::TooMany { field, .. }
+            | Self::UnknownSystem { field, .. }
+            | Self::UnknownParam { field, .. }
+            | Self::DuplicateLane { field, .. } => Some(field),
+        }
+    }
+
+    /// An [`ConfigError::InvalidField`] from anything printable, which may be hostile.
+    pub(crate) fn invalid(
+        field: impl Into<String>,
+        allowed: impl Into<String>,
+        got: impl std::fmt::Display,
+    ) -> Self {
+        Self::InvalidField {
+            field: field.into(),
+            allowed: allowed.into(),
+            got: crate::text::shown(&got.to_string()),
+        }
+    }
+
+    /// An error of the domain about the whole problem.
+    pub(crate) fn of_problem(error: MixerError) -> Self {
+        match error {
+            MixerError::InvalidField { field, allowed, got } => Self::InvalidField { field, allowed, got },
+            other => Self::invalid("systems", "possible", other),
+        }
+    }
+
+    /// An error of the domain about lane `lane` and its parameters.
+    pub(crate) fn of_lane(lane: usize, error: MixerError) -> Self {
+        match error {
+            MixerError::InvalidField { field, allowed, got } => {
+                Self::invalid(format!("systems[{lane}].params.{field}"), allowed, got)
+            }
+            MixerError::UnknownParam { system, name, known } => Self::UnknownParam {
+                field: format!("systems[{lane}].params.{}", crate::text::shown(&name)),
+                system,
+                hint: if known.is_empty() { "it has none".to_owned() } else { format!("it has: {known}") },
+            },
+            other => Self::invalid(format!("systems[{lane}]"), "possible", other),
+        }
+    }
+}
+
+/// Why a report from outside was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReportError {
+    /// More text than a report may have.
+    #[error("the report has {got} bytes; at most {limit} are accepted")]
+    TooLarge {
+        /// Its size.
+        got: usize,
+        /// The cap.
+        limit: usize,
+    },
+    /// Not the JSON of a report.
+    #[error("this is not a report: {reason}")]
+    Syntax {
+        /// What is wrong, with line and column.
+        reason: String,
+    },
+    /// Written by a newer version.
+    #[error(
+        "the report has format {got}; this version reads formats up to {supported}: get a newer Crossover"
+    )]
+    Newer {
+        /// Its format.
+        got: u32,
+        /// The newest format that can be read.
+        supported: u32,
+    },
+    /// Its configuration is refused.
+    #[error("config.{0}")]
+    Config(#[from] ConfigError),
+    /// A field out of range.
+    #[error("{field}: must be {allowed}, got {got}")]
+    InvalidField {
+        /// Its public name, e.g. `lanes[2].points[0].medianMs`.
+        field: String,
+        /// The allowed range in words.
+        allowed: String,
+        /// What was given.
+        got: String,
+    },
+    /// More entries than a report may have.
+    #[error("{field}: at most {limit} are accepted, got {got}")]
+    TooMany {
+        /// Its public name.
+        field: String,
+        /// The cap.
+        limit: usize,
+        /// How many were given.
+        got: usize,
+    },
+}
+
+impl ReportError {
+    /// A stable code, the same in the page, the API and the command line.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::TooLarge { .. } => "report-too-large",
+            Self::Syntax { .. } => "report-syntax",
+            Self::Newer { .. } => "report-newer",
+            Self::Config(error) => error.code(),
+            Self::InvalidField { .. } => "report-invalid",
+            Self::TooMany { .. } => "report-too-many",
+        }
+    }
+
+    /// Public name of the field at fault, where it is one.
+    pub fn field(&self) -> Option<&str> {
+        match self {
+            Self::TooLarge { .. } | Self::Syntax { .. } | Self::Newer { .. } => None,
+            Self::Config(error) => error.field(),
+            Self::InvalidField { field, .. } | Self::TooMany { field, .. } => Some(field),
+        }
+    }
+
+    /// An [`ReportError::InvalidField`] from anything printable, which may be hostile.
+    pub(crate) fn invalid(
+        field: impl Into<String>,
+        allowed: impl Into<String>,
+        got: impl std::fmt::Display,
+    ) -> Self {
+        Self::InvalidField {
+            field: field.into(),
+            allowed: allowed.into(),
+            got: crate::text::shown(&got.to_string()),
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! Reading a configuration's JSON. By hand rather than derived, so that every mistake is named in the words of the
+//! public API: which field, what it may be, what was given.
+
+use std::collections::BTreeMap;
+
+use mixer::Problem;
+use serde_json::{Map, Value};
+
+use crate::resolve::{BUDGET_MS, MAX_THREADS};
+use crate::{BackendName, Config, ConfigError, FullLane, LaneConfig, LevelName, ParamValue, Threads};
+
+const FIELDS: &str = "systems, lengths, width, heads, batch, causal, level, backend, threads, budgetMs, seed";
+const LANE_FIELDS: &str = "system, backend, params";
+
+impl Config {
+    /// Longest JSON accepted.
+    pub const MAX_JSON_BYTES: usize = 64 << 10;
+
+    /// Reads a configuration from JSON; absent fields take their defaults.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the field at fault and what it may be. Names of systems and parameters are checked by
+    /// [`Config::resolve`].
+    pub fn from_json(text: &str) -> Result<Self, ConfigError> {
+        if text.len() > Self::MAX_JSON_BYTES {
+            return Err(ConfigError::TooLarge { got: text.len(), limit: Self::MAX_JSON_BYTES });
+        }
+        // Nesting is capped by the parser (128 levels).
+        let value: Value =
+            serde_json::from_str(text).map_err(|error| ConfigError::Syntax { reason: error.to_string() })?;
+        Self::from_value(&value)
+    }
+
+    /// [`Config::from_json`] for a value that is already parsed.
+    ///
+    /// # Errors
+    /// As for [`Config::from_json`].
+    pub fn from_value(value: &Value) -> Result<Self, ConfigError> {
+        let fields =
+            value.as_object().ok_or_else(|| invalid("config", "an object with named fields", value))?;
+        let mut config = Self::default();
+        for (name, value) in fields {
+            match name.as_str() {
+                "systems" => config.systems = lanes(value)?,
+                "lengths" => config.lengths = lengths(value)?,
+                "width" => config.width = whole(name, value, 1, Problem::MAX_D_MODEL as u32)?,
+                "heads" => config.heads = whole(name, value, 1, Problem::MAX_D_MODEL as u32)?,
+                "batch" => config.batch = whole(name, value, 1, Problem::MAX_BATCH as u32)?,
+                "causal" => {
+                    config.causal = value.as_bool().ok_or_else(|| invalid(name, "true or false", value))?;
+                }
+                "level" => config.level = level(name, value)?,
+                "backend" => config.backend = backend(name, value)?,
+                "threads" => config.threads = threads(name, value)?,
+                "budgetMs" => {
+                    config.budget_ms = value
+                        .as_f64()
+                        .ok_or_else(|| invalid(name, &format!("a number from {BUDGET_MS}"), value))?;
+                }
+                "seed" => config.seed = whole(name, value, 0, u32::MAX)?,
+                other => return Err(unknown("", other, FIELDS)),
+            }
+        }
+        config.check()?;
+        Ok(config)
+    }
+}
+
+fn invalid(field: &str, allowed: &str, value: &Value) -> ConfigError {
+    let got = match value {
+        Value::Array(_) => "a list".to_owned(),
+        Value::Object(_) => "an object".to_owned(),
+        other => other.to_string(),
+    };
+    ConfigError::invalid(field, allowed, got)
+}
+
+fn unknown(prefix: &str, field: &str, known: &str) -> ConfigError {
+    ConfigError::UnknownField {
+        field: format!("{prefix}{}", crate::text::shown(field)),
+        known: known.to_owned(),
+    }
+}
+
+/// A whole number; JavaScript makes no difference between 4 and 4.0, so neither does this.
+fn whole(field: &str, value: &Value, low: u32, high: u32) -> Result<u32, ConfigError> {
+    value
+        .as_f64()
+        .filter(|number| number.fract() == 0.0 && (f64::from(low)..=f64::from(high)).contains(number))
+        .map(|number| number as u32)
+        .ok_or_else(|| invalid(field, &format!("a whole number from {low} to {high}"), value))
+}
+
+fn lengths(value: &Value) -> Result<Vec<u32>, ConfigError> {
+    let list = value.as_array().ok_or_else(|| invalid("lengths", "a list of whole numbers", value))?;
+    list.iter().map(|length| whole("lengths", length, 1, Problem::MAX_SEQ_LEN as u32)).collect()
+}
+
+fn level(field: &str, value: &Value) -> Result<LevelName, ConfigError> {
+    match value.as_str() {
+        Some("core") => Ok(LevelName::Core),
+        Some("layer") => Ok(LevelName::Layer),
+        _ => Err(invalid(field, "\"core\" or \"layer\"", value)),
+    }
+}
+
+fn backend(field: &str, value: &Value) -> Result<BackendName, ConfigError> {
+    match value.as_str() {
+        Some("cpu") => Ok(BackendName::Cpu),
+        Some("webgpu") => Ok(BackendName::Webgpu),
+        Some("auto") => Ok(BackendName::Auto),
+        _ => Err(invalid(field, "\"cpu\", \"webgpu\" or \"auto\"", value)),
+    }
+}
+
+fn threads(field: &str, value: &Value) -> Result<Threads, ConfigError> {
+    if value.as_str() == Some("auto") {
+        return Ok(Threads::Auto);
+    }
+    whole(field, value, 1, MAX_THREADS)
+        .map(Threads::Count)
+        .map_err(|_| invalid(field, &format!("\"auto\" or a whole number from 1 to {MAX_THREADS}"), value))
+}
+
+fn lanes(value: &Value) -> Result<Vec<LaneConfig>, ConfigError> {
+    let list = value.as_array().ok_or_else(|| {
+        invalid("systems", "a list of names or of objects with `system`, `backend` and `params`", value)
+    })?;
+    list.iter().enumerate().map(|(index, value)| lane(index, value)).collect()
+}
+
+fn lane(index: usize, value: &Value) -> Result<LaneConfig, ConfigError> {
+    let at = format!("systems[{index}]");
+    let fields: &Map<String, Value> = match value {
+        Value::String(name) => return Ok(LaneConfig::Name(name.clone())),
+        Value::Object(fields) => fields,
+        _ => {
+            return Err(invalid(
+                &at,
+                "a system's name or an object with `system`, `backend` and `params`",
+                value,
+            ));
+        }
+    };
+    if let Some(name) = fields.keys().find(|name| !matches!(name.as_str(), "system" | "backend" | "params")) {
+        return Err(unknown(&format!("{at}."), name, LANE_FIELDS));
+    }
+    let field = format!("{at}.system");
+    let system = fields.get("system").ok_or_else(|| ConfigError::MissingField { field: field.clone() })?;
+    let system = system.as_str().ok_or_else(|| invalid(&field, "a system's name", system))?.to_owned();
+    let backend = fields.get("backend").map(|value| backend(&format!("{at}.backend"), value)).transpose()?;
+    let params =
+        fields.get("params").map_or(Ok(BTreeMap::new()), |value| params(&format!("{at}.params"), value))?;
+    Ok(LaneConfig::Full(FullLane { system, backend, params }))
+}
+
+fn params(field: &str, value: &Value) -> Result<BTreeMap<String, ParamValue>, ConfigError> {
+    let fields = value.as_object().ok_or_else(|| invalid(field, "an object with named parameters", value))?;
+    let one = |(name, value): (&String, &Value)| {
+        let parsed = match value {
+            Value::Bool(flag) => ParamValue::Bool(*flag),
+            Value::String(word) => ParamValue::Text(word.clone()),
+            Value::Number(number) => match (number.as_i64(), number.as_f64()) {
+                (Some(whole), _) => ParamValue::Int(whole),
+                // Whole numbers of JavaScript may arrive as 4.0.
+                (None, Some(real)) if real.fract() == 0.0 && real.abs() < MAX_EXACT => {
+                    ParamValue::Int(real as i64)
+                }
+                (None, Some(real)) => ParamValue::Float(real),
+                (None, None) => return Err(invalid(&param_field(field, name), "a finite number", value)),
+            },
+            Value::Null | Value::Array(_) | Value::Object(_) => {
+                return Err(invalid(&param_field(field, name), "a number, a word, true or false", value));
+            }
+        };
+        Ok((name.clone(), parsed))
+    };
+    fields.iter().map(one).collect()
+}
+
+/// 2⁵³: beyond it, an f64 does not tell neighbouring whole numbers apart.
+const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
+
+fn param_field(field: &str, name: &str) -> String {
+    format!("{field}.{}", crate::text::shown(name))
+}

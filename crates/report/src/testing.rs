@@ -1,0 +1,169 @@
+//! Systems and records for the tests of this crate.
+
+use mixer::{
+    Backend, Causality, Cost, Deviation, Family, Info, LaneSpec, Level, ParamKind, ParamSpec, Tolerance,
+    Verification,
+};
+use race::{
+    Crossover, CrossoverKind, Dnf, Estimate, Fit, LaneRecord, Outcome, Point, RaceSpec, Record, Status,
+};
+
+use crate::{Config, Environment, Gpu, Report};
+
+pub(crate) static ATTENTION: Info = Info {
+    id: "attention",
+    title: "Attention",
+    family: Family::Attention,
+    causality: Causality::Both,
+    complexity: "O(L²·D)",
+    exponent: 2.0,
+    year: 2017,
+    paper: "Vaswani et al., Attention Is All You Need",
+    arxiv: "1706.03762",
+    reference: "torch.nn.MultiheadAttention",
+    summary: "Every token looks at every earlier one.",
+    params: &[],
+    tolerance: Tolerance { abs: 1e-4, rel: 1e-4 },
+};
+
+pub(crate) static TOY: Info = Info {
+    id: "toy",
+    title: "Toy",
+    family: Family::Convolution,
+    causality: Causality::CausalOnly,
+    params: &[
+        ParamSpec {
+            name: "order",
+            kind: ParamKind::Count { default: 2, low: 2, high: 8 },
+            help: "Number of gates",
+        },
+        ParamSpec {
+            name: "gain",
+            kind: ParamKind::Number { default: 1.0, low: 0.0, high: 10.0 },
+            help: "Gain",
+        },
+        ParamSpec { name: "bias", kind: ParamKind::Flag { default: true }, help: "Whether there is a bias" },
+        ParamSpec {
+            name: "mode",
+            kind: ParamKind::Choice { choices: &["fast", "slow"] },
+            help: "How it is done",
+        },
+    ],
+    ..ATTENTION
+};
+
+pub(crate) static SYSTEMS: [&Info; 2] = [&ATTENTION, &TOY];
+
+/// A record as a race leaves it: two lanes, the first cut off by memory.
+pub(crate) fn record(config: &Config) -> Record {
+    let spec = config.resolve(&SYSTEMS, false).unwrap();
+    let lanes = spec.lanes.iter().enumerate().map(|(index, lane)| lane_record(index, lane, &spec)).collect();
+    let length = Estimate { value: 2345.6, low: 2000.0, high: 2600.5 };
+    Record {
+        status: Status::Done,
+        lanes,
+        crossovers: vec![Crossover {
+            challenger: 1,
+            baseline: 0,
+            kind: CrossoverKind::Measured,
+            length: Some(length),
+        }],
+        tick_ns: 5000.0,
+        warnings: vec![race::Warning::Drift { lane: 1, ratio: 1.25 }],
+        spec,
+    }
+}
+
+fn lane_record(index: usize, lane: &LaneSpec, spec: &RaceSpec) -> LaneRecord {
+    let deviation = Deviation { max_abs: 1.5e-6, max_rel: 3.1e-7, pass: true };
+    let exponent = 2.0 - 0.9 * index as f64;
+    let points = spec.lengths.iter().enumerate().map(|(step, &seq_len)| {
+        let median_ns = 100.0 * (seq_len as f64).powf(exponent) * (1.0 + 0.013 * ((step * 7) % 5) as f64);
+        let cut = index == 0 && step + 1 == spec.lengths.len();
+        let time = |ns: f64| if cut { 0.0 } else { ns };
+        Point {
+            seq_len,
+            outcome: if cut {
+                Outcome::Dnf(Dnf::Memory { needed_bytes: 5 << 30, limit_bytes: 1 << 30 })
+            } else {
+                Outcome::Ok
+            },
+            samples_ns: if cut { vec![] } else { vec![median_ns; 15] },
+            repeats: if cut { 0 } else { 4 },
+            discarded: 0,
+            q1_ns: time(median_ns * 0.98),
+            median_ns: time(median_ns),
+            q3_ns: time(median_ns * 1.03),
+            min_ns: time(median_ns * 0.96),
+            device_ns: None,
+            setup_ns: time(2e6),
+            first_run_ns: time(median_ns * 1.4),
+            cost: Cost {
+                flops: (seq_len as f64).powf(exponent) as u64 * 64,
+                bytes: 4 * 256 * seq_len as u64,
+                peak_bytes: 9 * 256 * seq_len as u64,
+                decode_state_bytes: 512 * seq_len as u64,
+                setup_flops: 0,
+            },
+            peak_bytes: 9 * 256 * seq_len as u64,
+            predicted_ns: cut.then_some(median_ns),
+            verified: (!cut).then_some(Verification { seq_len, deviation }),
+        }
+    });
+    LaneRecord {
+        spec: lane.clone(),
+        verification: Some(Verification { seq_len: 160, deviation }),
+        points: points.collect(),
+        fit: Some(Fit {
+            exponent: Estimate { value: exponent, low: exponent - 0.02, high: exponent + 0.03 },
+            log2_scale: 6.64,
+            from_len: spec.lengths[0],
+            n_points: spec.lengths.len(),
+        }),
+    }
+}
+
+pub(crate) fn config() -> Config {
+    Config::from_json(r#"{"systems": ["attention", {"system": "toy", "params": {"gain": 0.5}}]}"#).unwrap()
+}
+
+pub(crate) fn environment() -> Environment {
+    Environment {
+        build: "0.1.0".into(),
+        host: "browser".into(),
+        agent: "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36"
+            .into(),
+        cores: 8,
+        threads: 8,
+        simd: "simd128".into(),
+        isolated: true,
+        tick_ms: 0.005,
+        cpu_memory_bytes: 3_221_225_472.0,
+        gpu: Some(Gpu {
+            vendor: "nvidia".into(),
+            architecture: "ampere".into(),
+            description: String::new(),
+            api: "webgpu".into(),
+            fallback: false,
+            max_storage_binding_bytes: 2_147_483_644.0,
+            max_buffer_bytes: 4_294_967_296.0,
+            max_workgroup_storage_bytes: 32_768.0,
+            max_invocations_per_workgroup: 1024.0,
+            timestamps: true,
+            subgroups: true,
+            shader_f16: true,
+        }),
+        gpu_missing: None,
+    }
+}
+
+pub(crate) fn report() -> Report {
+    let config = config();
+    Report::from_record(&record(&config), &config, &environment(), Some(1.78e12), &SYSTEMS)
+}
+
+#[test]
+fn the_samples_are_what_they_say() {
+    assert_eq!(record(&config()).spec.level, Level::Layer);
+    assert!(record(&config()).spec.lanes.iter().all(|lane| lane.backend == Backend::Cpu));
+}

@@ -1,0 +1,333 @@
+//! Checks of reports that come from outside: a file, a link, another page. Every number has a range, every text a
+//! length, every index a target; what passes can be drawn without further thought.
+
+use mixer::Problem;
+use race::RaceSpec;
+
+use crate::text::{is_clean, is_id, is_param_name};
+use crate::{
+    Crossover, CrossoverKind, Environment, Exponent, Gpu, Lane, ParamValue, Point, Report, ReportError,
+    SCHEMA_VERSION, Status, Verified, Warning,
+};
+
+/// Longest name, in characters.
+pub(crate) const MAX_NAME: usize = 80;
+/// Longest message, in characters.
+pub(crate) const MAX_MESSAGE: usize = 400;
+/// Largest count of samples, repeats, cores.
+pub(crate) const MAX_COUNT: u32 = 1_000_000_000;
+/// Largest number of bytes or operations: beyond anything that a race accepts.
+pub(crate) const MAX_AMOUNT: f64 = 1e24;
+/// The year 9999.
+pub(crate) const MAX_DATE_MS: f64 = 253_402_300_800_000.0;
+/// Most warnings.
+const MAX_WARNINGS: usize = 200;
+/// Largest exponent or log₂ scale, either way.
+const MAX_EXPONENT: f64 = 1000.0;
+/// Shortest and longest time: a femtosecond, thirty years; milliseconds.
+const TIME_MS: std::ops::RangeInclusive<f64> = 1e-12..=1e12;
+/// Every outcome of a point.
+pub(crate) const OUTCOMES: [&str; 10] = [
+    "ok",
+    "memory",
+    "time-budget",
+    "device-limit",
+    "device-lost",
+    "no-backend",
+    "unsupported",
+    "not-verified",
+    "failed",
+    "cancelled",
+];
+
+/// Whether `ms` can be a time of a forward pass.
+pub(crate) fn is_time(ms: f64) -> bool {
+    TIME_MS.contains(&ms)
+}
+
+/// Whether `length` can be where lanes cross; predictions may lie far outside of what can be raced.
+pub(crate) fn is_crossover(length: f64) -> bool {
+    (1e-6..=1e18).contains(&length)
+}
+
+/// Whether every number of an exponent is usable.
+pub(crate) fn exponent(exponent: &Exponent) -> bool {
+    let Exponent { estimate, low, high, log2_scale_ms, from_length } = *exponent;
+    [estimate, low, high, log2_scale_ms].iter().all(|value| value.abs() <= MAX_EXPONENT)
+        && low <= high
+        && is_length(from_length)
+}
+
+fn is_length(length: u32) -> bool {
+    (1..=Problem::MAX_SEQ_LEN as u32).contains(&length)
+}
+
+/// What can be read of any version.
+#[derive(serde::Deserialize)]
+struct Version {
+    schema: Option<u32>,
+}
+
+impl Report {
+    /// Longest JSON accepted.
+    pub const MAX_JSON_BYTES: usize = 4 << 20;
+
+    /// Reads a report from JSON and checks it.
+    ///
+    /// # Errors
+    /// [`ReportError`] names the field at fault.
+    pub fn from_json(text: &str) -> Result<Self, ReportError> {
+        if text.len() > Self::MAX_JSON_BYTES {
+            return Err(ReportError::TooLarge { got: text.len(), limit: Self::MAX_JSON_BYTES });
+        }
+        // Nesting is capped by the parser (128 levels). The version first: a newer report may have another shape.
+        if let Ok(Version { schema: Some(got) }) = serde_json::from_str(text)
+            && got > SCHEMA_VERSION
+        {
+            return Err(ReportError::Newer { got, supported: SCHEMA_VERSION });
+        }
+        let report: Self = serde_json::from_str(text)
+            .map_err(|error| ReportError::Syntax { reason: crate::text::clean(&error.to_string(), 200) })?;
+        report.validate()?;
+        Ok(report)
+    }
+
+    /// Checks every number, text and index.
+    ///
+    /// # Errors
+    /// [`ReportError`] names the first field at fault.
+    pub fn validate(&self) -> Result<(), ReportError> {
+        if self.schema > SCHEMA_VERSION {
+            return Err(ReportError::Newer { got: self.schema, supported: SCHEMA_VERSION });
+        }
+        ensure(self.schema >= 1, "schema", "1", self.schema)?;
+        self.config.check()?;
+        environment(&self.environment)?;
+        if let Some(at) = self.started_at_ms {
+            ensure(
+                (0.0..=MAX_DATE_MS).contains(&at),
+                "startedAtMs",
+                "a date in milliseconds since 1970",
+                at,
+            )?;
+        }
+        let lanes = self.lanes.len();
+        ensure(lanes == self.config.systems.len(), "lanes", "as many as config.systems", lanes)?;
+        for (index, lane) in self.lanes.iter().enumerate() {
+            let at = format!("lanes[{index}]");
+            let asked = self.config.systems.get(index).map_or("", |lane| lane.system());
+            ensure(
+                lane.system == asked,
+                format!("{at}.system"),
+                format!("`{asked}` as in config"),
+                &lane.system,
+            )?;
+            self::lane(&at, lane)?;
+        }
+        self.crossovers(lanes)?;
+        at_most("warnings", self.warnings.len(), MAX_WARNINGS)?;
+        for (index, warning) in self.warnings.iter().enumerate() {
+            self::warning(&format!("warnings[{index}]"), warning, lanes)?;
+        }
+        Ok(())
+    }
+
+    fn crossovers(&self, lanes: usize) -> Result<(), ReportError> {
+        at_most("crossovers", self.crossovers.len(), RaceSpec::MAX_LANES)?;
+        for (index, crossover) in self.crossovers.iter().enumerate() {
+            let at = format!("crossovers[{index}]");
+            let Crossover { challenger, baseline, kind, estimate, low, high } = *crossover;
+            for (name, lane) in [("challenger", challenger), ("baseline", baseline)] {
+                ensure((lane as usize) < lanes, format!("{at}.{name}"), "the index of a lane", lane)?;
+            }
+            ensure(
+                challenger != baseline,
+                format!("{at}.challenger"),
+                "another lane than the baseline",
+                challenger,
+            )?;
+            ensure(
+                estimate.is_some() == (kind != CrossoverKind::None),
+                format!("{at}.estimate"),
+                "there exactly where there is a crossover",
+                shown(estimate),
+            )?;
+            for (name, value) in [("estimate", estimate), ("low", low), ("high", high)] {
+                ensure(
+                    value.is_none_or(is_crossover) && (value.is_none() || estimate.is_some()),
+                    format!("{at}.{name}"),
+                    "a length from 1e-6 to 1e18",
+                    shown(value),
+                )?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Status {
+    /// Whether nothing more will come.
+    pub fn is_final(self) -> bool {
+        self != Self::Running
+    }
+}
+
+fn ensure(
+    holds: bool,
+    field: impl Into<String>,
+    allowed: impl Into<String>,
+    got: impl std::fmt::Display,
+) -> Result<(), ReportError> {
+    if holds { Ok(()) } else { Err(ReportError::invalid(field, allowed, got)) }
+}
+
+fn shown(value: Option<f64>) -> String {
+    value.map_or_else(|| "nothing".to_owned(), |value| value.to_string())
+}
+
+fn at_most(field: &str, got: usize, limit: usize) -> Result<(), ReportError> {
+    if got <= limit { Ok(()) } else { Err(ReportError::TooMany { field: field.to_owned(), limit, got }) }
+}
+
+fn text(field: String, text: &str, max: usize) -> Result<(), ReportError> {
+    ensure(is_clean(text, max), field, format!("at most {max} characters, no control characters"), text)
+}
+
+fn amount(field: String, value: f64) -> Result<(), ReportError> {
+    ensure((0.0..=MAX_AMOUNT).contains(&value), field, "a number from 0 to 1e24", value)
+}
+
+fn count(field: String, value: u32) -> Result<(), ReportError> {
+    ensure(value <= MAX_COUNT, field, format!("a whole number up to {MAX_COUNT}"), value)
+}
+
+fn time(field: String, value: Option<f64>) -> Result<(), ReportError> {
+    ensure(value.is_none_or(is_time), field, "a time from 1e-12 to 1e12 milliseconds", shown(value))
+}
+
+fn length(field: String, value: u32) -> Result<(), ReportError> {
+    ensure(is_length(value), field, format!("a whole number from 1 to {}", Problem::MAX_SEQ_LEN), value)
+}
+
+fn environment(environment: &Environment) -> Result<(), ReportError> {
+    let at = |name: &str| format!("environment.{name}");
+    text(at("build"), &environment.build, MAX_NAME)?;
+    text(at("host"), &environment.host, MAX_NAME)?;
+    text(at("agent"), &environment.agent, MAX_MESSAGE)?;
+    text(at("simd"), &environment.simd, MAX_NAME)?;
+    text(at("gpuMissing"), environment.gpu_missing.as_deref().unwrap_or_default(), MAX_MESSAGE)?;
+    count(at("cores"), environment.cores)?;
+    count(at("threads"), environment.threads)?;
+    amount(at("tickMs"), environment.tick_ms)?;
+    amount(at("cpuMemoryBytes"), environment.cpu_memory_bytes)?;
+    environment.gpu.as_ref().map_or(Ok(()), gpu)
+}
+
+fn gpu(gpu: &Gpu) -> Result<(), ReportError> {
+    let at = |name: &str| format!("environment.gpu.{name}");
+    text(at("vendor"), &gpu.vendor, MAX_NAME)?;
+    text(at("architecture"), &gpu.architecture, MAX_NAME)?;
+    text(at("description"), &gpu.description, MAX_MESSAGE)?;
+    text(at("api"), &gpu.api, MAX_NAME)?;
+    amount(at("maxStorageBindingBytes"), gpu.max_storage_binding_bytes)?;
+    amount(at("maxBufferBytes"), gpu.max_buffer_bytes)?;
+    amount(at("maxWorkgroupStorageBytes"), gpu.max_workgroup_storage_bytes)?;
+    amount(at("maxInvocationsPerWorkgroup"), gpu.max_invocations_per_workgroup)
+}
+
+fn lane(at: &str, lane: &Lane) -> Result<(), ReportError> {
+    ensure(is_id(&lane.system), format!("{at}.system"), "a system's name", &lane.system)?;
+    text(format!("{at}.title"), &lane.title, MAX_NAME)?;
+    let known = crate::convert::backend(&lane.backend).is_some();
+    ensure(known, format!("{at}.backend"), "`cpu` or `webgpu`", &lane.backend)?;
+    at_most(&format!("{at}.params"), lane.params.len(), 32)?;
+    for (name, value) in &lane.params {
+        let field = || format!("{at}.params.{}", crate::text::shown(name));
+        ensure(is_param_name(name), field(), "named by letters, digits and underscores", "this name")?;
+        match value {
+            ParamValue::Float(real) => ensure(real.is_finite(), field(), "finite", real)?,
+            ParamValue::Text(word) => text(field(), word, MAX_NAME)?,
+            ParamValue::Bool(_) | ParamValue::Int(_) => {}
+        }
+    }
+    verified(&format!("{at}.verification"), lane.verification.as_ref())?;
+    at_most(&format!("{at}.points"), lane.points.len(), RaceSpec::MAX_LENGTHS)?;
+    for (index, point) in lane.points.iter().enumerate() {
+        self::point(&format!("{at}.points[{index}]"), point)?;
+    }
+    let ascending = lane.points.is_sorted_by(|first, second| first.length < second.length);
+    ensure(ascending, format!("{at}.points"), "of ascending length", "another order")?;
+    if let Some(fitted) = &lane.exponent {
+        let allowed = format!("an exponent within ±{MAX_EXPONENT} and its interval");
+        ensure(exponent(fitted), format!("{at}.exponent"), allowed, fitted.estimate)?;
+    }
+    Ok(())
+}
+
+fn point(at: &str, point: &Point) -> Result<(), ReportError> {
+    let field = |name: &str| format!("{at}.{name}");
+    length(field("length"), point.length)?;
+    let known = OUTCOMES.contains(&point.outcome.as_str());
+    ensure(known, field("outcome"), format!("one of {}", OUTCOMES.join(", ")), &point.outcome)?;
+    text(field("message"), point.message.as_deref().unwrap_or_default(), MAX_MESSAGE)?;
+    let quartiles = [point.min_ms, point.q1_ms, point.median_ms, point.q3_ms];
+    for (name, value) in [
+        ("minMs", point.min_ms),
+        ("q1Ms", point.q1_ms),
+        ("medianMs", point.median_ms),
+        ("q3Ms", point.q3_ms),
+        ("deviceMs", point.device_ms),
+        ("setupMs", point.setup_ms),
+        ("firstRunMs", point.first_run_ms),
+        ("predictedMs", point.predicted_ms),
+    ] {
+        time(field(name), value)?;
+    }
+    let n_present = quartiles.iter().flatten().count();
+    ensure(
+        n_present == 4 || (n_present == 0 && point.outcome != "ok"),
+        field("medianMs"),
+        "there together with minMs, q1Ms and q3Ms, and wherever the outcome is ok",
+        shown(point.median_ms),
+    )?;
+    let ordered =
+        quartiles.is_sorted_by(|low, high| low.partial_cmp(high).is_some_and(std::cmp::Ordering::is_le));
+    ensure(
+        ordered,
+        field("medianMs"),
+        "between q1Ms and q3Ms, and those above minMs",
+        shown(point.median_ms),
+    )?;
+    count(field("samples"), point.samples)?;
+    count(field("repeats"), point.repeats)?;
+    count(field("discarded"), point.discarded)?;
+    amount(field("flops"), point.flops)?;
+    amount(field("bytes"), point.bytes)?;
+    amount(field("peakBytes"), point.peak_bytes)?;
+    amount(field("decodeStateBytes"), point.decode_state_bytes)?;
+    verified(&field("verified"), point.verified.as_ref())
+}
+
+fn verified(at: &str, verified: Option<&Verified>) -> Result<(), ReportError> {
+    let Some(verified) = verified else { return Ok(()) };
+    length(format!("{at}.length"), verified.length)?;
+    amount(format!("{at}.maxAbs"), verified.max_abs.unwrap_or(0.0))?;
+    amount(format!("{at}.maxRel"), verified.max_rel.unwrap_or(0.0))
+}
+
+fn warning(at: &str, warning: &Warning, lanes: usize) -> Result<(), ReportError> {
+    ensure(
+        is_id(&warning.code),
+        format!("{at}.code"),
+        "a code of lower-case letters and hyphens",
+        &warning.code,
+    )?;
+    text(format!("{at}.message"), &warning.message, MAX_MESSAGE)?;
+    let lane = warning.lane.unwrap_or(0);
+    ensure(
+        warning.lane.is_none_or(|lane| (lane as usize) < lanes),
+        format!("{at}.lane"),
+        "the index of a lane",
+        lane,
+    )
+}
