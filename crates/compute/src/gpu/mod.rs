@@ -1,0 +1,16 @@
+//! The WebGPU executor: a device, and lanes that run plans on it. The same code natively and in a browser; the only
+//! difference is who drives callbacks: a poll that blocks, or the event loop.
+
+mod device;
+mod lane;
+mod pacing;
+mod pipeline;
+mod signal;
+mod submit;
+mod timestamps;
+
+#[cfg(test)]
+mod tests;
+
+pub use device::{Gpu, GpuFacts, GpuOptions};
+pub use lane::GpuLane;

@@ -1,0 +1,123 @@
+//! The executor on a real adapter, with a plan of its own.
+
+mod faults;
+
+use std::io::Write as _;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use mixer::{Access, BufferId, Dispatch, Init, LaneError, Plan, Shader};
+use pollster::block_on;
+
+use super::*;
+use crate::{CancelSwitch, Host};
+
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// A device of its own for each test, one test at a time; `None`, said aloud, where there is no adapter.
+fn device(options: &GpuOptions) -> Option<(MutexGuard<'static, ()>, Gpu)> {
+    let guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    match block_on(Gpu::open(&Host::native(), options)) {
+        Ok(gpu) => Some((guard, gpu)),
+        Err(error) => {
+            // Past the test runner's capture: a skipped test must be seen.
+            writeln!(std::io::stderr(), "GPU TEST SKIPPED: {error}").ok();
+            None
+        }
+    }
+}
+
+const ADD: Shader = Shader {
+    label: "add",
+    source: include_str!("add.wgsl"),
+    entry: "main",
+    bindings: &[Access::Read, Access::Read, Access::ReadWrite],
+};
+
+fn dispatch(n: usize, scale: f32, bindings: [BufferId; 3]) -> Dispatch {
+    Dispatch {
+        shader: ADD,
+        constants: vec![("SIZE", 128.0)],
+        uniforms: vec![n as u32, scale.to_bits()],
+        bindings: bindings.to_vec(),
+        workgroups: [n.div_ceil(128) as u32, 1, 1],
+        flops: 2 * n as u64,
+    }
+}
+
+/// out = 3a + b, with 2a computed once as set-up and kept.
+fn plan(n: usize) -> Plan {
+    let mut plan = Plan::default();
+    let a: Vec<f32> = (0..n).map(|i| i as f32).collect();
+    let a = plan.upload("a", &a);
+    let b = plan.buffer("b", n, Init::F32(vec![0.5; n]));
+    let zero = plan.scratch("zero", n);
+    let double = plan.scratch("double", n);
+    let sum = plan.scratch("sum", n);
+    let out = plan.scratch("out", n);
+    plan.setup.push(dispatch(n, 2.0, [a, zero, double]));
+    plan.run.push(dispatch(n, 1.0, [a, double, sum]));
+    plan.run.push(dispatch(n, 1.0, [sum, b, out]));
+    plan.output = Some(out);
+    plan
+}
+
+fn expected(n: usize) -> Vec<f32> {
+    (0..n).map(|i| 3.0 * i as f32 + 0.5).collect()
+}
+
+fn lane(gpu: &Gpu, plan: Plan) -> Result<GpuLane, LaneError> {
+    block_on(GpuLane::new(gpu, plan, &CancelSwitch::default()))
+}
+
+#[test]
+fn runs_a_plan_and_reads_all_of_it_back() {
+    let Some((_guard, gpu)) = device(&GpuOptions::default()) else { return };
+    for n in [1, 31, 33, 4096, 100_003] {
+        let mut lane = lane(&gpu, plan(n)).unwrap();
+        for repeats in [1, 3] {
+            lane.poison_output();
+            let finished = block_on(lane.run(repeats)).unwrap();
+            assert_eq!(block_on(lane.output()).unwrap(), expected(n));
+            assert!(finished.checksum > 0.0);
+        }
+        assert!(lane.device_bytes() >= 24 * n as u64);
+    }
+    assert_eq!(gpu.uncaptured_errors(), [""; 0]);
+}
+
+#[test]
+fn outputs_larger_than_a_piece_come_back_whole() {
+    let Some((_guard, gpu)) = device(&GpuOptions::default()) else { return };
+    let n = (5 << 20) + 3;
+    let mut lane = lane(&gpu, plan(n)).unwrap();
+    block_on(lane.run(1)).unwrap();
+    assert!(block_on(lane.output()).unwrap() == expected(n));
+}
+
+#[test]
+fn the_same_shader_and_constants_compile_once() {
+    let Some((_guard, gpu)) = device(&GpuOptions::default()) else { return };
+    let _first = lane(&gpu, plan(10)).unwrap();
+    let _second = lane(&gpu, plan(20)).unwrap();
+    assert_eq!(gpu.cache().borrow().len(), 1);
+    let mut other = plan(10);
+    other.run[0].constants = vec![("SIZE", 64.0)];
+    let _third = lane(&gpu, other).unwrap();
+    assert_eq!(gpu.cache().borrow().len(), 2);
+}
+
+#[test]
+fn device_time_is_within_the_wall_clock_where_there_are_timestamps() {
+    let Some((_guard, gpu)) = device(&GpuOptions::default()) else { return };
+    if !gpu.facts().timestamps {
+        writeln!(std::io::stderr(), "GPU TEST SKIPPED: no timestamp queries").ok();
+        return;
+    }
+    let mut lane = lane(&gpu, plan(1 << 18)).unwrap();
+    block_on(lane.run(1)).unwrap();
+    let started = std::time::Instant::now();
+    let finished = block_on(lane.run(20)).unwrap();
+    let wall = started.elapsed().as_nanos() as f64;
+    let device = finished.device_ns.unwrap();
+    assert!((0.01 * wall..wall).contains(&device), "{device} of {wall}");
+}

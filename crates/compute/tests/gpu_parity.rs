@@ -1,0 +1,228 @@
+//! Every system's GPU plan on a real adapter: the authors' golden vectors, and random shapes against the f64 reference
+//! and the CPU kernel. One test per system: `cargo test -p compute --test gpu_parity hyena`.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot get at its input has failed")]
+
+use std::io::Write as _;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use compute::gpu::{Gpu, GpuLane, GpuOptions};
+use compute::{CancelSwitch, Host, golden};
+use mixer::{
+    Case, GpuTarget, Level, Memory, MixerError, OpCount, Params, Problem, Serial, System, Tolerance,
+};
+use pollster::block_on;
+
+/// Systems that have no GPU plan yet. To be emptied: a system that is in neither this list nor able to plan fails.
+const MISSING: &[&str] = &["attention", "attention-naive", "hyena"];
+
+macro_rules! parity {
+    ($($test:ident $id:literal;)*) => {
+        const TESTED: &[&str] = &[$($id),*];
+        $(#[test] fn $test() { check($id); })*
+    };
+}
+
+parity! {
+    attention "attention";
+    attention_naive "attention-naive";
+    hyena "hyena";
+    monarch_mixer "monarch-mixer";
+    bigs "bigs";
+    mega "mega";
+    ltc "ltc";
+    cfc "cfc";
+    liquid_s4 "liquid-s4";
+    longformer "longformer";
+    bigbird "bigbird";
+    reformer "reformer";
+    performer "performer";
+    linformer "linformer";
+}
+
+#[test]
+fn every_registered_system_has_a_test_here() {
+    for system in kernels::systems() {
+        assert!(TESTED.contains(&system.info().id), "add a line for {}", system.info().id);
+    }
+}
+
+/// Said past the test runner's capture: a skipped test must be seen.
+fn skip(what: &str) {
+    writeln!(std::io::stderr(), "GPU TEST SKIPPED: {what}").ok();
+}
+
+fn check(id: &str) {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let Ok(system) = kernels::find(id) else { return skip(&format!("{id} is not registered yet")) };
+    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let open = |options| block_on(Gpu::open(&Host::native(), &options));
+    let gpu = match open(GpuOptions::default()) {
+        Ok(gpu) => gpu,
+        Err(error) => return skip(&error.to_string()),
+    };
+    if !plans(system, gpu.target()) {
+        assert!(MISSING.contains(&id), "{id} has no GPU plan");
+        return skip(&format!("{id} has no GPU plan yet"));
+    }
+    if MISSING.contains(&id) {
+        writeln!(std::io::stderr(), "{id} has a GPU plan now: take it off MISSING").ok();
+    }
+    let mut failures = Vec::new();
+    // Golden cases on the least that WebGPU guarantees, random shapes on all that the adapter offers.
+    let least = open(GpuOptions { guaranteed_limits_only: true, ..GpuOptions::default() }).unwrap();
+    goldens(system, &least, &mut failures);
+    shapes(system, &gpu, &mut failures);
+    for gpu in [gpu, least] {
+        assert_eq!(gpu.uncaptured_errors(), [""; 0]);
+    }
+    assert!(failures.is_empty(), "{} failures\n{}", failures.len(), failures.join("\n"));
+}
+
+fn plans(system: &dyn System, target: &GpuTarget) -> bool {
+    let problem = Problem {
+        batch: 1,
+        seq_len: 32,
+        d_model: 32,
+        n_heads: 2,
+        causal: system.info().runs_causally(true),
+        level: Level::Layer,
+        seed: 0,
+    };
+    let case = system.seeded_case(&problem, &Params::new()).unwrap();
+    let planned = system.gpu(&case, target);
+    !matches!(planned, Err(MixerError::Unsupported { what, .. }) if what.ends_with("yet"))
+}
+
+/// The output of a second run over a poisoned output: nothing may be left over from the first.
+fn run(system: &dyn System, case: &Case, gpu: &Gpu) -> Result<Vec<f32>, String> {
+    let words = |error: &dyn std::fmt::Display| error.to_string();
+    let plan = system.gpu(case, gpu.target()).map_err(|error| words(&error))?;
+    block_on(async {
+        let mut lane = GpuLane::new(gpu, plan, &CancelSwitch::default()).await.map_err(|e| words(&e))?;
+        lane.run(1).await.map_err(|error| words(&error))?;
+        let first = lane.output().await.map_err(|error| words(&error))?;
+        lane.poison_output();
+        lane.run(2).await.map_err(|error| words(&error))?;
+        let second = lane.output().await.map_err(|error| words(&error))?;
+        let scale = first.iter().fold(0.0_f32, |scale, value| scale.max(value.abs()));
+        let apart = first.iter().zip(&second).map(|(a, b)| (a - b).abs()).fold(0.0_f32, f32::max);
+        if apart <= 1e-5 * scale { Ok(second) } else { Err(format!("a second run differs by {apart}")) }
+    })
+}
+
+fn goldens(system: &'static dyn System, gpu: &Gpu, failures: &mut Vec<String>) {
+    let id = system.info().id;
+    let author = if id == "attention-naive" { "attention" } else { id };
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../kernels/golden");
+    let mut seen = 0;
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .flat_map(|folder| std::fs::read_dir(folder.unwrap().path()).unwrap())
+        .map(|file| file.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "safetensors"))
+        .collect();
+    files.sort();
+    for path in files {
+        let file = golden::read(&std::fs::read(&path).unwrap()).unwrap();
+        if file.system != author {
+            continue;
+        }
+        seen += 1;
+        match run(system, &file.case, gpu) {
+            Ok(output) => {
+                let deviation = file.tolerance.compare_f32(&output, &file.expected);
+                if !deviation.pass {
+                    failures.push(format!("golden {}: {deviation:?}", file.case_name));
+                }
+            }
+            Err(error) => failures.push(format!("golden {}: {error}", file.case_name)),
+        }
+    }
+    assert!(seen > 0, "no golden file for {id}");
+}
+
+fn shapes(system: &'static dyn System, gpu: &Gpu, failures: &mut Vec<String>) {
+    let mut tried = 0;
+    for problem in problems() {
+        let Ok(case) = system.seeded_case(&problem, &Params::new()) else { continue };
+        tried += 1;
+        let want = system.reference(&case, &mut OpCount::default()).unwrap();
+        let tolerance = system.info().tolerance;
+        let output = match run(system, &case, gpu) {
+            Ok(output) => output,
+            Err(error) => {
+                failures.push(format!("{problem:?}: {error}"));
+                continue;
+            }
+        };
+        let deviation = tolerance.compare_f32(&output, &want);
+        if !deviation.pass {
+            failures.push(format!("{problem:?}: against the reference {deviation:?}"));
+        }
+        let cpu = cpu(system, case);
+        let cpu: Vec<f64> = cpu.iter().map(|&value| f64::from(value)).collect();
+        // Each twin may be a tolerance away from the reference.
+        let both = Tolerance { abs: 2.0 * tolerance.abs, rel: 2.0 * tolerance.rel };
+        let deviation = both.compare_f32(&output, &cpu);
+        if !deviation.pass {
+            failures.push(format!("{problem:?}: against the CPU {deviation:?}"));
+        }
+    }
+    assert!(tried >= 10, "{} accepts only {tried} of the shapes", system.info().id);
+}
+
+fn cpu(system: &dyn System, case: Case) -> Vec<f32> {
+    let mut kernel = system.cpu(&Arc::new(case), &Memory::new(4 << 30), &Serial).unwrap();
+    kernel.run(&Serial).unwrap();
+    kernel.output().to_vec()
+}
+
+/// Edges by hand (one token, one channel, one head, primes, tile borders), then shapes drawn by a fixed generator.
+fn problems() -> Vec<Problem> {
+    let base = Problem {
+        batch: 1,
+        seq_len: 64,
+        d_model: 32,
+        n_heads: 2,
+        causal: true,
+        level: Level::Layer,
+        seed: 1,
+    };
+    let mut problems = Vec::new();
+    for (seq_len, d_model, n_heads) in [
+        (1, 1, 1),
+        (2, 8, 8),
+        (3, 6, 1),
+        (7, 10, 2),
+        (31, 64, 1),
+        (64, 32, 4),
+        (65, 12, 3),
+        (127, 9, 3),
+        (128, 32, 2),
+        (257, 24, 2),
+    ] {
+        for level in [Level::Core, Level::Layer] {
+            problems.push(Problem { seq_len, d_model, n_heads, level, ..base });
+            problems.push(Problem { seq_len, d_model, n_heads, level, causal: false, ..base });
+        }
+    }
+    let mut state = 0x9e37_79b9_u64;
+    let mut draw = |n: u64| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        ((state >> 33) % n) as usize
+    };
+    for _ in 0..10 {
+        let n_heads = [1, 2, 4][draw(3)];
+        problems.push(Problem {
+            batch: 1 + draw(3),
+            seq_len: 1 + draw(400),
+            d_model: n_heads * (1 + draw(24)),
+            n_heads,
+            causal: draw(2) == 0,
+            level: if draw(2) == 0 { Level::Core } else { Level::Layer },
+            seed: draw(1000) as u64,
+        });
+    }
+    problems
+}
