@@ -5,6 +5,9 @@ pub mod attention_naive;
 mod dims;
 mod generate;
 pub mod hyena;
+mod lstm;
+pub mod ltc;
+mod ncp;
 pub mod ops;
 mod registry;
 #[cfg(test)]

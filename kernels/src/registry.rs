@@ -2,9 +2,10 @@
 
 use mixer::{MixerError, System};
 
-use crate::{attention, attention_naive, hyena};
+use crate::{attention, attention_naive, hyena, ltc};
 
-static SYSTEMS: [&dyn System; 3] = [&attention::Attention, &attention_naive::AttentionNaive, &hyena::Hyena];
+static SYSTEMS: [&dyn System; 4] =
+    [&attention::Attention, &attention_naive::AttentionNaive, &hyena::Hyena, &ltc::Ltc];
 
 /// All systems, in the order in which the page lists them.
 pub fn systems() -> &'static [&'static dyn System] {

@@ -50,12 +50,17 @@ pub fn gelu_tanh(x: F32x4) -> F32x4 {
     x * sigmoid(F32x4::splat(2.0 * 0.797_884_6) * inner)
 }
 
+/// 1 / (1 + 2^a): the logistic function of −a ln 2, for callers that fold log₂e into a scale.
+#[inline(always)]
+pub fn sigmoid_exp2(a: F32x4) -> F32x4 {
+    let one = F32x4::splat(1.0);
+    one / (one + exp2(a.min(F32x4::splat(126.0))))
+}
+
 /// 1 / (1 + e^−x).
 #[inline(always)]
 pub fn sigmoid(x: F32x4) -> F32x4 {
-    let one = F32x4::splat(1.0);
-    let exponent = (F32x4::splat(-std::f32::consts::LOG2_E) * x).min(F32x4::splat(126.0));
-    one / (one + exp2(exponent))
+    sigmoid_exp2(F32x4::splat(-std::f32::consts::LOG2_E) * x)
 }
 
 /// x·σ(x).

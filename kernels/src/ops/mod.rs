@@ -9,6 +9,7 @@ pub mod fft;
 pub mod gemm;
 pub mod linear;
 pub mod long_conv;
+pub mod matvec;
 pub mod norm;
 pub mod packed_keys;
 pub mod panels;

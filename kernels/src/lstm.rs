@@ -1,0 +1,137 @@
+//! The long short-term memory step that liquid networks call mixed memory: as in the `ncps` package, one bias, forget
+//! gate shifted by one, gates in the order input, input gate, forget gate, output gate.
+
+use mixer::{Floats, Memory, MixerError, OpCount, Tensors};
+
+use crate::ops::activation::{sigmoid, tanh};
+use crate::ops::matvec::MatVec;
+use crate::ops::simd::{F32x4, LANES};
+
+/// The stored weights.
+pub(crate) struct Weights<'a> {
+    inputs: usize,
+    units: usize,
+    input_map: &'a [f32],
+    bias: &'a [f32],
+    recurrent_map: &'a [f32],
+}
+
+impl<'a> Weights<'a> {
+    /// Reads `param.lstm.…` for `inputs` and `units`.
+    ///
+    /// # Errors
+    /// [`MixerError::MissingTensor`] or [`MixerError::TensorShape`].
+    pub(crate) fn read(tensors: &'a Tensors, inputs: usize, units: usize) -> Result<Self, MixerError> {
+        Ok(Self {
+            inputs,
+            units,
+            input_map: tensors.floats("param.lstm.input_map.weight", &[4 * units, inputs])?,
+            bias: tensors.floats("param.lstm.input_map.bias", &[4 * units])?,
+            recurrent_map: tensors.floats("param.lstm.recurrent_map.weight", &[4 * units, units])?,
+        })
+    }
+
+    /// One step in f64: (v, m) from x, v, m.
+    pub(crate) fn step(&self, x: &[f64], v: &mut [f64], m: &mut [f64], count: &mut OpCount) {
+        let dot = |row: &[f32], values: &[f64]| -> f64 {
+            row.iter().zip(values).map(|(&weight, value)| f64::from(weight) * value).sum()
+        };
+        let z: Vec<f64> = (0..4 * self.units)
+            .map(|gate| {
+                dot(&self.input_map[gate * self.inputs..][..self.inputs], x)
+                    + f64::from(self.bias[gate])
+                    + dot(&self.recurrent_map[gate * self.units..][..self.units], v)
+            })
+            .collect();
+        let sigmoid = |a: f64| 1.0 / (1.0 + (-a).exp());
+        for unit in 0..self.units {
+            let [i, ig, fg, og] = std::array::from_fn(|gate| z[gate * self.units + unit]);
+            m[unit] = m[unit] * sigmoid(fg + 1.0) + i.tanh() * sigmoid(ig);
+            v[unit] = m[unit].tanh() * sigmoid(og);
+        }
+        count.add(flops(self.inputs, self.units));
+    }
+}
+
+/// Operations of one step: two matrix–vector products.
+pub(crate) fn flops(inputs: usize, units: usize) -> usize {
+    8 * units * (inputs + units)
+}
+
+/// Parameters.
+pub(crate) fn param_floats(inputs: usize, units: usize) -> usize {
+    4 * units * (inputs + units + 1)
+}
+
+/// The step in f32, packed.
+#[derive(Debug)]
+pub(crate) struct Lstm {
+    units: usize,
+    input_map: MatVec,
+    recurrent_map: MatVec,
+    /// Padded to whole panels.
+    bias: Floats,
+}
+
+impl Lstm {
+    /// Floats that [`Lstm::new`] takes from the memory budget.
+    pub(crate) fn floats(inputs: usize, units: usize) -> usize {
+        MatVec::floats(inputs, 4 * units) + MatVec::floats(units, 4 * units) + Self::scratch_floats(units)
+    }
+
+    /// Floats of scratch that [`Lstm::step`] needs.
+    pub(crate) fn scratch_floats(units: usize) -> usize {
+        MatVec::padded(4 * units)
+    }
+
+    /// Packs the weights.
+    ///
+    /// # Errors
+    /// [`MixerError::OutOfMemory`].
+    pub(crate) fn new(memory: &Memory, weights: &Weights<'_>) -> Result<Self, MixerError> {
+        let (inputs, units) = (weights.inputs, weights.units);
+        let mut bias = memory.floats(Self::scratch_floats(units))?;
+        bias[..4 * units].copy_from_slice(weights.bias);
+        Ok(Self {
+            units,
+            input_map: MatVec::new(memory, inputs, 4 * units, |o, i| weights.input_map[o * inputs + i])?,
+            recurrent_map: MatVec::new(memory, units, 4 * units, |o, i| {
+                weights.recurrent_map[o * units + i]
+            })?,
+            bias,
+        })
+    }
+
+    /// One step. `v` and `m` hold at least `units` floats.
+    pub(crate) fn step(&self, x: &[f32], v: &mut [f32], m: &mut [f32], scratch: &mut [f32]) {
+        let z = &mut scratch[..self.bias.len()];
+        z.copy_from_slice(&self.bias);
+        self.input_map.add(x, z);
+        self.recurrent_map.add(&v[..self.units], z);
+        let mut unit = 0;
+        while unit < self.units {
+            let n = LANES.min(self.units - unit);
+            let gate = |gate: usize| F32x4::load(&z[gate * self.units + unit..][..n]);
+            let kept = F32x4::load(&m[unit..unit + n]) * sigmoid(gate(2) + F32x4::splat(1.0));
+            let memory = kept + tanh(gate(0)) * sigmoid(gate(1));
+            memory.store(&mut m[unit..unit + n]);
+            (tanh(memory) * sigmoid(gate(3))).store(&mut v[unit..unit + n]);
+            unit += n;
+        }
+    }
+}
+
+/// Weights as the package initialises them: Xavier for the input map, orthogonal in scale for the recurrent one, bias 0.
+pub(crate) fn seed(
+    generator: &crate::generate::Generator,
+    tensors: &mut Tensors,
+    inputs: usize,
+    units: usize,
+) {
+    let xavier = (6.0 / (inputs + 4 * units) as f32).sqrt();
+    generator.uniform(tensors, "param.lstm.input_map.weight", &[4 * units, inputs], xavier);
+    // An orthogonal matrix [4H, H] has entries of variance 1/(4H).
+    let scale = (3.0 / (4 * units) as f32).sqrt();
+    generator.uniform(tensors, "param.lstm.recurrent_map.weight", &[4 * units, units], scale);
+    tensors.insert("param.lstm.input_map.bias", &[4 * units], vec![0.0; 4 * units]);
+}

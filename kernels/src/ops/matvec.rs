@@ -1,0 +1,96 @@
+//! y = W x for one vector: what a recurrence does at every step. Sixteen outputs are accumulated at once, so that the
+//! chain of additions of one does not hold up the others.
+
+use mixer::{Floats, Memory, MixerError};
+
+use super::simd::{F32x4, LANES};
+
+/// Outputs in a packed panel: four vectors.
+pub const OUTPUTS: usize = 4 * LANES;
+
+/// Weights packed for [`MatVec::apply`].
+#[derive(Debug)]
+pub struct MatVec {
+    inputs: usize,
+    /// `⌈outputs / OUTPUTS⌉` panels of `[inputs, OUTPUTS]`, zero-padded.
+    panels: Floats,
+}
+
+impl MatVec {
+    /// Floats that [`MatVec::new`] takes from the memory budget.
+    pub fn floats(inputs: usize, outputs: usize) -> usize {
+        inputs * outputs.next_multiple_of(OUTPUTS)
+    }
+
+    /// Length that a result buffer must have: the outputs rounded up to whole panels.
+    pub fn padded(outputs: usize) -> usize {
+        outputs.next_multiple_of(OUTPUTS)
+    }
+
+    /// Packs `outputs` rows of `inputs` weights; `weight(output, input)` is one.
+    ///
+    /// # Errors
+    /// [`MixerError::OutOfMemory`].
+    pub fn new(
+        memory: &Memory,
+        inputs: usize,
+        outputs: usize,
+        weight: impl Fn(usize, usize) -> f32,
+    ) -> Result<Self, MixerError> {
+        let mut panels = memory.floats(Self::floats(inputs, outputs))?;
+        for output in 0..outputs {
+            let panel = &mut panels[output / OUTPUTS * inputs * OUTPUTS..];
+            for input in 0..inputs {
+                panel[input * OUTPUTS + output % OUTPUTS] = weight(output, input);
+            }
+        }
+        Ok(Self { inputs, panels })
+    }
+
+    /// `y += W x`; `y` has the padded length.
+    #[inline]
+    pub fn add(&self, x: &[f32], y: &mut [f32]) {
+        let (y, _) = y.as_chunks_mut::<OUTPUTS>();
+        if self.inputs == 0 {
+            return;
+        }
+        for (panel, y) in self.panels.chunks_exact(self.inputs * OUTPUTS).zip(y) {
+            let mut sums: [F32x4; 4] = std::array::from_fn(|lane| F32x4::load(&y[lane * LANES..]));
+            let (rows, _) = panel.as_chunks::<OUTPUTS>();
+            for (row, &value) in rows.iter().zip(x) {
+                let value = F32x4::splat(value);
+                for (lane, sum) in sums.iter_mut().enumerate() {
+                    *sum = sum.mul_add(value, F32x4::load(&row[lane * LANES..]));
+                }
+            }
+            for (lane, sum) in sums.iter().enumerate() {
+                sum.store(&mut y[lane * LANES..]);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn agrees_with_plain_loops() {
+        let memory = Memory::new(1 << 20);
+        for (inputs, outputs) in [(1, 1), (3, 16), (17, 33), (0, 5)] {
+            let weight = |output: usize, input: usize| ((output * 7 + input * 3) % 11) as f32 - 5.0;
+            let matvec = MatVec::new(&memory, inputs, outputs, weight).unwrap();
+            let x: Vec<f32> = (0..inputs).map(|input| input as f32 - 2.0).collect();
+            let mut y = vec![0.5; MatVec::padded(outputs)];
+            matvec.add(&x, &mut y);
+            for (output, &got) in y.iter().enumerate() {
+                let sum: f32 = (0..inputs).map(|input| weight(output, input) * x[input]).sum();
+                assert_eq!(
+                    got,
+                    if output < outputs { 0.5 + sum } else { 0.5 },
+                    "{inputs}×{outputs} at {output}"
+                );
+            }
+        }
+    }
+}
