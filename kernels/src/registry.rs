@@ -2,14 +2,14 @@
 
 use mixer::{MixerError, System};
 
-use crate::{attention, attention_naive, hyena, ltc};
+use crate::{attention, attention_naive, cfc, hyena, ltc};
 
-static SYSTEMS: [&dyn System; 4] =
-    [&attention::Attention, &attention_naive::AttentionNaive, &hyena::Hyena, &ltc::Ltc];
+static SYSTEMS: &[&dyn System] =
+    &[&attention::Attention, &attention_naive::AttentionNaive, &hyena::Hyena, &ltc::Ltc, &cfc::Cfc];
 
 /// All systems, in the order in which the page lists them.
 pub fn systems() -> &'static [&'static dyn System] {
-    &SYSTEMS
+    SYSTEMS
 }
 
 /// The system called `name`.
