@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use mixer::{Case, CpuKernel, Floats, Memory, MixerError, Parallel, Tensors};
 
-use super::{Activation, CellSpec, Mode, Spec};
+use super::{Activation, Affine, CellSpec, Mode, Spec};
 use crate::lstm::{self, Lstm};
 use crate::ltc::initial_state;
 use crate::ops::activation::{gelu, map, sigmoid, silu, tanh};
@@ -104,15 +104,15 @@ struct Stack<'a> {
     padded: usize,
     units: usize,
     features: usize,
-    heads: Vec<(&'a [f32], &'a [f32], Option<&'a [f32]>)>,
+    heads: Vec<(Affine<'a>, Option<&'a [f32]>)>,
     /// Added to the last head: T_b where both time heads are one.
-    merged: Option<(&'a [f32], &'a [f32])>,
+    merged: Option<Affine<'a>>,
 }
 
 impl<'a> Stack<'a> {
     fn new(spec: &Spec, cell: &CellSpec, tensors: &'a Tensors) -> Result<Self, MixerError> {
         let mask = cell.mask(tensors)?;
-        let head = |name: &str, mask| cell.head(tensors, name).map(|(weight, bias)| (weight, bias, mask));
+        let head = |name: &str, mask| cell.head(tensors, name).map(|affine| (affine, mask));
         let mut heads = vec![head("ff1", mask)?];
         let mut merged = None;
         if cell.mode != Mode::Pure {
@@ -137,7 +137,7 @@ impl<'a> Stack<'a> {
             return 0.0;
         }
         let at = unit * self.features + feature;
-        let (weight, _, mask) = self.heads[head];
+        let ((weight, _), mask) = self.heads[head];
         let merged =
             self.merged.filter(|_| head + 1 == self.heads.len()).map_or(0.0, |(weight, _)| weight[at]);
         (weight[at] + merged) * mask.map_or(1.0, |mask| mask[at])
@@ -149,7 +149,7 @@ impl<'a> Stack<'a> {
             return 0.0;
         }
         let merged = self.merged.filter(|_| head + 1 == self.heads.len()).map_or(0.0, |(_, bias)| bias[unit]);
-        self.heads[head].1[unit] + merged
+        self.heads[head].0.1[unit] + merged
     }
 }
 

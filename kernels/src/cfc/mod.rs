@@ -86,7 +86,7 @@ impl System for Cfc {
     }
 
     fn seeded_case(&self, problem: &Problem, params: &Params) -> Result<Case, MixerError> {
-        race::Race::new(problem, params)?.case()
+        Ok(race::Race::new(problem, params)?.case())
     }
 
     fn cost(&self, problem: &Problem, params: &Params) -> Result<Cost, MixerError> {
@@ -147,6 +147,9 @@ pub(crate) struct CellSpec {
     pub masked: bool,
     pub mode: Mode,
 }
+
+/// Weight `[outputs, inputs]` and bias `[outputs]`.
+pub(crate) type Affine<'a> = (&'a [f32], &'a [f32]);
 
 impl CellSpec {
     /// Width of what the heads read.
@@ -232,15 +235,11 @@ impl Spec {
         let sizes = layer_sizes(config, units)?;
         let cell =
             |prefix: String, inputs: usize, units: usize, wired: bool| -> Result<CellSpec, MixerError> {
-                Ok(CellSpec {
-                    prefix,
-                    inputs,
-                    units,
-                    backbone_units: config.count_or("backbone_units", 128, 1, 4096)?,
-                    backbone_layers: if wired { 0 } else { config.count_or("backbone_layers", 1, 0, 8)? },
-                    masked: wired,
-                    mode,
-                })
+                let backbone_layers = if wired { 0 } else { config.count_or("backbone_layers", 1, 0, 8)? };
+                // Without a backbone its width means nothing, and files hold anything.
+                let backbone_units =
+                    if backbone_layers == 0 { 0 } else { config.count_or("backbone_units", 128, 1, 4096)? };
+                Ok(CellSpec { prefix, inputs, units, backbone_units, backbone_layers, masked: wired, mode })
             };
         let cells = if sizes.is_empty() {
             vec![cell("param.rnn_cell.".to_owned(), dims.d_model, units, false)?]
@@ -284,7 +283,7 @@ impl Spec {
     }
 
     /// Weight `[outputs, hidden]` and bias of the projection.
-    pub(crate) fn fc<'a>(&self, tensors: &'a Tensors) -> Result<Option<(&'a [f32], &'a [f32])>, MixerError> {
+    pub(crate) fn fc<'a>(&self, tensors: &'a Tensors) -> Result<Option<Affine<'a>>, MixerError> {
         let Some(outputs) = self.projection else { return Ok(None) };
         let weight = tensors.floats("param.fc.weight", &[outputs, self.hidden()])?;
         Ok(Some((weight, tensors.floats("param.fc.bias", &[outputs])?)))

@@ -63,7 +63,7 @@ impl Race {
     }
 
     /// Weights as the package initialises them: matrices Xavier, biases PyTorch's default.
-    pub(super) fn case(self) -> Result<Case, MixerError> {
+    pub(super) fn case(self) -> Case {
         let generator = Generator::new(self.problem.seed);
         let mut tensors = Tensors::new();
         generator.unit(&mut tensors, "x", &[self.problem.batch, self.problem.seq_len, self.problem.d_model]);
@@ -100,7 +100,7 @@ impl Race {
         if self.spec.mixed_memory {
             lstm::seed(&generator, &mut tensors, self.problem.d_model, self.spec.units);
         }
-        Ok(Case { level: self.problem.level, config: self.config, tensors })
+        Case { level: self.problem.level, config: self.config, tensors }
     }
 }
 

@@ -41,10 +41,7 @@ fn steps(case: &Case, most: usize, count: &mut OpCount) -> Result<Vec<f64>, Mixe
     let cells: Vec<Cell> =
         spec.cells.iter().map(|cell| Cell::new(cell, &spec, tensors, count)).collect::<Result<_, _>>()?;
     let lstm = if spec.mixed_memory { Some(lstm::Weights::read(tensors, inputs, spec.units)?) } else { None };
-    let fc = match spec.fc(tensors)? {
-        Some((weight, bias)) => Some(Dense::new(weight, bias, None)),
-        None => None,
-    };
+    let fc = spec.fc(tensors)?.map(|(weight, bias)| Dense::new(weight, bias, None));
     let sequences = if most >= length { spec.dims.batch } else { 1 };
     let mut y = Vec::new();
     for sequence in 0..sequences {

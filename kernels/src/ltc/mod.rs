@@ -243,13 +243,11 @@ pub(crate) fn initial_state(
     units: usize,
     sequence: usize,
 ) -> Result<Vec<f64>, MixerError> {
-    match tensors.get(name) {
-        None => Ok(vec![0.0; units]),
-        Some(_) => {
-            let all = tensors.floats(name, &[batch, units])?;
-            Ok(all[sequence * units..][..units].iter().map(|&value| f64::from(value)).collect())
-        }
+    if tensors.get(name).is_none() {
+        return Ok(vec![0.0; units]);
     }
+    let all = tensors.floats(name, &[batch, units])?;
+    Ok(all[sequence * units..][..units].iter().map(|&value| f64::from(value)).collect())
 }
 
 fn mapping(config: &Params, name: &str, default: Mapping) -> Result<Mapping, MixerError> {
@@ -268,9 +266,10 @@ fn map<'a>(tensors: &'a Tensors, mapping: Mapping, name: &str, len: usize) -> Re
         return Ok(None);
     }
     let scale = tensors.floats(&format!("param.rnn_cell.{name}_w"), &[len])?;
-    let shift = match mapping {
-        Mapping::Affine => Some(tensors.floats(&format!("param.rnn_cell.{name}_b"), &[len])?),
-        _ => None,
+    let shift = if mapping == Mapping::Affine {
+        Some(tensors.floats(&format!("param.rnn_cell.{name}_b"), &[len])?)
+    } else {
+        None
     };
     Ok(Some((scale, shift)))
 }
