@@ -25,8 +25,10 @@ const MAX_WARNINGS: usize = 200;
 /// Largest exponent or log₂ scale, either way.
 const MAX_EXPONENT: f64 = 1000.0;
 /// Shortest and longest time: a femtosecond, thirty years; milliseconds.
-const TIME_MS: std::ops::RangeInclusive<f64> = 1e-12..=1e12;
-/// Every outcome of a point.
+pub(crate) const TIME_MS: std::ops::RangeInclusive<f64> = 1e-12..=1e12;
+/// Lengths where lanes may cross.
+pub(crate) const CROSSOVER: std::ops::RangeInclusive<f64> = 1e-6..=1e18;
+/// Every outcome of a point. Links number them: append only.
 pub(crate) const OUTCOMES: [&str; 10] = [
     "ok",
     "memory",
@@ -47,7 +49,7 @@ pub(crate) fn is_time(ms: f64) -> bool {
 
 /// Whether `length` can be where lanes cross; predictions may lie far outside of what can be raced.
 pub(crate) fn is_crossover(length: f64) -> bool {
-    (1e-6..=1e18).contains(&length)
+    CROSSOVER.contains(&length)
 }
 
 /// Whether every number of an exponent is usable.

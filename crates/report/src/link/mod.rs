@@ -1,0 +1,169 @@
+//! Share links: `…/#r=<version><base64url>` holds a configuration or a whole report, so that it opens anywhere,
+//! offline, without a server.
+//!
+//! Version 1: one character of version, then base64url without padding of `kind · body · CRC-32`. The body is postcard,
+//! deflated where that is shorter; the checksum covers version, kind and body, so that a cut or changed link is an
+//! error and never a wrong number. The structs here are the format and belong to it alone; what is read passes the same
+//! checks as a file or the page. Numbers of a report are rounded (see `numbers`); encoding what was decoded gives the
+//! same link again.
+
+mod config;
+mod error;
+mod numbers;
+mod points;
+mod report;
+mod words;
+
+use data_encoding::BASE64URL_NOPAD;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub use error::LinkError;
+
+use crate::{Config, Report};
+
+/// The version written.
+const VERSION: char = '1';
+/// Longest link read, in bytes.
+const MAX_LINK_BYTES: usize = 64 << 10;
+/// Most bytes that a link may inflate to.
+const MAX_BODY_BYTES: usize = 256 << 10;
+/// Bits of `kind`.
+const REPORT: u8 = 1;
+const DEFLATED: u8 = 2;
+/// Miniz's slowest level: links are short.
+const LEVEL: u8 = 10;
+
+/// What a link holds.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Linked {
+    /// A race to run.
+    Config(Config),
+    /// A race that was run.
+    Report(Box<Report>),
+}
+
+/// The fragment of a link to a race that is yet to run, from `#r=` on.
+///
+/// # Errors
+/// [`LinkError::Config`] where the configuration would be refused on reading.
+pub fn encode_config_link(config: &Config) -> Result<String, LinkError> {
+    config.check()?;
+    pack(0, &config::Body::new(config))
+}
+
+/// The fragment of a link to a report, from `#r=` on. Times keep about four significant digits.
+///
+/// # Errors
+/// [`LinkError::Report`] where the report would be refused on reading, [`LinkError::TooLong`] where it has too much
+/// text for a link.
+pub fn encode_link(report: &Report) -> Result<String, LinkError> {
+    report.validate()?;
+    pack(REPORT, &report::Body::new(report))
+}
+
+/// Reads a link: a whole address, its fragment, or what follows `#r=`.
+///
+/// # Errors
+/// [`LinkError`] says what is wrong; nothing that is read is out of the ranges that a configuration or report has.
+pub fn decode_link(link: &str) -> Result<Linked, LinkError> {
+    let (kind, body) = unpack(find(link)?)?;
+    if kind & REPORT == 0 {
+        let config = read::<config::Body>(&body)?.config()?;
+        config.check()?;
+        Ok(Linked::Config(config))
+    } else {
+        let report = read::<report::Body>(&body)?.report()?;
+        report.validate()?;
+        Ok(Linked::Report(Box::new(report)))
+    }
+}
+
+/// The version and data of a link in `text`.
+fn find(text: &str) -> Result<&str, LinkError> {
+    if text.len() > MAX_LINK_BYTES {
+        return Err(LinkError::TooLong { got: text.len(), limit: MAX_LINK_BYTES });
+    }
+    let text = text.trim();
+    // Some chat programs escape the `#` and the `=`.
+    let marks = ["#r=", "%23r=", "%23r%3D", "%23r%3d"];
+    let marked = marks.iter().find_map(|mark| text.split_once(mark)).map(|(_, rest)| rest);
+    let rest = marked.or_else(|| text.strip_prefix("r=")).unwrap_or(text);
+    // Other settings of a page may follow, as in `#r=…&theme=dark`.
+    let data = rest.split('&').next().unwrap_or_default();
+    if data.is_empty() || data == "#" {
+        return Err(LinkError::Empty);
+    }
+    let bare = marked.is_none() && !text.starts_with("r=");
+    if bare && !data.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_') {
+        return Err(LinkError::NoRace);
+    }
+    Ok(data)
+}
+
+fn pack(kind: u8, body: &impl Serialize) -> Result<String, LinkError> {
+    let plain = postcard::to_allocvec(body).map_err(LinkError::content)?;
+    let packed = miniz_oxide::deflate::compress_to_vec(&plain, LEVEL);
+    let (kind, body) =
+        if packed.len() < plain.len() { (kind | DEFLATED, packed) } else { (kind, plain.clone()) };
+    let mut data = Vec::with_capacity(body.len() + 5);
+    data.push(kind);
+    data.extend(body);
+    data.extend(checksum(&data).to_le_bytes());
+    let link = format!("#r={VERSION}{}", BASE64URL_NOPAD.encode(&data));
+    if link.len() > MAX_LINK_BYTES || plain.len() > MAX_BODY_BYTES {
+        return Err(LinkError::TooLong { got: link.len(), limit: MAX_LINK_BYTES });
+    }
+    Ok(link)
+}
+
+fn unpack(data: &str) -> Result<(u8, Vec<u8>), LinkError> {
+    let mut characters = data.chars();
+    match characters.next() {
+        None => return Err(LinkError::Empty),
+        Some(VERSION) => {}
+        Some('0') => return Err(LinkError::Version),
+        Some(got) if got.is_ascii_alphanumeric() => return Err(LinkError::Newer { got }),
+        Some(_) => return Err(LinkError::NoRace),
+    }
+    let data = BASE64URL_NOPAD
+        .decode(characters.as_str().as_bytes())
+        .map_err(|error| LinkError::Alphabet { position: error.position + 1 })?;
+    let (covered, sum) = data.split_last_chunk().ok_or(LinkError::Damaged)?;
+    if checksum(covered) != u32::from_le_bytes(*sum) {
+        return Err(LinkError::Damaged);
+    }
+    let (&kind, body) = covered.split_first().ok_or(LinkError::Damaged)?;
+    if kind & !(REPORT | DEFLATED) != 0 {
+        return Err(LinkError::content("unknown kind"));
+    }
+    if kind & DEFLATED == 0 {
+        return Ok((kind, body.to_vec()));
+    }
+    let body =
+        miniz_oxide::inflate::decompress_to_vec_with_limit(body, MAX_BODY_BYTES).map_err(
+            |error| match error.status {
+                miniz_oxide::inflate::TINFLStatus::HasMoreOutput => {
+                    LinkError::TooLarge { limit: MAX_BODY_BYTES }
+                }
+                _ => LinkError::Damaged,
+            },
+        )?;
+    Ok((kind, body))
+}
+
+/// CRC-32 over the version and what follows.
+fn checksum(data: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&[VERSION as u8]);
+    hasher.update(data);
+    hasher.finalize()
+}
+
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, LinkError> {
+    let (value, rest) = postcard::take_from_bytes(body).map_err(LinkError::content)?;
+    if rest.is_empty() { Ok(value) } else { Err(LinkError::content("bytes left over")) }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,378 @@
+//! A report in a link. Names, texts and the configuration are exact; numbers are rounded as `numbers` says.
+
+use serde::{Deserialize, Serialize};
+
+use super::LinkError;
+use super::config::{LinkConfig, LinkParams};
+use super::numbers::{COUNT, FINE, ROUGH, from_thousandths, quantise, restore, thousandths};
+use super::points::Columns;
+use super::words::{Reader, Writer};
+use crate::validate::{CROSSOVER, MAX_AMOUNT};
+use crate::{
+    Config, Crossover, CrossoverKind, Environment, Exponent, Gpu, Lane, Report, SCHEMA_VERSION, Status,
+    Verified, Warning,
+};
+
+/// A link that holds a report.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Body {
+    words: Vec<String>,
+    config: LinkConfig,
+    environment: LinkEnvironment,
+    started_at_ms: Option<u64>,
+    status: LinkStatus,
+    lanes: Vec<LinkLane>,
+    points: Columns,
+    crossovers: Vec<LinkCrossover>,
+    warnings: Vec<LinkWarning>,
+}
+
+#[derive(Serialize, Deserialize)]
+enum LinkStatus {
+    Running,
+    Done,
+    Cancelled,
+}
+
+#[derive(Serialize, Deserialize)]
+struct LinkEnvironment {
+    build: u32,
+    host: u32,
+    agent: u32,
+    cores: u32,
+    threads: u32,
+    simd: u32,
+    isolated: bool,
+    tick_ms: u32,
+    cpu_memory_bytes: u32,
+    gpu: Option<LinkGpu>,
+    gpu_missing: Option<u32>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct LinkGpu {
+    vendor: u32,
+    architecture: u32,
+    description: u32,
+    api: u32,
+    /// Bits: fallback, timestamps, subgroups, f16.
+    flags: u8,
+    max_storage_binding_bytes: u32,
+    max_buffer_bytes: u32,
+    max_workgroup_storage_bytes: u32,
+    max_invocations_per_workgroup: u32,
+}
+
+#[derive(Serialize, Deserialize)]
+struct LinkLane {
+    title: u32,
+    webgpu: bool,
+    causal: bool,
+    params: LinkParams,
+    verification: Option<LinkVerified>,
+    /// Lengths where they are not the first ones of the configuration.
+    lengths: Option<Vec<u32>>,
+    n_points: u32,
+    exponent: Option<LinkExponent>,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct LinkVerified {
+    length: u32,
+    max_abs: Option<u32>,
+    max_rel: Option<u32>,
+    pass: bool,
+}
+
+/// Thousandths, the ends as distances from the estimate.
+#[derive(Serialize, Deserialize)]
+struct LinkExponent {
+    estimate: i64,
+    below: i64,
+    above: i64,
+    log2_scale_ms: i64,
+    from_length: u32,
+}
+
+#[derive(Serialize, Deserialize)]
+struct LinkCrossover {
+    challenger: u32,
+    baseline: u32,
+    kind: LinkCrossoverKind,
+    low: Option<u32>,
+    high: Option<u32>,
+}
+
+#[derive(Serialize, Deserialize)]
+enum LinkCrossoverKind {
+    None,
+    Measured(u32),
+    Predicted(u32),
+}
+
+#[derive(Serialize, Deserialize)]
+struct LinkWarning {
+    code: u32,
+    message: u32,
+    lane: Option<u32>,
+}
+
+impl Body {
+    pub(super) fn new(report: &Report) -> Self {
+        let mut words = Writer::default();
+        let lengths = report.config.sorted_lengths();
+        let mut body = Self {
+            words: Vec::new(),
+            config: LinkConfig::new(&report.config, &mut words),
+            environment: LinkEnvironment::new(&report.environment, &mut words),
+            started_at_ms: report.started_at_ms.map(|at| at.round() as u64),
+            status: match report.status {
+                Status::Running => LinkStatus::Running,
+                Status::Done => LinkStatus::Done,
+                Status::Cancelled => LinkStatus::Cancelled,
+            },
+            lanes: report.lanes.iter().map(|lane| LinkLane::new(lane, &lengths, &mut words)).collect(),
+            points: Columns::new(&report.lanes, &mut words),
+            crossovers: report.crossovers.iter().map(LinkCrossover::new).collect(),
+            warnings: report.warnings.iter().map(|warning| LinkWarning::new(warning, &mut words)).collect(),
+        };
+        body.words = words.finish();
+        body
+    }
+
+    pub(super) fn report(&self) -> Result<Report, LinkError> {
+        let words = Reader(&self.words);
+        let config = self.config.config(&words)?;
+        let lanes = self.lanes(&config, &words)?;
+        Ok(Report {
+            schema: SCHEMA_VERSION,
+            config,
+            environment: self.environment.environment(&words)?,
+            started_at_ms: self.started_at_ms.map(|at| at as f64),
+            status: match self.status {
+                LinkStatus::Running => Status::Running,
+                LinkStatus::Done => Status::Done,
+                LinkStatus::Cancelled => Status::Cancelled,
+            },
+            lanes,
+            crossovers: self.crossovers.iter().map(LinkCrossover::crossover).collect::<Result<_, _>>()?,
+            warnings: self
+                .warnings
+                .iter()
+                .map(|warning| warning.warning(&words))
+                .collect::<Result<_, _>>()?,
+        })
+    }
+
+    fn lanes(&self, config: &Config, words: &Reader) -> Result<Vec<Lane>, LinkError> {
+        if self.lanes.len() != config.systems.len() {
+            return Err(LinkError::content("lanes and systems differ in number"));
+        }
+        let mut points = self.points.reader();
+        let all_lengths = config.sorted_lengths();
+        let mut lanes = Vec::with_capacity(self.lanes.len());
+        for (lane, asked) in self.lanes.iter().zip(&config.systems) {
+            let lengths = lane.lengths.as_deref().unwrap_or(&all_lengths);
+            let lengths = lengths
+                .get(..lane.n_points as usize)
+                .ok_or_else(|| LinkError::content("more points than lengths"))?;
+            lanes.push(Lane {
+                system: asked.system().to_owned(),
+                title: words.get(lane.title)?,
+                backend: if lane.webgpu { "webgpu" } else { "cpu" }.to_owned(),
+                params: lane.params.params(words)?,
+                causal: lane.causal,
+                verification: lane.verification.as_ref().map(LinkVerified::verified).transpose()?,
+                points: points.lane(lengths, words)?,
+                exponent: lane.exponent.as_ref().map(LinkExponent::exponent),
+            });
+        }
+        points.end()?;
+        Ok(lanes)
+    }
+}
+
+/// An amount as steps; they fit in 32 bits: 11 of exponent, at most 11 of mantissa.
+fn amount(value: f64, bits: u32) -> u32 {
+    quantise(value, bits, 0.0, MAX_AMOUNT) as u32
+}
+
+fn from_steps(steps: u32, bits: u32) -> Result<f64, LinkError> {
+    restore(i64::from(steps), bits).ok_or_else(|| LinkError::content("not a number"))
+}
+
+impl LinkEnvironment {
+    fn new(environment: &Environment, words: &mut Writer) -> Self {
+        Self {
+            build: words.put(&environment.build),
+            host: words.put(&environment.host),
+            agent: words.put(&environment.agent),
+            cores: environment.cores,
+            threads: environment.threads,
+            simd: words.put(&environment.simd),
+            isolated: environment.isolated,
+            tick_ms: amount(environment.tick_ms, COUNT),
+            cpu_memory_bytes: amount(environment.cpu_memory_bytes, FINE),
+            gpu: environment.gpu.as_ref().map(|gpu| LinkGpu::new(gpu, words)),
+            gpu_missing: environment.gpu_missing.as_ref().map(|reason| words.put(reason)),
+        }
+    }
+
+    fn environment(&self, words: &Reader) -> Result<Environment, LinkError> {
+        Ok(Environment {
+            build: words.get(self.build)?,
+            host: words.get(self.host)?,
+            agent: words.get(self.agent)?,
+            cores: self.cores,
+            threads: self.threads,
+            simd: words.get(self.simd)?,
+            isolated: self.isolated,
+            tick_ms: from_steps(self.tick_ms, COUNT)?,
+            cpu_memory_bytes: from_steps(self.cpu_memory_bytes, FINE)?,
+            gpu: self.gpu.as_ref().map(|gpu| gpu.gpu(words)).transpose()?,
+            gpu_missing: self.gpu_missing.map(|reason| words.get(reason)).transpose()?,
+        })
+    }
+}
+
+impl LinkGpu {
+    fn new(gpu: &Gpu, words: &mut Writer) -> Self {
+        let flags = [gpu.fallback, gpu.timestamps, gpu.subgroups, gpu.shader_f16];
+        Self {
+            vendor: words.put(&gpu.vendor),
+            architecture: words.put(&gpu.architecture),
+            description: words.put(&gpu.description),
+            api: words.put(&gpu.api),
+            flags: flags.iter().enumerate().map(|(bit, &flag)| u8::from(flag) << bit).sum(),
+            max_storage_binding_bytes: amount(gpu.max_storage_binding_bytes, FINE),
+            max_buffer_bytes: amount(gpu.max_buffer_bytes, FINE),
+            max_workgroup_storage_bytes: amount(gpu.max_workgroup_storage_bytes, FINE),
+            max_invocations_per_workgroup: amount(gpu.max_invocations_per_workgroup, FINE),
+        }
+    }
+
+    fn gpu(&self, words: &Reader) -> Result<Gpu, LinkError> {
+        if self.flags >> 4 != 0 {
+            return Err(LinkError::content("a feature of a newer version"));
+        }
+        let flag = |bit: u32| self.flags >> bit & 1 == 1;
+        Ok(Gpu {
+            vendor: words.get(self.vendor)?,
+            architecture: words.get(self.architecture)?,
+            description: words.get(self.description)?,
+            api: words.get(self.api)?,
+            fallback: flag(0),
+            max_storage_binding_bytes: from_steps(self.max_storage_binding_bytes, FINE)?,
+            max_buffer_bytes: from_steps(self.max_buffer_bytes, FINE)?,
+            max_workgroup_storage_bytes: from_steps(self.max_workgroup_storage_bytes, FINE)?,
+            max_invocations_per_workgroup: from_steps(self.max_invocations_per_workgroup, FINE)?,
+            timestamps: flag(1),
+            subgroups: flag(2),
+            shader_f16: flag(3),
+        })
+    }
+}
+
+impl LinkLane {
+    fn new(lane: &Lane, lengths: &[u32], words: &mut Writer) -> Self {
+        let own: Vec<u32> = lane.points.iter().map(|point| point.length).collect();
+        Self {
+            title: words.put(&lane.title),
+            webgpu: lane.backend == "webgpu",
+            causal: lane.causal,
+            params: LinkParams::new(&lane.params, words),
+            verification: lane.verification.as_ref().map(LinkVerified::new),
+            n_points: own.len() as u32,
+            lengths: (!lengths.starts_with(&own)).then_some(own),
+            exponent: lane.exponent.as_ref().map(LinkExponent::new),
+        }
+    }
+}
+
+impl LinkVerified {
+    fn new(verified: &Verified) -> Self {
+        Self {
+            length: verified.length,
+            max_abs: verified.max_abs.map(|value| amount(value, ROUGH)),
+            max_rel: verified.max_rel.map(|value| amount(value, ROUGH)),
+            pass: verified.pass,
+        }
+    }
+
+    fn verified(&self) -> Result<Verified, LinkError> {
+        Ok(Verified {
+            length: self.length,
+            max_abs: self.max_abs.map(|steps| from_steps(steps, ROUGH)).transpose()?,
+            max_rel: self.max_rel.map(|steps| from_steps(steps, ROUGH)).transpose()?,
+            pass: self.pass,
+        })
+    }
+}
+
+impl LinkExponent {
+    fn new(exponent: &Exponent) -> Self {
+        let estimate = thousandths(exponent.estimate);
+        Self {
+            estimate,
+            below: estimate - thousandths(exponent.low),
+            above: thousandths(exponent.high) - estimate,
+            log2_scale_ms: thousandths(exponent.log2_scale_ms),
+            from_length: exponent.from_length,
+        }
+    }
+
+    fn exponent(&self) -> Exponent {
+        Exponent {
+            estimate: from_thousandths(self.estimate),
+            low: from_thousandths(self.estimate.wrapping_sub(self.below)),
+            high: from_thousandths(self.estimate.wrapping_add(self.above)),
+            log2_scale_ms: from_thousandths(self.log2_scale_ms),
+            from_length: self.from_length,
+        }
+    }
+}
+
+impl LinkCrossover {
+    fn new(crossover: &Crossover) -> Self {
+        let steps = |value: f64| quantise(value, FINE, *CROSSOVER.start(), *CROSSOVER.end()) as u32;
+        let estimate = crossover.estimate.map_or(0, steps);
+        Self {
+            challenger: crossover.challenger,
+            baseline: crossover.baseline,
+            kind: match crossover.kind {
+                CrossoverKind::None => LinkCrossoverKind::None,
+                CrossoverKind::Measured => LinkCrossoverKind::Measured(estimate),
+                CrossoverKind::Predicted => LinkCrossoverKind::Predicted(estimate),
+            },
+            low: crossover.low.map(steps),
+            high: crossover.high.map(steps),
+        }
+    }
+
+    fn crossover(&self) -> Result<Crossover, LinkError> {
+        let (kind, estimate) = match self.kind {
+            LinkCrossoverKind::None => (CrossoverKind::None, None),
+            LinkCrossoverKind::Measured(steps) => (CrossoverKind::Measured, Some(steps)),
+            LinkCrossoverKind::Predicted(steps) => (CrossoverKind::Predicted, Some(steps)),
+        };
+        let length = |steps: Option<u32>| steps.map(|steps| from_steps(steps, FINE)).transpose();
+        Ok(Crossover {
+            challenger: self.challenger,
+            baseline: self.baseline,
+            kind,
+            estimate: length(estimate)?,
+            low: length(self.low)?,
+            high: length(self.high)?,
+        })
+    }
+}
+
+impl LinkWarning {
+    fn new(warning: &Warning, words: &mut Writer) -> Self {
+        Self { code: words.put(&warning.code), message: words.put(&warning.message), lane: warning.lane }
+    }
+
+    fn warning(&self, words: &Reader) -> Result<Warning, LinkError> {
+        Ok(Warning { code: words.get(self.code)?, message: words.get(self.message)?, lane: self.lane })
+    }
+}

@@ -1,0 +1,452 @@
+//! Links there and back, damaged, oversized, and the size of a large race.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::testing::{environment, report};
+use crate::{FullLane, LaneConfig, ParamValue, Point, Threads, Verified};
+
+fn large(gpu: bool, noise: &mut dyn FnMut() -> f64) -> Report {
+    let systems = [
+        ("attention", "Attention", 2.0),
+        ("hyena", "Hyena", 1.1),
+        ("monarch-mixer", "Monarch Mixer", 1.05),
+        ("bigs", "BiGS", 1.2),
+        ("mega", "Mega", 1.0),
+        ("cfc", "CfC", 1.0),
+        ("liquid-s4", "Liquid-S4", 1.15),
+        ("longformer", "Longformer", 1.02),
+        ("bigbird", "BigBird", 1.0),
+        ("reformer", "Reformer", 1.1),
+        ("linformer", "Linformer", 1.0),
+    ];
+    let lengths: Vec<u32> = (7..16).map(|bits| 1 << bits).collect();
+    let mut report = report();
+    report.config.systems = systems.iter().map(|(id, ..)| LaneConfig::Name((*id).to_owned())).collect();
+    report.config.lengths.clone_from(&lengths);
+    let template = report.lanes[1].clone();
+    report.lanes = systems
+        .iter()
+        .map(|(id, title, exponent)| {
+            let mut lane = template.clone();
+            (lane.system, lane.title) = ((*id).to_owned(), (*title).to_owned());
+            lane.backend = if gpu { "webgpu" } else { "cpu" }.to_owned();
+            lane.params =
+                [("order".to_owned(), ParamValue::Int(2)), ("emb_dim".to_owned(), ParamValue::Int(33))]
+                    .into();
+            if let Some(fit) = &mut lane.exponent {
+                fit.estimate = exponent + 0.03 * noise();
+                (fit.low, fit.high) = (fit.estimate - 0.02 * noise(), fit.estimate + 0.02 * noise());
+                fit.log2_scale_ms = -14.0 + 5.0 * noise();
+            }
+            let scale = 0.01 + 0.05 * noise();
+            let width = 256.0;
+            lane.points = lengths
+                .iter()
+                .map(|&length| {
+                    let l = f64::from(length);
+                    let median = scale * (l / 128.0).powf(*exponent) * (1.0 + 0.06 * noise());
+                    let q1 = median * (1.0 - 0.02 * noise());
+                    Point {
+                        length,
+                        outcome: "ok".to_owned(),
+                        message: None,
+                        median_ms: Some(median),
+                        q1_ms: Some(q1),
+                        q3_ms: Some(median * (1.0 + 0.03 * noise())),
+                        min_ms: Some(q1 * (1.0 - 0.02 * noise())),
+                        samples: 15,
+                        repeats: (200.0 / median).ceil() as u32,
+                        discarded: 0,
+                        device_ms: gpu.then_some(median * (0.9 + 0.05 * noise())),
+                        setup_ms: Some(3.0 * scale * l / 128.0 * (1.0 + noise())),
+                        first_run_ms: Some(median * (1.1 + 0.4 * noise())),
+                        predicted_ms: None,
+                        flops: 8.0 * l * width * width + 4.0 * l.powf(*exponent) * width * l.log2(),
+                        bytes: 4.0 * (8.0 * l * width + 4.0 * width * width),
+                        peak_bytes: 4.0 * (13.0 * l * width + 4.0 * width * width + 77_777.0),
+                        decode_state_bytes: 8.0 * l * width,
+                        verified: Some(Verified {
+                            length,
+                            max_abs: Some(1e-6 * (1.0 + 3.0 * noise())),
+                            max_rel: Some(1e-7 * (1.0 + 3.0 * noise())),
+                            pass: true,
+                        }),
+                    }
+                })
+                .collect();
+            lane
+        })
+        .collect();
+    report.crossovers = (1..11)
+        .map(|challenger| {
+            let estimate = 300.0 + 20_000.0 * noise();
+            let [low, high] = [estimate * 0.9, estimate * 1.2].map(Some);
+            let kind = crate::CrossoverKind::Measured;
+            crate::Crossover { challenger, baseline: 0, kind, estimate: Some(estimate), low, high }
+        })
+        .collect();
+    report.warnings.clear();
+    report.validate().unwrap();
+    report
+}
+
+/// A fixed sequence between 0 and 1 that looks random.
+fn noise() -> impl FnMut() -> f64 {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 11) as f64 / (1_u64 << 53) as f64
+    }
+}
+
+fn decoded(link: &str) -> Report {
+    match decode_link(link).unwrap() {
+        Linked::Report(report) => *report,
+        Linked::Config(_) => panic!("a report"),
+    }
+}
+
+#[test]
+fn eleven_lanes_at_nine_lengths_fit_in_2000_characters() {
+    for gpu in [false, true] {
+        let link = encode_link(&large(gpu, &mut noise())).unwrap();
+        println!("gpu {gpu}: {}", link.len());
+        assert!(link.len() <= 2000, "{} characters, gpu: {gpu}", link.len());
+    }
+}
+
+#[test]
+fn a_report_keeps_every_word_and_four_digits() {
+    let report = report();
+    let link = encode_link(&report).unwrap();
+    let back = decoded(&link);
+    assert_eq!(
+        (&back.config, back.started_at_ms, back.status),
+        (&report.config, report.started_at_ms, report.status)
+    );
+    assert_eq!(back.warnings, report.warnings);
+    assert_eq!(back.environment.gpu.as_ref().unwrap().max_storage_binding_bytes, 2_147_483_648.0);
+    let close = |a: Option<f64>, b: Option<f64>, digits: f64| match (a, b) {
+        (Some(a), Some(b)) => assert!((a - b).abs() <= digits * b, "{a} for {b}"),
+        other => assert_eq!(other, (None, None)),
+    };
+    for (lane, was) in back.lanes.iter().zip(&report.lanes) {
+        assert_eq!((&lane.system, &lane.title, &lane.params), (&was.system, &was.title, &was.params));
+        for (point, was) in lane.points.iter().zip(&was.points) {
+            assert_eq!(
+                (point.length, &point.outcome, &point.message),
+                (was.length, &was.outcome, &was.message)
+            );
+            assert_eq!((point.samples, point.repeats), (was.samples, was.repeats));
+            close(point.median_ms, was.median_ms, 2.5e-4);
+            close(point.q1_ms, was.q1_ms, 2.5e-3);
+            close(point.predicted_ms, was.predicted_ms, 2.5e-4);
+            close(point.setup_ms, was.setup_ms, 3.2e-2);
+            close(Some(point.peak_bytes), Some(was.peak_bytes), 2.5e-4);
+        }
+    }
+    assert_eq!(encode_link(&back).unwrap(), link);
+}
+
+#[test]
+fn a_whole_address_a_fragment_and_bare_data_are_read() {
+    let fragment = encode_config_link(&Config::default()).unwrap();
+    let bare = fragment.strip_prefix("#r=").unwrap();
+    for link in [
+        fragment.clone(),
+        bare.to_owned(),
+        format!("r={bare}"),
+        format!("https://example.org/crossover/?x=1{fragment}"),
+        format!("  https://example.org/embed.html{fragment}&theme=dark\n"),
+        format!("https://example.org/%23r%3D{bare}"),
+    ] {
+        assert_eq!(decode_link(&link), Ok(Linked::Config(Config::default())), "{link}");
+    }
+    assert!(fragment.len() < 60, "{fragment}");
+}
+
+#[test]
+fn fault_21_what_is_no_link_says_so() {
+    for (link, code) in [
+        ("", "link-empty"),
+        ("#", "link-empty"),
+        ("  ", "link-empty"),
+        ("#r=", "link-empty"),
+        ("https://example.org/", "link-no-race"),
+        ("hello world", "link-no-race"),
+        ("#r=1", "link-damaged"),
+        ("#r=1AAAA", "link-damaged"),
+        ("#r=1a b", "link-damaged"),
+        ("#r=1AA==", "link-damaged"),
+        ("#r=!abc", "link-no-race"),
+        ("#r=é", "link-no-race"),
+        ("#r=0AAAAAAAA", "link-version"),
+        ("#r=2AAAAAAAA", "link-newer"),
+        ("#r=zAAAAAAAA", "link-newer"),
+    ] {
+        assert_eq!(decode_link(link).unwrap_err().code(), code, "{link:?}");
+    }
+    let fragment = encode_config_link(&Config::default()).unwrap();
+    for junk in ["A", "=", ".", " x", "\0", "é"] {
+        assert!(decode_link(&format!("{fragment}{junk}")).is_err(), "{junk:?}");
+    }
+    // Bits that no byte uses are not free to differ.
+    let free = encode_config_link(&Config { lengths: vec![1], ..Config::default() }).unwrap();
+    assert!(decode_link(&free).is_ok());
+}
+
+#[test]
+fn fault_21_any_cut_and_any_flipped_bit_is_an_error() {
+    for link in [encode_config_link(&Config::default()).unwrap(), encode_link(&report()).unwrap()] {
+        for cut in 0..link.len() {
+            assert!(decode_link(&link[..cut]).is_err(), "cut at {cut}");
+        }
+        for position in 3..link.len() {
+            for bit in 0..7 {
+                let mut bytes = link.clone().into_bytes();
+                bytes[position] ^= 1 << bit;
+                let text = String::from_utf8(bytes).unwrap();
+                // What follows `&` is not of the link: the rest is a cut one. White space at the end is none of it.
+                assert!(decode_link(&text).is_err(), "bit {bit} at {position}");
+            }
+        }
+    }
+}
+
+#[test]
+fn fault_22_bombs_and_long_links_are_refused_quickly() {
+    let long = format!("#r=1{}", "A".repeat(MAX_LINK_BYTES));
+    assert_eq!(decode_link(&long).unwrap_err().code(), "link-too-long");
+    // 32 MiB of zeros in about 32 kB.
+    let packed = miniz_oxide::deflate::compress_to_vec(&vec![0; 32 << 20], 10);
+    for kind in [DEFLATED, DEFLATED | REPORT] {
+        assert_eq!(decode_link(&framed(kind, &packed)).unwrap_err().code(), "link-too-large");
+    }
+}
+
+/// A link with a right checksum around any body.
+fn framed(kind: u8, body: &[u8]) -> String {
+    let mut data = vec![kind];
+    data.extend(body);
+    data.extend(checksum(&data).to_le_bytes());
+    format!("#r=1{}", BASE64URL_NOPAD.encode(&data))
+}
+
+#[test]
+fn fault_24_a_link_cannot_ask_for_what_the_page_refuses() {
+    let bad = [
+        Config { heads: 0, ..Config::default() },
+        Config { lengths: vec![1 << 31], ..Config::default() },
+        Config { lengths: vec![256; 10_000], ..Config::default() },
+        Config { budget_ms: f64::NAN, ..Config::default() },
+        Config { threads: Threads::Count(100_000), ..Config::default() },
+        Config { systems: vec![LaneConfig::Name("<script>".into())], ..Config::default() },
+    ];
+    for config in bad {
+        let wanted = config.check().unwrap_err();
+        assert_eq!(encode_config_link(&config), Err(LinkError::Config(wanted.clone())));
+        let body = postcard::to_allocvec(&config::Body::new(&config)).unwrap();
+        assert_eq!(decode_link(&framed(0, &body)), Err(LinkError::Config(wanted)));
+    }
+    let mut report = report();
+    report.lanes[0].points[0].message = Some("\u{202e}".into());
+    let body = postcard::to_allocvec(&report::Body::new(&report)).unwrap();
+    assert!(matches!(decode_link(&framed(REPORT, &body)), Err(LinkError::Report(_))));
+    assert!(matches!(encode_link(&report), Err(LinkError::Report(_))));
+}
+
+fn any_config() -> impl Strategy<Value = Config> {
+    let value = prop_oneof![
+        any::<bool>().prop_map(ParamValue::Bool),
+        any::<i64>().prop_map(ParamValue::Int),
+        (-1e9..1e9_f64).prop_map(ParamValue::Float),
+        "[a-zA-Zé ]{0,10}".prop_map(ParamValue::Text),
+    ];
+    let backend = prop::sample::select(vec![
+        crate::BackendName::Cpu,
+        crate::BackendName::Webgpu,
+        crate::BackendName::Auto,
+    ]);
+    let lane = (
+        "[a-z][a-z0-9-]{0,12}",
+        prop::option::of(backend.clone()),
+        prop::collection::btree_map("[a-z_]{1,12}", value, 0..4),
+        any::<bool>(),
+    )
+        .prop_map(|(system, backend, params, short)| {
+            if short {
+                LaneConfig::Name(system)
+            } else {
+                LaneConfig::Full(FullLane { system, backend, params })
+            }
+        });
+    (
+        prop::collection::vec(lane, 1..6),
+        prop::collection::vec(1..=4096_u32, 1..8),
+        (1..=8_u32, 1..=16_u32, 1..=4_u32, any::<bool>(), any::<bool>(), backend),
+        prop::option::of(1..=256_u32),
+        100.0..86_400_000.0_f64,
+        any::<u32>(),
+    )
+        .prop_map(
+            |(systems, lengths, (heads, per_head, batch, causal, core, backend), threads, budget, seed)| {
+                Config {
+                    systems,
+                    lengths,
+                    width: heads * per_head,
+                    heads,
+                    batch,
+                    causal,
+                    level: if core { crate::LevelName::Core } else { crate::LevelName::Layer },
+                    backend,
+                    threads: threads.map_or(Threads::Auto, Threads::Count),
+                    budget_ms: if seed % 2 == 0 { budget.round() } else { budget },
+                    seed,
+                }
+            },
+        )
+}
+
+fn any_report() -> impl Strategy<Value = Report> {
+    let time = || prop::option::of(1e-9..1e9_f64);
+    let verified = || {
+        let abs = || prop::option::of(0.0..1e3_f64);
+        prop::option::of((1..=4096_u32, abs(), abs(), any::<bool>())).prop_map(|all| {
+            all.map(|(length, max_abs, max_rel, pass)| Verified { length, max_abs, max_rel, pass })
+        })
+    };
+    let point = (
+        0..crate::validate::OUTCOMES.len(),
+        prop::option::of("[a-zé \"<]{0,30}"),
+        prop::array::uniform4(1e-12..1e12_f64),
+        any::<bool>(),
+        (0..=1_000_000_u32, 0..=1_000_000_u32, 0..=9_u32),
+        (time(), time(), time(), time()),
+        prop::array::uniform4(0.0..1e24_f64),
+        verified(),
+    )
+        .prop_map(|(outcome, message, mut times, timed, counts, extra, amounts, verified)| {
+            times.sort_by(f64::total_cmp);
+            let [min_ms, q1_ms, median_ms, q3_ms] = times.map(|time| (timed || outcome == 0).then_some(time));
+            let [flops, bytes, peak_bytes, decode_state_bytes] = amounts;
+            Point {
+                length: 0,
+                outcome: crate::validate::OUTCOMES[outcome].to_owned(),
+                message,
+                median_ms,
+                q1_ms,
+                q3_ms,
+                min_ms,
+                samples: counts.0,
+                repeats: counts.1,
+                discarded: counts.2,
+                device_ms: extra.0,
+                setup_ms: extra.1,
+                first_run_ms: extra.2,
+                predicted_ms: extra.3,
+                flops,
+                bytes,
+                peak_bytes,
+                decode_state_bytes,
+                verified,
+            }
+        });
+    let lane = (
+        prop::collection::vec((1..=9999_u32, point), 0..9),
+        (any::<bool>(), any::<bool>(), verified(), "[A-Z][a-z]{0,9}"),
+        prop::option::of((-3.0..3.0_f64, 0.0..1.0_f64, 0.0..1.0_f64, -40.0..40.0_f64)),
+    );
+    (any_config(), prop::collection::vec(lane, 6), prop::option::of(0.0..2e13_f64)).prop_map(
+        |(config, lanes, started_at_ms)| {
+            let lanes = config.systems.iter().zip(lanes).map(
+                |(asked, (points, (gpu, causal, verification, title), fit))| {
+                    let mut points: Vec<Point> =
+                        points.into_iter().map(|(length, point)| Point { length, ..point }).collect();
+                    points.sort_by_key(|point| point.length);
+                    points.dedup_by_key(|point| point.length);
+                    crate::Lane {
+                        system: asked.system().to_owned(),
+                        title,
+                        backend: if gpu { "webgpu" } else { "cpu" }.to_owned(),
+                        params: asked.params().cloned().unwrap_or_default(),
+                        causal,
+                        verification,
+                        points,
+                        exponent: fit.map(|(estimate, below, above, log2_scale_ms)| crate::Exponent {
+                            estimate,
+                            low: estimate - below,
+                            high: estimate + above,
+                            log2_scale_ms,
+                            from_length: 256,
+                        }),
+                    }
+                },
+            );
+            Report {
+                schema: crate::SCHEMA_VERSION,
+                lanes: lanes.collect(),
+                environment: environment(),
+                started_at_ms,
+                status: crate::Status::Cancelled,
+                crossovers: vec![],
+                warnings: report()
+                    .warnings
+                    .into_iter()
+                    .map(|warning| crate::Warning { lane: None, ..warning })
+                    .collect(),
+                config,
+            }
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn a_configuration_comes_back_as_it_was(config in any_config()) {
+        let link = encode_config_link(&config).unwrap();
+        prop_assert_eq!(decode_link(&link), Ok(Linked::Config(config)));
+    }
+
+    #[test]
+    fn a_report_read_from_a_link_gives_the_same_link_again(report in any_report()) {
+        prop_assert_eq!(report.validate(), Ok(()));
+        let link = encode_link(&report).unwrap();
+        let back = decoded(&link);
+        prop_assert_eq!(&encode_link(&back).unwrap(), &link);
+        prop_assert_eq!(decoded(&link), back);
+    }
+
+    #[test]
+    fn any_text_is_refused(text in "(#r=)?1?[A-Za-z0-9_-]{0,200}") {
+        prop_assert!(decode_link(&text).is_err());
+    }
+
+    #[test]
+    fn any_body_under_a_right_checksum_is_read_or_refused(
+        kind in 0..=5_u8,
+        body in prop::collection::vec(any::<u8>(), 0..300),
+    ) {
+        let _ = decode_link(&framed(kind, &body));
+    }
+
+    #[test]
+    fn a_changed_body_under_a_right_checksum_is_read_or_refused(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+    ) {
+        let mut body = postcard::to_allocvec(&report::Body::new(&report())).unwrap();
+        for (index, byte) in changes {
+            let index = index.index(body.len());
+            body[index] = byte;
+        }
+        if let Ok(Linked::Report(report)) = decode_link(&framed(REPORT, &body)) {
+            prop_assert_eq!(report.validate(), Ok(()));
+            let link = encode_link(&report).unwrap();
+            prop_assert_eq!(encode_link(&decoded(&link)).unwrap(), link);
+        }
+    }
+}
