@@ -8,6 +8,7 @@ mod generate;
 pub mod hyena;
 mod lstm;
 pub mod ltc;
+pub mod monarch_mixer;
 mod ncp;
 pub mod ops;
 mod registry;

@@ -2,10 +2,16 @@
 
 use mixer::{MixerError, System};
 
-use crate::{attention, attention_naive, cfc, hyena, ltc};
+use crate::{attention, attention_naive, cfc, hyena, ltc, monarch_mixer};
 
-static SYSTEMS: &[&dyn System] =
-    &[&attention::Attention, &attention_naive::AttentionNaive, &hyena::Hyena, &ltc::Ltc, &cfc::Cfc];
+static SYSTEMS: &[&dyn System] = &[
+    &attention::Attention,
+    &attention_naive::AttentionNaive,
+    &hyena::Hyena,
+    &monarch_mixer::MonarchMixer,
+    &ltc::Ltc,
+    &cfc::Cfc,
+];
 
 /// All systems, in the order in which the page lists them.
 pub fn systems() -> &'static [&'static dyn System] {

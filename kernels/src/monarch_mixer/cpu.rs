@@ -1,0 +1,399 @@
+//! The sequence mixer on the CPU. A task takes eight channels of one sequence from the projected streams to the gated
+//! output, which replaces the first stream; then blocks of rows go through the output projection and, in a whole
+//! block, the MLP.
+
+#![expect(unsafe_code, reason = "tasks write disjoint rows and channel groups through `Disjoint`")]
+
+use std::sync::Arc;
+
+use mixer::{Case, CpuKernel, Floats, Memory, MixerError, Parallel};
+
+use super::filter::{Direction, Filters};
+use super::mlp::{self, Mlp};
+use super::{NORM_EPS, SequenceSpec, TAPS};
+use crate::ops::disjoint::Disjoint;
+use crate::ops::fft::Fft;
+use crate::ops::gemm::{PANEL, Store};
+use crate::ops::linear::{BLOCK, Linear};
+use crate::ops::long_conv::{FilterBank, GROUP, circular_lag, fft_size};
+use crate::ops::norm::layer_norm;
+use crate::ops::panels;
+use crate::ops::scratch::Scratch;
+use crate::ops::simd::{F32x4, LANES};
+use crate::ops::stream::Stream;
+
+// A panel of the projection is exactly a channel group of the convolution.
+const _: () = assert!(PANEL == GROUP);
+
+/// Floats of one stream's packed short filter.
+pub(super) fn short_floats(width: usize) -> usize {
+    width.next_multiple_of(GROUP) * (TAPS + 1)
+}
+
+/// Floats of one worker's scratch: one packed transform, or a block of rows on its way through the projection.
+pub(super) fn scratch_floats(spec: &SequenceSpec) -> usize {
+    let rows = BLOCK * spec.dims.d_model;
+    let tail = match (&spec.layer, &spec.mlp) {
+        (None, _) => 0,
+        (Some(_), None) => rows,
+        (Some(_), Some(mlp_spec)) => 2 * rows + mlp::scratch_floats(mlp_spec),
+    };
+    tail.max(2 * fft_size(spec.dims.seq_len) * LANES)
+}
+
+/// What a layer adds around the core.
+struct Layer {
+    /// Projections of the streams x₁, x₂, v.
+    in_linear: Vec<Linear>,
+    /// For each stream `[groups, taps + 1, GROUP]`: taps, then the bias.
+    short: Vec<Floats>,
+    /// For each stream `[groups, batch · length, GROUP]`; the core's output replaces x₁.
+    projected: Vec<Floats>,
+    /// The normalised input, where there is a normalisation.
+    normalized: Option<Floats>,
+    out_linear: Linear,
+    mlp: Option<Mlp>,
+}
+
+/// The sequence mixer made ready for one case.
+pub(super) struct Kernel {
+    case: Arc<Case>,
+    spec: SequenceSpec,
+    fft: Fft,
+    /// One for each convolution.
+    banks: Vec<FilterBank>,
+    layer: Option<Layer>,
+    scratch: Scratch,
+    output: Floats,
+}
+
+impl Kernel {
+    pub(super) fn new(
+        spec: SequenceSpec,
+        case: &Arc<Case>,
+        memory: &Memory,
+        parallel: &dyn Parallel,
+    ) -> Result<Self, MixerError> {
+        let fft = Fft::new(memory, fft_size(spec.dims.seq_len))?;
+        let banks = (0..spec.convolutions())
+            .map(|convolution| bank(&spec, case, convolution, &fft, memory, parallel))
+            .collect::<Result<_, _>>()?;
+        let layer = if spec.layer.is_some() {
+            spec.input(&case.tensors)?;
+            Some(Layer::new(&spec, case, memory)?)
+        } else {
+            spec.streams(&case.tensors)?;
+            spec.core_input(&case.tensors)?;
+            None
+        };
+        Ok(Self {
+            case: Arc::clone(case),
+            spec,
+            fft,
+            banks,
+            layer,
+            scratch: Scratch::new(memory, parallel.threads(), scratch_floats(&spec))?,
+            output: memory.floats(spec.rows() * spec.dims.d_model)?,
+        })
+    }
+}
+
+impl Layer {
+    fn new(spec: &SequenceSpec, case: &Case, memory: &Memory) -> Result<Self, MixerError> {
+        let (width, rows) = (spec.dims.d_model, spec.rows());
+        let (weight, bias) = spec.projection(&case.tensors, "in_linear")?;
+        let (taps, tap_bias) = spec.short_filter(&case.tensors)?;
+        let (mut in_linear, mut short, mut projected) = (Vec::new(), Vec::new(), Vec::new());
+        for stream in 0..3 {
+            let channels = stream * width..(stream + 1) * width;
+            let weight = &weight[channels.start * width..channels.end * width];
+            in_linear.push(Linear::new(memory, width, width, weight, Some(&bias[channels.clone()]))?);
+            let mut packed = memory.floats(short_floats(width))?;
+            for (channel, source) in channels.enumerate() {
+                let group = &mut packed[channel / GROUP * GROUP * (TAPS + 1) + channel % GROUP..];
+                let values = taps[source * TAPS..][..TAPS].iter().chain(&tap_bias[source..=source]);
+                group.iter_mut().step_by(GROUP).zip(values).for_each(|(to, from)| *to = *from);
+            }
+            short.push(packed);
+            projected.push(memory.floats(panels::floats(rows, width))?);
+        }
+        let normalized = match spec.norm(&case.tensors)? {
+            Some(_) => Some(memory.floats(rows * width)?),
+            None => None,
+        };
+        let (weight, bias) = spec.projection(&case.tensors, "out_linear")?;
+        let out_linear = Linear::new(memory, width, width, weight, Some(bias))?;
+        let mlp = match spec.mlp {
+            Some(mlp_spec) => {
+                Some(Mlp::new(mlp_spec, &mlp_spec.params(&case.tensors, "param.mlp")?, memory)?)
+            }
+            None => None,
+        };
+        Ok(Self { in_linear, short, projected, normalized, out_linear, mlp })
+    }
+
+    /// Fills the streams.
+    fn project(
+        &mut self,
+        spec: &SequenceSpec,
+        case: &Case,
+        parallel: &dyn Parallel,
+    ) -> Result<(), MixerError> {
+        let (width, x) = (spec.dims.d_model, spec.input(&case.tensors)?);
+        let u = match (&mut self.normalized, spec.norm(&case.tensors)?) {
+            (Some(normalized), Some((weight, bias))) => {
+                let out = Disjoint::new(normalized);
+                parallel.run(spec.rows().div_ceil(BLOCK), &|block, _| {
+                    let first = block * BLOCK * width;
+                    let len = (BLOCK * width).min(x.len() - first);
+                    // SAFETY: each block is its own range of rows.
+                    let rows = unsafe { out.slice(first, len) };
+                    rows.copy_from_slice(&x[first..first + len]);
+                    for row in rows.chunks_exact_mut(width) {
+                        layer_norm(row, weight, bias, NORM_EPS as f32);
+                    }
+                });
+                &*normalized
+            }
+            _ => x,
+        };
+        for (linear, projected) in self.in_linear.iter().zip(&mut self.projected) {
+            linear.apply_paneled(u, projected, parallel);
+        }
+        Ok(())
+    }
+}
+
+/// Spectra of one convolution's filters. The skip joins the first tap.
+fn bank(
+    spec: &SequenceSpec,
+    case: &Case,
+    convolution: usize,
+    fft: &Fft,
+    memory: &Memory,
+    parallel: &dyn Parallel,
+) -> Result<FilterBank, MixerError> {
+    let (width, length) = (spec.dims.d_model, spec.dims.seq_len);
+    let build = |skip: &[f32], tap: &dyn Fn(usize, Result<usize, usize>) -> f32| {
+        FilterBank::new(memory, fft, width.div_ceil(GROUP), fft.size(), |group, lane, position| {
+            let channel = group * GROUP + lane;
+            match circular_lag(position, fft.size(), length) {
+                Some(lag) if channel < width => {
+                    tap(channel, lag) + if lag == Ok(0) { skip[channel] } else { 0.0 }
+                }
+                _ => 0.0,
+            }
+        })
+    };
+    match &spec.layer {
+        None => {
+            let filters = spec.core_filters(&case.tensors, convolution)?;
+            build(filters.skip, &|channel, lag| match (lag, filters.reverse) {
+                (Ok(s), _) => filters.forward[channel * length + s],
+                (Err(s), Some(reverse)) => reverse[channel * length + s - 1],
+                (Err(_), None) => 0.0,
+            })
+        }
+        Some(layer) => {
+            let set = spec.filter_sets()[convolution];
+            let filters = Filters::new(&layer.filter, &case.tensors, set, spec.bidirectional)?;
+            let mut forward = memory.floats(length * width)?;
+            let mut reverse = memory.floats(if spec.bidirectional { length * width } else { 0 })?;
+            filters.evaluate(Direction::Forward, &mut forward, parallel);
+            filters.evaluate(Direction::Reverse, &mut reverse, parallel);
+            build(filters.skip, &|channel, lag| match lag {
+                Ok(s) => forward[s * width + channel],
+                Err(s) if spec.bidirectional => reverse[(s - 1) * width + channel],
+                Err(_) => 0.0,
+            })
+        }
+    }
+}
+
+/// What all tasks of the core share.
+struct Core<'a> {
+    spec: SequenceSpec,
+    fft: &'a Fft,
+    banks: &'a [FilterBank],
+}
+
+impl Core<'_> {
+    /// The convolution of v ⊙ x₁, left in `re` and `im`.
+    fn gated(&self, group: usize, x1: &Stream<'_>, v: &Stream<'_>, re: &mut [f32], im: &mut [f32]) {
+        let signal = |t: usize| {
+            let (x1, v) = (x1.at(t), v.at(t));
+            [x1[0] * v[0], x1[1] * v[1]]
+        };
+        self.convolve(&self.banks[0], group, signal, re, im);
+    }
+
+    /// Emits the convolution in `re` and `im` times x₂, then, to be added, the residual convolution.
+    fn finish(
+        &self,
+        group: usize,
+        x2: &Stream<'_>,
+        u: Option<&Stream<'_>>,
+        re: &mut [f32],
+        im: &mut [f32],
+        emit: impl Fn(usize, [F32x4; 2], Store),
+    ) {
+        let length = self.spec.dims.seq_len;
+        let rows = re.as_chunks::<LANES>().0.iter().zip(im.as_chunks::<LANES>().0);
+        for (t, (re, im)) in rows.take(length).enumerate() {
+            let x2 = x2.at(t);
+            emit(t, [F32x4::from_array(re) * x2[0], F32x4::from_array(im) * x2[1]], Store::Set);
+        }
+        if let (Some(u), Some(bank)) = (u, self.banks.get(1)) {
+            self.convolve(bank, group, |t| u.at(t), re, im);
+            let rows = re.as_chunks::<LANES>().0.iter().zip(im.as_chunks::<LANES>().0);
+            for (t, (re, im)) in rows.take(length).enumerate() {
+                emit(t, [F32x4::from_array(re), F32x4::from_array(im)], Store::Add);
+            }
+        }
+    }
+
+    fn convolve(
+        &self,
+        bank: &FilterBank,
+        group: usize,
+        signal: impl Fn(usize) -> [F32x4; 2],
+        re: &mut [f32],
+        im: &mut [f32],
+    ) {
+        let length = self.spec.dims.seq_len;
+        let rows = re.as_chunks_mut::<LANES>().0.iter_mut().zip(im.as_chunks_mut::<LANES>().0);
+        for (t, (re, im)) in rows.take(length).enumerate() {
+            let values = signal(t);
+            values[0].write_to(re);
+            values[1].write_to(im);
+        }
+        re[length * LANES..].fill(0.0);
+        im[length * LANES..].fill(0.0);
+        bank.convolve(self.fft, group, re, im);
+    }
+}
+
+/// Sets or adds to up to eight channels.
+fn write(to: &mut [f32], values: [F32x4; 2], store: Store) {
+    let (low, high) = to.split_at_mut(LANES.min(to.len()));
+    if store == Store::Add {
+        (F32x4::load(low) + values[0]).store(low);
+        (F32x4::load(high) + values[1]).store(high);
+    } else {
+        values[0].store(low);
+        values[1].store(high);
+    }
+}
+
+impl Kernel {
+    fn run_core(&mut self, parallel: &dyn Parallel) -> Result<(), MixerError> {
+        let spec = self.spec;
+        let (width, length) = (spec.dims.d_model, spec.dims.seq_len);
+        let core = Core { spec, fft: &self.fft, banks: &self.banks };
+        let x = spec.streams(&self.case.tensors)?;
+        let u = spec.core_input(&self.case.tensors)?;
+        let groups = width.div_ceil(GROUP);
+        let out = Disjoint::new(&mut self.output);
+        parallel.run(spec.dims.batch * groups, &|task, worker| {
+            let (sequence, group) = (task / groups, task % groups);
+            let columns = GROUP.min(width - group * GROUP);
+            let part = |index: usize| {
+                let start = (sequence * length * 3 + index) * width + group * GROUP;
+                Stream { floats: &x[start..], stride: 3 * width, columns, short: &[] }
+            };
+            let start = sequence * length * width + group * GROUP;
+            let u = u.map(|u| Stream { floats: &u[start..], stride: width, columns, short: &[] });
+            let mut scratch = self.scratch.of(worker);
+            let (re, im) = scratch[..2 * core.fft.half()].split_at_mut(core.fft.half());
+            core.gated(group, &part(0), &part(2), re, im);
+            core.finish(group, &part(1), u.as_ref(), re, im, |t, values, store| {
+                // SAFETY: each task owns its channel group's columns of its sequence's rows.
+                write(unsafe { out.slice(start + t * width, columns) }, values, store);
+            });
+        });
+        Ok(())
+    }
+
+    /// Convolutions and gates of a layer, in the projected streams.
+    fn mix(&mut self, parallel: &dyn Parallel) -> Result<(), MixerError> {
+        let spec = self.spec;
+        let (width, length, rows) = (spec.dims.d_model, spec.dims.seq_len, spec.rows());
+        let Some(layer) = &mut self.layer else { return Ok(()) };
+        let core = Core { spec, fft: &self.fft, banks: &self.banks };
+        let u = match &layer.normalized {
+            Some(normalized) => normalized,
+            None => spec.input(&self.case.tensors)?,
+        };
+        let groups = width.div_ceil(GROUP);
+        let taps = GROUP * (TAPS + 1);
+        let (first, others) = layer.projected.split_at_mut(1);
+        let Some(first) = first.first_mut() else { return Ok(()) };
+        let x1 = Disjoint::new(first);
+        parallel.run(spec.dims.batch * groups, &|task, worker| {
+            let (sequence, group) = (task / groups, task % groups);
+            let panel = (group * rows + sequence * length) * GROUP;
+            let stream = |floats, index: usize| Stream {
+                floats,
+                stride: GROUP,
+                columns: GROUP,
+                short: &layer.short[index][group * taps..][..taps],
+            };
+            let mut scratch = self.scratch.of(worker);
+            let (re, im) = scratch[..2 * core.fft.half()].split_at_mut(core.fft.half());
+            {
+                // SAFETY: only this task touches its group of its sequence, and this slice ends before it is written.
+                let x1 = unsafe { x1.slice(panel, length * GROUP) };
+                core.gated(group, &stream(x1, 0), &stream(&others[1][panel..], 2), re, im);
+            }
+            let columns = GROUP.min(width - group * GROUP);
+            let start = sequence * length * width + group * GROUP;
+            let u = Stream { floats: &u[start..], stride: width, columns, short: &[] };
+            core.finish(group, &stream(&others[0][panel..], 1), Some(&u), re, im, |t, values, store| {
+                // SAFETY: as above; x₁ has been read.
+                write(unsafe { x1.slice(panel + t * GROUP, GROUP) }, values, store);
+            });
+        });
+        Ok(())
+    }
+
+    /// Output projection and MLP of a layer.
+    fn finish(&mut self, parallel: &dyn Parallel) -> Result<(), MixerError> {
+        let (width, rows) = (self.spec.dims.d_model, self.spec.rows());
+        let Some(layer) = &self.layer else { return Ok(()) };
+        let params = match &self.spec.mlp {
+            Some(mlp_spec) => Some(mlp_spec.params(&self.case.tensors, "param.mlp")?),
+            None => None,
+        };
+        let out = Disjoint::new(&mut self.output);
+        parallel.run(rows.div_ceil(BLOCK), &|block, worker| {
+            let first = block * BLOCK;
+            let len = BLOCK.min(rows - first) * width;
+            // SAFETY: each block is its own range of rows.
+            let y = unsafe { out.slice(first * width, len) };
+            let mut scratch = self.scratch.of(worker);
+            let (core, rest) = scratch.split_at_mut(BLOCK * width);
+            panels::gather(&layer.projected[0], rows, first, width, &mut core[..len]);
+            if let (Some(mlp), Some(params)) = (&layer.mlp, &params) {
+                let (mixed, rest) = rest.split_at_mut(BLOCK * width);
+                layer.out_linear.apply_rows(&core[..len], &mut mixed[..len]);
+                mlp.apply_rows(params, &mixed[..len], y, rest);
+            } else {
+                layer.out_linear.apply_rows(&core[..len], y);
+            }
+        });
+        Ok(())
+    }
+}
+
+impl CpuKernel for Kernel {
+    fn run(&mut self, parallel: &dyn Parallel) -> Result<(), MixerError> {
+        let Some(layer) = &mut self.layer else { return self.run_core(parallel) };
+        layer.project(&self.spec, &self.case, parallel)?;
+        self.mix(parallel)?;
+        self.finish(parallel)
+    }
+
+    fn output(&self) -> &[f32] {
+        &self.output
+    }
+}

@@ -1,0 +1,316 @@
+//! The implicit filters: sine networks of the position, windowed by exponentials (the reference's `HyenaFilter`).
+//!
+//! One set holds the forward network and, where the mixer looks both ways, the reverse one; they share positions,
+//! window, skip and frequencies. Filters depend on weights alone, so they are set-up, and they are evaluated in f64:
+//! sines amplify rounding about tenfold a layer.
+
+use std::sync::{Mutex, PoisonError};
+
+use mixer::{MixerError, Parallel, Params, Problem, Tensors};
+
+use crate::generate::Generator;
+
+/// Inner layers, fixed in the reference.
+const INNER: usize = 2;
+
+/// Positions evaluated together: their sums fill the vector registers.
+const TOGETHER: usize = 16;
+
+/// Slowest and fastest decay of the window, and the value that it decays to: the reference's constants.
+const DECAY: [f64; 3] = [1.5, 0.3, 0.01];
+
+/// The filters' configuration.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FilterSpec {
+    /// Model width: one filter for each channel.
+    pub channels: usize,
+    /// The longest length that the filter is built for; positions are normalised by it.
+    pub l_max: usize,
+    /// Positional features.
+    pub emb_dim: usize,
+    /// Width of the network.
+    pub width: usize,
+    /// Frequency that fresh weights start from.
+    pub w: f64,
+    /// Factor of the frequencies.
+    pub w_mod: f64,
+}
+
+impl FilterSpec {
+    /// Reads a case's configuration.
+    ///
+    /// # Errors
+    /// [`MixerError::InvalidField`].
+    pub fn read(config: &Params, channels: usize) -> Result<Self, MixerError> {
+        let emb_dim = config.count_or("emb_dim", 5, 3, 1025)?;
+        if emb_dim.is_multiple_of(2) {
+            return Err(MixerError::invalid("emb_dim", "an odd number from 3", emb_dim));
+        }
+        Ok(Self {
+            channels,
+            l_max: config.count("l_max", 1, Problem::MAX_SEQ_LEN)?,
+            emb_dim,
+            width: config.count_or("filter_order", 128, 1, 4096)?,
+            w: config.number_or("w", 10.0, -1e6, 1e6)?,
+            w_mod: config.number_or("w_mod", 1.0, -1e6, 1e6)?,
+        })
+    }
+
+    /// Operations of one network at `positions` positions: 2(EF + 2F² + FD) each, sines and exponentials left out.
+    pub fn flops(&self, positions: usize) -> u64 {
+        let width = self.width as u64;
+        let per_position =
+            self.emb_dim as u64 * width + INNER as u64 * width * width + width * self.channels as u64;
+        2 * positions as u64 * per_position
+    }
+
+    /// Floats of a set of `networks` networks and what they share.
+    pub fn param_floats(&self, networks: usize) -> usize {
+        let network = self.width * (self.emb_dim + 1 + INNER * (self.width + 1) + self.channels);
+        networks * network + self.l_max * (self.emb_dim + 1) + self.width + 2 * self.channels
+    }
+
+    fn layer_inputs(&self, layer: usize) -> usize {
+        if layer == 0 { self.emb_dim } else { self.width }
+    }
+}
+
+/// One network, in f64.
+#[derive(Debug)]
+struct Network {
+    /// For each layer its inputs, weight `[width, inputs]` and bias.
+    layers: Vec<(usize, Vec<f64>, Vec<f64>)>,
+    /// `[channels, width]`.
+    out: Vec<f64>,
+}
+
+/// The filters of one convolution.
+#[derive(Debug)]
+pub struct Filters<'a> {
+    spec: FilterSpec,
+    features: &'a [f32],
+    times: &'a [f32],
+    /// Frequencies, `w_mod` included.
+    freq: Vec<f64>,
+    deltas: Vec<f64>,
+    forward: Network,
+    reverse: Option<Network>,
+    /// β, `[channels]`.
+    pub skip: &'a [f32],
+}
+
+/// Which network of a set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// k: from the past and the present.
+    Forward,
+    /// k_rev: from the future.
+    Reverse,
+}
+
+impl<'a> Filters<'a> {
+    /// Reads the set called `name`, `filter_fn` or `filter_fn2`.
+    ///
+    /// # Errors
+    /// [`MixerError::MissingTensor`] or [`MixerError::TensorShape`].
+    pub fn new(
+        spec: &FilterSpec,
+        tensors: &'a Tensors,
+        name: &str,
+        bidirectional: bool,
+    ) -> Result<Self, MixerError> {
+        let (width, channels) = (spec.width, spec.channels);
+        let network = |filter: &str| -> Result<Network, MixerError> {
+            let prefix = format!("param.{name}.{filter}");
+            let mut layers = Vec::new();
+            for layer in 0..=INNER {
+                let inputs = spec.layer_inputs(layer);
+                let weight = tensors.floats(&format!("{prefix}.{layer}.weight"), &[width, inputs])?;
+                let bias = tensors.floats(&format!("{prefix}.{layer}.bias"), &[width])?;
+                layers.push((inputs, widen(weight), widen(bias)));
+            }
+            let out = widen(tensors.floats(&format!("{prefix}.out.weight"), &[channels, width])?);
+            Ok(Network { layers, out })
+        };
+        let shared = |tensor: &str, shape: &[usize]| tensors.floats(&format!("param.{name}.{tensor}"), shape);
+        Ok(Self {
+            spec: *spec,
+            features: shared("pos_emb.z", &[1, spec.l_max, spec.emb_dim])?,
+            times: shared("pos_emb.t", &[1, spec.l_max, 1])?,
+            freq: shared("freq", &[1, width])?.iter().map(|&f| spec.w_mod * f64::from(f)).collect(),
+            deltas: widen(shared("modulation.deltas", &[1, 1, channels])?),
+            forward: network("implicit_filter")?,
+            reverse: if bidirectional { Some(network("implicit_filter_rev")?) } else { None },
+            skip: shared("bias", &[channels])?,
+        })
+    }
+
+    /// The filters at up to [`TOGETHER`] positions: `out` is `[channels]`, a lane for each position.
+    fn at(&self, network: &Network, first: usize, lanes: usize, out: &mut [[f64; TOGETHER]]) {
+        let emb_dim = self.spec.emb_dim;
+        let mut hidden = vec![[0.0; TOGETHER]; emb_dim];
+        for lane in 0..lanes {
+            let features = &self.features[(first + lane) * emb_dim..][..emb_dim];
+            hidden.iter_mut().zip(features).for_each(|(to, &z)| to[lane] = f64::from(z));
+        }
+        for (inputs, weight, bias) in &network.layers {
+            let next = weight.chunks_exact(*inputs).zip(bias).zip(&self.freq).map(|((row, bias), freq)| {
+                let mut sum = product(row, &hidden);
+                sum.iter_mut().for_each(|sum| *sum = (freq * (*sum + bias)).sin());
+                sum
+            });
+            let next = next.collect();
+            hidden = next;
+        }
+        let mut times = [0.0; TOGETHER];
+        for (to, &t) in times.iter_mut().zip(&self.times[first..first + lanes]) {
+            *to = f64::from(t);
+        }
+        for ((to, row), delta) in
+            out.iter_mut().zip(network.out.chunks_exact(self.spec.width)).zip(&self.deltas)
+        {
+            *to = product(row, &hidden);
+            to.iter_mut().zip(&times).for_each(|(to, t)| *to *= (-t * delta.abs()).exp());
+        }
+    }
+
+    fn network(&self, direction: Direction) -> Option<&Network> {
+        match direction {
+            Direction::Forward => Some(&self.forward),
+            Direction::Reverse => self.reverse.as_ref(),
+        }
+    }
+
+    /// Fills `h`, `[positions, channels]`, in parallel: zeros where there is no such network.
+    pub fn evaluate(&self, direction: Direction, h: &mut [f32], parallel: &dyn Parallel) {
+        let Some(network) = self.network(direction) else { return h.fill(0.0) };
+        let channels = self.spec.channels;
+        let blocks: Vec<Mutex<&mut [f32]>> = h.chunks_mut(4 * TOGETHER * channels).map(Mutex::new).collect();
+        parallel.run(blocks.len(), &|block, _| {
+            let mut rows = blocks[block].lock().unwrap_or_else(PoisonError::into_inner);
+            let mut values = vec![[0.0; TOGETHER]; channels];
+            for (part, rows) in rows.chunks_mut(TOGETHER * channels).enumerate() {
+                self.at(network, (4 * block + part) * TOGETHER, rows.len() / channels, &mut values);
+                for (lane, row) in rows.chunks_exact_mut(channels).enumerate() {
+                    row.iter_mut().zip(&values).for_each(|(to, from)| *to = from[lane] as f32);
+                }
+            }
+        });
+    }
+
+    /// Calls `emit(position, channel, value)` for every filter value at `positions`.
+    pub fn for_each(
+        &self,
+        direction: Direction,
+        positions: std::ops::Range<usize>,
+        mut emit: impl FnMut(usize, usize, f64),
+    ) {
+        let Some(network) = self.network(direction) else { return };
+        let mut values = vec![[0.0; TOGETHER]; self.spec.channels];
+        for first in positions.clone().step_by(TOGETHER) {
+            let lanes = TOGETHER.min(positions.end - first);
+            self.at(network, first, lanes, &mut values);
+            for (channel, value) in values.iter().enumerate() {
+                for (lane, value) in value[..lanes].iter().enumerate() {
+                    emit(first + lane, channel, *value);
+                }
+            }
+        }
+    }
+}
+
+/// Σ wᵢ hᵢ in every lane.
+fn product(row: &[f64], hidden: &[[f64; TOGETHER]]) -> [f64; TOGETHER] {
+    let mut sum = [0.0; TOGETHER];
+    for (w, h) in row.iter().zip(hidden) {
+        for lane in 0..TOGETHER {
+            sum[lane] += w * h[lane];
+        }
+    }
+    sum
+}
+
+/// The filters of `direction` in f64, `[channels, positions]`, one position at a time.
+///
+/// # Errors
+/// What is wrong with the parameters.
+pub fn evaluate_f64(
+    spec: &FilterSpec,
+    tensors: &Tensors,
+    (name, direction): (&str, Direction),
+    positions: usize,
+    count: &mut mixer::OpCount,
+) -> Result<Vec<f64>, MixerError> {
+    let filters = Filters::new(spec, tensors, name, direction == Direction::Reverse)?;
+    let network = filters.network(direction).unwrap_or(&filters.forward);
+    let mut h = vec![0.0; spec.channels * positions];
+    for n in 0..positions {
+        let mut hidden = widen(&filters.features[n * spec.emb_dim..][..spec.emb_dim]);
+        for (inputs, weight, bias) in &network.layers {
+            count.add_setup(2 * weight.len());
+            let rows = weight.chunks_exact(*inputs).zip(bias).zip(&filters.freq);
+            hidden = rows.map(|((row, bias), freq)| (freq * (dot(row, &hidden) + bias)).sin()).collect();
+        }
+        count.add_setup(2 * network.out.len());
+        let t = f64::from(filters.times[n]);
+        for (channel, row) in network.out.chunks_exact(spec.width).enumerate() {
+            h[channel * positions + n] = dot(row, &hidden) * (-t * filters.deltas[channel].abs()).exp();
+        }
+    }
+    Ok(h)
+}
+
+/// Fresh parameters of the set `name` as the reference initialises them.
+pub fn seed(
+    spec: &FilterSpec,
+    name: &str,
+    bidirectional: bool,
+    generator: &Generator,
+    tensors: &mut Tensors,
+) {
+    let (length, bands) = (spec.l_max, (spec.emb_dim - 1) / 2);
+    let times: Vec<f32> = (0..length).map(|n| n as f32 / length.saturating_sub(1).max(1) as f32).collect();
+    let mut features = Vec::with_capacity(length * spec.emb_dim);
+    for (n, &t) in times.iter().enumerate() {
+        let omega = std::f64::consts::TAU * n as f64 / length as f64;
+        let frequency = |band: usize| linspace(1e-4, bands as f64 - 1.0, bands, band);
+        features.push(t);
+        features.extend((0..bands).map(|band| (frequency(band) * omega).cos() as f32));
+        features.extend((0..bands).map(|band| -(frequency(band) * omega).sin() as f32));
+    }
+    tensors.insert(format!("param.{name}.pos_emb.z"), &[1, length, spec.emb_dim], features);
+    tensors.insert(format!("param.{name}.pos_emb.t"), &[1, length, 1], times);
+    let networks =
+        if bidirectional { &["implicit_filter", "implicit_filter_rev"][..] } else { &["implicit_filter"] };
+    for network in networks {
+        let prefix = format!("param.{name}.{network}");
+        for layer in 0..=INNER {
+            let inputs = spec.layer_inputs(layer);
+            let bound = 1.0 / (inputs as f32).sqrt();
+            generator.uniform(tensors, &format!("{prefix}.{layer}.weight"), &[spec.width, inputs], bound);
+            generator.uniform(tensors, &format!("{prefix}.{layer}.bias"), &[spec.width], bound);
+        }
+        let bound = 1.0 / (spec.width as f32).sqrt();
+        generator.uniform(tensors, &format!("{prefix}.out.weight"), &[spec.channels, spec.width], bound);
+    }
+    tensors.insert(format!("param.{name}.freq"), &[1, spec.width], vec![spec.w as f32; spec.width]);
+    let [slow, fast, target] = DECAY;
+    let deltas = (0..spec.channels)
+        .map(|c| linspace(target.ln() / slow, target.ln() / fast, spec.channels, c) as f32)
+        .collect();
+    tensors.insert(format!("param.{name}.modulation.deltas"), &[1, 1, spec.channels], deltas);
+    generator.unit(tensors, &format!("param.{name}.bias"), &[spec.channels]);
+}
+
+/// Value `index` of `count` equally spaced ones from `low` to `high`; `low` where there is only one.
+fn linspace(low: f64, high: f64, count: usize, index: usize) -> f64 {
+    if count < 2 { low } else { low + (high - low) * index as f64 / (count - 1) as f64 }
+}
+
+fn widen(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|&value| f64::from(value)).collect()
+}
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}

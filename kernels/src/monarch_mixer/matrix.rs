@@ -1,0 +1,203 @@
+//! Single block-diagonal layers and Monarch matrices on the CPU: permutations around register-tiled block products.
+
+#![expect(unsafe_code, reason = "tasks write disjoint rows of the output through `Disjoint`")]
+
+use std::sync::Arc;
+
+use mixer::{Case, CpuKernel, Floats, Memory, MixerError, Parallel};
+
+use super::{BlockDiagonalSpec, MonarchSpec};
+use crate::ops::block_diagonal::{BlockDiagonal, BlockShape};
+use crate::ops::disjoint::Disjoint;
+use crate::ops::linear::BLOCK;
+use crate::ops::scratch::Scratch;
+
+/// One block-diagonal layer made ready for one case.
+pub(super) struct BlockDiagonalKernel {
+    case: Arc<Case>,
+    spec: BlockDiagonalSpec,
+    matrix: BlockDiagonal,
+    scratch: Scratch,
+    output: Floats,
+}
+
+impl BlockDiagonalKernel {
+    pub(super) fn new(
+        spec: BlockDiagonalSpec,
+        case: &Arc<Case>,
+        memory: &Memory,
+        parallel: &dyn Parallel,
+    ) -> Result<Self, MixerError> {
+        let (weight, bias) = spec.params(&case.tensors)?;
+        spec.input(&case.tensors)?;
+        let scratch = if spec.shuffle { BLOCK * spec.shape.inputs } else { 0 };
+        Ok(Self {
+            case: Arc::clone(case),
+            spec,
+            matrix: BlockDiagonal::new(memory, spec.shape, weight, Some(bias))?,
+            scratch: Scratch::new(memory, parallel.threads(), scratch)?,
+            output: memory.floats(spec.rows * spec.shape.outputs)?,
+        })
+    }
+}
+
+impl CpuKernel for BlockDiagonalKernel {
+    fn run(&mut self, parallel: &dyn Parallel) -> Result<(), MixerError> {
+        let BlockShape { inputs, outputs, blocks } = self.spec.shape;
+        let x = self.spec.input(&self.case.tensors)?;
+        let out = Disjoint::new(&mut self.output);
+        parallel.run(self.spec.rows.div_ceil(BLOCK), &|block, worker| {
+            let first = block * BLOCK;
+            let rows = BLOCK.min(self.spec.rows - first);
+            let x = &x[first * inputs..][..rows * inputs];
+            // SAFETY: each block is its own range of rows.
+            let y = unsafe { out.slice(first * outputs, rows * outputs) };
+            if !self.spec.shuffle {
+                return self.matrix.apply_rows(x, y);
+            }
+            let mut scratch = self.scratch.of(worker);
+            let shuffled = &mut scratch[..rows * inputs];
+            for (to, from) in shuffled.chunks_exact_mut(inputs).zip(x.chunks_exact(inputs)) {
+                transpose(from, to, inputs / blocks, 1);
+            }
+            self.matrix.apply_rows(shuffled, y);
+        });
+        Ok(())
+    }
+
+    fn output(&self) -> &[f32] {
+        &self.output
+    }
+}
+
+/// `from` seen as `[rows, columns]` elements of `size` floats, transposed: element (r, c) goes to c · rows + r.
+fn transpose(from: &[f32], to: &mut [f32], columns: usize, size: usize) {
+    let rows = from.len() / (columns * size);
+    for (index, element) in from.chunks_exact(size).enumerate() {
+        let (row, column) = (index / columns, index % columns);
+        to[(column * rows + row) * size..][..size].copy_from_slice(element);
+    }
+}
+
+/// One Monarch matrix made ready for one case. Complex factors become real blocks twice as wide, re and im interleaved.
+pub(super) struct MonarchKernel {
+    case: Arc<Case>,
+    spec: MonarchSpec,
+    right: BlockDiagonal,
+    left: BlockDiagonal,
+    scratch: Scratch,
+    output: Floats,
+}
+
+/// Vectors that one task multiplies.
+const VECTORS: usize = 12;
+
+/// Floats of one worker's scratch: permuted inputs, middle, permuted middle, outputs before their permutation.
+fn scratch_floats(spec: &MonarchSpec) -> usize {
+    VECTORS * (spec.inputs() + spec.floats() * (2 * spec.middle() + spec.outputs()))
+}
+
+/// Shapes of the right and the left factor as real matrices.
+fn shapes(spec: &MonarchSpec) -> (BlockShape, BlockShape) {
+    let e = spec.floats();
+    (
+        BlockShape { inputs: spec.inputs(), outputs: e * spec.middle(), blocks: spec.right[0] },
+        BlockShape { inputs: e * spec.middle(), outputs: e * spec.outputs(), blocks: spec.left[0] },
+    )
+}
+
+/// Floats that the kernel takes besides its output, its scratch for one thread.
+pub(super) fn held_floats(spec: &MonarchSpec) -> usize {
+    let (right, left) = shapes(spec);
+    BlockDiagonal::floats(right, false) + BlockDiagonal::floats(left, false) + scratch_floats(spec)
+}
+
+impl MonarchKernel {
+    pub(super) fn new(
+        spec: MonarchSpec,
+        case: &Arc<Case>,
+        memory: &Memory,
+        parallel: &dyn Parallel,
+    ) -> Result<Self, MixerError> {
+        let (w1, w2) = spec.factors(&case.tensors)?;
+        spec.input(&case.tensors)?;
+        let (right, left) = shapes(&spec);
+        let (right, left) = if spec.complex {
+            (
+                BlockDiagonal::new(memory, right, &complex_rows(w1, spec.right[2]), None)?,
+                BlockDiagonal::new(memory, left, &complex_blocks(w2, spec.left[2]), None)?,
+            )
+        } else {
+            (BlockDiagonal::new(memory, right, w1, None)?, BlockDiagonal::new(memory, left, w2, None)?)
+        };
+        Ok(Self {
+            case: Arc::clone(case),
+            spec,
+            right,
+            left,
+            scratch: Scratch::new(memory, parallel.threads(), scratch_floats(&spec))?,
+            output: memory.floats(spec.rows * spec.outputs() * spec.floats())?,
+        })
+    }
+}
+
+/// Rows of `inputs` complex weights for a real input: a row of real parts, then one of imaginary parts.
+fn complex_rows(w: &[f32], inputs: usize) -> Vec<f32> {
+    w.chunks_exact(2 * inputs)
+        .flat_map(|row| (0..2).flat_map(|part| row.iter().skip(part).step_by(2).copied()))
+        .collect()
+}
+
+/// Rows of `inputs` complex weights for interleaved complex inputs: (re, −im, …) then (im, re, …).
+fn complex_blocks(w: &[f32], inputs: usize) -> Vec<f32> {
+    w.chunks_exact(2 * inputs)
+        .flat_map(|row| {
+            let re = row.chunks_exact(2).flat_map(|w| [w[0], -w[1]]);
+            let im = row.chunks_exact(2).flat_map(|w| [w[1], w[0]]);
+            re.chain(im)
+        })
+        .collect()
+}
+
+impl CpuKernel for MonarchKernel {
+    fn run(&mut self, parallel: &dyn Parallel) -> Result<(), MixerError> {
+        let spec = &self.spec;
+        let x = spec.input(&self.case.tensors)?;
+        let (n, e) = (spec.inputs(), spec.floats());
+        let (middle, outputs) = (e * spec.middle(), e * spec.outputs());
+        let out = Disjoint::new(&mut self.output);
+        parallel.run(spec.rows.div_ceil(VECTORS), &|block, worker| {
+            let first = block * VECTORS;
+            let rows = VECTORS.min(spec.rows - first);
+            let x = &x[first * n..][..rows * n];
+            let mut scratch = self.scratch.of(worker);
+            let (input, rest) = scratch.split_at_mut(VECTORS * n);
+            let (mid, rest) = rest.split_at_mut(VECTORS * middle);
+            let (z, product) = rest.split_at_mut(VECTORS * middle);
+            let (mid, z) = (&mut mid[..rows * middle], &mut z[..rows * middle]);
+            let product = &mut product[..rows * outputs];
+            if spec.permute {
+                for (to, from) in input.chunks_exact_mut(n).zip(x.chunks_exact(n)) {
+                    transpose(from, to, spec.right[0], 1);
+                }
+                self.right.apply_rows(&input[..rows * n], mid);
+            } else {
+                self.right.apply_rows(x, mid);
+            }
+            for (to, from) in z.chunks_exact_mut(middle).zip(mid.chunks_exact(middle)) {
+                transpose(from, to, spec.left[0], e);
+            }
+            self.left.apply_rows(z, product);
+            // SAFETY: each block is its own range of rows.
+            let y = unsafe { out.slice(first * outputs, rows * outputs) };
+            for (to, from) in y.chunks_exact_mut(outputs).zip(product.chunks_exact(outputs)) {
+                transpose(from, to, spec.left[1], e);
+            }
+        });
+        Ok(())
+    }
+
+    fn output(&self) -> &[f32] {
+        &self.output
+    }
+}

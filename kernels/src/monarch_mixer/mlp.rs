@@ -1,0 +1,118 @@
+//! The block-diagonal MLP on the CPU: one block of rows goes through all of it while it is in cache.
+
+#![expect(unsafe_code, reason = "tasks write disjoint rows of the output through `Disjoint`")]
+
+use std::sync::Arc;
+
+use mixer::{Case, CpuKernel, Floats, Memory, MixerError, Parallel};
+
+use super::{MlpParams, MlpSpec};
+use crate::ops::activation::{gelu, map, map2};
+use crate::ops::block_diagonal::BlockDiagonal;
+use crate::ops::disjoint::Disjoint;
+use crate::ops::linear::BLOCK;
+use crate::ops::norm::layer_norm;
+use crate::ops::scratch::Scratch;
+
+/// The MLP's matrices, packed.
+pub(super) struct Mlp {
+    spec: MlpSpec,
+    up: BlockDiagonal,
+    down: BlockDiagonal,
+}
+
+/// Floats that [`Mlp::new`] takes from the memory budget.
+pub(super) fn floats(spec: &MlpSpec) -> usize {
+    BlockDiagonal::floats(spec.up(), false) + BlockDiagonal::floats(spec.down(), true)
+}
+
+/// Floats of scratch for one block of rows.
+pub(super) fn scratch_floats(spec: &MlpSpec) -> usize {
+    BLOCK * spec.up().outputs
+}
+
+impl Mlp {
+    pub(super) fn new(spec: MlpSpec, params: &MlpParams<'_>, memory: &Memory) -> Result<Self, MixerError> {
+        Ok(Self {
+            spec,
+            up: BlockDiagonal::new(memory, spec.up(), params.up, None)?,
+            down: BlockDiagonal::new(memory, spec.down(), params.down, Some(params.bias))?,
+        })
+    }
+
+    /// y = LN(x + W₂ h) for at most [`BLOCK`] rows.
+    pub(super) fn apply_rows(&self, params: &MlpParams<'_>, x: &[f32], y: &mut [f32], scratch: &mut [f32]) {
+        let (width, inner) = (self.spec.dims.d_model, self.spec.intermediate);
+        let rows = x.len() / width;
+        let hidden = &mut scratch[..rows * self.spec.up().outputs];
+        self.up.apply_rows(x, hidden);
+        if self.spec.glu {
+            // Rows become half as wide and move up; a row is read before anything later overwrites it.
+            for row in 0..rows {
+                let (before, here) = hidden.split_at_mut(2 * row * inner);
+                let (gate, value) = here[..2 * inner].split_at_mut(inner);
+                map2(gate, value, |gate, value| gelu(gate) * value);
+                if row > 0 {
+                    before[row * inner..][..inner].copy_from_slice(gate);
+                }
+            }
+        } else {
+            map(hidden, gelu);
+        }
+        self.down.apply_rows(&hidden[..rows * inner], y);
+        for (y, x) in y.chunks_exact_mut(width).zip(x.chunks_exact(width)) {
+            map2(y, x, |y, x| y + x);
+            layer_norm(y, params.norm.0, params.norm.1, self.spec.eps as f32);
+        }
+    }
+}
+
+/// The MLP alone, made ready for one case.
+pub(super) struct Kernel {
+    case: Arc<Case>,
+    spec: MlpSpec,
+    mlp: Mlp,
+    scratch: Scratch,
+    output: Floats,
+}
+
+impl Kernel {
+    pub(super) fn new(
+        spec: MlpSpec,
+        case: &Arc<Case>,
+        memory: &Memory,
+        parallel: &dyn Parallel,
+    ) -> Result<Self, MixerError> {
+        let shape = spec.dims.shape(spec.dims.d_model);
+        case.tensors.floats("x", &shape)?;
+        Ok(Self {
+            case: Arc::clone(case),
+            spec,
+            mlp: Mlp::new(spec, &spec.params(&case.tensors, "param")?, memory)?,
+            scratch: Scratch::new(memory, parallel.threads(), scratch_floats(&spec))?,
+            output: memory.floats(shape.iter().product())?,
+        })
+    }
+}
+
+impl CpuKernel for Kernel {
+    fn run(&mut self, parallel: &dyn Parallel) -> Result<(), MixerError> {
+        let width = self.spec.dims.d_model;
+        let x = self.case.tensors.floats("x", &self.spec.dims.shape(width))?;
+        let params = self.spec.params(&self.case.tensors, "param")?;
+        let out = Disjoint::new(&mut self.output);
+        let rows = x.len() / width;
+        parallel.run(rows.div_ceil(BLOCK), &|block, worker| {
+            let first = block * BLOCK;
+            let len = BLOCK.min(rows - first) * width;
+            // SAFETY: each block is its own range of rows.
+            let y = unsafe { out.slice(first * width, len) };
+            self.mlp.apply_rows(&params, &x[first * width..][..len], y, &mut self.scratch.of(worker));
+        });
+        Ok(())
+    }
+
+    fn output(&self) -> &[f32] {
+        &self.output
+    }
+}
