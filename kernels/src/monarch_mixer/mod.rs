@@ -348,10 +348,7 @@ impl SequenceSpec {
     }
 
     /// Weight and bias of the normalisation of the input, if there is one.
-    pub(crate) fn norm<'a>(
-        &self,
-        tensors: &'a Tensors,
-    ) -> Result<Option<(&'a [f32], &'a [f32])>, MixerError> {
+    pub(crate) fn norm<'a>(&self, tensors: &'a Tensors) -> Result<Option<Affine<'a>>, MixerError> {
         match self.layer {
             Some(LayerSpec { norm: true, .. }) => {
                 norm(tensors, "param.layernorm", self.dims.d_model).map(Some)
@@ -414,7 +411,7 @@ pub(crate) struct MlpParams<'a> {
     pub up: &'a [f32],
     pub down: &'a [f32],
     pub bias: &'a [f32],
-    pub norm: (&'a [f32], &'a [f32]),
+    pub norm: Affine<'a>,
 }
 
 impl BlockDiagonalSpec {
@@ -500,6 +497,9 @@ impl MonarchSpec {
     }
 }
 
+/// Weight and bias.
+pub(crate) type Affine<'a> = (&'a [f32], &'a [f32]);
+
 /// Three sizes as a list.
 fn sizes(config: &Params, name: &str) -> Result<[usize; 3], MixerError> {
     let refuse = || MixerError::invalid(name, "three whole numbers from 1", "something else");
@@ -514,7 +514,7 @@ fn sizes(config: &Params, name: &str) -> Result<[usize; 3], MixerError> {
     <[usize; 3]>::try_from(sizes).map_err(|_| refuse())
 }
 
-fn norm<'a>(tensors: &'a Tensors, prefix: &str, width: usize) -> Result<(&'a [f32], &'a [f32]), MixerError> {
+fn norm<'a>(tensors: &'a Tensors, prefix: &str, width: usize) -> Result<Affine<'a>, MixerError> {
     Ok((
         tensors.floats(&format!("{prefix}.weight"), &[width])?,
         tensors.floats(&format!("{prefix}.bias"), &[width])?,

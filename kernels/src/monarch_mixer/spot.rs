@@ -194,7 +194,8 @@ fn project(u: &[f64], weights: &[f64], bias: &[f32], width: usize) -> Vec<f64> {
     for (lane, row) in u.chunks_exact(width).enumerate() {
         columns.iter_mut().zip(row).for_each(|(to, from)| to[lane] = *from);
     }
-    let mut y = vec![0.0; rows * bias.len()];
+    let outputs = bias.len();
+    let mut y = vec![0.0; rows * outputs];
     for (output, (row, bias)) in weights.chunks_exact(width).zip(bias).enumerate() {
         let mut sum = [f64::from(*bias); LANES];
         for (w, column) in row.iter().zip(&columns) {
@@ -202,7 +203,7 @@ fn project(u: &[f64], weights: &[f64], bias: &[f32], width: usize) -> Vec<f64> {
                 sum[lane] += w * column[lane];
             }
         }
-        y.iter_mut().skip(output).step_by(bias.len()).zip(sum).for_each(|(to, sum)| *to = sum);
+        y.iter_mut().skip(output).step_by(outputs).zip(sum).for_each(|(to, sum)| *to = sum);
     }
     y
 }
