@@ -2,6 +2,7 @@
 
 mod cost;
 mod cpu;
+mod gpu;
 mod reference;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ use crate::ops::tile_attention::Shape;
 
 pub(crate) use cost::{case_floats, flops, streams_bytes, weight_floats};
 pub(crate) use cpu::Projections;
+pub(crate) use gpu::Streams as GpuStreams;
 pub(crate) use reference::{linear, reference, spot_check, widen};
 
 /// The `attention` lane.
@@ -75,8 +77,8 @@ impl System for Attention {
         Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?))
     }
 
-    fn gpu(&self, _case: &Case, _target: &GpuTarget) -> Result<Plan, MixerError> {
-        Err(MixerError::Unsupported { system: INFO.id.to_owned(), what: "the WebGPU backend yet".to_owned() })
+    fn gpu(&self, case: &Case, target: &GpuTarget) -> Result<Plan, MixerError> {
+        gpu::plan(case, target)
     }
 }
 

@@ -2,6 +2,7 @@
 //! memory wall. Its arithmetic is the fast GEMM's; only the score buffer is naive.
 
 mod cpu;
+mod gpu;
 #[cfg(test)]
 mod tests;
 
@@ -91,7 +92,7 @@ impl System for AttentionNaive {
         Ok(Box::new(cpu::Kernel::new(case, memory)?))
     }
 
-    fn gpu(&self, _case: &Case, _target: &GpuTarget) -> Result<Plan, MixerError> {
-        Err(MixerError::Unsupported { system: INFO.id.to_owned(), what: "the WebGPU backend yet".to_owned() })
+    fn gpu(&self, case: &Case, target: &GpuTarget) -> Result<Plan, MixerError> {
+        gpu::plan(case, target)
     }
 }

@@ -7,6 +7,7 @@ pub mod exact;
 pub mod exp;
 pub mod fft;
 pub mod gemm;
+pub mod gpu;
 pub mod linear;
 pub mod long_conv;
 pub mod matvec;

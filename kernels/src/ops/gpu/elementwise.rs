@@ -1,0 +1,139 @@
+//! Elementwise work on streams, and the functions that other shaders fuse.
+
+use mixer::{Access, BufferId, Shader};
+
+use super::builder::Builder;
+use super::stream::{Columns, Stream, vectors, word};
+
+const MAP: Shader = Shader {
+    label: "map",
+    source: concat!(include_str!("activation.wgsl"), include_str!("map.wgsl")),
+    entry: "main",
+    bindings: &[Access::Read, Access::Read, Access::ReadWrite],
+};
+
+const UNPACK: Shader = Shader {
+    label: "unpack",
+    source: include_str!("unpack.wgsl"),
+    entry: "main",
+    bindings: &[Access::Read, Access::ReadWrite],
+};
+
+/// Invocations in a workgroup.
+const THREADS: usize = 256;
+
+/// Workgroups in x before the grid continues in y.
+const ROW_OF_GROUPS: usize = 65_535;
+
+/// A function of one element.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Activation {
+    /// x.
+    None = 0,
+    /// max(x, 0).
+    Relu = 1,
+    /// x Φ(x), with the error function.
+    Gelu = 2,
+    /// x σ(x).
+    Silu = 3,
+    /// σ(x).
+    Sigmoid = 4,
+    /// tanh x.
+    Tanh = 5,
+    /// ln(1 + eˣ).
+    Softplus = 6,
+    /// GELU by its tanh approximation.
+    GeluTanh = 7,
+    /// eˣ.
+    Exp = 8,
+    /// (1 + erf((x − √½) / (√(1/4π) √2))) / 2, with the constants as Mega rounds them.
+    Laplace = 9,
+}
+
+impl Activation {
+    pub(super) fn number(self) -> f64 {
+        f64::from(self as u8)
+    }
+}
+
+/// How a second stream joins the first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Combine {
+    /// It does not.
+    None = 0,
+    /// Product: a gate.
+    Multiply = 1,
+    /// Sum: a residual.
+    Add = 2,
+}
+
+impl Combine {
+    pub(super) fn number(self) -> f64 {
+        f64::from(self as u8)
+    }
+}
+
+/// A grid for `items` invocations, below the limit in each dimension.
+pub(super) fn grid(items: usize) -> [usize; 3] {
+    let groups = items.div_ceil(THREADS);
+    [groups.min(ROW_OF_GROUPS), groups.div_ceil(ROW_OF_GROUPS), 1]
+}
+
+/// y = combine(act(alpha · a), b) over `rows` rows of `width` floats (padding included; rounded up to a multiple of
+/// four). y may be in no buffer that is read.
+pub fn map(
+    builder: &mut Builder,
+    a: Stream,
+    alpha: f32,
+    activation: Activation,
+    combine: Option<(Combine, Stream)>,
+    y: Stream,
+    [rows, width]: [usize; 2],
+) {
+    let (how, b) = combine.unwrap_or((Combine::None, a));
+    let width = width.next_multiple_of(4);
+    builder.dispatch(
+        MAP,
+        &[("ACTIVATION", activation.number()), ("COMBINE", how.number())],
+        &[
+            word(rows),
+            vectors(width),
+            0,
+            alpha.to_bits(),
+            vectors(a.offset),
+            vectors(a.stride),
+            vectors(b.offset),
+            vectors(b.stride),
+            vectors(y.offset),
+            vectors(y.stride),
+        ],
+        &[a.buffer, b.buffer, y.buffer],
+        grid(rows * width / 4),
+        2 * (rows * width) as u64,
+    );
+}
+
+/// The rows of `x` in a buffer without padding, as an output must lie: `x`'s own buffer where it has none.
+pub fn unpack(builder: &mut Builder, x: Stream, rows: usize, columns: Columns) -> BufferId {
+    if columns.is_packed() && x.offset == 0 && x.stride == columns.len() {
+        return x.buffer;
+    }
+    let items = rows * columns.len();
+    let y = builder.scratch("output", items);
+    builder.dispatch(
+        UNPACK,
+        &[],
+        &[
+            word(items),
+            word(columns.len()),
+            word(columns.width),
+            word(columns.run()),
+            word(x.offset),
+            word(x.stride),
+        ],
+        &[x.buffer, y],
+        grid(items),
+        items as u64,
+    );
+    y
+}

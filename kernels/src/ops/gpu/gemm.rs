@@ -1,0 +1,257 @@
+//! Matrix products on the GPU, and the linear layer made of them.
+
+use mixer::{Access, BufferId, Shader};
+
+use super::builder::Builder;
+use super::elementwise::{Activation, Combine};
+use super::stream::{Columns, Stream, vectors, word};
+
+const SHADER: Shader = Shader {
+    label: "gemm",
+    source: concat!(include_str!("activation.wgsl"), include_str!("gemm.wgsl")),
+    entry: "main",
+    bindings: &[Access::Read, Access::Read, Access::Read, Access::Read, Access::ReadWrite],
+};
+
+/// Rows, and columns, of the result that a workgroup computes.
+const TILE: usize = 64;
+
+/// How many products of one shape run together: `outer` (sequences) times `inner` (heads).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Batches {
+    /// Sequences.
+    pub outer: usize,
+    /// Heads of a sequence.
+    pub inner: usize,
+}
+
+impl Batches {
+    /// A single product.
+    pub const ONE: Self = Self { outer: 1, inner: 1 };
+}
+
+/// A matrix of each product: where the first one lies and how far apart they are, in floats (multiples of four).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Operand {
+    /// The first matrix.
+    pub stream: Stream,
+    /// From one sequence's matrix to the next's.
+    pub outer: usize,
+    /// From one head's matrix to the next's.
+    pub inner: usize,
+}
+
+impl From<Stream> for Operand {
+    fn from(stream: Stream) -> Self {
+        Self { stream, outer: 0, inner: 0 }
+    }
+}
+
+impl Operand {
+    fn words(self) -> [u32; 4] {
+        [
+            vectors(self.stream.offset),
+            vectors(self.stream.stride),
+            vectors(self.outer),
+            vectors(self.inner),
+        ]
+    }
+}
+
+/// Y = combine(act(alpha · A·B + bias), C) for each product of a batch.
+///
+/// A is `[rows, inner]` (`[inner, rows]` if `transpose_a`), B is `[inner, columns]` (`[columns, inner]` if
+/// `transpose_b`), Y is `[rows, columns]`; none of the sizes needs to be a multiple of anything. Y's padding columns
+/// become zero. Y must be in another buffer than A, B, C and the bias.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Gemm {
+    /// Left factor.
+    pub a: Operand,
+    /// Right factor.
+    pub b: Operand,
+    /// Result.
+    pub y: Operand,
+    /// Rows of Y.
+    pub rows: usize,
+    /// Columns of Y.
+    pub columns: usize,
+    /// Length of the sums.
+    pub inner: usize,
+    /// Products.
+    pub batches: Batches,
+    /// Whether A is stored transposed.
+    pub transpose_a: bool,
+    /// Whether B is stored transposed.
+    pub transpose_b: bool,
+    /// Factor before the bias.
+    pub alpha: f32,
+    /// `[columns]`, zero-padded to a multiple of four.
+    pub bias: Option<BufferId>,
+    /// Applied after the bias.
+    pub activation: Activation,
+    /// A stream shaped like Y that joins last.
+    pub combine: Option<(Combine, Operand)>,
+    /// Columns of Y that lie together, padding included, and how far apart such planes are. `None`: all of them.
+    pub planes: Option<(usize, usize)>,
+}
+
+impl Gemm {
+    /// One product A·B without extras.
+    pub fn new(a: Operand, b: Operand, y: Operand, [rows, columns, inner]: [usize; 3]) -> Self {
+        Self {
+            a,
+            b,
+            y,
+            rows,
+            columns,
+            inner,
+            batches: Batches::ONE,
+            transpose_a: false,
+            transpose_b: false,
+            alpha: 1.0,
+            bias: None,
+            activation: Activation::None,
+            combine: None,
+            planes: None,
+        }
+    }
+
+    /// Records the dispatches: one, or several where one would exceed the device's limits.
+    pub fn record(&self, builder: &mut Builder) {
+        let most = builder.target().max_workgroups_per_dimension as usize;
+        let strip = 2 * (TILE * self.columns.next_multiple_of(TILE)) as u64 * self.inner as u64;
+        let strips = (builder.target().max_dispatch_flops / strip.max(1)).max(1);
+        let strips = usize::try_from(strips).unwrap_or(usize::MAX);
+        let (tiles, batches) = (self.rows.div_ceil(TILE), self.batches.outer * self.batches.inner);
+        let rows_at_once = tiles.min(strips).min(most);
+        let batches_at_once = batches.min((strips / rows_at_once.max(1)).clamp(1, most));
+        let mut first_batch = 0;
+        while first_batch < batches {
+            let n_batches = batches_at_once.min(batches - first_batch);
+            let mut first_tile = 0;
+            while first_tile < tiles {
+                let n_tiles = rows_at_once.min(tiles - first_tile);
+                self.part(builder, first_tile, n_tiles, first_batch, n_batches);
+                first_tile += n_tiles;
+            }
+            first_batch += n_batches;
+        }
+    }
+
+    fn part(
+        &self,
+        builder: &mut Builder,
+        first_tile: usize,
+        n_tiles: usize,
+        first_batch: usize,
+        n_batches: usize,
+    ) {
+        let (width, stride) = self.planes.unwrap_or((self.columns.next_multiple_of(4), 0));
+        let mut uniforms = vec![
+            word(self.rows),
+            word(self.columns),
+            word(self.inner),
+            word(self.batches.inner),
+            word(first_tile * TILE),
+            word(first_batch),
+            word(width),
+            vectors(stride),
+        ];
+        let (combine, c) = self.combine.map_or((Combine::None, None), |(how, with)| (how, Some(with)));
+        // Unused bindings are bound to what is read anyway.
+        let c = c.unwrap_or(self.a);
+        for operand in [self.a, self.b, c, self.y] {
+            uniforms.extend(operand.words());
+        }
+        uniforms.push(self.alpha.to_bits());
+        let rows = (n_tiles * TILE).min(self.rows - first_tile * TILE);
+        builder.dispatch(
+            SHADER,
+            &[
+                ("TRANSPOSE_A", f64::from(u8::from(self.transpose_a))),
+                ("TRANSPOSE_B", f64::from(u8::from(self.transpose_b))),
+                ("HAS_BIAS", f64::from(u8::from(self.bias.is_some()))),
+                ("ACTIVATION", self.activation.number()),
+                ("COMBINE", combine.number()),
+            ],
+            &uniforms,
+            &[
+                self.a.stream.buffer,
+                self.b.stream.buffer,
+                self.bias.unwrap_or(self.b.stream.buffer),
+                c.stream.buffer,
+                self.y.stream.buffer,
+            ],
+            [self.columns.div_ceil(TILE), n_tiles, n_batches],
+            2 * (n_batches * rows) as u64 * self.columns as u64 * self.inner as u64,
+        );
+    }
+}
+
+/// The linear layer y = x Wᵀ + b with W on the device, or several layers of one input side by side (query, key and
+/// value, say).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Linear {
+    /// `[inputs, layers · outputs]`, both padded.
+    weight: Stream,
+    bias: Option<BufferId>,
+    inputs: Columns,
+    outputs: Columns,
+    layers: usize,
+}
+
+impl Linear {
+    /// Uploads `weight`, `[outputs.len(), inputs.len()]` row-major as PyTorch stores it, and `bias`.
+    pub fn upload(
+        builder: &mut Builder,
+        weight: &[f32],
+        bias: Option<&[f32]>,
+        inputs: Columns,
+        outputs: Columns,
+    ) -> Self {
+        Self::upload_stacked(builder, &[(weight, bias)], inputs, outputs)
+    }
+
+    /// Uploads layers that share their input and the layout of their output.
+    pub fn upload_stacked(
+        builder: &mut Builder,
+        layers: &[(&[f32], Option<&[f32]>)],
+        inputs: Columns,
+        outputs: Columns,
+    ) -> Self {
+        let stride = layers.len() * outputs.stride();
+        let mut packed = vec![0.0; inputs.stride() * stride];
+        let mut biases = vec![0.0; stride];
+        for (layer, (weight, bias)) in layers.iter().enumerate() {
+            for (output, row) in weight.chunks_exact(inputs.len().max(1)).enumerate() {
+                let column = layer * outputs.stride() + outputs.position(output);
+                for (input, &value) in row.iter().enumerate() {
+                    packed[inputs.position(input) * stride + column] = value;
+                }
+            }
+            for (output, &value) in bias.unwrap_or_default().iter().enumerate() {
+                biases[layer * outputs.stride() + outputs.position(output)] = value;
+            }
+        }
+        let has_bias = layers.iter().any(|(_, bias)| bias.is_some());
+        let bias = has_bias.then(|| builder.upload_padded("bias", biases, stride).buffer);
+        let weight = builder.upload_padded("weight", packed, stride);
+        Self { weight, bias, inputs, outputs, layers: layers.len() }
+    }
+
+    /// y `[rows, outputs]` from x `[rows, inputs]`; where there are several layers, the output of layer i lies
+    /// `i · plane` floats after y.
+    pub fn apply(&self, builder: &mut Builder, x: Stream, rows: usize, y: Stream, plane: usize) {
+        self.gemm(x, rows, y, plane).record(builder);
+    }
+
+    /// [`Linear::apply`] as a product to which an activation or a second stream may be added.
+    pub fn gemm(&self, x: Stream, rows: usize, y: Stream, plane: usize) -> Gemm {
+        let sizes = [rows, self.weight.stride, self.inputs.stride()];
+        Gemm {
+            bias: self.bias,
+            planes: (self.layers > 1).then_some((self.outputs.stride(), plane)),
+            ..Gemm::new(x.into(), self.weight.into(), y.into(), sizes)
+        }
+    }
+}

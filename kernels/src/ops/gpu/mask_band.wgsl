@@ -1,0 +1,50 @@
+// Mask file of tile_attention.wgsl: keys within a band around the query, [query − before, query + after]. Dense
+// attention and causal attention are bands as wide as the sequence.
+
+fn query_row(query: u32) -> u32 {
+    return query;
+}
+
+fn key_row(key: u32) -> u32 {
+    return key;
+}
+
+// First key that some query of the block sees, rounded down to a tile.
+fn band_start(block: u32) -> u32 {
+    let first = block * 64u;
+    return select(0u, (first - sizes.before) / 32u * 32u, first > sizes.before);
+}
+
+fn n_tiles(block: u32, sequence: u32, head: u32) -> u32 {
+    let last = min(block * 64u + 63u, sizes.n_queries - 1u);
+    // Written so that it cannot overflow where `after` is as wide as it gets.
+    var end = sizes.n_keys;
+    if (last < sizes.n_keys && sizes.after < sizes.n_keys - last) {
+        end = min(end, last + sizes.after + 1u);
+    }
+    let start = band_start(block);
+    return select(0u, (end - start + 31u) / 32u, end > start);
+}
+
+fn tile_start(block: u32, sequence: u32, head: u32, tile: u32) -> u32 {
+    return band_start(block) + tile * 32u;
+}
+
+// Whether some pair of the tile is hidden.
+fn needs_mask(block: u32, first_key: u32) -> bool {
+    let first = block * 64u;
+    let last = first + 63u;
+    let late = first_key + 31u > first && first_key + 31u - first > sizes.after;
+    let early = last > first_key && last - first_key > sizes.before;
+    return late || early || first_key + 32u > sizes.n_keys;
+}
+
+fn visible(query: u32, key: u32) -> bool {
+    if (key >= sizes.n_keys) {
+        return false;
+    }
+    if (key > query) {
+        return key - query <= sizes.after;
+    }
+    return query - key <= sizes.before;
+}

@@ -1,0 +1,40 @@
+// Mask file of tile_attention.wgsl: runs of keys listed for each block of queries, within a band.
+//
+// binding 6: [blocks, 2]: where a block's runs begin, in words, and how many it has; then all runs, [start, end)
+
+@group(0) @binding(6) var<storage, read> lists: array<u32>;
+
+// The end of the run that the workgroup is in.
+var<private> run_end: u32;
+
+fn query_row(query: u32) -> u32 {
+    return query;
+}
+
+fn key_row(key: u32) -> u32 {
+    return key;
+}
+
+fn n_tiles(block: u32, sequence: u32, head: u32) -> u32 {
+    return lists[2u * block + 1u];
+}
+
+fn tile_start(block: u32, sequence: u32, head: u32, tile: u32) -> u32 {
+    let run = lists[2u * block] + 2u * tile;
+    run_end = lists[run + 1u];
+    return lists[run];
+}
+
+fn needs_mask(block: u32, first_key: u32) -> bool {
+    return true;
+}
+
+fn visible(query: u32, key: u32) -> bool {
+    if (key >= run_end) {
+        return false;
+    }
+    if (key > query) {
+        return key - query <= sizes.after;
+    }
+    return query - key <= sizes.before;
+}

@@ -1,0 +1,55 @@
+//! Softmax over rows that lie in memory.
+
+use mixer::{Access, Shader};
+
+use super::builder::Builder;
+use super::stream::{Stream, word};
+
+const SHADER: Shader = Shader {
+    label: "softmax",
+    source: include_str!("softmax.wgsl"),
+    entry: "main",
+    bindings: &[Access::ReadWrite],
+};
+
+/// Rows in x before the grid continues in y.
+const ROW_OF_GROUPS: usize = 65_535;
+
+/// Replaces each row of `matrices` matrices `[rows, columns]`, which lie one after the other in `x`, by
+/// softmax(scale · row); `causal` lets row i see columns up to i. What is hidden and the padding up to the stride
+/// become zero.
+pub fn softmax_rows(
+    builder: &mut Builder,
+    x: Stream,
+    matrices: usize,
+    [rows, columns]: [usize; 2],
+    scale: f32,
+    causal: bool,
+) {
+    let all_rows = matrices * rows;
+    let row_flops = 5 * columns as u64;
+    let at_once = usize::try_from(builder.target().max_dispatch_flops / row_flops.max(1))
+        .unwrap_or(usize::MAX)
+        .max(1);
+    let mut first = 0;
+    while first < all_rows {
+        let count = at_once.min(all_rows - first);
+        builder.dispatch(
+            SHADER,
+            &[("CAUSAL", f64::from(u8::from(causal)))],
+            &[
+                word(rows),
+                word(columns),
+                word(x.offset),
+                word(x.stride),
+                word(first + count),
+                word(first),
+                (scale * std::f32::consts::LOG2_E).to_bits(),
+            ],
+            &[x.buffer],
+            [count.min(ROW_OF_GROUPS), count.div_ceil(ROW_OF_GROUPS), 1],
+            count as u64 * row_flops,
+        );
+        first += count;
+    }
+}

@@ -1,0 +1,107 @@
+//! How activations lie in GPU buffers.
+
+use mixer::BufferId;
+
+/// Floats that a shader loads at once.
+pub(super) const LANES: usize = 4;
+
+/// How the columns of a row are laid out: `groups` runs (heads, say) of `width` floats, each padded with zeros to a
+/// multiple of four.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Columns {
+    /// Runs.
+    pub groups: usize,
+    /// Floats in a run that mean something.
+    pub width: usize,
+}
+
+impl Columns {
+    /// One run of `width` floats.
+    pub fn plain(width: usize) -> Self {
+        Self { groups: 1, width }
+    }
+
+    /// `n_heads` runs of `d_head` floats.
+    pub fn heads(n_heads: usize, d_head: usize) -> Self {
+        Self { groups: n_heads, width: d_head }
+    }
+
+    /// Floats of a row that mean something.
+    pub fn len(self) -> usize {
+        self.groups * self.width
+    }
+
+    /// Whether a row is empty.
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
+    /// Floats of one run, padding included.
+    pub fn run(self) -> usize {
+        self.width.next_multiple_of(LANES)
+    }
+
+    /// Floats of a row, padding included: the stride of a stream that holds nothing else.
+    pub fn stride(self) -> usize {
+        self.groups * self.run()
+    }
+
+    /// Whether there is no padding, so that rows lie as in a golden file.
+    pub fn is_packed(self) -> bool {
+        self.stride() == self.len()
+    }
+
+    /// Where column `column` lies within a padded row.
+    pub fn position(self, column: usize) -> usize {
+        column / self.width * self.run() + column % self.width
+    }
+
+    /// `rows`, `[rows, len]`, with padding: `[rows, stride]`.
+    pub fn pad(self, rows: &[f32]) -> Vec<f32> {
+        if self.is_packed() {
+            return rows.to_vec();
+        }
+        let mut padded = vec![0.0; rows.len() / self.len().max(1) * self.stride()];
+        for (to, from) in padded.chunks_exact_mut(self.run()).zip(rows.chunks_exact(self.width)) {
+            to[..self.width].copy_from_slice(from);
+        }
+        padded
+    }
+}
+
+/// Rows of floats in a buffer. `offset` and `stride` are in floats and multiples of four.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stream {
+    /// The buffer.
+    pub buffer: BufferId,
+    /// Where row 0 starts.
+    pub offset: usize,
+    /// From one row to the next.
+    pub stride: usize,
+}
+
+impl Stream {
+    /// The same rows, `columns` floats further right.
+    #[must_use]
+    pub fn right(self, columns: usize) -> Self {
+        Self { offset: self.offset + columns, ..self }
+    }
+
+    /// The same columns, `rows` rows further down.
+    #[must_use]
+    pub fn down(self, rows: usize) -> Self {
+        Self { offset: self.offset + rows * self.stride, ..self }
+    }
+}
+
+/// A size as a uniform word. What does not fit saturates: its buffer is larger than any adapter's limit, so that
+/// `Plan::check` refuses the plan before anything runs.
+pub(super) fn word(value: usize) -> u32 {
+    u32::try_from(value).unwrap_or(u32::MAX)
+}
+
+/// A multiple of four floats, in vectors of four.
+pub(super) fn vectors(floats: usize) -> u32 {
+    debug_assert!(floats.is_multiple_of(LANES), "{floats} floats are not aligned");
+    word(floats / LANES)
+}

@@ -1,0 +1,27 @@
+// Copies rows without their padding: the layout of golden files and outputs.
+//
+// binding 0: sizes in floats; binding 1: x, padded rows; binding 2: y, [rows, groups · width]
+
+struct Sizes {
+    items: u32,
+    columns: u32,
+    width: u32,
+    run: u32,
+    offset: u32,
+    stride: u32,
+}
+
+@group(0) @binding(0) var<uniform> sizes: Sizes;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+
+@compute @workgroup_size(256)
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+    let item = (workgroup.y * 65535u + workgroup.x) * 256u + thread;
+    if (item >= sizes.items) {
+        return;
+    }
+    let column = item % sizes.columns;
+    let at = column / sizes.width * sizes.run + column % sizes.width;
+    y[item] = x[sizes.offset + item / sizes.columns * sizes.stride + at];
+}
