@@ -14,7 +14,7 @@ use mixer::{
 use pollster::block_on;
 
 /// Systems that have no GPU plan yet. To be emptied: a system that is in neither this list nor able to plan fails.
-const MISSING: &[&str] = &["attention", "attention-naive", "hyena"];
+const MISSING: &[&str] = &["hyena"];
 
 macro_rules! parity {
     ($($test:ident $id:literal;)*) => {

@@ -26,12 +26,8 @@ pub(super) fn plan(case: &Case, target: &GpuTarget) -> Result<Plan, MixerError> 
     for sequence in 0..spec.dims.batch {
         let [q, k, v, core] =
             [streams.q, streams.k, streams.v, streams.core].map(|s| by_head(s.down(sequence * length)));
-        Gemm {
-            batches,
-            transpose_b: true,
-            ..Gemm::new(q, k, scores_by_head, [length, length, d_head])
-        }
-        .record(&mut builder);
+        Gemm { batches, transpose_b: true, ..Gemm::new(q, k, scores_by_head, [length, length, d_head]) }
+            .record(&mut builder);
         softmax_rows(
             &mut builder,
             scores,

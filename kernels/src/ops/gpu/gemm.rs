@@ -49,12 +49,7 @@ impl From<Stream> for Operand {
 
 impl Operand {
     fn words(self) -> [u32; 4] {
-        [
-            vectors(self.stream.offset),
-            vectors(self.stream.stride),
-            vectors(self.outer),
-            vectors(self.inner),
-        ]
+        [vectors(self.stream.offset), vectors(self.stream.stride), vectors(self.outer), vectors(self.inner)]
     }
 }
 
@@ -119,41 +114,36 @@ impl Gemm {
     /// Records the dispatches: one, or several where one would exceed the device's limits.
     pub fn record(&self, builder: &mut Builder) {
         let most = builder.target().max_workgroups_per_dimension as usize;
-        let strip = 2 * (TILE * self.columns.next_multiple_of(TILE)) as u64 * self.inner as u64;
-        let strips = (builder.target().max_dispatch_flops / strip.max(1)).max(1);
-        let strips = usize::try_from(strips).unwrap_or(usize::MAX);
-        let (tiles, batches) = (self.rows.div_ceil(TILE), self.batches.outer * self.batches.inner);
-        let rows_at_once = tiles.min(strips).min(most);
-        let batches_at_once = batches.min((strips / rows_at_once.max(1)).clamp(1, most));
-        let mut first_batch = 0;
-        while first_batch < batches {
-            let n_batches = batches_at_once.min(batches - first_batch);
-            let mut first_tile = 0;
-            while first_tile < tiles {
-                let n_tiles = rows_at_once.min(tiles - first_tile);
-                self.part(builder, first_tile, n_tiles, first_batch, n_batches);
-                first_tile += n_tiles;
+        let tile_flops = 2 * (TILE * TILE) as u64 * self.inner as u64;
+        let budget = builder.target().max_dispatch_flops / tile_flops.max(1);
+        let budget = usize::try_from(budget).unwrap_or(usize::MAX).max(1);
+        let all =
+            [self.columns.div_ceil(TILE), self.rows.div_ceil(TILE), self.batches.outer * self.batches.inner];
+        let x = all[0].min(budget).min(most);
+        let y = all[1].min((budget / x.max(1)).clamp(1, most));
+        let z = all[2].min((budget / (x * y).max(1)).clamp(1, most));
+        for first_batch in (0..all[2]).step_by(z.max(1)) {
+            for first_row in (0..all[1]).step_by(y.max(1)) {
+                for first_column in (0..all[0]).step_by(x.max(1)) {
+                    let first = [first_column, first_row, first_batch];
+                    let count = [x, y, z];
+                    let count = std::array::from_fn(|i| count[i].min(all[i] - first[i]));
+                    self.part(builder, first, count);
+                }
             }
-            first_batch += n_batches;
         }
     }
 
-    fn part(
-        &self,
-        builder: &mut Builder,
-        first_tile: usize,
-        n_tiles: usize,
-        first_batch: usize,
-        n_batches: usize,
-    ) {
+    /// Some tiles of columns, of rows, and some products.
+    fn part(&self, builder: &mut Builder, first: [usize; 3], count: [usize; 3]) {
         let (width, stride) = self.planes.unwrap_or((self.columns.next_multiple_of(4), 0));
         let mut uniforms = vec![
             word(self.rows),
             word(self.columns),
             word(self.inner),
             word(self.batches.inner),
-            word(first_tile * TILE),
-            word(first_batch),
+            word(first[1] * TILE),
+            word(first[2]),
             word(width),
             vectors(stride),
         ];
@@ -163,8 +153,9 @@ impl Gemm {
         for operand in [self.a, self.b, c, self.y] {
             uniforms.extend(operand.words());
         }
-        uniforms.push(self.alpha.to_bits());
-        let rows = (n_tiles * TILE).min(self.rows - first_tile * TILE);
+        uniforms.extend([self.alpha.to_bits(), word(first[0] * TILE)]);
+        let rows = (count[1] * TILE).min(self.rows - first[1] * TILE);
+        let columns = (count[0] * TILE).min(self.columns - first[0] * TILE);
         builder.dispatch(
             SHADER,
             &[
@@ -182,8 +173,8 @@ impl Gemm {
                 c.stream.buffer,
                 self.y.stream.buffer,
             ],
-            [self.columns.div_ceil(TILE), n_tiles, n_batches],
-            2 * (n_batches * rows) as u64 * self.columns as u64 * self.inner as u64,
+            count,
+            2 * (count[2] * rows) as u64 * columns as u64 * self.inner as u64,
         );
     }
 }

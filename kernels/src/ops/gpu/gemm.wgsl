@@ -36,6 +36,7 @@ struct Sizes {
     c: Operand,
     y: Operand,
     alpha: f32,
+    first_column: u32,
 }
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
@@ -146,7 +147,7 @@ fn store(row: u32, column: u32, batch: u32, sum: vec4<f32>) {
 @compute @workgroup_size(128)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     let first_row = sizes.first_row + workgroup.y * 64u;
-    let first_column = workgroup.x * 64u;
+    let first_column = sizes.first_column + workgroup.x * 64u;
     let batch = sizes.first_batch + workgroup.z;
     let start_a = base(sizes.a, batch);
     let start_b = base(sizes.b, batch);

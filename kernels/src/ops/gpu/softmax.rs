@@ -28,9 +28,8 @@ pub fn softmax_rows(
 ) {
     let all_rows = matrices * rows;
     let row_flops = 5 * columns as u64;
-    let at_once = usize::try_from(builder.target().max_dispatch_flops / row_flops.max(1))
-        .unwrap_or(usize::MAX)
-        .max(1);
+    let at_once =
+        usize::try_from(builder.target().max_dispatch_flops / row_flops.max(1)).unwrap_or(usize::MAX).max(1);
     let mut first = 0;
     while first < all_rows {
         let count = at_once.min(all_rows - first);
