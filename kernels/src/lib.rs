@@ -6,6 +6,7 @@ pub mod cfc;
 mod dims;
 mod generate;
 pub mod hyena;
+pub mod linformer;
 mod lstm;
 pub mod ltc;
 pub mod monarch_mixer;

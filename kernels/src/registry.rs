@@ -2,15 +2,14 @@
 
 use mixer::{MixerError, System};
 
-use crate::{attention, attention_naive, cfc, hyena, ltc, monarch_mixer};
-
 static SYSTEMS: &[&dyn System] = &[
-    &attention::Attention,
-    &attention_naive::AttentionNaive,
-    &hyena::Hyena,
-    &monarch_mixer::MonarchMixer,
-    &ltc::Ltc,
-    &cfc::Cfc,
+    &crate::attention::Attention,
+    &crate::attention_naive::AttentionNaive,
+    &crate::hyena::Hyena,
+    &crate::monarch_mixer::MonarchMixer,
+    &crate::ltc::Ltc,
+    &crate::cfc::Cfc,
+    &crate::linformer::Linformer,
 ];
 
 /// All systems, in the order in which the page lists them.

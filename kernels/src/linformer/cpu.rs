@@ -1,0 +1,203 @@
+//! The CPU kernel: summaries of the input, their projections, then tiled attention of every query over the summary rows.
+
+#![expect(unsafe_code, reason = "tasks write disjoint rows and columns of the queries through `Disjoint`")]
+
+use std::sync::Arc;
+
+use mixer::{Case, CpuKernel, Floats, Level, Memory, MixerError, Parallel};
+
+use super::Spec;
+use super::summary::Summary;
+use crate::ops::disjoint::Disjoint;
+use crate::ops::linear::Linear;
+use crate::ops::packed_keys::{PackedKeys, PackedShape};
+use crate::ops::query_block::{KEYS, QUERIES, QueryBlock};
+use crate::ops::scratch::Scratch;
+
+/// Width of what the sequence maps act on.
+fn mapped_width(spec: &Spec) -> usize {
+    if spec.level == Level::Layer { spec.dims.d_model } else { spec.kv_width() }
+}
+
+fn packed_shape(spec: &Spec) -> PackedShape {
+    PackedShape { batch: spec.dims.batch, n_heads: spec.kv_heads(), d_head: spec.d_head, slots: spec.rank }
+}
+
+/// Floats that the kernel takes for one thread.
+pub(super) fn floats(spec: &Spec) -> usize {
+    let Spec { dims, rank, .. } = *spec;
+    let (inner, kv_width, mapped) = (spec.inner(), spec.kv_width(), mapped_width(spec));
+    let summaries = spec.maps() * Summary::floats(dims.seq_len, rank, mapped, 1);
+    let kv = spec.maps() * dims.batch * rank * kv_width;
+    let layer = match spec.level {
+        Level::Core => 0,
+        Level::Layer => {
+            Linear::floats(dims.d_model, inner)
+                + spec.maps() * Linear::floats(dims.d_model, kv_width)
+                + Linear::floats(inner, dims.d_model)
+                + dims.batch * dims.seq_len * dims.d_model
+                + dims.batch * rank * dims.d_model
+        }
+    };
+    let attention = packed_shape(spec).floats() + QueryBlock::floats(spec.d_head);
+    summaries + kv + layer + attention + dims.batch * dims.seq_len * inner
+}
+
+/// What a layer adds.
+struct Layer {
+    query: Linear,
+    /// Key, then value where it is another.
+    kv: Vec<Linear>,
+    out: Linear,
+    /// A summary before its projection, `[batch, rank, width]`.
+    mapped: Floats,
+    /// `[batch, length, width]`.
+    output: Floats,
+}
+
+/// Linformer made ready for one case.
+pub(super) struct Kernel {
+    case: Arc<Case>,
+    spec: Spec,
+    summaries: Vec<Summary>,
+    /// Keys, then values where they are others: `[batch, rank, kv width]`.
+    kv: Vec<Floats>,
+    layer: Option<Layer>,
+    packed: PackedKeys,
+    scratch: Scratch,
+    /// Queries, then the core's output over them: `[batch, length, inner]`.
+    core: Floats,
+}
+
+impl Kernel {
+    pub(super) fn new(
+        case: &Arc<Case>,
+        memory: &Memory,
+        parallel: &dyn Parallel,
+    ) -> Result<Self, MixerError> {
+        let spec = Spec::read(case)?;
+        let tensors = &case.tensors;
+        let Spec { dims, rank, .. } = spec;
+        let width = dims.d_model;
+        let layer = match spec.level {
+            Level::Core => {
+                spec.streams(tensors)?;
+                None
+            }
+            Level::Layer => {
+                spec.input(tensors)?;
+                let linear = |name: &str, outputs: usize| {
+                    Linear::new(memory, width, outputs, spec.projection(tensors, name)?, None)
+                };
+                let names = ["key", "value"].into_iter().take(spec.maps());
+                let (weight, bias) = spec.out(tensors)?;
+                Some(Layer {
+                    query: linear("query", spec.inner())?,
+                    kv: names.map(|name| linear(name, spec.kv_width())).collect::<Result<_, _>>()?,
+                    out: Linear::new(memory, spec.inner(), width, weight, Some(bias))?,
+                    mapped: memory.floats(dims.batch * rank * width)?,
+                    output: memory.floats(dims.batch * dims.seq_len * width)?,
+                })
+            }
+        };
+        let maps = spec.sequence_maps(tensors)?;
+        let shape = (dims.seq_len, rank, mapped_width(&spec));
+        let maps = maps.into_iter().take(spec.maps());
+        Ok(Self {
+            case: Arc::clone(case),
+            summaries: maps
+                .map(|map| Summary::new(memory, map, shape, parallel.threads()))
+                .collect::<Result<_, _>>()?,
+            kv: (0..spec.maps())
+                .map(|_| memory.floats(dims.batch * rank * spec.kv_width()))
+                .collect::<Result<_, _>>()?,
+            layer,
+            packed: PackedKeys::new(memory, packed_shape(&spec))?,
+            scratch: Scratch::new(memory, parallel.threads(), QueryBlock::floats(spec.d_head))?,
+            core: memory.floats(dims.batch * dims.seq_len * spec.inner())?,
+            spec,
+        })
+    }
+
+    /// Fills the summaries of keys and values, and the queries.
+    fn project(&mut self, parallel: &dyn Parallel) -> Result<(), MixerError> {
+        let spec = &self.spec;
+        let sequence = spec.dims.seq_len * mapped_width(spec);
+        match &mut self.layer {
+            None => {
+                let [q, k, v] = spec.streams(&self.case.tensors)?;
+                self.core.copy_from_slice(q);
+                for ((summary, kv), stream) in self.summaries.iter_mut().zip(&mut self.kv).zip([k, v]) {
+                    let rows = spec.rank * spec.kv_width();
+                    for (x, kv) in stream.chunks_exact(sequence).zip(kv.chunks_exact_mut(rows)) {
+                        summary.apply(x, kv, parallel);
+                    }
+                }
+            }
+            Some(layer) => {
+                let x = spec.input(&self.case.tensors)?;
+                layer.query.apply(x, &mut self.core, parallel);
+                for ((summary, kv), projection) in self.summaries.iter_mut().zip(&mut self.kv).zip(&layer.kv)
+                {
+                    let rows = spec.rank * spec.dims.d_model;
+                    for (x, mapped) in x.chunks_exact(sequence).zip(layer.mapped.chunks_exact_mut(rows)) {
+                        summary.apply(x, mapped, parallel);
+                    }
+                    projection.apply(&layer.mapped, kv, parallel);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Every query over the summary rows, in place.
+    fn attend(&mut self, parallel: &dyn Parallel) {
+        let Spec { dims, n_heads, d_head, rank, one_kv_head, .. } = self.spec;
+        let inner = self.spec.inner();
+        let (keys, values) = match self.kv.as_slice() {
+            [keys, values] => (keys, values),
+            [keys, ..] => (keys, keys),
+            [] => return,
+        };
+        self.packed.pack(keys, values, parallel);
+        let (packed, scratch) = (&self.packed, &self.scratch);
+        let core = Disjoint::new(&mut self.core);
+        let blocks = dims.seq_len.div_ceil(QUERIES);
+        let scale = QueryBlock::scale(d_head);
+        parallel.run(dims.batch * n_heads * blocks, &|task, worker| {
+            let (head_idx, first) = (task / blocks, task % blocks * QUERIES);
+            let (sequence, head) = (head_idx / n_heads, head_idx % n_heads);
+            let rows = QUERIES.min(dims.seq_len - first);
+            let start = |row: usize| (sequence * dims.seq_len + first + row) * inner + head * d_head;
+            let mut scratch = scratch.of(worker);
+            let mut block = QueryBlock::new(&mut scratch, d_head, rows);
+            for row in 0..rows {
+                // SAFETY: each task owns its rows in its head's columns.
+                block.set_query(row, unsafe { core.slice(start(row), d_head) }, scale);
+            }
+            let kv_head = if one_kv_head { 0 } else { head };
+            for slot in (0..rank).step_by(KEYS) {
+                block.absorb(packed.tile(sequence, kv_head, slot, KEYS.min(rank - slot)), |_, _| {});
+            }
+            block.finish(|row, values| {
+                // SAFETY: as above; all queries have been read.
+                unsafe { core.slice(start(row), d_head) }.copy_from_slice(values);
+            });
+        });
+    }
+}
+
+impl CpuKernel for Kernel {
+    fn run(&mut self, parallel: &dyn Parallel) -> Result<(), MixerError> {
+        self.project(parallel)?;
+        self.attend(parallel);
+        if let Some(layer) = &mut self.layer {
+            layer.out.apply(&self.core, &mut layer.output, parallel);
+        }
+        Ok(())
+    }
+
+    fn output(&self) -> &[f32] {
+        self.layer.as_ref().map_or(&self.core, |layer| &layer.output)
+    }
+}
