@@ -1,26 +1,52 @@
 //! The CPU executor: a pool of threads that deals out a kernel's tasks, and lanes that hold prepared kernels.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use mixer::{Case, CpuKernel, Deviation, Memory, MixerError, Parallel, Params, Problem, System};
+use mixer::{Case, CpuKernel, Deviation, LaneError, Memory, MixerError, Parallel, Params, Problem, System};
 
-use crate::ComputeError;
+use crate::{CancelSwitch, ComputeError};
 
 /// A pool of threads with a switch that cancels what runs on it. Clones share both.
+///
+/// Natively each pool has threads of its own. In wasm there is one pool, rayon's global one, which the worker must have
+/// started (through wasm-bindgen-rayon) before it asks for more than one thread here.
 #[derive(Clone)]
 pub struct CpuPool {
-    /// `None` for a single thread: the caller's.
-    pool: Option<Arc<rayon::ThreadPool>>,
+    helpers: Helpers,
     threads: usize,
-    cancelled: Arc<AtomicBool>,
+    cancel: CancelSwitch,
+}
+
+/// The threads beside the caller's.
+#[derive(Clone)]
+enum Helpers {
+    None,
+    #[cfg(not(target_arch = "wasm32"))]
+    Own(Arc<rayon::ThreadPool>),
+    #[cfg(target_arch = "wasm32")]
+    Global,
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+fn helpers(threads: usize) -> Result<(Helpers, usize), ComputeError> {
+    let builder = rayon::ThreadPoolBuilder::new().num_threads(threads - 1);
+    let pool =
+        builder.build().map_err(|error| ComputeError::Threads { threads, reason: error.to_string() })?;
+    Ok((Helpers::Own(Arc::new(pool)), threads))
+}
+
+#[cfg(target_arch = "wasm32")]
+#[expect(clippy::unnecessary_wraps, reason = "natively it can fail")]
+fn helpers(threads: usize) -> Result<(Helpers, usize), ComputeError> {
+    Ok((Helpers::Global, threads.min(rayon::current_num_threads() + 1)))
 }
 
 impl CpuPool {
     /// Most threads accepted.
     pub const MAX_THREADS: usize = 256;
 
-    /// A pool of `threads` threads, the caller's included.
+    /// A pool of `threads` threads, the caller's included. In wasm it has fewer where the global pool does.
     ///
     /// # Errors
     /// [`MixerError::InvalidField`] where `threads` is out of range, [`ComputeError::Threads`] where the system
@@ -30,16 +56,8 @@ impl CpuPool {
             let allowed = format!("a whole number from 1 to {}", Self::MAX_THREADS);
             return Err(MixerError::invalid("threads", allowed, threads).into());
         }
-        let pool = if threads == 1 {
-            None
-        } else {
-            let builder = rayon::ThreadPoolBuilder::new().num_threads(threads - 1);
-            let pool = builder
-                .build()
-                .map_err(|error| ComputeError::Threads { threads, reason: error.to_string() })?;
-            Some(Arc::new(pool))
-        };
-        Ok(Self { pool, threads, cancelled: Arc::default() })
+        let (helpers, threads) = if threads == 1 { (Helpers::None, 1) } else { helpers(threads)? };
+        Ok(Self { helpers, threads, cancel: CancelSwitch::default() })
     }
 
     /// Threads that this machine offers; 1 where it does not say.
@@ -47,19 +65,20 @@ impl CpuPool {
         std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(Self::MAX_THREADS)
     }
 
-    /// Skips every task not yet started, in this run and the following ones, until [`CpuPool::resume`].
-    pub fn cancel(&self) {
-        self.cancelled.store(true, Ordering::Relaxed);
+    /// The switch that skips every task not yet started, in this run and the following ones.
+    pub fn cancel_switch(&self) -> &CancelSwitch {
+        &self.cancel
     }
 
-    /// Makes the pool usable again after [`CpuPool::cancel`].
-    pub fn resume(&self) {
-        self.cancelled.store(false, Ordering::Relaxed);
+    /// This pool with another switch, so that one switch can end several executors' work.
+    #[must_use]
+    pub fn with_cancel_switch(self, cancel: CancelSwitch) -> Self {
+        Self { cancel, ..self }
     }
 
     /// Whether the pool is cancelled.
     pub fn is_cancelled(&self) -> bool {
-        self.cancelled.load(Ordering::Relaxed)
+        self.cancel.is_cancelled()
     }
 }
 
@@ -79,17 +98,23 @@ impl Parallel for CpuPool {
                 task(task_idx, worker);
             }
         };
-        match &self.pool {
-            None => work(0),
-            Some(pool) => pool.in_place_scope(|scope| {
-                for worker in 1..self.threads.min(n_tasks) {
-                    let work = &work;
-                    scope.spawn(move |_| work(worker));
-                }
-                work(0);
-            }),
+        let workers = self.threads.min(n_tasks);
+        match &self.helpers {
+            Helpers::None => work(0),
+            #[cfg(not(target_arch = "wasm32"))]
+            Helpers::Own(pool) => pool.in_place_scope(|scope| fan_out(scope, workers, &work)),
+            #[cfg(target_arch = "wasm32")]
+            Helpers::Global => rayon::in_place_scope(|scope| fan_out(scope, workers, &work)),
         }
     }
+}
+
+/// `work(0)` on the calling thread, `work(1)` and so on wherever there is one.
+fn fan_out<'scope>(scope: &rayon::Scope<'scope>, workers: usize, work: &'scope (impl Fn(usize) + Sync)) {
+    for worker in 1..workers {
+        scope.spawn(move |_| work(worker));
+    }
+    work(0);
 }
 
 /// One system at one length, ready to run on the CPU.
@@ -106,14 +131,14 @@ impl CpuLane {
     ///
     /// # Errors
     /// What the system refuses; [`MixerError::OutOfMemory`] before anything is allocated where the closed form already
-    /// exceeds `limit_bytes`; [`ComputeError::Cancelled`].
+    /// exceeds `limit_bytes`; [`LaneError::Cancelled`].
     pub fn seeded(
         system: &'static dyn System,
         problem: &Problem,
         params: &Params,
         pool: &CpuPool,
         limit_bytes: u64,
-    ) -> Result<Self, ComputeError> {
+    ) -> Result<Self, LaneError> {
         let needed_bytes = system.cost(problem, params)?.peak_bytes;
         if needed_bytes > limit_bytes {
             return Err(MixerError::OutOfMemory { needed_bytes, limit_bytes }.into());
@@ -130,13 +155,13 @@ impl CpuLane {
         case: Case,
         pool: &CpuPool,
         limit_bytes: u64,
-    ) -> Result<Self, ComputeError> {
+    ) -> Result<Self, LaneError> {
         let case = Arc::new(case);
         let case_bytes = case.tensors.bytes();
         let memory = Memory::new(limit_bytes.saturating_sub(case_bytes));
         let kernel = system.cpu(&case, &memory, pool)?;
         if pool.is_cancelled() {
-            return Err(ComputeError::Cancelled);
+            return Err(LaneError::Cancelled);
         }
         Ok(Self { system, case, kernel, memory, pool: pool.clone() })
     }
@@ -144,12 +169,12 @@ impl CpuLane {
     /// Runs the forward pass `repeats` times and returns a checksum of the last output, so that no run can be skipped.
     ///
     /// # Errors
-    /// [`ComputeError::Cancelled`], [`ComputeError::NotFinite`], or what the kernel says.
-    pub fn run(&mut self, repeats: usize) -> Result<f64, ComputeError> {
+    /// [`LaneError::Cancelled`], [`LaneError::NotFinite`], or what the kernel says.
+    pub fn run(&mut self, repeats: usize) -> Result<f64, LaneError> {
         for _ in 0..repeats {
             self.kernel.run(&self.pool)?;
             if self.pool.is_cancelled() {
-                return Err(ComputeError::Cancelled);
+                return Err(LaneError::Cancelled);
             }
         }
         checksum(self.kernel.output())
@@ -174,7 +199,7 @@ impl CpuLane {
     ///
     /// # Errors
     /// What the reference says of the case.
-    pub fn spot_check(&self, max_flops: u64) -> Result<Deviation, ComputeError> {
+    pub fn spot_check(&self, max_flops: u64) -> Result<Deviation, LaneError> {
         let check = self.system.spot_check(&self.case, max_flops)?;
         let width = check.expected.len() / check.rows.len().max(1);
         let output = self.output();
@@ -188,9 +213,9 @@ impl CpuLane {
 }
 
 /// Sum of the output; refuses NaN and infinities, which a comparison of times would hide.
-fn checksum(output: &[f32]) -> Result<f64, ComputeError> {
+fn checksum(output: &[f32]) -> Result<f64, LaneError> {
     if let Some((index, &value)) = output.iter().enumerate().find(|(_, value)| !value.is_finite()) {
-        return Err(ComputeError::NotFinite { index, value });
+        return Err(LaneError::NotFinite { index, value });
     }
     Ok(output.iter().map(|&value| f64::from(value)).sum())
 }
@@ -234,7 +259,8 @@ mod tests {
         for threads in [0, usize::MAX] {
             let error = CpuPool::new(threads).err().unwrap();
             assert!(
-                matches!(error, ComputeError::Mixer(MixerError::InvalidField { field, .. }) if field == "threads")
+                matches!(error, ComputeError::Lane(LaneError::Mixer(MixerError::InvalidField { field, .. }))
+                    if field == "threads")
             );
         }
     }
@@ -270,7 +296,7 @@ mod tests {
         let pool = CpuPool::new(1).unwrap();
         let started = Instant::now();
         let error = CpuLane::seeded(system, &problem, &Params::new(), &pool, 4 * GIB).err().unwrap();
-        assert!(matches!(error, ComputeError::Mixer(MixerError::OutOfMemory { .. })));
+        assert!(matches!(error, LaneError::Mixer(MixerError::OutOfMemory { .. })));
         assert!(started.elapsed() < Duration::from_secs(1));
     }
 
@@ -281,7 +307,7 @@ mod tests {
         let mut case = system.seeded_case(&PROBLEM, &Params::new()).unwrap();
         case.tensors.insert("x", &[1, 256, 64], vec![f32::INFINITY; 256 * 64]);
         let mut lane = CpuLane::new(system, case, &pool, GIB).unwrap();
-        assert!(matches!(lane.run(1), Err(ComputeError::NotFinite { .. })));
+        assert!(matches!(lane.run(1), Err(LaneError::NotFinite { .. })));
     }
 
     #[test]
@@ -290,7 +316,7 @@ mod tests {
         let pool = CpuPool::new(2).unwrap();
         let problem = Problem { seq_len: 16_384, ..PROBLEM };
         let mut lane = CpuLane::seeded(system, &problem, &Params::new(), &pool, GIB).unwrap();
-        let switch = pool.clone();
+        let switch = pool.cancel_switch().clone();
         let cancelled_at = std::thread::spawn(move || {
             std::thread::sleep(Duration::from_millis(30));
             switch.cancel();
@@ -298,9 +324,9 @@ mod tests {
         });
         let outcome = lane.run(1000);
         let ended = Instant::now();
-        assert!(matches!(outcome, Err(ComputeError::Cancelled)));
+        assert!(matches!(outcome, Err(LaneError::Cancelled)));
         assert!(ended.duration_since(cancelled_at.join().unwrap()) < Duration::from_millis(200));
-        pool.resume();
+        pool.cancel_switch().resume();
         assert!(CpuLane::seeded(system, &PROBLEM, &Params::new(), &pool, GIB).unwrap().run(1).is_ok());
     }
 }

@@ -1,30 +1,19 @@
-//! What an executor can fail with.
+//! What this crate fails with where a lane's own error does not say it.
 
-use mixer::MixerError;
+use mixer::{LaneError, MixerError};
 
 use crate::golden::GoldenError;
 
-/// Why an executor could not do what was asked.
-#[derive(Debug, thiserror::Error)]
+/// Why what was asked could not be done.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ComputeError {
-    /// The problem, the case or its memory was refused.
+    /// A lane could not go on.
     #[error(transparent)]
-    Mixer(#[from] MixerError),
+    Lane(#[from] LaneError),
     /// A golden file could not be read.
     #[error(transparent)]
     Golden(#[from] GoldenError),
-    /// The run was cancelled; its output is worthless.
-    #[error("cancelled")]
-    Cancelled,
-    /// An output is NaN or infinite although its input is not.
-    #[error("output {index} is {value}, not a finite number")]
-    NotFinite {
-        /// Index into the flattened output.
-        index: usize,
-        /// The value.
-        value: f32,
-    },
     /// The threads could not be started.
     #[error("cannot start {threads} threads: {reason}; ask for fewer")]
     Threads {
@@ -35,14 +24,18 @@ pub enum ComputeError {
     },
 }
 
+impl From<MixerError> for ComputeError {
+    fn from(error: MixerError) -> Self {
+        Self::Lane(error.into())
+    }
+}
+
 impl ComputeError {
     /// A stable code for programs.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Mixer(error) => error.code(),
+            Self::Lane(error) => error.code(),
             Self::Golden(error) => error.code(),
-            Self::Cancelled => "cancelled",
-            Self::NotFinite { .. } => "not-finite",
             Self::Threads { .. } => "threads",
         }
     }

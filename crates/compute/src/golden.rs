@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use mixer::{Case, Level, Params, Tensor, Tensors, Tolerance, Value};
+use mixer::{Case, Deviation, Level, Params, Tensor, Tensors, Tolerance, Value};
 use safetensors::{Dtype, SafeTensors};
 
 /// Largest file accepted.
@@ -96,6 +96,19 @@ pub struct GoldenCase {
     /// How far from it passes. Where a file states a tolerance for a given filter (Hyena), it is that one: filters are
     /// computed in f64 here.
     pub tolerance: Tolerance,
+}
+
+/// What a verification against a golden file found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GoldenResult {
+    /// Name of the system that ran: `attention` files are also for `attention-naive`.
+    pub system: String,
+    /// Name of the case.
+    pub case_name: String,
+    /// Core or layer.
+    pub level: Level,
+    /// How far it was.
+    pub deviation: Deviation,
 }
 
 /// Reads a golden file.

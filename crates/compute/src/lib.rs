@@ -1,17 +1,24 @@
-//! Executors. The CPU one owns threads and memory; the WebGPU one owns the device and is alone in running plans.
+//! Executors. The CPU one owns threads and memory; the WebGPU one owns the device and is alone in running plans; a
+//! [`Machine`] is both, and what races use.
 //!
-//! Also here, because both need an executor: reading golden files and verifying against them.
+//! Also here, because it needs an executor: reading golden files and verifying against them.
 
 mod cancel;
 mod cpu;
+mod environment;
 mod error;
 pub mod golden;
 pub mod gpu;
 mod host;
-mod verify;
+mod lane;
+mod ledger;
+mod machine;
 
 pub use cancel::CancelSwitch;
 pub use cpu::{CpuLane, CpuPool};
+pub use environment::{Environment, GpuEnvironment};
 pub use error::ComputeError;
+pub use golden::GoldenResult;
 pub use host::{GpuApi, Host, HostFuture};
-pub use verify::{GoldenResult, verify_golden, verify_seeded};
+pub use lane::Lane;
+pub use machine::{GpuChoice, Machine, MachineOptions};

@@ -3,14 +3,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot get at its input has failed")]
 
-use std::io::Write as _;
-use std::sync::{Arc, Mutex, PoisonError};
+mod common;
 
+use std::io::Write as _;
+use std::sync::Arc;
+
+use common::{alone, device, edge_problems, golden_files, plans, skip};
 use compute::gpu::{Gpu, GpuLane, GpuOptions};
-use compute::{CancelSwitch, Host, golden};
-use mixer::{
-    Case, GpuTarget, Level, Memory, MixerError, OpCount, Params, Problem, Serial, System, Tolerance,
-};
+use compute::{CancelSwitch, golden};
+use mixer::{Case, Level, Memory, OpCount, Params, Problem, Serial, System, Tolerance};
 use pollster::block_on;
 
 /// Systems that have no GPU plan yet. To be emptied: a system that is in neither this list nor able to plan fails.
@@ -47,20 +48,10 @@ fn every_registered_system_has_a_test_here() {
     }
 }
 
-/// Said past the test runner's capture: a skipped test must be seen.
-fn skip(what: &str) {
-    writeln!(std::io::stderr(), "GPU TEST SKIPPED: {what}").ok();
-}
-
 fn check(id: &str) {
-    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let Ok(system) = kernels::find(id) else { return skip(&format!("{id} is not registered yet")) };
-    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    let open = |options| block_on(Gpu::open(&Host::native(), &options));
-    let gpu = match open(GpuOptions::default()) {
-        Ok(gpu) => gpu,
-        Err(error) => return skip(&error.to_string()),
-    };
+    let _alone = alone();
+    let Some(gpu) = device(GpuOptions::default()) else { return };
     if !plans(system, gpu.target()) {
         assert!(MISSING.contains(&id), "{id} has no GPU plan");
         return skip(&format!("{id} has no GPU plan yet"));
@@ -70,28 +61,13 @@ fn check(id: &str) {
     }
     let mut failures = Vec::new();
     // Golden cases on the least that WebGPU guarantees, random shapes on all that the adapter offers.
-    let least = open(GpuOptions { guaranteed_limits_only: true, ..GpuOptions::default() }).unwrap();
+    let least = device(GpuOptions { guaranteed_limits_only: true, ..GpuOptions::default() }).unwrap();
     goldens(system, &least, &mut failures);
     shapes(system, &gpu, &mut failures);
     for gpu in [gpu, least] {
         assert_eq!(gpu.uncaptured_errors(), [""; 0]);
     }
     assert!(failures.is_empty(), "{} failures\n{}", failures.len(), failures.join("\n"));
-}
-
-fn plans(system: &dyn System, target: &GpuTarget) -> bool {
-    let problem = Problem {
-        batch: 1,
-        seq_len: 32,
-        d_model: 32,
-        n_heads: 2,
-        causal: system.info().runs_causally(true),
-        level: Level::Layer,
-        seed: 0,
-    };
-    let case = system.seeded_case(&problem, &Params::new()).unwrap();
-    let planned = system.gpu(&case, target);
-    !matches!(planned, Err(MixerError::Unsupported { what, .. }) if what.ends_with("yet"))
 }
 
 /// The output of a second run over a poisoned output: nothing may be left over from the first.
@@ -114,16 +90,8 @@ fn run(system: &dyn System, case: &Case, gpu: &Gpu) -> Result<Vec<f32>, String> 
 fn goldens(system: &'static dyn System, gpu: &Gpu, failures: &mut Vec<String>) {
     let id = system.info().id;
     let author = if id == "attention-naive" { "attention" } else { id };
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../kernels/golden");
     let mut seen = 0;
-    let mut files: Vec<_> = std::fs::read_dir(folder)
-        .unwrap()
-        .flat_map(|folder| std::fs::read_dir(folder.unwrap().path()).unwrap())
-        .map(|file| file.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "safetensors"))
-        .collect();
-    files.sort();
-    for path in files {
+    for path in golden_files() {
         let file = golden::read(&std::fs::read(&path).unwrap()).unwrap();
         if file.system != author {
             continue;
@@ -178,35 +146,9 @@ fn cpu(system: &dyn System, case: Case) -> Vec<f32> {
     kernel.output().to_vec()
 }
 
-/// Edges by hand (one token, one channel, one head, primes, tile borders), then shapes drawn by a fixed generator.
+/// Edges by hand, then shapes drawn by a fixed generator.
 fn problems() -> Vec<Problem> {
-    let base = Problem {
-        batch: 1,
-        seq_len: 64,
-        d_model: 32,
-        n_heads: 2,
-        causal: true,
-        level: Level::Layer,
-        seed: 1,
-    };
-    let mut problems = Vec::new();
-    for (seq_len, d_model, n_heads) in [
-        (1, 1, 1),
-        (2, 8, 8),
-        (3, 6, 1),
-        (7, 10, 2),
-        (31, 64, 1),
-        (64, 32, 4),
-        (65, 12, 3),
-        (127, 9, 3),
-        (128, 32, 2),
-        (257, 24, 2),
-    ] {
-        for level in [Level::Core, Level::Layer] {
-            problems.push(Problem { seq_len, d_model, n_heads, level, ..base });
-            problems.push(Problem { seq_len, d_model, n_heads, level, causal: false, ..base });
-        }
-    }
+    let mut problems = edge_problems();
     let mut state = 0x9e37_79b9_u64;
     let mut draw = |n: u64| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

@@ -1,0 +1,360 @@
+//! The executor that races use: lanes on the CPU and on the GPU behind one door.
+
+use std::sync::Arc;
+
+use mixer::{
+    Backend, Case, Executor, Finished, GpuTarget, LaneError, LaneSpec, Level, MixerError, OpCount, Prepared,
+    Problem, System, Verification,
+};
+
+use crate::cpu::{CpuLane, CpuPool};
+use crate::environment::{Environment, GpuEnvironment, SIMD};
+use crate::golden::{self, GoldenCase, GoldenResult};
+use crate::gpu::{Gpu, GpuLane, GpuOptions};
+use crate::ledger::Ledger;
+use crate::{CancelSwitch, ComputeError, Host, Lane};
+
+/// Longest sequence on which a lane is compared with the f64 reference in full.
+const VERIFY_LENGTH: usize = 160;
+
+/// Shortest, where wide layers make the reference slow.
+const LEAST_VERIFY_LENGTH: usize = 16;
+
+/// What the reference may spend on that: some tenths of a second.
+const VERIFY_FLOPS: u64 = 1 << 28;
+
+/// What CPU lanes may hold in wasm where the worker does not say: less than the smallest maximum memory that a build
+/// has, with room for the input's making and the reference's.
+#[cfg(target_arch = "wasm32")]
+const WASM_MEMORY_BYTES: u64 = 640 << 20;
+
+/// What CPU lanes may hold on a system that does not say how much it has.
+#[cfg(not(target_arch = "wasm32"))]
+const UNKNOWN_MEMORY_BYTES: u64 = 2 << 30;
+
+/// Whether GPU lanes are wanted.
+#[derive(Debug, Clone, Copy, Default)]
+pub enum GpuChoice {
+    /// A GPU where there is one.
+    #[default]
+    Auto,
+    /// No GPU is asked for.
+    Off,
+}
+
+/// What a machine is made of.
+#[derive(Clone)]
+pub struct MachineOptions {
+    /// Threads of CPU lanes, 1 to [`CpuPool::MAX_THREADS`].
+    pub threads: usize,
+    /// What CPU lanes may hold together; where not given, half of the system's memory, or in wasm what a module can
+    /// well have.
+    pub cpu_memory_bytes: Option<u64>,
+    /// Whether GPU lanes are wanted.
+    pub gpu: GpuChoice,
+    /// What is asked of the GPU.
+    pub gpu_options: GpuOptions,
+    /// The surroundings.
+    pub host: Host,
+}
+
+impl MachineOptions {
+    /// All threads, a GPU where there is one, default budgets.
+    pub fn new(host: Host) -> Self {
+        Self {
+            threads: CpuPool::available_threads(),
+            cpu_memory_bytes: None,
+            gpu: GpuChoice::Auto,
+            gpu_options: GpuOptions::default(),
+            host,
+        }
+    }
+}
+
+enum GpuState {
+    Open(Gpu),
+    Missing(LaneError),
+}
+
+/// Runs lanes on this machine.
+///
+/// A lost GPU device ends its lanes, and every later call for the GPU fails with [`LaneError::DeviceLost`] until
+/// [`Machine::begin`] asks for a new one, once.
+pub struct Machine {
+    pool: CpuPool,
+    gpu: GpuState,
+    losses: u32,
+    cpu_ledger: Ledger,
+    gpu_ledger: Ledger,
+    cancel: CancelSwitch,
+    options: MachineOptions,
+}
+
+impl Machine {
+    /// Starts threads and asks for a GPU. A missing GPU is no error: it is in [`Machine::environment`], and its lanes
+    /// fail with the reason.
+    ///
+    /// # Errors
+    /// [`MixerError::InvalidField`] or [`ComputeError::Threads`] where the threads cannot be had.
+    pub async fn new(options: MachineOptions) -> Result<Self, ComputeError> {
+        let cancel = CancelSwitch::default();
+        let pool = CpuPool::new(options.threads)?.with_cancel_switch(cancel.clone());
+        let gpu = match options.gpu {
+            GpuChoice::Auto => open(&options).await,
+            GpuChoice::Off => GpuState::Missing(off()),
+        };
+        let cpu_ledger = Ledger::new(options.cpu_memory_bytes.unwrap_or_else(system_memory_bytes));
+        let gpu_ledger = gpu_ledger(&gpu);
+        Ok(Self { pool, gpu, losses: 0, cpu_ledger, gpu_ledger, cancel, options })
+    }
+
+    /// Call before each race: lifts a cancellation, and where the GPU device was lost asks for a new one, once in the
+    /// machine's life. After a second loss there is no GPU any more: what lost the device twice will do so again.
+    pub async fn begin(&mut self) {
+        self.cancel.resume();
+        let GpuState::Open(gpu) = &self.gpu else { return };
+        let Some(reason) = gpu.lost() else { return };
+        self.losses += 1;
+        self.gpu = if self.losses == 1 {
+            open(&self.options).await
+        } else {
+            GpuState::Missing(LaneError::NoBackend {
+                backend: Backend::WebGpu.name(),
+                reason: format!(
+                    "the GPU device was lost twice (last: {reason}); reload the page to try again, or race on the CPU"
+                ),
+            })
+        };
+        self.gpu_ledger = gpu_ledger(&self.gpu);
+    }
+
+    /// The switch that ends what runs, to be held by whoever hears the user.
+    pub fn cancel_switch(&self) -> CancelSwitch {
+        self.cancel.clone()
+    }
+
+    /// What this machine is.
+    pub fn environment(&self) -> Environment {
+        let (gpu, gpu_missing) = match &self.gpu {
+            GpuState::Open(gpu) => {
+                (Some(GpuEnvironment { facts: gpu.facts().clone(), target: *gpu.target() }), None)
+            }
+            GpuState::Missing(LaneError::NoBackend { reason, .. }) => (None, Some(reason.clone())),
+            GpuState::Missing(error) => (None, Some(error.to_string())),
+        };
+        Environment {
+            cores: CpuPool::available_threads(),
+            threads: mixer::Parallel::threads(&self.pool),
+            simd: SIMD,
+            cpu_memory_bytes: self.cpu_ledger.limit_bytes(),
+            gpu,
+            gpu_missing,
+        }
+    }
+
+    /// The open GPU device.
+    ///
+    /// # Errors
+    /// [`LaneError::NoBackend`] or [`LaneError::DeviceLost`].
+    pub fn gpu(&self) -> Result<&Gpu, LaneError> {
+        match &self.gpu {
+            GpuState::Open(gpu) => gpu.alive().map(|()| gpu),
+            GpuState::Missing(error) => Err(error.clone()),
+        }
+    }
+
+    /// The CPU's threads.
+    pub fn pool(&self) -> &CpuPool {
+        &self.pool
+    }
+
+    /// Runs a golden file's case and compares. `system` overrides the file's own.
+    ///
+    /// # Errors
+    /// What is wrong with the file, its case or the backend; a deviation beyond the tolerance is a result.
+    pub async fn verify_golden(
+        &mut self,
+        bytes: &[u8],
+        system: Option<&'static dyn System>,
+        backend: Backend,
+    ) -> Result<GoldenResult, ComputeError> {
+        let GoldenCase { system: name, case_name, case, expected, tolerance } = golden::read(bytes)?;
+        let system = match system {
+            Some(system) => system,
+            None => kernels::find(&name)?,
+        };
+        let level = case.level;
+        let mut lane = self.make_ready(system, case, backend).await?;
+        let deviation = match lane.run(1).await {
+            Ok(_) | Err(LaneError::NotFinite { .. }) => {
+                tolerance.compare_f32(&lane.output().await?, &expected)
+            }
+            Err(error) => return Err(error.into()),
+        };
+        Ok(GoldenResult { system: system.info().id.to_owned(), case_name, level, deviation })
+    }
+
+    /// Makes a given case ready to run.
+    ///
+    /// # Errors
+    /// As for [`Executor::prepare`].
+    pub async fn make_ready(
+        &mut self,
+        system: &'static dyn System,
+        case: Case,
+        backend: Backend,
+    ) -> Result<Lane, LaneError> {
+        match backend {
+            Backend::Cpu => {
+                let lane = CpuLane::new(system, case, &self.pool, self.cpu_ledger.free_bytes())?;
+                let holding = self.cpu_ledger.hold(lane.peak_bytes());
+                Ok(Lane::cpu(lane, vec![holding]))
+            }
+            Backend::WebGpu => {
+                let gpu = self.gpu()?.clone();
+                let case = Arc::new(case);
+                let held_here = self.cpu_ledger.hold(case.tensors.bytes());
+                // Other lanes that are ready at the same time leave less.
+                let memory_budget_bytes = self.gpu_ledger.free_bytes();
+                let target = GpuTarget { memory_budget_bytes, ..*gpu.target() };
+                let plan = system.gpu(&case, &target)?;
+                plan.check(&target)?;
+                let lane = GpuLane::new(&gpu, plan, &self.cancel).await?;
+                let held_there = self.gpu_ledger.hold(lane.device_bytes());
+                Ok(Lane::gpu(system, case, lane, vec![held_here, held_there]))
+            }
+        }
+    }
+
+    /// A seeded case, refused before it is made where it cannot fit.
+    fn seeded_case(
+        &self,
+        system: &'static dyn System,
+        spec: &LaneSpec,
+        problem: &Problem,
+    ) -> Result<Case, LaneError> {
+        let needed_bytes = match spec.backend {
+            Backend::Cpu => system.cost(problem, &spec.params)?.peak_bytes,
+            Backend::WebGpu => upload_bytes(problem),
+        };
+        let limit_bytes = self.cpu_ledger.free_bytes();
+        if needed_bytes > limit_bytes {
+            return Err(MixerError::OutOfMemory { needed_bytes, limit_bytes }.into());
+        }
+        Ok(system.seeded_case(problem, &spec.params)?)
+    }
+
+    async fn seeded_lane(
+        &mut self,
+        system: &'static dyn System,
+        spec: &LaneSpec,
+        problem: &Problem,
+    ) -> Result<Lane, LaneError> {
+        if spec.backend == Backend::WebGpu {
+            self.gpu()?;
+        }
+        let case = self.seeded_case(system, spec, problem)?;
+        self.make_ready(system, case, spec.backend).await
+    }
+}
+
+impl Executor for Machine {
+    type Lane = Lane;
+
+    fn memory_limit_bytes(&self, backend: Backend) -> u64 {
+        match backend {
+            Backend::Cpu => self.cpu_ledger.limit_bytes(),
+            Backend::WebGpu => self.gpu_ledger.limit_bytes(),
+        }
+    }
+
+    async fn verify(&mut self, spec: &LaneSpec, problem: &Problem) -> Result<Verification, LaneError> {
+        let system = kernels::find(&spec.system)?;
+        let small = small(system, spec, problem)?;
+        let mut lane = self.seeded_lane(system, spec, &small).await?;
+        lane.run(1).await?;
+        let output = lane.output().await?;
+        let expected = system.reference(lane.case(), &mut OpCount::default())?;
+        let deviation = system.info().tolerance.compare_f32(&output, &expected);
+        Ok(Verification { seq_len: small.seq_len, deviation })
+    }
+
+    async fn prepare(&mut self, spec: &LaneSpec, problem: &Problem) -> Result<(Lane, Prepared), LaneError> {
+        let system = kernels::find(&spec.system)?;
+        let lane = self.seeded_lane(system, spec, problem).await?;
+        let peak_bytes = lane.peak_bytes();
+        Ok((lane, Prepared { peak_bytes }))
+    }
+
+    async fn run(&mut self, lane: &mut Lane, repeats: u32) -> Result<Finished, LaneError> {
+        lane.run(repeats).await
+    }
+
+    async fn check(&mut self, lane: &mut Lane) -> Result<Verification, LaneError> {
+        let seq_len = lane.case().config.count_or("length", 0, 0, usize::MAX)?;
+        Ok(Verification { seq_len, deviation: lane.spot_check().await? })
+    }
+
+    fn peak_bytes(&self, lane: &Lane) -> u64 {
+        lane.peak_bytes()
+    }
+
+    async fn breathe(&mut self) {
+        self.options.host.breathe().await;
+    }
+}
+
+async fn open(options: &MachineOptions) -> GpuState {
+    match Gpu::open(&options.host, &options.gpu_options).await {
+        Ok(gpu) => GpuState::Open(gpu),
+        Err(error) => GpuState::Missing(error),
+    }
+}
+
+fn off() -> LaneError {
+    LaneError::NoBackend {
+        backend: Backend::WebGpu.name(),
+        reason: "the GPU was turned off for this machine; turn it on to race there".to_owned(),
+    }
+}
+
+fn gpu_ledger(gpu: &GpuState) -> Ledger {
+    Ledger::new(match gpu {
+        GpuState::Open(gpu) => gpu.target().memory_budget_bytes,
+        GpuState::Missing(_) => 0,
+    })
+}
+
+/// Host bytes of a case on its way to the GPU: its streams, and the copy of them that a plan uploads.
+fn upload_bytes(problem: &Problem) -> u64 {
+    let streams = match problem.level {
+        Level::Core => 3,
+        Level::Layer => 1,
+    };
+    2 * streams * 4 * problem.batch as u64 * problem.seq_len as u64 * problem.d_model as u64
+}
+
+/// A problem like `problem`, small enough for the reference.
+fn small(system: &dyn System, spec: &LaneSpec, problem: &Problem) -> Result<Problem, MixerError> {
+    let mut small =
+        Problem { batch: problem.batch.min(2), seq_len: problem.seq_len.min(VERIFY_LENGTH), ..*problem };
+    while small.seq_len > LEAST_VERIFY_LENGTH && system.cost(&small, &spec.params)?.flops > VERIFY_FLOPS {
+        small.seq_len = small.seq_len.div_ceil(2);
+    }
+    Ok(small)
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+fn system_memory_bytes() -> u64 {
+    let Ok(mut system) = sysinfo::System::new() else { return UNKNOWN_MEMORY_BYTES };
+    system.refresh_memory();
+    // A container may have less than its machine.
+    let total =
+        system.cgroup_limits().map_or(u64::MAX, |limits| limits.total_memory).min(system.total_memory());
+    total / 2
+}
+
+#[cfg(target_arch = "wasm32")]
+fn system_memory_bytes() -> u64 {
+    WASM_MEMORY_BYTES
+}

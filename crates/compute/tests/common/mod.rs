@@ -1,0 +1,75 @@
+//! What the GPU tests share: an adapter or a loud excuse, golden files, problems.
+
+#![allow(dead_code, reason = "each test binary uses a part")]
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use compute::Host;
+use compute::gpu::{Gpu, GpuOptions};
+use mixer::{GpuTarget, Level, MixerError, Params, Problem, System};
+use pollster::block_on;
+
+/// Said past the test runner's capture: a skipped test must be seen.
+pub fn skip(what: &str) {
+    writeln!(std::io::stderr(), "GPU TEST SKIPPED: {what}").ok();
+}
+
+/// One GPU test at a time: devices share the adapter's memory and cores.
+pub fn alone() -> MutexGuard<'static, ()> {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A device; `None`, said aloud, where there is no adapter.
+pub fn device(options: GpuOptions) -> Option<Gpu> {
+    block_on(Gpu::open(&Host::native(), &options)).map_err(|error| skip(&error.to_string())).ok()
+}
+
+pub const PROBLEM: Problem =
+    Problem { batch: 1, seq_len: 64, d_model: 32, n_heads: 2, causal: true, level: Level::Layer, seed: 1 };
+
+/// Whether a system has a GPU plan; one that has none `yet` is skipped aloud.
+pub fn plans(system: &dyn System, target: &GpuTarget) -> bool {
+    let case = system.seeded_case(&PROBLEM, &Params::new()).unwrap();
+    let planned = system.gpu(&case, target);
+    !matches!(planned, Err(MixerError::Unsupported { what, .. }) if what.ends_with("yet"))
+}
+
+/// All golden files, sorted.
+pub fn golden_files() -> Vec<PathBuf> {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../kernels/golden");
+    let mut files: Vec<_> = std::fs::read_dir(root)
+        .unwrap()
+        .flat_map(|folder| std::fs::read_dir(folder.unwrap().path()).unwrap())
+        .map(|file| file.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "safetensors"))
+        .collect();
+    files.sort();
+    files
+}
+
+/// Shapes that find edges: one, two and three tokens, one channel, one head, primes, tile borders.
+pub fn edge_problems() -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for (seq_len, d_model, n_heads) in [
+        (1, 1, 1),
+        (2, 8, 8),
+        (3, 6, 1),
+        (7, 10, 2),
+        (31, 64, 1),
+        (64, 32, 4),
+        (65, 12, 3),
+        (127, 9, 3),
+        (128, 32, 2),
+        (257, 24, 2),
+    ] {
+        for level in [Level::Core, Level::Layer] {
+            for causal in [true, false] {
+                problems.push(Problem { seq_len, d_model, n_heads, level, causal, ..PROBLEM });
+            }
+        }
+    }
+    problems
+}

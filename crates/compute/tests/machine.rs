@@ -1,0 +1,231 @@
+//! The machine as a race uses it: both backends, golden files, budgets, cancellation, loss and recovery.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot get at its input has failed")]
+
+mod common;
+
+use common::{PROBLEM, alone, golden_files, plans, skip};
+use compute::{ComputeError, GpuChoice, Host, Machine, MachineOptions};
+use mixer::{Backend, Executor as _, LaneError, LaneSpec, Level, MixerError, Params, Problem};
+use pollster::block_on;
+
+fn machine(gpu: GpuChoice) -> Machine {
+    let options = MachineOptions { threads: 2, gpu, ..MachineOptions::new(Host::native()) };
+    block_on(Machine::new(options)).unwrap()
+}
+
+fn spec(system: &str, backend: Backend) -> LaneSpec {
+    LaneSpec { system: system.to_owned(), backend, params: Params::new() }
+}
+
+#[test]
+fn every_golden_file_passes_on_the_cpu() {
+    let mut machine = machine(GpuChoice::Off);
+    let files = golden_files();
+    assert!(files.len() >= 25);
+    for path in files {
+        let bytes = std::fs::read(&path).unwrap();
+        let result = block_on(machine.verify_golden(&bytes, None, Backend::Cpu)).unwrap();
+        assert!(result.deviation.pass, "{result:?}");
+    }
+}
+
+#[test]
+fn golden_files_verify_on_the_gpu_through_the_same_door() {
+    let _alone = alone();
+    let mut machine = machine(GpuChoice::Auto);
+    let Ok(gpu) = machine.gpu() else { return skip("no GPU for golden files") };
+    let target = *gpu.target();
+    for system in kernels::systems().iter().filter(|system| plans(**system, &target)) {
+        let id = system.info().id;
+        let Some(path) = golden_files()
+            .into_iter()
+            .find(|path| path.parent().unwrap().file_name().unwrap() == id.replace('-', "_").as_str())
+        else {
+            continue;
+        };
+        let bytes = std::fs::read(path).unwrap();
+        let result = block_on(machine.verify_golden(&bytes, None, Backend::WebGpu)).unwrap();
+        assert!(result.deviation.pass && result.system == id, "{result:?}");
+    }
+}
+
+#[test]
+fn another_system_fails_a_golden_file_or_refuses_it() {
+    let mut machine = machine(GpuChoice::Off);
+    let hyena = kernels::find("hyena").unwrap();
+    for path in golden_files().iter().filter(|path| path.to_string_lossy().contains("/attention/")) {
+        let bytes = std::fs::read(path).unwrap();
+        let result = block_on(machine.verify_golden(&bytes, Some(hyena), Backend::Cpu));
+        assert!(result.map_or(true, |result| !result.deviation.pass));
+    }
+}
+
+#[test]
+fn a_damaged_golden_file_is_refused_with_a_code() {
+    let mut machine = machine(GpuChoice::Off);
+    let error = block_on(machine.verify_golden(b"not a golden file", None, Backend::Cpu)).unwrap_err();
+    assert!(matches!(error, ComputeError::Golden(_)));
+    assert!(error.code().starts_with("golden-"));
+}
+
+/// Verify, prepare, run, check: what a race does with each lane.
+fn race_once(machine: &mut Machine, spec: &LaneSpec, problem: &Problem) {
+    let verified = block_on(machine.verify(spec, problem)).unwrap();
+    assert!(verified.deviation.pass && verified.seq_len <= 160, "{spec:?}: {verified:?}");
+    let (mut lane, prepared) = block_on(machine.prepare(spec, problem)).unwrap();
+    assert!(prepared.peak_bytes > 0);
+    let first = block_on(machine.run(&mut lane, 1)).unwrap();
+    let second = block_on(machine.run(&mut lane, 3)).unwrap();
+    let apart = (first.checksum - second.checksum).abs();
+    assert!(apart <= 1e-3 * first.checksum.abs().max(1.0), "{spec:?}: {first:?} {second:?}");
+    let checked = block_on(machine.check(&mut lane)).unwrap();
+    assert!(checked.deviation.pass && checked.seq_len == problem.seq_len, "{spec:?}: {checked:?}");
+    assert!(machine.peak_bytes(&lane) >= prepared.peak_bytes);
+    block_on(machine.breathe());
+}
+
+#[test]
+fn every_system_races_on_the_cpu() {
+    let mut machine = machine(GpuChoice::Off);
+    for system in kernels::systems() {
+        for level in [Level::Core, Level::Layer] {
+            let problem = Problem { seq_len: 700, d_model: 64, n_heads: 4, level, ..PROBLEM };
+            race_once(&mut machine, &spec(system.info().id, Backend::Cpu), &problem);
+        }
+    }
+}
+
+#[test]
+fn every_system_races_on_the_gpu() {
+    let _alone = alone();
+    let mut machine = machine(GpuChoice::Auto);
+    let Ok(gpu) = machine.gpu() else { return skip("no GPU to race on") };
+    let target = *gpu.target();
+    for system in kernels::systems() {
+        let id = system.info().id;
+        if !plans(*system, &target) {
+            skip(&format!("{id} has no GPU plan yet"));
+            continue;
+        }
+        for level in [Level::Core, Level::Layer] {
+            let problem = Problem { seq_len: 700, d_model: 64, n_heads: 4, level, ..PROBLEM };
+            race_once(&mut machine, &spec(id, Backend::WebGpu), &problem);
+        }
+    }
+    assert_eq!(machine.gpu().unwrap().uncaptured_errors(), [""; 0]);
+}
+
+#[test]
+fn lanes_that_are_ready_together_share_one_budget() {
+    let options = MachineOptions {
+        threads: 1,
+        gpu: GpuChoice::Off,
+        cpu_memory_bytes: Some(8 << 20),
+        ..MachineOptions::new(Host::native())
+    };
+    let mut machine = block_on(Machine::new(options)).unwrap();
+    assert_eq!(machine.memory_limit_bytes(Backend::Cpu), 8 << 20);
+    let attention = spec("attention", Backend::Cpu);
+    let problem = Problem { seq_len: 4096, d_model: 64, n_heads: 4, level: Level::Core, ..PROBLEM };
+    let (first, _) = block_on(machine.prepare(&attention, &problem)).unwrap();
+    let refused = block_on(machine.prepare(&attention, &problem)).err();
+    assert!(
+        matches!(refused, Some(LaneError::Mixer(MixerError::OutOfMemory { limit_bytes, .. })) if limit_bytes < 8 << 20)
+    );
+    drop(first);
+    assert!(block_on(machine.prepare(&attention, &problem)).is_ok());
+}
+
+#[test]
+fn a_gpu_lane_whose_input_does_not_fit_the_host_is_refused_before_it_is_made() {
+    let _alone = alone();
+    let options = MachineOptions { cpu_memory_bytes: Some(1 << 20), ..MachineOptions::new(Host::native()) };
+    let mut machine = block_on(Machine::new(options)).unwrap();
+    if machine.gpu().is_err() {
+        return skip("no GPU to refuse an input");
+    }
+    let problem = Problem { seq_len: 1 << 20, d_model: 64, ..PROBLEM };
+    let refused = block_on(machine.prepare(&spec("attention", Backend::WebGpu), &problem)).err();
+    assert!(
+        matches!(refused, Some(LaneError::Mixer(MixerError::OutOfMemory { limit_bytes, .. })) if limit_bytes == 1 << 20)
+    );
+}
+
+#[test]
+fn what_does_not_exist_is_refused_by_name() {
+    let mut machine = machine(GpuChoice::Off);
+    let refused = block_on(machine.prepare(&spec("constructor", Backend::Cpu), &PROBLEM)).err();
+    assert!(matches!(refused, Some(LaneError::Mixer(MixerError::UnknownSystem { .. }))));
+    let refused = block_on(machine.verify(&spec("attention", Backend::WebGpu), &PROBLEM)).err();
+    assert!(matches!(refused, Some(LaneError::NoBackend { backend: "webgpu", .. })));
+    assert!(machine.environment().gpu_missing.unwrap().contains("turned off"));
+}
+
+#[test]
+fn fault_10_an_empty_sequence_is_refused_on_both_backends() {
+    let _alone = alone();
+    let mut machine = machine(GpuChoice::Auto);
+    let has_gpu = machine.gpu().is_ok();
+    for system in kernels::systems() {
+        for backend in [Backend::Cpu, Backend::WebGpu] {
+            let empty = Problem { seq_len: 0, ..PROBLEM };
+            match block_on(machine.prepare(&spec(system.info().id, backend), &empty)).err() {
+                Some(LaneError::Mixer(MixerError::InvalidField { field, .. })) => {
+                    assert_eq!(field, "lengths");
+                }
+                Some(LaneError::NoBackend { .. }) if backend == Backend::WebGpu && !has_gpu => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn fault_17_a_cancelled_machine_does_nothing_until_the_next_race() {
+    let mut machine = machine(GpuChoice::Off);
+    let attention = spec("attention", Backend::Cpu);
+    let (mut lane, _) = block_on(machine.prepare(&attention, &PROBLEM)).unwrap();
+    machine.cancel_switch().cancel();
+    assert_eq!(block_on(machine.run(&mut lane, 1)), Err(LaneError::Cancelled));
+    assert_eq!(block_on(machine.prepare(&attention, &PROBLEM)).err(), Some(LaneError::Cancelled));
+    block_on(machine.begin());
+    assert!(block_on(machine.run(&mut lane, 1)).is_ok());
+}
+
+#[test]
+fn fault_08_a_lost_device_is_replaced_once_at_the_next_race() {
+    let _alone = alone();
+    let mut machine = machine(GpuChoice::Auto);
+    if machine.gpu().is_err() {
+        return skip("no GPU to lose");
+    }
+    let lane = spec("attention", Backend::WebGpu);
+    machine.gpu().unwrap().lose();
+    for _ in 0..2 {
+        let outcome = block_on(machine.prepare(&lane, &PROBLEM)).err();
+        assert!(matches!(outcome, Some(LaneError::DeviceLost { .. })), "{outcome:?}");
+    }
+    // The CPU goes on meanwhile.
+    assert!(block_on(machine.prepare(&spec("attention", Backend::Cpu), &PROBLEM)).is_ok());
+    block_on(machine.begin());
+    assert!(machine.gpu().is_ok() && machine.environment().gpu.is_some());
+    machine.gpu().unwrap().lose();
+    block_on(machine.begin());
+    let outcome = block_on(machine.prepare(&lane, &PROBLEM)).err();
+    assert!(
+        matches!(&outcome, Some(LaneError::NoBackend { reason, .. }) if reason.contains("lost twice")),
+        "{outcome:?}"
+    );
+    assert!(machine.environment().gpu.is_none());
+    assert_eq!(machine.memory_limit_bytes(Backend::WebGpu), 0);
+}
+
+#[test]
+fn the_environment_says_what_is_there() {
+    let _alone = alone();
+    let environment = machine(GpuChoice::Auto).environment();
+    assert_eq!(environment.threads, 2);
+    assert!(environment.cores >= 1 && environment.cpu_memory_bytes > 0 && !environment.simd.is_empty());
+    assert_ne!(environment.gpu.is_some(), environment.gpu_missing.is_some());
+}
