@@ -10,6 +10,7 @@ static SYSTEMS: &[&dyn System] = &[
     &crate::ltc::Ltc,
     &crate::cfc::Cfc,
     &crate::linformer::Linformer,
+    &crate::longformer::Longformer,
 ];
 
 /// All systems, in the order in which the page lists them.

@@ -198,9 +198,18 @@ pub(crate) fn batch_independent(system: &dyn System, problem: &Problem, inputs: 
         let mut alone = case.clone();
         alone.config.set("batch", 1_usize);
         for input in inputs {
-            let Some(Tensor::F32 { shape, data }) = case.tensors.get(input) else { panic!("no {input}") };
-            let len = data.len() / 3;
-            alone.tensors.insert(*input, &[1, shape[1], shape[2]], data[sequence * len..][..len].to_vec());
+            let part = |len: usize| sequence * len / 3..(sequence + 1) * len / 3;
+            match case.tensors.get(input) {
+                Some(Tensor::F32 { shape, data }) => {
+                    let shape = [&[1], &shape[1..]].concat();
+                    alone.tensors.insert(*input, &shape, data[part(data.len())].to_vec());
+                }
+                Some(Tensor::I32 { shape, data }) => {
+                    let shape = [&[1], &shape[1..]].concat();
+                    alone.tensors.insert_i32(*input, &shape, data[part(data.len())].to_vec());
+                }
+                None => panic!("no {input}"),
+            }
         }
         let got = cpu(system, &alone, &Serial);
         assert_eq!(bits(&got), bits(&together[sequence * got.len()..][..got.len()]));

@@ -1,0 +1,344 @@
+//! The CPU kernel: windows as bands of key tiles, the global keys as one more tile, the global rows last.
+
+use std::sync::Arc;
+
+use mixer::{Case, CpuKernel, Floats, Level, Memory, MixerError, Parallel};
+
+use super::Spec;
+use crate::ops::disjoint::Disjoint;
+use crate::ops::gemm::PANEL;
+use crate::ops::linear::Linear;
+use crate::ops::packed_keys::{PackedKeys, PackedShape};
+use crate::ops::query_block::{KEYS, LOWEST, QUERIES, QueryBlock};
+use crate::ops::scratch::Scratch;
+
+/// Slots of one residue class of positions, whole panels: a head of dilation δ has δ classes, each a plain window.
+pub(super) fn class_stride(seq_len: usize, dilation: usize) -> usize {
+    seq_len.div_ceil(dilation).next_multiple_of(PANEL)
+}
+
+/// The packed global keys, as many slots as the sequence with the most has.
+pub(super) fn global_shape(packed: PackedShape, most_globals: usize) -> PackedShape {
+    PackedShape { slots: most_globals, ..packed }
+}
+
+/// Queries in a block. A block computes its whole band, `queries + window` wide, for each of its rows: with a small
+/// window a smaller block wastes less.
+fn block_queries(reach: usize) -> usize {
+    if reach < 96 { QUERIES / 2 } else { QUERIES }
+}
+
+/// Projections of the global rows.
+struct GlobalProjections {
+    query: Linear,
+    key: Linear,
+    value: Linear,
+    /// Inputs of the global positions of all sequences, `[n_globals, width]`.
+    x: Floats,
+    /// Their queries, `[n_globals, width]`.
+    q: Floats,
+}
+
+struct Projections {
+    query: Linear,
+    key: Linear,
+    value: Linear,
+    out: Linear,
+    /// `[batch, length, width]` each; the core's output overwrites `q`, k′ and v′ overwrite `k` and `v`.
+    q: Floats,
+    k: Floats,
+    v: Floats,
+    global: Option<GlobalProjections>,
+}
+
+impl Projections {
+    fn new(spec: &Spec, case: &Case, memory: &Memory) -> Result<Self, MixerError> {
+        let width = spec.base.dims.d_model;
+        let len = spec.base.dims.shape(width).iter().product();
+        let linear = |name: &str| {
+            let (weight, bias) = spec.base.projection(&case.tensors, name)?;
+            Linear::new(memory, width, width, weight, bias)
+        };
+        let n_globals = spec.n_globals();
+        let global = if n_globals == 0 {
+            None
+        } else {
+            Some(GlobalProjections {
+                query: linear("query_global")?,
+                key: linear("key_global")?,
+                value: linear("value_global")?,
+                x: memory.floats(n_globals * width)?,
+                q: memory.floats(n_globals * width)?,
+            })
+        };
+        Ok(Self {
+            query: linear("query")?,
+            key: linear("key")?,
+            value: linear("value")?,
+            out: linear("out")?,
+            q: memory.floats(len)?,
+            k: memory.floats(len)?,
+            v: memory.floats(len)?,
+            global,
+        })
+    }
+}
+
+/// The tiles of both passes.
+struct Tiles {
+    spec: Spec,
+    packed: PackedKeys,
+    global_keys: PackedKeys,
+    scratch: Scratch,
+}
+
+impl Tiles {
+    fn new(spec: Spec, memory: &Memory, threads: usize) -> Result<Self, MixerError> {
+        let (seq_len, d_head) = (spec.base.dims.seq_len, spec.base.d_head());
+        let slots = spec.dilations.iter().map(|&dilation| dilation * class_stride(seq_len, dilation)).max();
+        let shape = PackedShape {
+            batch: spec.base.dims.batch,
+            n_heads: spec.base.n_heads,
+            d_head,
+            slots: slots.unwrap_or_default(),
+        };
+        let most_globals = spec.globals.iter().map(Vec::len).max().unwrap_or_default();
+        Ok(Self {
+            packed: PackedKeys::new(memory, shape)?,
+            global_keys: PackedKeys::new(memory, global_shape(shape, most_globals))?,
+            scratch: Scratch::new(memory, threads, QueryBlock::floats(d_head))?,
+            spec,
+        })
+    }
+
+    /// Writes the core's output over the queries at all positions that are not global.
+    fn local(&mut self, q: &mut [f32], k: &[f32], v: &[f32], parallel: &dyn Parallel) {
+        let (seq_len, n_heads) = (self.spec.base.dims.seq_len, self.spec.base.n_heads);
+        let (spec, packed) = (&self.spec, &mut self.packed);
+        packed.pack_by(
+            k,
+            v,
+            seq_len,
+            |_, head, slot| {
+                let dilation = spec.dilations[head];
+                let stride = class_stride(seq_len, dilation);
+                let (class, index) = (slot / stride, slot % stride);
+                Some(index * dilation + class).filter(|&position| class < dilation && position < seq_len)
+            },
+            parallel,
+        );
+        self.global_keys.pack_by(
+            k,
+            v,
+            seq_len,
+            |sequence, _, slot| spec.globals[sequence].get(slot).copied(),
+            parallel,
+        );
+        let queries = block_queries(spec.reach);
+        let blocks_of = |dilation: usize| seq_len.div_ceil(dilation).div_ceil(queries);
+        let most_blocks = spec.dilations.iter().map(|&dilation| dilation * blocks_of(dilation)).max();
+        let heads = spec.base.dims.batch * n_heads;
+        let q = Disjoint::new(q);
+        parallel.run(heads * most_blocks.unwrap_or_default(), &|task, worker| {
+            let (head_idx, block) = (task % heads, task / heads);
+            let dilation = spec.dilations[head_idx % n_heads];
+            let (class, first) = (block / blocks_of(dilation), block % blocks_of(dilation) * queries);
+            // A class is as long as its positions class, class + δ, … fit; heads with fewer blocks have nothing left.
+            if class >= dilation || class + first * dilation >= seq_len {
+                return;
+            }
+            let class_len = (seq_len - class).div_ceil(dilation);
+            let band =
+                Band { head_idx, dilation, class, class_len, first, rows: queries.min(class_len - first) };
+            self.band(&band, &q, &mut self.scratch.of(worker));
+        });
+    }
+
+    /// One block of queries against its window and the global keys.
+    #[expect(unsafe_code, reason = "tasks write disjoint rows and columns of the output through `Disjoint`")]
+    fn band(&self, band: &Band, q: &Disjoint<'_>, scratch: &mut [f32]) {
+        let spec = &self.spec;
+        let (seq_len, n_heads, d_head) = (spec.base.dims.seq_len, spec.base.n_heads, spec.base.d_head());
+        let (sequence, head) = (band.head_idx / n_heads, band.head_idx % n_heads);
+        let (reach, first, rows) = (spec.reach, band.first, band.rows);
+        let position = |row: usize| band.class + (first + row) * band.dilation;
+        let start =
+            |row: usize| (sequence * seq_len + position(row)) * spec.base.dims.d_model + head * d_head;
+        let scale = QueryBlock::scale(d_head);
+        let mut block = QueryBlock::new(scratch, d_head, rows);
+        for row in 0..rows {
+            // SAFETY: only this task touches its rows in its head's columns.
+            block.set_query(row, unsafe { q.slice(start(row), d_head) }, scale);
+        }
+        let ahead = if spec.base.causal { 0 } else { reach };
+        let low = first.saturating_sub(reach) / PANEL * PANEL;
+        let high = (first + rows + ahead).min(band.class_len);
+        let slots = band.class * class_stride(seq_len, band.dilation);
+        let globals = &spec.globals[sequence];
+        for tile_start in (low..high).step_by(KEYS) {
+            let n_keys = KEYS.min(high - tile_start);
+            let tile = self.packed.tile(sequence, head, slots + tile_start, n_keys);
+            // Global keys are seen once, in their own tile. Only undilated heads have any.
+            let from = globals.partition_point(|&position| position < tile_start);
+            let to = globals.partition_point(|&position| position < tile_start + n_keys);
+            block.absorb(tile, |row, scores| {
+                let (i, n_keys) = (first + row, scores.len());
+                let left = (i.saturating_sub(reach)).saturating_sub(tile_start).min(n_keys);
+                let right = (i + ahead + 1).saturating_sub(tile_start).min(n_keys);
+                scores[..left].fill(LOWEST);
+                scores[right..].fill(LOWEST);
+                globals[from..to].iter().for_each(|position| scores[position - tile_start] = LOWEST);
+            });
+        }
+        for tile_start in (0..globals.len()).step_by(KEYS) {
+            let n_keys = KEYS.min(globals.len() - tile_start);
+            block.absorb(self.global_keys.tile(sequence, head, tile_start, n_keys), |_, _| {});
+        }
+        block.finish(|row, output| {
+            if !spec.is_global(sequence, position(row)) {
+                // SAFETY: as above; the block has read all its queries before it writes the first output.
+                unsafe { q.slice(start(row), d_head) }.copy_from_slice(output);
+            }
+        });
+    }
+
+    /// Writes the core's output at the global positions. `query(i)` starts the row of the i-th of all global
+    /// positions, counted over the batch, at `position`.
+    #[expect(unsafe_code, reason = "tasks write disjoint rows and columns of the output through `Disjoint`")]
+    fn global<'a>(
+        &mut self,
+        query: impl Fn(usize, usize) -> &'a [f32] + Sync,
+        k: &[f32],
+        v: &[f32],
+        out: &mut [f32],
+        parallel: &dyn Parallel,
+    ) {
+        let spec = &self.spec;
+        let (seq_len, n_heads, d_head) = (spec.base.dims.seq_len, spec.base.n_heads, spec.base.d_head());
+        let in_order = |_, _, slot| Some(slot).filter(|&slot: &usize| slot < seq_len);
+        self.packed.pack_by(k, v, seq_len, in_order, parallel);
+        let most = spec.globals.iter().map(Vec::len).max().unwrap_or_default();
+        let heads = spec.base.dims.batch * n_heads;
+        let scale = QueryBlock::scale(d_head);
+        let out = Disjoint::new(out);
+        let packed = &self.packed;
+        parallel.run(heads * most.div_ceil(QUERIES), &|task, worker| {
+            let (head_idx, first) = (task % heads, task / heads * QUERIES);
+            let (sequence, head) = (head_idx / n_heads, head_idx % n_heads);
+            let globals = &spec.globals[sequence];
+            if first >= globals.len() {
+                return;
+            }
+            let before: usize = spec.globals[..sequence].iter().map(Vec::len).sum();
+            let rows = QUERIES.min(globals.len() - first);
+            let row_of = |row: usize| sequence * seq_len + globals[first + row];
+            let mut scratch = self.scratch.of(worker);
+            let mut block = QueryBlock::new(&mut scratch, d_head, rows);
+            for row in 0..rows {
+                let query = query(before + first + row, row_of(row));
+                block.set_query(row, &query[head * d_head..][..d_head], scale);
+            }
+            for start in (0..seq_len).step_by(KEYS) {
+                block.absorb(packed.tile(sequence, head, start, KEYS.min(seq_len - start)), |_, _| {});
+            }
+            block.finish(|row, output| {
+                let start = row_of(row) * spec.base.dims.d_model + head * d_head;
+                // SAFETY: each task owns its rows in its head's columns.
+                unsafe { out.slice(start, d_head) }.copy_from_slice(output);
+            });
+        });
+    }
+}
+
+/// A block of queries: `rows` positions of one residue class from index `first` of that class.
+struct Band {
+    head_idx: usize,
+    dilation: usize,
+    class: usize,
+    class_len: usize,
+    first: usize,
+    rows: usize,
+}
+
+/// Longformer made ready for one case.
+pub(super) struct Kernel {
+    case: Arc<Case>,
+    tiles: Tiles,
+    projections: Option<Projections>,
+    output: Floats,
+}
+
+impl Kernel {
+    pub(super) fn new(
+        case: &Arc<Case>,
+        memory: &Memory,
+        parallel: &dyn Parallel,
+    ) -> Result<Self, MixerError> {
+        let spec = Spec::read(case)?;
+        let projections = match spec.base.level {
+            Level::Core => {
+                spec.base.streams(&case.tensors)?;
+                if spec.n_globals() > 0 {
+                    spec.global_streams(&case.tensors)?;
+                }
+                None
+            }
+            Level::Layer => {
+                spec.base.input(&case.tensors)?;
+                Some(Projections::new(&spec, case, memory)?)
+            }
+        };
+        let len = spec.base.dims.shape(spec.base.dims.d_model).iter().product();
+        Ok(Self {
+            case: Arc::clone(case),
+            tiles: Tiles::new(spec, memory, parallel.threads())?,
+            projections,
+            output: memory.floats(len)?,
+        })
+    }
+}
+
+impl CpuKernel for Kernel {
+    fn run(&mut self, parallel: &dyn Parallel) -> Result<(), MixerError> {
+        let tensors = &self.case.tensors;
+        let base = self.tiles.spec.base;
+        let (width, has_globals) = (base.dims.d_model, self.tiles.spec.n_globals() > 0);
+        match &mut self.projections {
+            None => {
+                let [q, k, v] = base.streams(tensors)?;
+                self.output.copy_from_slice(q);
+                self.tiles.local(&mut self.output, k, v, parallel);
+                if has_globals {
+                    let [q, k, v] = self.tiles.spec.global_streams(tensors)?;
+                    self.tiles.global(|_, row| &q[row * width..], k, v, &mut self.output, parallel);
+                }
+            }
+            Some(Projections { query, key, value, out, q, k, v, global }) => {
+                let x = base.input(tensors)?;
+                query.apply(x, q, parallel);
+                key.apply(x, k, parallel);
+                value.apply(x, v, parallel);
+                self.tiles.local(q, k, v, parallel);
+                if let Some(global) = global {
+                    let rows = self.tiles.spec.globals.iter().enumerate().flat_map(|(sequence, globals)| {
+                        globals.iter().map(move |position| sequence * base.dims.seq_len + position)
+                    });
+                    for (to, row) in global.x.chunks_exact_mut(width).zip(rows) {
+                        to.copy_from_slice(&x[row * width..][..width]);
+                    }
+                    global.query.apply(&global.x, &mut global.q, parallel);
+                    global.key.apply(x, k, parallel);
+                    global.value.apply(x, v, parallel);
+                    let queries = &global.q;
+                    self.tiles.global(|index, _| &queries[index * width..], k, v, q, parallel);
+                }
+                out.apply(q, &mut self.output, parallel);
+            }
+        }
+        Ok(())
+    }
+
+    fn output(&self) -> &[f32] {
+        &self.output
+    }
+}

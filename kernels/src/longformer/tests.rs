@@ -1,0 +1,227 @@
+use mixer::{OpCount, Params, Serial, System, Tensor};
+use proptest::prelude::*;
+
+use super::*;
+use crate::attention::Attention;
+use crate::testing::{self, PROBLEM, edge_problems};
+
+fn params(window: usize, n_global: usize, dilation: usize) -> Params {
+    let mut params = Params::new();
+    params.set("window", window);
+    params.set("n_global", n_global);
+    params.set("dilation", dilation);
+    params
+}
+
+#[test]
+fn golden_parity() {
+    testing::golden_parity(&Longformer, "longformer");
+}
+
+#[test]
+fn fault_11_a_flipped_sign_fails_verification() {
+    testing::a_flipped_sign_fails(&Longformer, "longformer");
+}
+
+#[test]
+fn agrees_with_the_reference_at_the_edges() {
+    for problem in edge_problems() {
+        for (window, n_global) in [(2, 0), (4, 1), (16, 3), (64, 70), (512, 1)] {
+            testing::agrees_with_reference(&Longformer, &problem, &params(window, n_global, 1));
+        }
+        if problem.causal {
+            testing::agrees_with_reference(&Longformer, &problem, &params(6, 0, 3));
+            testing::agrees_with_reference(&Longformer, &problem, &params(200, 0, 2));
+        }
+    }
+}
+
+/// Windows wider than a key tile, blocks in the middle of a long sequence, both block sizes.
+#[test]
+fn long_bands_agree_with_the_reference() {
+    for (window, dilation, causal) in [(64, 1, false), (400, 1, false), (400, 1, true), (190, 2, true)] {
+        let problem =
+            Problem { seq_len: 1100, d_model: 16, n_heads: 2, level: Level::Core, causal, ..PROBLEM };
+        testing::agrees_with_reference(&Longformer, &problem, &params(window, 2, dilation));
+    }
+}
+
+/// A window that covers the sequence is plain attention.
+#[test]
+fn a_full_window_is_attention() {
+    for (causal, seq_len) in [(false, 150), (true, 150), (false, 16)] {
+        let problem = Problem { seq_len, causal, level: Level::Core, batch: 2, ..PROBLEM };
+        let case = Longformer.seeded_case(&problem, &params(512, 0, 1)).unwrap();
+        let mut count = OpCount::default();
+        let want = Attention.reference(&case, &mut count).unwrap();
+        let got = testing::cpu(&Longformer, &case, &Serial);
+        assert!(INFO.tolerance.compare_f32(&got, &want).pass);
+        assert_eq!(count.flops, Longformer.cost(&problem, &params(512, 0, 1)).unwrap().flops);
+    }
+}
+
+/// With all positions global and the global streams equal to the ordinary ones it is plain attention too.
+#[test]
+fn all_positions_global_is_attention() {
+    let problem = Problem { seq_len: 70, causal: false, level: Level::Core, ..PROBLEM };
+    let mut case = Longformer.seeded_case(&problem, &params(4, 70, 1)).unwrap();
+    for name in ["q", "k", "v"] {
+        let Some(Tensor::F32 { shape, data }) = case.tensors.get(name).cloned() else { panic!("no {name}") };
+        case.tensors.insert(format!("{name}_global"), &shape, data);
+    }
+    let want = Attention.reference(&case, &mut OpCount::default()).unwrap();
+    assert!(INFO.tolerance.compare_f32(&testing::cpu(&Longformer, &case, &Serial), &want).pass);
+}
+
+/// A position moves the outputs within its reach and no others; a global one moves all.
+#[test]
+fn inputs_reach_as_far_as_the_window() {
+    let problem = Problem { seq_len: 300, causal: false, level: Level::Core, ..PROBLEM };
+    let case = Longformer.seeded_case(&problem, &params(32, 1, 1)).unwrap();
+    let before = testing::cpu(&Longformer, &case, &Serial);
+    let moved = |name: &str, t: usize| -> Vec<usize> {
+        let mut changed = case.clone();
+        let Some(Tensor::F32 { shape, mut data }) = case.tensors.get(name).cloned() else {
+            panic!("no {name}")
+        };
+        data[t * 32..][..32].iter_mut().for_each(|value| *value += 1.0);
+        changed.tensors.insert(name, &shape, data);
+        let after = testing::cpu(&Longformer, &changed, &Serial);
+        (0..300).filter(|row| before[row * 32..][..32] != after[row * 32..][..32]).collect()
+    };
+    assert_eq!(moved("v", 150), (134..=166).collect::<Vec<_>>());
+    assert_eq!(moved("v", 0), (1..300).collect::<Vec<_>>());
+    assert_eq!(moved("v_global", 150), vec![0]);
+    assert_eq!(moved("q_global", 150), Vec::<usize>::new());
+}
+
+#[test]
+fn sequences_do_not_mix() {
+    let mask = "global_mask";
+    testing::batch_independent(&Longformer, &PROBLEM, &["x", mask]);
+    let problem = Problem { causal: false, ..PROBLEM };
+    testing::batch_independent(&Longformer, &problem, &["x", mask]);
+    let problem = Problem { level: Level::Core, ..problem };
+    let inputs = ["q", "k", "v", "q_global", "k_global", "v_global", mask];
+    testing::batch_independent(&Longformer, &problem, &inputs);
+}
+
+#[test]
+fn stated_memory_is_what_it_takes() {
+    for level in [Level::Core, Level::Layer] {
+        for seq_len in [64, 1000, 4096] {
+            for causal in [false, true] {
+                let problem = Problem { seq_len, level, causal, ..PROBLEM };
+                testing::truthful_memory(&Longformer, &problem, 0.0);
+            }
+        }
+    }
+    testing::refuses_what_does_not_fit(&Longformer, &PROBLEM);
+}
+
+#[test]
+fn counted_operations_equal_the_closed_form() {
+    for problem in edge_problems() {
+        for (window, n_global, dilation) in
+            [(2, 0, 1), (6, 1, 1), (6, 5, 1), (20, 90, 1), (512, 300, 1), (10, 0, 3)]
+        {
+            let params = params(window, n_global, if problem.causal { dilation } else { 1 });
+            let case = Longformer.seeded_case(&problem, &params).unwrap();
+            let mut count = OpCount::default();
+            Longformer.reference(&case, &mut count).unwrap();
+            let flops = Longformer.cost(&problem, &params).unwrap().flops;
+            assert_eq!(count.flops, flops, "{problem:?} {params:?}");
+        }
+    }
+}
+
+/// Cost and memory grow with the length, not with its square; a million positions fit where attention's scores alone
+/// would take terabytes.
+#[test]
+fn cost_and_memory_are_linear() {
+    let at = |seq_len| {
+        let problem = Problem { seq_len, d_model: 256, n_heads: 4, causal: false, ..PROBLEM };
+        Longformer.cost(&problem, &Params::new()).unwrap()
+    };
+    let (short, long) = (at(65_536), at(1 << 20));
+    assert!((15.9..16.1).contains(&(long.flops as f64 / short.flops as f64)));
+    assert!((15.5..16.0).contains(&(long.peak_bytes as f64 / short.peak_bytes as f64)));
+}
+
+/// As long as races go, checked where the reference can afford it.
+#[test]
+fn spot_rows_agree_at_length_65_536() {
+    for (causal, dilation) in [(false, 1), (true, 1), (true, 2)] {
+        for level in [Level::Core, Level::Layer] {
+            let problem = Problem { seq_len: 65_536, d_model: 16, n_heads: 2, causal, level, ..PROBLEM };
+            let case = Longformer.seeded_case(&problem, &params(512, 1, dilation)).unwrap();
+            let spot = Longformer.spot_check(&case, 1 << 26).unwrap();
+            let got = testing::cpu(&Longformer, &case, &Serial);
+            let rows: Vec<f32> = spot.rows.iter().flat_map(|row| got[row * 16..][..16].to_vec()).collect();
+            assert!(spot.rows.contains(&65_535) && spot.rows.contains(&0));
+            assert!(INFO.tolerance.compare_f32(&rows, &spot.expected).pass, "{level:?} {causal}");
+        }
+    }
+}
+
+#[test]
+fn what_the_definition_excludes_is_refused_by_name() {
+    let field = |error: MixerError| match error {
+        MixerError::InvalidField { field, .. } => field,
+        other => panic!("{other:?}"),
+    };
+    let bidirectional = Problem { causal: false, ..PROBLEM };
+    assert_eq!(field(Longformer.seeded_case(&PROBLEM, &params(7, 0, 1)).unwrap_err()), "window");
+    assert_eq!(field(Longformer.cost(&bidirectional, &params(8, 0, 2)).unwrap_err()), "dilation");
+    let refused = |case: &Case| field(Longformer.reference(case, &mut OpCount::default()).unwrap_err());
+    let mut case = Longformer.seeded_case(&PROBLEM, &params(8, 0, 1)).unwrap();
+    case.config.set("dilation", Value::List(vec![Value::Int(1)]));
+    assert_eq!(refused(&case), "dilation");
+    case.config.set("dilation", Value::List(vec![Value::Int(1), Value::Int(0)]));
+    assert_eq!(refused(&case), "dilation");
+    case.config.set("dilation", 1_usize);
+    case.tensors.insert_i32("global_mask", &[1, 64], vec![1; 64]);
+    assert_eq!(refused(&case), "global_mask");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn causal_outputs_do_not_see_the_future(seq_len in 2_usize..200, cut in 0.0_f64..1.0, seed in any::<u64>()) {
+        let t = ((seq_len as f64 * cut) as usize).min(seq_len - 1);
+        testing::causal(&Longformer, &Problem { seq_len, seed, level: Level::Core, ..PROBLEM }, "v", t);
+    }
+
+    #[test]
+    fn agrees_with_the_reference_at_random(
+        batch in 1_usize..3, seq_len in 1_usize..300, d_head in 1_usize..20, n_heads in 1_usize..4,
+        half_window in 1_usize..80, n_global in 0_usize..9, dilation in 1_usize..9,
+        causal in any::<bool>(), layer in any::<bool>(), seed in any::<u64>(),
+    ) {
+        let level = if layer { Level::Layer } else { Level::Core };
+        let problem = Problem { batch, seq_len, d_model: d_head * n_heads, n_heads, causal, level, seed };
+        let params = params(2 * half_window, n_global, if causal { dilation } else { 1 });
+        testing::agrees_with_reference(&Longformer, &problem, &params);
+    }
+
+    /// Global positions anywhere, different in each sequence; in the causal form a dilation for each head.
+    #[test]
+    fn any_mask_and_any_dilations_agree_with_the_reference(
+        seq_len in 1_usize..200, half_window in 0_usize..40, causal in any::<bool>(),
+        dilations in prop::collection::vec(1_i64..50, 2), mask in prop::collection::vec(0_i32..4, 400), seed in any::<u64>(),
+    ) {
+        let problem = Problem { batch: 2, seq_len, causal, level: Level::Core, seed, ..PROBLEM };
+        let mut case = Longformer.seeded_case(&problem, &params(2, 1, 1)).unwrap();
+        case.config.set("window", 2 * half_window);
+        if causal {
+            case.config.set("dilation", Value::List(dilations.into_iter().map(Value::Int).collect()));
+        } else {
+            let mask = mask[..2 * seq_len].iter().map(|&value| i32::from(value == 0)).collect();
+            case.tensors.insert_i32("global_mask", &[2, seq_len], mask);
+        }
+        let want = Longformer.reference(&case, &mut OpCount::default()).unwrap();
+        let deviation = INFO.tolerance.compare_f32(&testing::cpu(&Longformer, &case, &Serial), &want);
+        prop_assert!(deviation.pass, "{deviation:?}");
+    }
+}
