@@ -1,36 +1,98 @@
-//! The project's tasks: `cargo xtask <command>`. See [`USAGE`].
+//! The project's tasks: `cargo xtask <command>`.
+//!
+//! `build` compiles the wasm modules and writes the static site to `dist/`; `play` builds and serves it; `test` runs
+//! everything; `doctor` says what is missing. Programs that a task needs are looked for, installed where that can be
+//! done without asking anybody, and otherwise named together with the command that gets them.
 
+mod budget;
+mod cache;
+mod compress;
 mod counts;
+mod doctor;
+mod error;
+mod headers;
+mod install;
 mod run;
+mod serve;
+mod site;
 mod test;
+mod toolchain;
+mod variant;
+mod wasm;
 
 use std::process::ExitCode;
 
-const USAGE: &str = "cargo xtask <command>
+use clap::{Parser, Subcommand};
 
-  test     formatting, lints and every test; its last line counts what ran
-";
+use crate::error::TaskError;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", about = "The project's tasks")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Builds everything and serves the playground on this machine
+    Play(ServeArguments),
+    /// Writes the static site to dist/
+    Build {
+        /// Builds only these variants of the worker module (comma-separated)
+        #[arg(long, value_delimiter = ',')]
+        variants: Vec<variant::Variant>,
+    },
+    /// Serves dist/ as it is
+    Serve(ServeArguments),
+    /// Runs every test; the last line counts what ran
+    Test {
+        /// Leaves out what needs a browser
+        #[arg(long)]
+        quick: bool,
+    },
+    /// Lists the programs that the tasks use and how to get those that are missing
+    Doctor,
+}
+
+#[derive(clap::Args)]
+struct ServeArguments {
+    /// Port on the loopback address; 0 takes a free one
+    #[arg(long, default_value_t = 4173)]
+    port: u16,
+    /// Leaves out the headers that isolate the page, as many static hosts do: no threads, a coarser clock
+    #[arg(long)]
+    no_threads_headers: bool,
+}
+
+impl ServeArguments {
+    fn options(&self) -> serve::Options {
+        serve::Options { port: self.port, isolated: !self.no_threads_headers }
+    }
+}
 
 fn main() -> ExitCode {
-    let mut args = std::env::args().skip(1);
-    let outcome = match args.next().as_deref() {
-        Some("test") => test::run_all(),
-        Some("help" | "--help" | "-h") => {
-            print!("{USAGE}");
-            return ExitCode::SUCCESS;
-        }
-        Some(other) => Err(run::TaskError::Usage { message: format!("no command `{other}`\n\n{USAGE}") }),
-        None => Err(run::TaskError::Usage { message: USAGE.to_owned() }),
+    let outcome = match Arguments::parse().task {
+        Task::Play(arguments) => site::build(&variant::ALL).and_then(|()| serve::serve(&arguments.options())),
+        Task::Build { variants } if variants.is_empty() => site::build(&variant::ALL),
+        Task::Build { variants } => site::build(&variants),
+        Task::Serve(arguments) => serve::serve(&arguments.options()),
+        Task::Test { quick } => test::run_all(quick),
+        Task::Doctor => doctor::run(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(run::TaskError::Usage { message }) => {
-            eprint!("{message}");
-            ExitCode::from(2)
-        }
         Err(error) => {
             eprintln!("xtask: {error}");
             ExitCode::FAILURE
         }
     }
 }
+
+/// Prints the heading of a step.
+fn step(name: &str) {
+    println!("── {name}");
+}
+
+/// Shared result type of the tasks.
+type Outcome<T = ()> = Result<T, TaskError>;

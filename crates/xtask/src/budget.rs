@@ -1,0 +1,78 @@
+//! Size budgets of what a visitor downloads, checked on the compressed files that are shipped.
+
+use crate::Outcome;
+use crate::error::TaskError;
+
+/// A file of the site with its sizes in bytes.
+#[derive(Debug, Clone)]
+pub struct Written {
+    /// Its path.
+    pub path: String,
+    /// As it is.
+    pub raw: usize,
+    /// Compressed by gzip.
+    pub gzip: Option<usize>,
+    /// Compressed by Brotli.
+    pub brotli: Option<usize>,
+}
+
+/// What may weigh how much: prefix and ending of the path, and the Brotli size in kilobytes.
+const BUDGETS: [(&str, &str, usize); 2] = [("page/", ".wasm", 200), ("worker/", ".wasm", 350)];
+
+const KILOBYTE: usize = 1000;
+
+/// Prints the sizes of the modules and checks them.
+///
+/// # Errors
+/// [`TaskError::Budget`] with the files that are too large.
+pub fn check(files: &[Written]) -> Outcome {
+    let mut over = Vec::new();
+    println!("   {:<46} {:>8} {:>8} {:>8} {:>8}", "kB", "raw", "gzip", "brotli", "budget");
+    for (prefix, ending, budget) in BUDGETS {
+        for file in files.iter().filter(|file| file.path.starts_with(prefix) && file.path.ends_with(ending)) {
+            let brotli = file.brotli.unwrap_or(file.raw);
+            let line = format!(
+                "{:<46} {:>8.1} {:>8.1} {:>8.1} {budget:>8}",
+                file.path,
+                kilobytes(file.raw),
+                kilobytes(file.gzip.unwrap_or(file.raw)),
+                kilobytes(brotli)
+            );
+            println!("   {line}");
+            if brotli > budget * KILOBYTE {
+                over.push(format!("{} is {:.1} kB, {budget} are allowed", file.path, kilobytes(brotli)));
+            }
+        }
+    }
+    if over.is_empty() { Ok(()) } else { Err(TaskError::Budget(over.join("; "))) }
+}
+
+fn kilobytes(bytes: usize) -> f64 {
+    bytes as f64 / KILOBYTE as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(path: &str, brotli: usize) -> Written {
+        Written { path: path.to_owned(), raw: brotli * 3, gzip: Some(brotli * 2), brotli: Some(brotli) }
+    }
+
+    #[test]
+    fn a_module_over_its_budget_is_named() {
+        assert!(
+            check(&[file("page/ab/www_bg.wasm", 199_000), file("worker/plain-ab/worker_bg.wasm", 349_000)])
+                .is_ok()
+        );
+        let error = check(&[file("page/ab/www_bg.wasm", 201_000)]).unwrap_err().to_string();
+        assert!(error.contains("page/ab/www_bg.wasm"), "{error}");
+        assert!(check(&[file("worker/plain-ab/worker_bg.wasm", 351_000)]).is_err());
+    }
+
+    #[test]
+    fn what_was_not_compressed_counts_in_full() {
+        let raw = Written { path: "page/ab/www_bg.wasm".to_owned(), raw: 300_000, gzip: None, brotli: None };
+        assert!(check(&[raw]).is_err());
+    }
+}

@@ -1,0 +1,79 @@
+//! Compressed copies that a server hands out as they are.
+
+use std::io::Write;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use crate::Outcome;
+use crate::cache;
+use crate::error::TaskError;
+
+/// Files smaller than this gain nothing: they fit one packet anyway.
+const SMALLEST: usize = 512;
+
+/// Both copies of a file.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Compressed {
+    /// Brotli, quality 11.
+    pub brotli: Vec<u8>,
+    /// gzip, level 9.
+    pub gzip: Vec<u8>,
+}
+
+/// Compresses a file, unless its kind is compressed already or it is too small.
+///
+/// # Errors
+/// Of the cache's files.
+pub fn both(path: &str, bytes: &[u8]) -> Outcome<Option<Compressed>> {
+    let worthwhile =
+        [".html", ".js", ".css", ".json", ".wasm", ".svg", ".ts", ".txt", ".webmanifest", ".safetensors"];
+    if bytes.len() < SMALLEST || !worthwhile.iter().any(|ending| path.ends_with(ending)) {
+        return Ok(None);
+    }
+    let hash = cache::hash(&[bytes]);
+    let brotli = cache::bytes(&format!("{hash}.br"), || brotli(bytes).map_err(failed(path)))?;
+    let gzip = cache::bytes(&format!("{hash}.gz"), || gzip(bytes).map_err(failed(path)))?;
+    Ok(Some(Compressed { brotli, gzip }))
+}
+
+fn failed(path: &str) -> impl FnOnce(std::io::Error) -> TaskError {
+    TaskError::file("compress", std::path::Path::new(path))
+}
+
+fn brotli(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut output = Vec::new();
+    let parameters = brotli::enc::BrotliEncoderParams { quality: 11, lgwin: 22, ..Default::default() };
+    brotli::BrotliCompress(&mut &*bytes, &mut output, &parameters)?;
+    Ok(output)
+}
+
+fn gzip(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(bytes)?;
+    encoder.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+
+    #[test]
+    fn what_is_compressed_comes_back() {
+        let text = "attention ".repeat(300).into_bytes();
+        let mut plain = Vec::new();
+        brotli::Decompressor::new(&*brotli(&text).unwrap(), 4096).read_to_end(&mut plain).unwrap();
+        assert_eq!(plain, text);
+        plain.clear();
+        flate2::read::GzDecoder::new(&*gzip(&text).unwrap()).read_to_end(&mut plain).unwrap();
+        assert_eq!(plain, text);
+    }
+
+    #[test]
+    fn small_and_packed_files_are_left_alone() {
+        assert_eq!(both("a.js", b"short").unwrap(), None);
+        assert_eq!(both("a.png", &[7; 4096]).unwrap(), None);
+    }
+}

@@ -1,0 +1,95 @@
+//! Why a task ended early. Every message says what to do next where that is known.
+
+use std::path::{Path, PathBuf};
+
+/// The errors of the tasks.
+#[derive(Debug, thiserror::Error)]
+pub enum TaskError {
+    /// A program could not be started.
+    #[error(
+        "cannot start `{program}`: {source}; is it installed and on the PATH? `cargo xtask doctor` says how to get it"
+    )]
+    Start {
+        /// The program.
+        program: String,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+    /// A program ended with an error.
+    #[error("`{command}` failed ({status})")]
+    Failed {
+        /// The command line.
+        command: String,
+        /// How it ended.
+        status: std::process::ExitStatus,
+    },
+    /// A file could not be read or written.
+    #[error("cannot {action} {}: {source}", path.display())]
+    File {
+        /// `read`, `write`, ….
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+    /// Something that a task needs is missing and can't be installed from here.
+    #[error("{what} is missing.\nGet it with:\n{}", commands.iter().map(|c| format!("  {c}")).collect::<Vec<_>>().join("\n"))]
+    Missing {
+        /// What.
+        what: String,
+        /// Commands, any one of which gets it.
+        commands: Vec<String>,
+    },
+    /// wasm-bindgen refused a module.
+    #[error("wasm-bindgen cannot process the {module} module: {message}")]
+    Bindgen {
+        /// The module.
+        module: String,
+        /// Its message.
+        message: String,
+    },
+    /// A page refers to an asset that isn't there.
+    #[error("{} refers to the asset `{name}`, which is not part of the site", page.display())]
+    Asset {
+        /// The page.
+        page: PathBuf,
+        /// The name.
+        name: String,
+    },
+    /// A module outgrew its budget.
+    #[error("over the size budget: {0}")]
+    Budget(String),
+    /// The server could not start.
+    #[error(
+        "cannot serve on 127.0.0.1:{port}: {source}; another program may use the port, `--port 0` takes a free one"
+    )]
+    Serve {
+        /// The port.
+        port: u16,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+    /// `dist/` isn't there.
+    #[error("there is no site in dist/; `cargo xtask build` writes it")]
+    NoSite,
+    /// A program's answer could not be read.
+    #[error("cannot make sense of what `{program}` printed: {message}")]
+    Output {
+        /// The program.
+        program: String,
+        /// What is wrong.
+        message: String,
+    },
+    /// Tests failed, or none ran.
+    #[error("{0}")]
+    Tests(String),
+}
+
+impl TaskError {
+    /// A [`TaskError::File`], for `map_err`.
+    pub fn file(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_path_buf();
+        move |source| Self::File { action, path, source }
+    }
+}

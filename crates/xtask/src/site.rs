@@ -1,0 +1,244 @@
+//! The static site in `dist/`.
+//!
+//! ```text
+//! index.html, …            pages of www/static, with the folders' names filled in
+//! crossover.js, .d.ts      the page API under its stable name
+//! manifest.json            where crossover.js finds the worker's variants
+//! systems.json             the systems, as `crossover systems --json` prints them
+//! sw.js, _headers          isolation where the host can't send headers; the headers for hosts that can
+//! assets/HASH/             everything else of www/static and www/js, in its own layout, so relative imports hold
+//! page/HASH/               the page module
+//! worker/VARIANT-HASH/     the worker module's variants
+//! ```
+//!
+//! All addresses are relative: the site works in any folder of any host.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+use walkdir::WalkDir;
+
+use crate::error::TaskError;
+use crate::run::{program, read, root};
+use crate::variant::Variant;
+use crate::wasm::{self, Module};
+use crate::{Outcome, budget, cache, compress, headers, step, toolchain};
+
+/// Where the site is written.
+pub fn folder() -> PathBuf {
+    root().join("dist")
+}
+
+/// The site's files by their path.
+pub type Files = BTreeMap<String, Vec<u8>>;
+
+/// Builds the site with these variants of the worker module.
+///
+/// # Errors
+/// Of the tools, of the file system, or a size over its budget.
+pub fn build(variants: &[Variant]) -> Outcome {
+    let toolchain = toolchain::find_or_install()?;
+    let optimizer = wasm::optimizer();
+    if optimizer.is_none() {
+        println!("   without wasm-opt: modules a little larger (`npm ci` in e2e/ brings it)");
+    }
+    let page = wasm::page(&toolchain, optimizer.as_deref())?;
+    let mut workers = Vec::new();
+    for &variant in variants {
+        workers.push((variant, wasm::worker(&toolchain, variant, optimizer.as_deref())?));
+    }
+    step("systems");
+    let systems = systems()?;
+    step("site");
+    let files = assemble(&page, &workers, systems)?;
+    let written = write(&files)?;
+    budget::check(&written)?;
+    println!("   dist/ holds {} files", written.len());
+    Ok(())
+}
+
+fn assemble(page: &Module, workers: &[(Variant, Module)], systems: String) -> Outcome<Files> {
+    let mut files = Files::new();
+    let page_folder = add_folder(&mut files, "page/", &page.folder)?;
+
+    let mut modules = serde_json::Map::new();
+    for (variant, module) in workers {
+        let folder = add_folder(&mut files, &format!("worker/{variant}-"), &module.folder)?;
+        modules.insert(variant.name().to_owned(), json!(format!("{folder}/{}.js", module.name)));
+    }
+
+    let mut sources = collect(&root().join("www/static"), "")?;
+    sources.extend(collect(&root().join("www/js"), "js/")?);
+    let stable: Vec<String> = sources.keys().filter(|path| keeps_its_name(path)).cloned().collect();
+    let (named, hashed): (Files, Files) = sources.into_iter().partition(|(path, _)| stable.contains(path));
+    // The hash covers the templates and what is filled into them.
+    let parts: Vec<&[u8]> = hashed
+        .iter()
+        .flat_map(|(path, bytes)| [path.as_bytes(), bytes.as_slice()])
+        .chain([page_folder.as_bytes()])
+        .collect();
+    let assets_folder = format!("assets/{}", cache::short(&cache::hash(&parts)));
+    let folders = [("assets", assets_folder.as_str()), ("page", page_folder.as_str()), ("root", "")];
+    for (path, bytes) in hashed {
+        let path = format!("{assets_folder}/{path}");
+        let bytes = fill_in(&path, bytes, &folders)?;
+        files.insert(path, bytes);
+    }
+    for (path, bytes) in named {
+        let path = path.strip_prefix("js/").map_or(path.clone(), str::to_owned);
+        let bytes = fill_in(&path, bytes, &folders)?;
+        files.insert(path, bytes);
+    }
+
+    let manifest = json!({ "boot": format!("{assets_folder}/js/worker-boot.js"), "workers": modules });
+    files.insert("manifest.json".to_owned(), format!("{manifest:#}\n").into_bytes());
+    files.insert("systems.json".to_owned(), systems.into_bytes());
+    let paths: Vec<String> = files.keys().cloned().collect();
+    files.insert("_headers".to_owned(), headers::file(&paths).into_bytes());
+    Ok(files)
+}
+
+/// Pages, and what browsers or other sites look for by name.
+fn keeps_its_name(path: &str) -> bool {
+    let in_top_folder = !path.contains('/');
+    let named = ["html", "txt", "webmanifest", "ico"];
+    let ending = Path::new(path).extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+    in_top_folder && (named.contains(&ending) || path == "sw.js") || path.starts_with("js/crossover.")
+}
+
+/// Copies a folder to `PREFIX<hash>` and returns that.
+fn add_folder(files: &mut Files, prefix: &str, folder: &Path) -> Outcome<String> {
+    let content = collect(folder, "")?;
+    let parts: Vec<&[u8]> =
+        content.iter().flat_map(|(path, bytes)| [path.as_bytes(), bytes.as_slice()]).collect();
+    let name = format!("{prefix}{}", cache::short(&cache::hash(&parts)));
+    files.extend(content.into_iter().map(|(path, bytes)| (format!("{name}/{path}"), bytes)));
+    Ok(name)
+}
+
+/// Every file under a folder, by its path there. A folder that doesn't exist is empty.
+fn collect(folder: &Path, prefix: &str) -> Outcome<Files> {
+    let mut files = Files::new();
+    for entry in
+        WalkDir::new(folder).into_iter().filter_map(Result::ok).filter(|entry| entry.file_type().is_file())
+    {
+        let relative = entry.path().strip_prefix(folder).unwrap_or(entry.path());
+        let parts: Vec<_> = relative.iter().map(|part| part.to_string_lossy()).collect();
+        let bytes = fs::read(entry.path()).map_err(TaskError::file("read", entry.path()))?;
+        files.insert(format!("{prefix}{}", parts.join("/")), bytes);
+    }
+    Ok(files)
+}
+
+/// Replaces `{{assets}}`, `{{page}}` and `{{root}}` in text files by those folders' addresses relative to the file.
+fn fill_in(path: &str, bytes: Vec<u8>, folders: &[(&str, &str)]) -> Outcome<Vec<u8>> {
+    let text = [".html", ".js", ".css", ".webmanifest", ".svg"].iter().any(|ending| path.ends_with(ending));
+    let Ok(mut text) = (if text { String::from_utf8(bytes) } else { return Ok(bytes) }) else {
+        return Err(TaskError::Asset { page: path.into(), name: "text that is not UTF-8".to_owned() });
+    };
+    let depth = path.matches('/').count();
+    let up = if depth == 0 { "./".to_owned() } else { "../".repeat(depth) };
+    for (name, folder) in folders {
+        let address = format!("{up}{folder}");
+        text = text.replace(&format!("{{{{{name}}}}}"), address.trim_end_matches('/'));
+    }
+    if let Some(start) = text.find("{{") {
+        let name: String = text[start..].chars().take(40).take_while(|c| *c != '\n').collect();
+        return Err(TaskError::Asset { page: path.into(), name });
+    }
+    Ok(text.into_bytes())
+}
+
+/// What `crossover systems --json` prints.
+fn systems() -> Outcome<String> {
+    let text = read(program("cargo", &["run", "--quiet", "--package", "cli", "--", "systems", "--json"]))?;
+    if text.trim().is_empty() {
+        println!("   the command line cannot list the systems yet; systems.json stays empty");
+        return Ok("[]\n".to_owned());
+    }
+    match serde_json::from_str::<serde_json::Value>(&text) {
+        Ok(serde_json::Value::Array(systems)) if !systems.is_empty() => Ok(text),
+        Ok(_) => Err(unreadable("no list of systems".to_owned())),
+        Err(error) => Err(unreadable(error.to_string())),
+    }
+}
+
+fn unreadable(message: String) -> TaskError {
+    TaskError::Output { program: "crossover systems --json".to_owned(), message }
+}
+
+/// Writes the files and their compressed copies aside and puts them in the place of `dist/`.
+fn write(files: &Files) -> Outcome<Vec<budget::Written>> {
+    let draft = root().join("target/site-draft");
+    if draft.exists() {
+        fs::remove_dir_all(&draft).map_err(TaskError::file("remove", &draft))?;
+    }
+    let mut written = Vec::new();
+    for (path, bytes) in files {
+        let file = draft.join(path);
+        cache::write(&file, bytes)?;
+        let compressed = compress::both(path, bytes)?;
+        if let Some(compressed) = &compressed {
+            cache::write(&draft.join(format!("{path}.br")), &compressed.brotli)?;
+            cache::write(&draft.join(format!("{path}.gz")), &compressed.gzip)?;
+        }
+        written.push(budget::Written {
+            path: path.clone(),
+            raw: bytes.len(),
+            gzip: compressed.as_ref().map(|compressed| compressed.gzip.len()),
+            brotli: compressed.as_ref().map(|compressed| compressed.brotli.len()),
+        });
+    }
+    let site = folder();
+    if site.exists() {
+        fs::remove_dir_all(&site).map_err(TaskError::file("remove", &site))?;
+    }
+    fs::rename(&draft, &site).map_err(TaskError::file("write", &site))?;
+    Ok(written)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FOLDERS: [(&str, &str); 3] = [("assets", "assets/ab"), ("page", "page/cd"), ("root", "")];
+
+    fn filled(path: &str, text: &str) -> String {
+        String::from_utf8(fill_in(path, text.as_bytes().to_vec(), &FOLDERS).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn addresses_are_relative_to_the_file() {
+        assert_eq!(filled("index.html", "{{assets}}/style.css"), "./assets/ab/style.css");
+        assert_eq!(filled("assets/ab/js/start.js", "{{page}}/www.js"), "../../../page/cd/www.js");
+        assert_eq!(filled("assets/ab/js/start.js", "{{root}}/crossover.js"), "../../../crossover.js");
+        assert_eq!(filled("index.html", "{{root}}/crossover.js"), "./crossover.js");
+    }
+
+    #[test]
+    fn an_unknown_name_is_an_error_and_other_files_are_left_alone() {
+        assert!(fill_in("index.html", b"{{nothing}}".to_vec(), &FOLDERS).is_err());
+        assert_eq!(fill_in("a.png", b"{{nothing}}".to_vec(), &FOLDERS).unwrap(), b"{{nothing}}");
+    }
+
+    #[test]
+    fn pages_and_the_api_keep_their_names() {
+        for path in
+            ["index.html", "embed.html", "sw.js", "robots.txt", "js/crossover.js", "js/crossover.d.ts"]
+        {
+            assert!(keeps_its_name(path), "{path}");
+        }
+        for path in ["style.css", "js/start.js", "icons/icon.svg", "fonts/readme.txt"] {
+            assert!(!keeps_its_name(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn the_pages_of_the_repository_can_be_filled_in() {
+        for (path, bytes) in collect(&root().join("www/static"), "").unwrap() {
+            assert!(fill_in(&path, bytes, &FOLDERS).is_ok(), "{path}");
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Which Rust compiles the wasm modules.
+//!
+//! The threaded variants need a standard library built with atomics, hence the library's source and `-Z build-std`;
+//! `RUSTC_BOOTSTRAP` lets a stable compiler do that. Two places can have all of it: the toolchain of rustup that runs
+//! this very task, and the distribution's packages. Whichever is complete is taken; otherwise rustup is asked, then the
+//! distribution's package manager.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::error::TaskError;
+use crate::run::{find, probe, program};
+use crate::{Outcome, install, step};
+
+/// The target.
+pub const TARGET: &str = "wasm32-unknown-unknown";
+
+/// Debian's packages: a current compiler kept for its browsers, its sources, and a linker for wasm.
+pub const PACKAGES: [&str; 4] = ["rustc-web", "cargo-web", "rust-web-src", "lld-22"];
+
+/// Oldest compiler that the workspace accepts: `rust-version` of the manifest.
+const OLDEST_MINOR: u32 = 95;
+
+/// How long rustup may take; it downloads about 30 MB.
+const RUSTUP_PATIENCE: Duration = Duration::from_mins(3);
+
+/// A Rust that can compile to wasm.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Toolchain {
+    /// The one that runs this task. It comes with a standard library for the target and its own linker.
+    Rustup,
+    /// The distribution's: no standard library for the target, so it is always built.
+    Distribution {
+        /// The linker.
+        linker: PathBuf,
+    },
+}
+
+impl Toolchain {
+    /// A `cargo` command for the target. `build_std` asks for a standard library built with the same flags.
+    pub fn cargo(&self, args: &[&str], rustflags: &[String], build_std: bool) -> Command {
+        let mut command = match self {
+            Self::Rustup => program("cargo", args),
+            Self::Distribution { linker } => {
+                let mut command = program(Path::new("/usr/bin/cargo"), args);
+                let path = std::env::var("PATH").unwrap_or_default();
+                command
+                    .env("PATH", format!("/usr/bin:{path}"))
+                    .env("RUSTC", "/usr/bin/rustc")
+                    .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker)
+                    // Set by the cargo that runs this task, for the other compiler's libraries.
+                    .env_remove("LD_LIBRARY_PATH");
+                command
+            }
+        };
+        command.args(["--target", TARGET]);
+        if build_std || matches!(self, Self::Distribution { .. }) {
+            command.args(["-Z", "build-std=std,panic_abort"]).env("RUSTC_BOOTSTRAP", "1");
+        }
+        command.env_remove("RUSTFLAGS").env("CARGO_ENCODED_RUSTFLAGS", rustflags.join("\u{1f}"));
+        command
+    }
+}
+
+/// Finds a toolchain, installing one where that can be done without asking.
+///
+/// # Errors
+/// [`TaskError::Missing`] with the commands that get one.
+pub fn find_or_install() -> Outcome<Toolchain> {
+    if let Some(toolchain) = present() {
+        return Ok(toolchain);
+    }
+    if find("rustup").is_some() {
+        step("the Rust target wasm32-unknown-unknown is missing: asking rustup for it");
+        if rustup(&["target", "add", TARGET])
+            && rustup(&["component", "add", "rust-src"])
+            && let Some(toolchain) = present()
+        {
+            return Ok(toolchain);
+        }
+        println!("   rustup cannot supply it here; trying the distribution's packages");
+    }
+    if install::possible() {
+        install::apt("a Rust toolchain for wasm", &PACKAGES)?;
+        if let Some(toolchain) = present() {
+            return Ok(toolchain);
+        }
+    }
+    Err(TaskError::Missing { what: "a Rust toolchain for wasm".to_owned(), commands: commands() })
+}
+
+/// The commands that get a toolchain, either of them.
+pub fn commands() -> Vec<String> {
+    vec![
+        format!("rustup target add {TARGET} && rustup component add rust-src"),
+        format!("{}   (Debian 12)", install::command(&PACKAGES)),
+    ]
+}
+
+/// The toolchain that is complete on this machine, if there is one.
+pub fn present() -> Option<Toolchain> {
+    rustup_complete().then_some(Toolchain::Rustup).or_else(distribution)
+}
+
+fn rustup_complete() -> bool {
+    let Some(sysroot) = probe("rustc", &["--print", "sysroot"]) else { return false };
+    let libraries = Path::new(&sysroot).join("lib/rustlib");
+    libraries.join(TARGET).join("lib").is_dir() && libraries.join("src/rust/library/std").is_dir()
+}
+
+fn distribution() -> Option<Toolchain> {
+    let version = probe("/usr/bin/rustc", &["--version"])?;
+    let source = probe("/usr/bin/rustc", &["--print", "sysroot"])?;
+    let complete = recent_enough(&version)
+        && Path::new("/usr/bin/cargo").is_file()
+        && Path::new(&source).join("lib/rustlib/src/rust/library/std").is_dir();
+    let linker = complete.then(wasm_linker)??;
+    Some(Toolchain::Distribution { linker })
+}
+
+/// The newest `wasm-ld` in `/usr/bin`.
+fn wasm_linker() -> Option<PathBuf> {
+    let numbered = (20..=30).rev().map(|version| format!("/usr/bin/wasm-ld-{version}"));
+    numbered.map(PathBuf::from).find(|path| path.is_file())
+}
+
+/// Whether `rustc 1.96.0 (…)` is new enough.
+fn recent_enough(version: &str) -> bool {
+    let mut numbers = version.split_whitespace().nth(1).unwrap_or_default().split('.').map(str::parse::<u32>);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => major > 1 || minor >= OLDEST_MINOR,
+        _ => false,
+    }
+}
+
+/// Runs rustup with bounded patience; whether it succeeded.
+fn rustup(args: &[&str]) -> bool {
+    let mut command = program("rustup", args);
+    let Ok(mut child) = command.stdout(Stdio::inherit()).spawn() else { return false };
+    let started = Instant::now();
+    loop {
+        match child.try_wait() {
+            Ok(Some(status)) => return status.success(),
+            Ok(None) if started.elapsed() < RUSTUP_PATIENCE => std::thread::sleep(Duration::from_millis(100)),
+            _ => {
+                let _ = child.kill();
+                let _ = child.wait();
+                return false;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_compared_by_number() {
+        assert!(recent_enough("rustc 1.96.0 (30a34c682 2026-05-25) (built from a source tarball)"));
+        assert!(recent_enough("rustc 1.100.1"));
+        assert!(!recent_enough("rustc 1.63.0 (4b91a6ea7 2022-08-08)"));
+        assert!(!recent_enough("command not found"));
+    }
+
+    #[test]
+    fn the_manifest_and_this_file_agree_on_the_oldest_compiler() {
+        let manifest = std::fs::read_to_string(crate::run::root().join("Cargo.toml")).unwrap();
+        assert!(manifest.contains(&format!("rust-version = \"1.{OLDEST_MINOR}\"")));
+    }
+
+    #[test]
+    fn flags_and_bootstrap_reach_the_compiler() {
+        let flags = vec!["-Ctarget-feature=+simd128".to_owned(), "-Clink-arg=--shared-memory".to_owned()];
+        let command =
+            Toolchain::Distribution { linker: "/usr/bin/wasm-ld-22".into() }.cargo(&["build"], &flags, false);
+        let arguments: Vec<_> = command.get_args().map(|word| word.to_string_lossy().into_owned()).collect();
+        assert_eq!(arguments, ["build", "--target", TARGET, "-Z", "build-std=std,panic_abort"]);
+        let value = |name: &str| {
+            command
+                .get_envs()
+                .find(|(key, _)| *key == name)
+                .and_then(|(_, value)| value.map(|v| v.to_string_lossy().into_owned()))
+        };
+        assert_eq!(value("RUSTC_BOOTSTRAP").as_deref(), Some("1"));
+        assert_eq!(
+            value("CARGO_ENCODED_RUSTFLAGS").as_deref(),
+            Some("-Ctarget-feature=+simd128\u{1f}-Clink-arg=--shared-memory")
+        );
+        let command = Toolchain::Rustup.cargo(&["build"], &flags, false);
+        assert!(!command.get_args().any(|word| word == "-Z"));
+    }
+}

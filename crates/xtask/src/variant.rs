@@ -1,0 +1,126 @@
+//! The worker module's variants. A browser loads the best one that it can run; see `www/js` for the choice.
+
+use std::fmt;
+
+/// A way to compile the worker module.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Variant {
+    /// For browsers without SIMD.
+    Plain,
+    /// 128-bit SIMD: every current browser.
+    Simd128,
+    /// Fused multiply-add as well.
+    RelaxedSimd,
+    /// SIMD and shared memory, for isolated pages.
+    #[value(name = "threads-simd128")]
+    Threads,
+    /// All of it.
+    #[value(name = "threads-relaxed-simd")]
+    ThreadsRelaxed,
+}
+
+/// From the least to the most demanding.
+pub const ALL: [Variant; 5] =
+    [Variant::Plain, Variant::Simd128, Variant::RelaxedSimd, Variant::Threads, Variant::ThreadsRelaxed];
+
+/// Shared memory must name its limit when it is made. Two gibibytes are what browsers reserve without complaint.
+const MAX_SHARED_BYTES: u64 = 2 << 30;
+
+impl Variant {
+    /// Its name in the site and in messages.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Simd128 => "simd128",
+            Self::RelaxedSimd => "relaxed-simd",
+            Self::Threads => "threads-simd128",
+            Self::ThreadsRelaxed => "threads-relaxed-simd",
+        }
+    }
+
+    /// Whether its memory is shared between threads.
+    pub const fn threaded(self) -> bool {
+        matches!(self, Self::Threads | Self::ThreadsRelaxed)
+    }
+
+    /// Whether it needs relaxed SIMD.
+    pub const fn relaxed(self) -> bool {
+        matches!(self, Self::RelaxedSimd | Self::ThreadsRelaxed)
+    }
+
+    /// Features of the worker crate.
+    pub fn features(self) -> Vec<&'static str> {
+        let mut features = Vec::new();
+        if self != Self::Plain {
+            features.push("simd");
+        }
+        if self.threaded() {
+            features.push("threads");
+        }
+        if self.relaxed() {
+            features.push("relaxed-simd");
+        }
+        features
+    }
+
+    /// Flags of the compiler.
+    ///
+    /// Since rust-lang/rust#147225 the compiler no longer adds the linker's arguments for shared memory and
+    /// thread-local storage by itself, and since #156174 it no longer exports the heap's base; wasm-bindgen's thread
+    /// transformation needs them all.
+    pub fn rustflags(self) -> Vec<String> {
+        let mut target = Vec::new();
+        if self.threaded() {
+            target.extend(["+atomics", "+bulk-memory"]);
+        }
+        if self != Self::Plain {
+            target.push("+simd128");
+        }
+        if self.relaxed() {
+            target.push("+relaxed-simd");
+        }
+        let mut flags = Vec::new();
+        if !target.is_empty() {
+            flags.push(format!("-Ctarget-feature={}", target.join(",")));
+        }
+        if self.threaded() {
+            flags.extend(
+                [
+                    "--shared-memory",
+                    "--import-memory",
+                    &format!("--max-memory={MAX_SHARED_BYTES}"),
+                    "--export=__heap_base",
+                    "--export=__wasm_init_tls",
+                    "--export=__tls_size",
+                    "--export=__tls_align",
+                    "--export=__tls_base",
+                ]
+                .map(|argument| format!("-Clink-arg={argument}")),
+            );
+        }
+        flags
+    }
+}
+
+impl fmt::Display for Variant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_variant_asks_for_what_its_name_says() {
+        for variant in ALL {
+            let flags = variant.rustflags().join(" ");
+            assert_eq!(flags.contains("+atomics"), variant.threaded(), "{variant}");
+            assert_eq!(flags.contains("--shared-memory"), variant.threaded(), "{variant}");
+            assert_eq!(flags.contains("+relaxed-simd"), variant.relaxed(), "{variant}");
+            assert_eq!(flags.contains("+simd128"), variant != Variant::Plain, "{variant}");
+            assert_eq!(variant.features().contains(&"threads"), variant.threaded(), "{variant}");
+        }
+    }
+}
