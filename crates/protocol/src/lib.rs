@@ -1,5 +1,11 @@
 //! Messages between a page and its worker, one enum per direction, as JSON text. `crossover.js` moves them without
-//! reading more than `type` and `id`; both ends are decoded in Rust.
+//! reading more than `type` and `id`; both ends are decoded in Rust: see [`Request::parse`] and [`Event::parse`].
+
+mod error;
+mod parse;
+
+pub use error::{ProtocolError, Refused, WireError};
+pub use parse::MAX_MESSAGE_BYTES;
 
 use report::{BackendName, Config, Environment, Report, SystemEntry};
 use serde::{Deserialize, Serialize};
@@ -164,15 +170,5 @@ pub struct VerifyResult {
     pub pass: bool,
 }
 
-/// An error for programs and people.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct WireError {
-    /// Stable code.
-    pub code: String,
-    /// What happened, why, what to do.
-    pub message: String,
-    /// The configuration field at fault, where it is one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub field: Option<String>,
-}
+#[cfg(test)]
+mod tests;

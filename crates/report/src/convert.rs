@@ -70,7 +70,7 @@ fn lane(record: &LaneRecord, causal: bool, systems: &[&Info]) -> Lane {
         params: params(given),
         causal: info.map_or(causal, |info| info.runs_causally(causal)),
         verification: record.verification.map(Verified::from),
-        points: record.points.iter().map(point).collect(),
+        points: record.points.iter().filter(|point| !at_work(point)).map(point).collect(),
         exponent: record.fit.as_ref().and_then(exponent),
     }
 }
@@ -91,6 +91,11 @@ fn exponent(fit: &race::Fit) -> Option<Exponent> {
 fn ms(ns: f64) -> Option<f64> {
     let ms = ns / NS_PER_MS;
     crate::validate::is_time(ms).then_some(ms)
+}
+
+/// Whether a point is being worked at and has nothing to show yet.
+fn at_work(point: &race::Point) -> bool {
+    point.outcome == Outcome::Ok && point.samples_ns.is_empty()
 }
 
 fn point(record: &race::Point) -> Point {
@@ -364,6 +369,18 @@ mod tests {
             let json = serde_json::to_string(&report).unwrap();
             assert_eq!(Report::from_json(&json).unwrap(), report);
         }
+    }
+
+    #[test]
+    fn a_point_at_work_is_not_shown_before_it_has_a_sample() {
+        let config = config();
+        let mut record = record(&config);
+        let point = record.lanes[1].points.last_mut().unwrap();
+        point.samples_ns.clear();
+        (point.median_ns, point.verified) = (0.0, None);
+        let report = Report::from_record(&record, &config, &environment(), None, &SYSTEMS);
+        assert_eq!(report.lanes[1].points.len(), record.lanes[1].points.len() - 1);
+        report.validate().unwrap();
     }
 
     #[test]

@@ -227,6 +227,11 @@ impl ReportError {
         }
     }
 
+    /// What the JSON reader says, cut: it may quote what it read.
+    pub(crate) fn syntax(error: &serde_json::Error) -> Self {
+        Self::Syntax { reason: crate::text::clean(&error.to_string(), 200) }
+    }
+
     /// An [`ReportError::InvalidField`] from anything printable, which may be hostile.
     pub(crate) fn invalid(
         field: impl Into<String>,

@@ -70,6 +70,15 @@ struct Version {
     schema: Option<u32>,
 }
 
+impl Version {
+    fn check(&self) -> Result<(), ReportError> {
+        match self.schema {
+            Some(got) if got > SCHEMA_VERSION => Err(ReportError::Newer { got, supported: SCHEMA_VERSION }),
+            _ => Ok(()),
+        }
+    }
+}
+
 impl Report {
     /// Longest JSON accepted.
     pub const MAX_JSON_BYTES: usize = 4 << 20;
@@ -83,13 +92,22 @@ impl Report {
             return Err(ReportError::TooLarge { got: text.len(), limit: Self::MAX_JSON_BYTES });
         }
         // Nesting is capped by the parser (128 levels). The version first: a newer report may have another shape.
-        if let Ok(Version { schema: Some(got) }) = serde_json::from_str(text)
-            && got > SCHEMA_VERSION
-        {
-            return Err(ReportError::Newer { got, supported: SCHEMA_VERSION });
+        if let Ok(version) = serde_json::from_str::<Version>(text) {
+            version.check()?;
         }
-        let report: Self = serde_json::from_str(text)
-            .map_err(|error| ReportError::Syntax { reason: crate::text::clean(&error.to_string(), 200) })?;
+        let report: Self = serde_json::from_str(text).map_err(|error| ReportError::syntax(&error))?;
+        report.validate()?;
+        Ok(report)
+    }
+
+    /// [`Report::from_json`] for a value that is already parsed.
+    ///
+    /// # Errors
+    /// As for [`Report::from_json`].
+    pub fn from_value(value: serde_json::Value) -> Result<Self, ReportError> {
+        let schema = value.get("schema").and_then(serde_json::Value::as_u64);
+        Version { schema: schema.map(|schema| u32::try_from(schema).unwrap_or(u32::MAX)) }.check()?;
+        let report: Self = serde_json::from_value(value).map_err(|error| ReportError::syntax(&error))?;
         report.validate()?;
         Ok(report)
     }
@@ -99,9 +117,7 @@ impl Report {
     /// # Errors
     /// [`ReportError`] names the first field at fault.
     pub fn validate(&self) -> Result<(), ReportError> {
-        if self.schema > SCHEMA_VERSION {
-            return Err(ReportError::Newer { got: self.schema, supported: SCHEMA_VERSION });
-        }
+        Version { schema: Some(self.schema) }.check()?;
         ensure(self.schema >= 1, "schema", "1", self.schema)?;
         self.config.check()?;
         environment(&self.environment)?;
@@ -332,4 +348,122 @@ fn warning(at: &str, warning: &Warning, lanes: usize) -> Result<(), ReportError>
         "the index of a lane",
         lane,
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::testing::report;
+
+    /// The sample with one field set, read again.
+    fn with(pointer: &str, value: Value) -> Result<Report, ReportError> {
+        let mut json = serde_json::to_value(report()).unwrap();
+        *json.pointer_mut(pointer).unwrap_or_else(|| panic!("{pointer}")) = value;
+        assert_eq!(Report::from_json(&json.to_string()).is_ok(), Report::from_value(json.clone()).is_ok());
+        Report::from_value(json)
+    }
+
+    #[test]
+    fn the_sample_passes() {
+        let json = serde_json::to_string(&report()).unwrap();
+        assert_eq!(Report::from_json(&json), Ok(report()));
+    }
+
+    #[test]
+    fn fault_24_numbers_out_of_range_are_refused_by_name() {
+        let point = "/lanes/1/points/0";
+        for (field, value, named) in [
+            ("/length", json!(0), "lanes[1].points[0].length"),
+            ("/length", json!(512), "lanes[1].points"),
+            ("/medianMs", json!(-1.0), "lanes[1].points[0].medianMs"),
+            ("/medianMs", json!(0.0), "lanes[1].points[0].medianMs"),
+            ("/medianMs", json!(1e300), "lanes[1].points[0].medianMs"),
+            ("/medianMs", json!(null), "lanes[1].points[0].medianMs"),
+            ("/q1Ms", json!(1e9), "lanes[1].points[0].medianMs"),
+            ("/minMs", json!(null), "lanes[1].points[0].medianMs"),
+            ("/outcome", json!("won"), "lanes[1].points[0].outcome"),
+            ("/samples", json!(4_000_000_000_u32), "lanes[1].points[0].samples"),
+            ("/flops", json!(-1), "lanes[1].points[0].flops"),
+            ("/peakBytes", json!(1e99), "lanes[1].points[0].peakBytes"),
+            ("/setupMs", json!(-1), "lanes[1].points[0].setupMs"),
+            ("/verified/maxAbs", json!(-1), "lanes[1].points[0].verified.maxAbs"),
+        ] {
+            let error = with(&format!("{point}{field}"), value).unwrap_err();
+            assert_eq!((error.code(), error.field()), ("report-invalid", Some(named)), "{error}");
+        }
+        for (pointer, value, named) in [
+            ("/startedAtMs", json!(-1), "startedAtMs"),
+            ("/schema", json!(0), "schema"),
+            ("/lanes/0/system", json!("hyena"), "lanes[0].system"),
+            ("/lanes/0/backend", json!("tpu"), "lanes[0].backend"),
+            ("/lanes/0/exponent/low", json!(1e9), "lanes[0].exponent"),
+            ("/lanes/0/exponent/fromLength", json!(0), "lanes[0].exponent"),
+            ("/lanes", json!([]), "lanes"),
+            ("/crossovers/0/challenger", json!(2), "crossovers[0].challenger"),
+            ("/crossovers/0/baseline", json!(1), "crossovers[0].challenger"),
+            ("/crossovers/0/estimate", json!(null), "crossovers[0].estimate"),
+            ("/crossovers/0/low", json!(0), "crossovers[0].low"),
+            ("/crossovers/0/kind", json!("none"), "crossovers[0].estimate"),
+            ("/warnings/0/lane", json!(2), "warnings[0].lane"),
+            ("/warnings/0/code", json!("=1+1"), "warnings[0].code"),
+            ("/environment/tickMs", json!(-1), "environment.tickMs"),
+            ("/environment/gpu/maxBufferBytes", json!(1e30), "environment.gpu.maxBufferBytes"),
+        ] {
+            let error = with(pointer, value).unwrap_err();
+            assert_eq!((error.code(), error.field()), ("report-invalid", Some(named)), "{error}");
+        }
+        let error = with("/config/heads", json!(0)).unwrap_err();
+        assert_eq!((error.code(), error.field()), ("invalid-field", Some("heads")));
+    }
+
+    #[test]
+    fn fault_24_too_many_of_anything_is_refused() {
+        let report = report();
+        let mut points = report.clone();
+        let point = points.lanes[0].points[0].clone();
+        points.lanes[0].points = (1..=10_000).map(|length| Point { length, ..point.clone() }).collect();
+        let mut warnings = report.clone();
+        warnings.warnings = vec![report.warnings[0].clone(); 201];
+        let mut crossovers = report.clone();
+        crossovers.crossovers = vec![report.crossovers[0]; 29];
+        for (many, field) in [(points, "lanes[0].points"), (warnings, "warnings"), (crossovers, "crossovers")]
+        {
+            let error = many.validate().unwrap_err();
+            assert_eq!((error.code(), error.field()), ("report-too-many", Some(field)));
+        }
+    }
+
+    #[test]
+    fn fault_25_texts_are_short_and_plain() {
+        for (pointer, field) in [
+            ("/environment/agent", "environment.agent"),
+            ("/environment/gpu/vendor", "environment.gpu.vendor"),
+            ("/lanes/0/title", "lanes[0].title"),
+            ("/lanes/0/points/6/message", "lanes[0].points[6].message"),
+            ("/warnings/0/message", "warnings[0].message"),
+        ] {
+            for bad in ["a\nb", "\u{202e}", &"x".repeat(10_000)] {
+                let error = with(pointer, json!(bad)).unwrap_err();
+                assert_eq!(error.field(), Some(field), "{error}");
+            }
+            // Markup is text like any other: it is never shown as anything else.
+            assert!(with(pointer, json!("</script><b onload=x>")).is_ok(), "{pointer}");
+        }
+    }
+
+    #[test]
+    fn fault_23_a_newer_format_says_so_whatever_its_shape() {
+        assert_eq!(Report::from_json(r#"{"schema": 2, "tracks": []}"#).unwrap_err().code(), "report-newer");
+        assert_eq!(
+            Report::from_value(json!({"schema": 5_000_000_000_u64})).unwrap_err().code(),
+            "report-newer"
+        );
+        for bad in ["", "[]", "{}", r#"{"schema": 1}"#, r#"{"schema": "1"}"#] {
+            assert_eq!(Report::from_json(bad).unwrap_err().code(), "report-syntax", "{bad}");
+        }
+        let long = " ".repeat(Report::MAX_JSON_BYTES + 1);
+        assert_eq!(Report::from_json(&long).unwrap_err().code(), "report-too-large");
+    }
 }
