@@ -1,0 +1,91 @@
+//! What the worker asks of its browser: a turn of the event loop, facts for the hardware card, a place for panics.
+
+use std::time::Duration;
+
+use compute::{GpuApi, Host};
+use race::Clock;
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
+
+use crate::watch::PerformanceClock;
+
+/// The surroundings that the executors need.
+pub(crate) fn host(clock: &PerformanceClock) -> Host {
+    let clock = clock.clone();
+    Host::new(move || clock.now_ns(), || Box::pin(breathe()), |limit| Box::pin(sleep(limit)), gpu_api())
+}
+
+fn gpu_api() -> GpuApi {
+    if navigator_field("gpu").is_some() {
+        GpuApi::Present
+    } else if field(&js_sys::global(), "isSecureContext").is_some_and(|value| value.is_truthy()) {
+        GpuApi::Missing
+    } else {
+        GpuApi::InsecureContext
+    }
+}
+
+async fn sleep(limit: Duration) {
+    let promise = js_sys::Promise::new(&mut |resolve, _| {
+        let timer = field(&js_sys::global(), "setTimeout").and_then(|f| f.dyn_into::<js_sys::Function>().ok());
+        if let Some(timer) = timer {
+            let _ = timer.call2(&JsValue::NULL, &resolve, &JsValue::from_f64(limit.as_secs_f64() * 1e3));
+        }
+    });
+    let _ = JsFuture::from(promise).await;
+}
+
+/// Lets the event loop turn once, so that messages get in. A message channel, not a timer: timers are held back to 4 ms
+/// when nested, and to a second in hidden tabs.
+async fn breathe() {
+    let promise = js_sys::Promise::new(&mut |resolve, _| {
+        let Ok(channel) = web_sys::MessageChannel::new() else {
+            // Without channels the microtask queue must do.
+            let _ = resolve.call0(&JsValue::NULL);
+            return;
+        };
+        channel.port1().set_onmessage(Some(&resolve));
+        let _ = channel.port2().post_message(&JsValue::NULL);
+    });
+    let _ = JsFuture::from(promise).await;
+}
+
+/// `navigator.userAgent`, empty where there is none.
+pub(crate) fn user_agent() -> String {
+    navigator_field("userAgent").and_then(|value| value.as_string()).unwrap_or_default()
+}
+
+/// `navigator.hardwareConcurrency`, 1 where there is none.
+pub(crate) fn cores() -> u32 {
+    navigator_field("hardwareConcurrency").and_then(|value| value.as_f64()).map_or(1, |cores| cores as u32)
+}
+
+/// Whether the worker is cross-origin isolated.
+pub(crate) fn isolated() -> bool {
+    field(&js_sys::global(), "crossOriginIsolated").is_some_and(|value| value.is_truthy())
+}
+
+/// Milliseconds since 1970.
+pub(crate) fn calendar_ms() -> f64 {
+    js_sys::Date::now()
+}
+
+fn navigator_field(name: &str) -> Option<JsValue> {
+    field(&field(&js_sys::global(), "navigator")?, name)
+}
+
+fn field(object: &JsValue, name: &str) -> Option<JsValue> {
+    js_sys::Reflect::get(object, &name.into()).ok().filter(|value| !value.is_undefined())
+}
+
+/// A panic is a bug: its words reach the page before the module stops, so that the page can say what happened.
+pub(crate) fn report_panics() {
+    std::panic::set_hook(Box::new(|info| {
+        let message = js_sys::Object::new();
+        let _ = js_sys::Reflect::set(&message, &"type".into(), &"crashed".into());
+        let _ = js_sys::Reflect::set(&message, &"message".into(), &info.to_string().into());
+        if let Some(post) = field(&js_sys::global(), "postMessage").and_then(|f| f.dyn_into::<js_sys::Function>().ok()) {
+            let _ = post.call1(&js_sys::global(), &message);
+        }
+    }));
+}

@@ -1,0 +1,226 @@
+//! One machine, one job at a time: races, verifications, links.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use compute::gpu::Gpu;
+use compute::{CancelSwitch, ComputeError, Machine, MachineOptions};
+use mixer::{Info, System};
+use protocol::{Event, PROTOCOL_VERSION, Request, VerifyResult, WireError};
+use race::{Clock, RaceError};
+use report::{BackendName, Config, Environment, Linked, Report, SystemEntry};
+
+use crate::browser;
+use crate::watch::{PerformanceClock, RaceWatch, Surroundings};
+
+/// The worker's state.
+pub(crate) struct Worker {
+    emit: js_sys::Function,
+    clock: PerformanceClock,
+    surroundings: Surroundings,
+    /// Taken while a job runs.
+    machine: RefCell<Option<Machine>>,
+    cancel: CancelSwitch,
+    /// To lose the device while a job has the machine.
+    gpu: RefCell<Option<Gpu>>,
+    environment: RefCell<Environment>,
+    threads: usize,
+}
+
+impl Worker {
+    pub(crate) async fn open(variant: String, threads: usize, emit: js_sys::Function) -> Result<Self, String> {
+        let clock = PerformanceClock::new().ok_or("this worker has no clock")?;
+        let options = MachineOptions { threads, ..MachineOptions::new(browser::host(&clock)) };
+        let machine = Machine::new(options).await.map_err(|error| error.to_string())?;
+        let worker = Self {
+            emit,
+            surroundings: Surroundings::default(),
+            cancel: machine.cancel_switch(),
+            gpu: RefCell::default(),
+            environment: RefCell::new(Environment {
+                agent: browser::user_agent(),
+                cores: browser::cores(),
+                isolated: browser::isolated(),
+                tick_ms: clock.tick_ns() / 1e6,
+                build: format!("{} {variant}", env!("CARGO_PKG_VERSION")),
+                host: "browser".to_owned(),
+                ..Environment::default()
+            }),
+            machine: RefCell::default(),
+            clock,
+            threads,
+        };
+        worker.keep(machine);
+        Ok(worker)
+    }
+
+    /// Puts the machine back, with what is now known of it.
+    fn keep(&self, machine: Machine) {
+        self.gpu.replace(machine.gpu().ok().cloned());
+        self.environment.borrow_mut().describe(&machine.environment());
+        self.machine.replace(Some(machine));
+    }
+
+    pub(crate) fn ready(&self) {
+        self.send(&Event::Ready {
+            protocol: PROTOCOL_VERSION,
+            environment: Box::new(self.environment.borrow().clone()),
+            systems: infos().into_iter().map(SystemEntry::from).collect(),
+        });
+    }
+
+    /// Takes one message.
+    pub(crate) fn receive(self: &Rc<Self>, json: &str, bytes: Option<Vec<u8>>) {
+        let request = match Request::from_json(json) {
+            Ok(request) => request,
+            Err(error) => return self.fail(None, error.into()),
+        };
+        match request {
+            Request::Hello { protocol, .. } if protocol == PROTOCOL_VERSION => {}
+            Request::Hello { protocol, .. } => self.fail(
+                None,
+                WireError::new(
+                    "protocol-version",
+                    format!("the page speaks version {protocol}, this worker {PROTOCOL_VERSION}; reload the page"),
+                ),
+            ),
+            Request::Visibility { hidden } => self.surroundings.set_hidden(hidden),
+            Request::Ping { id } => self.send(&Event::Pong { id }),
+            Request::LoseDevice => {
+                if let Some(gpu) = self.gpu.borrow().as_ref() {
+                    gpu.lose();
+                }
+            }
+            Request::Cancel { id } => {
+                if self.surroundings.cancel(id) {
+                    self.cancel.cancel();
+                }
+            }
+            Request::EncodeLink { id, report } => match report::encode_link(&report) {
+                Ok(fragment) => self.send(&Event::Link { id, fragment }),
+                Err(error) => self.fail(Some(id), error.into()),
+            },
+            Request::DecodeLink { id, url } => match report::decode_link(&url) {
+                Ok(Linked::Config(config)) => {
+                    self.send(&Event::Linked { id, config: Box::new(config), report: None });
+                }
+                Ok(Linked::Report(report)) => {
+                    let config = Box::new(report.config.clone());
+                    self.send(&Event::Linked { id, config, report: Some(Box::new(report)) });
+                }
+                Err(error) => self.fail(Some(id), error.into()),
+            },
+            Request::Race { id, config } => {
+                let worker = Rc::clone(self);
+                self.spawn(id, async move |machine| worker.race(id, *config, machine).await);
+            }
+            Request::Verify { id, backend } => {
+                let worker = Rc::clone(self);
+                let bytes = bytes.unwrap_or_default();
+                self.spawn(id, async move |machine| worker.verify(id, &bytes, backend, machine).await);
+            }
+        }
+    }
+
+    /// Runs `job` on the machine, unless another job has it. The one place where asynchronous work starts.
+    fn spawn(self: &Rc<Self>, id: u32, job: impl AsyncFnOnce(&mut Machine) -> Event + 'static) {
+        let Some(mut machine) = self.machine.take() else {
+            return self.fail(Some(id), WireError::new("busy", "another race or verification is under way"));
+        };
+        self.surroundings.begin(id);
+        let worker = Rc::clone(self);
+        wasm_bindgen_futures::spawn_local(async move {
+            let had_gpu = machine.gpu().is_ok();
+            machine.begin().await;
+            worker.gpu.replace(machine.gpu().ok().cloned());
+            let event = job(&mut machine).await;
+            let changed = had_gpu != machine.gpu().is_ok();
+            worker.keep(machine);
+            worker.surroundings.end();
+            worker.send(&event);
+            if changed {
+                worker.ready();
+            }
+        });
+    }
+
+    async fn race(&self, id: u32, config: Config, machine: &mut Machine) -> Event {
+        let infos = infos();
+        let spec = match config.resolve(&infos, machine.gpu().is_ok()) {
+            Ok(spec) => spec,
+            Err(error) => return Event::Error { id: Some(id), error: error.into() },
+        };
+        if let Err(error) = machine.set_threads(config.thread_count(self.threads).min(self.threads)) {
+            return Event::Error { id: Some(id), error: compute_error(&error) };
+        }
+        self.environment.borrow_mut().describe(&machine.environment());
+        let environment = self.environment.borrow().clone();
+        let started_at_ms = Some(browser::calendar_ms());
+        let report = |record: &race::Record| {
+            let mut environment = environment.clone();
+            if record.tick_ns > 0.0 {
+                environment.tick_ms = record.tick_ns / 1e6;
+            }
+            Box::new(Report::from_record(record, &config, &environment, started_at_ms, &infos))
+        };
+        let watch = RaceWatch {
+            surroundings: &self.surroundings,
+            clock: &self.clock,
+            last_progress_ns: Cell::new(f64::NEG_INFINITY),
+            on_record: &|record| self.send(&Event::Report { id, report: report(record) }),
+            on_progress: &|progress| self.send(&Event::progress(id, progress)),
+        };
+        let costs = |lane: &mixer::LaneSpec, problem: &mixer::Problem| {
+            kernels::find(&lane.system)?.cost(problem, &lane.params)
+        };
+        match race::run(spec, &costs, machine, &self.clock, &watch).await {
+            Ok(record) => Event::Done { id, report: report(&record) },
+            Err(error) => Event::Error { id: Some(id), error: race_error(&error) },
+        }
+    }
+
+    async fn verify(&self, id: u32, bytes: &[u8], backend: BackendName, machine: &mut Machine) -> Event {
+        let backend = backend.resolve(machine.gpu().is_ok());
+        match machine.verify_golden(bytes, None, backend).await {
+            Ok(result) => {
+                let finite = |value: f64| value.is_finite().then_some(value);
+                Event::Verified {
+                    id,
+                    result: VerifyResult {
+                        system: result.system,
+                        case: result.case_name,
+                        level: result.level.name().to_owned(),
+                        backend: backend.name().to_owned(),
+                        max_abs: finite(result.deviation.max_abs),
+                        max_rel: finite(result.deviation.max_rel),
+                        pass: result.deviation.pass,
+                    },
+                }
+            }
+            Err(error) => Event::Error { id: Some(id), error: compute_error(&error) },
+        }
+    }
+
+    fn fail(&self, id: Option<u32>, error: WireError) {
+        self.send(&Event::Error { id, error });
+    }
+
+    fn send(&self, event: &Event) {
+        if let Ok(json) = serde_json::to_string(event) {
+            // A page that throws while it takes an event is its own affair.
+            let _ = self.emit.call1(&wasm_bindgen::JsValue::NULL, &json.into());
+        }
+    }
+}
+
+fn infos() -> Vec<&'static Info> {
+    kernels::systems().iter().map(|system| system.info()).collect()
+}
+
+fn compute_error(error: &ComputeError) -> WireError {
+    WireError::new(error.code(), error.to_string())
+}
+
+fn race_error(error: &RaceError) -> WireError {
+    WireError::new(error.code(), error.to_string())
+}
