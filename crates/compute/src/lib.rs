@@ -16,7 +16,6 @@ mod machine;
 
 pub use cancel::CancelSwitch;
 pub use cpu::{CpuLane, CpuPool};
-pub use environment::{Environment, GpuEnvironment};
 pub use error::ComputeError;
 pub use golden::GoldenResult;
 pub use host::{GpuApi, Host, HostFuture};

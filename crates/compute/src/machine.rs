@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use mixer::{
-    Backend, Case, Executor, Finished, GpuTarget, LaneError, LaneSpec, Level, MixerError, OpCount, Prepared,
-    Problem, System, Verification,
+    Backend, Case, Executor, Finished, GpuMachine, GpuTarget, LaneError, LaneSpec, Level, MachineFacts,
+    MixerError, OpCount, Prepared, Problem, System, Verification,
 };
 
 use crate::cpu::{CpuLane, CpuPool};
-use crate::environment::{Environment, GpuEnvironment, SIMD};
+use crate::environment::SIMD;
 use crate::golden::{self, GoldenCase, GoldenResult};
 use crate::gpu::{Gpu, GpuLane, GpuOptions};
 use crate::ledger::Ledger;
@@ -91,7 +91,7 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Starts threads and asks for a GPU. A missing GPU is no error: it is in [`Machine::environment`], and its lanes
+    /// Starts threads and asks for a GPU. A missing GPU is no error: it is in [`Machine::facts`], and its lanes
     /// fail with the reason.
     ///
     /// # Errors
@@ -128,21 +128,32 @@ impl Machine {
         self.gpu_ledger = gpu_ledger(&self.gpu);
     }
 
+    /// Uses `threads` threads for the lanes made ready from now on, 1 to [`CpuPool::MAX_THREADS`].
+    ///
+    /// # Errors
+    /// [`MixerError::InvalidField`] or [`ComputeError::Threads`] where the threads cannot be had; the old ones stay.
+    pub fn set_threads(&mut self, threads: usize) -> Result<(), ComputeError> {
+        if threads != mixer::Parallel::threads(&self.pool) {
+            self.pool = CpuPool::new(threads)?.with_cancel_switch(self.cancel.clone());
+        }
+        Ok(())
+    }
+
     /// The switch that ends what runs, to be held by whoever hears the user.
     pub fn cancel_switch(&self) -> CancelSwitch {
         self.cancel.clone()
     }
 
     /// What this machine is.
-    pub fn environment(&self) -> Environment {
+    pub fn facts(&self) -> MachineFacts {
         let (gpu, gpu_missing) = match &self.gpu {
             GpuState::Open(gpu) => {
-                (Some(GpuEnvironment { facts: gpu.facts().clone(), target: *gpu.target() }), None)
+                (Some(GpuMachine { facts: gpu.facts().clone(), target: *gpu.target() }), None)
             }
             GpuState::Missing(LaneError::NoBackend { reason, .. }) => (None, Some(reason.clone())),
             GpuState::Missing(error) => (None, Some(error.to_string())),
         };
-        Environment {
+        MachineFacts {
             cores: CpuPool::available_threads(),
             threads: mixer::Parallel::threads(&self.pool),
             simd: SIMD,

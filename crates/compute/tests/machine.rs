@@ -159,7 +159,7 @@ fn what_does_not_exist_is_refused_by_name() {
     assert!(matches!(refused, Some(LaneError::Mixer(MixerError::UnknownSystem { .. }))));
     let refused = block_on(machine.verify(&spec("attention", Backend::WebGpu), &PROBLEM)).err();
     assert!(matches!(refused, Some(LaneError::NoBackend { backend: "webgpu", .. })));
-    assert!(machine.environment().gpu_missing.unwrap().contains("turned off"));
+    assert!(machine.facts().gpu_missing.unwrap().contains("turned off"));
 }
 
 #[test]
@@ -209,7 +209,7 @@ fn fault_08_a_lost_device_is_replaced_once_at_the_next_race() {
     // The CPU goes on meanwhile.
     assert!(block_on(machine.prepare(&spec("attention", Backend::Cpu), &PROBLEM)).is_ok());
     block_on(machine.begin());
-    assert!(machine.gpu().is_ok() && machine.environment().gpu.is_some());
+    assert!(machine.gpu().is_ok() && machine.facts().gpu.is_some());
     machine.gpu().unwrap().lose();
     block_on(machine.begin());
     let outcome = block_on(machine.prepare(&lane, &PROBLEM)).err();
@@ -217,14 +217,14 @@ fn fault_08_a_lost_device_is_replaced_once_at_the_next_race() {
         matches!(&outcome, Some(LaneError::NoBackend { reason, .. }) if reason.contains("lost twice")),
         "{outcome:?}"
     );
-    assert!(machine.environment().gpu.is_none());
+    assert!(machine.facts().gpu.is_none());
     assert_eq!(machine.memory_limit_bytes(Backend::WebGpu), 0);
 }
 
 #[test]
 fn the_environment_says_what_is_there() {
     let _alone = alone();
-    let environment = machine(GpuChoice::Auto).environment();
+    let environment = machine(GpuChoice::Auto).facts();
     assert_eq!(environment.threads, 2);
     assert!(environment.cores >= 1 && environment.cpu_memory_bytes > 0 && !environment.simd.is_empty());
     assert_ne!(environment.gpu.is_some(), environment.gpu_missing.is_some());

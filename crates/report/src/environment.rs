@@ -1,5 +1,6 @@
 //! What is known of the machine that raced. Strings come from drivers and browsers: show them as text only.
 
+use mixer::{GpuMachine, MachineFacts};
 use serde::{Deserialize, Serialize};
 
 /// The machine, as the worker (or the command line) found it.
@@ -58,4 +59,36 @@ pub struct Gpu {
     pub subgroups: bool,
     /// Whether it has f16.
     pub shader_f16: bool,
+}
+
+impl Environment {
+    /// Takes over what the executors found; what only the surroundings know (agent, clock, build) stays.
+    pub fn describe(&mut self, machine: &MachineFacts) {
+        self.cores = u32::try_from(machine.cores).unwrap_or(u32::MAX).max(self.cores);
+        self.threads = u32::try_from(machine.threads).unwrap_or(u32::MAX);
+        machine.simd.clone_into(&mut self.simd);
+        self.cpu_memory_bytes = machine.cpu_memory_bytes as f64;
+        self.gpu = machine.gpu.as_ref().map(Gpu::from);
+        self.gpu_missing.clone_from(&machine.gpu_missing);
+    }
+}
+
+impl From<&GpuMachine> for Gpu {
+    fn from(machine: &GpuMachine) -> Self {
+        let GpuMachine { facts, target } = machine;
+        Self {
+            vendor: facts.vendor.clone(),
+            architecture: facts.architecture.clone(),
+            description: facts.description.clone(),
+            api: facts.api.clone(),
+            fallback: facts.is_fallback,
+            max_storage_binding_bytes: target.max_storage_binding_bytes as f64,
+            max_buffer_bytes: target.max_buffer_bytes as f64,
+            max_workgroup_storage_bytes: f64::from(target.max_workgroup_storage_bytes),
+            max_invocations_per_workgroup: f64::from(target.max_invocations_per_workgroup),
+            timestamps: facts.timestamps,
+            subgroups: target.subgroups,
+            shader_f16: target.shader_f16,
+        }
+    }
 }

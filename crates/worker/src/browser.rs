@@ -27,7 +27,8 @@ fn gpu_api() -> GpuApi {
 
 async fn sleep(limit: Duration) {
     let promise = js_sys::Promise::new(&mut |resolve, _| {
-        let timer = field(&js_sys::global(), "setTimeout").and_then(|f| f.dyn_into::<js_sys::Function>().ok());
+        let timer =
+            field(&js_sys::global(), "setTimeout").and_then(|f| f.dyn_into::<js_sys::Function>().ok());
         if let Some(timer) = timer {
             let _ = timer.call2(&JsValue::NULL, &resolve, &JsValue::from_f64(limit.as_secs_f64() * 1e3));
         }
@@ -84,7 +85,9 @@ pub(crate) fn report_panics() {
         let message = js_sys::Object::new();
         let _ = js_sys::Reflect::set(&message, &"type".into(), &"crashed".into());
         let _ = js_sys::Reflect::set(&message, &"message".into(), &info.to_string().into());
-        if let Some(post) = field(&js_sys::global(), "postMessage").and_then(|f| f.dyn_into::<js_sys::Function>().ok()) {
+        if let Some(post) =
+            field(&js_sys::global(), "postMessage").and_then(|f| f.dyn_into::<js_sys::Function>().ok())
+        {
             let _ = post.call1(&js_sys::global(), &message);
         }
     }));

@@ -28,7 +28,11 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    pub(crate) async fn open(variant: String, threads: usize, emit: js_sys::Function) -> Result<Self, String> {
+    pub(crate) async fn open(
+        variant: String,
+        threads: usize,
+        emit: js_sys::Function,
+    ) -> Result<Self, String> {
         let clock = PerformanceClock::new().ok_or("this worker has no clock")?;
         let options = MachineOptions { threads, ..MachineOptions::new(browser::host(&clock)) };
         let machine = Machine::new(options).await.map_err(|error| error.to_string())?;
@@ -81,7 +85,9 @@ impl Worker {
                 None,
                 WireError::new(
                     "protocol-version",
-                    format!("the page speaks version {protocol}, this worker {PROTOCOL_VERSION}; reload the page"),
+                    format!(
+                        "the page speaks version {protocol}, this worker {PROTOCOL_VERSION}; reload the page"
+                    ),
                 ),
             ),
             Request::Visibility { hidden } => self.surroundings.set_hidden(hidden),

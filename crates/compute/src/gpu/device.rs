@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
-use mixer::{GpuTarget, LaneError, MixerError};
+use mixer::{GpuFacts, GpuTarget, LaneError, MixerError};
 
 use super::pipeline::Cache;
 use super::signal::{Signal, signal};
@@ -37,23 +37,6 @@ pub struct GpuOptions {
     pub guaranteed_limits_only: bool,
     /// Asks for a software adapter.
     pub force_fallback: bool,
-}
-
-/// What is known of the adapter. Strings come from drivers: show them as text only.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct GpuFacts {
-    /// Vendor, where the API tells.
-    pub vendor: String,
-    /// Architecture, where the API tells.
-    pub architecture: String,
-    /// Name or description; often empty in browsers.
-    pub description: String,
-    /// `webgpu`, `vulkan`, `metal` or `dx12`.
-    pub api: String,
-    /// Whether it is a software adapter.
-    pub is_fallback: bool,
-    /// Whether timestamp queries are there.
-    pub timestamps: bool,
 }
 
 /// An open device. Clones share it.

@@ -12,5 +12,5 @@ mod timestamps;
 #[cfg(test)]
 mod tests;
 
-pub use device::{Gpu, GpuFacts, GpuOptions};
+pub use device::{Gpu, GpuOptions};
 pub use lane::GpuLane;

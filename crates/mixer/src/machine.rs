@@ -1,0 +1,46 @@
+//! What a machine is, in plain values: executors find it out, reports show it.
+
+use crate::GpuTarget;
+
+/// The machine as the executors found it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MachineFacts {
+    /// Logical cores, as reported; 1 where nothing is.
+    pub cores: usize,
+    /// Threads that CPU lanes use.
+    pub threads: usize,
+    /// The instruction set that the kernels were compiled for.
+    pub simd: &'static str,
+    /// Bytes that CPU lanes may hold together.
+    pub cpu_memory_bytes: u64,
+    /// The GPU, where there is one.
+    pub gpu: Option<GpuMachine>,
+    /// Why there is none, and what can be done about it.
+    pub gpu_missing: Option<String>,
+}
+
+/// The GPU as the executor found it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GpuMachine {
+    /// Names and kinds.
+    pub facts: GpuFacts,
+    /// Limits and features.
+    pub target: GpuTarget,
+}
+
+/// What is known of the adapter. Strings come from drivers: show them as text only.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct GpuFacts {
+    /// Vendor, where the API tells.
+    pub vendor: String,
+    /// Architecture, where the API tells.
+    pub architecture: String,
+    /// Name or description; often empty in browsers.
+    pub description: String,
+    /// `webgpu`, `vulkan`, `metal` or `dx12`.
+    pub api: String,
+    /// Whether it is a software adapter.
+    pub is_fallback: bool,
+    /// Whether timestamp queries are there.
+    pub timestamps: bool,
+}
