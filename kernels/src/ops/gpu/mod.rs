@@ -16,6 +16,8 @@
 mod builder;
 mod elementwise;
 mod gemm;
+mod long_conv;
+mod short_conv;
 mod softmax;
 mod stream;
 mod tile_attention;
@@ -23,6 +25,8 @@ mod tile_attention;
 pub use builder::Builder;
 pub use elementwise::{Activation, Combine, map, unpack};
 pub use gemm::{Batches, Gemm, Linear, Operand};
+pub use long_conv::{Filter, LongConv};
+pub use short_conv::{ShortFilter, short_conv};
 
 pub use softmax::softmax_rows;
 pub use stream::{Columns, Stream};

@@ -1,0 +1,349 @@
+//! Long convolution by FFT on the GPU: in one dispatch while the transform fits workgroup memory, beyond by the
+//! four-step FFT (Bailey 1990) in three. Channels 2p and 2p + 1 travel as the real and imaginary part of one transform.
+
+use mixer::{Access, BufferId, MixerError, Shader};
+
+use super::builder::Builder;
+use super::stream::{Stream, word};
+
+const READ: Access = Access::Read;
+const WRITE: Access = Access::ReadWrite;
+
+const WHOLE: Shader = Shader {
+    label: "conv_whole",
+    source: concat!(include_str!("fft.wgsl"), include_str!("spectrum.wgsl"), include_str!("conv_whole.wgsl")),
+    entry: "main",
+    bindings: &[READ, READ, READ, READ, READ, WRITE],
+};
+
+const COLUMNS: Shader = Shader {
+    label: "conv_columns",
+    source: concat!(include_str!("fft.wgsl"), include_str!("conv_columns.wgsl")),
+    entry: "main",
+    bindings: &[READ, READ, READ, WRITE],
+};
+
+const ROWS: Shader = Shader {
+    label: "conv_rows",
+    source: concat!(include_str!("fft.wgsl"), include_str!("spectrum.wgsl"), include_str!("conv_rows.wgsl")),
+    entry: "main",
+    bindings: &[READ, READ, WRITE],
+};
+
+const ROWS_FILTER: Shader = Shader {
+    label: "conv_rows_filter",
+    source: concat!(
+        include_str!("fft.wgsl"),
+        include_str!("spectrum.wgsl"),
+        include_str!("conv_rows_filter.wgsl")
+    ),
+    entry: "main",
+    bindings: &[READ, READ, WRITE],
+};
+
+/// log₂ of the numbers in a workgroup's memory: 2048 complex ones are 16 KiB, what every WebGPU device has.
+const LOG_WORKGROUP: u32 = 11;
+
+/// Smallest and largest transform: 2048 rows of 1024 columns, which cover a million positions.
+const LOG_LEAST: u32 = 3;
+const LOG_MOST: u32 = 21;
+
+/// Fine steps of the two-level table of roots.
+const FINE: usize = 1024;
+
+/// Most bytes of intermediate transforms: small enough to stay in a large device's second-level cache.
+const WORK_BYTES: usize = 32 << 20;
+
+/// Convolutions of one length and width.
+#[derive(Debug, Clone)]
+pub struct LongConv {
+    batch: usize,
+    seq_len: usize,
+    /// Pairs of channels.
+    pairs: usize,
+    log_size: u32,
+    tables: BufferId,
+    split: Option<Split>,
+}
+
+/// How a transform larger than workgroup memory is done.
+#[derive(Debug, Clone, Copy)]
+struct Split {
+    log_rows: u32,
+    log_columns: u32,
+    /// Pairs of channels at once.
+    chunk: usize,
+    /// Sequences at once.
+    sequences: usize,
+    /// `[sequences, rows, columns, chunk]` complex numbers.
+    work: BufferId,
+}
+
+/// Filters in the frequency domain.
+#[derive(Debug, Clone)]
+pub struct Filter {
+    /// For each chunk of channels `[size / 2, chunk, 4]`.
+    spectra: Vec<BufferId>,
+}
+
+impl LongConv {
+    /// Convolutions of `batch` sequences of `seq_len` rows of `width` floats (rounded up to a multiple of four) by
+    /// transforms of `size`, a power of two; `ops::long_conv::fft_size` gives the one that keeps a causal convolution
+    /// from wrapping around.
+    ///
+    /// # Errors
+    /// [`MixerError::InvalidField`] for a size that is no power of two or too large.
+    pub fn new(
+        builder: &mut Builder,
+        [batch, seq_len, width]: [usize; 3],
+        size: usize,
+    ) -> Result<Self, MixerError> {
+        if !size.is_power_of_two() || size.ilog2() > LOG_MOST {
+            let allowed = format!("a power of two up to 2^{LOG_MOST}");
+            return Err(MixerError::invalid("size of a transform", allowed, size));
+        }
+        // A transform of less than eight is as well done by one of eight only if nothing wraps around.
+        let log_size = size.ilog2().max(LOG_LEAST);
+        let size = 1_usize << log_size;
+        let pairs = width.next_multiple_of(4) / 2;
+        let split = (log_size > LOG_WORKGROUP).then(|| {
+            let log_columns = (log_size / 2).min(LOG_WORKGROUP - 1);
+            let limit = usize::try_from(builder.max_binding_bytes()).unwrap_or(usize::MAX).min(WORK_BYTES);
+            let pair_flops = fft_flops(size, log_size) as u64;
+            let quick = usize::try_from(builder.target().max_dispatch_flops / pair_flops);
+            let at_once = (limit / (8 * size)).min(quick.unwrap_or(usize::MAX)).max(1);
+            let chunk = pairs.min(at_once);
+            let sequences = batch.min((at_once / chunk).max(1));
+            let work = builder.scratch("transforms", 2 * size * chunk * sequences);
+            Split { log_rows: log_size - log_columns, log_columns, chunk, sequences, work }
+        });
+        let tables = builder.upload_padded("roots of unity", roots(size), 2).buffer;
+        Ok(Self { batch, seq_len, pairs, log_size, tables, split })
+    }
+
+    /// Transforms filters as set-up: `taps`, `[n_taps, width]` with n_taps ≤ size, tap t multiplying the input t steps
+    /// ago; taps beyond size / 2 reach ahead by size − t instead, as a circular convolution has it.
+    pub fn filter(&self, builder: &mut Builder, taps: Stream, n_taps: usize) -> Filter {
+        builder.setup(|builder| match self.split {
+            None => {
+                let spectrum = builder.scratch("spectra", 4 * (1 << (self.log_size - 1)) * self.pairs);
+                self.whole(builder, Pass { filter: true, length: n_taps, ..Pass::of(taps, spectrum) });
+                Filter { spectra: vec![spectrum] }
+            }
+            Some(split) => {
+                let mut spectra = Vec::new();
+                for first in (0..self.pairs).step_by(split.chunk) {
+                    let chunk = split.chunk.min(self.pairs - first);
+                    let spectrum = builder.scratch("spectra", 4 * (1 << (self.log_size - 1)) * chunk);
+                    let part = Part { first, chunk, first_sequence: 0, sequences: 1 };
+                    self.columns(builder, split, part, taps, None, n_taps, false);
+                    self.rows(builder, split, part, None, spectrum);
+                    spectra.push(spectrum);
+                }
+                Filter { spectra }
+            }
+        })
+    }
+
+    /// y = gate_out · (filter ∗ (x · gate_in)), each gate only where given; all streams `[batch · seq_len, width]`. y
+    /// must be in a buffer of its own.
+    pub fn apply(
+        &self,
+        builder: &mut Builder,
+        filter: &Filter,
+        (x, gate_in): (Stream, Option<Stream>),
+        (y, gate_out): (Stream, Option<Stream>),
+    ) {
+        let Some(split) = self.split else {
+            let spectrum = filter.spectra.first().copied();
+            let pass = Pass { x, gate_in, gate_out, y, spectrum, filter: false, length: self.seq_len };
+            self.whole(builder, pass);
+            return;
+        };
+        for first_sequence in (0..self.batch).step_by(split.sequences) {
+            let sequences = split.sequences.min(self.batch - first_sequence);
+            for (index, &spectrum) in filter.spectra.iter().enumerate() {
+                let first = index * split.chunk;
+                let chunk = split.chunk.min(self.pairs - first);
+                let part = Part { first, chunk, first_sequence, sequences };
+                self.columns(builder, split, part, x, gate_in, self.seq_len, false);
+                self.rows(builder, split, part, Some(spectrum), spectrum);
+                self.columns(builder, split, part, y, gate_out, self.seq_len, true);
+            }
+        }
+    }
+
+    fn whole(&self, builder: &mut Builder, pass: Pass) {
+        let size = 1_usize << self.log_size;
+        let batch = if pass.filter { 1 } else { self.batch };
+        let transforms = if pass.filter { 1 } else { 2 };
+        let sequence_flops = (self.pairs * (transforms * fft_flops(size, self.log_size) + 8 * size)) as u64;
+        let at_once = usize::try_from(builder.target().max_dispatch_flops / sequence_flops.max(1))
+            .unwrap_or(usize::MAX)
+            .clamp(1, batch);
+        let (gate_in, gate_out) = (pass.gate_in.unwrap_or(pass.x), pass.gate_out.unwrap_or(pass.x));
+        for first in (0..batch).step_by(at_once) {
+            let count = at_once.min(batch - first);
+            builder.dispatch(
+                WHOLE,
+                &[
+                    ("LOG_SIZE", f64::from(self.log_size)),
+                    ("GATE_IN", flag(pass.gate_in.is_some())),
+                    ("GATE_OUT", flag(pass.gate_out.is_some())),
+                    ("FILTER", flag(pass.filter)),
+                ],
+                &[
+                    word(self.pairs),
+                    word(pass.length),
+                    pairs(pass.x.offset),
+                    pairs(pass.x.stride),
+                    pairs(gate_in.offset),
+                    pairs(gate_in.stride),
+                    pairs(gate_out.offset),
+                    pairs(gate_out.stride),
+                    pairs(pass.y.offset),
+                    pairs(pass.y.stride),
+                    word(first),
+                    (1.0 / size as f32).to_bits(),
+                ],
+                &[
+                    pass.x.buffer,
+                    gate_in.buffer,
+                    gate_out.buffer,
+                    self.tables,
+                    pass.spectrum.unwrap_or(self.tables),
+                    pass.y.buffer,
+                ],
+                [self.pairs.div_ceil(1 << (LOG_WORKGROUP - self.log_size)), count, 1],
+                sequence_flops * count as u64,
+            );
+        }
+    }
+
+    /// The pass over columns: from `stream` to work, or with `back` from work to `stream`.
+    fn columns(
+        &self,
+        builder: &mut Builder,
+        split: Split,
+        part: Part,
+        stream: Stream,
+        gate: Option<Stream>,
+        length: usize,
+        back: bool,
+    ) {
+        let columns = 1_usize << split.log_columns;
+        let gate_stream = gate.unwrap_or(stream);
+        let gate_buffer = gate.map_or(self.tables, |gate| gate.buffer);
+        let bindings = if back {
+            [split.work, gate_buffer, self.tables, stream.buffer]
+        } else {
+            [stream.buffer, gate_buffer, self.tables, split.work]
+        };
+        let transforms = columns * part.chunk;
+        let flops = part.sequences * transforms * fft_flops(1 << split.log_rows, split.log_rows);
+        builder.dispatch(
+            COLUMNS,
+            &[("LOG_SIZE", f64::from(split.log_rows)), ("GATE", flag(gate.is_some())), ("BACK", flag(back))],
+            &[
+                word(part.chunk),
+                word(part.first),
+                word(length),
+                word(columns),
+                word(part.first_sequence),
+                pairs(stream.offset),
+                pairs(stream.stride),
+                pairs(gate_stream.offset),
+                pairs(gate_stream.stride),
+            ],
+            &bindings,
+            [transforms >> (LOG_WORKGROUP - split.log_rows), part.sequences, 1],
+            flops as u64,
+        );
+    }
+
+    /// The pass over rows, in place; without a spectrum, writes `made` instead.
+    fn rows(
+        &self,
+        builder: &mut Builder,
+        split: Split,
+        part: Part,
+        spectrum: Option<BufferId>,
+        made: BufferId,
+    ) {
+        let (rows, columns) = (1_usize << split.log_rows, 1_usize << split.log_columns);
+        let transforms = if spectrum.is_some() { 2 } else { 1 };
+        let per_pair = rows * (transforms * fft_flops(columns, split.log_columns) + 8 * columns);
+        let (shader, bindings) = match spectrum {
+            Some(spectrum) => (ROWS, [self.tables, spectrum, split.work]),
+            None => (ROWS_FILTER, [self.tables, split.work, made]),
+        };
+        builder.dispatch(
+            shader,
+            &[("LOG_SIZE", f64::from(split.log_columns))],
+            &[word(part.chunk), word(rows), (1.0 / (rows * columns) as f32).to_bits()],
+            &bindings,
+            [rows / 2, part.chunk.div_ceil(1 << (LOG_WORKGROUP - 1 - split.log_columns)), part.sequences],
+            (part.sequences * part.chunk * per_pair) as u64,
+        );
+    }
+}
+
+/// One dispatch of a whole convolution.
+#[derive(Clone, Copy)]
+struct Pass {
+    x: Stream,
+    gate_in: Option<Stream>,
+    gate_out: Option<Stream>,
+    y: Stream,
+    spectrum: Option<BufferId>,
+    filter: bool,
+    length: usize,
+}
+
+impl Pass {
+    fn of(x: Stream, to: BufferId) -> Self {
+        let y = Stream { buffer: to, offset: 0, stride: 0 };
+        Self { x, gate_in: None, gate_out: None, y, spectrum: None, filter: false, length: 0 }
+    }
+}
+
+/// The channels and sequences of one set of dispatches.
+#[derive(Clone, Copy)]
+struct Part {
+    /// First pair of channels, and how many.
+    first: usize,
+    chunk: usize,
+    first_sequence: usize,
+    sequences: usize,
+}
+
+/// Operations of one complex transform, as the field counts them.
+fn fft_flops(size: usize, log_size: u32) -> usize {
+    5 * size * log_size as usize
+}
+
+fn flag(set: bool) -> f64 {
+    f64::from(u8::from(set))
+}
+
+/// An even number of floats, in pairs.
+fn pairs(floats: usize) -> u32 {
+    debug_assert!(floats.is_multiple_of(2));
+    word(floats / 2)
+}
+
+/// exp(−2πi k / 2048) for k < 2048, then exp(−2πi j / size) for j < 1024, then exp(−2πi 1024 j / size) while that is
+/// below a full turn: WGSL's own sine is too coarse. Interleaved real and imaginary parts.
+fn roots(size: usize) -> Vec<f32> {
+    let whole = 1_usize << LOG_WORKGROUP;
+    let turns = (0..whole)
+        .map(|k| k as f64 / whole as f64)
+        .chain((0..FINE).map(|j| j as f64 / size as f64))
+        .chain((0..size.div_ceil(FINE)).map(|j| (j * FINE) as f64 / size as f64));
+    turns
+        .flat_map(|turn| {
+            let (sin, cos) = (-std::f64::consts::TAU * turn).sin_cos();
+            [cos as f32, sin as f32]
+        })
+        .collect()
+}

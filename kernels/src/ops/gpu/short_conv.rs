@@ -1,0 +1,95 @@
+//! Causal depthwise convolution with few taps.
+
+use mixer::{Access, Shader};
+
+use super::builder::Builder;
+use super::elementwise::Activation;
+use super::stream::{Columns, Stream, vectors, word};
+
+const SHADER: Shader = Shader {
+    label: "short_conv",
+    source: concat!(include_str!("activation.wgsl"), include_str!("short_conv.wgsl")),
+    entry: "main",
+    bindings: &[Access::Read, Access::Read, Access::Read, Access::Read, Access::ReadWrite],
+};
+
+/// Invocations in a workgroup, and times of each.
+const THREADS: usize = 64;
+const RUN: usize = 8;
+
+/// Workgroups in x before the grid continues in y.
+const ROW_OF_GROUPS: usize = 65_535;
+
+/// Taps on the device: `[taps + 1, channels]`, the last tap multiplying the present, then the bias.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ShortFilter {
+    stream: Stream,
+    taps: usize,
+}
+
+impl ShortFilter {
+    /// Uploads `weight`, `[channels, taps]` as PyTorch's depthwise `Conv1d` stores it, and `bias`, `[channels]`.
+    pub fn upload(
+        builder: &mut Builder,
+        weight: &[f32],
+        bias: Option<&[f32]>,
+        taps: usize,
+        columns: Columns,
+    ) -> Self {
+        let stride = columns.stride();
+        let mut packed = vec![0.0; (taps + 1) * stride];
+        for (channel, row) in weight.chunks_exact(taps.max(1)).enumerate() {
+            let column = columns.position(channel);
+            for (tap, &value) in row.iter().enumerate() {
+                packed[tap * stride + column] = value;
+            }
+        }
+        for (channel, &value) in bias.unwrap_or_default().iter().enumerate() {
+            packed[taps * stride + columns.position(channel)] = value;
+        }
+        Self { stream: builder.upload_padded("short filter", packed, stride), taps }
+    }
+}
+
+/// y = act(short ∗ x) · (gate_short ∗ gate) for `batch` sequences of `seq_len` rows of `width` floats (rounded up to a
+/// multiple of four); without `gate` only the first factor. Both filters have equally many taps. y must be in a buffer
+/// of its own.
+pub fn short_conv(
+    builder: &mut Builder,
+    [batch, seq_len, width]: [usize; 3],
+    (x, short): (Stream, ShortFilter),
+    activation: Activation,
+    gate: Option<(Stream, ShortFilter)>,
+    y: Stream,
+) {
+    let vectors_of_row = width.div_ceil(4);
+    let groups = (vectors_of_row * seq_len.div_ceil(RUN)).div_ceil(THREADS);
+    let (gate_stream, gate_short) = gate.unwrap_or((x, short));
+    debug_assert_eq!(gate_short.taps, short.taps);
+    let factors = 1 + u64::from(gate.is_some());
+    builder.dispatch(
+        SHADER,
+        &[
+            ("TAPS", f64::from(word(short.taps))),
+            ("GATE", f64::from(u8::from(gate.is_some()))),
+            ("ACTIVATION", activation.number()),
+        ],
+        &[
+            word(vectors_of_row),
+            word(seq_len),
+            vectors(x.offset),
+            vectors(x.stride),
+            vectors(gate_stream.offset),
+            vectors(gate_stream.stride),
+            vectors(y.offset),
+            vectors(y.stride),
+            vectors(short.stream.offset),
+            vectors(gate_short.stream.offset),
+            vectors(short.stream.stride),
+            vectors(gate_short.stream.stride),
+        ],
+        &[x.buffer, short.stream.buffer, gate_stream.buffer, gate_short.stream.buffer, y.buffer],
+        [groups.min(ROW_OF_GROUPS), groups.div_ceil(ROW_OF_GROUPS), batch],
+        factors * (2 * short.taps + 1) as u64 * (batch * seq_len * width) as u64,
+    );
+}
