@@ -1,12 +1,16 @@
-//! Comparing lanes: which one is the baseline, and how many times slower or faster another is, with its interval.
+//! Comparing lanes: which one is the baseline, how many times slower or faster another is, and the fits and crossovers
+//! of a record.
 
 use fastrand::Rng;
 
+use crate::fit::Curve;
 use crate::record::{Outcome, Point, RaceSpec, Record};
-use crate::stats;
+use crate::{crossover, stats};
 
 /// The system that challengers are measured against: the tiled one, never the naive one.
 const BASELINE: &str = "attention";
+/// Sets the random numbers of the analysis apart from those of the schedule.
+const ANALYSIS_STREAM: u64 = 0x616e_616c_7973_6973;
 /// Bootstrap resamples of a ratio.
 const RATIO_RESAMPLES: usize = 500;
 
@@ -39,6 +43,24 @@ pub fn baseline_of(spec: &RaceSpec, lane: usize) -> Option<usize> {
 pub fn ratio(record: &Record, lane: usize, baseline: usize, seq_len: usize) -> Option<Ratio> {
     let mut rng = Rng::with_seed(record.spec.seed ^ seq_len as u64);
     ratio_of(measured(record, lane, seq_len)?, measured(record, baseline, seq_len)?, &mut rng)
+}
+
+/// Computes every fit and crossover of a record from its points; the same record gives the same numbers.
+pub(crate) fn update(record: &mut Record, n_resamples: usize) {
+    let mut rng = Rng::with_seed(record.spec.seed ^ ANALYSIS_STREAM);
+    let mut curves: Vec<Curve> =
+        record.lanes.iter().map(|lane| Curve::new(&lane.points, record.tick_ns)).collect();
+    curves.iter_mut().for_each(|curve| curve.resample(&mut rng));
+    for (lane, curve) in record.lanes.iter_mut().zip(&curves) {
+        lane.fit = curve.fit(n_resamples, &mut rng);
+    }
+    record.crossovers = (0..curves.len())
+        .filter_map(|lane| {
+            let baseline = baseline_of(&record.spec, lane)?;
+            let (challenger, against) = (curves.get(lane)?, curves.get(baseline)?);
+            Some(crossover::find((lane, challenger), (baseline, against), n_resamples, &mut rng))
+        })
+        .collect();
 }
 
 /// One point's time over another's.

@@ -1,15 +1,33 @@
-//! The race itself, from its specification to its record.
+//! The race itself, from its specification to its record: verify, then length by length, then the first length again.
 
-use mixer::Executor;
+use std::collections::VecDeque;
 
-use crate::record::{Dnf, LaneRecord, Outcome, Point, RaceSpec, Record, Status};
-use crate::{Clock, CostFn, RaceError, Watch};
+use mixer::{Backend, Executor, Problem};
+
+use crate::heat::Purpose;
+use crate::plan;
+use crate::record::{Activity, Dnf, Outcome, RaceSpec, Record, Status, Warning};
+use crate::state::{Halt, Race, dnf};
+use crate::{Clock, CostFn, RaceError, Watch, analysis};
+
+/// Longest problem on which a lane is verified in full. Executors may shorten it further.
+const VERIFY_LENGTH: usize = 160;
+const MIN_VERIFY_LENGTH: usize = 16;
+/// Part of the budget that verification should take at most.
+const VERIFY_SHARE: f64 = 0.2;
+/// Nanoseconds per operation of the plain-loop reference, about.
+const REFERENCE_NS_PER_FLOP: f64 = 2.0;
+/// A first length that takes this many times as long, or as short, at the end counts as drift.
+const DRIFT: f64 = 1.1;
+/// What a lane may take to measure its first length again, over what it is thought to take.
+const DRIFT_GRANT: f64 = 1.5;
 
 /// Runs a race to its end, to its budget, or until it is cancelled; whatever was measured is in the record.
 ///
 /// `spec` is normalized and validated first. `costs` gives the closed-form cost of a lane at a problem. Nothing here
 /// blocks for long except the executor itself: between any two of its steps the engine lets it breathe and looks at
-/// `watch`.
+/// `watch`. While the watch is disturbed the engine does nothing but breathe, so an executor should then take its
+/// time; what is waited is not charged to the budget.
 ///
 /// # Errors
 /// [`RaceError`] where no race can be run at all. A lane that cannot run is a value in the record.
@@ -20,86 +38,187 @@ pub async fn run<E: Executor, C: Clock, W: Watch>(
     clock: &C,
     watch: &W,
 ) -> Result<Record, RaceError> {
-    let spec = spec.normalized()?;
-    let lanes = spec.lanes.iter().map(|lane| LaneRecord {
-        spec: lane.clone(),
-        verification: None,
-        points: Vec::new(),
-        fit: None,
-    });
-    let mut record = Record {
-        lanes: lanes.collect(),
-        status: Status::Running,
-        crossovers: Vec::new(),
-        tick_ns: 0.0,
-        warnings: Vec::new(),
-        spec,
-    };
-    for lane_idx in 0..record.lanes.len() {
-        for seq_len in record.spec.lengths.clone() {
-            executor.breathe().await;
-            if watch.cancelled() {
-                record.status = Status::Cancelled;
-                return Ok(record);
-            }
-            let point = measure(&record.spec, lane_idx, seq_len, costs, executor, clock).await;
-            if let (Some(lane), Some(point)) = (record.lanes.get_mut(lane_idx), point) {
-                lane.points.push(point);
-            }
-            watch.record(&record);
-        }
+    let mut race = Race::new(spec.normalized()?, costs, executor, clock, watch);
+    match race.drive().await {
+        Ok(()) => Ok(race.finish(Status::Done)),
+        Err(Halt::Cancelled) => Ok(race.finish(Status::Cancelled)),
+        Err(Halt::ClockStopped { reads }) => Err(RaceError::ClockStopped { reads }),
     }
-    record.status = Status::Done;
-    Ok(record)
 }
 
-/// A plain measurement, one lane after the other: the schedule is still to come.
-async fn measure<E: Executor, C: Clock>(
-    spec: &RaceSpec,
-    lane_idx: usize,
-    seq_len: usize,
-    costs: &CostFn<'_>,
-    executor: &mut E,
-    clock: &C,
-) -> Option<Point> {
-    let lane_spec = spec.lanes.get(lane_idx)?;
-    let problem = spec.problem(seq_len);
-    let mut point = Point {
-        seq_len,
-        outcome: Outcome::Ok,
-        samples_ns: Vec::new(),
-        repeats: 1,
-        discarded: 0,
-        q1_ns: 0.0,
-        median_ns: 0.0,
-        q3_ns: 0.0,
-        min_ns: 0.0,
-        device_ns: None,
-        setup_ns: 0.0,
-        first_run_ns: 0.0,
-        cost: costs(lane_spec, &problem).unwrap_or_default(),
-        peak_bytes: 0,
-        predicted_ns: None,
-        verified: None,
-    };
-    let outcome = async {
-        let (mut lane, prepared) = executor.prepare(lane_spec, &problem).await?;
-        for _ in 0..5 {
-            let start_ns = clock.now_ns();
-            executor.run(&mut lane, 1).await?;
-            point.samples_ns.push(clock.now_ns() - start_ns);
+impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
+    async fn drive(&mut self) -> Result<(), Halt> {
+        self.pause().await?;
+        let tick_ns = self.measure_tick().await?;
+        self.set_tick(tick_ns);
+        self.publish();
+        for lane_idx in 0..self.lanes.len() {
+            self.verify(lane_idx).await?;
         }
-        point.peak_bytes = prepared.peak_bytes;
-        point.verified = Some(executor.check(&mut lane).await?);
-        Ok::<_, mixer::LaneError>(())
-    };
-    if let Err(error) = outcome.await {
-        point.outcome =
-            Outcome::Dnf(Dnf::Failed { code: error.code().to_owned(), message: error.to_string() });
+        for length_idx in 0..self.record.spec.lengths.len() {
+            self.race_length(length_idx).await?;
+        }
+        self.check_drift().await
     }
-    if let Some(quartiles) = crate::stats::quartiles(&point.samples_ns) {
-        (point.q1_ns, point.median_ns, point.q3_ns) = (quartiles.q1, quartiles.median, quartiles.q3);
-        point.min_ns = point.samples_ns.iter().copied().fold(f64::INFINITY, f64::min);
+
+    /// Compares a lane's output on a small problem with the reference: a lane that is wrong is never timed.
+    async fn verify(&mut self, lane_idx: usize) -> Result<(), Halt> {
+        self.pause().await?;
+        self.report(lane_idx, 0, Activity::Verifying);
+        let Some(spec) = self.lane_spec(lane_idx).cloned().filter(|_| self.is_racing(lane_idx)) else {
+            return Ok(());
+        };
+        let problem = self.verification_problem(lane_idx);
+        match self.executor.verify(&spec, &problem).await {
+            Ok(verification) => {
+                if let Some(lane) = self.record.lanes.get_mut(lane_idx) {
+                    lane.verification = Some(verification);
+                }
+                if !verification.deviation.pass {
+                    self.end_lane(lane_idx, &Dnf::NotVerified);
+                }
+                self.publish();
+                Ok(())
+            }
+            Err(error) => self.fail(lane_idx, &error),
+        }
     }
-    Some(point)
+
+    /// As long as the reference can afford.
+    fn verification_problem(&self, lane_idx: usize) -> Problem {
+        let share_ns = VERIFY_SHARE * self.record.spec.budget_ns as f64 / self.lanes.len().max(1) as f64;
+        let mut problem = self.record.spec.problem(self.seq_len(0).min(VERIFY_LENGTH));
+        while problem.seq_len / 2 >= MIN_VERIFY_LENGTH {
+            let cost = self.lane_spec(lane_idx).and_then(|lane| (self.costs)(lane, &problem).ok());
+            if cost.is_none_or(|cost| cost.flops as f64 * REFERENCE_NS_PER_FLOP <= share_ns) {
+                break;
+            }
+            problem.seq_len /= 2;
+        }
+        problem
+    }
+
+    /// All lanes that are still in the race, at one length.
+    async fn race_length(&mut self, length_idx: usize) -> Result<(), Halt> {
+        self.reserve_ns = self.reserve_after(length_idx);
+        self.refuse_unsupported(length_idx);
+        let field: Vec<usize> = (0..self.lanes.len())
+            .filter(|&lane_idx| {
+                self.lanes.get(lane_idx).is_some_and(|lane| !lane.ended && lane.next == length_idx)
+            })
+            .collect();
+        let share_ns = (self.remaining_ns() - self.reserve_ns) / field.len().max(1) as f64;
+        for &lane_idx in &field {
+            self.probe(lane_idx, length_idx, share_ns).await?;
+        }
+        let mut waiting: VecDeque<Vec<usize>> = self.groups(&field, length_idx).into();
+        while let Some(group) = waiting.pop_front() {
+            let entries = self.admit(&group, &waiting, length_idx);
+            let left = self.heat(Purpose::Points, length_idx, &entries).await?;
+            // Beside others it did not fit; only alone does that mean the memory wall.
+            waiting.extend(left.crowded.into_iter().map(|lane_idx| vec![lane_idx]));
+            self.analyze();
+            self.publish();
+        }
+        Ok(())
+    }
+
+    /// A system may refuse one length and take the next.
+    fn refuse_unsupported(&mut self, length_idx: usize) {
+        for lane_idx in 0..self.lanes.len() {
+            let refused = self.cost_table.get(lane_idx).and_then(|costs| costs.get(length_idx));
+            let Some(Err(error)) = refused.filter(|_| self.is_racing(lane_idx)) else {
+                continue;
+            };
+            let outcome = Outcome::Dnf(dnf(&error.clone().into()));
+            let point = self.blank_point(lane_idx, length_idx, outcome);
+            self.put(lane_idx, point);
+            if let Some(lane) = self.lanes.get_mut(lane_idx) {
+                lane.next = length_idx + 1;
+            }
+        }
+    }
+
+    /// Lanes that fit into memory together.
+    fn groups(&self, field: &[usize], length_idx: usize) -> Vec<Vec<usize>> {
+        let limits = [Backend::Cpu, Backend::WebGpu].map(|backend| self.executor.memory_limit_bytes(backend));
+        let lanes: Vec<(usize, usize, u64)> = field
+            .iter()
+            .map(|&lane_idx| {
+                let backend = usize::from(self.backend(lane_idx) == Backend::WebGpu);
+                (lane_idx, backend, self.cost(lane_idx, length_idx).peak_bytes)
+            })
+            .collect();
+        plan::group(&lanes, &limits)
+    }
+
+    /// Grants for a group, with regard to the groups after it; lanes that do not fit end here.
+    fn admit(
+        &mut self,
+        group: &[usize],
+        waiting: &VecDeque<Vec<usize>>,
+        length_idx: usize,
+    ) -> Vec<(usize, f64)> {
+        let lanes: Vec<usize> = group
+            .iter()
+            .chain(waiting.iter().flatten())
+            .copied()
+            .filter(|&lane_idx| self.is_racing(lane_idx))
+            .collect();
+        let demands: Vec<plan::Demand> =
+            lanes.iter().map(|&lane_idx| self.demand(lane_idx, length_idx)).collect();
+        let grants = plan::divide(self.remaining_ns() - self.reserve_ns, &demands);
+        let mut entries = Vec::with_capacity(group.len());
+        for (lane_idx, grant_ns) in
+            lanes.into_iter().zip(grants).filter(|(lane_idx, _)| group.contains(lane_idx))
+        {
+            match grant_ns {
+                Some(grant_ns) => entries.push((lane_idx, grant_ns)),
+                None => self.end_lane(lane_idx, &Dnf::TimeBudget),
+            }
+        }
+        entries
+    }
+
+    /// Measures the first length again, as far as the budget goes, and compares.
+    async fn check_drift(&mut self) -> Result<(), Halt> {
+        let mut left_ns = self.remaining_ns();
+        let mut grants = vec![0.0; self.lanes.len()];
+        let mut field = Vec::new();
+        for lane_idx in 0..self.lanes.len() {
+            let cost_ns = self.drift_lane_cost_ns(lane_idx).filter(|_| self.is_ranked(lane_idx));
+            let Some(grant_ns) = cost_ns.map(|cost_ns| DRIFT_GRANT * cost_ns).filter(|&ns| ns <= left_ns)
+            else {
+                continue;
+            };
+            left_ns -= grant_ns;
+            field.push(lane_idx);
+            if let Some(grant) = grants.get_mut(lane_idx) {
+                *grant = grant_ns;
+            }
+        }
+        for group in self.groups(&field, 0) {
+            let entries: Vec<(usize, f64)> =
+                group.iter().filter_map(|&lane_idx| Some((lane_idx, *grants.get(lane_idx)?))).collect();
+            let left = self.heat(Purpose::Drift, 0, &entries).await?;
+            for (lane_idx, again) in left.repeated {
+                let Some(first) = self.point(lane_idx, again.seq_len).cloned() else {
+                    continue;
+                };
+                let ratio = analysis::ratio_of(&again, &first, &mut self.rng);
+                let drifted =
+                    ratio.filter(|ratio| ratio.is_clear() && !(1.0 / DRIFT..=DRIFT).contains(&ratio.value));
+                if let Some(ratio) = drifted {
+                    self.record.warnings.push(Warning::Drift { lane: lane_idx, ratio: ratio.value });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a lane's numbers count: none of its outputs was wrong.
+    fn is_ranked(&self, lane_idx: usize) -> bool {
+        let points = self.record.lanes.get(lane_idx).map(|lane| lane.points.as_slice()).unwrap_or_default();
+        points.iter().all(|point| point.outcome != Outcome::Dnf(Dnf::NotVerified))
+    }
 }

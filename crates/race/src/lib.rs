@@ -2,11 +2,20 @@
 //! its own: it takes a [`Clock`], a [`Watch`] and a [`mixer::Executor`].
 
 mod analysis;
+mod crossover;
 mod engine;
 mod error;
+mod fit;
+mod heat;
+mod plan;
+mod probe;
+mod progress;
 mod record;
+mod runner;
 mod spec;
+mod state;
 pub mod stats;
+mod tick;
 
 pub use analysis::{Ratio, baseline_of, ratio};
 pub use engine::run;

@@ -101,9 +101,9 @@ pub fn relative_error(values: &[f64], quantum: f64) -> Option<f64> {
 
 /// The median of as many values drawn with replacement.
 pub(crate) fn resampled_median(values: &[f64], rng: &mut Rng) -> Option<f64> {
-    let drawn: Vec<f64> =
-        (0..values.len()).filter_map(|_| values.get(rng.usize(0..values.len())).copied()).collect();
-    median(&drawn)
+    let mut drawn: Vec<f64> = (0..values.len()).filter_map(|_| rng.choice(values).copied()).collect();
+    drawn.sort_unstable_by(f64::total_cmp);
+    quantile(&drawn, 0.5)
 }
 
 /// A value with the central 95% of its replicates, widened where needed to hold the value itself.

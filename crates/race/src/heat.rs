@@ -1,0 +1,312 @@
+//! Measuring the lanes that are in memory together, at one length: set-up, then rounds in random order, so that
+//! whatever the machine does in the meantime hits all of them alike.
+
+use mixer::{Executor, Finished, LaneError};
+
+use crate::record::{Activity, Dnf, Outcome, Point};
+use crate::runner::{Next, Runner};
+use crate::state::{Anchor, Halt, JUMP_NS, Measured, Race};
+use crate::{Clock, Watch};
+
+/// A set-up that was disturbed is done anew so many times.
+const SET_UP_ATTEMPTS: u32 = 3;
+/// Two suspiciously long runs that differ by no more than this are no accident.
+const SAME: f64 = 0.3;
+
+/// What a heat is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Points of the record.
+    Points,
+    /// Measuring the first length again.
+    Drift,
+}
+
+/// What a heat leaves to its caller.
+#[derive(Debug, Default)]
+pub(crate) struct Left {
+    /// Lanes that did not fit into memory beside the others.
+    pub crowded: Vec<usize>,
+    /// What was measured again.
+    pub repeated: Vec<(usize, Point)>,
+}
+
+enum Start<L> {
+    Ready(Box<Runner<L>>),
+    Crowded,
+    Over,
+}
+
+impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
+    /// Measures these lanes, each within its grant.
+    pub async fn heat(
+        &mut self,
+        purpose: Purpose,
+        length_idx: usize,
+        entries: &[(usize, f64)],
+    ) -> Result<Left, Halt> {
+        let mut left = Left::default();
+        let mut runners = Vec::with_capacity(entries.len());
+        let mut order = entries.to_vec();
+        self.rng.shuffle(&mut order);
+        for (lane_idx, grant_ns) in order {
+            let alone = entries.len() == 1;
+            match self.set_up(purpose, lane_idx, length_idx, grant_ns, alone).await? {
+                Start::Ready(runner) => runners.push(*runner),
+                Start::Crowded => left.crowded.push(lane_idx),
+                Start::Over => {}
+            }
+        }
+        while !runners.is_empty() {
+            self.rng.shuffle(&mut runners);
+            for mut runner in std::mem::take(&mut runners) {
+                if !self.may_run(purpose, runner.lane_idx) {
+                    continue;
+                }
+                self.pause().await?;
+                self.report(runner.lane_idx, length_idx, activity(purpose, &runner));
+                match self.round(purpose, &mut runner).await {
+                    Ok(Next::Again) => runners.push(runner),
+                    Ok(Next::Done) if purpose == Purpose::Drift => {
+                        left.repeated.push((runner.lane_idx, runner.point));
+                    }
+                    Ok(Next::Done) => self.complete(runner, length_idx).await?,
+                    Ok(Next::Unmeasurable) => self.give_up_on_clock(purpose, runner.lane_idx),
+                    Err(error) => self.trouble(purpose, runner.lane_idx, &error)?,
+                }
+            }
+        }
+        Ok(left)
+    }
+
+    fn may_run(&self, purpose: Purpose, lane_idx: usize) -> bool {
+        let lane = self.lanes.get(lane_idx);
+        lane.is_some_and(|lane| !lane.lost && (purpose == Purpose::Drift || !lane.ended))
+    }
+
+    /// A lane that fails while the first length is measured again has its points already.
+    fn trouble(&mut self, purpose: Purpose, lane_idx: usize, error: &LaneError) -> Result<(), Halt> {
+        let harmless = !matches!(error, LaneError::Cancelled | LaneError::DeviceLost { .. });
+        if purpose == Purpose::Drift && harmless { Ok(()) } else { self.fail(lane_idx, error) }
+    }
+
+    /// Sets a lane up and runs it once, cold. What was disturbed is done anew: there is only one cold run.
+    async fn set_up(
+        &mut self,
+        purpose: Purpose,
+        lane_idx: usize,
+        length_idx: usize,
+        grant_ns: f64,
+        alone: bool,
+    ) -> Result<Start<E::Lane>, Halt> {
+        let Some(spec) = self.lane_spec(lane_idx).cloned() else {
+            return Ok(Start::Over);
+        };
+        let problem = self.record.spec.problem(self.seq_len(length_idx));
+        let mut point = self.blank_point(lane_idx, length_idx, Outcome::Ok);
+        let mut forgiven_ns = 0.0;
+        for attempt in 1..=SET_UP_ATTEMPTS {
+            if !self.may_run(purpose, lane_idx) {
+                return Ok(Start::Over);
+            }
+            self.pause().await?;
+            self.report(lane_idx, length_idx, preparing(purpose));
+            let mark = self.mark();
+            let (mut lane, prepared) = match self.executor.prepare(&spec, &problem).await {
+                Ok(prepared) => prepared,
+                Err(LaneError::Mixer(mixer::MixerError::OutOfMemory { .. })) if !alone => {
+                    return Ok(Start::Crowded);
+                }
+                Err(error) => return self.trouble(purpose, lane_idx, &error).map(|()| Start::Over),
+            };
+            let (setup_ns, setup_clean) = self.since(mark);
+            self.pause().await?;
+            let mark = self.mark();
+            if let Err(error) = self.executor.run(&mut lane, 1).await {
+                return self.trouble(purpose, lane_idx, &error).map(|()| Start::Over);
+            }
+            let (first_run_ns, run_clean) = self.since(mark);
+            let clean = setup_clean && run_clean;
+            let last = attempt == SET_UP_ATTEMPTS;
+            if !last && !clean {
+                point.discarded += 1;
+                if setup_ns + first_run_ns > JUMP_NS {
+                    self.forgive(setup_ns + first_run_ns);
+                }
+                continue;
+            }
+            let expected_ns = self.expected_run_ns(lane_idx, length_idx);
+            let lost_ns = expected_ns.map_or(0.0, |expected_ns| suspended_ns(first_run_ns, expected_ns));
+            if !last && lost_ns > 0.0 && forgiven_ns == 0.0 {
+                point.discarded += 1;
+                self.forgive(lost_ns);
+                forgiven_ns = lost_ns;
+                continue;
+            }
+            if lost_ns > 0.0 {
+                // It took that long twice: that is the lane, not the machine.
+                self.charge(forgiven_ns);
+            }
+            point.setup_ns = setup_ns;
+            point.first_run_ns = first_run_ns;
+            point.peak_bytes = prepared.peak_bytes;
+            let spent_ns = setup_ns + first_run_ns;
+            let Some(grant_ns) = self.affordable(grant_ns, spent_ns, first_run_ns) else {
+                self.too_long(purpose, lane_idx, length_idx, first_run_ns);
+                return Ok(Start::Over);
+            };
+            let clock = (self.record.tick_ns, self.sample_target_ns());
+            let runner = Runner::new(lane_idx, lane, point, (grant_ns, spent_ns), clock);
+            return Ok(Start::Ready(Box::new(runner)));
+        }
+        Ok(Start::Over)
+    }
+
+    /// The grant, raised where that buys the one sample that a point needs; `None` where it cannot be had.
+    fn affordable(&self, grant_ns: f64, spent_ns: f64, run_ns: f64) -> Option<f64> {
+        let needed_ns = spent_ns + run_ns;
+        let available_ns = self.remaining_ns() - self.reserve_ns;
+        if run_ns > self.remaining_ns() {
+            return None;
+        }
+        if needed_ns <= grant_ns {
+            return Some(grant_ns);
+        }
+        (needed_ns <= 2.0 * grant_ns || run_ns <= 0.1 * available_ns).then_some(needed_ns)
+    }
+
+    fn too_long(&mut self, purpose: Purpose, lane_idx: usize, length_idx: usize, run_ns: f64) {
+        if purpose == Purpose::Drift {
+            return;
+        }
+        let flops = self.cost(lane_idx, length_idx).flops;
+        if let Some(lane) = self.lanes.get_mut(lane_idx) {
+            lane.anchor = Some(Anchor { flops, run_ns });
+        }
+        self.end_lane(lane_idx, &Dnf::TimeBudget);
+        self.publish();
+    }
+
+    /// One round of one lane.
+    async fn round(&mut self, purpose: Purpose, runner: &mut Runner<E::Lane>) -> Result<Next, LaneError> {
+        let mark = self.mark();
+        let Finished { device_ns, .. } = self.executor.run(&mut runner.lane, runner.repeats).await?;
+        let (elapsed_ns, clean) = self.since(mark);
+        let lost_ns = suspended_ns(elapsed_ns, runner.expected_ns());
+        let seen_before = runner
+            .doubted
+            .take()
+            .filter(|(doubted_ns, _)| lost_ns > 0.0 && (elapsed_ns - doubted_ns).abs() <= SAME * doubted_ns);
+        let expected_ns = runner.expected_ns();
+        let next = if !clean {
+            self.discard(purpose, runner);
+            self.forgive(elapsed_ns - expected_ns);
+            runner.spent_ns += elapsed_ns.min(expected_ns);
+            Next::Again
+        } else if lost_ns > 0.0 && seen_before.is_none() {
+            self.discard(purpose, runner);
+            self.forgive(lost_ns);
+            runner.doubted = Some((elapsed_ns, lost_ns));
+            runner.spent_ns += elapsed_ns - lost_ns;
+            Next::Again
+        } else {
+            // It took that long twice: that is the lane, not the machine.
+            if let Some((_, forgiven_ns)) = seen_before {
+                self.charge(forgiven_ns);
+                runner.spent_ns += forgiven_ns;
+            }
+            runner.spent_ns += elapsed_ns;
+            runner.take(elapsed_ns, device_ns, self.remaining_ns() - self.reserve_for(purpose))
+        };
+        if purpose == Purpose::Points {
+            if let Some(lane) = self.lanes.get_mut(runner.lane_idx) {
+                lane.spent_ns = runner.spent_ns;
+            }
+            if !runner.point.samples_ns.is_empty() {
+                self.put(runner.lane_idx, runner.point.clone());
+                self.publish_soon();
+            }
+        }
+        Ok(next)
+    }
+
+    fn reserve_for(&self, purpose: Purpose) -> f64 {
+        if purpose == Purpose::Points { self.reserve_ns } else { 0.0 }
+    }
+
+    fn discard(&mut self, purpose: Purpose, runner: &mut Runner<E::Lane>) {
+        match purpose {
+            Purpose::Points => runner.point.discarded += 1,
+            Purpose::Drift => self.discarded += 1,
+        }
+    }
+
+    /// Compares the timed output with the reference and closes the point.
+    async fn complete(&mut self, runner: Runner<E::Lane>, length_idx: usize) -> Result<(), Halt> {
+        let Runner { lane_idx, mut lane, mut point, rounds, repeats, .. } = runner;
+        self.pause().await?;
+        self.report(lane_idx, length_idx, Activity::Verifying);
+        let mark = self.mark();
+        let verification = match self.executor.check(&mut lane).await {
+            Ok(verification) => verification,
+            Err(error) => return self.fail(lane_idx, &error),
+        };
+        let (check_ns, _) = self.since(mark);
+        if !verification.deviation.pass {
+            self.end_lane(lane_idx, &Dnf::NotVerified);
+            if let Some(mut point) = self.point(lane_idx, point.seq_len).cloned() {
+                point.verified = Some(verification);
+                self.put(lane_idx, point);
+            }
+            self.publish();
+            return Ok(());
+        }
+        point.verified = Some(verification);
+        point.peak_bytes = point.peak_bytes.max(self.executor.peak_bytes(&lane));
+        drop(lane);
+        let measured = Measured {
+            seq_len: point.seq_len,
+            run_ns: point.median_ns,
+            setup_ns: point.setup_ns,
+            check_ns,
+            sample_ns: point.median_ns * f64::from(repeats),
+        };
+        let anchor = Anchor { flops: point.cost.flops, run_ns: point.median_ns };
+        self.put(lane_idx, point);
+        if let Some(lane) = self.lanes.get_mut(lane_idx) {
+            lane.history.push(measured);
+            lane.anchor = Some(anchor);
+            lane.next = length_idx + 1;
+            lane.spent_ns = 0.0;
+        }
+        self.rounds = (self.rounds.0 + u64::from(rounds), self.rounds.1 + 1);
+        self.publish();
+        Ok(())
+    }
+
+    fn give_up_on_clock(&mut self, purpose: Purpose, lane_idx: usize) {
+        if purpose == Purpose::Points {
+            let message = "even millions of passes take less than a step of this clock".to_owned();
+            self.end_lane(lane_idx, &Dnf::Failed { code: "clock-too-coarse".to_owned(), message });
+            self.publish();
+        }
+    }
+}
+
+/// The part of a run that only a suspended machine or tab explains.
+fn suspended_ns(elapsed_ns: f64, expected_ns: f64) -> f64 {
+    let unexplained_ns = elapsed_ns - expected_ns;
+    if unexplained_ns > JUMP_NS && elapsed_ns > 3.0 * expected_ns { unexplained_ns } else { 0.0 }
+}
+
+fn preparing(purpose: Purpose) -> Activity {
+    if purpose == Purpose::Drift { Activity::CheckingDrift } else { Activity::Preparing }
+}
+
+fn activity<L>(purpose: Purpose, runner: &Runner<L>) -> Activity {
+    match purpose {
+        Purpose::Drift => Activity::CheckingDrift,
+        Purpose::Points if runner.warm => Activity::Sampling,
+        Purpose::Points => Activity::WarmingUp,
+    }
+}

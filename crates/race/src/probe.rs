@@ -1,0 +1,86 @@
+//! A first idea of a lane's speed, where its first length may be too long to simply try: small problems, each larger
+//! than the last, until the prediction fits or is hopeless.
+
+use mixer::{Executor, LaneError, Problem};
+
+use crate::plan::scale;
+use crate::record::Activity;
+use crate::state::{Anchor, Halt, Race};
+use crate::{Clock, Watch};
+
+/// No machine that a race runs on is slower than this, about: without any time, a first length that fits at this speed
+/// is simply tried.
+const SLOWEST_NS_PER_FLOP: f64 = 1.0;
+/// Length of the first probe, and growth of the next ones.
+const FIRST_PROBE: usize = 16;
+const GROWTH: usize = 4;
+/// Part of a lane's share that its probes may take.
+const PROBE_SHARE: f64 = 0.25;
+
+impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
+    /// Times small problems of a lane of which nothing is known, unless its length is surely short.
+    pub async fn probe(&mut self, lane_idx: usize, length_idx: usize, share_ns: f64) -> Result<(), Halt> {
+        let cost = self.cost(lane_idx, length_idx);
+        let known = self.lanes.get(lane_idx).is_none_or(|lane| lane.ended || lane.anchor.is_some());
+        if known || cost.flops as f64 * SLOWEST_NS_PER_FLOP <= PROBE_SHARE * share_ns {
+            return Ok(());
+        }
+        let seq_len = self.seq_len(length_idx);
+        let mut probe_len = FIRST_PROBE;
+        let mut spent_ns = 0.0;
+        while probe_len < seq_len {
+            let problem = Problem { batch: 1, ..self.record.spec.problem(probe_len) };
+            let Some(flops) = self.probe_flops(lane_idx, &problem) else {
+                return Ok(());
+            };
+            self.pause().await?;
+            self.report(lane_idx, length_idx, Activity::Preparing);
+            let mark = self.mark();
+            let run_ns = match self.probe_run(lane_idx, &problem).await {
+                Ok(run_ns) => run_ns,
+                Err(error @ (LaneError::Cancelled | LaneError::DeviceLost { .. })) => {
+                    return self.fail(lane_idx, &error);
+                }
+                // The length itself will say what is wrong.
+                Err(_) => return Ok(()),
+            };
+            let (probe_ns, _) = self.since(mark);
+            spent_ns += probe_ns;
+            if let Some(lane) = self.lanes.get_mut(lane_idx) {
+                lane.anchor = Some(Anchor { flops, run_ns });
+            }
+            let next = Problem { seq_len: probe_len * GROWTH, ..problem };
+            let next_ns =
+                self.costs_of(lane_idx, &next).map_or(f64::INFINITY, |next| 3.0 * scale(run_ns, flops, next));
+            let fits = 2.0 * scale(run_ns, flops, cost) <= share_ns;
+            if fits || spent_ns + next_ns > PROBE_SHARE * share_ns {
+                return Ok(());
+            }
+            probe_len *= GROWTH;
+        }
+        Ok(())
+    }
+
+    /// The faster of two runs: the first one is cold.
+    async fn probe_run(&mut self, lane_idx: usize, problem: &Problem) -> Result<f64, LaneError> {
+        let Some(spec) = self.lane_spec(lane_idx).cloned() else {
+            return Err(LaneError::Cancelled);
+        };
+        let (mut lane, _) = self.executor.prepare(&spec, problem).await?;
+        let mut fastest_ns = f64::INFINITY;
+        for _ in 0..2 {
+            let mark = self.mark();
+            self.executor.run(&mut lane, 1).await?;
+            fastest_ns = fastest_ns.min(self.since(mark).0);
+        }
+        Ok(fastest_ns.max(self.record.tick_ns))
+    }
+
+    fn probe_flops(&self, lane_idx: usize, problem: &Problem) -> Option<u64> {
+        self.costs_of(lane_idx, problem).map(|cost| cost.flops)
+    }
+
+    fn costs_of(&self, lane_idx: usize, problem: &Problem) -> Option<mixer::Cost> {
+        (self.costs)(self.lane_spec(lane_idx)?, problem).ok()
+    }
+}

@@ -1,0 +1,199 @@
+//! One lane at one length while it is measured: how many passes make a sample, when it is warm, when it has enough.
+
+use crate::plan::{LONG_RUN_NS, MIN_TICKS};
+use crate::record::Point;
+use crate::stats;
+
+/// Most passes in a sample.
+const MAX_REPEATS: u32 = 1 << 24;
+/// Samples are planned this much longer than they must be, so that a faster one is still long enough.
+const MARGIN: f64 = 1.25;
+/// Successive warm-up rounds agree when they differ by no more than this, besides the clock's rounding.
+const AGREEMENT: f64 = 0.05;
+/// Warm-up ends here even if rounds do not agree.
+const MAX_WARM_UP: u32 = 12;
+/// Warm-up may take this part of what a lane was granted.
+const WARM_UP_SHARE: f64 = 0.25;
+/// Fewest samples, where they can be afforded, and of long runs.
+const MIN_SAMPLES: usize = 5;
+const MIN_LONG_SAMPLES: usize = 3;
+/// Most samples.
+const MAX_SAMPLES: usize = 40;
+/// Half-width of the median's 95% interval that is tight enough.
+const TIGHT: f64 = 0.015;
+/// With its fewest samples taken, a point that is still not tight is given up on after this long.
+const PATIENCE_NS: f64 = 2e9;
+/// Samples that turn out too short are taken anew so many times.
+const MAX_RESTARTS: u32 = 3;
+
+/// What comes next for a lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Another round.
+    Again,
+    /// Its samples are enough.
+    Done,
+    /// Even the most passes take no time by this clock.
+    Unmeasurable,
+}
+
+/// A lane at work.
+pub(crate) struct Runner<L> {
+    pub lane_idx: usize,
+    pub lane: L,
+    pub point: Point,
+    /// Passes in the next sample.
+    pub repeats: u32,
+    /// One pass, as known now.
+    pub run_ns: f64,
+    pub grant_ns: f64,
+    pub spent_ns: f64,
+    /// Rounds so far.
+    pub rounds: u32,
+    pub warm: bool,
+    /// A sample that looked like a suspension, and the time that was forgiven for it.
+    pub doubted: Option<(f64, f64)>,
+    tick_ns: f64,
+    target_ns: f64,
+    previous_ns: Option<f64>,
+    warm_up_ns: f64,
+    sampling_ns: f64,
+    restarts: u32,
+    device_ns: Vec<f64>,
+}
+
+impl<L> Runner<L> {
+    /// A lane after its first run, which took `point.first_run_ns`.
+    pub fn new(
+        lane_idx: usize,
+        lane: L,
+        point: Point,
+        (grant_ns, spent_ns): (f64, f64),
+        (tick_ns, target_ns): (f64, f64),
+    ) -> Self {
+        let run_ns = point.first_run_ns.max(tick_ns);
+        // A longer sample than the clock needs is a comfort that a small grant does not pay for.
+        let target_ns = (MIN_TICKS * tick_ns).max(target_ns.min(grant_ns / 8.0));
+        let mut runner = Self {
+            lane_idx,
+            lane,
+            point,
+            repeats: 1,
+            run_ns,
+            grant_ns,
+            spent_ns,
+            rounds: 0,
+            warm: false,
+            doubted: None,
+            tick_ns,
+            target_ns,
+            previous_ns: None,
+            warm_up_ns: 0.0,
+            sampling_ns: 0.0,
+            restarts: 0,
+            device_ns: Vec::new(),
+        };
+        runner.repeats = runner.passes(run_ns);
+        let affordable_ns = WARM_UP_SHARE * (grant_ns - spent_ns);
+        // The first run has warmed up what is too long to warm up otherwise.
+        runner.warm = runner.repeats == 1 && 2.0 * run_ns > affordable_ns;
+        runner
+    }
+
+    /// What the next sample should take.
+    pub fn expected_ns(&self) -> f64 {
+        f64::from(self.repeats) * self.run_ns
+    }
+
+    /// Takes a finished, undisturbed round.
+    pub fn take(&mut self, elapsed_ns: f64, device_ns: Option<f64>, remaining_ns: f64) -> Next {
+        self.rounds += 1;
+        if self.warm { self.sample(elapsed_ns, device_ns, remaining_ns) } else { self.warm_up(elapsed_ns) }
+    }
+
+    fn warm_up(&mut self, elapsed_ns: f64) -> Next {
+        self.warm_up_ns += elapsed_ns;
+        let mean_ns = elapsed_ns / f64::from(self.repeats);
+        self.run_ns = mean_ns.max(self.tick_ns / f64::from(self.repeats) / 2.0);
+        let worn_out = self.warm_up_ns + elapsed_ns > WARM_UP_SHARE * self.grant_ns;
+        if elapsed_ns < self.target_ns && !(worn_out && elapsed_ns >= MIN_TICKS * self.tick_ns) {
+            return self.lengthen(elapsed_ns);
+        }
+        if self.repeats > 1 && elapsed_ns > 4.0 * self.target_ns {
+            self.repeats = self.passes(mean_ns);
+        }
+        let slack = AGREEMENT + self.tick_ns / elapsed_ns.max(self.tick_ns);
+        let agree =
+            self.previous_ns.is_some_and(|previous_ns| (mean_ns - previous_ns).abs() <= slack * previous_ns);
+        self.previous_ns = Some(mean_ns);
+        self.warm = agree || worn_out || self.rounds >= MAX_WARM_UP;
+        Next::Again
+    }
+
+    fn sample(&mut self, elapsed_ns: f64, device_ns: Option<f64>, remaining_ns: f64) -> Next {
+        // It got faster since its warm-up: these samples are too short to be kept.
+        let too_short = elapsed_ns < 0.9 * MIN_TICKS * self.tick_ns;
+        if elapsed_ns <= 0.0 || (too_short && self.restarts < MAX_RESTARTS) {
+            self.restarts += 1;
+            self.point.samples_ns.clear();
+            self.device_ns.clear();
+            return self.lengthen(elapsed_ns);
+        }
+        self.sampling_ns += elapsed_ns;
+        self.point.repeats = self.repeats;
+        self.point.samples_ns.push(elapsed_ns / f64::from(self.repeats));
+        // A device's timestamps may be zero, decreasing or coarse; and no pass takes longer on the device than it took.
+        let plausible = |ns: &f64| ns.is_finite() && *ns > 0.0 && *ns <= 1.05 * elapsed_ns + self.tick_ns;
+        self.device_ns.extend(device_ns.filter(plausible).map(|ns| ns / f64::from(self.repeats)));
+        self.summarize();
+        if self.has_enough(remaining_ns) { Next::Done } else { Next::Again }
+    }
+
+    fn has_enough(&self, remaining_ns: f64) -> bool {
+        let n_samples = self.point.samples_ns.len();
+        let next_ns = self.expected_ns();
+        if n_samples >= MAX_SAMPLES || self.spent_ns + next_ns > self.grant_ns || next_ns > remaining_ns {
+            return true;
+        }
+        let fewest = if next_ns > LONG_RUN_NS { MIN_LONG_SAMPLES } else { MIN_SAMPLES };
+        let quantum_ns = self.tick_ns / f64::from(self.repeats);
+        let is_tight = || {
+            stats::relative_error(&self.point.samples_ns, quantum_ns)
+                .is_some_and(|error| 1.96 * error <= TIGHT)
+        };
+        n_samples >= fewest && (self.sampling_ns >= PATIENCE_NS || is_tight())
+    }
+
+    /// Brings the point's statistics up to its samples.
+    fn summarize(&mut self) {
+        let point = &mut self.point;
+        if let Some(quartiles) = stats::quartiles(&point.samples_ns) {
+            (point.q1_ns, point.median_ns, point.q3_ns) = (quartiles.q1, quartiles.median, quartiles.q3);
+            point.min_ns = point.samples_ns.iter().copied().fold(f64::INFINITY, f64::min);
+            self.run_ns = quartiles.median;
+        }
+        let trusted = 2 * self.device_ns.len() >= point.samples_ns.len();
+        point.device_ns = stats::median(&self.device_ns).filter(|_| trusted);
+    }
+
+    /// More passes, so that a sample gets long enough.
+    fn lengthen(&mut self, elapsed_ns: f64) -> Next {
+        if self.repeats >= MAX_REPEATS {
+            return Next::Unmeasurable;
+        }
+        let wanted =
+            if elapsed_ns > 0.0 { self.passes(elapsed_ns / f64::from(self.repeats)) } else { MAX_REPEATS };
+        // A first guess from a cold or a rounded time may be far off: no more than sixteen times as many at once.
+        self.repeats = wanted.clamp(self.repeats + 1, self.repeats.saturating_mul(16)).min(MAX_REPEATS);
+        Next::Again
+    }
+
+    /// Passes that fill a sample.
+    fn passes(&self, run_ns: f64) -> u32 {
+        if run_ns >= self.target_ns {
+            return 1;
+        }
+        let passes = (MARGIN * self.target_ns / run_ns).ceil();
+        if passes < f64::from(MAX_REPEATS) { (passes as u32).max(1) } else { MAX_REPEATS }
+    }
+}

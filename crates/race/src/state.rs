@@ -1,0 +1,375 @@
+//! The state of a race, and the few operations that every part of the engine goes through: reading the clock, letting
+//! messages in, ending lanes, publishing.
+
+use fastrand::Rng;
+use mixer::{Backend, Cost, Executor, LaneError, LaneSpec, MixerError};
+
+use crate::record::{Dnf, LaneRecord, Outcome, Point, RaceSpec, Record, Status, Warning};
+use crate::{Clock, CostFn, Watch, analysis};
+
+/// A gap this long between two readings that nothing explains: the machine or the tab slept.
+pub(crate) const JUMP_NS: f64 = 5e9;
+/// Snapshots while samples come in are no closer than this.
+const PUBLISH_EVERY_NS: f64 = 1e8;
+/// Part of the budget that the race plans with; the rest is for what no lane is charged with: snapshots, the analysis.
+const PLANNED_SHARE: f64 = 0.97;
+/// Bootstrap resamples while the race runs, and at its end.
+const LIVE_RESAMPLES: usize = 200;
+const FINAL_RESAMPLES: usize = 1000;
+/// The clock is coarse where samples must be longer for its sake.
+const COARSE_TICK_NS: f64 = 110_000.0;
+
+/// What ends a race before its plan does.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Halt {
+    Cancelled,
+    ClockStopped { reads: u64 },
+}
+
+/// The closed form of one lane's work and what it took, from which longer lengths are predicted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Anchor {
+    pub flops: u64,
+    pub run_ns: f64,
+}
+
+/// A finished point, as the plan sees it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Measured {
+    pub seq_len: usize,
+    pub run_ns: f64,
+    pub setup_ns: f64,
+    pub check_ns: f64,
+    pub sample_ns: f64,
+}
+
+/// What the engine knows of a lane beside its record.
+#[derive(Debug, Default)]
+pub(crate) struct LaneState {
+    /// No more lengths will be tried.
+    pub ended: bool,
+    /// The device is lost: not even the drift check can run.
+    pub lost: bool,
+    /// Index of the first length without a final point.
+    pub next: usize,
+    /// Finished points, ascending.
+    pub history: Vec<Measured>,
+    /// The last time that is known: of a probe, of the last point, or of a first run that was too long.
+    pub anchor: Option<Anchor>,
+    /// Time spent on the point at work.
+    pub spent_ns: f64,
+}
+
+/// A moment: what the clock and the disturbance counter said.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Mark {
+    at_ns: f64,
+    disturbances: u64,
+}
+
+/// A race under way.
+pub(crate) struct Race<'a, E: Executor, C: Clock, W: Watch> {
+    pub executor: &'a mut E,
+    pub costs: &'a CostFn<'a>,
+    pub record: Record,
+    pub lanes: Vec<LaneState>,
+    pub rng: Rng,
+    /// Closed-form costs, lane by length.
+    pub cost_table: Vec<Vec<Result<Cost, MixerError>>>,
+    /// Samples and warm-up rounds per finished point, and the number of such points.
+    pub rounds: (u64, u64),
+    /// Time kept for the lengths after the one at work, and for the drift check.
+    pub reserve_ns: f64,
+    /// Samples thrown away that belong to no point of the record.
+    pub discarded: u32,
+    /// Largest fraction reported so far: progress never goes back.
+    pub fraction: f64,
+    clock: &'a C,
+    watch: &'a W,
+    deadline_ns: f64,
+    published_ns: f64,
+}
+
+impl<'a, E: Executor, C: Clock, W: Watch> Race<'a, E, C, W> {
+    pub fn new(
+        spec: RaceSpec,
+        costs: &'a CostFn<'a>,
+        executor: &'a mut E,
+        clock: &'a C,
+        watch: &'a W,
+    ) -> Self {
+        let started_ns = clock.now_ns();
+        let cost_table = spec
+            .lanes
+            .iter()
+            .map(|lane| spec.lengths.iter().map(|&seq_len| costs(lane, &spec.problem(seq_len))).collect());
+        Self {
+            cost_table: cost_table.collect(),
+            lanes: spec.lanes.iter().map(|_| LaneState::default()).collect(),
+            rng: Rng::with_seed(spec.seed),
+            deadline_ns: started_ns + PLANNED_SHARE * spec.budget_ns as f64,
+            record: Record {
+                lanes: spec.lanes.iter().map(lane_record).collect(),
+                status: Status::Running,
+                crossovers: Vec::new(),
+                tick_ns: 0.0,
+                warnings: Vec::new(),
+                spec,
+            },
+            executor,
+            costs,
+            rounds: (0, 0),
+            reserve_ns: 0.0,
+            discarded: 0,
+            fraction: 0.0,
+            clock,
+            watch,
+            published_ns: f64::NEG_INFINITY,
+        }
+    }
+
+    pub fn now_ns(&self) -> f64 {
+        self.clock.now_ns()
+    }
+
+    pub fn watch(&self) -> &'a W {
+        self.watch
+    }
+
+    /// What is left of the budget.
+    pub fn remaining_ns(&self) -> f64 {
+        self.deadline_ns - self.now_ns()
+    }
+
+    /// A moment to measure from.
+    pub fn mark(&self) -> Mark {
+        Mark { at_ns: self.now_ns(), disturbances: self.watch.disturbances() }
+    }
+
+    /// Nanoseconds since the mark, and whether nothing disturbed them. A clock that went back is a disturbance.
+    pub fn since(&self, mark: Mark) -> (f64, bool) {
+        let elapsed_ns = self.now_ns() - mark.at_ns;
+        let clean = elapsed_ns >= 0.0
+            && elapsed_ns.is_finite()
+            && self.watch.disturbances() == mark.disturbances
+            && !self.watch.disturbed();
+        (if elapsed_ns.is_finite() { elapsed_ns.max(0.0) } else { 0.0 }, clean)
+    }
+
+    /// Time at work since the start: waiting for a hidden tab is not work.
+    pub fn worked_ns(&self) -> f64 {
+        (PLANNED_SHARE * self.record.spec.budget_ns as f64 - self.remaining_ns()).max(0.0)
+    }
+
+    /// Gives time back that the race did not have: the tab was hidden, the machine slept.
+    pub fn forgive(&mut self, lost_ns: f64) {
+        if lost_ns.is_finite() && lost_ns > 0.0 {
+            self.deadline_ns += lost_ns;
+        }
+    }
+
+    /// Takes forgiven time back: it was the lane's own after all.
+    pub fn charge(&mut self, forgiven_ns: f64) {
+        self.deadline_ns -= forgiven_ns;
+    }
+
+    /// Lets messages in, ends on a cancellation, and waits while timing is worthless. Time waited is not charged.
+    pub async fn pause(&mut self) -> Result<(), Halt> {
+        loop {
+            let before_ns = self.now_ns();
+            self.executor.breathe().await;
+            if self.watch.cancelled() {
+                return Err(Halt::Cancelled);
+            }
+            let gap_ns = self.now_ns() - before_ns;
+            let disturbed = self.watch.disturbed();
+            if disturbed || gap_ns > JUMP_NS {
+                self.forgive(gap_ns);
+            }
+            if !disturbed {
+                return Ok(());
+            }
+        }
+    }
+
+    pub fn lane_spec(&self, lane_idx: usize) -> Option<&LaneSpec> {
+        self.record.spec.lanes.get(lane_idx)
+    }
+
+    pub fn seq_len(&self, length_idx: usize) -> usize {
+        self.record.spec.lengths.get(length_idx).copied().unwrap_or(0)
+    }
+
+    pub fn backend(&self, lane_idx: usize) -> Backend {
+        self.lane_spec(lane_idx).map_or(Backend::Cpu, |lane| lane.backend)
+    }
+
+    /// The closed-form cost, zero where the system refuses the problem.
+    pub fn cost(&self, lane_idx: usize, length_idx: usize) -> Cost {
+        let cost = self.cost_table.get(lane_idx).and_then(|costs| costs.get(length_idx));
+        cost.and_then(|cost| cost.as_ref().ok()).copied().unwrap_or_default()
+    }
+
+    pub fn is_racing(&self, lane_idx: usize) -> bool {
+        self.lanes.get(lane_idx).is_some_and(|lane| !lane.ended)
+    }
+
+    /// A point with nothing in it yet.
+    pub fn blank_point(&self, lane_idx: usize, length_idx: usize, outcome: Outcome) -> Point {
+        Point {
+            seq_len: self.seq_len(length_idx),
+            outcome,
+            samples_ns: Vec::new(),
+            repeats: 0,
+            discarded: 0,
+            q1_ns: 0.0,
+            median_ns: 0.0,
+            q3_ns: 0.0,
+            min_ns: 0.0,
+            device_ns: None,
+            setup_ns: 0.0,
+            first_run_ns: 0.0,
+            cost: self.cost(lane_idx, length_idx),
+            peak_bytes: 0,
+            predicted_ns: None,
+            verified: None,
+        }
+    }
+
+    /// A lane's point at a length.
+    pub fn point(&self, lane_idx: usize, seq_len: usize) -> Option<&Point> {
+        self.record.lanes.get(lane_idx)?.points.iter().find(|point| point.seq_len == seq_len)
+    }
+
+    /// Puts a point into the record, in place of an earlier state of it.
+    pub fn put(&mut self, lane_idx: usize, point: Point) {
+        let Some(lane) = self.record.lanes.get_mut(lane_idx) else {
+            return;
+        };
+        match lane.points.iter_mut().find(|known| known.seq_len == point.seq_len) {
+            Some(known) => *known = point,
+            None => lane.points.push(point),
+        }
+    }
+
+    /// Ends a lane: every length that it has not finished gets this reason and, where one can be made, a prediction. A
+    /// point at work keeps its samples, unless its output is wrong or unknown.
+    pub fn end_lane(&mut self, lane_idx: usize, reason: &Dnf) {
+        let Some(state) = self.lanes.get_mut(lane_idx).filter(|lane| !lane.ended) else {
+            return;
+        };
+        state.ended = true;
+        let next = state.next;
+        let may_predict = !matches!(reason, Dnf::NotVerified | Dnf::Unsupported { .. } | Dnf::Failed { .. });
+        for length_idx in next..self.record.spec.lengths.len() {
+            let dnf = match reason {
+                // Longer lengths need more of the same.
+                &Dnf::Memory { needed_bytes, limit_bytes } if length_idx > next => Dnf::Memory {
+                    needed_bytes: needed_bytes.max(self.cost(lane_idx, length_idx).peak_bytes),
+                    limit_bytes,
+                },
+                other => other.clone(),
+            };
+            let predicted_ns = if may_predict { self.predict_ns(lane_idx, length_idx) } else { None };
+            let seq_len = self.seq_len(length_idx);
+            let mut point = match self.point(lane_idx, seq_len) {
+                Some(point) if !matches!(reason, Dnf::NotVerified | Dnf::Failed { .. }) => point.clone(),
+                _ => self.blank_point(lane_idx, length_idx, Outcome::Ok),
+            };
+            point.outcome = Outcome::Dnf(dnf);
+            point.predicted_ns = predicted_ns;
+            self.put(lane_idx, point);
+        }
+    }
+
+    /// What an error of a lane means for it, and for the others of its backend.
+    pub fn fail(&mut self, lane_idx: usize, error: &LaneError) -> Result<(), Halt> {
+        match error {
+            LaneError::Cancelled => return Err(Halt::Cancelled),
+            LaneError::DeviceLost { .. } => {
+                let backend = self.backend(lane_idx);
+                for other_idx in 0..self.lanes.len() {
+                    if self.backend(other_idx) == backend {
+                        self.end_lane(other_idx, &dnf(error));
+                        if let Some(lane) = self.lanes.get_mut(other_idx) {
+                            lane.lost = true;
+                        }
+                    }
+                }
+            }
+            _ => self.end_lane(lane_idx, &dnf(error)),
+        }
+        self.publish();
+        Ok(())
+    }
+
+    /// A snapshot, now.
+    pub fn publish(&mut self) {
+        self.count_discarded();
+        self.published_ns = self.now_ns();
+        self.watch.record(&self.record);
+    }
+
+    /// A snapshot, unless the last one is too recent.
+    pub fn publish_soon(&mut self) {
+        if self.now_ns() - self.published_ns >= PUBLISH_EVERY_NS {
+            self.publish();
+        }
+    }
+
+    /// Fits and crossovers of what is measured so far.
+    pub fn analyze(&mut self) {
+        analysis::update(&mut self.record, LIVE_RESAMPLES);
+    }
+
+    /// Takes the clock's step; a coarse one is said so.
+    pub fn set_tick(&mut self, tick_ns: f64) {
+        self.record.tick_ns = tick_ns;
+        if tick_ns > COARSE_TICK_NS {
+            self.record.warnings.push(Warning::CoarseClock { tick_ns });
+        }
+    }
+
+    /// Closes the record.
+    pub fn finish(mut self, status: Status) -> Record {
+        if status == Status::Cancelled {
+            self.record.warnings.push(Warning::Cancelled);
+            for lane_idx in 0..self.lanes.len() {
+                self.end_lane(lane_idx, &Dnf::Cancelled);
+            }
+        }
+        self.record.status = status;
+        analysis::update(&mut self.record, FINAL_RESAMPLES);
+        self.publish();
+        self.record
+    }
+
+    fn count_discarded(&mut self) {
+        let points = self.record.lanes.iter().flat_map(|lane| &lane.points);
+        let samples = self.discarded + points.map(|point| point.discarded).sum::<u32>();
+        self.record.warnings.retain(|warning| !matches!(warning, Warning::Discarded { .. }));
+        if samples > 0 {
+            self.record.warnings.push(Warning::Discarded { samples });
+        }
+    }
+}
+
+/// The outcome that an error means.
+pub(crate) fn dnf(error: &LaneError) -> Dnf {
+    match error {
+        LaneError::Mixer(
+            MixerError::OutOfMemory { needed_bytes, limit_bytes }
+            | MixerError::NeedsBuffer { needed_bytes, limit_bytes, .. },
+        ) => Dnf::Memory { needed_bytes: *needed_bytes, limit_bytes: *limit_bytes },
+        LaneError::Mixer(MixerError::NeedsLimit { .. }) => Dnf::DeviceLimit { message: error.to_string() },
+        LaneError::Mixer(MixerError::Unsupported { .. }) => Dnf::Unsupported { message: error.to_string() },
+        LaneError::NoBackend { reason, .. } => Dnf::NoBackend { message: reason.clone() },
+        LaneError::DeviceLost { reason } => Dnf::DeviceLost { message: reason.clone() },
+        LaneError::Cancelled => Dnf::Cancelled,
+        other => Dnf::Failed { code: other.code().to_owned(), message: other.to_string() },
+    }
+}
+
+fn lane_record(lane: &LaneSpec) -> LaneRecord {
+    LaneRecord { spec: lane.clone(), verification: None, points: Vec::new(), fit: None }
+}
