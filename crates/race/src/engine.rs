@@ -58,7 +58,8 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
         for length_idx in 0..self.record.spec.lengths.len() {
             self.race_length(length_idx).await?;
         }
-        self.check_drift().await
+        self.check_drift().await?;
+        self.pause().await
     }
 
     /// Compares a lane's output on a small problem with the reference: a lane that is wrong is never timed.
@@ -168,11 +169,15 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
         let demands: Vec<plan::Demand> =
             lanes.iter().map(|&lane_idx| self.demand(lane_idx, length_idx)).collect();
         let grants = plan::divide(self.remaining_ns() - self.reserve_ns, &demands);
+        let own_ns = self.own_share_ns();
         let mut entries = Vec::with_capacity(group.len());
-        for (lane_idx, grant_ns) in
-            lanes.into_iter().zip(grants).filter(|(lane_idx, _)| group.contains(lane_idx))
-        {
-            match grant_ns {
+        for ((lane_idx, demand), grant_ns) in lanes.into_iter().zip(demands).zip(grants) {
+            if !group.contains(&lane_idx) {
+                continue;
+            }
+            // A lane that stops here has no use for what is kept for its longer lengths.
+            let least_ns = (demand.least_ns <= own_ns).then_some(demand.least_ns);
+            match grant_ns.or(least_ns) {
                 Some(grant_ns) => entries.push((lane_idx, grant_ns)),
                 None => self.end_lane(lane_idx, &Dnf::TimeBudget),
             }

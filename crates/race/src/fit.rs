@@ -14,8 +14,8 @@ use crate::stats;
 const MIN_POINTS: usize = 3;
 /// The tail reaches back as long as each earlier point changes the slope by no more than this beyond its noise.
 const SETTLED: f64 = 0.1;
-/// Scatter between set-ups that is assumed before any is seen (1%, in log₂), worth [`PRIOR_WEIGHT`] observations.
-const PRIOR_SCATTER: f64 = 0.014_4;
+/// Scatter between set-ups that is assumed before any is seen (2%, in log₂), worth [`PRIOR_WEIGHT`] observations.
+const PRIOR_SCATTER: f64 = 0.028_8;
 /// Weight of that assumption. It only matters where there are hardly any points.
 const PRIOR_WEIGHT: usize = 2;
 /// Relative standard error assumed of a point with a single sample.

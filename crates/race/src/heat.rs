@@ -6,10 +6,12 @@ use mixer::{Executor, Finished, LaneError};
 use crate::record::{Activity, Dnf, Outcome, Point};
 use crate::runner::{Next, Runner};
 use crate::state::{Anchor, Halt, JUMP_NS, Measured, Race};
-use crate::{Clock, Watch};
+use crate::{Clock, Watch, plan};
 
 /// A set-up that was disturbed is done anew so many times.
 const SET_UP_ATTEMPTS: u32 = 3;
+/// Part of what a lane may still spend that is little enough to give to samples beyond its grant.
+const CHEAP_SHARE: f64 = 0.05;
 /// Two suspiciously long runs that differ by no more than this are no accident.
 const SAME: f64 = 0.3;
 
@@ -68,6 +70,7 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
                 match self.round(purpose, &mut runner).await {
                     Ok(Next::Again) => runners.push(runner),
                     Ok(Next::Done) if purpose == Purpose::Drift => {
+                        self.drift_spent_ns += self.drift_lane_cost_ns(runner.lane_idx).unwrap_or(0.0);
                         left.repeated.push((runner.lane_idx, runner.point));
                     }
                     Ok(Next::Done) => self.complete(runner, length_idx).await?,
@@ -151,7 +154,7 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
             point.first_run_ns = first_run_ns;
             point.peak_bytes = prepared.peak_bytes;
             let spent_ns = setup_ns + first_run_ns;
-            let Some(grant_ns) = self.affordable(grant_ns, spent_ns, first_run_ns) else {
+            let Some(grant_ns) = self.affordable(lane_idx, grant_ns, spent_ns, first_run_ns) else {
                 self.too_long(purpose, lane_idx, length_idx, first_run_ns);
                 return Ok(Start::Over);
             };
@@ -162,17 +165,23 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
         Ok(Start::Over)
     }
 
-    /// The grant, raised where that buys the one sample that a point needs; `None` where it cannot be had.
-    fn affordable(&self, grant_ns: f64, spent_ns: f64, run_ns: f64) -> Option<f64> {
-        let needed_ns = spent_ns + run_ns;
-        let available_ns = self.remaining_ns() - self.reserve_ns;
+    /// The grant, raised where that buys the samples that a point needs; `None` where not even one can be had. What
+    /// was spent is spent: only what is still to come is weighed against the lane's part of what is left.
+    fn affordable(&self, lane_idx: usize, grant_ns: f64, spent_ns: f64, run_ns: f64) -> Option<f64> {
         if run_ns > self.remaining_ns() {
             return None;
         }
-        if needed_ns <= grant_ns {
+        let check_ns =
+            self.lanes.get(lane_idx).and_then(|lane| lane.history.last()).map_or(0.0, |last| last.check_ns);
+        let own_ns = self.own_share_ns() - check_ns;
+        let comfort_ns = plan::EXPECTED_ROUNDS * run_ns.max(self.sample_target_ns());
+        // Cheap samples are not spared because a set-up was expensive.
+        let cheap_ns = comfort_ns.min(CHEAP_SHARE * own_ns);
+        if spent_ns + run_ns.max(cheap_ns) <= grant_ns {
             return Some(grant_ns);
         }
-        (needed_ns <= 2.0 * grant_ns || run_ns <= 0.1 * available_ns).then_some(needed_ns)
+        (run_ns <= own_ns || spent_ns + run_ns <= grant_ns)
+            .then_some(grant_ns.max(spent_ns + run_ns.max(cheap_ns)))
     }
 
     fn too_long(&mut self, purpose: Purpose, lane_idx: usize, length_idx: usize, run_ns: f64) {
@@ -216,7 +225,7 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
                 runner.spent_ns += forgiven_ns;
             }
             runner.spent_ns += elapsed_ns;
-            runner.take(elapsed_ns, device_ns, self.remaining_ns() - self.reserve_for(purpose))
+            runner.take(elapsed_ns, device_ns, self.remaining_ns())
         };
         if purpose == Purpose::Points {
             if let Some(lane) = self.lanes.get_mut(runner.lane_idx) {
@@ -228,10 +237,6 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
             }
         }
         Ok(next)
-    }
-
-    fn reserve_for(&self, purpose: Purpose) -> f64 {
-        if purpose == Purpose::Points { self.reserve_ns } else { 0.0 }
     }
 
     fn discard(&mut self, purpose: Purpose, runner: &mut Runner<E::Lane>) {

@@ -13,7 +13,9 @@ const MIN_SAMPLE_NS: f64 = 2e6;
 /// Predictions are raised by this before they are held against a share.
 const CAUTION: f64 = 1.1;
 /// Warm-up and sampling rounds that a point is thought to take before any was seen.
-const EXPECTED_ROUNDS: f64 = 12.0;
+pub(crate) const EXPECTED_ROUNDS: f64 = 12.0;
+/// The same of runs that are long.
+const EXPECTED_LONG_ROUNDS: f64 = 4.0;
 /// Runs this long are sampled fewer times.
 pub(crate) const LONG_RUN_NS: f64 = 1e9;
 /// Speeds assumed before any was seen, in nanoseconds per operation; for the progress display alone.
@@ -129,7 +131,7 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
     pub fn demand(&self, lane_idx: usize, length_idx: usize) -> Demand {
         let overhead_ns = self.overhead_ns(lane_idx, length_idx);
         let run_ns = CAUTION * self.expected_run_ns(lane_idx, length_idx).unwrap_or(0.0);
-        let rounds = if run_ns > LONG_RUN_NS { 5.0 } else { EXPECTED_ROUNDS };
+        let rounds = if run_ns > LONG_RUN_NS { EXPECTED_LONG_ROUNDS } else { EXPECTED_ROUNDS };
         Demand {
             least_ns: overhead_ns + 2.0 * run_ns,
             wanted_ns: overhead_ns + run_ns + CAUTION * rounds * run_ns.max(self.sample_target_ns()),
@@ -163,22 +165,29 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
         predicted_ns.filter(|ns| ns.is_finite() && *ns > 0.0)
     }
 
-    /// What a whole point may take, for the progress display; zero where it will not be tried.
-    pub fn expected_point_ns(&self, lane_idx: usize, length_idx: usize, share_ns: f64) -> f64 {
-        let Some(lane) = self.lanes.get(lane_idx).filter(|lane| !lane.ended && length_idx >= lane.next)
-        else {
-            return 0.0;
-        };
+    /// An equal part of everything that is left: what a lane may spend at once if it must, since it takes it from its
+    /// own longer lengths only.
+    pub fn own_share_ns(&self) -> f64 {
+        let racing = self.lanes.iter().filter(|lane| !lane.ended).count();
+        self.remaining_ns() / racing.max(1) as f64
+    }
+
+    /// What a point will probably take, for the progress display: as [`Race::demand`], without caution, and with a
+    /// guess where nothing is known.
+    pub fn expectation(&self, lane_idx: usize, length_idx: usize) -> Demand {
+        let overhead_ns = self.overhead_ns(lane_idx, length_idx);
         let run_ns = self
             .expected_run_ns(lane_idx, length_idx)
             .unwrap_or_else(|| self.cost(lane_idx, length_idx).flops as f64 * self.ns_per_flop(lane_idx));
-        let overhead_ns = self.overhead_ns(lane_idx, length_idx);
-        if overhead_ns + 2.0 * run_ns > 2.0 * share_ns && length_idx > lane.next {
-            return 0.0;
+        let rounds = match self.rounds {
+            _ if run_ns > LONG_RUN_NS => EXPECTED_LONG_ROUNDS,
+            (_, 0) => EXPECTED_ROUNDS,
+            (rounds, points) => rounds as f64 / points as f64,
+        };
+        Demand {
+            least_ns: overhead_ns + 2.0 * run_ns,
+            wanted_ns: overhead_ns + run_ns + rounds * run_ns.max(self.sample_target_ns()),
         }
-        let (rounds, points) = self.rounds;
-        let rounds = if points > 0 { rounds as f64 / points as f64 } else { EXPECTED_ROUNDS };
-        (overhead_ns + run_ns + rounds * run_ns.max(self.sample_target_ns())).min(share_ns.max(2.0 * run_ns))
     }
 
     /// Set-up and check, as they were at the last length. Set-up grows with the length; compilation, which dominates

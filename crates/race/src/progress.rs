@@ -2,15 +2,31 @@
 
 use mixer::Executor;
 
+use crate::plan::divide;
 use crate::record::{Activity, Progress};
 use crate::state::Race;
 use crate::{Clock, Watch};
 
+/// The estimate is worked out anew this often; in between it runs down with the clock.
+const RENEW_EVERY_NS: f64 = 5e7;
+
+/// What was last estimated, and when.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rest {
+    worked_ns: f64,
+    rest_ns: f64,
+}
+
 impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
     /// Says what is being done.
     pub fn report(&mut self, lane_idx: usize, length_idx: usize, activity: Activity) {
-        let remaining_ns = self.expected_rest_ns(activity);
         let worked_ns = self.worked_ns();
+        let rest = match self.rest {
+            Some(rest) if (0.0..RENEW_EVERY_NS).contains(&(worked_ns - rest.worked_ns)) => rest,
+            _ => Rest { worked_ns, rest_ns: self.rest_ns(activity == Activity::CheckingDrift) },
+        };
+        self.rest = Some(rest);
+        let remaining_ns = (rest.rest_ns - (worked_ns - rest.worked_ns)).max(0.0);
         let fraction = worked_ns / (worked_ns + remaining_ns).max(f64::MIN_POSITIVE);
         self.fraction = self.fraction.max(fraction.clamp(0.0, 1.0));
         self.watch().progress(&Progress {
@@ -22,25 +38,48 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
         });
     }
 
-    /// What the open points will take, each at most its share of the budget, and never more than the budget has left.
-    fn expected_rest_ns(&self, activity: Activity) -> f64 {
+    /// What is left to do, by playing the plan through: at each length the lanes share what the budget still has, some
+    /// drop out, the others take what they are expected to take.
+    fn rest_ns(&self, only_drift: bool) -> f64 {
         let left_ns = self.remaining_ns().max(0.0);
-        let mut rest_ns = self.drift_cost_ns();
-        if activity != Activity::CheckingDrift {
-            let racing = (0..self.lanes.len()).filter(|&lane_idx| self.is_racing(lane_idx)).count().max(1);
-            let weights: Vec<f64> = self.record.spec.lengths.iter().map(|&len| (len as f64).sqrt()).collect();
-            let first = self.lanes.iter().filter(|lane| !lane.ended).map(|lane| lane.next).min().unwrap_or(0);
-            let total: f64 = weights.iter().skip(first).sum();
-            for (length_idx, weight) in weights.iter().enumerate().skip(first) {
-                let share_ns = left_ns * weight / total.max(f64::MIN_POSITIVE) / racing as f64;
-                for lane_idx in 0..self.lanes.len() {
-                    rest_ns += self.expected_point_ns(lane_idx, length_idx, share_ns);
-                }
-            }
-            for lane in self.lanes.iter().filter(|lane| !lane.ended) {
-                rest_ns -= lane.spent_ns;
+        let drift_ns = self.drift_cost_ns();
+        if only_drift {
+            return (drift_ns - self.drift_spent_ns).clamp(0.0, left_ns);
+        }
+        let mut budget_ns = (left_ns - drift_ns).max(0.0);
+        let mut racing: Vec<bool> = self.lanes.iter().map(|lane| !lane.ended).collect();
+        let weights: Vec<f64> = self.record.spec.lengths.iter().map(|&len| (len as f64).sqrt()).collect();
+        let mut rest_ns = drift_ns;
+        for (length_idx, weight) in weights.iter().enumerate() {
+            let field: Vec<usize> = (0..self.lanes.len())
+                .filter(|&lane_idx| {
+                    racing.get(lane_idx) == Some(&true)
+                        && self.lanes.get(lane_idx).is_some_and(|lane| lane.next <= length_idx)
+                })
+                .collect();
+            let later: f64 = weights.iter().skip(length_idx).sum();
+            let demands: Vec<_> =
+                field.iter().map(|&lane_idx| self.expectation(lane_idx, length_idx)).collect();
+            let own_ns = budget_ns / racing.iter().filter(|racing| **racing).count().max(1) as f64;
+            let grants = divide(budget_ns * weight / later.max(f64::MIN_POSITIVE), &demands);
+            for ((lane_idx, demand), grant_ns) in field.into_iter().zip(demands).zip(grants) {
+                let least_ns = (demand.least_ns <= own_ns).then_some(demand.least_ns);
+                let Some(grant_ns) = grant_ns.or(least_ns) else {
+                    if let Some(racing) = racing.get_mut(lane_idx) {
+                        *racing = false;
+                    }
+                    continue;
+                };
+                let spent_ns = self
+                    .lanes
+                    .get(lane_idx)
+                    .filter(|lane| lane.next == length_idx)
+                    .map_or(0.0, |lane| lane.spent_ns);
+                let point_ns = (demand.wanted_ns.min(grant_ns) - spent_ns).max(0.0);
+                rest_ns += point_ns;
+                budget_ns -= point_ns;
             }
         }
-        rest_ns.clamp(0.0, left_ns)
+        rest_ns.min(left_ns)
     }
 }

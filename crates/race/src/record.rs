@@ -1,6 +1,12 @@
 //! What a race leaves behind: the one result type of the engine. Times are nanoseconds of one forward pass.
 
+use fastrand::Rng;
 use mixer::{Cost, LaneSpec, Level, Verification};
+
+use crate::stats::{self, Outlier};
+
+/// Bootstrap resamples of a point's median.
+const RESAMPLES: usize = 500;
 
 /// Everything that a race asks for, already validated.
 #[derive(Debug, Clone, PartialEq)]
@@ -121,6 +127,18 @@ pub struct Point {
     pub predicted_ns: Option<f64>,
     /// Rows of the timed output against the f64 reference.
     pub verified: Option<Verification>,
+}
+
+impl Point {
+    /// The median with its 95% bootstrap interval; `None` for fewer than two samples, which say nothing of spread.
+    pub fn interval(&self) -> Option<Estimate> {
+        stats::median_interval(&self.samples_ns, RESAMPLES, &mut Rng::with_seed(self.seq_len as u64))
+    }
+
+    /// Samples beyond Tukey's fences. They are flagged, never dropped.
+    pub fn n_outliers(&self) -> usize {
+        stats::outliers(&self.samples_ns).into_iter().filter(|&outlier| outlier != Outlier::No).count()
+    }
 }
 
 /// A number with its 95% bootstrap interval.

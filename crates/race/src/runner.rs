@@ -12,7 +12,7 @@ const MARGIN: f64 = 1.25;
 const AGREEMENT: f64 = 0.05;
 /// Warm-up ends here even if rounds do not agree.
 const MAX_WARM_UP: u32 = 12;
-/// Warm-up may take this part of what a lane was granted.
+/// Warm-up may take this part of what a lane's grant leaves after its set-up.
 const WARM_UP_SHARE: f64 = 0.25;
 /// Fewest samples, where they can be afforded, and of long runs.
 const MIN_SAMPLES: usize = 5;
@@ -57,6 +57,7 @@ pub(crate) struct Runner<L> {
     target_ns: f64,
     previous_ns: Option<f64>,
     warm_up_ns: f64,
+    warm_up_grant_ns: f64,
     sampling_ns: f64,
     restarts: u32,
     device_ns: Vec<f64>,
@@ -73,7 +74,7 @@ impl<L> Runner<L> {
     ) -> Self {
         let run_ns = point.first_run_ns.max(tick_ns);
         // A longer sample than the clock needs is a comfort that a small grant does not pay for.
-        let target_ns = (MIN_TICKS * tick_ns).max(target_ns.min(grant_ns / 8.0));
+        let target_ns = (MIN_TICKS * tick_ns).max(target_ns.min((grant_ns - spent_ns) / 8.0));
         let mut runner = Self {
             lane_idx,
             lane,
@@ -89,14 +90,14 @@ impl<L> Runner<L> {
             target_ns,
             previous_ns: None,
             warm_up_ns: 0.0,
+            warm_up_grant_ns: WARM_UP_SHARE * (grant_ns - spent_ns),
             sampling_ns: 0.0,
             restarts: 0,
             device_ns: Vec::new(),
         };
         runner.repeats = runner.passes(run_ns);
-        let affordable_ns = WARM_UP_SHARE * (grant_ns - spent_ns);
         // The first run has warmed up what is too long to warm up otherwise.
-        runner.warm = runner.repeats == 1 && 2.0 * run_ns > affordable_ns;
+        runner.warm = runner.repeats == 1 && 2.0 * run_ns > runner.warm_up_grant_ns;
         runner
     }
 
@@ -115,7 +116,7 @@ impl<L> Runner<L> {
         self.warm_up_ns += elapsed_ns;
         let mean_ns = elapsed_ns / f64::from(self.repeats);
         self.run_ns = mean_ns.max(self.tick_ns / f64::from(self.repeats) / 2.0);
-        let worn_out = self.warm_up_ns + elapsed_ns > WARM_UP_SHARE * self.grant_ns;
+        let worn_out = self.warm_up_ns + elapsed_ns > self.warm_up_grant_ns;
         if elapsed_ns < self.target_ns && !(worn_out && elapsed_ns >= MIN_TICKS * self.tick_ns) {
             return self.lengthen(elapsed_ns);
         }

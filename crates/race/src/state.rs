@@ -4,6 +4,7 @@
 use fastrand::Rng;
 use mixer::{Backend, Cost, Executor, LaneError, LaneSpec, MixerError};
 
+use crate::progress::Rest;
 use crate::record::{Dnf, LaneRecord, Outcome, Point, RaceSpec, Record, Status, Warning};
 use crate::{Clock, CostFn, Watch, analysis};
 
@@ -82,6 +83,10 @@ pub(crate) struct Race<'a, E: Executor, C: Clock, W: Watch> {
     pub reserve_ns: f64,
     /// Samples thrown away that belong to no point of the record.
     pub discarded: u32,
+    /// The last estimate of what is left.
+    pub rest: Option<Rest>,
+    /// What the drift check has taken so far.
+    pub drift_spent_ns: f64,
     /// Largest fraction reported so far: progress never goes back.
     pub fraction: f64,
     clock: &'a C,
@@ -121,6 +126,8 @@ impl<'a, E: Executor, C: Clock, W: Watch> Race<'a, E, C, W> {
             rounds: (0, 0),
             reserve_ns: 0.0,
             discarded: 0,
+            rest: None,
+            drift_spent_ns: 0.0,
             fraction: 0.0,
             clock,
             watch,

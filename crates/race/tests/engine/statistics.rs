@@ -1,6 +1,6 @@
 //! Fed lanes with known laws, the engine must find them within its own stated intervals.
 
-use race::{CrossoverKind, Estimate, Outcome, Record};
+use race::{CrossoverKind, Estimate};
 
 use crate::world::{MODEL, Model, World, spec};
 
@@ -89,13 +89,73 @@ fn coverage(noise: f64, scatter: f64) -> Coverage {
 fn exponents_and_crossover_lie_within_the_stated_intervals() {
     for (noise, scatter) in [(0.03, 0.0), (0.02, 0.01), (0.05, 0.03)] {
         let coverage = coverage(noise, scatter);
-        println!("noise {noise}, scatter {scatter}: {coverage:?}");
         assert!(coverage.quadratic >= AT_LEAST, "noise {noise}, scatter {scatter}: {coverage:?}");
         assert!(coverage.quasilinear >= AT_LEAST, "noise {noise}, scatter {scatter}: {coverage:?}");
         assert!(coverage.crossover >= AT_LEAST, "noise {noise}, scatter {scatter}: {coverage:?}");
+        // An interval that holds everything would say nothing.
+        assert!(coverage.widest_exponent < 0.3 && coverage.widest_crossover < 1.6, "{coverage:?}");
     }
 }
 
-fn all_measured(record: &Record) -> bool {
-    record.lanes.iter().all(|lane| lane.points.iter().all(|point| point.outcome == Outcome::Ok))
+#[test]
+fn a_crossover_beyond_the_measured_lengths_is_predicted() {
+    let models = [
+        ("attention", Model { time: quadratic, ..MODEL }),
+        ("hyena", Model { time: quasilinear, ..MODEL }),
+        ("attention-naive", Model { time: |n| 0.5 * n * n, ..MODEL }),
+    ];
+    let mut spec = spec(&["attention", "hyena", "attention-naive"]);
+    spec.lengths = vec![128, 256, 512, 1024];
+    let record = World::new(5, &models).race(spec).unwrap();
+    let [hyena, naive] = record.crossovers.as_slice() else {
+        panic!("two challengers");
+    };
+    assert_eq!((hyena.challenger, hyena.baseline, hyena.kind), (1, 0, CrossoverKind::Predicted));
+    let length = hyena.length.unwrap();
+    // The power laws bend a little differently from L·log L: the estimate is near, not exact.
+    assert!((length.value / true_crossover()).log2().abs() < 0.2, "{length:?}");
+    assert!(length.low <= length.value && length.value <= length.high && length.high.is_finite());
+    assert_eq!((naive.kind, naive.length), (CrossoverKind::None, None));
+}
+
+#[test]
+fn a_challenger_that_leads_from_the_start_crosses_at_the_shortest_length() {
+    let models =
+        [("attention", Model { time: quadratic, ..MODEL }), ("hyena", Model { time: |n| n, ..MODEL })];
+    let record = World::new(5, &models).race(spec(&["attention", "hyena"])).unwrap();
+    let crossover = &record.crossovers[0];
+    assert_eq!(crossover.kind, CrossoverKind::Measured);
+    assert_eq!(crossover.length.unwrap(), Estimate { value: 256.0, low: 256.0, high: 256.0 });
+}
+
+#[test]
+fn equal_lanes_are_too_close_to_call() {
+    let models = [
+        ("attention", Model { time: quadratic, noise: 0.05, ..MODEL }),
+        ("hyena", Model { time: quadratic, noise: 0.05, ..MODEL }),
+    ];
+    let mut clear = 0;
+    for seed in 0..20 {
+        let record = World::new(seed, &models).race(spec(&["attention", "hyena"])).unwrap();
+        let ratio = race::ratio(&record, 1, 0, 4096).unwrap();
+        clear += usize::from(ratio.is_clear());
+        // Whatever the coin said, its interval spans most of what was measured and more.
+        if let Some(length) = record.crossovers[0].length {
+            assert!(length.high / length.low > 8.0, "{length:?}");
+        }
+    }
+    assert!(clear <= 3, "{clear} of 20 equal pairs called");
+}
+
+#[test]
+fn the_exponent_is_that_of_the_tail() {
+    // Linear work under quadratic: only the tail is nearly quadratic.
+    let models = [("attention", Model { time: |n| 0.25 * n * n + 2000.0 * n, noise: 0.003, ..MODEL })];
+    let mut spec = spec(&["attention"]);
+    spec.lengths = (6..=17).map(|log2| 1 << log2).collect();
+    spec.budget_ns = 600_000_000_000;
+    let record = World::new(2, &models).race(spec).unwrap();
+    let fit = record.lanes[0].fit.unwrap();
+    assert!(fit.exponent.value > 1.8, "{fit:?}");
+    assert!(fit.from_len > 4096 && fit.n_points >= 3, "{fit:?}");
 }

@@ -1,1 +1,310 @@
-//! soon
+//! Clocks, timestamps, hidden tabs, drift: what stands between a time and a number.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use race::{Outcome, Point, RaceError, Record, Status, Warning};
+
+use crate::world::{Kind, MODEL, Model, World, dnf, measured, spec};
+
+fn discarded(record: &Record) -> u32 {
+    let of = |warning: &Warning| match warning {
+        Warning::Discarded { samples } => Some(*samples),
+        _ => None,
+    };
+    record.warnings.iter().find_map(of).unwrap_or(0)
+}
+
+/// Every median within 2% of 1000 ns per token.
+fn assert_times_are_true(record: &Record) {
+    for (lane, _) in record.lanes.iter().enumerate() {
+        let points = measured(record, lane);
+        assert_eq!(points.len(), 7);
+        for point in points {
+            let truth = 1000.0 * point.seq_len as f64;
+            assert!((point.median_ns / truth - 1.0).abs() < 0.02, "{point:?}");
+        }
+    }
+}
+
+#[test]
+fn fault_12_device_timestamps_are_kept_where_they_make_sense() {
+    type Device = fn(f64) -> Option<f64>;
+    let cases: [(Device, bool); 8] = [
+        (|_| None, false),
+        (|ns| Some(0.9 * ns), true),
+        (|ns| Some((0.9 * ns / 1e5).round() * 1e5), true),
+        (|_| Some(0.0), false),
+        (|ns| Some(-ns), false),
+        (|ns| Some(3.0 * ns), false),
+        (|_| Some(f64::NAN), false),
+        (|_| Some(f64::INFINITY), false),
+    ];
+    for (case, (device, kept)) in cases.into_iter().enumerate() {
+        let models = [("attention", Model { device, ..MODEL })];
+        let record = World::new(1, &models).race(spec(&["attention"])).unwrap();
+        assert_times_are_true(&record);
+        for point in measured(&record, 0) {
+            assert_eq!(point.device_ns.is_some(), kept, "case {case}");
+            if let Some(device_ns) = point.device_ns {
+                assert!((device_ns / (0.9 * point.median_ns) - 1.0).abs() < 0.05, "case {case}: {point:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn fault_12_a_timestamp_absent_now_and_then_does_not_spoil_the_others() {
+    thread_local!(static TURN: Cell<u32> = const { Cell::new(0) });
+    let device = |ns: f64| {
+        TURN.set(TURN.get() + 1);
+        (!TURN.get().is_multiple_of(4)).then_some(0.5 * ns)
+    };
+    let models = [("attention", Model { device, ..MODEL })];
+    let record = World::new(1, &models).race(spec(&["attention"])).unwrap();
+    let point = &record.lanes[0].points[6];
+    assert!((point.device_ns.unwrap() / (0.5 * point.median_ns) - 1.0).abs() < 0.05);
+}
+
+#[test]
+fn fault_15_a_sample_during_which_the_tab_was_hidden_is_discarded_and_taken_again() {
+    // Hidden and shown again within a sample that took seconds longer for it.
+    let mut runs = 0;
+    let world = World::new(1, &[]).script(move |call, stage| {
+        if matches!(call.kind, Kind::Run { .. }) {
+            runs += 1;
+            if runs % 10 == 0 {
+                stage.hide();
+                stage.time_ns += 3e9;
+                stage.show();
+            }
+        }
+        Ok(())
+    });
+    let record = world.race(spec(&["attention", "hyena"])).unwrap();
+    assert_eq!(record.status, Status::Done);
+    assert_times_are_true(&record);
+    assert!(discarded(&record) > 5);
+    let counted: u32 = record.lanes.iter().flat_map(|lane| &lane.points).map(|point| point.discarded).sum();
+    assert!(counted > 0 && counted <= discarded(&record));
+    assert!(record.lanes.iter().flat_map(|lane| &lane.points).all(|point| point.samples_ns.len() >= 5));
+}
+
+#[test]
+fn fault_15_a_tab_hidden_before_or_after_a_sample_makes_the_race_wait() {
+    // Hidden for ten minutes at the start, between samples, while preparing and while verifying.
+    for at in [Kind::Breathe, Kind::Prepare, Kind::Run { repeats: 1 }, Kind::Check, Kind::Verify] {
+        let hidden_until = Rc::new(Cell::new(f64::NAN));
+        let until = hidden_until.clone();
+        let mut seen = 0;
+        let world = World::new(1, &[]).script(move |call, stage| {
+            if std::mem::discriminant(&call.kind) == std::mem::discriminant(&at) && !stage.hidden {
+                seen += 1;
+                if seen == 2 {
+                    stage.hide();
+                    until.set(stage.time_ns + 600e9);
+                }
+            }
+            if stage.hidden {
+                assert!(call.kind == Kind::Breathe || call.kind == at, "worked while hidden: {call:?}");
+                if stage.time_ns > until.get() {
+                    stage.show();
+                }
+            }
+            Ok(())
+        });
+        let started_ns = world.time_ns();
+        let record = world.race(spec(&["attention", "hyena"])).unwrap();
+        // Ten minutes of waiting are not charged to a budget of one.
+        assert!(world.time_ns() - started_ns > 600e9, "{at:?}");
+        assert_times_are_true(&record);
+    }
+}
+
+#[test]
+fn fault_15_hidden_for_the_whole_run_it_waits_and_can_be_cancelled() {
+    let world = World::new(1, &[]).script(|call, stage| {
+        assert_eq!(call.kind, Kind::Breathe, "worked while hidden");
+        stage.hidden = true;
+        stage.cancelled = call.index > 5000;
+        Ok(())
+    });
+    world.0.borrow_mut().stage.hide();
+    let record = world.race(spec(&["attention"])).unwrap();
+    assert_eq!(record.status, Status::Cancelled);
+    assert!(record.lanes[0].points.iter().all(|point| point.samples_ns.is_empty()));
+}
+
+#[test]
+fn fault_15_a_clock_jump_within_a_sample_is_discarded_and_not_charged() {
+    // The machine sleeps for an hour, and nothing says so but the clock.
+    for at_run in [1, 2, 3, 20, 60, 100] {
+        let mut runs = 0;
+        let world = World::new(1, &[]).script(move |call, stage| {
+            if matches!(call.kind, Kind::Run { .. }) {
+                runs += 1;
+                if runs == at_run {
+                    stage.time_ns += 3600e9;
+                }
+            }
+            Ok(())
+        });
+        let record = world.race(spec(&["attention", "hyena"])).unwrap();
+        if at_run > 3 {
+            assert_times_are_true(&record);
+            assert!(discarded(&record) == 1, "run {at_run}: {}", discarded(&record));
+        }
+        assert_eq!(record.status, Status::Done);
+    }
+}
+
+#[test]
+fn fault_15_a_clock_jump_between_samples_is_not_charged() {
+    let mut breaths = 0;
+    let world = World::new(1, &[]).script(move |call, stage| {
+        breaths += usize::from(call.kind == Kind::Breathe);
+        if breaths == 40 {
+            breaths += 1;
+            stage.time_ns += 3600e9;
+        }
+        Ok(())
+    });
+    assert_times_are_true(&world.race(spec(&["attention", "hyena"])).unwrap());
+}
+
+#[test]
+fn a_lane_that_really_became_slow_is_believed_the_second_time() {
+    // From 4096 on each run takes ten seconds longer than any prediction.
+    let models =
+        [("attention", Model { time: |n| if n >= 4096.0 { 1e10 + n } else { 1000.0 * n }, ..MODEL })];
+    let world = World::new(1, &models);
+    let costs = |_: &mixer::LaneSpec, problem: &mixer::Problem| {
+        Ok(mixer::Cost { flops: problem.seq_len as u64, ..mixer::Cost::default() })
+    };
+    let mut spec = spec(&["attention"]);
+    spec.lengths.truncate(5);
+    spec.budget_ns = 200_000_000_000;
+    let started_ns = world.time_ns();
+    let record = pollster::block_on(race::run(spec, &costs, &mut world.clone(), &world, &world)).unwrap();
+    let last = measured(&record, 0)[4];
+    assert!((last.median_ns / 1e10 - 1.0).abs() < 0.05, "{last:?}");
+    assert!(world.time_ns() - started_ns <= 200e9);
+}
+
+#[test]
+fn fault_19_a_sample_lasts_twenty_ticks_whatever_the_tick() {
+    for tick_ns in [1.0, 5e3, 1e5, 1e6, 1e8] {
+        let record = World::new(1, &[]).tick(tick_ns).race(spec(&["attention", "hyena"])).unwrap();
+        assert!((record.tick_ns / tick_ns.max(40.0) - 1.0).abs() < 0.05, "{tick_ns}: {}", record.tick_ns);
+        let coarse = record.warnings.iter().any(|warning| matches!(warning, Warning::CoarseClock { .. }));
+        assert_eq!(coarse, tick_ns > 1e5);
+        for lane in [0, 1] {
+            for point in measured(&record, lane) {
+                let truth = 1000.0 * point.seq_len as f64;
+                assert!((point.median_ns / truth - 1.0).abs() < 0.05, "{point:?}");
+                for sample in &point.samples_ns {
+                    assert!(sample * f64::from(point.repeats) >= 18.0 * tick_ns, "{tick_ns}: {point:?}");
+                }
+            }
+            assert!(measured(&record, lane).len() >= if tick_ns > 1e7 { 1 } else { 7 });
+        }
+    }
+}
+
+#[test]
+fn fault_19_a_clock_that_never_advances_is_an_error_not_a_win() {
+    let error = World::new(1, &[]).tick(f64::INFINITY).race(spec(&["attention"])).unwrap_err();
+    assert!(matches!(error, RaceError::ClockStopped { reads } if reads > 1000), "{error}");
+    assert_eq!(error.code(), "clock-stopped");
+}
+
+#[test]
+fn fault_19_no_pass_is_ever_recorded_as_taking_no_time() {
+    // Passes of 10 ns against a clock of 1 ms.
+    let models = [("attention", Model { time: |_| 10.0, ..MODEL })];
+    let record = World::new(1, &models).tick(1e6).race(spec(&["attention"])).unwrap();
+    for point in &record.lanes[0].points {
+        match &point.outcome {
+            Outcome::Ok => assert!((point.median_ns / 10.0 - 1.0).abs() < 0.1, "{point:?}"),
+            Outcome::Dnf(_) => assert!(point.samples_ns.is_empty()),
+        }
+        assert!(point.samples_ns.iter().all(|&ns| ns > 0.0));
+    }
+    // And passes that take nothing at all.
+    let models = [("attention", Model { time: |_| 0.0, ..MODEL })];
+    let record = World::new(1, &models).tick(1e6).race(spec(&["attention"])).unwrap();
+    assert!(measured(&record, 0).is_empty());
+    assert!(matches!(dnf(&record, 0, 256), race::Dnf::Failed { code, .. } if code == "clock-too-coarse"));
+}
+
+#[test]
+fn fault_20_drift_beyond_the_noise_is_flagged_and_noise_is_not() {
+    for (throttle, flagged) in [(1.0, false), (1.05, false), (1.5, true), (0.6, true)] {
+        let mut prepared_last = false;
+        let world = World::new(1, &[]).script(move |call, stage| {
+            prepared_last |= call.kind == Kind::Prepare && call.seq_len == 16_384;
+            if prepared_last && call.seq_len == 256 {
+                stage.throttle = throttle;
+            }
+            Ok(())
+        });
+        let record = world.race(spec(&["attention", "hyena"])).unwrap();
+        let drifts: Vec<(usize, f64)> = record
+            .warnings
+            .iter()
+            .filter_map(|warning| match warning {
+                Warning::Drift { lane, ratio } => Some((*lane, *ratio)),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(drifts.len(), if flagged { 2 } else { 0 }, "{throttle}: {drifts:?}");
+        assert!(drifts.iter().all(|(_, ratio)| (ratio / throttle - 1.0).abs() < 0.05), "{drifts:?}");
+    }
+}
+
+#[test]
+fn fault_20_outliers_are_flagged_and_kept() {
+    let mut runs = 0;
+    let world = World::new(1, &[]).script(move |call, stage| {
+        runs += u32::from(matches!(call.kind, Kind::Run { .. }));
+        stage.throttle = if runs % 7 == 0 { 3.0 } else { 1.0 };
+        Ok(())
+    });
+    let record = world.race(spec(&["attention", "hyena"])).unwrap();
+    assert_times_are_true(&record);
+    let flagged: usize = record.lanes.iter().flat_map(|lane| &lane.points).map(Point::n_outliers).sum();
+    assert!(flagged > 0);
+    let slow = record.lanes.iter().flat_map(|lane| &lane.points);
+    let kept = slow.filter(|point| point.samples_ns.iter().any(|&ns| ns > 2.0 * point.median_ns)).count();
+    assert!(kept > 0);
+    assert_eq!(discarded(&record), 0);
+}
+
+#[test]
+fn fault_20_a_single_sample_has_no_interval() {
+    // 20 s a pass: with a minute, a first run and one sample.
+    let models = [("attention", Model { time: |n| 2e10 * (n / 256.0).powi(2), ..MODEL })];
+    let mut spec = spec(&["attention"]);
+    spec.lengths = vec![256];
+    let record = World::new(1, &models).race(spec).unwrap();
+    let point = &record.lanes[0].points[0];
+    assert_eq!(point.outcome, Outcome::Ok);
+    assert_eq!(point.samples_ns.len(), 1);
+    assert_eq!(point.interval(), None);
+    assert!(record.lanes[0].fit.is_none());
+}
+
+#[test]
+fn fault_20_equal_samples_have_no_deviation_and_nothing_divides_by_it() {
+    let models = [("attention", Model { noise: 0.0, ..MODEL }), ("hyena", Model { noise: 0.0, ..MODEL })];
+    let record = World::new(1, &models).tick(1e5).race(spec(&["attention", "hyena"])).unwrap();
+    let point = &record.lanes[0].points[6];
+    assert_eq!(race::stats::mad(&point.samples_ns), Some(0.0));
+    assert_eq!((point.q1_ns, point.median_ns), (point.median_ns, point.q3_ns));
+    assert_eq!(race::stats::outliers(&[point.median_ns; 9]), [race::stats::Outlier::No; 9]);
+    let fit = record.lanes[0].fit.unwrap();
+    assert!((fit.exponent.value - 1.0).abs() < 0.01);
+    assert!(fit.exponent.low.is_finite() && fit.exponent.high.is_finite());
+    let interval = point.interval().unwrap();
+    assert!(interval.low <= interval.value && interval.value <= interval.high);
+}

@@ -9,7 +9,7 @@ use mixer::{
     Backend, Cost, Deviation, Executor, Finished, LaneError, LaneSpec, Level, MixerError, Params, Prepared,
     Problem, Verification,
 };
-use race::{Clock, Progress, RaceError, RaceSpec, Record, Watch};
+use race::{Clock, Dnf, Outcome, Point, Progress, RaceError, RaceSpec, Record, Watch};
 
 /// What the engine asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +44,10 @@ pub struct Model {
     /// Relative spread between set-ups.
     pub scatter: f64,
     pub passes: bool,
+    /// Whether the timed output at a length is right.
+    pub checks: fn(f64) -> bool,
+    /// Whether its closed form knows of its memory.
+    pub declares_bytes: bool,
     /// Device timestamps from the true time of all repetitions.
     pub device: fn(f64) -> Option<f64>,
 }
@@ -56,6 +60,8 @@ pub const MODEL: Model = Model {
     noise: 0.01,
     scatter: 0.0,
     passes: true,
+    checks: |_| true,
+    declares_bytes: true,
     device: |_| None,
 };
 
@@ -94,6 +100,8 @@ pub struct State {
     pub calls: Vec<Call>,
     pub records: Vec<Record>,
     pub progress: Vec<Progress>,
+    /// When each progress was reported.
+    pub progress_at: Vec<f64>,
     script: Option<Box<Script>>,
     rng: Rng,
 }
@@ -129,6 +137,7 @@ impl World {
             calls: Vec::new(),
             records: Vec::new(),
             progress: Vec::new(),
+            progress_at: Vec::new(),
             script: None,
             rng: Rng::with_seed(seed),
         })))
@@ -157,14 +166,15 @@ impl World {
         self.0.borrow().calls.clone()
     }
 
-    pub fn cost(&self, lane: &LaneSpec, problem: &Problem) -> Result<Cost, MixerError> {
+    pub fn cost(&self, lane: &LaneSpec, problem: &Problem) -> Cost {
         let model = self.model(&lane.system);
         let n = problem.seq_len as f64;
-        Ok(Cost { flops: (model.time)(n).max(1.0) as u64, peak_bytes: (model.bytes)(n), ..Cost::default() })
+        let peak_bytes = if model.declares_bytes { (model.bytes)(n) } else { 0 };
+        Cost { flops: (model.time)(n).max(1.0) as u64, peak_bytes, ..Cost::default() }
     }
 
     pub fn race(&self, spec: RaceSpec) -> Result<Record, RaceError> {
-        let costs = |lane: &LaneSpec, problem: &Problem| self.cost(lane, problem);
+        let costs = |lane: &LaneSpec, problem: &Problem| Ok(self.cost(lane, problem));
         pollster::block_on(race::run(spec, &costs, &mut self.clone(), self, self))
     }
 
@@ -221,7 +231,9 @@ impl Watch for World {
     }
 
     fn progress(&self, progress: &Progress) {
-        self.0.borrow_mut().progress.push(progress.clone());
+        let state = &mut *self.0.borrow_mut();
+        state.progress.push(progress.clone());
+        state.progress_at.push(state.stage.time_ns);
     }
 }
 
@@ -265,7 +277,7 @@ impl Executor for World {
     async fn check(&mut self, lane: &mut Lane) -> Result<Verification, LaneError> {
         let model = self.model(&lane.spec.system);
         self.call(Kind::Check, Some((&lane.spec, lane.seq_len)), model.check_ns)?;
-        Ok(verification(lane.seq_len, true))
+        Ok(verification(lane.seq_len, (model.checks)(lane.seq_len as f64)))
     }
 
     fn peak_bytes(&self, lane: &Lane) -> u64 {
@@ -285,6 +297,20 @@ pub fn verification(seq_len: usize, pass: bool) -> Verification {
 
 pub fn lane(system: &str, backend: Backend) -> LaneSpec {
     LaneSpec { system: system.to_owned(), backend, params: Params::new() }
+}
+
+/// The points of a lane that were measured.
+pub fn measured(record: &Record, lane: usize) -> Vec<&Point> {
+    record.lanes[lane].points.iter().filter(|point| point.outcome == Outcome::Ok).collect()
+}
+
+/// Why a lane did not finish a length.
+pub fn dnf(record: &Record, lane: usize, seq_len: usize) -> Dnf {
+    let point = record.lanes[lane].points.iter().find(|point| point.seq_len == seq_len).unwrap();
+    match &point.outcome {
+        Outcome::Dnf(dnf) => dnf.clone(),
+        Outcome::Ok => panic!("lane {lane} finished {seq_len}"),
+    }
 }
 
 /// A race of these systems on the CPU at 256 … 16,384 with a minute's budget.
