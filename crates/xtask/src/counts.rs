@@ -33,6 +33,31 @@ impl Counts {
         }
         counts
     }
+
+    /// Reads the closing lines of the Test Anything Protocol as `node --test` prints them.
+    pub fn from_tap(output: &str) -> Self {
+        let mut counts = Self::default();
+        for line in output.lines() {
+            let Some((what, number)) = line.strip_prefix("# ").and_then(|rest| rest.split_once(' ')) else {
+                continue;
+            };
+            let Ok(number) = number.trim().parse::<u64>() else { continue };
+            match what {
+                "pass" => counts.passed += number,
+                "fail" | "cancelled" => counts.failed += number,
+                "skipped" | "todo" => counts.skipped += number,
+                _ => {}
+            }
+        }
+        counts
+    }
+
+    /// Adds another run's.
+    pub fn add(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.skipped += other.skipped;
+    }
 }
 
 impl fmt::Display for Counts {
@@ -53,6 +78,15 @@ mod tests {
         let counts = Counts::from_cargo_test(output);
         assert_eq!(counts, Counts { passed: 10, failed: 3, skipped: 1 });
         assert_eq!(counts.to_string(), "10 passed, 3 failed, 1 skipped");
+    }
+
+    #[test]
+    fn reads_the_closing_lines_of_tap() {
+        let output = "TAP version 13\nok 1 - a\n# tests 4\n# suites 0\n# pass 2\n# fail 1\n# cancelled 1\n# skipped 3\n";
+        let mut counts = Counts::from_tap(output);
+        assert_eq!(counts, Counts { passed: 2, failed: 2, skipped: 3 });
+        counts.add(Counts { passed: 1, failed: 0, skipped: 1 });
+        assert_eq!(counts, Counts { passed: 3, failed: 2, skipped: 4 });
     }
 
     #[test]

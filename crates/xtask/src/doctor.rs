@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::TaskError;
-use crate::run::{find, probe, root};
+use crate::run::{probe, root};
 use crate::toolchain::{self, Toolchain};
-use crate::{Outcome, install};
+use crate::{Outcome, e2e, install};
 
 /// A thing that a task needs.
 struct Need {
@@ -99,16 +99,14 @@ fn needs() -> Vec<Need> {
         Need {
             name: "Chromium",
             used_for: "the browser tests",
-            found: find("chromium").and_then(|path| probe(path, &["--version"])),
+            found: e2e::chromium().and_then(e2e::version),
             commands: vec![install::command(&["chromium"])],
             required: true,
         },
         Need {
             name: "Firefox",
             used_for: "the browser tests",
-            found: find("firefox-esr")
-                .or_else(|| find("firefox"))
-                .and_then(|path| probe(path, &["--version"])),
+            found: e2e::firefox().and_then(e2e::version),
             commands: vec![install::command(&["firefox-esr"])],
             required: true,
         },

@@ -81,9 +81,12 @@ pub enum TaskError {
         /// What is wrong.
         message: String,
     },
-    /// Tests failed, or none ran.
-    #[error("{0}")]
-    Tests(String),
+    /// Rules of the repository are broken.
+    #[error("{0} breaches of the repository's rules; they are listed above")]
+    Tidy(usize),
+    /// Tests failed, or none ran. The count, which is the last line, says so.
+    #[error("tests failed, or none ran")]
+    Tests,
 }
 
 impl TaskError {

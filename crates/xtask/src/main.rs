@@ -9,6 +9,7 @@ mod cache;
 mod compress;
 mod counts;
 mod doctor;
+mod e2e;
 mod error;
 mod headers;
 mod install;
@@ -16,6 +17,7 @@ mod run;
 mod serve;
 mod site;
 mod test;
+mod tidy;
 mod toolchain;
 mod variant;
 mod wasm;
@@ -51,6 +53,8 @@ enum Task {
         #[arg(long)]
         quick: bool,
     },
+    /// Checks the rules that no compiler checks
+    Tidy,
     /// Lists the programs that the tasks use and how to get those that are missing
     Doctor,
 }
@@ -78,10 +82,12 @@ fn main() -> ExitCode {
         Task::Build { variants } => site::build(&variants),
         Task::Serve(arguments) => serve::serve(&arguments.options()),
         Task::Test { quick } => test::run_all(quick),
+        Task::Tidy => tidy::run(),
         Task::Doctor => doctor::run(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
+        Err(TaskError::Tests) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("xtask: {error}");
             ExitCode::FAILURE

@@ -3,26 +3,54 @@
 use crate::counts::Counts;
 use crate::error::TaskError;
 use crate::run::{program, run, run_teed};
-use crate::{Outcome, step};
+use crate::{Outcome, e2e, site, step, tidy, variant};
 
 /// Runs everything, or only what needs no browser.
 ///
 /// # Errors
-/// The first check that failed, or how many tests did.
-pub fn run_all(_quick: bool) -> Outcome {
+/// The first check that failed, or how many tests did. Failed tests of one kind do not keep the others from running.
+pub fn run_all(quick: bool) -> Outcome {
     step("formatting");
     run(program("cargo", &["fmt", "--all", "--check"]))?;
     step("lints");
     run(program("cargo", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    tidy::run()?;
+    let mut counts = native()?;
+    let mut broken = None;
+    if !quick {
+        match browsers() {
+            Ok(more) => counts.add(more),
+            Err(error) => broken = Some(error),
+        }
+    }
+    if let Some(error) = broken {
+        counts.failed += 1;
+        eprintln!("xtask: the browser tests did not run: {error}");
+    }
+    if counts.failed > 0 {
+        println!("Tests failed; they are listed above.");
+    } else if counts.passed == 0 {
+        println!("No test ran.");
+    }
+    println!("{counts}");
+    if counts.failed > 0 || counts.passed == 0 { Err(TaskError::Tests) } else { Ok(()) }
+}
+
+/// The tests of the workspace's crates.
+fn native() -> Outcome<Counts> {
     step("tests");
     let (output, succeeded) = run_teed(program("cargo", &["test", "--workspace", "--no-fail-fast"]))?;
-    let counts = Counts::from_cargo_test(&output);
-    println!("{counts}");
-    if !succeeded || counts.failed > 0 {
-        return Err(TaskError::Tests("tests failed; their names are above".to_owned()));
+    let mut counts = Counts::from_cargo_test(&output);
+    if !succeeded && counts.failed == 0 {
+        // A test that does not compile, or a process that dies, prints no closing line.
+        counts.failed = 1;
     }
-    if counts.passed == 0 {
-        return Err(TaskError::Tests("no test ran".to_owned()));
-    }
-    Ok(())
+    Ok(counts)
+}
+
+/// The tests in browsers, on a freshly built site.
+fn browsers() -> Outcome<Counts> {
+    let tools = e2e::prepare()?;
+    site::build(&variant::ALL)?;
+    e2e::run_all(&tools)
 }

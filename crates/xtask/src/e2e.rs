@@ -1,0 +1,146 @@
+//! The tests in real browsers: Chromium through Playwright, Firefox through WebDriver BiDi.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::counts::Counts;
+use crate::error::TaskError;
+use crate::run::{find, probe, program, root, run, run_teed};
+use crate::{Outcome, cache, install, step};
+
+/// Names under which Chromium is found.
+const CHROMIUM: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+
+/// Names under which Firefox is found.
+const FIREFOX: [&str; 2] = ["firefox-esr", "firefox"];
+
+/// The browsers and Node.js.
+pub struct Tools {
+    chromium: PathBuf,
+    firefox: PathBuf,
+}
+
+/// Chromium on the PATH.
+pub fn chromium() -> Option<PathBuf> {
+    CHROMIUM.iter().find_map(|name| find(name))
+}
+
+/// Firefox on the PATH.
+pub fn firefox() -> Option<PathBuf> {
+    FIREFOX.iter().find_map(|name| find(name))
+}
+
+/// Finds the browsers, Node.js and the npm packages, and installs what is missing where that can be done.
+///
+/// # Errors
+/// [`TaskError::Missing`] with the commands that get what is missing, or what `npm` answers.
+pub fn prepare() -> Outcome<Tools> {
+    if find("node").is_none() || find("npm").is_none() {
+        install::apt("Node.js", &["nodejs", "npm"])?;
+    }
+    packages()?;
+    let tools = Tools {
+        chromium: browser("Chromium", "chromium", chromium)?,
+        firefox: browser("Firefox", "firefox-esr", firefox)?,
+    };
+    Ok(tools)
+}
+
+fn browser(name: &str, package: &str, find: impl Fn() -> Option<PathBuf>) -> Outcome<PathBuf> {
+    if find().is_none() {
+        install::apt(name, &[package])?;
+    }
+    find().ok_or_else(|| TaskError::Missing {
+        what: name.to_owned(),
+        commands: vec![install::command(&[package])],
+    })
+}
+
+/// Installs the npm packages exactly as the lock file names them, unless that is how they are.
+fn packages() -> Outcome {
+    let lock = root().join("e2e/package-lock.json");
+    let wanted = fs::read(&lock).map_err(TaskError::file("read", &lock))?;
+    let stamp = root().join("e2e/node_modules/.installed");
+    if fs::read(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(());
+    }
+    step("npm packages of e2e/");
+    // No browsers: the distribution's are used.
+    let mut command = program("npm", &["ci", "--no-audit", "--no-fund"]);
+    command.current_dir(root().join("e2e")).env("PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD", "1");
+    run(command)?;
+    cache::write(&stamp, &wanted)
+}
+
+/// Runs Playwright's projects and the tests in Firefox against `dist/`.
+///
+/// # Errors
+/// Where a runner could not be started. Failed tests are counted.
+pub fn run_all(tools: &Tools) -> Outcome<Counts> {
+    step("tests in Chromium");
+    let results = root().join("e2e/test-results/results.json");
+    // An old file must not pass for this run's.
+    let _ = fs::remove_file(&results);
+    let mut command = node(&["node_modules/@playwright/test/cli.js", "test"])?;
+    command.env("CHROMIUM", &tools.chromium);
+    run_teed(command)?;
+    let text = fs::read_to_string(&results).map_err(TaskError::file("read", &results))?;
+    let mut counts = playwright_counts(&text).ok_or_else(|| TaskError::Output {
+        program: "playwright".to_owned(),
+        message: "no counts in test-results/results.json".to_owned(),
+    })?;
+
+    step("tests in Firefox");
+    let mut command = node(&["--test", "--test-reporter=tap", "firefox/"])?;
+    command.env("FIREFOX", &tools.firefox);
+    let (output, succeeded) = run_teed(command)?;
+    let mut firefox = Counts::from_tap(&output);
+    if !succeeded && firefox.failed == 0 {
+        // The runner itself failed.
+        firefox.failed = 1;
+    }
+    counts.add(firefox);
+    Ok(counts)
+}
+
+fn node(args: &[&str]) -> Outcome<Command> {
+    let mut command = program("node", args);
+    let this = std::env::current_exe().map_err(TaskError::file("find", &PathBuf::from("xtask")))?;
+    command.current_dir(root().join("e2e")).env("CROSSOVER_XTASK", this);
+    Ok(command)
+}
+
+/// Counts in Playwright's JSON report. A run that could not start reports errors and no test.
+fn playwright_counts(json: &str) -> Option<Counts> {
+    let report: Value = serde_json::from_str(json).ok()?;
+    let stats = report.get("stats")?;
+    let count = |name: &str| stats.get(name).and_then(Value::as_u64);
+    let errors = report.get("errors").and_then(Value::as_array).map_or(0, Vec::len) as u64;
+    Some(Counts {
+        passed: count("expected")?,
+        failed: count("unexpected")? + count("flaky")? + errors,
+        skipped: count("skipped")?,
+    })
+}
+
+/// Version of a program, for the doctor.
+pub fn version(path: PathBuf) -> Option<String> {
+    probe(path, &["--version"])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flaky_test_and_an_error_of_the_runner_count_as_failed() {
+        let json =
+            r#"{"errors":[{"message":"x"}],"stats":{"expected":5,"skipped":1,"unexpected":2,"flaky":1}}"#;
+        assert_eq!(playwright_counts(json), Some(Counts { passed: 5, failed: 4, skipped: 1 }));
+        assert_eq!(playwright_counts("{}"), None);
+        assert_eq!(playwright_counts("not JSON"), None);
+    }
+}

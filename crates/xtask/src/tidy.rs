@@ -1,0 +1,251 @@
+//! `cargo xtask tidy`: rules that no compiler checks. Dependencies between crates go one way; a system's folder is
+//! complete; the worker module stays free of GPU code that only native programs need; nothing tracked names a place on
+//! somebody's machine.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::error::TaskError;
+use crate::run::{program, read, root};
+use crate::toolchain::TARGET;
+use crate::{Outcome, step};
+
+/// What each crate may depend on, of ours.
+const EDGES: [(&str, &[&str]); 10] = [
+    ("mixer", &[]),
+    ("race", &["mixer"]),
+    ("report", &["mixer", "race"]),
+    ("kernels", &["mixer"]),
+    ("compute", &["mixer", "kernels"]),
+    ("protocol", &["mixer", "report"]),
+    ("worker", &["protocol", "compute", "race", "report", "mixer", "kernels"]),
+    ("cli", &["compute", "race", "report", "mixer", "kernels"]),
+    ("www", &["mixer", "report", "protocol"]),
+    ("xtask", &[]),
+];
+
+/// Crates that know no browser and no GPU.
+const PURE: [&str; 4] = ["mixer", "race", "report", "kernels"];
+
+/// Crates of the browser and the GPU.
+const IMPURE: [&str; 6] = ["wasm-bindgen", "js-sys", "web-sys", "wgpu", "leptos", "wasm-bindgen-futures"];
+
+/// Native GPU code, which must not reach the browser: the browser has its own.
+const NATIVE_GPU: [&str; 3] = ["wgpu-core", "wgpu-hal", "naga"];
+
+/// Files of every system's folder.
+const SYSTEM_FILES: [&str; 4] = ["README.md", "mod.rs", "cpu.rs", "tests.rs"];
+
+/// Checks every rule and prints what breaks one.
+///
+/// # Errors
+/// [`TaskError::Tidy`] with the number of breaches, or what kept a rule from being checked.
+pub fn run() -> Outcome {
+    step("tidy");
+    let mut breaches = edges()?;
+    breaches.extend(systems()?);
+    breaches.extend(browser_module()?);
+    breaches.extend(tracked_files()?);
+    for breach in &breaches {
+        println!("   {breach}");
+    }
+    if breaches.is_empty() { Ok(()) } else { Err(TaskError::Tidy(breaches.len())) }
+}
+
+fn edges() -> Outcome<Vec<String>> {
+    let text = read(program("cargo", &["metadata", "--format-version", "1", "--no-deps"]))?;
+    let metadata = serde_json::from_str(&text).map_err(|error| TaskError::Output {
+        program: "cargo metadata".to_owned(),
+        message: error.to_string(),
+    })?;
+    Ok(forbidden_edges(&metadata))
+}
+
+/// Breaches of [`EDGES`] and [`PURE`] in the answer of `cargo metadata`. Dependencies of tests alone are free.
+fn forbidden_edges(metadata: &Value) -> Vec<String> {
+    let mut breaches = Vec::new();
+    for package in array(metadata, "packages") {
+        let name = text(package, "name");
+        let Some((_, allowed)) = EDGES.iter().find(|(known, _)| *known == name) else {
+            breaches.push(format!("{name}: a crate that the table of dependencies does not know"));
+            continue;
+        };
+        for dependency in
+            array(package, "dependencies").iter().filter(|dependency| dependency["kind"] != "dev")
+        {
+            let other = text(dependency, "name");
+            let ours = !dependency["path"].is_null();
+            if ours && !allowed.contains(&other) {
+                breaches.push(format!("{name} may not depend on {other}"));
+            }
+            if PURE.contains(&name) && IMPURE.contains(&other) {
+                breaches.push(format!("{name} may not depend on {other}: it knows no browser and no GPU"));
+            }
+        }
+    }
+    breaches
+}
+
+/// Each registered system has a complete folder.
+fn systems() -> Outcome<Vec<String>> {
+    let path = root().join("kernels/src/registry.rs");
+    let registry = fs::read_to_string(&path).map_err(TaskError::file("read", &path))?;
+    let folders = registered(&registry);
+    let mut breaches = Vec::new();
+    if folders.is_empty() {
+        breaches.push("kernels/src/registry.rs: no system found".to_owned());
+    }
+    for folder in folders {
+        for file in SYSTEM_FILES {
+            if !root().join("kernels/src").join(&folder).join(file).is_file() {
+                breaches.push(format!("kernels/src/{folder}: {file} is missing"));
+            }
+        }
+    }
+    Ok(breaches)
+}
+
+/// Folders in lines such as `    &crate::hyena::Hyena,`.
+fn registered(registry: &str) -> Vec<String> {
+    let lines = registry.lines().filter_map(|line| line.trim().strip_prefix("&crate::"));
+    lines.filter_map(|line| line.split_once("::")).map(|(folder, _)| folder.to_owned()).collect()
+}
+
+/// What the worker module is made of.
+fn browser_module() -> Outcome<Vec<String>> {
+    let tree = read(program(
+        "cargo",
+        &[
+            "tree",
+            "--package",
+            "worker",
+            "--target",
+            TARGET,
+            "--edges",
+            "normal",
+            "--prefix",
+            "none",
+            "--format",
+            "{p}",
+        ],
+    ))?;
+    Ok(native_gpu_code(&tree))
+}
+
+fn native_gpu_code(tree: &str) -> Vec<String> {
+    let crates = tree.lines().filter_map(|line| line.split_whitespace().next());
+    let mut found: Vec<&str> = crates.filter(|name| NATIVE_GPU.contains(name)).collect();
+    found.sort_unstable();
+    found.dedup();
+    found
+        .iter()
+        .map(|name| format!("the worker module contains {name}, which only native programs need"))
+        .collect()
+}
+
+/// Every tracked text file.
+fn tracked_files() -> Outcome<Vec<String>> {
+    let mut breaches = Vec::new();
+    for name in read(program("git", &["ls-files", "-z"]))?.split('\0').filter(|name| !name.is_empty()) {
+        // Binary files and files that were removed but not yet committed are no text to check.
+        if let Ok(text) = fs::read_to_string(root().join(name)) {
+            breaches.extend(blemishes(name, &text));
+        }
+    }
+    Ok(breaches)
+}
+
+fn blemishes(name: &str, text: &str) -> Vec<String> {
+    // Written in pieces, so that this file passes its own check.
+    let homes = [["/ho", "me/"], ["/Us", "ers/"], ["/ro", "ot/"], ["/tm", "p/"], ["C:", "\\Users"]]
+        .map(|parts| parts.concat());
+    let mut breaches = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        let place = format!("{name}:{}", index + 1);
+        if let Some(home) = homes.iter().find(|home| line.contains(home.as_str())) {
+            breaches.push(format!("{place}: names a place on a machine ({home})"));
+        }
+        if name.ends_with("package-lock.json") && line.contains("\"resolved\"") {
+            breaches.push(format!("{place}: names a registry; set npm's omit-lockfile-registry-resolved"));
+        }
+        let prose_or_code = ["rs", "js", "wgsl", "css", "toml"].iter().any(|ending| has_ending(name, ending));
+        if prose_or_code && line.trim_end() != line {
+            breaches.push(format!("{place}: ends in blanks"));
+        }
+    }
+    breaches
+}
+
+fn has_ending(name: &str, ending: &str) -> bool {
+    Path::new(name).extension().is_some_and(|found| found == ending)
+}
+
+fn array<'a>(value: &'a Value, key: &str) -> &'a [Value] {
+    value[key].as_array().map_or(&[], Vec::as_slice)
+}
+
+fn text<'a>(value: &'a Value, key: &str) -> &'a str {
+    value[key].as_str().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn package(name: &str, dependencies: &[(&str, Option<&str>, bool)]) -> Value {
+        let dependencies: Vec<Value> = dependencies
+            .iter()
+            .map(|(name, kind, ours)| json!({ "name": name, "kind": kind, "path": ours.then_some("somewhere") }))
+            .collect();
+        json!({ "packages": [{ "name": name, "dependencies": dependencies }] })
+    }
+
+    #[test]
+    fn dependencies_against_the_grain_are_found() {
+        assert!(
+            forbidden_edges(&package("compute", &[("kernels", None, true), ("rayon", None, false)]))
+                .is_empty()
+        );
+        assert_eq!(forbidden_edges(&package("mixer", &[("race", None, true)])).len(), 1);
+        assert_eq!(forbidden_edges(&package("www", &[("kernels", None, true)])).len(), 1);
+        assert_eq!(forbidden_edges(&package("kernels", &[("wgpu", None, false)])).len(), 1);
+        assert!(forbidden_edges(&package("kernels", &[("wgpu", Some("dev"), false)])).is_empty());
+        assert_eq!(forbidden_edges(&package("newcomer", &[])).len(), 1);
+    }
+
+    #[test]
+    fn the_workspace_keeps_to_its_table() {
+        assert_eq!(edges().unwrap(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn native_gpu_code_is_told_from_its_types() {
+        assert!(native_gpu_code("wgpu v30.0.1\nwgpu-types v30.0.0\nnaga-types v30.0.0 (*)\n").is_empty());
+        assert_eq!(
+            native_gpu_code("wgpu v30.0.1\nnaga v30.0.0\nwgpu-core v30.0.0\nnaga v30.0.0 (*)").len(),
+            2
+        );
+    }
+
+    #[test]
+    fn the_registry_is_read() {
+        assert_eq!(
+            registered("use x;\nstatic S: &[&dyn System] = &[\n    &crate::hyena::Hyena,\n];"),
+            ["hyena"]
+        );
+    }
+
+    #[test]
+    fn places_on_machines_and_trailing_blanks_are_found() {
+        let home = ["/ho", "me/someone/x"].concat();
+        assert_eq!(blemishes("README.md", &home).len(), 1);
+        assert_eq!(blemishes("a.rs", "let a = 1; \n").len(), 1);
+        assert!(blemishes("a.md", "two blanks end a line  \n").is_empty());
+        assert_eq!(blemishes("e2e/package-lock.json", "\"resolved\": \"…\"").len(), 1);
+        assert!(blemishes("a.rs", "\"/usr/bin/chromium\"").is_empty());
+    }
+}
