@@ -7,6 +7,7 @@ static SYSTEMS: &[&dyn System] = &[
     &crate::attention_naive::AttentionNaive,
     &crate::hyena::Hyena,
     &crate::monarch_mixer::MonarchMixer,
+    &crate::bigs::Bigs,
     &crate::ltc::Ltc,
     &crate::cfc::Cfc,
     &crate::linformer::Linformer,

@@ -12,7 +12,7 @@ use crate::attention::{linear, widen};
 use crate::ops::exact;
 
 /// Positions projected together.
-const TOGETHER: usize = 16;
+const TOGETHER: usize = exact::ROWS + 1 - TAPS;
 
 pub(super) fn spot_check(case: &Case, max_flops: u64) -> Result<SpotCheck, MixerError> {
     let mut ignored = OpCount::default();
@@ -141,7 +141,7 @@ fn layer_row(spec: &SequenceSpec, case: &Case, t: usize) -> Result<Vec<f64>, Mix
         if let Some((weight, bias)) = norm {
             u = exact::layer_norm(&u, weight, bias, NORM_EPS, &mut ignored);
         }
-        let projected = project(&u, &weights, bias, width);
+        let projected = exact::linear_rows(&u, &weights, bias, width);
         let mixed = short_convolution(&projected, taps, tap_bias, &mut ignored);
         let history = first - start;
         (u.split_off(history * width), mixed[history * 3 * width..].to_vec())
@@ -184,26 +184,4 @@ fn layer_row(spec: &SequenceSpec, case: &Case, t: usize) -> Result<Vec<f64>, Mix
     }
     let (weight, bias) = spec.projection(tensors, "out_linear")?;
     Ok(linear(&g, weight, Some(bias), width, &mut OpCount::default()))
-}
-
-/// u Wᵀ + b for up to [`TOGETHER`] rows and their history, summed for all rows at once.
-fn project(u: &[f64], weights: &[f64], bias: &[f32], width: usize) -> Vec<f64> {
-    const LANES: usize = TOGETHER + TAPS - 1;
-    let rows = u.len() / width;
-    let mut columns = vec![[0.0; LANES]; width];
-    for (lane, row) in u.chunks_exact(width).enumerate() {
-        columns.iter_mut().zip(row).for_each(|(to, from)| to[lane] = *from);
-    }
-    let outputs = bias.len();
-    let mut y = vec![0.0; rows * outputs];
-    for (output, (row, bias)) in weights.chunks_exact(width).zip(bias).enumerate() {
-        let mut sum = [f64::from(*bias); LANES];
-        for (w, column) in row.iter().zip(&columns) {
-            for lane in 0..LANES {
-                sum[lane] += w * column[lane];
-            }
-        }
-        y.iter_mut().skip(output).step_by(outputs).zip(sum).for_each(|(to, sum)| *to = sum);
-    }
-    y
 }

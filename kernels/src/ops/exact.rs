@@ -56,6 +56,30 @@ pub fn layer_norm(x: &[f64], weight: &[f32], bias: &[f32], eps: f64, count: &mut
     y
 }
 
+/// Rows that [`linear_rows`] multiplies together.
+pub const ROWS: usize = 18;
+
+/// x Wᵀ + b for at most [`ROWS`] rows, summed for all of them at once: several times as fast as row by row.
+/// `weight` is `[outputs, inputs]`.
+pub fn linear_rows(x: &[f64], weight: &[f64], bias: &[f32], inputs: usize) -> Vec<f64> {
+    let (rows, outputs) = (x.len() / inputs, bias.len());
+    let mut columns = vec![[0.0; ROWS]; inputs];
+    for (lane, row) in x.chunks_exact(inputs).enumerate() {
+        columns.iter_mut().zip(row).for_each(|(to, from)| to[lane] = *from);
+    }
+    let mut y = vec![0.0; rows * outputs];
+    for (output, (row, bias)) in weight.chunks_exact(inputs).zip(bias).enumerate() {
+        let mut sum = [f64::from(*bias); ROWS];
+        for (w, column) in row.iter().zip(&columns) {
+            for lane in 0..ROWS {
+                sum[lane] += w * column[lane];
+            }
+        }
+        y.iter_mut().skip(output).step_by(outputs).zip(sum).for_each(|(to, sum)| *to = sum);
+    }
+    y
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

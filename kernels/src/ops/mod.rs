@@ -16,6 +16,7 @@ pub mod packed_keys;
 pub mod panels;
 pub mod query_block;
 pub mod scratch;
+pub mod shared_conv;
 pub mod simd;
 pub mod stream;
 pub mod tile_attention;

@@ -1,0 +1,318 @@
+//! BiGS on the CPU. Blocks of rows are normalised and projected into channel groups; each group goes through its
+//! direction's transform in place; blocks of rows then take both to the output without leaving the cache.
+
+#![expect(unsafe_code, reason = "tasks write disjoint rows and channel groups through `Disjoint`")]
+
+use std::sync::Arc;
+
+use mixer::{Case, CpuKernel, Floats, Level, Memory, MixerError, Parallel};
+
+use super::ssm::Direction;
+use super::{Affine, Gelu, Linears, Spec};
+use crate::ops::activation::{gelu, gelu_tanh, map, map2};
+use crate::ops::disjoint::Disjoint;
+use crate::ops::fft::Fft;
+use crate::ops::gemm::PANEL;
+use crate::ops::linear::{BLOCK, Linear};
+use crate::ops::long_conv::{GROUP, fft_size};
+use crate::ops::norm::layer_norm;
+use crate::ops::panels;
+use crate::ops::scratch::Scratch;
+use crate::ops::shared_conv::SharedFilter;
+use crate::ops::simd::{F32x4, LANES};
+
+// A panel of the projection is exactly a channel group of the convolution.
+const _: () = assert!(PANEL == GROUP);
+
+/// Floats of one worker's scratch: one packed transform, or a block of rows on its way to the output.
+pub(super) fn scratch_floats(spec: &Spec) -> usize {
+    let tail = match spec.level {
+        Level::Core => 0,
+        Level::Layer => BLOCK * (4 * spec.dims.d_model + 2 * spec.intermediate),
+    };
+    tail.max(2 * fft_size(spec.dims.seq_len) * LANES)
+}
+
+/// What a layer adds around the core.
+struct Layer {
+    value: Linear,
+    /// Projections before each direction's model.
+    project: [Linear; 2],
+    /// Projections after it.
+    merge: [Linear; 2],
+    widen: Linear,
+    out: Linear,
+    /// u, then s, of each direction: `[groups, batch · length, GROUP]`.
+    streams: [Floats; 2],
+}
+
+/// BiGS made ready for one case.
+pub(super) struct Kernel {
+    case: Arc<Case>,
+    spec: Spec,
+    fft: Fft,
+    filters: [SharedFilter; 2],
+    layer: Option<Layer>,
+    scratch: Scratch,
+    output: Floats,
+}
+
+impl Kernel {
+    pub(super) fn new(
+        case: &Arc<Case>,
+        memory: &Memory,
+        parallel: &dyn Parallel,
+    ) -> Result<Self, MixerError> {
+        let spec = Spec::read(case)?;
+        let input = spec.input(&case.tensors)?;
+        let fft = Fft::new(memory, fft_size(spec.dims.seq_len))?;
+        let filter = |direction| filter(&spec, case, direction, &fft, memory);
+        let filters = [filter(Direction::Forward)?, filter(Direction::Backward)?];
+        let layer = match spec.level {
+            Level::Core => None,
+            Level::Layer => {
+                spec.norm(&case.tensors)?;
+                Some(Layer::new(&spec, case, memory)?)
+            }
+        };
+        Ok(Self {
+            case: Arc::clone(case),
+            spec,
+            fft,
+            filters,
+            layer,
+            scratch: Scratch::new(memory, parallel.threads(), scratch_floats(&spec))?,
+            output: memory.floats(input.len())?,
+        })
+    }
+}
+
+/// The spectrum of one direction's kernel, the skip in its first tap; the backward kernel lies on the negative lags.
+fn filter(
+    spec: &Spec,
+    case: &Case,
+    direction: Direction,
+    fft: &Fft,
+    memory: &Memory,
+) -> Result<SharedFilter, MixerError> {
+    let ssm = spec.ssm(&case.tensors, direction)?;
+    let mut kernel = memory.floats(spec.dims.seq_len)?;
+    ssm.for_each_tap(spec.dims.seq_len, |l, value| {
+        kernel[l] = if l == 0 { value + ssm.skip } else { value } as f32;
+    });
+    SharedFilter::new(memory, fft, |position| {
+        let lag = match direction {
+            Direction::Forward => position,
+            Direction::Backward => (fft.size() - position) % fft.size(),
+        };
+        kernel.get(lag).copied().unwrap_or_default()
+    })
+}
+
+impl Layer {
+    fn new(spec: &Spec, case: &Case, memory: &Memory) -> Result<Self, MixerError> {
+        let linear = |which: Linears| {
+            let (weight, bias) = spec.linear(&case.tensors, which)?;
+            let (inputs, outputs) = which.sizes(spec);
+            Linear::new(memory, inputs, outputs, weight, Some(bias))
+        };
+        let stream = || memory.floats(panels::floats(spec.rows(), spec.dims.d_model));
+        Ok(Self {
+            value: linear(Linears::Value)?,
+            project: [linear(Linears::Forward)?, linear(Linears::Backward)?],
+            merge: [linear(Linears::MergeForward)?, linear(Linears::MergeBackward)?],
+            widen: linear(Linears::Widen)?,
+            out: linear(Linears::Out)?,
+            streams: [stream()?, stream()?],
+        })
+    }
+}
+
+/// The configured GELU in place.
+fn activate(which: Gelu, values: &mut [f32]) {
+    match which {
+        Gelu::Erf => map(values, gelu),
+        Gelu::Tanh => map(values, gelu_tanh),
+    }
+}
+
+/// Copies rows and normalises them where the layer does that first.
+fn prepare(spec: &Spec, norm: Affine<'_>, x: &[f32], to: &mut [f32]) {
+    to.copy_from_slice(x);
+    if spec.pre_norm {
+        for row in to.chunks_exact_mut(spec.dims.d_model) {
+            layer_norm(row, norm.0, norm.1, spec.eps as f32);
+        }
+    }
+}
+
+impl Kernel {
+    fn run_core(&mut self, parallel: &dyn Parallel) -> Result<(), MixerError> {
+        let (width, length) = (self.spec.dims.d_model, self.spec.dims.seq_len);
+        let x = self.spec.input(&self.case.tensors)?;
+        let groups = width.div_ceil(GROUP);
+        let out = Disjoint::new(&mut self.output);
+        parallel.run(self.spec.dims.batch * 2 * groups, &|task, worker| {
+            let (stream, group) = (task / groups, task % groups);
+            let (sequence, direction) = (stream / 2, stream % 2);
+            let columns = GROUP.min(width - group * GROUP);
+            let start = |t: usize| (sequence * length + t) * 2 * width + direction * width + group * GROUP;
+            convolve(
+                &self.fft,
+                &self.filters[direction],
+                &self.scratch,
+                length,
+                worker,
+                |t| &x[start(t)..][..columns],
+                // SAFETY: each task owns its channel group's columns of its direction and sequence.
+                |t| unsafe { out.slice(start(t), columns) },
+            );
+        });
+        Ok(())
+    }
+}
+
+/// Convolves eight channels of one sequence: `from(t)` are the inputs, `to(t)` takes the outputs.
+fn convolve<'a, 'b>(
+    fft: &Fft,
+    filter: &SharedFilter,
+    scratch: &Scratch,
+    length: usize,
+    worker: usize,
+    from: impl Fn(usize) -> &'a [f32],
+    to: impl Fn(usize) -> &'b mut [f32],
+) {
+    let mut scratch = scratch.of(worker);
+    let (re, im) = scratch[..2 * fft.half()].split_at_mut(fft.half());
+    let rows = re.as_chunks_mut::<LANES>().0.iter_mut().zip(im.as_chunks_mut::<LANES>().0);
+    for (t, (re, im)) in rows.take(length).enumerate() {
+        let values = from(t);
+        F32x4::load(values).write_to(re);
+        F32x4::load(values.get(LANES..).unwrap_or(&[])).write_to(im);
+    }
+    re[length * LANES..].fill(0.0);
+    im[length * LANES..].fill(0.0);
+    filter.convolve(fft, re, im);
+    let rows = re.as_chunks::<LANES>().0.iter().zip(im.as_chunks::<LANES>().0);
+    for (t, (re, im)) in rows.take(length).enumerate() {
+        let to = to(t);
+        let (low, high) = to.split_at_mut(LANES.min(to.len()));
+        F32x4::from_array(re).store(low);
+        F32x4::from_array(im).store(high);
+    }
+}
+
+/// Both projections of every row, into channel groups.
+fn project(
+    spec: &Spec,
+    layer: &mut Layer,
+    scratch: &Scratch,
+    case: &Case,
+    parallel: &dyn Parallel,
+) -> Result<(), MixerError> {
+    let (width, rows) = (spec.dims.d_model, spec.rows());
+    let (x, norm) = (spec.input(&case.tensors)?, spec.norm(&case.tensors)?);
+    let [forward, backward] = &mut layer.streams;
+    let streams = [Disjoint::new(forward), Disjoint::new(backward)];
+    parallel.run(rows.div_ceil(BLOCK), &|block, worker| {
+        let first = block * BLOCK;
+        let n_rows = BLOCK.min(rows - first);
+        let mut scratch = scratch.of(worker);
+        let prepared = &mut scratch[..n_rows * width];
+        prepare(spec, norm, &x[first * width..][..n_rows * width], prepared);
+        for (linear, stream) in layer.project.iter().zip(&streams) {
+            for panel in 0..width.div_ceil(PANEL) {
+                // SAFETY: each block is its own range of rows of every panel.
+                let to = unsafe { stream.slice((panel * rows + first) * PANEL, n_rows * PANEL) };
+                linear.apply_panel(prepared, panel, to);
+                activate(spec.gelu, to);
+            }
+        }
+    });
+    Ok(())
+}
+
+impl Kernel {
+    /// Both models, in place.
+    fn mix(&mut self, parallel: &dyn Parallel) {
+        let Some(layer) = &mut self.layer else { return };
+        let (length, rows) = (self.spec.dims.seq_len, self.spec.rows());
+        let groups = self.spec.dims.d_model.div_ceil(GROUP);
+        let [forward, backward] = &mut layer.streams;
+        let streams = [Disjoint::new(forward), Disjoint::new(backward)];
+        parallel.run(self.spec.dims.batch * 2 * groups, &|task, worker| {
+            let (stream, group) = (task / groups, task % groups);
+            let (sequence, direction) = (stream / 2, stream % 2);
+            let start = |t: usize| (group * rows + sequence * length + t) * GROUP;
+            convolve(
+                &self.fft,
+                &self.filters[direction],
+                &self.scratch,
+                length,
+                worker,
+                // SAFETY: only this task touches its group of its direction and sequence, and each slice ends before
+                // the next is taken.
+                |t| unsafe { &*streams[direction].slice(start(t), GROUP) },
+                // SAFETY: as above.
+                |t| unsafe { streams[direction].slice(start(t), GROUP) },
+            );
+        });
+    }
+
+    /// From both models' outputs to the layer's.
+    fn finish(&mut self, parallel: &dyn Parallel) -> Result<(), MixerError> {
+        let spec = &self.spec;
+        let Some(layer) = &self.layer else { return Ok(()) };
+        let (width, inner, rows) = (spec.dims.d_model, spec.intermediate, spec.rows());
+        let (x, norm) = (spec.input(&self.case.tensors)?, spec.norm(&self.case.tensors)?);
+        let out = Disjoint::new(&mut self.output);
+        parallel.run(rows.div_ceil(BLOCK), &|block, worker| {
+            let first = block * BLOCK;
+            let n_rows = BLOCK.min(rows - first);
+            let len = n_rows * width;
+            let x = &x[first * width..][..len];
+            let mut scratch = self.scratch.of(worker);
+            let (s, rest) = scratch.split_at_mut(BLOCK * width);
+            let (merged, rest) = rest.split_at_mut(BLOCK * width);
+            let (other, rest) = rest.split_at_mut(BLOCK * width);
+            let (prepared, rest) = rest.split_at_mut(BLOCK * width);
+            let (gated, value) = rest.split_at_mut(BLOCK * inner);
+            let (s, merged, other) = (&mut s[..len], &mut merged[..len], &mut other[..len]);
+            let (gated, value) = (&mut gated[..n_rows * inner], &mut value[..n_rows * inner]);
+            panels::gather(&layer.streams[0], rows, first, width, s);
+            layer.merge[0].apply_rows(s, merged);
+            panels::gather(&layer.streams[1], rows, first, width, s);
+            layer.merge[1].apply_rows(s, other);
+            map2(merged, other, |a, b| a * b);
+            layer.widen.apply_rows(merged, gated);
+            prepare(spec, norm, x, &mut prepared[..len]);
+            layer.value.apply_rows(&prepared[..len], value);
+            activate(spec.gelu, gated);
+            activate(spec.gelu, value);
+            map2(gated, value, |a, b| a * b);
+            // SAFETY: each block is its own range of rows.
+            let y = unsafe { out.slice(first * width, len) };
+            layer.out.apply_rows(gated, y);
+            map2(y, x, |y, x| y + x);
+            if !spec.pre_norm {
+                for row in y.chunks_exact_mut(width) {
+                    layer_norm(row, norm.0, norm.1, spec.eps as f32);
+                }
+            }
+        });
+        Ok(())
+    }
+}
+
+impl CpuKernel for Kernel {
+    fn run(&mut self, parallel: &dyn Parallel) -> Result<(), MixerError> {
+        let Some(layer) = &mut self.layer else { return self.run_core(parallel) };
+        project(&self.spec, layer, &self.scratch, &self.case, parallel)?;
+        self.mix(parallel);
+        self.finish(parallel)
+    }
+
+    fn output(&self) -> &[f32] {
+        &self.output
+    }
+}

@@ -1,0 +1,98 @@
+//! The diagonal state-space model S4D with one step for all channels, by zero-order hold, as a convolution kernel.
+//!
+//! Phases reach thousands of radians while a mode still lives, so the kernel is built in f64.
+
+use mixer::{MixerError, OpCount, Tensors};
+
+/// Which way a model reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// From the start.
+    Forward,
+    /// From the end.
+    Backward,
+}
+
+impl Direction {
+    /// Both.
+    pub const BOTH: [Self; 2] = [Self::Forward, Self::Backward];
+
+    /// Prefix of its tensors.
+    pub fn prefix(self) -> &'static str {
+        match self {
+            Self::Forward => "fs4",
+            Self::Backward => "bs4",
+        }
+    }
+}
+
+/// One mode in discrete time: the kernel is Re Σ c·aˡ.
+#[derive(Debug, Clone, Copy)]
+pub struct Mode {
+    /// Ā as re, im.
+    pub a: [f64; 2],
+    /// C·B̄ as re, im.
+    pub c: [f64; 2],
+}
+
+/// One state-space model.
+#[derive(Debug)]
+pub struct Ssm {
+    /// Its modes.
+    pub modes: Vec<Mode>,
+    /// The skip D_s.
+    pub skip: f64,
+}
+
+fn times(a: [f64; 2], b: [f64; 2]) -> [f64; 2] {
+    [a[0] * b[0] - a[1] * b[1], a[0] * b[1] + a[1] * b[0]]
+}
+
+impl Ssm {
+    /// Reads `param.<prefix>.…` and discretises: Ā = exp(ΔA), B̄ = (exp(ΔA) − 1)/A.
+    ///
+    /// # Errors
+    /// [`MixerError::MissingTensor`] or [`MixerError::TensorShape`].
+    pub fn read(tensors: &Tensors, prefix: &str, modes: usize) -> Result<Self, MixerError> {
+        let get = |name: &str, shape: &[usize]| tensors.floats(&format!("param.{prefix}.{name}"), shape);
+        let (re, im) = (get("A_re", &[modes])?, get("A_im", &[modes])?);
+        let c = get("C", &[modes, 2])?;
+        let step = f64::from(get("log_step", &[1])?[0]).exp();
+        let modes = re.iter().zip(im).zip(c.chunks_exact(2)).map(|((re, im), c)| {
+            let pole = [f64::from(*re).min(-1e-4), f64::from(*im)];
+            let growth = (step * pole[0]).exp();
+            let a = [growth * (step * pole[1]).cos(), growth * (step * pole[1]).sin()];
+            let square = pole[0] * pole[0] + pole[1] * pole[1];
+            let inverse = [pole[0] / square, -pole[1] / square];
+            let b = times([a[0] - 1.0, a[1]], inverse);
+            Mode { a, c: times([f64::from(c[0]), f64::from(c[1])], b) }
+        });
+        Ok(Self { modes: modes.collect(), skip: f64::from(get("D", &[1])?[0]) })
+    }
+
+    /// Operations of a kernel: a complex multiply-add for each mode and lag, exponentials left out.
+    pub fn kernel_flops(modes: usize, length: usize) -> u64 {
+        8 * (modes * length) as u64
+    }
+
+    /// Calls `emit(l, K[l])` for l < `length`, K[l] = Re Σ C_n B̄_n Ā_nˡ, by powers in f64.
+    pub fn for_each_tap(&self, length: usize, mut emit: impl FnMut(usize, f64)) {
+        let mut powers: Vec<[f64; 2]> = self.modes.iter().map(|mode| mode.c).collect();
+        for l in 0..length {
+            let mut sum = 0.0;
+            for (power, mode) in powers.iter_mut().zip(&self.modes) {
+                sum += power[0];
+                *power = times(*power, mode.a);
+            }
+            emit(l, sum);
+        }
+    }
+
+    /// The kernel in f64, `[length]`.
+    pub fn kernel(&self, length: usize, count: &mut OpCount) -> Vec<f64> {
+        count.setup_flops += Self::kernel_flops(self.modes.len(), length);
+        let mut kernel = vec![0.0; length];
+        self.for_each_tap(length, |l, value| kernel[l] = value);
+        kernel
+    }
+}
