@@ -13,6 +13,7 @@ mod host;
 mod lane;
 mod ledger;
 mod machine;
+pub mod roofline;
 
 pub use cancel::CancelSwitch;
 pub use cpu::{CpuLane, CpuPool};

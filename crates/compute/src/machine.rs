@@ -174,6 +174,11 @@ impl Machine {
         }
     }
 
+    /// The surroundings.
+    pub fn host(&self) -> &Host {
+        &self.options.host
+    }
+
     /// The CPU's threads.
     pub fn pool(&self) -> &CpuPool {
         &self.pool

@@ -1,0 +1,107 @@
+//! The GPU's peaks, measured through the same executor that runs lanes.
+
+use mixer::{Access, Dispatch, LaneError, Plan, Shader};
+
+use super::{PROBES, Peaks, more, now};
+use crate::CancelSwitch;
+use crate::gpu::{Gpu, GpuLane};
+
+const PEAK: Shader = Shader {
+    label: "peak",
+    source: include_str!("peak.wgsl"),
+    entry: "main",
+    bindings: &[Access::ReadWrite],
+};
+
+const COPY: Shader = Shader {
+    label: "copy",
+    source: include_str!("copy.wgsl"),
+    entry: "main",
+    bindings: &[Access::Read, Access::ReadWrite],
+};
+
+/// Multiply-adds of an invocation in one round of `peak.wgsl`.
+const PER_ROUND: u64 = 32;
+
+const GROUP: usize = 64;
+
+pub(super) async fn peaks(gpu: &Gpu, cancel: &CancelSwitch) -> Result<Peaks, LaneError> {
+    // Enough groups to fill hardware; a software adapter has few cores and must not be kept for long.
+    let (groups, rounds, copy_words) =
+        if gpu.target().is_fallback { (256, 64, 4 << 20) } else { (16_384, 512, 16 << 20) };
+    let flops = 2 * PER_ROUND * (groups * GROUP) as u64 * rounds;
+    let peak_ns = best(gpu, peak(groups, rounds, flops), cancel).await?;
+    let copy_ns = best(gpu, copy(copy_words), cancel).await?;
+
+    // Alone in its submission, as the first dispatch of a short lane is.
+    let mut lane = GpuLane::new(gpu, peak(1, 0, 1), cancel).await?;
+    let mut dispatch_ns = f64::INFINITY;
+    for _ in 0..3 * PROBES {
+        let started = now(gpu.host());
+        lane.run(1).await?;
+        let elapsed = now(gpu.host()) - started;
+        // A coarse clock shows some round trips as none.
+        if elapsed > 0.0 {
+            dispatch_ns = dispatch_ns.min(elapsed);
+        }
+    }
+    Ok(Peaks {
+        flops_per_s: 1e9 * flops as f64 / peak_ns,
+        bytes_per_s: 1e9 * (8 * copy_words) as f64 / copy_ns,
+        dispatch_ns: if dispatch_ns.is_finite() { dispatch_ns } else { 0.0 },
+    })
+}
+
+fn peak(groups: usize, rounds: u64, flops: u64) -> Plan {
+    let mut plan = Plan::default();
+    let out = plan.scratch("out", groups * GROUP);
+    plan.run.push(Dispatch {
+        shader: PEAK,
+        constants: Vec::new(),
+        uniforms: vec![rounds as u32],
+        bindings: vec![out],
+        workgroups: [groups as u32, 1, 1],
+        flops,
+    });
+    plan.output = Some(out);
+    plan
+}
+
+fn copy(words: usize) -> Plan {
+    let mut plan = Plan::default();
+    let from = plan.scratch("from", words);
+    let to = plan.scratch("to", words);
+    // In units of four words.
+    let groups = (words / 4).div_ceil(GROUP) as u32;
+    plan.run.push(Dispatch {
+        shader: COPY,
+        constants: Vec::new(),
+        uniforms: Vec::new(),
+        bindings: vec![from, to],
+        workgroups: [groups.min(65_535), 1, 1],
+        flops: words as u64,
+    });
+    plan.output = Some(to);
+    plan
+}
+
+/// Nanoseconds of one repetition in the best probe: by the device's clock where that is to be believed, otherwise by
+/// finished work.
+async fn best(gpu: &Gpu, plan: Plan, cancel: &CancelSwitch) -> Result<f64, LaneError> {
+    let mut lane = GpuLane::new(gpu, plan, cancel).await?;
+    let mut repeats = 1;
+    let mut best = f64::INFINITY;
+    let mut probes = 0;
+    while probes < PROBES {
+        let started = now(gpu.host());
+        let finished = lane.run(repeats).await?;
+        let elapsed = now(gpu.host()) - started;
+        if let Some(next) = more(repeats, elapsed) {
+            repeats = next;
+        } else {
+            best = best.min(finished.device_ns.unwrap_or(elapsed) / f64::from(repeats));
+            probes += 1;
+        }
+    }
+    Ok(best)
+}
