@@ -108,9 +108,8 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
                 self.lanes.get(lane_idx).is_some_and(|lane| !lane.ended && lane.next == length_idx)
             })
             .collect();
-        let share_ns = (self.remaining_ns() - self.reserve_ns) / field.len().max(1) as f64;
         for &lane_idx in &field {
-            self.probe(lane_idx, length_idx, share_ns).await?;
+            self.probe(lane_idx, length_idx).await?;
         }
         let mut waiting: VecDeque<Vec<usize>> = self.groups(&field, length_idx).into();
         while let Some(group) = waiting.pop_front() {

@@ -168,7 +168,7 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
     /// The grant, raised where that buys the samples that a point needs; `None` where not even one can be had. What
     /// was spent is spent: only what is still to come is weighed against the lane's part of what is left.
     fn affordable(&self, lane_idx: usize, grant_ns: f64, spent_ns: f64, run_ns: f64) -> Option<f64> {
-        if run_ns > self.remaining_ns() {
+        if plan::CAUTION * run_ns > self.remaining_ns() {
             return None;
         }
         let check_ns =

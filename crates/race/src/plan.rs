@@ -11,7 +11,7 @@ pub(crate) const MIN_TICKS: f64 = 20.0;
 /// And at least this long where that is cheap, so that what surrounds it does not matter.
 const MIN_SAMPLE_NS: f64 = 2e6;
 /// Predictions are raised by this before they are held against a share.
-const CAUTION: f64 = 1.1;
+pub(crate) const CAUTION: f64 = 1.15;
 /// Warm-up and sampling rounds that a point is thought to take before any was seen.
 pub(crate) const EXPECTED_ROUNDS: f64 = 12.0;
 /// The same of runs that are long.

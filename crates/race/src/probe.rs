@@ -14,15 +14,18 @@ const SLOWEST_NS_PER_FLOP: f64 = 1.0;
 /// Length of the first probe, and growth of the next ones.
 const FIRST_PROBE: usize = 16;
 const GROWTH: usize = 4;
-/// Part of a lane's share that its probes may take.
-const PROBE_SHARE: f64 = 0.25;
+/// Part of a lane's share at which a first length counts as surely short.
+const SHORT: f64 = 0.25;
+/// Part of a lane's share that its probes may take; compilation counts.
+const PROBE_SHARE: f64 = 0.5;
 
 impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
     /// Times small problems of a lane of which nothing is known, unless its length is surely short.
-    pub async fn probe(&mut self, lane_idx: usize, length_idx: usize, share_ns: f64) -> Result<(), Halt> {
+    pub async fn probe(&mut self, lane_idx: usize, length_idx: usize) -> Result<(), Halt> {
+        let share_ns = self.own_share_ns();
         let cost = self.cost(lane_idx, length_idx);
         let known = self.lanes.get(lane_idx).is_none_or(|lane| lane.ended || lane.anchor.is_some());
-        if known || cost.flops as f64 * SLOWEST_NS_PER_FLOP <= PROBE_SHARE * share_ns {
+        if known || cost.flops as f64 * SLOWEST_NS_PER_FLOP <= SHORT * share_ns {
             return Ok(());
         }
         let seq_len = self.seq_len(length_idx);

@@ -1,6 +1,6 @@
 //! One lane at one length while it is measured: how many passes make a sample, when it is warm, when it has enough.
 
-use crate::plan::{LONG_RUN_NS, MIN_TICKS};
+use crate::plan::{CAUTION, LONG_RUN_NS, MIN_TICKS};
 use crate::record::Point;
 use crate::stats;
 
@@ -153,7 +153,10 @@ impl<L> Runner<L> {
     fn has_enough(&self, remaining_ns: f64) -> bool {
         let n_samples = self.point.samples_ns.len();
         let next_ns = self.expected_ns();
-        if n_samples >= MAX_SAMPLES || self.spent_ns + next_ns > self.grant_ns || next_ns > remaining_ns {
+        if n_samples >= MAX_SAMPLES
+            || self.spent_ns + next_ns > self.grant_ns
+            || CAUTION * next_ns > remaining_ns
+        {
             return true;
         }
         let fewest = if next_ns > LONG_RUN_NS { MIN_LONG_SAMPLES } else { MIN_SAMPLES };

@@ -130,3 +130,107 @@ fn ascending(values: &[f64]) -> Vec<f64> {
     sorted.sort_unstable_by(f64::total_cmp);
     sorted
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::{prop_assert, prop_assert_eq, proptest};
+
+    use super::*;
+
+    #[test]
+    fn quartiles_interpolate_between_order_statistics() {
+        // R's default (type 7): quantile(1:4) is 1.75, 2.5, 3.25.
+        let quartiles = quartiles(&[4.0, 1.0, 3.0, 2.0]).unwrap();
+        assert_eq!(quartiles, Quartiles { q1: 1.75, median: 2.5, q3: 3.25 });
+        assert_eq!(median(&[7.0]), Some(7.0));
+        assert_eq!(median(&[]), None);
+        assert_eq!(mad(&[1.0, 1.0, 2.0, 2.0, 4.0, 6.0, 9.0]), Some(1.0));
+    }
+
+    #[test]
+    fn outliers_are_told_by_tukeys_fences() {
+        // Quartiles 4 and 10: the fences are at −5 and 19, and at −14 and 28.
+        let values: Vec<f64> = (1..=11).map(f64::from).chain([20.0, 60.0]).collect();
+        let mut expected = [Outlier::No; 13];
+        (expected[11], expected[12]) = (Outlier::Mild, Outlier::Severe);
+        assert_eq!(outliers(&values), expected);
+        assert_eq!(outliers(&[5.0; 8]), [Outlier::No; 8]);
+        assert_eq!(outliers(&[]), []);
+    }
+
+    #[test]
+    fn one_sample_or_equal_samples_divide_by_nothing() {
+        let mut rng = Rng::with_seed(1);
+        assert_eq!(median_interval(&[3.0], 100, &mut rng), None);
+        assert_eq!(
+            median_interval(&[3.0; 5], 100, &mut rng),
+            Some(Estimate { value: 3.0, low: 3.0, high: 3.0 })
+        );
+        assert_eq!(mad(&[3.0; 5]), Some(0.0));
+        assert_eq!(relative_error(&[3.0; 5], 0.0), Some(0.0));
+        assert!(relative_error(&[3.0; 5], 0.3).unwrap() > 0.01);
+        assert_eq!(relative_error(&[0.0; 5], 0.3), None);
+        assert_eq!(relative_error(&[], 0.3), None);
+    }
+
+    #[test]
+    fn the_interval_of_a_median_covers_it_about_as_often_as_it_says() {
+        let mut rng = Rng::with_seed(4);
+        let mut covered = 0;
+        for _ in 0..400 {
+            let values: Vec<f64> = (0..15).map(|_| 10.0 + normal(&mut rng)).collect();
+            let interval = median_interval(&values, 200, &mut rng).unwrap();
+            covered += usize::from((interval.low..=interval.high).contains(&10.0));
+        }
+        assert!((350..=398).contains(&covered), "{covered} of 400");
+    }
+
+    #[test]
+    fn normal_numbers_have_their_moments() {
+        let mut rng = Rng::with_seed(9);
+        let values: Vec<f64> = (0..20_000).map(|_| normal(&mut rng)).collect();
+        let mean = values.iter().sum::<f64>() / 20_000.0;
+        let variance = values.iter().map(|value| value * value).sum::<f64>() / 20_000.0;
+        assert!(mean.abs() < 0.03 && (variance - 1.0).abs() < 0.05, "{mean} {variance}");
+        assert!((MAD_TO_SIGMA * mad(&values).unwrap() - 1.0).abs() < 0.05);
+    }
+
+    proptest! {
+        #[test]
+        fn order_does_not_matter_and_everything_is_in_range(
+            values in vec(1e-3..1e12_f64, 1..60),
+            seed: u64,
+        ) {
+            let found = quartiles(&values).unwrap();
+            let mut shuffled = values.clone();
+            Rng::with_seed(seed).shuffle(&mut shuffled);
+            prop_assert_eq!(Some(found), quartiles(&shuffled));
+            let least = values.iter().copied().fold(f64::INFINITY, f64::min);
+            let most = values.iter().copied().fold(0.0, f64::max);
+            prop_assert!(least <= found.q1 && found.q1 <= found.median);
+            prop_assert!(found.median <= found.q3 && found.q3 <= most);
+            prop_assert!(mad(&values).unwrap() <= most - least);
+        }
+
+        #[test]
+        fn scaling_the_samples_scales_the_statistics(values in vec(1.0..1e6_f64, 2..40), log2 in -20..20_i32) {
+            // Powers of two scale exactly.
+            let factor = f64::from(log2).exp2();
+            let scaled: Vec<f64> = values.iter().map(|value| value * factor).collect();
+            prop_assert_eq!(median(&scaled), median(&values).map(|median| median * factor));
+            prop_assert_eq!(mad(&scaled), mad(&values).map(|mad| mad * factor));
+            prop_assert_eq!(outliers(&scaled), outliers(&values));
+            prop_assert_eq!(relative_error(&scaled, factor), relative_error(&values, 1.0));
+        }
+
+        #[test]
+        fn an_interval_holds_its_median_and_lies_within_the_samples(values in vec(1.0..1e6_f64, 2..40), seed: u64) {
+            let estimate = median_interval(&values, 50, &mut Rng::with_seed(seed)).unwrap();
+            let least = values.iter().copied().fold(f64::INFINITY, f64::min);
+            let most = values.iter().copied().fold(0.0, f64::max);
+            prop_assert!(least <= estimate.low && estimate.low <= estimate.value);
+            prop_assert!(estimate.value <= estimate.high && estimate.high <= most);
+        }
+    }
+}

@@ -4,6 +4,7 @@
 mod budget;
 mod cancel;
 mod faults;
+mod laws;
 mod schedule;
 mod statistics;
 mod timing;
