@@ -2,6 +2,7 @@
 
 pub mod attention;
 pub mod attention_naive;
+pub mod bigbird;
 pub mod bigs;
 pub mod cfc;
 mod dims;

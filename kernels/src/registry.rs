@@ -12,6 +12,7 @@ static SYSTEMS: &[&dyn System] = &[
     &crate::cfc::Cfc,
     &crate::linformer::Linformer,
     &crate::longformer::Longformer,
+    &crate::bigbird::BigBird,
 ];
 
 /// All systems, in the order in which the page lists them.
