@@ -30,7 +30,7 @@ fn needs_mask(block: u32, first_key: u32) -> bool {
 }
 
 fn visible(query: u32, key: u32) -> bool {
-    if (key >= run_end) {
+    if (key >= min(run_end, sizes.n_keys)) {
         return false;
     }
     if (key > query) {

@@ -1,0 +1,461 @@
+//! The GPU primitives on a real adapter, against plain loops in f64: options and sizes that no system's own test reaches
+//! (long transforms, dispatches cut in pieces, every mask and activation).
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot get at its input has failed")]
+
+use std::io::Write as _;
+use std::ops::{Add as _, Mul as _};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use compute::gpu::{Gpu, GpuLane, GpuOptions};
+use compute::{CancelSwitch, Host};
+use kernels::ops::gpu::{
+    Activation, Batches, Builder, Columns, Combine, Gemm, Linear, LongConv, Mask, Operand, ShortFilter,
+    Stream, TileAttention, map, short_conv, softmax_rows, unpack,
+};
+use kernels::ops::long_conv::fft_size;
+use mixer::{GpuTarget, Level, Params, Plan, Problem, Tolerance};
+use pollster::block_on;
+
+/// A device, one test at a time; `None`, said aloud, where there is no adapter.
+fn device() -> Option<(MutexGuard<'static, ()>, Gpu)> {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let options = GpuOptions { guaranteed_limits_only: true, ..GpuOptions::default() };
+    match block_on(Gpu::open(&Host::native(), &options)) {
+        Ok(gpu) => Some((guard, gpu)),
+        Err(error) => {
+            writeln!(std::io::stderr(), "GPU TEST SKIPPED: {error}").ok();
+            None
+        }
+    }
+}
+
+fn run(gpu: &Gpu, plan: Plan) -> Vec<f32> {
+    block_on(async {
+        let mut lane = GpuLane::new(gpu, plan, &CancelSwitch::default()).await.unwrap();
+        lane.run(1).await.unwrap();
+        lane.output().await.unwrap()
+    })
+}
+
+fn result(gpu: &Gpu, mut builder: Builder, y: Stream, rows: usize, columns: Columns) -> Vec<f32> {
+    let output = unpack(&mut builder, y, rows, columns);
+    run(gpu, builder.finish(output).unwrap())
+}
+
+/// Uniform in −1 … 1, by a fixed generator.
+fn noise(len: usize, seed: u64) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    (0..len)
+        .map(|_| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 40) as f32 / (1 << 23) as f32 - 1.0
+        })
+        .collect()
+}
+
+fn assert_close(what: &str, got: &[f32], want: &[f64], abs: f64, rel: f64) {
+    let deviation = Tolerance { abs, rel }.compare_f32(got, want);
+    assert!(deviation.pass && got.len() == want.len(), "{what}: {deviation:?}");
+}
+
+fn at(data: &[f32], index: usize) -> f64 {
+    f64::from(data[index])
+}
+
+#[test]
+fn products_of_every_orientation_agree_with_plain_loops() {
+    let Some((_guard, gpu)) = device() else { return };
+    // The second target cuts rows, columns and batches apart.
+    for target in [*gpu.target(), GpuTarget { max_dispatch_flops: 1 << 18, ..*gpu.target() }] {
+        for [m, n, k] in [[1, 1, 1], [5, 7, 3], [64, 64, 16], [65, 130, 17], [130, 67, 33]] {
+            for (transpose_a, transpose_b) in [(false, false), (false, true), (true, false), (true, true)] {
+                let batches = Batches { outer: 2, inner: 3 };
+                let mut builder = Builder::new(&target);
+                let a_shape = if transpose_a { [k, m] } else { [m, k] };
+                let b_shape = if transpose_b { [n, k] } else { [k, n] };
+                let (a, b) = (noise(6 * m * k, 1), noise(6 * n * k, 2));
+                let upload = |builder: &mut Builder, data: &[f32], [rows, width]: [usize; 2]| {
+                    let stream = builder.upload("operand", data, Columns::plain(width));
+                    Operand { stream, outer: 3 * rows * stream.stride, inner: rows * stream.stride }
+                };
+                let a_at = upload(&mut builder, &a, a_shape);
+                let b_at = upload(&mut builder, &b, b_shape);
+                let y = builder.stream("y", 6 * m, Columns::plain(n));
+                let y_at = Operand { stream: y, outer: 3 * m * y.stride, inner: m * y.stride };
+                Gemm {
+                    batches,
+                    transpose_a,
+                    transpose_b,
+                    alpha: 0.5,
+                    ..Gemm::new(a_at, b_at, y_at, [m, n, k])
+                }
+                .record(&mut builder);
+                let got = result(&gpu, builder, y, 6 * m, Columns::plain(n));
+                let mut want = Vec::new();
+                for batch in 0..6 {
+                    for i in 0..m {
+                        for j in 0..n {
+                            let left = |l| batch * m * k + if transpose_a { l * m + i } else { i * k + l };
+                            let right = |l| batch * n * k + if transpose_b { j * k + l } else { l * n + j };
+                            want.push(0.5 * (0..k).map(|l| at(&a, left(l)) * at(&b, right(l))).sum::<f64>());
+                        }
+                    }
+                }
+                let what = format!("{m}×{n}×{k} {transpose_a} {transpose_b}");
+                assert_close(&what, &got, &want, 1e-6 * k as f64, 1e-5);
+            }
+        }
+    }
+}
+
+#[test]
+fn epilogues_agree_with_their_definitions() {
+    let Some((_guard, gpu)) = device() else { return };
+    let (rows, inputs, outputs) = (9, 5, 6);
+    let (x, w, b) = (noise(rows * inputs, 3), noise(outputs * inputs, 4), noise(outputs, 5));
+    let gate = noise(rows * outputs, 6);
+    let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
+    // Mega rounds the constants of its Laplace function.
+    let (mean, deviation) = (707_107e-6, 0.282_095 * 2.0_f64.sqrt());
+    let cases: [(Activation, &dyn Fn(f64) -> f64); 10] = [
+        (Activation::None, &|x| x),
+        (Activation::Relu, &|x| x.max(0.0)),
+        (Activation::Gelu, &|x| 0.5 * x * (1.0 + erf(x / 2.0_f64.sqrt()))),
+        (Activation::Silu, &|x| x * sigmoid(x)),
+        (Activation::Sigmoid, &sigmoid),
+        (Activation::Tanh, &f64::tanh),
+        (Activation::Softplus, &|x| (1.0 + x.exp()).ln()),
+        (Activation::GeluTanh, &|x| {
+            let inner = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x * x * x);
+            0.5 * x * (1.0 + inner.tanh())
+        }),
+        (Activation::Exp, &f64::exp),
+        (Activation::Laplace, &|x| 0.5 * (1.0 + erf((x - mean) / deviation))),
+    ];
+    for (activation, function) in cases {
+        for (how, join) in [(Combine::Multiply, f64::mul as fn(f64, f64) -> f64), (Combine::Add, f64::add)] {
+            let mut builder = Builder::new(gpu.target());
+            let linear =
+                Linear::upload(&mut builder, &w, Some(&b), Columns::plain(inputs), Columns::plain(outputs));
+            let x_at = builder.upload("x", &x, Columns::plain(inputs));
+            let gate_at = builder.upload("gate", &gate, Columns::plain(outputs));
+            let y = builder.stream("y", rows, Columns::plain(outputs));
+            let gemm = linear.gemm(x_at, rows, y, 0);
+            Gemm { activation, combine: Some((how, gate_at.into())), ..gemm }.record(&mut builder);
+            let fused = result(&gpu, builder, y, rows, Columns::plain(outputs));
+
+            let mut builder = Builder::new(gpu.target());
+            let linear =
+                Linear::upload(&mut builder, &w, Some(&b), Columns::plain(inputs), Columns::plain(outputs));
+            let x_at = builder.upload("x", &x, Columns::plain(inputs));
+            let gate_at = builder.upload("gate", &gate, Columns::plain(outputs));
+            let before = builder.stream("before", rows, Columns::plain(outputs));
+            let y = builder.stream("y", rows, Columns::plain(outputs));
+            linear.apply(&mut builder, x_at, rows, before, 0);
+            map(&mut builder, before, 1.0, activation, Some((how, gate_at)), y, [rows, outputs]);
+            let apart = result(&gpu, builder, y, rows, Columns::plain(outputs));
+
+            let mut want = Vec::new();
+            for i in 0..rows {
+                for j in 0..outputs {
+                    let sum: f64 = (0..inputs).map(|l| at(&x, i * inputs + l) * at(&w, j * inputs + l)).sum();
+                    want.push(join(function(sum + at(&b, j)), at(&gate, i * outputs + j)));
+                }
+            }
+            assert_close(&format!("{activation:?} {how:?}"), &fused, &want, 2e-6, 2e-6);
+            assert_close(&format!("map {activation:?} {how:?}"), &apart, &want, 2e-6, 2e-6);
+        }
+    }
+}
+
+/// The error function by its Maclaurin series, which ends where it is 1 to eight digits.
+fn erf(x: f64) -> f64 {
+    if x.abs() > 4.0 {
+        return x.signum();
+    }
+    let (mut term, mut sum) = (x, x);
+    for n in 1..100 {
+        term *= -x * x / f64::from(n);
+        sum += term / f64::from(2 * n + 1);
+    }
+    2.0 / std::f64::consts::PI.sqrt() * sum
+}
+
+#[test]
+fn softmax_rows_sum_to_one_and_hide_what_is_masked() {
+    let Some((_guard, gpu)) = device() else { return };
+    for (rows, columns, causal) in
+        [(1, 1, false), (7, 5, false), (6, 6, true), (300, 300, true), (3, 1000, false)]
+    {
+        let mut builder = Builder::new(&GpuTarget { max_dispatch_flops: 1 << 12, ..*gpu.target() });
+        let x = noise(2 * rows * columns, 7);
+        let scores = builder.upload("scores", &x, Columns::plain(columns));
+        softmax_rows(&mut builder, scores, 2, [rows, columns], 3.0, causal);
+        let got = result(&gpu, builder, scores, 2 * rows, Columns::plain(columns));
+        for (row, (got, x)) in got.chunks(columns).zip(x.chunks(columns)).enumerate() {
+            let seen = if causal { row % rows + 1 } else { columns };
+            let total: f64 = (0..seen).map(|j| (3.0 * at(x, j)).exp()).sum();
+            let want: Vec<f64> =
+                (0..columns).map(|j| if j < seen { (3.0 * at(x, j)).exp() / total } else { 0.0 }).collect();
+            assert_close("softmax", got, &want, 1e-7, 1e-5);
+        }
+    }
+}
+
+/// What a mask lets a query see.
+fn visible(mask: &Mask, query: usize, key: usize) -> bool {
+    let within = |before: usize, after: usize| key + before >= query && key <= query.saturating_add(after);
+    match mask {
+        Mask::Full => true,
+        Mask::Causal => key <= query,
+        Mask::Band { before, after } => within(*before, *after),
+        Mask::Listed { runs, before, after } => {
+            runs[query / 64].iter().any(|run| (run[0] as usize..run[1] as usize).contains(&key))
+                && within(*before, *after)
+        }
+    }
+}
+
+#[test]
+fn attention_agrees_with_plain_loops_under_every_mask_and_cut() {
+    let Some((_guard, gpu)) = device() else { return };
+    let far = 1 << 30;
+    // Block 1 sees nothing at all.
+    let runs = vec![vec![[0, 9], [30, 62], [100, 101]], vec![], vec![[128, 150], [0, 32]], vec![[3, 35]]];
+    let masks = [
+        Mask::Full,
+        Mask::Causal,
+        Mask::Band { before: 5, after: 0 },
+        Mask::Band { before: 40, after: 70 },
+        Mask::Band { before: 0, after: 0 },
+        Mask::Listed { runs: runs.clone(), before: far, after: far },
+        Mask::Listed { runs, before: far, after: 0 },
+    ];
+    let cut = GpuTarget { max_dispatch_flops: 1 << 20, ..*gpu.target() };
+    for (target, batch, length, n_heads, d_head) in [
+        (*gpu.target(), 2, 200, 3, 10),
+        (cut, 2, 200, 2, 40),
+        (*gpu.target(), 1, 129, 1, 100),
+        (cut, 1, 200, 1, 150),
+        (*gpu.target(), 1, 65, 1, 300),
+    ] {
+        for mask in &masks {
+            // Long enough to be cut along its keys where dispatches must be short.
+            let length = if *mask == Mask::Full || *mask == Mask::Causal { 5 * length } else { length };
+            let columns = Columns::heads(n_heads, d_head);
+            let [q, k, v] = [8, 9, 10].map(|seed| noise(batch * length * n_heads * d_head, seed));
+            let mut builder = Builder::new(&target);
+            let [q_at, k_at, v_at] = [&q, &k, &v].map(|data| builder.upload("stream", data, columns));
+            let o = builder.stream("o", batch * length, columns);
+            TileAttention {
+                batch,
+                n_queries: length,
+                n_keys: length,
+                n_heads,
+                d_head,
+                mask: mask.clone(),
+                scale: 0.7,
+                q: q_at,
+                k: k_at,
+                v: v_at,
+                o,
+            }
+            .record(&mut builder);
+            let got = result(&gpu, builder, o, batch * length, columns);
+            let width = n_heads * d_head;
+            // Some rows: the loops take their time.
+            for row in (0..batch * length).step_by(7) {
+                let (sequence, query) = (row / length, row % length);
+                for head in 0..n_heads {
+                    let index = |position: usize, c: usize| {
+                        (sequence * length + position) * width + head * d_head + c
+                    };
+                    let keys: Vec<usize> = (0..length).filter(|&key| visible(mask, query, key)).collect();
+                    let scores: Vec<f64> = keys
+                        .iter()
+                        .map(|&key| {
+                            0.7 * (0..d_head)
+                                .map(|c| at(&q, index(query, c)) * at(&k, index(key, c)))
+                                .sum::<f64>()
+                        })
+                        .collect();
+                    let highest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+                    let total: f64 = scores.iter().map(|score| (score - highest).exp()).sum();
+                    let want: Vec<f64> = (0..d_head)
+                        .map(|c| {
+                            let sum: f64 = keys
+                                .iter()
+                                .zip(&scores)
+                                .map(|(&key, score)| (score - highest).exp() * at(&v, index(key, c)))
+                                .sum();
+                            if keys.is_empty() { 0.0 } else { sum / total }
+                        })
+                        .collect();
+                    let what = format!("{mask:?} {length} × {n_heads} × {d_head}, row {row}");
+                    assert_close(&what, &got[index(query, 0)..][..d_head], &want, 1e-5, 1e-5);
+                }
+            }
+        }
+    }
+}
+
+/// Convolutions of every transform that a race can ask for, whole and by four steps, against direct sums.
+#[test]
+fn long_convolutions_agree_with_direct_sums() {
+    let Some((_guard, gpu)) = device() else { return };
+    for (batch, length, width) in [
+        (1, 1, 1),
+        (2, 2, 3),
+        (1, 3, 4),
+        (2, 5, 40),
+        (3, 9, 2),
+        (1, 17, 5),
+        (2, 64, 6),
+        (1, 100, 33),
+        (2, 200, 4),
+        (1, 511, 9),
+        (2, 1024, 5),
+        (3, 1025, 12),
+        (1, 3000, 7),
+        (2, 5000, 40),
+        (1, 9000, 6),
+        (1, 20_000, 4),
+        (1, 40_000, 20),
+        (1, 70_000, 4),
+        (1, 140_000, 4),
+        (1, 300_000, 2),
+        (1, 600_000, 1),
+    ] {
+        let columns = Columns::plain(width);
+        let mut builder = Builder::new(gpu.target());
+        let [x, gate_in, gate_out] = [11, 12, 13].map(|seed| noise(batch * length * width, seed));
+        let taps = noise(length * width, 14);
+        let conv = LongConv::new(&mut builder, [batch, length, width], fft_size(length)).unwrap();
+        let taps_at = builder.upload("taps", &taps, columns);
+        let filter = conv.filter(&mut builder, taps_at, length);
+        let [x_at, in_at, out_at] =
+            [&x, &gate_in, &gate_out].map(|data| builder.upload("stream", data, columns));
+        let y = builder.stream("y", batch * length, columns);
+        conv.apply(&mut builder, &filter, (x_at, Some(in_at)), (y, Some(out_at)));
+        let got = result(&gpu, builder, y, batch * length, columns);
+        let step = (batch * length / 5).max(1);
+        for row in (0..batch * length).step_by(step).chain([batch * length - 1]) {
+            let (start, t) = (row / length * length, row % length);
+            let want: Vec<f64> = (0..width)
+                .map(|c| {
+                    let sum: f64 = (0..=t)
+                        .map(|s| {
+                            let from = (start + t - s) * width + c;
+                            at(&taps, s * width + c) * at(&x, from) * at(&gate_in, from)
+                        })
+                        .sum();
+                    sum * at(&gate_out, row * width + c)
+                })
+                .collect();
+            // A full sum of products of uniform numbers is about √length / 5; a transform's error is of the largest.
+            let scale = (length as f64).sqrt() / 5.0;
+            let what = format!("{batch} × {length} × {width}, row {row}");
+            assert_close(&what, &got[row * width..][..width], &want, 2e-6 * scale, 0.0);
+        }
+    }
+}
+
+/// Taps in the upper half of the transform reach ahead.
+#[test]
+fn two_sided_convolutions_wrap_around() {
+    let Some((_guard, gpu)) = device() else { return };
+    for length in [6, 100, 1500] {
+        let (width, size) = (3, fft_size(length));
+        let columns = Columns::plain(width);
+        let mut builder = Builder::new(gpu.target());
+        let (x, taps) = (noise(length * width, 15), noise(size * width, 16));
+        let conv = LongConv::new(&mut builder, [1, length, width], size).unwrap();
+        let taps_at = builder.upload("taps", &taps, columns);
+        let filter = conv.filter(&mut builder, taps_at, size);
+        let x_at = builder.upload("x", &x, columns);
+        let y = builder.stream("y", length, columns);
+        conv.apply(&mut builder, &filter, (x_at, None), (y, None));
+        let got = result(&gpu, builder, y, length, columns);
+        let mut want = Vec::new();
+        for t in 0..length {
+            for c in 0..width {
+                want.push(
+                    (0..length)
+                        .map(|s| at(&x, s * width + c) * at(&taps, (size + t - s) % size * width + c))
+                        .sum(),
+                );
+            }
+        }
+        assert_close(&format!("{length}"), &got, &want, 2e-6 * (length as f64).sqrt(), 1e-5);
+    }
+}
+
+#[test]
+fn short_convolutions_agree_with_plain_loops() {
+    let Some((_guard, gpu)) = device() else { return };
+    for (batch, length, width, taps) in [(1, 1, 1, 3), (2, 2, 5, 4), (2, 50, 12, 1), (1, 133, 6, 7)] {
+        let columns = Columns::plain(width);
+        let [x, g] = [17, 18].map(|seed| noise(batch * length * width, seed));
+        let [wx, wg] = [19, 20].map(|seed| noise(width * taps, seed));
+        let [bx, bg] = [21, 22].map(|seed| noise(width, seed));
+        for gated in [false, true] {
+            let mut builder = Builder::new(gpu.target());
+            let x_at = builder.upload("x", &x, columns);
+            let g_at = builder.upload("g", &g, columns);
+            let x_short = ShortFilter::upload(&mut builder, &wx, Some(&bx), taps, columns);
+            let g_short = ShortFilter::upload(&mut builder, &wg, Some(&bg), taps, columns);
+            let y = builder.stream("y", batch * length, columns);
+            let sizes = [batch, length, width];
+            let gate = gated.then_some((g_at, g_short));
+            short_conv(&mut builder, sizes, (x_at, x_short), Activation::Tanh, gate, y);
+            let got = result(&gpu, builder, y, batch * length, columns);
+            let mut want = Vec::new();
+            for row in 0..batch * length {
+                for c in 0..width {
+                    let conv = |x: &[f32], w: &[f32], b: &[f32]| {
+                        let reach = taps.min(row % length + 1);
+                        let products = (0..reach)
+                            .map(|age| at(w, c * taps + taps - 1 - age) * at(x, (row - age) * width + c));
+                        at(b, c) + products.sum::<f64>()
+                    };
+                    let gate = if gated { conv(&g, &wg, &bg) } else { 1.0 };
+                    want.push(conv(&x, &wx, &bx).tanh() * gate);
+                }
+            }
+            assert_close(&format!("{length} × {width}, {taps} taps"), &got, &want, 2e-6, 1e-5);
+        }
+    }
+}
+
+/// Whole systems at lengths where transforms take four steps and dispatches are cut, checked where the reference can
+/// afford it.
+#[test]
+fn long_systems_pass_their_spot_checks() {
+    let Some((_guard, gpu)) = device() else { return };
+    let base =
+        Problem { batch: 1, seq_len: 0, d_model: 16, n_heads: 2, causal: true, level: Level::Layer, seed: 3 };
+    let mut order3 = Params::new();
+    order3.set("order", 3_usize);
+    let cases = [
+        ("hyena", Problem { seq_len: 3000, batch: 2, ..base }, order3),
+        ("hyena", Problem { seq_len: 20_000, ..base }, Params::new()),
+        ("attention", Problem { seq_len: 6000, d_model: 32, ..base }, Params::new()),
+        ("attention-naive", Problem { seq_len: 2000, ..base }, Params::new()),
+    ];
+    for (id, problem, params) in cases {
+        for max_dispatch_flops in [gpu.target().max_dispatch_flops, 1 << 24] {
+            let system = kernels::find(id).unwrap();
+            let case = system.seeded_case(&problem, &params).unwrap();
+            let plan = system.gpu(&case, &GpuTarget { max_dispatch_flops, ..*gpu.target() }).unwrap();
+            let got = run(&gpu, plan);
+            let spot = system.spot_check(&case, 1 << 24).unwrap();
+            let width = spot.expected.len() / spot.rows.len();
+            let rows: Vec<f32> =
+                spot.rows.iter().flat_map(|row| got[row * width..][..width].to_vec()).collect();
+            let deviation = system.info().tolerance.compare_f32(&rows, &spot.expected);
+            assert!(deviation.pass && !rows.is_empty(), "{id} at {}: {deviation:?}", problem.seq_len);
+        }
+    }
+}
