@@ -1,1 +1,20 @@
-//! The playground page.
+//! The playground page. What it says and shows is decided in pure modules that compile and are tested anywhere; the
+//! components under [`ui`] only put it on the screen. The page computes no kernel: it talks to the engine's worker
+//! through `crossover.js`.
+
+pub mod chart;
+pub mod draft;
+pub mod format;
+pub mod headline;
+pub mod lanes;
+pub mod presets;
+pub mod preview;
+#[cfg(test)]
+mod samples;
+pub mod standing;
+pub mod state;
+pub mod table;
+pub mod text;
+
+#[cfg(target_arch = "wasm32")]
+mod ui;

@@ -1,0 +1,127 @@
+//! The views of a report: the same points seen as time, throughput, arithmetic, traffic or memory.
+
+use report::{Point, Report};
+
+use super::scale::{self, Units};
+use crate::format;
+use crate::text::Text;
+
+/// What the vertical axis shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Metric {
+    /// Milliseconds of one forward pass.
+    Time,
+    /// Tokens per second.
+    Throughput,
+    /// 10⁹ floating-point operations per second.
+    Gflops,
+    /// 10⁹ bytes per second, by the closed form of the traffic.
+    Bandwidth,
+    /// Most bytes held at once.
+    Memory,
+}
+
+/// A point's value with its quartiles, low to high; all equal where the metric has no spread.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Reading {
+    /// The median.
+    pub value: f64,
+    /// The lower end of the middle half.
+    pub low: f64,
+    /// The upper end.
+    pub high: f64,
+}
+
+impl Metric {
+    /// All views, in the order of their tabs.
+    pub const ALL: [Self; 5] = [Self::Time, Self::Throughput, Self::Gflops, Self::Bandwidth, Self::Memory];
+
+    /// Stable name, for test ids and element ids.
+    pub fn id(self) -> &'static str {
+        match self {
+            Self::Time => "time",
+            Self::Throughput => "throughput",
+            Self::Gflops => "gflops",
+            Self::Bandwidth => "bandwidth",
+            Self::Memory => "memory",
+        }
+    }
+
+    /// The tab's label.
+    pub fn label(self, text: &Text) -> &'static str {
+        match self {
+            Self::Time => text.metric_time,
+            Self::Throughput => text.metric_throughput,
+            Self::Gflops => text.metric_gflops,
+            Self::Bandwidth => text.metric_bandwidth,
+            Self::Memory => text.metric_memory,
+        }
+    }
+
+    /// The axis title.
+    pub fn axis(self, text: &Text) -> &'static str {
+        match self {
+            Self::Time => text.axis_time,
+            Self::Throughput => text.axis_throughput,
+            Self::Gflops => text.axis_gflops,
+            Self::Bandwidth => text.axis_bandwidth,
+            Self::Memory => text.axis_memory,
+        }
+    }
+
+    /// Units that the axis steps through.
+    pub fn units(self) -> Units {
+        match self {
+            Self::Time => scale::TIME,
+            Self::Throughput => scale::COUNT,
+            Self::Gflops | Self::Bandwidth => scale::GIGA,
+            Self::Memory => scale::BYTES,
+        }
+    }
+
+    /// A value with its unit.
+    pub fn format(self, value: f64) -> String {
+        match self {
+            Self::Time => format::time(value),
+            Self::Throughput => format::rate(value, "tokens/s"),
+            Self::Gflops => format::rate(value * 1e9, "FLOP/s"),
+            Self::Bandwidth => format::rate(value * 1e9, "B/s"),
+            Self::Memory => format::bytes(value),
+        }
+    }
+
+    /// Whether smaller is better.
+    pub fn smaller_is_better(self) -> bool {
+        matches!(self, Self::Time | Self::Memory)
+    }
+
+    /// What a forward pass that takes `ms` at this point amounts to.
+    pub fn at(self, ms: f64, point: &Point, report: &Report) -> Option<f64> {
+        let value = match self {
+            Self::Time => ms,
+            Self::Throughput => f64::from(report.config.batch) * f64::from(point.length) / ms * 1e3,
+            Self::Gflops => point.flops / ms / 1e6,
+            Self::Bandwidth => point.bytes / ms / 1e6,
+            Self::Memory => point.peak_bytes,
+        };
+        (ms > 0.0 && value.is_finite() && value > 0.0).then_some(value)
+    }
+
+    /// The measured value of a point, where it was measured.
+    pub fn reading(self, point: &Point, report: &Report) -> Option<Reading> {
+        let median = point.median_ms?;
+        let value = self.at(median, point, report)?;
+        let end = |ms: Option<f64>| ms.and_then(|ms| self.at(ms, point, report)).unwrap_or(value);
+        let (a, b) = (end(point.q1_ms), end(point.q3_ms));
+        Some(Reading { value, low: a.min(b).min(value), high: a.max(b).max(value) })
+    }
+
+    /// The predicted value of a point that was not measured.
+    pub fn prediction(self, point: &Point, report: &Report) -> Option<f64> {
+        match self {
+            // A fit of times says nothing of memory; the closed form stands in the point itself.
+            Self::Memory => (point.peak_bytes > 0.0).then_some(point.peak_bytes),
+            _ => self.at(point.predicted_ms?, point, report),
+        }
+    }
+}

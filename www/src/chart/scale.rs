@@ -1,0 +1,153 @@
+//! Logarithmic scales and where their ticks go. Positions are pixels, values are whatever the axis shows.
+
+/// A logarithmic map from values to pixels. Values that have no logarithm map to the near end.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LogScale {
+    low: f64,
+    high: f64,
+    from: f64,
+    to: f64,
+}
+
+impl LogScale {
+    /// Maps `low..=high` (positive, `low < high`) to `from..=to` pixels; a degenerate range is widened.
+    pub fn new(low: f64, high: f64, from: f64, to: f64) -> Self {
+        let low = if low.is_finite() && low > 0.0 { low } else { 1.0 };
+        let high = if high.is_finite() && high > low { high } else { low * 2.0 };
+        Self { low: low.log2(), high: high.log2(), from, to }
+    }
+
+    /// The pixel of `value`.
+    pub fn pixel(&self, value: f64) -> f64 {
+        if !value.is_finite() || value <= 0.0 {
+            return self.from;
+        }
+        self.from + (value.log2() - self.low) / (self.high - self.low) * (self.to - self.from)
+    }
+
+    /// The value at a pixel.
+    pub fn value(&self, pixel: f64) -> f64 {
+        (self.low + (pixel - self.from) / (self.to - self.from) * (self.high - self.low)).exp2()
+    }
+
+    /// Lowest value.
+    pub fn low(&self) -> f64 {
+        self.low.exp2()
+    }
+
+    /// Highest value.
+    pub fn high(&self) -> f64 {
+        self.high.exp2()
+    }
+}
+
+/// A tick: where it is, and its label where it has one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tick {
+    /// Pixel along the axis.
+    pub at: f64,
+    /// Label; lines without one are drawn fainter.
+    pub label: Option<String>,
+}
+
+/// Ticks at the powers of two that the scale spans, labelled as densely as `gap` pixels between labels allow.
+pub fn length_ticks(scale: &LogScale, gap: f64, label: impl Fn(u32) -> String) -> Vec<Tick> {
+    let first = scale.low().log2().ceil().clamp(0.0, 30.0) as u32;
+    let last = scale.high().log2().floor().clamp(0.0, 30.0) as u32;
+    let step = (scale.pixel(2.0) - scale.pixel(1.0)).abs();
+    let stride = (gap / step.max(1e-9)).ceil().clamp(1.0, 30.0) as u32;
+    (first..=last.max(first))
+        .map(|power| Tick {
+            at: scale.pixel(f64::from(power).exp2()),
+            label: (power % stride == last % stride).then(|| label(1 << power)),
+        })
+        .collect()
+}
+
+/// The units that an axis of values steps through.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Units {
+    /// Smallest unit first.
+    pub names: &'static [&'static str],
+    /// Value of the smallest unit.
+    pub smallest: f64,
+    /// Step between units: 1000 or 1024.
+    pub step: f64,
+}
+
+/// Milliseconds as ns, µs, ms, s.
+pub const TIME: Units = Units { names: &["ns", "µs", "ms", "s", "ks"], smallest: 1e-6, step: 1000.0 };
+/// Bytes as B, KiB, MiB, GiB.
+pub const BYTES: Units = Units { names: &["B", "KiB", "MiB", "GiB", "TiB"], smallest: 1.0, step: 1024.0 };
+/// Plain numbers as 1, K, M, G, T.
+pub const COUNT: Units = Units { names: &["", "K", "M", "G", "T"], smallest: 1.0, step: 1000.0 };
+/// GFLOP/s or GB/s as milli-, plain and kilo-.
+pub const GIGA: Units = Units { names: &["K", "M", "G", "T", "P"], smallest: 1e-6, step: 1000.0 };
+
+/// Powers of two within each unit (1, 2, 4 … 512), thinned evenly until labels are `gap` pixels apart.
+pub fn value_ticks(scale: &LogScale, units: Units, gap: f64) -> Vec<Tick> {
+    // 512 to the next unit is a step of 1.95 or 2: every thinning below stays near an even grid.
+    const SETS: [&[u32]; 4] =
+        [&[1, 2, 4, 8, 16, 32, 64, 128, 256, 512], &[1, 4, 16, 64, 256], &[1, 32], &[1]];
+    let octave = (scale.pixel(2.0) - scale.pixel(1.0)).abs();
+    let set =
+        SETS.into_iter().find(|set| octave * 10.0 / set.len() as f64 >= gap).unwrap_or(SETS[SETS.len() - 1]);
+    let (low, high) = (scale.low() * 0.9999, scale.high() * 1.0001);
+    let mut ticks = Vec::new();
+    let mut unit_value = units.smallest;
+    for name in units.names {
+        for multiple in set {
+            let value = unit_value * f64::from(*multiple);
+            if (low..=high).contains(&value) {
+                let label =
+                    if name.is_empty() { multiple.to_string() } else { format!("{multiple}\u{202f}{name}") };
+                ticks.push(Tick { at: scale.pixel(value), label: Some(label) });
+            }
+        }
+        unit_value *= units.step;
+    }
+    ticks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn maps_both_ways_and_survives_nonsense() {
+        let scale = LogScale::new(256.0, 16_384.0, 0.0, 600.0);
+        assert!((scale.pixel(256.0)).abs() < 1e-9);
+        assert!((scale.pixel(16_384.0) - 600.0).abs() < 1e-9);
+        assert!((scale.pixel(512.0) - 100.0).abs() < 1e-9);
+        assert!((scale.value(100.0) - 512.0).abs() < 1e-6);
+        for bad in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            assert!(scale.pixel(bad).is_finite());
+        }
+        let degenerate = LogScale::new(f64::NAN, 0.0, 0.0, 10.0);
+        assert!(degenerate.pixel(3.0).is_finite());
+        assert!(LogScale::new(5.0, 5.0, 0.0, 10.0).pixel(5.0).is_finite());
+    }
+
+    #[test]
+    fn length_ticks_are_powers_of_two_and_thin_out() {
+        let wide = length_ticks(&LogScale::new(256.0, 16_384.0, 0.0, 600.0), 40.0, |n| n.to_string());
+        assert_eq!(wide.len(), 7);
+        assert!(wide.iter().all(|tick| tick.label.is_some()));
+        let narrow = length_ticks(&LogScale::new(256.0, 16_384.0, 0.0, 180.0), 40.0, |n| n.to_string());
+        assert_eq!(narrow.len(), 7);
+        assert_eq!(narrow.iter().filter(|tick| tick.label.is_some()).count(), 4);
+        assert_eq!(narrow[6].label.as_deref(), Some("16384"));
+    }
+
+    #[test]
+    fn value_ticks_are_evenly_spaced_and_labelled_with_units() {
+        let scale = LogScale::new(0.25, 4000.0, 400.0, 0.0);
+        let ticks = value_ticks(&scale, TIME, 24.0);
+        let labels: Vec<_> = ticks.iter().filter_map(|tick| tick.label.clone()).collect();
+        assert!(labels.contains(&"1\u{202f}ms".to_owned()) && labels.contains(&"1\u{202f}s".to_owned()));
+        assert!(ticks.windows(2).all(|pair| (pair[0].at - pair[1].at).abs() >= 23.0));
+        // An extreme range still has few enough labels.
+        let all = value_ticks(&LogScale::new(1e-6, 1e9, 300.0, 0.0), TIME, 24.0);
+        assert!(!all.is_empty() && all.len() < 20);
+    }
+}

@@ -1,0 +1,98 @@
+//! Marker shapes, one per slot, told apart by outline alone.
+
+use std::f64::consts::PI;
+use std::fmt::Write as _;
+
+/// SVG path data of the marker of `slot`, centred on `(x, y)`, of about the same visual weight for every slot.
+pub fn path(slot: usize, x: f64, y: f64, r: f64) -> String {
+    match slot % 14 {
+        0 => ring(x, y, r),
+        1 => polygon(x, y, r * 1.15, 4, 0.0),
+        2 => polygon(x, y, r * 1.25, 4, PI / 4.0),
+        3 => polygon(x, y, r * 1.25, 3, 0.0),
+        4 => polygon(x, y, r * 1.25, 3, PI),
+        5 => star(x, y, r * 1.4, 5, 0.45),
+        6 => cross(x, y, r * 1.2, 0.0),
+        7 => cross(x, y, r * 1.2, PI / 4.0),
+        8 => polygon(x, y, r * 1.15, 5, 0.0),
+        9 => polygon(x, y, r * 1.15, 6, 0.0),
+        10 => polygon(x, y, r * 1.25, 3, PI / 2.0),
+        11 => polygon(x, y, r * 1.25, 3, -PI / 2.0),
+        12 => star(x, y, r * 1.35, 4, 0.4),
+        _ => bow_tie(x, y, r * 1.1),
+    }
+}
+
+fn ring(x: f64, y: f64, r: f64) -> String {
+    format!(
+        "M{:.2} {y:.2}a{r:.2} {r:.2} 0 1 0 {:.2} 0a{r:.2} {r:.2} 0 1 0 {:.2} 0z",
+        x - r,
+        2.0 * r,
+        -2.0 * r
+    )
+}
+
+fn closed(points: impl Iterator<Item = (f64, f64)>) -> String {
+    let mut out = String::with_capacity(96);
+    for (index, (x, y)) in points.enumerate() {
+        let _ = write!(out, "{}{x:.2} {y:.2}", if index == 0 { 'M' } else { 'L' });
+    }
+    out.push('z');
+    out
+}
+
+fn polygon(x: f64, y: f64, r: f64, corners: u32, turn: f64) -> String {
+    closed((0..corners).map(|corner| {
+        let angle = turn + 2.0 * PI * f64::from(corner) / f64::from(corners);
+        (x + r * angle.sin(), y - r * angle.cos())
+    }))
+}
+
+fn star(x: f64, y: f64, r: f64, rays: u32, inner: f64) -> String {
+    closed((0..2 * rays).map(|corner| {
+        let angle = PI * f64::from(corner) / f64::from(rays);
+        let r = if corner % 2 == 0 { r } else { r * inner };
+        (x + r * angle.sin(), y - r * angle.cos())
+    }))
+}
+
+fn cross(x: f64, y: f64, r: f64, turn: f64) -> String {
+    const ARM: f64 = 0.36;
+    let corners = [
+        (-ARM, -1.0),
+        (ARM, -1.0),
+        (ARM, -ARM),
+        (1.0, -ARM),
+        (1.0, ARM),
+        (ARM, ARM),
+        (ARM, 1.0),
+        (-ARM, 1.0),
+        (-ARM, ARM),
+        (-1.0, ARM),
+        (-1.0, -ARM),
+        (-ARM, -ARM),
+    ];
+    let (sin, cos) = turn.sin_cos();
+    closed(corners.into_iter().map(|(u, v)| (x + r * (u * cos - v * sin), y + r * (u * sin + v * cos))))
+}
+
+fn bow_tie(x: f64, y: f64, r: f64) -> String {
+    closed(
+        [(-r, -r), (0.0, -0.25 * r), (r, -r), (r, r), (0.0, 0.25 * r), (-r, r)]
+            .into_iter()
+            .map(|(u, v)| (x + u, y + v)),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_slot_has_its_own_outline() {
+        let outlines: HashSet<_> = (0..14).map(|slot| path(slot, 0.0, 0.0, 5.0)).collect();
+        assert_eq!(outlines.len(), 14);
+    }
+}

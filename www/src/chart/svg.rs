@@ -1,0 +1,211 @@
+//! A scene as SVG text. Marks carry classes only; the page's style sheet colours them, and a file that stands alone
+//! brings its own rules.
+
+use std::fmt::Write as _;
+
+use super::palette::{self, Theme};
+use super::{LaneMarks, Scene, shapes};
+
+/// Radius of a marker.
+pub const MARKER: f64 = 4.5;
+
+/// Escapes text for SVG and HTML: names in a report may come from anywhere.
+pub fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            // Control characters are not allowed in XML, and bidi overrides would reorder what follows.
+            c if c.is_control()
+                || ('\u{202a}'..='\u{202e}').contains(&c)
+                || ('\u{2066}'..='\u{2069}').contains(&c) => {}
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// Everything within the `<svg>` element.
+pub fn marks(scene: &Scene) -> String {
+    let mut out = String::with_capacity(16 * 1024);
+    frame(&mut out, scene);
+    for mark in &scene.crossovers {
+        let (left, right) = mark.band;
+        let plot = scene.plot;
+        let _ = write!(
+            out,
+            r#"<g class="crossover c{slot}{predicted}"><rect class="band" x="{left:.1}" y="{top:.1}" width="{width:.1}" height="{height:.1}"/><line class="cut" x1="{x:.1}" x2="{x:.1}" y1="{top:.1}" y2="{bottom:.1}"/><circle class="meet" cx="{x:.1}" cy="{y:.1}" r="9"/>"#,
+            slot = mark.slot,
+            predicted = if mark.predicted { " predicted" } else { "" },
+            top = plot.top,
+            bottom = plot.bottom,
+            width = (right - left).max(1.0),
+            height = plot.bottom - plot.top,
+            x = mark.x,
+            y = mark.y,
+        );
+        if let Some(label) = &mark.label {
+            let anchor = if mark.x < plot.left + 60.0 {
+                "start"
+            } else if mark.x > plot.right - 60.0 {
+                "end"
+            } else {
+                "middle"
+            };
+            let _ = write!(
+                out,
+                r#"<text class="crossover-label" x="{:.1}" y="{:.1}" text-anchor="{anchor}">{}</text>"#,
+                mark.x,
+                plot.top - 9.0,
+                escape(label)
+            );
+        }
+        out.push_str("</g>");
+    }
+    for lane in &scene.lanes {
+        lane_marks(&mut out, lane);
+    }
+    for label in &scene.labels {
+        let _ = write!(
+            out,
+            r#"<g class="end-label c{}{}"><path class="lead" d="M{:.1} {:.1}L{:.1} {:.1}"/><text x="{:.1}" y="{:.1}" dominant-baseline="central">{}</text></g>"#,
+            label.slot,
+            if label.faded { " faded" } else { "" },
+            label.from.0,
+            label.from.1,
+            label.x - 4.0,
+            label.y,
+            label.x,
+            label.y,
+            escape(&label.text)
+        );
+    }
+    out
+}
+
+fn frame(out: &mut String, scene: &Scene) {
+    let plot = scene.plot;
+    out.push_str(r#"<g class="axes">"#);
+    for tick in &scene.x_ticks {
+        let _ = write!(
+            out,
+            r#"<line class="grid" x1="{0:.1}" x2="{0:.1}" y1="{1:.1}" y2="{2:.1}"/>"#,
+            tick.at, plot.top, plot.bottom
+        );
+        if let Some(label) = &tick.label {
+            let _ = write!(
+                out,
+                r#"<text class="tick" x="{:.1}" y="{:.1}" text-anchor="middle">{}</text>"#,
+                tick.at,
+                plot.bottom + 18.0,
+                escape(label)
+            );
+        }
+    }
+    for tick in &scene.y_ticks {
+        let _ = write!(
+            out,
+            r#"<line class="grid" x1="{1:.1}" x2="{2:.1}" y1="{0:.1}" y2="{0:.1}"/>"#,
+            tick.at, plot.left, plot.right
+        );
+        if let Some(label) = &tick.label {
+            let _ = write!(
+                out,
+                r#"<text class="tick" x="{:.1}" y="{:.1}" text-anchor="end" dominant-baseline="central">{}</text>"#,
+                plot.left - 8.0,
+                tick.at,
+                escape(label)
+            );
+        }
+    }
+    let _ = write!(
+        out,
+        r#"<line class="axis" x1="{0:.1}" x2="{1:.1}" y1="{2:.1}" y2="{2:.1}"/><text class="axis-title" x="{3:.1}" y="{4:.1}" text-anchor="middle">{5}</text><text class="axis-title" x="0" y="12">{6}</text></g>"#,
+        plot.left,
+        plot.right,
+        plot.bottom,
+        f64::midpoint(plot.left, plot.right),
+        plot.bottom + 38.0,
+        escape(&scene.x_title),
+        escape(&scene.y_title),
+    );
+}
+
+fn polyline(out: &mut String, class: &str, points: &[(f64, f64)]) {
+    if points.len() < 2 {
+        return;
+    }
+    let _ = write!(out, r#"<path class="{class}" d=""#);
+    for (index, (x, y)) in points.iter().enumerate() {
+        let _ = write!(out, "{}{x:.1} {y:.1}", if index == 0 { 'M' } else { 'L' });
+    }
+    out.push_str(r#""/>"#);
+}
+
+fn lane_marks(out: &mut String, lane: &LaneMarks) {
+    let _ = write!(
+        out,
+        r#"<g class="lane c{}{}{}{}">"#,
+        lane.slot,
+        if lane.filled { "" } else { " hollow" },
+        if lane.faded { " faded" } else { "" },
+        if lane.emphasised { " emphasised" } else { "" },
+    );
+    polyline(out, "predicted", &lane.predicted);
+    polyline(out, "line", &lane.line);
+    for point in &lane.points {
+        let (top, bottom) = point.whisker;
+        if bottom - top > 1.5 {
+            let _ = write!(
+                out,
+                r#"<path class="whisker" d="M{0:.1} {1:.1}V{2:.1}M{3:.1} {1:.1}h6M{3:.1} {2:.1}h6"/>"#,
+                point.x,
+                top,
+                bottom,
+                point.x - 3.0
+            );
+        }
+        let _ = write!(
+            out,
+            r#"<path class="marker" d="{}"/>"#,
+            shapes::path(lane.slot, point.x, point.y, MARKER)
+        );
+    }
+    if let Some(dnf) = &lane.dnf {
+        let _ = write!(
+            out,
+            r#"<path class="dnf" d="M{0:.1} {1:.1}l10 10m0 -10l-10 10"/><text class="dnf-label" x="{2:.1}" y="{3:.1}" text-anchor="end">{4}</text>"#,
+            dnf.x - 5.0,
+            dnf.y - 5.0,
+            dnf.x - 9.0,
+            dnf.y - 6.0,
+            escape(&dnf.reason)
+        );
+    }
+    out.push_str("</g>");
+}
+
+/// A file that stands alone: the scene with its colours and fonts inside.
+pub fn document(scene: &Scene, theme: Theme, title: &str) -> String {
+    let [ground, ink, muted, grid] = palette::inks(theme);
+    let mut style = format!(
+        "text{{font:12px system-ui,sans-serif;fill:{muted};font-variant-numeric:tabular-nums}}.grid{{stroke:{grid}}}.axis{{stroke:{muted}}}.line,.predicted,.whisker,.dnf,.lead{{fill:none}}.line{{stroke-width:2.25;stroke-linejoin:round}}.predicted{{stroke-width:1.75;stroke-dasharray:5 5}}.whisker,.marker{{stroke-width:1.5}}.dnf{{stroke-width:2.5}}.lead{{stroke-width:.75;opacity:.5}}.hollow .marker{{fill:{ground}}}.crossover .band{{opacity:.12;stroke:none}}.crossover .cut{{stroke-dasharray:2 3}}.crossover .meet{{fill:none;stroke:{ink};stroke-width:1.5}}.crossover-label{{font-weight:600;fill:{ink}}}.end-label text{{font-weight:600}}.faded{{opacity:.3}}"
+    );
+    for (slot, color) in palette::lanes(theme).iter().enumerate() {
+        let _ = write!(
+            style,
+            ".c{slot} path,.c{slot} .cut{{stroke:{color}}}.c{slot} text,.c{slot} .band,.c{slot}:not(.hollow) .marker{{fill:{color}}}"
+        );
+    }
+    format!(
+        r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {0:.0} {1:.0}" width="{0:.0}" height="{1:.0}" role="img" aria-label="{2}"><title>{2}</title><style>{style}</style><rect width="100%" height="100%" fill="{ground}"/>{3}</svg>"#,
+        scene.width,
+        scene.height,
+        escape(title),
+        marks(scene)
+    )
+}

@@ -1,0 +1,535 @@
+//! The configuration while it is being edited: every field as text, so that nothing typed is lost, and checked field
+//! by field, so that every mistake is shown where it is made, with the range that is allowed.
+
+use std::collections::BTreeMap;
+
+use mixer::Problem;
+use report::{
+    BackendName, Config, FullLane, LaneConfig, LevelName, ParamEntry, ParamValue, SystemEntry, Threads,
+};
+
+use crate::format;
+use crate::text::Text;
+
+/// Most lanes in a race.
+pub const MAX_LANES: usize = 28;
+/// Most lengths in a race.
+pub const MAX_LENGTHS: usize = 32;
+/// Most threads that may be asked for.
+const MAX_THREADS: u32 = 256;
+/// Shortest and longest budget in seconds.
+const BUDGET_S: (f64, f64) = (1.0, 3600.0);
+
+/// A lane being edited.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LaneDraft {
+    /// Tells lanes apart while they come and go.
+    pub key: u32,
+    /// The system's stable name.
+    pub system: String,
+    /// Its own backend; the race's where absent.
+    pub backend: Option<BackendName>,
+    /// Parameters as typed, only those that were touched.
+    pub params: BTreeMap<String, String>,
+}
+
+/// A configuration being edited.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Draft {
+    /// Lanes.
+    pub lanes: Vec<LaneDraft>,
+    /// Lengths: `256..16384` doubles, `256, 384, 512` is a list; both may be mixed.
+    pub lengths: String,
+    /// Model width.
+    pub width: String,
+    /// Heads.
+    pub heads: String,
+    /// Sequences in a batch.
+    pub batch: String,
+    /// Causal forms where a system has both.
+    pub causal: bool,
+    /// Core or layer.
+    pub level: LevelName,
+    /// Backend of lanes that name none.
+    pub backend: BackendName,
+    /// `auto` or a number; empty means auto.
+    pub threads: String,
+    /// Seconds.
+    pub budget_s: String,
+    /// Seed.
+    pub seed: String,
+    /// The next lane's key.
+    next_key: u32,
+}
+
+/// Fields of the form, named as in the public configuration.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Field {
+    /// The list of lanes.
+    Systems,
+    /// One lane's parameter: the lane's key and the parameter's name.
+    Param(u32, String),
+    /// One lane as a whole, by key.
+    Lane(u32),
+    /// Lengths.
+    Lengths,
+    /// Width.
+    Width,
+    /// Heads.
+    Heads,
+    /// Batch.
+    Batch,
+    /// Threads.
+    Threads,
+    /// Budget.
+    Budget,
+    /// Seed.
+    Seed,
+}
+
+/// What is wrong, by field.
+pub type Errors = BTreeMap<Field, String>;
+
+impl Draft {
+    /// A draft of `config`.
+    pub fn new(config: &Config) -> Self {
+        let lanes: Vec<LaneDraft> = config
+            .systems
+            .iter()
+            .zip(0..)
+            .map(|(lane, key)| match lane {
+                LaneConfig::Name(system) => {
+                    LaneDraft { key, system: system.clone(), backend: None, params: BTreeMap::new() }
+                }
+                LaneConfig::Full(full) => LaneDraft {
+                    key,
+                    system: full.system.clone(),
+                    backend: full.backend,
+                    params: full.params.iter().map(|(name, value)| (name.clone(), shown(value))).collect(),
+                },
+            })
+            .collect();
+        Self {
+            next_key: lanes.len() as u32,
+            lanes,
+            lengths: lengths_text(&config.lengths),
+            width: config.width.to_string(),
+            heads: config.heads.to_string(),
+            batch: config.batch.to_string(),
+            causal: config.causal,
+            level: config.level,
+            backend: config.backend,
+            threads: match config.threads {
+                Threads::Auto => String::new(),
+                Threads::Count(count) => count.to_string(),
+            },
+            budget_s: plain(config.budget_ms / 1000.0),
+            seed: config.seed.to_string(),
+        }
+    }
+
+    /// Takes over `config` while keeping keys apart from those of earlier lanes, so that no widget is mistaken for another.
+    pub fn replace(&mut self, config: &Config) {
+        let offset = self.next_key;
+        *self = Self::new(config);
+        for lane in &mut self.lanes {
+            lane.key += offset;
+        }
+        self.next_key += offset;
+    }
+
+    /// Adds a lane of `system`.
+    pub fn add(&mut self, system: &str) {
+        self.lanes.push(LaneDraft {
+            key: self.next_key,
+            system: system.to_owned(),
+            backend: None,
+            params: BTreeMap::new(),
+        });
+        self.next_key += 1;
+    }
+
+    /// Removes a lane.
+    pub fn remove(&mut self, key: u32) {
+        self.lanes.retain(|lane| lane.key != key);
+    }
+
+    /// Checks everything and answers with the configuration, or with all that is wrong.
+    ///
+    /// # Errors
+    /// One message per field at fault.
+    pub fn check(&self, systems: &[SystemEntry], text: &Text) -> Result<Config, Errors> {
+        let mut errors = Errors::new();
+        let lanes = self.check_lanes(systems, text, &mut errors);
+        let mut number = |field: Field, typed: &str, low: u32, high: u32| {
+            whole(typed, low, high, text).unwrap_or_else(|message| {
+                errors.insert(field, message);
+                low
+            })
+        };
+        let width = number(Field::Width, &self.width, 1, Problem::MAX_D_MODEL as u32);
+        let heads = number(Field::Heads, &self.heads, 1, Problem::MAX_D_MODEL as u32);
+        let batch = number(Field::Batch, &self.batch, 1, Problem::MAX_BATCH as u32);
+        let seed = number(Field::Seed, &self.seed, 0, u32::MAX);
+        if !errors.contains_key(&Field::Width)
+            && !errors.contains_key(&Field::Heads)
+            && !width.is_multiple_of(heads)
+        {
+            errors.insert(Field::Heads, (text.error_divisor)(&width.to_string(), &divisors(width)));
+        }
+        let lengths = parse_lengths(&self.lengths, text).unwrap_or_else(|message| {
+            errors.insert(Field::Lengths, message);
+            Vec::new()
+        });
+        if !errors.contains_key(&Field::Batch) && !errors.contains_key(&Field::Width) {
+            let longest = Problem::MAX_ELEMENTS / (u64::from(batch) * u64::from(width)).max(1);
+            if lengths.iter().any(|&length| u64::from(length) > longest) {
+                errors.insert(Field::Lengths, (text.error_elements)(&format::length(longest as f64)));
+            }
+        }
+        let threads = match self.threads.trim() {
+            "" | "auto" => Ok(Threads::Auto),
+            typed => whole(typed, 1, MAX_THREADS, text).map(Threads::Count),
+        };
+        let threads = threads.unwrap_or_else(|_| {
+            errors.insert(Field::Threads, (text.error_threads)(MAX_THREADS));
+            Threads::Auto
+        });
+        let budget_s =
+            self.budget_s.trim().parse::<f64>().ok().filter(|s| (BUDGET_S.0..=BUDGET_S.1).contains(s));
+        if budget_s.is_none() {
+            errors
+                .insert(Field::Budget, (text.error_number)(&plain(BUDGET_S.0), &format::length(BUDGET_S.1)));
+        }
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        Ok(Config {
+            systems: lanes,
+            lengths,
+            width,
+            heads,
+            batch,
+            causal: self.causal,
+            level: self.level,
+            backend: self.backend,
+            threads,
+            budget_ms: budget_s.unwrap_or(BUDGET_S.0) * 1000.0,
+            seed,
+        })
+    }
+
+    fn check_lanes(&self, systems: &[SystemEntry], text: &Text, errors: &mut Errors) -> Vec<LaneConfig> {
+        if self.lanes.is_empty() {
+            errors.insert(Field::Systems, text.error_no_lanes.to_owned());
+        } else if self.lanes.len() > MAX_LANES {
+            errors.insert(Field::Systems, (text.error_too_many_lanes)(MAX_LANES));
+        }
+        let mut lanes: Vec<LaneConfig> = Vec::with_capacity(self.lanes.len());
+        for draft in &self.lanes {
+            let entry = systems.iter().find(|entry| entry.id == draft.system);
+            // Before the catalogue is there nothing is known to be unknown; the engine checks again.
+            if entry.is_none() && !systems.is_empty() {
+                errors.insert(Field::Lane(draft.key), (text.error_unknown_system)(&draft.system));
+            }
+            let mut params = BTreeMap::new();
+            for (name, typed) in &draft.params {
+                let spec = entry.and_then(|entry| entry.params.iter().find(|param| param.name == *name));
+                match spec {
+                    None if entry.is_some() => {
+                        errors.insert(Field::Lane(draft.key), (text.error_unknown_param)(name));
+                    }
+                    None => {
+                        params.insert(name.clone(), guess(typed));
+                    }
+                    Some(spec) => match param(spec, typed, text) {
+                        Ok(value) if value == spec.default => {}
+                        Ok(value) => {
+                            params.insert(name.clone(), value);
+                        }
+                        Err(message) => {
+                            errors.insert(Field::Param(draft.key, name.clone()), message);
+                        }
+                    },
+                }
+            }
+            let lane = if draft.backend.is_none() && params.is_empty() {
+                LaneConfig::Name(draft.system.clone())
+            } else {
+                LaneConfig::Full(FullLane { system: draft.system.clone(), backend: draft.backend, params })
+            };
+            if lanes.contains(&lane) {
+                errors.insert(Field::Lane(draft.key), text.error_twin.to_owned());
+            }
+            lanes.push(lane);
+        }
+        lanes
+    }
+}
+
+fn shown(value: &ParamValue) -> String {
+    match value {
+        ParamValue::Bool(value) => value.to_string(),
+        ParamValue::Int(value) => value.to_string(),
+        ParamValue::Float(value) => value.to_string(),
+        ParamValue::Text(value) => value.clone(),
+    }
+}
+
+/// The value of a parameter as the form shows it when it was not touched.
+pub fn default_text(param: &ParamEntry) -> String {
+    shown(&param.default)
+}
+
+fn guess(typed: &str) -> ParamValue {
+    let typed = typed.trim();
+    if let Ok(value) = typed.parse::<i64>() {
+        ParamValue::Int(value)
+    } else if let Ok(value) = typed.parse::<bool>() {
+        ParamValue::Bool(value)
+    } else if let Some(value) = typed.parse::<f64>().ok().filter(|value| value.is_finite()) {
+        ParamValue::Float(value)
+    } else {
+        ParamValue::Text(typed.to_owned())
+    }
+}
+
+/// Checks a typed parameter against its description.
+fn param(spec: &ParamEntry, typed: &str, text: &Text) -> Result<ParamValue, String> {
+    let typed = typed.trim();
+    let range =
+        |value: f64| spec.low.is_none_or(|low| value >= low) && spec.high.is_none_or(|high| value <= high);
+    let (low, high) = (spec.low.map(plain).unwrap_or_default(), spec.high.map(plain).unwrap_or_default());
+    match spec.kind.as_str() {
+        "flag" => typed.parse().map(ParamValue::Bool).map_err(|_| text.error_flag.to_owned()),
+        "count" => typed
+            .parse::<i64>()
+            .ok()
+            .filter(|value| range(*value as f64))
+            .map(ParamValue::Int)
+            .ok_or_else(|| (text.error_whole)(&low, &high)),
+        "number" => typed
+            .parse::<f64>()
+            .ok()
+            .filter(|value| value.is_finite() && range(*value))
+            .map(ParamValue::Float)
+            .ok_or_else(|| (text.error_number)(&low, &high)),
+        _ if spec.choices.iter().any(|choice| choice == typed) => Ok(ParamValue::Text(typed.to_owned())),
+        _ => Err((text.error_choice)(&spec.choices.join(", "))),
+    }
+}
+
+fn plain(value: f64) -> String {
+    value.to_string()
+}
+
+fn whole(typed: &str, low: u32, high: u32, text: &Text) -> Result<u32, String> {
+    let cleaned: String = typed.trim().chars().filter(|c| *c != ',' && *c != '_').collect();
+    cleaned
+        .parse::<u32>()
+        .ok()
+        .filter(|value| (low..=high).contains(value))
+        .ok_or_else(|| (text.error_whole)(&low.to_string(), &format::length(f64::from(high))))
+}
+
+fn divisors(n: u32) -> String {
+    (1..=n).filter(|d| n.is_multiple_of(*d)).take(16).map(|d| d.to_string()).collect::<Vec<_>>().join(", ")
+}
+
+/// `256..16384` where lengths double, the list otherwise.
+pub fn lengths_text(lengths: &[u32]) -> String {
+    match lengths {
+        [first, .., last]
+            if lengths.len() > 2 && lengths.windows(2).all(|pair| pair[1] == pair[0].saturating_mul(2)) =>
+        {
+            format!("{first}..{last}")
+        }
+        _ => lengths.iter().map(u32::to_string).collect::<Vec<_>>().join(", "),
+    }
+}
+
+/// Lengths from text: single lengths and doubling ranges, separated by commas or spaces; sorted, each once.
+///
+/// # Errors
+/// A message for people.
+pub fn parse_lengths(typed: &str, text: &Text) -> Result<Vec<u32>, String> {
+    const MAX: u32 = Problem::MAX_SEQ_LEN as u32;
+    let refuse = || (text.error_lengths)(&format::length(f64::from(MAX)));
+    let one = |part: &str| -> Result<u32, String> {
+        // 16K and 16k are how people write lengths.
+        let (digits, factor) = match part.strip_suffix(['k', 'K']) {
+            Some(digits) => (digits, 1024),
+            None => (part, 1),
+        };
+        digits
+            .parse::<u32>()
+            .ok()
+            .and_then(|value| value.checked_mul(factor))
+            .filter(|value| (1..=MAX).contains(value))
+            .ok_or_else(refuse)
+    };
+    let mut lengths = Vec::new();
+    for part in
+        typed.split(|c: char| c == ',' || c == ';' || c.is_whitespace()).filter(|part| !part.is_empty())
+    {
+        if let Some((from, to)) = part.split_once("..").or_else(|| part.split_once('–')) {
+            let (from, to) = (one(from)?, one(to)?);
+            if from > to {
+                return Err(text.error_lengths_order.to_owned());
+            }
+            let mut length = from;
+            while length <= to {
+                lengths.push(length);
+                length = length.saturating_mul(2);
+            }
+        } else {
+            lengths.push(one(part)?);
+        }
+        if lengths.len() > 4 * MAX_LENGTHS {
+            break;
+        }
+    }
+    lengths.sort_unstable();
+    lengths.dedup();
+    match lengths.len() {
+        0 => Err(refuse()),
+        n if n > MAX_LENGTHS => Err((text.error_too_many_lengths)(MAX_LENGTHS)),
+        _ => Ok(lengths),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::text::ENGLISH;
+
+    fn system(id: &str) -> SystemEntry {
+        let count = ParamEntry {
+            name: "order".to_owned(),
+            help: String::new(),
+            kind: "count".to_owned(),
+            default: ParamValue::Int(2),
+            low: Some(2.0),
+            high: Some(8.0),
+            choices: Vec::new(),
+        };
+        let choice = ParamEntry {
+            name: "form".to_owned(),
+            kind: "choice".to_owned(),
+            default: ParamValue::Text("soft".to_owned()),
+            low: None,
+            high: None,
+            choices: vec!["soft".to_owned(), "hard".to_owned()],
+            ..count.clone()
+        };
+        SystemEntry {
+            id: id.to_owned(),
+            title: id.to_owned(),
+            family: "attention".to_owned(),
+            causality: "both".to_owned(),
+            complexity: String::new(),
+            exponent: 2.0,
+            year: 2017,
+            paper: String::new(),
+            arxiv: String::new(),
+            reference: String::new(),
+            summary: String::new(),
+            params: vec![count, choice],
+        }
+    }
+
+    fn check(change: impl FnOnce(&mut Draft)) -> Result<Config, Errors> {
+        let mut draft = Draft::new(&Config::default());
+        change(&mut draft);
+        draft.check(&[system("attention"), system("hyena")], &ENGLISH)
+    }
+
+    fn fields(change: impl FnOnce(&mut Draft)) -> Vec<Field> {
+        check(change).unwrap_err().into_keys().collect()
+    }
+
+    #[test]
+    fn the_default_configuration_survives_the_form() {
+        assert_eq!(check(|_| ()), Ok(Config::default()));
+    }
+
+    #[test]
+    fn every_mistake_is_named_at_its_field() {
+        for typed in ["", "0", "-1", "4097", "1e3", "abc", "NaN", "99999999999999999999"] {
+            assert_eq!(fields(|d| d.width = typed.to_owned()), [Field::Width], "{typed}");
+        }
+        assert_eq!(fields(|d| d.heads = "3".to_owned()), [Field::Heads]);
+        assert_eq!(fields(|d| d.batch = "65".to_owned()), [Field::Batch]);
+        assert_eq!(fields(|d| d.seed = "4294967296".to_owned()), [Field::Seed]);
+        assert_eq!(fields(|d| d.threads = "0".to_owned()), [Field::Threads]);
+        for typed in ["", "0", "inf", "NaN", "-5", "1e9"] {
+            assert_eq!(fields(|d| d.budget_s = typed.to_owned()), [Field::Budget], "{typed}");
+        }
+        assert_eq!(fields(|d| d.lanes.clear()), [Field::Systems]);
+        let several = fields(|d| {
+            d.width = "x".to_owned();
+            d.lengths = String::new();
+        });
+        assert_eq!(several, [Field::Lengths, Field::Width]);
+        assert!(check(|d| d.heads = "3".to_owned()).unwrap_err()[&Field::Heads].contains("256"));
+    }
+
+    #[test]
+    fn lanes_and_their_parameters_are_checked_against_the_catalogue() {
+        assert_eq!(fields(|d| d.add("constructor")), [Field::Lane(2)]);
+        assert_eq!(fields(|d| d.add("hyena")), [Field::Lane(2)]);
+        let typed = |name: &str, value: &str| {
+            let (name, value) = (name.to_owned(), value.to_owned());
+            check(move |d| {
+                d.lanes[1].params.insert(name, value);
+            })
+        };
+        assert_eq!(
+            typed("order", "9").unwrap_err().into_keys().collect::<Vec<_>>(),
+            [Field::Param(1, "order".to_owned())]
+        );
+        assert!(typed("order", "2.5").is_err() && typed("form", "harder").is_err());
+        assert!(typed("__proto__", "1").is_err());
+        let LaneConfig::Full(full) = &typed("order", "3").unwrap().systems[1] else { panic!("a full lane") };
+        assert_eq!(full.params["order"], ParamValue::Int(3));
+        // The paper's value needs no mention.
+        assert_eq!(typed("order", "2").unwrap().systems[1], LaneConfig::Name("hyena".to_owned()));
+        let many = fields(|d| (0..40).for_each(|_| d.add("attention")));
+        assert!(many.contains(&Field::Systems));
+    }
+
+    #[test]
+    fn lengths_are_ranges_or_lists() {
+        let parse = |typed: &str| parse_lengths(typed, &ENGLISH);
+        assert_eq!(parse("256..2048"), Ok(vec![256, 512, 1024, 2048]));
+        assert_eq!(parse(" 512, 300;300 100 "), Ok(vec![100, 300, 512]));
+        assert_eq!(parse("1k..4K"), Ok(vec![1024, 2048, 4096]));
+        assert_eq!(parse("1"), Ok(vec![1]));
+        assert_eq!(parse("256..1000"), Ok(vec![256, 512]));
+        for bad in
+            ["", "0", "-1", "0..8", "x", "1..x", "2048..256", "1048577", "4294967295", "9999999k", "1.5"]
+        {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+        let many = (1..=33).map(|n| n.to_string()).collect::<Vec<_>>().join(" ");
+        assert!(parse(&many).unwrap_err().contains("32"));
+        assert_eq!(lengths_text(&[256, 512, 1024]), "256..1024");
+        assert_eq!(lengths_text(&[256, 512]), "256, 512");
+        assert!(
+            check(|d| {
+                d.batch = "64".to_owned();
+                d.width = "4096".to_owned();
+            })
+            .unwrap_err()
+            .contains_key(&Field::Lengths)
+        );
+    }
+
+    #[test]
+    fn another_race_never_reuses_a_lane_key() {
+        let mut draft = Draft::new(&Config::default());
+        let before: Vec<_> = draft.lanes.iter().map(|lane| lane.key).collect();
+        draft.replace(&Config::default());
+        assert!(draft.lanes.iter().all(|lane| !before.contains(&lane.key)));
+    }
+}

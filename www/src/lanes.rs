@@ -1,0 +1,280 @@
+//! How lanes look and what they are called: one colour and one marker shape per system, filled on the GPU and hollow on
+//! the CPU, so that lanes stay apart without colour vision.
+
+use report::{Config, Lane, LaneConfig, ParamValue, Report, SystemEntry};
+
+use crate::text::Text;
+
+/// Number of colours and marker shapes.
+pub const SLOTS: usize = 14;
+
+/// Systems in the order of their slots, so that a system looks the same in every race.
+const SLOT_OF: [&str; SLOTS] = [
+    "attention",
+    "hyena",
+    "attention-naive",
+    "monarch-mixer",
+    "bigs",
+    "mega",
+    "ltc",
+    "cfc",
+    "liquid-s4",
+    "longformer",
+    "bigbird",
+    "reformer",
+    "performer",
+    "linformer",
+];
+
+/// A lane's identity on the page.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Look {
+    /// Index into the palette and the marker shapes.
+    pub slot: usize,
+    /// Whether its markers are filled: on the GPU.
+    pub filled: bool,
+    /// Name that tells it from the other lanes of the same race.
+    pub label: String,
+    /// The system's name alone.
+    pub title: String,
+    /// Set where the lane runs the only form that its system has.
+    pub one_way: Option<OneWay>,
+    /// Index of the attention lane on the same backend, where it is another lane.
+    pub baseline: Option<usize>,
+}
+
+/// A system that exists in one form only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OneWay {
+    /// Only causally.
+    Causal,
+    /// Only bidirectionally.
+    Bidirectional,
+}
+
+impl OneWay {
+    /// From a catalogue entry's `causality`.
+    pub fn of(causality: &str) -> Option<Self> {
+        match causality {
+            "causal-only" => Some(Self::Causal),
+            "bidirectional-only" => Some(Self::Bidirectional),
+            _ => None,
+        }
+    }
+
+    /// In words.
+    pub fn label(self, text: &Text) -> &'static str {
+        match self {
+            Self::Causal => text.causal_only,
+            Self::Bidirectional => text.bidirectional_only,
+        }
+    }
+}
+
+/// The palette and shape slot of a system, before clashes within a race are settled.
+pub fn slot_of(system: &str) -> usize {
+    SLOT_OF.iter().position(|id| *id == system).unwrap_or_else(|| {
+        // A system that this page does not know yet: always the same slot, whichever.
+        system.bytes().fold(7_usize, |hash, byte| hash.wrapping_mul(31).wrapping_add(usize::from(byte)))
+            % SLOTS
+    })
+}
+
+/// What a lane is, wherever it comes from.
+struct Identity<'a> {
+    system: &'a str,
+    title: String,
+    backend: &'a str,
+    params: Vec<(String, String)>,
+    one_way: Option<OneWay>,
+}
+
+/// Looks of a report's lanes, in their order.
+pub fn looks(report: &Report, systems: &[SystemEntry], text: &Text) -> Vec<Look> {
+    let lanes: Vec<_> = report.lanes.iter().map(|lane| of_lane(lane, report, systems)).collect();
+    settle(&lanes, text)
+}
+
+/// Looks of a configuration's lanes before it has raced. `auto` is where lanes without a backend would run.
+pub fn looks_of_config(config: &Config, auto: &str, systems: &[SystemEntry], text: &Text) -> Vec<Look> {
+    let identities: Vec<_> = config
+        .systems
+        .iter()
+        .map(|lane| {
+            let (system, backend, params) = match lane {
+                LaneConfig::Name(system) => (system.as_str(), None, Vec::new()),
+                LaneConfig::Full(full) => (
+                    full.system.as_str(),
+                    full.backend,
+                    full.params.iter().map(|(name, value)| (name.clone(), param(value))).collect(),
+                ),
+            };
+            let entry = systems.iter().find(|entry| entry.id == system);
+            Identity {
+                system,
+                title: entry.map_or_else(|| system.to_owned(), |entry| entry.title.clone()),
+                backend: backend_id(backend.unwrap_or(config.backend), auto),
+                params,
+                one_way: entry.and_then(|entry| OneWay::of(&entry.causality)),
+            }
+        })
+        .collect();
+    settle(&identities, text)
+}
+
+/// `cpu` or `webgpu`.
+pub fn backend_id(backend: report::BackendName, auto: &str) -> &str {
+    match backend {
+        report::BackendName::Cpu => "cpu",
+        report::BackendName::Webgpu => "webgpu",
+        report::BackendName::Auto => auto,
+    }
+}
+
+fn of_lane<'a>(lane: &'a Lane, report: &Report, systems: &[SystemEntry]) -> Identity<'a> {
+    let known =
+        systems.iter().find(|entry| entry.id == lane.system).and_then(|entry| OneWay::of(&entry.causality));
+    // A report may come from elsewhere, with a system that this page has no entry of.
+    let told = match (report.config.causal, lane.causal) {
+        (false, true) => Some(OneWay::Causal),
+        (true, false) => Some(OneWay::Bidirectional),
+        _ => None,
+    };
+    Identity {
+        system: &lane.system,
+        title: lane.title.clone(),
+        backend: &lane.backend,
+        params: lane.params.iter().map(|(name, value)| (name.clone(), param(value))).collect(),
+        one_way: told.or(known),
+    }
+}
+
+fn param(value: &ParamValue) -> String {
+    match value {
+        ParamValue::Bool(value) => value.to_string(),
+        ParamValue::Int(value) => value.to_string(),
+        ParamValue::Float(value) => value.to_string(),
+        ParamValue::Text(value) => value.clone(),
+    }
+}
+
+fn settle(lanes: &[Identity<'_>], text: &Text) -> Vec<Look> {
+    let backends_differ = lanes.windows(2).any(|pair| pair[0].backend != pair[1].backend);
+    let mut taken = [[false; 2]; SLOTS];
+    let mut looks = Vec::with_capacity(lanes.len());
+    for (index, lane) in lanes.iter().enumerate() {
+        let filled = lane.backend != "cpu";
+        let wanted = slot_of(lane.system);
+        // A second lane of the same system and backend takes the next free shape.
+        let slot = (0..SLOTS)
+            .map(|step| (wanted + step) % SLOTS)
+            .find(|&slot| !taken[slot][usize::from(filled)])
+            .unwrap_or(wanted);
+        taken[slot][usize::from(filled)] = true;
+
+        let mut label = lane.title.clone();
+        let twins: Vec<_> = lanes
+            .iter()
+            .enumerate()
+            .filter(|(other, twin)| {
+                *other != index && twin.system == lane.system && twin.backend == lane.backend
+            })
+            .map(|(_, twin)| twin)
+            .collect();
+        if !twins.is_empty() {
+            let differing: Vec<_> = lane
+                .params
+                .iter()
+                .filter(|(name, value)| {
+                    twins.iter().any(|twin| !twin.params.iter().any(|(n, v)| n == name && v == value))
+                })
+                .map(|(name, value)| format!("{name} {value}"))
+                .collect();
+            if differing.is_empty() {
+                let earlier = lanes[..index]
+                    .iter()
+                    .filter(|twin| twin.system == lane.system && twin.backend == lane.backend)
+                    .count();
+                if earlier > 0 {
+                    label = format!("{label} {}", earlier + 1);
+                }
+            } else {
+                label = format!("{label} {}", differing.join(", "));
+            }
+        }
+        if backends_differ {
+            label = format!("{label} · {}", text.backend(lane.backend));
+        }
+        let baseline = lanes
+            .iter()
+            .position(|other| other.system == "attention" && other.backend == lane.backend)
+            .filter(|&other| other != index && lane.system != "attention");
+        looks.push(Look { slot, filled, label, title: lane.title.clone(), one_way: lane.one_way, baseline });
+    }
+    looks
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, HashSet};
+
+    use report::{BackendName, FullLane};
+
+    use super::*;
+    use crate::text::ENGLISH;
+
+    fn lane(system: &str, backend: BackendName) -> LaneConfig {
+        LaneConfig::Full(FullLane {
+            system: system.to_owned(),
+            backend: Some(backend),
+            params: BTreeMap::new(),
+        })
+    }
+
+    fn settle_config(systems: Vec<LaneConfig>) -> Vec<Look> {
+        looks_of_config(&Config { systems, ..Config::default() }, "webgpu", &[], &ENGLISH)
+    }
+
+    #[test]
+    fn twenty_eight_lanes_never_look_alike() {
+        let lanes = SLOT_OF
+            .iter()
+            .flat_map(|id| [lane(id, BackendName::Cpu), lane(id, BackendName::Webgpu)])
+            .collect();
+        let looks = settle_config(lanes);
+        let distinct: HashSet<_> = looks.iter().map(|look| (look.slot, look.filled)).collect();
+        assert_eq!(distinct.len(), 28);
+        let labels: HashSet<_> = looks.iter().map(|look| look.label.clone()).collect();
+        assert_eq!(labels.len(), 28);
+    }
+
+    #[test]
+    fn lanes_are_named_by_what_tells_them_apart() {
+        let same = settle_config(vec![
+            LaneConfig::Name("attention".to_owned()),
+            LaneConfig::Name("hyena".to_owned()),
+        ]);
+        assert_eq!(same[1].label, "hyena");
+        assert_eq!(same[1].baseline, Some(0));
+        assert_eq!(same[0].baseline, None);
+        let both = settle_config(vec![lane("hyena", BackendName::Cpu), lane("hyena", BackendName::Webgpu)]);
+        assert_eq!(both[0].label, "hyena · CPU");
+        assert_eq!(both[1].label, "hyena · GPU");
+        let twins = settle_config(vec![
+            LaneConfig::Full(FullLane {
+                system: "hyena".to_owned(),
+                backend: None,
+                params: [("order".to_owned(), ParamValue::Int(2))].into(),
+            }),
+            LaneConfig::Full(FullLane {
+                system: "hyena".to_owned(),
+                backend: None,
+                params: [("order".to_owned(), ParamValue::Int(3))].into(),
+            }),
+            LaneConfig::Name("hyena".to_owned()),
+        ]);
+        assert_eq!(twins[0].label, "hyena order 2");
+        assert_eq!(twins[1].label, "hyena order 3");
+        assert!(twins[0].slot != twins[1].slot && twins[1].slot != twins[2].slot);
+    }
+}

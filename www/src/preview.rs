@@ -1,0 +1,79 @@
+//! The race that is set up, as a report with nothing measured yet, so that chart, lanes and table show what will run.
+
+use std::collections::BTreeMap;
+
+use report::{
+    BackendName, Config, Environment, Lane, LaneConfig, Report, SCHEMA_VERSION, Status, SystemEntry,
+};
+
+use crate::lanes::backend_id;
+
+/// Where lanes without a backend run on this machine: on the GPU, unless there is known to be none.
+pub fn auto_backend(environment: Option<&Environment>) -> &'static str {
+    match environment {
+        Some(environment) if environment.gpu.is_none() => "cpu",
+        _ => "webgpu",
+    }
+}
+
+/// A report of `config` before its start.
+pub fn report(config: &Config, environment: Option<&Environment>, systems: &[SystemEntry]) -> Report {
+    let auto = auto_backend(environment);
+    let lanes = config
+        .systems
+        .iter()
+        .map(|lane| {
+            let (system, backend, params) = match lane {
+                LaneConfig::Name(system) => (system, None::<BackendName>, BTreeMap::new()),
+                LaneConfig::Full(full) => (&full.system, full.backend, full.params.clone()),
+            };
+            let entry = systems.iter().find(|entry| entry.id == *system);
+            let causal = match entry.map(|entry| entry.causality.as_str()) {
+                Some("causal-only") => true,
+                Some("bidirectional-only") => false,
+                _ => config.causal,
+            };
+            Lane {
+                system: system.clone(),
+                title: entry.map_or_else(|| title(system), |entry| entry.title.clone()),
+                backend: backend_id(backend.unwrap_or(config.backend), auto).to_owned(),
+                params,
+                causal,
+                verification: None,
+                points: Vec::new(),
+                exponent: None,
+            }
+        })
+        .collect();
+    Report {
+        schema: SCHEMA_VERSION,
+        config: config.clone(),
+        environment: environment.cloned().unwrap_or_default(),
+        started_at_ms: None,
+        status: Status::Done,
+        lanes,
+        crossovers: Vec::new(),
+        warnings: Vec::new(),
+    }
+}
+
+/// A name for people from a stable name, until the catalogue is there.
+fn title(id: &str) -> String {
+    let mut chars = id.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shows_what_will_run_where() {
+        let report = report(&Config::default(), None, &[]);
+        assert_eq!(report.lanes.len(), 2);
+        assert_eq!(report.lanes[1].title, "Hyena");
+        assert_eq!(report.lanes[1].backend, "webgpu");
+        let no_gpu = Environment::default();
+        assert_eq!(super::report(&Config::default(), Some(&no_gpu), &[]).lanes[0].backend, "cpu");
+    }
+}

@@ -1,0 +1,196 @@
+//! The results as a table: the chart's twin for who reads numbers, or can't see the chart.
+
+use report::{Lane, Point, Report, Verified};
+
+use crate::chart::Metric;
+use crate::format;
+use crate::lanes::Look;
+use crate::standing::{self, Versus};
+use crate::text::Text;
+
+/// One lane's row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    /// Index of the lane.
+    pub lane: usize,
+    /// Whether its outputs are right.
+    pub badge: Badge,
+    /// Growth: `L¹·⁹⁸ (1.95–2.01)`.
+    pub exponent: Option<(String, String)>,
+    /// Set-up at the longest length measured.
+    pub setup: String,
+    /// First forward pass there.
+    pub first_run: String,
+    /// One cell per length of the race.
+    pub cells: Vec<Cell>,
+}
+
+/// What is known of a lane's correctness.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Badge {
+    /// Not compared yet.
+    Pending,
+    /// Within the tolerance; the largest relative deviation seen.
+    Pass(String),
+    /// Wrong: the lane is not timed.
+    Fail(String),
+}
+
+/// A lane at a length.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Cell {
+    /// Not reached yet.
+    Pending,
+    /// Measured.
+    Value {
+        /// The median.
+        value: String,
+        /// The quartiles, where the samples spread visibly.
+        spread: String,
+        /// Against attention on the same backend.
+        versus: Option<Versus>,
+        /// The samples behind it, and those thrown away.
+        samples: (u32, u32),
+    },
+    /// Dropped out.
+    Dnf {
+        /// In two words.
+        reason: String,
+        /// In a sentence, or an empty string.
+        message: String,
+        /// What the fit predicts.
+        predicted: Option<String>,
+    },
+}
+
+/// All rows, in the lanes' order.
+pub fn rows(report: &Report, looks: &[Look], metric: Metric, text: &Text) -> Vec<Row> {
+    let lengths = standing::lengths(report);
+    report
+        .lanes
+        .iter()
+        .zip(looks)
+        .enumerate()
+        .map(|(index, (lane, look))| {
+            let last = lane.points.iter().rev().find(|point| point.median_ms.is_some());
+            let time = |ms: Option<f64>| ms.map_or_else(|| format::NONE.to_owned(), format::time);
+            Row {
+                lane: index,
+                badge: badge(lane),
+                exponent: lane.exponent.map(|exponent| {
+                    (
+                        format!("L{}", format::superscript(&format::exponent(exponent.estimate))),
+                        format!("{}–{}", format::exponent(exponent.low), format::exponent(exponent.high)),
+                    )
+                }),
+                setup: time(last.and_then(|point| point.setup_ms)),
+                first_run: time(last.and_then(|point| point.first_run_ms)),
+                cells: lengths
+                    .iter()
+                    .map(|&length| cell(report, lane, (index, look.baseline), length, metric, text))
+                    .collect(),
+            }
+        })
+        .collect()
+}
+
+/// Whether a lane's outputs are right: the worst of its comparisons counts.
+pub fn badge(lane: &Lane) -> Badge {
+    let all: Vec<Verified> = lane
+        .verification
+        .iter()
+        .chain(lane.points.iter().filter_map(|point| point.verified.as_ref()))
+        .copied()
+        .collect();
+    let failed = all.iter().find(|verified| !verified.pass);
+    match failed {
+        Some(verified) => Badge::Fail(format::deviation(verified.max_rel)),
+        None if lane.points.iter().any(|point| point.outcome == "not-verified") => {
+            Badge::Fail(format::NONE.to_owned())
+        }
+        None if all.is_empty() => Badge::Pending,
+        None => {
+            Badge::Pass(format::deviation(all.iter().map(|verified| verified.max_rel).fold(0.0, f64::max)))
+        }
+    }
+}
+
+fn cell(
+    report: &Report,
+    lane: &Lane,
+    (index, baseline): (usize, Option<usize>),
+    length: u32,
+    metric: Metric,
+    text: &Text,
+) -> Cell {
+    let Some(point) = lane.points.iter().find(|point| point.length == length) else {
+        return Cell::Pending;
+    };
+    match metric.reading(point, report) {
+        Some(reading) => {
+            let (low, high) = (metric.format(reading.low), metric.format(reading.high));
+            Cell::Value {
+                value: metric.format(reading.value),
+                spread: if low == high { String::new() } else { format!("{low} – {high}") },
+                versus: baseline.and_then(|baseline| standing::versus(report, index, baseline, length)),
+                samples: (point.samples, point.discarded),
+            }
+        }
+        None if point.outcome == "ok" => Cell::Pending,
+        None => dnf(point, metric, report, text),
+    }
+}
+
+fn dnf(point: &Point, metric: Metric, report: &Report, text: &Text) -> Cell {
+    Cell::Dnf {
+        reason: (text.outcome)(&point.outcome).to_owned(),
+        message: point.message.clone().unwrap_or_default(),
+        predicted: metric.prediction(point, report).map(|value| metric.format(value)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lanes::looks;
+    use crate::samples;
+    use crate::text::ENGLISH;
+
+    #[test]
+    fn the_table_holds_what_the_chart_shows() {
+        let report = samples::duel();
+        let rows = rows(&report, &looks(&report, &[], &ENGLISH), Metric::Time, &ENGLISH);
+        assert_eq!((rows.len(), rows[0].cells.len()), (2, 7));
+        let Cell::Value { value, versus, .. } = &rows[1].cells[6] else { panic!("measured") };
+        assert_eq!(*value, format::time(report.lanes[1].points[6].median_ms.unwrap()));
+        assert!(versus.is_some_and(|versus| versus.speedup > 1.0 && !versus.close));
+        assert!(matches!(&rows[0].cells[0], Cell::Value { versus: None, .. }));
+        assert!(matches!(rows[0].badge, Badge::Pass(_)));
+    }
+
+    #[test]
+    fn a_lane_that_dropped_out_has_its_reason_and_its_prediction() {
+        let report = samples::wall();
+        let rows = rows(&report, &looks(&report, &[], &ENGLISH), Metric::Time, &ENGLISH);
+        let out = rows[1].cells.iter().find_map(|cell| match cell {
+            Cell::Dnf { reason, message, predicted } => Some((reason, message, predicted)),
+            _ => None,
+        });
+        let (reason, message, predicted) = out.unwrap();
+        assert_eq!(reason, "memory wall");
+        assert!(message.contains("GiB") && predicted.is_some());
+        assert_eq!(rows[1].cells.last(), Some(&Cell::Pending));
+    }
+
+    #[test]
+    fn one_failed_comparison_fails_the_lane() {
+        let mut report = samples::duel();
+        if let Some(verified) = report.lanes[1].points[3].verified.as_mut() {
+            verified.pass = false;
+        }
+        assert!(matches!(badge(&report.lanes[1]), Badge::Fail(_)));
+        report.lanes[0].verification = None;
+        report.lanes[0].points.clear();
+        assert_eq!(badge(&report.lanes[0]), Badge::Pending);
+    }
+}

@@ -1,0 +1,173 @@
+//! The page's frame: header, race, set-up, results, explanations.
+
+use leptos::prelude::*;
+use web_sys::KeyboardEvent;
+
+use super::chart::Chart;
+use super::config::Setup;
+use super::dialogs::{About, SystemDialog, SystemsList};
+use super::hardware::Hardware;
+use super::hooks;
+use super::lanes::Lanes;
+use super::race::{Controls, Headline, Notices, Presets};
+use super::store::Store;
+use super::table::Results;
+
+/// The page.
+#[component]
+pub fn App() -> impl IntoView {
+    let store = Store::new();
+    let text = store.text;
+    keyboard(store);
+    leave_guard(store);
+    announcements(store);
+    view! {
+        <a class="skip" href="#race">{text.skip}</a>
+        <header class="top">
+            <a class="brand" href="./" aria-label=text.name>
+                <Logo/>
+                <span>{text.name}</span>
+            </a>
+            <nav>
+                <a href="#systems">{text.systems_title}</a>
+                <a href="#about">{text.about_title}</a>
+            </nav>
+            <ThemeButton store/>
+        </header>
+        <main>
+            <section class="hero">
+                <h1>{text.tagline}</h1>
+                <p class="intro">{text.intro}</p>
+            </section>
+            <Notices store/>
+            <div class="bench" id="race" tabindex="-1">
+                <div class="stage">
+                    <Presets store/>
+                    <section class="card race" aria-label=text.chart_title>
+                        <Headline store/>
+                        <Controls store/>
+                        <Chart store/>
+                        <Lanes store/>
+                    </section>
+                </div>
+                <aside class="side">
+                    <Setup store/>
+                    <Hardware store/>
+                </aside>
+            </div>
+            <Results store/>
+            <SystemsList store/>
+            <About store/>
+        </main>
+        <footer class="foot">{text.footer}</footer>
+        <SystemDialog store/>
+        <div class="sr-only" role="status" aria-live="polite" data-testid="announcer">{move || store.said.get()}</div>
+    }
+}
+
+#[component]
+fn Logo() -> impl IntoView {
+    view! {
+        <svg class="logo" viewBox="0 0 32 32" width="28" height="28" aria-hidden="true">
+            <path class="logo-a" d="M4 27C13 27 20 20 27 4"/>
+            <path class="logo-b" d="M4 20L28 13"/>
+            <circle class="logo-c" cx="19.2" cy="16" r="3.6"/>
+        </svg>
+    }
+}
+
+/// As the system, light, dark.
+#[component]
+fn ThemeButton(store: Store) -> impl IntoView {
+    let text = store.text;
+    let theme = RwSignal::new(hooks::stored("theme").unwrap_or_default());
+    let label = move || match theme.get().as_str() {
+        "light" => text.theme_light,
+        "dark" => text.theme_dark,
+        _ => text.theme_auto,
+    };
+    let next = move |_| {
+        let next = match theme.get_untracked().as_str() {
+            "light" => "dark",
+            "dark" => "",
+            _ => "light",
+        };
+        theme.set(next.to_owned());
+        hooks::store("theme", next);
+        let root = hooks::window()
+            .and_then(|window| window.document())
+            .and_then(|document| document.document_element());
+        if let Some(root) = root {
+            let _ = root.set_attribute("data-theme", next);
+        }
+    };
+    view! {
+        <button class="quiet icon" type="button" data-testid="theme" title=label aria-label=label on:click=next>
+            <svg viewBox="0 0 24 24" width="20" height="20" aria-hidden="true" class="theme-icon">
+                <circle cx="12" cy="12" r="8.2"/>
+                {move || match theme.get().as_str() {
+                    "light" => view! { <circle class="solid" cx="12" cy="12" r="4"/> }.into_any(),
+                    "dark" => view! { <path class="solid" d="M12 5.5a6.5 6.5 0 1 0 6.5 6.5A5 5 0 0 1 12 5.5z"/> }.into_any(),
+                    _ => view! { <path class="solid" d="M12 3.8a8.2 8.2 0 0 1 0 16.4z"/> }.into_any(),
+                }}
+            </svg>
+        </button>
+    }
+}
+
+/// Space starts and stops, Escape stops, unless the focus is on something that uses the key itself.
+fn keyboard(store: Store) {
+    hooks::listen("keydown", move |event: KeyboardEvent| {
+        if event.default_prevented()
+            || event.repeat()
+            || event.ctrl_key()
+            || event.meta_key()
+            || event.alt_key()
+        {
+            return;
+        }
+        let taken = hooks::takes_keys(event.target());
+        match event.key().as_str() {
+            " " if !taken => {
+                event.prevent_default();
+                if store.phase.get_untracked() == crate::state::Phase::Idle {
+                    store.start();
+                } else {
+                    store.cancel();
+                }
+            }
+            "Escape" if !hooks::dialog_open() => store.cancel(),
+            _ => {}
+        }
+    });
+}
+
+/// Leaving the page asks for confirmation only while a race runs.
+fn leave_guard(store: Store) {
+    hooks::listen("beforeunload", move |event: web_sys::BeforeUnloadEvent| {
+        if store.phase.get_untracked() != crate::state::Phase::Idle {
+            event.prevent_default();
+            event.set_return_value("");
+        }
+    });
+}
+
+/// Tells screen readers of the progress, at most every six seconds.
+fn announcements(store: Store) {
+    let last = StoredValue::new(0.0_f64);
+    Effect::new(move |_| {
+        let Some(progress) = store.progress.get() else { return };
+        let now = js_sys::Date::now();
+        if now - last.get_value() < 6_000.0 {
+            return;
+        }
+        last.set_value(now);
+        let text = store.text;
+        let doing = super::race::doing(store, &progress);
+        store.said.set((text.announce)(
+            (progress.fraction * 100.0) as u32,
+            &doing,
+            &crate::format::rough_time(progress.remaining_ms),
+        ));
+    });
+}

@@ -1,0 +1,418 @@
+//! The live chart: the scene as SVG, points that can be pointed at and walked through by keyboard, and the key.
+
+use leptos::prelude::*;
+use wasm_bindgen::prelude::*;
+use web_sys::{KeyboardEvent, PointerEvent};
+
+use crate::chart::{Metric, Options, Scene, scene, svg};
+use crate::format;
+use crate::standing;
+use crate::table::{self, Badge};
+
+use super::hooks;
+use super::store::Store;
+
+/// How near the pointer must be to a point, in pixels.
+const REACH: f64 = 36.0;
+
+/// A place that can be pointed at: a measured point, or where a lane dropped out.
+#[derive(Debug, Clone, PartialEq)]
+struct Spot {
+    lane: usize,
+    length: u32,
+    x: f64,
+    y: f64,
+    description: String,
+}
+
+fn spots(scene: &Scene) -> Vec<Spot> {
+    let mut spots: Vec<Spot> = scene
+        .lanes
+        .iter()
+        .flat_map(|lane| {
+            let points = lane.points.iter().map(|point| Spot {
+                lane: lane.lane,
+                length: point.length,
+                x: point.x,
+                y: point.y,
+                description: point.description.clone(),
+            });
+            let end = lane.dnf.iter().map(|dnf| Spot {
+                lane: lane.lane,
+                length: dnf.length,
+                x: dnf.x,
+                y: dnf.y,
+                description: dnf.description.clone(),
+            });
+            points.chain(end)
+        })
+        .collect();
+    // The order of the report, whatever is drawn last.
+    spots.sort_by_key(|spot| (spot.lane, spot.length));
+    spots
+}
+
+/// The chart with its views and its key.
+#[component]
+pub fn Chart(store: Store) -> impl IntoView {
+    let text = store.text;
+    let size = RwSignal::new((0.0_f64, 0.0_f64));
+    let holder = NodeRef::<leptos::html::Div>::new();
+    watch_size(holder, size);
+
+    let scene = Memo::new(move |_| {
+        let (width, height) = size.get();
+        if width < 40.0 || height < 40.0 {
+            return Scene::default();
+        }
+        let options = Options {
+            width,
+            height,
+            metric: store.metric.get(),
+            hidden: store.hidden.get(),
+            emphasis: store.emphasis.get(),
+        };
+        store.shown.with(|report| store.looks.with(|looks| scene(report, looks, &options, text)))
+    });
+    let marks = Memo::new(move |_| scene.with(svg::marks));
+    let spots = Memo::new(move |_| scene.with(spots));
+    let active = RwSignal::new(None::<(usize, u32)>);
+    let tip = RwSignal::new(None::<(usize, u32)>);
+
+    let point_at = move |target: Option<(usize, u32)>| {
+        if tip.get_untracked() != target {
+            tip.set(target);
+            store.emphasis.set(target.map(|(lane, _)| lane));
+            store.at_length.set(target.map(|(_, length)| length));
+        }
+    };
+    let pointer = move |event: PointerEvent| {
+        let Some(rect) = holder.get_untracked().map(|holder| holder.get_bounding_client_rect()) else {
+            return;
+        };
+        let (x, y) = (f64::from(event.client_x()) - rect.left(), f64::from(event.client_y()) - rect.top());
+        let nearest = spots.with_untracked(|spots| {
+            spots
+                .iter()
+                .map(|spot| ((spot.x - x).hypot(spot.y - y), (spot.lane, spot.length)))
+                .filter(|(distance, _)| *distance <= REACH)
+                .min_by(|a, b| a.0.total_cmp(&b.0))
+                .map(|(_, key)| key)
+        });
+        point_at(nearest);
+    };
+    let key = move |event: KeyboardEvent| {
+        let Some(next) = spots.with_untracked(|spots| step(spots, active.get_untracked(), &event.key()))
+        else {
+            return;
+        };
+        event.prevent_default();
+        active.set(Some(next));
+        focus_spot(next);
+    };
+    // One point takes part in the page's tab order.
+    let tab_stop = Memo::new(move |_| {
+        let active = active.get();
+        spots.with(|spots| {
+            spots
+                .iter()
+                .map(|spot| (spot.lane, spot.length))
+                .find(|key| Some(*key) == active)
+                .or_else(|| spots.first().map(|spot| (spot.lane, spot.length)))
+        })
+    });
+    let summary = move || {
+        store.shown.with(|report| {
+            let lengths = standing::lengths(report);
+            let end =
+                |length: Option<&u32>| length.map_or_else(String::new, |l| format::length(f64::from(*l)));
+            (text.chart_summary)(report.lanes.len(), &end(lengths.first()), &end(lengths.last()))
+        })
+    };
+    let empty = move || spots.with(Vec::is_empty);
+    let many = move || store.shown.with(|report| report.lanes.len() > 14);
+
+    view! {
+        <div class="chart-head">
+            <Views store/>
+            <p class="chart-help">{text.chart_help}</p>
+        </div>
+        <div
+            class="chart"
+            class:many=many
+            data-testid="chart"
+            node_ref=holder
+            on:pointermove=pointer
+            on:pointerdown=pointer
+            on:pointerleave=move |_| point_at(None)
+        >
+            <svg
+                role="group"
+                aria-label=summary
+                aria-describedby="chart-keys"
+                viewBox=move || { let (w, h) = size.get(); format!("0 0 {w:.0} {h:.0}") }
+                on:keydown=key
+            >
+                <g aria-hidden="true" inner_html=marks></g>
+                <For each=move || spots.get() key=|spot| (spot.lane, spot.length) let:spot>
+                    {
+                        let id = (spot.lane, spot.length);
+                        let now = Memo::new(move |_| {
+                            spots.with(|spots| spots.iter().find(|spot| (spot.lane, spot.length) == id).cloned())
+                        });
+                        view! {
+                            <circle
+                                class="spot"
+                                id=spot_id(id)
+                                r="11"
+                                cx=move || now.with(|s| s.as_ref().map_or(0.0, |s| s.x)).to_string()
+                                cy=move || now.with(|s| s.as_ref().map_or(0.0, |s| s.y)).to_string()
+                                role="img"
+                                aria-label=move || now.with(|s| s.as_ref().map(|s| s.description.clone()).unwrap_or_default())
+                                tabindex=move || if tab_stop.get() == Some(id) { "0" } else { "-1" }
+                                on:focus=move |_| { active.set(Some(id)); point_at(Some(id)); }
+                                on:blur=move |_| point_at(None)
+                            />
+                        }
+                    }
+                </For>
+            </svg>
+            <Show when=empty>
+                <p class="chart-empty">{text.chart_empty}</p>
+            </Show>
+            <Tip store spots tip size/>
+        </div>
+        <p class="sr-only" id="chart-keys">{text.chart_keys}</p>
+        <Key store/>
+    }
+}
+
+fn spot_id((lane, length): (usize, u32)) -> String {
+    format!("spot-{lane}-{length}")
+}
+
+fn focus_spot(key: (usize, u32)) {
+    let element = hooks::window()
+        .and_then(|window| window.document())
+        .and_then(|document| document.get_element_by_id(&spot_id(key)))
+        .and_then(|element| element.dyn_into::<web_sys::SvgElement>().ok());
+    if let Some(element) = element {
+        let _ = element.focus();
+    }
+}
+
+/// The point that an arrow key leads to.
+fn step(spots: &[Spot], from: Option<(usize, u32)>, key: &str) -> Option<(usize, u32)> {
+    let here = spots.iter().find(|spot| Some((spot.lane, spot.length)) == from).or(spots.first())?;
+    let along = |forward: bool| {
+        let mut lane: Vec<_> = spots.iter().filter(|spot| spot.lane == here.lane).collect();
+        if !forward {
+            lane.reverse();
+        }
+        lane.into_iter()
+            .find(|spot| if forward { spot.length > here.length } else { spot.length < here.length })
+            .cloned()
+    };
+    // Up and down go by what the eye sees: the next line above or below at this length.
+    let across = |up: bool| {
+        spots
+            .iter()
+            .filter(|spot| spot.lane != here.lane && (spot.x - here.x).abs() < 1.0)
+            .filter(|spot| if up { spot.y <= here.y } else { spot.y >= here.y })
+            .min_by(|a, b| (a.y - here.y).abs().total_cmp(&(b.y - here.y).abs()))
+            .cloned()
+    };
+    let next = match key {
+        "ArrowRight" => along(true),
+        "ArrowLeft" => along(false),
+        "ArrowUp" => across(true),
+        "ArrowDown" => across(false),
+        "Home" => spots.iter().find(|spot| spot.lane == here.lane).cloned(),
+        "End" => spots.iter().rfind(|spot| spot.lane == here.lane).cloned(),
+        _ => return None,
+    };
+    Some(next.map_or((here.lane, here.length), |spot| (spot.lane, spot.length)))
+}
+
+fn watch_size(holder: NodeRef<leptos::html::Div>, size: RwSignal<(f64, f64)>) {
+    Effect::new(move |_| {
+        let Some(element) = holder.get() else { return };
+        let target = element.clone();
+        let frame = hooks::PerFrame::new(move || {
+            let rect = target.get_bounding_client_rect();
+            let now = (rect.width().round(), rect.height().round());
+            if size.get_untracked() != now {
+                size.set(now);
+            }
+        });
+        frame.request();
+        let callback = Closure::<dyn FnMut(JsValue)>::new(move |_| frame.request());
+        if let Ok(observer) = web_sys::ResizeObserver::new(callback.as_ref().unchecked_ref()) {
+            observer.observe(&element);
+        }
+        callback.forget();
+    });
+}
+
+/// The views as tabs.
+#[component]
+fn Views(store: Store) -> impl IntoView {
+    let text = store.text;
+    let key = move |event: KeyboardEvent| {
+        let at = Metric::ALL.iter().position(|metric| *metric == store.metric.get_untracked()).unwrap_or(0);
+        let n = Metric::ALL.len();
+        let next = match event.key().as_str() {
+            "ArrowRight" => (at + 1) % n,
+            "ArrowLeft" => (at + n - 1) % n,
+            "Home" => 0,
+            "End" => n - 1,
+            _ => return,
+        };
+        event.prevent_default();
+        store.metric.set(Metric::ALL[next]);
+        let id = format!("view-{}", Metric::ALL[next].id());
+        if let Some(tab) = hooks::element(&id) {
+            let _ = tab.focus();
+        }
+    };
+    view! {
+        <div class="tabs" role="radiogroup" aria-label=text.views on:keydown=key>
+            {Metric::ALL
+                .into_iter()
+                .map(|metric| {
+                    let chosen = move || store.metric.get() == metric;
+                    view! {
+                        <button
+                            type="button"
+                            role="radio"
+                            id=format!("view-{}", metric.id())
+                            data-testid=format!("view-{}", metric.id())
+                            aria-checked=move || if chosen() { "true" } else { "false" }
+                            tabindex=move || if chosen() { "0" } else { "-1" }
+                            on:click=move |_| store.metric.set(metric)
+                        >
+                            {metric.label(text)}
+                        </button>
+                    }
+                })
+                .collect_view()}
+        </div>
+    }
+}
+
+/// What is pointed at, in full.
+#[component]
+fn Tip(
+    store: Store,
+    spots: Memo<Vec<Spot>>,
+    tip: RwSignal<Option<(usize, u32)>>,
+    size: RwSignal<(f64, f64)>,
+) -> impl IntoView {
+    let text = store.text;
+    let content = move || {
+        let (lane, length) = tip.get()?;
+        let spot =
+            spots.with(|spots| spots.iter().find(|s| (s.lane, s.length) == (lane, length)).cloned())?;
+        let metric = store.metric.get();
+        store.shown.with(|report| {
+            let record = report.lanes.get(lane)?;
+            let point = record.points.iter().find(|point| point.length == length)?;
+            let look = store.looks.with(|looks| looks.get(lane).cloned())?;
+            let mut lines: Vec<(String, String)> = Vec::new();
+            let value = match metric.reading(point, report) {
+                Some(reading) => {
+                    if reading.low < reading.high {
+                        lines.push((
+                            text.quartiles.to_owned(),
+                            format!("{} – {}", metric.format(reading.low), metric.format(reading.high)),
+                        ));
+                    }
+                    if let Some(versus) =
+                        look.baseline.and_then(|baseline| standing::versus(report, lane, baseline, length))
+                    {
+                        lines.push((text.versus.to_owned(), super::table::versus_words(versus, text)));
+                    }
+                    if let Some(device) = point.device_ms {
+                        lines.push((text.device_time.to_owned(), format::time(device)));
+                    }
+                    lines.push((String::new(), (text.samples)(point.samples, point.discarded)));
+                    metric.format(reading.value)
+                }
+                None => {
+                    if let Some(predicted) = metric.prediction(point, report) {
+                        lines.push((text.predicted.to_owned(), metric.format(predicted)));
+                    }
+                    if let Some(message) = &point.message {
+                        lines.push((String::new(), message.clone()));
+                    }
+                    (text.outcome)(&point.outcome).to_owned()
+                }
+            };
+            if let Badge::Fail(_) = table::badge(record) {
+                lines.push((String::new(), text.badge_fail.to_owned()));
+            }
+            if let Some(one_way) = look.one_way {
+                lines.push((String::new(), one_way.label(text).to_owned()));
+            }
+            Some((spot, look, length, value, lines))
+        })
+    };
+    move || {
+        content().map(|(spot, look, length, value, lines)| {
+            let (width, _) = size.get();
+            let left = spot.x > width * 0.6;
+            view! {
+                <div
+                    class="tip"
+                    class:left=left
+                    aria-hidden="true"
+                    style:left=format!("{:.0}px", spot.x)
+                    style:top=format!("{:.0}px", spot.y)
+                >
+                    <strong class=format!("c{}", look.slot)>{look.label}</strong>
+                    <span class="tip-length">{format::length(f64::from(length))}" "{text.tokens}</span>
+                    <span class="tip-value">{value}</span>
+                    {lines
+                        .into_iter()
+                        .map(|(name, value)| view! { <span class="tip-line"><i>{name}</i>" "{value}</span> })
+                        .collect_view()}
+                </div>
+            }
+        })
+    }
+}
+
+/// What the marks mean.
+#[component]
+fn Key(store: Store) -> impl IntoView {
+    let text = store.text;
+    let both = move || {
+        store.shown.with(|report| report.lanes.windows(2).any(|pair| pair[0].backend != pair[1].backend))
+    };
+    view! {
+        <ul class="key">
+            <li>
+                <svg viewBox="0 0 28 12" width="28" height="12" aria-hidden="true"><path class="key-line" d="M0 6h28"/><path class="key-thin" d="M14 1v10M11.5 1h5M11.5 11h5"/></svg>
+                {text.key_line}
+            </li>
+            <li>
+                <svg viewBox="0 0 28 12" width="28" height="12" aria-hidden="true"><path class="key-line dashed" d="M0 6h28"/></svg>
+                {text.key_dashed}
+            </li>
+            <li>
+                <svg viewBox="0 0 28 12" width="28" height="12" aria-hidden="true"><path class="key-band" d="M4 0h20v12h-20z"/><path class="key-thin dotted" d="M14 0v12"/></svg>
+                {text.key_band}
+            </li>
+            <li>
+                <svg viewBox="0 0 12 12" width="12" height="12" aria-hidden="true"><path class="key-line" d="M2 2l8 8m0 -8l-8 8"/></svg>
+                {text.key_dnf}
+            </li>
+            <Show when=both>
+                <li>
+                    <svg viewBox="0 0 28 12" width="28" height="12" aria-hidden="true"><circle class="key-full" cx="7" cy="6" r="4.5"/><circle class="key-hollow" cx="20" cy="6" r="4.5"/></svg>
+                    {text.key_fill}
+                </li>
+            </Show>
+        </ul>
+    }
+}

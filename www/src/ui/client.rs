@@ -1,0 +1,77 @@
+//! The engine's client: `window.crossover`, which `index.html` loads before this module. JSON text goes both ways.
+
+use protocol::{Event, Request, WireError};
+use wasm_bindgen::prelude::*;
+
+#[wasm_bindgen]
+extern "C" {
+    /// A connection to the engine.
+    type JsClient;
+
+    #[wasm_bindgen(js_namespace = crossover, js_name = connect, catch)]
+    fn connect(on_event: &JsValue) -> Result<JsClient, JsValue>;
+
+    #[wasm_bindgen(method, catch)]
+    fn send(this: &JsClient, json: &str) -> Result<(), JsValue>;
+
+    #[wasm_bindgen(method, catch)]
+    fn cancel(this: &JsClient, id: u32) -> Result<(), JsValue>;
+
+    #[wasm_bindgen(method, catch)]
+    fn restart(this: &JsClient) -> Result<(), JsValue>;
+}
+
+/// A connection that lives as long as the page.
+pub struct Client {
+    js: JsClient,
+}
+
+impl Client {
+    /// Connects; every event goes to `on_event`, what can't be read as an error event.
+    ///
+    /// # Errors
+    /// Where `crossover.js` is not there, with what the browser says.
+    pub fn connect(mut on_event: impl FnMut(Event) + 'static) -> Result<Self, String> {
+        let callback = Closure::<dyn FnMut(String)>::new(move |json: String| {
+            on_event(serde_json::from_str(&json).unwrap_or_else(|error| Event::Error {
+                id: None,
+                error: WireError {
+                    code: "unreadable-event".to_owned(),
+                    message: format!(
+                        "The engine sent something that this page can't read: {error}. Reload the page."
+                    ),
+                    field: None,
+                },
+            }));
+        });
+        let js = connect(&callback.into_js_value()).map_err(|error| words(&error))?;
+        Ok(Self { js })
+    }
+
+    /// Sends a request.
+    ///
+    /// # Errors
+    /// What the client says.
+    pub fn send(&self, request: &Request) -> Result<(), String> {
+        let json = serde_json::to_string(request).map_err(|error| error.to_string())?;
+        self.js.send(&json).map_err(|error| words(&error))
+    }
+
+    /// Stops the race `id` soon, softly or not.
+    pub fn cancel(&self, id: u32) {
+        let _ = self.js.cancel(id);
+    }
+
+    /// Ends the engine and starts a new one.
+    pub fn restart(&self) {
+        let _ = self.js.restart();
+    }
+}
+
+fn words(error: &JsValue) -> String {
+    error
+        .dyn_ref::<js_sys::Error>()
+        .map(|error| String::from(error.message()))
+        .or_else(|| error.as_string())
+        .unwrap_or_else(|| "unknown error".to_owned())
+}

@@ -1,0 +1,118 @@
+//! What is known of this machine, and what to do where something is missing.
+
+use leptos::prelude::*;
+use report::{Environment, Gpu};
+
+use crate::format;
+use crate::text::Text;
+
+use super::store::Store;
+
+/// Lines of the card, in order.
+fn lines(environment: &Environment, text: &Text) -> Vec<(&'static str, String)> {
+    let mut lines = vec![
+        (
+            text.hw_cpu,
+            format!("{} · {}", (text.hw_cores)(environment.cores), (text.hw_threads)(environment.threads)),
+        ),
+        (text.hw_simd, environment.simd.clone()),
+        (text.hw_clock, (text.hw_clock_step)(&format::time(environment.tick_ms))),
+        (
+            text.hw_isolated,
+            if environment.isolated { text.hw_isolated_yes } else { text.hw_isolated_no }.to_owned(),
+        ),
+    ];
+    if environment.cpu_memory_bytes > 0.0 {
+        lines.push((text.hw_memory, (text.hw_memory_text)(&format::bytes(environment.cpu_memory_bytes))));
+    }
+    lines
+}
+
+fn gpu_details(gpu: &Gpu, text: &Text) -> Vec<(&'static str, String)> {
+    let features: Vec<_> = [
+        (gpu.timestamps, text.hw_timestamps),
+        (gpu.subgroups, text.hw_subgroups),
+        (gpu.shader_f16, text.hw_f16),
+    ]
+    .into_iter()
+    .filter_map(|(there, name)| there.then_some(name))
+    .collect();
+    let features = if features.is_empty() { text.hw_none.to_owned() } else { features.join(", ") };
+    vec![
+        (text.hw_features, features),
+        (
+            text.hw_limits,
+            (text.hw_limits_text)(
+                &format::bytes(gpu.max_storage_binding_bytes),
+                &format::bytes(gpu.max_buffer_bytes),
+                &format::bytes(gpu.max_workgroup_storage_bytes),
+                &format::length(gpu.max_invocations_per_workgroup),
+            ),
+        ),
+    ]
+}
+
+fn gpu_name(gpu: &Gpu, text: &Text) -> String {
+    let parts: Vec<_> = [&gpu.description, &gpu.vendor, &gpu.architecture]
+        .into_iter()
+        .filter(|part| !part.is_empty())
+        .cloned()
+        .collect();
+    // The description usually repeats the vendor.
+    match parts.first() {
+        None => text.hw_gpu_unnamed.to_owned(),
+        Some(first) if !gpu.description.is_empty() => first.clone(),
+        Some(_) => parts.join(" "),
+    }
+}
+
+/// The hardware card.
+#[component]
+pub fn Hardware(store: Store) -> impl IntoView {
+    let text = store.text;
+    view! {
+        <section class="card hardware" data-testid="hardware" aria-labelledby="hardware-title">
+            <h2 id="hardware-title">{text.hardware_title}</h2>
+            {move || match store.environment.get() {
+                None => view! { <p class="muted">{text.hw_gpu_looking}</p> }.into_any(),
+                Some(environment) => view! {
+                    <dl>
+                        <div>
+                            <dt>{text.hw_gpu}</dt>
+                            {match &environment.gpu {
+                                Some(gpu) => view! {
+                                    <dd>
+                                        {gpu_name(gpu, text)}
+                                        <small class="api">{gpu.api.clone()}</small>
+                                        {gpu.fallback.then(|| view! { <span class="tag warn-tag">{text.hw_gpu_software}</span> })}
+                                    </dd>
+                                }.into_any(),
+                                None => view! {
+                                    <dd>
+                                        {text.hw_gpu_none}
+                                        <p class="remedy">{environment.gpu_missing.clone()}</p>
+                                    </dd>
+                                }.into_any(),
+                            }}
+                        </div>
+                        {lines(&environment, text).into_iter().map(|(name, value)| view! { <div><dt>{name}</dt><dd>{value}</dd></div> }).collect_view()}
+                    </dl>
+                    <details>
+                        <summary>{text.hw_more}</summary>
+                        <dl>
+                            {environment
+                                .gpu
+                                .as_ref()
+                                .map(|gpu| gpu_details(gpu, text))
+                                .unwrap_or_default()
+                                .into_iter()
+                                .chain([(text.hw_browser, environment.agent.clone()), (text.hw_build, environment.build.clone())])
+                                .map(|(name, value)| view! { <div><dt>{name}</dt><dd>{value}</dd></div> })
+                                .collect_view()}
+                        </dl>
+                    </details>
+                }.into_any(),
+            }}
+        </section>
+    }
+}

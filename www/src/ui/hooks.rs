@@ -1,0 +1,199 @@
+//! Small bridges to the browser: elements, frames, timers, storage, wake lock. Everything that may be refused answers
+//! with nothing instead of failing.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use js_sys::{Function, Reflect};
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{HtmlElement, Window};
+
+/// The window. There is always one: the module runs in pages only.
+pub fn window() -> Option<Window> {
+    web_sys::window()
+}
+
+/// The element with this id.
+pub fn element(id: &str) -> Option<HtmlElement> {
+    window()?.document()?.get_element_by_id(id)?.dyn_into().ok()
+}
+
+/// Moves the focus to the element with this id, once the page has settled.
+pub fn focus_soon(id: &'static str) {
+    after(0, move || {
+        if let Some(element) = element(id) {
+            let _ = element.focus();
+        }
+    });
+}
+
+/// Runs `work` once after `ms` milliseconds.
+pub fn after(ms: i32, work: impl FnOnce() + 'static) {
+    let callback = Closure::once_into_js(work);
+    if let Some(window) = window() {
+        let _ = window.set_timeout_with_callback_and_timeout_and_arguments_0(callback.unchecked_ref(), ms);
+    }
+}
+
+/// Runs its work at most once per animation frame, however often it is asked; after 250 ms at the latest, since hidden
+/// pages get no frames.
+#[derive(Clone)]
+pub struct PerFrame(Rc<PerFrameState>);
+
+struct PerFrameState {
+    pending: Cell<bool>,
+    work: RefCell<Box<dyn FnMut()>>,
+}
+
+impl PerFrame {
+    /// For this work.
+    pub fn new(work: impl FnMut() + 'static) -> Self {
+        Self(Rc::new(PerFrameState { pending: Cell::new(false), work: RefCell::new(Box::new(work)) }))
+    }
+
+    /// Asks for a run.
+    pub fn request(&self) {
+        if self.0.pending.replace(true) {
+            return;
+        }
+        let run = {
+            let state = Rc::clone(&self.0);
+            move || {
+                if state.pending.replace(false)
+                    && let Ok(mut work) = state.work.try_borrow_mut()
+                {
+                    work();
+                }
+            }
+        };
+        let late = run.clone();
+        if let Some(window) = window() {
+            let _ = window.request_animation_frame(Closure::once_into_js(run).unchecked_ref());
+        }
+        after(250, late);
+    }
+}
+
+/// Listens on the window for as long as the page lives.
+pub fn listen<E: JsCast + 'static>(event: &str, handler: impl FnMut(E) + 'static) {
+    let mut handler = handler;
+    let callback = Closure::<dyn FnMut(JsValue)>::new(move |event: JsValue| handler(event.unchecked_into()));
+    if let Some(window) = window() {
+        let _ = window.add_event_listener_with_callback(event, callback.as_ref().unchecked_ref());
+    }
+    callback.forget();
+}
+
+/// Reads from local storage, where the browser lets us.
+pub fn stored(key: &str) -> Option<String> {
+    window()?.local_storage().ok()??.get_item(key).ok()?
+}
+
+/// Writes to local storage, where the browser lets us.
+pub fn store(key: &str, value: &str) {
+    if let Some(Ok(Some(storage))) = window().map(|window| window.local_storage()) {
+        let _ = storage.set_item(key, value);
+    }
+}
+
+fn call(target: &JsValue, name: &str, argument: Option<&JsValue>) -> Option<JsValue> {
+    let function: Function = Reflect::get(target, &name.into()).ok()?.dyn_into().ok()?;
+    match argument {
+        Some(argument) => function.call1(target, argument).ok(),
+        None => function.call0(target).ok(),
+    }
+}
+
+/// Keeps the screen on while it is held, where the browser can and may.
+#[derive(Clone, Default)]
+pub struct WakeLock(Rc<WakeState>);
+
+#[derive(Default)]
+struct WakeState {
+    wanted: Cell<bool>,
+    lock: RefCell<Option<JsValue>>,
+}
+
+impl WakeLock {
+    /// Takes it.
+    pub fn hold(&self) {
+        self.0.wanted.set(true);
+        let state = Rc::clone(&self.0);
+        wasm_bindgen_futures::spawn_local(async move {
+            let lock = async {
+                let navigator: JsValue = window()?.navigator().into();
+                let wake_lock = Reflect::get(&navigator, &"wakeLock".into()).ok()?;
+                let promise = call(&wake_lock, "request", Some(&"screen".into()))?;
+                JsFuture::from(promise.dyn_into::<js_sys::Promise>().ok()?).await.ok()
+            }
+            .await;
+            if state.wanted.get() {
+                *state.lock.borrow_mut() = lock;
+            } else if let Some(lock) = lock {
+                // The race was over before the browser had answered.
+                let _ = call(&lock, "release", None);
+            }
+        });
+    }
+
+    /// Gives it back.
+    pub fn release(&self) {
+        self.0.wanted.set(false);
+        if let Some(lock) = self.0.lock.borrow_mut().take() {
+            let _ = call(&lock, "release", None);
+        }
+    }
+}
+
+/// Copies text; answers whether the browser let us.
+pub async fn copy(text: String) -> bool {
+    let promise = window().and_then(|window| {
+        // Outside secure contexts there is no clipboard.
+        let clipboard = Reflect::get(&window.navigator(), &"clipboard".into()).ok()?;
+        call(&clipboard, "writeText", Some(&text.into()))?.dyn_into::<js_sys::Promise>().ok()
+    });
+    match promise {
+        Some(promise) => JsFuture::from(promise).await.is_ok(),
+        None => false,
+    }
+}
+
+/// Fetches text next to the page.
+pub async fn fetch_text(address: &str) -> Option<String> {
+    let response = JsFuture::from(window()?.fetch_with_str(address)).await.ok()?;
+    let response: web_sys::Response = response.dyn_into().ok()?;
+    if !response.ok() {
+        return None;
+    }
+    JsFuture::from(response.text().ok()?).await.ok()?.as_string()
+}
+
+/// Whether the element uses the space bar itself.
+pub fn takes_keys(target: Option<web_sys::EventTarget>) -> bool {
+    target
+        .and_then(|target| target.dyn_into::<web_sys::Element>().ok())
+        .and_then(|element| {
+            element
+                .closest("input, textarea, select, button, summary, a[href], [role=tab], [contenteditable], dialog")
+                .ok()
+        })
+        .flatten()
+        .is_some()
+}
+
+/// Whether a dialog is open: it has the first claim on Escape.
+pub fn dialog_open() -> bool {
+    window()
+        .and_then(|window| window.document())
+        .and_then(|document| document.query_selector("dialog[open]").ok())
+        .flatten()
+        .is_some()
+}
+
+/// Whether the focus is inside the element with this id.
+pub fn focused_within(id: &str) -> bool {
+    let focused =
+        window().and_then(|window| window.document()).and_then(|document| document.active_element());
+    element(id).is_some_and(|element| element.contains(focused.as_deref()))
+}

@@ -1,0 +1,25 @@
+//! The components. They hold no judgement of their own: what is shown is computed in the pure modules.
+
+mod app;
+mod chart;
+mod client;
+mod config;
+mod dialogs;
+mod hardware;
+mod hooks;
+mod lanes;
+mod panic;
+mod race;
+mod store;
+mod table;
+
+use wasm_bindgen::prelude::*;
+
+/// Puts the page where `index.html` has made room for it.
+#[wasm_bindgen(start)]
+fn start() {
+    panic::install();
+    let Some(root) = hooks::element("app") else { return };
+    root.set_inner_html("");
+    leptos::mount::mount_to(root, app::App).forget();
+}

@@ -1,0 +1,233 @@
+//! Starting, stopping and following a race.
+
+use leptos::prelude::*;
+
+use crate::format;
+use crate::presets;
+use crate::state::{Phase, Progress};
+
+use super::hooks;
+use super::store::Store;
+
+/// The ready races.
+#[component]
+pub fn Presets(store: Store) -> impl IntoView {
+    let text = store.text;
+    let all = Memo::new(move |_| store.systems.with(|systems| presets::presets(systems, text)));
+    let no_gpu = move || store.environment.with(|e| e.as_ref().is_some_and(|e| e.gpu.is_none()));
+    let current = Memo::new(move |_| {
+        let config = store.checked.get().ok()?;
+        all.with(|all| all.iter().find(|preset| preset.config == config).map(|preset| preset.id))
+    });
+    view! {
+        <div class="presets" role="group" aria-label=text.presets>
+            {move || {
+                all.get()
+                    .into_iter()
+                    .map(|preset| {
+                        let id = preset.id;
+                        let config = preset.config;
+                        let out = move || preset.needs_gpu && no_gpu();
+                        let title = move || if out() { text.preset_needs_gpu } else { preset.blurb };
+                        view! {
+                            <button
+                                type="button"
+                                class="chip"
+                                data-testid=format!("preset-{id}")
+                                title=title
+                                disabled=move || store.phase.get() != Phase::Idle || out()
+                                aria-pressed=move || if current.get() == Some(id) { "true" } else { "false" }
+                                on:click=move |_| store.choose(&config)
+                            >
+                                {preset.title}
+                            </button>
+                        }
+                    })
+                    .collect_view()
+            }}
+        </div>
+    }
+}
+
+/// The result in a sentence.
+#[component]
+pub fn Headline(store: Store) -> impl IntoView {
+    let text = store.text;
+    let headline = Memo::new(move |_| {
+        store.shown.with(|report| store.looks.with(|looks| crate::headline::headline(report, looks, text)))
+    });
+    let sentence = move || match (headline.get(), store.phase.get(), store.report.with(Option::is_some)) {
+        (Some(headline), ..) => headline.text,
+        (None, Phase::Idle, false) => text.headline_idle.to_owned(),
+        (None, Phase::Idle, true) => text.headline_nothing.to_owned(),
+        (None, ..) => text.headline_racing.to_owned(),
+    };
+    let detail = move || headline.get().map(|headline| headline.detail).unwrap_or_default();
+    view! {
+        <div class="headline" data-testid="headline" class:idle=move || headline.with(Option::is_none)>
+            <h2>{sentence}</h2>
+            <p>{detail}</p>
+        </div>
+    }
+}
+
+/// What is being done, in words.
+pub fn doing(store: Store, progress: &Progress) -> String {
+    let text = store.text;
+    (text.activity)(
+        (text.doing)(&progress.activity),
+        &store.lane_name(progress.lane),
+        &format::length(f64::from(progress.length)),
+    )
+}
+
+/// Start, cancel, progress.
+#[component]
+pub fn Controls(store: Store) -> impl IntoView {
+    let text = store.text;
+    let busy = Memo::new(move |_| store.phase.get() != Phase::Idle);
+    // The focus follows from the button that goes to the one that comes.
+    Effect::new(move |was: Option<bool>| {
+        let is = busy.get();
+        if was.is_some_and(|was| was != is) && hooks::focused_within("controls") {
+            hooks::focus_soon(if is { "cancel" } else { "start" });
+        }
+        is
+    });
+    let start_label = move || if store.report.with(Option::is_some) { text.again } else { text.start };
+    let fraction = move || store.progress.with(|p| p.as_ref().map_or(0.0, |p| p.fraction));
+    let invalid = move || store.checked.with(Result::is_err);
+    let activity = move || match (store.phase.get(), store.progress.get()) {
+        (Phase::Idle, _) if invalid() => text.fix_first.to_owned(),
+        (Phase::Idle, _) => summary(store),
+        (Phase::Cancelling, _) => text.cancelling.to_owned(),
+        (_, Some(progress)) => doing(store, &progress),
+        (_, None) if !store.ready.get() => text.loading_engine.to_owned(),
+        (_, None) => text.starting.to_owned(),
+    };
+    let left = move || match (store.phase.get(), store.progress.get()) {
+        (Phase::Idle, _) => store.checked.with(|checked| {
+            checked
+                .as_ref()
+                .map(|config| (text.at_most)(&format::rough_time(config.budget_ms)))
+                .unwrap_or_default()
+        }),
+        (_, Some(progress)) => (text.time_left)(&format::rough_time(progress.remaining_ms)),
+        _ => String::new(),
+    };
+    view! {
+        <div class="controls" id="controls">
+            <button
+                type="button"
+                id="start"
+                class="primary"
+                data-testid="start"
+                hidden=busy
+                aria-disabled=move || if invalid() { "true" } else { "false" }
+                on:click=move |_| store.start()
+            >
+                <svg viewBox="0 0 16 16" width="14" height="14" aria-hidden="true"><path d="M3 1.5v13l11-6.5z"/></svg>
+                <span>{start_label}</span>
+                <kbd aria-hidden="true">{text.space_hint}</kbd>
+            </button>
+            <button
+                type="button"
+                id="cancel"
+                class="primary stop"
+                data-testid="cancel"
+                hidden=move || !busy.get()
+                disabled=move || store.phase.get() == Phase::Cancelling
+                on:click=move |_| store.cancel()
+            >
+                <svg viewBox="0 0 16 16" width="14" height="14" aria-hidden="true"><path d="M2.5 2.5h11v11h-11z"/></svg>
+                <span>{text.cancel}</span>
+                <kbd aria-hidden="true">{text.esc_hint}</kbd>
+            </button>
+            <div class="progress" data-testid="progress">
+                <div class="progress-words">
+                    <span class="activity">{activity}</span>
+                    <span class="left">{left}</span>
+                </div>
+                <div
+                    class="bar"
+                    class:busy=busy
+                    class:waiting=move || busy.get() && store.progress.with(Option::is_none)
+                    role="progressbar"
+                    aria-label=text.progress_label
+                    aria-valuemin="0"
+                    aria-valuemax="100"
+                    aria-valuenow=move || format!("{:.0}", fraction() * 100.0)
+                >
+                    <div class="fill" style:transform=move || format!("scaleX({:.4})", fraction())></div>
+                </div>
+            </div>
+        </div>
+    }
+}
+
+fn summary(store: Store) -> String {
+    let text = store.text;
+    store.checked.with(|checked| {
+        checked.as_ref().map_or_else(
+            |_| String::new(),
+            |config| {
+                let ends = config.lengths.iter().min().zip(config.lengths.iter().max());
+                let lengths = ends.map_or_else(String::new, |(low, high)| {
+                    format!("{}–{}", format::length(f64::from(*low)), format::length(f64::from(*high)))
+                });
+                let level = match config.level {
+                    report::LevelName::Core => text.level_core,
+                    report::LevelName::Layer => text.level_layer,
+                };
+                (text.summary)(config.systems.len(), &lengths, config.width, &level.to_lowercase())
+            },
+        )
+    })
+}
+
+/// What went wrong, and what to know.
+#[component]
+pub fn Notices(store: Store) -> impl IntoView {
+    let text = store.text;
+    let copied = RwSignal::new(false);
+    let copy = move |_| {
+        let details = store.problem.with_untracked(|problem| {
+            problem
+                .as_ref()
+                .map(|problem| format!("{}: {}", problem.code, problem.message))
+                .unwrap_or_default()
+        });
+        wasm_bindgen_futures::spawn_local(async move {
+            if hooks::copy(details).await {
+                copied.set(true);
+                hooks::after(2_000, move || copied.set(false));
+            }
+        });
+    };
+    view! {
+        <Show when=move || store.bad_link.with(Option::is_some)>
+            <div class="notice warn" role="alert" data-testid="link-error">
+                <p><strong>{text.bad_link_title}</strong>" "{move || store.bad_link.get()}</p>
+                <button type="button" class="quiet" on:click=move |_| store.bad_link.set(None)>{text.dismiss}</button>
+            </div>
+        </Show>
+        <Show when=move || store.problem.with(Option::is_some)>
+            <div class="notice bad" role="alert" data-testid="error">
+                <p>
+                    <strong>{text.problem_title}</strong>
+                    " "
+                    <span>{move || store.problem.get().map(|problem| problem.message)}</span>
+                    " "
+                    <code>{move || store.problem.get().map(|problem| problem.code)}</code>
+                </p>
+                <div class="notice-actions">
+                    <button type="button" class="quiet" on:click=copy>
+                        {move || if copied.get() { text.copied } else { text.copy_error }}
+                    </button>
+                    <button type="button" class="quiet" on:click=move |_| store.restart_engine()>{text.restart_engine}</button>
+                    <button type="button" class="quiet" on:click=move |_| store.dismiss()>{text.dismiss}</button>
+                </div>
+            </div>
+        </Show>
+    }
+}

@@ -1,0 +1,302 @@
+//! The page's state as signals, and what changes it: events of the engine, at most once per frame, and the user.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use leptos::prelude::*;
+use protocol::{Event, Request};
+use report::{Config, Environment, Report, SystemEntry};
+
+use crate::chart::Metric;
+use crate::draft::{Draft, Errors};
+use crate::lanes::{self, Look};
+use crate::preview;
+use crate::state::{Model, Phase, Problem, Progress};
+use crate::text::{ENGLISH, Text};
+
+use super::client::Client;
+use super::hooks::{self, PerFrame, WakeLock};
+
+/// Everything that components read and do. Copied freely.
+#[derive(Clone, Copy)]
+pub struct Store {
+    /// The language.
+    pub text: &'static Text,
+    /// The machine, once the engine is up.
+    pub environment: RwSignal<Option<Environment>>,
+    /// The systems.
+    pub systems: RwSignal<Vec<SystemEntry>>,
+    /// Whether the engine is up.
+    pub ready: RwSignal<bool>,
+    /// How far the race is.
+    pub phase: RwSignal<Phase>,
+    /// The last snapshot.
+    pub report: RwSignal<Option<Arc<Report>>>,
+    /// The last progress.
+    pub progress: RwSignal<Option<Progress>>,
+    /// What went wrong last.
+    pub problem: RwSignal<Option<Problem>>,
+    /// What is wrong with the link that opened the page.
+    pub bad_link: RwSignal<Option<String>>,
+    /// The configuration being edited.
+    pub draft: RwSignal<Draft>,
+    /// The draft as a configuration, or what is wrong with it.
+    pub checked: Memo<Result<Config, Errors>>,
+    /// What charts and tables show: the last report, or the race that is set up.
+    pub shown: Memo<Arc<Report>>,
+    /// Looks of the shown report's lanes.
+    pub looks: Memo<Arc<Vec<Look>>>,
+    /// The view.
+    pub metric: RwSignal<Metric>,
+    /// Lanes left out of the chart.
+    pub hidden: RwSignal<Vec<usize>>,
+    /// The lane pointed at.
+    pub emphasis: RwSignal<Option<usize>>,
+    /// The length pointed at.
+    pub at_length: RwSignal<Option<u32>>,
+    /// The system whose page is open.
+    pub system: RwSignal<Option<String>>,
+    /// What screen readers are told.
+    pub said: RwSignal<String>,
+    inner: StoredValue<Inner, LocalStorage>,
+}
+
+struct Inner {
+    model: Rc<RefCell<Model>>,
+    client: Option<Client>,
+    wake: WakeLock,
+}
+
+impl Store {
+    /// Sets the state up and connects to the engine.
+    pub fn new() -> Self {
+        let text = &ENGLISH;
+        let environment = RwSignal::new(None::<Environment>);
+        let systems = RwSignal::new(Vec::<SystemEntry>::new());
+        let report = RwSignal::new(None::<Arc<Report>>);
+        let draft = RwSignal::new(Draft::new(&Config::default()));
+        let checked =
+            Memo::new(move |_| draft.with(|draft| systems.with(|systems| draft.check(systems, text))));
+        let last_good = StoredValue::new(Config::default());
+        let shown = Memo::new(move |_| {
+            report.get().unwrap_or_else(|| {
+                if let Ok(config) = checked.get() {
+                    last_good.set_value(config);
+                }
+                let config = last_good.get_value();
+                Arc::new(environment.with(|environment| {
+                    systems.with(|systems| preview::report(&config, environment.as_ref(), systems))
+                }))
+            })
+        });
+        let looks = Memo::new(move |_| {
+            Arc::new(shown.with(|report| systems.with(|systems| lanes::looks(report, systems, text))))
+        });
+        let store = Self {
+            text,
+            environment,
+            systems,
+            ready: RwSignal::new(false),
+            phase: RwSignal::new(Phase::Idle),
+            report,
+            progress: RwSignal::new(None),
+            problem: RwSignal::new(None),
+            bad_link: RwSignal::new(None),
+            draft,
+            checked,
+            shown,
+            looks,
+            metric: RwSignal::new(Metric::Time),
+            hidden: RwSignal::new(Vec::new()),
+            emphasis: RwSignal::new(None),
+            at_length: RwSignal::new(None),
+            system: RwSignal::new(None),
+            said: RwSignal::new(String::new()),
+            inner: StoredValue::new_local(Inner {
+                model: Rc::new(RefCell::new(Model::default())),
+                client: None,
+                wake: WakeLock::default(),
+            }),
+        };
+        store.connect();
+        store.load_catalogue();
+        store
+    }
+
+    fn connect(self) {
+        let model = self.inner.with_value(|inner| Rc::clone(&inner.model));
+        let frame = PerFrame::new(move || self.flush());
+        let connected = Client::connect(move |event: Event| {
+            if let Ok(mut model) = model.try_borrow_mut() {
+                model.apply(event);
+            }
+            frame.request();
+        });
+        match connected {
+            Ok(client) => self.inner.update_value(|inner| inner.client = Some(client)),
+            Err(message) => self.problem.set(Some(Problem {
+                code: "client-missing".to_owned(),
+                message: format!("crossover.js could not be used: {message}. Reload the page."),
+                field: None,
+            })),
+        }
+    }
+
+    /// The static catalogue makes the page usable before the engine is up.
+    fn load_catalogue(self) {
+        wasm_bindgen_futures::spawn_local(async move {
+            let Some(json) = hooks::fetch_text("systems.json").await else { return };
+            let Ok(systems) = serde_json::from_str::<Vec<SystemEntry>>(&json) else { return };
+            self.with_model(|model| {
+                if model.systems.is_empty() {
+                    model.systems = systems;
+                }
+            });
+            self.flush();
+        });
+    }
+
+    fn with_model<T>(self, change: impl FnOnce(&mut Model) -> T) -> Option<T> {
+        let model = self.inner.with_value(|inner| Rc::clone(&inner.model));
+        model.try_borrow_mut().ok().map(|mut model| change(&mut model))
+    }
+
+    /// Brings the signals up to date with the model; only what changed wakes its readers.
+    fn flush(self) {
+        let Some(model) = self.with_model(|model| model.clone()) else { return };
+        let was = self.phase.get_untracked();
+        set_if_new(self.environment, model.environment);
+        set_if_new(self.systems, model.systems);
+        set_if_new(self.ready, model.ready);
+        set_if_new(self.progress, model.progress);
+        set_if_new(self.problem, model.problem);
+        let same = self.report.with_untracked(|old| match (old, &model.report) {
+            (Some(old), Some(new)) => Arc::ptr_eq(old, new),
+            (None, None) => true,
+            _ => false,
+        });
+        if !same {
+            self.report.set(model.report);
+        }
+        if was != model.phase {
+            self.phase.set(model.phase);
+            self.phase_changed(was, model.phase);
+        }
+    }
+
+    fn phase_changed(self, was: Phase, is: Phase) {
+        match (was, is) {
+            (Phase::Idle, _) => {
+                self.inner.with_value(|inner| inner.wake.hold());
+                self.said.set(self.text.announce_start.to_owned());
+            }
+            (_, Phase::Idle) => {
+                self.inner.with_value(|inner| inner.wake.release());
+                let cancelled = self.report.with_untracked(|report| {
+                    report.as_ref().is_none_or(|r| r.status == report::Status::Cancelled)
+                });
+                let headline = self.headline_untracked();
+                let state = if cancelled { self.text.announce_cancelled } else { self.text.announce_done };
+                self.said.set(format!("{state} {headline}"));
+            }
+            _ => {}
+        }
+    }
+
+    fn headline_untracked(self) -> String {
+        self.report
+            .with_untracked(|report| {
+                let report = report.as_ref()?;
+                let headline =
+                    self.looks.with_untracked(|looks| crate::headline::headline(report, looks, self.text))?;
+                Some(format!("{} {}", headline.text, headline.detail))
+            })
+            .unwrap_or_default()
+    }
+
+    /// Starts the race that is set up; does nothing while one runs or where the set-up is wrong.
+    pub fn start(self) {
+        if self.phase.get_untracked() != Phase::Idle {
+            return;
+        }
+        let Ok(config) = self.checked.get_untracked() else {
+            self.said.set(self.text.fix_first.to_owned());
+            return;
+        };
+        let Some(id) = self.with_model(Model::begin) else { return };
+        self.hidden.set(Vec::new());
+        self.emphasis.set(None);
+        self.at_length.set(None);
+        self.flush();
+        let sent = self.inner.with_value(|inner| match &inner.client {
+            Some(client) => client.send(&Request::Race { id, config: Box::new(config) }),
+            None => Err("the engine's client is not there; reload the page".to_owned()),
+        });
+        if let Err(message) = sent {
+            self.with_model(|model| {
+                model.apply(Event::Error {
+                    id: Some(id),
+                    error: protocol::WireError { code: "not-sent".to_owned(), message, field: None },
+                });
+            });
+            self.flush();
+        }
+    }
+
+    /// Sets another race up.
+    pub fn choose(self, config: &Config) {
+        self.draft.update(|draft| draft.replace(config));
+    }
+
+    /// Stops the race.
+    pub fn cancel(self) {
+        if matches!(self.phase.get_untracked(), Phase::Idle | Phase::Cancelling) {
+            return;
+        }
+        let id = self.with_model(|model| {
+            model.cancelling();
+            model.race
+        });
+        self.flush();
+        if let Some(id) = id {
+            self.inner.with_value(|inner| {
+                if let Some(client) = &inner.client {
+                    client.cancel(id);
+                }
+            });
+        }
+    }
+
+    /// Ends the engine and starts a new one.
+    pub fn restart_engine(self) {
+        self.dismiss();
+        self.inner.with_value(|inner| {
+            if let Some(client) = &inner.client {
+                client.restart();
+            }
+        });
+    }
+
+    /// Puts the last problem away.
+    pub fn dismiss(self) {
+        self.with_model(|model| model.problem = None);
+        self.flush();
+    }
+
+    /// Where lanes without a backend would run on this machine.
+    pub fn auto_backend(self) -> &'static str {
+        self.environment.with(|environment| preview::auto_backend(environment.as_ref()))
+    }
+
+    /// The name of a shown lane.
+    pub fn lane_name(self, lane: usize) -> String {
+        self.looks.with(|looks| looks.get(lane).map(|look| look.label.clone()).unwrap_or_default())
+    }
+}
+
+fn set_if_new<T: PartialEq + Send + Sync + 'static>(signal: RwSignal<T>, value: T) {
+    if signal.with_untracked(|old| *old != value) {
+        signal.set(value);
+    }
+}

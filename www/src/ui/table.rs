@@ -1,0 +1,147 @@
+//! The results table.
+
+use leptos::prelude::*;
+
+use crate::format;
+use crate::standing::{self, Versus};
+use crate::table::{Cell, rows};
+use crate::text::Text;
+
+use super::lanes::{Marker, Verification};
+use super::store::Store;
+
+/// A comparison in two words.
+pub fn versus_words(versus: Versus, text: &Text) -> String {
+    if versus.close {
+        text.too_close_short.to_owned()
+    } else if versus.speedup >= 1.0 {
+        (text.faster)(&format::ratio(versus.speedup))
+    } else {
+        (text.slower)(&format::ratio(1.0 / versus.speedup))
+    }
+}
+
+/// Lane by length.
+#[component]
+pub fn Results(store: Store) -> impl IntoView {
+    let text = store.text;
+    let lengths = Memo::new(move |_| store.shown.with(|report| standing::lengths(report)));
+    let table = Memo::new(move |_| {
+        store.shown.with(|report| store.looks.with(|looks| rows(report, looks, store.metric.get(), text)))
+    });
+    let warnings = move || {
+        store.shown.with(|report| {
+            report
+                .warnings
+                .iter()
+                .map(|warning| {
+                    let lane = warning
+                        .lane
+                        .map(|lane| store.lane_name(lane as usize))
+                        .filter(|name| !name.is_empty());
+                    match lane {
+                        Some(lane) => format!("{lane}: {}", warning.message),
+                        None => warning.message.clone(),
+                    }
+                })
+                .collect::<Vec<_>>()
+        })
+    };
+    view! {
+        <section class="card results" aria-labelledby="results-title">
+            <h2 id="results-title">{text.results_title}</h2>
+            <p class="muted">{move || (text.results_caption)(store.metric.get().label(text))}</p>
+            {move || {
+                let warnings = warnings();
+                (!warnings.is_empty()).then(|| {
+                    view! {
+                        <div class="notice warn" data-testid="warnings">
+                            <strong>{text.warnings_title}</strong>
+                            <ul>{warnings.into_iter().map(|warning| view! { <li>{warning}</li> }).collect_view()}</ul>
+                        </div>
+                    }
+                })
+            }}
+            <div class="scroll" tabindex="0" role="region" aria-labelledby="results-title">
+                <table data-testid="results-table">
+                    <thead>
+                        <tr>
+                            <th scope="col">{text.col_lane}</th>
+                            {move || lengths.get().into_iter().map(|length| view! { <th scope="col" class="num">{format::length(f64::from(length))}</th> }).collect_view()}
+                            <th scope="col" class="num">{text.col_growth}</th>
+                            <th scope="col" class="num" title=text.col_setup_help>{text.col_setup}</th>
+                            <th scope="col" class="num" title=text.col_first_help>{text.col_first}</th>
+                        </tr>
+                    </thead>
+                    <tbody>
+                        <For each=move || 0..table.with(Vec::len) key=|index| *index let:index>
+                            <ResultRow store table index/>
+                        </For>
+                    </tbody>
+                </table>
+            </div>
+            <p class="muted note">{text.setup_note}</p>
+        </section>
+    }
+}
+
+#[component]
+fn ResultRow(store: Store, table: Memo<Vec<crate::table::Row>>, index: usize) -> impl IntoView {
+    let text = store.text;
+    let row = Memo::new(move |_| table.with(|table| table.get(index).cloned()));
+    let look = Memo::new(move |_| store.looks.with(|looks| looks.get(index).cloned()));
+    view! {
+        <tr>
+            <th scope="row">
+                {move || {
+                    look.get().map(|look| {
+                        view! {
+                            <span class="lane-cell">
+                                <Marker shape=look.slot filled=look.filled/>
+                                <span>
+                                    {look.label}
+                                    {look.one_way.map(|one_way| view! { <small class="tag">{one_way.label(text)}</small> })}
+                                </span>
+                                {row.get().map(|row| view! { <Verification badge=row.badge text/> })}
+                            </span>
+                        }
+                    })
+                }}
+            </th>
+            {move || row.get().map(|row| row.cells.into_iter().map(|cell| cell_view(cell, text)).collect_view())}
+            <td class="num">
+                {move || row.get().and_then(|row| row.exponent).map(|(growth, interval)| view! { <b>{growth}</b><small>{interval}</small> })}
+            </td>
+            <td class="num">{move || row.get().map(|row| row.setup)}</td>
+            <td class="num">{move || row.get().map(|row| row.first_run)}</td>
+        </tr>
+    }
+}
+
+fn cell_view(cell: Cell, text: &'static Text) -> AnyView {
+    match cell {
+        Cell::Pending => view! { <td class="num pending">{format::NONE}</td> }.into_any(),
+        Cell::Value { value, spread, versus, samples } => {
+            let ahead = versus.is_some_and(|versus| !versus.close && versus.speedup > 1.0);
+            view! {
+                <td class="num" title=(text.samples)(samples.0, samples.1)>
+                    <b>{value}</b>
+                    <small>{spread}</small>
+                    {versus.map(|versus| view! { <small class="versus" class:ahead=ahead>{versus_words(versus, text)}</small> })}
+                </td>
+            }
+            .into_any()
+        }
+        Cell::Dnf { reason, message, predicted } => {
+            let said = (!message.is_empty()).then(|| message.clone());
+            view! {
+                <td class="num out" title=message>
+                    <b>{reason}</b>
+                    {predicted.map(|value| view! { <small>{(text.would_take)(&value)}</small> })}
+                    {said.map(|message| view! { <span class="sr-only">{message}</span> })}
+                </td>
+            }
+            .into_any()
+        }
+    }
+}

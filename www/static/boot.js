@@ -1,0 +1,14 @@
+// Starts the page: the engine's client first, at the name that other scripts may use too, then the page's module.
+const fail = (error) => {
+  const place = document.getElementById('panic');
+  document.getElementById('panic-text').textContent = String(error?.message ?? error);
+  place.hidden = false;
+};
+
+try {
+  const [crossover, page] = await Promise.all([import('{{root}}/crossover.js'), import('{{page}}/www.js')]);
+  window.crossover = crossover;
+  await page.default();
+} catch (error) {
+  fail(error);
+}
