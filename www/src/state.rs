@@ -165,6 +165,8 @@ impl Model {
             | Event::Progress { .. }
             | Event::Done { .. }
             | Event::Verified { .. }
+            | Event::Link { .. }
+            | Event::Linked { .. }
             | Event::Pong { .. } => {}
         }
     }

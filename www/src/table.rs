@@ -104,14 +104,16 @@ pub fn badge(lane: &Lane) -> Badge {
         .collect();
     let failed = all.iter().find(|verified| !verified.pass);
     match failed {
-        Some(verified) => Badge::Fail(format::deviation(verified.max_rel)),
+        Some(verified) => {
+            Badge::Fail(verified.max_rel.map_or_else(|| format::NONE.to_owned(), format::deviation))
+        }
         None if lane.points.iter().any(|point| point.outcome == "not-verified") => {
             Badge::Fail(format::NONE.to_owned())
         }
         None if all.is_empty() => Badge::Pending,
-        None => {
-            Badge::Pass(format::deviation(all.iter().map(|verified| verified.max_rel).fold(0.0, f64::max)))
-        }
+        None => Badge::Pass(format::deviation(
+            all.iter().filter_map(|verified| verified.max_rel).fold(0.0, f64::max),
+        )),
     }
 }
 
