@@ -52,6 +52,14 @@ impl Lane {
         }
     }
 
+    /// The system's name and the operations per second that it reached, on the GPU.
+    pub(crate) fn gpu_rate(&self) -> Option<(&'static str, f64)> {
+        match &self.inner {
+            Inner::Cpu(_) => None,
+            Inner::Gpu { system, lane, .. } => Some((system.info().id, lane.flops_per_s()?)),
+        }
+    }
+
     pub(crate) async fn run(&mut self, repeats: u32) -> Result<Finished, LaneError> {
         match &mut self.inner {
             Inner::Cpu(lane) => Ok(Finished { checksum: lane.run(repeats as usize)?, ..Finished::default() }),

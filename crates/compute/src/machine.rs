@@ -1,5 +1,6 @@
 //! The executor that races use: lanes on the CPU and on the GPU behind one door.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use mixer::{
@@ -22,6 +23,12 @@ const LEAST_VERIFY_LENGTH: usize = 16;
 
 /// What the reference may spend on that: some tenths of a second.
 const VERIFY_FLOPS: u64 = 1 << 28;
+
+/// Seconds that one dispatch may take at the rate seen.
+const DISPATCH_S: f64 = 0.1;
+
+/// Smallest dispatch worth its own overhead.
+const LEAST_DISPATCH_FLOPS: u64 = 1 << 22;
 
 /// What CPU lanes may hold in wasm where the worker does not say: less than the smallest maximum memory that a build
 /// has, with room for the input's making and the reference's.
@@ -87,6 +94,8 @@ pub struct Machine {
     cpu_ledger: Ledger,
     gpu_ledger: Ledger,
     cancel: CancelSwitch,
+    /// Operations per second that each system was seen to reach on the GPU.
+    gpu_rates: HashMap<&'static str, f64>,
     options: MachineOptions,
 }
 
@@ -105,7 +114,8 @@ impl Machine {
         };
         let cpu_ledger = Ledger::new(options.cpu_memory_bytes.unwrap_or_else(system_memory_bytes));
         let gpu_ledger = gpu_ledger(&gpu);
-        Ok(Self { pool, gpu, losses: 0, cpu_ledger, gpu_ledger, cancel, options })
+        let gpu_rates = HashMap::new();
+        Ok(Self { pool, gpu, losses: 0, cpu_ledger, gpu_ledger, cancel, gpu_rates, options })
     }
 
     /// Call before each race: lifts a cancellation, and where the GPU device was lost asks for a new one, once in the
@@ -232,7 +242,9 @@ impl Machine {
                 let held_here = self.cpu_ledger.hold(case.tensors.bytes());
                 // Other lanes that are ready at the same time leave less.
                 let memory_budget_bytes = self.gpu_ledger.free_bytes();
-                let target = GpuTarget { memory_budget_bytes, ..*gpu.target() };
+                let max_dispatch_flops =
+                    dispatch_flops(gpu.target(), self.gpu_rates.get(system.info().id).copied());
+                let target = GpuTarget { memory_budget_bytes, max_dispatch_flops, ..*gpu.target() };
                 let plan = system.gpu(&case, &target)?;
                 plan.check(&target)?;
                 let lane = GpuLane::new(&gpu, plan, &self.cancel).await?;
@@ -288,7 +300,7 @@ impl Executor for Machine {
         let system = kernels::find(&spec.system)?;
         let small = small(system, spec, problem)?;
         let mut lane = self.seeded_lane(system, spec, &small).await?;
-        lane.run(1).await?;
+        self.run(&mut lane, 1).await?;
         let output = lane.output().await?;
         let expected = system.reference(lane.case(), &mut OpCount::default())?;
         let deviation = system.info().tolerance.compare_f32(&output, &expected);
@@ -303,7 +315,12 @@ impl Executor for Machine {
     }
 
     async fn run(&mut self, lane: &mut Lane, repeats: u32) -> Result<Finished, LaneError> {
-        lane.run(repeats).await
+        let finished = lane.run(repeats).await?;
+        if let Some((id, flops_per_s)) = lane.gpu_rate() {
+            let known = self.gpu_rates.entry(id).or_insert(0.0);
+            *known = known.max(flops_per_s);
+        }
+        Ok(finished)
     }
 
     async fn check(&mut self, lane: &mut Lane) -> Result<Verification, LaneError> {
@@ -318,6 +335,14 @@ impl Executor for Machine {
     async fn breathe(&mut self) {
         self.options.host.breathe().await;
     }
+}
+
+/// What one dispatch of a system may do, so that it ends well before a watchdog: no more than the target says, and no
+/// more than the system does in [`DISPATCH_S`] at the rate that it was seen to reach. A recurrence is far slower than
+/// a product of matrices, and its small verification tells.
+fn dispatch_flops(target: &GpuTarget, seen_flops_per_s: Option<f64>) -> u64 {
+    let seen = seen_flops_per_s.map_or(u64::MAX, |rate| (rate * DISPATCH_S) as u64);
+    target.max_dispatch_flops.min(seen.max(LEAST_DISPATCH_FLOPS))
 }
 
 async fn open(options: &MachineOptions) -> GpuState {
@@ -373,4 +398,18 @@ fn system_memory_bytes() -> u64 {
 #[cfg(target_arch = "wasm32")]
 fn system_memory_bytes() -> u64 {
     WASM_MEMORY_BYTES
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fault_13_a_slow_system_is_cut_into_smaller_dispatches() {
+        let target = GpuTarget::WEBGPU_DEFAULTS;
+        assert_eq!(dispatch_flops(&target, None), target.max_dispatch_flops);
+        assert_eq!(dispatch_flops(&target, Some(1e13)), target.max_dispatch_flops);
+        assert_eq!(dispatch_flops(&target, Some(1e9)), 100_000_000);
+        assert_eq!(dispatch_flops(&target, Some(1.0)), LEAST_DISPATCH_FLOPS);
+    }
 }

@@ -9,21 +9,13 @@ use std::time::Duration;
 
 use mixer::{GpuFacts, GpuTarget, LaneError, MixerError};
 
+use super::adapter::{facts, target, useful_limits};
 use super::pipeline::Cache;
 use super::signal::{Signal, signal};
 use crate::host::{GpuApi, Host};
 
 /// Longest that an adapter or a device may keep us waiting.
 const REQUEST_LIMIT: Duration = Duration::from_secs(5);
-
-/// Device memory that lanes may hold where nothing is known: WebGPU does not say how much there is.
-const DEFAULT_BUDGET_BYTES: u64 = 2 << 30;
-
-/// A dispatch of this many operations takes some 40 ms on modest hardware (100 GFLOP/s).
-const HARDWARE_DISPATCH_FLOPS: u64 = 1 << 32;
-
-/// A software adapter makes a few GFLOP/s.
-const SOFTWARE_DISPATCH_FLOPS: u64 = 1 << 28;
 
 /// Uncaptured errors that are kept.
 const MAX_RECORDED_ERRORS: usize = 16;
@@ -299,46 +291,6 @@ impl Gpu {
             limit_bytes: self.0.granted_bytes.get().min(needed_bytes.saturating_sub(1)),
         })
     }
-
-    /// Opens error scopes; the device's errors go there until [`Scopes::close`].
-    pub(crate) fn scopes(&self, what: &'static str, needed_bytes: u64) -> Scopes {
-        let memory = self.device().push_error_scope(wgpu::ErrorFilter::OutOfMemory);
-        let validation = self.device().push_error_scope(wgpu::ErrorFilter::Validation);
-        Scopes { validation, memory, gpu: self.clone(), what, needed_bytes }
-    }
-}
-
-/// Open error scopes. Dropped without [`Scopes::close`], they close and forget what they caught.
-pub(crate) struct Scopes {
-    // Fields drop in this order, which is the order in which scopes must close.
-    validation: wgpu::ErrorScopeGuard,
-    memory: wgpu::ErrorScopeGuard,
-    gpu: Gpu,
-    what: &'static str,
-    needed_bytes: u64,
-}
-
-impl Scopes {
-    /// Closes the scopes now; the future says what they caught.
-    ///
-    /// # Errors
-    /// [`LaneError::DeviceLost`], [`MixerError::OutOfMemory`] or [`LaneError::Device`].
-    pub fn close(self) -> impl Future<Output = Result<(), LaneError>> {
-        let Self { validation, memory, gpu, what, needed_bytes } = self;
-        let (validation, memory) = (validation.pop(), memory.pop());
-        async move {
-            let (validation, memory) = (validation.await, memory.await);
-            let error = if memory.is_some() {
-                // A failed allocation makes later calls invalid, so this one comes first.
-                gpu.out_of_memory(needed_bytes)
-            } else if let Some(error) = validation {
-                LaneError::Device { what: what.to_owned(), message: error.to_string() }
-            } else {
-                return gpu.alive();
-            };
-            Err(gpu.blame(error).await)
-        }
-    }
 }
 
 pub(crate) async fn answer<T>(
@@ -357,93 +309,4 @@ pub(crate) async fn answer<T>(
 
 pub(crate) fn no_backend(reason: impl Into<String>) -> LaneError {
     LaneError::NoBackend { backend: mixer::Backend::WebGpu.name(), reason: reason.into() }
-}
-
-/// The guaranteed limits, raised to the adapter's where plans profit from it.
-fn useful_limits(adapter: &wgpu::Adapter, options: &GpuOptions) -> wgpu::Limits {
-    let guaranteed = wgpu::Limits::default();
-    if options.guaranteed_limits_only {
-        return guaranteed;
-    }
-    let adapter = adapter.limits();
-    wgpu::Limits {
-        max_buffer_size: adapter.max_buffer_size,
-        max_storage_buffer_binding_size: adapter.max_storage_buffer_binding_size,
-        max_storage_buffers_per_shader_stage: adapter.max_storage_buffers_per_shader_stage,
-        max_compute_workgroup_storage_size: adapter.max_compute_workgroup_storage_size,
-        max_compute_invocations_per_workgroup: adapter.max_compute_invocations_per_workgroup,
-        max_compute_workgroup_size_x: adapter.max_compute_workgroup_size_x,
-        max_compute_workgroup_size_y: adapter.max_compute_workgroup_size_y,
-        max_compute_workgroup_size_z: adapter.max_compute_workgroup_size_z,
-        max_compute_workgroups_per_dimension: adapter.max_compute_workgroups_per_dimension,
-        ..guaranteed
-    }
-}
-
-fn facts(device: &wgpu::Device, info: &wgpu::AdapterInfo) -> GpuFacts {
-    let api = match info.backend {
-        wgpu::Backend::BrowserWebGpu => "webgpu",
-        wgpu::Backend::Vulkan => "vulkan",
-        wgpu::Backend::Metal => "metal",
-        wgpu::Backend::Dx12 => "dx12",
-        wgpu::Backend::Gl => "gl",
-        wgpu::Backend::Noop => "noop",
-    };
-    let (vendor, architecture) = names(device, info);
-    GpuFacts {
-        vendor,
-        architecture,
-        description: info.name.clone(),
-        api: api.to_owned(),
-        is_fallback: info.device_type == wgpu::DeviceType::Cpu,
-        timestamps: device.features().contains(wgpu::Features::TIMESTAMP_QUERY),
-    }
-}
-
-/// Vendor and architecture: a browser names them, a driver numbers the vendor.
-#[cfg(not(target_arch = "wasm32"))]
-fn names(_device: &wgpu::Device, info: &wgpu::AdapterInfo) -> (String, String) {
-    // PCI vendor numbers, and Mesa's Khronos vendor number for its software drivers.
-    let vendor = match info.vendor {
-        0x1002 => "amd".to_owned(),
-        0x10de => "nvidia".to_owned(),
-        0x106b => "apple".to_owned(),
-        0x13b5 => "arm".to_owned(),
-        0x5143 => "qualcomm".to_owned(),
-        0x8086 => "intel".to_owned(),
-        0x1_0005 => "mesa".to_owned(),
-        other => format!("{other:#06x}"),
-    };
-    (vendor, info.driver.clone())
-}
-
-#[cfg(target_arch = "wasm32")]
-fn names(device: &wgpu::Device, _info: &wgpu::AdapterInfo) -> (String, String) {
-    // wgpu leaves these two out of its `AdapterInfo`.
-    let read = |object: &js_sys::wasm_bindgen::JsValue, key: &str| {
-        js_sys::Reflect::get(object, &key.into()).unwrap_or_default()
-    };
-    device.as_webgpu().map_or_else(Default::default, |device| {
-        let info = read(device, "adapterInfo");
-        let text = |key| read(&info, key).as_string().unwrap_or_default();
-        (text("vendor"), text("architecture"))
-    })
-}
-
-fn target(device: &wgpu::Device, facts: &GpuFacts, options: &GpuOptions) -> GpuTarget {
-    let limits = device.limits();
-    let features = device.features();
-    GpuTarget {
-        max_buffer_bytes: limits.max_buffer_size,
-        max_storage_binding_bytes: limits.max_storage_buffer_binding_size,
-        max_storage_buffers_per_stage: limits.max_storage_buffers_per_shader_stage,
-        max_workgroup_storage_bytes: limits.max_compute_workgroup_storage_size,
-        max_invocations_per_workgroup: limits.max_compute_invocations_per_workgroup,
-        max_workgroups_per_dimension: limits.max_compute_workgroups_per_dimension,
-        memory_budget_bytes: options.memory_budget_bytes.unwrap_or(DEFAULT_BUDGET_BYTES),
-        max_dispatch_flops: if facts.is_fallback { SOFTWARE_DISPATCH_FLOPS } else { HARDWARE_DISPATCH_FLOPS },
-        is_fallback: facts.is_fallback,
-        subgroups: features.contains(wgpu::Features::SUBGROUP),
-        shader_f16: features.contains(wgpu::Features::SHADER_F16),
-    }
 }

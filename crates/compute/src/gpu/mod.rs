@@ -1,10 +1,14 @@
 //! The WebGPU executor: a device, and lanes that run plans on it. The same code natively and in a browser; the only
 //! difference is who drives callbacks: a poll that blocks, or the event loop.
 
+mod adapter;
 mod device;
 mod lane;
 mod pacing;
 mod pipeline;
+mod prepare;
+mod readback;
+mod scopes;
 mod signal;
 mod submit;
 mod timestamps;

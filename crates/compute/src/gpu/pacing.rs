@@ -23,11 +23,12 @@ const LEAST_FLOPS: u64 = 1 << 16;
 pub(crate) struct Pacer {
     cap_flops: u64,
     settled: bool,
+    flops_per_ns: f64,
 }
 
 impl Pacer {
     pub fn new() -> Self {
-        Self { cap_flops: FIRST_FLOPS, settled: false }
+        Self { cap_flops: FIRST_FLOPS, settled: false, flops_per_ns: 0.0 }
     }
 
     /// Operations that the next submission may hold.
@@ -40,9 +41,19 @@ impl Pacer {
         self.settled
     }
 
+    /// The fastest rate of a submission long enough to tell, if there was any.
+    pub fn flops_per_ns(&self) -> Option<f64> {
+        (self.flops_per_ns > 0.0).then_some(self.flops_per_ns)
+    }
+
     /// Learns that `flops` operations took `elapsed_ns`, round trip included.
     pub fn observe(&mut self, flops: u64, elapsed_ns: f64) {
-        let at_rate = flops as f64 / elapsed_ns.max(1.0) * TARGET_NS;
+        let rate = flops as f64 / elapsed_ns.max(1.0);
+        // In a shorter one the round trip counts for too much.
+        if elapsed_ns >= TARGET_NS / 10.0 {
+            self.flops_per_ns = self.flops_per_ns.max(rate);
+        }
+        let at_rate = rate * TARGET_NS;
         let grown = self.cap_flops.saturating_mul(GROWTH);
         self.cap_flops = (at_rate as u64).clamp(LEAST_FLOPS, grown);
         self.settled |= elapsed_ns >= TARGET_NS / 4.0;

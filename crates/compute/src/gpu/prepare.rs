@@ -1,0 +1,258 @@
+//! Making a plan ready: its buffers, its uniform blocks, its bind groups.
+
+use mixer::{BufferId, Dispatch, Init, LaneError, Plan};
+
+use super::device::Gpu;
+use super::lane::{GpuLane, Step};
+use super::pacing::Pacer;
+use super::pipeline::pipeline;
+use super::readback::PIECE_BYTES;
+use super::submit::Queries;
+use crate::cancel::CancelSwitch;
+
+/// Words read back from each of the output's beginning, middle and end after every run.
+const PROBE_WORDS: usize = 1024;
+
+/// What the output holds before anything is written to it: a NaN that arithmetic does not make.
+const SENTINEL: u32 = 0x7fc0_5e17;
+
+/// Smallest buffer: a binding may not be empty, and must hold the largest WGSL scalar or vector.
+const LEAST_BYTES: u64 = 16;
+
+impl GpuLane {
+    /// Checks the plan against the device, compiles, allocates, uploads, and runs the set-up dispatches. The output
+    /// starts as NaN, so that a plan that does not write all of it is found out.
+    ///
+    /// # Errors
+    /// What [`Plan::check`] refuses, [`mixer::MixerError::OutOfMemory`] where the device does, [`LaneError::Device`]
+    /// for a shader that does not compile or a plan that is malformed, [`LaneError::DeviceLost`],
+    /// [`LaneError::Cancelled`].
+    pub async fn new(gpu: &Gpu, plan: Plan, cancel: &CancelSwitch) -> Result<Self, LaneError> {
+        gpu.alive()?;
+        plan.check(gpu.target())?;
+        let output_id = well_formed(&plan)?;
+        let mut pipelines = Vec::new();
+        for dispatch in plan.setup.iter().chain(&plan.run) {
+            if cancel.is_cancelled() {
+                return Err(LaneError::Cancelled);
+            }
+            pipelines.push(pipeline(gpu, dispatch).await?);
+        }
+        let mut lane = Self::allocate(gpu, &plan, output_id, cancel).await?;
+        let scopes = gpu.scopes("an upload", 0);
+        let uniforms = lane.upload(&plan, output_id);
+        let mut steps: Vec<Step> = plan
+            .setup
+            .iter()
+            .chain(&plan.run)
+            .zip(pipelines)
+            .zip(uniforms)
+            .map(|((dispatch, compiled), (offset, size))| Step {
+                bind_group: lane.bind(dispatch, &compiled.layout, offset, size),
+                pipeline: compiled.pipeline,
+                workgroups: dispatch.workgroups,
+                flops: dispatch.flops,
+            })
+            .collect();
+        lane.steps = steps.split_off(plan.setup.len());
+        drop(plan);
+        scopes.close().await?;
+        let setup = steps;
+        lane.execute(&setup, setup.len(), false).await?;
+        Ok(lane)
+    }
+
+    /// Allocates every buffer under error scopes, which are asked before anything counts. The last buffer is the
+    /// uniform one.
+    async fn allocate(
+        gpu: &Gpu,
+        plan: &Plan,
+        output_id: BufferId,
+        cancel: &CancelSwitch,
+    ) -> Result<Self, LaneError> {
+        let output_words = plan.buffers[output_id.0].words;
+        let probes = probes(output_words);
+        let probe_bytes = probes.iter().map(|(_, words)| 4 * *words as u64).sum::<u64>();
+        let uniform_bytes =
+            plan.setup.iter().chain(&plan.run).map(|dispatch| slot(gpu, dispatch)).sum::<u64>();
+        let (queries, query_bytes) = (gpu.facts().timestamps, Queries::BYTES);
+        let device_bytes =
+            plan.bytes() + uniform_bytes + probe_bytes + if queries { 2 * query_bytes } else { 0 };
+
+        let scopes = gpu.scopes("an allocation", device_bytes);
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+        let mut buffers: Vec<wgpu::Buffer> =
+            plan.buffers.iter().map(|spec| buffer(gpu, spec.label, 4 * spec.words as u64, usage)).collect();
+        let output = buffers[output_id.0].clone();
+        let queries = queries.then(|| Queries::new(gpu));
+        let staging = buffer(
+            gpu,
+            "staging",
+            probe_bytes.next_multiple_of(8) + if queries.is_some() { query_bytes } else { 0 },
+            wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+        );
+        if let Some(queries) = &queries {
+            buffers.push(queries.resolved.clone());
+        }
+        buffers.push(staging.clone());
+        buffers.push(buffer(
+            gpu,
+            "uniforms",
+            uniform_bytes,
+            wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
+        ));
+        // Made before the scopes are asked, so that its drop frees what was granted.
+        let lane = Self {
+            gpu: gpu.clone(),
+            steps: Vec::new(),
+            output,
+            output_words,
+            probes,
+            staging,
+            queries,
+            buffers,
+            device_bytes,
+            pacer: Pacer::new(),
+            cancel: cancel.clone(),
+        };
+        scopes.close().await?;
+        gpu.granted(device_bytes);
+        Ok(lane)
+    }
+
+    /// Writes initial contents and uniform blocks; returns each dispatch's offset and size in the uniform buffer.
+    fn upload(&self, plan: &Plan, output_id: BufferId) -> Vec<(u64, u64)> {
+        for (index, (spec, buffer)) in plan.buffers.iter().zip(&self.buffers).enumerate() {
+            match &spec.init {
+                Init::F32(data) => self.write(buffer, bytemuck::cast_slice(data)),
+                Init::U32(data) => self.write(buffer, bytemuck::cast_slice(data)),
+                // WebGPU zeroes new buffers.
+                Init::Zero if index == output_id.0 => self.poison_output(),
+                Init::Zero => {}
+            }
+        }
+        let mut blocks = Vec::new();
+        let mut placed = Vec::new();
+        for dispatch in plan.setup.iter().chain(&plan.run) {
+            let offset = blocks.len();
+            blocks.extend_from_slice(bytemuck::cast_slice(&dispatch.uniforms));
+            placed.push((offset as u64, block_bytes(dispatch)));
+            blocks.resize(offset + slot(&self.gpu, dispatch) as usize, 0);
+        }
+        if let Some(uniforms) = self.buffers.last() {
+            self.write(uniforms, &blocks);
+        }
+        placed
+    }
+
+    fn write(&self, buffer: &wgpu::Buffer, bytes: &[u8]) {
+        for (piece, data) in bytes.chunks(PIECE_BYTES as usize).enumerate() {
+            self.gpu.queue().write_buffer(buffer, piece as u64 * PIECE_BYTES, data);
+        }
+    }
+
+    /// Fills the output with NaN, so that what a run does not write is seen.
+    pub fn poison_output(&self) {
+        let total = 4 * self.output_words as u64;
+        let words = vec![SENTINEL; (total.min(PIECE_BYTES) / 4) as usize];
+        let bytes: &[u8] = bytemuck::cast_slice(&words);
+        let mut offset = 0;
+        while offset < total {
+            let len = PIECE_BYTES.min(total - offset);
+            self.gpu.queue().write_buffer(&self.output, offset, &bytes[..len as usize]);
+            offset += len;
+        }
+    }
+
+    fn bind(
+        &self,
+        dispatch: &Dispatch,
+        layout: &wgpu::BindGroupLayout,
+        offset: u64,
+        size: u64,
+    ) -> wgpu::BindGroup {
+        let uniforms = self.buffers.last().unwrap_or(&self.output);
+        let block = wgpu::BufferBinding { buffer: uniforms, offset, size: std::num::NonZero::new(size) };
+        let mut entries =
+            vec![wgpu::BindGroupEntry { binding: 0, resource: wgpu::BindingResource::Buffer(block) }];
+        for (index, id) in dispatch.bindings.iter().enumerate() {
+            let resource = self.buffers[id.0].as_entire_binding();
+            entries.push(wgpu::BindGroupEntry { binding: 1 + index as u32, resource });
+        }
+        self.gpu.device().create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some(dispatch.shader.label),
+            layout,
+            entries: &entries,
+        })
+    }
+}
+
+/// A plan whose parts fit together; returns its output.
+fn well_formed(plan: &Plan) -> Result<BufferId, LaneError> {
+    let malformed = |message: String| LaneError::Device { what: "the plan".to_owned(), message };
+    let known = |id: &BufferId| id.0 < plan.buffers.len();
+    for dispatch in plan.setup.iter().chain(&plan.run) {
+        let (given, wanted) = (dispatch.bindings.len(), dispatch.shader.bindings.len());
+        if given != wanted {
+            let label = dispatch.shader.label;
+            return Err(malformed(format!("`{label}` binds {given} buffers, its shader declares {wanted}")));
+        }
+        if !dispatch.bindings.iter().all(known) {
+            return Err(malformed(format!(
+                "`{}` binds a buffer that is not in the plan",
+                dispatch.shader.label
+            )));
+        }
+    }
+    for spec in &plan.buffers {
+        let given = match &spec.init {
+            Init::Zero => spec.words,
+            Init::F32(data) => data.len(),
+            Init::U32(data) => data.len(),
+        };
+        if given > spec.words {
+            return Err(malformed(format!("buffer `{}` has {} words, not {given}", spec.label, spec.words)));
+        }
+    }
+    plan.output.filter(known).ok_or_else(|| malformed("it has no output".to_owned()))
+}
+
+pub(super) fn buffer(gpu: &Gpu, label: &str, bytes: u64, usage: wgpu::BufferUsages) -> wgpu::Buffer {
+    let size = bytes.max(LEAST_BYTES);
+    gpu.device().create_buffer(&wgpu::BufferDescriptor {
+        label: Some(label),
+        size,
+        usage,
+        mapped_at_creation: false,
+    })
+}
+
+/// Bytes of a dispatch's uniform block: at least 16, in multiples of 16.
+fn block_bytes(dispatch: &Dispatch) -> u64 {
+    (4 * dispatch.uniforms.len() as u64).next_multiple_of(16).max(16)
+}
+
+/// Bytes that a block takes in the uniform buffer.
+fn slot(gpu: &Gpu, dispatch: &Dispatch) -> u64 {
+    block_bytes(dispatch).next_multiple_of(gpu.uniform_alignment())
+}
+
+/// The beginning, middle and end of an output, or all of it where it is small.
+fn probes(words: usize) -> Vec<(usize, usize)> {
+    if words <= 3 * PROBE_WORDS {
+        return vec![(0, words)];
+    }
+    [0, (words - PROBE_WORDS) / 2, words - PROBE_WORDS].map(|offset| (offset, PROBE_WORDS)).to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn probes_cover_small_outputs_and_the_ends_of_large_ones() {
+        assert_eq!(probes(0), [(0, 0)]);
+        assert_eq!(probes(3072), [(0, 3072)]);
+        assert_eq!(probes(10_000), [(0, 1024), (4488, 1024), (8976, 1024)]);
+    }
+}
