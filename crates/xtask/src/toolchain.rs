@@ -73,8 +73,8 @@ pub fn find_or_install() -> Outcome<Toolchain> {
     }
     if find("rustup").is_some() {
         step("the Rust target wasm32-unknown-unknown is missing: asking rustup for it");
-        if rustup(&["target", "add", TARGET])
-            && rustup(&["component", "add", "rust-src"])
+        if run_rustup(&["target", "add", TARGET])
+            && run_rustup(&["component", "add", "rust-src"])
             && let Some(toolchain) = present()
         {
             return Ok(toolchain);
@@ -98,9 +98,18 @@ pub fn commands() -> Vec<String> {
     ]
 }
 
-/// The toolchain that is complete on this machine, if there is one.
+/// The toolchain that is complete on this machine, if there is one. The environment variable `CROSSOVER_TOOLCHAIN`
+/// (`rustup` or `distribution`) settles it where both are.
 pub fn present() -> Option<Toolchain> {
-    rustup_complete().then_some(Toolchain::Rustup).or_else(distribution)
+    match std::env::var("CROSSOVER_TOOLCHAIN").as_deref() {
+        Ok("distribution") => distribution(),
+        Ok("rustup") => rustup(),
+        _ => rustup().or_else(distribution),
+    }
+}
+
+fn rustup() -> Option<Toolchain> {
+    rustup_complete().then_some(Toolchain::Rustup)
 }
 
 fn rustup_complete() -> bool {
@@ -135,7 +144,7 @@ fn recent_enough(version: &str) -> bool {
 }
 
 /// Runs rustup with bounded patience; whether it succeeded.
-fn rustup(args: &[&str]) -> bool {
+fn run_rustup(args: &[&str]) -> bool {
     let mut command = program("rustup", args);
     let Ok(mut child) = command.stdout(Stdio::inherit()).spawn() else { return false };
     let started = Instant::now();

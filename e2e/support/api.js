@@ -1,0 +1,64 @@
+// A page of somebody else that uses the API: the module `crossover.js` and nothing more.
+
+import { readFile } from 'node:fs/promises';
+import { root } from './server.js';
+
+const html = `<!doctype html><html lang="en"><title>A page that uses the API</title>
+<script type="module">
+  import * as crossover from './crossover.js';
+  window.api = crossover;
+</script>`;
+
+/** Opens it beside the site, isolated as the site is. */
+export async function openApi(page, base = process.env.CROSSOVER_URL) {
+  const isolated = base === process.env.CROSSOVER_URL;
+  await page.route('**/api-test.html', (route) =>
+    route.fulfill({
+      contentType: 'text/html',
+      headers: isolated
+        ? { 'cross-origin-opener-policy': 'same-origin', 'cross-origin-embedder-policy': 'require-corp' }
+        : {},
+      body: html,
+    }),
+  );
+  await page.goto(`${base}api-test.html`);
+  await page.waitForFunction(() => window.api);
+}
+
+/** A race that takes seconds. */
+export const smallRace = {
+  systems: ['attention', 'hyena'],
+  lengths: [64, 128, 256],
+  width: 32,
+  heads: 2,
+  budgetMs: 10_000,
+};
+
+/** Runs a race to its end; what it throws comes back as data. */
+export function race(page, config) {
+  return page.evaluate(async (config) => {
+    try {
+      return { report: await window.api.race(config) };
+    } catch (error) {
+      return { error: { name: error.name, code: error.code, field: error.field, message: error.message } };
+    }
+  }, config);
+}
+
+/** Verifies bytes; what it throws comes back as data. */
+export function verify(page, bytes, backend) {
+  return page.evaluate(
+    async ([base64, backend]) => {
+      const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+      try {
+        return { result: await window.api.verify(bytes, { backend }) };
+      } catch (error) {
+        return { error: { name: error.name, code: error.code, message: error.message } };
+      }
+    },
+    [Buffer.from(bytes).toString('base64'), backend],
+  );
+}
+
+/** Bytes of a golden file of the repository. */
+export const golden = (system, name) => readFile(`${root}/kernels/golden/${system}/${name}`);

@@ -1,0 +1,150 @@
+// What goes wrong in browsers, provoked for real: the device lost, the worker dead, the tab hidden, memory short.
+
+import { test, expect, plainUrl } from '../support/fixtures.js';
+import { openApi, race, smallRace } from '../support/api.js';
+
+test.describe('GPU', () => {
+  test('a device lost in the middle of a race ends the GPU lanes with that reason, and the others go on', async ({ page }) => {
+    await openApi(page);
+    const report = await page.evaluate(async (config) => {
+      let lost = false;
+      return window.api.race(config, {
+        onEvent: (event) => {
+          // Once the GPU lane has a result, so that it is truly in the middle.
+          const gpu = event.report?.lanes.find((lane) => lane.backend === 'webgpu');
+          if (!lost && gpu?.points.some((point) => point.outcome === 'ok')) {
+            lost = true;
+            window.api.loseDevice();
+          }
+        },
+      });
+    }, {
+      ...smallRace,
+      systems: [{ system: 'attention', backend: 'webgpu' }, { system: 'attention', backend: 'cpu' }],
+      lengths: [64, 128, 256, 512, 1024],
+      budgetMs: 30_000,
+    });
+    expect(report.status).toBe('done');
+    const [gpu, cpu] = report.lanes;
+    expect(gpu.points[0].outcome).toBe('ok');
+    expect(gpu.points.at(-1).outcome).toBe('device-lost');
+    expect(gpu.points.at(-1).message).toBeTruthy();
+    expect(cpu.points.map((point) => point.outcome)).toEqual(['ok', 'ok', 'ok', 'ok', 'ok']);
+    // A new device for a new race.
+    const next = await race(page, { ...smallRace, lengths: [64], backend: 'webgpu' });
+    expect(next.report.lanes.map((lane) => lane.points[0].outcome)).toEqual(['ok', 'ok']);
+  });
+
+  test('a length beyond what the memory holds is a wall with its reason, and the race goes on', async ({ page }) => {
+    await openApi(page);
+    const { report } = await race(page, {
+      systems: [{ system: 'attention-naive', backend: 'cpu' }, { system: 'attention-naive', backend: 'webgpu' }, { system: 'hyena', backend: 'cpu' }],
+      lengths: [256, 65_536],
+      width: 32,
+      heads: 2,
+      level: 'core',
+      budgetMs: 30_000,
+    });
+    expect(report.status).toBe('done');
+    for (const lane of report.lanes.slice(0, 2)) {
+      expect(lane.points[0].outcome, lane.backend).toBe('ok');
+      expect(['memory', 'device-limit'], lane.backend).toContain(lane.points[1].outcome);
+      expect(lane.points[1].message, lane.backend).toMatch(/\d/);
+      expect(lane.points[1].medianMs, lane.backend).toBeNull();
+    }
+    expect(report.lanes[2].points[0].outcome).toBe('ok');
+  });
+});
+
+test.describe('worker', () => {
+  test.use({ expectedErrors: [/provoked/, /Failed to load resource/] });
+
+  test('a crash ends the race with a reason and what was measured, and a new race starts', async ({ page }) => {
+    await openApi(page);
+    const running = page.evaluate(async (config) => {
+      let started;
+      window.started = new Promise((resolve) => { started = resolve; });
+      try {
+        await window.api.race(config, { onEvent: (event) => event.report?.lanes.some((lane) => lane.points.some((point) => point.samples > 0)) && started() });
+        return {};
+      } catch (error) {
+        return { code: error.code, message: error.message, measured: error.report?.lanes.flatMap((lane) => lane.points).length };
+      }
+    }, { systems: ['attention'], lengths: [64, 2048, 4096, 8192], backend: 'cpu', budgetMs: 60_000 });
+    await page.evaluate(() => window.started);
+    // The engine's own worker is the oldest; the others are its threads.
+    await page.workers()[0].evaluate(() => { setTimeout(() => { throw new Error('provoked'); }, 0); });
+    const error = await running;
+    expect(error.code).toBe('worker-crashed');
+    expect(error.message).toContain('provoked');
+    expect(error.measured).toBeGreaterThan(0);
+    const { report } = await race(page, { ...smallRace, lengths: [64], backend: 'cpu' });
+    expect(report.status).toBe('done');
+  });
+
+  test('a module that cannot be loaded is replaced by the next best', async ({ page }) => {
+    await page.route('**/worker/threads-*/*_bg.wasm', (route) => route.abort());
+    await openApi(page);
+    const { report } = await race(page, { ...smallRace, lengths: [64], backend: 'cpu' });
+    expect(report.status).toBe('done');
+    expect(report.environment.threads).toBe(1);
+  });
+
+  test('when no module can be loaded, that is said and nothing hangs', async ({ page }) => {
+    await page.route('**/worker/**', (route) => route.fulfill({ status: 404, body: 'gone' }));
+    await openApi(page);
+    const { error } = await race(page, smallRace);
+    expect(error.code).toBe('worker-load-failed');
+    expect(error.message).toMatch(/reload/i);
+  });
+
+  test('wasm under a wrong type still runs', async ({ page }) => {
+    await page.route('**/*_bg.wasm', async (route) => {
+      const response = await route.fetch();
+      await route.fulfill({ response, headers: { ...response.headers(), 'content-type': 'application/octet-stream' } });
+    });
+    await openApi(page);
+    const { report } = await race(page, { ...smallRace, lengths: [64], backend: 'cpu' });
+    expect(report.status).toBe('done');
+  });
+});
+
+test('samples taken while the tab was hidden are thrown away, and the report says so', async ({ page }) => {
+  await openApi(page);
+  // Headless Chromium never hides a page: the getter and the event stand in for it.
+  await page.evaluate(() => {
+    let state = 'visible';
+    Object.defineProperty(document, 'visibilityState', { configurable: true, get: () => state });
+    Object.defineProperty(document, 'hidden', { configurable: true, get: () => state === 'hidden' });
+    window.setVisibility = (value) => {
+      state = value;
+      document.dispatchEvent(new Event('visibilitychange'));
+    };
+  });
+  const report = await page.evaluate(async (config) => {
+    let flips = 0;
+    return window.api.race(config, {
+      onEvent: (event) => {
+        if (event.type === 'progress' && event.activity === 'sampling' && flips < 3) {
+          flips += 1;
+          window.setVisibility('hidden');
+          setTimeout(() => window.setVisibility('visible'), 200);
+        }
+      },
+    });
+  }, { systems: ['attention', 'hyena'], lengths: [256, 512], width: 64, backend: 'cpu', budgetMs: 20_000 });
+  expect(report.status).toBe('done');
+  const discarded = report.lanes.flatMap((lane) => lane.points).reduce((sum, point) => sum + point.discarded, 0);
+  expect(discarded).toBeGreaterThan(0);
+  expect(report.warnings.map((warning) => warning.message).join('\n')).toMatch(/hidden/i);
+  for (const point of report.lanes.flatMap((lane) => lane.points)) expect(point.outcome).toBe('ok');
+});
+
+test('without isolation the race runs on one thread and says so', async ({ page }) => {
+  await openApi(page, plainUrl());
+  const { report } = await race(page, { ...smallRace, backend: 'cpu' });
+  expect(report.status).toBe('done');
+  expect(report.environment.isolated).toBe(false);
+  expect(report.environment.threads).toBe(1);
+  expect(report.environment.tickMs).toBeGreaterThan(0.01);
+});

@@ -1,0 +1,51 @@
+// The service worker that isolates the page where the host sends no headers.
+
+import { test, expect, plainUrl } from '../support/fixtures.js';
+
+test('on a host without headers the page isolates itself with one reload', async ({ page }) => {
+  let loads = 0;
+  page.on('load', () => { loads += 1; });
+  await page.goto(plainUrl());
+  await page.waitForFunction(() => window.crossOriginIsolated && window.crossover, undefined, { timeout: 30_000 });
+  expect(loads).toBe(2);
+  const environment = await page.evaluate(() => window.crossover.environment());
+  expect(environment.isolated).toBe(true);
+  expect(environment.threads).toBeGreaterThanOrEqual(1);
+});
+
+test('a link survives the reload', async ({ page }) => {
+  await page.goto(`${plainUrl()}#r=something`);
+  await page.waitForFunction(() => window.crossOriginIsolated, undefined, { timeout: 30_000 });
+  expect(new URL(page.url()).hash).toBe('#r=something');
+});
+
+test('on an isolated page no service worker is registered', async ({ page }) => {
+  await page.goto('./');
+  await page.waitForFunction(() => window.crossover);
+  await page.evaluate(() => window.crossover.environment());
+  expect(await page.evaluate(async () => (await navigator.serviceWorker.getRegistrations()).length)).toBe(0);
+});
+
+test('inside a frame nothing is registered and nothing reloads', async ({ page }) => {
+  await page.route('**/host.html', (route) => route.fulfill({ contentType: 'text/html', body: '<!doctype html><iframe src="./" title="Crossover"></iframe>' }));
+  let loads = 0;
+  page.on('framenavigated', (frame) => { if (frame.parentFrame()) loads += 1; });
+  await page.goto(`${plainUrl()}host.html`);
+  const frame = page.frames()[1];
+  await frame.waitForFunction(() => window.crossover);
+  await page.waitForTimeout(1000);
+  expect(loads).toBe(1);
+  expect(await frame.evaluate(() => window.crossOriginIsolated)).toBe(false);
+});
+
+test.describe('where service workers are refused', () => {
+  test.use({ serviceWorkers: 'block' });
+
+  test('the page runs without', async ({ page }) => {
+    await page.goto(plainUrl());
+    await page.waitForFunction(() => window.crossover);
+    const environment = await page.evaluate(() => window.crossover.environment());
+    expect(environment.isolated).toBe(false);
+    expect(environment.threads).toBe(1);
+  });
+});

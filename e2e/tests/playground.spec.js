@@ -1,0 +1,158 @@
+// The page: a race from the first click to its table, by mouse and by keyboard, in both themes and on small screens.
+
+import { readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { test, expect } from '../support/fixtures.js';
+import { Playground } from '../support/playground.js';
+
+const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+/** What axe finds on the page, briefly. */
+async function violations(page) {
+  // By evaluation: a script element would be against the page's own content policy.
+  await page.evaluate(axe);
+  const found = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }));
+  return found.violations.map(({ id, help, nodes }) => ({ id, help, nodes: nodes.map((node) => node.html.slice(0, 160)) }));
+}
+
+for (const backend of ['cpu', 'webgpu']) {
+  test(`a small race on ${backend}, from Start to a verified table`, async ({ page }) => {
+    const playground = new Playground(page);
+    await playground.open();
+    await playground.small(backend);
+    await playground.start.click();
+    await expect(playground.cancel).toBeVisible();
+    await playground.finished();
+    await expect(playground.error).toHaveCount(0);
+    const rows = playground.table.getByRole('row');
+    await expect(rows).toHaveCount(3);
+    await expect(playground.table).not.toContainText('NaN');
+    await expect(playground.headline).not.toContainText('NaN');
+    await expect(playground.chart.locator('svg')).toBeVisible();
+  });
+}
+
+test('a race starts within a second of the click', async ({ page }) => {
+  const playground = new Playground(page);
+  await playground.open();
+  await playground.small();
+  const before = Date.now();
+  await playground.start.click();
+  await page.waitForFunction(() => Number(document.querySelector('[role=progressbar]').getAttribute('aria-valuenow')) >= 0
+    && !document.querySelector('[data-testid=cancel]').hidden);
+  expect(Date.now() - before).toBeLessThan(1000);
+  await playground.cancel.click();
+  await playground.finished();
+});
+
+test('cancel ends the race at once and keeps what was measured', async ({ page }) => {
+  const playground = new Playground(page);
+  await playground.open();
+  await playground.set('lengths', '64, 8192, 16384');
+  await playground.choose('backend', 'cpu');
+  await playground.start.click();
+  await page.waitForTimeout(1500);
+  const before = Date.now();
+  await playground.cancel.click();
+  await playground.finished(5000);
+  expect(Date.now() - before).toBeLessThan(1000);
+  await expect(playground.table).toBeVisible();
+  // And again.
+  await playground.small();
+  await playground.start.click();
+  await playground.finished();
+});
+
+test('by keyboard alone: Space starts, Escape stops', async ({ page }) => {
+  const playground = new Playground(page);
+  await playground.open();
+  await playground.set('lengths', '64, 8192, 16384');
+  await page.locator('h1').click();
+  await page.keyboard.press('Space');
+  await expect(playground.cancel).toBeVisible();
+  await page.keyboard.press('Escape');
+  await playground.finished(5000);
+  // Every control is reached by Tab, and the focus is seen.
+  await page.evaluate(() => document.activeElement?.blur());
+  const seen = new Set();
+  for (let step = 0; step < 80; step += 1) {
+    await page.keyboard.press('Tab');
+    const id = await page.evaluate(() => document.activeElement?.dataset?.testid ?? document.activeElement?.tagName);
+    seen.add(id);
+  }
+  for (const id of ['start', 'theme', 'config-lengths', 'config-add-lane']) expect([...seen]).toContain(id);
+});
+
+test('the page stays responsive and does not jump while a race runs', async ({ page }) => {
+  const playground = new Playground(page);
+  await playground.open();
+  await playground.small();
+  // One thread: the page must have a core to itself for its own work to be what is measured.
+  await playground.set('threads', 1);
+  await page.evaluate(() => {
+    window.longTasks = [];
+    window.shifts = 0;
+    new PerformanceObserver((list) => window.longTasks.push(...list.getEntries().map((entry) => Math.round(entry.duration)))).observe({ type: 'longtask' });
+    new PerformanceObserver((list) => {
+      for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.shifts += entry.value;
+    }).observe({ type: 'layout-shift' });
+  });
+  await playground.start.click();
+  await expect(playground.cancel).toBeVisible();
+  // The click itself moved things on purpose.
+  await page.waitForTimeout(600);
+  await page.evaluate(() => { window.shifts = 0; });
+  await playground.finished();
+  const { longTasks, shifts } = await page.evaluate(() => ({ longTasks: window.longTasks, shifts: window.shifts }));
+  expect(longTasks.filter((ms) => ms > 50)).toEqual([]);
+  expect(shifts).toBeLessThan(0.02);
+});
+
+test('bad input is refused beside its field, with what it may be', async ({ page }) => {
+  const playground = new Playground(page);
+  await playground.open();
+  for (const [name, value, words] of [
+    ['lengths', '0', /1/],
+    ['lengths', 'long', /./],
+    ['lengths', '99999999999', /1.?048.?576/],
+    ['width', '0', /4.?096/],
+    ['heads', '3', /divi/i],
+    ['seed', '-1', /0/],
+  ]) {
+    const field = page.getByTestId(`config-${name}`);
+    const good = await field.inputValue();
+    await field.fill(value);
+    await expect(page.getByTestId(`config-${name}-error`), `${name} = ${value}`).toContainText(words);
+    await expect(field).toHaveAttribute('aria-invalid', 'true');
+    await field.fill(good);
+    await expect(page.getByTestId(`config-${name}-error`)).toHaveCount(0);
+  }
+});
+
+for (const scheme of ['light', 'dark']) {
+  test(`axe finds nothing in ${scheme}, before and after a race`, async ({ page }) => {
+    await page.emulateMedia({ colorScheme: scheme });
+    const playground = new Playground(page);
+    await playground.open();
+    expect(await violations(page)).toEqual([]);
+    await playground.small();
+    await playground.start.click();
+    await playground.finished();
+    expect(await violations(page)).toEqual([]);
+    await page.getByTestId('system-hyena').click();
+    await expect(page.getByTestId('system-dialog')).toBeVisible();
+    expect(await violations(page)).toEqual([]);
+  });
+}
+
+for (const width of [320, 390, 768, 1920]) {
+  test(`at ${width} pixels nothing is cut off`, async ({ page }) => {
+    await page.setViewportSize({ width, height: 800 });
+    const playground = new Playground(page);
+    await playground.open();
+    const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+    expect(overflow).toBeLessThanOrEqual(0);
+    await expect(playground.chart).toBeInViewport({ ratio: 0.1 }).catch(() => playground.chart.scrollIntoViewIfNeeded());
+    await expect(playground.chart.locator('svg')).toBeVisible();
+  });
+}
