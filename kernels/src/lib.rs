@@ -13,6 +13,7 @@ pub mod linformer;
 pub mod longformer;
 mod lstm;
 pub mod ltc;
+pub mod mega;
 pub mod monarch_mixer;
 mod ncp;
 pub mod ops;

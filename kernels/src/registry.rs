@@ -8,6 +8,7 @@ static SYSTEMS: &[&dyn System] = &[
     &crate::hyena::Hyena,
     &crate::monarch_mixer::MonarchMixer,
     &crate::bigs::Bigs,
+    &crate::mega::Mega,
     &crate::ltc::Ltc,
     &crate::cfc::Cfc,
     &crate::linformer::Linformer,

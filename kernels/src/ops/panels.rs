@@ -19,9 +19,32 @@ pub fn gather(stream: &[f32], rows: usize, first: usize, width: usize, to: &mut 
     }
 }
 
+/// The panel of group `group` of row-major `from`, `[n, width]`, into `to`, `[n, PANEL]`; missing channels are zero.
+pub fn scatter(from: &[f32], width: usize, group: usize, to: &mut [f32]) {
+    let columns = PANEL.min(width - group * PANEL);
+    for (to, from) in to.chunks_exact_mut(PANEL).zip(from.chunks_exact(width)) {
+        to[..columns].copy_from_slice(&from[group * PANEL..][..columns]);
+        to[columns..].fill(0.0);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn scatters_what_it_gathers() {
+        let (rows, width) = (7, 19);
+        let from: Vec<f32> = (0..rows * width).map(|i| i as f32).collect();
+        let mut stream = vec![f32::NAN; floats(rows, width)];
+        for (group, panel) in stream.chunks_exact_mut(rows * PANEL).enumerate() {
+            scatter(&from, width, group, panel);
+        }
+        assert!(stream.iter().all(|value| value.is_finite()));
+        let mut back = vec![0.0; rows * width];
+        gather(&stream, rows, 0, width, &mut back);
+        assert_eq!(back, from);
+    }
 
     #[test]
     fn gathers_any_rows_of_any_width() {

@@ -127,7 +127,7 @@ impl<'a> QueryBlock<'a> {
 
 /// One row of one tile: turns scores (in units of log₂) into weights in place, and brings the row's running maximum,
 /// total and weighted sums up to date. `scores` is a whole number of vectors.
-fn online_softmax(scores: &mut [f32], maximum: &mut f32, total: &mut f32, sums: &mut [f32]) {
+pub fn online_softmax(scores: &mut [f32], maximum: &mut f32, total: &mut f32, sums: &mut [f32]) {
     let (scores, _) = scores.as_chunks_mut::<LANES>();
     let highest = scores
         .iter()

@@ -1,0 +1,233 @@
+//! Attention inside chunks on the CPU: a block of queries against its chunk's keys, tile by tile, with any of the three
+//! weight functions and a bias that depends on distance alone.
+
+#![expect(
+    unsafe_code,
+    reason = "tasks write disjoint parts of the packed keys and values through `Disjoint`"
+)]
+
+use mixer::{Floats, Memory, MixerError, OpCount, Tensors};
+
+use super::bias;
+use super::spec::{Activation, AttentionSpec};
+use crate::ops::activation::erf;
+use crate::ops::disjoint::Disjoint;
+use crate::ops::gemm::{PANEL, Store, Tile, multiply};
+use crate::ops::query_block::{KEYS, LOWEST, QUERIES, online_softmax};
+use crate::ops::simd::{F32x4, LANES};
+
+/// μ and 1/(σ√2) of the Laplace function; σ and μ are the authors' six-digit numbers.
+const LAPLACE_MEAN: f32 = 0.707_107;
+const LAPLACE_SCALE: f32 = 1.0 / (0.282_095 * std::f32::consts::SQRT_2);
+
+/// A block of at most [`QUERIES`] positions of one chunk.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Block {
+    /// Index of the chunk over all sequences.
+    pub chunk: usize,
+    /// Positions of this chunk.
+    pub chunk_len: usize,
+    /// First position within the chunk, a multiple of [`QUERIES`].
+    pub first: usize,
+    /// Positions.
+    pub rows: usize,
+    /// First row of the input, all sequences together.
+    pub row: usize,
+}
+
+/// Packed keys and values of all chunks.
+pub(super) struct ChunkAttention {
+    spec: AttentionSpec,
+    /// `[chunks, ⌈c / PANEL⌉, Z, PANEL]`.
+    keys: Floats,
+    /// `[chunks, ⌈H / PANEL⌉, c, PANEL]`.
+    values: Floats,
+    /// b[c − 1 + (j − i)], in units of log₂ for softmax.
+    bias: Floats,
+}
+
+fn key_floats(spec: &AttentionSpec) -> usize {
+    spec.chunk.next_multiple_of(PANEL) * spec.z
+}
+
+fn value_floats(spec: &AttentionSpec) -> usize {
+    spec.h.next_multiple_of(PANEL) * spec.chunk
+}
+
+/// Floats that [`ChunkAttention::new`] takes from the memory budget.
+pub(super) fn floats(spec: &AttentionSpec) -> usize {
+    spec.batch * spec.chunks() * (key_floats(spec) + value_floats(spec)) + 2 * spec.chunk - 1
+}
+
+/// Floats of scratch of one block: scores, sums, scaled queries, maxima, totals.
+pub(super) fn scratch_floats(spec: &AttentionSpec) -> usize {
+    QUERIES * (KEYS + spec.h.next_multiple_of(PANEL) + spec.z + 2)
+}
+
+/// Blocks of all sequences.
+pub(super) fn blocks(spec: &AttentionSpec) -> usize {
+    spec.batch * spec.chunks() * spec.chunk.div_ceil(QUERIES)
+}
+
+/// Block `index`, if there is one: a short last chunk has fewer.
+pub(super) fn block(spec: &AttentionSpec, index: usize) -> Option<Block> {
+    let per_chunk = spec.chunk.div_ceil(QUERIES);
+    let (chunk, first) = (index / per_chunk, index % per_chunk * QUERIES);
+    let (sequence, within) = (chunk / spec.chunks(), chunk % spec.chunks());
+    let chunk_len = spec.chunk_len(within);
+    (first < chunk_len).then(|| Block {
+        chunk,
+        chunk_len,
+        first,
+        rows: QUERIES.min(chunk_len - first),
+        row: sequence * spec.seq_len + within * spec.chunk + first,
+    })
+}
+
+/// Keys and values of all chunks, each block's part writable by one task.
+pub(super) struct Packing<'a> {
+    spec: AttentionSpec,
+    keys: Disjoint<'a>,
+    values: Disjoint<'a>,
+}
+
+impl Packing<'_> {
+    /// Packs the block's keys: `key(row, component)`.
+    pub(super) fn keys(&self, block: &Block, key: impl Fn(usize, usize) -> f32) {
+        let z = self.spec.z;
+        let start = block.chunk * key_floats(&self.spec) + block.first * z;
+        // SAFETY: a block is its own range of whole panels of its chunk: QUERIES is a multiple of PANEL.
+        let keys = unsafe { self.keys.slice(start, block.rows.next_multiple_of(PANEL) * z) };
+        for row in 0..block.rows {
+            let panel = keys[row / PANEL * z * PANEL + row % PANEL..].iter_mut().step_by(PANEL);
+            panel.take(z).enumerate().for_each(|(component, to)| *to = key(row, component));
+        }
+    }
+
+    /// The block's part of panel `panel` of the values, `[rows, PANEL]`.
+    pub(super) fn values(&self, block: &Block, panel: usize) -> &mut [f32] {
+        let chunk = block.chunk * value_floats(&self.spec);
+        let start = chunk + (panel * self.spec.chunk + block.first) * PANEL;
+        // SAFETY: each block is its own range of rows of every panel of its chunk.
+        unsafe { self.values.slice(start, block.rows * PANEL) }
+    }
+}
+
+const _: () = assert!(QUERIES.is_multiple_of(PANEL) && KEYS.is_multiple_of(PANEL));
+
+impl ChunkAttention {
+    pub(super) fn new(spec: AttentionSpec, tensors: &Tensors, memory: &Memory) -> Result<Self, MixerError> {
+        let chunks = spec.batch * spec.chunks();
+        let unit = match spec.activation {
+            Activation::Softmax => std::f64::consts::LOG2_E,
+            _ => 1.0,
+        };
+        let mut bias = memory.floats(2 * spec.chunk - 1)?;
+        for (to, value) in bias.iter_mut().zip(bias::table(&spec, tensors, &mut OpCount::default())?) {
+            *to = (unit * value) as f32;
+        }
+        Ok(Self {
+            spec,
+            keys: memory.floats(chunks * key_floats(&spec))?,
+            values: memory.floats(chunks * value_floats(&spec))?,
+            bias,
+        })
+    }
+
+    /// For tasks that fill keys and values.
+    pub(super) fn packing(&mut self) -> Packing<'_> {
+        Packing {
+            spec: self.spec,
+            keys: Disjoint::new(&mut self.keys),
+            values: Disjoint::new(&mut self.values),
+        }
+    }
+
+    /// Mixes one block: `query(row)` are its queries; `emit(row, a)` takes the outputs, `[H]`.
+    pub(super) fn mix<'q>(
+        &self,
+        block: &Block,
+        query: impl Fn(usize) -> &'q [f32],
+        scratch: &mut [f32],
+        mut emit: impl FnMut(usize, &[f32]),
+    ) {
+        let AttentionSpec { z, h, chunk: c, causal, activation, .. } = self.spec;
+        let padded = h.next_multiple_of(PANEL);
+        let keys = &self.keys[block.chunk * key_floats(&self.spec)..][..key_floats(&self.spec)];
+        let values = &self.values[block.chunk * value_floats(&self.spec)..][..value_floats(&self.spec)];
+        let (scores, rest) = scratch.split_at_mut(QUERIES * KEYS);
+        let (sums, rest) = rest.split_at_mut(QUERIES * padded);
+        let (queries, rest) = rest.split_at_mut(QUERIES * z);
+        let (maxima, totals) = rest.split_at_mut(QUERIES);
+        let Block { rows, first, chunk_len, .. } = *block;
+        for row in 0..rows {
+            let scale = match activation {
+                Activation::Softmax => std::f32::consts::LOG2_E / (z as f32).sqrt(),
+                _ => 1.0 / self.spec.seen(first + row, chunk_len) as f32,
+            };
+            let to = &mut queries[row * z..][..z];
+            to.iter_mut().zip(query(row)).for_each(|(to, from)| *to = scale * from);
+        }
+        sums[..rows * padded].fill(0.0);
+        maxima[..rows].fill(LOWEST);
+        totals[..rows].fill(0.0);
+        let visible = if causal { first + rows } else { chunk_len };
+        for tile in (0..visible).step_by(KEYS) {
+            let n_keys = KEYS.min(visible - tile);
+            for panel in 0..n_keys.div_ceil(PANEL) {
+                let panel_keys = &keys[(tile / PANEL + panel) * z * PANEL..][..z * PANEL];
+                let mut to = Tile { floats: &mut scores[panel * PANEL..], stride: KEYS, columns: PANEL };
+                multiply(queries, z, rows, z, panel_keys, Store::Set, &mut to);
+            }
+            for row in 0..rows {
+                let position = first + row;
+                let scores = &mut scores[row * KEYS..][..n_keys.next_multiple_of(PANEL)];
+                let allowed = if causal { n_keys.min((position + 1).saturating_sub(tile)) } else { n_keys };
+                // Distance 0 sits at c − 1.
+                let bias = &self.bias[c - 1 + tile - position..];
+                let bias = &bias[..allowed];
+                weigh(activation, &mut scores[..allowed], bias);
+                match activation {
+                    Activation::Softmax => {
+                        scores[allowed..].fill(LOWEST);
+                        let sums = &mut sums[row * padded..][..padded];
+                        online_softmax(scores, &mut maxima[row], &mut totals[row], sums);
+                    }
+                    _ => scores[allowed..].fill(0.0),
+                }
+            }
+            for panel in 0..padded / PANEL {
+                let panel_values = &values[(panel * c + tile) * PANEL..][..n_keys * PANEL];
+                let mut to = Tile { floats: &mut sums[panel * PANEL..], stride: padded, columns: PANEL };
+                multiply(scores, KEYS, rows, n_keys, panel_values, Store::Add, &mut to);
+            }
+        }
+        for row in 0..rows {
+            let sums = &mut sums[row * padded..][..h];
+            if activation == Activation::Softmax {
+                let inverse = 1.0 / totals[row];
+                sums.iter_mut().for_each(|sum| *sum *= inverse);
+            }
+            emit(row, sums);
+        }
+    }
+}
+
+/// Adds the bias and, where weights are not normalised, turns scores into weights.
+fn weigh(activation: Activation, scores: &mut [f32], bias: &[f32]) {
+    for (scores, bias) in scores.chunks_mut(LANES).zip(bias.chunks(LANES)) {
+        let s = F32x4::load(scores) + F32x4::load(bias);
+        let w = match activation {
+            Activation::Softmax => s,
+            Activation::Laplace => {
+                let half = F32x4::splat(0.5);
+                half.mul_add(half, erf((s - F32x4::splat(LAPLACE_MEAN)) * F32x4::splat(LAPLACE_SCALE)))
+            }
+            Activation::Relu2 => {
+                let positive = s.max(F32x4::zero());
+                positive * positive
+            }
+        };
+        w.store(scores);
+    }
+}

@@ -1,0 +1,66 @@
+//! The relative position bias as 2c − 1 numbers, one for each distance inside a chunk: set-up.
+
+use mixer::{MixerError, OpCount, Tensors};
+
+use super::spec::{AttentionSpec, BiasKind};
+
+/// b[c − 1 + (j − i)] for −c < j − i < c.
+///
+/// # Errors
+/// [`MixerError::MissingTensor`] or [`MixerError::TensorShape`].
+pub(super) fn table(
+    spec: &AttentionSpec,
+    tensors: &Tensors,
+    count: &mut OpCount,
+) -> Result<Vec<f64>, MixerError> {
+    let c = spec.chunk;
+    match spec.bias {
+        BiasKind::Simple(positions) => {
+            let bias = tensors.floats("param.rel_pos_bias.rel_pos_bias", &[2 * positions - 1])?;
+            Ok(bias[positions - c..][..2 * c - 1].iter().map(|&value| f64::from(value)).collect())
+        }
+        BiasKind::Rotary => {
+            let alpha = tensors.floats("param.rel_pos_bias.alpha", &[1, spec.z])?;
+            let beta = tensors.floats("param.rel_pos_bias.b_param", &[1, spec.z])?;
+            let half = spec.z / 2;
+            count.setup_flops += flops(spec);
+            // Per frequency: θ, the cosine's and the sine's coefficient.
+            let waves: Vec<[f64; 3]> = (0..half)
+                .map(|m| {
+                    let theta = (-(m as f64) / half as f64 * 10_000_f64.ln()).exp();
+                    let [a1, a2, b1, b2] =
+                        [alpha[m], alpha[half + m], beta[m], beta[half + m]].map(f64::from);
+                    [theta, a1 * b1 + a2 * b2, a2 * b1 - a1 * b2]
+                })
+                .collect();
+            Ok((0..2 * c - 1)
+                .map(|index| {
+                    let ahead = (c - 1) as f64 - index as f64;
+                    waves
+                        .iter()
+                        .map(|[theta, cos, sin]| {
+                            let angle = ahead * theta;
+                            cos * angle.cos() - sin * angle.sin()
+                        })
+                        .sum()
+                })
+                .collect())
+        }
+    }
+}
+
+/// Operations of the table, cosines and sines left out.
+pub(super) fn flops(spec: &AttentionSpec) -> u64 {
+    match spec.bias {
+        BiasKind::Simple(_) => 0,
+        BiasKind::Rotary => 4 * (spec.z / 2) as u64 * (2 * spec.chunk as u64 - 1),
+    }
+}
+
+/// Floats of the bias's parameters.
+pub(super) fn param_floats(spec: &AttentionSpec) -> usize {
+    match spec.bias {
+        BiasKind::Simple(positions) => 2 * positions - 1,
+        BiasKind::Rotary => 2 * spec.z,
+    }
+}

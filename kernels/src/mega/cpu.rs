@@ -1,0 +1,330 @@
+//! Mega on the CPU, in four passes: normalise, project values; average; project the rest, pack keys; attend, gate and
+//! project. A task of all but the second takes a block of positions of one chunk.
+
+#![expect(unsafe_code, reason = "tasks write disjoint rows and channel groups through `Disjoint`")]
+
+use std::sync::Arc;
+
+use mixer::{Case, CpuKernel, Floats, Memory, MixerError, Parallel};
+
+use super::attention::{self, ChunkAttention};
+use super::ema::{self, Ema, Panels};
+use super::spec::{AttentionSpec, EPS, EmaSpec, LayerParams, LayerSpec, Norm};
+use crate::ops::activation::{map, map2, sigmoid, silu};
+use crate::ops::disjoint::Disjoint;
+use crate::ops::gemm::PANEL;
+use crate::ops::linear::Linear;
+use crate::ops::long_conv::GROUP;
+use crate::ops::norm::{layer_norm, scale_norm};
+use crate::ops::panels;
+use crate::ops::query_block::QUERIES;
+use crate::ops::scratch::Scratch;
+use crate::ops::simd::F32x4;
+
+/// The moving average alone.
+pub(super) struct EmaKernel {
+    case: Arc<Case>,
+    spec: EmaSpec,
+    ema: Ema,
+    scratch: Scratch,
+    output: Floats,
+}
+
+impl EmaKernel {
+    pub(super) fn new(
+        spec: EmaSpec,
+        case: &Arc<Case>,
+        memory: &Memory,
+        parallel: &dyn Parallel,
+    ) -> Result<Self, MixerError> {
+        let x = spec.input(&case.tensors)?;
+        Ok(Self {
+            case: Arc::clone(case),
+            spec,
+            ema: Ema::new(spec, &case.tensors, memory)?,
+            scratch: Scratch::new(memory, parallel.threads(), ema::scratch_floats(&spec))?,
+            output: memory.floats(x.len())?,
+        })
+    }
+}
+
+impl CpuKernel for EmaKernel {
+    fn run(&mut self, parallel: &dyn Parallel) -> Result<(), MixerError> {
+        let (width, length) = (self.spec.dims.d_model, self.spec.dims.seq_len);
+        let x = self.spec.input(&self.case.tensors)?;
+        let out = Disjoint::new(&mut self.output);
+        let start = |sequence: usize, group: usize| sequence * length * width + group * GROUP;
+        let columns = |group: usize| GROUP.min(width - group * GROUP);
+        self.ema.run(
+            &self.scratch,
+            |sequence, group| Panels {
+                from: &x[start(sequence, group)..],
+                stride: width,
+                columns: columns(group),
+            },
+            // SAFETY: each task owns its channel group's columns of its sequence, and uses one row at a time.
+            |sequence, group, t| unsafe { out.slice(start(sequence, group) + t * width, columns(group)) },
+            parallel,
+        );
+        Ok(())
+    }
+
+    fn output(&self) -> &[f32] {
+        &self.output
+    }
+}
+
+/// The attention alone.
+pub(super) struct AttentionKernel {
+    case: Arc<Case>,
+    spec: AttentionSpec,
+    attention: ChunkAttention,
+    scratch: Scratch,
+    output: Floats,
+}
+
+impl AttentionKernel {
+    pub(super) fn new(
+        spec: AttentionSpec,
+        case: &Arc<Case>,
+        memory: &Memory,
+        parallel: &dyn Parallel,
+    ) -> Result<Self, MixerError> {
+        let [_, _, v] = spec.streams(&case.tensors)?;
+        Ok(Self {
+            case: Arc::clone(case),
+            spec,
+            attention: ChunkAttention::new(spec, &case.tensors, memory)?,
+            scratch: Scratch::new(memory, parallel.threads(), attention::scratch_floats(&spec))?,
+            output: memory.floats(v.len())?,
+        })
+    }
+}
+
+impl CpuKernel for AttentionKernel {
+    fn run(&mut self, parallel: &dyn Parallel) -> Result<(), MixerError> {
+        let spec = &self.spec;
+        let [q, k, v] = spec.streams(&self.case.tensors)?;
+        let packing = self.attention.packing();
+        parallel.run(attention::blocks(spec), &|task, _| {
+            let Some(block) = attention::block(spec, task) else { return };
+            packing.keys(&block, |row, component| k[(block.row + row) * spec.z + component]);
+            let rows = &v[block.row * spec.h..][..block.rows * spec.h];
+            for panel in 0..spec.h.div_ceil(PANEL) {
+                panels::scatter(rows, spec.h, panel, packing.values(&block, panel));
+            }
+        });
+        let out = Disjoint::new(&mut self.output);
+        parallel.run(attention::blocks(spec), &|task, worker| {
+            let Some(block) = attention::block(spec, task) else { return };
+            self.attention.mix(
+                &block,
+                |row| &q[(block.row + row) * spec.z..][..spec.z],
+                &mut self.scratch.of(worker),
+                // SAFETY: each block is its own range of rows.
+                |row, a| unsafe { out.slice((block.row + row) * spec.h, spec.h) }.copy_from_slice(a),
+            );
+        });
+        Ok(())
+    }
+
+    fn output(&self) -> &[f32] {
+        &self.output
+    }
+}
+
+/// A whole layer.
+pub(super) struct LayerKernel {
+    case: Arc<Case>,
+    spec: LayerSpec,
+    value: Linear,
+    joint: Linear,
+    out: Linear,
+    ema: Ema,
+    attention: ChunkAttention,
+    /// x̂, `[groups, batch · length, GROUP]`.
+    normalized: Floats,
+    /// e, the same shape.
+    averaged: Floats,
+    /// u | q | r | h₀ of every position, `[batch · length, D + Z + H + D]`.
+    base: Floats,
+    scratch: Scratch,
+    output: Floats,
+}
+
+/// Floats of one worker's scratch.
+pub(super) fn scratch_floats(spec: &LayerSpec) -> usize {
+    let rows = QUERIES * spec.width();
+    let last = attention::scratch_floats(&spec.attention) + QUERIES * spec.attention.h + rows;
+    last.max(rows).max(ema::scratch_floats(&spec.ema))
+}
+
+/// Floats of everything that the kernel keeps besides its scratch and output.
+pub(super) fn held_floats(spec: &LayerSpec) -> usize {
+    let (width, h) = (spec.width(), spec.attention.h);
+    Linear::floats(width, h)
+        + Linear::floats(width, spec.joint())
+        + Linear::floats(h, width)
+        + ema::floats(&spec.ema)
+        + attention::floats(&spec.attention)
+        + 2 * panels::floats(spec.ema.rows(), width)
+        + spec.ema.rows() * spec.joint()
+}
+
+impl LayerKernel {
+    pub(super) fn new(
+        spec: LayerSpec,
+        case: &Arc<Case>,
+        memory: &Memory,
+        parallel: &dyn Parallel,
+    ) -> Result<Self, MixerError> {
+        let (width, h, rows) = (spec.width(), spec.attention.h, spec.ema.rows());
+        let x = spec.ema.input(&case.tensors)?;
+        let params = spec.params(&case.tensors)?;
+        let linear = |inputs, outputs, (weight, bias): (&[f32], &[f32])| {
+            Linear::new(memory, inputs, outputs, weight, Some(bias))
+        };
+        // The average first: it is what needs room for a while.
+        let ema = Ema::new(spec.ema, &case.tensors, memory)?;
+        Ok(Self {
+            case: Arc::clone(case),
+            spec,
+            value: linear(width, h, params.value)?,
+            joint: linear(width, spec.joint(), params.joint)?,
+            out: linear(h, width, params.out)?,
+            ema,
+            attention: ChunkAttention::new(spec.attention, &case.tensors, memory)?,
+            normalized: memory.floats(panels::floats(rows, width))?,
+            averaged: memory.floats(panels::floats(rows, width))?,
+            base: memory.floats(rows * spec.joint())?,
+            scratch: Scratch::new(memory, parallel.threads(), scratch_floats(&spec))?,
+            output: memory.floats(x.len())?,
+        })
+    }
+
+    /// x̂ and v.
+    fn values(&mut self, params: &LayerParams<'_>, x: &[f32], parallel: &dyn Parallel) {
+        let (spec, value, scratch) = (&self.spec, &self.value, &self.scratch);
+        let (width, rows) = (spec.width(), spec.ema.rows());
+        let packing = self.attention.packing();
+        let normalized = Disjoint::new(&mut self.normalized);
+        parallel.run(attention::blocks(&spec.attention), &|task, worker| {
+            let Some(block) = attention::block(&spec.attention, task) else { return };
+            let mut scratch = scratch.of(worker);
+            let prepared = &mut scratch[..block.rows * width];
+            prepared.copy_from_slice(&x[block.row * width..][..block.rows * width]);
+            if spec.pre_norm {
+                normalize(params.norm, prepared, width);
+            }
+            for group in 0..width.div_ceil(GROUP) {
+                let start = (group * rows + block.row) * GROUP;
+                // SAFETY: each block is its own range of rows of every group.
+                let to = unsafe { normalized.slice(start, block.rows * GROUP) };
+                panels::scatter(prepared, width, group, to);
+            }
+            for panel in 0..spec.attention.h.div_ceil(PANEL) {
+                let to = packing.values(&block, panel);
+                value.apply_panel(prepared, panel, to);
+                map(to, silu);
+            }
+        });
+    }
+
+    /// u, q, r, h₀ and the packed keys.
+    fn project(&mut self, params: &LayerParams<'_>, parallel: &dyn Parallel) {
+        let (spec, joint_linear, scratch, averaged) =
+            (&self.spec, &self.joint, &self.scratch, &self.averaged);
+        let (width, z, rows, joint) = (spec.width(), spec.attention.z, spec.ema.rows(), spec.joint());
+        let packing = self.attention.packing();
+        let base = Disjoint::new(&mut self.base);
+        let (query_weight, key_weight) = params.qk_weight.split_at(z);
+        let (query_bias, key_bias) = params.qk_bias.split_at(z);
+        parallel.run(attention::blocks(&spec.attention), &|task, worker| {
+            let Some(block) = attention::block(&spec.attention, task) else { return };
+            let mut scratch = scratch.of(worker);
+            let gathered = &mut scratch[..block.rows * width];
+            panels::gather(averaged, rows, block.row, width, gathered);
+            // SAFETY: each block is its own range of rows.
+            let base = unsafe { base.slice(block.row * joint, block.rows * joint) };
+            joint_linear.apply_rows(gathered, base);
+            for row in base.chunks_exact_mut(joint) {
+                map(&mut row[..width], sigmoid);
+                map(&mut row[width..joint - width], silu);
+            }
+            packing.keys(&block, |row, component| {
+                base[row * joint + width + component] * key_weight[component] + key_bias[component]
+            });
+            for row in base.chunks_exact_mut(joint) {
+                let query = &mut row[width..width + z];
+                map2(query, query_weight, |q, weight| q * weight);
+                map2(query, query_bias, |q, bias| q + bias);
+            }
+        });
+    }
+
+    /// Attention, gates and the output projection.
+    fn finish(&mut self, params: &LayerParams<'_>, x: &[f32], parallel: &dyn Parallel) {
+        let spec = &self.spec;
+        let (width, z, h, joint) = (spec.width(), spec.attention.z, spec.attention.h, spec.joint());
+        let out = Disjoint::new(&mut self.output);
+        parallel.run(attention::blocks(&spec.attention), &|task, worker| {
+            let Some(block) = attention::block(&spec.attention, task) else { return };
+            let mut scratch = self.scratch.of(worker);
+            let (gated, rest) = scratch.split_at_mut(QUERIES * h);
+            let (hidden, rest) = rest.split_at_mut(QUERIES * width);
+            let base = &self.base[block.row * joint..][..block.rows * joint];
+            self.attention.mix(
+                &block,
+                |row| &base[row * joint + width..][..z],
+                rest,
+                |row, a| {
+                    let gated = &mut gated[row * h..][..h];
+                    gated.copy_from_slice(a);
+                    map2(gated, &base[row * joint + width + z..][..h], |a, r| a * r);
+                },
+            );
+            let hidden = &mut hidden[..block.rows * width];
+            self.out.apply_rows(&gated[..block.rows * h], hidden);
+            // SAFETY: each block is its own range of rows.
+            let y = unsafe { out.slice(block.row * width, block.rows * width) };
+            y.copy_from_slice(&x[block.row * width..][..block.rows * width]);
+            for ((y, hidden), base) in
+                y.chunks_exact_mut(width).zip(hidden.chunks_exact_mut(width)).zip(base.chunks_exact(joint))
+            {
+                map2(hidden, &base[joint - width..], |hidden, h0| silu(hidden + h0));
+                map2(hidden, y, |hidden, x| hidden - x);
+                map2(hidden, base, |difference, u| difference * u);
+                map2(y, hidden, |x: F32x4, step| x + step);
+            }
+            if !spec.pre_norm {
+                normalize(params.norm, y, width);
+            }
+        });
+    }
+}
+
+fn normalize(norm: Norm<'_>, rows: &mut [f32], width: usize) {
+    for row in rows.chunks_exact_mut(width) {
+        match norm {
+            Norm::Scale(g) => scale_norm(row, g, EPS as f32),
+            Norm::Layer(weight, bias) => layer_norm(row, weight, bias, EPS as f32),
+        }
+    }
+}
+
+impl CpuKernel for LayerKernel {
+    fn run(&mut self, parallel: &dyn Parallel) -> Result<(), MixerError> {
+        let case = Arc::clone(&self.case);
+        let x = self.spec.ema.input(&case.tensors)?;
+        let params = self.spec.params(&case.tensors)?;
+        self.values(&params, x, parallel);
+        self.ema.run_panels(&self.scratch, &self.normalized, &mut self.averaged, parallel);
+        self.project(&params, parallel);
+        self.finish(&params, x, parallel);
+        Ok(())
+    }
+
+    fn output(&self) -> &[f32] {
+        &self.output
+    }
+}

@@ -1,0 +1,310 @@
+//! The multi-dimensional damped exponential moving average on the CPU: a recurrence of eight channels at a time, or,
+//! where it is truncated, a long convolution.
+
+#![expect(unsafe_code, reason = "tasks write disjoint channel groups through `Disjoint`")]
+
+use mixer::{Floats, Memory, MixerError, Parallel, Tensors};
+
+use super::spec::EmaSpec;
+use crate::ops::activation::silu;
+use crate::ops::disjoint::Disjoint;
+use crate::ops::fft::Fft;
+use crate::ops::long_conv::{FilterBank, GROUP, circular_lag, fft_size};
+use crate::ops::scratch::Scratch;
+use crate::ops::simd::{F32x4, LANES};
+
+/// One dimension of one channel: k[s] = gain · decayˢ.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Dimension {
+    /// q = 1 − σ(damping) σ(decay).
+    pub decay: f64,
+    /// n^(−½) γ p β.
+    pub gain: f64,
+}
+
+/// The dimensions of all channels, `[directions · width, n]`.
+///
+/// # Errors
+/// [`MixerError::MissingTensor`] or [`MixerError::TensorShape`].
+pub(super) fn dimensions(spec: &EmaSpec, tensors: &Tensors) -> Result<Vec<Dimension>, MixerError> {
+    let [damping, decay, expansion, projection] = spec.params(tensors)?;
+    let scale = 1.0 / (spec.n as f64).sqrt();
+    let sigmoid = |value: f32| 1.0 / (1.0 + (-f64::from(value)).exp());
+    Ok(damping
+        .iter()
+        .zip(decay)
+        .zip(expansion.iter().zip(projection))
+        .map(|((damping, decay), (expansion, projection))| {
+            let p = sigmoid(*damping);
+            Dimension {
+                decay: 1.0 - p * sigmoid(*decay),
+                gain: scale * f64::from(*projection) * p * f64::from(*expansion),
+            }
+        })
+        .collect())
+}
+
+/// k[0 .. lags] of one channel.
+pub(super) fn kernel(dimensions: &[Dimension], lags: usize) -> Vec<f64> {
+    let mut powers: Vec<f64> = dimensions.iter().map(|dimension| dimension.gain).collect();
+    (0..lags)
+        .map(|_| {
+            let mut sum = 0.0;
+            for (power, dimension) in powers.iter_mut().zip(dimensions) {
+                sum += *power;
+                *power *= dimension.decay;
+            }
+            sum
+        })
+        .collect()
+}
+
+/// Dimensions that the scan takes together.
+const TOGETHER: usize = 2;
+
+/// Time steps between changes of dimension: a block of sums stays in the first-level cache.
+const STEPS: usize = 64;
+
+/// A panel `[length, GROUP]` of a channel group.
+pub(super) struct Panels<'a> {
+    /// Where reading starts.
+    pub from: &'a [f32],
+    /// Floats between time steps of `from`.
+    pub stride: usize,
+    /// Channels that exist.
+    pub columns: usize,
+}
+
+impl Panels<'_> {
+    #[inline(always)]
+    fn at(&self, t: usize) -> [F32x4; 2] {
+        let row = &self.from[t * self.stride..][..self.columns];
+        [F32x4::load(row), F32x4::load(row.get(LANES..).unwrap_or(&[]))]
+    }
+}
+
+enum Method {
+    /// For each direction and group `[n, (decay, gain), GROUP]`, n padded to a multiple of [`TOGETHER`].
+    Scan(Floats),
+    Convolution(Fft, FilterBank),
+}
+
+/// The average made ready for one case.
+pub(super) struct Ema {
+    spec: EmaSpec,
+    method: Method,
+    /// ω, zero-padded to whole groups.
+    residual: Floats,
+}
+
+fn padded_n(spec: &EmaSpec) -> usize {
+    spec.n.next_multiple_of(TOGETHER)
+}
+
+/// Floats that [`Ema::new`] keeps.
+pub(super) fn floats(spec: &EmaSpec) -> usize {
+    let groups = spec.dims.d_model.div_ceil(GROUP);
+    let size = fft_size(spec.dims.seq_len);
+    groups * GROUP
+        + match spec.truncation {
+            None => spec.directions() * groups * padded_n(spec) * 2 * GROUP,
+            Some(_) => Fft::floats(size) + FilterBank::floats(size, groups) - 2 * size * LANES,
+        }
+}
+
+/// Floats that [`Ema::new`] takes for a while.
+pub(super) fn setup_floats(spec: &EmaSpec) -> usize {
+    spec.truncation.map_or(0, |lags| {
+        2 * fft_size(spec.dims.seq_len) * LANES + spec.directions() * spec.dims.d_model * lags
+    })
+}
+
+/// Floats of one worker's scratch.
+pub(super) fn scratch_floats(spec: &EmaSpec) -> usize {
+    let panel = STEPS * GROUP;
+    match spec.truncation {
+        None => panel + padded_n(spec) * GROUP,
+        Some(_) => 2 * fft_size(spec.dims.seq_len) * LANES,
+    }
+}
+
+impl Ema {
+    pub(super) fn new(spec: EmaSpec, tensors: &Tensors, memory: &Memory) -> Result<Self, MixerError> {
+        let (width, groups) = (spec.dims.d_model, spec.dims.d_model.div_ceil(GROUP));
+        let dimensions = dimensions(&spec, tensors)?;
+        let mut residual = memory.floats(groups * GROUP)?;
+        residual[..width].copy_from_slice(spec.residual(tensors)?);
+        let method = match spec.truncation {
+            None => {
+                let per_group = padded_n(&spec) * 2 * GROUP;
+                let mut packed = memory.floats(spec.directions() * groups * per_group)?;
+                for (channel, dimensions) in dimensions.chunks_exact(spec.n).enumerate() {
+                    let (direction, channel) = (channel / width, channel % width);
+                    let group = &mut packed[(direction * groups + channel / GROUP) * per_group..];
+                    for (dimension, pair) in dimensions.iter().zip(group.chunks_exact_mut(2 * GROUP)) {
+                        pair[channel % GROUP] = dimension.decay as f32;
+                        pair[GROUP + channel % GROUP] = dimension.gain as f32;
+                    }
+                }
+                Method::Scan(packed)
+            }
+            Some(lags) => {
+                let fft = Fft::new(memory, fft_size(spec.dims.seq_len))?;
+                let mut kernels = memory.floats(spec.directions() * width * lags)?;
+                for (to, dimensions) in kernels.chunks_exact_mut(lags).zip(dimensions.chunks_exact(spec.n)) {
+                    let values = kernel(dimensions, lags);
+                    to.iter_mut().zip(values).for_each(|(to, value)| *to = value as f32);
+                }
+                let value = |row: usize, lag: usize| if lag < lags { kernels[row * lags + lag] } else { 0.0 };
+                let bank = FilterBank::new(memory, &fft, groups, fft.size(), |group, lane, position| {
+                    let channel = group * GROUP + lane;
+                    if channel >= width {
+                        return 0.0;
+                    }
+                    let backward = |lag| if spec.bidirectional { value(width + channel, lag) } else { 0.0 };
+                    match circular_lag(position, fft.size(), spec.dims.seq_len) {
+                        // Both directions see the present.
+                        Some(Ok(0)) => value(channel, 0) + backward(0),
+                        Some(Ok(lag)) => value(channel, lag),
+                        Some(Err(lag)) => backward(lag),
+                        None => 0.0,
+                    }
+                })?;
+                Method::Convolution(fft, bank)
+            }
+        };
+        Ok(Self { spec, method, residual })
+    }
+
+    /// SiLU(m + ω ⊙ x̂) of every sequence and group: `from(sequence, group)` is read, `to(sequence, group, t)` written.
+    pub(super) fn run<'a, 'b>(
+        &self,
+        scratch: &Scratch,
+        from: impl Fn(usize, usize) -> Panels<'a> + Sync,
+        to: impl Fn(usize, usize, usize) -> &'b mut [f32] + Sync,
+        parallel: &dyn Parallel,
+    ) {
+        let groups = self.spec.dims.d_model.div_ceil(GROUP);
+        parallel.run(self.spec.dims.batch * groups, &|task, worker| {
+            let (sequence, group) = (task / groups, task % groups);
+            let x = from(sequence, group);
+            let mut scratch = scratch.of(worker);
+            let residual = &self.residual[group * GROUP..][..GROUP];
+            let emit = |t: usize, m: [F32x4; 2]| {
+                let x = x.at(t);
+                let omega = [F32x4::load(residual), F32x4::load(&residual[LANES..])];
+                let to = to(sequence, group, t);
+                let (low, high) = to.split_at_mut(LANES.min(to.len()));
+                silu(m[0].mul_add(omega[0], x[0])).store(low);
+                silu(m[1].mul_add(omega[1], x[1])).store(high);
+            };
+            match &self.method {
+                Method::Scan(packed) => {
+                    let keep = |t: usize, m: [F32x4; 2]| {
+                        let to = to(sequence, group, t);
+                        let (low, high) = to.split_at_mut(LANES.min(to.len()));
+                        m[0].store(low);
+                        m[1].store(high);
+                    };
+                    let kept = |t: usize| {
+                        let row = &*to(sequence, group, t);
+                        [F32x4::load(row), F32x4::load(row.get(LANES..).unwrap_or(&[]))]
+                    };
+                    let zero = |_: usize| [F32x4::zero(); 2];
+                    let params = |direction: usize| {
+                        let per_group = padded_n(&self.spec) * 2 * GROUP;
+                        &packed[(direction * groups + group) * per_group..][..per_group]
+                    };
+                    let length = self.spec.dims.seq_len;
+                    if self.spec.bidirectional {
+                        scan(params(0), length, |t| t, &x, zero, keep, &mut scratch);
+                        scan(params(1), length, |t| length - 1 - t, &x, kept, emit, &mut scratch);
+                    } else {
+                        scan(params(0), length, |t| t, &x, zero, emit, &mut scratch);
+                    }
+                }
+                Method::Convolution(fft, bank) => {
+                    let (re, im) = scratch[..2 * fft.half()].split_at_mut(fft.half());
+                    let rows = re.as_chunks_mut::<LANES>().0.iter_mut().zip(im.as_chunks_mut::<LANES>().0);
+                    for (t, (re, im)) in rows.take(self.spec.dims.seq_len).enumerate() {
+                        let values = x.at(t);
+                        values[0].write_to(re);
+                        values[1].write_to(im);
+                    }
+                    re[self.spec.dims.seq_len * LANES..].fill(0.0);
+                    im[self.spec.dims.seq_len * LANES..].fill(0.0);
+                    bank.convolve(fft, group, re, im);
+                    let rows = re.as_chunks::<LANES>().0.iter().zip(im.as_chunks::<LANES>().0);
+                    for (t, (re, im)) in rows.take(self.spec.dims.seq_len).enumerate() {
+                        emit(t, [F32x4::from_array(re), F32x4::from_array(im)]);
+                    }
+                }
+            }
+        });
+    }
+
+    /// [`Ema::run`] from one panel-major stream to another.
+    pub(super) fn run_panels(
+        &self,
+        scratch: &Scratch,
+        from: &[f32],
+        to: &mut [f32],
+        parallel: &dyn Parallel,
+    ) {
+        let (length, rows) = (self.spec.dims.seq_len, self.spec.rows());
+        let to = Disjoint::new(to);
+        let start = |sequence: usize, group: usize| (group * rows + sequence * length) * GROUP;
+        self.run(
+            scratch,
+            |sequence, group| Panels { from: &from[start(sequence, group)..], stride: GROUP, columns: GROUP },
+            // SAFETY: each task owns its group of its sequence, and uses one row at a time.
+            |sequence, group, t| unsafe { to.slice(start(sequence, group) + t * GROUP, GROUP) },
+            parallel,
+        );
+    }
+}
+
+/// m at the times `time(0)`, `time(1)`, …: h ← q h + x, m = Σ g h, on top of what `before` gives; `emit` takes m.
+fn scan(
+    params: &[f32],
+    length: usize,
+    time: impl Fn(usize) -> usize,
+    x: &Panels<'_>,
+    before: impl Fn(usize) -> [F32x4; 2],
+    emit: impl Fn(usize, [F32x4; 2]),
+    scratch: &mut [f32],
+) {
+    let (sums, states) = scratch.split_at_mut(STEPS * GROUP);
+    let states = &mut states[..params.len() / 2];
+    states.fill(0.0);
+    for first in (0..length).step_by(STEPS) {
+        let steps = STEPS.min(length - first);
+        let (sums, _) = sums[..steps * GROUP].as_chunks_mut::<GROUP>();
+        for (step, sum) in sums.iter_mut().enumerate() {
+            let [low, high] = before(time(first + step));
+            let (to_low, to_high) = sum.split_at_mut(LANES);
+            low.store(to_low);
+            high.store(to_high);
+        }
+        let together = params.chunks_exact(TOGETHER * 2 * GROUP);
+        for (params, states) in together.zip(states.chunks_exact_mut(TOGETHER * GROUP)) {
+            let vector = |floats: &[f32], index: usize| F32x4::load(&floats[index * LANES..]);
+            let [q0, q1, g0, g1, r0, r1, f0, f1] = std::array::from_fn(|index| vector(params, index));
+            let [mut a0, mut a1, mut b0, mut b1] = std::array::from_fn(|index| vector(states, index));
+            for (step, sum) in sums.iter_mut().enumerate() {
+                let [x0, x1] = x.at(time(first + step));
+                (a0, a1) = (x0.mul_add(q0, a0), x1.mul_add(q1, a1));
+                (b0, b1) = (x0.mul_add(r0, b0), x1.mul_add(r1, b1));
+                let (low, high) = sum.split_at_mut(LANES);
+                F32x4::load(low).mul_add(g0, a0).mul_add(f0, b0).store(low);
+                F32x4::load(high).mul_add(g1, a1).mul_add(f1, b1).store(high);
+            }
+            for (index, state) in [a0, a1, b0, b1].into_iter().enumerate() {
+                state.store(&mut states[index * LANES..]);
+            }
+        }
+        for (step, sum) in sums.iter().enumerate() {
+            emit(time(first + step), [F32x4::load(sum), F32x4::load(&sum[LANES..])]);
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Mega (Ma et al., arXiv 2209.10655): a damped exponential moving average feeds single-head gated attention, which
+//! looks at one chunk at a time.
+
+mod attention;
+mod bias;
+mod cost;
+mod cpu;
+mod ema;
+mod reference;
+mod seed;
+mod spec;
+mod spot;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use mixer::{
+    Case, Causality, Cost, CpuKernel, Family, GpuTarget, Info, Memory, MixerError, OpCount, Parallel,
+    ParamKind, ParamSpec, Params, Plan, Problem, SpotCheck, System, Tolerance,
+};
+
+pub use spec::{Activation, AttentionSpec, BiasKind, EmaSpec, LayerSpec, NormKind, Spec};
+
+/// The `mega` lane.
+#[derive(Debug, Clone, Copy)]
+pub struct Mega;
+
+/// Widths are those of the authors' package, the chunk that of Mega-chunk on Long Range Arena.
+static INFO: Info = Info {
+    id: "mega",
+    title: "Mega",
+    family: Family::StateSpace,
+    causality: Causality::Both,
+    complexity: "O(L·C·D)",
+    exponent: 1.0,
+    year: 2022,
+    paper: "Ma et al., “Mega: Moving Average Equipped Gated Attention”",
+    arxiv: "2209.10655",
+    reference: "transformers 4.40.2, models/mega/modeling_mega.py",
+    summary: "A learned moving average carries the past along; gated attention looks only inside its chunk.",
+    params: &[
+        ParamSpec {
+            name: "use_chunking",
+            kind: ParamKind::Flag { default: true },
+            help: "Attention inside chunks (Mega-chunk); without it the time is quadratic",
+        },
+        ParamSpec {
+            name: "chunk_size",
+            kind: ParamKind::Count { default: 128, low: 1, high: 4096 },
+            help: "Positions of a chunk",
+        },
+        ParamSpec {
+            name: "attention_activation",
+            kind: ParamKind::Choice { choices: &["softmax", "laplace", "relu2"] },
+            help: "What turns scores into weights",
+        },
+        ParamSpec {
+            name: "relative_positional_bias",
+            kind: ParamKind::Choice { choices: &["rotary", "simple"] },
+            help: "Bias of the scores by distance",
+        },
+        ParamSpec {
+            name: "ema_projection_size",
+            kind: ParamKind::Count { default: 16, low: 1, high: 64 },
+            help: "Dimensions of each channel's moving average",
+        },
+        ParamSpec {
+            name: "truncation",
+            kind: ParamKind::Count { default: 0, low: 0, high: Problem::MAX_SEQ_LEN },
+            help: "Lags that the moving average reaches; 0 for all",
+        },
+        ParamSpec {
+            name: "shared_representation_size",
+            kind: ParamKind::Count { default: 64, low: 2, high: 1024 },
+            help: "Width of queries and keys",
+        },
+        ParamSpec {
+            name: "expansion",
+            kind: ParamKind::Count { default: 2, low: 1, high: 8 },
+            help: "Width of the values in multiples of the model's width",
+        },
+        ParamSpec {
+            name: "normalization_type",
+            kind: ParamKind::Choice { choices: &["scalenorm", "layernorm"] },
+            help: "Normalisation",
+        },
+        ParamSpec {
+            name: "normalize_before_mega",
+            kind: ParamKind::Flag { default: true },
+            help: "Normalises the input rather than the output",
+        },
+        ParamSpec {
+            name: "core",
+            kind: ParamKind::Choice { choices: &["attention", "ema"] },
+            help: "Which half runs at core level",
+        },
+    ],
+    tolerance: Tolerance { abs: 2e-4, rel: 1e-3 },
+};
+
+impl System for Mega {
+    fn info(&self) -> &'static Info {
+        &INFO
+    }
+
+    fn seeded_case(&self, problem: &Problem, params: &Params) -> Result<Case, MixerError> {
+        seed::seeded_case(problem, params)
+    }
+
+    fn cost(&self, problem: &Problem, params: &Params) -> Result<Cost, MixerError> {
+        Ok(cost::cost(&Spec::race(problem, params)?))
+    }
+
+    fn reference(&self, case: &Case, count: &mut OpCount) -> Result<Vec<f64>, MixerError> {
+        reference::reference(case, count)
+    }
+
+    fn spot_check(&self, case: &Case, max_flops: u64) -> Result<SpotCheck, MixerError> {
+        spot::spot_check(case, max_flops)
+    }
+
+    fn cpu(
+        &self,
+        case: &Arc<Case>,
+        memory: &Memory,
+        parallel: &dyn Parallel,
+    ) -> Result<Box<dyn CpuKernel>, MixerError> {
+        Ok(match Spec::read(case)? {
+            Spec::Layer(spec) => Box::new(cpu::LayerKernel::new(spec, case, memory, parallel)?),
+            Spec::Ema(spec) => Box::new(cpu::EmaKernel::new(spec, case, memory, parallel)?),
+            Spec::Attention(spec) => Box::new(cpu::AttentionKernel::new(spec, case, memory, parallel)?),
+        })
+    }
+
+    fn gpu(&self, _case: &Case, _target: &GpuTarget) -> Result<Plan, MixerError> {
+        Err(MixerError::Unsupported { system: INFO.id.to_owned(), what: "the WebGPU backend yet".to_owned() })
+    }
+}
