@@ -17,8 +17,8 @@ use crate::ops::query_block::{KEYS, LOWEST, QUERIES, online_softmax};
 use crate::ops::simd::{F32x4, LANES};
 
 /// μ and 1/(σ√2) of the Laplace function; σ and μ are the authors' six-digit numbers.
-const LAPLACE_MEAN: f32 = 0.707_107;
-const LAPLACE_SCALE: f32 = 1.0 / (0.282_095 * std::f32::consts::SQRT_2);
+const LAPLACE_MEAN: f32 = 707_107.0 / 1e6;
+const LAPLACE_SCALE: f32 = 1.0 / (282_095.0 / 1e6 * std::f32::consts::SQRT_2);
 
 /// A block of at most [`QUERIES`] positions of one chunk.
 #[derive(Debug, Clone, Copy)]
@@ -104,12 +104,12 @@ impl Packing<'_> {
         }
     }
 
-    /// The block's part of panel `panel` of the values, `[rows, PANEL]`.
-    pub(super) fn values(&self, block: &Block, panel: usize) -> &mut [f32] {
+    /// Hands the block's part of panel `panel` of the values, `[rows, PANEL]`, to `fill`.
+    pub(super) fn values(&self, block: &Block, panel: usize, fill: impl FnOnce(&mut [f32])) {
         let chunk = block.chunk * value_floats(&self.spec);
         let start = chunk + (panel * self.spec.chunk + block.first) * PANEL;
         // SAFETY: each block is its own range of rows of every panel of its chunk.
-        unsafe { self.values.slice(start, block.rows * PANEL) }
+        fill(unsafe { self.values.slice(start, block.rows * PANEL) });
     }
 }
 

@@ -19,13 +19,11 @@ fn real_fft(n: u64) -> u64 {
 /// Operations of the average's sums as the kernel takes them.
 fn average_flops(spec: &EmaSpec) -> u64 {
     let channels = (spec.dims.batch * spec.dims.d_model) as u64;
-    match spec.truncation {
-        None => channels * (5 * spec.directions() * spec.n * spec.dims.seq_len) as u64,
-        Some(_) => {
-            let n = fft_size(spec.dims.seq_len) as u64;
-            channels * (2 * real_fft(n) + 3 * n)
-        }
+    if spec.truncation.is_none() {
+        return channels * (5 * spec.directions() * spec.n * spec.dims.seq_len) as u64;
     }
+    let n = fft_size(spec.dims.seq_len) as u64;
+    channels * (2 * real_fft(n) + 3 * n)
 }
 
 /// Operations of a truncated average as direct sums.

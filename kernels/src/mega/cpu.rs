@@ -111,7 +111,7 @@ impl CpuKernel for AttentionKernel {
             packing.keys(&block, |row, component| k[(block.row + row) * spec.z + component]);
             let rows = &v[block.row * spec.h..][..block.rows * spec.h];
             for panel in 0..spec.h.div_ceil(PANEL) {
-                panels::scatter(rows, spec.h, panel, packing.values(&block, panel));
+                packing.values(&block, panel, |to| panels::scatter(rows, spec.h, panel, to));
             }
         });
         let out = Disjoint::new(&mut self.output);
@@ -223,9 +223,10 @@ impl LayerKernel {
                 panels::scatter(prepared, width, group, to);
             }
             for panel in 0..spec.attention.h.div_ceil(PANEL) {
-                let to = packing.values(&block, panel);
-                value.apply_panel(prepared, panel, to);
-                map(to, silu);
+                packing.values(&block, panel, |to| {
+                    value.apply_panel(prepared, panel, to);
+                    map(to, silu);
+                });
             }
         });
     }

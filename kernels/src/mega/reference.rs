@@ -146,7 +146,7 @@ fn weight(activation: Activation, score: f64) -> f64 {
     match activation {
         Activation::Softmax => score.exp(),
         Activation::Laplace => {
-            0.5 * (1.0 + exact::erf((score - 0.707_107) / (0.282_095 * std::f64::consts::SQRT_2)))
+            0.5 * (1.0 + exact::erf((score - 707_107.0 / 1e6) / (282_095.0 / 1e6 * std::f64::consts::SQRT_2)))
         }
         Activation::Relu2 => score.max(0.0) * score.max(0.0),
     }

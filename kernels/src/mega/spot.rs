@@ -151,7 +151,7 @@ fn layer_row(spec: &LayerSpec, averager: &Averager, case: &Case, row: usize) -> 
     let (chunk, i) = place(&spec.attention, row);
     // A causal row sees the chunk up to itself.
     let seen = chunk.start..if spec.attention.causal { row + 1 } else { chunk.end };
-    let e = averager.rows(&spec.ema.dims, seen.clone(), &prepared)?;
+    let e = averager.rows(&spec.ema.dims, seen.clone(), prepared)?;
     let mut v = linear(&prepared(seen.clone())?, params.value.0, Some(params.value.1), width, &mut ignored);
     v.iter_mut().for_each(|v| *v = exact::silu(*v));
     let shared_weight = &params.joint.0[width * width..(width + z) * width];
