@@ -17,6 +17,9 @@ use crate::host::{GpuApi, Host};
 /// Longest that an adapter or a device may keep us waiting.
 const REQUEST_LIMIT: Duration = Duration::from_secs(5);
 
+/// How long after a failed call a browser may still say that the device was lost.
+const LOSS_GRACE: Duration = Duration::from_millis(200);
+
 /// Uncaptured errors that are kept.
 const MAX_RECORDED_ERRORS: usize = 16;
 
@@ -221,12 +224,14 @@ impl Gpu {
         }
     }
 
-    /// What a failure really was: a lost device makes all kinds of calls fail, and a browser tells of the loss a turn
-    /// of the event loop later.
+    /// What a failure really was: a lost device makes all kinds of calls fail, and a browser may tell of the loss some
+    /// turns of the event loop after that.
     pub(crate) async fn blame(&self, error: LaneError) -> LaneError {
-        if self.lost().is_none() {
+        if cfg!(target_arch = "wasm32") {
+            let lost = std::future::poll_fn(|context| self.0.lost.poll(context.waker()));
+            self.host().within(LOSS_GRACE, lost).await;
+        } else {
             self.poll();
-            self.host().breathe().await;
         }
         match self.lost() {
             Some(reason) => LaneError::DeviceLost { reason },
