@@ -160,7 +160,12 @@ fn cpu(system: &dyn System, case: Case) -> Vec<f32> {
 
 /// Edges by hand, then shapes drawn by a fixed generator.
 fn problems() -> Vec<Problem> {
-    let mut problems = edge_problems();
+    // Both levels of each edge shape, and in turn the causal form of one or of the other.
+    let mut problems: Vec<Problem> = edge_problems()
+        .chunks(4)
+        .enumerate()
+        .flat_map(|(shape, forms)| if shape % 2 == 0 { [forms[0], forms[3]] } else { [forms[1], forms[2]] })
+        .collect();
     let mut state = 0x9e37_79b9_u64;
     let mut draw = |n: u64| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
