@@ -1,2 +1,38 @@
-//! Stub.
-fn main() {}
+//! The `crossover` command: races, verification, the list of systems and links, natively. Results go to standard output,
+//! everything else to standard error. It exits with 0 where all went well, 1 where a verification failed, 2 where the
+//! request itself was wrong or could not be carried out.
+
+mod args;
+mod error;
+mod link;
+mod machine;
+mod race_command;
+mod systems;
+mod table;
+mod units;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Args, Command};
+use crate::error::CliError;
+
+fn main() -> ExitCode {
+    let outcome = match Args::parse().command {
+        Command::Race(args) => race_command::run(&args),
+        Command::Verify(args) => verify::run(&args),
+        Command::Systems(args) => systems::run(&args),
+        Command::Link(args) => link::run(&args),
+    };
+    match outcome {
+        Ok(code) => code,
+        // The reader of a pipe has gone: there is nobody left to tell.
+        Err(CliError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error[{}]: {error}", error.code());
+            ExitCode::from(2)
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! The command line. Values of a race stay text here: the validator that the page and links use says what they may be.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+/// Races softmax attention against subquadratic sequence mixers on this machine.
+#[derive(Debug, Parser)]
+#[command(name = "crossover", version, arg_required_else_help = true)]
+pub struct Args {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Race systems against each other and find where they cross
+    Race(RaceArgs),
+    /// Compare this machine's results with golden files
+    Verify(VerifyArgs),
+    /// List the systems that can race
+    Systems(SystemsArgs),
+    /// Read and write share links
+    Link(LinkArgs),
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct RaceArgs {
+    /// Lanes, comma separated: name[@backend][:param=value]…, e.g. attention,hyena@cpu:order=3
+    #[arg(long, value_name = "LANES")]
+    pub systems: Option<String>,
+    /// Sequence lengths, comma separated; a..b doubles from a to b
+    #[arg(long, value_name = "LENGTHS", allow_hyphen_values = true)]
+    pub lengths: Option<String>,
+    /// Where lanes run that say nothing: cpu, gpu or auto (the GPU where there is one)
+    #[arg(long)]
+    pub backend: Option<String>,
+    /// Model width
+    #[arg(long, allow_hyphen_values = true)]
+    pub width: Option<String>,
+    /// Heads; divides the width
+    #[arg(long, allow_hyphen_values = true)]
+    pub heads: Option<String>,
+    /// Sequences in a batch
+    #[arg(long, allow_hyphen_values = true)]
+    pub batch: Option<String>,
+    /// Run causal forms (the default)
+    #[arg(long, action = ArgAction::SetTrue, overrides_with = "no_causal")]
+    pub causal: bool,
+    /// Run bidirectional forms
+    #[arg(long, action = ArgAction::SetTrue)]
+    pub no_causal: bool,
+    /// core (the mixing alone) or layer (with every projection)
+    #[arg(long)]
+    pub level: Option<String>,
+    /// Threads of CPU lanes: auto or a number
+    #[arg(long, allow_hyphen_values = true)]
+    pub threads: Option<String>,
+    /// What the whole race may take, in milliseconds
+    #[arg(long, value_name = "MS", allow_hyphen_values = true)]
+    pub budget_ms: Option<String>,
+    /// Seed of inputs, weights and schedule
+    #[arg(long, allow_hyphen_values = true)]
+    pub seed: Option<String>,
+    /// Start from a configuration in JSON, or from a link; other options override it
+    #[arg(long, value_name = "FILE or LINK")]
+    pub config: Option<String>,
+    /// Print the report as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Print the share link of the report after the table
+    #[arg(long, conflicts_with = "json")]
+    pub link: bool,
+    /// Show no progress
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct VerifyArgs {
+    /// Golden files, or folders that hold some
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// Where to compute
+    #[arg(long, value_enum, default_value_t = VerifyBackend::Cpu)]
+    pub backend: VerifyBackend,
+    /// Verify this system with the files instead of their own
+    #[arg(long, value_name = "NAME")]
+    pub system: Option<String>,
+    /// Threads of the CPU
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum VerifyBackend {
+    Cpu,
+    #[value(alias = "webgpu")]
+    Gpu,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct SystemsArgs {
+    /// Print JSON, as the page's API has it
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct LinkArgs {
+    #[command(subcommand)]
+    pub command: LinkCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum LinkCommand {
+    /// Print what a link holds, as JSON
+    Decode {
+        /// The address, its fragment, or what follows `#r=`; - reads it from standard input
+        #[arg(value_name = "URL")]
+        url: String,
+    },
+    /// Print the link of a report or a configuration
+    Encode {
+        /// Its JSON; - reads it from standard input
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+}

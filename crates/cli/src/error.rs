@@ -1,0 +1,87 @@
+//! What ends the command with status 2. Codes are those of the page and its API.
+
+use std::path::PathBuf;
+
+use compute::ComputeError;
+use mixer::MixerError;
+use race::RaceError;
+use report::{ConfigError, LinkError, ReportError};
+
+/// Why the command could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// The configuration was refused.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A report was refused.
+    #[error(transparent)]
+    Report(#[from] ReportError),
+    /// A link was refused.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    /// The race did not start.
+    #[error(transparent)]
+    Race(#[from] RaceError),
+    /// A system or its problem was refused.
+    #[error(transparent)]
+    Mixer(#[from] MixerError),
+    /// The machine could not be set up.
+    #[error(transparent)]
+    Compute(#[from] ComputeError),
+    /// A lane's text cannot be read.
+    #[error("--systems: `{lane}` is no lane; write name[@backend][:param=value]…, e.g. hyena@cpu:order=3")]
+    Lane {
+        /// The text.
+        lane: String,
+    },
+    /// A file or folder could not be read.
+    #[error("{path}: {error}", path = path.display())]
+    File {
+        /// Its path.
+        path: PathBuf,
+        /// The system's answer.
+        error: std::io::Error,
+    },
+    /// A file is longer than anything that it could hold.
+    #[error("{path}: has more than {limit} bytes", path = path.display())]
+    FileTooLarge {
+        /// Its path.
+        path: PathBuf,
+        /// The cap.
+        limit: u64,
+    },
+    /// No golden file was found.
+    #[error("{path}: holds no golden file (*.safetensors)", path = path.display())]
+    NoGolden {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Ctrl-C cannot be heard.
+    #[error("cannot listen for Ctrl-C: {0}")]
+    Signal(#[from] ctrlc::Error),
+    /// Standard output cannot be written.
+    #[error("cannot write: {0}")]
+    Output(#[from] std::io::Error),
+    /// JSON could not be written.
+    #[error("cannot write JSON: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+impl CliError {
+    /// A stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Config(error) => error.code(),
+            Self::Report(error) => error.code(),
+            Self::Link(error) => error.code(),
+            Self::Race(error) => error.code(),
+            Self::Mixer(error) => error.code(),
+            Self::Compute(error) => error.code(),
+            Self::Lane { .. } => "lane-syntax",
+            Self::File { .. } | Self::FileTooLarge { .. } => "file",
+            Self::NoGolden { .. } => "no-golden",
+            Self::Signal(_) => "signal",
+            Self::Output(_) | Self::Json(_) => "output",
+        }
+    }
+}

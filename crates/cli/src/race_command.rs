@@ -1,0 +1,297 @@
+//! `crossover race`: from the command line to a report.
+
+use std::cell::{Cell, RefCell};
+use std::io::{IsTerminal, Write};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
+
+use mixer::Backend;
+use race::{Activity, Progress, Record, Watch};
+use report::{Config, Linked, Report};
+use serde_json::{Map, Value, json};
+
+use crate::args::RaceArgs;
+use crate::error::CliError;
+use crate::machine::{self, NativeClock};
+use crate::{link, systems, table, units};
+
+/// Runs a race and prints what came of it.
+///
+/// # Errors
+/// A configuration out of range, a machine that cannot be set up. A lane that cannot run is part of the report.
+pub fn run(args: &RaceArgs) -> Result<ExitCode, CliError> {
+    let config = config(args)?;
+    let infos = systems::infos();
+    // Refuse what is wrong before a GPU is looked for.
+    let wanted = config.resolve(&infos, true)?;
+    let gpu_wanted = wanted.lanes.iter().any(|lane| lane.backend == Backend::WebGpu);
+    let threads = config.thread_count(compute::CpuPool::available_threads());
+    let mut machine = machine::open(threads, gpu_wanted)?;
+    let gpu_found = machine.facts().gpu.is_some();
+    let spec = config.resolve(&infos, gpu_found)?;
+    if let (true, Some(reason)) = (gpu_wanted && !gpu_found, machine.facts().gpu_missing) {
+        eprintln!("no GPU: {reason}");
+    }
+
+    let switch = machine.cancel_switch();
+    let cancelled = Arc::new(AtomicBool::new(false));
+    let heard = Arc::clone(&cancelled);
+    ctrlc::set_handler(move || {
+        // The second time, the user means it.
+        if heard.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+        switch.cancel();
+    })?;
+
+    let started_at_ms = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .ok()
+        .map(|since| since.as_secs_f64() * 1e3)
+        .map(f64::round);
+    let watch = Terminal::new(args.quiet, cancelled);
+    let clock = NativeClock::new();
+    let record = pollster::block_on(race::run(spec, &machine::cost, &mut machine, &clock, &watch))?;
+    watch.finish();
+
+    let environment = machine::environment(&machine, record.tick_ns);
+    let report = Report::from_record(&record, &config, &environment, started_at_ms, &infos);
+    let mut out = std::io::stdout().lock();
+    if args.json {
+        writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?;
+    } else {
+        write!(out, "{}", table::render(&report))?;
+        if args.link {
+            writeln!(out, "\n{}", report::encode_link(&report)?)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The configuration that the options describe, through the reader that pages and files go through.
+fn config(args: &RaceArgs) -> Result<Config, CliError> {
+    let base = match &args.config {
+        None => Config::default(),
+        Some(link) if link.contains("#r=") => match report::decode_link(link)? {
+            Linked::Config(config) => config,
+            Linked::Report(report) => report.config,
+        },
+        Some(path) => Config::from_json(&link::read(Path::new(path))?)?,
+    };
+    let Value::Object(mut fields) = serde_json::to_value(&base)? else { return Ok(base) };
+    if let Some(systems) = &args.systems {
+        let lanes = systems.split(',').map(lane).collect::<Result<Vec<Value>, CliError>>()?;
+        fields.insert("systems".to_owned(), Value::Array(lanes));
+    }
+    if let Some(lengths) = &args.lengths {
+        fields.insert("lengths".to_owned(), Value::Array(self::lengths(lengths)));
+    }
+    let mut set = |name: &str, text: Option<&String>| {
+        if let Some(text) = text {
+            fields.insert(name.to_owned(), value(text));
+        }
+    };
+    set("width", args.width.as_ref());
+    set("heads", args.heads.as_ref());
+    set("batch", args.batch.as_ref());
+    set("threads", args.threads.as_ref());
+    set("budgetMs", args.budget_ms.as_ref());
+    set("seed", args.seed.as_ref());
+    set("level", args.level.as_ref());
+    set("backend", args.backend.as_ref().map(backend).as_ref());
+    if args.causal || args.no_causal {
+        fields.insert("causal".to_owned(), Value::Bool(!args.no_causal));
+    }
+    Ok(Config::from_value(&Value::Object(fields))?)
+}
+
+/// The public name of a backend; `gpu` is short for it.
+fn backend(name: &String) -> String {
+    if name == "gpu" { "webgpu".to_owned() } else { name.clone() }
+}
+
+/// Text as JSON would have it: a number, `true`, `false`, or a word.
+fn value(text: &str) -> Value {
+    match text.trim() {
+        "true" => Value::Bool(true),
+        "false" => Value::Bool(false),
+        text => {
+            let whole = text.parse::<i64>().map(Value::from).ok();
+            let number = whole.or_else(|| {
+                text.parse::<f64>().ok().and_then(serde_json::Number::from_f64).map(Value::Number)
+            });
+            number.unwrap_or_else(|| Value::String(text.to_owned()))
+        }
+    }
+}
+
+/// `a,b..c`: a range doubles. What is no number stays a word, for the validator to name.
+fn lengths(text: &str) -> Vec<Value> {
+    let mut lengths = Vec::new();
+    for part in text.split(',') {
+        let Some((low, high)) = part.split_once("..") else {
+            lengths.push(value(part));
+            continue;
+        };
+        match (low.trim().parse::<u64>(), high.trim().parse::<u64>()) {
+            (Ok(low), Ok(high)) if 0 < low && low <= high => {
+                let doubled = std::iter::successors(Some(low), |length| length.checked_mul(2));
+                lengths.extend(doubled.take_while(|length| *length <= high).map(Value::from));
+            }
+            _ => lengths.push(Value::String(part.to_owned())),
+        }
+    }
+    lengths
+}
+
+/// `name[@backend][:param=value]…`.
+fn lane(text: &str) -> Result<Value, CliError> {
+    let mut parts = text.trim().split(':');
+    let head = parts.next().unwrap_or_default();
+    let (system, own_backend) = match head.split_once('@') {
+        Some((system, name)) => (system, Some(backend(&name.to_owned()))),
+        None => (head, None),
+    };
+    let mut params = Map::new();
+    for part in parts {
+        let Some((name, given)) = part.split_once('=') else {
+            return Err(CliError::Lane { lane: text.chars().take(60).collect() });
+        };
+        params.insert(name.to_owned(), value(given));
+    }
+    if own_backend.is_none() && params.is_empty() {
+        return Ok(json!(system));
+    }
+    let mut lane = Map::from_iter([("system".to_owned(), json!(system))]);
+    if let Some(name) = own_backend {
+        lane.insert("backend".to_owned(), json!(name));
+    }
+    lane.insert("params".to_owned(), Value::Object(params));
+    Ok(Value::Object(lane))
+}
+
+/// What the race tells while it runs: one line that is written over on a terminal, a line per step elsewhere.
+struct Terminal {
+    quiet: bool,
+    overwrite: bool,
+    cancelled: Arc<AtomicBool>,
+    lanes: RefCell<Vec<String>>,
+    shown: Cell<Option<(usize, usize, Activity)>>,
+    width: Cell<usize>,
+}
+
+impl Terminal {
+    fn new(quiet: bool, cancelled: Arc<AtomicBool>) -> Self {
+        Self {
+            quiet,
+            overwrite: std::io::stderr().is_terminal(),
+            cancelled,
+            lanes: RefCell::default(),
+            shown: Cell::new(None),
+            width: Cell::new(0),
+        }
+    }
+
+    /// Leaves the line empty for what follows.
+    fn finish(&self) {
+        if self.overwrite && self.width.get() > 0 {
+            eprint!("\r{:width$}\r", "", width = self.width.get());
+        }
+    }
+}
+
+impl Watch for Terminal {
+    fn cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Relaxed)
+    }
+
+    // A terminal cannot be hidden from the scheduler as a tab can.
+    fn disturbances(&self) -> u64 {
+        0
+    }
+
+    fn disturbed(&self) -> bool {
+        false
+    }
+
+    fn record(&self, record: &Record) {
+        let mut lanes = self.lanes.borrow_mut();
+        if lanes.is_empty() {
+            lanes.extend(
+                record
+                    .lanes
+                    .iter()
+                    .map(|lane| format!("{} on {}", lane.spec.system, lane.spec.backend.name())),
+            );
+        }
+    }
+
+    fn progress(&self, progress: &Progress) {
+        if self.quiet {
+            return;
+        }
+        let step = (progress.lane, progress.seq_len, progress.activity);
+        // Sampling goes back and forth between lanes; on a file that would be thousands of lines.
+        let sampling = matches!(progress.activity, Activity::Sampling | Activity::WarmingUp);
+        if !self.overwrite && (sampling || self.shown.get() == Some(step)) {
+            return;
+        }
+        self.shown.set(Some(step));
+        let lanes = self.lanes.borrow();
+        let lane = lanes.get(progress.lane).map_or("lane", String::as_str);
+        let activity = match progress.activity {
+            Activity::Verifying => "verifying",
+            Activity::Preparing => "preparing",
+            Activity::WarmingUp => "warming up",
+            Activity::Sampling => "sampling",
+            Activity::CheckingDrift => "checking for drift",
+        };
+        let line = format!(
+            "{:3.0} %  {activity} {lane} at {}, {} left",
+            100.0 * progress.fraction.clamp(0.0, 1.0),
+            units::length(progress.seq_len as f64),
+            units::time((progress.remaining_ns / 1e6).max(0.0)),
+        );
+        if self.overwrite {
+            let width = line.chars().count();
+            eprint!("\r{line:before$}", before = self.width.get());
+            self.width.set(width);
+        } else {
+            eprintln!("{line}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(values: &[Value]) -> Vec<String> {
+        values.iter().map(Value::to_string).collect()
+    }
+
+    #[test]
+    fn ranges_double_and_lists_stay() {
+        assert_eq!(words(&lengths("256..2048")), ["256", "512", "1024", "2048"]);
+        assert_eq!(words(&lengths("100..500,7")), ["100", "200", "400", "7"]);
+        assert_eq!(words(&lengths("1e3")), ["1000.0"]);
+        for bad in ["0..4", "8..4", "..", "a..b", "NaN", "", "-5..5"] {
+            assert_eq!(words(&lengths(bad)), [format!("\"{bad}\"")], "{bad}");
+        }
+        // The validator counts; the range itself ends where numbers do.
+        assert_eq!(lengths("1..18446744073709551615").len(), 64);
+    }
+
+    #[test]
+    fn lanes_have_a_backend_and_parameters() {
+        assert_eq!(lane("hyena").unwrap(), json!("hyena"));
+        assert_eq!(
+            lane("hyena@gpu:order=3:wiring=full:bias=true").unwrap(),
+            json!({"system": "hyena", "backend": "webgpu", "params": {"order": 3, "wiring": "full", "bias": true}})
+        );
+        assert_eq!(lane("hyena:order").unwrap_err().code(), "lane-syntax");
+    }
+}

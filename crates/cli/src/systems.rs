@@ -1,0 +1,49 @@
+//! `crossover systems`: what can race.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use mixer::Info;
+use report::SystemEntry;
+
+use crate::args::SystemsArgs;
+use crate::error::CliError;
+
+/// Facts of all systems, in the order in which they are listed.
+pub fn infos() -> Vec<&'static Info> {
+    kernels::systems().iter().map(|system| system.info()).collect()
+}
+
+/// Prints the systems.
+///
+/// # Errors
+/// Only where standard output cannot be written.
+pub fn run(args: &SystemsArgs) -> Result<ExitCode, CliError> {
+    let entries: Vec<SystemEntry> = infos().into_iter().map(SystemEntry::from).collect();
+    let mut out = std::io::stdout().lock();
+    if args.json {
+        writeln!(out, "{}", serde_json::to_string_pretty(&entries)?)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let width = |text: fn(&SystemEntry) -> &str| {
+        entries.iter().map(|entry| text(entry).chars().count()).max().unwrap_or_default()
+    };
+    let (ids, complexities) = (width(|entry| &entry.id), width(|entry| &entry.complexity));
+    for entry in &entries {
+        writeln!(
+            out,
+            "{:ids$}  {:complexities$}  {:18}  {} ({})",
+            entry.id, entry.complexity, entry.causality, entry.paper, entry.year
+        )?;
+        for param in &entry.params {
+            let range = match (param.low, param.high) {
+                (Some(low), Some(high)) => format!("{low} to {high}"),
+                _ if !param.choices.is_empty() => param.choices.join(", "),
+                _ => "true or false".to_owned(),
+            };
+            let default = mixer::Value::from(&param.default);
+            writeln!(out, "{:ids$}    {}={default} ({range}): {}", "", param.name, param.help)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

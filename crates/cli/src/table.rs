@@ -1,0 +1,215 @@
+//! A report as a table for a terminal: one row per length, one column per lane, ratios to attention beside the times.
+
+use std::fmt::Write;
+
+use report::{CrossoverKind, Lane, LevelName, Point, Report, Status};
+
+use crate::units::{length, significant, time};
+
+/// Widest line that fits a usual terminal beside two columns more.
+const MAX_WIDTH: usize = 120;
+
+/// The whole report.
+pub fn render(report: &Report) -> String {
+    let mut text = String::new();
+    header(report, &mut text);
+    let columns: Vec<Vec<String>> = (0..report.lanes.len()).map(|lane| column(report, lane)).collect();
+    let labels = labels(report);
+    let mut rest = columns.as_slice();
+    while !rest.is_empty() {
+        let fitting = fitting(&labels, rest);
+        let (group, after) = rest.split_at(fitting);
+        text.push('\n');
+        rows(&labels, group, &mut text);
+        rest = after;
+    }
+    reasons(report, &mut text);
+    for warning in &report.warnings {
+        let _ = writeln!(text, "\nwarning[{}]: {}", warning.code, warning.message);
+    }
+    text
+}
+
+fn header(report: &Report, text: &mut String) {
+    let config = &report.config;
+    let level = match config.level {
+        LevelName::Core => "core",
+        LevelName::Layer => "layer",
+    };
+    let causal = if config.causal { "causal" } else { "bidirectional" };
+    let _ = writeln!(
+        text,
+        "width {}, {} heads, batch {}, {causal}, {level}; seed {}",
+        config.width, config.heads, config.batch, config.seed
+    );
+    let machine = &report.environment;
+    let _ =
+        write!(text, "{}, {} of {} threads, {}", machine.agent, machine.threads, machine.cores, machine.simd);
+    if let Some(gpu) = &machine.gpu {
+        let software = if gpu.fallback { " (software)" } else { "" };
+        let names = [&gpu.vendor, &gpu.architecture, &gpu.description];
+        let names: Vec<&str> =
+            names.iter().map(|name| name.as_str()).filter(|name| !name.is_empty()).collect();
+        let _ = write!(text, "; GPU {} by {}{software}", names.join(" "), gpu.api);
+    }
+    text.push('\n');
+    if report.status == Status::Cancelled {
+        text.push_str("stopped before its end\n");
+    }
+}
+
+/// The lane that `lane` is compared with.
+fn baseline(report: &Report, lane: usize) -> Option<&Lane> {
+    let own = report.lanes.get(lane)?;
+    let first =
+        report.lanes.iter().position(|other| other.system == "attention" && other.backend == own.backend)?;
+    if first == lane { None } else { report.lanes.get(first) }
+}
+
+fn point(lane: &Lane, length: u32) -> Option<&Point> {
+    lane.points.iter().find(|point| point.length == length)
+}
+
+/// The first column: what each row is.
+fn labels(report: &Report) -> Vec<String> {
+    let mut labels = vec!["length".to_owned(), String::new()];
+    labels.extend(report.config.sorted_lengths().into_iter().map(|each| length(f64::from(each))));
+    labels.extend(["exponent", "95 %", "crossover", "95 %"].map(str::to_owned));
+    labels
+}
+
+fn column(report: &Report, index: usize) -> Vec<String> {
+    let Some(lane) = report.lanes.get(index) else { return Vec::new() };
+    let form = match (lane.causal, report.config.causal) {
+        (true, false) => ", causal only",
+        (false, true) => ", bidirectional only",
+        _ => "",
+    };
+    let mut cells = vec![lane.title.clone(), format!("{}{form}", lane.backend)];
+    for each in report.config.sorted_lengths() {
+        let other =
+            baseline(report, index).and_then(|lane| point(lane, each)).and_then(|point| point.median_ms);
+        cells.push(point(lane, each).map_or_else(|| "–".to_owned(), |point| cell(point, other)));
+    }
+    match &lane.exponent {
+        Some(fit) => {
+            cells.push(format!("L^{:.2}", fit.estimate));
+            cells.push(format!("{:.2} to {:.2}", fit.low, fit.high));
+        }
+        None => cells.extend(["–".to_owned(), String::new()]),
+    }
+    let crossover = report.crossovers.iter().find(|crossover| crossover.challenger as usize == index);
+    match crossover {
+        None => cells.extend(["–".to_owned(), String::new()]),
+        Some(crossover) => {
+            let word = match (crossover.kind, crossover.estimate) {
+                (CrossoverKind::Measured, Some(at)) => length(at),
+                (CrossoverKind::Predicted, Some(at)) => format!("{} (predicted)", length(at)),
+                _ => "none".to_owned(),
+            };
+            cells.push(word);
+            cells.push(match (crossover.low, crossover.high) {
+                (Some(low), Some(high)) => format!("{} to {}", length(low), length(high)),
+                (Some(low), None) => format!("from {}", length(low)),
+                (None, Some(high)) => format!("to {}", length(high)),
+                (None, None) => String::new(),
+            });
+        }
+    }
+    cells
+}
+
+fn cell(point: &Point, baseline_ms: Option<f64>) -> String {
+    match (point.outcome.as_str(), point.median_ms, point.predicted_ms) {
+        ("ok", Some(ms), _) => match baseline_ms {
+            Some(baseline_ms) => format!("{} {:>6}", time(ms), format!("×{}", significant(ms / baseline_ms))),
+            None => time(ms),
+        },
+        (reason, _, Some(ms)) => format!("{reason}, ~{}", time(ms)),
+        (reason, ..) => reason.to_owned(),
+    }
+}
+
+fn width(cells: &[String]) -> usize {
+    cells.iter().map(|cell| cell.chars().count()).max().unwrap_or_default()
+}
+
+/// How many of `columns` fit in a line beside the labels; at least one.
+fn fitting(labels: &[String], columns: &[Vec<String>]) -> usize {
+    let mut used = width(labels);
+    let fits = columns.iter().take_while(|column| {
+        used += 2 + width(column);
+        used <= MAX_WIDTH
+    });
+    fits.count().max(1)
+}
+
+fn rows(labels: &[String], columns: &[Vec<String>], text: &mut String) {
+    let first = width(labels);
+    for (row, label) in labels.iter().enumerate() {
+        let mut line = format!("{label:>first$}");
+        for column in columns {
+            let cell = column.get(row).map_or("", String::as_str);
+            let _ = write!(line, "  {cell:>width$}", width = width(column));
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+}
+
+/// Why lanes ended, once per lane.
+fn reasons(report: &Report, text: &mut String) {
+    for lane in &report.lanes {
+        let first = lane.points.iter().find(|point| point.outcome != "ok");
+        if let Some(Point { length: at, outcome, message: Some(message), .. }) = first {
+            let _ = writeln!(
+                text,
+                "\n{} on {} at {}: {outcome}: {message}",
+                lane.title,
+                lane.backend,
+                length(f64::from(*at))
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The report of a link that is kept for ever.
+    fn sample() -> Report {
+        Report::from_json(include_str!("../../report/tests/fixtures/v1-report.json")).unwrap()
+    }
+
+    #[test]
+    fn times_ratios_exponents_and_crossovers_are_there() {
+        let mut report = sample();
+        report.lanes[1].backend = "cpu".into();
+        let text = render(&report);
+        for word in
+            ["Attention", "Hyena", "16,384", "6.55 ms", "×0.0068", "L^2.00", "memory, ~27.5 s", "2,346"]
+        {
+            assert!(text.contains(word), "{word} in\n{text}");
+        }
+        let rows: Vec<&str> = text.lines().skip(3).take_while(|line| !line.is_empty()).collect();
+        assert!(rows.len() == 13 && rows.iter().all(|row| row.chars().count() <= MAX_WIDTH), "{text}");
+        assert!(text.contains("needs 5120 MiB"), "{text}");
+    }
+
+    #[test]
+    fn lanes_of_other_backends_are_not_compared() {
+        // Attention on the CPU, the challenger on the GPU.
+        assert!(!render(&sample()).contains('×'));
+    }
+
+    #[test]
+    fn many_lanes_are_wrapped() {
+        let mut report = sample();
+        report.lanes = vec![report.lanes[0].clone(); 20];
+        report.config.systems = vec![report.config.systems[0].clone(); 20];
+        let text = render(&report);
+        assert!(text.matches("exponent").count() > 1);
+        assert_eq!(text.matches("Attention").count(), 40);
+    }
+}

@@ -1,0 +1,282 @@
+//! The command as users and scripts meet it: exit codes, messages, what goes where.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use report::{Linked, Report, SystemEntry};
+
+fn crossover(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_crossover")).args(arguments).output().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// Refused with status 2, a code and words on standard error, nothing on standard output.
+#[track_caller]
+fn refused(arguments: &[&str], code: &str, words: &str) {
+    let output = crossover(arguments);
+    let message = stderr(&output);
+    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {message}");
+    assert!(
+        message.contains(&format!("error[{code}]")) && message.contains(words),
+        "{arguments:?}: {message}"
+    );
+    assert!(output.stdout.is_empty(), "{arguments:?}");
+}
+
+const SMALL: [&str; 15] = [
+    "race",
+    "--backend",
+    "cpu",
+    "--width",
+    "16",
+    "--heads",
+    "2",
+    "--lengths",
+    "16..64",
+    "--budget-ms",
+    "3000",
+    "--threads",
+    "1",
+    "--quiet",
+    "--systems",
+];
+
+fn small<'a>(systems: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    [SMALL.as_slice(), &[systems], more].concat()
+}
+
+fn golden(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../kernels/golden").join(name)
+}
+
+#[test]
+fn a_race_ends_with_a_report() {
+    let output =
+        crossover(&small("attention,hyena", &["--json", "--no-causal", "--level", "core", "--seed", "9"]));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(stderr(&output), "");
+    let report = Report::from_json(&stdout(&output)).unwrap();
+    assert_eq!(report.config.sorted_lengths(), [16, 32, 64]);
+    assert_eq!((report.config.seed, report.config.causal), (9, false));
+    assert_eq!(report.environment.host, "native");
+    for lane in &report.lanes {
+        let lengths: Vec<u32> = lane.points.iter().map(|point| point.length).collect();
+        assert_eq!(lengths, [16, 32, 64], "{}", lane.system);
+        for point in &lane.points {
+            assert_eq!(point.outcome, "ok", "{point:?}");
+            assert!(point.verified.is_some_and(|verified| verified.pass), "{point:?}");
+            assert!(point.flops > 0.0 && point.peak_bytes > 0.0);
+        }
+    }
+    // Hyena is causal only and says so.
+    assert!(!report.lanes[0].causal && report.lanes[1].causal);
+    // Its link leads back to it.
+    let link = report::encode_link(&report).unwrap();
+    let decoded = crossover(&["link", "decode", &format!("https://example.org/{link}")]);
+    let back = Report::from_json(&stdout(&decoded)).unwrap();
+    assert_eq!(report::decode_link(&link), Ok(Linked::Report(Box::new(back))));
+}
+
+#[test]
+fn a_table_names_lanes_lengths_and_ratios() {
+    let output = crossover(&small("attention,hyena:order=3", &["--link"]));
+    let text = stdout(&output);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    for word in ["Attention", "Hyena", "exponent", "crossover", "×", "#r=1"] {
+        assert!(text.contains(word), "{word} in\n{text}");
+    }
+}
+
+#[test]
+fn configurations_out_of_range_are_refused_by_name() {
+    refused(
+        &small("attention,hyenna", &[]),
+        "unknown-system",
+        "systems[1]: unknown system `hyenna`; known systems: attention",
+    );
+    refused(&small("attention,attention", &[]), "duplicate-lane", "systems[1]");
+    refused(
+        &small(&vec!["attention"; 29].join(","), &[]),
+        "too-many",
+        "systems: at most 28 are accepted, got 29",
+    );
+    refused(
+        &small("hyena:order=99", &[]),
+        "invalid-field",
+        "systems[0].params.order: must be a whole number from 2",
+    );
+    refused(&small("hyena:odor=2", &[]), "unknown-param", "systems[0].params.odor");
+    refused(&small("hyena:order", &[]), "lane-syntax", "name[@backend]");
+    let race =
+        |more: &[&'static str]| [&["race", "--systems", "attention", "--backend", "cpu"], more].concat();
+    for length in ["0", "NaN", "-1", "1e99", "99999999999999999999", "1.5", "", "inf", "0..8", "8..4"] {
+        refused(
+            &race(&["--lengths", length]),
+            "invalid-field",
+            "lengths: must be a whole number from 1 to 1048576",
+        );
+    }
+    refused(
+        &race(&["--lengths", "1..1048576,3,5,7,9,11,13,15,17,19,21,23,25"]),
+        "too-many",
+        "lengths: at most 32",
+    );
+    refused(
+        &race(&["--lengths", "1048576", "--width", "4096"]),
+        "invalid-field",
+        "lengths: must be at most 262144",
+    );
+    refused(
+        &race(&["--width", "100", "--heads", "3"]),
+        "invalid-field",
+        "heads: must be a divisor of the width (100), got 3",
+    );
+    refused(
+        &race(&["--width", "wide"]),
+        "invalid-field",
+        "width: must be a whole number from 1 to 4096, got \"wide\"",
+    );
+    refused(&race(&["--threads", "0"]), "invalid-field", "threads");
+    refused(&race(&["--budget-ms", "nan"]), "invalid-field", "budgetMs");
+    refused(&race(&["--level", "deep"]), "invalid-field", "level: must be \"core\" or \"layer\"");
+    refused(&["race", "--backend", "tpu"], "invalid-field", "backend");
+    refused(&race(&["--seed", "-1"]), "invalid-field", "seed");
+    refused(&["race", "--config", "no-such-file.json"], "file", "no-such-file.json");
+    refused(&["race", "--config", "#r=1AAAA"], "link-damaged", "copy it again");
+}
+
+#[test]
+fn unknown_options_and_commands_are_usage_errors() {
+    for arguments in
+        [vec!["rase"], vec!["race", "--lenghts", "1"], vec!["verify"], vec!["link", "encode"], vec![]]
+    {
+        assert_eq!(crossover(&arguments).status.code(), Some(2), "{arguments:?}");
+    }
+    assert_eq!(crossover(&["--help"]).status.code(), Some(0));
+}
+
+#[test]
+fn golden_files_and_folders_pass() {
+    let file = golden("hyena/core_o2_L64_D32.safetensors");
+    let output = crossover(&["verify", golden("attention").to_str().unwrap(), file.to_str().unwrap()]);
+    let text = stdout(&output);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert!(text.lines().count() > 10 && text.contains("hyena core_o2_L64_D32 core on cpu"), "{text}");
+    assert!(text.lines().last().unwrap().ends_with("passed, 0 failed, 0 could not be verified"), "{text}");
+}
+
+#[test]
+fn damaged_golden_files_are_named_and_fail() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = std::fs::read(golden("hyena/core_o2_L64_D32.safetensors")).unwrap();
+    let path = folder.path().join("golden.safetensors");
+    let name = path.to_str().unwrap();
+    let verify = |bytes: &[u8]| {
+        std::fs::write(&path, bytes).unwrap();
+        let output =
+            crossover(&["verify", name, golden("attention/core_L1_D32_H2.safetensors").to_str().unwrap()]);
+        let text = stdout(&output);
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        // The other file is verified all the same.
+        assert!(text.contains("ok    attention"), "{text}");
+        text
+    };
+    for cut in [0, 4, 8, 100, whole.len() / 2, whole.len() - 1] {
+        let text = verify(&whole[..cut]);
+        assert!(text.contains("error[golden-format]") && text.contains(name), "cut at {cut}: {text}");
+    }
+    let mut changed = whole.clone();
+    let last = changed.len() - 400;
+    changed[last..].fill(0x42);
+    let text = verify(&changed);
+    assert!(text.contains("FAIL") && text.contains("1 failed"), "{text}");
+}
+
+#[test]
+fn verify_says_what_it_cannot_find() {
+    refused(&["verify", "no-such-folder"], "file", "no-such-folder");
+    let empty = tempfile::tempdir().unwrap();
+    refused(&["verify", empty.path().to_str().unwrap()], "no-golden", "no golden file");
+    let file = golden("attention/core_L1_D32_H2.safetensors");
+    refused(&["verify", file.to_str().unwrap(), "--system", "atention"], "unknown-system", "known systems");
+    refused(&["verify", file.to_str().unwrap(), "--threads", "0"], "invalid-field", "threads");
+}
+
+#[test]
+fn systems_are_listed_as_the_page_lists_them() {
+    let output = crossover(&["systems", "--json"]);
+    let entries: Vec<SystemEntry> = serde_json::from_str(&stdout(&output)).unwrap();
+    let ids: Vec<&str> = entries.iter().map(|entry| entry.id.as_str()).collect();
+    let known: Vec<&str> = kernels::systems().iter().map(|system| system.info().id).collect();
+    assert_eq!(ids, known);
+    let text = stdout(&crossover(&["systems"]));
+    assert!(ids.iter().all(|id| text.contains(id)) && text.contains("order=2 (2 to"), "{text}");
+}
+
+#[test]
+fn links_are_written_and_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.json");
+    let name = path.to_str().unwrap();
+    std::fs::write(&path, r#"{"systems": ["hyena"], "lengths": [64], "heads": 2}"#).unwrap();
+    let output = crossover(&["link", "encode", name]);
+    let link = stdout(&output).trim().to_owned();
+    assert!(output.status.success() && link.starts_with("#r=1"), "{}", stderr(&output));
+    let decoded = stdout(&crossover(&["link", "decode", &link]));
+    assert!(decoded.contains("\"hyena\"") && decoded.contains("\"heads\": 2"), "{decoded}");
+    std::fs::write(&path, r#"{"heads": 0}"#).unwrap();
+    refused(&["link", "encode", name], "invalid-field", "heads");
+    std::fs::write(&path, r#"{"schema": 1}"#).unwrap();
+    refused(&["link", "encode", name], "report-syntax", "missing field");
+    for (link, code) in
+        [("", "link-empty"), ("#r=9A", "link-newer"), ("#r=0A", "link-version"), (&link[..9], "link-damaged")]
+    {
+        refused(&["link", "decode", link], code, "");
+    }
+}
+
+/// Ctrl-C ends a race early, and what was measured is printed.
+#[cfg(unix)]
+#[test]
+fn fault_17_ctrl_c_prints_what_was_measured() {
+    let arguments = [
+        "race",
+        "--systems",
+        "attention",
+        "--backend",
+        "cpu",
+        "--lengths",
+        "16,131072,262144",
+        "--width",
+        "64",
+        "--threads",
+        "1",
+        "--json",
+        "--budget-ms",
+        "3600000",
+    ];
+    let child = Command::new(env!("CARGO_BIN_EXE_crossover"))
+        .args(arguments)
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(2500));
+    let id = child.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+    let interrupted = std::time::Instant::now();
+    let output = child.wait_with_output().unwrap();
+    assert!(interrupted.elapsed() < std::time::Duration::from_secs(5));
+    assert_eq!(output.status.code(), Some(0));
+    let report = Report::from_json(&stdout(&output)).unwrap();
+    assert_eq!(report.status, report::Status::Cancelled);
+    assert_eq!(report.lanes[0].points[0].outcome, "ok");
+}
