@@ -17,6 +17,7 @@ pub mod mega;
 pub mod monarch_mixer;
 mod ncp;
 pub mod ops;
+pub mod reformer;
 mod registry;
 #[cfg(test)]
 mod testing;

@@ -14,6 +14,7 @@ static SYSTEMS: &[&dyn System] = &[
     &crate::linformer::Linformer,
     &crate::longformer::Longformer,
     &crate::bigbird::BigBird,
+    &crate::reformer::Reformer,
 ];
 
 /// All systems, in the order in which the page lists them.

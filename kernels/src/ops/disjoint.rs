@@ -6,29 +6,29 @@ use std::marker::PhantomData;
 
 /// A mutable buffer that several tasks write at once, each its own part.
 #[derive(Debug)]
-pub struct Disjoint<'a> {
-    start: *mut f32,
+pub struct Disjoint<'a, T = f32> {
+    start: *mut T,
     len: usize,
-    borrow: PhantomData<&'a mut [f32]>,
+    borrow: PhantomData<&'a mut [T]>,
 }
 
 // SAFETY: access goes through `slice`, whose caller promises that no two live slices overlap.
-unsafe impl Sync for Disjoint<'_> {}
+unsafe impl<T: Send> Sync for Disjoint<'_, T> {}
 // SAFETY: as above; the pointer comes from an exclusive borrow that lives as long as `'a`.
-unsafe impl Send for Disjoint<'_> {}
+unsafe impl<T: Send> Send for Disjoint<'_, T> {}
 
-impl<'a> Disjoint<'a> {
+impl<'a, T> Disjoint<'a, T> {
     /// Wraps a buffer for the length of one parallel loop.
-    pub fn new(buffer: &'a mut [f32]) -> Self {
+    pub fn new(buffer: &'a mut [T]) -> Self {
         Self { start: buffer.as_mut_ptr(), len: buffer.len(), borrow: PhantomData }
     }
 
-    /// `len` floats from `start`; the range is checked against the buffer.
+    /// `len` elements from `start`; the range is checked against the buffer.
     ///
     /// # Safety
     /// No other slice taken from this buffer and still alive may overlap this one.
     #[inline(always)]
-    pub unsafe fn slice(&self, start: usize, len: usize) -> &'a mut [f32] {
+    pub unsafe fn slice(&self, start: usize, len: usize) -> &'a mut [T] {
         assert!(start <= self.len && len <= self.len - start, "a task's part lies outside the buffer");
         // SAFETY: in bounds by the assertion, exclusive by the caller's promise.
         unsafe { std::slice::from_raw_parts_mut(self.start.add(start), len) }

@@ -2,6 +2,7 @@
 
 pub mod activation;
 pub mod block_diagonal;
+pub mod counting_sort;
 pub mod disjoint;
 pub mod exact;
 pub mod exp;

@@ -2,11 +2,22 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use mixer::{Floats, Memory, MixerError};
+use mixer::{Counted, Floats, Memory, MixerError, Words};
 
 /// One buffer for each worker.
 #[derive(Debug)]
-pub struct Scratch(Vec<Mutex<Floats>>);
+pub struct Scratch<T = f32>(Vec<Mutex<Counted<T>>>);
+
+impl Scratch<u32> {
+    /// `len` words for each of `threads` workers.
+    ///
+    /// # Errors
+    /// [`MixerError::OutOfMemory`].
+    pub fn words(memory: &Memory, threads: usize, len: usize) -> Result<Self, MixerError> {
+        let one = |_| memory.words(len).map(Mutex::<Words>::new);
+        (0..threads.max(1)).map(one).collect::<Result<_, _>>().map(Self)
+    }
+}
 
 impl Scratch {
     /// `len` floats for each of `threads` workers.
@@ -14,11 +25,16 @@ impl Scratch {
     /// # Errors
     /// [`MixerError::OutOfMemory`].
     pub fn new(memory: &Memory, threads: usize, len: usize) -> Result<Self, MixerError> {
-        (0..threads.max(1)).map(|_| memory.floats(len).map(Mutex::new)).collect::<Result<_, _>>().map(Self)
+        (0..threads.max(1))
+            .map(|_| memory.floats(len).map(Mutex::<Floats>::new))
+            .collect::<Result<_, _>>()
+            .map(Self)
     }
+}
 
+impl<T> Scratch<T> {
     /// The buffer of `worker`. Never contended: two tasks that run at once have different workers.
-    pub fn of(&self, worker: usize) -> MutexGuard<'_, Floats> {
+    pub fn of(&self, worker: usize) -> MutexGuard<'_, Counted<T>> {
         let slot = worker % self.0.len();
         self.0[slot].lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,0 +1,124 @@
+//! The CPU kernel: project, hash, sort, attend in chunks, project back.
+
+use std::sync::Arc;
+
+use mixer::{Case, CpuKernel, Floats, Level, Memory, MixerError, Parallel};
+
+use super::Spec;
+use super::chunks::Chunks;
+use super::hash::Hasher;
+use crate::ops::linear::Linear;
+
+/// The projections of a layer, with room for what they produce.
+struct Projections {
+    /// Queries; hashed queries are the keys too.
+    query: Linear,
+    /// Keys, only where they are projected apart.
+    key: Option<Linear>,
+    value: Linear,
+    out: Linear,
+    /// `[batch, length, width]` each.
+    q: Floats,
+    k: Option<Floats>,
+    v: Floats,
+    core: Floats,
+}
+
+impl Projections {
+    fn new(spec: &Spec, case: &Case, memory: &Memory) -> Result<Self, MixerError> {
+        let width = spec.base.dims.d_model;
+        let len = spec.base.dims.shape(width).iter().product();
+        let linear = |name: &str| {
+            let (weight, _) = spec.base.projection(&case.tensors, name)?;
+            Linear::new(memory, width, width, weight, None)
+        };
+        let [query, key, value] = spec.projections();
+        let is_shared = spec.avoids_self;
+        Ok(Self {
+            query: linear(query)?,
+            key: if is_shared { None } else { Some(linear(key)?) },
+            value: linear(value)?,
+            out: linear("out")?,
+            q: memory.floats(len)?,
+            k: if is_shared { None } else { Some(memory.floats(len)?) },
+            v: memory.floats(len)?,
+            core: memory.floats(len)?,
+        })
+    }
+}
+
+/// Reformer's attention made ready for one case.
+pub(super) struct Kernel {
+    case: Arc<Case>,
+    spec: Spec,
+    hasher: Option<Hasher>,
+    chunks: Chunks,
+    projections: Option<Projections>,
+    output: Floats,
+}
+
+impl Kernel {
+    pub(super) fn new(
+        case: &Arc<Case>,
+        memory: &Memory,
+        parallel: &dyn Parallel,
+    ) -> Result<Self, MixerError> {
+        let spec = Spec::read(case)?;
+        let projections = match spec.base.level {
+            Level::Core => {
+                spec.streams(&case.tensors)?;
+                None
+            }
+            Level::Layer => {
+                spec.base.input(&case.tensors)?;
+                Some(Projections::new(&spec, case, memory)?)
+            }
+        };
+        let len = spec.base.dims.shape(spec.base.dims.d_model).iter().product();
+        let threads = parallel.threads();
+        Ok(Self {
+            case: Arc::clone(case),
+            hasher: Hasher::new(&spec, case, memory, threads)?,
+            chunks: Chunks::new(spec.clone(), memory, threads)?,
+            projections,
+            output: memory.floats(len)?,
+            spec,
+        })
+    }
+}
+
+impl CpuKernel for Kernel {
+    fn run(&mut self, parallel: &dyn Parallel) -> Result<(), MixerError> {
+        let tensors = &self.case.tensors;
+        let mut mix = |streams: [&[f32]; 3], out: &mut [f32]| {
+            if let Some(hasher) = &mut self.hasher {
+                hasher.hash(streams[0], parallel);
+                hasher.sort(parallel);
+            }
+            let order = self.hasher.as_ref().map(Hasher::order);
+            self.chunks.run(streams, order, out, parallel);
+        };
+        match &mut self.projections {
+            None => mix(self.spec.streams(tensors)?, &mut self.output),
+            Some(Projections { query, key, value, out, q, k, v, core }) => {
+                let x = self.spec.base.input(tensors)?;
+                query.apply(x, q, parallel);
+                value.apply(x, v, parallel);
+                let keys = match (key, k) {
+                    (Some(key), Some(k)) => {
+                        key.apply(x, k, parallel);
+                        &**k
+                    }
+                    _ => &**q,
+                };
+                mix([q, keys, v], core);
+                out.apply(core, &mut self.output, parallel);
+            }
+        }
+        Ok(())
+    }
+
+    fn output(&self) -> &[f32] {
+        &self.output
+    }
+}

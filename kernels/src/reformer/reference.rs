@@ -1,0 +1,282 @@
+//! Reformer's attention in f64, one query at a time: the keys of all rounds in one softmax, each mention counted.
+
+use mixer::{Case, Level, MixerError, OpCount, SpotCheck};
+
+use super::{Hashing, Spec};
+use crate::attention::{linear, widen};
+use crate::key_list::{dot, softmax};
+
+/// The list of one head of one sequence: the positions of all rounds, round after round, each sorted by bucket.
+struct List {
+    positions: Vec<usize>,
+    /// Where each position stands in each round, `[rounds, padded]`.
+    places: Vec<usize>,
+}
+
+impl List {
+    /// From bucket numbers `[rounds, length]`; in natural order where there are none.
+    fn new(spec: &Spec, buckets: Option<&[usize]>) -> Self {
+        let (padded, seq_len) = (spec.padded(), spec.base.dims.seq_len);
+        let mut positions = Vec::with_capacity(spec.rounds() * padded);
+        let mut places = vec![0; spec.rounds() * padded];
+        for round in 0..spec.rounds() {
+            let mut order: Vec<usize> = (0..padded).collect();
+            if let Some(buckets) = buckets {
+                // Padding has a bucket of its own behind all others.
+                let bucket = |position: usize| buckets[round * seq_len..][..seq_len].get(position).copied();
+                order.sort_by_key(|&position| bucket(position).unwrap_or(usize::MAX));
+            }
+            for (place, &position) in order.iter().enumerate() {
+                places[round * padded + position] = round * padded + place;
+            }
+            positions.extend(order);
+        }
+        Self { positions, places }
+    }
+
+    /// The keys that position `i` sees, of all rounds, padding included.
+    fn keys(&self, spec: &Spec, i: usize) -> Vec<usize> {
+        let mut keys = Vec::with_capacity(spec.rounds() * spec.seen() * spec.chunk);
+        for round in 0..spec.rounds() {
+            let chunk = self.places[round * spec.padded() + i] / spec.chunk;
+            for neighbour in spec.seen_from(chunk) {
+                keys.extend_from_slice(&self.positions[neighbour * spec.chunk..][..spec.chunk]);
+            }
+        }
+        keys
+    }
+}
+
+/// What a query does with the keys it sees: `score(j)` for those that are not masked, weights of all.
+fn weights(spec: &Spec, i: usize, keys: &[usize], mut score: impl FnMut(usize) -> f64) -> Vec<f64> {
+    let scores: Vec<f64> = keys
+        .iter()
+        .map(|&j| {
+            if j == i && spec.avoids_self {
+                -1e5
+            } else if j >= spec.base.dims.seq_len || (spec.base.causal && j > i) {
+                -1e9
+            } else {
+                score(j)
+            }
+        })
+        .collect();
+    softmax(&scores)
+}
+
+/// What keys are multiplied with: 1/√d, and where queries are the keys, one over the root mean square too.
+fn key_scale(spec: &Spec, key: &[f64]) -> f64 {
+    let width = key.len() as f64;
+    if spec.avoids_self {
+        1.0 / (dot(key, key) / width + 1e-6).sqrt() / width.sqrt()
+    } else {
+        1.0 / width.sqrt()
+    }
+}
+
+/// Bucket numbers of one position's channels, `[rounds]`; `rotations` are the head's, `[d_head, rounds, columns]`.
+fn hash(hashing: &Hashing, u: &[f64], rotations: &[f32], count: &mut OpCount) -> Vec<usize> {
+    let columns = hashing.columns();
+    let row = hashing.rounds * columns;
+    (0..hashing.rounds)
+        .map(|round| {
+            let products: Vec<f64> = (round * columns..(round + 1) * columns)
+                .map(|column| {
+                    u.iter().enumerate().map(|(c, u)| u * f64::from(rotations[c * row + column])).sum()
+                })
+                .collect();
+            count.add(2 * u.len() * columns);
+            let (mut bucket, mut weight, mut first) = (0, 1, 0);
+            for &factor in &hashing.factors {
+                let run = &products[first..first + factor / 2];
+                let mut best = (f64::NEG_INFINITY, 0);
+                for (number, value) in run.iter().copied().chain(run.iter().map(|value| -value)).enumerate() {
+                    if value > best.0 {
+                        best = (value, number);
+                    }
+                }
+                bucket += weight * best.1;
+                weight *= factor;
+                first += factor / 2;
+            }
+            bucket
+        })
+        .collect()
+}
+
+/// Bucket numbers `[rounds, length]` of one head of one sequence: the case's own where it has any, else hashed from
+/// `u(position)`, the head's channels.
+fn buckets(
+    spec: &Spec,
+    hashing: &Hashing,
+    case: &Case,
+    (sequence, head): (usize, usize),
+    u: impl Fn(usize) -> Vec<f64>,
+    count: &mut OpCount,
+) -> Result<Vec<usize>, MixerError> {
+    let seq_len = spec.base.dims.seq_len;
+    spec.rotations(hashing, &case.tensors)?;
+    if case.tensors.get("mid.buckets").is_some() {
+        let given = case.tensors.indices("mid.buckets", &spec.buckets_shape(hashing))?;
+        let len = hashing.rounds * seq_len;
+        let given = &given[(sequence * spec.base.n_heads + head) * len..][..len];
+        return Ok(given.iter().map(|&bucket| usize::try_from(bucket).unwrap_or_default()).collect());
+    }
+    hashed_buckets(spec, hashing, case, head, u, count)
+}
+
+/// As [`buckets`], always hashed.
+pub(super) fn hashed_buckets(
+    spec: &Spec,
+    hashing: &Hashing,
+    case: &Case,
+    head: usize,
+    u: impl Fn(usize) -> Vec<f64>,
+    count: &mut OpCount,
+) -> Result<Vec<usize>, MixerError> {
+    let (seq_len, d_head) = (spec.base.dims.seq_len, spec.base.d_head());
+    let len = d_head * hashing.rounds * hashing.columns();
+    let rotations = &spec.rotations(hashing, &case.tensors)?[head * len..][..len];
+    let mut buckets = vec![0; hashing.rounds * seq_len];
+    for position in 0..seq_len {
+        for (round, bucket) in hash(hashing, &u(position), rotations, count).into_iter().enumerate() {
+            buckets[round * seq_len + position] = bucket;
+        }
+    }
+    Ok(buckets)
+}
+
+/// `[batch, length, width]` in f64.
+pub(super) fn reference(case: &Case, count: &mut OpCount) -> Result<Vec<f64>, MixerError> {
+    let spec = Spec::read(case)?;
+    let (width, length, d_head) = (spec.base.dims.d_model, spec.base.dims.seq_len, spec.base.d_head());
+    let [q, k, v] = match spec.base.level {
+        Level::Core => spec.streams(&case.tensors)?.map(widen),
+        Level::Layer => {
+            let x = widen(spec.base.input(&case.tensors)?);
+            let mut project = |name: &str| -> Result<Vec<f64>, MixerError> {
+                Ok(linear(&x, spec.base.projection(&case.tensors, name)?.0, None, width, count))
+            };
+            let [query, key, value] = spec.projections();
+            let q = project(query)?;
+            let k = if spec.avoids_self { q.clone() } else { project(key)? };
+            [q, k, project(value)?]
+        }
+    };
+    let mut core = vec![0.0; q.len()];
+    for sequence in 0..spec.base.dims.batch {
+        for head in 0..spec.base.n_heads {
+            let at = |stream: &[f64], position: usize| {
+                stream[(sequence * length + position) * width + head * d_head..][..d_head].to_vec()
+            };
+            let buckets = match &spec.hashing {
+                Some(hashing) => {
+                    Some(buckets(&spec, hashing, case, (sequence, head), |position| at(&q, position), count)?)
+                }
+                None => None,
+            };
+            let list = List::new(&spec, buckets.as_deref());
+            for i in 0..length {
+                let keys = list.keys(&spec, i);
+                let query = at(&q, i);
+                let weights = weights(&spec, i, &keys, |j| {
+                    let key = at(&k, j);
+                    key_scale(&spec, &key) * dot(&query, &key)
+                });
+                let out = &mut core[(sequence * length + i) * width + head * d_head..][..d_head];
+                for (weight, &j) in weights.iter().zip(&keys).filter(|(_, j)| **j < length) {
+                    out.iter_mut().zip(at(&v, j)).for_each(|(to, from)| *to += weight * from);
+                }
+                count.add(4 * keys.len() * d_head);
+            }
+        }
+    }
+    match spec.base.level {
+        Level::Core => Ok(core),
+        Level::Layer => Ok(linear(&core, spec.base.projection(&case.tensors, "out")?.0, None, width, count)),
+    }
+}
+
+/// A few rows of the first sequence at any length, given the case's buckets: only the keys that these rows see are
+/// projected, and Σ w_j v_j is W_v Σ w_j x_j.
+pub(super) fn spot_check(case: &Case, max_flops: u64) -> Result<SpotCheck, MixerError> {
+    let spec = Spec::read(case)?;
+    let (length, width, d_head) = (spec.base.dims.seq_len, spec.base.dims.d_model, spec.base.d_head());
+    let n_keys = spec.rounds() * spec.seen() * spec.chunk;
+    let per_row = match spec.base.level {
+        Level::Core => 4 * n_keys * width,
+        Level::Layer => n_keys * width * (2 * width + 2 * spec.base.n_heads) + 8 * width * width,
+    };
+    let affordable = (max_flops / per_row.max(1) as u64).clamp(1, 4) as usize;
+    let mut rows: Vec<usize> = [length / 2, length - 1, length / 3, 0].into_iter().take(affordable).collect();
+    rows.sort_unstable();
+    rows.dedup();
+    let names = spec.projections();
+    // One head's channels of the stream `index` (q, k or v) at a position.
+    let at = |index: usize, head: usize, position: usize| -> Result<Vec<f64>, MixerError> {
+        Ok(match spec.base.level {
+            Level::Core => {
+                widen(&spec.streams(&case.tensors)?[index][position * width + head * d_head..][..d_head])
+            }
+            Level::Layer => {
+                let weight = spec.base.projection(&case.tensors, names[index])?.0;
+                let weight = &weight[head * d_head * width..][..d_head * width];
+                let x = widen(&spec.base.input(&case.tensors)?[position * width..][..width]);
+                linear(&x, weight, None, width, &mut OpCount::default())
+            }
+        })
+    };
+    let mut core = vec![0.0; rows.len() * width];
+    for head in 0..spec.base.n_heads {
+        let buckets = match &spec.hashing {
+            Some(hashing) => {
+                let u = |position| at(0, head, position).unwrap_or_default();
+                Some(buckets(&spec, hashing, case, (0, head), u, &mut OpCount::default())?)
+            }
+            None => None,
+        };
+        let list = List::new(&spec, buckets.as_deref());
+        for (row_idx, &i) in rows.iter().enumerate() {
+            let keys = list.keys(&spec, i);
+            let query = at(0, head, i)?;
+            let mut failure = None;
+            let weights = weights(&spec, i, &keys, |j| match at(1, head, j) {
+                Ok(key) => key_scale(&spec, &key) * dot(&query, &key),
+                Err(error) => {
+                    failure = Some(error);
+                    0.0
+                }
+            });
+            if let Some(error) = failure {
+                return Err(error);
+            }
+            let seen = weights.iter().zip(&keys).filter(|(_, j)| **j < length);
+            let out = &mut core[row_idx * width + head * d_head..][..d_head];
+            match spec.base.level {
+                Level::Core => {
+                    for (weight, &j) in seen {
+                        out.iter_mut().zip(at(2, head, j)?).for_each(|(to, from)| *to += weight * from);
+                    }
+                }
+                Level::Layer => {
+                    let x = spec.base.input(&case.tensors)?;
+                    let mut mixed = vec![0.0; width];
+                    for (weight, &j) in seen {
+                        let row = &x[j * width..][..width];
+                        mixed.iter_mut().zip(row).for_each(|(to, from)| *to += weight * f64::from(*from));
+                    }
+                    let weight = spec.base.projection(&case.tensors, "value")?.0;
+                    let weight = &weight[head * d_head * width..][..d_head * width];
+                    out.copy_from_slice(&linear(&mixed, weight, None, width, &mut OpCount::default()));
+                }
+            }
+        }
+    }
+    let expected = match spec.base.level {
+        Level::Core => core,
+        Level::Layer => {
+            linear(&core, spec.base.projection(&case.tensors, "out")?.0, None, width, &mut OpCount::default())
+        }
+    };
+    Ok(SpotCheck { rows, expected })
+}
