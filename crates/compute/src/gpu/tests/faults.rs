@@ -271,6 +271,17 @@ fn fault_09_an_output_that_is_not_written_is_not_finite() {
 }
 
 #[test]
+fn fault_09_a_buffer_that_cannot_be_mapped_is_a_device_error_and_no_stale_output() {
+    let Some((_guard, gpu)) = device(&GpuOptions::default()) else { return };
+    let mut lane = lane(&gpu, plan(64)).unwrap();
+    block_on(lane.run(1)).unwrap();
+    lane.staging.map_async(wgpu::MapMode::Read, .., |_| {});
+    let error = block_on(lane.run(1)).unwrap_err();
+    assert!(matches!(error, LaneError::Device { .. }), "{error:?}");
+    assert_eq!((gpu.lost(), gpu.uncaptured_errors().len()), (None, 0));
+}
+
+#[test]
 fn fault_13_long_work_is_split_and_a_cancellation_ends_it_quickly() {
     let Some((_guard, gpu)) = device(&GpuOptions::default()) else { return };
     let cancel = CancelSwitch::default();
