@@ -10,8 +10,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use compute::gpu::{Gpu, GpuLane, GpuOptions};
 use compute::{CancelSwitch, Host};
 use kernels::ops::gpu::{
-    Activation, Batches, Builder, Columns, Combine, Gemm, Linear, LongConv, Mask, Operand, ShortFilter,
-    Stream, TileAttention, map, short_conv, softmax_rows, unpack,
+    Activation, Axis, Batches, Builder, Columns, Combine, Gemm, Linear, LongConv, Mask, Move, Norm, Operand,
+    ShortFilter, Stream, TileAttention, map, move_rows, norm, prefix_sum, short_conv, softmax_rows,
+    transpose, unpack,
 };
 use kernels::ops::long_conv::fft_size;
 use mixer::{GpuTarget, Level, Params, Plan, Problem, Tolerance};
@@ -456,6 +457,93 @@ fn long_systems_pass_their_spot_checks() {
                 spot.rows.iter().flat_map(|row| got[row * width..][..width].to_vec()).collect();
             let deviation = system.info().tolerance.compare_f32(&rows, &spot.expected);
             assert!(deviation.pass && !rows.is_empty(), "{id} at {}: {deviation:?}", problem.seq_len);
+        }
+    }
+}
+
+#[test]
+fn norms_agree_with_their_definitions() {
+    let Some((_guard, gpu)) = device() else { return };
+    for (rows, width) in [(1, 1), (5, 7), (3, 64), (70, 301)] {
+        let columns = Columns::plain(width);
+        let [x, weight, bias] = [(23, rows), (24, 1), (25, 1)].map(|(seed, rows)| noise(rows * width, seed));
+        for layer in [true, false] {
+            let mut builder = Builder::new(gpu.target());
+            let x_at = builder.upload("x", &x, columns);
+            let y = builder.stream("y", rows, columns);
+            let how = if layer { Norm::upload(&mut builder, &weight, &bias) } else { Norm::Scale(1.5) };
+            norm(&mut builder, x_at, how, 1e-5, y, [rows, width]);
+            let got = result(&gpu, builder, y, rows, columns);
+            let mut want = Vec::new();
+            for row in x.chunks(width) {
+                let n = width as f64;
+                let mean = if layer { row.iter().map(|&x| f64::from(x)).sum::<f64>() / n } else { 0.0 };
+                let squares: f64 = row.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum();
+                let factor = 1.0 / (squares / n + 1e-5).sqrt();
+                want.extend(row.iter().enumerate().map(|(c, &x)| {
+                    let centred = (f64::from(x) - mean) * factor;
+                    if layer { centred * at(&weight, c) + at(&bias, c) } else { 1.5 * centred }
+                }));
+            }
+            assert_close(&format!("{rows} × {width} {layer}"), &got, &want, 2e-5, 1e-5);
+        }
+    }
+}
+
+#[test]
+fn rows_move_transpose_and_add_up() {
+    let Some((_guard, gpu)) = device() else { return };
+    for (batch, rows, width) in [(1, 1, 1), (2, 5, 7), (3, 70, 33), (1, 33, 100)] {
+        let columns = Columns::plain(width);
+        let x = noise(batch * rows * width, 26);
+        let order: Vec<u32> = (0..batch * rows).map(|i| ((i * 7 + 3) % rows) as u32).collect();
+        let row_of = |sequence: usize, row: usize| &x[(sequence * rows + row) * width..][..width];
+
+        let mut builder = Builder::new(gpu.target());
+        let x_at = builder.upload("x", &x, columns);
+        let index = builder.upload_words("order", order.clone());
+        let gathered = builder.stream("gathered", batch * rows, columns);
+        let shape = [batch, rows, width];
+        move_rows(&mut builder, Move::Gather, (x_at, rows), (index, 0), (gathered, rows), shape);
+        let got = result(&gpu, builder, gathered, batch * rows, columns);
+        let want: Vec<f32> =
+            (0..batch * rows).flat_map(|i| row_of(i / rows, order[i] as usize)).copied().collect();
+        assert_eq!(got, want);
+
+        // Scattering by a permutation undoes the gathering.
+        if rows % 7 != 0 {
+            let mut builder = Builder::new(gpu.target());
+            let x_at = builder.upload("x", &want, columns);
+            let index = builder.upload_words("order", order);
+            let back = builder.stream("back", batch * rows, columns);
+            move_rows(&mut builder, Move::Scatter, (x_at, rows), (index, 0), (back, rows), shape);
+            assert_eq!(result(&gpu, builder, back, batch * rows, columns), x);
+        }
+
+        let mut builder = Builder::new(gpu.target());
+        let x_at = builder.upload("x", &x, columns);
+        let y = builder.stream("y", batch * width, Columns::plain(rows));
+        let (x_batch, y_batch) = (rows * x_at.stride, width * y.stride);
+        transpose(&mut builder, (x_at, x_batch), (y, y_batch), shape);
+        let got = result(&gpu, builder, y, batch * width, Columns::plain(rows));
+        for (i, &value) in got.iter().enumerate() {
+            let (sequence, column, row) = (i / (rows * width), i / rows % width, i % rows);
+            assert_eq!(value, row_of(sequence, row)[column]);
+        }
+
+        for exclusive in [false, true] {
+            let mut builder = Builder::new(gpu.target());
+            let x_at = builder.upload("x", &x, columns);
+            let y = builder.stream("y", batch * rows, columns);
+            let axis = |stream: Stream| Axis { stream, outer: rows * stream.stride };
+            prefix_sum(&mut builder, axis(x_at), axis(y), exclusive, shape);
+            let got = result(&gpu, builder, y, batch * rows, columns);
+            let mut want = Vec::new();
+            for i in 0..batch * rows {
+                let end = i % rows + usize::from(!exclusive);
+                want.extend((0..width).map(|c| (0..end).map(|t| at(row_of(i / rows, t), c)).sum::<f64>()));
+            }
+            assert_close("prefix sum", &got, &want, 1e-5, 1e-5);
         }
     }
 }

@@ -73,8 +73,9 @@ impl Combine {
     }
 }
 
-/// A grid for `items` invocations, below the limit in each dimension.
-pub(super) fn grid(items: usize) -> [usize; 3] {
+/// A grid of workgroups of 256 for `items` invocations, below the limit in each dimension: invocation number
+/// `(workgroup.y · 65,535 + workgroup.x) · 256 + thread`.
+pub fn grid(items: usize) -> [usize; 3] {
     let groups = items.div_ceil(THREADS);
     [groups.min(ROW_OF_GROUPS), groups.div_ceil(ROW_OF_GROUPS), 1]
 }

@@ -2,32 +2,59 @@
 //! nothing here talks to a GPU.
 //!
 //! All of them speak of [`Stream`]s: row-major activations whose rows are padded with zeros to a multiple of four
-//! floats ([`Columns`]), so that every shader may load four floats at once whatever the model's width.
+//! floats ([`Columns`]), so that every shader may load four floats at once whatever the model's width. Offsets and
+//! strides are in floats. A buffer that a dispatch writes may not be bound to it a second time.
 //!
 //! | op | what |
 //! |---|---|
-//! | [`Linear`] | y = act(x Wᵀ + b), gated or added to, weights packed at upload |
-//! | [`Gemm`] | A·B, A·Bᵀ, Aᵀ·B of activations, batched over sequences and heads |
-//! | [`TileAttention`] | softmax attention by tiles, dense, causal or banded |
-//! | [`LongConv`] | long convolution by FFT, gates fused |
-//! | [`short_conv`] | causal depthwise convolution with few taps, product of two fused |
-//! | [`map`], [`softmax_rows`], [`unpack`] | elementwise work, row softmax, rows without padding |
+//! | [`Linear`] | y = act(x Wᵀ + b), gated or added to, weights packed at upload; several layers of one input at once |
+//! | [`Gemm`] | A·B, A·Bᵀ, Aᵀ·B, Aᵀ·Bᵀ of activations, batched over sequences and heads (or blocks of a diagonal) |
+//! | [`TileAttention`] | softmax attention by tiles: dense, causal, banded, or over listed runs of keys |
+//! | [`LongConv`] | long convolution by FFT, causal or circular, gates fused |
+//! | [`short_conv`] | causal depthwise convolution with few taps, activation and the product of two fused |
+//! | [`norm`], [`softmax_rows`] | layer norm, scale norm, softmax of rows |
+//! | [`map`] | activations, gates and residuals, element by element |
+//! | [`prefix_sum`], [`move_rows`], [`transpose`] | running sums, gathered and scattered rows, transposes |
+//! | [`unpack`] | an output without padding; call it last |
+//!
+//! A new shader of a system's own is a `Shader` constant and one [`Builder::dispatch`].
+//!
+//! ```
+//! use kernels::ops::gpu::{Activation, Builder, Columns, Gemm, Linear, unpack};
+//! use mixer::GpuTarget;
+//!
+//! // y = silu(x Wᵀ + b) for 100 rows, 6 inputs, 10 outputs.
+//! let (x, w, b) = (vec![1.0; 600], vec![0.5; 60], vec![0.0; 10]);
+//! let mut builder = Builder::new(&GpuTarget::WEBGPU_DEFAULTS);
+//! let (inputs, outputs) = (Columns::plain(6), Columns::plain(10));
+//! let linear = Linear::upload(&mut builder, &w, Some(&b), inputs, outputs);
+//! let x = builder.upload("x", &x, inputs);
+//! let y = builder.stream("y", 100, outputs);
+//! Gemm { activation: Activation::Silu, ..linear.gemm(x, 100, y, 0) }.record(&mut builder);
+//! let output = unpack(&mut builder, y, 100, outputs);
+//! let plan = builder.finish(output)?;
+//! assert_eq!(plan.run.len(), 2);
+//! # Ok::<(), mixer::MixerError>(())
+//! ```
 
 mod builder;
 mod elementwise;
 mod gemm;
 mod long_conv;
+mod norm;
+mod rearrange;
 mod short_conv;
 mod softmax;
 mod stream;
 mod tile_attention;
 
 pub use builder::Builder;
-pub use elementwise::{Activation, Combine, map, unpack};
+pub use elementwise::{Activation, Combine, grid, map, unpack};
 pub use gemm::{Batches, Gemm, Linear, Operand};
 pub use long_conv::{Filter, LongConv};
+pub use norm::{Norm, norm};
+pub use rearrange::{Axis, Move, move_rows, prefix_sum, transpose};
 pub use short_conv::{ShortFilter, short_conv};
-
 pub use softmax::softmax_rows;
-pub use stream::{Columns, Stream};
+pub use stream::{Columns, Stream, vectors, word};
 pub use tile_attention::{Mask, TileAttention};

@@ -96,12 +96,12 @@ impl Stream {
 
 /// A size as a uniform word. What does not fit saturates: its buffer is larger than any adapter's limit, so that
 /// `Plan::check` refuses the plan before anything runs.
-pub(super) fn word(value: usize) -> u32 {
+pub fn word(value: usize) -> u32 {
     u32::try_from(value).unwrap_or(u32::MAX)
 }
 
 /// A multiple of four floats, in vectors of four.
-pub(super) fn vectors(floats: usize) -> u32 {
+pub fn vectors(floats: usize) -> u32 {
     debug_assert!(floats.is_multiple_of(LANES), "{floats} floats are not aligned");
     word(floats / LANES)
 }

@@ -1,0 +1,67 @@
+//! Normalisation of rows.
+
+use mixer::{Access, BufferId, Shader};
+
+use super::builder::Builder;
+use super::stream::{Columns, Stream, vectors, word};
+
+const SHADER: Shader = Shader {
+    label: "norm",
+    source: include_str!("norm.wgsl"),
+    entry: "main",
+    bindings: &[Access::Read, Access::Read, Access::ReadWrite],
+};
+
+/// Rows in x before the grid continues in y.
+const ROW_OF_GROUPS: usize = 65_535;
+
+/// Which normalisation.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Norm {
+    /// (x − mean) / √(variance + ε) · weight + bias; the buffer is [`Norm::upload`]'s.
+    Layer(BufferId),
+    /// x · g / √(mean(x²) + ε).
+    Scale(f32),
+}
+
+impl Norm {
+    /// Uploads the weight and bias of a layer norm.
+    pub fn upload(builder: &mut Builder, weight: &[f32], bias: &[f32]) -> Self {
+        let columns = Columns::plain(weight.len());
+        let mut both = columns.pad(weight);
+        both.extend(columns.pad(bias));
+        Self::Layer(builder.upload_padded("norm", both, columns.stride()).buffer)
+    }
+}
+
+/// Normalises `rows` rows of `width` floats of x into y, which must be in another buffer. y's padding becomes zero.
+pub fn norm(
+    builder: &mut Builder,
+    x: Stream,
+    norm: Norm,
+    epsilon: f32,
+    y: Stream,
+    [rows, width]: [usize; 2],
+) {
+    let (weight, scale, g) = match norm {
+        Norm::Layer(weight) => (weight, 0.0, 1.0),
+        Norm::Scale(g) => (x.buffer, 1.0, g),
+    };
+    builder.dispatch(
+        SHADER,
+        &[("SCALE", scale)],
+        &[
+            word(rows),
+            word(width),
+            vectors(x.offset),
+            vectors(x.stride),
+            vectors(y.offset),
+            vectors(y.stride),
+            epsilon.to_bits(),
+            g.to_bits(),
+        ],
+        &[x.buffer, weight, y.buffer],
+        [rows.min(ROW_OF_GROUPS), rows.div_ceil(ROW_OF_GROUPS), 1],
+        8 * (rows * width) as u64,
+    );
+}

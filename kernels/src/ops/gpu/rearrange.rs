@@ -1,0 +1,154 @@
+//! Moving data: rows by an index, transposes, running sums.
+
+use mixer::{Access, BufferId, Shader};
+
+use super::builder::Builder;
+use super::elementwise::grid;
+use super::stream::{Stream, vectors, word};
+
+const ROWS: Shader = Shader {
+    label: "rows",
+    source: include_str!("rows.wgsl"),
+    entry: "main",
+    bindings: &[Access::Read, Access::Read, Access::ReadWrite],
+};
+
+const TRANSPOSE: Shader = Shader {
+    label: "transpose",
+    source: include_str!("transpose.wgsl"),
+    entry: "main",
+    bindings: &[Access::Read, Access::ReadWrite],
+};
+
+const PREFIX_SUM: Shader = Shader {
+    label: "prefix_sum",
+    source: include_str!("prefix_sum.wgsl"),
+    entry: "main",
+    bindings: &[Access::Read, Access::ReadWrite],
+};
+
+/// Rows, and columns, of a transposed tile.
+const TILE: usize = 32;
+
+/// Invocations of a running sum's workgroup.
+const THREADS: usize = 64;
+
+/// Workgroups in x before the grid continues in y.
+const ROW_OF_GROUPS: usize = 65_535;
+
+/// How [`move_rows`] reads its index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Move {
+    /// y row i = x row index\[i\].
+    Gather,
+    /// y row index\[i\] = x row i.
+    Scatter,
+}
+
+/// Moves rows of `width` floats (rounded up to a multiple of four) within each of `batch` sequences. `index` is words,
+/// `[batch, rows]` from word `index_offset` on; x has `x_rows` and y `y_rows` rows in a sequence. y must be in a buffer
+/// of its own.
+pub fn move_rows(
+    builder: &mut Builder,
+    how: Move,
+    (x, x_rows): (Stream, usize),
+    (index, index_offset): (BufferId, usize),
+    (y, y_rows): (Stream, usize),
+    [batch, rows, width]: [usize; 3],
+) {
+    let row_vectors = width.div_ceil(4);
+    let items = batch * rows * row_vectors;
+    builder.dispatch(
+        ROWS,
+        &[("SCATTER", f64::from(u8::from(how == Move::Scatter)))],
+        &[
+            word(items),
+            word(row_vectors),
+            word(rows),
+            word(x_rows),
+            word(y_rows),
+            vectors(x.offset),
+            vectors(x.stride),
+            vectors(y.offset),
+            vectors(y.stride),
+            word(index_offset),
+        ],
+        &[x.buffer, index, y.buffer],
+        grid(items),
+        items as u64,
+    );
+}
+
+/// y\[b, j, i\] = x\[b, i, j\] for `batches` matrices x of `[rows, columns]` floats, `x_batch` and `y_batch` floats
+/// apart. Only y's meaningful columns are written. y must be in another buffer.
+pub fn transpose(
+    builder: &mut Builder,
+    (x, x_batch): (Stream, usize),
+    (y, y_batch): (Stream, usize),
+    [batches, rows, columns]: [usize; 3],
+) {
+    let tiles = rows.div_ceil(TILE);
+    for first in (0..tiles).step_by(ROW_OF_GROUPS) {
+        let count = ROW_OF_GROUPS.min(tiles - first);
+        builder.dispatch(
+            TRANSPOSE,
+            &[],
+            &[
+                word(rows),
+                word(columns),
+                word(x.offset),
+                word(x.stride),
+                word(x_batch),
+                word(y.offset),
+                word(y.stride),
+                word(y_batch),
+                word(first),
+            ],
+            &[x.buffer, y.buffer],
+            [columns.div_ceil(TILE), count, batches],
+            (batches * count * TILE * columns) as u64,
+        );
+    }
+}
+
+/// An axis to sum along: the first element, and how far apart steps and outer indices are, in floats.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Axis {
+    /// The buffer and the first element; its stride is from one step to the next.
+    pub stream: Stream,
+    /// From one outer index to the next.
+    pub outer: usize,
+}
+
+/// y\[o, t, c\] = Σ x\[o, s, c\] over s ≤ t (s < t if `exclusive`) for `[outer, steps, width]`, the width rounded up to a
+/// multiple of four. One invocation walks all steps of four columns: meant for a few hundred steps and many columns.
+/// y must be in another buffer.
+pub fn prefix_sum(
+    builder: &mut Builder,
+    x: Axis,
+    y: Axis,
+    exclusive: bool,
+    [outer, steps, width]: [usize; 3],
+) {
+    let row_vectors = width.div_ceil(4);
+    let items = outer * row_vectors;
+    let groups = items.div_ceil(THREADS);
+    builder.dispatch(
+        PREFIX_SUM,
+        &[("EXCLUSIVE", f64::from(u8::from(exclusive)))],
+        &[
+            word(items),
+            word(row_vectors),
+            word(steps),
+            vectors(x.stream.offset),
+            vectors(x.stream.stride),
+            vectors(x.outer),
+            vectors(y.stream.offset),
+            vectors(y.stream.stride),
+            vectors(y.outer),
+        ],
+        &[x.stream.buffer, y.stream.buffer],
+        [groups.min(ROW_OF_GROUPS), groups.div_ceil(ROW_OF_GROUPS), 1],
+        (outer * steps * width) as u64,
+    );
+}
