@@ -5,9 +5,9 @@ use std::rc::Rc;
 
 use compute::gpu::Gpu;
 use compute::{CancelSwitch, ComputeError, Machine, MachineOptions};
-use mixer::{Info, System};
+use mixer::Info;
 use protocol::{Event, PROTOCOL_VERSION, Request, VerifyResult, WireError};
-use race::{Clock, RaceError};
+use race::{Activity, Progress, RaceError};
 use report::{BackendName, Config, Environment, Linked, Report, SystemEntry};
 
 use crate::browser;
@@ -61,7 +61,7 @@ impl Worker {
     /// Puts the machine back, with what is now known of it.
     fn keep(&self, machine: Machine) {
         self.gpu.replace(machine.gpu().ok().cloned());
-        self.environment.borrow_mut().describe(&machine.environment());
+        self.environment.borrow_mut().describe(&machine.facts());
         self.machine.replace(Some(machine));
     }
 
@@ -75,9 +75,9 @@ impl Worker {
 
     /// Takes one message.
     pub(crate) fn receive(self: &Rc<Self>, json: &str, bytes: Option<Vec<u8>>) {
-        let request = match Request::from_json(json) {
+        let request = match Request::parse(json) {
             Ok(request) => request,
-            Err(error) => return self.fail(None, error.into()),
+            Err(refused) => return self.send(&Event::from(&refused)),
         };
         match request {
             Request::Hello { protocol, .. } if protocol == PROTOCOL_VERSION => {}
@@ -104,7 +104,7 @@ impl Worker {
             }
             Request::EncodeLink { id, report } => match report::encode_link(&report) {
                 Ok(fragment) => self.send(&Event::Link { id, fragment }),
-                Err(error) => self.fail(Some(id), error.into()),
+                Err(error) => self.fail(Some(id), (&error).into()),
             },
             Request::DecodeLink { id, url } => match report::decode_link(&url) {
                 Ok(Linked::Config(config)) => {
@@ -114,7 +114,7 @@ impl Worker {
                     let config = Box::new(report.config.clone());
                     self.send(&Event::Linked { id, config, report: Some(Box::new(report)) });
                 }
-                Err(error) => self.fail(Some(id), error.into()),
+                Err(error) => self.fail(Some(id), (&error).into()),
             },
             Request::Race { id, config } => {
                 let worker = Rc::clone(self);
@@ -154,12 +154,12 @@ impl Worker {
         let infos = infos();
         let spec = match config.resolve(&infos, machine.gpu().is_ok()) {
             Ok(spec) => spec,
-            Err(error) => return Event::Error { id: Some(id), error: error.into() },
+            Err(error) => return Event::Error { id: Some(id), error: (&error).into() },
         };
         if let Err(error) = machine.set_threads(config.thread_count(self.threads).min(self.threads)) {
             return Event::Error { id: Some(id), error: compute_error(&error) };
         }
-        self.environment.borrow_mut().describe(&machine.environment());
+        self.environment.borrow_mut().describe(&machine.facts());
         let environment = self.environment.borrow().clone();
         let started_at_ms = Some(browser::calendar_ms());
         let report = |record: &race::Record| {
@@ -174,7 +174,7 @@ impl Worker {
             clock: &self.clock,
             last_progress_ns: Cell::new(f64::NEG_INFINITY),
             on_record: &|record| self.send(&Event::Report { id, report: report(record) }),
-            on_progress: &|progress| self.send(&Event::progress(id, progress)),
+            on_progress: &|progress| self.send(&progress_event(id, progress)),
         };
         let costs = |lane: &mixer::LaneSpec, problem: &mixer::Problem| {
             kernels::find(&lane.system)?.cost(problem, &lane.params)
@@ -219,14 +219,35 @@ impl Worker {
     }
 }
 
+fn progress_event(id: u32, progress: &Progress) -> Event {
+    Event::Progress {
+        id,
+        fraction: progress.fraction,
+        remaining_ms: progress.remaining_ns / 1e6,
+        lane: progress.lane as u32,
+        length: progress.seq_len as u32,
+        activity: match progress.activity {
+            Activity::Verifying => "verifying",
+            Activity::Preparing => "preparing",
+            Activity::WarmingUp => "warming-up",
+            Activity::Sampling => "sampling",
+            Activity::CheckingDrift => "checking-drift",
+        }
+        .to_owned(),
+    }
+}
+
 fn infos() -> Vec<&'static Info> {
     kernels::systems().iter().map(|system| system.info()).collect()
 }
 
 fn compute_error(error: &ComputeError) -> WireError {
-    WireError::new(error.code(), error.to_string())
+    match error {
+        ComputeError::Lane(error) => error.into(),
+        other => WireError::new(other.code(), other),
+    }
 }
 
 fn race_error(error: &RaceError) -> WireError {
-    WireError::new(error.code(), error.to_string())
+    WireError::new(error.code(), error)
 }
