@@ -112,7 +112,7 @@ impl Worker {
                 }
                 Ok(Linked::Report(report)) => {
                     let config = Box::new(report.config.clone());
-                    self.send(&Event::Linked { id, config, report: Some(Box::new(report)) });
+                    self.send(&Event::Linked { id, config, report: Some(report) });
                 }
                 Err(error) => self.fail(Some(id), (&error).into()),
             },
