@@ -65,15 +65,31 @@ pub struct RaceArgs {
     /// Start from a configuration in JSON, or from a link; other options override it
     #[arg(long, value_name = "FILE or LINK")]
     pub config: Option<String>,
-    /// Print the report as JSON
-    #[arg(long)]
+    /// How to print the report
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+    /// Print the report as JSON; short for --format json
+    #[arg(long, conflicts_with = "format")]
     pub json: bool,
-    /// Print the share link of the report after the table
-    #[arg(long, conflicts_with = "json")]
+    /// Print the share link of the report to standard error
+    #[arg(long)]
     pub link: bool,
     /// Show no progress
     #[arg(long, short)]
     pub quiet: bool,
+}
+
+/// Forms of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For a terminal
+    Table,
+    /// Everything, as the page's API has it
+    Json,
+    /// One row per lane and length
+    Csv,
+    /// A table for a README
+    Markdown,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -9,7 +9,6 @@ mod machine;
 mod race_command;
 mod systems;
 mod table;
-mod units;
 mod verify;
 
 use std::process::ExitCode;

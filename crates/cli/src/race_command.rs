@@ -10,13 +10,13 @@ use std::time::SystemTime;
 
 use mixer::Backend;
 use race::{Activity, Progress, Record, Watch};
-use report::{Config, Linked, Report};
+use report::{Config, Linked, Report, units};
 use serde_json::{Map, Value, json};
 
-use crate::args::RaceArgs;
+use crate::args::{Format, RaceArgs};
 use crate::error::CliError;
 use crate::machine::{self, NativeClock};
-use crate::{link, systems, table, units};
+use crate::{link, systems, table};
 
 /// Runs a race and prints what came of it.
 ///
@@ -60,13 +60,14 @@ pub fn run(args: &RaceArgs) -> Result<ExitCode, CliError> {
     let environment = machine::environment(&machine, record.tick_ns);
     let report = Report::from_record(&record, &config, &environment, started_at_ms, &infos);
     let mut out = std::io::stdout().lock();
-    if args.json {
-        writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?;
-    } else {
-        write!(out, "{}", table::render(&report))?;
-        if args.link {
-            writeln!(out, "\n{}", report::encode_link(&report)?)?;
-        }
+    match if args.json { Format::Json } else { args.format } {
+        Format::Table => write!(out, "{}", table::render(&report))?,
+        Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?,
+        Format::Csv => write!(out, "{}", report.to_csv())?,
+        Format::Markdown => write!(out, "{}", report.to_markdown())?,
+    }
+    if args.link {
+        eprintln!("{}", report::encode_link(&report)?);
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -179,7 +180,8 @@ struct Terminal {
     overwrite: bool,
     cancelled: Arc<AtomicBool>,
     lanes: RefCell<Vec<String>>,
-    shown: Cell<Option<(usize, usize, Activity)>>,
+    /// Lane and length last shown.
+    shown: Cell<Option<(usize, usize)>>,
     width: Cell<usize>,
 }
 
@@ -233,13 +235,16 @@ impl Watch for Terminal {
         if self.quiet {
             return;
         }
-        let step = (progress.lane, progress.seq_len, progress.activity);
-        // Sampling goes back and forth between lanes; on a file that would be thousands of lines.
-        let sampling = matches!(progress.activity, Activity::Sampling | Activity::WarmingUp);
-        if !self.overwrite && (sampling || self.shown.get() == Some(step)) {
+        // Samples go back and forth between lanes: in a file that would be thousands of lines.
+        let step = match progress.activity {
+            Activity::Verifying | Activity::Preparing => Some((progress.lane, progress.seq_len)),
+            Activity::CheckingDrift => Some((usize::MAX, progress.seq_len)),
+            Activity::WarmingUp | Activity::Sampling => None,
+        };
+        if !self.overwrite && (step.is_none() || self.shown.get() == step) {
             return;
         }
-        self.shown.set(Some(step));
+        self.shown.set(step);
         let lanes = self.lanes.borrow();
         let lane = lanes.get(progress.lane).map_or("lane", String::as_str);
         let activity = match progress.activity {

@@ -2,9 +2,8 @@
 
 use std::fmt::Write;
 
+use report::units::{length, significant, time};
 use report::{CrossoverKind, Lane, LevelName, Point, Report, Status};
-
-use crate::units::{length, significant, time};
 
 /// Widest line that fits a usual terminal beside two columns more.
 const MAX_WIDTH: usize = 120;
@@ -58,14 +57,6 @@ fn header(report: &Report, text: &mut String) {
     }
 }
 
-/// The lane that `lane` is compared with.
-fn baseline(report: &Report, lane: usize) -> Option<&Lane> {
-    let own = report.lanes.get(lane)?;
-    let first =
-        report.lanes.iter().position(|other| other.system == "attention" && other.backend == own.backend)?;
-    if first == lane { None } else { report.lanes.get(first) }
-}
-
 fn point(lane: &Lane, length: u32) -> Option<&Point> {
     lane.points.iter().find(|point| point.length == length)
 }
@@ -85,10 +76,10 @@ fn column(report: &Report, index: usize) -> Vec<String> {
         (false, true) => ", bidirectional only",
         _ => "",
     };
+    let baseline = report.baseline_of(index).and_then(|index| report.lanes.get(index));
     let mut cells = vec![lane.title.clone(), format!("{}{form}", lane.backend)];
     for each in report.config.sorted_lengths() {
-        let other =
-            baseline(report, index).and_then(|lane| point(lane, each)).and_then(|point| point.median_ms);
+        let other = baseline.and_then(|lane| point(lane, each)).and_then(|point| point.median_ms);
         cells.push(point(lane, each).map_or_else(|| "–".to_owned(), |point| cell(point, other)));
     }
     match &lane.exponent {

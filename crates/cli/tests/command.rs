@@ -90,9 +90,19 @@ fn a_table_names_lanes_lengths_and_ratios() {
     let output = crossover(&small("attention,hyena:order=3", &["--link"]));
     let text = stdout(&output);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    for word in ["Attention", "Hyena", "exponent", "crossover", "×", "#r=1"] {
+    for word in ["Attention", "Hyena", "exponent", "crossover", "×"] {
         assert!(text.contains(word), "{word} in\n{text}");
     }
+    let link = stderr(&output);
+    assert!(matches!(report::decode_link(&link), Ok(Linked::Report(_))), "{link}");
+}
+
+#[test]
+fn a_report_is_printed_for_spreadsheets_and_for_readmes() {
+    let csv = stdout(&crossover(&small("attention", &["--format", "csv"])));
+    assert!(csv.starts_with("system,backend,") && csv.lines().count() == 4, "{csv}");
+    let markdown = stdout(&crossover(&small("attention", &["--format", "markdown"])));
+    assert!(markdown.starts_with("| length | Attention (cpu) |\n| ---: | ---: |\n| 16 |"), "{markdown}");
 }
 
 #[test]

@@ -76,7 +76,10 @@ pub enum ConfigError {
         hint: String,
     },
     /// Two lanes have the same system, backend and parameters.
-    #[error("{field}: the same system, backend and parameters as systems[{first}]")]
+    #[error(
+        "{field}: the same system, backend and parameters as systems[{first}]; change or remove one (`auto` is the CPU \
+         where there is no GPU)"
+    )]
     DuplicateLane {
         /// The later lane.
         field: String,

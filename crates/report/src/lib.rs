@@ -5,12 +5,14 @@ mod config;
 mod convert;
 mod environment;
 mod error;
+mod export;
 mod link;
 mod parse;
 mod resolve;
 #[cfg(test)]
 mod testing;
 mod text;
+pub mod units;
 mod validate;
 mod wire;
 

@@ -117,6 +117,18 @@ const WORDS: &[&str] = &[
     "cancelled",
     "engine-crashed",
     "",
+    // Added with the systems that use them.
+    "expansion",
+    "n_global",
+    "part",
+    "pre_norm",
+    "residual_long_conv",
+    "truncation",
+    "normalize_before_mega",
+    "sse2",
+    "windows x86_64",
+    "linux x86_64",
+    "macos aarch64",
 ];
 
 /// Number of the first string that a link lists itself.

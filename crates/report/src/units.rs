@@ -1,4 +1,4 @@
-//! Numbers for people.
+//! Numbers for people, in tables and exports.
 
 /// A time with three significant digits and its unit.
 pub fn time(ms: f64) -> String {

@@ -1,0 +1,275 @@
+//! Exports for other programs: CSV for spreadsheets, a Markdown table for a README. A report's texts come from drivers
+//! and strangers, so nothing in them is left that a spreadsheet would run or Markdown would format.
+
+use std::fmt::Write;
+
+use crate::units::{length, significant, time};
+use crate::{CrossoverKind, Lane, ParamValue, Point, Report};
+
+const COLUMNS: [&str; 24] = [
+    "system",
+    "backend",
+    "params",
+    "causal",
+    "length",
+    "outcome",
+    "medianMs",
+    "q1Ms",
+    "q3Ms",
+    "minMs",
+    "samples",
+    "repeats",
+    "discarded",
+    "deviceMs",
+    "setupMs",
+    "firstRunMs",
+    "predictedMs",
+    "flops",
+    "bytes",
+    "peakBytes",
+    "decodeStateBytes",
+    "maxAbs",
+    "maxRel",
+    "message",
+];
+
+impl Report {
+    /// One row per point, RFC 4180 with a header; numbers in full, with a decimal point.
+    pub fn to_csv(&self) -> String {
+        let mut text = COLUMNS.join(",") + "\r\n";
+        for lane in &self.lanes {
+            for point in &lane.points {
+                let cells: Vec<String> = row(lane, point).iter().map(|cell| csv_cell(cell)).collect();
+                text.push_str(&cells.join(","));
+                text.push_str("\r\n");
+            }
+        }
+        text
+    }
+
+    /// A table with a row per length and a column per lane, and a line that says what was raced on what.
+    pub fn to_markdown(&self) -> String {
+        let mut text = String::from("| length |");
+        for lane in &self.lanes {
+            let _ = write!(text, " {} ({}) |", markdown(&lane.title), lane.backend);
+        }
+        text.push_str("\n| ---: |");
+        text.push_str(&" ---: |".repeat(self.lanes.len()));
+        text.push('\n');
+        for each in self.config.sorted_lengths() {
+            let _ = write!(text, "| {} |", length(f64::from(each)));
+            for lane in &self.lanes {
+                let point = lane.points.iter().find(|point| point.length == each);
+                let _ = write!(
+                    text,
+                    " {} |",
+                    point.map_or_else(|| "–".to_owned(), |point| self.cell(lane, point))
+                );
+            }
+            text.push('\n');
+        }
+        text.push_str("| exponent |");
+        for lane in &self.lanes {
+            let cell =
+                lane.exponent.map(|fit| format!("{:.2} ({:.2} to {:.2})", fit.estimate, fit.low, fit.high));
+            let _ = write!(text, " {} |", cell.unwrap_or_else(|| "–".to_owned()));
+        }
+        text.push_str("\n| crossover |");
+        for index in 0..self.lanes.len() {
+            let _ = write!(text, " {} |", self.crossover_cell(index));
+        }
+        let config = &self.config;
+        let causal = if config.causal { "causal" } else { "bidirectional" };
+        let machine = &self.environment;
+        let gpu = machine.gpu.as_ref().map_or(String::new(), |gpu| {
+            format!(
+                "; GPU {} {}{}",
+                gpu.vendor,
+                gpu.architecture,
+                if gpu.fallback { " (software)" } else { "" }
+            )
+        });
+        let about = format!(
+            "width {}, {} heads, batch {}, {causal}; {}, {} threads, {}{gpu}; Crossover {}",
+            config.width,
+            config.heads,
+            config.batch,
+            machine.agent,
+            machine.threads,
+            machine.simd,
+            machine.build
+        );
+        let _ = write!(text, "\n\n{}\n", markdown(&about));
+        text
+    }
+
+    /// The attention lane on the same backend that `lane` is compared with.
+    pub fn baseline_of(&self, lane: usize) -> Option<usize> {
+        let own = self.lanes.get(lane)?;
+        let first = self
+            .lanes
+            .iter()
+            .position(|other| other.system == "attention" && other.backend == own.backend)?;
+        (first != lane).then_some(first)
+    }
+
+    fn cell(&self, lane: &Lane, point: &Point) -> String {
+        match (point.outcome.as_str(), point.median_ms, point.predicted_ms) {
+            ("ok", Some(ms), _) => match self.baseline_ms(lane, point.length) {
+                Some(baseline_ms) => format!("{} (×{})", time(ms), significant(ms / baseline_ms)),
+                None => time(ms),
+            },
+            (reason, _, Some(ms)) => format!("{reason}, ~{}", time(ms)),
+            (reason, ..) => reason.to_owned(),
+        }
+    }
+
+    fn baseline_ms(&self, lane: &Lane, at: u32) -> Option<f64> {
+        let index = self.lanes.iter().position(|other| std::ptr::eq(other, lane))?;
+        let baseline = self.lanes.get(self.baseline_of(index)?)?;
+        baseline.points.iter().find(|point| point.length == at && point.outcome == "ok")?.median_ms
+    }
+
+    fn crossover_cell(&self, index: usize) -> String {
+        let found = self.crossovers.iter().find(|crossover| crossover.challenger as usize == index);
+        match found.map(|crossover| (crossover.kind, crossover.estimate)) {
+            None => "–".to_owned(),
+            Some((CrossoverKind::Measured, Some(at))) => length(at),
+            Some((CrossoverKind::Predicted, Some(at))) => format!("{} (predicted)", length(at)),
+            Some(_) => "none".to_owned(),
+        }
+    }
+}
+
+fn row(lane: &Lane, point: &Point) -> [String; COLUMNS.len()] {
+    let number = |value: Option<f64>| value.map_or(String::new(), |value| value.to_string());
+    let verified = point.verified.as_ref();
+    [
+        lane.system.clone(),
+        lane.backend.clone(),
+        params(lane),
+        lane.causal.to_string(),
+        point.length.to_string(),
+        point.outcome.clone(),
+        number(point.median_ms),
+        number(point.q1_ms),
+        number(point.q3_ms),
+        number(point.min_ms),
+        point.samples.to_string(),
+        point.repeats.to_string(),
+        point.discarded.to_string(),
+        number(point.device_ms),
+        number(point.setup_ms),
+        number(point.first_run_ms),
+        number(point.predicted_ms),
+        point.flops.to_string(),
+        point.bytes.to_string(),
+        point.peak_bytes.to_string(),
+        point.decode_state_bytes.to_string(),
+        number(verified.and_then(|verified| verified.max_abs)),
+        number(verified.and_then(|verified| verified.max_rel)),
+        point.message.clone().unwrap_or_default(),
+    ]
+}
+
+fn params(lane: &Lane) -> String {
+    let one = |(name, value): (&String, &ParamValue)| match value {
+        ParamValue::Bool(flag) => format!("{name}={flag}"),
+        ParamValue::Int(whole) => format!("{name}={whole}"),
+        ParamValue::Float(real) => format!("{name}={real}"),
+        ParamValue::Text(word) => format!("{name}={word}"),
+    };
+    lane.params.iter().map(one).collect::<Vec<_>>().join(" ")
+}
+
+/// A cell: quoted where it must be, and never one that a spreadsheet takes for a formula.
+fn csv_cell(text: &str) -> String {
+    let formula = text.trim_start().starts_with(['=', '+', '-', '@', '\t', '\r', '|', '%']);
+    let text = if formula { format!("'{text}") } else { text.to_owned() };
+    if text.contains([',', '"', '\r', '\n', '\t']) || formula {
+        format!("\"{}\"", text.replace('"', "\"\""))
+    } else {
+        text
+    }
+}
+
+/// Text with everything escaped that Markdown or HTML in it could mean.
+fn markdown(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '&' => escaped.push_str("&amp;"),
+            // A bare address would become a link.
+            ':' => escaped.push_str("&#58;"),
+            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '!' | '#' | '~' | '$' | '@' => {
+                escaped.push('\\');
+                escaped.push(character);
+            }
+            character if character.is_control() => escaped.push(' '),
+            character => escaped.push(character),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::report;
+
+    #[test]
+    fn csv_has_a_row_per_point_and_numbers_in_full() {
+        let report = report();
+        let text = report.to_csv();
+        let lines: Vec<&str> = text.split_terminator("\r\n").collect();
+        let points: usize = report.lanes.iter().map(|lane| lane.points.len()).sum();
+        assert_eq!((lines.len(), lines[0]), (points + 1, COLUMNS.join(",").as_str()));
+        let cells: Vec<&str> = lines[1].split(',').collect();
+        assert_eq!(cells.len(), COLUMNS.len());
+        assert_eq!(cells[..6], ["attention", "cpu", "", "true", "256", "ok"]);
+        assert_eq!(cells[6].parse::<f64>().ok(), report.lanes[0].points[0].median_ms);
+        assert!(lines.last().unwrap().contains("bias=true gain=0.5 mode=fast order=2"));
+        // The memory wall: no time, a prediction, a message.
+        assert!(text.contains(",memory,,,,,0,0,0,,,,27541.4"), "{text}");
+    }
+
+    #[test]
+    fn fault_25_no_cell_is_a_formula() {
+        let mut report = report();
+        for evil in ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", " =1", "|calc", "%0A=1", "a\",=1,\"b"] {
+            report.lanes[0].points[6].message = Some(evil.to_owned());
+            let text = report.to_csv();
+            let line = text.split_terminator("\r\n").nth(7).unwrap();
+            // What a reader of CSV sees in the last cell.
+            let cell = line.split_once(",\"").unwrap().1.strip_suffix('"').unwrap().replace("\"\"", "\"");
+            assert!(cell.starts_with('\'') || cell == "a\",=1,\"b", "{line}");
+        }
+    }
+
+    #[test]
+    fn markdown_is_a_table_with_ratios() {
+        let text = report().to_markdown();
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[0], "| length | Attention (cpu) | Toy (cpu) |");
+        assert_eq!(lines[2], "| 256 | 6.55 ms | 44.6 µs (×0.0068) |");
+        assert_eq!(lines[8], "| 16,384 | memory, ~27.5 s | 4.44 ms |");
+        assert_eq!(lines[9], "| exponent | 2.00 (1.98 to 2.03) | 1.10 (1.08 to 1.13) |");
+        assert_eq!(lines[10], "| crossover | – | 2,346 |");
+        assert!(lines[12].starts_with("width 256, 4 heads"), "{text}");
+    }
+
+    #[test]
+    fn fault_25_nothing_foreign_formats_markdown() {
+        let mut report = report();
+        report.lanes[0].title = "a|b <script> [x](javascript:alert) `c` http://x".to_owned();
+        let text = report.to_markdown();
+        let head = text.lines().next().unwrap();
+        assert!(
+            head.starts_with(
+                r"| length | a\|b &lt;script&gt; \[x\](javascript&#58;alert) \`c\` http&#58;//x"
+            )
+        );
+    }
+}
