@@ -155,7 +155,7 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
             point.peak_bytes = prepared.peak_bytes;
             let spent_ns = setup_ns + first_run_ns;
             let Some(grant_ns) = self.affordable(lane_idx, grant_ns, spent_ns, first_run_ns) else {
-                self.too_long(purpose, lane_idx, length_idx, first_run_ns);
+                self.too_long(purpose, lane_idx, point);
                 return Ok(Start::Over);
             };
             let clock = (self.record.tick_ns, self.sample_target_ns());
@@ -184,14 +184,16 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
             .then_some(grant_ns.max(spent_ns + run_ns.max(cheap_ns)))
     }
 
-    fn too_long(&mut self, purpose: Purpose, lane_idx: usize, length_idx: usize, run_ns: f64) {
+    /// The first run has shown that there is no time for a sample. It stays in the record, and the prediction is made
+    /// from it.
+    fn too_long(&mut self, purpose: Purpose, lane_idx: usize, point: Point) {
         if purpose == Purpose::Drift {
             return;
         }
-        let flops = self.cost(lane_idx, length_idx).flops;
         if let Some(lane) = self.lanes.get_mut(lane_idx) {
-            lane.anchor = Some(Anchor { flops, run_ns });
+            lane.anchor = Some(Anchor { flops: point.cost.flops, run_ns: point.first_run_ns });
         }
+        self.put(lane_idx, point);
         self.end_lane(lane_idx, &Dnf::TimeBudget);
         self.publish();
     }
