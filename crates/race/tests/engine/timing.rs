@@ -212,6 +212,28 @@ fn fault_19_a_sample_lasts_twenty_ticks_whatever_the_tick() {
 }
 
 #[test]
+fn fault_19_samples_that_get_too_short_for_the_clock_are_taken_anew() {
+    // Four times as fast from the fifth run on, when the warm-up has already agreed.
+    let mut runs = 0;
+    let world = World::new(1, &[]).tick(1e5).script(move |call, stage| {
+        match call.kind {
+            Kind::Prepare => runs = 0,
+            Kind::Run { .. } => runs += 1,
+            _ => {}
+        }
+        stage.throttle = if runs < 5 { 4.0 } else { 1.0 };
+        Ok(())
+    });
+    let record = world.race(spec(&["attention"])).unwrap();
+    for point in measured(&record, 0) {
+        for sample in &point.samples_ns {
+            assert!(sample * f64::from(point.repeats) >= 18.0 * 1e5, "{point:?}");
+        }
+        assert!((point.median_ns / (1000.0 * point.seq_len as f64) - 1.0).abs() < 0.05, "{point:?}");
+    }
+}
+
+#[test]
 fn fault_19_a_clock_that_never_advances_is_an_error_not_a_win() {
     let error = World::new(1, &[]).tick(f64::INFINITY).race(spec(&["attention"])).unwrap_err();
     assert!(matches!(error, RaceError::ClockStopped { reads } if reads > 1000), "{error}");
