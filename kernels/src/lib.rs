@@ -10,6 +10,7 @@ mod generate;
 pub mod hyena;
 mod key_list;
 pub mod linformer;
+pub mod liquid_s4;
 pub mod longformer;
 mod lstm;
 pub mod ltc;

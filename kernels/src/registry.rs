@@ -11,6 +11,7 @@ static SYSTEMS: &[&dyn System] = &[
     &crate::mega::Mega,
     &crate::ltc::Ltc,
     &crate::cfc::Cfc,
+    &crate::liquid_s4::LiquidS4,
     &crate::linformer::Linformer,
     &crate::longformer::Longformer,
     &crate::bigbird::BigBird,

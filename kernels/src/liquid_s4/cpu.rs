@@ -1,0 +1,386 @@
+//! Liquid-S4 on the CPU. A task takes eight channels of one sequence through the state-space model (a transform, or the
+//! recurrence) and adds their liquid terms; then blocks of rows go through GELU, the output layer and its gate.
+
+#![expect(unsafe_code, reason = "tasks write disjoint rows and channel groups through `Disjoint`")]
+
+use std::sync::Arc;
+
+use mixer::{Case, CpuKernel, Floats, Level, Memory, MixerError, Parallel};
+
+use super::kb;
+use super::liquid::{self, MAX_DEGREE, Tuples};
+use super::scan::{self, Scan};
+use super::spec::{Contraction, Liquid, Spec};
+use super::ssm::Ssm;
+use crate::ops::activation::{gelu, map, map2, sigmoid, tanh};
+use crate::ops::disjoint::Disjoint;
+use crate::ops::fft::Fft;
+use crate::ops::linear::{BLOCK, Linear};
+use crate::ops::long_conv::{FilterBank, GROUP, circular_lag, fft_size};
+use crate::ops::panels;
+use crate::ops::scratch::Scratch;
+use crate::ops::simd::{F32x4, LANES};
+
+/// How the state-space model runs.
+enum Model {
+    Convolution {
+        fft: Fft,
+        bank: FilterBank,
+        /// Filters of the KB kernel.
+        kb: Option<FilterBank>,
+        /// `[degrees, (reversed, straight), padded width]`.
+        gains: Floats,
+    },
+    Recurrence(Scan),
+}
+
+/// Liquid-S4 made ready for one case.
+pub(super) struct Kernel {
+    case: Arc<Case>,
+    spec: Spec,
+    model: Model,
+    /// e, zero-padded to whole groups; folded into the kernel where there is one.
+    skip: Floats,
+    /// The output layer and s, `[groups, batch · length, GROUP]`.
+    layer: Option<(Linear, Floats)>,
+    scratch: Scratch,
+    output: Floats,
+}
+
+fn padded(spec: &Spec) -> usize {
+    spec.dims.d_model.next_multiple_of(GROUP)
+}
+
+/// Floats of the gains.
+fn gain_floats(spec: &Spec) -> usize {
+    (spec.degree - 1) * 2 * padded(spec)
+}
+
+/// Floats that the model keeps.
+pub(super) fn model_floats(spec: &Spec) -> usize {
+    if spec.liquid == Liquid::Recurrence {
+        return scan::floats(spec);
+    }
+    let (n, groups) = (fft_size(spec.dims.seq_len), padded(spec) / GROUP);
+    let bank = FilterBank::floats(n, groups) - 2 * n * LANES;
+    Fft::floats(n) + bank * if spec.liquid == Liquid::Kb { 2 } else { 1 } + gain_floats(spec)
+}
+
+/// Floats that building the model takes for a while.
+pub(super) fn setup_floats(spec: &Spec) -> usize {
+    if spec.liquid == Liquid::Recurrence {
+        return 0;
+    }
+    let kernels = spec.directions() * spec.dims.d_model * spec.dims.seq_len;
+    let kb = if spec.liquid == Liquid::Kb { 2 * spec.dims.d_model * spec.dims.seq_len } else { 0 };
+    kernels + kb + 2 * fft_size(spec.dims.seq_len) * LANES
+}
+
+/// Floats of one worker's scratch.
+pub(super) fn scratch_floats(spec: &Spec) -> usize {
+    let width = spec.dims.d_model;
+    let tail = if spec.level == Level::Layer { BLOCK * 3 * width } else { 0 };
+    tail.max(match spec.liquid {
+        Liquid::Recurrence => scan::scratch_floats(spec),
+        _ => 2 * fft_size(spec.dims.seq_len) * LANES,
+    })
+}
+
+impl Kernel {
+    pub(super) fn new(
+        case: &Arc<Case>,
+        memory: &Memory,
+        parallel: &dyn Parallel,
+    ) -> Result<Self, MixerError> {
+        let spec = Spec::read(case)?;
+        let (width, x) = (spec.dims.d_model, spec.input(&case.tensors)?);
+        let mut skip = memory.floats(padded(&spec))?;
+        skip[..width].copy_from_slice(spec.skip(&case.tensors)?);
+        let model = match spec.liquid {
+            Liquid::Recurrence => Model::Recurrence(Scan::new(&spec, case, memory)?),
+            _ => convolution(&spec, case, &skip, memory, parallel)?,
+        };
+        let layer = match spec.level {
+            Level::Core => None,
+            Level::Layer => {
+                let (weight, bias) = spec.output_linear(&case.tensors)?;
+                let linear = Linear::new(memory, width, 2 * width, weight, Some(bias))?;
+                Some((linear, memory.floats(panels::floats(spec.rows(), width))?))
+            }
+        };
+        Ok(Self {
+            case: Arc::clone(case),
+            spec,
+            model,
+            skip,
+            layer,
+            scratch: Scratch::new(memory, parallel.threads(), scratch_floats(&spec))?,
+            output: memory.floats(x.len())?,
+        })
+    }
+}
+
+fn convolution(
+    spec: &Spec,
+    case: &Case,
+    skip: &[f32],
+    memory: &Memory,
+    parallel: &dyn Parallel,
+) -> Result<Model, MixerError> {
+    let (width, length) = (spec.dims.d_model, spec.dims.seq_len);
+    let ssm = Ssm::read(spec, &case.tensors)?;
+    let fft = Fft::new(memory, fft_size(length))?;
+    let mut gains = memory.floats(gain_floats(spec))?;
+    if spec.degree > 1 {
+        let values = liquid::gains(spec, &case.tensors)?;
+        for (which, rows) in [values.reversed, values.straight].iter().enumerate() {
+            for (degree, row) in rows.iter().enumerate() {
+                let to = &mut gains[(degree * 2 + which) * padded(spec)..];
+                to.iter_mut().zip(row).for_each(|(to, value)| *to = *value as f32);
+            }
+        }
+    }
+    let mut k = memory.floats(spec.directions() * width * length)?;
+    ssm.kernels(length, &mut k, parallel);
+    let build = |tap: &dyn Fn(usize, Result<usize, usize>) -> f32| {
+        FilterBank::new(memory, &fft, padded(spec) / GROUP, fft.size(), |group, lane, position| {
+            let channel = group * GROUP + lane;
+            match circular_lag(position, fft.size(), length) {
+                Some(lag) if channel < width => tap(channel, lag),
+                _ => 0.0,
+            }
+        })
+    };
+    let bank = build(&|channel, lag| match lag {
+        Ok(0) => k[channel * length] + skip[channel],
+        Ok(s) => k[channel * length + s],
+        // The backward kernel starts one step ahead.
+        Err(s) if spec.bidirectional => k[(width + channel) * length + s - 1],
+        Err(_) => 0.0,
+    })?;
+    let kb = if spec.liquid == Liquid::Kb {
+        let mut filters = memory.floats(2 * width * length)?;
+        fill_kb(&k, length, &mut filters, parallel);
+        Some(build(&|channel, lag| {
+            let filter = &filters[channel * 2 * length..][..2 * length];
+            match lag {
+                Ok(s) => filter[s],
+                Err(s) => filter[2 * length - s],
+            }
+        })?)
+    } else {
+        None
+    };
+    Ok(Model::Convolution { fft, bank, kb, gains })
+}
+
+/// The KB filter of each channel, `[width, 2 · length]`.
+fn fill_kb(k: &[f32], length: usize, filters: &mut [f32], parallel: &dyn Parallel) {
+    use std::sync::{Mutex, PoisonError};
+    let rows: Vec<Mutex<&mut [f32]>> = filters.chunks_mut(2 * length).map(Mutex::new).collect();
+    parallel.run(rows.len(), &|channel, _| {
+        let k: Vec<f64> = k[channel * length..][..length].iter().map(|&k| f64::from(k)).collect();
+        let mut row = rows[channel].lock().unwrap_or_else(PoisonError::into_inner);
+        row.iter_mut().zip(kb::filter(&k)).for_each(|(to, value)| *to = value as f32);
+    });
+}
+
+/// Eight channels of a case's input.
+#[derive(Clone, Copy)]
+struct Input<'a> {
+    floats: &'a [f32],
+    stride: usize,
+    columns: usize,
+}
+
+impl Input<'_> {
+    #[inline(always)]
+    fn at(&self, t: usize) -> [F32x4; 2] {
+        let row = &self.floats[t * self.stride..][..self.columns];
+        [F32x4::load(row), F32x4::load(row.get(LANES..).unwrap_or(&[]))]
+    }
+}
+
+/// Adds `gain · values` to row `t` of a packed transform.
+#[inline(always)]
+fn add(re: &mut [f32], im: &mut [f32], t: usize, gain: [F32x4; 2], values: [F32x4; 2]) {
+    for (half, (gain, value)) in [re, im].into_iter().zip(gain.into_iter().zip(values)) {
+        let row = &mut half[t * LANES..][..LANES];
+        F32x4::load(row).mul_add(gain, value).store(row);
+    }
+}
+
+impl Spec {
+    /// Adds every degree's products to the rows of a packed transform, reversed and, with gains, straight.
+    fn add_products(&self, x: Input<'_>, gains: &[f32], group: usize, re: &mut [f32], im: &mut [f32]) {
+        let length = self.dims.seq_len;
+        let gain = |degree: usize, which: usize| {
+            let gain = &gains[(degree * 2 + which) * padded(self) + group * GROUP..][..GROUP];
+            [F32x4::load(gain), F32x4::load(&gain[LANES..])]
+        };
+        let mut put = |degree: usize, t: usize, product: [F32x4; 2]| {
+            let product = product.map(|value| match self.contraction {
+                Contraction::None => value,
+                Contraction::Tanh => tanh(value),
+                Contraction::Lecun => F32x4::splat(1.7159) * tanh(F32x4::splat(0.666) * value),
+            });
+            add(re, im, length - 1 - t, gain(degree, 0), product);
+            if self.bidirectional && self.liquid == Liquid::PolyB {
+                add(re, im, t, gain(degree, 1), product);
+            }
+        };
+        let times = |a: [F32x4; 2], b: [F32x4; 2]| [a[0] * b[0], a[1] * b[1]];
+        if !self.allcombs {
+            let mut previous = [[F32x4::zero(); 2]; MAX_DEGREE];
+            for t in 0..length {
+                let mut current = x.at(t);
+                for degree in 0..self.degree - 1 {
+                    let next = times(current, previous[degree]);
+                    previous[degree] = current;
+                    put(degree, t, next);
+                    current = next;
+                }
+            }
+            return;
+        }
+        for degree in 0..self.degree - 1 {
+            let Some(mut tuples) = Tuples::last(length, degree + 2) else { continue };
+            let base = length - tuples.n();
+            let mut t = 0;
+            while t < length {
+                let (prefix, last) = tuples.run();
+                let fixed =
+                    prefix.iter().fold([F32x4::splat(1.0); 2], |fixed, &p| times(fixed, x.at(base + p)));
+                for last in last.take(length - t) {
+                    put(degree, t, times(fixed, x.at(base + last)));
+                    t += 1;
+                }
+                if !tuples.advance() {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+impl Kernel {
+    /// s of every sequence and group: `to(sequence, group, t)` takes a row.
+    fn mix<'b>(
+        spec: &Spec,
+        model: &Model,
+        (scratch, skip): (&Scratch, &[f32]),
+        x: &[f32],
+        to: impl Fn(usize, usize, usize) -> &'b mut [f32] + Sync,
+        parallel: &dyn Parallel,
+    ) {
+        let (width, length) = (spec.dims.d_model, spec.dims.seq_len);
+        let groups = padded(spec) / GROUP;
+        parallel.run(spec.dims.batch * groups, &|task, worker| {
+            let (sequence, group) = (task / groups, task % groups);
+            let x = Input {
+                floats: &x[sequence * length * width + group * GROUP..],
+                stride: width,
+                columns: GROUP.min(width - group * GROUP),
+            };
+            let write = |t: usize, values: [F32x4; 2], more: bool| {
+                let row = to(sequence, group, t);
+                let (low, high) = row.split_at_mut(LANES.min(row.len()));
+                for (to, value) in [low, high].into_iter().zip(values) {
+                    if more { F32x4::load(to) + value } else { value }.store(to);
+                }
+            };
+            let mut scratch = scratch.of(worker);
+            match model {
+                Model::Recurrence(scan) => {
+                    let skip = &skip[group * GROUP..][..GROUP];
+                    let skip = [F32x4::load(skip), F32x4::load(&skip[LANES..])];
+                    let emit = |t: usize, s: [F32x4; 2]| {
+                        let x = x.at(t);
+                        write(t, [s[0].mul_add(skip[0], x[0]), s[1].mul_add(skip[1], x[1])], false);
+                    };
+                    scan.run(group, length, |t| x.at(t), emit, &mut scratch);
+                }
+                Model::Convolution { fft, bank, kb, gains } => {
+                    let (re, im) = scratch[..2 * fft.half()].split_at_mut(fft.half());
+                    for t in 0..length {
+                        let values = x.at(t);
+                        values[0].store(&mut re[t * LANES..]);
+                        values[1].store(&mut im[t * LANES..]);
+                    }
+                    re[length * LANES..].fill(0.0);
+                    im[length * LANES..].fill(0.0);
+                    bank.convolve(fft, group, re, im);
+                    if spec.liquid == Liquid::PolyB {
+                        spec.add_products(x, gains, group, re, im);
+                    }
+                    let rows = |t: usize, re: &[f32], im: &[f32]| {
+                        [F32x4::load(&re[t * LANES..]), F32x4::load(&im[t * LANES..])]
+                    };
+                    for t in 0..length {
+                        write(t, rows(t, re, im), false);
+                    }
+                    if let Some(kb) = kb {
+                        re.fill(0.0);
+                        im.fill(0.0);
+                        spec.add_products(x, gains, group, re, im);
+                        kb.convolve(fft, group, re, im);
+                        for t in 0..length {
+                            write(t, rows(t, re, im), true);
+                        }
+                    }
+                }
+            }
+        });
+    }
+}
+
+impl CpuKernel for Kernel {
+    fn run(&mut self, parallel: &dyn Parallel) -> Result<(), MixerError> {
+        let spec = self.spec;
+        let (width, length, rows) = (spec.dims.d_model, spec.dims.seq_len, spec.rows());
+        let x = spec.input(&self.case.tensors)?;
+        let shared = (&self.scratch, &self.skip[..]);
+        let Some((linear, s)) = &mut self.layer else {
+            let out = Disjoint::new(&mut self.output);
+            let to = |sequence: usize, group: usize, t: usize| {
+                let start = (sequence * length + t) * width + group * GROUP;
+                // SAFETY: each task owns its channel group's columns of its sequence, and uses one row at a time.
+                unsafe { out.slice(start, GROUP.min(width - group * GROUP)) }
+            };
+            Self::mix(&spec, &self.model, shared, x, to, parallel);
+            return Ok(());
+        };
+        {
+            let s = Disjoint::new(s);
+            let to = |sequence: usize, group: usize, t: usize| {
+                let start = (group * rows + sequence * length + t) * GROUP;
+                // SAFETY: each task owns its group of its sequence, and uses one row at a time.
+                unsafe { s.slice(start, GROUP) }
+            };
+            Self::mix(&spec, &self.model, shared, x, to, parallel);
+        }
+        let out = Disjoint::new(&mut self.output);
+        parallel.run(rows.div_ceil(BLOCK), &|block, worker| {
+            let first = block * BLOCK;
+            let n_rows = BLOCK.min(rows - first);
+            let mut scratch = self.scratch.of(worker);
+            let (activated, joint) = scratch.split_at_mut(BLOCK * width);
+            let activated = &mut activated[..n_rows * width];
+            let joint = &mut joint[..n_rows * 2 * width];
+            panels::gather(s, rows, first, width, activated);
+            map(activated, gelu);
+            linear.apply_rows(activated, joint);
+            // SAFETY: each block is its own range of rows.
+            let y = unsafe { out.slice(first * width, n_rows * width) };
+            for (y, joint) in y.chunks_exact_mut(width).zip(joint.chunks_exact(2 * width)) {
+                y.copy_from_slice(&joint[..width]);
+                map2(y, &joint[width..], |value, gate| value * sigmoid(gate));
+            }
+        });
+        Ok(())
+    }
+
+    fn output(&self) -> &[f32] {
+        &self.output
+    }
+}

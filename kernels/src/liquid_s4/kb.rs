@@ -1,0 +1,123 @@
+//! The KB kernel as coded: L + 1 bins of a transform of length L + 1, used as if they were the bins of a real transform
+//! of length 2L. Equivalently a circular filter of length 2L: set-up, in f64.
+
+use super::complex::Complex;
+
+/// The circular filter v = irfft₂ₗ(FFT_{L+1}(k)) by fast transforms.
+pub(super) fn filter(k: &[f64]) -> Vec<f64> {
+    let length = k.len();
+    let mut bins: Vec<Complex> = k.iter().map(|&k| Complex::new(k, 0.0)).collect();
+    bins.push(Complex::default());
+    transform(&mut bins, -1.0);
+    // The inverse real transform drops the imaginary parts of the first and the last bin.
+    let mut spectrum = vec![Complex::default(); 2 * length];
+    spectrum[0].re = bins[0].re;
+    spectrum[length].re = bins[length].re;
+    for (bin, value) in bins.iter().enumerate().take(length).skip(1) {
+        spectrum[bin] = *value;
+        spectrum[2 * length - bin] = value.conj();
+    }
+    transform(&mut spectrum, 1.0);
+    spectrum.iter().map(|value| value.re / (2 * length) as f64).collect()
+}
+
+/// Σ x[j] e^(sign·2πi·jf/n) in place, n any length.
+fn transform(data: &mut [Complex], sign: f64) {
+    if data.len().is_power_of_two() {
+        radix2(data, sign);
+    } else {
+        bluestein(data, sign);
+    }
+}
+
+fn radix2(data: &mut [Complex], sign: f64) {
+    let n = data.len();
+    if n < 2 {
+        return;
+    }
+    let shift = usize::BITS - n.ilog2();
+    for index in 0..n {
+        let mirrored = index.reverse_bits() >> shift;
+        if index < mirrored {
+            data.swap(index, mirrored);
+        }
+    }
+    let turns: Vec<Complex> =
+        (0..n / 2).map(|j| Complex::unit(sign * std::f64::consts::TAU * j as f64 / n as f64)).collect();
+    let mut half = 1;
+    while half < n {
+        for block in data.chunks_exact_mut(2 * half) {
+            let (low, high) = block.split_at_mut(half);
+            for (j, (low, high)) in low.iter_mut().zip(high).enumerate() {
+                let turned = turns[j * (n / (2 * half))] * *high;
+                (*low, *high) = (*low + turned, *low - turned);
+            }
+        }
+        half *= 2;
+    }
+}
+
+/// Bluestein's algorithm: jf = (j² + f² − (f − j)²)/2 turns any transform into a convolution.
+fn bluestein(data: &mut [Complex], sign: f64) {
+    let n = data.len();
+    let size = (2 * n - 1).next_power_of_two();
+    // j² modulo 2n, exactly.
+    let chirp: Vec<Complex> = (0..n)
+        .map(|j| {
+            let square = (j as u64 * j as u64 % (2 * n as u64)) as f64;
+            Complex::unit(sign * std::f64::consts::PI * square / n as f64)
+        })
+        .collect();
+    let mut signal = vec![Complex::default(); size];
+    let mut filter = vec![Complex::default(); size];
+    for j in 0..n {
+        signal[j] = data[j] * chirp[j];
+        filter[j] = chirp[j].conj();
+        filter[(size - j) % size] = chirp[j].conj();
+    }
+    radix2(&mut signal, -1.0);
+    radix2(&mut filter, -1.0);
+    signal.iter_mut().zip(&filter).for_each(|(signal, filter)| *signal = *signal * *filter);
+    radix2(&mut signal, 1.0);
+    for (f, to) in data.iter_mut().enumerate() {
+        *to = (signal[f] * chirp[f]).times(1.0 / size as f64);
+    }
+}
+
+/// The same filter by its definition, for the reference.
+pub(super) fn filter_by_definition(k: &[f64]) -> Vec<f64> {
+    let length = k.len();
+    let bins: Vec<Complex> = (0..=length)
+        .map(|bin| {
+            k.iter().enumerate().fold(Complex::default(), |sum, (j, &k)| {
+                let turns = (j * bin % (length + 1)) as f64 / (length + 1) as f64;
+                sum + Complex::unit(-std::f64::consts::TAU * turns).times(k)
+            })
+        })
+        .collect();
+    (0..2 * length)
+        .map(|t| {
+            let mut sum = bins[0].re + bins[length].re * if t.is_multiple_of(2) { 1.0 } else { -1.0 };
+            for (bin, value) in bins.iter().enumerate().take(length).skip(1) {
+                let turns = (bin * t % (2 * length)) as f64 / (2 * length) as f64;
+                sum += 2.0 * (*value * Complex::unit(std::f64::consts::TAU * turns)).re;
+            }
+            sum / (2 * length) as f64
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fast_and_defined_filters_agree_at_any_length() {
+        for length in [1_usize, 2, 3, 7, 16, 31, 60] {
+            let k: Vec<f64> = (0..length).map(|j: usize| ((j * 7) % 5) as f64 - 1.5).collect();
+            for (got, want) in filter(&k).iter().zip(filter_by_definition(&k)) {
+                assert!((got - want).abs() < 1e-12, "L {length}: {got} {want}");
+            }
+        }
+    }
+}
