@@ -437,10 +437,15 @@ fn long_systems_pass_their_spot_checks() {
     let Some((_guard, gpu)) = device() else { return };
     let base =
         Problem { batch: 1, seq_len: 0, d_model: 16, n_heads: 2, causal: true, level: Level::Layer, seed: 3 };
-    let mut order3 = Params::new();
-    order3.set("order", 3_usize);
+    let order = |order: usize| {
+        let mut params = Params::new();
+        params.set("order", order);
+        params
+    };
     let cases = [
-        ("hyena", Problem { seq_len: 3000, batch: 2, ..base }, order3),
+        ("hyena", Problem { seq_len: 150, ..base }, order(8)),
+        ("hyena", Problem { seq_len: 1100, level: Level::Core, ..base }, order(5)),
+        ("hyena", Problem { seq_len: 3000, batch: 2, ..base }, order(3)),
         ("hyena", Problem { seq_len: 20_000, ..base }, Params::new()),
         ("attention", Problem { seq_len: 6000, d_model: 32, ..base }, Params::new()),
         ("attention-naive", Problem { seq_len: 2000, ..base }, Params::new()),
@@ -544,6 +549,45 @@ fn rows_move_transpose_and_add_up() {
                 want.extend((0..width).map(|c| (0..end).map(|t| at(row_of(i / rows, t), c)).sum::<f64>()));
             }
             assert_close("prefix sum", &got, &want, 1e-5, 1e-5);
+        }
+    }
+}
+
+/// Constant inputs weigh all keys alike, however large their scores; a NaN is an error, never hidden.
+#[test]
+fn fault_10_constant_huge_and_nan_inputs() {
+    let Some((_guard, gpu)) = device() else { return };
+    let problem = Problem {
+        batch: 1,
+        seq_len: 100,
+        d_model: 20,
+        n_heads: 2,
+        causal: true,
+        level: Level::Core,
+        seed: 0,
+    };
+    for id in ["attention", "attention-naive"] {
+        let system = kernels::find(id).unwrap();
+        for value in [0.0, 1.0, -3.5, 1e4, f32::NAN] {
+            let mut case = system.seeded_case(&problem, &Params::new()).unwrap();
+            for name in ["q", "k", "v"] {
+                case.tensors.insert(name, &[1, 100, 20], vec![value; 2000]);
+            }
+            let plan = system.gpu(&case, gpu.target()).unwrap();
+            let outcome = block_on(async {
+                let mut lane = GpuLane::new(&gpu, plan, &CancelSwitch::default()).await.unwrap();
+                lane.run(1).await.map(|_| ())?;
+                lane.output().await
+            });
+            match outcome {
+                Ok(output) => {
+                    assert!(
+                        output.iter().all(|got| (got - value).abs() <= 1e-5 * value.abs()),
+                        "{id}: {value}"
+                    );
+                }
+                Err(error) => assert!(value.is_nan() && error.code() == "not-finite", "{id}: {error}"),
+            }
         }
     }
 }
