@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use compute::ComputeError;
-use mixer::MixerError;
+use mixer::{LaneError, MixerError};
 use race::RaceError;
 use report::{ConfigError, LinkError, ReportError};
 
@@ -28,6 +28,9 @@ pub enum CliError {
     /// The machine could not be set up.
     #[error(transparent)]
     Compute(#[from] ComputeError),
+    /// A backend is not there.
+    #[error(transparent)]
+    Backend(#[from] LaneError),
     /// A lane's text cannot be read.
     #[error("--systems: `{lane}` is no lane; write name[@backend][:param=value]…, e.g. hyena@cpu:order=3")]
     Lane {
@@ -77,6 +80,7 @@ impl CliError {
             Self::Race(error) => error.code(),
             Self::Mixer(error) => error.code(),
             Self::Compute(error) => error.code(),
+            Self::Backend(error) => error.code(),
             Self::Lane { .. } => "lane-syntax",
             Self::File { .. } | Self::FileTooLarge { .. } => "file",
             Self::NoGolden { .. } => "no-golden",

@@ -18,7 +18,7 @@ const MAX_DEPTH: usize = 8;
 /// Verifies every file; status 1 where one of them does not pass.
 ///
 /// # Errors
-/// A path that is not there, an unknown system, a machine that cannot be set up. What is wrong with a single file is
+/// A path that is not there, an unknown system, a machine that cannot be set up, no GPU. What is wrong with a single file is
 /// said in its line.
 pub fn run(args: &VerifyArgs) -> Result<ExitCode, CliError> {
     let system = args.system.as_deref().map(kernels::find).transpose()?;
@@ -36,6 +36,9 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode, CliError> {
     }
     let threads = args.threads.unwrap_or_else(CpuPool::available_threads);
     let mut machine = machine::open(threads, backend == Backend::WebGpu)?;
+    if backend == Backend::WebGpu {
+        machine.gpu()?;
+    }
 
     let mut out = std::io::stdout().lock();
     let (mut passed, mut failed, mut errors) = (0_usize, 0_usize, 0_usize);

@@ -2,10 +2,10 @@
 //! [`Report::validate`]: numbers that are not finite are left out, foreign text is cleaned.
 
 use mixer::{Backend, Causality, Family, Info, LaneSpec, ParamKind, ParamSpec, Params, Value, Verification};
-use race::{Dnf, LaneRecord, Outcome, Record};
+use race::{Dnf, LaneRecord, Outcome, RaceSpec, Record};
 
 use crate::text::clean;
-use crate::validate::{MAX_MESSAGE, MAX_NAME};
+use crate::validate::{MAX_AMOUNT, MAX_MESSAGE, MAX_NAME, MAX_WARNINGS};
 use crate::{
     Config, Crossover, CrossoverKind, Environment, Exponent, Gpu, Lane, ParamEntry, ParamValue, Point,
     Report, SCHEMA_VERSION, Status, SystemEntry, Verified, Warning,
@@ -33,8 +33,13 @@ impl Report {
                 race::Status::Cancelled => Status::Cancelled,
             },
             lanes: record.lanes.iter().map(|lane| self::lane(lane, record.spec.causal, systems)).collect(),
-            crossovers: record.crossovers.iter().map(crossover).collect(),
-            warnings: record.warnings.iter().filter_map(|warning| self::warning(warning, record)).collect(),
+            crossovers: crossovers(record),
+            warnings: record
+                .warnings
+                .iter()
+                .filter_map(|warning| self::warning(warning, record))
+                .take(MAX_WARNINGS)
+                .collect(),
         }
     }
 }
@@ -42,13 +47,9 @@ impl Report {
 impl From<Verification> for Verified {
     fn from(verification: Verification) -> Self {
         let Verification { seq_len, deviation } = verification;
-        let finite = |value: f64| (value.is_finite() && value >= 0.0).then_some(value);
-        Self {
-            length: length(seq_len),
-            max_abs: finite(deviation.max_abs),
-            max_rel: finite(deviation.max_rel),
-            pass: deviation.pass && deviation.max_abs.is_finite(),
-        }
+        let sane = |value: f64| (0.0..=MAX_AMOUNT).contains(&value).then_some(value);
+        let (max_abs, max_rel) = (sane(deviation.max_abs), sane(deviation.max_rel));
+        Self { length: length(seq_len), max_abs, max_rel, pass: deviation.pass && max_abs.is_some() }
     }
 }
 
@@ -153,6 +154,16 @@ fn dnf(reason: &Dnf) -> (&'static str, Option<String>) {
     }
 }
 
+fn crossovers(record: &Record) -> Vec<Crossover> {
+    let lanes = record.lanes.len();
+    let possible = |crossover: &&race::Crossover| {
+        crossover.challenger < lanes
+            && crossover.baseline < lanes
+            && crossover.challenger != crossover.baseline
+    };
+    record.crossovers.iter().filter(possible).take(RaceSpec::MAX_LANES).map(crossover).collect()
+}
+
 fn crossover(crossover: &race::Crossover) -> Crossover {
     let bound = |value: f64| crate::validate::is_crossover(value).then_some(value);
     let estimate = crossover.length.filter(|length| crate::validate::is_crossover(length.value));
@@ -178,7 +189,7 @@ fn warning(warning: &race::Warning, record: &Record) -> Option<Warning> {
                 "{name}: the first length took {ratio:.2} times as long when it was measured again at the end; \
                  let the machine cool down, close other programs, and race again"
             );
-            ("drift", text, Some(length(*lane)))
+            ("drift", text, (*lane < record.lanes.len()).then_some(length(*lane)))
         }
         race::Warning::Discarded { samples } => {
             let text = format!(
@@ -248,7 +259,7 @@ impl Gpu {
 }
 
 fn amount(value: f64) -> f64 {
-    if value.is_nan() { 0.0 } else { value.clamp(0.0, crate::validate::MAX_AMOUNT) }
+    if value.is_nan() { 0.0 } else { value.clamp(0.0, MAX_AMOUNT) }
 }
 
 impl From<&Info> for SystemEntry {
@@ -316,6 +327,7 @@ pub(crate) fn backend(name: &str) -> Option<Backend> {
 #[cfg(test)]
 mod tests {
     use mixer::Deviation;
+    use proptest::prelude::*;
     use race::Estimate;
 
     use super::*;
@@ -423,5 +435,46 @@ mod tests {
         assert_eq!((entry.params[0].low, entry.params[0].high), (Some(2.0), Some(8.0)));
         assert_eq!(entry.params[3].default, ParamValue::Text("fast".into()));
         assert!(SystemEntry::from(&ATTENTION).params.is_empty());
+    }
+
+    /// Any number, the strange ones often.
+    fn number() -> impl Strategy<Value = f64> {
+        let strange =
+            vec![f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -1.0, 0.0, f64::MIN_POSITIVE, f64::MAX];
+        prop_oneof![any::<f64>(), 1.0..1e9_f64, prop::sample::select(strange)]
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_the_numbers_the_report_is_valid(
+            numbers in prop::collection::vec(number(), 12),
+            pass in any::<bool>(),
+            lanes in (0..4_usize, 0..4_usize),
+            started in prop::option::of(number()),
+            text in any::<String>(),
+        ) {
+            let config = config();
+            let mut record = record(&config);
+            let lane = &mut record.lanes[1];
+            let deviation = Deviation { max_abs: numbers[0], max_rel: numbers[1], pass };
+            lane.verification = Some(Verification { seq_len: 160, deviation });
+            let point = &mut lane.points[1];
+            (point.min_ns, point.q1_ns, point.median_ns, point.q3_ns) = (numbers[2], numbers[3], numbers[4], numbers[5]);
+            (point.setup_ns, point.first_run_ns) = (numbers[6], numbers[7]);
+            (point.device_ns, point.predicted_ns) = (Some(numbers[8]), Some(numbers[9]));
+            let estimate = Estimate { value: numbers[10], low: numbers[11], high: numbers[0] };
+            if let Some(fit) = &mut lane.fit {
+                (fit.exponent, fit.log2_scale) = (estimate, numbers[1]);
+            }
+            record.crossovers[0].length = Some(estimate);
+            (record.crossovers[0].challenger, record.crossovers[0].baseline) = lanes;
+            record.warnings.push(race::Warning::Drift { lane: lanes.0, ratio: numbers[2] });
+            record.lanes[0].points[3].outcome = Outcome::Dnf(Dnf::DeviceLost { message: text.clone() });
+            let mut machine = environment();
+            (machine.tick_ms, machine.agent) = (numbers[3], text);
+            let report = Report::from_record(&record, &config, &machine, started, &SYSTEMS);
+            prop_assert_eq!(report.validate(), Ok(()));
+            prop_assert_eq!(Report::from_json(&serde_json::to_string(&report).unwrap()), Ok(report));
+        }
     }
 }

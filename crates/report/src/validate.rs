@@ -21,7 +21,7 @@ pub(crate) const MAX_AMOUNT: f64 = 1e24;
 /// The year 9999.
 pub(crate) const MAX_DATE_MS: f64 = 253_402_300_800_000.0;
 /// Most warnings.
-const MAX_WARNINGS: usize = 200;
+pub(crate) const MAX_WARNINGS: usize = 200;
 /// Largest exponent or log₂ scale, either way.
 const MAX_EXPONENT: f64 = 1000.0;
 /// Shortest and longest time: a femtosecond, thirty years; milliseconds.
