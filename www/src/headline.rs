@@ -87,9 +87,9 @@ fn sentence(
     let standing_text = if at.close {
         (text.close_at)(&last_text)
     } else if at.speedup >= 1.0 {
-        (text.faster_at)(&last_text, &format::ratio(at.speedup))
+        (text.faster_at)(name, &last_text, &format::ratio(at.speedup))
     } else {
-        (text.slower_at)(&last_text, &format::ratio(1.0 / at.speedup))
+        (text.slower_at)(name, &last_text, &format::ratio(1.0 / at.speedup))
     };
     let first = standing::lengths(report)
         .into_iter()
@@ -163,7 +163,9 @@ mod tests {
         let headline = told(&samples::duel());
         assert!(headline.text.starts_with("Hyena overtakes attention at about "), "{}", headline.text);
         assert!(headline.text.contains("(95%: ") && headline.text.contains("GPU"), "{}", headline.text);
-        assert!(headline.detail.starts_with("At 16,384 it is ") && headline.detail.contains("faster"));
+        assert!(
+            headline.detail.starts_with("At 16,384 tokens, Hyena is ") && headline.detail.contains("faster")
+        );
     }
 
     #[test]

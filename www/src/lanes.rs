@@ -39,6 +39,8 @@ pub struct Look {
     pub title: String,
     /// Set where the lane runs the only form that its system has.
     pub one_way: Option<OneWay>,
+    /// The exponent of L that theory gives.
+    pub theory: Option<f64>,
     /// Index of the attention lane on the same backend, where it is another lane.
     pub baseline: Option<usize>,
 }
@@ -87,6 +89,7 @@ struct Identity<'a> {
     backend: &'a str,
     params: Vec<(String, String)>,
     one_way: Option<OneWay>,
+    theory: Option<f64>,
 }
 
 /// Looks of a report's lanes, in their order.
@@ -116,6 +119,7 @@ pub fn looks_of_config(config: &Config, auto: &str, systems: &[SystemEntry], tex
                 backend: backend_id(backend.unwrap_or(config.backend), auto),
                 params,
                 one_way: entry.and_then(|entry| OneWay::of(&entry.causality)),
+                theory: entry.map(|entry| entry.exponent),
             }
         })
         .collect();
@@ -132,8 +136,8 @@ pub fn backend_id(backend: report::BackendName, auto: &str) -> &str {
 }
 
 fn of_lane<'a>(lane: &'a Lane, report: &Report, systems: &[SystemEntry]) -> Identity<'a> {
-    let known =
-        systems.iter().find(|entry| entry.id == lane.system).and_then(|entry| OneWay::of(&entry.causality));
+    let entry = systems.iter().find(|entry| entry.id == lane.system);
+    let known = entry.and_then(|entry| OneWay::of(&entry.causality));
     // A report may come from elsewhere, with a system that this page has no entry of.
     let told = match (report.config.causal, lane.causal) {
         (false, true) => Some(OneWay::Causal),
@@ -146,6 +150,7 @@ fn of_lane<'a>(lane: &'a Lane, report: &Report, systems: &[SystemEntry]) -> Iden
         backend: &lane.backend,
         params: lane.params.iter().map(|(name, value)| (name.clone(), param(value))).collect(),
         one_way: told.or(known),
+        theory: entry.map(|entry| entry.exponent),
     }
 }
 
@@ -209,7 +214,15 @@ fn settle(lanes: &[Identity<'_>], text: &Text) -> Vec<Look> {
             .iter()
             .position(|other| other.system == "attention" && other.backend == lane.backend)
             .filter(|&other| other != index && lane.system != "attention");
-        looks.push(Look { slot, filled, label, title: lane.title.clone(), one_way: lane.one_way, baseline });
+        looks.push(Look {
+            slot,
+            filled,
+            label,
+            title: lane.title.clone(),
+            one_way: lane.one_way,
+            theory: lane.theory,
+            baseline,
+        });
     }
     looks
 }

@@ -15,6 +15,7 @@ pub mod standing;
 pub mod state;
 pub mod table;
 pub mod text;
+pub mod track;
 
 #[cfg(target_arch = "wasm32")]
 mod ui;

@@ -2,6 +2,9 @@
 
 use report::{Lane, Point, Report};
 
+use crate::format;
+use crate::text::Text;
+
 /// A challenger against attention on the same backend.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Versus {
@@ -9,6 +12,24 @@ pub struct Versus {
     pub speedup: f64,
     /// Whether the middle halves of the samples overlap, so that no winner should be named.
     pub close: bool,
+}
+
+impl Versus {
+    /// Whether the challenger is faster beyond doubt.
+    pub fn ahead(self) -> bool {
+        !self.close && self.speedup > 1.0
+    }
+
+    /// In two words.
+    pub fn words(self, text: &Text) -> String {
+        if self.close {
+            text.too_close_short.to_owned()
+        } else if self.speedup >= 1.0 {
+            (text.faster)(&format::ratio(self.speedup))
+        } else {
+            (text.slower)(&format::ratio(1.0 / self.speedup))
+        }
+    }
 }
 
 /// The measured point of a lane at a length.

@@ -15,7 +15,7 @@ pub struct Row {
     pub lane: usize,
     /// Whether its outputs are right.
     pub badge: Badge,
-    /// Growth: `L¹·⁹⁸ (1.95–2.01)`.
+    /// Exponent of L and its interval: `1.98`, `1.95–2.01`.
     pub exponent: Option<(String, String)>,
     /// Set-up at the longest length measured.
     pub setup: String,
@@ -77,12 +77,7 @@ pub fn rows(report: &Report, looks: &[Look], metric: Metric, text: &Text) -> Vec
             Row {
                 lane: index,
                 badge: badge(lane),
-                exponent: lane.exponent.map(|exponent| {
-                    (
-                        format!("L{}", format::superscript(&format::exponent(exponent.estimate))),
-                        format!("{}–{}", format::exponent(exponent.low), format::exponent(exponent.high)),
-                    )
-                }),
+                exponent: growth(lane),
                 setup: time(last.and_then(|point| point.setup_ms)),
                 first_run: time(last.and_then(|point| point.first_run_ms)),
                 cells: lengths
@@ -92,6 +87,16 @@ pub fn rows(report: &Report, looks: &[Look], metric: Metric, text: &Text) -> Vec
             }
         })
         .collect()
+}
+
+/// A lane's exponent of L with its interval.
+pub fn growth(lane: &Lane) -> Option<(String, String)> {
+    lane.exponent.map(|exponent| {
+        (
+            format::exponent(exponent.estimate),
+            format!("{}–{}", format::exponent(exponent.low), format::exponent(exponent.high)),
+        )
+    })
 }
 
 /// Whether a lane's outputs are right: the worst of its comparisons counts.

@@ -170,5 +170,6 @@ pub struct VerifyResult {
     pub pass: bool,
 }
 
+mod read;
 #[cfg(test)]
 mod tests;

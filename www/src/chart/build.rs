@@ -1,9 +1,11 @@
 //! From a report to a scene: which range to show, where every mark goes, what it says.
 
-use report::{CrossoverKind, Lane, Point, Report};
+use report::{Crossover, CrossoverKind, Exponent, Point, Report};
 
 use super::scale::{self, LogScale};
-use super::{CrossoverMark, DnfMark, EndLabel, LaneMarks, Metric, Options, PointMark, Rect, Scene, labels};
+use super::{
+    CrossoverMark, DnfMark, EndLabel, Guide, LaneMarks, Metric, Options, PointMark, Rect, Scene, labels,
+};
 use crate::format;
 use crate::lanes::Look;
 use crate::text::Text;
@@ -24,12 +26,6 @@ pub fn scene(report: &Report, looks: &[Look], options: &Options, text: &Text) ->
         (0..report.lanes.len().min(looks.len())).filter(|lane| !options.hidden.contains(lane)).collect();
     let timed = matches!(options.metric, Metric::Time | Metric::Throughput);
 
-    let label_texts: Vec<(usize, String)> = shown
-        .iter()
-        .filter(|&&lane| report.lanes[lane].points.iter().any(|point| point.median_ms.is_some()))
-        .map(|&lane| (lane, end_text(&report.lanes[lane], &looks[lane], narrow, timed)))
-        .filter(|(_, text)| !text.is_empty())
-        .collect();
     let longest = looks.iter().map(|look| look.label.chars().count()).max().unwrap_or(0);
     // The margin follows the names, not the results, so that the plot keeps its place while a race runs.
     let margin = if narrow {
@@ -46,7 +42,7 @@ pub fn scene(report: &Report, looks: &[Look], options: &Options, text: &Text) ->
 
     let (x_low, x_high) = length_range(report, &shown, timed);
     let x = LogScale::new(x_low / 1.12, x_high * 1.12, plot.left, plot.right);
-    let (y_low, y_high) = value_range(report, &shown, options.metric);
+    let (y_low, y_high) = value_range(report, &shown, options.metric, x_high);
     let y = LogScale::new(y_low, y_high, plot.bottom, plot.top);
 
     let mut lanes: Vec<LaneMarks> = shown
@@ -58,7 +54,10 @@ pub fn scene(report: &Report, looks: &[Look], options: &Options, text: &Text) ->
     }
     let crossovers =
         if timed { crossover_marks(report, &lanes, looks, options, &x, plot, text) } else { Vec::new() };
-    let labels = end_labels(&label_texts, &lanes, options, plot);
+    let labels = end_labels(report, looks, &lanes, options, plot);
+    let empty = lanes.iter().all(|lane| lane.points.is_empty() && lane.dnf.is_none());
+    let guides =
+        if empty && options.metric == Metric::Time { guides(looks, &shown, &x, plot) } else { Vec::new() };
     lanes.sort_by_key(|lane| lane.emphasised);
 
     Scene {
@@ -72,6 +71,7 @@ pub fn scene(report: &Report, looks: &[Look], options: &Options, text: &Text) ->
         lanes,
         crossovers,
         labels,
+        guides,
     }
 }
 
@@ -87,16 +87,9 @@ fn length_range(report: &Report, shown: &[usize], timed: bool) -> (f64, f64) {
         return (256.0, 16_384.0);
     }
     if timed {
-        let reachable = report
-            .crossovers
-            .iter()
-            .filter(|crossover| crossover.kind == CrossoverKind::Predicted)
-            .filter(|crossover| {
-                shown.contains(&(crossover.challenger as usize))
-                    && shown.contains(&(crossover.baseline as usize))
-            })
-            .filter_map(|crossover| crossover.estimate)
-            .filter(|&estimate| estimate > high && estimate <= high * REACH)
+        let reachable = predicted_within(report, shown, high * REACH)
+            .map(|(_, estimate)| estimate)
+            .filter(|estimate| *estimate > high)
             .fold(high, f64::max);
         if reachable > high {
             // A little beyond the meeting point, to the next power of two.
@@ -106,8 +99,25 @@ fn length_range(report: &Report, shown: &[usize], timed: bool) -> (f64, f64) {
     if high <= low { (low / 2.0, high * 2.0) } else { (low, high) }
 }
 
+/// Predicted crossovers between shown lanes, up to a length.
+fn predicted_within<'a>(
+    report: &'a Report,
+    shown: &'a [usize],
+    limit: f64,
+) -> impl Iterator<Item = (&'a Crossover, f64)> {
+    report
+        .crossovers
+        .iter()
+        .filter(|crossover| crossover.kind == CrossoverKind::Predicted)
+        .filter(|crossover| {
+            shown.contains(&(crossover.challenger as usize)) && shown.contains(&(crossover.baseline as usize))
+        })
+        .filter_map(|crossover| Some((crossover, crossover.estimate?)))
+        .filter(move |(_, estimate)| *estimate > 0.0 && *estimate <= limit)
+}
+
 /// The range of values, rounded outwards to a factor of four so that the axis rarely moves while a race runs.
-fn value_range(report: &Report, shown: &[usize], metric: Metric) -> (f64, f64) {
+fn value_range(report: &Report, shown: &[usize], metric: Metric, x_high: f64) -> (f64, f64) {
     let (mut low, mut high) = (f64::INFINITY, 0.0_f64);
     for &lane in shown {
         for point in &report.lanes[lane].points {
@@ -116,6 +126,20 @@ fn value_range(report: &Report, shown: &[usize], metric: Metric) -> (f64, f64) {
             if let Some((from, to)) = range {
                 low = low.min(from);
                 high = high.max(to);
+            }
+        }
+    }
+    if high > 0.0 && matches!(metric, Metric::Time | Metric::Throughput) {
+        for (crossover, estimate) in predicted_within(report, shown, x_high) {
+            for index in [crossover.challenger, crossover.baseline] {
+                let fit = report.lanes.get(index as usize).and_then(|lane| lane.exponent);
+                if let Some(value) = fit
+                    .map(|fit| fitted(report, &fit, metric, (estimate * 1.15).min(x_high)))
+                    .filter(|value| value.is_finite() && *value > 0.0)
+                {
+                    low = low.min(value);
+                    high = high.max(value);
+                }
             }
         }
     }
@@ -130,18 +154,6 @@ fn value_range(report: &Report, shown: &[usize], metric: Metric) -> (f64, f64) {
     let low = ((low.log2() - MARGIN) * 0.5).floor() * 2.0;
     let high = ((high.log2() + MARGIN) * 0.5).ceil() * 2.0;
     (low.exp2(), high.max(low + 2.0).exp2())
-}
-
-fn end_text(lane: &Lane, look: &Look, narrow: bool, timed: bool) -> String {
-    let exponent = lane
-        .exponent
-        .filter(|_| timed)
-        .map(|exponent| format!("L{}", format::superscript(&format::exponent(exponent.estimate))));
-    match (narrow, exponent) {
-        (true, exponent) => exponent.unwrap_or_default(),
-        (false, Some(exponent)) => format!("{}  {exponent}", look.label),
-        (false, None) => look.label.clone(),
-    }
 }
 
 fn lane_marks(
@@ -226,6 +238,15 @@ fn dropped(
     }
 }
 
+/// The value that a lane's fit gives at a length.
+fn fitted(report: &Report, fit: &Exponent, metric: Metric, length: f64) -> f64 {
+    let ms = (fit.log2_scale_ms + fit.estimate * length.log2()).exp2();
+    match metric {
+        Metric::Throughput => f64::from(report.config.batch) * length / ms * 1e3,
+        _ => ms,
+    }
+}
+
 /// Draws the fitted laws on, dashed, to where they are predicted to meet.
 fn extend_to_crossovers(
     report: &Report,
@@ -239,22 +260,20 @@ fn extend_to_crossovers(
         let Some(estimate) = crossover.estimate.filter(|_| crossover.kind == CrossoverKind::Predicted) else {
             continue;
         };
-        if estimate > x_high {
+        if !(estimate > 0.0 && estimate <= x_high) {
             continue;
         }
+        // A little beyond the meeting point.
+        let until = (estimate * 1.15).min(x_high);
         for index in [crossover.challenger as usize, crossover.baseline as usize] {
             let Some(fit) = report.lanes.get(index).and_then(|lane| lane.exponent) else { continue };
             let Some(marks) = lanes.iter_mut().find(|marks| marks.lane == index) else { continue };
             let Some(&last) = marks.predicted.last().or(marks.line.last()) else { continue };
-            let end = x.pixel(x_high);
+            let end = x.pixel(until);
             if end <= last.0 + 1.0 {
                 continue;
             }
-            let ms = (fit.log2_scale_ms + fit.estimate * x_high.log2()).exp2();
-            let value = match metric {
-                Metric::Throughput => f64::from(report.config.batch) * x_high / ms * 1e3,
-                _ => ms,
-            };
+            let value = fitted(report, &fit, metric, until);
             if value.is_finite() && value > 0.0 {
                 if marks.predicted.is_empty() {
                     marks.predicted.push(last);
@@ -310,6 +329,7 @@ fn crossover_marks(
                 x: at,
                 band: (end(crossover.low), end(crossover.high)),
                 y: along(&baseline.line, &baseline.predicted, at).clamp(plot.top, plot.bottom),
+                small: !few,
                 predicted: crossover.kind == CrossoverKind::Predicted,
                 label,
                 description: (text.crossover_description)(
@@ -337,37 +357,87 @@ fn along(line: &[(f64, f64)], predicted: &[(f64, f64)], x: f64) -> f64 {
     nearest.map_or(0.0, |point| point.1)
 }
 
+/// Labels ride on the ends of their lines, so that a running race can be followed by name; those that end at the same
+/// length keep their distance from each other.
 fn end_labels(
-    texts: &[(usize, String)],
+    report: &Report,
+    looks: &[Look],
     lanes: &[LaneMarks],
     options: &Options,
     plot: Rect,
 ) -> Vec<EndLabel> {
-    if options.width < NARROW && lanes.len() > 6 {
+    let narrow = options.width < NARROW;
+    if narrow && lanes.len() > 6 {
         return Vec::new();
     }
-    let ends: Vec<_> = texts
+    let timed = matches!(options.metric, Metric::Time | Metric::Throughput);
+    let mut ends: Vec<(&LaneMarks, (f64, f64))> = lanes
         .iter()
-        .filter_map(|(index, text)| {
-            let marks = lanes.iter().find(|marks| marks.lane == *index)?;
-            let end = marks.predicted.last().or(marks.line.last())?;
-            Some((marks, *end, text))
+        .filter_map(|marks| Some((marks, *marks.predicted.last().or(marks.line.last())?)))
+        .collect();
+    ends.sort_by(|a, b| a.1.0.total_cmp(&b.1.0));
+    let mut labels = Vec::with_capacity(ends.len());
+    for group in ends.chunk_by(|a, b| (a.1.0 - b.1.0).abs() < 1.0) {
+        let wanted: Vec<f64> = group.iter().map(|(_, end)| end.1).collect();
+        let placed = labels::spread(&wanted, 16.0, plot.top + 2.0, plot.bottom - 6.0);
+        for ((marks, end), y) in group.iter().zip(placed) {
+            let exponent = report
+                .lanes
+                .get(marks.lane)
+                .and_then(|lane| lane.exponent)
+                .filter(|_| timed)
+                .map(|exponent| format::exponent(exponent.estimate));
+            let name = if narrow { String::new() } else { looks[marks.lane].label.clone() };
+            if name.is_empty() && exponent.is_none() {
+                continue;
+            }
+            labels.push(EndLabel {
+                lane: marks.lane,
+                slot: marks.slot,
+                faded: marks.faded,
+                x: end.0 + 16.0,
+                y,
+                from: *end,
+                name,
+                exponent,
+            });
+        }
+    }
+    labels
+}
+
+/// Before anything is measured: the slopes that theory gives, all through one point, since theory gives no times.
+fn guides(looks: &[Look], shown: &[usize], x: &LogScale, plot: Rect) -> Vec<Guide> {
+    let middle = (f64::midpoint(plot.left, plot.right), f64::midpoint(plot.top, plot.bottom));
+    let half = (plot.right - plot.left) / 2.0 - 24.0;
+    // The steepest slope fills the plot.
+    let theories: Vec<(usize, f64)> = shown
+        .iter()
+        .filter_map(|&lane| {
+            Some((looks[lane].slot, looks[lane].theory.filter(|t| t.is_finite() && *t > 0.0)?))
         })
         .collect();
-    let wanted: Vec<f64> = ends.iter().map(|(_, end, _)| end.1).collect();
-    let placed = labels::spread(&wanted, 16.0, plot.top, plot.bottom - 4.0);
-    ends.into_iter()
-        .zip(placed)
-        .map(|((marks, end, text), y)| EndLabel {
-            lane: marks.lane,
-            slot: marks.slot,
-            faded: marks.faded,
-            x: plot.right + 14.0,
-            y,
-            from: end,
-            text: text.clone(),
-        })
-        .collect()
+    let steepest = theories.iter().map(|(_, theory)| *theory).fold(0.0, f64::max);
+    let octave = (x.pixel(2.0) - x.pixel(1.0)).abs();
+    let rise = ((plot.bottom - plot.top) / 2.0 - 10.0) / (half / octave * steepest).max(1e-9);
+    let mut guides: Vec<Guide> = Vec::new();
+    for (slot, theory) in theories {
+        let exponent = if theory == 1.0 { String::new() } else { theory.to_string() };
+        if let Some(guide) = guides.iter_mut().find(|guide| guide.exponent == exponent) {
+            if guide.slot != Some(slot) {
+                guide.slot = None;
+            }
+            continue;
+        }
+        let dy = half / octave * theory * rise;
+        guides.push(Guide {
+            slot: Some(slot),
+            from: (middle.0 - half, middle.1 + dy),
+            to: (middle.0 + half, middle.1 - dy),
+            exponent,
+        });
+    }
+    guides
 }
 
 #[cfg(test)]

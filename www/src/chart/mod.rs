@@ -65,6 +65,8 @@ pub struct Scene {
     pub crossovers: Vec<CrossoverMark>,
     /// What stands at the right ends of the lines.
     pub labels: Vec<EndLabel>,
+    /// Slopes that theory gives, while nothing is measured.
+    pub guides: Vec<Guide>,
 }
 
 /// One lane's marks.
@@ -135,6 +137,8 @@ pub struct CrossoverMark {
     pub band: (f64, f64),
     /// Pixel where the lines meet.
     pub y: f64,
+    /// Whether it is one of many, and drawn small.
+    pub small: bool,
     /// Whether it is predicted.
     pub predicted: bool,
     /// Above the plot: `≈ 1,100`; absent where there are too many to label.
@@ -158,6 +162,21 @@ pub struct EndLabel {
     pub y: f64,
     /// Pixel of the line's end, for a thin connector.
     pub from: (f64, f64),
-    /// The text.
-    pub text: String,
+    /// The lane's name; empty where there is no room.
+    pub name: String,
+    /// The fitted exponent of L.
+    pub exponent: Option<String>,
+}
+
+/// A slope without a measurement.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Guide {
+    /// Colour, where only one lane has it.
+    pub slot: Option<usize>,
+    /// One end.
+    pub from: (f64, f64),
+    /// The other.
+    pub to: (f64, f64),
+    /// The exponent of L; empty for 1.
+    pub exponent: String,
 }

@@ -38,9 +38,11 @@ pub fn marks(scene: &Scene) -> String {
         let plot = scene.plot;
         let _ = write!(
             out,
-            r#"<g class="crossover c{slot}{predicted}"><rect class="band" x="{left:.1}" y="{top:.1}" width="{width:.1}" height="{height:.1}"/><line class="cut" x1="{x:.1}" x2="{x:.1}" y1="{top:.1}" y2="{bottom:.1}"/><circle class="meet" cx="{x:.1}" cy="{y:.1}" r="9"/>"#,
+            r#"<g class="crossover c{slot}{predicted}{small}"><rect class="band" x="{left:.1}" y="{top:.1}" width="{width:.1}" height="{height:.1}"/><line class="cut" x1="{x:.1}" x2="{x:.1}" y1="{top:.1}" y2="{bottom:.1}"/><circle class="meet" cx="{x:.1}" cy="{y:.1}" r="{r}"/>"#,
             slot = mark.slot,
             predicted = if mark.predicted { " predicted" } else { "" },
+            small = if mark.small { " small" } else { "" },
+            r = if mark.small { 5 } else { 9 },
             top = plot.top,
             bottom = plot.bottom,
             width = (right - left).max(1.0),
@@ -72,19 +74,56 @@ pub fn marks(scene: &Scene) -> String {
     for label in &scene.labels {
         let _ = write!(
             out,
-            r#"<g class="end-label c{}{}"><path class="lead" d="M{:.1} {:.1}L{:.1} {:.1}"/><text x="{:.1}" y="{:.1}" dominant-baseline="central">{}</text></g>"#,
+            r#"<g class="end-label c{}{}">"#,
             label.slot,
-            if label.faded { " faded" } else { "" },
-            label.from.0,
-            label.from.1,
-            label.x - 4.0,
-            label.y,
+            if label.faded { " faded" } else { "" }
+        );
+        if (label.y - label.from.1).abs() > 6.0 {
+            let _ = write!(
+                out,
+                r#"<path class="lead" d="M{:.1} {:.1}L{:.1} {:.1}"/>"#,
+                label.from.0 + 7.0,
+                label.from.1,
+                label.x - 3.0,
+                label.y
+            );
+        }
+        let _ = write!(
+            out,
+            r#"<text x="{:.1}" y="{:.1}" dominant-baseline="central">{}{}</text></g>"#,
             label.x,
             label.y,
-            escape(&label.text)
+            escape(&label.name),
+            power(label.exponent.as_deref(), if label.name.is_empty() { "" } else { "\u{2002}" })
+        );
+    }
+    for guide in &scene.guides {
+        let class = guide.slot.map_or_else(String::new, |slot| format!(" c{slot}"));
+        let _ = write!(
+            out,
+            r#"<g class="guide{class}"><path d="M{:.1} {:.1}L{:.1} {:.1}"/><text x="{:.1}" y="{:.1}" dominant-baseline="central">∝ {}</text></g>"#,
+            guide.from.0,
+            guide.from.1,
+            guide.to.0,
+            guide.to.1,
+            guide.to.0 + 10.0,
+            guide.to.1,
+            power(Some(&guide.exponent), "")
         );
     }
     out
+}
+
+/// L to a power, set as such.
+fn power(exponent: Option<&str>, before: &str) -> String {
+    match exponent {
+        None => String::new(),
+        Some("") => format!("{before}<tspan class=\"power\">L</tspan>"),
+        Some(exponent) => format!(
+            "{before}<tspan class=\"power\">L</tspan><tspan class=\"raised\" dy=\"-4.5\">{}</tspan>",
+            escape(exponent)
+        ),
+    }
 }
 
 fn frame(out: &mut String, scene: &Scene) {
@@ -193,7 +232,7 @@ fn lane_marks(out: &mut String, lane: &LaneMarks) {
 pub fn document(scene: &Scene, theme: Theme, title: &str) -> String {
     let [ground, ink, muted, grid] = palette::inks(theme);
     let mut style = format!(
-        "text{{font:12px system-ui,sans-serif;fill:{muted};font-variant-numeric:tabular-nums}}.grid{{stroke:{grid}}}.axis{{stroke:{muted}}}.line,.predicted,.whisker,.dnf,.lead{{fill:none}}.line{{stroke-width:2.25;stroke-linejoin:round}}.predicted{{stroke-width:1.75;stroke-dasharray:5 5}}.whisker,.marker{{stroke-width:1.5}}.dnf{{stroke-width:2.5}}.lead{{stroke-width:.75;opacity:.5}}.hollow .marker{{fill:{ground}}}.crossover .band{{opacity:.12;stroke:none}}.crossover .cut{{stroke-dasharray:2 3}}.crossover .meet{{fill:none;stroke:{ink};stroke-width:1.5}}.crossover-label{{font-weight:600;fill:{ink}}}.end-label text{{font-weight:600}}.faded{{opacity:.3}}"
+        "text{{font:12px system-ui,sans-serif;fill:{muted};font-variant-numeric:tabular-nums}}.grid{{stroke:{grid}}}.axis{{stroke:{muted}}}.line,.predicted,.whisker,.dnf,.lead{{fill:none}}.line{{stroke-width:2.25;stroke-linejoin:round}}.predicted{{stroke-width:1.75;stroke-dasharray:5 5}}.whisker,.marker{{stroke-width:1.5}}.dnf{{stroke-width:2.5}}.lead{{stroke-width:.75;opacity:.5}}.hollow .marker{{fill:{ground}}}.crossover .band{{opacity:.12;stroke:none}}.crossover .cut{{stroke-dasharray:2 3}}.crossover .meet{{fill:none;stroke:{ink};stroke-width:1.5}}.crossover-label{{font-weight:600;fill:{ink}}}.end-label text{{font-weight:600}}.raised{{font-size:9.5px}}.guide path{{fill:none;stroke-dasharray:2 4}}.crossover.small .cut,.crossover.small .band{{display:none}}.faded{{opacity:.3}}"
     );
     for (slot, color) in palette::lanes(theme).iter().enumerate() {
         let _ = write!(

@@ -22,15 +22,15 @@ pub fn App() -> impl IntoView {
     leave_guard(store);
     announcements(store);
     view! {
-        <a class="skip" href="#race">{text.skip}</a>
+        <a class="skip" href="#race" on:click=move |event| go(&event, "race")>{text.skip}</a>
         <header class="top">
             <a class="brand" href="./" aria-label=text.name>
                 <Logo/>
                 <span>{text.name}</span>
             </a>
             <nav>
-                <a href="#systems">{text.systems_title}</a>
-                <a href="#about">{text.about_title}</a>
+                <a href="#systems" on:click=move |event| go(&event, "systems")>{text.systems_title}</a>
+                <a href="#about" on:click=move |event| go(&event, "about")>{text.about_title}</a>
             </nav>
             <ThemeButton store/>
         </header>
@@ -40,9 +40,9 @@ pub fn App() -> impl IntoView {
                 <p class="intro">{text.intro}</p>
             </section>
             <Notices store/>
+            <Presets store/>
             <div class="bench" id="race" tabindex="-1">
                 <div class="stage">
-                    <Presets store/>
                     <section class="card race" aria-label=text.chart_title>
                         <Headline store/>
                         <Controls store/>
@@ -52,16 +52,28 @@ pub fn App() -> impl IntoView {
                 </div>
                 <aside class="side">
                     <Setup store/>
-                    <Hardware store/>
                 </aside>
             </div>
             <Results store/>
+            <Hardware store/>
             <SystemsList store/>
             <About store/>
         </main>
         <footer class="foot">{text.footer}</footer>
         <SystemDialog store/>
         <div class="sr-only" role="status" aria-live="polite" data-testid="announcer">{move || store.said.get()}</div>
+    }
+}
+
+/// Goes to a part of the page and leaves the address alone: it holds the race.
+fn go(event: &web_sys::MouseEvent, id: &str) {
+    event.prevent_default();
+    if let Some(element) = hooks::element(id) {
+        element.scroll_into_view();
+        let _ = element.set_attribute("tabindex", "-1");
+        let options = web_sys::FocusOptions::new();
+        options.set_prevent_scroll(true);
+        let _ = element.focus_with_options(&options);
     }
 }
 

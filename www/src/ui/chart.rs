@@ -135,7 +135,6 @@ pub fn Chart(store: Store) -> impl IntoView {
     view! {
         <div class="chart-head">
             <Views store/>
-            <p class="chart-help">{text.chart_help}</p>
         </div>
         <div
             class="chart"
@@ -178,11 +177,15 @@ pub fn Chart(store: Store) -> impl IntoView {
                 </For>
             </svg>
             <Show when=empty>
-                <p class="chart-empty">{text.chart_empty}</p>
+                <p class="chart-empty">
+                    {text.chart_empty}
+                    <Show when=move || scene.with(|scene| !scene.guides.is_empty())><small>{text.chart_sketch}</small></Show>
+                </p>
             </Show>
             <Tip store spots tip size/>
         </div>
         <p class="sr-only" id="chart-keys">{text.chart_keys}</p>
+        <p class="chart-help">{text.chart_help}</p>
         <Key store/>
     }
 }
@@ -330,7 +333,7 @@ fn Tip(
                     if let Some(versus) =
                         look.baseline.and_then(|baseline| standing::versus(report, lane, baseline, length))
                     {
-                        lines.push((text.versus.to_owned(), super::table::versus_words(versus, text)));
+                        lines.push((text.versus.to_owned(), versus.words(text)));
                     }
                     if let Some(device) = point.device_ms {
                         lines.push((text.device_time.to_owned(), format::time(device)));
@@ -390,7 +393,7 @@ fn Key(store: Store) -> impl IntoView {
         store.shown.with(|report| report.lanes.windows(2).any(|pair| pair[0].backend != pair[1].backend))
     };
     view! {
-        <ul class="key">
+        <ul class="key" title=text.chart_help>
             <li>
                 <svg viewBox="0 0 28 12" width="28" height="12" aria-hidden="true"><path class="key-line" d="M0 6h28"/><path class="key-thin" d="M14 1v10M11.5 1h5M11.5 11h5"/></svg>
                 {text.key_line}

@@ -33,7 +33,7 @@ impl Client {
     /// Where `crossover.js` is not there, with what the browser says.
     pub fn connect(mut on_event: impl FnMut(Event) + 'static) -> Result<Self, String> {
         let callback = Closure::<dyn FnMut(String)>::new(move |json: String| {
-            on_event(serde_json::from_str(&json).unwrap_or_else(|error| Event::Error {
+            on_event(Event::from_json(&json).unwrap_or_else(|error| Event::Error {
                 id: None,
                 error: WireError {
                     code: "unreadable-event".to_owned(),

@@ -4,11 +4,11 @@ use leptos::prelude::*;
 
 use crate::chart::shapes;
 use crate::format;
-use crate::lanes::Look;
 use crate::standing;
 use crate::state::Phase;
-use crate::table::{self, Badge};
+use crate::table::Badge;
 use crate::text::Text;
+use crate::track::{Step, Track, tracks};
 
 use super::store::Store;
 
@@ -20,6 +20,26 @@ pub fn Marker(shape: usize, filled: bool) -> impl IntoView {
             <path class="marker" d=shapes::path(shape, 8.0, 8.0, 5.2)></path>
         </svg>
     }
+}
+
+/// L to a power; an empty exponent is 1.
+#[component]
+pub fn Power(exponent: String) -> impl IntoView {
+    view! { <span class="power">"L"<sup>{exponent}</sup></span> }
+}
+
+fn step_class(step: Step) -> &'static str {
+    match step {
+        Step::Ahead => "",
+        Step::Now => "now",
+        Step::Done => "done",
+        Step::Out => "out",
+    }
+}
+
+/// An exponent as theory writes it: nothing for 1.
+fn plain_power(exponent: f64) -> String {
+    if exponent == 1.0 { String::new() } else { exponent.to_string() }
 }
 
 /// Whether a lane's outputs are right.
@@ -45,22 +65,6 @@ pub fn Verification(badge: Badge, text: &'static Text) -> impl IntoView {
     }
 }
 
-#[derive(Debug, Clone, PartialEq)]
-struct LaneRow {
-    index: usize,
-    look: Look,
-    badge: Badge,
-    growth: Option<(String, String)>,
-    theory: String,
-    steps: Vec<(u32, &'static str)>,
-    /// Share of the slowest time at the length shown.
-    share: f64,
-    time: String,
-    standing: String,
-    ahead: bool,
-    at_work: bool,
-}
-
 /// All lanes.
 #[component]
 pub fn Lanes(store: Store) -> impl IntoView {
@@ -73,7 +77,15 @@ pub fn Lanes(store: Store) -> impl IntoView {
             })
         })
     });
-    let rows = Memo::new(move |_| rows(store, length.get()));
+    let rows = Memo::new(move |_| {
+        let progress = store.progress.get();
+        let running = matches!(store.phase.get(), Phase::Running | Phase::Cancelling);
+        store.shown.with(|report| {
+            store.looks.with(|looks| {
+                tracks(report, looks, length.get(), progress.as_ref().filter(|_| running), text)
+            })
+        })
+    });
     let title = move || match length.get() {
         Some(length) => (text.lanes_at)(&format::length(f64::from(length))),
         None => text.lanes_before.to_owned(),
@@ -91,7 +103,7 @@ pub fn Lanes(store: Store) -> impl IntoView {
 }
 
 #[component]
-fn LaneItem(store: Store, rows: Memo<Vec<LaneRow>>, index: usize) -> impl IntoView {
+fn LaneItem(store: Store, rows: Memo<Vec<Track>>, index: usize) -> impl IntoView {
     let text = store.text;
     let row = Memo::new(move |_| rows.with(|rows| rows.get(index).cloned()));
     let hidden = move || store.hidden.with(|hidden| hidden.contains(&index));
@@ -134,12 +146,12 @@ fn LaneItem(store: Store, rows: Memo<Vec<LaneRow>>, index: usize) -> impl IntoVi
                         </span>
                         <span class="lane-growth">
                             {match row.growth.clone() {
-                                Some((growth, interval)) => view! { <b title=interval>{growth}</b> }.into_any(),
-                                None => view! { <span class="muted">{row.theory.clone()}</span> }.into_any(),
+                                Some((growth, interval)) => view! { <b title=interval><Power exponent=growth/></b> }.into_any(),
+                                None => row.look.theory.map(|theory| view! { <span class="muted">{text.theory}" "<Power exponent=plain_power(theory)/></span> }).into_any(),
                             }}
                         </span>
                         <span class="lane-steps" aria-hidden="true">
-                            {row.steps.iter().map(|(length, state)| view! { <i class=*state title=format::length(f64::from(*length))></i> }).collect_view()}
+                            {row.steps.iter().map(|(length, state)| view! { <i class=step_class(*state) title=format::length(f64::from(*length))></i> }).collect_view()}
                         </span>
                         <span class="lane-time">
                             <b>{row.time.clone()}</b>
@@ -151,99 +163,4 @@ fn LaneItem(store: Store, rows: Memo<Vec<LaneRow>>, index: usize) -> impl IntoVi
             <span class="lane-bar" aria-hidden="true"><i style:transform=move || format!("scaleX({:.4})", scale())></i></span>
         </li>
     }
-}
-
-fn rows(store: Store, length: Option<u32>) -> Vec<LaneRow> {
-    let text = store.text;
-    let progress = store.progress.get();
-    let running = matches!(store.phase.get(), Phase::Running | Phase::Cancelling);
-    store.shown.with(|report| {
-        store.looks.with(|looks| {
-            store.systems.with(|systems| {
-                let lengths = standing::lengths(report);
-                let time_of = |index: usize| {
-                    let lane = report.lanes.get(index)?;
-                    standing::measured(lane, length?)?.median_ms
-                };
-                let slowest = (0..report.lanes.len()).filter_map(time_of).fold(0.0, f64::max);
-                report
-                    .lanes
-                    .iter()
-                    .zip(looks.iter())
-                    .enumerate()
-                    .map(|(index, (lane, look))| {
-                        let here = progress.as_ref().filter(|p| running && p.lane == index);
-                        let steps = lengths
-                            .iter()
-                            .map(|&length| {
-                                let point = lane.points.iter().find(|point| point.length == length);
-                                let state = match point {
-                                    Some(point) if point.median_ms.is_some() => "done",
-                                    Some(point) if point.outcome != "ok" => "out",
-                                    _ if here.is_some_and(|p| p.length == length) => "now",
-                                    _ => "",
-                                };
-                                (length, state)
-                            })
-                            .collect();
-                        let time = time_of(index);
-                        let out = length.and_then(|length| {
-                            lane.points
-                                .iter()
-                                .find(|p| p.length <= length && p.outcome != "ok" && p.median_ms.is_none())
-                        });
-                        let versus = look
-                            .baseline
-                            .zip(length)
-                            .and_then(|(baseline, length)| standing::versus(report, index, baseline, length));
-                        let standing = match versus {
-                            Some(versus) => super::table::versus_words(versus, text),
-                            None if time.is_some()
-                                && lane.system == "attention"
-                                && report.lanes.len() > 1 =>
-                            {
-                                text.baseline.to_owned()
-                            }
-                            None => String::new(),
-                        };
-                        let theory = systems
-                            .iter()
-                            .find(|entry| entry.id == lane.system)
-                            .map(|entry| (text.theory)(&format!("L{}", superscript_plain(entry.exponent))))
-                            .unwrap_or_default();
-                        LaneRow {
-                            index,
-                            look: look.clone(),
-                            badge: table::badge(lane),
-                            growth: lane.exponent.map(|exponent| {
-                                (
-                                    format!("L{}", format::superscript(&format::exponent(exponent.estimate))),
-                                    format!(
-                                        "{}–{}",
-                                        format::exponent(exponent.low),
-                                        format::exponent(exponent.high)
-                                    ),
-                                )
-                            }),
-                            theory,
-                            steps,
-                            share: time.map_or(0.0, |time| if slowest > 0.0 { time / slowest } else { 0.0 }),
-                            time: match (time, out) {
-                                (Some(time), _) => format::time(time),
-                                (None, Some(point)) => (text.outcome)(&point.outcome).to_owned(),
-                                (None, None) => String::new(),
-                            },
-                            standing,
-                            ahead: versus.is_some_and(|versus| !versus.close && versus.speedup > 1.0),
-                            at_work: here.is_some(),
-                        }
-                    })
-                    .collect()
-            })
-        })
-    })
-}
-
-fn superscript_plain(exponent: f64) -> String {
-    if exponent == 1.0 { String::new() } else { format::superscript(&exponent.to_string()) }
 }

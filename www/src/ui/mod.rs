@@ -8,6 +8,7 @@ mod dialogs;
 mod hardware;
 mod hooks;
 mod lanes;
+mod link;
 mod panic;
 mod race;
 mod store;

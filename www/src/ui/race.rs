@@ -94,11 +94,14 @@ pub fn Controls(store: Store) -> impl IntoView {
         }
         is
     });
-    let start_label = move || if store.report.with(Option::is_some) { text.again } else { text.start };
+    let start_label = move || {
+        if store.report.with(Option::is_some) && !store.stale() { text.again } else { text.start }
+    };
     let fraction = move || store.progress.with(|p| p.as_ref().map_or(0.0, |p| p.fraction));
     let invalid = move || store.checked.with(Result::is_err);
     let activity = move || match (store.phase.get(), store.progress.get()) {
         (Phase::Idle, _) if invalid() => text.fix_first.to_owned(),
+        (Phase::Idle, _) if store.stale() => format!("{} {}", text.new_setup, summary(store)),
         (Phase::Idle, _) => summary(store),
         (Phase::Cancelling, _) => text.cancelling.to_owned(),
         (_, Some(progress)) => doing(store, &progress),

@@ -47,6 +47,8 @@ pub struct Store {
     pub shown: Memo<Arc<Report>>,
     /// Looks of the shown report's lanes.
     pub looks: Memo<Arc<Vec<Look>>>,
+    /// The configuration of the race that is shown.
+    pub raced: RwSignal<Option<Config>>,
     /// The view.
     pub metric: RwSignal<Metric>,
     /// Lanes left out of the chart.
@@ -79,17 +81,20 @@ impl Store {
         let checked =
             Memo::new(move |_| draft.with(|draft| systems.with(|systems| draft.check(systems, text))));
         let last_good = StoredValue::new(Config::default());
-        let shown = Memo::new(move |_| {
-            report.get().unwrap_or_else(|| {
-                if let Ok(config) = checked.get() {
-                    last_good.set_value(config);
-                }
-                let config = last_good.get_value();
-                Arc::new(environment.with(|environment| {
-                    systems.with(|systems| preview::report(&config, environment.as_ref(), systems))
-                }))
-            })
-        });
+        let shown = Memo::new_with_compare(
+            move |_| {
+                report.get().unwrap_or_else(|| {
+                    if let Ok(config) = checked.get() {
+                        last_good.set_value(config);
+                    }
+                    let config = last_good.get_value();
+                    Arc::new(environment.with(|environment| {
+                        systems.with(|systems| preview::report(&config, environment.as_ref(), systems))
+                    }))
+                })
+            },
+            |old: Option<&Arc<Report>>, new| !old.zip(new).is_some_and(|(old, new)| Arc::ptr_eq(old, new)),
+        );
         let looks = Memo::new(move |_| {
             Arc::new(shown.with(|report| systems.with(|systems| lanes::looks(report, systems, text))))
         });
@@ -107,6 +112,7 @@ impl Store {
             checked,
             shown,
             looks,
+            raced: RwSignal::new(None),
             metric: RwSignal::new(Metric::Time),
             hidden: RwSignal::new(Vec::new()),
             emphasis: RwSignal::new(None),
@@ -119,6 +125,7 @@ impl Store {
                 wake: WakeLock::default(),
             }),
         };
+        super::link::open(store);
         store.connect();
         store.load_catalogue();
         store
@@ -225,6 +232,7 @@ impl Store {
             return;
         };
         let Some(id) = self.with_model(Model::begin) else { return };
+        self.raced.set(Some(config.clone()));
         self.hidden.set(Vec::new());
         self.emphasis.set(None);
         self.at_length.set(None);
@@ -247,6 +255,21 @@ impl Store {
     /// Sets another race up.
     pub fn choose(self, config: &Config) {
         self.draft.update(|draft| draft.replace(config));
+    }
+
+    /// Shows a report that was not measured just now.
+    pub fn show(self, report: Report) {
+        let config = report.config.clone();
+        self.choose(&config);
+        self.raced.set(Some(config));
+        self.with_model(|model| model.report = Some(Arc::new(report)));
+        self.flush();
+    }
+
+    /// Whether what is set up differs from what is shown.
+    pub fn stale(self) -> bool {
+        self.report.with(Option::is_some)
+            && self.checked.with(|checked| self.raced.with(|raced| raced.as_ref() != checked.as_ref().ok()))
     }
 
     /// Stops the race.

@@ -3,23 +3,12 @@
 use leptos::prelude::*;
 
 use crate::format;
-use crate::standing::{self, Versus};
+use crate::standing;
 use crate::table::{Cell, rows};
 use crate::text::Text;
 
-use super::lanes::{Marker, Verification};
+use super::lanes::{Marker, Power, Verification};
 use super::store::Store;
-
-/// A comparison in two words.
-pub fn versus_words(versus: Versus, text: &Text) -> String {
-    if versus.close {
-        text.too_close_short.to_owned()
-    } else if versus.speedup >= 1.0 {
-        (text.faster)(&format::ratio(versus.speedup))
-    } else {
-        (text.slower)(&format::ratio(1.0 / versus.speedup))
-    }
-}
 
 /// Lane by length.
 #[component]
@@ -110,7 +99,7 @@ fn ResultRow(store: Store, table: Memo<Vec<crate::table::Row>>, index: usize) ->
             </th>
             {move || row.get().map(|row| row.cells.into_iter().map(|cell| cell_view(cell, text)).collect_view())}
             <td class="num">
-                {move || row.get().and_then(|row| row.exponent).map(|(growth, interval)| view! { <b>{growth}</b><small>{interval}</small> })}
+                {move || row.get().and_then(|row| row.exponent).map(|(growth, interval)| view! { <b><Power exponent=growth/></b><small>{interval}</small> })}
             </td>
             <td class="num">{move || row.get().map(|row| row.setup)}</td>
             <td class="num">{move || row.get().map(|row| row.first_run)}</td>
@@ -122,12 +111,12 @@ fn cell_view(cell: Cell, text: &'static Text) -> AnyView {
     match cell {
         Cell::Pending => view! { <td class="num pending">{format::NONE}</td> }.into_any(),
         Cell::Value { value, spread, versus, samples } => {
-            let ahead = versus.is_some_and(|versus| !versus.close && versus.speedup > 1.0);
+            let ahead = versus.is_some_and(|versus| versus.ahead());
             view! {
                 <td class="num" title=(text.samples)(samples.0, samples.1)>
                     <b>{value}</b>
                     <small>{spread}</small>
-                    {versus.map(|versus| view! { <small class="versus" class:ahead=ahead>{versus_words(versus, text)}</small> })}
+                    {versus.map(|versus| view! { <small class="versus" class:ahead=ahead>{versus.words(text)}</small> })}
                 </td>
             }
             .into_any()

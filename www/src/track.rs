@@ -1,0 +1,145 @@
+//! The lanes as a race: how far each got, its time at the length looked at, and how it stands against attention.
+
+use report::Report;
+
+use crate::format;
+use crate::lanes::Look;
+use crate::standing;
+use crate::state::Progress;
+use crate::table::{self, Badge};
+use crate::text::Text;
+
+/// One lane.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Track {
+    /// Its look.
+    pub look: Look,
+    /// Whether its outputs are right.
+    pub badge: Badge,
+    /// Exponent of L and its interval: `1.98`, `1.95–2.01`.
+    pub growth: Option<(String, String)>,
+    /// Each length of the race and how the lane fares there.
+    pub steps: Vec<(u32, Step)>,
+    /// Its time as a share of the slowest lane's, at the length looked at.
+    pub share: f64,
+    /// Its time in words, or why there is none.
+    pub time: String,
+    /// Against attention in two words.
+    pub standing: String,
+    /// Whether it is faster than attention beyond doubt.
+    pub ahead: bool,
+    /// Whether it is at work right now.
+    pub at_work: bool,
+}
+
+/// How a lane fares at a length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Still to come.
+    Ahead,
+    /// Under way.
+    Now,
+    /// Measured.
+    Done,
+    /// Dropped out.
+    Out,
+}
+
+/// All lanes, as they stand at `length`. `progress` is what is being done, while a race runs.
+pub fn tracks(
+    report: &Report,
+    looks: &[Look],
+    length: Option<u32>,
+    progress: Option<&Progress>,
+    text: &Text,
+) -> Vec<Track> {
+    let lengths = standing::lengths(report);
+    let time_of = |index: usize| standing::measured(report.lanes.get(index)?, length?)?.median_ms;
+    let slowest = (0..report.lanes.len()).filter_map(time_of).fold(0.0, f64::max);
+    let track = |(index, (lane, look)): (usize, (&report::Lane, &Look))| {
+        let here = progress.filter(|progress| progress.lane == index);
+        let step = |&length: &u32| {
+            let point = lane.points.iter().find(|point| point.length == length);
+            let step = match point {
+                Some(point) if point.median_ms.is_some() => Step::Done,
+                Some(point) if point.outcome != "ok" => Step::Out,
+                _ if here.is_some_and(|progress| progress.length == length) => Step::Now,
+                _ => Step::Ahead,
+            };
+            (length, step)
+        };
+        let time = time_of(index);
+        let out = length.and_then(|length| {
+            lane.points.iter().find(|p| p.length <= length && p.outcome != "ok" && p.median_ms.is_none())
+        });
+        let versus = look
+            .baseline
+            .zip(length)
+            .and_then(|(baseline, length)| standing::versus(report, index, baseline, length));
+        let is_baseline = looks.iter().any(|other| other.baseline == Some(index));
+        Track {
+            look: look.clone(),
+            badge: table::badge(lane),
+            growth: table::growth(lane),
+            steps: lengths.iter().map(step).collect(),
+            share: time.map_or(0.0, |time| if slowest > 0.0 { time / slowest } else { 0.0 }),
+            time: match (time, out) {
+                (Some(time), _) => format::time(time),
+                (None, Some(point)) => (text.outcome)(&point.outcome).to_owned(),
+                (None, None) => String::new(),
+            },
+            standing: match versus {
+                Some(versus) => versus.words(text),
+                None if time.is_some() && is_baseline => text.baseline.to_owned(),
+                None => String::new(),
+            },
+            ahead: versus.is_some_and(|versus| versus.ahead()),
+            at_work: here.is_some(),
+        }
+    };
+    report.lanes.iter().zip(looks).enumerate().map(track).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lanes::looks;
+    use crate::samples;
+    use crate::text::ENGLISH;
+
+    fn at(report: &Report, length: u32, progress: Option<&Progress>) -> Vec<Track> {
+        tracks(report, &looks(report, &[], &ENGLISH), Some(length), progress, &ENGLISH)
+    }
+
+    #[test]
+    fn lanes_stand_by_their_times_at_the_length_looked_at() {
+        let report = samples::duel();
+        let long = at(&report, 16_384, None);
+        assert!(long[0].share == 1.0 && long[1].share < 0.5);
+        assert!(long[1].ahead && long[1].standing.ends_with("faster"));
+        assert_eq!(long[0].standing, "baseline");
+        let short = at(&report, 256, None);
+        assert!(!short[1].ahead && short[1].standing.ends_with("slower"));
+        assert!(short.iter().all(|track| track.steps.iter().all(|(_, step)| *step == Step::Done)));
+    }
+
+    #[test]
+    fn a_lane_at_work_and_a_lane_that_dropped_out_are_told_apart() {
+        let mut report = samples::wall();
+        let out = at(&report, 32_768, None);
+        assert_eq!(out[1].time, "memory wall");
+        assert!(out[1].steps.iter().any(|(_, step)| *step == Step::Out));
+        report.lanes[0].points.truncate(2);
+        let progress = Progress {
+            fraction: 0.2,
+            remaining_ms: 1.0,
+            lane: 0,
+            length: 1024,
+            activity: "sampling".to_owned(),
+        };
+        let running = at(&report, 512, Some(&progress));
+        assert!(running[0].at_work && !running[1].at_work);
+        assert_eq!(running[0].steps[2], (1024, Step::Now));
+        assert_eq!(running[0].steps[3].1, Step::Ahead);
+    }
+}
