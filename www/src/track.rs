@@ -93,7 +93,7 @@ pub fn tracks(
                 None if time.is_some() && is_baseline => text.baseline.to_owned(),
                 None => String::new(),
             },
-            ahead: versus.is_some_and(|versus| versus.ahead()),
+            ahead: versus.is_some_and(standing::Versus::ahead),
             at_work: here.is_some(),
         }
     };

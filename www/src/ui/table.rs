@@ -111,7 +111,7 @@ fn cell_view(cell: Cell, text: &'static Text) -> AnyView {
     match cell {
         Cell::Pending => view! { <td class="num pending">{format::NONE}</td> }.into_any(),
         Cell::Value { value, spread, versus, samples } => {
-            let ahead = versus.is_some_and(|versus| versus.ahead());
+            let ahead = versus.is_some_and(standing::Versus::ahead);
             view! {
                 <td class="num" title=(text.samples)(samples.0, samples.1)>
                     <b>{value}</b>
