@@ -30,10 +30,10 @@ const DISPATCH_S: f64 = 0.1;
 /// Smallest dispatch worth its own overhead.
 const LEAST_DISPATCH_FLOPS: u64 = 1 << 22;
 
-/// What CPU lanes may hold in wasm where the worker does not say: less than the smallest maximum memory that a build
-/// has, with room for the input's making and the reference's.
+/// What CPU lanes may hold in wasm where the worker does not say: half of what a build with shared memory can grow to.
+/// The rest is for making inputs and for the reference.
 #[cfg(target_arch = "wasm32")]
-const WASM_MEMORY_BYTES: u64 = 640 << 20;
+const WASM_MEMORY_BYTES: u64 = 1 << 30;
 
 /// What CPU lanes may hold on a system that does not say how much it has.
 #[cfg(not(target_arch = "wasm32"))]
