@@ -8,6 +8,8 @@ use crate::ops::gpu::{Builder, Columns, Linear, Mask, Stream, TileAttention, unp
 
 /// Query, key and value of a case, and where the core's output and the layer's go.
 pub(crate) struct Streams {
+    /// The input, at layer level.
+    pub x: Option<Stream>,
     pub q: Stream,
     pub k: Stream,
     pub v: Stream,
@@ -29,6 +31,7 @@ impl Streams {
             Level::Core => {
                 let [q, k, v] = spec.streams(&case.tensors)?;
                 Ok(Self {
+                    x: None,
                     q: builder.upload("q", q, columns),
                     k: builder.upload("k", k, columns),
                     v: builder.upload("v", v, columns),
@@ -48,7 +51,7 @@ impl Streams {
                 let out = Linear::upload(builder, weight, bias, columns, Columns::plain(width));
                 let core = builder.stream("core", rows, columns);
                 let y = builder.stream("y", rows, Columns::plain(width));
-                Ok(Self { q, k, v, core, out: Some((out, y)), rows, columns, width })
+                Ok(Self { x: Some(x), q, k, v, core, out: Some((out, y)), rows, columns, width })
             }
         }
     }

@@ -20,7 +20,7 @@ use crate::ops::tile_attention::Shape;
 
 pub(crate) use cost::{case_floats, flops, streams_bytes, weight_floats};
 pub(crate) use cpu::Projections;
-pub(crate) use gpu::Streams as GpuStreams;
+pub(crate) use gpu::{Streams as GpuStreams, project as gpu_project};
 pub(crate) use reference::{linear, reference, spot_check, widen};
 
 /// The `attention` lane.

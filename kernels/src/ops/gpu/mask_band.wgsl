@@ -1,14 +1,6 @@
 // Mask file of tile_attention.wgsl: keys within a band around the query, [query − before, query + after]. Dense
 // attention and causal attention are bands as wide as the sequence.
 
-fn query_row(query: u32) -> u32 {
-    return query;
-}
-
-fn key_row(key: u32) -> u32 {
-    return key;
-}
-
 // First key that some query of the block sees, rounded down to a tile.
 fn band_start(block: u32) -> u32 {
     let first = block * 64u;

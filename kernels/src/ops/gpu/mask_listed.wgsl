@@ -7,14 +7,6 @@
 // The end of the run that the workgroup is in.
 var<private> run_end: u32;
 
-fn query_row(query: u32) -> u32 {
-    return query;
-}
-
-fn key_row(key: u32) -> u32 {
-    return key;
-}
-
 fn n_tiles(block: u32, sequence: u32, head: u32) -> u32 {
     return lists[2u * block + 1u];
 }

@@ -57,4 +57,4 @@ pub use rearrange::{Axis, Move, move_rows, prefix_sum, transpose};
 pub use short_conv::{ShortFilter, short_conv};
 pub use softmax::softmax_rows;
 pub use stream::{Columns, Stream, vectors, word};
-pub use tile_attention::{Mask, TileAttention};
+pub use tile_attention::{CustomMask, KEYS, Mask, QUERIES, TileAttention};

@@ -10,14 +10,22 @@ const WRITE: Access = Access::ReadWrite;
 
 const BAND: Shader = Shader {
     label: "tile_attention",
-    source: concat!(include_str!("mask_band.wgsl"), include_str!("tile_attention.wgsl")),
+    source: concat!(
+        include_str!("mask_visible.wgsl"),
+        include_str!("mask_band.wgsl"),
+        include_str!("tile_attention.wgsl")
+    ),
     entry: "main",
     bindings: &[READ, READ, READ, WRITE, WRITE],
 };
 
 const LISTED: Shader = Shader {
     label: "tile_attention_listed",
-    source: concat!(include_str!("mask_listed.wgsl"), include_str!("tile_attention.wgsl")),
+    source: concat!(
+        include_str!("mask_visible.wgsl"),
+        include_str!("mask_listed.wgsl"),
+        include_str!("tile_attention.wgsl")
+    ),
     entry: "main",
     bindings: &[READ, READ, READ, WRITE, WRITE, READ],
 };
@@ -63,6 +71,27 @@ pub enum Mask {
         /// Keys after it.
         after: usize,
     },
+    /// As a mask file of the caller's own says.
+    Custom(CustomMask),
+}
+
+/// A mask file of a system's own. Its queries and keys may be numbered in any order, with gaps: `n_queries` and `n_keys`
+/// are counts of numbers then, and the file says which rows they stand for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CustomMask {
+    /// The mask file followed by `tile_attention.wgsl`; five bindings of the latter, then those of `lists`, all read.
+    pub shader: Shader,
+    /// Buffers at bindings 6 and 7.
+    pub lists: Vec<BufferId>,
+    /// For each block of [`QUERIES`] query numbers the most tiles of keys that any head of any sequence visits.
+    pub tiles: Vec<usize>,
+    /// Rows of a sequence in `q` and `o`.
+    pub query_rows: usize,
+    /// Rows of a sequence in `k` and `v`.
+    pub key_rows: usize,
+    /// Where running maxima and sums are left, [`TileAttention::state_words`] words. The output is then not divided by
+    /// the sums, so that it can be merged with others.
+    pub state: Option<BufferId>,
 }
 
 /// One softmax attention: o = softmax(scale · q kᵀ) v for each head.
@@ -96,6 +125,17 @@ pub struct TileAttention {
 }
 
 impl TileAttention {
+    /// Words of running maxima and sums: for each sequence, head, pass over the output columns and quad of query numbers
+    /// four maxima and four sums, in units of log₂. All passes of a head hold the same.
+    pub fn state_words(&self) -> usize {
+        self.batch * self.n_heads * self.passes() * self.n_queries.div_ceil(QUERIES) * QUERIES * 2
+    }
+
+    /// Passes over the output columns, each of at most 128.
+    pub fn passes(&self) -> usize {
+        self.head().div_ceil(COLUMNS * MAX_CHUNKS)
+    }
+
     fn head(&self) -> usize {
         self.d_head.next_multiple_of(4)
     }
@@ -107,6 +147,7 @@ impl TileAttention {
             Mask::Causal => (self.n_keys, 0),
             Mask::Band { before, after } => (*before, *after),
             Mask::Listed { runs, .. } => return runs.get(block).map_or(0, Vec::len),
+            Mask::Custom(mask) => return mask.tiles.get(block).copied().unwrap_or_default(),
         };
         let first = block * QUERIES;
         let start = first.saturating_sub(before) / KEYS * KEYS;
@@ -121,7 +162,7 @@ impl TileAttention {
             return;
         }
         let chunks = self.head().div_ceil(COLUMNS).min(MAX_CHUNKS);
-        let passes = self.head().div_ceil(COLUMNS * chunks);
+        let passes = self.passes();
         let width = self.head().min(COLUMNS * chunks);
         let blocks = self.n_queries.div_ceil(QUERIES);
         let tiles: Vec<usize> = (0..blocks).map(|block| self.tiles(block)).collect();
@@ -144,10 +185,23 @@ impl TileAttention {
         let z = self.batch.min((groups / (x * y)).max(1)).min(most);
 
         let split = segment < longest;
-        let state_words = if split { self.batch * heads * blocks * QUERIES * 2 } else { 4 };
-        let state = builder.scratch("attention state", state_words);
+        let kept = if let Mask::Custom(mask) = &self.mask { mask.state } else { None };
+        let state = match kept {
+            Some(state) => state,
+            None => builder.scratch("attention state", if split { self.state_words() } else { 4 }),
+        };
         let lists = self.upload_lists(builder);
-        let record = Record { op: self, chunks, passes, blocks, heads, state, lists, tile_flops };
+        let record = Record {
+            op: self,
+            chunks,
+            passes,
+            blocks,
+            heads,
+            state,
+            lists,
+            is_open: kept.is_some(),
+            tile_flops,
+        };
         for first_sequence in (0..self.batch).step_by(z) {
             for first_head in (0..heads).step_by(y) {
                 for first_block in (0..blocks).step_by(x) {
@@ -162,8 +216,12 @@ impl TileAttention {
         }
     }
 
-    fn upload_lists(&self, builder: &mut Builder) -> Option<BufferId> {
-        let Mask::Listed { runs, .. } = &self.mask else { return None };
+    fn upload_lists(&self, builder: &mut Builder) -> Vec<BufferId> {
+        let runs = match &self.mask {
+            Mask::Listed { runs, .. } => runs,
+            Mask::Custom(mask) => return mask.lists.clone(),
+            _ => return Vec::new(),
+        };
         // For each block where its runs begin and how many there are, then all runs.
         let mut words = Vec::new();
         let mut at = 2 * runs.len();
@@ -172,7 +230,7 @@ impl TileAttention {
             at += 2 * list.len();
         }
         words.extend(runs.iter().flatten().flatten());
-        Some(builder.upload_words("attention runs", words))
+        vec![builder.upload_words("attention runs", words)]
     }
 }
 
@@ -184,7 +242,9 @@ struct Record<'a> {
     blocks: usize,
     heads: usize,
     state: BufferId,
-    lists: Option<BufferId>,
+    lists: Vec<BufferId>,
+    /// Whether the sums stay undivided.
+    is_open: bool,
     tile_flops: u64,
 }
 
@@ -196,19 +256,25 @@ impl Record<'_> {
         let mut first_tile = 0;
         loop {
             let end_tile = (first_tile + segment).min(longest);
-            let stage = u32::from(first_tile == 0) + 2 * u32::from(end_tile == longest);
+            let is_last = end_tile == longest && !self.is_open;
+            let stage = u32::from(first_tile == 0) + 2 * u32::from(is_last);
             let visited: usize = tiles.iter().map(|&n| n.min(end_tile).saturating_sub(first_tile)).sum();
             let op = self.op;
             let band = |keys: usize| word(keys.min(1 << 30));
+            let (shader, query_rows, key_rows) = match &op.mask {
+                Mask::Custom(mask) => (mask.shader, mask.query_rows, mask.key_rows),
+                Mask::Listed { .. } => (LISTED, op.n_queries, op.n_keys),
+                _ => (BAND, op.n_queries, op.n_keys),
+            };
             let (before, after) = match op.mask {
-                Mask::Full => (usize::MAX, usize::MAX),
+                Mask::Full | Mask::Custom(_) => (usize::MAX, usize::MAX),
                 Mask::Causal => (usize::MAX, 0),
                 Mask::Band { before, after } | Mask::Listed { before, after, .. } => (before, after),
             };
             let mut bindings = vec![op.q.buffer, op.k.buffer, op.v.buffer, op.o.buffer, self.state];
-            bindings.extend(self.lists);
+            bindings.extend(&self.lists);
             builder.dispatch(
-                if self.lists.is_some() { LISTED } else { BAND },
+                shader,
                 &[("CHUNKS", f64::from(word(self.chunks)))],
                 &[
                     word(op.n_queries),
@@ -235,6 +301,8 @@ impl Record<'_> {
                     (op.scale * std::f32::consts::LOG2_E).to_bits(),
                     band(before),
                     band(after),
+                    word(query_rows),
+                    word(key_rows),
                 ],
                 &bindings,
                 [end_block - first_block, n_heads, n_sequences],

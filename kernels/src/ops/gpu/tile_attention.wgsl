@@ -1,5 +1,6 @@
 // Softmax attention by tiles with an online softmax; mirrors `ops::tile_attention`. A mask file is prepended: it says
-// which tiles of 32 keys a block of 64 queries visits, where their rows lie, and which pairs are visible.
+// which tiles of 32 keys a block of 64 queries visits, where their rows lie, and what becomes of a pair's score:
+// `enter`, `n_tiles`, `tile_start`, `has_query`, `has_key`, `query_row`, `key_row`, `needs_mask`, `hide`.
 //
 // A workgroup takes 64 queries of one head. 128 threads: thread (tx, ty) of 8 × 16 holds 4 queries × 4 keys of a tile
 // of scores and the same 4 queries × 4 columns of up to four chunks of 32 output columns, all in registers.
@@ -45,6 +46,9 @@ struct Sizes {
     // Band of visible keys: key + before ≥ query and key ≤ query + after.
     before: u32,
     after: u32,
+    // Rows of a sequence in q and o, and in k and v.
+    query_rows: u32,
+    key_rows: u32,
 }
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
@@ -83,21 +87,21 @@ fn scaled(quad: Quad, by: vec4<f32>) -> Quad {
 }
 
 fn load_q(row: u32, start: u32, column: u32) -> vec4<f32> {
-    if (row >= sizes.n_queries || column >= sizes.head) {
+    if (!has_query(row) || column >= sizes.head) {
         return ZERO;
     }
     return q[start + query_row(row) * sizes.q_stride + column] * sizes.scale;
 }
 
 fn load_k(key: u32, start: u32, column: u32) -> vec4<f32> {
-    if (key >= sizes.n_keys || column >= sizes.head) {
+    if (!has_key(key) || column >= sizes.head) {
         return ZERO;
     }
     return k[start + key_row(key) * sizes.k_stride + column];
 }
 
 fn load_v(key: u32, start: u32, column: u32) -> vec4<f32> {
-    if (key >= sizes.n_keys || column >= sizes.head) {
+    if (!has_key(key) || column >= sizes.head) {
         return ZERO;
     }
     return v[start + key_row(key) * sizes.v_stride + column];
@@ -157,23 +161,13 @@ fn across(row: vec4<f32>) -> f32 {
     return (row.x + row.y) + (row.z + row.w);
 }
 
-fn hide(row: vec4<f32>, query: u32, key: u32) -> vec4<f32> {
-    let seen = vec4<bool>(
-        visible(query, key),
-        visible(query, key + 1u),
-        visible(query, key + 2u),
-        visible(query, key + 3u),
-    );
-    return select(vec4<f32>(LOWEST), row, seen);
-}
-
 // Weights of one query's scores; what is hidden stays zero even where all is hidden. A NaN stays a NaN.
 fn weights(row: vec4<f32>, maximum: f32) -> vec4<f32> {
     return select(exp2(row - maximum), ZERO, row < vec4<f32>(0.5 * LOWEST));
 }
 
 fn store(start: u32, row: u32, column: u32, value: vec4<f32>) {
-    if (row < sizes.n_queries && column < sizes.head) {
+    if (has_query(row) && column < sizes.head) {
         o[start + query_row(row) * sizes.o_stride + column] = value;
     }
 }
@@ -186,7 +180,7 @@ fn store_quad(start: u32, row: u32, column: u32, quad: Quad) {
 }
 
 fn held(start: u32, row: u32, column: u32) -> vec4<f32> {
-    if (row < sizes.n_queries && column < sizes.head) {
+    if (has_query(row) && column < sizes.head) {
         return o[start + query_row(row) * sizes.o_stride + column];
     }
     return ZERO;
@@ -208,11 +202,12 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     let head_pass = sizes.first_head + workgroup.y;
     let sequence = sizes.first_sequence + workgroup.z;
     let head = head_pass / sizes.passes;
+    enter(block, sequence, head);
     let first_column = head_pass % sizes.passes * CHUNKS * 8u;
-    let start_q = sizes.q_offset + sequence * sizes.n_queries * sizes.q_stride + head * sizes.head;
-    let start_k = sizes.k_offset + sequence * sizes.n_keys * sizes.k_stride + head * sizes.head;
-    let start_v = sizes.v_offset + sequence * sizes.n_keys * sizes.v_stride + head * sizes.head;
-    let start_o = sizes.o_offset + sequence * sizes.n_queries * sizes.o_stride + head * sizes.head;
+    let start_q = sizes.q_offset + sequence * sizes.query_rows * sizes.q_stride + head * sizes.head;
+    let start_k = sizes.k_offset + sequence * sizes.key_rows * sizes.k_stride + head * sizes.head;
+    let start_v = sizes.v_offset + sequence * sizes.key_rows * sizes.v_stride + head * sizes.head;
+    let start_o = sizes.o_offset + sequence * sizes.query_rows * sizes.o_stride + head * sizes.head;
 
     let tx = thread % 8u;
     let ty = thread / 8u;
