@@ -29,6 +29,8 @@ pub struct Text {
     pub announce_done: &'static str,
     pub announce_cancelled: &'static str,
     pub hidden_note: &'static str,
+    pub keep_visible: &'static str,
+    pub was_hidden: &'static str,
     pub progress_label: &'static str,
 
     pub theme: &'static str,
@@ -314,6 +316,8 @@ pub static ENGLISH: Text = Text {
     announce_done: "The race is over.",
     announce_cancelled: "The race was cancelled.",
     hidden_note: "Keep this tab in front: samples taken while it is hidden are thrown away and taken again.",
+    keep_visible: "Keep this tab in front and the machine quiet.",
+    was_hidden: "The tab was hidden: samples taken then are thrown away and taken again.",
     progress_label: "Progress of the race",
 
     theme: "Theme",

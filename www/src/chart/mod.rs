@@ -2,6 +2,10 @@
 //! becomes SVG text. The page, the exports and the tests all go the same way; nothing here knows a browser.
 
 mod build;
+#[cfg(test)]
+mod build_tests;
+mod crossovers;
+mod ends;
 mod labels;
 pub mod metric;
 pub mod palette;

@@ -21,6 +21,7 @@ pub fn App() -> impl IntoView {
     keyboard(store);
     leave_guard(store);
     announcements(store);
+    hidden_guard(store);
     view! {
         <a class="skip" href="#race" on:click=move |event| go(&event, "race")>{text.skip}</a>
         <header class="top">
@@ -160,6 +161,15 @@ fn leave_guard(store: Store) {
         if store.phase.get_untracked() != crate::state::Phase::Idle {
             event.prevent_default();
             event.set_return_value("");
+        }
+    });
+}
+
+/// Remembers that the tab was hidden during a race: the reader should know why it took longer.
+fn hidden_guard(store: Store) {
+    hooks::on_hidden(move || {
+        if store.phase.get_untracked() != crate::state::Phase::Idle {
+            store.was_hidden.set(true);
         }
     });
 }

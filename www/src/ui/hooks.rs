@@ -85,6 +85,19 @@ pub fn listen<E: JsCast + 'static>(event: &str, handler: impl FnMut(E) + 'static
     callback.forget();
 }
 
+/// Calls `work` whenever the page is hidden.
+pub fn on_hidden(work: impl Fn() + 'static) {
+    let Some(document) = window().and_then(|window| window.document()) else { return };
+    let target = document.clone();
+    let callback = Closure::<dyn FnMut()>::new(move || {
+        if document.hidden() {
+            work();
+        }
+    });
+    let _ = target.add_event_listener_with_callback("visibilitychange", callback.as_ref().unchecked_ref());
+    callback.forget();
+}
+
 /// Reads from local storage, where the browser lets us.
 pub fn stored(key: &str) -> Option<String> {
     window()?.local_storage().ok()??.get_item(key).ok()?

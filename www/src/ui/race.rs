@@ -163,6 +163,13 @@ pub fn Controls(store: Store) -> impl IntoView {
                 >
                     <div class="fill" style:transform=move || format!("scaleX({:.4})", fraction())></div>
                 </div>
+                <p class="progress-note" class:warned=move || store.was_hidden.get()>
+                    {move || match (busy.get(), store.was_hidden.get()) {
+                        (_, true) => text.was_hidden,
+                        (true, false) => text.keep_visible,
+                        (false, false) => "",
+                    }}
+                </p>
             </div>
         </div>
     }

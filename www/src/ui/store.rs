@@ -59,6 +59,8 @@ pub struct Store {
     pub at_length: RwSignal<Option<u32>>,
     /// The system whose page is open.
     pub system: RwSignal<Option<String>>,
+    /// Whether the tab was hidden while this race ran.
+    pub was_hidden: RwSignal<bool>,
     /// What screen readers are told.
     pub said: RwSignal<String>,
     inner: StoredValue<Inner, LocalStorage>,
@@ -118,6 +120,7 @@ impl Store {
             emphasis: RwSignal::new(None),
             at_length: RwSignal::new(None),
             system: RwSignal::new(None),
+            was_hidden: RwSignal::new(false),
             said: RwSignal::new(String::new()),
             inner: StoredValue::new_local(Inner {
                 model: Rc::new(RefCell::new(Model::default())),
@@ -234,6 +237,7 @@ impl Store {
         let Some(id) = self.with_model(Model::begin) else { return };
         self.raced.set(Some(config.clone()));
         self.hidden.set(Vec::new());
+        self.was_hidden.set(false);
         self.emphasis.set(None);
         self.at_length.set(None);
         self.flush();

@@ -1,0 +1,132 @@
+//! From reports to scenes: every view, every width, and reports that nobody should have written.
+
+use report::{CrossoverKind, Report};
+
+use super::crossovers::along;
+use super::svg;
+use super::{Metric, Options, Scene, scene};
+use crate::lanes::looks;
+use crate::samples;
+use crate::text::ENGLISH;
+
+fn options(metric: Metric, width: f64) -> Options {
+    Options { width, height: 420.0, metric, hidden: Vec::new(), emphasis: None }
+}
+
+fn drawn(report: &Report, options: &Options) -> Scene {
+    scene(report, &looks(report, &[], &ENGLISH), options, &ENGLISH)
+}
+
+fn check_inside(scene: &Scene) {
+    let plot = scene.plot;
+    let inside = |(x, y): (f64, f64)| {
+        assert!((plot.left - 1.0..=plot.right + 1.0).contains(&x), "{x} outside {plot:?}");
+        assert!((plot.top - 1.0..=plot.bottom + 1.0).contains(&y), "{y} outside {plot:?}");
+    };
+    for lane in &scene.lanes {
+        lane.line.iter().copied().for_each(inside);
+        lane.points.iter().for_each(|point| inside((point.x, point.y)));
+        lane.dnf.iter().for_each(|dnf| inside((dnf.x, dnf.y)));
+    }
+    for crossover in &scene.crossovers {
+        inside((crossover.x, crossover.y));
+        assert!(crossover.band.0 <= crossover.x && crossover.x <= crossover.band.1);
+    }
+    assert!(scene.labels.iter().all(|label| (plot.top..=plot.bottom).contains(&label.y)));
+}
+
+#[test]
+fn every_view_at_every_width_keeps_its_marks_inside_the_plot() {
+    for report in [samples::duel(), samples::wall()] {
+        for metric in Metric::ALL {
+            for width in [280.0, 360.0, 700.0, 1400.0] {
+                let scene = drawn(&report, &options(metric, width));
+                check_inside(&scene);
+                assert!(scene.x_ticks.iter().filter(|tick| tick.label.is_some()).count() >= 2);
+                assert!(scene.y_ticks.len() >= 2, "{metric:?}");
+                assert_eq!(
+                    scene.lanes[0].points.len(),
+                    report.lanes[0].points.iter().filter(|point| point.median_ms.is_some()).count()
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn the_crossover_is_where_the_lines_meet() {
+    let report = samples::duel();
+    let scene = drawn(&report, &options(Metric::Time, 900.0));
+    let mark = &scene.crossovers[0];
+    assert!(!mark.predicted && mark.label.is_some());
+    let [attention, hyena] = [&scene.lanes[0], &scene.lanes[1]];
+    let gap = along(&attention.line, &[], mark.x) - along(&hyena.line, &[], mark.x);
+    assert!(gap.abs() < 2.0, "{gap}");
+    // Crossovers are about time: other views don't show them.
+    assert!(drawn(&report, &options(Metric::Memory, 900.0)).crossovers.is_empty());
+}
+
+#[test]
+fn a_lane_that_drops_out_says_why_where_it_was_predicted() {
+    let scene = drawn(&samples::wall(), &options(Metric::Time, 900.0));
+    let naive = &scene.lanes[1];
+    let dnf = naive.dnf.as_ref().unwrap();
+    assert_eq!(dnf.reason, "memory wall");
+    assert!(dnf.description.contains("GiB"), "{}", dnf.description);
+    assert_eq!(naive.predicted.first(), naive.line.last());
+    assert_eq!(naive.predicted.last().copied(), Some((dnf.x, dnf.y)));
+}
+
+#[test]
+fn a_predicted_crossover_beyond_the_data_is_drawn_dashed() {
+    let mut report = samples::duel();
+    for lane in &mut report.lanes {
+        lane.points.truncate(2);
+    }
+    report.config.lengths.truncate(2);
+    let crossover = &mut report.crossovers[0];
+    (crossover.kind, crossover.estimate) = (CrossoverKind::Predicted, Some(2000.0));
+    let scene = drawn(&report, &options(Metric::Time, 900.0));
+    assert!(scene.crossovers[0].predicted);
+    assert!(scene.lanes.iter().all(|lane| lane.predicted.len() == 2));
+    check_inside(&scene);
+    // Far beyond, it is left out rather than squeezing the data.
+    report.crossovers[0].estimate = Some(1e9);
+    assert!(drawn(&report, &options(Metric::Time, 900.0)).crossovers.is_empty());
+}
+
+#[test]
+fn hidden_lanes_are_left_out_and_pointed_at_lanes_come_last() {
+    let report = samples::duel();
+    let hidden = drawn(&report, &Options { hidden: vec![1], ..options(Metric::Time, 900.0) });
+    assert_eq!(hidden.lanes.len(), 1);
+    assert!(hidden.crossovers.is_empty() && hidden.labels.len() == 1);
+    let pointed = drawn(&report, &Options { emphasis: Some(0), ..options(Metric::Time, 900.0) });
+    assert_eq!(pointed.lanes.last().map(|lane| lane.lane), Some(0));
+    assert!(pointed.lanes[0].faded && pointed.lanes[1].emphasised);
+}
+
+#[test]
+fn nonsense_in_a_report_never_reaches_the_picture() {
+    let mut report = samples::duel();
+    for (index, bad) in [f64::NAN, f64::INFINITY, -3.0, 0.0, 1e308].into_iter().enumerate() {
+        let point = &mut report.lanes[0].points[index];
+        (point.median_ms, point.q1_ms, point.q3_ms) = (Some(bad), Some(bad), Some(f64::NAN));
+        (point.flops, point.bytes, point.peak_bytes) = (bad, bad, bad);
+    }
+    report.lanes[0].points[5].length = 0;
+    report.crossovers[0].estimate = Some(f64::NAN);
+    report.lanes[1].title = "<script>alert(1)</script>\u{202e}".to_owned();
+    for metric in Metric::ALL {
+        let text =
+            svg::document(&drawn(&report, &options(metric, 700.0)), super::palette::Theme::Dark, "a < b");
+        assert!(!text.contains("NaN") && !text.contains("inf"), "{metric:?}");
+        assert!(!text.contains("<script") && !text.contains('\u{202e}') && text.contains("a &lt; b"));
+    }
+    // An empty race draws its axes.
+    let mut empty = samples::duel();
+    empty.lanes.clear();
+    empty.crossovers.clear();
+    empty.config.lengths.clear();
+    assert!(!drawn(&empty, &options(Metric::Time, 700.0)).x_ticks.is_empty());
+}
