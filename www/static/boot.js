@@ -1,3 +1,5 @@
+import { isolate } from './js/isolation.js';
+
 // Starts the page: the engine's client first, at the name that other scripts may use too, then the page's module.
 const fail = (error) => {
   const place = document.getElementById('panic');
@@ -6,6 +8,8 @@ const fail = (error) => {
 };
 
 try {
+  // Before anything of worth is on the page: it may reload it.
+  await isolate(new URL('{{root}}/sw.js', import.meta.url));
   const [crossover, page] = await Promise.all([import('{{root}}/crossover.js'), import('{{page}}/www.js')]);
   window.crossover = crossover;
   await page.default();
