@@ -108,6 +108,22 @@ test('the page stays responsive and does not jump while a race runs', async ({ p
   expect(shifts).toBeLessThan(0.02);
 });
 
+test('the address holds the configuration, and a bad one says so', async ({ page }) => {
+  const playground = new Playground(page);
+  await playground.open();
+  await playground.small();
+  await expect.poll(() => new URL(page.url()).hash).toMatch(/^#r=1/);
+  const address = page.url();
+  await page.goto('about:blank');
+  await playground.open(address);
+  await expect(page.getByTestId('config-width')).toHaveValue('32');
+  await expect(page.getByTestId('config-heads')).toHaveValue('2');
+  await page.goto('about:blank');
+  await playground.open(address.slice(0, -2));
+  await expect(page.getByTestId('link-error')).toBeVisible();
+  await expect(playground.start).toBeVisible();
+});
+
 test('bad input is refused beside its field, with what it may be', async ({ page }) => {
   const playground = new Playground(page);
   await playground.open();
