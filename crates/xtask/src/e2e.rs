@@ -41,7 +41,7 @@ pub fn prepare() -> Outcome<Tools> {
     if find("node").is_none() || find("npm").is_none() {
         install::apt("Node.js", &["nodejs", "npm"])?;
     }
-    packages()?;
+    packages("e2e")?;
     let tools = Tools {
         chromium: browser("Chromium", "chromium", chromium)?,
         firefox: browser("Firefox", "firefox-esr", firefox)?,
@@ -60,17 +60,18 @@ fn browser(name: &str, package: &str, find: impl Fn() -> Option<PathBuf>) -> Out
 }
 
 /// Installs the npm packages exactly as the lock file names them, unless that is how they are.
-fn packages() -> Outcome {
-    let lock = root().join("e2e/package-lock.json");
+fn packages(folder: &str) -> Outcome {
+    let folder = root().join(folder);
+    let lock = folder.join("package-lock.json");
     let wanted = fs::read(&lock).map_err(TaskError::file("read", &lock))?;
-    let stamp = root().join("e2e/node_modules/.installed");
+    let stamp = folder.join("node_modules/.installed");
     if fs::read(&stamp).is_ok_and(|installed| installed == wanted) {
         return Ok(());
     }
-    step("npm packages of e2e/");
+    step(&format!("npm packages of {}", folder.display()));
     // No browsers: the distribution's are used.
     let mut command = program("npm", &["ci", "--no-audit", "--no-fund"]);
-    command.current_dir(root().join("e2e")).env("PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD", "1");
+    command.current_dir(&folder).env("PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD", "1");
     run(command)?;
     cache::write(&stamp, &wanted)
 }
@@ -104,6 +105,18 @@ pub fn run_all(tools: &Tools) -> Outcome<Counts> {
     }
     counts.add(firefox);
     Ok(counts)
+}
+
+/// Compares the playground with its peers in Chromium and writes `docs/benchmarks.md`.
+///
+/// # Errors
+/// Where something is missing or the run fails.
+pub fn bench(tools: &Tools) -> Outcome {
+    packages("e2e/bench")?;
+    step("benchmarks");
+    let mut command = node(&["bench/run.js"])?;
+    command.env("CHROMIUM", &tools.chromium);
+    run(command)
 }
 
 fn node(args: &[&str]) -> Outcome<Command> {

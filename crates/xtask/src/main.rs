@@ -53,6 +53,8 @@ enum Task {
         #[arg(long)]
         quick: bool,
     },
+    /// Compares the playground with its peers and writes docs/benchmarks.md
+    Bench,
     /// Checks the rules that no compiler checks
     Tidy,
     /// Lists the programs that the tasks use and how to get those that are missing
@@ -82,6 +84,9 @@ fn main() -> ExitCode {
         Task::Build { variants } => site::build(&variants),
         Task::Serve(arguments) => serve::serve(&arguments.options()),
         Task::Test { quick } => test::run_all(quick),
+        Task::Bench => {
+            e2e::prepare().and_then(|tools| site::build(&variant::ALL).and_then(|()| e2e::bench(&tools)))
+        }
         Task::Tidy => tidy::run(),
         Task::Doctor => doctor::run(),
     };
