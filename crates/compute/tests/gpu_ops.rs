@@ -12,7 +12,7 @@ use compute::{CancelSwitch, Host};
 use kernels::ops::gpu::{
     Activation, Axis, Batches, Builder, Columns, Combine, Gemm, Linear, LongConv, Mask, Move, Norm, Operand,
     ShortFilter, Stream, TileAttention, map, move_rows, norm, prefix_sum, short_conv, softmax_rows,
-    transpose, unpack,
+    stable_sort, transpose, unpack,
 };
 use kernels::ops::long_conv::fft_size;
 use mixer::{GpuTarget, Level, Params, Plan, Problem, Tolerance};
@@ -216,6 +216,7 @@ fn visible(mask: &Mask, query: usize, key: usize) -> bool {
             runs[query / 64].iter().any(|run| (run[0] as usize..run[1] as usize).contains(&key))
                 && within(*before, *after)
         }
+        Mask::Custom(_) => unreachable!("systems test their own"),
     }
 }
 
@@ -437,11 +438,12 @@ fn long_systems_pass_their_spot_checks() {
     let Some((_guard, gpu)) = device() else { return };
     let base =
         Problem { batch: 1, seq_len: 0, d_model: 16, n_heads: 2, causal: true, level: Level::Layer, seed: 3 };
-    let order = |order: usize| {
+    let one = |name: &str, value: usize| {
         let mut params = Params::new();
-        params.set("order", order);
+        params.set(name, value);
         params
     };
+    let order = |order: usize| one("order", order);
     let cases = [
         ("hyena", Problem { seq_len: 150, ..base }, order(8)),
         ("hyena", Problem { seq_len: 1100, level: Level::Core, ..base }, order(5)),
@@ -449,6 +451,11 @@ fn long_systems_pass_their_spot_checks() {
         ("hyena", Problem { seq_len: 20_000, ..base }, Params::new()),
         ("attention", Problem { seq_len: 6000, d_model: 32, ..base }, Params::new()),
         ("attention-naive", Problem { seq_len: 2000, ..base }, Params::new()),
+        ("longformer", Problem { seq_len: 6000, ..base }, one("dilation", 2)),
+        ("longformer", Problem { seq_len: 6000, causal: false, ..base }, one("n_global", 3)),
+        ("bigbird", Problem { seq_len: 6000, batch: 2, ..base }, Params::new()),
+        ("reformer", Problem { seq_len: 6000, ..base }, one("chunk_length", 16)),
+        ("reformer", Problem { seq_len: 5000, level: Level::Core, batch: 2, ..base }, one("num_hashes", 3)),
     ];
     for (id, problem, params) in cases {
         for max_dispatch_flops in [gpu.target().max_dispatch_flops, 1 << 24] {
@@ -462,6 +469,25 @@ fn long_systems_pass_their_spot_checks() {
                 spot.rows.iter().flat_map(|row| got[row * width..][..width].to_vec()).collect();
             let deviation = system.info().tolerance.compare_f32(&rows, &spot.expected);
             assert!(deviation.pass && !rows.is_empty(), "{id} at {}: {deviation:?}", problem.seq_len);
+        }
+    }
+}
+
+#[test]
+fn sorting_agrees_with_the_library_sort() {
+    let Some((_guard, gpu)) = device() else { return };
+    // One digit, several; less than a tile, several tiles.
+    for (lists, n, bound) in [(1, 1, 1), (3, 100, 7), (2, 1024, 17), (3, 5000, 300), (1, 20_000, 70_000)] {
+        let keys: Vec<u32> =
+            noise(lists * n, 7).into_iter().map(|x| (x.abs() * 1e5) as u32 % bound).collect();
+        let mut builder = Builder::new(gpu.target());
+        let at = builder.upload_words("keys", keys.clone());
+        let order = stable_sort(&mut builder, at, [lists, n], bound as usize);
+        let got = run(&gpu, builder.finish(order).unwrap());
+        for (keys, got) in keys.chunks(n).zip(got.chunks(n)) {
+            let mut want: Vec<usize> = (0..n).collect();
+            want.sort_by_key(|&index| keys[index]);
+            assert!(got.iter().map(|got| got.to_bits() as usize).eq(want), "{lists} × {n} below {bound}");
         }
     }
 }

@@ -5,6 +5,7 @@
 mod chunks;
 mod cost;
 mod cpu;
+mod gpu;
 mod hash;
 mod reference;
 mod seed;
@@ -108,8 +109,8 @@ impl System for Reformer {
         Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?))
     }
 
-    fn gpu(&self, _case: &Case, _target: &GpuTarget) -> Result<Plan, MixerError> {
-        Err(MixerError::Unsupported { system: INFO.id.to_owned(), what: "the WebGPU backend yet".to_owned() })
+    fn gpu(&self, case: &Case, target: &GpuTarget) -> Result<Plan, MixerError> {
+        gpu::plan(case, target)
     }
 }
 

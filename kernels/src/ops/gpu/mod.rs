@@ -15,6 +15,7 @@
 //! | [`norm`], [`softmax_rows`] | layer norm, scale norm, softmax of rows |
 //! | [`map`] | activations, gates and residuals, element by element |
 //! | [`prefix_sum`], [`move_rows`], [`transpose`] | running sums, gathered and scattered rows, transposes |
+//! | [`stable_sort`] | many lists of small numbers at once |
 //! | [`unpack`] | an output without padding; call it last |
 //!
 //! A new shader of a system's own is a `Shader` constant and one [`Builder::dispatch`].
@@ -45,6 +46,7 @@ mod norm;
 mod rearrange;
 mod short_conv;
 mod softmax;
+mod sort;
 mod stream;
 mod tile_attention;
 
@@ -56,5 +58,6 @@ pub use norm::{Norm, norm};
 pub use rearrange::{Axis, Move, move_rows, prefix_sum, transpose};
 pub use short_conv::{ShortFilter, short_conv};
 pub use softmax::softmax_rows;
+pub use sort::stable_sort;
 pub use stream::{Columns, Stream, vectors, word};
 pub use tile_attention::{CustomMask, KEYS, Mask, QUERIES, TileAttention};
