@@ -14,18 +14,24 @@ pub fn run_all(quick: bool) -> Outcome {
     run(program("cargo", &["fmt", "--all", "--check"]))?;
     step("lints");
     run(program("cargo", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
-    tidy::run()?;
-    let mut counts = native()?;
-    let mut broken = None;
+    let mut counts = Counts::default();
+    // The rules count as one test: a missing page of text must not hide what the tests say.
+    match tidy::run() {
+        Ok(()) => counts.passed += 1,
+        Err(error) => {
+            counts.failed += 1;
+            eprintln!("xtask: {error}");
+        }
+    }
+    counts.add(native()?);
     if !quick {
         match browsers() {
             Ok(more) => counts.add(more),
-            Err(error) => broken = Some(error),
+            Err(error) => {
+                counts.failed += 1;
+                eprintln!("xtask: the browser tests did not run: {error}");
+            }
         }
-    }
-    if let Some(error) = broken {
-        counts.failed += 1;
-        eprintln!("xtask: the browser tests did not run: {error}");
     }
     if counts.failed > 0 {
         println!("Tests failed; they are listed above.");
