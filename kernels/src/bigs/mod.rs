@@ -2,6 +2,7 @@
 
 mod cost;
 mod cpu;
+mod gpu;
 mod reference;
 mod seed;
 mod spot;
@@ -91,8 +92,8 @@ impl System for Bigs {
         Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?))
     }
 
-    fn gpu(&self, _case: &Case, _target: &GpuTarget) -> Result<Plan, MixerError> {
-        Err(MixerError::Unsupported { system: INFO.id.to_owned(), what: "the WebGPU backend yet".to_owned() })
+    fn gpu(&self, case: &Case, target: &GpuTarget) -> Result<Plan, MixerError> {
+        gpu::plan(case, target)
     }
 }
 

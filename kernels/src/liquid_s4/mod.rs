@@ -4,6 +4,7 @@
 mod complex;
 mod cost;
 mod cpu;
+mod gpu;
 mod kb;
 mod liquid;
 mod reference;
@@ -106,7 +107,7 @@ impl System for LiquidS4 {
         Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?))
     }
 
-    fn gpu(&self, _case: &Case, _target: &GpuTarget) -> Result<Plan, MixerError> {
-        Err(MixerError::Unsupported { system: INFO.id.to_owned(), what: "the WebGPU backend yet".to_owned() })
+    fn gpu(&self, case: &Case, target: &GpuTarget) -> Result<Plan, MixerError> {
+        gpu::plan(case, target)
     }
 }

@@ -2,6 +2,7 @@
 
 #![expect(unsafe_code, reason = "tasks write disjoint rows of the output through `Disjoint`")]
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use mixer::{Case, CpuKernel, Floats, Memory, MixerError, Parallel};
@@ -98,7 +99,7 @@ fn scratch_floats(spec: &MonarchSpec) -> usize {
 }
 
 /// Shapes of the right and the left factor as real matrices.
-fn shapes(spec: &MonarchSpec) -> (BlockShape, BlockShape) {
+pub(super) fn shapes(spec: &MonarchSpec) -> (BlockShape, BlockShape) {
     let e = spec.floats();
     (
         BlockShape { inputs: spec.inputs(), outputs: e * spec.middle(), blocks: spec.right[0] },
@@ -122,14 +123,9 @@ impl MonarchKernel {
         let (w1, w2) = spec.factors(&case.tensors)?;
         spec.input(&case.tensors)?;
         let (right, left) = shapes(&spec);
-        let (right, left) = if spec.complex {
-            (
-                BlockDiagonal::new(memory, right, &complex_rows(w1, spec.right[2]), None)?,
-                BlockDiagonal::new(memory, left, &complex_blocks(w2, spec.left[2]), None)?,
-            )
-        } else {
-            (BlockDiagonal::new(memory, right, w1, None)?, BlockDiagonal::new(memory, left, w2, None)?)
-        };
+        let (w1, w2) = real_factors(&spec, (w1, w2));
+        let right = BlockDiagonal::new(memory, right, &w1, None)?;
+        let left = BlockDiagonal::new(memory, left, &w2, None)?;
         Ok(Self {
             case: Arc::clone(case),
             spec,
@@ -138,6 +134,18 @@ impl MonarchKernel {
             scratch: Scratch::new(memory, parallel.threads(), scratch_floats(&spec))?,
             output: memory.floats(spec.rows * spec.outputs() * spec.floats())?,
         })
+    }
+}
+
+/// Both factors as real matrices.
+pub(super) fn real_factors<'a>(
+    spec: &MonarchSpec,
+    (w1, w2): (&'a [f32], &'a [f32]),
+) -> (Cow<'a, [f32]>, Cow<'a, [f32]>) {
+    if spec.complex {
+        (complex_rows(w1, spec.right[2]).into(), complex_blocks(w2, spec.left[2]).into())
+    } else {
+        (w1.into(), w2.into())
     }
 }
 

@@ -4,6 +4,7 @@
 mod cost;
 mod cpu;
 pub mod filter;
+mod gpu;
 mod matrix;
 mod mlp;
 mod reference;
@@ -115,8 +116,8 @@ impl System for MonarchMixer {
         })
     }
 
-    fn gpu(&self, _case: &Case, _target: &GpuTarget) -> Result<Plan, MixerError> {
-        Err(MixerError::Unsupported { system: INFO.id.to_owned(), what: "the WebGPU backend yet".to_owned() })
+    fn gpu(&self, case: &Case, target: &GpuTarget) -> Result<Plan, MixerError> {
+        gpu::plan(case, target)
     }
 }
 
