@@ -6,6 +6,7 @@ mod bias;
 mod cost;
 mod cpu;
 mod ema;
+mod gpu;
 mod reference;
 mod seed;
 mod spec;
@@ -133,7 +134,7 @@ impl System for Mega {
         })
     }
 
-    fn gpu(&self, _case: &Case, _target: &GpuTarget) -> Result<Plan, MixerError> {
-        Err(MixerError::Unsupported { system: INFO.id.to_owned(), what: "the WebGPU backend yet".to_owned() })
+    fn gpu(&self, case: &Case, target: &GpuTarget) -> Result<Plan, MixerError> {
+        gpu::plan(case, target)
     }
 }
