@@ -8,7 +8,7 @@ mod common;
 use std::io::Write as _;
 use std::sync::Arc;
 
-use common::{alone, device, edge_problems, golden_files, plans, skip};
+use common::{PROBLEM, alone, device, edge_problems, golden_files, plans, skip};
 use compute::gpu::{Gpu, GpuLane, GpuOptions};
 use compute::{CancelSwitch, golden};
 use mixer::{Case, Level, Memory, OpCount, Params, Problem, Serial, System, Tolerance};
@@ -165,9 +165,74 @@ fn params(id: &str, index: usize, problem: &Problem) -> Params {
             set("chunks_before", &[1, 0, 3]);
             params.set("kind", if index % 5 == 4 { "local" } else { "lsh" });
         }
+        "monarch-mixer" => {
+            set("nblocks", &[4, 3, 1, 7]);
+            set("emb_dim", &[5, 3, 9]);
+            set("filter_order", &[32, 128, 5]);
+            params.set("residual_long_conv", index % 3 != 2);
+            if problem.level == Level::Layer {
+                params.set("part", ["sequence", "block", "mlp"][index % 3]);
+            }
+        }
+        "bigs" => {
+            set("num_ssm", &[64, 7, 1]);
+            set("expansion", &[3, 1]);
+            params.set("gelu", ["erf", "tanh"][index % 2]);
+            params.set("pre_norm", index % 3 != 2);
+        }
+        "mega" => {
+            set("chunk_size", &[16, 128, 50, 7]);
+            set("ema_projection_size", &[16, 3, 33]);
+            set("truncation", &[0, 0, 5, 0, 40]);
+            set("shared_representation_size", &[64, 6]);
+            params.set("use_chunking", index % 5 != 4);
+            params.set("attention_activation", ["softmax", "laplace", "relu2"][index % 3]);
+            params.set("relative_positional_bias", ["rotary", "simple"][index % 2]);
+            params.set("normalization_type", ["scalenorm", "layernorm"][index / 2 % 2]);
+            params.set("normalize_before_mega", index % 4 != 3);
+            params.set("core", ["attention", "ema"][index % 2]);
+        }
+        "liquid-s4" => {
+            set("d_state", &[64, 6, 18]);
+            set("liquid_degree", &[2, 3, 4]);
+            let kernels =
+                if problem.causal { ["auto", "none", "auto"] } else { ["polyb", "kb", "recurrence"] };
+            params.set("liquid_kernel", kernels[index / 2 % 3]);
+            params.set("allcombs", index % 4 != 3);
+            params.set("lcontract", ["none", "tanh", "lecun"][index % 3]);
+            params.set("bidirectional", !problem.causal && index % 3 == 0 && index / 2 % 3 != 2);
+        }
         _ => {}
     }
     params
+}
+
+/// Long enough for transforms beyond workgroup memory, several runs of chunks and long steps of scans, by the CPU
+/// kernel, which spot checks hold to the reference.
+#[test]
+fn long_sequences_agree_with_the_cpu() {
+    let _alone = alone();
+    let Some(gpu) = device(GpuOptions::default()) else { return };
+    let mut failures = Vec::new();
+    for id in ["monarch-mixer", "bigs", "mega", "liquid-s4"] {
+        let system = kernels::find(id).unwrap();
+        for causal in [true, false] {
+            let problem = Problem { seq_len: 33_001, d_model: 4, causal, ..PROBLEM };
+            let mut params = Params::new();
+            if id == "monarch-mixer" {
+                params.set("filter_order", 8_usize);
+            }
+            let case = system.seeded_case(&problem, &params).unwrap();
+            let output = run(system, &case, &gpu).unwrap();
+            let cpu: Vec<f64> = cpu(system, case).into_iter().map(f64::from).collect();
+            let Tolerance { abs, rel } = system.info().tolerance;
+            let deviation = Tolerance { abs: 2.0 * abs, rel: 2.0 * rel }.compare_f32(&output, &cpu);
+            if !deviation.pass {
+                failures.push(format!("{id} causal {causal}: {deviation:?}"));
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
 fn cpu(system: &dyn System, case: Case) -> Vec<f32> {
