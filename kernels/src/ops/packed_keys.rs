@@ -126,7 +126,12 @@ impl PackedKeys {
                 for (slot, to) in values.chunks_exact_mut(PANEL).enumerate() {
                     match source(slot) {
                         Some(start) => {
-                            to[..columns].copy_from_slice(&v[start + panel * PANEL..][..columns]);
+                            let from = &v[start + panel * PANEL..][..columns];
+                            // A whole panel is copied as an array: a copy of unknown length is a call.
+                            match (to.first_chunk_mut::<PANEL>(), from.first_chunk::<PANEL>()) {
+                                (Some(to), Some(from)) => *to = *from,
+                                _ => to[..columns].copy_from_slice(from),
+                            }
                         }
                         None => to.fill(0.0),
                     }

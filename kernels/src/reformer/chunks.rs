@@ -195,8 +195,17 @@ impl View<'_> {
                 1.0
             };
             keys.zip(key).for_each(|(to, from)| *to = from * scale);
-            for (panel, from) in self.v[start..][..d_head].chunks(PANEL).enumerate() {
-                ring.values[(panel * ring.len + slot) * PANEL..][..from.len()].copy_from_slice(from);
+            // Whole panels are copied as arrays: a copy of unknown length is a call.
+            let (panels, rest) = self.v[start..][..d_head].as_chunks::<PANEL>();
+            let mut at = slot * PANEL;
+            for from in panels {
+                if let Some(to) = ring.values[at..].first_chunk_mut::<PANEL>() {
+                    *to = *from;
+                }
+                at += ring.len * PANEL;
+            }
+            if !rest.is_empty() {
+                ring.values[at..][..rest.len()].copy_from_slice(rest);
             }
         }
     }

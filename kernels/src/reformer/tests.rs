@@ -330,6 +330,27 @@ fn what_makes_no_sense_is_refused_by_name() {
     assert!(matches!(Reformer.cost(&PROBLEM, &odd), Err(MixerError::InvalidField { .. })));
 }
 
+/// On the GPU too: buffers and work grow with the length, within what every WebGPU device guarantees.
+#[test]
+fn the_gpu_plan_is_linear_and_fits_guaranteed_limits() {
+    let at = |seq_len, causal| {
+        let problem = Problem { seq_len, d_model: 64, n_heads: 1, causal, ..PROBLEM };
+        let case = Reformer.seeded_case(&problem, &Params::new()).unwrap();
+        let plan = Reformer.gpu(&case, &GpuTarget::WEBGPU_DEFAULTS).unwrap();
+        let most = plan.run.iter().map(|dispatch| dispatch.flops).max().unwrap();
+        assert!(most <= GpuTarget::WEBGPU_DEFAULTS.max_dispatch_flops);
+        let stated = Reformer.cost(&problem, &Params::new()).unwrap().flops as f64;
+        let planned = plan.run_flops() as f64;
+        assert!((0.9..1.6).contains(&(planned / stated)), "{planned} {stated}");
+        (plan.bytes() as f64, planned)
+    };
+    for causal in [false, true] {
+        let (short, long) = (at(16_384, causal), at(65_536, causal));
+        assert!((3.5..4.2).contains(&(long.0 / short.0)), "bytes: {short:?} {long:?}");
+        assert!((3.5..4.6).contains(&(long.1 / short.1)), "operations: {short:?} {long:?}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
 
