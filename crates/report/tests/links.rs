@@ -65,3 +65,46 @@ fn the_current_encoder_writes_the_newest_fixtures() {
         assert_eq!(again, link.trim_end(), "{}", path.display());
     }
 }
+
+/// A race of eleven systems at nine lengths as the command ran it, dressed as one in a browser with a GPU: the longest
+/// that such links get.
+#[test]
+fn a_real_race_of_eleven_lanes_at_nine_lengths_fits_in_2000_characters() {
+    let json = include_str!("races/eleven-by-nine.json");
+    let mut report = Report::from_json(json).unwrap();
+    assert_eq!(report.lanes.iter().map(|lane| lane.points.len()).sum::<usize>(), 99);
+    let native = encode_link(&report).unwrap().len();
+    report.environment = report::Environment {
+        agent: "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 (KHTML, like Gecko) \
+                Chrome/156.0.0.0 Safari/537.36"
+            .to_owned(),
+        host: "browser".to_owned(),
+        simd: "relaxed-simd".to_owned(),
+        gpu: Some(report::Gpu {
+            vendor: "apple".to_owned(),
+            architecture: "metal-3".to_owned(),
+            api: "webgpu".to_owned(),
+            max_storage_binding_bytes: 4_294_967_292.0,
+            max_buffer_bytes: 4_294_967_296.0,
+            max_workgroup_storage_bytes: 32_768.0,
+            max_invocations_per_workgroup: 1024.0,
+            timestamps: true,
+            subgroups: true,
+            shader_f16: true,
+            ..report::Gpu::default()
+        }),
+        gpu_missing: None,
+        ..report.environment
+    };
+    let cpu = encode_link(&report).unwrap().len();
+    for lane in &mut report.lanes {
+        lane.backend = "webgpu".to_owned();
+        for point in &mut lane.points {
+            // Device times lie a little below and scatter about as much as the quartiles do.
+            point.device_ms = point.q1_ms.map(|ms| ms * 0.97);
+        }
+    }
+    let gpu = encode_link(&report).unwrap().len();
+    println!("native {native}, in a browser {cpu}, on its GPU {gpu}");
+    assert!(native.max(cpu).max(gpu) <= 2000, "native {native}, in a browser {cpu}, on its GPU {gpu}");
+}

@@ -12,6 +12,7 @@ mod error;
 mod numbers;
 mod points;
 mod report;
+mod sets;
 mod words;
 
 use data_encoding::BASE64URL_NOPAD;
@@ -27,7 +28,7 @@ const VERSION: char = '1';
 /// Longest link read, in bytes.
 const MAX_LINK_BYTES: usize = 64 << 10;
 /// Most bytes that a link may inflate to.
-const MAX_BODY_BYTES: usize = 256 << 10;
+const MAX_BODY_BYTES: usize = 128 << 10;
 /// Bits of `kind`.
 const REPORT: u8 = 1;
 const DEFLATED: u8 = 2;
@@ -52,7 +53,7 @@ pub fn encode_config_link(config: &Config) -> Result<String, LinkError> {
     pack(0, &config::Body::new(config))
 }
 
-/// The fragment of a link to a report, from `#r=` on. Times keep about four significant digits.
+/// The fragment of a link to a report, from `#r=` on. Times keep three significant digits.
 ///
 /// # Errors
 /// [`LinkError::Report`] where the report would be refused on reading, [`LinkError::TooLong`] where it has too much

@@ -4,15 +4,17 @@
 
 use super::LinkError;
 
-/// Bits of mantissa of times and costs: a relative error of at most 2⁻¹².
-pub(super) const FINE: u32 = 11;
-/// Bits of mantissa of repetitions and the clock's step: at most 2⁻⁷; whole numbers up to 128 are exact.
-pub(super) const COUNT: u32 = 6;
-/// Bits of mantissa of one-off times: at most 2⁻⁵.
-pub(super) const COARSE: u32 = 4;
+/// Bits of mantissa of times: a relative error of at most 2⁻¹¹.
+pub(super) const FINE: u32 = 10;
+/// Bits of mantissa of costs, limits and crossovers: at most 2⁻⁹.
+pub(super) const COST: u32 = 8;
+/// Bits of mantissa of one-off times: at most 2⁻⁴.
+pub(super) const COARSE: u32 = 3;
+/// Bits of mantissa of repetitions and the clock's step: at most 2⁻⁴; whole numbers up to 16 are exact.
+pub(super) const COUNT: u32 = 3;
 /// Bits of mantissa of deviations from the reference, of which the magnitude matters: at most 2⁻³.
 pub(super) const ROUGH: u32 = 2;
-/// Spreads around a median are kept in units of this many of its steps: 2⁻⁹ of it.
+/// Spreads around a median are kept in units of this many of its steps: 2⁻⁸ of it.
 pub(super) const SPREAD: i64 = 4;
 
 /// `value` (not negative) on the staircase with `bits` of mantissa, within `low..=high`.
@@ -41,14 +43,14 @@ pub(super) fn spread(steps: i64) -> i64 {
     steps / SPREAD
 }
 
-/// Thousandths, for exponents.
-pub(super) fn thousandths(value: f64) -> i64 {
-    (value * 1000.0).round() as i64
+/// Hundredths, for exponents.
+pub(super) fn hundredths(value: f64) -> i64 {
+    (value * 100.0).round() as i64
 }
 
-/// [`thousandths`], read back.
-pub(super) fn from_thousandths(value: i64) -> f64 {
-    value as f64 / 1000.0
+/// [`hundredths`], read back.
+pub(super) fn from_hundredths(value: i64) -> f64 {
+    value as f64 / 100.0
 }
 
 /// How the next value of a lane is guessed from those before it.
@@ -56,7 +58,9 @@ pub(super) fn from_thousandths(value: i64) -> f64 {
 pub(super) enum Guess {
     /// Like the last one.
     Same,
-    /// As far from the last one as that was from the one before: costs, which are polynomials of the length.
+    /// As many steps from the last one as that was from the one before: powers of the length.
+    Power,
+    /// On the straight line through the last two, steps restored: bytes, which grow by so many per token.
     Line,
     /// As far from the last one as they were apart on average: times, which are noisy.
     Trend,
@@ -66,54 +70,65 @@ pub(super) enum Guess {
 #[derive(Debug, Clone)]
 pub(super) struct Guesser {
     guess: Guess,
-    /// What the first step of a lane is expected to be: one doubling.
-    rise: i64,
+    bits: u32,
     first: i64,
-    last: i64,
-    before: i64,
+    /// The last value and the one before, each with its length.
+    last: (i64, u32),
+    before: (i64, u32),
     seen: i64,
 }
 
 impl Guesser {
     pub(super) fn new(guess: Guess, bits: u32) -> Self {
-        Self { guess, rise: 1 << bits, first: 0, last: 0, before: 0, seen: 0 }
+        Self { guess, bits, first: 0, last: (0, 0), before: (0, 0), seen: 0 }
     }
 
     /// A new lane begins; it is expected to begin where the last one did.
     pub(super) fn begin(&mut self) {
-        self.last = self.first;
+        self.last = (self.first, 0);
         self.seen = 0;
     }
 
-    fn next(&self) -> i64 {
+    fn next(&self, length: u32) -> i64 {
+        let last = self.last.0;
         match (self.guess, self.seen) {
-            (Guess::Same, _) | (_, 0) => self.last,
-            (_, 1) => self.last.wrapping_add(self.rise),
-            (Guess::Line, _) => self.last.wrapping_mul(2).wrapping_sub(self.before),
-            (Guess::Trend, seen) => self.last.wrapping_add(self.last.wrapping_sub(self.first) / (seen - 1)),
+            (Guess::Same, _) | (_, 0) => last,
+            // One doubling.
+            (_, 1) => last.wrapping_add(1 << self.bits),
+            (Guess::Power, _) => last.wrapping_mul(2).wrapping_sub(self.before.0),
+            (Guess::Line, _) => self.on_line(length).unwrap_or(last),
+            (Guess::Trend, seen) => last.wrapping_add(last.wrapping_sub(self.first) / (seen - 1)),
         }
     }
 
-    fn see(&mut self, value: i64) {
+    /// Sums, products and quotients of f64 are the same on every machine, so both ends guess alike.
+    fn on_line(&self, length: u32) -> Option<i64> {
+        let [(y0, x0), (y1, x1)] = [self.before, self.last];
+        let [y0, y1] = [restore(y0, self.bits)?, restore(y1, self.bits)?];
+        let value = y1 + (y1 - y0) * (f64::from(length) - f64::from(x1)) / (f64::from(x1) - f64::from(x0));
+        (0.0..=1e30).contains(&value).then(|| quantise(value, self.bits, 0.0, 1e30))
+    }
+
+    fn see(&mut self, value: i64, length: u32) {
         if self.seen == 0 {
             self.first = value;
         }
         self.before = self.last;
-        self.last = value;
+        self.last = (value, length);
         self.seen += 1;
     }
 
-    /// What to store for `value`.
-    pub(super) fn encode(&mut self, value: i64) -> i64 {
-        let stored = value.wrapping_sub(self.next());
-        self.see(value);
+    /// What to store for `value` at `length`.
+    pub(super) fn encode(&mut self, length: u32, value: i64) -> i64 {
+        let stored = value.wrapping_sub(self.next(length));
+        self.see(value, length);
         stored
     }
 
-    /// The value that was stored as `stored`.
-    pub(super) fn decode(&mut self, stored: i64) -> i64 {
-        let value = self.next().wrapping_add(stored);
-        self.see(value);
+    /// The value at `length` that was stored as `stored`.
+    pub(super) fn decode(&mut self, length: u32, stored: i64) -> i64 {
+        let value = self.next(length).wrapping_add(stored);
+        self.see(value, length);
         value
     }
 }
@@ -153,16 +168,26 @@ mod tests {
 
         #[test]
         fn guessing_is_undone(values in prop::collection::vec(prop::collection::vec(any::<i64>(), 0..6), 0..5)) {
-            for guess in [Guess::Same, Guess::Line, Guess::Trend] {
+            for guess in [Guess::Same, Guess::Power, Guess::Line, Guess::Trend] {
                 let (mut there, mut back) = (Guesser::new(guess, FINE), Guesser::new(guess, FINE));
                 for lane in &values {
                     there.begin();
                     back.begin();
-                    for &value in lane {
-                        prop_assert_eq!(back.decode(there.encode(value)), value);
+                    for (&value, length) in lane.iter().zip([1, 2, 2, 7, 5, 1 << 20]) {
+                        prop_assert_eq!(back.decode(length, there.encode(length, value)), value);
                     }
                 }
             }
+        }
+    }
+
+    #[test]
+    fn what_grows_by_so_many_bytes_per_token_is_guessed_within_rounding() {
+        let mut guesser = Guesser::new(Guess::Line, COST);
+        for (index, length) in [128_u32, 256, 512, 1000, 4096].into_iter().enumerate() {
+            let stored =
+                guesser.encode(length, quantise(77_000.0 + 3000.0 * f64::from(length), COST, 0.0, 1e24));
+            assert!(index < 2 || stored.abs() <= 3, "{stored}");
         }
     }
 

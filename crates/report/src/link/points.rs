@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::LinkError;
-use super::numbers::{COARSE, COUNT, Column, FINE, Guess, Guesser, ROUGH, SPREAD, quantise, restore, spread};
+use super::numbers::{
+    COARSE, COST, COUNT, Column, FINE, Guess, Guesser, ROUGH, SPREAD, quantise, restore, spread,
+};
 use super::words::{Reader, Writer};
 use crate::validate::{MAX_AMOUNT, MAX_COUNT, OUTCOMES, TIME_MS};
 use crate::{Lane, Point, Verified};
@@ -50,6 +52,7 @@ pub(super) struct Columns {
     peak_bytes: Vec<i64>,
     decode_state_bytes: Vec<i64>,
     max_abs: Vec<i64>,
+    /// Distance from the absolute one where there is one.
     max_rel: Vec<i64>,
     verified_length: Vec<i64>,
 }
@@ -78,7 +81,7 @@ const REL: usize = 12;
 impl Guessers {
     fn new() -> Self {
         let same = || Guesser::new(Guess::Same, 0);
-        let line = || Guesser::new(Guess::Line, FINE);
+        let line = || Guesser::new(Guess::Line, COST);
         let all = [
             Guesser::new(Guess::Trend, FINE),
             same(),
@@ -87,7 +90,7 @@ impl Guessers {
             same(),
             same(),
             same(),
-            line(),
+            Guesser::new(Guess::Power, COST),
             line(),
             line(),
             line(),
@@ -132,6 +135,7 @@ impl Columns {
         let flags = flags(point);
         self.flags.push(flags ^ guess.flags);
         guess.flags = flags;
+        let length = point.length;
         let all = &mut guess.all;
         if let Some(message) = &point.message {
             self.messages.push(i64::from(words.put(message)));
@@ -142,38 +146,40 @@ impl Columns {
         {
             let [min, q1, q3] = [min, q1, q3].map(|ms| time(ms, FINE));
             median = time(middle, FINE);
-            self.median.push(all[MEDIAN].encode(median));
+            self.median.push(all[MEDIAN].encode(length, median));
             let below = spread(median - q1);
             self.below.push(below);
             self.above.push(spread(q3 - median));
             self.fastest.push(spread(median - min) - below);
         }
-        self.samples.push(all[SAMPLES].encode(i64::from(point.samples)));
+        self.samples.push(all[SAMPLES].encode(length, i64::from(point.samples)));
         let repeats = quantise(f64::from(point.repeats), COUNT, 0.0, f64::from(MAX_COUNT));
-        self.repeats.push(all[REPEATS].encode(repeats));
-        self.discarded.push(all[DISCARDED].encode(i64::from(point.discarded)));
+        self.repeats.push(all[REPEATS].encode(length, repeats));
+        self.discarded.push(all[DISCARDED].encode(length, i64::from(point.discarded)));
         if let Some(ms) = point.device_ms {
-            self.device.push(all[DEVICE].encode(spread(time(ms, FINE) - median)));
+            self.device.push(all[DEVICE].encode(length, spread(time(ms, FINE) - median)));
         }
         if let Some(ms) = point.setup_ms {
-            self.setup.push(all[SETUP].encode(time(ms, COARSE)));
+            self.setup.push(all[SETUP].encode(length, time(ms, COARSE)));
         }
         if let Some(ms) = point.first_run_ms {
-            self.first_run.push(all[FIRST_RUN].encode(time(ms, COARSE) - (median >> (FINE - COARSE))));
+            self.first_run
+                .push(all[FIRST_RUN].encode(length, time(ms, COARSE) - (median >> (FINE - COARSE))));
         }
         if let Some(ms) = point.predicted_ms {
             self.predicted.push(time(ms, FINE));
         }
-        self.flops.push(all[FLOPS].encode(amount(point.flops, FINE)));
-        self.bytes.push(all[BYTES].encode(amount(point.bytes, FINE)));
-        self.peak_bytes.push(all[PEAK].encode(amount(point.peak_bytes, FINE)));
-        self.decode_state_bytes.push(all[DECODE].encode(amount(point.decode_state_bytes, FINE)));
+        self.flops.push(all[FLOPS].encode(length, amount(point.flops, COST)));
+        self.bytes.push(all[BYTES].encode(length, amount(point.bytes, COST)));
+        self.peak_bytes.push(all[PEAK].encode(length, amount(point.peak_bytes, COST)));
+        self.decode_state_bytes.push(all[DECODE].encode(length, amount(point.decode_state_bytes, COST)));
         if let Some(verified) = &point.verified {
-            if let Some(value) = verified.max_abs {
-                self.max_abs.push(all[ABS].encode(amount(value, ROUGH)));
+            let abs = verified.max_abs.map_or(0, |value| amount(value, ROUGH));
+            if verified.max_abs.is_some() {
+                self.max_abs.push(all[ABS].encode(length, abs));
             }
             if let Some(value) = verified.max_rel {
-                self.max_rel.push(all[REL].encode(amount(value, ROUGH)));
+                self.max_rel.push(all[REL].encode(length, amount(value, ROUGH) - abs));
             }
             if verified.length != point.length {
                 self.verified_length.push(i64::from(verified.length));
@@ -272,7 +278,7 @@ impl PointReader<'_> {
         let message = if has(has::MESSAGE) { Some(words.get(whole(self.messages.take()?)?)?) } else { None };
         let (mut median, mut times) = (0, [None; 4]);
         if has(has::TIMES) {
-            median = all[MEDIAN].decode(self.median.take()?);
+            median = all[MEDIAN].decode(length, self.median.take()?);
             let q1 = median.wrapping_sub(self.below.take()?.wrapping_mul(SPREAD));
             let q3 = median.wrapping_add(self.above.take()?.wrapping_mul(SPREAD));
             let min = q1.wrapping_sub(self.fastest.take()?.wrapping_mul(SPREAD));
@@ -281,32 +287,35 @@ impl PointReader<'_> {
             }
         }
         let [min_ms, q1_ms, median_ms, q3_ms] = times;
-        let samples = whole(all[SAMPLES].decode(self.samples.take()?))?;
-        let repeats = number(all[REPEATS].decode(self.repeats.take()?), COUNT)?.round();
+        let samples = whole(all[SAMPLES].decode(length, self.samples.take()?))?;
+        let repeats = number(all[REPEATS].decode(length, self.repeats.take()?), COUNT)?.round();
         if repeats > f64::from(MAX_COUNT) {
             return Err(LinkError::content("not a count"));
         }
-        let discarded = whole(all[DISCARDED].decode(self.discarded.take()?))?;
+        let discarded = whole(all[DISCARDED].decode(length, self.discarded.take()?))?;
         let device_ms = if has(has::DEVICE) {
-            let distance = all[DEVICE].decode(self.device.take()?).wrapping_mul(SPREAD);
+            let distance = all[DEVICE].decode(length, self.device.take()?).wrapping_mul(SPREAD);
             Some(number(median.wrapping_add(distance), FINE)?)
         } else {
             None
         };
-        let setup_ms =
-            if has(has::SETUP) { Some(number(all[SETUP].decode(self.setup.take()?), COARSE)?) } else { None };
+        let setup_ms = if has(has::SETUP) {
+            Some(number(all[SETUP].decode(length, self.setup.take()?), COARSE)?)
+        } else {
+            None
+        };
         let first_run_ms = if has(has::FIRST_RUN) {
-            let distance = all[FIRST_RUN].decode(self.first_run.take()?);
+            let distance = all[FIRST_RUN].decode(length, self.first_run.take()?);
             Some(number((median >> (FINE - COARSE)).wrapping_add(distance), COARSE)?)
         } else {
             None
         };
         let predicted_ms =
             if has(has::PREDICTED) { Some(number(self.predicted.take()?, FINE)?) } else { None };
-        let flops = number(all[FLOPS].decode(self.flops.take()?), FINE)?;
-        let bytes = number(all[BYTES].decode(self.bytes.take()?), FINE)?;
-        let peak_bytes = number(all[PEAK].decode(self.peak_bytes.take()?), FINE)?;
-        let decode_state_bytes = number(all[DECODE].decode(self.decode_state_bytes.take()?), FINE)?;
+        let flops = number(all[FLOPS].decode(length, self.flops.take()?), COST)?;
+        let bytes = number(all[BYTES].decode(length, self.bytes.take()?), COST)?;
+        let peak_bytes = number(all[PEAK].decode(length, self.peak_bytes.take()?), COST)?;
+        let decode_state_bytes = number(all[DECODE].decode(length, self.decode_state_bytes.take()?), COST)?;
         let verified = if has(has::VERIFIED) { Some(self.verified(flags, length)?) } else { None };
         Ok(Point {
             length,
@@ -334,17 +343,16 @@ impl PointReader<'_> {
     fn verified(&mut self, flags: i64, length: u32) -> Result<Verified, LinkError> {
         let has = |bit: i64| flags & bit != 0;
         let all = &mut self.guess.all;
+        let abs = if has(has::MAX_ABS) { all[ABS].decode(length, self.max_abs.take()?) } else { 0 };
+        let max_rel = if has(has::MAX_REL) {
+            let distance = all[REL].decode(length, self.max_rel.take()?);
+            Some(number(abs.wrapping_add(distance), ROUGH)?)
+        } else {
+            None
+        };
         Ok(Verified {
-            max_abs: if has(has::MAX_ABS) {
-                Some(number(all[ABS].decode(self.max_abs.take()?), ROUGH)?)
-            } else {
-                None
-            },
-            max_rel: if has(has::MAX_REL) {
-                Some(number(all[REL].decode(self.max_rel.take()?), ROUGH)?)
-            } else {
-                None
-            },
+            max_abs: if has(has::MAX_ABS) { Some(number(abs, ROUGH)?) } else { None },
+            max_rel,
             length: if has(has::OTHER_LENGTH) { whole(self.verified_length.take()?)? } else { length },
             pass: has(has::PASS),
         })

@@ -1,16 +1,19 @@
 //! A report in a link. Names, texts and the configuration are exact; numbers are rounded as `numbers` says.
 
+use std::collections::BTreeMap;
+
+use race::RaceSpec;
 use serde::{Deserialize, Serialize};
 
-use super::LinkError;
 use super::config::{LinkConfig, LinkParams};
-use super::numbers::{COUNT, FINE, ROUGH, from_thousandths, quantise, restore, thousandths};
+use super::numbers::{COST, COUNT, ROUGH, from_hundredths, hundredths, quantise, restore};
 use super::points::Columns;
 use super::words::{Reader, Writer};
+use super::{LinkError, sets};
 use crate::validate::{CROSSOVER, MAX_AMOUNT};
 use crate::{
-    Config, Crossover, CrossoverKind, Environment, Exponent, Gpu, Lane, Report, SCHEMA_VERSION, Status,
-    Verified, Warning,
+    Config, Crossover, CrossoverKind, Environment, Exponent, Gpu, Lane, ParamValue, Report, SCHEMA_VERSION,
+    Status, Verified, Warning,
 };
 
 /// A link that holds a report.
@@ -68,7 +71,7 @@ struct LinkLane {
     title: u32,
     webgpu: bool,
     causal: bool,
-    params: LinkParams,
+    params: LinkLaneParams,
     verification: Option<LinkVerified>,
     /// Lengths where they are not the first ones of the configuration.
     lengths: Option<Vec<u32>>,
@@ -84,7 +87,7 @@ pub(super) struct LinkVerified {
     pass: bool,
 }
 
-/// Thousandths, the ends as distances from the estimate.
+/// Hundredths, the ends as distances from the estimate.
 #[derive(Serialize, Deserialize)]
 struct LinkExponent {
     estimate: i64,
@@ -94,21 +97,34 @@ struct LinkExponent {
     from_length: u32,
 }
 
+/// Parameters of a lane that ran: nearly always the paper's.
+#[derive(Serialize, Deserialize)]
+enum LinkLaneParams {
+    /// A set that is known by number.
+    Known(u32),
+    /// Any other.
+    Spelled(LinkParams),
+}
+
+/// The length in steps from [`MIDDLE`], the ends as distances from it.
 #[derive(Serialize, Deserialize)]
 struct LinkCrossover {
     challenger: u32,
     baseline: u32,
     kind: LinkCrossoverKind,
-    low: Option<u32>,
-    high: Option<u32>,
+    below: Option<i64>,
+    above: Option<i64>,
 }
 
 #[derive(Serialize, Deserialize)]
 enum LinkCrossoverKind {
     None,
-    Measured(u32),
-    Predicted(u32),
+    Measured(i64),
+    Predicted(i64),
 }
+
+/// Where crossovers are expected: 1,024, in steps.
+const MIDDLE: i64 = (1023 + 10) << COST;
 
 #[derive(Serialize, Deserialize)]
 struct LinkWarning {
@@ -143,6 +159,8 @@ impl Body {
     pub(super) fn report(&self) -> Result<Report, LinkError> {
         let words = Reader(&self.words);
         let config = self.config.config(&words)?;
+        // Before anything grows with what the link claims.
+        config.check()?;
         let lanes = self.lanes(&config, &words)?;
         Ok(Report {
             schema: SCHEMA_VERSION,
@@ -175,6 +193,7 @@ impl Body {
             let lengths = lane.lengths.as_deref().unwrap_or(&all_lengths);
             let lengths = lengths
                 .get(..lane.n_points as usize)
+                .filter(|lengths| lengths.len() <= RaceSpec::MAX_LENGTHS)
                 .ok_or_else(|| LinkError::content("more points than lengths"))?;
             lanes.push(Lane {
                 system: asked.system().to_owned(),
@@ -212,7 +231,7 @@ impl LinkEnvironment {
             simd: words.put(&environment.simd),
             isolated: environment.isolated,
             tick_ms: amount(environment.tick_ms, COUNT),
-            cpu_memory_bytes: amount(environment.cpu_memory_bytes, FINE),
+            cpu_memory_bytes: amount(environment.cpu_memory_bytes, COST),
             gpu: environment.gpu.as_ref().map(|gpu| LinkGpu::new(gpu, words)),
             gpu_missing: environment.gpu_missing.as_ref().map(|reason| words.put(reason)),
         }
@@ -228,7 +247,7 @@ impl LinkEnvironment {
             simd: words.get(self.simd)?,
             isolated: self.isolated,
             tick_ms: from_steps(self.tick_ms, COUNT)?,
-            cpu_memory_bytes: from_steps(self.cpu_memory_bytes, FINE)?,
+            cpu_memory_bytes: from_steps(self.cpu_memory_bytes, COST)?,
             gpu: self.gpu.as_ref().map(|gpu| gpu.gpu(words)).transpose()?,
             gpu_missing: self.gpu_missing.map(|reason| words.get(reason)).transpose()?,
         })
@@ -244,10 +263,10 @@ impl LinkGpu {
             description: words.put(&gpu.description),
             api: words.put(&gpu.api),
             flags: flags.iter().enumerate().map(|(bit, &flag)| u8::from(flag) << bit).sum(),
-            max_storage_binding_bytes: amount(gpu.max_storage_binding_bytes, FINE),
-            max_buffer_bytes: amount(gpu.max_buffer_bytes, FINE),
-            max_workgroup_storage_bytes: amount(gpu.max_workgroup_storage_bytes, FINE),
-            max_invocations_per_workgroup: amount(gpu.max_invocations_per_workgroup, FINE),
+            max_storage_binding_bytes: amount(gpu.max_storage_binding_bytes, COST),
+            max_buffer_bytes: amount(gpu.max_buffer_bytes, COST),
+            max_workgroup_storage_bytes: amount(gpu.max_workgroup_storage_bytes, COST),
+            max_invocations_per_workgroup: amount(gpu.max_invocations_per_workgroup, COST),
         }
     }
 
@@ -262,10 +281,10 @@ impl LinkGpu {
             description: words.get(self.description)?,
             api: words.get(self.api)?,
             fallback: flag(0),
-            max_storage_binding_bytes: from_steps(self.max_storage_binding_bytes, FINE)?,
-            max_buffer_bytes: from_steps(self.max_buffer_bytes, FINE)?,
-            max_workgroup_storage_bytes: from_steps(self.max_workgroup_storage_bytes, FINE)?,
-            max_invocations_per_workgroup: from_steps(self.max_invocations_per_workgroup, FINE)?,
+            max_storage_binding_bytes: from_steps(self.max_storage_binding_bytes, COST)?,
+            max_buffer_bytes: from_steps(self.max_buffer_bytes, COST)?,
+            max_workgroup_storage_bytes: from_steps(self.max_workgroup_storage_bytes, COST)?,
+            max_invocations_per_workgroup: from_steps(self.max_invocations_per_workgroup, COST)?,
             timestamps: flag(1),
             subgroups: flag(2),
             shader_f16: flag(3),
@@ -280,7 +299,7 @@ impl LinkLane {
             title: words.put(&lane.title),
             webgpu: lane.backend == "webgpu",
             causal: lane.causal,
-            params: LinkParams::new(&lane.params, words),
+            params: LinkLaneParams::new(lane, words),
             verification: lane.verification.as_ref().map(LinkVerified::new),
             n_points: own.len() as u32,
             lengths: (!lengths.starts_with(&own)).then_some(own),
@@ -311,58 +330,79 @@ impl LinkVerified {
 
 impl LinkExponent {
     fn new(exponent: &Exponent) -> Self {
-        let estimate = thousandths(exponent.estimate);
+        let estimate = hundredths(exponent.estimate);
         Self {
             estimate,
-            below: estimate - thousandths(exponent.low),
-            above: thousandths(exponent.high) - estimate,
-            log2_scale_ms: thousandths(exponent.log2_scale_ms),
+            below: estimate - hundredths(exponent.low),
+            above: hundredths(exponent.high) - estimate,
+            log2_scale_ms: hundredths(exponent.log2_scale_ms),
             from_length: exponent.from_length,
         }
     }
 
     fn exponent(&self) -> Exponent {
         Exponent {
-            estimate: from_thousandths(self.estimate),
-            low: from_thousandths(self.estimate.wrapping_sub(self.below)),
-            high: from_thousandths(self.estimate.wrapping_add(self.above)),
-            log2_scale_ms: from_thousandths(self.log2_scale_ms),
+            estimate: from_hundredths(self.estimate),
+            low: from_hundredths(self.estimate.wrapping_sub(self.below)),
+            high: from_hundredths(self.estimate.wrapping_add(self.above)),
+            log2_scale_ms: from_hundredths(self.log2_scale_ms),
             from_length: self.from_length,
+        }
+    }
+}
+
+impl LinkLaneParams {
+    fn new(lane: &Lane, words: &mut Writer) -> Self {
+        match sets::find(&lane.system, &lane.params) {
+            Some(index) => Self::Known(index),
+            None => Self::Spelled(LinkParams::new(&lane.params, words)),
+        }
+    }
+
+    fn params(&self, words: &Reader) -> Result<BTreeMap<String, ParamValue>, LinkError> {
+        match self {
+            Self::Known(index) => sets::get(*index),
+            Self::Spelled(params) => params.params(words),
         }
     }
 }
 
 impl LinkCrossover {
     fn new(crossover: &Crossover) -> Self {
-        let steps = |value: f64| quantise(value, FINE, *CROSSOVER.start(), *CROSSOVER.end()) as u32;
-        let estimate = crossover.estimate.map_or(0, steps);
+        let steps = |value: f64| quantise(value, COST, *CROSSOVER.start(), *CROSSOVER.end());
+        let estimate = crossover.estimate.map_or(MIDDLE, steps);
         Self {
             challenger: crossover.challenger,
             baseline: crossover.baseline,
             kind: match crossover.kind {
                 CrossoverKind::None => LinkCrossoverKind::None,
-                CrossoverKind::Measured => LinkCrossoverKind::Measured(estimate),
-                CrossoverKind::Predicted => LinkCrossoverKind::Predicted(estimate),
+                CrossoverKind::Measured => LinkCrossoverKind::Measured(estimate - MIDDLE),
+                CrossoverKind::Predicted => LinkCrossoverKind::Predicted(estimate - MIDDLE),
             },
-            low: crossover.low.map(steps),
-            high: crossover.high.map(steps),
+            below: crossover.low.map(|low| estimate - steps(low)),
+            above: crossover.high.map(|high| steps(high) - estimate),
         }
     }
 
     fn crossover(&self) -> Result<Crossover, LinkError> {
         let (kind, estimate) = match self.kind {
             LinkCrossoverKind::None => (CrossoverKind::None, None),
-            LinkCrossoverKind::Measured(steps) => (CrossoverKind::Measured, Some(steps)),
-            LinkCrossoverKind::Predicted(steps) => (CrossoverKind::Predicted, Some(steps)),
+            LinkCrossoverKind::Measured(distance) => (CrossoverKind::Measured, Some(distance)),
+            LinkCrossoverKind::Predicted(distance) => (CrossoverKind::Predicted, Some(distance)),
         };
-        let length = |steps: Option<u32>| steps.map(|steps| from_steps(steps, FINE)).transpose();
+        let middle = MIDDLE.wrapping_add(estimate.unwrap_or(0));
+        let length = |steps: Option<i64>| {
+            let value =
+                steps.map(|steps| restore(steps, COST).ok_or_else(|| LinkError::content("not a length")));
+            value.transpose()
+        };
         Ok(Crossover {
             challenger: self.challenger,
             baseline: self.baseline,
             kind,
-            estimate: length(estimate)?,
-            low: length(self.low)?,
-            high: length(self.high)?,
+            estimate: length(estimate.map(|_| middle))?,
+            low: length(self.below.map(|below| middle.wrapping_sub(below)))?,
+            high: length(self.above.map(|above| middle.wrapping_add(above)))?,
         })
     }
 }

@@ -119,7 +119,7 @@ fn eleven_lanes_at_nine_lengths_fit_in_2000_characters() {
 }
 
 #[test]
-fn a_report_keeps_every_word_and_four_digits() {
+fn a_report_keeps_every_word_and_three_digits() {
     let report = report();
     let link = encode_link(&report).unwrap();
     let back = decoded(&link);
@@ -141,11 +141,11 @@ fn a_report_keeps_every_word_and_four_digits() {
                 (was.length, &was.outcome, &was.message)
             );
             assert_eq!((point.samples, point.repeats), (was.samples, was.repeats));
-            close(point.median_ms, was.median_ms, 2.5e-4);
-            close(point.q1_ms, was.q1_ms, 2.5e-3);
-            close(point.predicted_ms, was.predicted_ms, 2.5e-4);
-            close(point.setup_ms, was.setup_ms, 3.2e-2);
-            close(Some(point.peak_bytes), Some(was.peak_bytes), 2.5e-4);
+            close(point.median_ms, was.median_ms, 5e-4);
+            close(point.q1_ms, was.q1_ms, 4.5e-3);
+            close(point.predicted_ms, was.predicted_ms, 5e-4);
+            close(point.setup_ms, was.setup_ms, 6.3e-2);
+            close(Some(point.peak_bytes), Some(was.peak_bytes), 2e-3);
         }
     }
     assert_eq!(encode_link(&back).unwrap(), link);
@@ -252,6 +252,10 @@ fn fault_24_a_link_cannot_ask_for_what_the_page_refuses() {
         assert_eq!(decode_link(&framed(0, &body)), Err(LinkError::Config(wanted)));
     }
     let mut report = report();
+    let mut many = report.clone();
+    many.lanes[0].points = vec![report.lanes[0].points[0].clone(); 1000];
+    let body = postcard::to_allocvec(&report::Body::new(&many)).unwrap();
+    assert_eq!(decode_link(&framed(REPORT, &body)).unwrap_err().code(), "link-malformed");
     report.lanes[0].points[0].message = Some("\u{202e}".into());
     let body = postcard::to_allocvec(&report::Body::new(&report)).unwrap();
     assert!(matches!(decode_link(&framed(REPORT, &body)), Err(LinkError::Report(_))));
@@ -404,8 +408,6 @@ fn any_report() -> impl Strategy<Value = Report> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
-
     #[test]
     fn a_configuration_comes_back_as_it_was(config in any_config()) {
         let link = encode_config_link(&config).unwrap();

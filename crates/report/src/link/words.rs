@@ -125,6 +125,10 @@ const WORDS: &[&str] = &[
     "residual_long_conv",
     "truncation",
     "normalize_before_mega",
+    "kind",
+    "allcombs",
+    "chunks_before",
+    "chunks_after",
     "sse2",
     "windows x86_64",
     "linux x86_64",
@@ -135,6 +139,66 @@ const WORDS: &[&str] = &[
 const FIRST_OWN: usize = 128;
 const _: () = assert!(WORDS.len() <= FIRST_OWN);
 
+/// Phrases that strings of a link have as control characters, which no string has by itself: U+0001, U+0002, …. Append
+/// only, at most 31; of two that could stand for the same text, the earlier does.
+const PHRASES: &[&str] = &[
+    "Mozilla/5.0 (",
+    ") AppleWebKit/537.36 (KHTML, like Gecko) Chrome/",
+    ".0.0.0 Safari/537.36",
+    ") AppleWebKit/605.1.15 (KHTML, like Gecko) Version/",
+    " Safari/605.1.15",
+    ") Gecko/20100101 Firefox/",
+    "Macintosh; Intel Mac OS X 10_15_7",
+    "Macintosh; Intel Mac OS X 10.15",
+    "Windows NT 10.0; Win64; x64",
+    "X11; Linux x86_64",
+    "Linux; Android 10; K",
+    "iPhone; CPU iPhone OS ",
+    " like Mac OS X",
+    " Mobile/15E148",
+    ".0.0.0 Mobile Safari/537.36",
+    " Edg/",
+    ": the first length took ",
+    " times as long when it was measured again at the end; let the machine cool down, close other programs, and race \
+     again",
+    " samples were thrown away because the tab was hidden or the clock jumped; keep the tab in front while it races",
+    "the clock moves in steps of ",
+    " ms, so short times are coarse",
+    "the GPU is emulated in software: its times say nothing of real GPUs",
+    "the race was stopped before its end; what was measured stands",
+    "needs ",
+    " MiB; ",
+    " MiB are available",
+];
+const _: () = assert!(PHRASES.len() <= 31);
+
+/// Longest string that phrases may grow to, in bytes: beyond the longest text that a report may have.
+const MAX_EXPANDED: usize = 2048;
+
+fn phrases() -> impl Iterator<Item = (char, &'static str)> {
+    ('\u{1}'..='\u{1f}').zip(PHRASES.iter().copied())
+}
+
+fn shorten(text: &str) -> String {
+    phrases()
+        .fold(text.to_owned(), |text, (mark, phrase)| text.replace(phrase, mark.encode_utf8(&mut [0; 4])))
+}
+
+fn expand(text: &str) -> Result<String, LinkError> {
+    let mut expanded = String::new();
+    for character in text.chars() {
+        match phrases().find(|(mark, _)| *mark == character) {
+            Some((_, phrase)) => expanded.push_str(phrase),
+            None if character < ' ' => return Err(LinkError::content("a phrase of a newer version")),
+            None => expanded.push(character),
+        }
+        if expanded.len() > MAX_EXPANDED {
+            return Err(LinkError::content("a text that is too long"));
+        }
+    }
+    Ok(expanded)
+}
+
 /// Strings on their way into a link.
 #[derive(Default)]
 pub(super) struct Writer(Vec<String>);
@@ -144,8 +208,9 @@ impl Writer {
     pub(super) fn put(&mut self, text: &str) -> u32 {
         let known = WORDS.iter().position(|word| *word == text);
         let index = known.unwrap_or_else(|| {
-            let own = self.0.iter().position(|own| own == text).unwrap_or_else(|| {
-                self.0.push(text.to_owned());
+            let text = shorten(text);
+            let own = self.0.iter().position(|own| *own == text).unwrap_or_else(|| {
+                self.0.push(text);
                 self.0.len() - 1
             });
             FIRST_OWN + own
@@ -165,11 +230,11 @@ impl Reader<'_> {
     /// The string that `index` stands for.
     pub(super) fn get(&self, index: u32) -> Result<String, LinkError> {
         let index = index as usize;
-        let found = match index.checked_sub(FIRST_OWN) {
-            None => WORDS.get(index).map(|word| (*word).to_owned()),
-            Some(own) => self.0.get(own).cloned(),
-        };
-        found.ok_or_else(|| LinkError::content("a word of a newer version"))
+        let newer = || LinkError::content("a word of a newer version");
+        match index.checked_sub(FIRST_OWN) {
+            None => WORDS.get(index).map(|word| (*word).to_owned()).ok_or_else(newer),
+            Some(own) => expand(self.0.get(own).ok_or_else(newer)?),
+        }
     }
 }
 
@@ -197,5 +262,24 @@ mod tests {
         for index in [127, 130, u32::MAX] {
             assert!(reader.get(index).is_err());
         }
+    }
+
+    #[test]
+    fn phrases_are_marked_and_put_back() {
+        let agent = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36";
+        assert_eq!(shorten(agent), "\u{1}\u{a}\u{2}156\u{3}");
+        for text in [agent, "", "plain", "needs 5120 MiB; 1024 MiB are available", "größer"] {
+            assert_eq!(expand(&shorten(text)).as_deref(), Ok(text));
+        }
+        for (index, phrase) in PHRASES.iter().enumerate() {
+            assert_eq!(shorten(phrase).chars().map(u32::from).collect::<Vec<_>>(), [index as u32 + 1]);
+        }
+    }
+
+    #[test]
+    fn fault_22_phrases_do_not_grow_into_a_bomb() {
+        assert!(expand(&"\u{12}".repeat(10)).is_ok());
+        assert!(expand(&"\u{12}".repeat(1000)).is_err());
+        assert!(expand("\u{1f}").is_err() && expand("\0").is_err());
     }
 }
