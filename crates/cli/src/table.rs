@@ -179,7 +179,7 @@ mod tests {
         report.lanes[1].backend = "cpu".into();
         let text = render(&report);
         for word in
-            ["Attention", "Hyena", "16,384", "6.55 ms", "×0.0068", "L^2.00", "memory, ~27.5 s", "2,346"]
+            ["Attention", "Hyena", "16,384", "6.55 ms", "×0.0068", "L^2.00", "memory, ~27.6 s", "2,344"]
         {
             assert!(text.contains(word), "{word} in\n{text}");
         }

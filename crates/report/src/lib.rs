@@ -20,7 +20,7 @@ pub use catalog::{ParamEntry, SystemEntry};
 pub use config::{BackendName, Config, FullLane, LaneConfig, LevelName, ParamValue, Threads};
 pub use environment::{Environment, Gpu};
 pub use error::{ConfigError, ReportError};
-pub use link::{LinkError, Linked, decode_link, encode_config_link, encode_link};
+pub use link::{LinkError, Linked, as_linked, decode_link, encode_config_link, encode_link};
 pub use wire::{
     Crossover, CrossoverKind, Exponent, Lane, Point, Report, SCHEMA_VERSION, Status, Verified, Warning,
 };

@@ -63,6 +63,15 @@ pub fn encode_link(report: &Report) -> Result<String, LinkError> {
     pack(REPORT, &report::Body::new(report))
 }
 
+/// The report as its link holds it: what others will read. A page that shows this one shows the same digits as theirs.
+///
+/// # Errors
+/// As for [`encode_link`].
+pub fn as_linked(report: &Report) -> Result<Report, LinkError> {
+    report.validate()?;
+    report::Body::new(report).report()
+}
+
 /// Reads a link: a whole address, its fragment, or what follows `#r=`.
 ///
 /// # Errors

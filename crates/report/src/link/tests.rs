@@ -420,6 +420,7 @@ proptest! {
         let link = encode_link(&report).unwrap();
         let back = decoded(&link);
         prop_assert_eq!(&encode_link(&back).unwrap(), &link);
+        prop_assert_eq!(as_linked(&report), Ok(back.clone()));
         prop_assert_eq!(decoded(&link), back);
     }
 
