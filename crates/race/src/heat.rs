@@ -203,6 +203,7 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
         let mark = self.mark();
         let Finished { device_ns, .. } = self.executor.run(&mut runner.lane, runner.repeats).await?;
         let (elapsed_ns, clean) = self.since(mark);
+        let clean = self.undisturbed(mark).await && clean;
         let lost_ns = suspended_ns(elapsed_ns, runner.expected_ns());
         let seen_before = runner
             .doubted

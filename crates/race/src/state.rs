@@ -163,6 +163,15 @@ impl<'a, E: Executor, C: Clock, W: Watch> Race<'a, E, C, W> {
         (if elapsed_ns.is_finite() { elapsed_ns.max(0.0) } else { 0.0 }, clean)
     }
 
+    /// Whether nothing disturbed the time since the mark, also by what is heard of only now: a kernel on the CPU lets no
+    /// message in while it runs.
+    pub async fn undisturbed(&mut self, mark: Mark) -> bool {
+        if !self.watch.cancelled() {
+            self.executor.breathe().await;
+        }
+        self.watch.disturbances() == mark.disturbances && !self.watch.disturbed()
+    }
+
     /// Time at work since the start: waiting for a hidden tab is not work.
     pub fn worked_ns(&self) -> f64 {
         (PLANNED_SHARE * self.record.spec.budget_ns as f64 - self.remaining_ns()).max(0.0)

@@ -91,6 +91,27 @@ fn fault_15_a_sample_during_which_the_tab_was_hidden_is_discarded_and_taken_agai
 }
 
 #[test]
+fn fault_15_a_tab_hidden_during_a_kernel_that_lets_no_message_in_is_heard_of_afterwards() {
+    // A kernel on the CPU holds the worker's event loop: the page's message arrives with the next turn of it.
+    let mut runs = 0;
+    let mut pending = false;
+    let world = World::new(1, &[]).script(move |call, stage| {
+        if matches!(call.kind, Kind::Run { .. }) {
+            runs += 1;
+            pending = runs % 10 == 0;
+        } else if call.kind == Kind::Breathe && std::mem::take(&mut pending) {
+            stage.hide();
+            stage.show();
+        }
+        Ok(())
+    });
+    let record = world.race(spec(&["attention", "hyena"])).unwrap();
+    assert_eq!(record.status, Status::Done);
+    assert_times_are_true(&record);
+    assert!(discarded(&record) > 5);
+}
+
+#[test]
 fn fault_15_a_tab_hidden_before_or_after_a_sample_makes_the_race_wait() {
     // Hidden for ten minutes at the start, between samples, while preparing and while verifying.
     for at in [Kind::Breathe, Kind::Prepare, Kind::Run { repeats: 1 }, Kind::Check, Kind::Verify] {
