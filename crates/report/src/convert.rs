@@ -34,12 +34,7 @@ impl Report {
             },
             lanes: record.lanes.iter().map(|lane| self::lane(lane, record.spec.causal, systems)).collect(),
             crossovers: crossovers(record),
-            warnings: record
-                .warnings
-                .iter()
-                .filter_map(|warning| self::warning(warning, record))
-                .take(MAX_WARNINGS)
-                .collect(),
+            warnings: warnings(record, environment),
         }
     }
 }
@@ -179,6 +174,16 @@ fn crossover(crossover: &race::Crossover) -> Crossover {
         low: estimate.and_then(|length| bound(length.low)),
         high: estimate.and_then(|length| bound(length.high)),
     }
+}
+
+fn warnings(record: &Record, environment: &Environment) -> Vec<Warning> {
+    // The engine knows no adapters; the environment does.
+    let software = environment.gpu.as_ref().is_some_and(|gpu| gpu.fallback)
+        && record.lanes.iter().any(|lane| lane.spec.backend == Backend::WebGpu)
+        && !record.warnings.contains(&race::Warning::SoftwareGpu);
+    let added = software.then_some(&race::Warning::SoftwareGpu);
+    let all = added.into_iter().chain(&record.warnings);
+    all.filter_map(|warning| self::warning(warning, record)).take(MAX_WARNINGS).collect()
 }
 
 fn warning(warning: &race::Warning, record: &Record) -> Option<Warning> {
@@ -417,6 +422,27 @@ mod tests {
             report.validate().unwrap();
             assert_eq!(report.lanes[0].points.last().unwrap().outcome, outcome);
         }
+    }
+
+    #[test]
+    fn fault_14_a_software_adapter_that_raced_is_named() {
+        let mut machine = environment();
+        let codes = |record: &Record, machine: &Environment| -> Vec<String> {
+            let report = Report::from_record(record, &config(), machine, None, &SYSTEMS);
+            report.warnings.into_iter().map(|warning| warning.code).collect()
+        };
+        let mut record = record(&config());
+        if let Some(gpu) = &mut machine.gpu {
+            gpu.fallback = true;
+        }
+        // Its lanes are on the CPU.
+        assert_eq!(codes(&record, &machine), ["drift"]);
+        record.lanes[1].spec.backend = Backend::WebGpu;
+        assert_eq!(codes(&record, &machine), ["software-gpu", "drift"]);
+        record.warnings.push(race::Warning::SoftwareGpu);
+        assert_eq!(codes(&record, &machine), ["drift", "software-gpu"]);
+        record.warnings.pop();
+        assert_eq!(codes(&record, &environment()), ["drift"]);
     }
 
     #[test]
