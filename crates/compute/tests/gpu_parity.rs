@@ -200,7 +200,7 @@ fn params(id: &str, index: usize, problem: &Problem) -> Params {
             params.set("liquid_kernel", kernels[index / 2 % 3]);
             params.set("allcombs", index % 4 != 3);
             params.set("lcontract", ["none", "tanh", "lecun"][index % 3]);
-            params.set("bidirectional", !problem.causal && index % 3 == 0 && index / 2 % 3 != 2);
+            params.set("bidirectional", !problem.causal && index.is_multiple_of(3) && index / 2 % 3 != 2);
         }
         _ => {}
     }
