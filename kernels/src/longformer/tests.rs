@@ -205,6 +205,24 @@ fn the_gpu_plan_is_linear_and_fits_guaranteed_limits() {
     }
 }
 
+/// Constant inputs weigh all keys alike, however large their scores; a NaN is never hidden.
+#[test]
+fn fault_10_constant_huge_and_nan_inputs() {
+    let problem = Problem { level: Level::Core, causal: false, ..PROBLEM };
+    for value in [0.0, 1.0, -3.5, 1e-40, 1e4, f32::NAN] {
+        let mut case = Longformer.seeded_case(&problem, &params(8, 1, 1)).unwrap();
+        for name in ["q", "k", "v", "q_global", "k_global", "v_global"] {
+            case.tensors.insert(name, &[1, 64, 32], vec![value; 64 * 32]);
+        }
+        for got in testing::cpu(&Longformer, &case, &Serial) {
+            assert!(
+                if value.is_nan() { got.is_nan() } else { (got - value).abs() <= 1e-5 * value.abs() },
+                "{value}: {got}"
+            );
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 

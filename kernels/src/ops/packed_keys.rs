@@ -35,9 +35,18 @@ impl PackedShape {
         self.d_head.next_multiple_of(PANEL)
     }
 
+    /// Where a size overflows it saturates: a 32-bit address space then refuses it instead of allocating too little.
+    fn key_floats(self) -> usize {
+        (self.batch * self.n_heads * self.d_head).saturating_mul(self.padded_slots())
+    }
+
+    fn value_floats(self) -> usize {
+        (self.batch * self.n_heads * self.padded_head()).saturating_mul(self.slots)
+    }
+
     /// Floats that a packed set takes.
     pub fn floats(self) -> usize {
-        self.batch * self.n_heads * (self.padded_slots() * self.d_head + self.slots * self.padded_head())
+        self.key_floats().saturating_add(self.value_floats())
     }
 }
 
@@ -57,11 +66,10 @@ impl PackedKeys {
     /// # Errors
     /// [`MixerError::OutOfMemory`].
     pub fn new(memory: &Memory, shape: PackedShape) -> Result<Self, MixerError> {
-        let heads = shape.batch * shape.n_heads;
         Ok(Self {
             shape,
-            keys: memory.floats(heads * shape.padded_slots() * shape.d_head)?,
-            values: memory.floats(heads * shape.slots * shape.padded_head())?,
+            keys: memory.floats(shape.key_floats())?,
+            values: memory.floats(shape.value_floats())?,
         })
     }
 

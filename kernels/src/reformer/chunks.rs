@@ -45,7 +45,8 @@ fn slots(spec: &Spec) -> usize {
 /// Floats of the keys in view: packed keys, packed values, positions.
 fn ring_floats(spec: &Spec) -> usize {
     let d_head = spec.base.d_head();
-    spec.seen() * slots(spec) * (d_head + d_head.next_multiple_of(PANEL) + 1)
+    // Saturates where 32 bits are too few, so that it is refused.
+    (spec.seen() * slots(spec)).saturating_mul(d_head + d_head.next_multiple_of(PANEL) + 1)
 }
 
 fn state_floats(spec: &Spec) -> usize {
@@ -56,11 +57,12 @@ fn state_floats(spec: &Spec) -> usize {
 impl Chunks {
     /// Floats that [`Chunks::new`] takes from the memory budget.
     pub(super) fn floats(spec: &Spec, threads: usize) -> usize {
-        state_floats(spec) + threads * (ring_floats(spec) + QueryBlock::floats(spec.base.d_head()))
+        let scratch = ring_floats(spec).saturating_add(QueryBlock::floats(spec.base.d_head()));
+        state_floats(spec).saturating_add(scratch.saturating_mul(threads))
     }
 
     pub(super) fn new(spec: Spec, memory: &Memory, threads: usize) -> Result<Self, MixerError> {
-        let floats = ring_floats(&spec) + QueryBlock::floats(spec.base.d_head());
+        let floats = ring_floats(&spec).saturating_add(QueryBlock::floats(spec.base.d_head()));
         Ok(Self {
             state: memory.floats(state_floats(&spec))?,
             scratch: Scratch::new(memory, threads, floats)?,

@@ -31,6 +31,9 @@ const KINDS: [&str; 2] = ["lsh", "local"];
 /// Most buckets accepted: a counting sort keeps a counter for each.
 const MAX_BUCKETS: usize = 1 << 22;
 
+/// Most keys of a round that a query may see: twice the longest sequence.
+const MAX_SEEN: usize = 2 * Problem::MAX_SEQ_LEN;
+
 /// Defaults are those of the paper's models: chunks of 64, one chunk of look-back, 4 rounds.
 static INFO: Info = Info {
     id: "reformer",
@@ -160,6 +163,10 @@ impl Spec {
         let (before, after) =
             (config.count_or("chunks_before", 1, 0, most)?, config.count_or("chunks_after", 0, 0, most)?);
         let is_short = seq_len <= chunk;
+        if !is_short && (before + 1 + after).saturating_mul(chunk) > MAX_SEEN {
+            let allowed = format!("such that a query sees at most {MAX_SEEN} keys of a round");
+            return Err(MixerError::invalid("chunks_before", allowed, before));
+        }
         let padded = if is_short { seq_len } else { seq_len.next_multiple_of(chunk) };
         if config.count_or("padded_length", padded, 1, 2 * most)? != padded {
             return Err(MixerError::invalid("padded_length", padded.to_string(), "another number"));

@@ -324,6 +324,7 @@ fn what_makes_no_sense_is_refused_by_name() {
     assert_eq!(refused("num_buckets", Value::Int(4)), "rotations");
     assert_eq!(refused("padded_length", Value::Int(80)), "padded_length");
     assert_eq!(refused("chunk_length", Value::Int(0)), "chunk_length");
+    assert_eq!(refused("chunks_before", Value::Int(1 << 20)), "chunks_before");
     assert_eq!(refused("kind", Value::Text("constructor".into())), "kind");
     let mut odd = Params::new();
     odd.set("num_buckets", 3_usize);
@@ -348,6 +349,24 @@ fn the_gpu_plan_is_linear_and_fits_guaranteed_limits() {
         let (short, long) = (at(16_384, causal), at(65_536, causal));
         assert!((3.5..4.2).contains(&(long.0 / short.0)), "bytes: {short:?} {long:?}");
         assert!((3.5..4.6).contains(&(long.1 / short.1)), "operations: {short:?} {long:?}");
+    }
+}
+
+/// Constant inputs weigh all keys alike, however large their scores; a NaN is never hidden.
+#[test]
+fn fault_10_constant_huge_and_nan_inputs() {
+    let problem = Problem { level: Level::Core, causal: false, ..PROBLEM };
+    for value in [0.0, 1.0, -3.5, 1e-40, 1e4, f32::NAN] {
+        let mut case = Reformer.seeded_case(&problem, &params(16, 2)).unwrap();
+        for name in ["qk", "v"] {
+            case.tensors.insert(name, &[1, 64, 32], vec![value; 64 * 32]);
+        }
+        for got in testing::cpu(&Reformer, &case, &Serial) {
+            assert!(
+                if value.is_nan() { got.is_nan() } else { (got - value).abs() <= 1e-5 * value.abs() },
+                "{value}: {got}"
+            );
+        }
     }
 }
 
