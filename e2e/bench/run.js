@@ -1,81 +1,175 @@
-// `cargo xtask bench`: runs the comparison in Chromium and writes docs/benchmarks.md.
+// Races our kernels against what people would use instead, in one Chromium on this machine: `cargo xtask bench`.
 
-import { readFile, mkdir, writeFile } from 'node:fs/promises';
-import { fileURLToPath } from 'node:url';
+import { writeFile, mkdir } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
+import os from 'node:os';
+import { dirname, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
 import { chromium } from '@playwright/test';
-import { root, serve } from '../support/server.js';
+import { fused, plain } from './graphs.js';
+import { exponents, memory } from './growth.js';
+import { Contest } from './peers.js';
+import { markdown } from './report.js';
+import { serve } from './server.js';
 
-const here = fileURLToPath(new URL('.', import.meta.url));
-const types = { html: 'text/html', js: 'text/javascript', mjs: 'text/javascript', wasm: 'application/wasm' };
-const lengths = [1024, 2048, 4096];
-const shape = { width: 256, heads: 4 };
+const OPTIONS = {
+  output: { type: 'string', default: '../docs/benchmarks.md' },
+  lengths: { type: 'string', default: '256,1024,2048,4096' },
+  backends: { type: 'string', default: 'cpu,webgpu' },
+  rounds: { type: 'string', default: '5' },
+  'pass-limit': { type: 'string', default: '20' },
+  parts: { type: 'string', default: 'peers,memory,exponents' },
+  budget: { type: 'string', default: '120' },
+};
 
-const server = await serve();
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-  args: ['--headless=new', '--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader', ...(process.getuid?.() === 0 ? ['--no-sandbox'] : [])],
-});
-try {
-  const page = await browser.newPage();
-  page.setDefaultTimeout(0);
-  await page.route('**/bench/**', async (route) => {
-    const path = new URL(route.request().url()).pathname.replace(/^\/bench\//, '').replace(/^modules\//, 'node_modules/');
-    await route.fulfill({
-      body: await readFile(here + path),
-      contentType: types[path.split('.').at(-1)] ?? 'application/octet-stream',
-      headers: {
-        'cross-origin-opener-policy': 'same-origin',
-        'cross-origin-embedder-policy': 'require-corp',
-        'cross-origin-resource-policy': 'same-origin',
-      },
-    });
-  });
-  await page.goto(`${server.url}bench/page.html`);
-  await page.waitForFunction(() => window.bench, undefined, { timeout: 60_000 });
-  const environment = await page.evaluate(() => window.bench.environment());
+const list = (text) => text.split(',').map((word) => word.trim()).filter(Boolean);
 
-  const lines = [
-    '# Benchmarks',
-    '',
-    'Written by `cargo xtask bench`, which runs everything below in one go, in one page, the contestants taking turns.',
-    'Compare numbers of one run only: they belong to its machine.',
-    '',
-    `- Browser: ${await browser.version()}, ${environment.cores} cores, ${environment.threads} threads, ${environment.simd}`,
-    `- GPU: ${environment.gpu ? `${environment.gpu.vendor} ${environment.gpu.architecture}${environment.gpu.fallback ? ' (software adapter)' : ''}` : 'none'}`,
-    `- ${new Date().toISOString().slice(0, 10)}`,
-    '',
-    '## Attention beside its peers',
-    '',
-    `Softmax attention, not causal, width ${shape.width}, ${shape.heads} heads, projections left out; milliseconds, the best round's median; in brackets the peer's time over ours, above 1 where ours is faster.`,
-    'ONNX Runtime Web runs its fused `MultiHeadAttention`, TensorFlow.js two products and a softmax, on the same number of threads.',
-    '',
-    '| backend | length | Crossover | ONNX Runtime Web 1.30.0 | TensorFlow.js 4.22.0 |',
-    '|---|---:|---:|---:|---:|',
-  ];
-  for (const backend of environment.gpu ? ['cpu', 'webgpu'] : ['cpu']) {
-    for (const length of lengths) {
-      const results = await page.evaluate((problem) => window.bench.compare(problem), {
-        ...shape, length, backend, threads: environment.threads,
-      });
-      const ours = results.crossover;
-      const cell = (result) => (result.failed ? `failed: ${result.failed.replaceAll('|', '/')}` : `${result.ms.toFixed(1)}${result !== ours && ours.ms ? ` (${(result.ms / ours.ms).toFixed(2)})` : ''}`);
-      lines.push(`| ${backend} | ${length} | ${cell(ours)} | ${cell(results['onnxruntime-web'])} | ${cell(results.tfjs)} |`);
-      console.log(lines.at(-1));
-    }
-  }
-  lines.push('', '## Growth on the CPU', '', '| system | lengths | exponent (95 %) | peak memory at the longest |', '|---|---|---:|---:|');
-  for (const [system, from, to] of [['attention', 4096, 32_768], ['hyena', 4096, 65_536]]) {
-    const steps = Array.from({ length: Math.log2(to / from) + 1 }, (_, step) => from * 2 ** step);
-    const { exponent, points } = await page.evaluate((config) => window.bench.growth(config), { ...shape, system, backend: 'cpu', lengths: steps, budgetMs: 240_000 });
-    const last = points.filter((point) => point.outcome === 'ok').at(-1);
-    const missed = points.filter((point) => point.outcome !== 'ok').map((point) => `${point.length}: ${point.outcome}`).join(', ');
-    lines.push(`| ${system} | ${from}–${last?.length}${missed ? ` (${missed})` : ''} | ${exponent ? `${exponent.estimate.toFixed(2)} (${exponent.low.toFixed(2)}–${exponent.high.toFixed(2)})` : '—'} | ${last ? `${(last.peakBytes / 2 ** 20).toFixed(0)} MiB` : '—'} |`);
-    console.log(lines.at(-1));
-  }
-  await mkdir(`${root}/docs`, { recursive: true });
-  await writeFile(`${root}/docs/benchmarks.md`, `${lines.join('\n')}\n`);
-  console.log('docs/benchmarks.md is written');
-} finally {
-  await browser.close();
-  await server.stop();
+function positive(name, text) {
+  const value = Number(text);
+  if (!(value > 0 && Number.isFinite(value))) throw new Error(`--${name} must be a number above 0, not ${text}`);
+  return value;
 }
+
+function among(name, text, allowed) {
+  const words = list(text);
+  const wrong = words.find((word) => !allowed.includes(word));
+  if (wrong !== undefined || words.length === 0) throw new Error(`--${name} takes ${allowed.join(', ')}`);
+  return words;
+}
+
+function settings() {
+  const { values } = parseArgs({ options: OPTIONS });
+  const lengths = list(values.lengths).map((text) => positive('lengths', text));
+  if (!lengths.every(Number.isInteger)) throw new Error('--lengths must be whole numbers');
+  return {
+    output: resolve(values.output),
+    lengths: lengths.sort((a, b) => a - b),
+    backends: among('backends', values.backends, ['cpu', 'webgpu']),
+    rounds: Math.ceil(positive('rounds', values.rounds)),
+    passLimitMs: 1000 * positive('pass-limit', values['pass-limit']),
+    parts: among('parts', values.parts, ['peers', 'memory', 'exponents']),
+    budgetMs: 1000 * positive('budget', values.budget),
+  };
+}
+
+/** Chromium with this machine's adapter, or with its software adapter where there is none. */
+async function launch(url, wantsGpu) {
+  const sandbox = process.getuid?.() === 0 ? ['--no-sandbox'] : [];
+  const open = (...args) =>
+    chromium.launch({
+      executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+      args: ['--headless=new', '--enable-unsafe-webgpu', ...args, ...sandbox],
+    });
+  const browser = await open();
+  if (!wantsGpu) return browser;
+  const page = await browser.newPage();
+  await page.goto(url);
+  const adapter = await page.evaluate(async () => Boolean(await navigator.gpu?.requestAdapter()));
+  await page.close();
+  if (adapter) return browser;
+  await browser.close();
+  return open('--use-webgpu-adapter=swiftshader');
+}
+
+const version = (name) =>
+  JSON.parse(readFileSync(new URL(`./node_modules/${name}/package.json`, import.meta.url), 'utf8')).version;
+
+function describe(environment, browser) {
+  const [cpu] = os.cpus();
+  const gpu = environment.gpu
+    ? `${environment.gpu.description || environment.gpu.vendor}${environment.gpu.fallback ? ' (software)' : ''}`
+    : `none (${environment.gpuMissing})`;
+  return {
+    hardware:
+      `${cpu?.model.trim() ?? 'unknown CPU'}, ${environment.cores} cores, ${Math.round(os.totalmem() / 2 ** 30)} GiB, ` +
+      `${os.type()} ${os.arch()}; WebGPU adapter: ${gpu}`,
+    versions:
+      `Chromium ${browser.version()}; Crossover ${environment.build}, ${environment.simd}, ${environment.threads === 1 ? '1 thread (its rows for 1 and all threads are the same)' : `${environment.threads} threads`}; ` +
+      `onnxruntime-web ${version('onnxruntime-web')}; TensorFlow.js ${version('@tensorflow/tfjs-core')}`,
+  };
+}
+
+async function main() {
+  const chosen = settings();
+  const log = (line) => console.log(line);
+  const date = new Date().toISOString().slice(0, 10);
+  const loadBefore = os.loadavg()[0];
+  const server = await serve();
+  for (const causal of [false, true]) {
+    server.put(`graph-plain-${causal}`, plain({ width: 256, heads: 4, causal }));
+    server.put(`graph-fused-${causal}`, fused({ width: 256, heads: 4, causal }));
+  }
+  const browser = await launch(server.url, chosen.backends.includes('webgpu'));
+  try {
+    const context = await browser.newContext();
+    const own = await context.newPage();
+    const about = async () => {
+      await own.goto(`${server.url}bench/index.html?contender=own`);
+      await own.waitForFunction(() => window.bench);
+      return own.evaluate(() => window.bench.about());
+    };
+    const environment = await about();
+    const { hardware, versions } = describe(environment, browser);
+    const software = environment.gpu?.fallback ?? false;
+    const result = { date, hardware, versions, contests: [], memory: [], exponents: [], rounds: chosen.rounds };
+    log(`${hardware}\n${versions}`);
+    const write = async () => {
+      const load = `the machine's load average was ${loadBefore.toFixed(1)} before the run, on ${os.cpus().length} cores; ` +
+        `${os.loadavg()[0].toFixed(1)} at its end.` +
+        (loadBefore > 0.5 ? ' Other programs ran at the same time: ratios are worth more than times.' : '');
+      const text = markdown({ ...result, load });
+      await mkdir(dirname(chosen.output), { recursive: true });
+      await writeFile(chosen.output, text);
+      return text;
+    };
+
+    // Memory first: nothing else has filled the browser yet.
+    if (chosen.parts.includes('memory')) {
+      log('memory');
+      result.memory = await memory(own, { lengths: [2048, 8192, 32768], budgetMs: chosen.budgetMs, log });
+    }
+    if (chosen.parts.includes('exponents')) {
+      log('exponents');
+      const races = [
+        { system: 'attention', lengths: [1024, 2048, 4096, 8192, 16384], goal: '1.8–2.1' },
+        { system: 'hyena', lengths: [4096, 8192, 16384, 32768, 65536], goal: 'below 1.2' },
+      ];
+      result.exponents = await exponents(own, { budgetMs: chosen.budgetMs, log, races });
+    }
+    await own.close();
+    await write();
+    if (chosen.parts.includes('peers')) {
+      for (const backend of chosen.backends) {
+        // The other backend's idle threads would stand in the way.
+        const contest = new Contest(context, server.url, { ...chosen, backends: [backend], software, log });
+        for (const length of chosen.lengths) {
+          for (const causal of [false, true]) {
+            log(`${backend}, L = ${length}, ${causal ? 'causal' : 'not causal'}`);
+            const problem = { length, causal, width: 256, heads: 4 };
+            merge(result.contests, { problem, rows: await contest.run(problem) });
+            // A run that is cut short leaves what it has measured.
+            await write();
+          }
+        }
+        await contest.close();
+      }
+    }
+    log(`\n${await write()}\nwritten to ${chosen.output}`);
+  } finally {
+    await browser.close();
+    await server.stop();
+  }
+}
+
+/** Adds a contest's rows to those of the same problem on another backend. */
+function merge(contests, contest) {
+  const { length, causal } = contest.problem;
+  const same = contests.find(({ problem }) => problem.length === length && problem.causal === causal);
+  if (same) same.rows.push(...contest.rows);
+  else contests.push(contest);
+}
+
+main().catch((error) => {
+  console.error(`bench: ${error.message}`);
+  process.exitCode = 1;
+});

@@ -38,15 +38,20 @@ pub fn firefox() -> Option<PathBuf> {
 /// # Errors
 /// [`TaskError::Missing`] with the commands that get what is missing, or what `npm` answers.
 pub fn prepare() -> Outcome<Tools> {
+    let chromium = prepare_chromium()?;
+    Ok(Tools { chromium, firefox: browser("Firefox", "firefox-esr", firefox)? })
+}
+
+/// The same for what runs in Chromium alone.
+///
+/// # Errors
+/// As [`prepare`].
+pub fn prepare_chromium() -> Outcome<PathBuf> {
     if find("node").is_none() || find("npm").is_none() {
         install::apt("Node.js", &["nodejs", "npm"])?;
     }
     packages("e2e")?;
-    let tools = Tools {
-        chromium: browser("Chromium", "chromium", chromium)?,
-        firefox: browser("Firefox", "firefox-esr", firefox)?,
-    };
-    Ok(tools)
+    browser("Chromium", "chromium", chromium)
 }
 
 fn browser(name: &str, package: &str, find: impl Fn() -> Option<PathBuf>) -> Outcome<PathBuf> {
@@ -60,7 +65,7 @@ fn browser(name: &str, package: &str, find: impl Fn() -> Option<PathBuf>) -> Out
 }
 
 /// Installs the npm packages exactly as the lock file names them, unless that is how they are.
-fn packages(folder: &str) -> Outcome {
+pub fn packages(folder: &str) -> Outcome {
     let folder = root().join(folder);
     let lock = folder.join("package-lock.json");
     let wanted = fs::read(&lock).map_err(TaskError::file("read", &lock))?;
@@ -94,8 +99,8 @@ pub fn run_all(tools: &Tools) -> Outcome<Counts> {
         message: "no counts in test-results/results.json".to_owned(),
     })?;
 
-    step("tests in Firefox");
-    let mut command = node(&["--test", "--test-reporter=tap", "firefox/"])?;
+    step("tests in Firefox, and of the benchmark's statistics");
+    let mut command = node(&["--test", "--test-reporter=tap", "firefox/", "bench/"])?;
     command.env("FIREFOX", &tools.firefox);
     let (output, succeeded) = run_teed(command)?;
     let mut firefox = Counts::from_tap(&output);
@@ -107,19 +112,11 @@ pub fn run_all(tools: &Tools) -> Outcome<Counts> {
     Ok(counts)
 }
 
-/// Compares the playground with its peers in Chromium and writes `docs/benchmarks.md`.
+/// Node.js in `e2e/`.
 ///
 /// # Errors
-/// Where something is missing or the run fails.
-pub fn bench(tools: &Tools) -> Outcome {
-    packages("e2e/bench")?;
-    step("benchmarks");
-    let mut command = node(&["bench/run.js"])?;
-    command.env("CHROMIUM", &tools.chromium);
-    run(command)
-}
-
-fn node(args: &[&str]) -> Outcome<Command> {
+/// Where this program does not find itself.
+pub fn node(args: &[&str]) -> Outcome<Command> {
     let mut command = program("node", args);
     let this = std::env::current_exe().map_err(TaskError::file("find", &PathBuf::from("xtask")))?;
     command.current_dir(root().join("e2e")).env("CROSSOVER_XTASK", this);

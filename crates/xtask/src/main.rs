@@ -4,6 +4,7 @@
 //! everything; `doctor` says what is missing. Programs that a task needs are looked for, installed where that can be
 //! done without asking anybody, and otherwise named together with the command that gets them.
 
+mod bench;
 mod budget;
 mod cache;
 mod compress;
@@ -54,7 +55,7 @@ enum Task {
         quick: bool,
     },
     /// Compares the playground with its peers and writes docs/benchmarks.md
-    Bench,
+    Bench(bench::Options),
     /// Checks the rules that no compiler checks
     Tidy,
     /// Lists the programs that the tasks use and how to get those that are missing
@@ -84,9 +85,8 @@ fn main() -> ExitCode {
         Task::Build { variants } => site::build(&variants),
         Task::Serve(arguments) => serve::serve(&arguments.options()),
         Task::Test { quick } => test::run_all(quick),
-        Task::Bench => {
-            e2e::prepare().and_then(|tools| site::build(&variant::ALL).and_then(|()| e2e::bench(&tools)))
-        }
+        Task::Bench(options) if options.no_build => bench::bench(&options),
+        Task::Bench(options) => site::build(&variant::ALL).and_then(|()| bench::bench(&options)),
         Task::Tidy => tidy::run(),
         Task::Doctor => doctor::run(),
     };

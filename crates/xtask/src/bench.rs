@@ -1,0 +1,101 @@
+//! The benchmarks: our kernels against what people would use instead, in one Chromium. The script is `e2e/bench/run.js`.
+
+use crate::run::run;
+use crate::{Outcome, e2e, step};
+
+/// What to measure. Without any of it: everything, at the lengths of the goals, into `docs/benchmarks.md`.
+#[derive(Debug, Default, clap::Args)]
+pub struct Options {
+    /// Measures dist/ as it is
+    #[arg(long)]
+    pub no_build: bool,
+    /// Lengths at which the peers are met, e.g. 256,1024
+    #[arg(long)]
+    lengths: Option<String>,
+    /// cpu, webgpu or both
+    #[arg(long)]
+    backends: Option<String>,
+    /// peers, memory, exponents, or several of them
+    #[arg(long)]
+    parts: Option<String>,
+    /// In each round every contender has its turn
+    #[arg(long)]
+    rounds: Option<u32>,
+    /// Seconds that one forward pass may take; a contender that is expected to take longer is left out
+    #[arg(long)]
+    pass_limit: Option<f64>,
+    /// Seconds that each race of the memory and growth parts may take
+    #[arg(long)]
+    budget: Option<f64>,
+    /// File that the tables are written to
+    #[arg(long)]
+    output: Option<std::path::PathBuf>,
+}
+
+impl Options {
+    /// The script's arguments.
+    fn words(&self) -> Vec<String> {
+        let output = self.output.as_ref().map(|path| {
+            // The script runs in another folder.
+            std::path::absolute(path).unwrap_or_else(|_| path.clone()).display().to_string()
+        });
+        let given = [
+            ("lengths", self.lengths.clone()),
+            ("backends", self.backends.clone()),
+            ("parts", self.parts.clone()),
+            ("rounds", self.rounds.map(|rounds| rounds.to_string())),
+            ("pass-limit", self.pass_limit.map(|seconds| seconds.to_string())),
+            ("budget", self.budget.map(|seconds| seconds.to_string())),
+            ("output", output),
+        ];
+        given.into_iter().filter_map(|(name, value)| Some(format!("--{name}={}", value?))).collect()
+    }
+}
+
+/// Runs the benchmarks.
+///
+/// # Errors
+/// Where Chromium or a package is missing, or the script fails.
+pub fn bench(options: &Options) -> Outcome {
+    let chromium = e2e::prepare_chromium()?;
+    // Apart from the tests' packages: they are large, and nothing else needs them.
+    e2e::packages("e2e/bench")?;
+    step("benchmarks");
+    let mut command = e2e::node(&["bench/run.js"])?;
+    command.args(options.words()).env("CHROMIUM", chromium);
+    run(command)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    fn words(line: &[&str]) -> Vec<String> {
+        let line = std::iter::once(&"bench").chain(line);
+        Line::try_parse_from(line).unwrap().options.words()
+    }
+
+    #[test]
+    fn only_what_is_given_is_passed_on() {
+        assert!(words(&["--no-build"]).is_empty());
+        assert_eq!(
+            words(&["--lengths", "256,512", "--rounds", "3", "--pass-limit", "1.5"]),
+            ["--lengths=256,512", "--rounds=3", "--pass-limit=1.5"]
+        );
+    }
+
+    #[test]
+    fn the_output_is_meant_from_where_the_command_was_given() {
+        let words = words(&["--output", "table.md"]);
+        let expected = std::env::current_dir().unwrap().join("table.md");
+        assert_eq!(words, [format!("--output={}", expected.display())]);
+    }
+}

@@ -1,0 +1,83 @@
+// The attention graphs that ONNX Runtime Web runs: batch 1, any length; q, k, v and y of shape [1, L, width].
+
+import { fileURLToPath } from 'node:url';
+import protobuf from 'protobufjs';
+
+const schema = protobuf.loadSync(fileURLToPath(new URL('onnx.proto', import.meta.url)));
+const ModelProto = schema.lookupType('onnx.ModelProto');
+
+// Values of ONNX's enumerations.
+const FLOAT = 1;
+const INT64 = 7;
+const ATTRIBUTE = { f: 1, i: 2, ints: 7 };
+
+const attribute = (name, kind, value) => ({ name, [kind]: value, type: ATTRIBUTE[kind] });
+const node = (opType, input, output, attributes = [], domain = '') => ({
+  opType,
+  input,
+  output: [output],
+  name: output,
+  attribute: attributes,
+  domain,
+});
+const value = (name, dims) => ({
+  name,
+  type: {
+    tensorType: {
+      elemType: FLOAT,
+      shape: { dim: dims.map((dim) => (typeof dim === 'string' ? { dimParam: dim } : { dimValue: dim })) },
+    },
+  },
+});
+
+function model(inputs, width, nodes, initializer) {
+  return ModelProto.encode(
+    ModelProto.fromObject({
+      irVersion: 8,
+      producerName: 'crossover',
+      opsetImport: [
+        { domain: '', version: 17 },
+        { domain: 'com.microsoft', version: 1 },
+      ],
+      graph: { name: 'attention', node: nodes, initializer, input: inputs, output: [value('y', [1, 'L', width])] },
+    }),
+  ).finish();
+}
+
+const operands = (width) => ['q', 'k', 'v'].map((name) => value(name, [1, 'L', width]));
+
+/** matmul, softmax, matmul; a causal one takes `mask` [L, L] besides, which is added to the scores. */
+export function plain({ width, heads, causal }) {
+  const head = width / heads;
+  const split = (name, perm) => [
+    node('Reshape', [name, 'split'], `${name}_heads`),
+    node('Transpose', [`${name}_heads`], `${name}_t`, [attribute('perm', 'ints', perm)]),
+  ];
+  const nodes = [
+    ...split('q', [0, 2, 1, 3]),
+    ...split('k', [0, 2, 3, 1]),
+    ...split('v', [0, 2, 1, 3]),
+    // The queries are scaled, not the scores: there are fewer of them.
+    node('Mul', ['q_t', 'scale'], 'q_scaled'),
+    node('MatMul', ['q_scaled', 'k_t'], 'scores'),
+    ...(causal ? [node('Add', ['scores', 'mask'], 'masked')] : []),
+    node('Softmax', [causal ? 'masked' : 'scores'], 'weights', [attribute('axis', 'i', -1)]),
+    node('MatMul', ['weights', 'v_t'], 'mixed'),
+    node('Transpose', ['mixed'], 'mixed_t', [attribute('perm', 'ints', [0, 2, 1, 3])]),
+    node('Reshape', ['mixed_t', 'join'], 'y'),
+  ];
+  const inputs = operands(width);
+  if (causal) inputs.push(value('mask', ['L', 'L']));
+  return model(inputs, width, nodes, [
+    { name: 'split', dims: [4], dataType: INT64, int64Data: [1, -1, heads, head] },
+    { name: 'join', dims: [3], dataType: INT64, int64Data: [1, -1, width] },
+    { name: 'scale', dims: [1], dataType: FLOAT, floatData: [1 / Math.sqrt(head)] },
+  ]);
+}
+
+/** ONNX Runtime's own fused operator. */
+export function fused({ width, heads, causal }) {
+  const attributes = [attribute('num_heads', 'i', heads), attribute('unidirectional', 'i', causal ? 1 : 0)];
+  const nodes = [node('MultiHeadAttention', ['q', 'k', 'v'], 'y', attributes, 'com.microsoft')];
+  return model(operands(width), width, nodes, []);
+}

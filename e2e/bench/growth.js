@@ -1,0 +1,32 @@
+// What grows with the length: counted peak memory of attention, and the exponents of attention and Hyena.
+
+const SHAPE = { width: 256, heads: 4, batch: 1, causal: true, level: 'core', backend: 'cpu' };
+
+/** Peak bytes of attention by length. */
+export async function memory(page, { lengths, budgetMs, log }) {
+  const rows = [];
+  for (const length of lengths) {
+    // A race of its own each, so that no length stands in another's memory.
+    const report = await race(page, { ...SHAPE, systems: ['attention'], lengths: [length], budgetMs });
+    const point = report.lanes[0].points[0];
+    const browserBytes = await page.evaluate(() => window.bench.call('memory'));
+    rows.push({ length, peakBytes: point.peakBytes, ms: point.medianMs, outcome: point.outcome, browserBytes });
+    log(`  L = ${length}: ${point.outcome}, ${point.peakBytes} bytes, ${point.medianMs?.toFixed(0)} ms`);
+  }
+  return rows;
+}
+
+/** Exponents of the tail, with their intervals. */
+export async function exponents(page, { budgetMs, log, races }) {
+  const rows = [];
+  for (const { system, lengths, goal } of races) {
+    const report = await race(page, { ...SHAPE, systems: [system], lengths, budgetMs });
+    const { exponent, points } = report.lanes[0];
+    rows.push({ system, goal, exponent, points });
+    const slope = exponent && `L^${exponent.estimate.toFixed(2)} (${exponent.low.toFixed(2)}–${exponent.high.toFixed(2)})`;
+    log(`  ${system}: ${slope ?? 'no exponent'}; ${points.map((p) => `${p.length} ${p.medianMs?.toFixed(1) ?? p.outcome}`).join(' · ')}`);
+  }
+  return rows;
+}
+
+const race = (page, config) => page.evaluate((given) => window.bench.call('race', given), config);

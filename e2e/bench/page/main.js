@@ -1,0 +1,105 @@
+// What the runner calls in each contender's page: `prepare` once per problem, then `run` in every round, after `load` where
+// another variant was loaded meanwhile.
+//
+// A contender gives `load(problem, variant)` → `{ pass, output, free }`: `pass` does one forward pass and resolves when
+// the backend has finished it; `output` computes y [1, L, width] once and reads it back.
+
+import { median } from './median.js';
+import { operands, referenceRow } from './problem.js';
+
+/** Passes of one round: enough for a median, few enough that the other contenders' turn comes soon. */
+const MOST_SAMPLES = 15;
+const LEAST_SAMPLES = 3;
+const ROUND_MS = 400;
+/** A pass longer than this is its own warm-up and its own sample. */
+const LONG_MS = 1000;
+/** A sample lasts at least so long; shorter passes are repeated within it. */
+const SAMPLE_MS = 5;
+/** Rows of y that are held against f64. */
+const CHECKED_ROWS = 8;
+
+const options = new URLSearchParams(location.search);
+const contender = await (await import(`./${options.get('contender')}.js`)).open(Object.fromEntries(options));
+
+let loaded = null;
+
+/** Largest difference between two arrays; NaN if a value is. */
+function difference(a, b) {
+  if (a.length !== b.length) throw new Error(`${a.length} values, not ${b.length}`);
+  let most = 0;
+  for (let index = 0; index < a.length; index += 1) {
+    const distance = Math.abs(a[index] - b[index]);
+    // NaN must not get lost in a comparison.
+    if (!(distance <= most)) most = distance;
+    if (Number.isNaN(most)) break;
+  }
+  return most;
+}
+
+/** Difference of some rows of `y` from attention in f64. */
+function fromReference(problem, { q, k, v }, y) {
+  let most = 0;
+  for (let index = 0; index < CHECKED_ROWS; index += 1) {
+    const row = Math.floor((index * (problem.length - 1)) / (CHECKED_ROWS - 1));
+    const expected = referenceRow(problem, { q, k, v }, row);
+    most = Math.max(most, difference(y.subarray(row * problem.width, (row + 1) * problem.width), expected));
+  }
+  return most;
+}
+
+async function load(problem, variant) {
+  await window.bench.free();
+  const inputs = operands(problem);
+  loaded = await contender.load(problem, inputs, variant);
+  return inputs;
+}
+
+window.bench = {
+  /** Loads what `prepare` has already compared. */
+  async load(problem, variant) {
+    await load(problem, variant);
+  },
+
+  /** How far y is from f64 in some rows, and from the contender that came first in all. */
+  async prepare(problem, variant) {
+    const inputs = await load(problem, variant);
+    const address = `/outputs/${problem.length}-${problem.causal}`;
+    const first = await fetch(address);
+    const others = first.ok ? new Float32Array(await first.arrayBuffer()) : null;
+    if (loaded.compare) return { fromReference: null, fromOthers: others && (await loaded.compare(others)) };
+    const started = performance.now();
+    const y = await loaded.output();
+    const outputMs = performance.now() - started;
+    const distance = fromReference(problem, inputs, y);
+    if (!others && distance <= problem.tolerance) await fetch(address, { method: 'PUT', body: y });
+    return { fromReference: distance, fromOthers: others && difference(y, others), outputMs };
+  },
+
+  /** Median milliseconds of a forward pass in this round. */
+  async run(problem) {
+    if (loaded.round) return loaded.round(problem);
+    const time = async (repeats) => {
+      const started = performance.now();
+      for (let index = 0; index < repeats; index += 1) await loaded.pass();
+      return (performance.now() - started) / repeats;
+    };
+    const first = await time(1);
+    if (first > LONG_MS) return { ms: first, samples: 1 };
+    const warm = await time(1);
+    const repeats = Math.max(1, Math.ceil(SAMPLE_MS / Math.max(warm, 0.01)));
+    const samples = [];
+    const until = performance.now() + ROUND_MS;
+    while (samples.length < LEAST_SAMPLES || (performance.now() < until && samples.length < MOST_SAMPLES)) {
+      samples.push(await time(repeats));
+    }
+    return { ms: median(samples), samples: samples.length };
+  },
+
+  async free() {
+    await loaded?.free();
+    loaded = null;
+  },
+
+  about: () => contender.about?.() ?? null,
+  call: (name, ...args) => contender[name](...args),
+};

@@ -1,0 +1,55 @@
+// Our kernels through the API that any page has. Variants: `cpu-1`, `cpu-all`, `webgpu`.
+
+import * as crossover from '/crossover.js';
+import { safetensors } from './safetensors.js';
+
+/** The budget of a race of one point: verification of a small problem, set-up, warm-up and samples. */
+const BUDGET_MS = 4000;
+/** Races that ran out of their budget are run again with four times as much, so many times. */
+const ATTEMPTS = 3;
+
+export async function open() {
+  return {
+    about: () => crossover.environment(),
+    race: (config) => crossover.race(config),
+
+    /** Bytes that the page and its worker hold, if the browser tells. */
+    async memory() {
+      try {
+        return (await performance.measureUserAgentSpecificMemory()).bytes;
+      } catch {
+        return null;
+      }
+    },
+
+    async load(problem, inputs, variant) {
+      const [backend, threads] = variant.split('-');
+      let budgetMs = BUDGET_MS;
+      return {
+        // y of another contender becomes a golden file, so that ours is computed from the very same q, k and v.
+        async compare(y) {
+          const bytes = safetensors(problem, { ...inputs, y });
+          return (await crossover.verify(bytes, { backend })).maxAbs ?? NaN;
+        },
+        async round({ length, width, heads, causal }) {
+          let message = 'no point';
+          for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
+            const report = await crossover.race({
+              systems: [{ system: 'attention', backend }],
+              lengths: [length],
+              ...{ width, heads, causal, batch: 1, level: 'core', budgetMs },
+              threads: threads === '1' ? 1 : 'auto',
+            });
+            const [point] = report.lanes[0].points;
+            if (point?.outcome === 'ok') return { ms: point.medianMs, samples: point.samples };
+            message = `${point?.outcome}: ${point?.message}`;
+            if (point?.outcome !== 'time-budget') break;
+            budgetMs *= 4;
+          }
+          throw new Error(message);
+        },
+        free() {},
+      };
+    },
+  };
+}

@@ -1,0 +1,62 @@
+// TensorFlow.js, one page per backend: matMul, softmax, matMul.
+
+import { causalMask } from './problem.js';
+
+const script = (address) =>
+  new Promise((resolve, reject) => {
+    const element = document.createElement('script');
+    element.src = address;
+    element.onload = resolve;
+    element.onerror = () => reject(new Error(`cannot load ${address}`));
+    document.head.append(element);
+  });
+
+export async function open({ backend }) {
+  await script('/npm/@tensorflow/tfjs-core/dist/tf-core.min.js');
+  await script(`/npm/@tensorflow/tfjs-backend-${backend}/dist/tf-backend-${backend}.min.js`);
+  const { tf } = window;
+  if (backend === 'wasm') {
+    tf.wasm.setWasmPaths('/npm/@tensorflow/tfjs-backend-wasm/dist/');
+    tf.wasm.setThreadsCount(navigator.hardwareConcurrency);
+  }
+  if (!(await tf.setBackend(backend))) throw new Error(`tfjs has no ${backend} backend here`);
+  await tf.ready();
+
+  return {
+    about: () => (backend === 'wasm' ? { threads: tf.wasm.getThreadsCount() } : {}),
+    async load({ length, width, heads, causal }, inputs) {
+      const head = width / heads;
+      const [q, k, v] = ['q', 'k', 'v'].map((name) => tf.tensor(inputs[name], [length, heads, head]));
+      const mask = causal ? tf.tensor(causalMask(length), [length, length]) : null;
+      const scale = tf.scalar(1 / Math.sqrt(head));
+      const forward = () =>
+        tf.tidy(() => {
+          const split = (tensor) => tf.transpose(tensor, [1, 0, 2]);
+          const scores = tf.matMul(tf.mul(split(q), scale), split(k), false, true);
+          const weights = tf.softmax(mask ? tf.add(scores, mask) : scores);
+          return tf.transpose(tf.matMul(weights, split(v)), [1, 0, 2]);
+        });
+      return {
+        async pass() {
+          const y = forward();
+          // One number is read back: it is there only when everything before it is. The wasm backend is finished anyway.
+          if (backend === 'webgpu') {
+            const one = tf.slice(y, [0, 0, 0], [1, 1, 1]);
+            await one.data();
+            one.dispose();
+          }
+          y.dispose();
+        },
+        async output() {
+          const y = forward();
+          const data = await y.data();
+          y.dispose();
+          return Float32Array.from(data);
+        },
+        free() {
+          tf.dispose([q, k, v, scale, ...(mask ? [mask] : [])]);
+        },
+      };
+    },
+  };
+}

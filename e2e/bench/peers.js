@@ -1,0 +1,130 @@
+// The contest at one length: everybody's output is compared first, then everybody is timed, round by round.
+
+import { CONTENDERS } from './contenders.js';
+
+/** Largest difference of an output that still counts as the same result in f32. */
+export const TOLERANCE = 1e-4;
+/** An answer takes at most so many times what a pass takes, and this at least. */
+const LEAST_PATIENCE_MS = 120_000;
+
+/** A page that answers `call`s, or rejects those that take too long. */
+class ContenderPage {
+  /** `held`: whose variant it has loaded. */
+  constructor(context, url, parameters) {
+    Object.assign(this, { context, url, parameters, page: null, held: null });
+  }
+
+  async open() {
+    this.page = await this.context.newPage();
+    this.errors = [];
+    this.page.on('pageerror', (error) => this.errors.push(error.message));
+    await this.page.goto(`${this.url}bench/index.html?${new URLSearchParams(this.parameters)}`);
+    await this.page.waitForFunction(() => window.bench).catch((error) => {
+      throw new Error(this.errors[0] ?? error.message);
+    });
+  }
+
+  async call(method, args, patienceMs = LEAST_PATIENCE_MS) {
+    if (!this.page) await this.open();
+    // Pages in the background may be throttled.
+    await this.page.bringToFront();
+    let timer;
+    const late = new Promise((_, reject) => {
+      timer = setTimeout(() => reject(new Error(`no answer within ${Math.round(patienceMs / 1000)} s`)), patienceMs);
+    });
+    try {
+      return await Promise.race([this.page.evaluate(([name, given]) => window.bench[name](...given), [method, args]), late]);
+    } catch (error) {
+      // What failed may have left its library in any state.
+      await this.close();
+      throw new Error(reason(error));
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async close() {
+    await this.page?.close().catch(() => {});
+    this.page = null;
+    this.held = null;
+  }
+}
+
+/** First line of an error, without what the driver puts before it. */
+function reason(error) {
+  const text = String(error?.message ?? error).replace(/^page\.evaluate: /, '');
+  return text.split('\n')[0].slice(0, 160);
+}
+
+export class Contest {
+  constructor(context, url, { backends, software, rounds, passLimitMs, log }) {
+    Object.assign(this, { rounds, passLimitMs, log });
+    this.pages = new Map();
+    this.entries = CONTENDERS.filter((one) => backends.includes(one.on) && (software || !one.software)).map((contender) => {
+      const key = JSON.stringify(contender.page);
+      if (!this.pages.has(key)) this.pages.set(key, new ContenderPage(context, url, contender.page));
+      return { ...contender, page: this.pages.get(key), last: {} };
+    });
+  }
+
+  /** Why `entry` is not asked at this length: it would take too long. */
+  tooLong(entry, { length, causal }) {
+    const last = entry.last[causal];
+    const expected = last ? last.ms * (length / last.length) ** 2 : 0;
+    return expected > this.passLimitMs ? `not run: a pass would take about ${(expected / 1000).toFixed(0)} s` : null;
+  }
+
+  /** @returns one row per contender: its times by round, how far its output was, or why there is none. */
+  async run(problem) {
+    const rows = [];
+    for (const entry of this.entries) {
+      const row = { entry, times: [], note: this.tooLong(entry, problem), fromReference: null, fromOthers: null };
+      rows.push(row);
+      if (row.note) continue;
+      try {
+        Object.assign(row, await entry.page.call('prepare', [{ ...problem, tolerance: TOLERANCE }, entry.variant]));
+        entry.page.held = entry;
+        // `!(a <= b)`: NaN must not pass.
+        const far = [row.fromReference, row.fromOthers].find((value) => value !== null && !(value <= TOLERANCE));
+        if (far !== undefined) row.note = `wrong: its output differs by ${Number(far).toPrecision(2)}`;
+        else if (row.fromReference === null && row.fromOthers === null) row.note = 'not compared: no peer gave an output';
+      } catch (error) {
+        row.note = `fails: ${reason(error)}`;
+      }
+      this.log(`  ${entry.name}: ${row.note ?? `differs by ${(row.fromOthers ?? row.fromReference).toExponential(1)}`}`);
+    }
+    for (let round = 0; round < this.rounds; round += 1) await this.round(problem, rows, round);
+    for (const page of this.pages.values()) {
+      if (page.page) await page.call('free', []).catch(() => {});
+      page.held = null;
+    }
+    return rows;
+  }
+
+  /** Everybody once, in an order that changes from round to round. */
+  async round(problem, rows, round) {
+    const racing = rows.filter(({ note }) => !note);
+    for (let index = 0; index < racing.length; index += 1) {
+      const row = racing[(index + round) % racing.length];
+      if (row.note) continue;
+      const { entry } = row;
+      try {
+        // Variants share a page, which holds one of them at a time.
+        if (entry.page.held !== entry) {
+          await entry.page.call('load', [problem, entry.variant]);
+          entry.page.held = entry;
+        }
+        const { ms } = await entry.page.call('run', [problem], LEAST_PATIENCE_MS + 20 * this.passLimitMs);
+        row.times[round] = ms;
+        entry.last[problem.causal] = { ms, length: problem.length };
+      } catch (error) {
+        row.note = `fails: ${reason(error)}`;
+      }
+    }
+    this.log(`  round ${round + 1}: ${racing.map(({ entry, times }) => `${entry.name} ${times[round]?.toFixed(1) ?? '–'}`).join(' · ')}`);
+  }
+
+  async close() {
+    for (const page of this.pages.values()) await page.close();
+  }
+}
