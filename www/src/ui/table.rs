@@ -51,7 +51,7 @@ pub fn Results(store: Store) -> impl IntoView {
                     }
                 })
             }}
-            <div class="scroll" tabindex="0" role="region" aria-labelledby="results-title">
+            <div class="scroll" tabindex="0" role="group" aria-labelledby="results-title">
                 <table data-testid="results-table">
                     <thead>
                         <tr>
