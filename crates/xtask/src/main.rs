@@ -80,13 +80,17 @@ impl ServeArguments {
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().task {
-        Task::Play(arguments) => site::build(&variant::ALL).and_then(|()| serve::serve(&arguments.options())),
+        Task::Play(arguments) => {
+            budget::tolerate(site::build(&variant::ALL)).and_then(|_| serve::serve(&arguments.options()))
+        }
         Task::Build { variants } if variants.is_empty() => site::build(&variant::ALL),
         Task::Build { variants } => site::build(&variants),
         Task::Serve(arguments) => serve::serve(&arguments.options()),
         Task::Test { quick } => test::run_all(quick),
         Task::Bench(options) if options.no_build => bench::bench(&options),
-        Task::Bench(options) => site::build(&variant::ALL).and_then(|()| bench::bench(&options)),
+        Task::Bench(options) => {
+            budget::tolerate(site::build(&variant::ALL)).and_then(|_| bench::bench(&options))
+        }
         Task::Tidy => tidy::run(),
         Task::Doctor => doctor::run(),
     };
