@@ -7,6 +7,7 @@ pub mod draft;
 pub mod format;
 pub mod headline;
 pub mod lanes;
+pub mod lengths;
 pub mod presets;
 pub mod preview;
 #[cfg(test)]

@@ -492,7 +492,7 @@ pub static ENGLISH: Text = Text {
     config_lanes: "Lanes",
     config_problem: "Problem",
     config_run: "Run",
-    config_locked: "Changes take effect in the next race.",
+    config_locked: "for the next race",
     add_lane: "Add a lane",
     search_systems: "Search systems",
     search_placeholder: "hyena, linear, state space…",

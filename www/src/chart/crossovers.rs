@@ -11,7 +11,8 @@ use crate::text::Text;
 /// Most crossovers that are drawn with their bands and labels at once.
 const FEW_CROSSOVERS: usize = 3;
 
-/// Predicted crossovers between shown lanes, up to a length.
+/// Predicted crossovers between shown lanes, up to a length; none where so many lanes meet that the lines on would
+/// bury what was measured.
 pub fn predicted_within<'a>(
     report: &'a Report,
     shown: &'a [usize],
@@ -21,6 +22,7 @@ pub fn predicted_within<'a>(
         .crossovers
         .iter()
         .filter(|crossover| crossover.kind == CrossoverKind::Predicted)
+        .filter(|_| report.crossovers.len() <= FEW_CROSSOVERS)
         .filter(|crossover| {
             shown.contains(&(crossover.challenger as usize)) && shown.contains(&(crossover.baseline as usize))
         })

@@ -9,6 +9,7 @@ use super::dialogs::{About, SystemDialog, SystemsList};
 use super::hardware::Hardware;
 use super::hooks;
 use super::lanes::Lanes;
+use super::live::{live, part};
 use super::race::{Controls, Headline, Notices, Presets};
 use super::store::Store;
 use super::table::Results;
@@ -62,7 +63,7 @@ pub fn App() -> impl IntoView {
         </main>
         <footer class="foot">{text.footer}</footer>
         <SystemDialog store/>
-        <div class="sr-only" role="status" aria-live="polite" data-testid="announcer">{move || store.said.get()}</div>
+        <div class="sr-only" role="status" aria-live="polite" data-testid="announcer">{part(move || store.said.get())}</div>
     }
 }
 
@@ -115,14 +116,14 @@ fn ThemeButton(store: Store) -> impl IntoView {
         }
     };
     view! {
-        <button class="quiet icon" type="button" data-testid="theme" title=label aria-label=label on:click=next>
+        <button class="quiet icon" type="button" data-testid="theme" title=live(label) aria-label=live(label) on:click=next>
             <svg viewBox="0 0 24 24" width="20" height="20" aria-hidden="true" class="theme-icon">
                 <circle cx="12" cy="12" r="8.2"/>
-                {move || match theme.get().as_str() {
+                {part(move || match theme.get().as_str() {
                     "light" => view! { <circle class="solid" cx="12" cy="12" r="4"/> }.into_any(),
                     "dark" => view! { <path class="solid" d="M12 5.5a6.5 6.5 0 1 0 6.5 6.5A5 5 0 0 1 12 5.5z"/> }.into_any(),
                     _ => view! { <path class="solid" d="M12 3.8a8.2 8.2 0 0 1 0 16.4z"/> }.into_any(),
-                }}
+                })}
             </svg>
         </button>
     }

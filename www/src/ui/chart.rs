@@ -10,6 +10,7 @@ use crate::standing;
 use crate::table::{self, Badge};
 
 use super::hooks;
+use super::live::{live, part, truth};
 use super::store::Store;
 
 /// How near the pointer must be to a point, in pixels.
@@ -138,7 +139,7 @@ pub fn Chart(store: Store) -> impl IntoView {
         </div>
         <div
             class="chart"
-            class:many=many
+            class:many=live(many)
             data-testid="chart"
             node_ref=holder
             on:pointermove=pointer
@@ -147,9 +148,9 @@ pub fn Chart(store: Store) -> impl IntoView {
         >
             <svg
                 role="group"
-                aria-label=summary
+                aria-label=live(summary)
                 aria-describedby="chart-keys"
-                viewBox=move || { let (w, h) = size.get(); format!("0 0 {w:.0} {h:.0}") }
+                viewBox=live(move || { let (w, h) = size.get(); format!("0 0 {w:.0} {h:.0}") })
                 on:keydown=key
             >
                 <g aria-hidden="true" inner_html=marks></g>
@@ -164,11 +165,11 @@ pub fn Chart(store: Store) -> impl IntoView {
                                 class="spot"
                                 id=spot_id(id)
                                 r="11"
-                                cx=move || now.with(|s| s.as_ref().map_or(0.0, |s| s.x)).to_string()
-                                cy=move || now.with(|s| s.as_ref().map_or(0.0, |s| s.y)).to_string()
+                                cx=live(move || now.with(|s| s.as_ref().map_or(0.0, |s| s.x)).to_string())
+                                cy=live(move || now.with(|s| s.as_ref().map_or(0.0, |s| s.y)).to_string())
                                 role="img"
-                                aria-label=move || now.with(|s| s.as_ref().map(|s| s.description.clone()).unwrap_or_default())
-                                tabindex=move || if tab_stop.get() == Some(id) { "0" } else { "-1" }
+                                aria-label=live(move || now.with(|s| s.as_ref().map(|s| s.description.clone()).unwrap_or_default()))
+                                tabindex=live(move || if tab_stop.get() == Some(id) { "0" } else { "-1" })
                                 on:focus=move |_| { active.set(Some(id)); point_at(Some(id)); }
                                 on:blur=move |_| point_at(None)
                             />
@@ -290,8 +291,8 @@ fn Views(store: Store) -> impl IntoView {
                             role="radio"
                             id=format!("view-{}", metric.id())
                             data-testid=format!("view-{}", metric.id())
-                            aria-checked=move || if chosen() { "true" } else { "false" }
-                            tabindex=move || if chosen() { "0" } else { "-1" }
+                            aria-checked=truth(move || chosen())
+                            tabindex=live(move || if chosen() { "0" } else { "-1" })
                             on:click=move |_| store.metric.set(metric)
                         >
                             {metric.label(text)}
@@ -360,7 +361,7 @@ fn Tip(
             Some((spot, look, length, value, lines))
         })
     };
-    move || {
+    part(move || {
         content().map(|(spot, look, length, value, lines)| {
             let (width, _) = size.get();
             let left = spot.x > width * 0.6;
@@ -382,7 +383,7 @@ fn Tip(
                 </div>
             }
         })
-    }
+    })
 }
 
 /// What the marks mean.

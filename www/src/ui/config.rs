@@ -7,6 +7,7 @@ use crate::draft::{self, Draft, Field, LaneDraft};
 use crate::lanes::{OneWay, slot_of};
 
 use super::lanes::Marker;
+use super::live::{live, part, truth};
 use super::store::Store;
 
 fn error_of(store: Store, field: &Field) -> Option<String> {
@@ -21,13 +22,11 @@ pub fn Setup(store: Store) -> impl IntoView {
         <section class="card setup" aria-labelledby="setup-title" data-testid="config">
             <header class="setup-head">
                 <h2 id="setup-title">{text.config_title}</h2>
+                <small class="locked" class:off=live(move || store.phase.get() == crate::state::Phase::Idle)>{text.config_locked}</small>
                 <button type="button" class="quiet small" data-testid="config-reset" on:click=move |_| store.choose(&Config::default())>
                     {text.reset}
                 </button>
             </header>
-            <Show when=move || store.phase.get() != crate::state::Phase::Idle>
-                <p class="muted locked">{text.config_locked}</p>
-            </Show>
             <LaneList store/>
             <fieldset>
                 <legend>{text.config_problem}</legend>
@@ -50,7 +49,7 @@ pub fn Setup(store: Store) -> impl IntoView {
                     <input
                         type="checkbox"
                         data-testid="config-causal"
-                        prop:checked=move || store.draft.with(|draft| draft.causal)
+                        prop:checked=live(move || store.draft.with(|draft| draft.causal))
                         on:change=move |event| { let on = event_target_checked(&event); store.draft.update(|draft| draft.causal = on); }
                     />
                     <span>{text.field_causal}<small>{text.field_causal_help}</small></span>
@@ -110,7 +109,7 @@ fn TextField(
 ) -> impl IntoView {
     let error = Memo::new(move |_| error_of(store, &field));
     view! {
-        <div class="field" class:wide=wide class:bad=move || error.with(Option::is_some)>
+        <div class="field" class:wide=wide class:bad=live(move || error.with(Option::is_some))>
             <label for=format!("config-{name}")>{label}</label>
             <input
                 id=format!("config-{name}")
@@ -120,16 +119,16 @@ fn TextField(
                 autocomplete="off"
                 spellcheck="false"
                 placeholder=placeholder
-                prop:value=move || store.draft.with(get)
-                aria-invalid=move || if error.with(Option::is_some) { "true" } else { "false" }
+                prop:value=live(move || store.draft.with(get))
+                aria-invalid=truth(move || error.with(Option::is_some))
                 aria-describedby=format!("note-{name}")
                 on:input=move |event| { let value = event_target_value(&event); store.draft.update(|draft| set(draft, value)); }
             />
             <p class="field-note" id=format!("note-{name}") aria-live="polite">
-                {move || match error.get() {
+                {part(move || match error.get() {
                     Some(error) => view! { <span class="error" data-testid=format!("config-{name}-error")>{error}</span> }.into_any(),
                     None => view! { <span>{help}</span> }.into_any(),
-                }}
+                })}
             </p>
         </div>
     }
@@ -157,7 +156,7 @@ fn Choice(
                                 name=format!("config-{name}")
                                 value=value
                                 data-testid=format!("config-{name}-{value}")
-                                prop:checked=move || store.draft.with(|draft| get(draft) == value)
+                                prop:checked=live(move || store.draft.with(|draft| get(draft) == value))
                                 on:change=move |_| store.draft.update(|draft| set(draft, value.to_owned()))
                             />
                             <span>{words}</span>
@@ -183,23 +182,23 @@ fn LaneList(store: Store) -> impl IntoView {
                     <LaneEditor store key=lane.key system=lane.system/>
                 </For>
             </ul>
-            {move || error_of(store, &Field::Systems).map(|error| view! { <p class="error" data-testid="config-systems-error">{error}</p> })}
+            {part(move || error_of(store, &Field::Systems).map(|error| view! { <p class="error" data-testid="config-systems-error">{error}</p> }))}
             <button
                 type="button"
                 class="add"
                 data-testid="config-add-lane"
-                aria-expanded=move || if adding.get() { "true" } else { "false" }
+                aria-expanded=truth(move || adding.get())
                 aria-controls="system-picker"
-                disabled=full
+                disabled=live(full)
                 on:click=move |_| {
                     adding.update(|adding| *adding = !*adding);
                     if adding.get_untracked() { super::hooks::focus_soon("config-search"); }
                 }
             >
-                <span aria-hidden="true">{move || if adding.get() { "–" } else { "+" }}</span>
+                <span aria-hidden="true">{part(move || if adding.get() { "–" } else { "+" })}</span>
                 {text.add_lane}
             </button>
-            <div id="system-picker" hidden=move || !adding.get()>
+            <div id="system-picker" hidden=live(move || !adding.get())>
                 <Picker store/>
             </div>
         </fieldset>
@@ -246,23 +245,23 @@ fn LaneEditor(store: Store, key: u32, system: String) -> impl IntoView {
     view! {
         <li class="lane-editor" data-testid=format!("config-lane-{}", id.get_value())>
             <div class="lane-line">
-                {move || view! { <Marker shape=slot filled=filled()/> }}
+                {part(move || view! { <Marker shape=slot filled=filled()/> })}
                 <button
                     type="button"
                     class="lane-title"
-                    aria-label=move || (text.about_system)(&title())
+                    aria-label=live(move || (text.about_system)(&title()))
                     on:click=move |_| store.system.set(Some(id.get_value()))
                 >
-                    {title}
+                    {part(title)}
                 </button>
-                {move || {
+                {part(move || {
                     entry
                         .with(|entry| entry.as_ref().and_then(|entry| OneWay::of(&entry.causality)))
                         .map(|one_way| view! { <span class="tag" title=text.one_way_note>{one_way.label(text)}</span> })
-                }}
+                })}
                 <select
-                    aria-label=move || (text.lane_backend)(&title())
-                    prop:value=backend
+                    aria-label=live(move || (text.lane_backend)(&title()))
+                    prop:value=live(backend)
                     on:change=move |event| {
                         let value = event_target_value(&event);
                         change(&|lane| lane.backend = backend_of(&value));
@@ -275,14 +274,14 @@ fn LaneEditor(store: Store, key: u32, system: String) -> impl IntoView {
                 <button
                     type="button"
                     class="quiet icon small"
-                    aria-label=move || (text.remove_lane)(&title())
+                    aria-label=live(move || (text.remove_lane)(&title()))
                     on:click=move |_| store.draft.update(|draft| draft.remove(key))
                 >
                     <svg viewBox="0 0 12 12" width="12" height="12" aria-hidden="true"><path d="M2 2l8 8M10 2l-8 8"/></svg>
                 </button>
             </div>
-            {move || error_of(store, &Field::Lane(key)).map(|error| view! { <p class="error">{error}</p> })}
-            {move || {
+            {part(move || error_of(store, &Field::Lane(key)).map(|error| view! { <p class="error">{error}</p> }))}
+            {part(move || {
                 let params = entry.with(|entry| entry.as_ref().map(|entry| entry.params.clone()).unwrap_or_default());
                 (!params.is_empty())
                     .then(|| {
@@ -295,7 +294,7 @@ fn LaneEditor(store: Store, key: u32, system: String) -> impl IntoView {
                             </details>
                         }
                     })
-            }}
+            })}
         </li>
     }
 }
@@ -335,37 +334,37 @@ fn ParamField(store: Store, key: u32, param: ParamEntry) -> impl IntoView {
     let control = match param.kind.as_str() {
         "flag" => view! {
             <input id=id.clone() data-testid=testid type="checkbox" aria-describedby=note.clone()
-                prop:checked=move || value() == "true"
+                prop:checked=live(move || value() == "true")
                 on:change=move |event| set(event_target_checked(&event).to_string())/>
         }
         .into_any(),
         "choice" => view! {
-            <select id=id.clone() data-testid=testid aria-describedby=note.clone() prop:value=value on:change=move |event| set(event_target_value(&event))>
+            <select id=id.clone() data-testid=testid aria-describedby=note.clone() prop:value=live(value) on:change=move |event| set(event_target_value(&event))>
                 {param.choices.iter().map(|choice| {
                     let word = choice.clone();
                     let chosen = { let word = word.clone(); move || value() == word };
-                    view! { <option value=word.clone() selected=chosen>{word.clone()}</option> }
+                    view! { <option value=word.clone() selected=live(chosen)>{word.clone()}</option> }
                 }).collect_view()}
             </select>
         }
         .into_any(),
         _ => view! {
             <input id=id.clone() data-testid=testid type="text" inputmode="decimal" autocomplete="off" aria-describedby=note.clone()
-                aria-invalid=move || if error.with(Option::is_some) { "true" } else { "false" }
-                prop:value=value
+                aria-invalid=truth(move || error.with(Option::is_some))
+                prop:value=live(value)
                 on:input=move |event| set(event_target_value(&event))/>
         }
         .into_any(),
     };
     view! {
-        <div class="field" class:bad=move || error.with(Option::is_some)>
+        <div class="field" class:bad=live(move || error.with(Option::is_some))>
             <label for=id><code>{param.name.clone()}</code></label>
             {control}
             <p class="field-note" id=note aria-live="polite">
-                {move || match error.get() {
+                {part(move || match error.get() {
                     Some(error) => view! { <span class="error">{error}</span> }.into_any(),
                     None => view! { <span>{param.help.clone()}</span> }.into_any(),
-                }}
+                })}
             </p>
         </div>
     }
@@ -392,7 +391,7 @@ fn Picker(store: Store) -> impl IntoView {
             on:input=move |event| query.set(event_target_value(&event))
         />
         <div class="picker">
-            {move || {
+            {part(move || {
                 let groups = groups.get();
                 if groups.is_empty() {
                     return view! { <p class="muted">{text.search_none}</p> }.into_any();
@@ -427,7 +426,7 @@ fn Picker(store: Store) -> impl IntoView {
                     })
                     .collect_view()
                     .into_any()
-            }}
+            })}
         </div>
     }
 }

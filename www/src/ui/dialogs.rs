@@ -8,6 +8,7 @@ use crate::lanes::{OneWay, slot_of};
 
 use super::config::grouped;
 use super::lanes::Marker;
+use super::live::part;
 use super::store::Store;
 
 /// All systems by family.
@@ -19,7 +20,7 @@ pub fn SystemsList(store: Store) -> impl IntoView {
             <h2 id="systems-title">{text.systems_title}</h2>
             <p class="muted">{text.systems_intro}</p>
             <div class="families">
-                {move || {
+                {part(move || {
                     store
                         .systems
                         .with(|systems| grouped(systems, "", |family| text.family(family)))
@@ -35,7 +36,7 @@ pub fn SystemsList(store: Store) -> impl IntoView {
                             }
                         })
                         .collect_view()
-                }}
+                })}
             </div>
         </section>
     }
@@ -94,12 +95,12 @@ pub fn SystemDialog(store: Store) -> impl IntoView {
         >
             <div class="dialog-body">
                 <header>
-                    <h2 id="system-title">{move || entry().map(|entry| view! { <Marker shape=slot_of(&entry.id) filled=true/> {entry.title} })}</h2>
+                    <h2 id="system-title">{part(move || entry().map(|entry| view! { <Marker shape=slot_of(&entry.id) filled=true/> {entry.title} }))}</h2>
                     <button type="button" class="quiet icon" aria-label=text.close on:click=move |_| store.system.set(None)>
                         <svg viewBox="0 0 12 12" width="14" height="14" aria-hidden="true"><path d="M2 2l8 8M10 2l-8 8"/></svg>
                     </button>
                 </header>
-                {move || entry().map(|entry| view! { <SystemFacts store entry/> })}
+                {part(move || entry().map(|entry| view! { <SystemFacts store entry/> }))}
             </div>
         </dialog>
     }

@@ -6,6 +6,7 @@ use report::{Environment, Gpu};
 use crate::format;
 use crate::text::Text;
 
+use super::live::part;
 use super::store::Store;
 
 /// Lines of the card, in order.
@@ -73,7 +74,7 @@ pub fn Hardware(store: Store) -> impl IntoView {
     view! {
         <section class="card hardware" data-testid="hardware" aria-labelledby="hardware-title">
             <h2 id="hardware-title">{text.hardware_title}</h2>
-            {move || match store.environment.get() {
+            {part(move || match store.environment.get() {
                 None => view! { <p class="muted">{text.hw_gpu_looking}</p> }.into_any(),
                 Some(environment) => view! {
                     <dl>
@@ -112,7 +113,7 @@ pub fn Hardware(store: Store) -> impl IntoView {
                         </dl>
                     </details>
                 }.into_any(),
-            }}
+            })}
         </section>
     }
 }

@@ -10,6 +10,7 @@ use crate::table::Badge;
 use crate::text::Text;
 use crate::track::{Step, Track, tracks};
 
+use super::live::{live, part};
 use super::store::Store;
 
 /// A lane's marker, as in the chart.
@@ -92,7 +93,7 @@ pub fn Lanes(store: Store) -> impl IntoView {
     };
     view! {
         <div class="lanes">
-            <h3>{text.lanes_title}" "<small>{title}</small></h3>
+            <h3>{text.lanes_title}" "<small>{part(title)}</small></h3>
             <ul>
                 <For each=move || 0..rows.with(Vec::len) key=|index| *index let:index>
                     <LaneItem store rows index/>
@@ -120,20 +121,20 @@ fn LaneItem(store: Store, rows: Memo<Vec<Track>>, index: usize) -> impl IntoView
     let slot = move || row.with(|row| row.as_ref().map_or(0, |row| row.look.slot));
     view! {
         <li
-            class=move || format!("lane-row c{}", slot())
-            class:at-work=move || row.with(|row| row.as_ref().is_some_and(|row| row.at_work))
-            class:off=hidden
+            class=live(move || format!("lane-row c{}", slot()))
+            class:at-work=live(move || row.with(|row| row.as_ref().is_some_and(|row| row.at_work)))
+            class:off=live(hidden)
             on:pointerenter=move |_| store.emphasis.set(Some(index))
             on:pointerleave=move |_| store.emphasis.set(None)
         >
-            {move || {
+            {part(move || {
                 row.get().map(|row| {
                     let label = row.look.label.clone();
                     view! {
                         <button
                             type="button"
                             class="lane-name"
-                            aria-pressed=move || if hidden() { "false" } else { "true" }
+                            aria-pressed=live(move || if hidden() { "false" } else { "true" })
                             aria-label=(text.show_lane)(&label)
                             on:click=toggle
                         >
@@ -159,8 +160,8 @@ fn LaneItem(store: Store, rows: Memo<Vec<Track>>, index: usize) -> impl IntoView
                         </span>
                     }
                 })
-            }}
-            <span class="lane-bar" aria-hidden="true"><i style:transform=move || format!("scaleX({:.4})", scale())></i></span>
+            })}
+            <span class="lane-bar" aria-hidden="true"><i style:transform=live(move || format!("scaleX({:.4})", scale()))></i></span>
         </li>
     }
 }

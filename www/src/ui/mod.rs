@@ -9,6 +9,7 @@ mod hardware;
 mod hooks;
 mod lanes;
 mod link;
+mod live;
 mod panic;
 mod race;
 mod store;

@@ -7,6 +7,7 @@ use crate::presets;
 use crate::state::{Phase, Progress};
 
 use super::hooks;
+use super::live::{live, part, truth};
 use super::store::Store;
 
 /// The ready races.
@@ -21,7 +22,7 @@ pub fn Presets(store: Store) -> impl IntoView {
     });
     view! {
         <div class="presets" role="group" aria-label=text.presets>
-            {move || {
+            {part(move || {
                 all.get()
                     .into_iter()
                     .map(|preset| {
@@ -34,9 +35,9 @@ pub fn Presets(store: Store) -> impl IntoView {
                                 type="button"
                                 class="chip"
                                 data-testid=format!("preset-{id}")
-                                title=title
-                                disabled=move || store.phase.get() != Phase::Idle || out()
-                                aria-pressed=move || if current.get() == Some(id) { "true" } else { "false" }
+                                title=live(title)
+                                disabled=live(move || store.phase.get() != Phase::Idle || out())
+                                aria-pressed=truth(move || current.get() == Some(id))
                                 on:click=move |_| store.choose(&config)
                             >
                                 {preset.title}
@@ -44,7 +45,7 @@ pub fn Presets(store: Store) -> impl IntoView {
                         }
                     })
                     .collect_view()
-            }}
+            })}
         </div>
     }
 }
@@ -64,9 +65,9 @@ pub fn Headline(store: Store) -> impl IntoView {
     };
     let detail = move || headline.get().map(|headline| headline.detail).unwrap_or_default();
     view! {
-        <div class="headline" data-testid="headline" class:idle=move || headline.with(Option::is_none)>
-            <h2>{sentence}</h2>
-            <p>{detail}</p>
+        <div class="headline" data-testid="headline" class:idle=live(move || headline.with(Option::is_none))>
+            <h2>{part(sentence)}</h2>
+            <p>{part(detail)}</p>
         </div>
     }
 }
@@ -126,11 +127,11 @@ pub fn Controls(store: Store) -> impl IntoView {
                 class="primary"
                 data-testid="start"
                 hidden=busy
-                aria-disabled=move || if invalid() { "true" } else { "false" }
+                aria-disabled=truth(move || invalid())
                 on:click=move |_| store.start()
             >
                 <svg viewBox="0 0 16 16" width="14" height="14" aria-hidden="true"><path d="M3 1.5v13l11-6.5z"/></svg>
-                <span>{start_label}</span>
+                <span>{part(start_label)}</span>
                 <kbd aria-hidden="true">{text.space_hint}</kbd>
             </button>
             <button
@@ -138,8 +139,8 @@ pub fn Controls(store: Store) -> impl IntoView {
                 id="cancel"
                 class="primary stop"
                 data-testid="cancel"
-                hidden=move || !busy.get()
-                disabled=move || store.phase.get() == Phase::Cancelling
+                hidden=live(move || !busy.get())
+                disabled=live(move || store.phase.get() == Phase::Cancelling)
                 on:click=move |_| store.cancel()
             >
                 <svg viewBox="0 0 16 16" width="14" height="14" aria-hidden="true"><path d="M2.5 2.5h11v11h-11z"/></svg>
@@ -148,27 +149,27 @@ pub fn Controls(store: Store) -> impl IntoView {
             </button>
             <div class="progress" data-testid="progress">
                 <div class="progress-words">
-                    <span class="activity">{activity}</span>
-                    <span class="left">{left}</span>
+                    <span class="activity">{part(activity)}</span>
+                    <span class="left">{part(left)}</span>
                 </div>
                 <div
                     class="bar"
                     class:busy=busy
-                    class:waiting=move || busy.get() && store.progress.with(Option::is_none)
+                    class:waiting=live(move || busy.get() && store.progress.with(Option::is_none))
                     role="progressbar"
                     aria-label=text.progress_label
                     aria-valuemin="0"
                     aria-valuemax="100"
-                    aria-valuenow=move || format!("{:.0}", fraction() * 100.0)
+                    aria-valuenow=live(move || format!("{:.0}", fraction() * 100.0))
                 >
-                    <div class="fill" style:transform=move || format!("scaleX({:.4})", fraction())></div>
+                    <div class="fill" style:transform=live(move || format!("scaleX({:.4})", fraction()))></div>
                 </div>
-                <p class="progress-note" class:warned=move || store.was_hidden.get()>
-                    {move || match (busy.get(), store.was_hidden.get()) {
+                <p class="progress-note" class:warned=live(move || store.was_hidden.get())>
+                    {part(move || match (busy.get(), store.was_hidden.get()) {
                         (_, true) => text.was_hidden,
                         (true, false) => text.keep_visible,
                         (false, false) => "",
-                    }}
+                    })}
                 </p>
             </div>
         </div>
@@ -217,7 +218,7 @@ pub fn Notices(store: Store) -> impl IntoView {
     view! {
         <Show when=move || store.bad_link.with(Option::is_some)>
             <div class="notice warn" role="alert" data-testid="link-error">
-                <p><strong>{text.bad_link_title}</strong>" "{move || store.bad_link.get()}</p>
+                <p><strong>{text.bad_link_title}</strong>" "{part(move || store.bad_link.get())}</p>
                 <button type="button" class="quiet" on:click=move |_| store.bad_link.set(None)>{text.dismiss}</button>
             </div>
         </Show>
@@ -226,13 +227,13 @@ pub fn Notices(store: Store) -> impl IntoView {
                 <p>
                     <strong>{text.problem_title}</strong>
                     " "
-                    <span>{move || store.problem.get().map(|problem| problem.message)}</span>
+                    <span>{part(move || store.problem.get().map(|problem| problem.message))}</span>
                     " "
-                    <code>{move || store.problem.get().map(|problem| problem.code)}</code>
+                    <code>{part(move || store.problem.get().map(|problem| problem.code))}</code>
                 </p>
                 <div class="notice-actions">
                     <button type="button" class="quiet" on:click=copy>
-                        {move || if copied.get() { text.copied } else { text.copy_error }}
+                        {part(move || if copied.get() { text.copied } else { text.copy_error })}
                     </button>
                     <button type="button" class="quiet" on:click=move |_| store.restart_engine()>{text.restart_engine}</button>
                     <button type="button" class="quiet" on:click=move |_| store.dismiss()>{text.dismiss}</button>

@@ -8,6 +8,7 @@ use crate::table::{Cell, rows};
 use crate::text::Text;
 
 use super::lanes::{Marker, Power, Verification};
+use super::live::part;
 use super::store::Store;
 
 /// Lane by length.
@@ -39,8 +40,8 @@ pub fn Results(store: Store) -> impl IntoView {
     view! {
         <section class="card results" aria-labelledby="results-title">
             <h2 id="results-title">{text.results_title}</h2>
-            <p class="muted">{move || (text.results_caption)(store.metric.get().label(text))}</p>
-            {move || {
+            <p class="muted">{part(move || (text.results_caption)(store.metric.get().label(text)))}</p>
+            {part(move || {
                 let warnings = warnings();
                 (!warnings.is_empty()).then(|| {
                     view! {
@@ -50,13 +51,13 @@ pub fn Results(store: Store) -> impl IntoView {
                         </div>
                     }
                 })
-            }}
+            })}
             <div class="scroll" tabindex="0" role="group" aria-labelledby="results-title">
                 <table data-testid="results-table">
                     <thead>
                         <tr>
                             <th scope="col">{text.col_lane}</th>
-                            {move || lengths.get().into_iter().map(|length| view! { <th scope="col" class="num">{format::length(f64::from(length))}</th> }).collect_view()}
+                            {part(move || lengths.get().into_iter().map(|length| view! { <th scope="col" class="num">{format::length(f64::from(length))}</th> }).collect_view())}
                             <th scope="col" class="num">{text.col_growth}</th>
                             <th scope="col" class="num" title=text.col_setup_help>{text.col_setup}</th>
                             <th scope="col" class="num" title=text.col_first_help>{text.col_first}</th>
@@ -82,7 +83,7 @@ fn ResultRow(store: Store, table: Memo<Vec<crate::table::Row>>, index: usize) ->
     view! {
         <tr>
             <th scope="row">
-                {move || {
+                {part(move || {
                     look.get().map(|look| {
                         view! {
                             <span class="lane-cell">
@@ -95,14 +96,14 @@ fn ResultRow(store: Store, table: Memo<Vec<crate::table::Row>>, index: usize) ->
                             </span>
                         }
                     })
-                }}
+                })}
             </th>
-            {move || row.get().map(|row| row.cells.into_iter().map(|cell| cell_view(cell, text)).collect_view())}
+            {part(move || row.get().map(|row| row.cells.into_iter().map(|cell| cell_view(cell, text)).collect_view()))}
             <td class="num">
-                {move || row.get().and_then(|row| row.exponent).map(|(growth, interval)| view! { <b><Power exponent=growth/></b><small>{interval}</small> })}
+                {part(move || row.get().and_then(|row| row.exponent).map(|(growth, interval)| view! { <b><Power exponent=growth/></b><small>{interval}</small> }))}
             </td>
-            <td class="num">{move || row.get().map(|row| row.setup)}</td>
-            <td class="num">{move || row.get().map(|row| row.first_run)}</td>
+            <td class="num">{part(move || row.get().map(|row| row.setup))}</td>
+            <td class="num">{part(move || row.get().map(|row| row.first_run))}</td>
         </tr>
     }
 }
