@@ -401,7 +401,7 @@ fn Picker(store: Store) -> impl IntoView {
                     .map(|(family, members)| {
                         view! {
                             <div role="group" aria-label=family>
-                                <h4>{family}</h4>
+                                <h3>{family}</h3>
                                 {members
                                     .into_iter()
                                     .map(|entry| {
