@@ -27,7 +27,10 @@ export class Playground {
   }
 
   async choose(name, value) {
-    await this.page.getByTestId(`config-${name}-${value}`).check({ force: true });
+    const choice = this.page.getByTestId(`config-${name}-${value}`);
+    // What is seen and clicked is the label.
+    await choice.locator('xpath=ancestor::label').click();
+    await expect(choice).toBeChecked();
   }
 
   /** A race that takes seconds. */
