@@ -1,4 +1,4 @@
-use mixer::{OpCount, Params, Serial, System, Tensor};
+use mixer::{Level, OpCount, Params, Serial, System, Tensor};
 use proptest::prelude::*;
 
 use super::filter::Direction;
