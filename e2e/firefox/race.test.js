@@ -6,7 +6,7 @@ import { after, before, test } from 'node:test';
 import puppeteer from 'puppeteer-core';
 import { root, serve } from '../support/server.js';
 
-const race = { systems: ['attention', 'hyena'], lengths: [64, 128], width: 32, heads: 2, budgetMs: 10_000 };
+const race = { systems: ['attention', 'hyena'], lengths: [64, 128], width: 32, heads: 2, budgetMs: 60_000 };
 
 /** Lets WebGPU run on a software adapter, which Firefox otherwise refuses. */
 const withGpu = { 'dom.webgpu.enabled': true, 'gfx.webgpu.ignore-blocklist': true };
