@@ -9,8 +9,7 @@ export async function memory(page, { lengths, budgetMs, log }) {
     // A race of its own each, so that no length stands in another's memory.
     const report = await race(page, { ...SHAPE, systems: ['attention'], lengths: [length], budgetMs });
     const point = report.lanes[0].points[0];
-    const browserBytes = await page.evaluate(() => window.bench.call('memory'));
-    rows.push({ length, peakBytes: point.peakBytes, ms: point.medianMs, outcome: point.outcome, browserBytes });
+    rows.push({ length, peakBytes: point.peakBytes, ms: point.medianMs, outcome: point.outcome });
     log(`  L = ${length}: ${point.outcome}, ${point.peakBytes} bytes, ${point.medianMs?.toFixed(0)} ms`);
   }
   return rows;

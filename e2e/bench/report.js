@@ -78,13 +78,14 @@ function agreement(contests) {
 }
 
 function memoryTable(rows) {
-  const lines = rows.map(({ length, peakBytes, ms, outcome, browserBytes }, index) => {
-    const before = rows[index - 1];
+  const lines = rows.map(({ length, peakBytes, ms, outcome }, index) => {
+    // What did not finish has no peak.
+    if (outcome !== 'ok') return [number(length), outcome, '–', '–', '–'];
+    const before = rows.slice(0, index).findLast((row) => row.outcome === 'ok');
     const growth = before ? (peakBytes / before.peakBytes / (length / before.length)).toFixed(2) : '';
-    const browser = browserBytes ? number(browserBytes / 1e6, 0) : '–';
-    return [number(length), outcome, number(peakBytes / 1e6, 1), growth, browser, ms ? figure(ms) : '–'];
+    return [number(length), outcome, number(peakBytes / 1e6, 1), growth, figure(ms)];
   });
-  return table(['L', 'outcome', 'peak MB', 'growth ÷ growth of L', 'MB of page and workers', 'ms'], lines);
+  return table(['L', 'outcome', 'peak MB', 'growth ÷ growth of L', 'ms'], lines);
 }
 
 function exponentTable(rows) {
@@ -125,8 +126,7 @@ export function markdown({ date, hardware, versions, contests, memory, exponents
     parts.push(
       '## Memory',
       'Attention on the CPU, causal, width 256, 4 heads: the most bytes held at once, input and output included, counted ' +
-        'by the kernels’ own ledger; and what the browser says the page and its workers hold afterwards. The goal is less ' +
-        'than 400 MB at 32,768.',
+        'by the kernels’ own ledger. The goal is less than 400 MB at 32,768.',
       memoryTable(memory),
     );
   }

@@ -13,15 +13,6 @@ export async function open() {
     about: () => crossover.environment(),
     race: (config) => crossover.race(config),
 
-    /** Bytes that the page and its worker hold, if the browser tells. */
-    async memory() {
-      try {
-        return (await performance.measureUserAgentSpecificMemory()).bytes;
-      } catch {
-        return null;
-      }
-    },
-
     async load(problem, inputs, variant) {
       const [backend, threads] = variant.split('-');
       let budgetMs = BUDGET_MS;
