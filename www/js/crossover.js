@@ -23,7 +23,7 @@ export class CrossoverError extends Error {
   /**
    * @param {string} code
    * @param {string} message
-   * @param {{field?: string, report?: object}} [more]
+   * @param {object} [more] `field` and `report`, where there are any
    */
   constructor(code, message, { field, report } = {}) {
     super(message);

@@ -1,19 +1,28 @@
 //! What the worker asks of its browser: a turn of the event loop, facts for the hardware card, a place for panics.
 
+use std::rc::Rc;
 use std::time::Duration;
 
-use compute::{GpuApi, Host};
+use compute::{GpuApi, Host, HostFuture};
 use race::Clock;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
-use crate::watch::PerformanceClock;
+use crate::watch::{PerformanceClock, Surroundings};
 
 /// The surroundings that the executors need.
-pub(crate) fn host(clock: &PerformanceClock) -> Host {
+pub(crate) fn host(clock: &PerformanceClock, surroundings: &Rc<Surroundings>) -> Host {
     let clock = clock.clone();
-    Host::new(move || clock.now_ns(), || Box::pin(breathe()), |limit| Box::pin(sleep(limit)), gpu_api())
+    let surroundings = Rc::clone(surroundings);
+    let breathe = move || -> HostFuture {
+        // A hidden page's race only waits: it should not keep a core busy with that.
+        if surroundings.is_hidden() { Box::pin(sleep(HIDDEN_PAUSE)) } else { Box::pin(breathe()) }
+    };
+    Host::new(move || clock.now_ns(), breathe, |limit| Box::pin(sleep(limit)), gpu_api())
 }
+
+/// How often a waiting race looks whether the page is shown again.
+const HIDDEN_PAUSE: Duration = Duration::from_millis(50);
 
 fn gpu_api() -> GpuApi {
     if navigator_field("gpu").is_some() {

@@ -17,7 +17,7 @@ use crate::watch::{PerformanceClock, RaceWatch, Surroundings};
 pub(crate) struct Worker {
     emit: js_sys::Function,
     clock: PerformanceClock,
-    surroundings: Surroundings,
+    surroundings: Rc<Surroundings>,
     /// Taken while a job runs.
     machine: RefCell<Option<Machine>>,
     cancel: CancelSwitch,
@@ -34,11 +34,12 @@ impl Worker {
         emit: js_sys::Function,
     ) -> Result<Self, String> {
         let clock = PerformanceClock::new().ok_or("this worker has no clock")?;
-        let options = MachineOptions { threads, ..MachineOptions::new(browser::host(&clock)) };
+        let surroundings = Rc::<Surroundings>::default();
+        let options = MachineOptions { threads, ..MachineOptions::new(browser::host(&clock, &surroundings)) };
         let machine = Machine::new(options).await.map_err(|error| error.to_string())?;
         let worker = Self {
             emit,
-            surroundings: Surroundings::default(),
+            surroundings,
             cancel: machine.cancel_switch(),
             gpu: RefCell::default(),
             environment: RefCell::new(Environment {

@@ -62,6 +62,10 @@ impl Surroundings {
         }
     }
 
+    pub(crate) fn is_hidden(&self) -> bool {
+        self.hidden.get()
+    }
+
     pub(crate) fn begin(&self, job: u32) {
         self.job.set(Some(job));
         self.cancelled.set(false);
