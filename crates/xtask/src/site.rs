@@ -40,14 +40,10 @@ pub type Files = BTreeMap<String, Vec<u8>>;
 /// Of the tools, of the file system, or a size over its budget.
 pub fn build(variants: &[Variant]) -> Outcome {
     let toolchain = toolchain::find_or_install()?;
-    let optimizer = wasm::optimizer();
-    if optimizer.is_none() {
-        println!("   without wasm-opt: modules a little larger (`npm ci` in e2e/ brings it)");
-    }
-    let page = wasm::page(&toolchain, optimizer.as_deref())?;
+    let page = wasm::page(&toolchain)?;
     let mut workers = Vec::new();
     for &variant in variants {
-        workers.push((variant, wasm::worker(&toolchain, variant, optimizer.as_deref())?));
+        workers.push((variant, wasm::worker(&toolchain, variant)?));
     }
     step("systems");
     let systems = systems()?;

@@ -1,7 +1,7 @@
 //! Compiling the two wasm modules and generating their JavaScript.
 //!
 //! Each set of compiler flags has a target folder of its own, since cargo would otherwise rebuild everything whenever the
-//! flags change. What comes after cargo (wasm-bindgen, wasm-opt) is kept by the hash of the module.
+//! flags change. What comes after cargo (wasm-bindgen) is kept by the hash of the module.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,13 +9,13 @@ use std::path::{Path, PathBuf};
 use wasm_bindgen_cli_support::Bindgen;
 
 use crate::error::TaskError;
-use crate::run::{probe, root, run};
+use crate::run::{root, run};
 use crate::toolchain::{TARGET, Toolchain};
 use crate::variant::Variant;
 use crate::{Outcome, cache, step};
 
 /// Version of this file's treatment of a module; part of the cache's key.
-const TREATMENT: &[u8] = b"2";
+const TREATMENT: &[u8] = b"3";
 
 /// A module with its JavaScript, in a folder.
 #[derive(Debug, Clone)]
@@ -30,19 +30,19 @@ pub struct Module {
 ///
 /// # Errors
 /// Those of cargo and wasm-bindgen.
-pub fn page(toolchain: &Toolchain, optimizer: Option<&Path>) -> Outcome<Module> {
+pub fn page(toolchain: &Toolchain) -> Outcome<Module> {
     step("page module");
     // Leptos then compiles views behind one type instead of one per shape: a third less to download.
     let erased = ["--cfg=erase_components".to_owned()];
     let file = cargo(toolchain, "www", "page", "page", &[], &erased, false)?;
-    finish("www", &file, optimizer, "-Oz")
+    finish("www", &file)
 }
 
 /// Compiles a variant of the worker module.
 ///
 /// # Errors
 /// Those of cargo and wasm-bindgen.
-pub fn worker(toolchain: &Toolchain, variant: Variant, optimizer: Option<&Path>) -> Outcome<Module> {
+pub fn worker(toolchain: &Toolchain, variant: Variant) -> Outcome<Module> {
     step(&format!("worker module, {variant}"));
     let file = cargo(
         toolchain,
@@ -53,14 +53,7 @@ pub fn worker(toolchain: &Toolchain, variant: Variant, optimizer: Option<&Path>)
         &variant.rustflags(),
         variant.threaded(),
     )?;
-    finish("worker", &file, optimizer, "-O3")
-}
-
-/// The wasm-opt of the npm package `binaryen`, where the packages of `e2e/` are installed. Distributions ship versions
-/// that are too old for today's modules, so those on the PATH are not used.
-pub fn optimizer() -> Option<PathBuf> {
-    let path = root().join("e2e/node_modules/binaryen/bin/wasm-opt");
-    (path.is_file() && probe("node", &["--version"]).is_some()).then_some(path)
+    finish("worker", &file)
 }
 
 fn cargo(
@@ -84,11 +77,11 @@ fn cargo(
     Ok(target.join(TARGET).join(profile).join(format!("{package}.wasm")))
 }
 
-/// Generates the JavaScript and optimizes the module.
-fn finish(name: &'static str, file: &Path, optimizer: Option<&Path>, level: &str) -> Outcome<Module> {
+/// Generates the JavaScript. No wasm-opt: it took a tenth off the raw size and added as much to the compressed one, which is
+/// what travels.
+fn finish(name: &'static str, file: &Path) -> Outcome<Module> {
     let wasm = fs::read(file).map_err(TaskError::file("read", file))?;
-    let optimized: &[u8] = if optimizer.is_some() { level.as_bytes() } else { b"as compiled" };
-    let key = format!("module-{}", cache::hash(&[TREATMENT, optimized, &wasm]));
+    let key = format!("module-{}", cache::hash(&[TREATMENT, &wasm]));
     let folder = cache::directory(&key, |folder| {
         let mut generator = Bindgen::new();
         generator
@@ -100,21 +93,11 @@ fn finish(name: &'static str, file: &Path, optimizer: Option<&Path>, level: &str
             // The library, unlike the command, leaves out the module's own address unless told.
             .omit_default_module_path(false);
         generator.web(true).map_err(|error| refused(name, error))?;
-        generator.generate(folder).map_err(|error| refused(name, error))?;
-        optimizer
-            .map_or(Ok(()), |optimizer| optimize(optimizer, &folder.join(format!("{name}_bg.wasm")), level))
+        generator.generate(folder).map_err(|error| refused(name, error))
     })?;
     Ok(Module { name, folder })
 }
 
 fn refused(module: &str, error: impl std::fmt::Display) -> TaskError {
     TaskError::Bindgen { module: module.to_owned(), message: format!("{error:#}") }
-}
-
-fn optimize(optimizer: &Path, module: &Path, level: &str) -> Outcome {
-    let module = module.to_string_lossy();
-    let mut command =
-        crate::run::program("node", &[&optimizer.to_string_lossy(), level, &module, "-o", &module]);
-    command.env("BINARYEN_CORES", "2");
-    run(command)
 }
