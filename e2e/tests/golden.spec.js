@@ -11,6 +11,8 @@ const systems = (await readdir(folder)).sort();
 for (const system of systems) {
   for (const backend of ['cpu', 'webgpu']) {
     test(`golden files of ${system} on ${backend}`, async ({ page }) => {
+      // A software adapter compiles each pipeline for seconds.
+      test.setTimeout(400_000);
       await openApi(page);
       const names = (await readdir(`${folder}/${system}`)).filter((name) => name.endsWith('.safetensors')).sort();
       expect(names.length).toBeGreaterThan(0);

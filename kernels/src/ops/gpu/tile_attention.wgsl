@@ -69,6 +69,7 @@ var<workgroup> tile_q: array<vec4<f32>, 512>;
 var<workgroup> tile_k: array<vec4<f32>, 256>;
 // [8 tx, 16 ty].
 var<workgroup> partial: array<vec4<f32>, 128>;
+var<workgroup> visited_tiles: u32;
 
 // Four queries by four columns.
 struct Quad {
@@ -233,7 +234,12 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         if (CHUNKS > 3u) { o3 = held_quad(start_o, query, column + 24u); }
     }
 
-    let tiles = min(n_tiles(block, sequence, head), sizes.end_tile);
+    // A mask file may know its list by private variables, which no browser's analysis takes for uniform: one thread's
+    // count is everybody's.
+    if (thread == 0u) {
+        visited_tiles = min(n_tiles(block, sequence, head), sizes.end_tile);
+    }
+    let tiles = workgroupUniformLoad(&visited_tiles);
     for (var tile = sizes.first_tile; tile < tiles; tile++) {
         let first_key = tile_start(block, sequence, head, tile);
 
