@@ -12,7 +12,8 @@ export default defineConfig({
   fullyParallel: false,
   retries: 0,
   forbidOnly: true,
-  timeout: 120_000,
+  // A software adapter compiles each pipeline for seconds.
+  timeout: 300_000,
   expect: { timeout: 15_000, toHaveScreenshot: { maxDiffPixelRatio: 0.02, animations: 'disabled' } },
   snapshotPathTemplate: '{testDir}/__screenshots__/{arg}{ext}',
   reporter: [['list'], ['json', { outputFile: 'test-results/results.json' }]],

@@ -31,7 +31,7 @@ export const smallRace = {
   lengths: [64, 128, 256],
   width: 32,
   heads: 2,
-  budgetMs: 60_000,
+  budgetMs: 240_000,
 };
 
 /** Runs a race to its end; what it throws comes back as data. */

@@ -22,7 +22,7 @@ test.describe('GPU', () => {
       ...smallRace,
       systems: [{ system: 'attention', backend: 'webgpu' }, { system: 'attention', backend: 'cpu' }],
       lengths: [64, 128, 256, 512, 1024],
-      budgetMs: 60_000,
+      budgetMs: 240_000,
     });
     expect(report.status).toBe('done');
     const [gpu, cpu] = report.lanes;

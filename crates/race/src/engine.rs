@@ -178,10 +178,26 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
             let least_ns = (demand.least_ns <= own_ns).then_some(demand.least_ns);
             match grant_ns.or(least_ns) {
                 Some(grant_ns) => entries.push((lane_idx, grant_ns)),
-                None => self.end_lane(lane_idx, &Dnf::TimeBudget),
+                None => {
+                    let reason = self.wall(lane_idx, length_idx);
+                    self.end_lane(lane_idx, &reason);
+                }
             }
         }
         entries
+    }
+
+    /// Why a lane that gets no time stops: where the memory that its closed form states is not there either, more time
+    /// would not help, and that is what its reader should know. A plan's memory is its own, so this is said of the CPU.
+    fn wall(&self, lane_idx: usize, length_idx: usize) -> Dnf {
+        let backend = self.backend(lane_idx);
+        let needed_bytes = self.cost(lane_idx, length_idx).peak_bytes;
+        let limit_bytes = self.executor.memory_limit_bytes(backend);
+        if backend == Backend::Cpu && needed_bytes > limit_bytes {
+            Dnf::Memory { needed_bytes, limit_bytes }
+        } else {
+            Dnf::TimeBudget
+        }
     }
 
     /// Measures the first length again, as far as the budget goes, and compares.

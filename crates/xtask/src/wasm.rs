@@ -32,9 +32,7 @@ pub struct Module {
 /// Those of cargo and wasm-bindgen.
 pub fn page(toolchain: &Toolchain) -> Outcome<Module> {
     step("page module");
-    // Leptos then compiles views behind one type instead of one per shape: a third less to download.
-    let erased = ["--cfg=erase_components".to_owned()];
-    let file = cargo(toolchain, "www", "page", "page", &[], &erased, false)?;
+    let file = cargo(toolchain, "www", "page", "page", &[], &[], false)?;
     finish("www", &file)
 }
 
