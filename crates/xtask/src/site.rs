@@ -140,11 +140,18 @@ fn fill_in(path: &str, bytes: Vec<u8>, folders: &[(&str, &str)]) -> Outcome<Vec<
         let address = format!("{up}{folder}");
         text = text.replace(&format!("{{{{{name}}}}}"), address.trim_end_matches('/'));
     }
-    if let Some(start) = text.find("{{") {
-        let name: String = text[start..].chars().take(40).take_while(|c| *c != '\n').collect();
+    if let Some(name) = unfilled(&text) {
         return Err(TaskError::Asset { page: path.into(), name });
     }
     Ok(text.into_bytes())
+}
+
+/// The first name in double braces. A script's types and templates may have double braces of their own.
+fn unfilled(text: &str) -> Option<String> {
+    text.split("{{").skip(1).find_map(|rest| {
+        let (name, _) = rest.split_once("}}")?;
+        (!name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase())).then(|| name.to_owned())
+    })
 }
 
 /// What `crossover systems --json` prints.
@@ -212,6 +219,8 @@ mod tests {
     #[test]
     fn an_unknown_name_is_an_error_and_other_files_are_left_alone() {
         assert!(fill_in("index.html", b"{{nothing}}".to_vec(), &FOLDERS).is_err());
+        let typed = "@param {{field?: string}} [more]";
+        assert_eq!(filled("js/crossover.js", typed), typed);
         assert_eq!(fill_in("a.png", b"{{nothing}}".to_vec(), &FOLDERS).unwrap(), b"{{nothing}}");
     }
 
@@ -229,8 +238,10 @@ mod tests {
 
     #[test]
     fn the_pages_of_the_repository_can_be_filled_in() {
-        for (path, bytes) in collect(&root().join("www/static"), "").unwrap() {
-            assert!(fill_in(&path, bytes, &FOLDERS).is_ok(), "{path}");
+        for folder in ["www/static", "www/js"] {
+            for (path, bytes) in collect(&root().join(folder), "").unwrap() {
+                assert!(fill_in(&path, bytes, &FOLDERS).is_ok(), "{path}");
+            }
         }
     }
 }
