@@ -39,12 +39,12 @@ test.describe('GPU', () => {
     await openApi(page);
     const { report } = await race(page, {
       systems: [{ system: 'attention-naive', backend: 'cpu' }, { system: 'attention-naive', backend: 'webgpu' }, { system: 'hyena', backend: 'cpu' }],
-      // Heads one wide: 8.6 GB of scores for a second of work, so that the memory is the wall and not the time.
-      lengths: [256, 8192],
+      // Heads one wide: 2.1 GB of scores for a second of work, so that the memory is the wall and not the time.
+      lengths: [1024, 4096],
       width: 32,
       heads: 32,
       level: 'core',
-      // A software adapter would need minutes for 8192, if it had the memory.
+      // A software adapter would need minutes for 4096, if it had the memory.
       budgetMs: 900_000,
     });
     expect(report.status).toBe('done');
