@@ -176,12 +176,11 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
             }
             // A lane that stops here has no use for what is kept for its longer lengths.
             let least_ns = (demand.least_ns <= own_ns).then_some(demand.least_ns);
-            match grant_ns.or(least_ns) {
-                Some(grant_ns) => entries.push((lane_idx, grant_ns)),
-                None => {
-                    let reason = self.wall(lane_idx, length_idx);
-                    self.end_lane(lane_idx, &reason);
-                }
+            if let Some(grant_ns) = grant_ns.or(least_ns) {
+                entries.push((lane_idx, grant_ns));
+            } else {
+                let reason = self.wall(lane_idx, length_idx);
+                self.end_lane(lane_idx, &reason);
             }
         }
         entries
