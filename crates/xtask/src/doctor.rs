@@ -83,7 +83,7 @@ fn needs() -> Vec<Need> {
         },
         Need {
             name: "Node.js and npm",
-            used_for: "the browser tests; wasm-opt",
+            used_for: "the browser tests and the benchmark",
             found: probe("node", &["--version"])
                 .and_then(|node| Some(format!("{node}, npm {}", probe("npm", &["--version"])?))),
             commands: vec![install::command(&["nodejs", "npm"])],
@@ -91,7 +91,7 @@ fn needs() -> Vec<Need> {
         },
         Need {
             name: "npm packages",
-            used_for: "the browser tests; wasm-opt (the tests fetch them by themselves)",
+            used_for: "the browser tests, which fetch them by themselves",
             found: existing(root().join("e2e/node_modules")).map(|_| "e2e/node_modules".to_owned()),
             commands: vec!["npm --prefix e2e ci".to_owned()],
             required: false,
