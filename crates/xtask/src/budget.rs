@@ -78,13 +78,12 @@ mod tests {
 
     #[test]
     fn a_module_over_its_budget_is_named() {
-        assert!(
-            check(&[file("page/ab/www_bg.wasm", 199_000), file("worker/plain-ab/worker_bg.wasm", 349_000)])
-                .is_ok()
-        );
-        let error = check(&[file("page/ab/www_bg.wasm", 201_000)]).unwrap_err().to_string();
-        assert!(error.contains("page/ab/www_bg.wasm"), "{error}");
-        assert!(check(&[file("worker/plain-ab/worker_bg.wasm", 351_000)]).is_err());
+        for (prefix, ending, budget) in BUDGETS {
+            let path = format!("{prefix}ab/module{ending}");
+            assert!(check(&[file(&path, budget * KILOBYTE)]).is_ok());
+            let error = check(&[file(&path, budget * KILOBYTE + 1)]).unwrap_err().to_string();
+            assert!(error.contains(&path), "{error}");
+        }
     }
 
     #[test]
@@ -96,7 +95,9 @@ mod tests {
 
     #[test]
     fn what_was_not_compressed_counts_in_full() {
-        let raw = Written { path: "page/ab/www_bg.wasm".to_owned(), raw: 300_000, gzip: None, brotli: None };
+        let (_, _, budget) = BUDGETS[0];
+        let raw = budget * KILOBYTE + 1;
+        let raw = Written { path: "page/ab/www_bg.wasm".to_owned(), raw, gzip: None, brotli: None };
         assert!(check(&[raw]).is_err());
     }
 }
