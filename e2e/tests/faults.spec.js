@@ -36,6 +36,7 @@ test.describe('GPU', () => {
   });
 
   test('a length beyond what the memory holds is a wall with its reason, and the race goes on', async ({ page }) => {
+    test.setTimeout(600_000);
     await openApi(page);
     const { report } = await race(page, {
       systems: [{ system: 'attention-naive', backend: 'cpu' }, { system: 'attention-naive', backend: 'webgpu' }, { system: 'hyena', backend: 'cpu' }],
