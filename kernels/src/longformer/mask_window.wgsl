@@ -41,7 +41,7 @@ fn is_position(number: u32) -> bool {
 }
 
 fn is_global(position: u32) -> bool {
-    return n_globals > 0u && (lists[bits + position / 32u] >> (position % 32u) & 1u) == 1u;
+    return n_globals > 0u && ((lists[bits + position / 32u] >> (position % 32u)) & 1u) == 1u;
 }
 
 fn query_row(query: u32) -> u32 {
