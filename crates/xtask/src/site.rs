@@ -6,7 +6,8 @@
 //! manifest.json            where crossover.js finds the worker's variants
 //! systems.json             the systems, as `crossover systems --json` prints them
 //! sw.js, _headers          isolation where the host can't send headers; the headers for hosts that can
-//! assets/HASH/             everything else of www/static and www/js, in its own layout, so relative imports hold
+//! assets/HASH/             everything else of www/static and www/js, in its own layout, so relative imports hold;
+//!                          crossover.css is the files of www/static/css, joined in the order of their names
 //! page/HASH/               the page module
 //! worker/VARIANT-HASH/     the worker module's variants
 //! ```
@@ -65,7 +66,7 @@ fn assemble(page: &Module, workers: &[(Variant, Module)], systems: String) -> Ou
         modules.insert(variant.name().to_owned(), json!(format!("{folder}/{}.js", module.name)));
     }
 
-    let mut sources = collect(&root().join("www/static"), "")?;
+    let mut sources = join_styles(collect(&root().join("www/static"), "")?);
     sources.extend(collect(&root().join("www/js"), "js/")?);
     let stable: Vec<String> = sources.keys().filter(|path| keeps_its_name(path)).cloned().collect();
     let (named, hashed): (Files, Files) = sources.into_iter().partition(|(path, _)| stable.contains(path));
@@ -94,6 +95,14 @@ fn assemble(page: &Module, workers: &[(Variant, Module)], systems: String) -> Ou
     let paths: Vec<String> = files.keys().cloned().collect();
     files.insert("_headers".to_owned(), headers::file(&paths).into_bytes());
     Ok(files)
+}
+
+/// Joins the files of `css/` into `crossover.css`.
+fn join_styles(sources: Files) -> Files {
+    let (styles, mut files): (Files, Files) =
+        sources.into_iter().partition(|(path, _)| path.starts_with("css/"));
+    files.insert("crossover.css".to_owned(), styles.into_values().collect::<Vec<_>>().join(&b'\n'));
+    files
 }
 
 /// Pages, and what browsers or other sites look for by name.
@@ -222,6 +231,15 @@ mod tests {
         let typed = "@param {{field?: string}} [more]";
         assert_eq!(filled("js/crossover.js", typed), typed);
         assert_eq!(fill_in("a.png", b"{{nothing}}".to_vec(), &FOLDERS).unwrap(), b"{{nothing}}");
+    }
+
+    #[test]
+    fn style_files_are_joined_in_the_order_of_their_names() {
+        let files = [("css/20-b.css", "b{}"), ("css/10-a.css", "a{}"), ("theme.js", "1")];
+        let files = files.map(|(path, text)| (path.to_owned(), text.as_bytes().to_vec()));
+        let joined = join_styles(files.into_iter().collect());
+        assert_eq!(joined.keys().collect::<Vec<_>>(), ["crossover.css", "theme.js"]);
+        assert_eq!(joined["crossover.css"], b"a{}\nb{}");
     }
 
     #[test]

@@ -9,20 +9,33 @@ use super::dialogs::{About, SystemDialog, SystemsList};
 use super::hardware::Hardware;
 use super::hooks;
 use super::lanes::Lanes;
+use super::language::{self, LanguageButtons};
 use super::live::{live, part};
 use super::race::{Controls, Headline, Notices, Presets};
 use super::store::Store;
 use super::table::Results;
 
-/// The page.
+/// The page. Its state outlives a change of the language, its view does not.
 #[component]
 pub fn App() -> impl IntoView {
     let store = Store::new();
-    let text = store.text;
     keyboard(store);
     leave_guard(store);
     announcements(store);
     hidden_guard(store);
+    language::follow(store);
+    view! {
+        {part(move || {
+            store.language.track();
+            view! { <Page store/> }
+        })}
+        <div class="sr-only" role="status" aria-live="polite" data-testid="announcer">{part(move || store.said.get())}</div>
+    }
+}
+
+#[component]
+fn Page(store: Store) -> impl IntoView {
+    let text = store.text();
     view! {
         <a class="skip" href="#race" on:click=move |event| go(&event, "race")>{text.skip}</a>
         <header class="top">
@@ -34,6 +47,7 @@ pub fn App() -> impl IntoView {
                 <a href="#systems" on:click=move |event| go(&event, "systems")>{text.systems_title}</a>
                 <a href="#about" on:click=move |event| go(&event, "about")>{text.about_title}</a>
             </nav>
+            <LanguageButtons store/>
             <ThemeButton store/>
         </header>
         <main>
@@ -63,7 +77,6 @@ pub fn App() -> impl IntoView {
         </main>
         <footer class="foot">{text.footer}</footer>
         <SystemDialog store/>
-        <div class="sr-only" role="status" aria-live="polite" data-testid="announcer">{part(move || store.said.get())}</div>
     }
 }
 
@@ -93,7 +106,7 @@ fn Logo() -> impl IntoView {
 /// As the system, light, dark.
 #[component]
 fn ThemeButton(store: Store) -> impl IntoView {
-    let text = store.text;
+    let text = store.text();
     let theme = RwSignal::new(hooks::stored("theme").unwrap_or_default());
     let label = move || match theme.get().as_str() {
         "light" => text.theme_light,
@@ -185,7 +198,7 @@ fn announcements(store: Store) {
             return;
         }
         last.set_value(now);
-        let text = store.text;
+        let text = store.text();
         let doing = super::race::doing(store, &progress);
         store.said.set((text.announce)(
             (progress.fraction * 100.0) as u32,

@@ -56,7 +56,7 @@ fn spots(scene: &Scene) -> Vec<Spot> {
 /// The chart with its views and its key.
 #[component]
 pub fn Chart(store: Store) -> impl IntoView {
-    let text = store.text;
+    let text = store.text();
     let size = RwSignal::new((0.0_f64, 0.0_f64));
     let holder = NodeRef::<leptos::html::Div>::new();
     watch_size(holder, size);
@@ -245,7 +245,8 @@ fn watch_size(holder: NodeRef<leptos::html::Div>, size: RwSignal<(f64, f64)>) {
         let frame = hooks::PerFrame::new(move || {
             let rect = target.get_bounding_client_rect();
             let now = (rect.width().round(), rect.height().round());
-            if size.get_untracked() != now {
+            // The observer also speaks up when the chart is taken down, and its signal with it.
+            if size.try_get_untracked().is_some_and(|size| size != now) {
                 size.set(now);
             }
         });
@@ -261,7 +262,7 @@ fn watch_size(holder: NodeRef<leptos::html::Div>, size: RwSignal<(f64, f64)>) {
 /// The views as tabs.
 #[component]
 fn Views(store: Store) -> impl IntoView {
-    let text = store.text;
+    let text = store.text();
     let key = move |event: KeyboardEvent| {
         let at = Metric::ALL.iter().position(|metric| *metric == store.metric.get_untracked()).unwrap_or(0);
         let n = Metric::ALL.len();
@@ -312,7 +313,7 @@ fn Tip(
     tip: RwSignal<Option<(usize, u32)>>,
     size: RwSignal<(f64, f64)>,
 ) -> impl IntoView {
-    let text = store.text;
+    let text = store.text();
     let content = move || {
         let (lane, length) = tip.get()?;
         let spot =
@@ -389,7 +390,7 @@ fn Tip(
 /// What the marks mean.
 #[component]
 fn Key(store: Store) -> impl IntoView {
-    let text = store.text;
+    let text = store.text();
     let both = move || {
         store.shown.with(|report| report.lanes.windows(2).any(|pair| pair[0].backend != pair[1].backend))
     };

@@ -17,7 +17,7 @@ fn error_of(store: Store, field: &Field) -> Option<String> {
 /// The panel.
 #[component]
 pub fn Setup(store: Store) -> impl IntoView {
-    let text = store.text;
+    let text = store.text();
     view! {
         <section class="card setup" aria-labelledby="setup-title" data-testid="config">
             <header class="setup-head">
@@ -171,7 +171,7 @@ fn Choice(
 /// The chosen lanes, and how to add more.
 #[component]
 fn LaneList(store: Store) -> impl IntoView {
-    let text = store.text;
+    let text = store.text();
     let adding = RwSignal::new(false);
     let full = move || store.draft.with(|draft| draft.lanes.len() >= draft::MAX_LANES);
     view! {
@@ -208,7 +208,7 @@ fn LaneList(store: Store) -> impl IntoView {
 /// One lane of the set-up.
 #[component]
 fn LaneEditor(store: Store, key: u32, system: String) -> impl IntoView {
-    let text = store.text;
+    let text = store.text();
     let id = StoredValue::new(system);
     let entry = Memo::new(move |_| {
         store
@@ -373,7 +373,7 @@ fn ParamField(store: Store, key: u32, param: ParamEntry) -> impl IntoView {
 /// All systems by family, with a search.
 #[component]
 fn Picker(store: Store) -> impl IntoView {
-    let text = store.text;
+    let text = store.text();
     let query = RwSignal::new(String::new());
     let groups = Memo::new(move |_| {
         let query = query.get().to_lowercase();

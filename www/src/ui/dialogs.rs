@@ -14,7 +14,7 @@ use super::store::Store;
 /// All systems by family.
 #[component]
 pub fn SystemsList(store: Store) -> impl IntoView {
-    let text = store.text;
+    let text = store.text();
     view! {
         <section class="systems" id="systems" aria-labelledby="systems-title">
             <h2 id="systems-title">{text.systems_title}</h2>
@@ -44,7 +44,7 @@ pub fn SystemsList(store: Store) -> impl IntoView {
 
 #[component]
 fn SystemCard(store: Store, entry: SystemEntry) -> impl IntoView {
-    let text = store.text;
+    let text = store.text();
     let id = entry.id.clone();
     view! {
         <li>
@@ -63,7 +63,7 @@ fn SystemCard(store: Store, entry: SystemEntry) -> impl IntoView {
 /// One system in full.
 #[component]
 pub fn SystemDialog(store: Store) -> impl IntoView {
-    let text = store.text;
+    let text = store.text();
     let dialog = NodeRef::<leptos::html::Dialog>::new();
     Effect::new(move |_| {
         let open = store.system.with(Option::is_some);
@@ -108,7 +108,7 @@ pub fn SystemDialog(store: Store) -> impl IntoView {
 
 #[component]
 fn SystemFacts(store: Store, entry: SystemEntry) -> impl IntoView {
-    let text = store.text;
+    let text = store.text();
     let forms = OneWay::of(&entry.causality).map_or(text.forms_both, |one_way| one_way.label(text));
     let arxiv: String = entry.arxiv.chars().filter(|c| c.is_ascii_digit() || *c == '.').collect();
     view! {
@@ -145,7 +145,7 @@ fn SystemFacts(store: Store, entry: SystemEntry) -> impl IntoView {
 /// How it measures.
 #[component]
 pub fn About(store: Store) -> impl IntoView {
-    let text = store.text;
+    let text = store.text();
     view! {
         <section class="about" id="about" aria-labelledby="about-title">
             <h2 id="about-title">{text.about_title}</h2>

@@ -70,7 +70,7 @@ fn gpu_name(gpu: &Gpu, text: &Text) -> String {
 /// The hardware card.
 #[component]
 pub fn Hardware(store: Store) -> impl IntoView {
-    let text = store.text;
+    let text = store.text();
     view! {
         <section class="card hardware" data-testid="hardware" aria-labelledby="hardware-title">
             <h2 id="hardware-title">{text.hardware_title}</h2>

@@ -20,9 +20,10 @@ pub fn element(id: &str) -> Option<HtmlElement> {
 }
 
 /// Moves the focus to the element with this id, once the page has settled.
-pub fn focus_soon(id: &'static str) {
+pub fn focus_soon(id: impl Into<String>) {
+    let id = id.into();
     after(0, move || {
-        if let Some(element) = element(id) {
+        if let Some(element) = element(&id) {
             let _ = element.focus();
         }
     });

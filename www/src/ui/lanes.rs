@@ -69,7 +69,7 @@ pub fn Verification(badge: Badge, text: &'static Text) -> impl IntoView {
 /// All lanes.
 #[component]
 pub fn Lanes(store: Store) -> impl IntoView {
-    let text = store.text;
+    let text = store.text();
     let length = Memo::new(move |_| {
         store.at_length.get().or_else(|| {
             store.shown.with(|report| {
@@ -105,7 +105,7 @@ pub fn Lanes(store: Store) -> impl IntoView {
 
 #[component]
 fn LaneItem(store: Store, rows: Memo<Vec<Track>>, index: usize) -> impl IntoView {
-    let text = store.text;
+    let text = store.text();
     let row = Memo::new(move |_| rows.with(|rows| rows.get(index).cloned()));
     let hidden = move || store.hidden.with(|hidden| hidden.contains(&index));
     let toggle = move |_| {

@@ -8,6 +8,7 @@ mod dialogs;
 mod hardware;
 mod hooks;
 mod lanes;
+mod language;
 mod link;
 mod live;
 mod panic;

@@ -13,7 +13,7 @@ use super::store::Store;
 /// The ready races.
 #[component]
 pub fn Presets(store: Store) -> impl IntoView {
-    let text = store.text;
+    let text = store.text();
     let all = Memo::new(move |_| store.systems.with(|systems| presets::presets(systems, text)));
     let no_gpu = move || store.environment.with(|e| e.as_ref().is_some_and(|e| e.gpu.is_none()));
     let current = Memo::new(move |_| {
@@ -53,7 +53,7 @@ pub fn Presets(store: Store) -> impl IntoView {
 /// The result in a sentence.
 #[component]
 pub fn Headline(store: Store) -> impl IntoView {
-    let text = store.text;
+    let text = store.text();
     let headline = Memo::new(move |_| {
         store.shown.with(|report| store.looks.with(|looks| crate::headline::headline(report, looks, text)))
     });
@@ -74,7 +74,7 @@ pub fn Headline(store: Store) -> impl IntoView {
 
 /// What is being done, in words.
 pub fn doing(store: Store, progress: &Progress) -> String {
-    let text = store.text;
+    let text = store.text();
     (text.activity)(
         (text.doing)(&progress.activity),
         &store.lane_name(progress.lane),
@@ -85,7 +85,7 @@ pub fn doing(store: Store, progress: &Progress) -> String {
 /// Start, cancel, progress.
 #[component]
 pub fn Controls(store: Store) -> impl IntoView {
-    let text = store.text;
+    let text = store.text();
     let busy = Memo::new(move |_| store.phase.get() != Phase::Idle);
     // The focus follows from the button that goes to the one that comes.
     Effect::new(move |was: Option<bool>| {
@@ -177,7 +177,7 @@ pub fn Controls(store: Store) -> impl IntoView {
 }
 
 fn summary(store: Store) -> String {
-    let text = store.text;
+    let text = store.text();
     store.checked.with(|checked| {
         checked.as_ref().map_or_else(
             |_| String::new(),
@@ -199,7 +199,7 @@ fn summary(store: Store) -> String {
 /// What went wrong, and what to know.
 #[component]
 pub fn Notices(store: Store) -> impl IntoView {
-    let text = store.text;
+    let text = store.text();
     let copied = RwSignal::new(false);
     let copy = move |_| {
         let details = store.problem.with_untracked(|problem| {

@@ -13,16 +13,17 @@ use crate::draft::{Draft, Errors};
 use crate::lanes::{self, Look};
 use crate::preview;
 use crate::state::{Model, Phase, Problem, Progress};
-use crate::text::{ENGLISH, Text};
+use crate::text::Text;
 
 use super::client::Client;
 use super::hooks::{self, PerFrame, WakeLock};
+use super::language;
 
 /// Everything that components read and do. Copied freely.
 #[derive(Clone, Copy)]
 pub struct Store {
-    /// The language.
-    pub text: &'static Text,
+    /// The language that is spoken; the page is built anew when it changes.
+    pub language: RwSignal<&'static Text>,
     /// The machine, once the engine is up.
     pub environment: RwSignal<Option<Environment>>,
     /// The systems.
@@ -75,13 +76,14 @@ struct Inner {
 impl Store {
     /// Sets the state up and connects to the engine.
     pub fn new() -> Self {
-        let text = &ENGLISH;
+        let language = RwSignal::new(language::chosen());
         let environment = RwSignal::new(None::<Environment>);
         let systems = RwSignal::new(Vec::<SystemEntry>::new());
         let report = RwSignal::new(None::<Arc<Report>>);
         let draft = RwSignal::new(Draft::new(&Config::default()));
-        let checked =
-            Memo::new(move |_| draft.with(|draft| systems.with(|systems| draft.check(systems, text))));
+        let checked = Memo::new(move |_| {
+            draft.with(|draft| systems.with(|systems| draft.check(systems, language.get())))
+        });
         let last_good = StoredValue::new(Config::default());
         let shown = Memo::new_with_compare(
             move |_| {
@@ -98,10 +100,12 @@ impl Store {
             |old: Option<&Arc<Report>>, new| !old.zip(new).is_some_and(|(old, new)| Arc::ptr_eq(old, new)),
         );
         let looks = Memo::new(move |_| {
-            Arc::new(shown.with(|report| systems.with(|systems| lanes::looks(report, systems, text))))
+            Arc::new(
+                shown.with(|report| systems.with(|systems| lanes::looks(report, systems, language.get()))),
+            )
         });
         let store = Self {
-            text,
+            language,
             environment,
             systems,
             ready: RwSignal::new(false),
@@ -132,6 +136,11 @@ impl Store {
         store.connect();
         store.load_catalogue();
         store
+    }
+
+    /// The messages of the language that is spoken. Views need not follow it: they are built anew when it changes.
+    pub fn text(self) -> &'static Text {
+        self.language.get_untracked()
     }
 
     fn connect(self) {
@@ -199,7 +208,7 @@ impl Store {
         match (was, is) {
             (Phase::Idle, _) => {
                 self.inner.with_value(|inner| inner.wake.hold());
-                self.said.set(self.text.announce_start.to_owned());
+                self.said.set(self.text().announce_start.to_owned());
             }
             (_, Phase::Idle) => {
                 self.inner.with_value(|inner| inner.wake.release());
@@ -207,7 +216,8 @@ impl Store {
                     report.as_ref().is_none_or(|r| r.status == report::Status::Cancelled)
                 });
                 let headline = self.headline_untracked();
-                let state = if cancelled { self.text.announce_cancelled } else { self.text.announce_done };
+                let state =
+                    if cancelled { self.text().announce_cancelled } else { self.text().announce_done };
                 self.said.set(format!("{state} {headline}"));
             }
             _ => {}
@@ -218,8 +228,9 @@ impl Store {
         self.report
             .with_untracked(|report| {
                 let report = report.as_ref()?;
-                let headline =
-                    self.looks.with_untracked(|looks| crate::headline::headline(report, looks, self.text))?;
+                let headline = self
+                    .looks
+                    .with_untracked(|looks| crate::headline::headline(report, looks, self.text()))?;
                 Some(format!("{} {}", headline.text, headline.detail))
             })
             .unwrap_or_default()
@@ -231,7 +242,7 @@ impl Store {
             return;
         }
         let Ok(config) = self.checked.get_untracked() else {
-            self.said.set(self.text.fix_first.to_owned());
+            self.said.set(self.text().fix_first.to_owned());
             return;
         };
         let Some(id) = self.with_model(Model::begin) else { return };

@@ -14,7 +14,7 @@ use super::store::Store;
 /// Lane by length.
 #[component]
 pub fn Results(store: Store) -> impl IntoView {
-    let text = store.text;
+    let text = store.text();
     let lengths = Memo::new(move |_| store.shown.with(|report| standing::lengths(report)));
     let table = Memo::new(move |_| {
         store.shown.with(|report| store.looks.with(|looks| rows(report, looks, store.metric.get(), text)))
@@ -77,7 +77,7 @@ pub fn Results(store: Store) -> impl IntoView {
 
 #[component]
 fn ResultRow(store: Store, table: Memo<Vec<crate::table::Row>>, index: usize) -> impl IntoView {
-    let text = store.text;
+    let text = store.text();
     let row = Memo::new(move |_| table.with(|table| table.get(index).cloned()));
     let look = Memo::new(move |_| store.looks.with(|looks| looks.get(index).cloned()));
     view! {

@@ -1,0 +1,29 @@
+//! What the compiler cannot see: messages that were left in English, and holes that were left out.
+
+use super::*;
+
+#[test]
+fn the_readers_first_language_that_the_page_speaks_is_chosen() {
+    for (wishes, lang) in [
+        (&["zh-CN", "en"][..], "zh-Hans"),
+        (&["zh-TW"], "zh-Hans"),
+        (&["fr-FR", "zh"], "zh-Hans"),
+        (&["en-GB", "zh"], "en"),
+        (&["fr", "de"], "en"),
+        (&["EN_us"], "en"),
+        (&["", "*"], "en"),
+        (&[], "en"),
+    ] {
+        assert_eq!(preferred(wishes.iter().copied()).lang, lang, "{wishes:?}");
+    }
+}
+
+#[test]
+fn tags_and_names_of_the_languages_differ() {
+    for (index, text) in LANGUAGES.iter().enumerate() {
+        for other in &LANGUAGES[..index] {
+            assert_ne!(text.lang, other.lang);
+            assert_ne!(text.endonym, other.endonym);
+        }
+    }
+}

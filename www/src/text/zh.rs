@@ -1,0 +1,336 @@
+//! Simplified Chinese. Numbers are grouped and units abbreviated as in English, which is the custom of the field there
+//! too; names of systems, papers and units stay as published.
+
+use super::Text;
+
+/// Simplified Chinese.
+pub static CHINESE: Text = Text {
+    lang: "zh-Hans",
+    endonym: "简体中文",
+    language: "语言",
+    name: "Crossover",
+    tagline: "注意力在哪里落败？",
+    intro: "注意力的开销随序列长度的平方增长，而挑战者几乎只线性增长。在这个标签页里、用你自己的硬件让它们赛一场，看看曲线在哪里相交。",
+    skip: "跳到竞赛",
+
+    start: "开始竞赛",
+    again: "再赛一次",
+    starting: "正在启动…",
+    cancel: "取消",
+    cancelling: "正在停止…",
+    space_hint: "空格",
+    esc_hint: "Esc",
+    ready: "就绪",
+    loading_engine: "正在加载引擎…",
+    fix_first: "请先改正标出的字段",
+    outcome: |outcome| match outcome {
+        "memory" => "内存墙",
+        "time-budget" => "超出时间预算",
+        "device-limit" => "设备上限",
+        "device-lost" => "GPU 丢失",
+        "no-backend" => "没有 GPU",
+        "unsupported" => "不支持",
+        "not-verified" => "输出有误",
+        "cancelled" => "已取消",
+        _ => "失败",
+    },
+    doing: |activity| match activity {
+        "verifying" => "验证",
+        "preparing" => "准备",
+        "warming-up" => "预热",
+        "sampling" => "计时",
+        "checking-drift" => "检查漂移",
+        _ => "处理",
+    },
+    time_left: |left| format!("约剩 {left}"),
+    activity: |doing, lane, length| format!("正在{doing}：{lane}，长度 {length}"),
+    at_most: |time| format!("至多 {time}"),
+    announce: |percent, doing, left| format!("已完成 {percent}%。{doing}。约剩 {left}。"),
+    announce_start: "竞赛已开始。",
+    announce_done: "竞赛结束。",
+    announce_cancelled: "竞赛已取消。",
+    hidden_note: "请让此标签页保持在前台：隐藏期间的样本会作废并重新采集。",
+    keep_visible: "请让此标签页保持在前台，并让机器保持空闲。",
+    was_hidden: "标签页曾被隐藏：那时的样本会作废并重新采集。",
+    progress_label: "竞赛进度",
+
+    theme: "主题",
+    theme_auto: "主题：跟随系统",
+    theme_light: "主题：浅色",
+    theme_dark: "主题：深色",
+    close: "关闭",
+    dismiss: "忽略",
+    copy_error: "复制详情",
+    copied: "已复制",
+    restart_engine: "重启引擎",
+    reload: "重新加载页面",
+    problem_title: "出了问题",
+    panic_title: "页面本身出错了",
+
+    presets: "现成的竞赛",
+    preset_duel: ("注意力对 Hyena", "Hyena 论文中的对决，层对层"),
+    preset_both: ("CPU 与 GPU", "同样两位选手，两种处理器：交叉点会移动吗？"),
+    preset_wall: ("内存墙", "存下 L×L 分数的注意力，对不存的注意力"),
+    preset_challengers: ("2023 年的挑战者", "2022 与 2023 年的卷积和状态空间，对注意力"),
+    preset_efficient: ("高效注意力", "窗口、哈希、核函数与投影，对真正的注意力"),
+    preset_liquid: ("液态网络", "沿时间一步一个词元的循环网络"),
+    preset_everything: ("全部", "所有系统，用本机最好的后端"),
+    preset_everything_both: ("全部，CPU 与 GPU", "所有系统，两种后端：最长的一场"),
+    preset_needs_gpu: "需要此浏览器可用的 GPU",
+
+    chart_title: "时间与序列长度",
+    chart_help: "两轴均为对数：直线即幂律，斜率就是指数。",
+    chart_keys: "左右键沿一条赛道移动，上下键在赛道之间移动。",
+    chart_empty: "按“开始”，测得的曲线会在这里生长。",
+    chart_sketch: "点线：理论斜率，不是时间。",
+    chart_summary: |lanes, from, to| {
+        format!("{lanes} 条赛道从 {from} 到 {to} 个词元的双对数图。下方的结果表有同样的数字。")
+    },
+    views: "视图",
+    metric_time: "时间",
+    metric_throughput: "吞吐量",
+    metric_gflops: "GFLOP/s",
+    metric_bandwidth: "GB/s",
+    metric_memory: "内存",
+    axis_length: "序列长度（词元）",
+    axis_time: "一次前向计算的时间",
+    axis_throughput: "每秒词元数",
+    axis_gflops: "FLOP/s（按闭式公式）",
+    axis_bandwidth: "字节/s（按闭式公式）",
+    axis_memory: "峰值内存",
+    point_description: |lane, length, value, low, high| {
+        if low == high {
+            format!("{lane}，{length} 个词元：{value}")
+        } else {
+            format!("{lane}，{length} 个词元：{value}，中间一半在 {low} 到 {high} 之间")
+        }
+    },
+    dnf_description: |lane, length, reason, message| {
+        if message.is_empty() {
+            format!("{lane} 在 {length} 个词元处退赛：{reason}")
+        } else {
+            format!("{lane} 在 {length} 个词元处退赛：{reason}。{message}")
+        }
+    },
+    crossover_label: |length| format!("交叉点 ≈ {length}"),
+    crossover_description: |lane, length, interval| {
+        format!("{lane} 在约 {length} 个词元处超过注意力 {interval}")
+    },
+    interval: |low, high| {
+        if low == high { format!("（95%：{low}）") } else { format!("（95%：{low}–{high}）") }
+    },
+    quartiles: "中间一半",
+    versus: "相对注意力",
+    device_time: "GPU 自身计时",
+    tokens: "词元",
+    predicted: "预测",
+    measured: "实测",
+    key_line: "实测中位数；须线：四分位数",
+    key_dashed: "拟合预测",
+    key_band: "交叉点，95% 区间",
+    key_dnf: "退赛",
+    key_fill: "实心：GPU，空心：CPU",
+
+    lanes_title: "赛道",
+    lanes_at: |length| format!("{length} 个词元时"),
+    lanes_before: "尚未开赛",
+    show_lane: |lane| format!("在图中显示 {lane}"),
+    new_setup: "下一场：",
+    growth: "增长",
+    theory: "理论",
+    baseline: "基准",
+    faster: |ratio| format!("快 {ratio}"),
+    slower: |ratio| format!("慢 {ratio}"),
+    too_close_short: "难分高下",
+    causal_only: "仅因果",
+    bidirectional_only: "仅双向",
+    one_way_note: "此系统只有一种形式，按其原样运行。",
+
+    badge_pending: "尚未验证",
+    badge_pass: "已验证",
+    badge_fail: "输出有误",
+    badge_pass_detail: |deviation| format!("已对照 f64 参考实现验证：最大相对偏差 {deviation}"),
+    badge_fail_detail: |deviation| format!("其输出与 f64 参考实现不符（相对偏差 {deviation}），不参与排名"),
+
+    results_title: "结果",
+    results_caption: |view| {
+        format!("一次前向计算的{view}：中位数，其下为四分位数，以及与同一后端上注意力用时之比")
+    },
+    results_empty: "测得的数字会出现在这里。",
+    col_lane: "赛道",
+    col_verified: "已验证",
+    col_growth: "增长",
+    col_setup: "准备",
+    col_first: "首次运行",
+    col_setup_help: "最长长度下的分配、上传、着色器编译与缓存表：单独计时，从不计入结果",
+    col_first_help: "最长长度下、预热之前的第一次前向计算",
+    samples: |kept, discarded| {
+        if discarded == 0 {
+            format!("{kept} 个样本")
+        } else {
+            format!("{kept} 个样本，{discarded} 个作废")
+        }
+    },
+    would_take: |value| format!("预测 ≈ {value}"),
+    setup_note: "准备（分配、上传、着色器编译、缓存表）与首次冷运行取自测得的最长长度，二者都不计入结果。",
+
+    hardware_title: "这台机器",
+    hw_gpu: "GPU",
+    hw_gpu_none: "没有此浏览器可用的 GPU",
+    hw_gpu_software: "软件模拟，不是真正的 GPU",
+    hw_gpu_unnamed: "未命名的适配器",
+    hw_gpu_looking: "正在查找…",
+    hw_cpu: "CPU",
+    hw_cores: |n| format!("{n} 核"),
+    hw_threads: |n| format!("{n} 线程"),
+    hw_simd: "指令集",
+    hw_isolated: "隔离",
+    hw_isolated_yes: "跨源隔离：多线程，精细时钟",
+    hw_isolated_no: "未隔离：单线程，粗略时钟",
+    hw_clock: "时钟",
+    hw_clock_step: |step| format!("步长 {step}"),
+    hw_memory: "内存",
+    hw_memory_text: |bytes| format!("CPU 赛道可用 {bytes}"),
+    hw_features: "GPU 特性",
+    hw_limits: "GPU 限制",
+    hw_limits_text: |binding, buffer, shared, invocations| {
+        format!("每个绑定 {binding}，每个缓冲区 {buffer}，共享内存 {shared}，每个工作组 {invocations} 次调用")
+    },
+    hw_browser: "浏览器",
+    hw_build: "版本",
+    hw_timestamps: "时间戳",
+    hw_subgroups: "子组",
+    hw_f16: "f16",
+    hw_none: "无",
+    hw_more: "详情",
+
+    config_title: "设置竞赛",
+    config_lanes: "赛道",
+    config_problem: "问题",
+    config_run: "运行",
+    config_locked: "用于下一场",
+    add_lane: "添加赛道",
+    search_systems: "搜索系统",
+    search_placeholder: "hyena、线性、状态空间…",
+    search_none: "没有匹配的系统。",
+    remove_lane: |lane| format!("移除 {lane}"),
+    about_system: |system| format!("关于 {system}"),
+    lane_backend: |lane| format!("{lane} 的后端"),
+    lane_params: "参数",
+    backend_cpu: "CPU",
+    backend_gpu: "GPU",
+    backend_auto: "最佳",
+    backend_race: "同竞赛",
+    field_backend: "后端",
+    field_lengths: "序列长度",
+    field_lengths_help: "256..16384 逐次加倍；或列表：256, 384, 512",
+    field_width: "宽度",
+    field_heads: "头数",
+    field_batch: "批大小",
+    field_causal: "因果",
+    field_causal_help: "输出只看到更早的词元，如同语言模型",
+    field_level: "层次",
+    level_core: "核心",
+    level_layer: "整层",
+    level_help: "核心：仅混合本身。整层：包括所有投影。",
+    field_threads: "CPU 线程",
+    field_threads_auto: "自动",
+    field_budget: "预算（秒）",
+    field_seed: "种子",
+    reset: "重置",
+    summary: |lanes, lengths, width, level| {
+        format!("{lanes} 条赛道 · {lengths} 个词元 · 宽度 {width} · {level}")
+    },
+    error_no_lanes: "请至少选择一条赛道",
+    error_too_many_lanes: |max| format!("最多 {max} 条赛道"),
+    error_unknown_system: |name| format!("此版本没有系统“{name}”"),
+    error_unknown_param: |name| format!("此系统没有参数“{name}”"),
+    error_twin: "同一条赛道出现了两次",
+    error_whole: |low, high| format!("{low} 到 {high} 的整数"),
+    error_number: |low, high| format!("{low} 到 {high} 的数"),
+    error_flag: "true 或 false",
+    error_choice: |choices| format!("{choices} 之一"),
+    error_divisor: |width, divisors| format!("必须整除宽度 {width}：{divisors}…"),
+    error_elements: |longest| format!("在此批大小与宽度下最多 {longest}"),
+    error_threads: |max| format!("留空表示全部，或 1 到 {max} 的整数"),
+    error_lengths: |max| format!("1 到 {max} 的整数，例如 256..16384 或 256, 384, 512"),
+    error_lengths_order: "范围须由短到长，例如 256..16384",
+    error_too_many_lengths: |max| format!("最多 {max} 个长度"),
+
+    family_attention: "注意力",
+    family_efficient: "高效注意力",
+    family_convolution: "长卷积",
+    family_state_space: "状态空间",
+    family_liquid: "液态网络",
+    family_other: "其他",
+
+    systems_title: "各系统",
+    systems_intro: "每条赛道都是已发表的算法，并对照其作者代码算出的向量检验过。",
+    system_complexity: "开销",
+    system_paper: "论文",
+    system_reference: "参考代码",
+    system_params: "参数",
+    system_forms: "形式",
+    forms_both: "因果与双向",
+    system_arxiv: |number| format!("arXiv {number}"),
+    system_default: |value| format!("默认 {value}"),
+
+    so_far: |sentence| format!("目前：{sentence}"),
+    overtakes: |lane, length, interval, place| {
+        format!("在{place}上，{lane} 在约 {length} 个词元处{interval}超过注意力。")
+    },
+    overtakes_first: |lane, length, interval, place| {
+        format!("在{place}上，{lane} 最先超过注意力，约在 {length} 个词元处{interval}。")
+    },
+    always_ahead: |lane, from, place| {
+        format!("在{place}上，{lane} 从 {from} 个词元（本场最短长度）起就领先注意力。")
+    },
+    would_overtake: |lane, length, interval, last| {
+        format!("在 {last} 个词元处注意力仍领先 {lane}；拟合曲线约在 {length} 处{interval}相交。")
+    },
+    too_close: |lane, length, place| format!("在{place}上，{lane} 与注意力在 {length} 个词元处难分高下。"),
+    stays_ahead: |baseline, last, place| format!("在{place}上，{baseline} 直到 {last} 个词元都保持领先。"),
+    close_at: |length| format!("在 {length} 个词元处两者难分高下。"),
+    faster_at: |lane, length, ratio| format!("在 {length} 个词元处，{lane} 快 {ratio}。"),
+    slower_at: |lane, length, ratio| format!("在 {length} 个词元处，{lane} 慢 {ratio}。"),
+    tally: |ahead, all| format!("{all} 个挑战者中有 {ahead} 个在本场长度内超过注意力。"),
+    only_lane: |lane, time, length| format!("{lane} 在 {length} 个词元处用时 {time}。"),
+    close_pair: |a, b, length| format!("{a} 与 {b} 在 {length} 个词元处难分高下。"),
+    fastest: |lane, length, ratio, second| {
+        format!("在 {length} 个词元处 {lane} 最快，比 {second} 快 {ratio}。")
+    },
+    this_cpu: "这台机器的 CPU",
+    this_gpu: "这台机器的 GPU",
+    this_software_gpu: "软件模拟的 GPU（不是本机真正的 GPU）",
+    headline_idle: "开始竞赛，看看这台机器上的答案。",
+    headline_racing: "竞赛中…",
+    headline_nothing: "什么也没有测到。",
+    warnings_title: "相信之前，请先了解",
+
+    about_title: "如何测量",
+    about: &[
+        (
+            "人人同赛",
+            "所有赛道使用相同的输入、种子、宽度、头数与精度（f32），运行整层或其核心的前向计算。注意力是分块、在线 softmax 的内核，不是稻草人；存下全部 L×L 分数的那一种另占一条赛道。",
+        ),
+        (
+            "先对，再快",
+            "每条赛道在计时之前，其输出都与朴素的 f64 参考实现比较；计时输出中的若干行会再比较一次。输出错误的赛道会如实标出，从不参与排名。",
+        ),
+        (
+            "交错轮次",
+            "各赛道以随机顺序轮流运行，使发热与其他程序对所有赛道影响相同。预热之后持续采样直到样本一致；每个样本持续许多个浏览器时钟步长，而步长是实测的。最后重测第一个长度，并报告漂移。",
+        ),
+        (
+            "中位数，以及它说不了什么",
+            "数字是中位数，须线是四分位数，区间是对本次运行样本的 95% 自助法区间：它们不涵盖换一天或换一个浏览器会带来的变化。区间重叠时，页面会说“难分高下”。",
+        ),
+        (
+            "什么不计入时间",
+            "推理时可以缓存的准备工作（分配、上传、编译、只依赖权重的滤波器）单独计时并展示。凡依赖输入的都计入时间。",
+        ),
+        ("什么是预测", "虚线表示由拟合幂律外推。会超出时间预算或内存上限的赛道将退赛，并说明原因。"),
+    ],
+    bad_link_title: "无法读取链接",
+    footer: "一切都在此标签页中运行，不上传任何内容。",
+};
