@@ -18,6 +18,7 @@ pub mod mega;
 pub mod monarch_mixer;
 mod ncp;
 pub mod ops;
+mod recurrence;
 pub mod reformer;
 mod registry;
 #[cfg(test)]

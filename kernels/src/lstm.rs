@@ -6,6 +6,7 @@ use mixer::{Floats, Memory, MixerError, OpCount, Tensors};
 use crate::ops::activation::{sigmoid, tanh};
 use crate::ops::matvec::MatVec;
 use crate::ops::simd::{F32x4, LANES};
+use crate::recurrence::pack;
 
 /// The stored weights.
 pub(crate) struct Weights<'a> {
@@ -28,6 +29,33 @@ impl<'a> Weights<'a> {
             input_map: tensors.floats("param.lstm.input_map.weight", &[4 * units, inputs])?,
             bias: tensors.floats("param.lstm.input_map.bias", &[4 * units])?,
             recurrent_map: tensors.floats("param.lstm.recurrent_map.weight", &[4 * units, units])?,
+        })
+    }
+
+    /// The input map with its bias, for all steps at once: rows `slot · 4 + gate` of `[4 · slots, inputs]` and of
+    /// `[4 · slots]`, where unit u is slot `slot_of(u)` of a GPU's state.
+    pub(crate) fn entries(&self, slot_of: impl Fn(usize) -> usize, slots: usize) -> (Vec<f32>, Vec<f32>) {
+        let (mut weight, mut bias) = (vec![0.0; 4 * slots * self.inputs], vec![0.0; 4 * slots]);
+        for unit in 0..self.units {
+            for gate in 0..4 {
+                let (from, to) = (gate * self.units + unit, 4 * slot_of(unit) + gate);
+                weight[to * self.inputs..][..self.inputs]
+                    .copy_from_slice(&self.input_map[from * self.inputs..][..self.inputs]);
+                bias[to] = self.bias[from];
+            }
+        }
+        (weight, bias)
+    }
+
+    /// The recurrent map as `recurrence.wgsl` reads it, `[units, inputs]` slots of which `unit_of` names the units.
+    pub(crate) fn packed(
+        &self,
+        [units, inputs]: [usize; 2],
+        unit_of: impl Fn(usize) -> Option<usize>,
+    ) -> Vec<f32> {
+        pack([units, 4, inputs], |unit, gate, input| match (unit_of(unit), unit_of(input)) {
+            (Some(unit), Some(input)) => self.recurrent_map[(gate * self.units + unit) * self.units + input],
+            _ => 0.0,
         })
     }
 

@@ -11,11 +11,11 @@ use std::sync::Arc;
 use common::{PROBLEM, alone, device, edge_problems, golden_files, plans, skip};
 use compute::gpu::{Gpu, GpuLane, GpuOptions};
 use compute::{CancelSwitch, golden};
-use mixer::{Case, Level, Memory, OpCount, Params, Problem, Serial, System, Tolerance};
+use mixer::{Case, GpuTarget, Level, Memory, OpCount, Params, Problem, Serial, System, Tolerance};
 use pollster::block_on;
 
 /// Systems that have no GPU plan yet. To be emptied: a system that is in neither this list nor able to plan fails.
-const MISSING: &[&str] = &["ltc", "cfc", "performer", "linformer"];
+const MISSING: &[&str] = &["performer", "linformer"];
 
 macro_rules! parity {
     ($($test:ident $id:literal;)*) => {
@@ -202,6 +202,21 @@ fn params(id: &str, index: usize, problem: &Problem) -> Params {
             params.set("lcontract", ["none", "tanh", "lecun"][index % 3]);
             params.set("bidirectional", !problem.causal && index.is_multiple_of(3) && index / 2 % 3 != 2);
         }
+        "ltc" => {
+            set("units", &[0, 300]);
+            set("ode_unfolds", &[6, 1, 3]);
+            params.set("mixed_memory", index % 3 == 2);
+            params.set("wiring", if index % 4 == 3 { "ncp" } else { "full" });
+        }
+        "cfc" => {
+            set("units", &[0, 0, 301]);
+            set("backbone_units", &[128, 20, 7, 300]);
+            set("backbone_layers", &[1, 0, 2, 3, 1]);
+            params.set("mode", ["default", "no_gate", "pure"][index % 3]);
+            params.set("activation", ["lecun_tanh", "silu", "relu", "tanh", "gelu"][index % 5]);
+            params.set("mixed_memory", index % 4 == 2);
+            params.set("wiring", if index % 4 == 3 { "ncp" } else { "full" });
+        }
         _ => {}
     }
     params
@@ -239,6 +254,36 @@ fn cpu(system: &dyn System, case: Case) -> Vec<f32> {
     let mut kernel = system.cpu(&Arc::new(case), &Memory::new(4 << 30), &Serial).unwrap();
     kernel.run(&Serial).unwrap();
     kernel.output().to_vec()
+}
+
+/// A recurrence cut into dispatches of a few steps, and of a few of its sequences, goes on where it stopped.
+#[test]
+fn recurrences_in_short_dispatches_agree_with_the_cpu() {
+    let _alone = alone();
+    let Some(gpu) = device(GpuOptions::default()) else { return };
+    for id in ["ltc", "cfc"] {
+        let system = kernels::find(id).unwrap();
+        for (index, wiring) in ["full", "ncp"].into_iter().enumerate() {
+            let mut params = Params::new();
+            params.set("wiring", wiring);
+            params.set("mixed_memory", index == 0);
+            let problem = Problem { batch: 5, seq_len: 67, d_model: 12, ..PROBLEM };
+            let case = system.seeded_case(&problem, &params).unwrap();
+            let flops = system.cost(&problem, &params).unwrap().flops;
+            let target = GpuTarget { max_dispatch_flops: flops / 80, ..*gpu.target() };
+            let plan = system.gpu(&case, &target).unwrap();
+            assert!(plan.run.len() > 80, "{id} {wiring}: {} dispatches", plan.run.len());
+            let output = block_on(async {
+                let mut lane = GpuLane::new(&gpu, plan, &CancelSwitch::default()).await.unwrap();
+                lane.run(2).await.unwrap();
+                lane.output().await.unwrap()
+            });
+            let cpu: Vec<f64> = cpu(system, case).into_iter().map(f64::from).collect();
+            let Tolerance { abs, rel } = system.info().tolerance;
+            let deviation = Tolerance { abs: 2.0 * abs, rel: 2.0 * rel }.compare_f32(&output, &cpu);
+            assert!(deviation.pass, "{id} {wiring}: {deviation:?}");
+        }
+    }
 }
 
 /// Edges by hand, then shapes drawn by a fixed generator.

@@ -3,6 +3,7 @@
 
 mod cost;
 mod cpu;
+mod gpu;
 mod race;
 mod reference;
 #[cfg(test)]
@@ -111,8 +112,8 @@ impl System for Cfc {
         Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?))
     }
 
-    fn gpu(&self, _case: &Case, _target: &GpuTarget) -> Result<Plan, MixerError> {
-        Err(MixerError::Unsupported { system: INFO.id.to_owned(), what: "the WebGPU backend yet".to_owned() })
+    fn gpu(&self, case: &Case, target: &GpuTarget) -> Result<Plan, MixerError> {
+        gpu::plan(case, target)
     }
 }
 

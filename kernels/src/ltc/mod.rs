@@ -3,6 +3,7 @@
 
 mod cost;
 mod cpu;
+mod gpu;
 mod reference;
 #[cfg(test)]
 mod tests;
@@ -98,8 +99,8 @@ impl System for Ltc {
         Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?))
     }
 
-    fn gpu(&self, _case: &Case, _target: &GpuTarget) -> Result<Plan, MixerError> {
-        Err(MixerError::Unsupported { system: INFO.id.to_owned(), what: "the WebGPU backend yet".to_owned() })
+    fn gpu(&self, case: &Case, target: &GpuTarget) -> Result<Plan, MixerError> {
+        gpu::plan(case, target)
     }
 }
 
