@@ -23,5 +23,6 @@ pub mod reformer;
 mod registry;
 #[cfg(test)]
 mod testing;
+mod washout;
 
 pub use registry::{find, systems};

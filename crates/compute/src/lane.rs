@@ -9,7 +9,7 @@ use crate::gpu::GpuLane;
 use crate::ledger::Holding;
 
 /// What the f64 reference may spend on the rows that it recomputes after a lane was timed: some tenths of a second.
-const SPOT_CHECK_FLOPS: u64 = 1 << 26;
+const SPOT_CHECK_FLOPS: u64 = 1 << 28;
 
 /// A case made ready on a backend. Dropping it frees all that it holds.
 pub struct Lane {

@@ -7,68 +7,93 @@ use crate::attention::widen;
 use crate::lstm;
 use crate::ltc::initial_state;
 use crate::ops::exact;
+use crate::washout::{self, State};
 
 /// Operations of one unit beside its heads.
 pub(super) const UNIT_FLOPS: usize = 10;
 
 /// `[batch, length, outputs]` in f64.
 pub(super) fn reference(case: &Case, count: &mut OpCount) -> Result<Vec<f64>, MixerError> {
-    steps(case, usize::MAX, count)
-}
-
-/// The first rows of the first sequence: a nonlinear recurrence has no short cut to later ones.
-pub(super) fn spot_check(case: &Case, max_flops: u64) -> Result<SpotCheck, MixerError> {
     let spec = Spec::read(case)?;
-    let mut one = OpCount::default();
-    steps(case, 1, &mut one)?;
-    let affordable = usize::try_from(max_flops / one.flops.max(1)).unwrap_or(usize::MAX);
-    let last = affordable.clamp(1, spec.dims.seq_len) - 1;
-    let mut rows = vec![0, last / 2, last];
-    rows.dedup();
-    let y = steps(case, last + 1, &mut OpCount::default())?;
-    let width = spec.outputs();
-    let expected = rows.iter().flat_map(|row| y[row * width..][..width].to_vec()).collect();
-    Ok(SpotCheck { rows, expected })
-}
-
-/// All sequences, or `most` steps of the first.
-fn steps(case: &Case, most: usize, count: &mut OpCount) -> Result<Vec<f64>, MixerError> {
-    let spec = Spec::read(case)?;
-    let tensors = &case.tensors;
-    let (inputs, length) = (spec.dims.d_model, spec.dims.seq_len);
-    let x = spec.input(tensors)?;
-    let times = spec.times(tensors)?;
-    let cells: Vec<Cell> =
-        spec.cells.iter().map(|cell| Cell::new(cell, &spec, tensors, count)).collect::<Result<_, _>>()?;
-    let lstm = if spec.mixed_memory { Some(lstm::Weights::read(tensors, inputs, spec.units)?) } else { None };
-    let fc = spec.fc(tensors)?.map(|(weight, bias)| Dense::new(weight, bias, None));
-    let sequences = if most >= length { spec.dims.batch } else { 1 };
-    let mut y = Vec::new();
-    for sequence in 0..sequences {
-        let mut h = initial_state(tensors, "h0", spec.dims.batch, spec.units, sequence)?;
-        let mut m = initial_state(tensors, "c0", spec.dims.batch, spec.units, sequence)?;
-        for t in 0..length.min(most) {
-            let row = sequence * length + t;
-            let mut input = widen(&x[row * inputs..][..inputs]);
-            let elapsed = times.map_or(1.0, |times| f64::from(times[row]));
-            if let Some(lstm) = &lstm {
-                lstm.step(&input, &mut h, &mut m, count);
-            }
-            let mut first = 0;
-            for cell in &cells {
-                let state = &mut h[first..first + cell.spec.units];
-                let next = cell.step(&input, state, elapsed, count);
-                state.copy_from_slice(&next);
-                first += cell.spec.units;
-                input = next;
-            }
-            match &fc {
-                Some(fc) => y.extend(fc.apply(&input, count)),
-                None => y.extend(input),
-            }
+    let network = Network::new(&spec, &case.tensors, count)?;
+    let (batch, length) = (spec.dims.batch, spec.dims.seq_len);
+    let mut y = Vec::with_capacity(batch * length * spec.outputs());
+    for sequence in 0..batch {
+        let mut state = network.initial(sequence)?;
+        for t in 0..length {
+            y.extend(network.step(&mut state, sequence * length + t, count));
         }
     }
     Ok(y)
+}
+
+/// Rows of the first sequence: its beginning, and others as far as the network forgets what came before them.
+pub(super) fn spot_check(case: &Case, max_flops: u64) -> Result<SpotCheck, MixerError> {
+    let spec = Spec::read(case)?;
+    let network = Network::new(&spec, &case.tensors, &mut OpCount::default())?;
+    let mut count = OpCount::default();
+    network.step(&mut network.initial(0)?, 0, &mut count);
+    let step = |state: &mut State, t: usize| network.step(state, t, &mut OpCount::default());
+    Ok(washout::spot_check(spec.dims.seq_len, network.initial(0)?, count.flops, max_flops, step))
+}
+
+/// A case's network, ready to step.
+struct Network<'a> {
+    spec: &'a Spec,
+    tensors: &'a Tensors,
+    x: &'a [f32],
+    times: Option<&'a [f32]>,
+    cells: Vec<Cell<'a>>,
+    lstm: Option<lstm::Weights<'a>>,
+    fc: Option<Dense>,
+}
+
+impl<'a> Network<'a> {
+    fn new(spec: &'a Spec, tensors: &'a Tensors, count: &mut OpCount) -> Result<Self, MixerError> {
+        let cells = spec.cells.iter().map(|cell| Cell::new(cell, spec, tensors, count));
+        Ok(Self {
+            spec,
+            tensors,
+            x: spec.input(tensors)?,
+            times: spec.times(tensors)?,
+            cells: cells.collect::<Result<_, _>>()?,
+            lstm: if spec.mixed_memory {
+                Some(lstm::Weights::read(tensors, spec.dims.d_model, spec.units)?)
+            } else {
+                None
+            },
+            fc: spec.fc(tensors)?.map(|(weight, bias)| Dense::new(weight, bias, None)),
+        })
+    }
+
+    fn initial(&self, sequence: usize) -> Result<State, MixerError> {
+        let initial =
+            |name| initial_state(self.tensors, name, self.spec.dims.batch, self.spec.units, sequence);
+        let m = if self.lstm.is_some() { initial("c0")? } else { Vec::new() };
+        Ok(State { h: initial("h0")?, m })
+    }
+
+    /// One token, number `row` of all sequences together; returns its output.
+    fn step(&self, state: &mut State, row: usize, count: &mut OpCount) -> Vec<f64> {
+        let inputs = self.spec.dims.d_model;
+        let mut input = widen(&self.x[row * inputs..][..inputs]);
+        let elapsed = self.times.map_or(1.0, |times| f64::from(times[row]));
+        if let Some(lstm) = &self.lstm {
+            lstm.step(&input, &mut state.h, &mut state.m, count);
+        }
+        let mut first = 0;
+        for cell in &self.cells {
+            let h = &mut state.h[first..first + cell.spec.units];
+            let next = cell.step(&input, h, elapsed, count);
+            h.copy_from_slice(&next);
+            first += cell.spec.units;
+            input = next;
+        }
+        match &self.fc {
+            Some(fc) => fc.apply(&input, count),
+            None => input,
+        }
+    }
 }
 
 /// A matrix with the entries that exist.

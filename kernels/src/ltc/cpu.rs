@@ -131,7 +131,7 @@ impl Kernel {
         spec.input(tensors)?;
         spec.input_map(tensors)?;
         spec.output_map(tensors)?;
-        spec.elapsed(tensors, 0, 0)?;
+        spec.times(tensors)?;
         spec.initial(tensors, 0)?;
         let [gleak, vleak, cm] = spec.neurons(tensors)?;
         let padded = padded(spec.units);
@@ -203,11 +203,7 @@ impl Kernel {
         let tensors = &self.case.tensors;
         let x = spec.input(tensors)?;
         let map = spec.output_map(tensors)?;
-        let times = if spec.timespans {
-            Some(tensors.floats("timespans", &[spec.dims.batch, length])?)
-        } else {
-            None
-        };
+        let times = spec.times(tensors)?;
         let chunk = CHUNK.min(length);
         let (recurrent, lstm, scratch) = (&self.recurrent, &self.lstm, &self.scratch);
         let (constants, sums) = (&self.constants, &self.sums);

@@ -156,11 +156,9 @@ pub(super) fn plan(case: &Case, target: &GpuTarget) -> Result<Plan, MixerError> 
     } else {
         None
     };
-    let times = if spec.timespans {
-        let times = tensors.floats("timespans", &[dims.batch, length])?;
-        builder.upload_padded("timespans", times.to_vec(), 4).buffer
-    } else {
-        params
+    let times = match spec.times(tensors)? {
+        Some(times) => builder.upload_padded("timespans", times.to_vec(), 4).buffer,
+        None => params,
     };
     let mut initial = vec![0.0; 4 * dims.batch * padded];
     for (sequence, to) in initial[..2 * dims.batch * padded].chunks_exact_mut(2 * padded).enumerate() {

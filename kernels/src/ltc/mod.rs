@@ -220,13 +220,12 @@ impl Spec {
         ))
     }
 
-    /// Elapsed time of a step.
-    pub(crate) fn elapsed(&self, tensors: &Tensors, sequence: usize, t: usize) -> Result<f64, MixerError> {
+    /// Elapsed times `[batch, length]`, where they are given.
+    pub(crate) fn times<'a>(&self, tensors: &'a Tensors) -> Result<Option<&'a [f32]>, MixerError> {
         if !self.timespans {
-            return Ok(1.0);
+            return Ok(None);
         }
-        let times = tensors.floats("timespans", &[self.dims.batch, self.dims.seq_len])?;
-        Ok(f64::from(times[sequence * self.dims.seq_len + t]))
+        tensors.floats("timespans", &[self.dims.batch, self.dims.seq_len]).map(Some)
     }
 
     /// softplus where parameters are constrained implicitly, else the value itself.

@@ -1,10 +1,11 @@
 //! The liquid time-constant network in f64, neuron by neuron, straight from the equations (Hasani et al., arXiv
 //! 2006.04439, algorithm 1, the fused solver).
 
-use mixer::{Case, MixerError, OpCount, SpotCheck};
+use mixer::{Case, MixerError, OpCount, SpotCheck, Tensors};
 
-use super::{Spec, Synapses};
+use super::{Map, Spec, Synapses};
 use crate::lstm;
+use crate::washout::{self, State};
 
 /// Operations of one synapse: scale, shift, logistic function (taken as five), weight, reversal, two sums.
 pub(super) const SYNAPSE_FLOPS: usize = 12;
@@ -14,77 +15,114 @@ pub(super) const UNIT_FLOPS: usize = 6;
 
 /// `[batch, length, output_dim]` in f64.
 pub(super) fn reference(case: &Case, count: &mut OpCount) -> Result<Vec<f64>, MixerError> {
-    steps(case, usize::MAX, count)
-}
-
-/// The first rows of the first sequence: a nonlinear recurrence has no short cut to later ones.
-pub(super) fn spot_check(case: &Case, max_flops: u64) -> Result<SpotCheck, MixerError> {
-    let spec = Spec::read(case)?;
-    let per_step = (spec.unfolds * spec.units + spec.dims.d_model) * spec.units * SYNAPSE_FLOPS;
-    let affordable = usize::try_from(max_flops / per_step.max(1) as u64).unwrap_or(usize::MAX);
-    let last = affordable.clamp(1, spec.dims.seq_len) - 1;
-    let mut rows = vec![0, last / 2, last];
-    rows.dedup();
-    let y = steps(case, last + 1, &mut OpCount::default())?;
-    let expected = rows.iter().flat_map(|row| y[row * spec.outputs..][..spec.outputs].to_vec()).collect();
-    Ok(SpotCheck { rows, expected })
-}
-
-/// All sequences, or `most` steps of the first.
-fn steps(case: &Case, most: usize, count: &mut OpCount) -> Result<Vec<f64>, MixerError> {
-    let spec = Spec::read(case)?;
-    let tensors = &case.tensors;
-    let (units, inputs, length) = (spec.units, spec.dims.d_model, spec.dims.seq_len);
-    let x = spec.input(tensors)?;
-    let recurrent = Positive::new(&spec, &spec.recurrent(tensors)?, count);
-    let sensory = Positive::new(&spec, &spec.sensory(tensors)?, count);
-    let [gleak, vleak, cm] = spec.neurons(tensors)?;
-    let input_map = spec.input_map(tensors)?;
-    let output_map = spec.output_map(tensors)?;
-    let lstm = if spec.mixed_memory { Some(lstm::Weights::read(tensors, inputs, units)?) } else { None };
-    let sequences = if most >= length { spec.dims.batch } else { 1 };
-    let mut y = Vec::new();
-    for sequence in 0..sequences {
-        let (mut v, mut m) = spec.initial(tensors, sequence)?;
-        for t in 0..length.min(most) {
-            let row = (sequence * length + t) * inputs;
-            let x_t: Vec<f64> = x[row..row + inputs].iter().map(|&value| f64::from(value)).collect();
-            if let Some(lstm) = &lstm {
-                lstm.step(&x_t, &mut v, &mut m, count);
-            }
-            let mut u = x_t;
-            if let Some((scale, shift)) = input_map {
-                for (i, u) in u.iter_mut().enumerate() {
-                    *u = *u * f64::from(scale[i]) + shift.map_or(0.0, |shift| f64::from(shift[i]));
-                }
-                count.add(2 * inputs);
-            }
-            let (sensory_numerator, sensory_denominator) = sensory.sums(&u, units, count);
-            let elapsed = spec.elapsed(tensors, sequence, t)? / spec.unfolds as f64;
-            for _ in 0..spec.unfolds {
-                let (numerator, denominator) = recurrent.sums(&v, units, count);
-                for j in 0..units {
-                    let capacity = spec.positive(cm[j]) / elapsed;
-                    let leak = spec.positive(gleak[j]);
-                    let above =
-                        capacity * v[j] + leak * f64::from(vleak[j]) + numerator[j] + sensory_numerator[j];
-                    let below = capacity + leak + denominator[j] + sensory_denominator[j] + spec.epsilon;
-                    v[j] = above / below;
-                }
-                count.add(UNIT_FLOPS * units);
-            }
-            y.extend(v[..spec.outputs].iter().enumerate().map(|(j, &value)| match output_map {
-                None => value,
-                Some((scale, shift)) => {
-                    value * f64::from(scale[j]) + shift.map_or(0.0, |shift| f64::from(shift[j]))
-                }
-            }));
-            if output_map.is_some() {
-                count.add(2 * spec.outputs);
-            }
+    let network = Network::new(case, count)?;
+    let dims = network.spec.dims;
+    let mut y = Vec::with_capacity(dims.batch * dims.seq_len * network.spec.outputs);
+    for sequence in 0..dims.batch {
+        let mut state = network.initial(sequence)?;
+        for t in 0..dims.seq_len {
+            y.extend(network.step(&mut state, sequence * dims.seq_len + t, count));
         }
     }
     Ok(y)
+}
+
+/// Rows of the first sequence: its beginning, and others as far as the network forgets what came before them.
+pub(super) fn spot_check(case: &Case, max_flops: u64) -> Result<SpotCheck, MixerError> {
+    let network = Network::new(case, &mut OpCount::default())?;
+    let mut count = OpCount::default();
+    network.step(&mut network.initial(0)?, 0, &mut count);
+    let step = |state: &mut State, t: usize| network.step(state, t, &mut OpCount::default());
+    Ok(washout::spot_check(network.spec.dims.seq_len, network.initial(0)?, count.flops, max_flops, step))
+}
+
+/// A case's network, read and made positive.
+struct Network<'a> {
+    spec: Spec,
+    tensors: &'a Tensors,
+    x: &'a [f32],
+    times: Option<&'a [f32]>,
+    recurrent: Positive,
+    sensory: Positive,
+    gleak: &'a [f32],
+    vleak: &'a [f32],
+    cm: &'a [f32],
+    input_map: Map<'a>,
+    output_map: Map<'a>,
+    lstm: Option<lstm::Weights<'a>>,
+}
+
+impl<'a> Network<'a> {
+    fn new(case: &'a Case, count: &mut OpCount) -> Result<Self, MixerError> {
+        let spec = Spec::read(case)?;
+        let tensors = &case.tensors;
+        let [gleak, vleak, cm] = spec.neurons(tensors)?;
+        Ok(Self {
+            spec,
+            tensors,
+            x: spec.input(tensors)?,
+            times: spec.times(tensors)?,
+            recurrent: Positive::new(&spec, &spec.recurrent(tensors)?, count),
+            sensory: Positive::new(&spec, &spec.sensory(tensors)?, count),
+            gleak,
+            vleak,
+            cm,
+            input_map: spec.input_map(tensors)?,
+            output_map: spec.output_map(tensors)?,
+            lstm: if spec.mixed_memory {
+                Some(lstm::Weights::read(tensors, spec.dims.d_model, spec.units)?)
+            } else {
+                None
+            },
+        })
+    }
+
+    fn initial(&self, sequence: usize) -> Result<State, MixerError> {
+        let (h, m) = self.spec.initial(self.tensors, sequence)?;
+        Ok(State { h, m: if self.lstm.is_some() { m } else { Vec::new() } })
+    }
+
+    /// One token, number `row` of all sequences together; returns its output.
+    fn step(&self, state: &mut State, row: usize, count: &mut OpCount) -> Vec<f64> {
+        let Self { spec, .. } = self;
+        let (units, inputs) = (spec.units, spec.dims.d_model);
+        let x_t: Vec<f64> = self.x[row * inputs..][..inputs].iter().map(|&value| f64::from(value)).collect();
+        if let Some(lstm) = &self.lstm {
+            lstm.step(&x_t, &mut state.h, &mut state.m, count);
+        }
+        let v = &mut state.h;
+        let mut u = x_t;
+        if let Some((scale, shift)) = self.input_map {
+            for (i, u) in u.iter_mut().enumerate() {
+                *u = *u * f64::from(scale[i]) + shift.map_or(0.0, |shift| f64::from(shift[i]));
+            }
+            count.add(2 * inputs);
+        }
+        let (sensory_numerator, sensory_denominator) = self.sensory.sums(&u, units, count);
+        let elapsed = self.times.map_or(1.0, |times| f64::from(times[row])) / spec.unfolds as f64;
+        for _ in 0..spec.unfolds {
+            let (numerator, denominator) = self.recurrent.sums(v, units, count);
+            for j in 0..units {
+                let capacity = spec.positive(self.cm[j]) / elapsed;
+                let leak = spec.positive(self.gleak[j]);
+                let above =
+                    capacity * v[j] + leak * f64::from(self.vleak[j]) + numerator[j] + sensory_numerator[j];
+                let below = capacity + leak + denominator[j] + sensory_denominator[j] + spec.epsilon;
+                v[j] = above / below;
+            }
+            count.add(UNIT_FLOPS * units);
+        }
+        if self.output_map.is_some() {
+            count.add(2 * spec.outputs);
+        }
+        let scaled = |(j, &value): (usize, &f64)| match self.output_map {
+            None => value,
+            Some((scale, shift)) => {
+                value * f64::from(scale[j]) + shift.map_or(0.0, |shift| f64::from(shift[j]))
+            }
+        };
+        v[..spec.outputs].iter().enumerate().map(scaled).collect()
+    }
 }
 
 /// The synapses that exist, with their weights made positive.

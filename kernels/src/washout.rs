@@ -1,0 +1,131 @@
+//! Rows of a recurrence in f64 far from its start, where stepping there from the first token is out of reach.
+//!
+//! These recurrences forget: after enough steps two states that began far apart agree to rounding. So the reference
+//! starts some steps before the row from two states as far apart as states get. Once they agree, the state no longer
+//! depends on what came before, and they are right about this row and the next ones whatever the kernel did on its way.
+//! Where they do not agree within what the reference may spend, the row is not checked.
+//!
+//! What this cannot see: errors that die out before the rows that are checked (any state forgets them just as fast), and
+//! sequences other than the first.
+
+use std::ops::Range;
+
+use mixer::SpotCheck;
+
+/// Beyond this the starting states still show. Some powers of ten below what the rows are meant to be right to: the true
+/// state may be further from both than they are from each other.
+const AGREEMENT: f64 = 1e-12;
+
+/// Magnitude of the starting states: more than any state of these networks.
+const EXTREME: f64 = 2.0;
+
+/// State of the neurons, and of the mixed memory where there is one.
+#[derive(Debug, Clone)]
+pub(crate) struct State {
+    pub h: Vec<f64>,
+    pub m: Vec<f64>,
+}
+
+/// Rows at the beginning, where `initial` leads step by step, in the middle and at the end. `step` takes one step of the
+/// first sequence and returns its output row.
+pub(crate) fn spot_check(
+    length: usize,
+    initial: State,
+    step_flops: u64,
+    max_flops: u64,
+    mut step: impl FnMut(&mut State, usize) -> Vec<f64>,
+) -> SpotCheck {
+    let affordable = usize::try_from(max_flops / step_flops.max(1)).unwrap_or(usize::MAX);
+    let sizes = [initial.h.len(), initial.m.len()];
+    let mut state = initial;
+    let reached = (affordable / 4).clamp(1, length);
+    let mut found = Vec::new();
+    for t in 0..reached {
+        let y = step(&mut state, t);
+        if t == 0 || t == reached / 2 || t + 1 == reached {
+            found.push((t, y));
+        }
+    }
+    let mut left = affordable.saturating_sub(reached);
+    // The end first: it has seen everything.
+    for (row, budget) in [(length - 1, left / 2), (length / 2, left)] {
+        if row >= reached {
+            let window = (budget.min(left) / 2).min(row + 1);
+            let (rows, steps) = washed_out(sizes, row + 1 - window..row + 1, &mut step);
+            left = left.saturating_sub(steps);
+            found.extend(rows);
+        }
+    }
+    found.sort_by_key(|(row, _)| *row);
+    found.dedup_by_key(|(row, _)| *row);
+    let (rows, expected): (_, Vec<_>) = found.into_iter().unzip();
+    SpotCheck { rows, expected: expected.concat() }
+}
+
+/// The first row of `window` at which both starting states agree, and its last, with their outputs; and how many steps
+/// that took.
+fn washed_out(
+    sizes: [usize; 2],
+    window: Range<usize>,
+    step: &mut impl FnMut(&mut State, usize) -> Vec<f64>,
+) -> (Vec<(usize, Vec<f64>)>, usize) {
+    let start = |even: f64| {
+        let [h, m] = sizes.map(|n| (0..n).map(|u| if u.is_multiple_of(2) { even } else { -even }).collect());
+        State { h, m }
+    };
+    let (mut one, mut other) = (start(EXTREME), start(-EXTREME));
+    let (mut rows, mut steps) = (Vec::new(), 0);
+    for t in window.clone() {
+        let y = step(&mut one, t);
+        steps += 1;
+        if rows.is_empty() {
+            let other_y = step(&mut other, t);
+            steps += 1;
+            if one.apart(&other) <= AGREEMENT && apart(&y, &other_y) <= AGREEMENT {
+                rows.push((t, y));
+            }
+        } else if t + 1 == window.end {
+            rows.push((t, y));
+        }
+    }
+    (rows, steps)
+}
+
+impl State {
+    fn apart(&self, other: &Self) -> f64 {
+        apart(&self.h, &other.h).max(apart(&self.m, &other.m))
+    }
+}
+
+fn apart(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(decay: f64, max_flops: u64) -> SpotCheck {
+        let initial = State { h: vec![0.0; 2], m: Vec::new() };
+        spot_check(1000, initial, 1, max_flops, |state, t| {
+            state.h.iter_mut().for_each(|h| *h = decay * *h + t as f64);
+            state.h.clone()
+        })
+    }
+
+    #[test]
+    fn what_forgets_is_checked_to_its_end() {
+        let spot = check(0.5, 1000);
+        assert_eq!(spot.rows, [0, 125, 249, 282, 500, 854, 999]);
+        let want = |t: usize| (0..=t).fold(0.0, |h, s| 0.5 * h + s as f64);
+        for (&row, got) in spot.rows.iter().zip(spot.expected.chunks(2)) {
+            assert!(got.iter().all(|got| (got - want(row)).abs() < 1e-9), "row {row}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_forget_is_checked_at_its_beginning_only() {
+        assert_eq!(check(1.0, 1000).rows, [0, 125, 249]);
+        assert_eq!(check(0.5, 3).rows, [0]);
+    }
+}
