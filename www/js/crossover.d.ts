@@ -67,6 +67,8 @@ export interface Point {
   peakBytes: number;
   decodeStateBytes: number;
   verified: Verified | null;
+  /** The least time that the measured roofline allows, over the median; 1 is all that the machine can do. */
+  rooflineShare: number | null;
 }
 
 export interface Exponent {
@@ -126,6 +128,17 @@ export interface Environment {
   cpuMemoryBytes: number;
   gpu: Gpu | null;
   gpuMissing: string | null;
+  /** What the machine can do at most, measured after the race on the backends that raced. */
+  roofline: { cpu: Peaks | null; webgpu: Peaks | null } | null;
+}
+
+export interface Peaks {
+  /** f32 operations per second, a multiply-add counting as two. */
+  flopsPerS: number;
+  /** Bytes per second of a copy beyond the caches, read and written bytes both counted. */
+  bytesPerS: number;
+  /** Milliseconds to start empty work and hear that it is done. */
+  dispatchMs: number;
 }
 
 export interface Report {

@@ -85,6 +85,15 @@ pub fn rate(per_second: f64, unit: &str) -> String {
     format!("{text}{joint}{unit}")
 }
 
+/// Per cent with two significant digits: `63 %`, `0.042 %`.
+pub fn percent(value: f64) -> String {
+    if !value.is_finite() {
+        return NONE.to_owned();
+    }
+    let decimals = if value > 0.0 { (1.0 - value.log10().floor()).clamp(0.0, 6.0) as usize } else { 0 };
+    format!("{value:.decimals$}\u{202f}%")
+}
+
 /// A sequence length in full: `16,384`.
 pub fn length(length: f64) -> String {
     if length.is_finite() { group(&format!("{:.0}", length.round())) } else { NONE.to_owned() }
@@ -172,6 +181,15 @@ mod tests {
             (200_000.0, "3 min 20 s"),
         ] {
             assert_eq!(plain(&time(ms)), expected, "{ms}");
+        }
+    }
+
+    #[test]
+    fn percent_keeps_two_digits() {
+        for (value, expected) in
+            [(0.042, "0.042 %"), (6.31, "6.3 %"), (63.4, "63 %"), (104.0, "104 %"), (0.0, "0 %")]
+        {
+            assert_eq!(percent(value).replace('\u{202f}', " "), expected);
         }
     }
 

@@ -56,6 +56,11 @@ pub fn run(args: &RaceArgs) -> Result<ExitCode, CliError> {
     let clock = NativeClock::new();
     let record = pollster::block_on(race::run(spec, &machine::cost, &mut machine, &clock, &watch))?;
     watch.finish();
+    if record.status == race::Status::Done {
+        let backends: Vec<Backend> = record.spec.lanes.iter().map(|lane| lane.backend).collect();
+        // Where the user cancels this, the race itself is over, and its report whole without.
+        let _ = pollster::block_on(machine.measure_roofline(&backends));
+    }
 
     let environment = machine::environment(&machine, record.tick_ns);
     let report = Report::from_record(&record, &config, &environment, started_at_ms, &infos);

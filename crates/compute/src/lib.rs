@@ -13,7 +13,7 @@ mod host;
 mod lane;
 mod ledger;
 mod machine;
-pub mod roofline;
+mod roofline;
 
 pub use cancel::CancelSwitch;
 pub use cpu::{CpuLane, CpuPool};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use mixer::{
     Backend, Case, Executor, Finished, GpuMachine, GpuTarget, LaneError, LaneSpec, Level, MachineFacts,
-    MixerError, OpCount, Prepared, Problem, System, Verification,
+    MixerError, OpCount, Prepared, Problem, Roofline, System, Verification,
 };
 
 use crate::cpu::{CpuLane, CpuPool};
@@ -96,6 +96,7 @@ pub struct Machine {
     cancel: CancelSwitch,
     /// Operations per second that each system was seen to reach on the GPU.
     gpu_rates: HashMap<&'static str, f64>,
+    roofline: Option<Roofline>,
     options: MachineOptions,
 }
 
@@ -115,7 +116,7 @@ impl Machine {
         let cpu_ledger = Ledger::new(options.cpu_memory_bytes.unwrap_or_else(system_memory_bytes));
         let gpu_ledger = gpu_ledger(&gpu);
         let gpu_rates = HashMap::new();
-        Ok(Self { pool, gpu, losses: 0, cpu_ledger, gpu_ledger, cancel, gpu_rates, options })
+        Ok(Self { pool, gpu, losses: 0, cpu_ledger, gpu_ledger, cancel, gpu_rates, roofline: None, options })
     }
 
     /// Call before each race: lifts a cancellation, and where the GPU device was lost asks for a new one, once in the
@@ -145,6 +146,8 @@ impl Machine {
     pub fn set_threads(&mut self, threads: usize) -> Result<(), ComputeError> {
         if threads != mixer::Parallel::threads(&self.pool) {
             self.pool = CpuPool::new(threads)?.with_cancel_switch(self.cancel.clone());
+            // It was that of other threads.
+            self.roofline = None;
         }
         Ok(())
     }
@@ -170,7 +173,12 @@ impl Machine {
             cpu_memory_bytes: self.cpu_ledger.limit_bytes(),
             gpu,
             gpu_missing,
+            roofline: self.roofline,
         }
+    }
+
+    pub(crate) fn keep_roofline(&mut self, roofline: Roofline) {
+        self.roofline = Some(roofline);
     }
 
     /// The open GPU device.

@@ -20,7 +20,7 @@ pub use case::{Case, Tensor, Tensors};
 pub use cost::{Cost, OpCount};
 pub use error::MixerError;
 pub use executor::{Executor, Finished, LaneError, LaneSpec, Prepared, Verification};
-pub use machine::{GpuFacts, GpuMachine, MachineFacts};
+pub use machine::{GpuFacts, GpuMachine, MachineFacts, Peaks, Roofline};
 pub use memory::{Counted, Floats, Memory, Words};
 pub use parallel::{Parallel, Serial};
 pub use params::{ParamKind, ParamSpec, Params, Value};

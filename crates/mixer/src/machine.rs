@@ -17,6 +17,28 @@ pub struct MachineFacts {
     pub gpu: Option<GpuMachine>,
     /// Why there is none, and what can be done about it.
     pub gpu_missing: Option<String>,
+    /// What it can do at most, where that was measured.
+    pub roofline: Option<Roofline>,
+}
+
+/// What a machine can do at most, by backend; none where it was not measured.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Roofline {
+    /// All threads that CPU lanes use.
+    pub cpu: Option<Peaks>,
+    /// The GPU.
+    pub gpu: Option<Peaks>,
+}
+
+/// What one backend can do at most.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Peaks {
+    /// f32 operations per second, a multiply-add counting as two.
+    pub flops_per_s: f64,
+    /// Bytes per second of a copy beyond the caches, read and written bytes both counted.
+    pub bytes_per_s: f64,
+    /// Nanoseconds to start empty work and hear that it is done.
+    pub dispatch_ns: f64,
 }
 
 /// The GPU as the executor found it.

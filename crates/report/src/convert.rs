@@ -8,7 +8,7 @@ use crate::text::clean;
 use crate::validate::{MAX_AMOUNT, MAX_MESSAGE, MAX_NAME, MAX_WARNINGS};
 use crate::{
     Config, Crossover, CrossoverKind, Environment, Exponent, Gpu, Lane, ParamEntry, ParamValue, Point,
-    Report, SCHEMA_VERSION, Status, SystemEntry, Verified, Warning,
+    Report, Roofline, SCHEMA_VERSION, Status, SystemEntry, Verified, Warning,
 };
 
 const NS_PER_MS: f64 = 1e6;
@@ -36,6 +36,7 @@ impl Report {
             crossovers: crossovers(record),
             warnings: warnings(record, environment),
         }
+        .with_shares()
     }
 }
 
@@ -124,6 +125,7 @@ fn point(record: &race::Point) -> Point {
         peak_bytes: record.peak_bytes as f64,
         decode_state_bytes: record.cost.decode_state_bytes as f64,
         verified: record.verified.map(Verified::from),
+        roofline_share: None,
     }
 }
 
@@ -240,6 +242,10 @@ impl Environment {
             cpu_memory_bytes: amount(self.cpu_memory_bytes),
             gpu: self.gpu.as_ref().map(Gpu::cleaned),
             gpu_missing: self.gpu_missing.as_deref().map(|reason| clean(reason, MAX_MESSAGE)),
+            roofline: self.roofline.map(|Roofline { cpu, webgpu }| Roofline {
+                cpu: cpu.filter(crate::validate::are_peaks),
+                webgpu: webgpu.filter(crate::validate::are_peaks),
+            }),
         }
     }
 }

@@ -29,6 +29,48 @@ pub struct Environment {
     pub gpu: Option<Gpu>,
     /// Why there is no GPU, where there is none, and what to do about it.
     pub gpu_missing: Option<String>,
+    /// What the machine can do at most, measured after the race.
+    pub roofline: Option<Roofline>,
+}
+
+/// The measured peaks of the backends that raced.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Roofline {
+    /// All threads that CPU lanes used.
+    pub cpu: Option<Peaks>,
+    /// The GPU.
+    pub webgpu: Option<Peaks>,
+}
+
+/// What one backend can do at most.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Peaks {
+    /// f32 operations per second, a multiply-add counting as two.
+    pub flops_per_s: f64,
+    /// Bytes per second of a copy beyond the caches, read and written bytes both counted.
+    pub bytes_per_s: f64,
+    /// Milliseconds to start empty work and hear that it is done.
+    pub dispatch_ms: f64,
+}
+
+impl Roofline {
+    /// The peaks of the backend of this name.
+    pub fn of(&self, backend: &str) -> Option<&Peaks> {
+        match backend {
+            "cpu" => self.cpu.as_ref(),
+            "webgpu" => self.webgpu.as_ref(),
+            _ => None,
+        }
+    }
+}
+
+impl Peaks {
+    /// Milliseconds that `flops` operations over `bytes` bytes take at least.
+    pub fn least_ms(&self, flops: f64, bytes: f64) -> f64 {
+        1e3 * (flops / self.flops_per_s).max(bytes / self.bytes_per_s)
+    }
 }
 
 /// A GPU adapter.
@@ -70,6 +112,19 @@ impl Environment {
         self.cpu_memory_bytes = machine.cpu_memory_bytes as f64;
         self.gpu = machine.gpu.as_ref().map(Gpu::from);
         self.gpu_missing.clone_from(&machine.gpu_missing);
+        self.roofline = machine.roofline.map(Roofline::from);
+    }
+}
+
+impl From<mixer::Roofline> for Roofline {
+    fn from(roofline: mixer::Roofline) -> Self {
+        Self { cpu: roofline.cpu.map(Peaks::from), webgpu: roofline.gpu.map(Peaks::from) }
+    }
+}
+
+impl From<mixer::Peaks> for Peaks {
+    fn from(mixer::Peaks { flops_per_s, bytes_per_s, dispatch_ns }: mixer::Peaks) -> Self {
+        Self { flops_per_s, bytes_per_s, dispatch_ms: dispatch_ns / 1e6 }
     }
 }
 

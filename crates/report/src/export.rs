@@ -6,7 +6,7 @@ use std::fmt::Write;
 use crate::units::{length, significant, time};
 use crate::{CrossoverKind, Lane, ParamValue, Point, Report};
 
-const COLUMNS: [&str; 24] = [
+const COLUMNS: [&str; 25] = [
     "system",
     "backend",
     "params",
@@ -30,6 +30,7 @@ const COLUMNS: [&str; 24] = [
     "decodeStateBytes",
     "maxAbs",
     "maxRel",
+    "rooflineShare",
     "message",
 ];
 
@@ -168,6 +169,7 @@ fn row(lane: &Lane, point: &Point) -> [String; COLUMNS.len()] {
         point.decode_state_bytes.to_string(),
         number(verified.and_then(|verified| verified.max_abs)),
         number(verified.and_then(|verified| verified.max_rel)),
+        number(point.roofline_share),
         point.message.clone().unwrap_or_default(),
     ]
 }

@@ -154,6 +154,7 @@ pub(crate) fn environment() -> Environment {
             shader_f16: true,
         }),
         gpu_missing: None,
+        roofline: None,
     }
 }
 

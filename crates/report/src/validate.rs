@@ -6,8 +6,8 @@ use race::RaceSpec;
 
 use crate::text::{is_clean, is_id, is_param_name};
 use crate::{
-    Crossover, CrossoverKind, Environment, Exponent, Gpu, Lane, ParamValue, Point, Report, ReportError,
-    SCHEMA_VERSION, Status, Verified, Warning,
+    Crossover, CrossoverKind, Environment, Exponent, Gpu, Lane, ParamValue, Peaks, Point, Report,
+    ReportError, SCHEMA_VERSION, Status, Verified, Warning,
 };
 
 /// Longest name, in characters.
@@ -60,6 +60,13 @@ pub(crate) fn exponent(exponent: &Exponent) -> bool {
         && is_length(from_length)
 }
 
+/// Whether a machine could have these peaks.
+pub(crate) fn are_peaks(peaks: &Peaks) -> bool {
+    let rates = [peaks.flops_per_s, peaks.bytes_per_s];
+    rates.iter().all(|rate| (1.0..=MAX_AMOUNT).contains(rate))
+        && (0.0..=*TIME_MS.end()).contains(&peaks.dispatch_ms)
+}
+
 fn is_length(length: u32) -> bool {
     (1..=Problem::MAX_SEQ_LEN as u32).contains(&length)
 }
@@ -97,7 +104,7 @@ impl Report {
         }
         let report: Self = serde_json::from_str(text).map_err(|error| ReportError::syntax(&error))?;
         report.validate()?;
-        Ok(report)
+        Ok(report.with_shares())
     }
 
     /// [`Report::from_json`] for a value that is already parsed.
@@ -109,7 +116,7 @@ impl Report {
         Version { schema: schema.map(|schema| u32::try_from(schema).unwrap_or(u32::MAX)) }.check()?;
         let report: Self = serde_json::from_value(value).map_err(|error| ReportError::syntax(&error))?;
         report.validate()?;
-        Ok(report)
+        Ok(report.with_shares())
     }
 
     /// Checks every number, text and index.
@@ -238,6 +245,16 @@ fn environment(environment: &Environment) -> Result<(), ReportError> {
     count(at("threads"), environment.threads)?;
     amount(at("tickMs"), environment.tick_ms)?;
     amount(at("cpuMemoryBytes"), environment.cpu_memory_bytes)?;
+    if let Some(roofline) = &environment.roofline {
+        for (name, peaks) in [("cpu", roofline.cpu), ("webgpu", roofline.webgpu)] {
+            ensure(
+                peaks.as_ref().is_none_or(are_peaks),
+                at(&format!("roofline.{name}")),
+                "flopsPerS and bytesPerS from 1 to 1e24, dispatchMs from 0 to 1e12",
+                "other numbers",
+            )?;
+        }
+    }
     environment.gpu.as_ref().map_or(Ok(()), gpu)
 }
 

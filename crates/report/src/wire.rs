@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Config, Environment, ParamValue};
+use crate::{Config, Environment, ParamValue, Peaks};
 
 /// Version of this format, raised with every change that a reader must know of.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -39,6 +39,21 @@ pub enum Status {
     Done,
     /// Stopped by the user.
     Cancelled,
+}
+
+impl Report {
+    /// Works out every point's share of the roofline.
+    #[must_use]
+    pub(crate) fn with_shares(mut self) -> Self {
+        for lane in &mut self.lanes {
+            let peaks = self.environment.roofline.as_ref().and_then(|roofline| roofline.of(&lane.backend));
+            for point in &mut lane.points {
+                let share = |peaks: &Peaks| Some(peaks.least_ms(point.flops, point.bytes) / point.median_ms?);
+                point.roofline_share = peaks.and_then(share).filter(|share| share.is_finite());
+            }
+        }
+        self
+    }
 }
 
 /// One lane.
@@ -106,6 +121,10 @@ pub struct Point {
     pub decode_state_bytes: f64,
     /// Rows of the timed output against the f64 reference.
     pub verified: Option<Verified>,
+    /// The least time that the measured roofline allows for these operations and bytes, over the median: 1 is all that
+    /// the machine can do. Follows from the other fields: whoever reads a report works it out anew.
+    #[serde(default)]
+    pub roofline_share: Option<f64>,
 }
 
 /// A comparison with the f64 reference.

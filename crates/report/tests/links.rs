@@ -56,7 +56,7 @@ fn the_current_encoder_writes_the_newest_fixtures() {
         std::fs::write(link_path, link + "\n").unwrap();
     }
     for path in fixtures("link") {
-        // Version 1 is the newest.
+        // A link is written in the oldest version that holds it.
         let link = std::fs::read_to_string(&path).unwrap();
         let again = match decode_link(&link).unwrap() {
             Linked::Config(config) => encode_config_link(&config).unwrap(),
@@ -94,6 +94,10 @@ fn a_real_race_of_eleven_lanes_at_nine_lengths_fits_in_2000_characters() {
             ..report::Gpu::default()
         }),
         gpu_missing: None,
+        roofline: Some(report::Roofline {
+            cpu: Some(report::Peaks { flops_per_s: 1.17e11, bytes_per_s: 2.3e10, dispatch_ms: 0.0041 }),
+            webgpu: Some(report::Peaks { flops_per_s: 6.1e12, bytes_per_s: 3.4e11, dispatch_ms: 0.13 }),
+        }),
         ..report.environment
     };
     let cpu = encode_link(&report).unwrap().len();

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use compute::gpu::Gpu;
 use compute::{CancelSwitch, ComputeError, Machine, MachineOptions};
-use mixer::Info;
+use mixer::{Backend, Info};
 use protocol::{Event, PROTOCOL_VERSION, Request, VerifyResult, WireError};
 use race::{Activity, Progress, RaceError};
 use report::{BackendName, Config, Environment, Linked, Report, SystemEntry};
@@ -137,15 +137,14 @@ impl Worker {
         self.surroundings.begin(id);
         let worker = Rc::clone(self);
         wasm_bindgen_futures::spawn_local(async move {
-            let had_gpu = machine.gpu().is_ok();
+            let told = worker.environment.borrow().clone();
             machine.begin().await;
             worker.gpu.replace(machine.gpu().ok().cloned());
             let event = job(&mut machine).await;
-            let changed = had_gpu != machine.gpu().is_ok();
             worker.keep(machine);
             worker.surroundings.end();
             worker.send(&event);
-            if changed {
+            if *worker.environment.borrow() != told {
                 worker.ready();
             }
         });
@@ -163,8 +162,11 @@ impl Worker {
         self.environment.borrow_mut().describe(&machine.facts());
         let environment = self.environment.borrow().clone();
         let started_at_ms = Some(browser::calendar_ms());
-        let report = |record: &race::Record| {
+        let report = |record: &race::Record, measured: Option<mixer::Roofline>| {
             let mut environment = environment.clone();
+            if let Some(roofline) = measured {
+                environment.roofline = Some(roofline.into());
+            }
             if record.tick_ns > 0.0 {
                 environment.tick_ms = record.tick_ns / 1e6;
             }
@@ -174,16 +176,32 @@ impl Worker {
             surroundings: &self.surroundings,
             clock: &self.clock,
             last_progress_ns: Cell::new(f64::NEG_INFINITY),
-            on_record: &|record| self.send(&Event::Report { id, report: report(record) }),
+            on_record: &|record| self.send(&Event::Report { id, report: report(record, None) }),
             on_progress: &|progress| self.send(&progress_event(id, progress)),
         };
         let costs = |lane: &mixer::LaneSpec, problem: &mixer::Problem| {
             kernels::find(&lane.system)?.cost(problem, &lane.params)
         };
-        match race::run(spec, &costs, machine, &self.clock, &watch).await {
-            Ok(record) => Event::Done { id, report: report(&record) },
-            Err(error) => Event::Error { id: Some(id), error: race_error(&error) },
+        let record = match race::run(spec, &costs, machine, &self.clock, &watch).await {
+            Ok(record) => record,
+            Err(error) => return Event::Error { id: Some(id), error: race_error(&error) },
+        };
+        let mut roofline = None;
+        if record.status == race::Status::Done {
+            // The machine is as warm as the lanes left it, and the page has shown the result.
+            self.send(&Event::Progress {
+                id,
+                fraction: 1.0,
+                remaining_ms: 0.0,
+                lane: 0,
+                length: 0,
+                activity: "measuring-roofline".to_owned(),
+            });
+            let backends: Vec<Backend> = record.spec.lanes.iter().map(|lane| lane.backend).collect();
+            // Where the user cancels this, the race itself is over, and its report whole without.
+            roofline = machine.measure_roofline(&backends).await.ok();
         }
+        Event::Done { id, report: report(&record, roofline) }
     }
 
     async fn verify(&self, id: u32, bytes: &[u8], backend: BackendName, machine: &mut Machine) -> Event {

@@ -129,6 +129,7 @@ fn value_range(report: &Report, shown: &[usize], metric: Metric, x_high: f64) ->
             Metric::Time => (0.06, 1100.0),
             Metric::Throughput => (1e3, 1.6e7),
             Metric::Gflops | Metric::Bandwidth => (0.25, 1024.0),
+            Metric::Roofline => (0.25, 100.0),
             Metric::Memory => (f64::from(1 << 20), f64::from(1 << 30)),
         };
     }

@@ -19,6 +19,8 @@ pub enum Metric {
     Bandwidth,
     /// Most bytes held at once.
     Memory,
+    /// Per cent of what the machine can do at most, as measured after the race.
+    Roofline,
 }
 
 /// A point's value with its quartiles, low to high; all equal where the metric has no spread.
@@ -34,7 +36,8 @@ pub struct Reading {
 
 impl Metric {
     /// All views, in the order of their tabs.
-    pub const ALL: [Self; 5] = [Self::Time, Self::Throughput, Self::Gflops, Self::Bandwidth, Self::Memory];
+    pub const ALL: [Self; 6] =
+        [Self::Time, Self::Throughput, Self::Gflops, Self::Bandwidth, Self::Memory, Self::Roofline];
 
     /// Stable name, for test ids and element ids.
     pub fn id(self) -> &'static str {
@@ -44,6 +47,7 @@ impl Metric {
             Self::Gflops => "gflops",
             Self::Bandwidth => "bandwidth",
             Self::Memory => "memory",
+            Self::Roofline => "roofline",
         }
     }
 
@@ -55,6 +59,7 @@ impl Metric {
             Self::Gflops => text.metric_gflops,
             Self::Bandwidth => text.metric_bandwidth,
             Self::Memory => text.metric_memory,
+            Self::Roofline => text.metric_roofline,
         }
     }
 
@@ -66,6 +71,7 @@ impl Metric {
             Self::Gflops => text.axis_gflops,
             Self::Bandwidth => text.axis_bandwidth,
             Self::Memory => text.axis_memory,
+            Self::Roofline => text.axis_roofline,
         }
     }
 
@@ -76,6 +82,7 @@ impl Metric {
             Self::Throughput => scale::COUNT,
             Self::Gflops | Self::Bandwidth => scale::GIGA,
             Self::Memory => scale::BYTES,
+            Self::Roofline => scale::PERCENT,
         }
     }
 
@@ -87,6 +94,7 @@ impl Metric {
             Self::Gflops => format::rate(value * 1e9, "FLOP/s"),
             Self::Bandwidth => format::rate(value * 1e9, "B/s"),
             Self::Memory => format::bytes(value),
+            Self::Roofline => format::percent(value),
         }
     }
 
@@ -103,6 +111,8 @@ impl Metric {
             Self::Gflops => point.flops / ms / 1e6,
             Self::Bandwidth => point.bytes / ms / 1e6,
             Self::Memory => point.peak_bytes,
+            // The share is that of the median; other times have theirs in proportion.
+            Self::Roofline => 100.0 * point.roofline_share? * point.median_ms? / ms,
         };
         (ms > 0.0 && value.is_finite() && value > 0.0).then_some(value)
     }

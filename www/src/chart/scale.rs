@@ -67,8 +67,8 @@ pub fn length_ticks(scale: &LogScale, gap: f64, label: impl Fn(u32) -> String) -
 /// The units that an axis of values steps through.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Units {
-    /// Smallest unit first.
-    pub names: &'static [&'static str],
+    /// Names, smallest unit first, and what one of each is written as.
+    pub names: &'static [(&'static str, f64)],
     /// Value of the smallest unit.
     pub smallest: f64,
     /// Step between units: 1000 or 1024.
@@ -76,13 +76,32 @@ pub struct Units {
 }
 
 /// Milliseconds as ns, µs, ms, s.
-pub const TIME: Units = Units { names: &["ns", "µs", "ms", "s", "ks"], smallest: 1e-6, step: 1000.0 };
+pub const TIME: Units = Units {
+    names: &[("ns", 1.0), ("µs", 1.0), ("ms", 1.0), ("s", 1.0), ("ks", 1.0)],
+    smallest: 1e-6,
+    step: 1000.0,
+};
 /// Bytes as B, KiB, MiB, GiB.
-pub const BYTES: Units = Units { names: &["B", "KiB", "MiB", "GiB", "TiB"], smallest: 1.0, step: 1024.0 };
+pub const BYTES: Units = Units {
+    names: &[("B", 1.0), ("KiB", 1.0), ("MiB", 1.0), ("GiB", 1.0), ("TiB", 1.0)],
+    smallest: 1.0,
+    step: 1024.0,
+};
 /// Plain numbers as 1, K, M, G, T.
-pub const COUNT: Units = Units { names: &["", "K", "M", "G", "T"], smallest: 1.0, step: 1000.0 };
+pub const COUNT: Units = Units {
+    names: &[("", 1.0), ("K", 1.0), ("M", 1.0), ("G", 1.0), ("T", 1.0)],
+    smallest: 1.0,
+    step: 1000.0,
+};
 /// GFLOP/s or GB/s as milli-, plain and kilo-.
-pub const GIGA: Units = Units { names: &["K", "M", "G", "T", "P"], smallest: 1e-6, step: 1000.0 };
+pub const GIGA: Units = Units {
+    names: &[("K", 1.0), ("M", 1.0), ("G", 1.0), ("T", 1.0), ("P", 1.0)],
+    smallest: 1e-6,
+    step: 1000.0,
+};
+/// Per cent.
+pub const PERCENT: Units =
+    Units { names: &[("%", 1e-6), ("%", 1e-3), ("%", 1.0)], smallest: 1e-6, step: 1000.0 };
 
 /// Powers of two within each unit (1, 2, 4 … 512), thinned evenly until labels are `gap` pixels apart.
 pub fn value_ticks(scale: &LogScale, units: Units, gap: f64) -> Vec<Tick> {
@@ -95,12 +114,13 @@ pub fn value_ticks(scale: &LogScale, units: Units, gap: f64) -> Vec<Tick> {
     let (low, high) = (scale.low() * 0.9999, scale.high() * 1.0001);
     let mut ticks = Vec::new();
     let mut unit_value = units.smallest;
-    for name in units.names {
+    for (name, written) in units.names {
         for multiple in set {
             let value = unit_value * f64::from(*multiple);
             if (low..=high).contains(&value) {
+                let number = f64::from(*multiple) * written;
                 let label =
-                    if name.is_empty() { multiple.to_string() } else { format!("{multiple}\u{202f}{name}") };
+                    if name.is_empty() { number.to_string() } else { format!("{number}\u{202f}{name}") };
                 ticks.push(Tick { at: scale.pixel(value), label: Some(label) });
             }
         }
@@ -146,6 +166,9 @@ mod tests {
         let labels: Vec<_> = ticks.iter().filter_map(|tick| tick.label.clone()).collect();
         assert!(labels.contains(&"1\u{202f}ms".to_owned()) && labels.contains(&"1\u{202f}s".to_owned()));
         assert!(ticks.windows(2).all(|pair| (pair[0].at - pair[1].at).abs() >= 23.0));
+        let shares = value_ticks(&LogScale::new(0.01, 100.0, 300.0, 0.0), PERCENT, 12.0);
+        let labels: Vec<_> = shares.iter().filter_map(|tick| tick.label.as_deref()).collect();
+        assert!(labels.contains(&"0.064\u{202f}%") && labels.contains(&"64\u{202f}%"), "{labels:?}");
         // An extreme range still has few enough labels.
         let all = value_ticks(&LogScale::new(1e-6, 1e9, 300.0, 0.0), TIME, 24.0);
         assert!(!all.is_empty() && all.len() < 20);

@@ -39,6 +39,7 @@ pub static ENGLISH: Text = Text {
         "warming-up" => "Warming up",
         "sampling" => "Timing",
         "checking-drift" => "Checking for drift",
+        "measuring-roofline" => "Measuring the machine’s peak",
         _ => "Working on",
     },
     time_left: |left| format!("about {left} left"),
@@ -88,6 +89,7 @@ pub static ENGLISH: Text = Text {
     chart_keys: "Left and right move along a lane, up and down between lanes.",
     chart_empty: "Press Start, and measured lines grow here.",
     chart_sketch: "Dotted: slopes by theory, not times.",
+    chart_no_roofline: "This machine’s peak is measured when a race ends.",
     chart_summary: |lanes, from, to| {
         format!(
             "Log-log chart of {lanes} lanes from {from} to {to} tokens. The results table below holds the same numbers."
@@ -99,12 +101,14 @@ pub static ENGLISH: Text = Text {
     metric_gflops: "GFLOP/s",
     metric_bandwidth: "GB/s",
     metric_memory: "Memory",
+    metric_roofline: "Roofline",
     axis_length: "Sequence length (tokens)",
     axis_time: "Time of one forward pass",
     axis_throughput: "Tokens per second",
     axis_gflops: "FLOP/s, by closed form",
     axis_bandwidth: "Bytes/s, by closed form",
     axis_memory: "Peak memory",
+    axis_roofline: "Share of the measured peak",
     point_description: |lane, length, value, low, high| {
         if low == high {
             format!("{lane}, {length} tokens: {value}")
@@ -203,6 +207,9 @@ pub static ENGLISH: Text = Text {
     hw_isolated_yes: "cross-origin isolated: threads, fine clock",
     hw_isolated_no: "not isolated: one thread, coarse clock",
     hw_clock: "Clock",
+    hw_peak_cpu: "CPU’s measured peak",
+    hw_peak_gpu: "GPU’s measured peak",
+    hw_peak_text: |flops, bytes| format!("{flops} · copies {bytes}"),
     hw_clock_step: |step| format!("{step} steps"),
     hw_memory: "Memory",
     hw_memory_text: |bytes| format!("{bytes} for CPU lanes"),

@@ -40,6 +40,7 @@ pub static CHINESE: Text = Text {
         "warming-up" => "预热",
         "sampling" => "计时",
         "checking-drift" => "检查漂移",
+        "measuring-roofline" => "测量本机峰值",
         _ => "处理",
     },
     time_left: |left| format!("约剩 {left}"),
@@ -83,6 +84,7 @@ pub static CHINESE: Text = Text {
     chart_keys: "左右键沿一条赛道移动，上下键在赛道之间移动。",
     chart_empty: "按“开始”，测得的曲线会在这里生长。",
     chart_sketch: "点线：理论斜率，不是时间。",
+    chart_no_roofline: "本机峰值在比赛结束时测量。",
     chart_summary: |lanes, from, to| {
         format!("{lanes} 条赛道从 {from} 到 {to} 个词元的双对数图。下方的结果表有同样的数字。")
     },
@@ -92,12 +94,14 @@ pub static CHINESE: Text = Text {
     metric_gflops: "GFLOP/s",
     metric_bandwidth: "GB/s",
     metric_memory: "内存",
+    metric_roofline: "Roofline",
     axis_length: "序列长度（词元）",
     axis_time: "一次前向计算的时间",
     axis_throughput: "每秒词元数",
     axis_gflops: "FLOP/s（按闭式公式）",
     axis_bandwidth: "字节/s（按闭式公式）",
     axis_memory: "峰值内存",
+    axis_roofline: "占实测峰值的份额",
     point_description: |lane, length, value, low, high| {
         if low == high {
             format!("{lane}，{length} 个词元：{value}")
@@ -188,6 +192,9 @@ pub static CHINESE: Text = Text {
     hw_isolated_yes: "跨源隔离：多线程，精细时钟",
     hw_isolated_no: "未隔离：单线程，粗略时钟",
     hw_clock: "时钟",
+    hw_peak_cpu: "CPU 实测峰值",
+    hw_peak_gpu: "GPU 实测峰值",
+    hw_peak_text: |flops, bytes| format!("{flops} · 拷贝 {bytes}"),
     hw_clock_step: |step| format!("步长 {step}"),
     hw_memory: "内存",
     hw_memory_text: |bytes| format!("CPU 赛道可用 {bytes}"),

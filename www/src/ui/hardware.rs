@@ -26,6 +26,14 @@ fn lines(environment: &Environment, text: &Text) -> Vec<(&'static str, String)> 
     if environment.cpu_memory_bytes > 0.0 {
         lines.push((text.hw_memory, (text.hw_memory_text)(&format::bytes(environment.cpu_memory_bytes))));
     }
+    let roofline = environment.roofline.unwrap_or_default();
+    for (name, peaks) in [(text.hw_peak_cpu, roofline.cpu), (text.hw_peak_gpu, roofline.webgpu)] {
+        if let Some(peaks) = peaks {
+            let [flops, bytes] = [(peaks.flops_per_s, "FLOP/s"), (peaks.bytes_per_s, "B/s")]
+                .map(|(rate, unit)| format::rate(rate, unit));
+            lines.push((name, (text.hw_peak_text)(&flops, &bytes)));
+        }
+    }
     lines
 }
 

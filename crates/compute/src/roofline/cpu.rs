@@ -4,9 +4,9 @@ use std::hint::black_box;
 use std::sync::Mutex;
 
 use kernels::ops::simd::{F32x4, LANES};
-use mixer::{LaneError, Memory, Parallel};
+use mixer::{LaneError, Memory, Parallel, Peaks};
 
-use super::{PROBES, Peaks, more, now};
+use super::{PROBES, more, now};
 use crate::{CpuPool, Host};
 
 /// Independent chains: enough to hide a multiply-add's latency, few enough to stay in registers.

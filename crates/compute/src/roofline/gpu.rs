@@ -1,8 +1,8 @@
 //! The GPU's peaks, measured through the same executor that runs lanes.
 
-use mixer::{Access, Dispatch, LaneError, Plan, Shader};
+use mixer::{Access, Dispatch, LaneError, Peaks, Plan, Shader};
 
-use super::{PROBES, Peaks, more, now};
+use super::{PROBES, more, now};
 use crate::CancelSwitch;
 use crate::gpu::{Gpu, GpuLane};
 

@@ -8,55 +8,39 @@
 mod cpu;
 mod gpu;
 
-use mixer::LaneError;
+use mixer::{Backend, LaneError, Peaks, Roofline};
 
 use crate::{Host, Machine};
 
-/// What one backend can do at most.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Peaks {
-    /// f32 operations per second, a multiply-add counting as two.
-    pub flops_per_s: f64,
-    /// Bytes per second of a copy beyond the caches, read and written bytes both counted.
-    pub bytes_per_s: f64,
-    /// Nanoseconds to start empty work and hear that it is done.
-    pub dispatch_ns: f64,
-}
-
-impl Peaks {
-    /// Nanoseconds that `flops` operations over `bytes` bytes take at least.
-    pub fn least_ns(&self, flops: u64, bytes: u64) -> f64 {
-        1e9 * (flops as f64 / self.flops_per_s).max(bytes as f64 / self.bytes_per_s)
+impl Machine {
+    /// Measures what `backends` can do at most, for [`Machine::facts`]; takes about half a second for each. The machine
+    /// should be idle. A backend that cannot be measured is left out.
+    ///
+    /// # Errors
+    /// [`LaneError::Cancelled`]; what was known before stays.
+    pub async fn measure_roofline(&mut self, backends: &[Backend]) -> Result<Roofline, LaneError> {
+        let mut roofline = Roofline::default();
+        let host = self.host().clone();
+        if backends.contains(&Backend::Cpu) {
+            roofline.cpu = found(cpu::peaks(&host, self.pool()).await)?;
+        }
+        if backends.contains(&Backend::WebGpu)
+            && let Ok(device) = self.gpu().cloned()
+        {
+            roofline.gpu = found(gpu::peaks(&device, &self.cancel_switch()).await)?;
+        }
+        self.keep_roofline(roofline);
+        Ok(roofline)
     }
 }
 
-/// A machine's rooflines.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Roofline {
-    /// One CPU thread.
-    pub cpu_single: Peaks,
-    /// All threads that CPU lanes use.
-    pub cpu: Peaks,
-    /// The GPU; `Err` says why there is none.
-    pub gpu: Result<Peaks, LaneError>,
-}
-
-/// Measures; takes about a second. `machine` should be idle.
-///
-/// # Errors
-/// [`LaneError::Cancelled`], or [`mixer::MixerError::OutOfMemory`] where not even a copy's buffers can be had.
-pub async fn measure(machine: &mut Machine) -> Result<Roofline, LaneError> {
-    let host = machine.host().clone();
-    let cpu_single = cpu::peaks(&host, &machine.pool().single()).await?;
-    let cpu = cpu::peaks(&host, machine.pool()).await?;
-    let gpu = match machine.gpu().cloned() {
-        Ok(device) => gpu::peaks(&device, &machine.cancel_switch()).await,
-        Err(error) => Err(error),
-    };
-    if gpu == Err(LaneError::Cancelled) {
-        return Err(LaneError::Cancelled);
+fn found(peaks: Result<Peaks, LaneError>) -> Result<Option<Peaks>, LaneError> {
+    match peaks {
+        Ok(peaks) => Ok(Some(peaks)),
+        Err(LaneError::Cancelled) => Err(LaneError::Cancelled),
+        // Its lanes have said why.
+        Err(_) => Ok(None),
     }
-    Ok(Roofline { cpu_single, cpu, gpu })
 }
 
 /// What a probe must last, so that the clock's step does not matter (5 µs to 1 ms in browsers).
@@ -95,27 +79,30 @@ mod tests {
     }
 
     #[test]
-    fn the_slower_of_arithmetic_and_memory_bounds_the_time() {
-        let peaks = Peaks { flops_per_s: 1e9, bytes_per_s: 1e8, dispatch_ns: 0.0 };
-        assert_eq!(peaks.least_ns(1000, 1), 1000.0);
-        assert_eq!(peaks.least_ns(1, 1000), 10_000.0);
-    }
-
-    #[test]
     fn measures_plausible_peaks_on_this_machine() {
         let mut machine =
             block_on(Machine::new(MachineOptions { threads: 2, ..MachineOptions::new(Host::native()) }))
                 .unwrap();
-        let roofline = block_on(measure(&mut machine)).unwrap();
-        let gpu = match roofline.gpu {
-            Ok(peaks) => Some(peaks),
-            Err(LaneError::NoBackend { .. }) => None,
-            Err(error) => panic!("{error}"),
-        };
-        for peaks in [Some(roofline.cpu_single), Some(roofline.cpu), gpu].into_iter().flatten() {
+        assert_eq!(machine.facts().roofline, None);
+        let Roofline { cpu, gpu } =
+            block_on(machine.measure_roofline(&[Backend::Cpu, Backend::WebGpu])).unwrap();
+        assert!(cpu.is_some());
+        assert_eq!(gpu.is_some(), machine.gpu().is_ok());
+        for peaks in [cpu, gpu].into_iter().flatten() {
             assert!((1e7..1e16).contains(&peaks.flops_per_s), "{peaks:?}");
             assert!((1e7..1e14).contains(&peaks.bytes_per_s), "{peaks:?}");
             assert!((0.0..1e9).contains(&peaks.dispatch_ns), "{peaks:?}");
         }
+        assert_eq!(machine.facts().roofline, Some(Roofline { cpu, gpu }));
+    }
+
+    #[test]
+    fn a_cancelled_measurement_leaves_no_roofline() {
+        let options =
+            MachineOptions { threads: 1, gpu: crate::GpuChoice::Off, ..MachineOptions::new(Host::native()) };
+        let mut machine = block_on(Machine::new(options)).unwrap();
+        machine.cancel_switch().cancel();
+        assert_eq!(block_on(machine.measure_roofline(&[Backend::Cpu])), Err(LaneError::Cancelled));
+        assert_eq!(machine.facts().roofline, None);
     }
 }

@@ -1,17 +1,21 @@
 //! Share links: `…/#r=<version><base64url>` holds a configuration or a whole report, so that it opens anywhere,
 //! offline, without a server.
 //!
-//! Version 1: one character of version, then base64url without padding of `kind · body · CRC-32`. The body is postcard,
+//! One character of version, then base64url without padding of `kind · body · CRC-32`. The body is postcard,
 //! deflated where that is shorter; the checksum covers version, kind and body, so that a cut or changed link is an
 //! error and never a wrong number. The structs here are the format and belong to it alone; what is read passes the same
 //! checks as a file or the page. Numbers of a report are rounded (see `numbers`); encoding what was decoded gives the
 //! same link again.
+//!
+//! Version 2 has the machine's measured roofline after a report's body. A link is written in the oldest version that
+//! can hold it, so that older readers open what they can.
 
 mod config;
 mod error;
 mod numbers;
 mod points;
 mod report;
+mod roofline;
 mod sets;
 mod words;
 
@@ -20,11 +24,26 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use error::LinkError;
+use roofline::LinkRoofline;
 
 use crate::{Config, Report};
 
-/// The version written.
-const VERSION: char = '1';
+/// Every version read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Version {
+    One,
+    Two,
+}
+
+impl Version {
+    const fn character(self) -> char {
+        match self {
+            Self::One => '1',
+            Self::Two => '2',
+        }
+    }
+}
+
 /// Longest link read, in bytes.
 const MAX_LINK_BYTES: usize = 64 << 10;
 /// Most bytes that a link may inflate to.
@@ -50,7 +69,7 @@ pub enum Linked {
 /// [`LinkError::Config`] where the configuration would be refused on reading.
 pub fn encode_config_link(config: &Config) -> Result<String, LinkError> {
     config.check()?;
-    pack(0, &config::Body::new(config))
+    pack(Version::One, 0, &config::Body::new(config))
 }
 
 /// The fragment of a link to a report, from `#r=` on. Times keep three significant digits.
@@ -60,7 +79,11 @@ pub fn encode_config_link(config: &Config) -> Result<String, LinkError> {
 /// text for a link.
 pub fn encode_link(report: &Report) -> Result<String, LinkError> {
     report.validate()?;
-    pack(REPORT, &report::Body::new(report))
+    let body = report::Body::new(report);
+    match &report.environment.roofline {
+        None => pack(Version::One, REPORT, &body),
+        Some(roofline) => pack(Version::Two, REPORT, &(body, LinkRoofline::new(roofline))),
+    }
 }
 
 /// The report as its link holds it: what others will read. A page that shows this one shows the same digits as theirs.
@@ -69,7 +92,10 @@ pub fn encode_link(report: &Report) -> Result<String, LinkError> {
 /// As for [`encode_link`].
 pub fn as_linked(report: &Report) -> Result<Report, LinkError> {
     report.validate()?;
-    report::Body::new(report).report()
+    let mut linked = report::Body::new(report).report()?;
+    let roofline = report.environment.roofline.as_ref().map(LinkRoofline::new);
+    linked.environment.roofline = roofline.map(|roofline| roofline.roofline()).transpose()?;
+    Ok(linked.with_shares())
 }
 
 /// Reads a link: a whole address, its fragment, or what follows `#r=`.
@@ -77,15 +103,26 @@ pub fn as_linked(report: &Report) -> Result<Report, LinkError> {
 /// # Errors
 /// [`LinkError`] says what is wrong; nothing that is read is out of the ranges that a configuration or report has.
 pub fn decode_link(link: &str) -> Result<Linked, LinkError> {
-    let (kind, body) = unpack(find(link)?)?;
+    let (version, kind, body) = unpack(find(link)?)?;
     if kind & REPORT == 0 {
+        if version != Version::One {
+            return Err(LinkError::content("unknown kind"));
+        }
         let config = read::<config::Body>(&body)?.config()?;
         config.check()?;
         Ok(Linked::Config(config))
     } else {
-        let report = read::<report::Body>(&body)?.report()?;
+        let report = match version {
+            Version::One => read::<report::Body>(&body)?.report()?,
+            Version::Two => {
+                let (body, roofline) = read::<(report::Body, LinkRoofline)>(&body)?;
+                let mut report = body.report()?;
+                report.environment.roofline = Some(roofline.roofline()?);
+                report
+            }
+        };
         report.validate()?;
-        Ok(Linked::Report(Box::new(report)))
+        Ok(Linked::Report(Box::new(report.with_shares())))
     }
 }
 
@@ -111,7 +148,7 @@ fn find(text: &str) -> Result<&str, LinkError> {
     Ok(data)
 }
 
-fn pack(kind: u8, body: &impl Serialize) -> Result<String, LinkError> {
+fn pack(version: Version, kind: u8, body: &impl Serialize) -> Result<String, LinkError> {
     let plain = postcard::to_allocvec(body).map_err(LinkError::content)?;
     let packed = miniz_oxide::deflate::compress_to_vec(&plain, LEVEL);
     let (kind, body) =
@@ -119,28 +156,29 @@ fn pack(kind: u8, body: &impl Serialize) -> Result<String, LinkError> {
     let mut data = Vec::with_capacity(body.len() + 5);
     data.push(kind);
     data.extend(body);
-    data.extend(checksum(&data).to_le_bytes());
-    let link = format!("#r={VERSION}{}", BASE64URL_NOPAD.encode(&data));
+    data.extend(checksum(version, &data).to_le_bytes());
+    let link = format!("#r={}{}", version.character(), BASE64URL_NOPAD.encode(&data));
     if link.len() > MAX_LINK_BYTES || plain.len() > MAX_BODY_BYTES {
         return Err(LinkError::TooLong { got: link.len(), limit: MAX_LINK_BYTES });
     }
     Ok(link)
 }
 
-fn unpack(data: &str) -> Result<(u8, Vec<u8>), LinkError> {
+fn unpack(data: &str) -> Result<(Version, u8, Vec<u8>), LinkError> {
     let mut characters = data.chars();
-    match characters.next() {
+    let version = match characters.next() {
         None => return Err(LinkError::Empty),
-        Some(VERSION) => {}
+        Some('1') => Version::One,
+        Some('2') => Version::Two,
         Some('0') => return Err(LinkError::Version),
         Some(got) if got.is_ascii_alphanumeric() => return Err(LinkError::Newer { got }),
         Some(_) => return Err(LinkError::NoRace),
-    }
+    };
     let data = BASE64URL_NOPAD
         .decode(characters.as_str().as_bytes())
         .map_err(|error| LinkError::Alphabet { position: error.position + 1 })?;
     let (covered, sum) = data.split_last_chunk().ok_or(LinkError::Damaged)?;
-    if checksum(covered) != u32::from_le_bytes(*sum) {
+    if checksum(version, covered) != u32::from_le_bytes(*sum) {
         return Err(LinkError::Damaged);
     }
     let (&kind, body) = covered.split_first().ok_or(LinkError::Damaged)?;
@@ -148,7 +186,7 @@ fn unpack(data: &str) -> Result<(u8, Vec<u8>), LinkError> {
         return Err(LinkError::content("unknown kind"));
     }
     if kind & DEFLATED == 0 {
-        return Ok((kind, body.to_vec()));
+        return Ok((version, kind, body.to_vec()));
     }
     let body =
         miniz_oxide::inflate::decompress_to_vec_with_limit(body, MAX_BODY_BYTES).map_err(
@@ -159,13 +197,13 @@ fn unpack(data: &str) -> Result<(u8, Vec<u8>), LinkError> {
                 _ => LinkError::Damaged,
             },
         )?;
-    Ok((kind, body))
+    Ok((version, kind, body))
 }
 
 /// CRC-32 over the version and what follows.
-fn checksum(data: &[u8]) -> u32 {
+fn checksum(version: Version, data: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&[VERSION as u8]);
+    hasher.update(&[version.character() as u8]);
     hasher.update(data);
     hasher.finalize()
 }

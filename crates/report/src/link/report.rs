@@ -250,6 +250,7 @@ impl LinkEnvironment {
             cpu_memory_bytes: from_steps(self.cpu_memory_bytes, COST)?,
             gpu: self.gpu.as_ref().map(|gpu| gpu.gpu(words)).transpose()?,
             gpu_missing: self.gpu_missing.map(|reason| words.get(reason)).transpose()?,
+            roofline: None,
         })
     }
 }

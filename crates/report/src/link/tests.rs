@@ -72,6 +72,7 @@ fn large(gpu: bool, noise: &mut dyn FnMut() -> f64) -> Report {
                             max_rel: Some(1e-7 * (1.0 + 3.0 * noise())),
                             pass: true,
                         }),
+                        roofline_share: None,
                     }
                 })
                 .collect();
@@ -184,7 +185,7 @@ fn fault_21_what_is_no_link_says_so() {
         ("#r=!abc", "link-no-race"),
         ("#r=é", "link-no-race"),
         ("#r=0AAAAAAAA", "link-version"),
-        ("#r=2AAAAAAAA", "link-newer"),
+        ("#r=3AAAAAAAA", "link-newer"),
         ("#r=zAAAAAAAA", "link-newer"),
     ] {
         assert_eq!(decode_link(link).unwrap_err().code(), code, "{link:?}");
@@ -231,7 +232,7 @@ fn fault_22_bombs_and_long_links_are_refused_quickly() {
 fn framed(kind: u8, body: &[u8]) -> String {
     let mut data = vec![kind];
     data.extend(body);
-    data.extend(checksum(&data).to_le_bytes());
+    data.extend(checksum(Version::One, &data).to_le_bytes());
     format!("#r=1{}", BASE64URL_NOPAD.encode(&data))
 }
 
@@ -356,6 +357,7 @@ fn any_report() -> impl Strategy<Value = Report> {
                 peak_bytes,
                 decode_state_bytes,
                 verified,
+                roofline_share: None,
             }
         });
     let lane = (
@@ -363,8 +365,18 @@ fn any_report() -> impl Strategy<Value = Report> {
         (any::<bool>(), any::<bool>(), verified(), "[A-Z][a-z]{0,9}"),
         prop::option::of((-3.0..3.0_f64, 0.0..1.0_f64, 0.0..1.0_f64, -40.0..40.0_f64)),
     );
-    (any_config(), prop::collection::vec(lane, 6), prop::option::of(0.0..2e13_f64)).prop_map(
-        |(config, lanes, started_at_ms)| {
+    let peaks = || {
+        let any = (1.0..1e24_f64, 1.0..1e24_f64, 0.0..1e12_f64);
+        prop::option::of(any.prop_map(|(flops_per_s, bytes_per_s, dispatch_ms)| crate::Peaks {
+            flops_per_s,
+            bytes_per_s,
+            dispatch_ms,
+        }))
+    };
+    let roofline =
+        prop::option::of((peaks(), peaks()).prop_map(|(cpu, webgpu)| crate::Roofline { cpu, webgpu }));
+    (any_config(), prop::collection::vec(lane, 6), prop::option::of(0.0..2e13_f64), roofline).prop_map(
+        |(config, lanes, started_at_ms, roofline)| {
             let lanes = config.systems.iter().zip(lanes).map(
                 |(asked, (points, (gpu, causal, verification, title), fit))| {
                     let mut points: Vec<Point> =
@@ -392,7 +404,7 @@ fn any_report() -> impl Strategy<Value = Report> {
             Report {
                 schema: crate::SCHEMA_VERSION,
                 lanes: lanes.collect(),
-                environment: environment(),
+                environment: crate::Environment { roofline, ..environment() },
                 started_at_ms,
                 status: crate::Status::Cancelled,
                 crossovers: vec![],
