@@ -167,7 +167,7 @@ test('a bad configuration is refused with the field and what it may be', async (
 test('a bad link is refused in words', async ({ page }) => {
   await openApi(page);
   const good = await page.evaluate(async (config) => window.api.encodeLink(await window.api.race(config)), { ...smallRace, lengths: [64], backend: 'cpu' });
-  const bad = ['', '#', '#r=', '#r=0', '#r=!!!!', good.slice(0, -3), `${good}AAAA`, good.replace('#r=1', '#r=9'), `#r=1${'A'.repeat(100_000)}`];
+  const bad = ['', '#', '#r=', '#r=0', '#r=!!!!', good.slice(0, -3), `${good}AAAA`, good.replace(/#r=./, '#r=9'), `#r=1${'A'.repeat(100_000)}`];
   const errors = await page.evaluate(
     (links) => Promise.all(links.map((link) => window.api.decodeLink(link).then(() => null, (error) => ({ name: error.name, code: error.code, message: error.message })))),
     bad,

@@ -179,7 +179,10 @@ pub fn Chart(store: Store) -> impl IntoView {
             </svg>
             <Show when=empty>
                 <p class="chart-empty">
-                    {text.chart_empty}
+                    {part(move || match store.metric.get() {
+                        Metric::Roofline if store.report.with(Option::is_some) => text.chart_no_roofline,
+                        _ => text.chart_empty,
+                    })}
                     <Show when=move || scene.with(|scene| !scene.guides.is_empty())><small>{text.chart_sketch}</small></Show>
                 </p>
             </Show>

@@ -75,6 +75,10 @@ pub fn Headline(store: Store) -> impl IntoView {
 /// What is being done, in words.
 pub fn doing(store: Store, progress: &Progress) -> String {
     let text = store.text();
+    // Of the machine, not of a lane at a length.
+    if progress.length == 0 {
+        return (text.doing)(&progress.activity).to_owned();
+    }
     (text.activity)(
         (text.doing)(&progress.activity),
         &store.lane_name(progress.lane),

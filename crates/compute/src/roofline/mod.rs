@@ -22,25 +22,21 @@ impl Machine {
         let mut roofline = Roofline::default();
         let host = self.host().clone();
         if backends.contains(&Backend::Cpu) {
-            roofline.cpu = found(cpu::peaks(&host, self.pool()).await)?;
+            roofline.cpu = cpu::peaks(&host, self.pool()).await.map(Some).or_else(left_out)?;
         }
         if backends.contains(&Backend::WebGpu)
             && let Ok(device) = self.gpu().cloned()
         {
-            roofline.gpu = found(gpu::peaks(&device, &self.cancel_switch()).await)?;
+            roofline.gpu = gpu::peaks(&device, &self.cancel_switch()).await.map(Some).or_else(left_out)?;
         }
         self.keep_roofline(roofline);
         Ok(roofline)
     }
 }
 
-fn found(peaks: Result<Peaks, LaneError>) -> Result<Option<Peaks>, LaneError> {
-    match peaks {
-        Ok(peaks) => Ok(Some(peaks)),
-        Err(LaneError::Cancelled) => Err(LaneError::Cancelled),
-        // Its lanes have said why.
-        Err(_) => Ok(None),
-    }
+/// What a backend that failed leaves: its lanes have said why, only the user's word ends the measurement.
+fn left_out(error: LaneError) -> Result<Option<Peaks>, LaneError> {
+    if error == LaneError::Cancelled { Err(error) } else { Ok(None) }
 }
 
 /// What a probe must last, so that the clock's step does not matter (5 µs to 1 ms in browsers).
