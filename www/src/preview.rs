@@ -8,10 +8,10 @@ use report::{
 
 use crate::lanes::backend_id;
 
-/// Where lanes without a backend run on this machine: on the GPU, unless there is known to be none.
+/// Where lanes without a backend run on this machine: on the GPU, unless it is known to be none or emulated.
 pub fn auto_backend(environment: Option<&Environment>) -> &'static str {
     match environment {
-        Some(environment) if environment.gpu.is_none() => "cpu",
+        Some(environment) if environment.gpu.as_ref().is_none_or(|gpu| gpu.fallback) => "cpu",
         _ => "webgpu",
     }
 }

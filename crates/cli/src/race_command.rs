@@ -30,9 +30,9 @@ pub fn run(args: &RaceArgs) -> Result<ExitCode, CliError> {
     let gpu_wanted = wanted.lanes.iter().any(|lane| lane.backend == Backend::WebGpu);
     let threads = config.thread_count(compute::CpuPool::available_threads());
     let mut machine = machine::open(threads, gpu_wanted)?;
-    let gpu_found = machine.facts().gpu.is_some();
-    let spec = config.resolve(&infos, gpu_found)?;
-    if let (true, Some(reason)) = (gpu_wanted && !gpu_found, machine.facts().gpu_missing) {
+    let facts = machine.facts();
+    let spec = config.resolve(&infos, facts.prefers_gpu())?;
+    if let (true, Some(reason)) = (gpu_wanted, facts.gpu_missing) {
         eprintln!("no GPU: {reason}");
     }
 

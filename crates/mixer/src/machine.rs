@@ -21,6 +21,14 @@ pub struct MachineFacts {
     pub roofline: Option<Roofline>,
 }
 
+impl MachineFacts {
+    /// Whether lanes that name no backend are best run on the GPU: on one that is emulated in software they are far
+    /// slower than on the CPU that emulates it.
+    pub fn prefers_gpu(&self) -> bool {
+        self.gpu.as_ref().is_some_and(|gpu| !gpu.facts.is_fallback)
+    }
+}
+
 /// What a machine can do at most, by backend; none where it was not measured.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Roofline {

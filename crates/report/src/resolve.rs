@@ -80,7 +80,7 @@ impl From<LevelName> for Level {
 }
 
 impl BackendName {
-    /// The backend meant on a machine with or without a working GPU.
+    /// The backend meant on a machine with or without a GPU worth preferring.
     pub fn resolve(self, gpu: bool) -> Backend {
         match self {
             Self::Webgpu => Backend::WebGpu,
@@ -128,7 +128,7 @@ impl Config {
         Ok(())
     }
 
-    /// What the engine takes: names looked up among `systems`, `auto` settled by whether a `gpu` works here, the
+    /// What the engine takes: names looked up among `systems`, `auto` settled by whether a `gpu` is worth preferring here, the
     /// paper's values filled in, lengths ascending and distinct. A lane that asks for the GPU where there is none stays:
     /// it ends with a reason when it is raced, like any lane that cannot run.
     ///

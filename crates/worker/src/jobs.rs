@@ -152,7 +152,7 @@ impl Worker {
 
     async fn race(&self, id: u32, config: Config, machine: &mut Machine) -> Event {
         let infos = infos();
-        let spec = match config.resolve(&infos, machine.gpu().is_ok()) {
+        let spec = match config.resolve(&infos, machine.facts().prefers_gpu()) {
             Ok(spec) => spec,
             Err(error) => return Event::Error { id: Some(id), error: (&error).into() },
         };
@@ -205,7 +205,7 @@ impl Worker {
     }
 
     async fn verify(&self, id: u32, bytes: &[u8], backend: BackendName, machine: &mut Machine) -> Event {
-        let backend = backend.resolve(machine.gpu().is_ok());
+        let backend = backend.resolve(machine.facts().prefers_gpu());
         match machine.verify_golden(bytes, None, backend).await {
             Ok(result) => {
                 let finite = |value: f64| value.is_finite().then_some(value);
