@@ -265,3 +265,113 @@ pub(crate) fn edge_problems() -> Vec<Problem> {
     }
     problems
 }
+
+/// Parameters of a liquid network in a sparse wiring.
+pub(crate) fn sparse() -> Params {
+    let mut params = Params::new();
+    params.set("wiring", "ncp");
+    params
+}
+
+/// The battery of a liquid network: what every system passes, fully connected, in a sparse wiring and with mixed memory.
+macro_rules! liquid_battery {
+    ($system:ident, $folder:literal) => {
+        #[test]
+        fn golden_parity() {
+            $crate::testing::golden_parity(&$system, $folder);
+        }
+
+        #[test]
+        fn fault_11_a_flipped_sign_fails_verification() {
+            $crate::testing::a_flipped_sign_fails(&$system, $folder);
+        }
+
+        #[test]
+        fn agrees_with_the_reference_at_the_edges() {
+            $crate::testing::liquid_edges(&$system);
+        }
+
+        #[test]
+        fn sequences_do_not_mix() {
+            $crate::testing::batch_independent(&$system, &$crate::testing::PROBLEM, &["x"]);
+        }
+
+        #[test]
+        fn stated_memory_is_what_it_takes() {
+            $crate::testing::liquid_memory(&$system);
+        }
+
+        #[test]
+        fn counted_operations_equal_the_closed_form() {
+            $crate::testing::liquid_operations(&$system);
+        }
+
+        #[test]
+        fn rows_far_from_the_start_are_checked() {
+            $crate::testing::liquid_far_rows(&$system);
+        }
+
+        proptest::proptest! {
+            #![proptest_config(proptest::prelude::ProptestConfig::with_cases(8))]
+
+            #[test]
+            fn outputs_do_not_see_the_future(
+                seq_len in 2_usize..150,
+                cut in 0.0_f64..1.0,
+                seed in proptest::prelude::any::<u64>(),
+            ) {
+                let t = ((seq_len as f64 * cut) as usize).min(seq_len - 1);
+                let problem = Problem { seq_len, seed, d_model: 8, ..$crate::testing::PROBLEM };
+                $crate::testing::causal(&$system, &problem, "x", t);
+            }
+        }
+    };
+}
+pub(crate) use liquid_battery;
+
+pub(crate) fn liquid_edges(system: &dyn System) {
+    let mut mixed = Params::new();
+    mixed.set("mixed_memory", true);
+    for problem in edge_problems().into_iter().filter(|problem| problem.causal) {
+        for params in [Params::new(), sparse(), mixed.clone()] {
+            agrees_with_reference(system, &problem, &params);
+        }
+    }
+}
+
+pub(crate) fn liquid_memory(system: &dyn System) {
+    for level in [Level::Core, Level::Layer] {
+        for seq_len in [16, 64, 1000] {
+            truthful_memory(system, &Problem { seq_len, level, ..PROBLEM }, 0.0);
+        }
+    }
+    refuses_what_does_not_fit(system, &PROBLEM);
+}
+
+pub(crate) fn liquid_operations(system: &dyn System) {
+    for problem in edge_problems().into_iter().filter(|problem| problem.seq_len < 100) {
+        for params in [Params::new(), sparse()] {
+            let mut count = OpCount::default();
+            let case = system.seeded_case(&problem, &params).unwrap();
+            system.reference(&case, &mut count).unwrap();
+            let cost = system.cost(&problem, &params).unwrap();
+            assert_eq!((count.flops, count.setup_flops), (cost.flops, cost.setup_flops), "{problem:?}");
+        }
+    }
+}
+
+/// At race lengths the middle and the end are checked too, and what is expected there is what the kernel gives.
+pub(crate) fn liquid_far_rows(system: &dyn System) {
+    for level in [Level::Core, Level::Layer] {
+        let problem = Problem { seq_len: 3001, level, ..PROBLEM };
+        let case = system.seeded_case(&problem, &Params::new()).unwrap();
+        let spot = system.spot_check(&case, 1 << 27).unwrap();
+        assert!(spot.rows.contains(&1500) && spot.rows.last() == Some(&3000), "{level:?}: {:?}", spot.rows);
+        let width = spot.expected.len() / spot.rows.len();
+        let output = cpu(system, &case, &Serial);
+        let got: Vec<f32> =
+            spot.rows.iter().flat_map(|row| &output[row * width..][..width]).copied().collect();
+        let deviation = system.info().tolerance.compare_f32(&got, &spot.expected);
+        assert!(deviation.pass, "{level:?}: {deviation:?}");
+    }
+}
