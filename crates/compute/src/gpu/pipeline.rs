@@ -3,11 +3,12 @@
 //! Layouts are explicit. Binding 0 is always a uniform block of at least 16 bytes, whether or not the shader declares
 //! it; binding `1 + i` is a storage buffer with the access that `Shader::bindings[i]` states.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use mixer::{Access, Dispatch, LaneError, Shader};
 
 use super::device::Gpu;
+use crate::cancel::CancelSwitch;
 
 /// A compiled pipeline and the layout of its bind group.
 #[derive(Debug, Clone)]
@@ -20,6 +21,7 @@ pub(crate) struct Pipeline {
 #[derive(Debug, Default)]
 pub(crate) struct Cache {
     pipelines: HashMap<Key, Pipeline>,
+    modules: HashMap<Shader, wgpu::ShaderModule>,
     layouts: HashMap<&'static [Access], wgpu::BindGroupLayout>,
 }
 
@@ -31,65 +33,96 @@ impl Cache {
     }
 }
 
-#[derive(Debug, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Key {
     shader: Shader,
     /// Constants by the bits of their values.
     constants: Vec<(&'static str, u64)>,
 }
 
-/// The pipeline of a dispatch.
-///
-/// # Errors
-/// [`LaneError::Device`] names the shader, the line and the column; [`LaneError::DeviceLost`].
-pub(crate) async fn pipeline(gpu: &Gpu, dispatch: &Dispatch) -> Result<Pipeline, LaneError> {
-    let key = Key {
-        shader: dispatch.shader,
-        constants: dispatch.constants.iter().map(|&(name, value)| (name, value.to_bits())).collect(),
-    };
-    if let Some(known) = gpu.cache().borrow().pipelines.get(&key) {
-        return Ok(known.clone());
+impl Key {
+    fn of(dispatch: &Dispatch) -> Self {
+        let constants = dispatch.constants.iter().map(|&(name, value)| (name, value.to_bits())).collect();
+        Self { shader: dispatch.shader, constants }
     }
-    let compiled = compile(gpu, &dispatch.shader, &dispatch.constants).await?;
-    gpu.cache().borrow_mut().pipelines.insert(key, compiled.clone());
-    Ok(compiled)
 }
 
-async fn compile(
+/// The pipelines of all dispatches, in their order. Those that are new are all asked for before any is waited for, so
+/// that the device compiles one while it is told of the next.
+///
+/// # Errors
+/// [`LaneError::Device`] names the shader, the line and the column; [`LaneError::DeviceLost`], [`LaneError::Cancelled`].
+pub(crate) async fn pipelines<'a>(
     gpu: &Gpu,
-    shader: &Shader,
-    constants: &[(&'static str, f64)],
-) -> Result<Pipeline, LaneError> {
+    dispatches: impl Iterator<Item = &'a Dispatch>,
+    cancel: &CancelSwitch,
+) -> Result<Vec<Pipeline>, LaneError> {
+    let keys: Vec<Key> = dispatches.map(Key::of).collect();
+    let mut asked = HashSet::new();
+    let mut pending = Vec::new();
+    for key in &keys {
+        if !gpu.cache().borrow().pipelines.contains_key(key) && asked.insert(key) {
+            pending.push((key, ask(gpu, key)));
+        }
+    }
+    for (key, (pipeline, module, checked)) in pending {
+        if cancel.is_cancelled() {
+            return Err(LaneError::Cancelled);
+        }
+        match checked.await {
+            Ok(()) => drop(gpu.cache().borrow_mut().pipelines.insert(key.clone(), pipeline)),
+            Err(LaneError::Device { message, .. }) => {
+                let what = format!("shader `{}`, entry point `{}`", key.shader.label, key.shader.entry);
+                // A message without a place is about the entry point, the layout or the constants.
+                let message = first_error(&module).await.unwrap_or(message);
+                return Err(gpu.blame(LaneError::Device { what, message }).await);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    let cache = gpu.cache().borrow();
+    let unknown = || LaneError::Device { what: "a shader".to_owned(), message: "not compiled".to_owned() };
+    keys.iter().map(|key| cache.pipelines.get(key).cloned().ok_or_else(unknown)).collect()
+}
+
+/// Asks for a pipeline; the future says whether the device accepts it.
+fn ask(
+    gpu: &Gpu,
+    key: &Key,
+) -> (Pipeline, wgpu::ShaderModule, impl Future<Output = Result<(), LaneError>> + use<>) {
     let device = gpu.device();
+    let shader = &key.shader;
     let scopes = gpu.scopes("a shader", 0);
     let layout = layout(gpu, shader.bindings);
-    let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
-        label: Some(shader.label),
-        source: wgpu::ShaderSource::Wgsl(shader.source.into()),
-    });
+    let module = module(gpu, shader);
     let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
         label: Some(shader.label),
         bind_group_layouts: &[Some(&layout)],
         ..Default::default()
     });
+    let constants: Vec<_> = key.constants.iter().map(|&(name, bits)| (name, f64::from_bits(bits))).collect();
     let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
         label: Some(shader.label),
         layout: Some(&pipeline_layout),
         module: &module,
         entry_point: Some(shader.entry),
-        compilation_options: wgpu::PipelineCompilationOptions { constants, ..Default::default() },
+        compilation_options: wgpu::PipelineCompilationOptions { constants: &constants, ..Default::default() },
         cache: None,
     });
-    match scopes.close().await {
-        Ok(()) => Ok(Pipeline { pipeline, layout }),
-        Err(LaneError::Device { message, .. }) => {
-            let what = format!("shader `{}`, entry point `{}`", shader.label, shader.entry);
-            // A message without a place is about the entry point, the layout or the constants.
-            let message = first_error(&module).await.unwrap_or(message);
-            Err(gpu.blame(LaneError::Device { what, message }).await)
-        }
-        Err(error) => Err(error),
+    (Pipeline { pipeline, layout }, module, scopes.close())
+}
+
+/// The module of a shader: several pipelines may be made of it.
+fn module(gpu: &Gpu, shader: &Shader) -> wgpu::ShaderModule {
+    if let Some(known) = gpu.cache().borrow().modules.get(shader) {
+        return known.clone();
     }
+    let module = gpu.device().create_shader_module(wgpu::ShaderModuleDescriptor {
+        label: Some(shader.label),
+        source: wgpu::ShaderSource::Wgsl(shader.source.into()),
+    });
+    gpu.cache().borrow_mut().modules.insert(*shader, module.clone());
+    module
 }
 
 async fn first_error(module: &wgpu::ShaderModule) -> Option<String> {

@@ -5,7 +5,7 @@ use mixer::{BufferId, Dispatch, Init, LaneError, Plan};
 use super::device::Gpu;
 use super::lane::{GpuLane, Step};
 use super::pacing::Pacer;
-use super::pipeline::pipeline;
+use super::pipeline::pipelines;
 use super::readback::PIECE_BYTES;
 use super::submit::Queries;
 use crate::cancel::CancelSwitch;
@@ -31,13 +31,7 @@ impl GpuLane {
         gpu.alive()?;
         plan.check(gpu.target())?;
         let output_id = well_formed(&plan)?;
-        let mut pipelines = Vec::new();
-        for dispatch in plan.setup.iter().chain(&plan.run) {
-            if cancel.is_cancelled() {
-                return Err(LaneError::Cancelled);
-            }
-            pipelines.push(pipeline(gpu, dispatch).await?);
-        }
+        let pipelines = pipelines(gpu, plan.setup.iter().chain(&plan.run), cancel).await?;
         let mut lane = Self::allocate(gpu, &plan, output_id, cancel).await?;
         let scopes = gpu.scopes("an upload", 0);
         let uniforms = lane.upload(&plan, output_id);

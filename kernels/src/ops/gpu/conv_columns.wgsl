@@ -1,7 +1,7 @@
 // First and last pass of a long convolution whose transform does not fit workgroup memory: the four-step FFT of
 // size = rows · columns. Time is row-major, t = row · columns + column; this pass transforms the columns.
 //
-// Forward: loads x · gate_in, transforms along the rows (2^LOG_SIZE of them), multiplies frequency k of column c by
+// Forward: loads x · gate_in, transforms along the rows (2^log_size of them), multiplies frequency k of column c by
 // exp(−2πi k c / size), stores [frequency, column, pair]. With BACK the same in reverse, times gate_out, into y.
 // A workgroup takes 2048 / rows neighbouring (column, pair)s, of one sequence.
 //
@@ -27,6 +27,7 @@ struct Sizes {
     stride: u32,
     gate_offset: u32,
     gate_stride: u32,
+    log_size: u32,
 }
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
@@ -85,12 +86,12 @@ fn store_work(row: u32, place: Place, value: vec2<f32>) {
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) t: u32) {
-    let log_count = 11u - LOG_SIZE;
+    let log_count = 11u - sizes.log_size;
     let count = 1u << log_count;
     let item = workgroup.x * count + (t & (count - 1u));
     let work_row = sizes.columns * sizes.chunk;
     var place: Place;
-    place.work = workgroup.y * (work_row << LOG_SIZE) + item;
+    place.work = workgroup.y * (work_row << sizes.log_size) + item;
     place.column = item / sizes.chunk;
     place.pair = sizes.first_pair + item % sizes.chunk;
     place.sequence_row = (sizes.first_sequence + workgroup.y) * sizes.length;

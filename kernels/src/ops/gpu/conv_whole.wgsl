@@ -28,6 +28,7 @@ struct Sizes {
     y_stride: u32,
     first_sequence: u32,
     scale: f32,
+    log_size: u32,
 }
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
@@ -39,7 +40,7 @@ struct Sizes {
 @group(0) @binding(6) var<storage, read_write> y: array<vec2<f32>>;
 
 fn load(number: u32, sequence: u32, pair: u32) -> vec2<f32> {
-    let time = number >> (11u - LOG_SIZE);
+    let time = number >> (11u - sizes.log_size);
     if (time >= sizes.length || pair >= sizes.pairs) {
         return vec2<f32>(0.0);
     }
@@ -52,7 +53,7 @@ fn load(number: u32, sequence: u32, pair: u32) -> vec2<f32> {
 }
 
 fn store(number: u32, sequence: u32, pair: u32, swapped_value: vec2<f32>) {
-    let time = number >> (11u - LOG_SIZE);
+    let time = number >> (11u - sizes.log_size);
     if (time >= sizes.length || pair >= sizes.pairs) {
         return;
     }
@@ -66,9 +67,9 @@ fn store(number: u32, sequence: u32, pair: u32, swapped_value: vec2<f32>) {
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) t: u32) {
-    let log_count = 11u - LOG_SIZE;
+    let log_count = 11u - sizes.log_size;
     let count = 1u << log_count;
-    let size = 1u << LOG_SIZE;
+    let size = 1u << sizes.log_size;
     let pair = workgroup.x * count + (t & (count - 1u));
     let sequence = sizes.first_sequence + workgroup.y;
 

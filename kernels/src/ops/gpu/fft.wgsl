@@ -1,9 +1,7 @@
 // Complex FFTs in workgroup memory, prepended to conv_*.wgsl. 256 threads hold 2048 numbers, eight each, as
-// 2^(11 − LOG_SIZE) interleaved transforms of 2^LOG_SIZE: element e of transform p is number e · transforms + p.
+// 2^(11 − log_size) interleaved transforms of 2^log_size: element e of transform p is number e · transforms + p.
 // Stockham's algorithm with radix 8, after one step of radix 2 or 4 where the size is no power of eight: thread t
 // reads numbers t, t + 256, …, and ends with the frequencies of the same numbers, in natural order.
-
-override LOG_SIZE: u32 = 11u;
 
 const HALF_ROOT: f32 = 0.7071067811865476;
 
@@ -167,15 +165,15 @@ fn step8(x: Eight, t: u32, s: u32) {
 // Forward transform, not scaled. Workgroup memory is free to be written when it returns only after a barrier.
 fn transform(input: Eight, t: u32) -> Eight {
     var x = input;
-    var s = 1u << (11u - LOG_SIZE);
-    if (LOG_SIZE % 3u == 1u) {
+    var s = 1u << (11u - sizes.log_size);
+    if (sizes.log_size % 3u == 1u) {
         step2(x, t, s);
         s = s << 1u;
         workgroupBarrier();
         x = read_eight(t);
         workgroupBarrier();
     }
-    if (LOG_SIZE % 3u == 2u) {
+    if (sizes.log_size % 3u == 2u) {
         step4(x, t, s);
         s = s << 2u;
         workgroupBarrier();

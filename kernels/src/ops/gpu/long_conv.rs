@@ -25,7 +25,12 @@ const COLUMNS: Shader = Shader {
 
 const ROWS: Shader = Shader {
     label: "conv_rows",
-    source: concat!(include_str!("fft.wgsl"), include_str!("spectrum.wgsl"), include_str!("conv_rows.wgsl")),
+    source: concat!(
+        include_str!("fft.wgsl"),
+        include_str!("spectrum.wgsl"),
+        include_str!("rows_pair.wgsl"),
+        include_str!("conv_rows.wgsl")
+    ),
     entry: "main",
     bindings: &[READ, READ, WRITE],
 };
@@ -35,6 +40,7 @@ const ROWS_FILTER: Shader = Shader {
     source: concat!(
         include_str!("fft.wgsl"),
         include_str!("spectrum.wgsl"),
+        include_str!("rows_pair.wgsl"),
         include_str!("conv_rows_filter.wgsl")
     ),
     entry: "main",
@@ -187,7 +193,6 @@ impl LongConv {
             builder.dispatch(
                 WHOLE,
                 &[
-                    ("LOG_SIZE", f64::from(self.log_size)),
                     ("GATE_IN", flag(pass.gate_in.is_some())),
                     ("GATE_OUT", flag(pass.gate_out.is_some())),
                     ("FILTER", flag(pass.filter)),
@@ -205,6 +210,7 @@ impl LongConv {
                     pairs(pass.y.stride),
                     word(first),
                     (1.0 / size as f32).to_bits(),
+                    self.log_size,
                 ],
                 &[
                     pass.x.buffer,
@@ -243,7 +249,7 @@ impl LongConv {
         let flops = part.sequences * transforms * fft_flops(1 << split.log_rows, split.log_rows);
         builder.dispatch(
             COLUMNS,
-            &[("LOG_SIZE", f64::from(split.log_rows)), ("GATE", flag(gate.is_some())), ("BACK", flag(back))],
+            &[("GATE", flag(gate.is_some())), ("BACK", flag(back))],
             &[
                 word(part.chunk),
                 word(part.first),
@@ -254,6 +260,7 @@ impl LongConv {
                 pairs(stream.stride),
                 pairs(gate_stream.offset),
                 pairs(gate_stream.stride),
+                split.log_rows,
             ],
             &bindings,
             [transforms >> (LOG_WORKGROUP - split.log_rows), part.sequences, 1],
@@ -279,8 +286,8 @@ impl LongConv {
         };
         builder.dispatch(
             shader,
-            &[("LOG_SIZE", f64::from(split.log_columns))],
-            &[word(part.chunk), word(rows), (1.0 / (rows * columns) as f32).to_bits()],
+            &[],
+            &[word(part.chunk), word(rows), (1.0 / (rows * columns) as f32).to_bits(), split.log_columns],
             &bindings,
             [rows / 2, part.chunk.div_ceil(1 << (LOG_WORKGROUP - 1 - split.log_columns)), part.sequences],
             (part.sequences * part.chunk * per_pair) as u64,

@@ -106,6 +106,35 @@ fn the_same_shader_and_constants_compile_once() {
     assert_eq!(gpu.cache().borrow().len(), 2);
 }
 
+/// A race compiles at its first length, not at each.
+#[test]
+fn the_lengths_of_a_race_share_their_pipelines() {
+    let Some((_guard, gpu)) = device(&GpuOptions::default()) else { return };
+    let problem = |seq_len| mixer::Problem {
+        batch: 1,
+        seq_len,
+        d_model: 32,
+        n_heads: 2,
+        causal: true,
+        level: mixer::Level::Layer,
+        seed: 1,
+    };
+    // Beyond 1024 positions transforms are cut in two; up to 704 BigBird is dense.
+    for lengths in [&[160, 256, 512, 640], &[1100, 2000, 4000, 9000]] {
+        for system in kernels::systems() {
+            let mut compiled = Vec::new();
+            for &seq_len in lengths {
+                let case = system.seeded_case(&problem(seq_len), &mixer::Params::new()).unwrap();
+                // Systems that are parallel on the CPU only.
+                let Ok(plan) = system.gpu(&case, gpu.target()) else { break };
+                let _lane = lane(&gpu, plan).unwrap();
+                compiled.push(gpu.cache().borrow().len());
+            }
+            assert!(compiled.windows(2).all(|pair| pair[0] == pair[1]), "{}: {compiled:?}", system.info().id);
+        }
+    }
+}
+
 #[test]
 fn device_time_is_within_the_wall_clock_where_there_are_timestamps() {
     let Some((_guard, gpu)) = device(&GpuOptions::default()) else { return };
