@@ -1,7 +1,8 @@
 //! The benchmarks: our kernels against what people would use instead, in one Chromium. The script is `e2e/bench/run.js`.
 
 use crate::run::run;
-use crate::{Outcome, e2e, step};
+use crate::variant::Variant;
+use crate::{Outcome, e2e, step, toolchain, wasm};
 
 /// What to measure. Without any of it: everything, at the lengths of the goals, into `docs/benchmarks.md`.
 #[derive(Debug, Default, clap::Args)]
@@ -27,6 +28,10 @@ pub struct Options {
     /// Seconds that each race of the memory and growth parts may take
     #[arg(long)]
     budget: Option<f64>,
+    /// Measures these workloads of the kernels alone instead, on one thread: gemm:512, conv:4096,
+    /// attention:1024:causal:layer, any system's name
+    #[arg(long, value_delimiter = ',')]
+    pub kernels: Vec<String>,
     /// File that the tables are written to
     #[arg(long)]
     output: Option<std::path::PathBuf>,
@@ -63,6 +68,28 @@ pub fn bench(options: &Options) -> Outcome {
     step("benchmarks");
     let mut command = e2e::node(&["bench/run.js"])?;
     command.args(options.words()).env("CHROMIUM", chromium);
+    run(command)
+}
+
+/// Variants of which the kernels are measured alone.
+const MEASURED: [Variant; 2] = [Variant::RelaxedSimd, Variant::Simd128];
+
+/// Measures the kernels alone, which takes seconds.
+///
+/// # Errors
+/// Where a toolchain or Chromium is missing, or a workload has no such name.
+pub fn kernels(workloads: &[String]) -> Outcome {
+    let chromium = e2e::prepare_chromium()?;
+    let toolchain = toolchain::find_or_install()?;
+    let mut words = vec!["bench/kernels.js".to_owned()];
+    for variant in MEASURED {
+        let module = wasm::microbench(&toolchain, variant)?;
+        words.push(format!("--module={variant}={}", module.display()));
+    }
+    words.extend(workloads.iter().cloned());
+    step("kernels");
+    let mut command = e2e::node(&words.iter().map(String::as_str).collect::<Vec<_>>())?;
+    command.env("CHROMIUM", chromium);
     run(command)
 }
 

@@ -87,6 +87,7 @@ fn main() -> ExitCode {
         Task::Build { variants } => site::build(&variants),
         Task::Serve(arguments) => serve::serve(&arguments.options()),
         Task::Test { quick } => test::run_all(quick),
+        Task::Bench(options) if !options.kernels.is_empty() => bench::kernels(&options.kernels),
         Task::Bench(options) if options.no_build => bench::bench(&options),
         Task::Bench(options) => {
             budget::tolerate(site::build(&variant::ALL)).and_then(|_| bench::bench(&options))

@@ -79,7 +79,9 @@ impl Variant {
         if self.relaxed() {
             target.push("+relaxed-simd");
         }
-        let mut flags = Vec::new();
+        // LLVM's default order of instructions puts all loads of a matrix product's inner step before its multiply-adds,
+        // for which no x86 browser has registers; in the source's order they alternate. docs/performance.md has figures.
+        let mut flags = vec!["-Cllvm-args=-pre-RA-sched=source".to_owned()];
         if !target.is_empty() {
             flags.push(format!("-Ctarget-feature={}", target.join(",")));
         }
@@ -116,6 +118,7 @@ mod tests {
     fn each_variant_asks_for_what_its_name_says() {
         for variant in ALL {
             let flags = variant.rustflags().join(" ");
+            assert!(flags.contains("-pre-RA-sched=source"), "{variant}");
             assert_eq!(flags.contains("+atomics"), variant.threaded(), "{variant}");
             assert_eq!(flags.contains("--shared-memory"), variant.threaded(), "{variant}");
             assert_eq!(flags.contains("+relaxed-simd"), variant.relaxed(), "{variant}");

@@ -54,6 +54,17 @@ pub fn worker(toolchain: &Toolchain, variant: Variant) -> Outcome<Module> {
     finish("worker", &file)
 }
 
+/// Compiles the kernels alone with a variant's flags: a module that needs no JavaScript.
+///
+/// # Errors
+/// Those of cargo.
+pub fn microbench(toolchain: &Toolchain, variant: Variant) -> Outcome<PathBuf> {
+    step(&format!("kernels alone, {variant}"));
+    let features: Vec<_> = variant.features().into_iter().filter(|feature| *feature != "threads").collect();
+    let folder = format!("microbench-{variant}");
+    cargo(toolchain, "microbench", "release", &folder, &features, &variant.rustflags(), variant.threaded())
+}
+
 fn cargo(
     toolchain: &Toolchain,
     package: &str,

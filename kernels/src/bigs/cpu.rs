@@ -183,22 +183,19 @@ fn convolve<'a, 'b>(
     to: impl Fn(usize) -> &'b mut [f32],
 ) {
     let mut scratch = scratch.of(worker);
-    let (re, im) = scratch[..2 * fft.half()].split_at_mut(fft.half());
-    let rows = re.as_chunks_mut::<LANES>().0.iter_mut().zip(im.as_chunks_mut::<LANES>().0);
-    for (t, (re, im)) in rows.take(length).enumerate() {
+    let work = &mut scratch[..fft.data_floats()];
+    for (t, row) in work.as_chunks_mut::<GROUP>().0.iter_mut().take(length).enumerate() {
+        let (low, high) = row.split_at_mut(LANES);
         let values = from(t);
-        F32x4::load(values).write_to(re);
-        F32x4::load(values.get(LANES..).unwrap_or(&[])).write_to(im);
+        F32x4::load(values).store(low);
+        F32x4::load(values.get(LANES..).unwrap_or(&[])).store(high);
     }
-    re[length * LANES..].fill(0.0);
-    im[length * LANES..].fill(0.0);
-    filter.convolve(fft, re, im);
-    let rows = re.as_chunks::<LANES>().0.iter().zip(im.as_chunks::<LANES>().0);
-    for (t, (re, im)) in rows.take(length).enumerate() {
+    filter.convolve(fft, length, work);
+    for (t, row) in work.as_chunks::<GROUP>().0.iter().take(length).enumerate() {
         let to = to(t);
         let (low, high) = to.split_at_mut(LANES.min(to.len()));
-        F32x4::from_array(re).store(low);
-        F32x4::from_array(im).store(high);
+        F32x4::load(row).store(low);
+        F32x4::load(&row[LANES..]).store(high);
     }
 }
 

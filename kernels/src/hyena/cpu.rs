@@ -235,33 +235,30 @@ fn mix<'a>(
     parallel.run(spec.dims.batch * groups, &|task, worker| {
         let (sequence, group) = (task / groups, task % groups);
         let mut scratch = scratch.of(worker);
-        let (re, im) = scratch.split_at_mut(fft.half());
+        let work = &mut scratch[..fft.data_floats()];
         let value = streams(order, sequence, group);
         for o in 0..order - 1 {
             let gate = streams(order - 1 - o, sequence, group);
-            let (re_rows, _) = re.as_chunks_mut::<LANES>();
-            let (im_rows, _) = im.as_chunks_mut::<LANES>();
-            for (t, (re, im)) in re_rows.iter_mut().zip(im_rows.iter_mut()).take(length).enumerate() {
-                let v = if o == 0 { value.at(t) } else { [F32x4::from_array(re), F32x4::from_array(im)] };
+            let (rows, _) = work.as_chunks_mut::<GROUP>();
+            for (t, row) in rows.iter_mut().take(length).enumerate() {
+                let (low, high) = row.split_at_mut(LANES);
+                let v = if o == 0 { value.at(t) } else { [F32x4::load(low), F32x4::load(high)] };
                 let g = gate.at(t);
-                (v[0] * g[0]).write_to(re);
-                (v[1] * g[1]).write_to(im);
+                (v[0] * g[0]).store(low);
+                (v[1] * g[1]).store(high);
             }
-            re[length * LANES..].fill(0.0);
-            im[length * LANES..].fill(0.0);
-            bank.convolve(fft, o * groups + group, re, im);
+            bank.convolve(fft, o * groups + group, length, work);
         }
         let gate = streams(0, sequence, group);
         let columns = GROUP.min(width - group * GROUP);
-        let rows = re.as_chunks::<LANES>().0.iter().zip(im.as_chunks::<LANES>().0);
-        for (t, (re, im)) in rows.take(length).enumerate() {
+        for (t, row) in work.as_chunks::<GROUP>().0.iter().take(length).enumerate() {
             let g = gate.at(t);
             let start = (sequence * length + t) * width + group * GROUP;
             // SAFETY: each task owns its channel group's columns of its sequence's rows.
             let to = unsafe { out.slice(start, columns) };
             let (low, high) = to.split_at_mut(LANES.min(columns));
-            (F32x4::from_array(re) * g[0]).store(low);
-            (F32x4::from_array(im) * g[1]).store(high);
+            (F32x4::load(row) * g[0]).store(low);
+            (F32x4::load(&row[LANES..]) * g[1]).store(high);
         }
     });
 }

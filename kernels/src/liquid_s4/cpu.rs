@@ -203,16 +203,16 @@ impl Input<'_> {
 
 /// Adds `gain · values` to row `t` of a packed transform.
 #[inline(always)]
-fn add(re: &mut [f32], im: &mut [f32], t: usize, gain: [F32x4; 2], values: [F32x4; 2]) {
-    for (half, (gain, value)) in [re, im].into_iter().zip(gain.into_iter().zip(values)) {
-        let row = &mut half[t * LANES..][..LANES];
-        F32x4::load(row).mul_add(gain, value).store(row);
+fn add(work: &mut [f32], t: usize, gain: [F32x4; 2], values: [F32x4; 2]) {
+    let (low, high) = work[t * GROUP..][..GROUP].split_at_mut(LANES);
+    for (to, (gain, value)) in [low, high].into_iter().zip(gain.into_iter().zip(values)) {
+        F32x4::load(to).mul_add(gain, value).store(to);
     }
 }
 
 impl Spec {
     /// Adds every degree's products to the rows of a packed transform, reversed and, with gains, straight.
-    fn add_products(&self, x: Input<'_>, gains: &[f32], group: usize, re: &mut [f32], im: &mut [f32]) {
+    fn add_products(&self, x: Input<'_>, gains: &[f32], group: usize, work: &mut [f32]) {
         let length = self.dims.seq_len;
         let gain = |degree: usize, which: usize| {
             let gain = &gains[(degree * 2 + which) * padded(self) + group * GROUP..][..GROUP];
@@ -224,9 +224,9 @@ impl Spec {
                 Contraction::Tanh => tanh(value),
                 Contraction::Lecun => F32x4::splat(1.7159) * tanh(F32x4::splat(0.666) * value),
             });
-            add(re, im, length - 1 - t, gain(degree, 0), product);
+            add(work, length - 1 - t, gain(degree, 0), product);
             if self.bidirectional && self.liquid == Liquid::PolyB {
-                add(re, im, t, gain(degree, 1), product);
+                add(work, t, gain(degree, 1), product);
             }
         };
         let times = |a: [F32x4; 2], b: [F32x4; 2]| [a[0] * b[0], a[1] * b[1]];
@@ -301,32 +301,28 @@ impl Kernel {
                     scan.run(group, length, |t| x.at(t), emit, &mut scratch);
                 }
                 Model::Convolution { fft, bank, kb, gains } => {
-                    let (re, im) = scratch[..2 * fft.half()].split_at_mut(fft.half());
-                    for t in 0..length {
+                    let work = &mut scratch[..fft.data_floats()];
+                    for (t, row) in work.chunks_exact_mut(GROUP).take(length).enumerate() {
+                        let (low, high) = row.split_at_mut(LANES);
                         let values = x.at(t);
-                        values[0].store(&mut re[t * LANES..]);
-                        values[1].store(&mut im[t * LANES..]);
+                        values[0].store(low);
+                        values[1].store(high);
                     }
-                    re[length * LANES..].fill(0.0);
-                    im[length * LANES..].fill(0.0);
-                    bank.convolve(fft, group, re, im);
+                    bank.convolve(fft, group, length, work);
                     if spec.liquid == Liquid::PolyB {
-                        spec.add_products(x, gains, group, re, im);
+                        spec.add_products(x, gains, group, work);
                     }
-                    let rows = |t: usize, re: &[f32], im: &[f32]| {
-                        [F32x4::load(&re[t * LANES..]), F32x4::load(&im[t * LANES..])]
-                    };
-                    for t in 0..length {
-                        write(t, rows(t, re, im), false);
-                    }
-                    if let Some(kb) = kb {
-                        re.fill(0.0);
-                        im.fill(0.0);
-                        spec.add_products(x, gains, group, re, im);
-                        kb.convolve(fft, group, re, im);
-                        for t in 0..length {
-                            write(t, rows(t, re, im), true);
+                    let emit = |work: &[f32], more: bool| {
+                        for (t, row) in work.chunks_exact(GROUP).take(length).enumerate() {
+                            write(t, [F32x4::load(row), F32x4::load(&row[LANES..])], more);
                         }
+                    };
+                    emit(work, false);
+                    if let Some(kb) = kb {
+                        work[..length * GROUP].fill(0.0);
+                        spec.add_products(x, gains, group, work);
+                        kb.convolve(fft, group, length, work);
+                        emit(work, true);
                     }
                 }
             }

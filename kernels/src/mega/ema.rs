@@ -224,19 +224,16 @@ impl Ema {
                     }
                 }
                 Method::Convolution(fft, bank) => {
-                    let (re, im) = scratch[..2 * fft.half()].split_at_mut(fft.half());
-                    let rows = re.as_chunks_mut::<LANES>().0.iter_mut().zip(im.as_chunks_mut::<LANES>().0);
-                    for (t, (re, im)) in rows.take(self.spec.dims.seq_len).enumerate() {
+                    let (work, length) = (&mut scratch[..fft.data_floats()], self.spec.dims.seq_len);
+                    for (t, row) in work.as_chunks_mut::<GROUP>().0.iter_mut().take(length).enumerate() {
+                        let (low, high) = row.split_at_mut(LANES);
                         let values = x.at(t);
-                        values[0].write_to(re);
-                        values[1].write_to(im);
+                        values[0].store(low);
+                        values[1].store(high);
                     }
-                    re[self.spec.dims.seq_len * LANES..].fill(0.0);
-                    im[self.spec.dims.seq_len * LANES..].fill(0.0);
-                    bank.convolve(fft, group, re, im);
-                    let rows = re.as_chunks::<LANES>().0.iter().zip(im.as_chunks::<LANES>().0);
-                    for (t, (re, im)) in rows.take(self.spec.dims.seq_len).enumerate() {
-                        emit(t, [F32x4::from_array(re), F32x4::from_array(im)]);
+                    bank.convolve(fft, group, length, work);
+                    for (t, row) in work.as_chunks::<GROUP>().0.iter().take(length).enumerate() {
+                        emit(t, [F32x4::load(row), F32x4::load(&row[LANES..])]);
                     }
                 }
             }

@@ -218,36 +218,33 @@ struct Core<'a> {
 }
 
 impl Core<'_> {
-    /// The convolution of v ⊙ x₁, left in `re` and `im`.
-    fn gated(&self, group: usize, x1: &Stream<'_>, v: &Stream<'_>, re: &mut [f32], im: &mut [f32]) {
+    /// The convolution of v ⊙ x₁, left in `work`.
+    fn gated(&self, group: usize, x1: &Stream<'_>, v: &Stream<'_>, work: &mut [f32]) {
         let signal = |t: usize| {
             let (x1, v) = (x1.at(t), v.at(t));
             [x1[0] * v[0], x1[1] * v[1]]
         };
-        self.convolve(&self.banks[0], group, signal, re, im);
+        self.convolve(&self.banks[0], group, signal, work);
     }
 
-    /// Emits the convolution in `re` and `im` times x₂, then, to be added, the residual convolution.
+    /// Emits the convolution in `work` times x₂, then, to be added, the residual convolution.
     fn finish(
         &self,
         group: usize,
         x2: &Stream<'_>,
         u: Option<&Stream<'_>>,
-        re: &mut [f32],
-        im: &mut [f32],
+        work: &mut [f32],
         emit: impl Fn(usize, [F32x4; 2], Store),
     ) {
         let length = self.spec.dims.seq_len;
-        let rows = re.as_chunks::<LANES>().0.iter().zip(im.as_chunks::<LANES>().0);
-        for (t, (re, im)) in rows.take(length).enumerate() {
+        for (t, row) in work.as_chunks::<GROUP>().0.iter().take(length).enumerate() {
             let x2 = x2.at(t);
-            emit(t, [F32x4::from_array(re) * x2[0], F32x4::from_array(im) * x2[1]], Store::Set);
+            emit(t, [F32x4::load(row) * x2[0], F32x4::load(&row[LANES..]) * x2[1]], Store::Set);
         }
         if let (Some(u), Some(bank)) = (u, self.banks.get(1)) {
-            self.convolve(bank, group, |t| u.at(t), re, im);
-            let rows = re.as_chunks::<LANES>().0.iter().zip(im.as_chunks::<LANES>().0);
-            for (t, (re, im)) in rows.take(length).enumerate() {
-                emit(t, [F32x4::from_array(re), F32x4::from_array(im)], Store::Add);
+            self.convolve(bank, group, |t| u.at(t), work);
+            for (t, row) in work.as_chunks::<GROUP>().0.iter().take(length).enumerate() {
+                emit(t, [F32x4::load(row), F32x4::load(&row[LANES..])], Store::Add);
             }
         }
     }
@@ -257,19 +254,16 @@ impl Core<'_> {
         bank: &FilterBank,
         group: usize,
         signal: impl Fn(usize) -> [F32x4; 2],
-        re: &mut [f32],
-        im: &mut [f32],
+        work: &mut [f32],
     ) {
         let length = self.spec.dims.seq_len;
-        let rows = re.as_chunks_mut::<LANES>().0.iter_mut().zip(im.as_chunks_mut::<LANES>().0);
-        for (t, (re, im)) in rows.take(length).enumerate() {
+        for (t, row) in work.as_chunks_mut::<GROUP>().0.iter_mut().take(length).enumerate() {
+            let (low, high) = row.split_at_mut(LANES);
             let values = signal(t);
-            values[0].write_to(re);
-            values[1].write_to(im);
+            values[0].store(low);
+            values[1].store(high);
         }
-        re[length * LANES..].fill(0.0);
-        im[length * LANES..].fill(0.0);
-        bank.convolve(self.fft, group, re, im);
+        bank.convolve(self.fft, group, length, work);
     }
 }
 
@@ -304,9 +298,9 @@ impl Kernel {
             let start = sequence * length * width + group * GROUP;
             let u = u.map(|u| Stream { floats: &u[start..], stride: width, columns, short: &[] });
             let mut scratch = self.scratch.of(worker);
-            let (re, im) = scratch[..2 * core.fft.half()].split_at_mut(core.fft.half());
-            core.gated(group, &part(0), &part(2), re, im);
-            core.finish(group, &part(1), u.as_ref(), re, im, |t, values, store| {
+            let work = &mut scratch[..core.fft.data_floats()];
+            core.gated(group, &part(0), &part(2), work);
+            core.finish(group, &part(1), u.as_ref(), work, |t, values, store| {
                 // SAFETY: each task owns its channel group's columns of its sequence's rows.
                 write(unsafe { out.slice(start + t * width, columns) }, values, store);
             });
@@ -339,16 +333,16 @@ impl Kernel {
                 short: &layer.short[index][group * taps..][..taps],
             };
             let mut scratch = self.scratch.of(worker);
-            let (re, im) = scratch[..2 * core.fft.half()].split_at_mut(core.fft.half());
+            let work = &mut scratch[..core.fft.data_floats()];
             {
                 // SAFETY: only this task touches its group of its sequence, and this slice ends before it is written.
                 let x1 = unsafe { x1.slice(panel, length * GROUP) };
-                core.gated(group, &stream(x1, 0), &stream(&others[1][panel..], 2), re, im);
+                core.gated(group, &stream(x1, 0), &stream(&others[1][panel..], 2), work);
             }
             let columns = GROUP.min(width - group * GROUP);
             let start = sequence * length * width + group * GROUP;
             let u = Stream { floats: &u[start..], stride: width, columns, short: &[] };
-            core.finish(group, &stream(&others[0][panel..], 1), Some(&u), re, im, |t, values, store| {
+            core.finish(group, &stream(&others[0][panel..], 1), Some(&u), work, |t, values, store| {
                 // SAFETY: as above; x₁ has been read.
                 write(unsafe { x1.slice(panel + t * GROUP, GROUP) }, values, store);
             });

@@ -3,13 +3,16 @@
 //! The right-hand side is packed into panels of [`PANEL`] columns, each stored row by row and zero-padded, so the
 //! microkernel reads it as one stream. The left-hand side stays row-major: its elements are broadcast.
 
+use std::ops::Range;
+
 use super::simd::{F32x4, LANES};
 
 /// Columns of a packed panel: two vectors.
 pub const PANEL: usize = 2 * LANES;
 
-/// Rows of the register tile: 6 × 2 accumulators, 2 panel vectors and a broadcast fill 15 of 16 vector registers.
-pub const ROWS: usize = 6;
+/// Rows of the register tile. Browsers leave 15 of x86's 16 vector registers: ROWS × 2 accumulators, 2 panel vectors and a
+/// broadcast, and one more for the product where multiply and add are two instructions.
+pub const ROWS: usize = if cfg!(target_feature = "relaxed-simd") { 6 } else { 5 };
 
 /// What becomes of a product tile.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -44,55 +47,55 @@ pub fn multiply(
     store: Store,
     c: &mut Tile<'_>,
 ) {
-    let mut row = 0;
-    while row + ROWS <= rows {
-        strip::<ROWS>(&a[row * a_stride..], a_stride, depth, panel, store, row, c);
-        row += ROWS;
-    }
-    let rest = &a[(row * a_stride).min(a.len())..];
-    match rows - row {
-        1 => strip::<1>(rest, a_stride, depth, panel, store, row, c),
-        2 => strip::<2>(rest, a_stride, depth, panel, store, row, c),
-        3 => strip::<3>(rest, a_stride, depth, panel, store, row, c),
-        4 => strip::<4>(rest, a_stride, depth, panel, store, row, c),
-        5 => strip::<5>(rest, a_stride, depth, panel, store, row, c),
+    let whole = rows / ROWS * ROWS;
+    strips::<ROWS>(a, a_stride, 0..whole, depth, panel, store, c);
+    match rows - whole {
+        1 => strips::<1>(a, a_stride, whole..rows, depth, panel, store, c),
+        2 => strips::<2>(a, a_stride, whole..rows, depth, panel, store, c),
+        3 => strips::<3>(a, a_stride, whole..rows, depth, panel, store, c),
+        4 => strips::<4>(a, a_stride, whole..rows, depth, panel, store, c),
+        5 => strips::<5>(a, a_stride, whole..rows, depth, panel, store, c),
         _ => {}
     }
 }
 
-/// `R` rows of the product. Never inlined: inside a larger loop the register allocator of some browsers spills it.
+/// `rows` of the product, `R` at a time. Never inlined: inside a larger loop the register allocator of some browsers spills
+/// it.
 #[inline(never)]
-fn strip<const R: usize>(
+fn strips<const R: usize>(
     a: &[f32],
     a_stride: usize,
+    rows: Range<usize>,
     depth: usize,
     panel: &[f32],
     store: Store,
-    first_row: usize,
     c: &mut Tile<'_>,
 ) {
-    let rows: [&[f32]; R] = std::array::from_fn(|row| &a[row * a_stride..][..depth]);
     let (panel, _) = panel[..depth * PANEL].as_chunks::<PANEL>();
-    let mut sums = [[F32x4::zero(); 2]; R];
-    for (k, b) in panel.iter().enumerate() {
-        let (low, high) = halves(b);
-        for row in 0..R {
-            let broadcast = F32x4::splat(rows[row][k]);
-            sums[row][0] = sums[row][0].mul_add(broadcast, low);
-            sums[row][1] = sums[row][1].mul_add(broadcast, high);
+    for first in rows.step_by(R) {
+        let a: [&[f32]; R] = std::array::from_fn(|row| &a[(first + row) * a_stride..][..panel.len()]);
+        let mut sums = [[F32x4::zero(); 2]; R];
+        for (k, b) in panel.iter().enumerate() {
+            let (low, high) = halves(b);
+            for row in 0..R {
+                let broadcast = F32x4::splat(a[row][k]);
+                sums[row][0] = sums[row][0].mul_add(broadcast, low);
+                sums[row][1] = sums[row][1].mul_add(broadcast, high);
+            }
         }
-    }
-    for (row, sum) in sums.iter().enumerate() {
-        let to = &mut c.floats[(first_row + row) * c.stride..][..c.columns];
-        if let Some(full) = to.first_chunk_mut::<PANEL>() {
-            let (low, high) = if store == Store::Add { halves(full) } else { (F32x4::zero(), F32x4::zero()) };
-            let (to_low, to_high) = full.split_at_mut(LANES);
-            (low + sum[0]).store(to_low);
-            (high + sum[1]).store(to_high);
-        } else {
-            let sums = sum[0].to_array().into_iter().chain(sum[1].to_array());
-            for (to, sum) in to.iter_mut().zip(sums) {
-                *to = if store == Store::Add { *to + sum } else { sum };
+        for (row, sum) in sums.iter().enumerate() {
+            let to = &mut c.floats[(first + row) * c.stride..][..c.columns];
+            if let Some(full) = to.first_chunk_mut::<PANEL>() {
+                let (low, high) =
+                    if store == Store::Add { halves(full) } else { (F32x4::zero(), F32x4::zero()) };
+                let (to_low, to_high) = full.split_at_mut(LANES);
+                (low + sum[0]).store(to_low);
+                (high + sum[1]).store(to_high);
+            } else {
+                let sums = sum[0].to_array().into_iter().chain(sum[1].to_array());
+                for (to, sum) in to.iter_mut().zip(sums) {
+                    *to = if store == Store::Add { *to + sum } else { sum };
+                }
             }
         }
     }

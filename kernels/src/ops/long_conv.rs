@@ -6,7 +6,7 @@
 
 use mixer::{Floats, Memory, MixerError};
 
-use super::fft::{Fft, conjugate_position};
+use super::fft::{Complex, Fft, POINT, conjugate_position};
 use super::simd::{F32x4, LANES};
 
 /// Channels in a group.
@@ -70,25 +70,20 @@ impl FilterBank {
     ) -> Result<Self, MixerError> {
         let size = fft.size();
         let mut spectra = memory.floats(Self::kept(size, groups))?;
-        let mut work = memory.floats(2 * fft.half())?;
+        let mut work = memory.floats(fft.data_floats())?;
         let scale = 1.0 / size as f32;
         for (group, entries) in spectra.chunks_exact_mut(Self::pairs(size) * ENTRY).enumerate() {
-            let (re, im) = work.split_at_mut(fft.half());
-            re.fill(0.0);
-            im.fill(0.0);
-            for t in 0..taps {
-                for lane in 0..LANES {
-                    re[t * LANES + lane] = tap(group, lane, t);
-                    im[t * LANES + lane] = tap(group, lane + LANES, t);
-                }
+            work.fill(0.0);
+            for (t, point) in work.chunks_exact_mut(GROUP).take(taps).enumerate() {
+                point.iter_mut().enumerate().for_each(|(lane, to)| *to = tap(group, lane, t));
             }
-            fft.forward(re, im);
+            fft.forward(&mut work);
             for (entry, position) in entries.chunks_exact_mut(ENTRY).zip(representatives(size)) {
                 let partner = conjugate_position(position);
                 for lane in 0..LANES {
-                    let at = |half: &[f32], position: usize| half[position * LANES + lane];
-                    let (zr, zi) = (at(re, position), at(im, position));
-                    let (pr, pi) = (at(re, partner), at(im, partner));
+                    let at = |position: usize, part: usize| work[position * POINT + part * LANES + lane];
+                    let (zr, zi) = (at(position, 0), at(position, 1));
+                    let (pr, pi) = (at(partner, 0), at(partner, 1));
                     // A = (Z + conj Z')/2 and B = (Z − conj Z')/(2i).
                     let (a_re, a_im) = (0.5 * (zr + pr), 0.5 * (zi - pi));
                     let (b_re, b_im) = (0.5 * (zi + pi), 0.5 * (pr - zr));
@@ -102,28 +97,50 @@ impl FilterBank {
         Ok(Self { spectra })
     }
 
-    /// Convolves one group in place. `re`, `im`: `[size, LANES]`, zero from `seq_len` on; afterwards the first
-    /// `seq_len` rows are the result and the rest is undefined.
-    pub fn convolve(&self, fft: &Fft, group: usize, re: &mut [f32], im: &mut [f32]) {
-        fft.forward(re, im);
-        let entries = &self.spectra[group * Self::pairs(fft.size()) * ENTRY..];
-        let (re_lanes, _) = re.as_chunks_mut::<LANES>();
-        let (im_lanes, _) = im.as_chunks_mut::<LANES>();
-        for (entry, position) in entries.chunks_exact(ENTRY).zip(representatives(fft.size())) {
-            let partner = conjugate_position(position);
-            let [s_re, s_im, t_re, t_im] = std::array::from_fn(|part| F32x4::load(&entry[part * LANES..]));
-            let (zr, zi) = (F32x4::from_array(&re_lanes[position]), F32x4::from_array(&im_lanes[position]));
-            let (pr, pi) = (F32x4::from_array(&re_lanes[partner]), F32x4::from_array(&im_lanes[partner]));
-            // Y = Z·S + conj(Z')·T and Y' = Z'·conj(S) + conj(Z)·conj(T).
-            (zr * s_re - zi * s_im + pr * t_re + pi * t_im).write_to(&mut re_lanes[position]);
-            (zr * s_im + zi * s_re + pr * t_im - pi * t_re).write_to(&mut im_lanes[position]);
-            if partner != position {
-                (pr * s_re + pi * s_im + zr * t_re - zi * t_im).write_to(&mut re_lanes[partner]);
-                (pi * s_re - pr * s_im - zi * t_re - zr * t_im).write_to(&mut im_lanes[partner]);
-            }
+    /// Convolves one group in place. `work`: `[size, GROUP]`, of which the first `length` ≤ ⌈size / 2⌉ rows are the
+    /// input and then the result; the rest is scratch.
+    pub fn convolve(&self, fft: &Fft, group: usize, length: usize, work: &mut [f32]) {
+        let size = fft.size();
+        work[length * GROUP..size.div_ceil(2) * GROUP].fill(0.0);
+        fft.forward_padded(work);
+        let (entries, _) = self.spectra[group * Self::pairs(size) * ENTRY..].as_chunks::<ENTRY>();
+        let (points, _) = work.as_chunks_mut::<POINT>();
+        let (own, pairs) = entries.split_at(size.min(2));
+        for (entry, point) in own.iter().zip(&mut *points) {
+            let z = Complex::load(point);
+            multiply(entry, z, z).0.store(point);
         }
-        fft.inverse(re, im);
+        // Each octave's lower half ascends while its upper half descends.
+        let (mut rest, mut entries) = (&mut points[size.min(2)..size], pairs);
+        let mut half = 1;
+        while !rest.is_empty() {
+            let (octave, after) = rest.split_at_mut(2 * half);
+            let (these, others) = entries.split_at(half);
+            let (low, high) = octave.split_at_mut(half);
+            for ((entry, low), high) in these.iter().zip(low).zip(high.iter_mut().rev()) {
+                let (y, conjugate) = multiply(entry, Complex::load(low), Complex::load(high));
+                y.store(low);
+                conjugate.store(high);
+            }
+            (rest, entries, half) = (after, others, 2 * half);
+        }
+        fft.inverse_truncated(work);
     }
+}
+
+/// Y = Z·S + conj(Z')·T and Y' = Z'·conj(S) + conj(Z)·conj(T).
+#[inline(always)]
+fn multiply(entry: &[f32; ENTRY], z: Complex, p: Complex) -> (Complex, Complex) {
+    let [s_re, s_im, t_re, t_im] = std::array::from_fn(|part| F32x4::load(&entry[part * LANES..]));
+    let y = Complex {
+        re: (z.re * s_re).mul_sub(z.im, s_im).mul_add(p.re, t_re).mul_add(p.im, t_im),
+        im: (z.re * s_im).mul_add(z.im, s_re).mul_add(p.re, t_im).mul_sub(p.im, t_re),
+    };
+    let conjugate = Complex {
+        re: (p.re * s_re).mul_add(p.im, s_im).mul_add(z.re, t_re).mul_sub(z.im, t_im),
+        im: (p.im * s_re).mul_sub(p.re, s_im).mul_sub(z.im, t_re).mul_sub(z.re, t_im),
+    };
+    (y, conjugate)
 }
 
 /// One position of each conjugate pair, in order.
@@ -165,15 +182,19 @@ mod tests {
             })
             .unwrap();
             let signal = |t: usize| ((t * 11) % 19) as f32 / 9.0 - 1.0;
-            let (mut re, mut im) = (vec![0.0; fft.half()], vec![0.0; fft.half()]);
+            let mut work = vec![f32::NAN; fft.data_floats()];
             for t in 0..length {
-                re[t * LANES..][..LANES].fill(signal(t));
+                work[t * GROUP..][..GROUP].fill(signal(t));
             }
-            bank.convolve(&fft, 0, &mut re, &mut im);
+            bank.convolve(&fft, 0, length, &mut work);
             for t in 0..length {
                 let want: f32 =
                     (0..length).map(|j| signal(j) * value(if j <= t { Ok(t - j) } else { Err(j - t) })).sum();
-                assert!((re[t * LANES] - want).abs() < 1e-4, "L {length} t {t}: {} {want}", re[t * LANES]);
+                assert!(
+                    (work[t * GROUP] - want).abs() < 1e-4,
+                    "L {length} t {t}: {} {want}",
+                    work[t * GROUP]
+                );
             }
         }
     }
@@ -189,22 +210,19 @@ mod tests {
             let bank = FilterBank::new(&memory, &fft, 2, seq_len, tap).unwrap();
             for group in 0..2 {
                 let signal = |lane: usize, t: usize| ((lane * 5 + t * 11) % 19) as f32 / 9.0 - 1.0;
-                let mut re = vec![0.0; fft.half()];
-                let mut im = vec![0.0; fft.half()];
+                let mut work = vec![f32::NAN; fft.data_floats()];
                 for t in 0..seq_len {
-                    for lane in 0..LANES {
-                        re[t * LANES + lane] = signal(lane, t);
-                        im[t * LANES + lane] = signal(lane + LANES, t);
+                    for lane in 0..GROUP {
+                        work[t * GROUP + lane] = signal(lane, t);
                     }
                 }
-                bank.convolve(&fft, group, &mut re, &mut im);
+                bank.convolve(&fft, group, seq_len, &mut work);
                 for lane in 0..GROUP {
                     for t in 0..seq_len {
                         let want: f64 = (0..=t)
                             .map(|s| f64::from(tap(group, lane, s)) * f64::from(signal(lane, t - s)))
                             .sum();
-                        let half = if lane < LANES { &re } else { &im };
-                        let got = f64::from(half[t * LANES + lane % LANES]);
+                        let got = f64::from(work[t * GROUP + lane]);
                         assert!((got - want).abs() < 1e-4, "L {seq_len} lane {lane} t {t}: {got} {want}");
                     }
                 }

@@ -3,7 +3,8 @@
 
 use mixer::{Floats, Memory, MixerError};
 
-use super::fft::Fft;
+use super::fft::{Complex, Fft, POINT};
+use super::long_conv::GROUP;
 use super::simd::{F32x4, LANES};
 
 /// The spectrum of one real filter.
@@ -25,33 +26,32 @@ impl SharedFilter {
     /// [`MixerError::OutOfMemory`].
     pub fn new(memory: &Memory, fft: &Fft, tap: impl Fn(usize) -> f32) -> Result<Self, MixerError> {
         let mut spectrum = memory.floats(Self::floats(fft.size()))?;
-        let mut work = memory.floats(2 * fft.half())?;
-        let (re, im) = work.split_at_mut(fft.half());
-        for (position, lanes) in re.chunks_exact_mut(LANES).enumerate() {
-            lanes[0] = tap(position);
+        let mut work = memory.floats(fft.data_floats())?;
+        for (position, point) in work.chunks_exact_mut(POINT).enumerate() {
+            point[0] = tap(position);
         }
-        fft.forward(re, im);
+        fft.forward(&mut work);
         let scale = 1.0 / fft.size() as f32;
-        let lanes = re.chunks_exact(LANES).zip(im.chunks_exact(LANES));
-        for (pair, (re, im)) in spectrum.chunks_exact_mut(2).zip(lanes) {
-            pair[0] = scale * re[0];
-            pair[1] = scale * im[0];
+        for (pair, point) in spectrum.chunks_exact_mut(2).zip(work.chunks_exact(POINT)) {
+            pair[0] = scale * point[0];
+            pair[1] = scale * point[LANES];
         }
         Ok(Self { spectrum })
     }
 
-    /// Convolves eight real channels in place, four in `re` and four in `im`, `[size, LANES]` each.
-    pub fn convolve(&self, fft: &Fft, re: &mut [f32], im: &mut [f32]) {
-        fft.forward(re, im);
-        let (re_lanes, _) = re.as_chunks_mut::<LANES>();
-        let (im_lanes, _) = im.as_chunks_mut::<LANES>();
-        for ((pair, re), im) in self.spectrum.chunks_exact(2).zip(re_lanes).zip(im_lanes) {
+    /// Convolves eight real channels in place. `work`: `[size, GROUP]`, of which the first `length` ≤ ⌈size / 2⌉ rows
+    /// are the input and then the result; the rest is scratch.
+    pub fn convolve(&self, fft: &Fft, length: usize, work: &mut [f32]) {
+        work[length * GROUP..fft.size().div_ceil(2) * GROUP].fill(0.0);
+        fft.forward_padded(work);
+        let (points, _) = work.as_chunks_mut::<POINT>();
+        for (pair, point) in self.spectrum.as_chunks::<2>().0.iter().zip(points) {
             let (k_re, k_im) = (F32x4::splat(pair[0]), F32x4::splat(pair[1]));
-            let (z_re, z_im) = (F32x4::from_array(re), F32x4::from_array(im));
-            (z_re * k_re - z_im * k_im).write_to(re);
-            (z_re * k_im + z_im * k_re).write_to(im);
+            let z = Complex::load(point);
+            let y = Complex { re: (z.re * k_re).mul_sub(z.im, k_im), im: (z.re * k_im).mul_add(z.im, k_re) };
+            y.store(point);
         }
-        fft.inverse(re, im);
+        fft.inverse_truncated(work);
     }
 }
 
@@ -72,20 +72,19 @@ mod tests {
             let tap = |position| circular_lag(position, fft.size(), length).map_or(0.0, k);
             let filter = SharedFilter::new(&memory, &fft, tap).unwrap();
             let signal = |lane: usize, t: usize| ((t * 7 + lane * 3) % 11) as f32 / 5.0 - 1.0;
-            let (mut re, mut im) = (vec![0.0; fft.half()], vec![0.0; fft.half()]);
+            let mut work = vec![f32::NAN; fft.data_floats()];
             for t in 0..length {
-                for lane in 0..LANES {
-                    re[t * LANES + lane] = signal(lane, t);
-                    im[t * LANES + lane] = signal(lane + LANES, t);
+                for lane in 0..GROUP {
+                    work[t * GROUP + lane] = signal(lane, t);
                 }
             }
-            filter.convolve(&fft, &mut re, &mut im);
+            filter.convolve(&fft, length, &mut work);
             for t in 0..length {
-                for lane in 0..2 * LANES {
+                for lane in 0..GROUP {
                     let want: f32 = (0..length)
                         .map(|j| signal(lane, j) * k(if j <= t { Ok(t - j) } else { Err(j - t) }))
                         .sum();
-                    let got = if lane < LANES { re[t * LANES + lane] } else { im[t * LANES + lane - LANES] };
+                    let got = work[t * GROUP + lane];
                     assert!((got - want).abs() < 1e-3, "L {length} t {t}: {got} {want}");
                 }
             }

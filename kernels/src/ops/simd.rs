@@ -73,6 +73,13 @@ impl F32x4 {
         Self(imp::mul_add(self.0, a.0, b.0))
     }
 
+    /// `self − a · b`, rounded once where relaxed SIMD is compiled in and twice elsewhere.
+    #[inline(always)]
+    #[must_use]
+    pub fn mul_sub(self, a: Self, b: Self) -> Self {
+        Self(imp::mul_sub(self.0, a.0, b.0))
+    }
+
     /// Lane-wise maximum. A NaN in either operand may or may not win.
     #[inline(always)]
     #[must_use]
@@ -197,6 +204,17 @@ mod imp {
         }
     }
     #[inline(always)]
+    pub(super) fn mul_sub(c: Repr, a: Repr, b: Repr) -> Repr {
+        #[cfg(all(feature = "relaxed-simd", target_feature = "relaxed-simd"))]
+        {
+            w::f32x4_relaxed_nmadd(a, b, c)
+        }
+        #[cfg(not(all(feature = "relaxed-simd", target_feature = "relaxed-simd")))]
+        {
+            w::f32x4_sub(c, w::f32x4_mul(a, b))
+        }
+    }
+    #[inline(always)]
     pub(super) fn max(a: Repr, b: Repr) -> Repr {
         w::f32x4_pmax(a, b)
     }
@@ -263,6 +281,10 @@ mod imp {
     #[inline(always)]
     pub(super) fn mul_add(c: Repr, a: Repr, b: Repr) -> Repr {
         add(mul(a, b), c)
+    }
+    #[inline(always)]
+    pub(super) fn mul_sub(c: Repr, a: Repr, b: Repr) -> Repr {
+        sub(c, mul(a, b))
     }
     #[inline(always)]
     pub(super) fn max(a: Repr, b: Repr) -> Repr {

@@ -1,0 +1,61 @@
+//! The workloads natively, on one thread: `microbench NAME…` prints the best and the median of interleaved rounds.
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use microbench::workload::Workload;
+use mixer::MixerError;
+
+/// Rounds, in each of which every workload has its turn.
+const ROUNDS: usize = 7;
+
+/// What a sample lasts at least.
+const SAMPLE: Duration = Duration::from_millis(20);
+
+struct Row {
+    name: String,
+    workload: Workload,
+    repeats: u32,
+    seconds: Vec<f64>,
+}
+
+fn main() -> ExitCode {
+    let names: Vec<String> = std::env::args().skip(1).collect();
+    match measure(names) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("microbench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure(names: Vec<String>) -> Result<(), MixerError> {
+    let mut rows = Vec::new();
+    for name in names {
+        let mut workload = Workload::named(&name)?;
+        let started = Instant::now();
+        workload.run(1)?;
+        let repeats = (SAMPLE.as_secs_f64() / started.elapsed().as_secs_f64()).ceil().max(1.0) as u32;
+        rows.push(Row { name, workload, repeats, seconds: Vec::new() });
+    }
+    for _ in 0..ROUNDS {
+        for row in &mut rows {
+            let started = Instant::now();
+            row.workload.run(row.repeats)?;
+            row.seconds.push(started.elapsed().as_secs_f64() / f64::from(row.repeats));
+        }
+    }
+    for row in &mut rows {
+        row.seconds.sort_by(f64::total_cmp);
+        let (best, median) = (row.seconds[0], row.seconds[ROUNDS / 2]);
+        println!(
+            "{:32} {:9.3} ms  median {:9.3}  {:6.1} GFLOP/s",
+            row.name,
+            1e3 * best,
+            1e3 * median,
+            row.workload.flops / best / 1e9
+        );
+    }
+    Ok(())
+}
