@@ -13,7 +13,7 @@ use crate::toolchain::TARGET;
 use crate::{Outcome, step};
 
 /// What each crate may depend on, of ours.
-const EDGES: [(&str, &[&str]); 10] = [
+const EDGES: [(&str, &[&str]); 11] = [
     ("mixer", &[]),
     ("race", &["mixer"]),
     ("report", &["mixer", "race"]),
@@ -23,6 +23,7 @@ const EDGES: [(&str, &[&str]); 10] = [
     ("worker", &["protocol", "compute", "race", "report", "mixer", "kernels"]),
     ("cli", &["compute", "race", "report", "mixer", "kernels"]),
     ("www", &["mixer", "report", "protocol"]),
+    ("microbench", &["mixer", "kernels"]),
     ("xtask", &[]),
 ];
 
