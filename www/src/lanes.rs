@@ -43,6 +43,8 @@ pub struct Look {
     pub theory: Option<f64>,
     /// Index of the attention lane on the same backend, where it is another lane.
     pub baseline: Option<usize>,
+    /// Which of several reports it is from, where they share a chart.
+    pub series: usize,
 }
 
 /// A system that exists in one form only.
@@ -222,6 +224,7 @@ fn settle(lanes: &[Identity<'_>], text: &Text) -> Vec<Look> {
             one_way: lane.one_way,
             theory: lane.theory,
             baseline,
+            series: 0,
         });
     }
     looks

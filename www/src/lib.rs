@@ -3,15 +3,21 @@
 //! through `crossover.js`.
 
 pub mod chart;
+pub mod desk;
 pub mod draft;
 pub mod format;
 pub mod headline;
+pub mod history;
 pub mod lanes;
 pub mod lengths;
+pub mod machine;
+pub mod overlay;
 pub mod presets;
 pub mod preview;
+pub mod qr;
 #[cfg(test)]
 mod samples;
+pub mod side_by_side;
 pub mod standing;
 pub mod state;
 pub mod table;

@@ -1,6 +1,12 @@
 import { isolate } from './js/isolation.js';
 
 // Starts the page: the engine's client first, at the name that other scripts may use too, then the page's module.
+// Parts that the page loads when it needs them.
+window.crossoverParts = {
+  files: () => import('./js/files.js'),
+  history: () => import('./js/history.js'),
+};
+
 const fail = (error) => {
   const place = document.getElementById('panic');
   document.getElementById('panic-text').textContent = String(error?.message ?? error);

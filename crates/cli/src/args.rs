@@ -15,13 +15,15 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Race systems against each other and find where they cross
-    Race(RaceArgs),
+    Race(Box<RaceArgs>),
     /// Compare this machine's results with golden files
     Verify(VerifyArgs),
     /// List the systems that can race
     Systems(SystemsArgs),
     /// Read and write share links
     Link(LinkArgs),
+    /// Print the JSON Schema of reports
+    Schema,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -65,18 +67,52 @@ pub struct RaceArgs {
     /// Start from a configuration in JSON, or from a link; other options override it
     #[arg(long, value_name = "FILE or LINK")]
     pub config: Option<String>,
-    /// How to print the report
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    pub format: Format,
-    /// Print the report as JSON; short for --format json
-    #[arg(long, conflicts_with = "format")]
-    pub json: bool,
+    #[command(flatten)]
+    pub form: Form,
     /// Print the share link of the report to standard error
     #[arg(long)]
     pub link: bool,
     /// Show no progress
     #[arg(long, short)]
     pub quiet: bool,
+}
+
+/// How to print a report: one of these.
+#[derive(Debug, Clone, ClapArgs)]
+#[group(multiple = false)]
+pub struct Form {
+    /// How to print the report
+    #[arg(long, value_enum)]
+    pub format: Option<Format>,
+    /// Print the report as JSON; short for --format json, and so on
+    #[arg(long)]
+    pub json: bool,
+    /// Print one row per lane and length, for spreadsheets
+    #[arg(long)]
+    pub csv: bool,
+    /// Print a table for a README
+    #[arg(long)]
+    pub markdown: bool,
+    /// Print the chart, for a paper
+    #[arg(long)]
+    pub svg: bool,
+    /// Print the papers of the systems that raced
+    #[arg(long)]
+    pub bibtex: bool,
+}
+
+impl Form {
+    /// The form asked for, `or` where none is.
+    pub fn or(&self, or: Format) -> Format {
+        let short = [
+            (self.json, Format::Json),
+            (self.csv, Format::Csv),
+            (self.markdown, Format::Markdown),
+            (self.svg, Format::Svg),
+            (self.bibtex, Format::Bibtex),
+        ];
+        self.format.or(short.into_iter().find_map(|(given, format)| given.then_some(format))).unwrap_or(or)
+    }
 }
 
 /// Forms of a report.
@@ -90,6 +126,10 @@ pub enum Format {
     Csv,
     /// A table for a README
     Markdown,
+    /// The chart, for a paper
+    Svg,
+    /// The papers of the systems that raced
+    Bibtex,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -120,6 +160,9 @@ pub struct SystemsArgs {
     /// Print JSON, as the page's API has it
     #[arg(long)]
     pub json: bool,
+    /// Print the papers as BibTeX, a line `% system: NAME` before each
+    #[arg(long, conflicts_with = "json")]
+    pub bibtex: bool,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -130,11 +173,13 @@ pub struct LinkArgs {
 
 #[derive(Debug, Subcommand)]
 pub enum LinkCommand {
-    /// Print what a link holds, as JSON
+    /// Print what a link holds, as JSON unless another form is asked for
     Decode {
         /// The address, its fragment, or what follows `#r=`; - reads it from standard input
         #[arg(value_name = "URL")]
         url: String,
+        #[command(flatten)]
+        form: Form,
     },
     /// Print the link of a report or a configuration
     Encode {

@@ -53,6 +53,9 @@ pub enum CliError {
         /// The cap.
         limit: u64,
     },
+    /// A link to a race that is yet to run was to be printed as a result.
+    #[error("the link holds a race that is yet to run: there is nothing to print but its JSON")]
+    NoReport,
     /// No golden file was found.
     #[error("{path}: holds no golden file (*.safetensors)", path = path.display())]
     NoGolden {
@@ -84,6 +87,7 @@ impl CliError {
             Self::Lane { .. } => "lane-syntax",
             Self::File { .. } | Self::FileTooLarge { .. } => "file",
             Self::NoGolden { .. } => "no-golden",
+            Self::NoReport => "no-report",
             Self::Signal(_) => "signal",
             Self::Output(_) | Self::Json(_) => "output",
         }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use report::{Config, Linked, Report};
 
-use crate::args::{LinkArgs, LinkCommand};
+use crate::args::{Format, LinkArgs, LinkCommand};
 use crate::error::CliError;
 
 /// Carries out a link command.
@@ -14,17 +14,18 @@ use crate::error::CliError;
 /// # Errors
 /// What is wrong with the link, the file or its content.
 pub fn run(args: &LinkArgs) -> Result<ExitCode, CliError> {
-    let mut out = std::io::stdout().lock();
     match &args.command {
-        LinkCommand::Decode { url } => {
+        LinkCommand::Decode { url, form } => {
             let url = if url == "-" { read(Path::new("-"))? } else { url.clone() };
-            let json = match report::decode_link(&url)? {
-                Linked::Config(config) => serde_json::to_string_pretty(&config)?,
-                Linked::Report(report) => serde_json::to_string_pretty(&report)?,
-            };
-            writeln!(out, "{json}")?;
+            match (report::decode_link(&url)?, form.or(Format::Json)) {
+                (Linked::Report(report), format) => crate::form::print(&report, format)?,
+                (Linked::Config(config), Format::Json) => {
+                    writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(&config)?)?;
+                }
+                (Linked::Config(_), _) => return Err(CliError::NoReport),
+            }
         }
-        LinkCommand::Encode { file } => writeln!(out, "{}", encode(&read(file)?)?)?,
+        LinkCommand::Encode { file } => writeln!(std::io::stdout(), "{}", encode(&read(file)?)?)?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -4,6 +4,7 @@
 
 mod args;
 mod error;
+mod form;
 mod link;
 mod machine;
 mod race_command;
@@ -11,6 +12,7 @@ mod systems;
 mod table;
 mod verify;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -18,12 +20,19 @@ use clap::Parser;
 use crate::args::{Args, Command};
 use crate::error::CliError;
 
+/// Prints the JSON Schema of reports.
+fn schema() -> Result<ExitCode, CliError> {
+    writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(&report::report_schema())?)?;
+    Ok(ExitCode::SUCCESS)
+}
+
 fn main() -> ExitCode {
     let outcome = match Args::parse().command {
         Command::Race(args) => race_command::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Systems(args) => systems::run(&args),
         Command::Link(args) => link::run(&args),
+        Command::Schema => schema(),
     };
     match outcome {
         Ok(code) => code,

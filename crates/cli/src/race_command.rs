@@ -1,7 +1,7 @@
 //! `crossover race`: from the command line to a report.
 
 use std::cell::{Cell, RefCell};
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 use crate::args::{Format, RaceArgs};
 use crate::error::CliError;
 use crate::machine::{self, NativeClock};
-use crate::{link, systems, table};
+use crate::{form, link, systems};
 
 /// Runs a race and prints what came of it.
 ///
@@ -64,13 +64,7 @@ pub fn run(args: &RaceArgs) -> Result<ExitCode, CliError> {
 
     let environment = machine::environment(&machine, record.tick_ns);
     let report = Report::from_record(&record, &config, &environment, started_at_ms, &infos);
-    let mut out = std::io::stdout().lock();
-    match if args.json { Format::Json } else { args.format } {
-        Format::Table => write!(out, "{}", table::render(&report))?,
-        Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?,
-        Format::Csv => write!(out, "{}", report.to_csv())?,
-        Format::Markdown => write!(out, "{}", report.to_markdown())?,
-    }
+    form::print(&report, args.form.or(Format::Table))?;
     if args.link {
         eprintln!("{}", report::encode_link(&report)?);
     }

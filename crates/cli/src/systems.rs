@@ -9,9 +9,17 @@ use report::SystemEntry;
 use crate::args::SystemsArgs;
 use crate::error::CliError;
 
+/// The papers of all systems, from their READMEs.
+pub const BIBLIOGRAPHY: &str = include_str!(concat!(env!("OUT_DIR"), "/systems.bib"));
+
 /// Facts of all systems, in the order in which they are listed.
 pub fn infos() -> Vec<&'static Info> {
     kernels::systems().iter().map(|system| system.info()).collect()
+}
+
+/// The systems as the page lists them.
+pub fn entries() -> Vec<SystemEntry> {
+    infos().into_iter().map(SystemEntry::from).collect()
 }
 
 /// Prints the systems.
@@ -19,8 +27,12 @@ pub fn infos() -> Vec<&'static Info> {
 /// # Errors
 /// Only where standard output cannot be written.
 pub fn run(args: &SystemsArgs) -> Result<ExitCode, CliError> {
-    let entries: Vec<SystemEntry> = infos().into_iter().map(SystemEntry::from).collect();
     let mut out = std::io::stdout().lock();
+    if args.bibtex {
+        write!(out, "{BIBLIOGRAPHY}")?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let entries = entries();
     if args.json {
         writeln!(out, "{}", serde_json::to_string_pretty(&entries)?)?;
         return Ok(ExitCode::SUCCESS);

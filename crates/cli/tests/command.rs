@@ -290,3 +290,103 @@ fn fault_17_ctrl_c_prints_what_was_measured() {
     assert_eq!(report.status, report::Status::Cancelled);
     assert_eq!(report.lanes[0].points[0].outcome, "ok");
 }
+
+/// A real race, small.
+fn raced() -> String {
+    let output = crossover(&small("attention,hyena", &["--json"]));
+    assert!(output.status.success(), "{}", stderr(&output));
+    stdout(&output)
+}
+
+fn validator() -> jsonschema::Validator {
+    let output = crossover(&["schema"]);
+    assert!(output.status.success());
+    let schema: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
+    jsonschema::validator_for(&schema).unwrap()
+}
+
+#[test]
+fn the_schema_takes_real_reports_and_refuses_broken_ones() {
+    let validator = validator();
+    let fresh: serde_json::Value = serde_json::from_str(&raced()).unwrap();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut real = vec![("a race just run".to_owned(), fresh.clone())];
+    for file in [
+        "report/tests/fixtures/v1-report.json",
+        "report/tests/races/eleven-by-nine.json",
+        "../www/tests/fixtures/wall.json",
+    ] {
+        let text = std::fs::read_to_string(folder.join("..").join(file)).unwrap();
+        real.push((file.to_owned(), serde_json::from_str(&text).unwrap()));
+    }
+    for (name, report) in &real {
+        let errors: Vec<String> = validator
+            .iter_errors(report)
+            .map(|error| format!("{}: {error}", error.instance_path()))
+            .collect();
+        assert!(errors.is_empty(), "{name}: {errors:?}");
+    }
+    for (pointer, value) in [
+        ("/schema", serde_json::json!(2)),
+        ("/status", serde_json::json!("won")),
+        ("/lanes", serde_json::json!([])),
+        ("/lanes/0/backend", serde_json::json!("tpu")),
+        ("/lanes/0/system", serde_json::json!("<b>")),
+        ("/lanes/0/points/0/outcome", serde_json::json!("first")),
+        ("/lanes/0/points/0/medianMs", serde_json::json!(-1)),
+        ("/lanes/0/points/0/medianMs", serde_json::json!("1")),
+        ("/lanes/0/points/0/length", serde_json::json!(0)),
+        ("/lanes/0/points/0/samples", serde_json::json!(1.5)),
+        ("/lanes/0/points/0/flops", serde_json::json!(1e30)),
+        ("/lanes/0/title", serde_json::json!("x".repeat(81))),
+        ("/crossovers/0/kind", serde_json::json!("maybe")),
+        ("/environment/tickMs", serde_json::json!(-1)),
+        ("/config/threads", serde_json::json!(0)),
+        ("/config/systems", serde_json::json!([1])),
+    ] {
+        let mut broken = fresh.clone();
+        *broken.pointer_mut(pointer).unwrap() = value;
+        assert!(!validator.is_valid(&broken), "{pointer}");
+        assert!(Report::from_value(broken).is_err(), "{pointer}");
+    }
+    for field in ["schema", "config", "environment", "lanes", "crossovers", "warnings", "status"] {
+        let mut broken = fresh.clone();
+        broken.as_object_mut().unwrap().remove(field);
+        assert!(!validator.is_valid(&broken), "{field}");
+    }
+}
+
+#[test]
+fn a_report_is_printed_in_every_form_and_a_link_too() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), raced()).unwrap();
+    let link = stdout(&crossover(&["link", "encode", file.path().to_str().unwrap()])).trim().to_owned();
+    let decode = |form: &str| {
+        let output = crossover(&["link", "decode", &link, form]);
+        assert!(output.status.success(), "{form}: {}", stderr(&output));
+        stdout(&output)
+    };
+    assert!(Report::from_json(&decode("--json")).is_ok());
+    assert!(decode("--csv").starts_with("system,backend,"));
+    assert!(decode("--markdown").starts_with("| length | Attention (cpu) | Hyena (cpu) |"));
+    assert!(decode("--bibtex").contains("@inproceedings{vaswani2017attention,"));
+    assert!(decode("--bibtex").contains("yena"));
+    let svg = decode("--svg");
+    assert!(svg.starts_with("<svg ") && svg.trim_end().ends_with("</svg>"), "{svg}");
+    assert!(svg.contains("Hyena") && svg.contains("Crossover 0."));
+    // One form at a time, and nothing but JSON of a race that is yet to run.
+    assert_eq!(crossover(&["link", "decode", &link, "--svg", "--csv"]).status.code(), Some(2));
+    let config = report::encode_config_link(&report::Config::default()).unwrap();
+    refused(&["link", "decode", &config, "--svg"], "no-report", "yet to run");
+}
+
+#[test]
+fn every_system_has_a_paper() {
+    let bibliography = stdout(&crossover(&["systems", "--bibtex"]));
+    for system in kernels::systems() {
+        let id = system.info().id;
+        let own = report::bibliography(&bibliography, [id]);
+        assert!(own.starts_with('@') && own.contains("title") && own.contains("author"), "{id}: {own}");
+    }
+}

@@ -7,15 +7,20 @@ use serde::{Deserialize, Serialize};
 
 /// A race's configuration. JSON, camel case.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Config {
     /// The lanes.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 28)))]
     pub systems: Vec<LaneConfig>,
     /// Sequence lengths.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 32)))]
     pub lengths: Vec<u32>,
     /// Model width.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 4096)))]
     pub width: u32,
     /// Heads; divides the width.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 4096)))]
     pub heads: u32,
     /// Sequences in a batch.
     pub batch: u32,
@@ -28,6 +33,7 @@ pub struct Config {
     /// CPU threads.
     pub threads: Threads,
     /// What the whole race may take, milliseconds.
+    #[cfg_attr(feature = "schema", schemars(range(min = 100.0, max = 86_400_000.0)))]
     pub budget_ms: f64,
     /// Seed of inputs, weights and schedule.
     pub seed: u32,
@@ -53,6 +59,7 @@ impl Default for Config {
 
 /// One lane: a name, or a name with more.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub enum LaneConfig {
     /// Just the system.
@@ -63,6 +70,7 @@ pub enum LaneConfig {
 
 /// A lane in full.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct FullLane {
     /// The system's stable name.
@@ -77,6 +85,7 @@ pub struct FullLane {
 
 /// A parameter's value.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub enum ParamValue {
     /// A flag.
@@ -91,6 +100,7 @@ pub enum ParamValue {
 
 /// `core` or `layer`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum LevelName {
     /// The mixing of already projected streams.
@@ -101,6 +111,7 @@ pub enum LevelName {
 
 /// `cpu`, `webgpu` or `auto`: the GPU where it works, the CPU otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum BackendName {
     /// SIMD and threads.

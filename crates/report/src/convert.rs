@@ -22,7 +22,7 @@ impl Report {
         started_at_ms: Option<f64>,
         systems: &[&Info],
     ) -> Self {
-        Self {
+        let mut report = Self {
             schema: SCHEMA_VERSION,
             config: config.clone(),
             environment: environment.cleaned(),
@@ -33,10 +33,22 @@ impl Report {
                 race::Status::Cancelled => Status::Cancelled,
             },
             lanes: record.lanes.iter().map(|lane| self::lane(lane, record.spec.causal, systems)).collect(),
-            crossovers: crossovers(record),
+            crossovers: Vec::new(),
             warnings: warnings(record, environment),
+        };
+        report.crossovers = report.possible_crossovers(record);
+        report.with_shares()
+    }
+
+    fn possible_crossovers(&self, record: &Record) -> Vec<Crossover> {
+        let mut crossovers: Vec<Crossover> = Vec::new();
+        for crossover in record.crossovers.iter().take(RaceSpec::MAX_LANES) {
+            let new = crossovers.iter().all(|other| other.challenger != length(crossover.challenger));
+            if new && self.can_cross(crossover.challenger, crossover.baseline) {
+                crossovers.push(self::crossover(crossover));
+            }
         }
-        .with_shares()
+        crossovers
     }
 }
 
@@ -60,14 +72,21 @@ fn params(params: &Params) -> std::collections::BTreeMap<String, ParamValue> {
 fn lane(record: &LaneRecord, causal: bool, systems: &[&Info]) -> Lane {
     let LaneSpec { system, backend, params: given } = &record.spec;
     let info = systems.iter().find(|info| info.id == system);
+    let verification = record.verification.map(Verified::from);
+    let trusted = verification.is_none_or(|verified| verified.pass);
     Lane {
         system: system.clone(),
         title: info.map_or_else(|| system.clone(), |info| info.title.to_owned()),
         backend: backend.name().to_owned(),
         params: params(given),
         causal: info.map_or(causal, |info| info.runs_causally(causal)),
-        verification: record.verification.map(Verified::from),
-        points: record.points.iter().filter(|point| !at_work(point)).map(point).collect(),
+        verification,
+        points: record
+            .points
+            .iter()
+            .filter(|point| !at_work(point))
+            .map(|record| point(record, trusted))
+            .collect(),
         exponent: record.fit.as_ref().and_then(exponent),
     }
 }
@@ -95,12 +114,16 @@ fn at_work(point: &race::Point) -> bool {
     point.outcome == Outcome::Ok && point.samples_ns.is_empty()
 }
 
-fn point(record: &race::Point) -> Point {
+fn point(record: &race::Point, trusted: bool) -> Point {
+    let verified = record.verified.map(Verified::from);
+    let trusted = trusted && verified.is_none_or(|verified| verified.pass);
     let quartiles = [record.min_ns, record.q1_ns, record.median_ns, record.q3_ns].map(ms);
     let timed = quartiles.iter().all(Option::is_some)
         && quartiles.is_sorted_by(|low, high| low.partial_cmp(high).is_some_and(std::cmp::Ordering::is_le));
     let [min_ms, q1_ms, median_ms, q3_ms] = if timed { quartiles } else { [None; 4] };
     let (outcome, message) = match &record.outcome {
+        // The engine marks such points itself; no report shows a time of a wrong output as a result.
+        Outcome::Ok if timed && !trusted => ("not-verified", None),
         Outcome::Ok if timed => ("ok", None),
         Outcome::Ok => ("failed", Some("the clock gave no usable time".to_owned())),
         Outcome::Dnf(reason) => dnf(reason),
@@ -114,7 +137,7 @@ fn point(record: &race::Point) -> Point {
         q3_ms,
         min_ms,
         samples: length(record.samples_ns.len()).min(crate::validate::MAX_COUNT),
-        repeats: record.repeats.min(crate::validate::MAX_COUNT),
+        repeats: record.repeats.clamp(u32::from(!record.samples_ns.is_empty()), crate::validate::MAX_COUNT),
         discarded: record.discarded.min(crate::validate::MAX_COUNT),
         device_ms: record.device_ns.and_then(ms),
         setup_ms: ms(record.setup_ns),
@@ -124,7 +147,7 @@ fn point(record: &race::Point) -> Point {
         bytes: record.cost.bytes as f64,
         peak_bytes: record.peak_bytes as f64,
         decode_state_bytes: record.cost.decode_state_bytes as f64,
-        verified: record.verified.map(Verified::from),
+        verified,
         roofline_share: None,
     }
 }
@@ -151,16 +174,6 @@ fn dnf(reason: &Dnf) -> (&'static str, Option<String>) {
     }
 }
 
-fn crossovers(record: &Record) -> Vec<Crossover> {
-    let lanes = record.lanes.len();
-    let possible = |crossover: &&race::Crossover| {
-        crossover.challenger < lanes
-            && crossover.baseline < lanes
-            && crossover.challenger != crossover.baseline
-    };
-    record.crossovers.iter().filter(possible).take(RaceSpec::MAX_LANES).map(crossover).collect()
-}
-
 fn crossover(crossover: &race::Crossover) -> Crossover {
     let bound = |value: f64| crate::validate::is_crossover(value).then_some(value);
     let estimate = crossover.length.filter(|length| crate::validate::is_crossover(length.value));
@@ -173,8 +186,8 @@ fn crossover(crossover: &race::Crossover) -> Crossover {
             _ => CrossoverKind::None,
         },
         estimate: estimate.map(|length| length.value),
-        low: estimate.and_then(|length| bound(length.low)),
-        high: estimate.and_then(|length| bound(length.high)),
+        low: estimate.and_then(|length| bound(length.low).filter(|low| *low <= length.value)),
+        high: estimate.and_then(|length| bound(length.high).filter(|high| *high >= length.value)),
     }
 }
 
@@ -238,7 +251,7 @@ impl Environment {
             threads: self.threads.min(crate::validate::MAX_COUNT),
             simd: clean(&self.simd, MAX_NAME),
             isolated: self.isolated,
-            tick_ms: amount(self.tick_ms),
+            tick_ms: amount(self.tick_ms).min(crate::validate::MAX_TICK_MS),
             cpu_memory_bytes: amount(self.cpu_memory_bytes),
             gpu: self.gpu.as_ref().map(Gpu::cleaned),
             gpu_missing: self.gpu_missing.as_deref().map(|reason| clean(reason, MAX_MESSAGE)),

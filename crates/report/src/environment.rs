@@ -5,29 +5,37 @@ use serde::{Deserialize, Serialize};
 
 /// The machine, as the worker (or the command line) found it.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct Environment {
     /// Version of Crossover that measured.
+    #[cfg_attr(feature = "schema", schemars(length(max = 80)))]
     pub build: String,
     /// `browser` or `native`.
+    #[cfg_attr(feature = "schema", schemars(length(max = 80)))]
     pub host: String,
     /// The browser's user agent, or the operating system.
+    #[cfg_attr(feature = "schema", schemars(length(max = 400)))]
     pub agent: String,
     /// Logical cores, as reported.
     pub cores: u32,
     /// Threads that CPU lanes use.
     pub threads: u32,
     /// `plain`, `simd128`, `relaxed-simd`, or the native instruction set.
+    #[cfg_attr(feature = "schema", schemars(length(max = 80)))]
     pub simd: String,
     /// Whether the page is cross-origin isolated (threads and a fine clock).
     pub isolated: bool,
     /// The clock's measured step, milliseconds.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = 60_000.0)))]
     pub tick_ms: f64,
     /// Bytes that CPU lanes may hold.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = 18_446_744_073_709_551_616.0)))]
     pub cpu_memory_bytes: f64,
     /// The GPU, where there is one.
     pub gpu: Option<Gpu>,
     /// Why there is no GPU, where there is none, and what to do about it.
+    #[cfg_attr(feature = "schema", schemars(length(max = 400)))]
     pub gpu_missing: Option<String>,
     /// What the machine can do at most, measured after the race.
     pub roofline: Option<Roofline>,
@@ -35,6 +43,7 @@ pub struct Environment {
 
 /// The measured peaks of the backends that raced.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct Roofline {
     /// All threads that CPU lanes used.
@@ -45,6 +54,7 @@ pub struct Roofline {
 
 /// What one backend can do at most.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Peaks {
     /// f32 operations per second, a multiply-add counting as two.
@@ -75,25 +85,34 @@ impl Peaks {
 
 /// A GPU adapter.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct Gpu {
     /// Vendor.
+    #[cfg_attr(feature = "schema", schemars(length(max = 80)))]
     pub vendor: String,
     /// Architecture.
+    #[cfg_attr(feature = "schema", schemars(length(max = 80)))]
     pub architecture: String,
     /// Device or description; often empty in browsers.
+    #[cfg_attr(feature = "schema", schemars(length(max = 400)))]
     pub description: String,
     /// `webgpu`, `vulkan`, `metal` or `dx12`.
+    #[cfg_attr(feature = "schema", schemars(length(max = 80)))]
     pub api: String,
     /// Whether it is a software adapter.
     pub fallback: bool,
     /// Largest storage binding.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = 18_446_744_073_709_551_616.0)))]
     pub max_storage_binding_bytes: f64,
     /// Largest buffer.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = 18_446_744_073_709_551_616.0)))]
     pub max_buffer_bytes: f64,
     /// Workgroup memory.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = 18_446_744_073_709_551_616.0)))]
     pub max_workgroup_storage_bytes: f64,
     /// Invocations per workgroup.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = 18_446_744_073_709_551_616.0)))]
     pub max_invocations_per_workgroup: f64,
     /// Whether it has timestamp queries.
     pub timestamps: bool,

@@ -35,6 +35,14 @@ const COLUMNS: [&str; 25] = [
 ];
 
 impl Report {
+    /// The JSON of a file: indented, with a line's end.
+    ///
+    /// # Errors
+    /// Only where memory ends: a checked report is always JSON.
+    pub fn to_json(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_string_pretty(self).map(|json| json + "\n")
+    }
+
     /// One row per point, RFC 4180 with a header; numbers in full, with a decimal point.
     pub fn to_csv(&self) -> String {
         let mut text = COLUMNS.join(",") + "\r\n";
@@ -186,7 +194,9 @@ fn params(lane: &Lane) -> String {
 
 /// A cell: quoted where it must be, and never one that a spreadsheet takes for a formula.
 fn csv_cell(text: &str) -> String {
-    let formula = text.trim_start().starts_with(['=', '+', '-', '@', '\t', '\r', '|', '%']);
+    // The wide forms too: spreadsheets of East Asian languages take them for the same.
+    let formula =
+        text.trim_start().starts_with(['=', '+', '-', '@', '\t', '\r', '|', '%', '＝', '＋', '－', '＠']);
     let text = if formula { format!("'{text}") } else { text.to_owned() };
     if text.contains([',', '"', '\r', '\n', '\t']) || formula {
         format!("\"{}\"", text.replace('"', "\"\""))
@@ -240,7 +250,8 @@ mod tests {
     #[test]
     fn fault_25_no_cell_is_a_formula() {
         let mut report = report();
-        for evil in ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", " =1", "|calc", "%0A=1", "a\",=1,\"b"] {
+        for evil in ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", " =1", "|calc", "%0A=1", "＝1+1", "a\",=1,\"b"]
+        {
             report.lanes[0].points[6].message = Some(evil.to_owned());
             let text = report.to_csv();
             let line = text.split_terminator("\r\n").nth(7).unwrap();

@@ -1,14 +1,19 @@
 //! The report that travels: wire types, configuration, JSON schema, link codec, exports. Pure: no browser, no clock.
 
+mod bibliography;
 mod catalog;
+pub mod compare;
 mod config;
 mod convert;
 mod environment;
 mod error;
 mod export;
+mod file_name;
 mod link;
 mod parse;
 mod resolve;
+#[cfg(feature = "schema")]
+mod schema;
 #[cfg(test)]
 mod testing;
 mod text;
@@ -16,11 +21,14 @@ pub mod units;
 mod validate;
 mod wire;
 
+pub use bibliography::bibliography;
 pub use catalog::{ParamEntry, SystemEntry};
 pub use config::{BackendName, Config, FullLane, LaneConfig, LevelName, ParamValue, Threads};
 pub use environment::{Environment, Gpu, Peaks, Roofline};
 pub use error::{ConfigError, ReportError};
 pub use link::{LinkError, Linked, as_linked, decode_link, encode_config_link, encode_link};
+#[cfg(feature = "schema")]
+pub use schema::report_schema;
 pub use wire::{
     Crossover, CrossoverKind, Exponent, Lane, Point, Report, SCHEMA_VERSION, Status, Verified, Warning,
 };

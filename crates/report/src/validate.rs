@@ -6,8 +6,8 @@ use race::RaceSpec;
 
 use crate::text::{is_clean, is_id, is_param_name};
 use crate::{
-    Crossover, CrossoverKind, Environment, Exponent, Gpu, Lane, ParamValue, Peaks, Point, Report,
-    ReportError, SCHEMA_VERSION, Status, Verified, Warning,
+    BackendName, Crossover, CrossoverKind, Environment, Exponent, Gpu, Lane, ParamValue, Peaks, Point,
+    Report, ReportError, SCHEMA_VERSION, Status, Verified, Warning,
 };
 
 /// Longest name, in characters.
@@ -16,8 +16,8 @@ pub(crate) const MAX_NAME: usize = 80;
 pub(crate) const MAX_MESSAGE: usize = 400;
 /// Largest count of samples, repeats, cores.
 pub(crate) const MAX_COUNT: u32 = 1_000_000_000;
-/// Largest number of bytes or operations: beyond anything that a race accepts.
-pub(crate) const MAX_AMOUNT: f64 = 1e24;
+/// Largest number of bytes or operations: they are counted in 64 bits.
+pub(crate) const MAX_AMOUNT: f64 = 18_446_744_073_709_551_616.0;
 /// The year 9999.
 pub(crate) const MAX_DATE_MS: f64 = 253_402_300_800_000.0;
 /// Most warnings.
@@ -28,6 +28,10 @@ const MAX_EXPONENT: f64 = 1000.0;
 pub(crate) const TIME_MS: std::ops::RangeInclusive<f64> = 1e-12..=1e12;
 /// Lengths where lanes may cross.
 pub(crate) const CROSSOVER: std::ops::RangeInclusive<f64> = 1e-6..=1e18;
+/// Steps of a clock that can time anything: below a minute.
+pub(crate) const MAX_TICK_MS: f64 = 60_000.0;
+/// The system that challengers are compared with.
+pub(crate) const BASELINE: &str = "attention";
 /// Every outcome of a point. Links number them: append only.
 pub(crate) const OUTCOMES: [&str; 10] = [
     "ok",
@@ -56,7 +60,8 @@ pub(crate) fn is_crossover(length: f64) -> bool {
 pub(crate) fn exponent(exponent: &Exponent) -> bool {
     let Exponent { estimate, low, high, log2_scale_ms, from_length } = *exponent;
     [estimate, low, high, log2_scale_ms].iter().all(|value| value.abs() <= MAX_EXPONENT)
-        && low <= high
+        && low <= estimate
+        && estimate <= high
         && is_length(from_length)
 }
 
@@ -148,6 +153,7 @@ impl Report {
                 &lane.system,
             )?;
             self::lane(&at, lane)?;
+            self.as_configured(index, &at, lane)?;
         }
         self.crossovers(lanes)?;
         at_most("warnings", self.warnings.len(), MAX_WARNINGS)?;
@@ -157,9 +163,52 @@ impl Report {
         Ok(())
     }
 
+    /// Whether a lane ran what the configuration asked for: its backend, its parameters, its lengths.
+    fn as_configured(&self, index: usize, at: &str, lane: &Lane) -> Result<(), ReportError> {
+        let Some(asked) = self.config.systems.get(index) else { return Ok(()) };
+        let wanted = match asked.backend().unwrap_or(self.config.backend) {
+            BackendName::Cpu => Some("cpu"),
+            BackendName::Webgpu => Some("webgpu"),
+            BackendName::Auto => None,
+        };
+        ensure(
+            wanted.is_none_or(|wanted| lane.backend == wanted),
+            format!("{at}.backend"),
+            "the one that config asks for",
+            &lane.backend,
+        )?;
+        for (name, value) in asked.params().into_iter().flatten() {
+            let given = lane.params.get(name);
+            ensure(
+                given.is_some_and(|given| same(given, value)),
+                format!("{at}.params.{}", crate::text::shown(name)),
+                "as in config",
+                "another value",
+            )?;
+        }
+        let lengths = lane.points.iter().map(|point| ("points", point.length));
+        let fitted = lane.exponent.iter().map(|fit| ("exponent.fromLength", fit.from_length));
+        for (field, length) in lengths.chain(fitted) {
+            ensure(
+                self.config.lengths.contains(&length),
+                format!("{at}.{field}"),
+                "at lengths of config",
+                length,
+            )?;
+        }
+        Ok(())
+    }
+
     fn crossovers(&self, lanes: usize) -> Result<(), ReportError> {
         at_most("crossovers", self.crossovers.len(), RaceSpec::MAX_LANES)?;
         for (index, crossover) in self.crossovers.iter().enumerate() {
+            let earlier = self.crossovers.iter().take(index);
+            ensure(
+                earlier.clone().all(|other| other.challenger != crossover.challenger),
+                format!("crossovers[{index}].challenger"),
+                "named once",
+                crossover.challenger,
+            )?;
             let at = format!("crossovers[{index}]");
             let Crossover { challenger, baseline, kind, estimate, low, high } = *crossover;
             for (name, lane) in [("challenger", challenger), ("baseline", baseline)] {
@@ -170,6 +219,12 @@ impl Report {
                 format!("{at}.challenger"),
                 "another lane than the baseline",
                 challenger,
+            )?;
+            ensure(
+                self.can_cross(challenger as usize, baseline as usize),
+                format!("{at}.baseline"),
+                "an attention lane, and the challenger none",
+                baseline,
             )?;
             ensure(
                 estimate.is_some() == (kind != CrossoverKind::None),
@@ -185,9 +240,35 @@ impl Report {
                     shown(value),
                 )?;
             }
+            let ends = [low, estimate, high];
+            ensure(
+                ends.iter().flatten().is_sorted(),
+                format!("{at}.low"),
+                "at most the estimate, and that at most high",
+                shown(low),
+            )?;
         }
         Ok(())
     }
+}
+
+impl Report {
+    /// Whether `baseline` is the kind of lane that `challenger` is compared with.
+    pub(crate) fn can_cross(&self, challenger: usize, baseline: usize) -> bool {
+        self.lanes.get(challenger).zip(self.lanes.get(baseline)).is_some_and(|(challenger, baseline)| {
+            challenger.system != BASELINE && baseline.system == BASELINE
+        })
+    }
+}
+
+/// Whether two values of a parameter mean the same: 1 and 1.0 do.
+fn same(a: &ParamValue, b: &ParamValue) -> bool {
+    let number = |value: &ParamValue| match value {
+        ParamValue::Int(whole) => Some(*whole as f64),
+        ParamValue::Float(real) => Some(*real),
+        ParamValue::Bool(_) | ParamValue::Text(_) => None,
+    };
+    a == b || number(a).is_some_and(|a| number(b) == Some(a))
 }
 
 impl Status {
@@ -219,7 +300,7 @@ fn text(field: String, text: &str, max: usize) -> Result<(), ReportError> {
 }
 
 fn amount(field: String, value: f64) -> Result<(), ReportError> {
-    ensure((0.0..=MAX_AMOUNT).contains(&value), field, "a number from 0 to 1e24", value)
+    ensure((0.0..=MAX_AMOUNT).contains(&value), field, "a number from 0 to 2^64", value)
 }
 
 fn count(field: String, value: u32) -> Result<(), ReportError> {
@@ -243,14 +324,19 @@ fn environment(environment: &Environment) -> Result<(), ReportError> {
     text(at("gpuMissing"), environment.gpu_missing.as_deref().unwrap_or_default(), MAX_MESSAGE)?;
     count(at("cores"), environment.cores)?;
     count(at("threads"), environment.threads)?;
-    amount(at("tickMs"), environment.tick_ms)?;
+    ensure(
+        (0.0..=MAX_TICK_MS).contains(&environment.tick_ms),
+        at("tickMs"),
+        "a step of a clock in milliseconds",
+        environment.tick_ms,
+    )?;
     amount(at("cpuMemoryBytes"), environment.cpu_memory_bytes)?;
     if let Some(roofline) = &environment.roofline {
         for (name, peaks) in [("cpu", roofline.cpu), ("webgpu", roofline.webgpu)] {
             ensure(
                 peaks.as_ref().is_none_or(are_peaks),
                 at(&format!("roofline.{name}")),
-                "flopsPerS and bytesPerS from 1 to 1e24, dispatchMs from 0 to 1e12",
+                "flopsPerS and bytesPerS from 1 to 2^64, dispatchMs from 0 to 1e12",
                 "other numbers",
             )?;
         }
@@ -290,6 +376,13 @@ fn lane(at: &str, lane: &Lane) -> Result<(), ReportError> {
     for (index, point) in lane.points.iter().enumerate() {
         self::point(&format!("{at}.points[{index}]"), point)?;
     }
+    let timed = lane.points.iter().position(|point| point.outcome == "ok");
+    ensure(
+        timed.is_none() || lane.verification.is_none_or(|verified| verified.pass),
+        format!("{at}.points[{}].outcome", timed.unwrap_or_default()),
+        "something else than ok where the lane's verification failed",
+        "ok",
+    )?;
     let ascending = lane.points.is_sorted_by(|first, second| first.length < second.length);
     ensure(ascending, format!("{at}.points"), "of ascending length", "another order")?;
     if let Some(fitted) = &lane.exponent {
@@ -340,12 +433,30 @@ fn point(at: &str, point: &Point) -> Result<(), ReportError> {
     amount(field("bytes"), point.bytes)?;
     amount(field("peakBytes"), point.peak_bytes)?;
     amount(field("decodeStateBytes"), point.decode_state_bytes)?;
+    ensure(
+        point.outcome != "ok" || (point.samples > 0 && point.repeats > 0),
+        field("samples"),
+        "at least one, with at least one repeat, where the outcome is ok",
+        point.samples,
+    )?;
+    ensure(
+        point.outcome != "ok" || point.verified.is_none_or(|verified| verified.pass),
+        field("outcome"),
+        "something else than ok where the output was wrong",
+        "ok",
+    )?;
     verified(&field("verified"), point.verified.as_ref())
 }
 
 fn verified(at: &str, verified: Option<&Verified>) -> Result<(), ReportError> {
     let Some(verified) = verified else { return Ok(()) };
     length(format!("{at}.length"), verified.length)?;
+    ensure(
+        !verified.pass || verified.max_abs.is_some(),
+        format!("{at}.pass"),
+        "false where an output was not finite",
+        true,
+    )?;
     amount(format!("{at}.maxAbs"), verified.max_abs.unwrap_or(0.0))?;
     amount(format!("{at}.maxRel"), verified.max_rel.unwrap_or(0.0))
 }
@@ -433,6 +544,70 @@ mod tests {
         }
         let error = with("/config/heads", json!(0)).unwrap_err();
         assert_eq!((error.code(), error.field()), ("invalid-field", Some("heads")));
+    }
+
+    #[test]
+    fn fault_24_values_that_no_race_produces_are_refused_by_name() {
+        for (pointer, value, named) in [
+            // Not what was asked for.
+            ("/lanes/1/params/gain", json!(0.75), "lanes[1].params.gain"),
+            ("/config/backend", json!("webgpu"), "lanes[0].backend"),
+            ("/lanes/1/points/0/length", json!(300), "lanes[1].points"),
+            ("/lanes/1/exponent/fromLength", json!(300), "lanes[1].exponent.fromLength"),
+            // A result without samples, or of a wrong output.
+            ("/lanes/1/points/0/samples", json!(0), "lanes[1].points[0].samples"),
+            ("/lanes/1/points/0/repeats", json!(0), "lanes[1].points[0].samples"),
+            ("/lanes/1/points/0/verified/pass", json!(false), "lanes[1].points[0].outcome"),
+            ("/lanes/1/points/0/verified/maxAbs", json!(null), "lanes[1].points[0].verified.pass"),
+            ("/lanes/1/verification/pass", json!(false), "lanes[1].points[0].outcome"),
+            // Crossovers of nothing.
+            ("/crossovers/0/low", json!(1e9), "crossovers[0].low"),
+            ("/crossovers/0/high", json!(1), "crossovers[0].low"),
+            ("/lanes/1/exponent/estimate", json!(9), "lanes[1].exponent"),
+            ("/lanes/1/points/0/flops", json!(2e19), "lanes[1].points[0].flops"),
+            ("/environment/tickMs", json!(1e9), "environment.tickMs"),
+        ] {
+            let error = with(pointer, value).unwrap_err();
+            assert_eq!((error.code(), error.field()), ("report-invalid", Some(named)), "{error}");
+        }
+        let mut twice = report();
+        twice.crossovers.push(twice.crossovers[0]);
+        assert_eq!(twice.validate().unwrap_err().field(), Some("crossovers[1].challenger"));
+        let mut backwards = report();
+        (backwards.crossovers[0].challenger, backwards.crossovers[0].baseline) = (0, 1);
+        assert_eq!(backwards.validate().unwrap_err().field(), Some("crossovers[0].baseline"));
+    }
+
+    #[test]
+    fn fault_28_files_that_are_no_reports_are_refused_and_nothing_else_happens() {
+        let good = serde_json::to_string(&report()).unwrap();
+        // Prototype keys are fields like any other: unknown ones mean nothing.
+        let keyed = good.replacen('{', r#"{"__proto__": {"schema": 9}, "constructor": null, "#, 1);
+        assert_eq!(Report::from_json(&keyed), Ok(report()));
+        let mut param = serde_json::to_value(report()).unwrap();
+        param["lanes"][0]["params"] = json!({"__proto__": 1});
+        assert!(
+            Report::from_value(param).is_ok_and(|report| report.lanes[0].params.contains_key("__proto__"))
+        );
+        // A key twice is no report: whichever of the two a reader takes would be a guess.
+        let twice = good.replacen(r#""status":"#, r#""status": "running", "status":"#, 1);
+        assert_eq!(Report::from_json(&twice).unwrap_err().code(), "report-syntax");
+        let schema_twice = good.replacen(r#""schema":1"#, r#""schema":7,"schema":1"#, 1);
+        assert_eq!(Report::from_json(&schema_twice).unwrap_err().code(), "report-syntax");
+        for deep in ["[".repeat(100_000), format!(r#"{{"schema":1,"config":{}"#, r#"{"a":"#.repeat(100_000))]
+        {
+            assert_eq!(Report::from_json(&deep).unwrap_err().code(), "report-syntax");
+        }
+        for megabytes in [10, 50] {
+            let large = format!("{good}{}", " ".repeat(megabytes << 20));
+            assert_eq!(Report::from_json(&large).unwrap_err().code(), "report-too-large");
+        }
+        for wrong in ["\u{feff}", "null", "true", "1e999", r#""report""#, r#"{"schema":1,"lanes":{}}"#] {
+            assert_eq!(Report::from_json(wrong).unwrap_err().code(), "report-syntax", "{wrong}");
+        }
+        // A lone surrogate is no text.
+        let lone = good.replacen(r#""title":"Attention""#, r#""title":"\ud800""#, 1);
+        assert_eq!(Report::from_json(&lone).unwrap_err().code(), "report-syntax");
     }
 
     #[test]

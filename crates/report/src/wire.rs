@@ -9,28 +9,35 @@ pub const SCHEMA_VERSION: u32 = 1;
 
 /// Everything about one race.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
     /// [`SCHEMA_VERSION`] of the writer.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 1)))]
     pub schema: u32,
     /// The configuration, defaults filled in.
     pub config: Config,
     /// The machine.
     pub environment: Environment,
     /// Milliseconds since 1970 at the start, where a calendar is at hand.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = 253_402_300_800_000.0)))]
     pub started_at_ms: Option<f64>,
     /// `running`, `done` or `cancelled`.
     pub status: Status,
     /// One entry per lane, in the configuration's order.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 28)))]
     pub lanes: Vec<Lane>,
     /// One entry per challenger that has an attention lane on its backend.
+    #[cfg_attr(feature = "schema", schemars(length(max = 28)))]
     pub crossovers: Vec<Crossover>,
     /// What a reader must know to trust or doubt the numbers.
+    #[cfg_attr(feature = "schema", schemars(length(max = 200)))]
     pub warnings: Vec<Warning>,
 }
 
 /// How far the race is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     /// Under way.
@@ -58,13 +65,17 @@ impl Report {
 
 /// One lane.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Lane {
     /// The system's stable name.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = "^[a-z0-9-]{1,40}$")))]
     pub system: String,
     /// Its name for people.
+    #[cfg_attr(feature = "schema", schemars(length(max = 80)))]
     pub title: String,
     /// `cpu` or `webgpu`.
+    #[cfg_attr(feature = "schema", schemars(extend("enum" = ["cpu", "webgpu"])))]
     pub backend: String,
     /// Parameters, defaults filled in.
     pub params: std::collections::BTreeMap<String, ParamValue>,
@@ -73,6 +84,7 @@ pub struct Lane {
     /// Comparison on a small problem, before anything was timed.
     pub verification: Option<Verified>,
     /// One entry per length reached, ascending.
+    #[cfg_attr(feature = "schema", schemars(length(max = 32)))]
     pub points: Vec<Point>,
     /// Exponent of the time's growth over the tail.
     pub exponent: Option<Exponent>,
@@ -80,44 +92,63 @@ pub struct Lane {
 
 /// A lane at a length.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Point {
     /// Sequence length.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 1_048_576)))]
     pub length: u32,
     /// `ok`, or why the lane did not finish: `memory`, `time-budget`, `device-limit`, `device-lost`, `no-backend`,
     /// `unsupported`, `not-verified`, `failed`, `cancelled`.
+    #[cfg_attr(feature = "schema", schemars(extend("enum" = crate::validate::OUTCOMES)))]
     pub outcome: String,
     /// The reason in words, where there is more to say.
+    #[cfg_attr(feature = "schema", schemars(length(max = 400)))]
     pub message: Option<String>,
     /// Median time of one forward pass.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1e-12, max = 1e12)))]
     pub median_ms: Option<f64>,
     /// First quartile.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1e-12, max = 1e12)))]
     pub q1_ms: Option<f64>,
     /// Third quartile.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1e-12, max = 1e12)))]
     pub q3_ms: Option<f64>,
     /// Fastest sample.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1e-12, max = 1e12)))]
     pub min_ms: Option<f64>,
     /// Samples kept.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 1_000_000_000)))]
     pub samples: u32,
     /// Forward passes per sample.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 1_000_000_000)))]
     pub repeats: u32,
     /// Samples thrown away.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 1_000_000_000)))]
     pub discarded: u32,
     /// Median by the device's own timestamps.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1e-12, max = 1e12)))]
     pub device_ms: Option<f64>,
     /// Set-up: allocation, upload, compilation, cached tables.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1e-12, max = 1e12)))]
     pub setup_ms: Option<f64>,
     /// First forward pass.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1e-12, max = 1e12)))]
     pub first_run_ms: Option<f64>,
     /// What the fit predicts, where nothing was measured.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1e-12, max = 1e12)))]
     pub predicted_ms: Option<f64>,
     /// Floating-point operations of one forward pass, closed form.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = 18_446_744_073_709_551_616.0)))]
     pub flops: f64,
     /// Bytes moved, closed form.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = 18_446_744_073_709_551_616.0)))]
     pub bytes: f64,
     /// Most bytes held at once, counted.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = 18_446_744_073_709_551_616.0)))]
     pub peak_bytes: f64,
     /// Bytes of state that decoding carries at this length.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = 18_446_744_073_709_551_616.0)))]
     pub decode_state_bytes: f64,
     /// Rows of the timed output against the f64 reference.
     pub verified: Option<Verified>,
@@ -129,13 +160,17 @@ pub struct Point {
 
 /// A comparison with the f64 reference.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Verified {
     /// Length of the problem compared.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 1_048_576)))]
     pub length: u32,
     /// Largest absolute difference; absent where an output was not finite.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = 18_446_744_073_709_551_616.0)))]
     pub max_abs: Option<f64>,
     /// The same relative to the largest reference magnitude.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = 18_446_744_073_709_551_616.0)))]
     pub max_rel: Option<f64>,
     /// Whether it is within the system's tolerance.
     pub pass: bool,
@@ -143,6 +178,7 @@ pub struct Verified {
 
 /// A fitted exponent with its 95% interval.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Exponent {
     /// The estimate.
@@ -154,11 +190,13 @@ pub struct Exponent {
     /// log₂ of milliseconds at length 1, so that the fitted line can be drawn.
     pub log2_scale_ms: f64,
     /// First length fitted.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 1_048_576)))]
     pub from_length: u32,
 }
 
 /// Where a challenger gets ahead of attention.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Crossover {
     /// Index of the challenger's lane.
@@ -177,6 +215,7 @@ pub struct Crossover {
 
 /// How a crossover was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum CrossoverKind {
     /// Between measured points.
@@ -189,11 +228,14 @@ pub enum CrossoverKind {
 
 /// Something that a reader must know.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Warning {
     /// Stable code: `drift`, `discarded`, `coarse-clock`, `software-gpu`, `cancelled`, `engine-crashed`.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = "^[a-z0-9-]{1,40}$")))]
     pub code: String,
     /// In words.
+    #[cfg_attr(feature = "schema", schemars(length(max = 400)))]
     pub message: String,
     /// The lane concerned, where it is one.
     pub lane: Option<u32>,

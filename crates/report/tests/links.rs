@@ -101,6 +101,7 @@ fn a_real_race_of_eleven_lanes_at_nine_lengths_fits_in_2000_characters() {
         ..report.environment
     };
     let cpu = encode_link(&report).unwrap().len();
+    report.config.backend = report::BackendName::Webgpu;
     for lane in &mut report.lanes {
         lane.backend = "webgpu".to_owned();
         for point in &mut lane.points {

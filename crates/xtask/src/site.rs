@@ -4,7 +4,8 @@
 //! index.html, …            pages of www/static, with the folders' names filled in
 //! crossover.js, .d.ts      the page API under its stable name
 //! manifest.json            where crossover.js finds the worker's variants
-//! systems.json             the systems, as `crossover systems --json` prints them
+//! systems.json, .bib       the systems and their papers, as `crossover systems --json` and `--bibtex` print them
+//! report.schema.json       the JSON Schema of results
 //! sw.js, _headers          isolation where the host can't send headers; the headers for hosts that can
 //! assets/HASH/             everything else of www/static and www/js, in its own layout, so relative imports hold;
 //!                          crossover.css is the files of www/static/css, joined in the order of their names
@@ -56,7 +57,7 @@ pub fn build(variants: &[Variant]) -> Outcome {
     Ok(())
 }
 
-fn assemble(page: &Module, workers: &[(Variant, Module)], systems: String) -> Outcome<Files> {
+fn assemble(page: &Module, workers: &[(Variant, Module)], systems: Files) -> Outcome<Files> {
     let mut files = Files::new();
     let page_folder = add_folder(&mut files, "page/", &page.folder)?;
 
@@ -91,7 +92,7 @@ fn assemble(page: &Module, workers: &[(Variant, Module)], systems: String) -> Ou
 
     let manifest = json!({ "boot": format!("{assets_folder}/js/worker-boot.js"), "workers": modules });
     files.insert("manifest.json".to_owned(), format!("{manifest:#}\n").into_bytes());
-    files.insert("systems.json".to_owned(), systems.into_bytes());
+    files.extend(systems);
     let paths: Vec<String> = files.keys().cloned().collect();
     files.insert("_headers".to_owned(), headers::file(&paths).into_bytes());
     Ok(files)
@@ -163,14 +164,23 @@ fn unfilled(text: &str) -> Option<String> {
     })
 }
 
-/// What `crossover systems --json` prints.
-fn systems() -> Outcome<String> {
-    let text = read(program("cargo", &["run", "--quiet", "--package", "cli", "--", "systems", "--json"]))?;
-    match serde_json::from_str::<serde_json::Value>(&text) {
-        Ok(serde_json::Value::Array(systems)) if !systems.is_empty() => Ok(text),
-        Ok(_) => Err(unreadable("no list of systems".to_owned())),
-        Err(error) => Err(unreadable(error.to_string())),
+/// What the command knows of the systems and of results: the catalogue, the papers, the schema.
+fn systems() -> Outcome<Files> {
+    let print = |arguments: &[&str]| {
+        read(program("cargo", &[&["run", "--quiet", "--package", "cli", "--"], arguments].concat()))
+    };
+    let catalogue = print(&["systems", "--json"])?;
+    match serde_json::from_str::<serde_json::Value>(&catalogue) {
+        Ok(serde_json::Value::Array(systems)) if !systems.is_empty() => {}
+        Ok(_) => return Err(unreadable("no list of systems".to_owned())),
+        Err(error) => return Err(unreadable(error.to_string())),
     }
+    let files = [
+        ("systems.json", catalogue),
+        ("systems.bib", print(&["systems", "--bibtex"])?),
+        ("report.schema.json", print(&["schema"])?),
+    ];
+    Ok(files.into_iter().map(|(name, text)| (name.to_owned(), text.into_bytes())).collect())
 }
 
 fn unreadable(message: String) -> TaskError {

@@ -21,7 +21,7 @@ const EDGES: [(&str, &[&str]); 11] = [
     ("compute", &["mixer", "kernels"]),
     ("protocol", &["mixer", "report"]),
     ("worker", &["protocol", "compute", "race", "report", "mixer", "kernels"]),
-    ("cli", &["compute", "race", "report", "mixer", "kernels"]),
+    ("cli", &["compute", "race", "report", "mixer", "kernels", "www"]),
     ("www", &["mixer", "report", "protocol"]),
     ("microbench", &["mixer", "kernels"]),
     ("xtask", &[]),

@@ -154,6 +154,7 @@ fn lane_marks(
         lane: index,
         slot: look.slot,
         filled: look.filled,
+        series: look.series,
         faded: options.emphasis.is_some_and(|other| other != index),
         emphasised: options.emphasis == Some(index),
         line: Vec::new(),

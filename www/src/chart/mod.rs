@@ -9,6 +9,7 @@ mod ends;
 mod labels;
 pub mod metric;
 pub mod palette;
+pub mod paper;
 pub mod scale;
 pub mod shapes;
 pub mod svg;
@@ -82,6 +83,8 @@ pub struct LaneMarks {
     pub slot: usize,
     /// Filled markers.
     pub filled: bool,
+    /// Which of several reports it is from: its line's style.
+    pub series: usize,
     /// Whether another lane is emphasised.
     pub faded: bool,
     /// Whether this lane is.

@@ -188,8 +188,9 @@ fn polyline(out: &mut String, class: &str, points: &[(f64, f64)]) {
 fn lane_marks(out: &mut String, lane: &LaneMarks) {
     let _ = write!(
         out,
-        r#"<g class="lane c{}{}{}{}">"#,
+        r#"<g class="lane c{}{}{}{}{}">"#,
         lane.slot,
+        if lane.series > 0 { format!(" r{}", lane.series) } else { String::new() },
         if lane.filled { "" } else { " hollow" },
         if lane.faded { " faded" } else { "" },
         if lane.emphasised { " emphasised" } else { "" },
@@ -228,23 +229,35 @@ fn lane_marks(out: &mut String, lane: &LaneMarks) {
     out.push_str("</g>");
 }
 
-/// A file that stands alone: the scene with its colours and fonts inside.
-pub fn document(scene: &Scene, theme: Theme, title: &str) -> String {
+/// Style rules of the marks in a file that stands alone. Rules of equal weight: the later ones win, as converters that know
+/// few selectors need it.
+pub fn rules(theme: Theme) -> String {
     let [ground, ink, muted, grid] = palette::inks(theme);
     let mut style = format!(
-        "text{{font:12px system-ui,sans-serif;fill:{muted};font-variant-numeric:tabular-nums}}.grid{{stroke:{grid}}}.axis{{stroke:{muted}}}.line,.predicted,.whisker,.dnf,.lead{{fill:none}}.line{{stroke-width:2.25;stroke-linejoin:round}}.predicted{{stroke-width:1.75;stroke-dasharray:5 5}}.whisker,.marker{{stroke-width:1.5}}.dnf{{stroke-width:2.5}}.lead{{stroke-width:.75;opacity:.5}}.hollow .marker{{fill:{ground}}}.crossover .band{{opacity:.12;stroke:none}}.crossover .cut{{stroke-dasharray:2 3}}.crossover .meet{{fill:none;stroke:{ink};stroke-width:1.5}}.crossover-label{{font-weight:600;fill:{ink}}}.end-label text{{font-weight:600}}.raised{{font-size:9.5px}}.guide path{{fill:none;stroke-dasharray:2 4}}.crossover.small .cut,.crossover.small .band{{display:none}}.faded{{opacity:.3}}"
+        "text{{font:12px system-ui,sans-serif;fill:{muted}}}.grid{{stroke:{grid}}}.axis{{stroke:{muted}}}"
     );
     for (slot, color) in palette::lanes(theme).iter().enumerate() {
         let _ = write!(
             style,
-            ".c{slot} path,.c{slot} .cut{{stroke:{color}}}.c{slot} text,.c{slot} .band,.c{slot}:not(.hollow) .marker{{fill:{color}}}"
+            ".c{slot} path,.c{slot} .cut{{stroke:{color}}}.c{slot} text,.c{slot} .band,.c{slot} .marker{{fill:{color}}}"
         );
     }
+    let _ = write!(
+        style,
+        ".lane .line,.lane .predicted,.lane .whisker,.lane .dnf,.end-label .lead{{fill:none}}.line{{stroke-width:2.25;stroke-linejoin:round}}.predicted{{stroke-width:1.75;stroke-dasharray:5 5}}.whisker,.marker{{stroke-width:1.5}}.dnf{{stroke-width:2.5}}.lead{{stroke-width:.75;opacity:.5}}.hollow .marker{{fill:{ground}}}.crossover .band{{opacity:.12;stroke:none}}.crossover .cut{{stroke-dasharray:2 3}}.crossover .meet{{fill:none;stroke:{ink};stroke-width:1.5}}.crossover .crossover-label{{font-weight:600;fill:{ink}}}.end-label text{{font-weight:600}}.raised{{font-size:9.5px}}.guide path{{fill:none;stroke-dasharray:2 4}}.small .cut,.small .band{{display:none}}.faded{{opacity:.3}}"
+    );
+    style
+}
+
+/// A file that stands alone: the scene with its colours and fonts inside.
+pub fn document(scene: &Scene, theme: Theme, title: &str) -> String {
+    let [ground, ..] = palette::inks(theme);
     format!(
-        r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {0:.0} {1:.0}" width="{0:.0}" height="{1:.0}" role="img" aria-label="{2}"><title>{2}</title><style>{style}</style><rect width="100%" height="100%" fill="{ground}"/>{3}</svg>"#,
+        r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {0:.0} {1:.0}" width="{0:.0}" height="{1:.0}" role="img" aria-label="{2}"><title>{2}</title><style>{3}</style><rect width="100%" height="100%" fill="{ground}"/>{4}</svg>"#,
         scene.width,
         scene.height,
         escape(title),
+        rules(theme),
         marks(scene)
     )
 }

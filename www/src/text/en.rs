@@ -7,6 +7,7 @@ pub static ENGLISH: Text = Text {
     lang: "en",
     endonym: "English",
     language: "Language",
+    travel: &super::travel::ENGLISH,
     name: "Crossover",
     tagline: "Where does attention lose?",
     intro: "Attention’s cost grows with the square of the sequence; its challengers’ almost linearly. Race them in this tab, on your own hardware, and see where they cross.",

@@ -6,9 +6,11 @@
 mod en;
 #[cfg(test)]
 mod tests;
+mod travel;
 mod zh;
 
 pub use en::ENGLISH;
+pub use travel::Travel;
 pub use zh::CHINESE;
 
 /// The languages, the fallback first.
@@ -31,6 +33,8 @@ pub struct Text {
     /// The language's name in itself.
     pub endonym: &'static str,
     pub language: &'static str,
+    /// Sharing, exports, comparison, past runs.
+    pub travel: &'static Travel,
     pub name: &'static str,
     pub tagline: &'static str,
     pub intro: &'static str,

@@ -8,6 +8,7 @@ pub static CHINESE: Text = Text {
     lang: "zh-Hans",
     endonym: "简体中文",
     language: "语言",
+    travel: &super::travel::CHINESE,
     name: "Crossover",
     tagline: "注意力在哪里落败？",
     intro: "注意力的开销随序列长度的平方增长，而挑战者几乎只线性增长。在这个标签页里、用你自己的硬件让它们赛一场，看看曲线在哪里相交。",

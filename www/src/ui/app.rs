@@ -4,14 +4,18 @@ use leptos::prelude::*;
 use web_sys::KeyboardEvent;
 
 use super::chart::Chart;
+use super::compare::Compare;
 use super::config::Setup;
 use super::dialogs::{About, SystemDialog, SystemsList};
+use super::export::ExportDialog;
 use super::hardware::Hardware;
+use super::history::History;
 use super::hooks;
 use super::lanes::Lanes;
 use super::language::{self, LanguageButtons};
 use super::live::{live, part};
 use super::race::{Controls, Headline, Notices, Presets};
+use super::share::{self, ShareDialog, Toolbar};
 use super::store::Store;
 use super::table::Results;
 
@@ -24,6 +28,7 @@ pub fn App() -> impl IntoView {
     announcements(store);
     hidden_guard(store);
     language::follow(store);
+    share::describe(store);
     view! {
         {part(move || {
             store.language.track();
@@ -64,6 +69,7 @@ fn Page(store: Store) -> impl IntoView {
                         <Controls store/>
                         <Chart store/>
                         <Lanes store/>
+                        <Toolbar store/>
                     </section>
                 </div>
                 <aside class="side">
@@ -71,12 +77,17 @@ fn Page(store: Store) -> impl IntoView {
                 </aside>
             </div>
             <Results store/>
+            <Compare store/>
+            <History store/>
             <Hardware store/>
             <SystemsList store/>
             <About store/>
         </main>
         <footer class="foot">{text.footer}</footer>
         <SystemDialog store/>
+        <ShareDialog store/>
+        <ExportDialog store/>
+        <div class="drop-hint" aria-hidden="true"><p>{text.travel.drop_here}</p></div>
     }
 }
 

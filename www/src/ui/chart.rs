@@ -241,7 +241,8 @@ fn step(spots: &[Spot], from: Option<(usize, u32)>, key: &str) -> Option<(usize,
     Some(next.map_or((here.lane, here.length), |spot| (spot.lane, spot.length)))
 }
 
-fn watch_size(holder: NodeRef<leptos::html::Div>, size: RwSignal<(f64, f64)>) {
+/// Follows the size of an element, at most once a frame.
+pub fn watch_size(holder: NodeRef<leptos::html::Div>, size: RwSignal<(f64, f64)>) {
     Effect::new(move |_| {
         let Some(element) = holder.get() else { return };
         let target = element.clone();

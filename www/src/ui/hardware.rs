@@ -4,6 +4,7 @@ use leptos::prelude::*;
 use report::{Environment, Gpu};
 
 use crate::format;
+use crate::machine::gpu_name;
 use crate::text::Text;
 
 use super::live::part;
@@ -59,20 +60,6 @@ fn gpu_details(gpu: &Gpu, text: &Text) -> Vec<(&'static str, String)> {
             ),
         ),
     ]
-}
-
-fn gpu_name(gpu: &Gpu, text: &Text) -> String {
-    let parts: Vec<_> = [&gpu.description, &gpu.vendor, &gpu.architecture]
-        .into_iter()
-        .filter(|part| !part.is_empty())
-        .cloned()
-        .collect();
-    // The description usually repeats the vendor.
-    match parts.first() {
-        None => text.hw_gpu_unnamed.to_owned(),
-        Some(first) if !gpu.description.is_empty() => first.clone(),
-        Some(_) => parts.join(" "),
-    }
 }
 
 /// The hardware card.

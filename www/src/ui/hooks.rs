@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use js_sys::{Function, Reflect};
+use leptos::prelude::*;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{HtmlElement, Window};
@@ -111,7 +112,8 @@ pub fn store(key: &str, value: &str) {
     }
 }
 
-fn call(target: &JsValue, name: &str, argument: Option<&JsValue>) -> Option<JsValue> {
+/// Calls a method that may not be there, or may refuse.
+pub fn call(target: &JsValue, name: &str, argument: Option<&JsValue>) -> Option<JsValue> {
     let function: Function = Reflect::get(target, &name.into()).ok()?.dyn_into().ok()?;
     match argument {
         Some(argument) => function.call1(target, argument).ok(),
@@ -194,6 +196,35 @@ pub fn takes_keys(target: Option<web_sys::EventTarget>) -> bool {
         })
         .flatten()
         .is_some()
+}
+
+/// Keeps a dialog open exactly while the signal is true; a click on the backdrop closes it.
+pub fn modal(dialog: NodeRef<leptos::html::Dialog>, open: RwSignal<bool>) {
+    Effect::new(move |_| {
+        let wanted = open.get();
+        let Some(element) = dialog.get() else { return };
+        if wanted && !element.open() {
+            let _ = element.show_modal();
+        } else if !wanted && element.open() {
+            element.close();
+        }
+    });
+    Effect::new(move |listening: Option<bool>| {
+        let Some(element) = dialog.get() else { return false };
+        if listening != Some(true) {
+            let own: web_sys::EventTarget = element.clone().into();
+            let target = own.clone();
+            let callback = Closure::<dyn FnMut(web_sys::Event)>::new(move |event: web_sys::Event| {
+                // A click on the backdrop is a click on the dialog itself.
+                if event.target().as_ref() == Some(&own) {
+                    open.set(false);
+                }
+            });
+            let _ = target.add_event_listener_with_callback("click", callback.as_ref().unchecked_ref());
+            callback.forget();
+        }
+        true
+    });
 }
 
 /// Whether a dialog is open: it has the first claim on Escape.

@@ -3,16 +3,22 @@
 mod app;
 mod chart;
 mod client;
+mod compare;
 mod config;
+mod desk;
 mod dialogs;
+mod export;
 mod hardware;
+mod history;
 mod hooks;
 mod lanes;
 mod language;
 mod link;
 mod live;
 mod panic;
+mod parts;
 mod race;
+mod share;
 mod store;
 mod table;
 

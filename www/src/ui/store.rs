@@ -16,6 +16,7 @@ use crate::state::{Model, Phase, Problem, Progress};
 use crate::text::Text;
 
 use super::client::Client;
+use super::desk::{self, Desk};
 use super::hooks::{self, PerFrame, WakeLock};
 use super::language;
 
@@ -71,6 +72,7 @@ struct Inner {
     model: Rc<RefCell<Model>>,
     client: Option<Client>,
     wake: WakeLock,
+    desk: Desk,
 }
 
 impl Store {
@@ -130,17 +132,25 @@ impl Store {
                 model: Rc::new(RefCell::new(Model::default())),
                 client: None,
                 wake: WakeLock::default(),
+                desk: Desk::new(),
             }),
         };
         super::link::open(store);
         store.connect();
         store.load_catalogue();
+        desk::watch(store);
+        super::history::open(store);
         store
     }
 
     /// The messages of the language that is spoken. Views need not follow it: they are built anew when it changes.
     pub fn text(self) -> &'static Text {
         self.language.get_untracked()
+    }
+
+    /// Sharing, comparison, past runs.
+    pub fn desk(self) -> Desk {
+        self.inner.with_value(|inner| inner.desk)
     }
 
     fn connect(self) {
@@ -219,6 +229,7 @@ impl Store {
                 let state =
                     if cancelled { self.text().announce_cancelled } else { self.text().announce_done };
                 self.said.set(format!("{state} {headline}"));
+                desk::race_ended(self);
             }
             _ => {}
         }
@@ -277,7 +288,12 @@ impl Store {
         let config = report.config.clone();
         self.choose(&config);
         self.raced.set(Some(config));
-        self.with_model(|model| model.report = Some(Arc::new(report)));
+        let report = Arc::new(report);
+        self.desk().opened.set(Some(Arc::clone(&report)));
+        self.hidden.set(Vec::new());
+        self.emphasis.set(None);
+        self.at_length.set(None);
+        self.with_model(|model| model.report = Some(report));
         self.flush();
     }
 

@@ -3,13 +3,14 @@
 use serde::{Deserialize, Serialize};
 
 use super::LinkError;
+use super::list::{LANES, LENGTHS, List, PARAMS, WORDS};
 use super::words::{Reader, Writer};
 use crate::{BackendName, Config, FullLane, LaneConfig, LevelName, ParamValue, Threads};
 
 /// A link that holds a configuration.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Body {
-    words: Vec<String>,
+    words: List<String, WORDS>,
     config: LinkConfig,
 }
 
@@ -17,7 +18,7 @@ impl Body {
     pub(super) fn new(config: &Config) -> Self {
         let mut words = Writer::default();
         let config = LinkConfig::new(config, &mut words);
-        Self { words: words.finish(), config }
+        Self { words: words.finish().into(), config }
     }
 
     pub(super) fn config(&self) -> Result<Config, LinkError> {
@@ -27,8 +28,8 @@ impl Body {
 
 #[derive(Serialize, Deserialize)]
 pub(super) struct LinkConfig {
-    systems: Vec<LinkLane>,
-    lengths: Vec<u32>,
+    systems: List<LinkLane, LANES>,
+    lengths: List<u32, LENGTHS>,
     width: u32,
     heads: u32,
     batch: u32,
@@ -75,7 +76,7 @@ enum LinkNumber {
 
 /// Parameters in name order.
 #[derive(Serialize, Deserialize)]
-pub(super) struct LinkParams(Vec<(u32, LinkValue)>);
+pub(super) struct LinkParams(List<(u32, LinkValue), PARAMS>);
 
 #[derive(Serialize, Deserialize)]
 enum LinkValue {
@@ -91,7 +92,7 @@ impl LinkConfig {
     pub(super) fn new(config: &Config, words: &mut Writer) -> Self {
         Self {
             systems: config.systems.iter().map(|lane| LinkLane::new(lane, words)).collect(),
-            lengths: config.lengths.clone(),
+            lengths: config.lengths.clone().into(),
             width: config.width,
             heads: config.heads,
             batch: config.batch,
@@ -117,7 +118,7 @@ impl LinkConfig {
     pub(super) fn config(&self, words: &Reader) -> Result<Config, LinkError> {
         Ok(Config {
             systems: self.systems.iter().map(|lane| lane.lane(words)).collect::<Result<_, _>>()?,
-            lengths: self.lengths.clone(),
+            lengths: self.lengths.to_vec(),
             width: self.width,
             heads: self.heads,
             batch: self.batch,

@@ -12,6 +12,7 @@
 
 mod config;
 mod error;
+mod list;
 mod numbers;
 mod points;
 mod report;
@@ -142,7 +143,10 @@ fn find(text: &str) -> Result<&str, LinkError> {
         return Err(LinkError::Empty);
     }
     let bare = marked.is_none() && !text.starts_with("r=");
-    if bare && !data.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_') {
+    // Any word is of a link's letters: without a mark, only what begins like a link is taken for one.
+    let like_one = data.starts_with(|c: char| c.is_ascii_digit())
+        && data.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
+    if bare && !like_one {
         return Err(LinkError::NoRace);
     }
     Ok(data)

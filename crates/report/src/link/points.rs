@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::LinkError;
+use super::list::{List, POINTS};
 use super::numbers::{
     COARSE, COST, COUNT, Column, FINE, Guess, Guesser, ROUGH, SPREAD, quantise, restore, spread,
 };
@@ -27,34 +28,37 @@ mod has {
     pub(super) const ALL: i64 = (1 << 15) - 1;
 }
 
+/// Numbers of points.
+type Values = List<i64, POINTS>;
+
 /// One list per quantity; a point that lacks one has no entry in its list.
 #[derive(Default, Serialize, Deserialize)]
 pub(super) struct Columns {
     /// Outcome and presence, exclusive-or with the point before.
-    flags: Vec<i64>,
-    messages: Vec<i64>,
-    median: Vec<i64>,
+    flags: Values,
+    messages: Values,
+    median: Values,
     /// Distances of the quartiles from the median and of the fastest from the first quartile, in [`SPREAD`]s.
-    below: Vec<i64>,
-    above: Vec<i64>,
-    fastest: Vec<i64>,
-    samples: Vec<i64>,
-    repeats: Vec<i64>,
-    discarded: Vec<i64>,
+    below: Values,
+    above: Values,
+    fastest: Values,
+    samples: Values,
+    repeats: Values,
+    discarded: Values,
     /// Distance from the median where there is one, in [`SPREAD`]s.
-    device: Vec<i64>,
-    setup: Vec<i64>,
+    device: Values,
+    setup: Values,
     /// Distance from the median where there is one, in its own steps.
-    first_run: Vec<i64>,
-    predicted: Vec<i64>,
-    flops: Vec<i64>,
-    bytes: Vec<i64>,
-    peak_bytes: Vec<i64>,
-    decode_state_bytes: Vec<i64>,
-    max_abs: Vec<i64>,
+    first_run: Values,
+    predicted: Values,
+    flops: Values,
+    bytes: Values,
+    peak_bytes: Values,
+    decode_state_bytes: Values,
+    max_abs: Values,
     /// Distance from the absolute one where there is one.
-    max_rel: Vec<i64>,
-    verified_length: Vec<i64>,
+    max_rel: Values,
+    verified_length: Values,
 }
 
 /// What is guessed from point to point, in the order of `Columns`.

@@ -6,11 +6,12 @@ use race::RaceSpec;
 use serde::{Deserialize, Serialize};
 
 use super::config::{LinkConfig, LinkParams};
+use super::list::{LANES, LENGTHS, List, WORDS};
 use super::numbers::{COST, COUNT, ROUGH, from_hundredths, hundredths, quantise, restore};
 use super::points::Columns;
 use super::words::{Reader, Writer};
 use super::{LinkError, sets};
-use crate::validate::{CROSSOVER, MAX_AMOUNT};
+use crate::validate::{CROSSOVER, MAX_AMOUNT, MAX_WARNINGS};
 use crate::{
     Config, Crossover, CrossoverKind, Environment, Exponent, Gpu, Lane, ParamValue, Report, SCHEMA_VERSION,
     Status, Verified, Warning,
@@ -19,15 +20,15 @@ use crate::{
 /// A link that holds a report.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Body {
-    words: Vec<String>,
+    words: List<String, WORDS>,
     config: LinkConfig,
     environment: LinkEnvironment,
     started_at_ms: Option<u64>,
     status: LinkStatus,
-    lanes: Vec<LinkLane>,
+    lanes: List<LinkLane, LANES>,
     points: Columns,
-    crossovers: Vec<LinkCrossover>,
-    warnings: Vec<LinkWarning>,
+    crossovers: List<LinkCrossover, LANES>,
+    warnings: List<LinkWarning, MAX_WARNINGS>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -74,7 +75,7 @@ struct LinkLane {
     params: LinkLaneParams,
     verification: Option<LinkVerified>,
     /// Lengths where they are not the first ones of the configuration.
-    lengths: Option<Vec<u32>>,
+    lengths: Option<List<u32, LENGTHS>>,
     n_points: u32,
     exponent: Option<LinkExponent>,
 }
@@ -138,7 +139,7 @@ impl Body {
         let mut words = Writer::default();
         let lengths = report.config.sorted_lengths();
         let mut body = Self {
-            words: Vec::new(),
+            words: List::default(),
             config: LinkConfig::new(&report.config, &mut words),
             environment: LinkEnvironment::new(&report.environment, &mut words),
             started_at_ms: report.started_at_ms.map(|at| at.round() as u64),
@@ -152,7 +153,7 @@ impl Body {
             crossovers: report.crossovers.iter().map(LinkCrossover::new).collect(),
             warnings: report.warnings.iter().map(|warning| LinkWarning::new(warning, &mut words)).collect(),
         };
-        body.words = words.finish();
+        body.words = words.finish().into();
         body
     }
 
@@ -190,7 +191,7 @@ impl Body {
         let all_lengths = config.sorted_lengths();
         let mut lanes = Vec::with_capacity(self.lanes.len());
         for (lane, asked) in self.lanes.iter().zip(&config.systems) {
-            let lengths = lane.lengths.as_deref().unwrap_or(&all_lengths);
+            let lengths = lane.lengths.as_ref().map_or(&all_lengths[..], |own| &own[..]);
             let lengths = lengths
                 .get(..lane.n_points as usize)
                 .filter(|lengths| lengths.len() <= RaceSpec::MAX_LENGTHS)
@@ -303,7 +304,7 @@ impl LinkLane {
             params: LinkLaneParams::new(lane, words),
             verification: lane.verification.as_ref().map(LinkVerified::new),
             n_points: own.len() as u32,
-            lengths: (!lengths.starts_with(&own)).then_some(own),
+            lengths: (!lengths.starts_with(&own)).then(|| own.into()),
             exponent: lane.exponent.as_ref().map(LinkExponent::new),
         }
     }

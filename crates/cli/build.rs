@@ -1,0 +1,32 @@
+//! Gathers the systems' BibTeX from their READMEs: a system is one folder, and its paper is cited there once. A README
+//! that says "BibTeX as for `NAME`" has the papers of that system.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::{env, fs, io};
+
+fn main() -> io::Result<()> {
+    let variable = |name| env::var(name).map(PathBuf::from).map_err(io::Error::other);
+    let folder = variable("CARGO_MANIFEST_DIR")?.join("../../kernels/src");
+    println!("cargo::rerun-if-changed={}", folder.display());
+    let mut readmes = BTreeMap::new();
+    for entry in fs::read_dir(&folder)? {
+        let path = entry?.path().join("README.md");
+        let name =
+            path.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy().replace('_', "-");
+        if path.is_file() {
+            readmes.insert(name, fs::read_to_string(&path)?);
+        }
+    }
+    let mut all = String::new();
+    for (name, text) in &readmes {
+        let other = text.split_once("BibTeX as for `").and_then(|(_, rest)| rest.split_once('`'));
+        let source = other.and_then(|(other, _)| readmes.get(other)).unwrap_or(text);
+        let blocks = source.split("```bibtex\n").skip(1).filter_map(|rest| rest.split_once("```"));
+        for (block, _) in blocks {
+            let _ = writeln!(all, "% system: {name}\n{}\n", block.trim());
+        }
+    }
+    fs::write(variable("OUT_DIR")?.join("systems.bib"), all)
+}

@@ -1,0 +1,225 @@
+//! Reports side by side: which lanes are the same race run elsewhere, how their times relate, where each crosses
+//! attention first, and what keeps the numbers from being compared. The first report is the one others are held against.
+
+mod difference;
+
+use std::collections::BTreeMap;
+
+pub use difference::{Difference, Field};
+
+use crate::{CrossoverKind, Lane, ParamValue, Point, Report};
+
+/// Reports side by side.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Comparison {
+    /// Lanes in the order in which the reports name them first.
+    pub lanes: Vec<ComparedLane>,
+    /// Lengths at which any lane was raced, ascending.
+    pub lengths: Vec<u32>,
+    /// Challengers that have a crossover entry in any report.
+    pub crossings: Vec<Crossing>,
+    /// What differs between the reports beside their times.
+    pub differences: Vec<Difference>,
+}
+
+/// A lane and where each report has it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ComparedLane {
+    /// The system's stable name.
+    pub system: String,
+    /// Its name for people.
+    pub title: String,
+    /// The backend of each report's lane.
+    pub backends: Vec<Option<String>>,
+    /// Index of each report's lane, where it has one.
+    pub at: Vec<Option<usize>>,
+}
+
+/// A time against the first report's.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Ratio {
+    /// Milliseconds, median.
+    pub median_ms: f64,
+    /// The first report's median over this one: above 1, this report's machine is faster. Absent where either was not
+    /// measured, and for the first report itself.
+    pub speedup: Option<f64>,
+    /// Whether the middle halves of the samples overlap, so that no winner should be named.
+    pub close: bool,
+}
+
+/// A challenger's crossover in every report.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Crossing {
+    /// Index into [`Comparison::lanes`].
+    pub lane: usize,
+    /// What each report found.
+    pub found: Vec<Option<Found>>,
+    /// Whose comes first.
+    pub first: First,
+}
+
+/// A crossover as a report has it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Found {
+    /// The length, in tokens; absent where the lanes do not cross as far as the data says.
+    pub estimate: Option<f64>,
+    /// Its 95% interval, where it is known.
+    pub interval: Option<(f64, f64)>,
+    /// Whether it lies beyond what was measured.
+    pub predicted: bool,
+}
+
+/// Whose crossover comes at the shortest length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum First {
+    /// This report's.
+    Report(usize),
+    /// Two or more are too close for their intervals to tell.
+    Close,
+    /// Fewer than two reports have one.
+    Unknown,
+}
+
+impl Comparison {
+    /// Compares reports; with fewer than two there is nothing to compare, and every list but the lanes is what the one
+    /// report says.
+    pub fn new(reports: &[&Report]) -> Self {
+        let lanes = match_lanes(reports);
+        let mut lengths: Vec<u32> = reports
+            .iter()
+            .flat_map(|report| report.lanes.iter())
+            .flat_map(|lane| lane.points.iter().map(|point| point.length))
+            .collect();
+        lengths.sort_unstable();
+        lengths.dedup();
+        let crossings =
+            lanes.iter().enumerate().filter_map(|(index, lane)| crossing(reports, index, lane)).collect();
+        let differences = difference::differences(reports, &lanes);
+        Self { lanes, lengths, crossings, differences }
+    }
+
+    /// Each report's time of a lane at a length, against the first report's.
+    pub fn ratios(&self, reports: &[&Report], lane: usize, length: u32) -> Vec<Option<Ratio>> {
+        let Some(lane) = self.lanes.get(lane) else { return Vec::new() };
+        let point = |report: usize| measured(reports, lane, report, length);
+        let base = point(0);
+        (0..reports.len())
+            .map(|report| {
+                let own = point(report)?;
+                let median_ms = own.median_ms?;
+                let other = base.filter(|_| report > 0);
+                Some(Ratio {
+                    median_ms,
+                    speedup: other.and_then(|base| Some(base.median_ms? / median_ms)),
+                    close: other.is_some_and(|base| overlap(base, own)),
+                })
+            })
+            .collect()
+    }
+}
+
+/// The point of a lane at a length, where it is a result.
+fn measured<'a>(
+    reports: &[&'a Report],
+    lane: &ComparedLane,
+    report: usize,
+    length: u32,
+) -> Option<&'a Point> {
+    let index = (*lane.at.get(report)?)?;
+    let lane = reports.get(report)?.lanes.get(index)?;
+    lane.points
+        .iter()
+        .find(|point| point.length == length && point.outcome == "ok" && point.median_ms.is_some())
+}
+
+fn overlap(a: &Point, b: &Point) -> bool {
+    let ends = |point: &Point| Some((point.q1_ms?, point.q3_ms?));
+    ends(a).zip(ends(b)).is_none_or(|((a_low, a_high), (b_low, b_high))| a_low <= b_high && b_low <= a_high)
+}
+
+/// The same lane, told by what was asked for: system, parameters and, while there is a choice, the backend.
+fn match_lanes(reports: &[&Report]) -> Vec<ComparedLane> {
+    let mut lanes: Vec<(ComparedLane, &BTreeMap<String, ParamValue>)> = Vec::new();
+    for (at, report) in reports.iter().enumerate() {
+        let mut left: Vec<usize> = (0..report.lanes.len()).collect();
+        // First those that agree in everything, then those that ran on another backend: `auto` differs by machine.
+        for strict in [true, false] {
+            left.retain(|&index| {
+                let lane = &report.lanes[index];
+                let fits = |(known, params): &&mut (ComparedLane, &BTreeMap<String, ParamValue>)| {
+                    let backend = known.backends.iter().flatten().any(|backend| *backend == lane.backend);
+                    known.at[at].is_none()
+                        && known.system == lane.system
+                        && **params == lane.params
+                        && (backend || !strict)
+                };
+                let Some((known, _)) = lanes.iter_mut().find(fits) else { return true };
+                known.at[at] = Some(index);
+                known.backends[at] = Some(lane.backend.clone());
+                false
+            });
+        }
+        for index in left {
+            lanes.push(new_lane(&report.lanes[index], index, at, reports.len()));
+        }
+    }
+    lanes.into_iter().map(|(lane, _)| lane).collect()
+}
+
+fn new_lane(
+    lane: &Lane,
+    index: usize,
+    report: usize,
+    n: usize,
+) -> (ComparedLane, &BTreeMap<String, ParamValue>) {
+    let mut compared = ComparedLane {
+        system: lane.system.clone(),
+        title: lane.title.clone(),
+        backends: vec![None; n],
+        at: vec![None; n],
+    };
+    compared.at[report] = Some(index);
+    compared.backends[report] = Some(lane.backend.clone());
+    (compared, &lane.params)
+}
+
+fn crossing(reports: &[&Report], index: usize, lane: &ComparedLane) -> Option<Crossing> {
+    let found: Vec<Option<Found>> = reports
+        .iter()
+        .zip(&lane.at)
+        .map(|(report, at)| {
+            let challenger = (*at)?;
+            let entry = report.crossovers.iter().find(|entry| entry.challenger as usize == challenger)?;
+            Some(Found {
+                estimate: entry.estimate,
+                interval: entry.low.zip(entry.high),
+                predicted: entry.kind == CrossoverKind::Predicted,
+            })
+        })
+        .collect();
+    found.iter().any(Option::is_some).then(|| Crossing { lane: index, first: first(&found), found })
+}
+
+/// The least estimate, where its interval ends before every other one begins.
+fn first(found: &[Option<Found>]) -> First {
+    let mut there: Vec<(usize, f64, Found)> = found
+        .iter()
+        .enumerate()
+        .filter_map(|(report, found)| {
+            let found = (*found)?;
+            Some((report, found.estimate?, found))
+        })
+        .collect();
+    there.sort_by(|a, b| a.1.total_cmp(&b.1));
+    let Some(((report, estimate, least), rest)) = there.split_first() else { return First::Unknown };
+    if rest.is_empty() {
+        return First::Unknown;
+    }
+    let end = least.interval.map_or(*estimate, |(_, high)| high);
+    let begins =
+        |(_, estimate, found): &(usize, f64, Found)| found.interval.map_or(*estimate, |(low, _)| low);
+    if rest.iter().map(begins).all(|begin| begin > end) { First::Report(*report) } else { First::Close }
+}
+
+#[cfg(test)]
+mod tests;

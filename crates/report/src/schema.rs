@@ -1,0 +1,30 @@
+//! The JSON Schema of reports, from the wire types themselves, so that it cannot lag behind them. It states shapes and
+//! ranges; what depends on other fields (a lane for each system, ascending lengths) only [`Report::validate`] checks.
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings, json_schema};
+
+use crate::resolve::MAX_THREADS;
+use crate::{Report, Threads};
+
+impl JsonSchema for Threads {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Threads".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "`auto` or a number.",
+            "anyOf": [
+                { "const": "auto" },
+                { "type": "integer", "minimum": 1, "maximum": MAX_THREADS }
+            ]
+        })
+    }
+}
+
+/// The schema of a report (JSON Schema 2020-12).
+pub fn report_schema() -> serde_json::Value {
+    let mut schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<Report>();
+    schema.insert("title".to_owned(), format!("Crossover report, format {}", crate::SCHEMA_VERSION).into());
+    schema.to_value()
+}

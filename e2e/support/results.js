@@ -1,0 +1,43 @@
+// Results as files and links, for specs that need some without running a race.
+
+import { readFile } from 'node:fs/promises';
+import { root } from './server.js';
+
+/** A recorded duel of attention and Hyena. */
+export const duel = async () => JSON.parse(await readFile(`${root}/www/tests/fixtures/duel.json`, 'utf8'));
+
+/** The same on a machine `factor` times as fast, otherwise alike. */
+export async function faster(factor) {
+  const report = await duel();
+  for (const point of report.lanes.flatMap((lane) => lane.points)) {
+    for (const field of ['medianMs', 'q1Ms', 'q3Ms', 'minMs']) if (point[field] !== null) point[field] /= factor;
+  }
+  return report;
+}
+
+/** A report as Playwright sets it into a file field. */
+export const file = (name, content) => ({
+  name,
+  mimeType: 'application/json',
+  buffer: Buffer.from(typeof content === 'string' ? content : JSON.stringify(content)),
+});
+
+/** Drops files or text on the page. */
+export async function drop(page, { files = [], text = '' }) {
+  const data = await page.evaluateHandle(
+    ([files, text]) => {
+      const data = new DataTransfer();
+      for (const { name, content, bytes } of files) {
+        data.items.add(new File([bytes ? 'x'.repeat(bytes) : content], name, { type: 'application/json' }));
+      }
+      if (text) data.setData('text/plain', text);
+      return data;
+    },
+    [files, text],
+  );
+  await page.dispatchEvent('main', 'dragover', { dataTransfer: data });
+  await page.dispatchEvent('main', 'drop', { dataTransfer: data });
+}
+
+/** Text of every cell of the results table. */
+export const cells = (page) => page.getByTestId('results-table').getByRole('row').allInnerTexts();

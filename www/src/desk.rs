@@ -1,0 +1,161 @@
+//! What readers bring: pasted text, dropped files, past runs. Everything is judged here before anything on the page
+//! changes; what is wrong with it becomes words.
+
+use report::{Linked, Report};
+
+use crate::format;
+use crate::text::Text;
+
+/// Longest name shown, in characters.
+const MAX_NAME: usize = 60;
+/// Most links of one paste or drop.
+const MAX_LINKS: usize = 20;
+
+/// A report that a reader brought.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Brought {
+    /// Where it is from: a file's name, or none for a link.
+    pub name: Option<String>,
+    /// The report, or why there is none.
+    pub report: Result<Box<Report>, String>,
+}
+
+/// Reads what a file or a paste holds: a report's JSON, or links, one a line. `name` is the file's, empty for other text;
+/// `content` is `None` where the file was not even read for its size of `size_bytes`.
+pub fn read(name: &str, content: Option<&str>, size_bytes: f64, text: &Text) -> Vec<Brought> {
+    let name = (!name.is_empty()).then(|| shown_name(name));
+    let Some(content) = content else {
+        let limit = format::bytes(Report::MAX_JSON_BYTES as f64);
+        let reason = (text.travel.file_too_large)(&format::bytes(size_bytes), &limit);
+        return vec![Brought { name, report: Err(reason) }];
+    };
+    let content = content.trim_start_matches('\u{feff}').trim();
+    if content.starts_with(['{', '[']) {
+        let report = Report::from_json(content).map(Box::new).map_err(|error| {
+            // A configuration is no mistake, but it is nothing that can be shown.
+            let setup = content.contains("\"systems\"") && !content.contains("\"schema\"");
+            if setup { text.travel.only_setup.to_owned() } else { error.to_string() }
+        });
+        return vec![Brought { name, report }];
+    }
+    // A list of addresses may have comments (RFC 2483).
+    let lines = content.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("# "));
+    let brought: Vec<Brought> = lines
+        .take(MAX_LINKS)
+        .map(|line| Brought {
+            name: name.clone(),
+            report: match report::decode_link(line) {
+                Ok(Linked::Report(report)) => Ok(report),
+                Ok(Linked::Config(_)) => Err(text.travel.only_setup.to_owned()),
+                Err(error) => Err(error.to_string()),
+            },
+        })
+        .collect();
+    if brought.is_empty() {
+        return vec![Brought { name, report: Err(text.travel.nothing_pasted.to_owned()) }];
+    }
+    brought
+}
+
+/// A name as it may be shown: short, and nothing in it that reorders or breaks the text around it.
+pub fn shown_name(name: &str) -> String {
+    let kept: String = name
+        .chars()
+        .filter(|c| {
+            !c.is_control()
+                && !matches!(c, '\u{061c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+        })
+        .take(MAX_NAME)
+        .collect();
+    kept.trim().to_owned()
+}
+
+/// Whether anything was measured.
+pub fn measured(report: &Report) -> bool {
+    report.lanes.iter().any(|lane| lane.points.iter().any(|point| point.median_ms.is_some()))
+}
+
+/// What a run is called until its owner names it: its lanes.
+pub fn run_name(report: &Report) -> String {
+    let mut titles: Vec<&str> = Vec::new();
+    for lane in &report.lanes {
+        if !titles.contains(&lane.title.as_str()) {
+            titles.push(&lane.title);
+        }
+    }
+    let more = titles.len().saturating_sub(3);
+    titles.truncate(3);
+    let name = titles.join(", ");
+    shown_name(&if more > 0 { format!("{name} +{more}") } else { name })
+}
+
+#[cfg(test)]
+mod tests {
+    use report::Config;
+
+    use super::*;
+    use crate::samples;
+    use crate::text::{ENGLISH, LANGUAGES};
+
+    fn one(name: &str, content: &str) -> Result<Box<Report>, String> {
+        let mut all = read(name, Some(content), content.len() as f64, &ENGLISH);
+        assert_eq!(all.len(), 1);
+        all.remove(0).report
+    }
+
+    #[test]
+    fn files_and_links_are_told_apart() {
+        let report = samples::duel();
+        let json = serde_json::to_string_pretty(&report).unwrap();
+        assert_eq!(one("a.json", &json).as_deref(), Ok(&report));
+        assert_eq!(one("a.json", &format!("\u{feff}\n{json}")).as_deref(), Ok(&report));
+        let link = format!("https://example.org/{}", report::encode_link(&report).unwrap());
+        assert!(one("", &link).is_ok());
+        let two = read("", Some(&format!("# a comment\n{link}\r\n\n{link}")), 0.0, &ENGLISH);
+        assert!(two.len() == 2 && two.iter().all(|brought| brought.report.is_ok()));
+    }
+
+    #[test]
+    fn fault_28_what_is_no_result_says_why_in_every_language() {
+        let setup = serde_json::to_string(&Config::default()).unwrap();
+        let setup_link = report::encode_config_link(&Config::default()).unwrap();
+        assert_eq!(one("", &setup), Err(ENGLISH.travel.only_setup.to_owned()));
+        assert_eq!(one("", &setup_link), Err(ENGLISH.travel.only_setup.to_owned()));
+        assert_eq!(one("", " \n "), Err(ENGLISH.travel.nothing_pasted.to_owned()));
+        for (content, words) in [
+            ("hello", "no `#r=`"),
+            ("{\"schema\": 99}", "newer Crossover"),
+            ("{\"__proto__\": {}}", "not a report"),
+            ("[[[[", "not a report"),
+            ("#r=9AAAA", "newer Crossover"),
+        ] {
+            let error = one("x", content).unwrap_err();
+            assert!(error.contains(words), "{content}: {error}");
+        }
+        for text in LANGUAGES {
+            let large = read("big.json", None, 52_428_800.0, text);
+            let error = large[0].report.clone().unwrap_err();
+            assert!(error.contains("50.0\u{202f}MiB") && error.contains("4.00\u{202f}MiB"), "{error}");
+        }
+        assert_eq!(read("", Some(&"#r=x\n".repeat(500)), 0.0, &ENGLISH).len(), MAX_LINKS);
+    }
+
+    #[test]
+    fn fault_25_names_of_files_are_shown_as_they_cannot_mislead() {
+        assert_eq!(shown_name("a\u{202e}nosj.exe\n"), "anosj.exe");
+        assert_eq!(shown_name(&"x".repeat(10_000)).len(), MAX_NAME);
+        assert_eq!(shown_name("<b>.json"), "<b>.json");
+    }
+
+    #[test]
+    fn runs_are_named_by_their_lanes() {
+        let mut report = samples::duel();
+        assert_eq!(run_name(&report), "Attention, Hyena");
+        assert!(measured(&report));
+        let lane = report.lanes[0].clone();
+        for title in ["Mega", "LTC"] {
+            report.lanes.push(report::Lane { title: title.to_owned(), points: vec![], ..lane.clone() });
+        }
+        assert_eq!(run_name(&report), "Attention, Hyena, Mega +1");
+    }
+}

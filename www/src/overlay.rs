@@ -1,0 +1,94 @@
+//! Several reports in one chart: their lanes side by side, the same lane in the same colour and shape, each report with a
+//! line of its own style and a letter.
+
+use report::compare::Comparison;
+use report::{Report, SystemEntry};
+
+use crate::lanes::{self, Look};
+use crate::text::Text;
+
+/// Most reports at once: there are as many line styles.
+pub const MAX_REPORTS: usize = 8;
+
+/// The letter that stands for a report: A, B, C…
+pub fn letter(report: usize) -> String {
+    char::from(b'A' + (report % 26) as u8).to_string()
+}
+
+/// All lanes of `reports` as one report for the chart, and how they look. It is for drawing only: its configuration is
+/// the first one's with everybody's lengths.
+pub fn merged(
+    reports: &[&Report],
+    comparison: &Comparison,
+    systems: &[SystemEntry],
+    text: &Text,
+) -> Option<(Report, Vec<Look>)> {
+    let first = *reports.first()?;
+    // One lane of each kind settles colours, shapes and names.
+    let kinds = comparison.lanes.iter().filter_map(|lane| {
+        let (report, index) = lane.at.iter().enumerate().find_map(|(report, at)| Some((report, (*at)?)))?;
+        reports.get(report)?.lanes.get(index).cloned()
+    });
+    let mut one_each = Report { lanes: kinds.collect(), ..first.clone() };
+    one_each.crossovers.clear();
+    let kinds = lanes::looks(&one_each, systems, text);
+
+    let mut all = Report { lanes: Vec::new(), crossovers: Vec::new(), warnings: Vec::new(), ..first.clone() };
+    let mut looks = Vec::new();
+    for (series, report) in reports.iter().enumerate() {
+        let offset = all.lanes.len();
+        for (index, lane) in report.lanes.iter().enumerate() {
+            let kind = comparison.lanes.iter().position(|known| known.at.get(series) == Some(&Some(index)));
+            let Some(look) = kind.and_then(|kind| kinds.get(kind)) else { continue };
+            looks.push(Look {
+                filled: lane.backend != "cpu",
+                label: format!("{} {}", letter(series), look.label),
+                baseline: None,
+                series,
+                ..look.clone()
+            });
+            all.lanes.push(lane.clone());
+        }
+        all.crossovers.extend(report.crossovers.iter().map(|crossover| report::Crossover {
+            challenger: crossover.challenger + offset as u32,
+            baseline: crossover.baseline + offset as u32,
+            ..*crossover
+        }));
+        all.config.lengths.extend(&report.config.lengths);
+    }
+    all.config.lengths.sort_unstable();
+    all.config.lengths.dedup();
+    Some((all, looks))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chart::{Metric, Options, scene, svg};
+    use crate::samples;
+    use crate::text::ENGLISH;
+
+    #[test]
+    fn the_same_lane_has_the_same_colour_and_each_report_its_own_line() {
+        let (mine, mut theirs) = (samples::duel(), samples::duel());
+        theirs.lanes.swap(0, 1);
+        theirs.config.systems.swap(0, 1);
+        theirs.crossovers.clear();
+        let reports = [&mine, &theirs];
+        let (all, looks) = merged(&reports, &Comparison::new(&reports), &[], &ENGLISH).unwrap();
+        assert_eq!((all.lanes.len(), looks.len()), (4, 4));
+        assert_eq!((looks[0].slot, looks[1].slot), (looks[3].slot, looks[2].slot));
+        assert_eq!(looks.iter().map(|look| look.series).collect::<Vec<_>>(), [0, 0, 1, 1]);
+        assert!(looks[0].label.starts_with("A ") && looks[3].label.starts_with("B "));
+        let options =
+            Options { width: 900.0, height: 420.0, metric: Metric::Time, hidden: vec![], emphasis: None };
+        let marks = svg::marks(&scene(&all, &looks, &options, &ENGLISH));
+        assert!(marks.contains(" r1\"") && !marks.contains("NaN"), "{marks}");
+    }
+
+    #[test]
+    fn nothing_to_lay_over_each_other_is_nothing() {
+        assert!(merged(&[], &Comparison::new(&[]), &[], &ENGLISH).is_none());
+        assert_eq!((letter(0), letter(7)), ("A".to_owned(), "H".to_owned()));
+    }
+}

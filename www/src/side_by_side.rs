@@ -1,0 +1,245 @@
+//! A comparison as markup: who is compared, what differs, whose crossover comes first, times with their ratios. Text and
+//! tables without a life of their own are cheaper as text than as components. Whatever comes from a report is escaped;
+//! what a button does stands in its `data-act` and `data-key`.
+
+use std::fmt::Write as _;
+
+use report::Report;
+use report::compare::{Comparison, First, Found, Ratio};
+
+use crate::chart::svg::escape;
+use crate::format;
+use crate::overlay::letter;
+use crate::text::Text;
+
+/// A report among those compared.
+pub struct Named<'a> {
+    /// Tells it from the others.
+    pub key: u32,
+    /// Its name.
+    pub name: &'a str,
+    /// The report.
+    pub report: &'a Report,
+}
+
+/// The list of reports with their letters and lines, and buttons to open and remove them.
+pub fn entries(all: &[Named], text: &Text) -> String {
+    let travel = text.travel;
+    let mut out = format!(r#"<ul class="entries" aria-label="{}">"#, escape(travel.compare_reports));
+    for (index, entry) in all.iter().enumerate() {
+        let (key, name) = (entry.key, escape(entry.name));
+        let _ = write!(
+            out,
+            r#"<li data-testid="compared"><b class="letter">{letter}</b><svg class="lane r{index}" viewBox="0 0 40 12" width="40" height="12" aria-hidden="true"><path class="line" d="M1 6h38"/></svg><span class="entry-name">{name}</span><button type="button" class="quiet" data-act="open" data-key="{key}" aria-label="{open_of}">{open}</button><button type="button" class="quiet icon small" data-act="remove" data-key="{key}" data-testid="compare-remove" aria-label="{remove_of}"><svg viewBox="0 0 12 12" width="12" height="12" aria-hidden="true"><path d="M2 2l8 8M10 2l-8 8"/></svg></button></li>"#,
+            letter = letter(index),
+            open_of = escape(&(travel.open_of)(entry.name)),
+            open = escape(travel.open),
+            remove_of = escape(&(travel.remove_of)(entry.name)),
+        );
+    }
+    out + "</ul>"
+}
+
+/// What keeps the numbers from being compared; nothing where nothing does.
+pub fn differences(comparison: &Comparison, text: &Text) -> String {
+    let travel = text.travel;
+    if comparison.differences.is_empty() {
+        return String::new();
+    }
+    let severe = comparison.differences.iter().any(|difference| difference.field.other_work());
+    let mut out = format!(
+        r#"<div class="notice {}" data-testid="differences"><div><strong>{}</strong><ul>"#,
+        if severe { "bad" } else { "warn" },
+        escape(if severe { travel.other_work } else { travel.other_conditions })
+    );
+    for difference in &comparison.differences {
+        let values: Vec<String> = difference
+            .values
+            .iter()
+            .enumerate()
+            .map(|(index, value)| format!("{} {}", letter(index), (travel.value)(value).unwrap_or(value)))
+            .collect();
+        let line = format!("{}: {}", (travel.field)(difference.field), values.join(", "));
+        let _ = write!(out, "<li>{}</li>", escape(&line));
+    }
+    out + "</ul></div></div>"
+}
+
+/// Whose crossover comes first; nothing where no report has any.
+pub fn crossings(comparison: &Comparison, text: &Text) -> String {
+    let travel = text.travel;
+    if comparison.crossings.is_empty() {
+        return String::new();
+    }
+    let mut out = format!(
+        r#"<h3>{}</h3><ul class="crossings" data-testid="crossings">"#,
+        escape(travel.compare_crossovers)
+    );
+    for crossing in &comparison.crossings {
+        let all: Vec<String> = crossing
+            .found
+            .iter()
+            .enumerate()
+            .filter_map(|(index, there)| Some(found(&letter(index), there.as_ref()?, text)))
+            .collect();
+        let verdict = match crossing.first {
+            First::Report(index) => (travel.comes_first)(&letter(index)),
+            First::Close => travel.comes_close.to_owned(),
+            First::Unknown => String::new(),
+        };
+        let title = comparison.lanes.get(crossing.lane).map_or("", |lane| &lane.title);
+        let _ = write!(
+            out,
+            "<li><b>{}</b><span>{}</span><em>{}</em></li>",
+            escape(title),
+            escape(&all.join("; ")),
+            escape(&verdict)
+        );
+    }
+    out + "</ul>"
+}
+
+fn found(name: &str, found: &Found, text: &Text) -> String {
+    let about = format::length_about;
+    match (found.estimate, found.predicted) {
+        (None, _) => (text.travel.crossover_none)(name),
+        (Some(length), true) => (text.travel.crossover_predicted)(name, &about(length)),
+        (Some(length), false) => {
+            let interval = found
+                .interval
+                .map_or_else(String::new, |(low, high)| (text.interval)(&about(low), &about(high)));
+            (text.travel.crossover_at)(name, &about(length), &interval)
+        }
+    }
+}
+
+/// Times and ratios, a row for each report's lane: the chart's table twin.
+pub fn ratios(all: &[Named], comparison: &Comparison, text: &Text) -> String {
+    let reports: Vec<&Report> = all.iter().map(|entry| entry.report).collect();
+    let mut out = format!(
+        r#"<h3 id="ratios-title">{}</h3><div class="scroll" tabindex="0" role="group" aria-labelledby="ratios-title"><table data-testid="compare-table"><thead><tr><th scope="col">{}</th>"#,
+        escape(text.travel.compare_table),
+        escape(text.col_lane)
+    );
+    for length in &comparison.lengths {
+        let _ = write!(out, r#"<th scope="col" class="num">{}</th>"#, format::length(f64::from(*length)));
+    }
+    out.push_str("</tr></thead><tbody>");
+    for (index, lane) in comparison.lanes.iter().enumerate() {
+        let columns: Vec<_> =
+            comparison.lengths.iter().map(|length| comparison.ratios(&reports, index, *length)).collect();
+        for report in (0..reports.len()).filter(|report| lane.at[*report].is_some()) {
+            let backend = lane.backends[report].as_deref().map_or("", |backend| text.backend(backend));
+            let _ = write!(
+                out,
+                r#"<tr{}><th scope="row"><b class="letter">{}</b> {} <small>{}</small></th>"#,
+                if report == 0 { r#" class="first""# } else { "" },
+                letter(report),
+                escape(&lane.title),
+                escape(backend)
+            );
+            for column in &columns {
+                cell(&mut out, column[report].as_ref(), text);
+            }
+            out.push_str("</tr>");
+        }
+    }
+    let _ = write!(
+        out,
+        r#"</tbody></table></div><p class="muted note">{}</p><p><button type="button" class="quiet framed" data-act="clear" data-testid="compare-clear">{}</button></p>"#,
+        escape(&(text.travel.compare_against)("A")),
+        escape(text.travel.compare_clear)
+    );
+    out
+}
+
+fn cell(out: &mut String, ratio: Option<&Ratio>, text: &Text) {
+    let Some(ratio) = ratio else {
+        let _ = write!(out, r#"<td class="num pending">{}</td>"#, format::NONE);
+        return;
+    };
+    let _ = write!(out, r#"<td class="num"><b>{}</b>"#, escape(&format::time(ratio.median_ms)));
+    if let Some(speedup) = ratio.speedup {
+        let words = match (ratio.close, speedup >= 1.0) {
+            (true, _) => text.too_close_short.to_owned(),
+            (false, true) => (text.faster)(&format::ratio(speedup)),
+            (false, false) => (text.slower)(&format::ratio(1.0 / speedup)),
+        };
+        let ahead = if !ratio.close && speedup > 1.0 { " ahead" } else { "" };
+        let _ = write!(out, r#"<small class="versus{ahead}">{}</small>"#, escape(&words));
+    }
+    out.push_str("</td>");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples;
+    use crate::text::{ENGLISH, LANGUAGES};
+
+    /// All parts of a comparison of two samples, as one element.
+    fn all(reports: &[&Report], names: &[&str], text: &Text) -> String {
+        let named: Vec<Named> = (1..)
+            .zip(reports.iter().zip(names))
+            .map(|(key, (report, name))| Named { key, name, report })
+            .collect();
+        let comparison = Comparison::new(reports);
+        format!(
+            "<div>{}{}{}{}</div>",
+            entries(&named, text),
+            differences(&comparison, text),
+            crossings(&comparison, text),
+            ratios(&named, &comparison, text)
+        )
+    }
+
+    #[test]
+    fn every_language_says_who_is_faster_and_crosses_first() {
+        let (mine, mut theirs) = (samples::duel(), samples::duel());
+        theirs.config.width = 512;
+        for point in theirs.lanes.iter_mut().flat_map(|lane| &mut lane.points) {
+            for time in [&mut point.min_ms, &mut point.q1_ms, &mut point.median_ms, &mut point.q3_ms] {
+                *time = time.map(|ms| ms / 2.0);
+            }
+        }
+        for text in LANGUAGES {
+            let markup = all(&[&mine, &theirs], &["mine", "theirs"], text);
+            let document =
+                roxmltree::Document::parse(&markup).unwrap_or_else(|error| panic!("{error}: {markup}"));
+            let rows = document.descendants().filter(|node| node.has_tag_name("tr"));
+            assert_eq!(rows.count(), 5);
+            assert!(markup.contains(&(text.faster)("2.0×")) && markup.contains("512"), "{markup}");
+            assert!(markup.contains(text.travel.other_work) && markup.contains("Hyena"));
+            assert!(!markup.contains("NaN"));
+        }
+    }
+
+    #[test]
+    fn fault_25_nothing_foreign_is_markup() {
+        let (mut mine, mut theirs) = (samples::duel(), samples::duel());
+        let evil = "<img src=x onerror=alert(1)>\"'&</td>";
+        evil.clone_into(&mut mine.lanes[1].title);
+        evil.clone_into(&mut theirs.environment.build);
+        let markup = all(&[&mine, &theirs], &[evil, "\"><script>"], &ENGLISH);
+        let document = roxmltree::Document::parse(&markup).unwrap();
+        let allowed = [
+            "div", "ul", "li", "b", "svg", "path", "span", "button", "strong", "h3", "em", "table", "thead",
+            "tbody", "tr", "th", "td", "small", "p",
+        ];
+        for node in document.descendants().filter(roxmltree::Node::is_element) {
+            assert!(allowed.contains(&node.tag_name().name()), "{}", node.tag_name().name());
+            assert!(node.attributes().all(|attribute| !attribute.name().starts_with("on")));
+        }
+        assert_eq!(document.descendants().filter(|node| node.text() == Some(evil)).count(), 4);
+    }
+
+    #[test]
+    fn where_nothing_differs_nothing_is_said() {
+        let report = samples::duel();
+        let comparison = Comparison::new(&[&report, &report]);
+        assert_eq!(differences(&comparison, &ENGLISH), "");
+        let mut silent = report.clone();
+        silent.crossovers.clear();
+        assert_eq!(crossings(&Comparison::new(&[&silent, &silent]), &ENGLISH), "");
+    }
+}
