@@ -104,6 +104,7 @@ pub(super) fn plan(case: &Case, target: &GpuTarget) -> Result<Plan, MixerError> 
         n_keys: spec.dims.seq_len,
         n_heads: spec.n_heads,
         d_head: spec.d_head(),
+        one_kv_head: false,
         mask: if spec.causal { Mask::Causal } else { Mask::Full },
         scale: 1.0 / (spec.d_head() as f32).sqrt(),
         q: streams.q,

@@ -78,6 +78,7 @@ pub(super) fn plan(case: &Case, target: &GpuTarget) -> Result<Plan, MixerError> 
         n_keys: blocks.seq_len,
         n_heads: base.n_heads,
         d_head: base.d_head(),
+        one_kv_head: false,
         mask,
         scale: 1.0 / (base.d_head() as f32).sqrt(),
         q: streams.q,

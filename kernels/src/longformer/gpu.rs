@@ -115,6 +115,7 @@ pub(super) fn plan(case: &Case, target: &GpuTarget) -> Result<Plan, MixerError> 
         n_keys: numbers + most_globals.next_multiple_of(KEYS),
         n_heads,
         d_head,
+        one_kv_head: false,
         mask: Mask::Custom(mask),
         scale: 1.0 / (d_head as f32).sqrt(),
         q: streams.q,

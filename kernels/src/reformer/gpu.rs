@@ -182,6 +182,7 @@ fn mix(
             n_keys: padded + (spec.seen() - 1) * spec.chunk,
             n_heads,
             d_head,
+            one_kv_head: false,
             mask: Mask::Full,
             // Hashed keys carry 1/√d in their own scale.
             scale: if spec.avoids_self { 1.0 } else { 1.0 / (d_head as f32).sqrt() },

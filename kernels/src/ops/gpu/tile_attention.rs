@@ -110,6 +110,8 @@ pub struct TileAttention {
     pub n_heads: usize,
     /// Head dimension.
     pub d_head: usize,
+    /// Whether `k` and `v` have a single head, which all heads of `q` share.
+    pub one_kv_head: bool,
     /// Which keys count.
     pub mask: Mask,
     /// Usually 1/√`d_head`.
@@ -303,6 +305,7 @@ impl Record<'_> {
                     band(after),
                     word(query_rows),
                     word(key_rows),
+                    if op.one_kv_head { 0 } else { vectors(op.head()) },
                 ],
                 &bindings,
                 [end_block - first_block, n_heads, n_sequences],

@@ -49,6 +49,8 @@ struct Sizes {
     // Rows of a sequence in q and o, and in k and v.
     query_rows: u32,
     key_rows: u32,
+    // Vectors from one head's keys and values to the next's: none where all share one.
+    kv_head: u32,
 }
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
@@ -206,8 +208,8 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     enter(block, sequence, head);
     let first_column = head_pass % sizes.passes * CHUNKS * 8u;
     let start_q = sizes.q_offset + sequence * sizes.query_rows * sizes.q_stride + head * sizes.head;
-    let start_k = sizes.k_offset + sequence * sizes.key_rows * sizes.k_stride + head * sizes.head;
-    let start_v = sizes.v_offset + sequence * sizes.key_rows * sizes.v_stride + head * sizes.head;
+    let start_k = sizes.k_offset + sequence * sizes.key_rows * sizes.k_stride + head * sizes.kv_head;
+    let start_v = sizes.v_offset + sequence * sizes.key_rows * sizes.v_stride + head * sizes.kv_head;
     let start_o = sizes.o_offset + sequence * sizes.query_rows * sizes.o_stride + head * sizes.head;
 
     let tx = thread % 8u;
