@@ -2,6 +2,7 @@
 
 mod cost;
 mod cpu;
+mod gpu;
 mod reference;
 mod summary;
 #[cfg(test)]
@@ -82,8 +83,8 @@ impl System for Linformer {
         Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?))
     }
 
-    fn gpu(&self, _case: &Case, _target: &GpuTarget) -> Result<Plan, MixerError> {
-        Err(MixerError::Unsupported { system: INFO.id.to_owned(), what: "the WebGPU backend yet".to_owned() })
+    fn gpu(&self, case: &Case, target: &GpuTarget) -> Result<Plan, MixerError> {
+        gpu::plan(case, target)
     }
 }
 
