@@ -4,6 +4,7 @@
 use mixer::{Case, MixerError, OpCount};
 
 use crate::attention::{Spec, linear, widen};
+use crate::ops::exact::{dot, softmax};
 
 /// Softmax of q·k/√d over `keys`, applied to the values; `count` takes two products for each key.
 ///
@@ -102,17 +103,4 @@ pub(crate) fn layer_row(
     }
     let (weight, bias) = spec.projection(&case.tensors, "out")?;
     Ok(linear(&core, weight, bias, width, &mut ignored))
-}
-
-pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
-}
-
-/// exp(s) / Σ exp(s), shifted by the largest score.
-pub(crate) fn softmax(scores: &[f64]) -> Vec<f64> {
-    let highest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let mut weights: Vec<f64> = scores.iter().map(|score| (score - highest).exp()).collect();
-    let total: f64 = weights.iter().sum();
-    weights.iter_mut().for_each(|weight| *weight /= total);
-    weights
 }

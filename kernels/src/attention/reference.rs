@@ -3,6 +3,7 @@
 use mixer::{Case, Level, MixerError, OpCount, SpotCheck};
 
 use super::Spec;
+use crate::ops::exact::{dot, softmax};
 
 /// `[batch, length, width]` in f64.
 pub(crate) fn reference(case: &Case, count: &mut OpCount) -> Result<Vec<f64>, MixerError> {
@@ -145,18 +146,6 @@ fn layer_row(spec: &Spec, case: &Case, row: usize) -> Result<Vec<f64>, MixerErro
 
 pub(crate) fn widen(values: &[f32]) -> Vec<f64> {
     values.iter().map(|&value| f64::from(value)).collect()
-}
-
-fn dot(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
-}
-
-fn softmax(scores: &[f64]) -> Vec<f64> {
-    let highest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let mut weights: Vec<f64> = scores.iter().map(|score| (score - highest).exp()).collect();
-    let total: f64 = weights.iter().sum();
-    weights.iter_mut().for_each(|weight| *weight /= total);
-    weights
 }
 
 /// y = x Wᵀ + b over rows of `inputs` values; a bias counts no operation, as in the closed form.

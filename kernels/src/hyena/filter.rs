@@ -6,6 +6,7 @@ use mixer::{MixerError, OpCount, Parallel, Params, Tensors};
 
 use crate::dims::Dims;
 use crate::generate::Generator;
+use crate::ops::exact::dot;
 
 /// The filter's configuration.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -223,8 +224,4 @@ pub fn seed(spec: &FilterSpec, generator: &Generator, tensors: &mut Tensors) {
 /// Value `index` of `count` equally spaced ones from `low` to `high`; `low` where there is only one.
 fn linspace(low: f64, high: f64, count: usize, index: usize) -> f64 {
     if count < 2 { low } else { low + (high - low) * index as f64 / (count - 1) as f64 }
-}
-
-fn dot(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
 }

@@ -5,6 +5,7 @@ use mixer::{Case, Level, MixerError, OpCount, SpotCheck};
 
 use super::Spec;
 use crate::attention::{linear, widen};
+use crate::ops::exact::softmax;
 
 /// `[batch, length, width]` in f64 (`inner` wide at core level).
 pub(super) fn reference(case: &Case, count: &mut OpCount) -> Result<Vec<f64>, MixerError> {
@@ -63,6 +64,7 @@ fn summarise(spec: &Spec, x: &[f64], map: &[f32], width: usize, count: &mut OpCo
 fn attend(spec: &Spec, q: &[f64], keys: &[f64], values: &[f64], count: &mut OpCount) -> Vec<f64> {
     let (length, inner, kv_width, rank, d_head) =
         (spec.dims.seq_len, spec.inner(), spec.kv_width(), spec.rank, spec.d_head);
+    let scale = 1.0 / (d_head as f64).sqrt();
     let mut core = vec![0.0; q.len()];
     for (row, (q, core)) in q.chunks_exact(inner).zip(core.chunks_exact_mut(inner)).enumerate() {
         let sequence = row / length * rank * kv_width;
@@ -70,9 +72,9 @@ fn attend(spec: &Spec, q: &[f64], keys: &[f64], values: &[f64], count: &mut OpCo
             let shared = if spec.one_kv_head { 0 } else { head * d_head };
             let summary = |all: &'_ [f64], j: usize, c: usize| all[sequence + j * kv_width + shared + c];
             let scores: Vec<f64> = (0..rank)
-                .map(|j| (0..d_head).map(|c| q[head * d_head + c] * summary(keys, j, c)).sum::<f64>())
+                .map(|j| scale * (0..d_head).map(|c| q[head * d_head + c] * summary(keys, j, c)).sum::<f64>())
                 .collect();
-            for (j, weight) in softmax(&scores, d_head).into_iter().enumerate() {
+            for (j, weight) in softmax(&scores).into_iter().enumerate() {
                 for c in 0..d_head {
                     core[head * d_head + c] += weight * summary(values, j, c);
                 }
@@ -81,15 +83,6 @@ fn attend(spec: &Spec, q: &[f64], keys: &[f64], values: &[f64], count: &mut OpCo
     }
     count.add(4 * spec.dims.batch * length * rank * inner);
     core
-}
-
-/// Softmax of scores / √d.
-fn softmax(scores: &[f64], d_head: usize) -> Vec<f64> {
-    let scale = 1.0 / (d_head as f64).sqrt();
-    let highest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let weights: Vec<f64> = scores.iter().map(|score| (scale * (score - highest)).exp()).collect();
-    let total: f64 = weights.iter().sum();
-    weights.into_iter().map(|weight| weight / total).collect()
 }
 
 /// A few rows at any length, without the summaries: a row's scores are Eᵀ p with p_t = x_t·(W_kᵀ q), and its output is
@@ -145,12 +138,14 @@ fn one_row(spec: &Spec, case: &Case, row: usize) -> Result<Vec<f64>, MixerError>
             }
         }
         let mut scores = vec![0.0; rank];
+        let scale = 1.0 / (d_head as f64).sqrt();
         for t in 0..length {
-            let p: f64 = probe.iter().enumerate().map(|(i, probe)| probe * input(key_input, t, i)).sum();
+            let p = scale
+                * probe.iter().enumerate().map(|(i, probe)| probe * input(key_input, t, i)).sum::<f64>();
             let row = &maps[0][t * rank..][..rank];
             scores.iter_mut().zip(row).for_each(|(score, &e)| *score += f64::from(e) * p);
         }
-        let weights = softmax(&scores, d_head);
+        let weights = softmax(&scores);
         let mut mixed = vec![0.0; input_width];
         for t in 0..length {
             let row = &maps[1][t * rank..][..rank];

@@ -9,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use mixer::{MixerError, Parallel, Params, Problem, Tensors};
 
 use crate::generate::Generator;
+use crate::ops::exact::dot;
 
 /// Inner layers, fixed in the reference.
 const INNER: usize = 2;
@@ -351,10 +352,6 @@ fn linspace(low: f64, high: f64, count: usize, index: usize) -> f64 {
 
 fn widen(values: &[f32]) -> Vec<f64> {
     values.iter().map(|&value| f64::from(value)).collect()
-}
-
-fn dot(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
 #[cfg(test)]

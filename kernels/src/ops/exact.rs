@@ -39,6 +39,20 @@ pub fn silu(x: f64) -> f64 {
     x * sigmoid(x)
 }
 
+/// a·b.
+pub fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+/// exp(s) / Σ exp(s), shifted by the largest score.
+pub fn softmax(scores: &[f64]) -> Vec<f64> {
+    let highest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let mut weights: Vec<f64> = scores.iter().map(|score| (score - highest).exp()).collect();
+    let total: f64 = weights.iter().sum();
+    weights.iter_mut().for_each(|weight| *weight /= total);
+    weights
+}
+
 /// Layer normalisation of rows as wide as `weight`, biased variance: counted as eight operations for each element.
 pub fn layer_norm(x: &[f64], weight: &[f32], bias: &[f32], eps: f64, count: &mut OpCount) -> Vec<f64> {
     count.add(8 * x.len());

@@ -4,7 +4,7 @@ use mixer::{Case, Level, MixerError, OpCount, SpotCheck};
 
 use super::{Hashing, Spec};
 use crate::attention::{linear, widen};
-use crate::key_list::{dot, softmax};
+use crate::ops::exact::{dot, softmax};
 
 /// The list of one head of one sequence: the positions of all rounds, round after round, each sorted by bucket.
 struct List {
