@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use mixer::{
-    Case, Level, Memory, OpCount, Parallel, Params, Problem, Serial, System, Tensor, Tensors, Tolerance,
-    Value,
+    Case, GpuTarget, Level, Memory, OpCount, Parallel, Params, Problem, Serial, System, Tensor, Tensors,
+    Tolerance, Value,
 };
 use safetensors::SafeTensors;
 
@@ -373,5 +373,95 @@ pub(crate) fn liquid_far_rows(system: &dyn System) {
             spot.rows.iter().flat_map(|row| &output[row * width..][..width]).copied().collect();
         let deviation = system.info().tolerance.compare_f32(&got, &spot.expected);
         assert!(deviation.pass, "{level:?}: {deviation:?}");
+    }
+}
+
+/// [`truthful_memory`] at both levels, several lengths and the given forms; and a refusal where nothing fits.
+pub(crate) fn states_its_memory(system: &dyn System, forms: &[bool]) {
+    for level in [Level::Core, Level::Layer] {
+        for seq_len in [64, 1000, 4096] {
+            for &causal in forms {
+                truthful_memory(system, &Problem { seq_len, level, causal, ..PROBLEM }, 0.0);
+            }
+        }
+    }
+    refuses_what_does_not_fit(system, &PROBLEM);
+}
+
+/// The operations that the reference counts are those of the closed form, at every edge shape with each of `params`.
+pub(crate) fn counts_its_operations(system: &dyn System, params: impl Fn(&Problem) -> Vec<Params>) {
+    for problem in edge_problems() {
+        for params in params(&problem) {
+            let case = system.seeded_case(&problem, &params).unwrap();
+            let mut count = OpCount::default();
+            system.reference(&case, &mut count).unwrap();
+            let cost = system.cost(&problem, &params).unwrap();
+            let stated = (cost.flops, cost.setup_flops);
+            assert_eq!((count.flops, count.setup_flops), stated, "{problem:?} {params:?}");
+        }
+    }
+}
+
+/// Sixteen times the length costs sixteen times the operations (`most` times at most) and the memory, up to a million
+/// positions, where the scores of full attention alone would take terabytes.
+pub(crate) fn costs_linearly(system: &dyn System, most: f64) {
+    let at = |seq_len| {
+        let problem = Problem { seq_len, d_model: 256, n_heads: 4, causal: false, ..PROBLEM };
+        system.cost(&problem, &Params::new()).unwrap()
+    };
+    let (short, long) = (at(65_536), at(1 << 20));
+    let flops = long.flops as f64 / short.flops as f64;
+    let bytes = long.peak_bytes as f64 / short.peak_bytes as f64;
+    assert!((15.9..most).contains(&flops) && (15.0..16.5).contains(&bytes), "{flops} {bytes}");
+}
+
+/// The CPU kernel at a race's greatest length, checked at the rows that the reference can afford, the last among them.
+pub(crate) fn agrees_at_length(system: &dyn System, problem: &Problem, params: &Params) {
+    let case = system.seeded_case(problem, params).unwrap();
+    let spot = system.spot_check(&case, 1 << 26).unwrap();
+    let got = cpu(system, &case, &Serial);
+    let width = problem.d_model;
+    let rows: Vec<f32> = spot.rows.iter().flat_map(|row| got[row * width..][..width].to_vec()).collect();
+    assert!(spot.rows.contains(&(problem.seq_len - 1)), "{:?}", spot.rows);
+    let deviation = system.info().tolerance.compare_f32(&rows, &spot.expected);
+    assert!(deviation.pass, "{problem:?}: {deviation:?}");
+}
+
+/// On the GPU too: buffers and work grow with the length at most, within what every WebGPU device guarantees, and the
+/// work is at most `overhead` times what the cost states.
+pub(crate) fn plans_linearly(system: &dyn System, overhead: f64) {
+    let at = |seq_len, causal| {
+        let problem = Problem { seq_len, d_model: 64, n_heads: 1, causal, ..PROBLEM };
+        let case = system.seeded_case(&problem, &Params::new()).unwrap();
+        let target = GpuTarget::WEBGPU_DEFAULTS;
+        let plan = system.gpu(&case, &target).unwrap();
+        assert!(plan.run.iter().all(|dispatch| dispatch.flops <= target.max_dispatch_flops));
+        let stated = system.cost(&problem, &Params::new()).unwrap().flops as f64;
+        let planned = plan.run_flops() as f64;
+        assert!((0.9..overhead).contains(&(planned / stated)), "{planned} {stated}");
+        (plan.bytes() as f64, planned)
+    };
+    for causal in [false, true] {
+        let (short, long) = (at(16_384, causal), at(65_536, causal));
+        assert!(long.0 / short.0 < 4.2, "bytes: {short:?} {long:?}");
+        assert!((3.5..4.6).contains(&(long.1 / short.1)), "operations: {short:?} {long:?}");
+    }
+}
+
+/// At core level, constant `inputs` weigh all keys alike, however large their scores; a NaN is never hidden.
+pub(crate) fn averages_constants_and_shows_nan(system: &dyn System, params: &Params, inputs: &[&str]) {
+    let problem = Problem { level: Level::Core, causal: false, ..PROBLEM };
+    for value in [0.0, 1.0, -3.5, 1e-40, 1e4, f32::NAN] {
+        let mut case = system.seeded_case(&problem, params).unwrap();
+        for name in inputs {
+            let shape = case.tensors.get(name).unwrap().shape().to_vec();
+            case.tensors.insert(*name, &shape, vec![value; shape.iter().product()]);
+        }
+        for got in cpu(system, &case, &Serial) {
+            assert!(
+                if value.is_nan() { got.is_nan() } else { (got - value).abs() <= 1e-5 * value.abs() },
+                "{value}: {got}"
+            );
+        }
     }
 }

@@ -121,49 +121,25 @@ fn sequences_do_not_mix() {
 
 #[test]
 fn stated_memory_is_what_it_takes() {
-    for level in [Level::Core, Level::Layer] {
-        for seq_len in [64, 1000, 4096] {
-            testing::truthful_memory(&BigBird, &Problem { seq_len, level, ..PROBLEM }, 0.0);
-        }
-    }
-    testing::refuses_what_does_not_fit(&BigBird, &PROBLEM);
+    testing::states_its_memory(&BigBird, &[false]);
 }
 
 #[test]
 fn counted_operations_equal_the_closed_form() {
-    for problem in edge_problems() {
-        for (block_size, n_random) in [(1, 2), (3, 1), (8, 3), (16, 0), (64, 3)] {
-            let params = params(block_size, n_random);
-            let case = BigBird.seeded_case(&problem, &params).unwrap();
-            let mut count = OpCount::default();
-            BigBird.reference(&case, &mut count).unwrap();
-            assert_eq!(count.flops, BigBird.cost(&problem, &params).unwrap().flops, "{problem:?} {params:?}");
-        }
-    }
+    let params = [(1, 2), (3, 1), (8, 3), (16, 0), (64, 3)].map(|(block, random)| params(block, random));
+    testing::counts_its_operations(&BigBird, |_| params.to_vec());
 }
 
 #[test]
 fn cost_and_memory_are_linear() {
-    let at = |seq_len| {
-        let problem = Problem { seq_len, d_model: 256, n_heads: 4, ..PROBLEM };
-        BigBird.cost(&problem, &Params::new()).unwrap()
-    };
-    let (short, long) = (at(65_536), at(1 << 20));
-    assert!((15.9..16.1).contains(&(long.flops as f64 / short.flops as f64)));
-    assert!((15.5..16.0).contains(&(long.peak_bytes as f64 / short.peak_bytes as f64)));
+    testing::costs_linearly(&BigBird, 16.1);
 }
 
-/// As long as races go, checked where the reference can afford it.
 #[test]
 fn spot_rows_agree_at_length_65_000() {
     for level in [Level::Core, Level::Layer] {
         let problem = Problem { seq_len: 65_000, d_model: 16, n_heads: 2, level, ..PROBLEM };
-        let case = BigBird.seeded_case(&problem, &Params::new()).unwrap();
-        let spot = BigBird.spot_check(&case, 1 << 26).unwrap();
-        let got = testing::cpu(&BigBird, &case, &Serial);
-        let rows: Vec<f32> = spot.rows.iter().flat_map(|row| got[row * 16..][..16].to_vec()).collect();
-        assert!(spot.rows.contains(&32_500) && spot.rows.contains(&64_999));
-        assert!(INFO.tolerance.compare_f32(&rows, &spot.expected).pass, "{level:?}");
+        testing::agrees_at_length(&BigBird, &problem, &Params::new());
     }
 }
 
@@ -196,43 +172,14 @@ fn what_the_definition_excludes_is_refused_by_name() {
     assert!(matches!(error, MixerError::InvalidField { field, .. } if field == "random_blocks"));
 }
 
-/// On the GPU too: buffers and work grow with the length, within what every WebGPU device guarantees.
 #[test]
 fn the_gpu_plan_is_linear_and_fits_guaranteed_limits() {
-    let at = |seq_len, causal| {
-        let problem = Problem { seq_len, d_model: 64, n_heads: 1, causal, ..PROBLEM };
-        let case = BigBird.seeded_case(&problem, &Params::new()).unwrap();
-        let plan = BigBird.gpu(&case, &GpuTarget::WEBGPU_DEFAULTS).unwrap();
-        let most = plan.run.iter().map(|dispatch| dispatch.flops).max().unwrap();
-        assert!(most <= GpuTarget::WEBGPU_DEFAULTS.max_dispatch_flops);
-        let stated = BigBird.cost(&problem, &Params::new()).unwrap().flops as f64;
-        let planned = plan.run_flops() as f64;
-        assert!((0.9..1.6).contains(&(planned / stated)), "{planned} {stated}");
-        (plan.bytes() as f64, planned)
-    };
-    for causal in [false, true] {
-        let (short, long) = (at(16_384, causal), at(65_536, causal));
-        assert!((3.5..4.2).contains(&(long.0 / short.0)), "bytes: {short:?} {long:?}");
-        assert!((3.5..4.6).contains(&(long.1 / short.1)), "operations: {short:?} {long:?}");
-    }
+    testing::plans_linearly(&BigBird, 1.6);
 }
 
-/// Constant inputs weigh all keys alike, however large their scores; a NaN is never hidden.
 #[test]
 fn fault_10_constant_huge_and_nan_inputs() {
-    let problem = Problem { level: Level::Core, causal: false, ..PROBLEM };
-    for value in [0.0, 1.0, -3.5, 1e-40, 1e4, f32::NAN] {
-        let mut case = BigBird.seeded_case(&problem, &params(4, 1)).unwrap();
-        for name in ["q", "k", "v"] {
-            case.tensors.insert(name, &[1, 64, 32], vec![value; 64 * 32]);
-        }
-        for got in testing::cpu(&BigBird, &case, &Serial) {
-            assert!(
-                if value.is_nan() { got.is_nan() } else { (got - value).abs() <= 1e-5 * value.abs() },
-                "{value}: {got}"
-            );
-        }
-    }
+    testing::averages_constants_and_shows_nan(&BigBird, &params(4, 1), &["q", "k", "v"]);
 }
 
 proptest! {

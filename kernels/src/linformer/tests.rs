@@ -40,24 +40,30 @@ fn sequences_do_not_mix() {
 
 #[test]
 fn stated_memory_is_what_it_takes() {
+    testing::states_its_memory(&Linformer, &[false]);
+}
+
+#[test]
+fn cost_and_memory_are_linear() {
+    testing::costs_linearly(&Linformer, 16.1);
+}
+
+#[test]
+fn the_gpu_plan_is_linear_and_fits_guaranteed_limits() {
+    testing::plans_linearly(&Linformer, 1.6);
+}
+
+#[test]
+fn spot_rows_agree_at_length_65_536() {
     for level in [Level::Core, Level::Layer] {
-        for seq_len in [64, 1000] {
-            testing::truthful_memory(&Linformer, &Problem { seq_len, level, ..PROBLEM }, 0.0);
-        }
+        let problem = Problem { seq_len: 65_536, d_model: 16, n_heads: 2, level, ..PROBLEM };
+        testing::agrees_at_length(&Linformer, &problem, &params(64, false, false));
     }
-    testing::refuses_what_does_not_fit(&Linformer, &PROBLEM);
 }
 
 #[test]
 fn counted_operations_equal_the_closed_form() {
-    for problem in edge_problems() {
-        for params in [Params::new(), params(3, true, true)] {
-            let mut count = OpCount::default();
-            let case = Linformer.seeded_case(&problem, &params).unwrap();
-            Linformer.reference(&case, &mut count).unwrap();
-            assert_eq!(count.flops, Linformer.cost(&problem, &params).unwrap().flops, "{problem:?}");
-        }
-    }
+    testing::counts_its_operations(&Linformer, |_| vec![Params::new(), params(3, true, true)]);
 }
 
 /// With as many rows as positions and the identity for a map, the summaries are the keys and values themselves.

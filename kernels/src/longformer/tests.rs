@@ -108,58 +108,29 @@ fn sequences_do_not_mix() {
 
 #[test]
 fn stated_memory_is_what_it_takes() {
-    for level in [Level::Core, Level::Layer] {
-        for seq_len in [64, 1000, 4096] {
-            for causal in [false, true] {
-                let problem = Problem { seq_len, level, causal, ..PROBLEM };
-                testing::truthful_memory(&Longformer, &problem, 0.0);
-            }
-        }
-    }
-    testing::refuses_what_does_not_fit(&Longformer, &PROBLEM);
+    testing::states_its_memory(&Longformer, &[false, true]);
 }
 
 #[test]
 fn counted_operations_equal_the_closed_form() {
-    for problem in edge_problems() {
-        for (window, n_global, dilation) in
-            [(2, 0, 1), (6, 1, 1), (6, 5, 1), (20, 90, 1), (512, 300, 1), (10, 0, 3)]
-        {
-            let params = params(window, n_global, if problem.causal { dilation } else { 1 });
-            let case = Longformer.seeded_case(&problem, &params).unwrap();
-            let mut count = OpCount::default();
-            Longformer.reference(&case, &mut count).unwrap();
-            let flops = Longformer.cost(&problem, &params).unwrap().flops;
-            assert_eq!(count.flops, flops, "{problem:?} {params:?}");
-        }
-    }
+    let all = [(2, 0, 1), (6, 1, 1), (6, 5, 1), (20, 90, 1), (512, 300, 1), (10, 0, 3)];
+    testing::counts_its_operations(&Longformer, |problem| {
+        let dilated = |dilation| if problem.causal { dilation } else { 1 };
+        all.iter().map(|&(window, n_global, d)| params(window, n_global, dilated(d))).collect()
+    });
 }
 
-/// Cost and memory grow with the length, not with its square; a million positions fit where attention's scores alone
-/// would take terabytes.
 #[test]
 fn cost_and_memory_are_linear() {
-    let at = |seq_len| {
-        let problem = Problem { seq_len, d_model: 256, n_heads: 4, causal: false, ..PROBLEM };
-        Longformer.cost(&problem, &Params::new()).unwrap()
-    };
-    let (short, long) = (at(65_536), at(1 << 20));
-    assert!((15.9..16.1).contains(&(long.flops as f64 / short.flops as f64)));
-    assert!((15.5..16.0).contains(&(long.peak_bytes as f64 / short.peak_bytes as f64)));
+    testing::costs_linearly(&Longformer, 16.1);
 }
 
-/// As long as races go, checked where the reference can afford it.
 #[test]
 fn spot_rows_agree_at_length_65_536() {
     for (causal, dilation) in [(false, 1), (true, 1), (true, 2)] {
         for level in [Level::Core, Level::Layer] {
             let problem = Problem { seq_len: 65_536, d_model: 16, n_heads: 2, causal, level, ..PROBLEM };
-            let case = Longformer.seeded_case(&problem, &params(512, 1, dilation)).unwrap();
-            let spot = Longformer.spot_check(&case, 1 << 26).unwrap();
-            let got = testing::cpu(&Longformer, &case, &Serial);
-            let rows: Vec<f32> = spot.rows.iter().flat_map(|row| got[row * 16..][..16].to_vec()).collect();
-            assert!(spot.rows.contains(&65_535) && spot.rows.contains(&0));
-            assert!(INFO.tolerance.compare_f32(&rows, &spot.expected).pass, "{level:?} {causal}");
+            testing::agrees_at_length(&Longformer, &problem, &params(512, 1, dilation));
         }
     }
 }
@@ -184,43 +155,15 @@ fn what_the_definition_excludes_is_refused_by_name() {
     assert_eq!(refused(&case), "global_mask");
 }
 
-/// On the GPU too: buffers and work grow with the length, within what every WebGPU device guarantees.
 #[test]
 fn the_gpu_plan_is_linear_and_fits_guaranteed_limits() {
-    let at = |seq_len, causal| {
-        let problem = Problem { seq_len, d_model: 64, n_heads: 1, causal, ..PROBLEM };
-        let case = Longformer.seeded_case(&problem, &Params::new()).unwrap();
-        let plan = Longformer.gpu(&case, &GpuTarget::WEBGPU_DEFAULTS).unwrap();
-        let most = plan.run.iter().map(|dispatch| dispatch.flops).max().unwrap();
-        assert!(most <= GpuTarget::WEBGPU_DEFAULTS.max_dispatch_flops);
-        let stated = Longformer.cost(&problem, &Params::new()).unwrap().flops as f64;
-        let planned = plan.run_flops() as f64;
-        assert!((0.9..1.6).contains(&(planned / stated)), "{planned} {stated}");
-        (plan.bytes() as f64, planned)
-    };
-    for causal in [false, true] {
-        let (short, long) = (at(16_384, causal), at(65_536, causal));
-        assert!((3.5..4.2).contains(&(long.0 / short.0)), "bytes: {short:?} {long:?}");
-        assert!((3.5..4.6).contains(&(long.1 / short.1)), "operations: {short:?} {long:?}");
-    }
+    testing::plans_linearly(&Longformer, 1.6);
 }
 
-/// Constant inputs weigh all keys alike, however large their scores; a NaN is never hidden.
 #[test]
 fn fault_10_constant_huge_and_nan_inputs() {
-    let problem = Problem { level: Level::Core, causal: false, ..PROBLEM };
-    for value in [0.0, 1.0, -3.5, 1e-40, 1e4, f32::NAN] {
-        let mut case = Longformer.seeded_case(&problem, &params(8, 1, 1)).unwrap();
-        for name in ["q", "k", "v", "q_global", "k_global", "v_global"] {
-            case.tensors.insert(name, &[1, 64, 32], vec![value; 64 * 32]);
-        }
-        for got in testing::cpu(&Longformer, &case, &Serial) {
-            assert!(
-                if value.is_nan() { got.is_nan() } else { (got - value).abs() <= 1e-5 * value.abs() },
-                "{value}: {got}"
-            );
-        }
-    }
+    let inputs = ["q", "k", "v", "q_global", "k_global", "v_global"];
+    testing::averages_constants_and_shows_nan(&Longformer, &params(8, 1, 1), &inputs);
 }
 
 proptest! {

@@ -242,12 +242,7 @@ fn the_number_of_threads_changes_nothing() {
 
 #[test]
 fn stated_memory_is_what_it_takes() {
-    for level in [Level::Core, Level::Layer] {
-        for seq_len in [64, 1000, 4096] {
-            testing::truthful_memory(&Reformer, &Problem { seq_len, level, ..PROBLEM }, 0.0);
-        }
-    }
-    testing::refuses_what_does_not_fit(&Reformer, &PROBLEM);
+    testing::states_its_memory(&Reformer, &[true]);
 }
 
 #[test]
@@ -269,13 +264,7 @@ fn counted_operations_equal_the_closed_form() {
 /// Memory is linear; operations are, but for the buckets, whose number grows with the root of the length.
 #[test]
 fn cost_and_memory_are_almost_linear() {
-    let at = |seq_len| {
-        let problem = Problem { seq_len, d_model: 256, n_heads: 4, ..PROBLEM };
-        Reformer.cost(&problem, &Params::new()).unwrap()
-    };
-    let (short, long) = (at(65_536), at(1 << 20));
-    assert!((15.9..24.0).contains(&(long.flops as f64 / short.flops as f64)));
-    assert!((15.0..16.5).contains(&(long.peak_bytes as f64 / short.peak_bytes as f64)));
+    testing::costs_linearly(&Reformer, 24.0);
 }
 
 /// The reference's rule for the number of buckets.
@@ -288,17 +277,11 @@ fn buckets_follow_the_rule() {
     assert_eq!(default_factors(16, 16), vec![2]);
 }
 
-/// As long as races go, checked where the reference can afford it.
 #[test]
 fn spot_rows_agree_at_length_65_536() {
     for (level, causal) in [(Level::Core, false), (Level::Core, true), (Level::Layer, false)] {
         let problem = Problem { seq_len: 65_536, d_model: 16, n_heads: 2, level, causal, ..PROBLEM };
-        let case = Reformer.seeded_case(&problem, &params(64, 2)).unwrap();
-        let spot = Reformer.spot_check(&case, 1 << 26).unwrap();
-        let got = testing::cpu(&Reformer, &case, &Serial);
-        let rows: Vec<f32> = spot.rows.iter().flat_map(|row| got[row * 16..][..16].to_vec()).collect();
-        assert!(spot.rows.contains(&65_535));
-        assert!(INFO.tolerance.compare_f32(&rows, &spot.expected).pass, "{level:?} {causal}");
+        testing::agrees_at_length(&Reformer, &problem, &params(64, 2));
     }
 }
 
@@ -331,43 +314,14 @@ fn what_makes_no_sense_is_refused_by_name() {
     assert!(matches!(Reformer.cost(&PROBLEM, &odd), Err(MixerError::InvalidField { .. })));
 }
 
-/// On the GPU too: buffers and work grow with the length, within what every WebGPU device guarantees.
 #[test]
 fn the_gpu_plan_is_linear_and_fits_guaranteed_limits() {
-    let at = |seq_len, causal| {
-        let problem = Problem { seq_len, d_model: 64, n_heads: 1, causal, ..PROBLEM };
-        let case = Reformer.seeded_case(&problem, &Params::new()).unwrap();
-        let plan = Reformer.gpu(&case, &GpuTarget::WEBGPU_DEFAULTS).unwrap();
-        let most = plan.run.iter().map(|dispatch| dispatch.flops).max().unwrap();
-        assert!(most <= GpuTarget::WEBGPU_DEFAULTS.max_dispatch_flops);
-        let stated = Reformer.cost(&problem, &Params::new()).unwrap().flops as f64;
-        let planned = plan.run_flops() as f64;
-        assert!((0.9..1.6).contains(&(planned / stated)), "{planned} {stated}");
-        (plan.bytes() as f64, planned)
-    };
-    for causal in [false, true] {
-        let (short, long) = (at(16_384, causal), at(65_536, causal));
-        assert!((3.5..4.2).contains(&(long.0 / short.0)), "bytes: {short:?} {long:?}");
-        assert!((3.5..4.6).contains(&(long.1 / short.1)), "operations: {short:?} {long:?}");
-    }
+    testing::plans_linearly(&Reformer, 1.6);
 }
 
-/// Constant inputs weigh all keys alike, however large their scores; a NaN is never hidden.
 #[test]
 fn fault_10_constant_huge_and_nan_inputs() {
-    let problem = Problem { level: Level::Core, causal: false, ..PROBLEM };
-    for value in [0.0, 1.0, -3.5, 1e-40, 1e4, f32::NAN] {
-        let mut case = Reformer.seeded_case(&problem, &params(16, 2)).unwrap();
-        for name in ["qk", "v"] {
-            case.tensors.insert(name, &[1, 64, 32], vec![value; 64 * 32]);
-        }
-        for got in testing::cpu(&Reformer, &case, &Serial) {
-            assert!(
-                if value.is_nan() { got.is_nan() } else { (got - value).abs() <= 1e-5 * value.abs() },
-                "{value}: {got}"
-            );
-        }
-    }
+    testing::averages_constants_and_shows_nan(&Reformer, &params(16, 2), &["qk", "v"]);
 }
 
 proptest! {
