@@ -19,6 +19,7 @@ pub mod monarch_mixer;
 mod ncp;
 pub mod ops;
 mod recurrence;
+pub mod performer;
 pub mod reformer;
 mod registry;
 #[cfg(test)]

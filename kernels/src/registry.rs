@@ -16,6 +16,7 @@ static SYSTEMS: &[&dyn System] = &[
     &crate::longformer::Longformer,
     &crate::bigbird::BigBird,
     &crate::reformer::Reformer,
+    &crate::performer::Performer,
 ];
 
 /// All systems, in the order in which the page lists them.

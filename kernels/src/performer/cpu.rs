@@ -1,0 +1,506 @@
+//! The CPU kernel. Each head's sequence is cut into as many parts as keep the threads busy:
+//!
+//! 1. every part finds its largest key projection and, where others need them, its sums over the keys, relative to it;
+//! 2. the parts' sums are brought to the head's maximum and added up, for the causal form those before each part;
+//! 3. the outputs: bidirectional ones by blocks of queries, causal ones chunk by chunk, the sums of a part's earlier
+//!    chunks carried along and the queries of a chunk meeting its keys through a masked square.
+//!
+//! Features exist for one chunk at a time only. The first step is repeated in the third: projecting the keys again costs
+//! less than keeping their features, which are m/d times as large.
+
+#![expect(unsafe_code, reason = "tasks write disjoint rows, columns and sums through `Disjoint`")]
+
+use std::sync::Arc;
+
+use mixer::{Case, CpuKernel, Floats, Level, Memory, MixerError, Parallel};
+
+use super::Spec;
+use super::features::{CHUNK, FeatureMap, Keys, padded, sum};
+use crate::ops::disjoint::Disjoint;
+use crate::ops::exp::exp2_scalar;
+use crate::ops::gemm::{PANEL, Store, Tile, multiply};
+use crate::ops::linear::Linear;
+use crate::ops::query_block::LOWEST;
+use crate::ops::scratch::Scratch;
+use crate::ops::simd::{F32x4, LANES};
+
+/// Queries of a block.
+const QUERIES: usize = 48;
+
+/// Tasks for each thread where the heads alone do not divide evenly among the threads.
+const TASKS: usize = 4;
+
+/// Floats that the kernel takes for one thread.
+pub(super) fn floats(spec: &Spec) -> usize {
+    let Spec { dims, n_heads, .. } = *spec;
+    let (width, inner) = (dims.d_model, spec.inner());
+    let rows = dims.batch * dims.seq_len;
+    let layer = match spec.level {
+        Level::Core => 0,
+        Level::Layer => {
+            3 * Linear::floats(width, inner) + Linear::floats(inner, width) + rows * (2 * inner + width)
+        }
+    };
+    let parts = parts(spec, 1) * dims.batch * n_heads;
+    layer + rows * inner + FeatureMap::floats(spec) + parts * (Sums::floats(spec) + 1) + Block::floats(spec)
+}
+
+/// Parts of each head's sequence: one where whole heads divide evenly among the threads, otherwise enough for
+/// [`TASKS`] tasks a thread.
+fn parts(spec: &Spec, threads: usize) -> usize {
+    let heads = spec.dims.batch * spec.n_heads;
+    if heads.is_multiple_of(threads.max(1)) {
+        return 1;
+    }
+    (TASKS * threads).div_ceil(heads).min(spec.dims.seq_len.div_ceil(CHUNK))
+}
+
+/// What a layer adds.
+struct Layer {
+    query: Linear,
+    key: Linear,
+    value: Linear,
+    out: Linear,
+    /// `[batch, length, inner]` each.
+    k: Floats,
+    v: Floats,
+    /// `[batch, length, width]`.
+    output: Floats,
+}
+
+/// Performer made ready for one case.
+pub(super) struct Kernel {
+    case: Arc<Case>,
+    spec: Spec,
+    layer: Option<Layer>,
+    map: FeatureMap,
+    parts: usize,
+    /// `[batch, n_heads, parts]` of [`Sums`].
+    sums: Floats,
+    /// Largest key projections in units of log₂, `[batch, n_heads, parts]`; after the second step the head's in each.
+    maxima: Floats,
+    scratch: Scratch,
+    /// Queries, then the core's output over them: `[batch, length, inner]`.
+    core: Floats,
+}
+
+impl Kernel {
+    pub(super) fn new(
+        case: &Arc<Case>,
+        memory: &Memory,
+        parallel: &dyn Parallel,
+    ) -> Result<Self, MixerError> {
+        let spec = Spec::read(case)?;
+        let (tensors, dims) = (&case.tensors, spec.dims);
+        let (width, inner, rows) = (dims.d_model, spec.inner(), dims.batch * dims.seq_len);
+        let layer = match spec.level {
+            Level::Core => {
+                spec.streams(tensors)?;
+                None
+            }
+            Level::Layer => {
+                spec.input(tensors)?;
+                let linear = |name: &str, inputs: usize, outputs: usize| {
+                    let (weight, bias) = spec.linear(tensors, name)?;
+                    Linear::new(memory, inputs, outputs, weight, bias)
+                };
+                Some(Layer {
+                    query: linear("query", width, inner)?,
+                    key: linear("key", width, inner)?,
+                    value: linear("value", width, inner)?,
+                    out: linear("out", inner, width)?,
+                    k: memory.floats(rows * inner)?,
+                    v: memory.floats(rows * inner)?,
+                    output: memory.floats(rows * width)?,
+                })
+            }
+        };
+        let parts = parts(&spec, parallel.threads());
+        let all_parts = dims.batch * spec.n_heads * parts;
+        Ok(Self {
+            case: Arc::clone(case),
+            layer,
+            map: FeatureMap::new(memory, &spec, spec.projection(tensors)?)?,
+            parts,
+            sums: memory.floats(all_parts * Sums::floats(&spec))?,
+            maxima: memory.floats(all_parts)?,
+            scratch: Scratch::new(memory, parallel.threads(), Block::floats(&spec))?,
+            core: memory.floats(rows * inner)?,
+            spec,
+        })
+    }
+
+    fn mix(&mut self, parallel: &dyn Parallel) -> Result<(), MixerError> {
+        let spec = self.spec;
+        let (k, v): (&[f32], &[f32]) = match &mut self.layer {
+            None => {
+                let [q, k, v] = spec.streams(&self.case.tensors)?;
+                self.core.copy_from_slice(q);
+                (k, v)
+            }
+            Some(layer) => {
+                let x = spec.input(&self.case.tensors)?;
+                layer.query.apply(x, &mut self.core, parallel);
+                layer.key.apply(x, &mut layer.k, parallel);
+                layer.value.apply(x, &mut layer.v, parallel);
+                (&layer.k, &layer.v)
+            }
+        };
+        let core = Core { spec, map: &self.map, scratch: &self.scratch, parts: self.parts, k, v };
+        core.sum_parts(&mut self.sums, &mut self.maxima, parallel);
+        core.combine_parts(&mut self.sums, &mut self.maxima, parallel);
+        if spec.causal {
+            core.causal(&mut self.sums, &self.maxima, &mut self.core, parallel);
+        } else {
+            core.bidirectional(&self.sums, &mut self.core, parallel);
+        }
+        Ok(())
+    }
+}
+
+impl CpuKernel for Kernel {
+    fn run(&mut self, parallel: &dyn Parallel) -> Result<(), MixerError> {
+        self.mix(parallel)?;
+        if let Some(layer) = &mut self.layer {
+            layer.out.apply(&self.core, &mut layer.output, parallel);
+        }
+        Ok(())
+    }
+
+    fn output(&self) -> &[f32] {
+        self.layer.as_ref().map_or(&self.core, |layer| &layer.output)
+    }
+}
+
+/// S and z of some keys, and the sum of their values, in borrowed memory.
+struct Sums<'a> {
+    /// S, `⌈d / PANEL⌉` panels of `[m, PANEL]`.
+    products: &'a mut [f32],
+    /// z, `[padded m]`.
+    totals: &'a mut [f32],
+    /// Σ v, `[padded d]`.
+    values: &'a mut [f32],
+}
+
+impl<'a> Sums<'a> {
+    fn floats(spec: &Spec) -> usize {
+        let (m, padded_head) = (spec.n_features, padded(spec.d_head));
+        m * padded_head + padded(m) + padded_head
+    }
+
+    fn new(floats: &'a mut [f32], spec: &Spec) -> Self {
+        let (products, rest) = floats.split_at_mut(spec.n_features * padded(spec.d_head));
+        let (totals, values) = rest.split_at_mut(padded(spec.n_features));
+        Self { products, totals, values }
+    }
+
+    /// S and z of sums that are only read.
+    fn read(floats: &'a [f32], spec: &Spec) -> (&'a [f32], &'a [f32]) {
+        let (products, rest) = floats.split_at(spec.n_features * padded(spec.d_head));
+        (products, &rest[..padded(spec.n_features)])
+    }
+
+    /// S += K′ᵀV for a chunk.
+    fn add_products(&mut self, m: usize, features: &[f32], values: &[f32], n_keys: usize) {
+        let panels = self.products.chunks_exact_mut(m * PANEL).zip(values.chunks_exact(CHUNK * PANEL));
+        for (products, values) in panels {
+            let mut tile = Tile { floats: products, stride: PANEL, columns: PANEL };
+            multiply(features, CHUNK, m, n_keys, &values[..n_keys * PANEL], Store::Add, &mut tile);
+        }
+    }
+}
+
+/// Scratch of one task.
+struct Block<'a> {
+    keys: Keys<'a>,
+    /// Values of a chunk, `⌈d / PANEL⌉` panels of `[CHUNK, PANEL]`.
+    values: &'a mut [f32],
+    /// Queries `[QUERIES, d]`.
+    queries: &'a mut [f32],
+    /// Their features, `[QUERIES, padded m]`.
+    query_features: &'a mut [f32],
+    /// Their outputs, `[QUERIES, padded d]`.
+    outputs: &'a mut [f32],
+    /// Key features by panels, `[CHUNK / PANEL, m, PANEL]`; empty if not causal.
+    key_panels: &'a mut [f32],
+    /// q′·k′ inside a chunk, `[QUERIES, CHUNK]`; empty if not causal.
+    scores: &'a mut [f32],
+}
+
+impl<'a> Block<'a> {
+    fn floats(spec: &Spec) -> usize {
+        let (m, d) = (spec.n_features, spec.d_head);
+        let square = if spec.causal { CHUNK * (m + QUERIES) } else { 0 };
+        let queries = QUERIES * (d + padded(m) + padded(d));
+        Keys::floats(m, d) + CHUNK * padded(d) + queries + square
+    }
+
+    fn new(scratch: &'a mut [f32], spec: &Spec) -> Self {
+        let (m, d) = (spec.n_features, spec.d_head);
+        let (keys, rest) = scratch.split_at_mut(Keys::floats(m, d));
+        let (values, rest) = rest.split_at_mut(CHUNK * padded(d));
+        let (queries, rest) = rest.split_at_mut(QUERIES * d);
+        let (query_features, rest) = rest.split_at_mut(QUERIES * padded(m));
+        let (outputs, rest) = rest.split_at_mut(QUERIES * padded(d));
+        let (key_panels, scores) = rest.split_at_mut(if spec.causal { CHUNK * m } else { 0 });
+        Self { keys: Keys::new(keys, d), values, queries, query_features, outputs, key_panels, scores }
+    }
+
+    /// Packs the values of a chunk: `value(t)` is value t's row, `[d]`.
+    fn pack_values<'v>(&mut self, n_keys: usize, value: impl Fn(usize) -> &'v [f32]) {
+        for t in 0..n_keys {
+            for (panel, from) in value(t).chunks(PANEL).enumerate() {
+                let to = &mut self.values[(panel * CHUNK + t) * PANEL..][..PANEL];
+                to[..from.len()].copy_from_slice(from);
+                to[from.len()..].fill(0.0);
+            }
+        }
+    }
+
+    /// Copies the key features by panels of keys.
+    fn pack_key_panels(&mut self, m: usize, n_keys: usize) {
+        let panels = self.key_panels.chunks_exact_mut(m * PANEL).take(n_keys.div_ceil(PANEL));
+        for (panel, to) in panels.enumerate() {
+            let rows = self.keys.features.chunks_exact(CHUNK);
+            for (to, from) in to.chunks_exact_mut(PANEL).zip(rows) {
+                to.copy_from_slice(&from[panel * PANEL..][..PANEL]);
+            }
+        }
+    }
+
+    /// Outputs = Q′S for `rows` queries.
+    fn read_products(&mut self, spec: &Spec, products: &[f32], rows: usize) {
+        let (m, stride) = (spec.n_features, padded(spec.d_head));
+        for (panel, products) in products.chunks_exact(m * PANEL).enumerate() {
+            let mut tile = Tile { floats: &mut self.outputs[panel * PANEL..], stride, columns: PANEL };
+            multiply(self.query_features, padded(m), rows, m, products, Store::Set, &mut tile);
+        }
+    }
+
+    /// Adds the masked square of queries `first ..` of the chunk against its keys, and returns through `totals` the
+    /// weight that each query gave.
+    fn add_square(&mut self, spec: &Spec, first: usize, rows: usize, totals: &mut [f32; QUERIES]) {
+        let (m, stride) = (spec.n_features, padded(spec.d_head));
+        let visible = first + rows;
+        let n_panels = visible.div_ceil(PANEL);
+        for (panel, keys) in self.key_panels.chunks_exact(m * PANEL).take(n_panels).enumerate() {
+            let mut tile = Tile { floats: &mut self.scores[panel * PANEL..], stride: CHUNK, columns: PANEL };
+            multiply(self.query_features, padded(m), rows, m, keys, Store::Set, &mut tile);
+        }
+        for (row, total) in totals.iter_mut().enumerate().take(rows) {
+            let scores = &mut self.scores[row * CHUNK..][..n_panels * PANEL];
+            scores[first + row + 1..].fill(0.0);
+            *total = sum(scores);
+        }
+        for (panel, values) in self.values.chunks_exact(CHUNK * PANEL).enumerate() {
+            let mut tile = Tile { floats: &mut self.outputs[panel * PANEL..], stride, columns: PANEL };
+            let values = &values[..visible * PANEL];
+            multiply(self.scores, CHUNK, rows, visible, values, Store::Add, &mut tile);
+        }
+    }
+}
+
+/// What the steps share.
+struct Core<'a> {
+    spec: Spec,
+    map: &'a FeatureMap,
+    scratch: &'a Scratch,
+    parts: usize,
+    k: &'a [f32],
+    v: &'a [f32],
+}
+
+impl Core<'_> {
+    /// Where position `t` of head number `head_idx`, all sequences together, lies in a stream.
+    fn at(&self, head_idx: usize, t: usize) -> usize {
+        let Spec { dims, n_heads, d_head, .. } = self.spec;
+        (head_idx / n_heads * dims.seq_len + t) * self.spec.inner() + head_idx % n_heads * d_head
+    }
+
+    fn heads(&self) -> usize {
+        self.spec.dims.batch * self.spec.n_heads
+    }
+
+    /// Chunks of a part, as first key and number of keys.
+    fn chunks(&self, part: usize) -> impl Iterator<Item = (usize, usize)> + use<> {
+        let length = self.spec.dims.seq_len;
+        let (chunks, parts) = (length.div_ceil(CHUNK), self.parts);
+        let own = part * chunks / parts..(part + 1) * chunks / parts;
+        own.map(move |chunk| (chunk * CHUNK, CHUNK.min(length - chunk * CHUNK)))
+    }
+
+    /// Keys of a part.
+    fn n_keys(&self, part: usize) -> f32 {
+        let (length, chunks) = (self.spec.dims.seq_len, self.spec.dims.seq_len.div_ceil(CHUNK));
+        let border = |part: usize| (part * chunks / self.parts * CHUNK).min(length);
+        (border(part + 1) - border(part)) as f32
+    }
+
+    /// Whether anything reads a part's own sums: the causal form of a single part starts from nothing.
+    fn needs_sums(&self) -> bool {
+        self.parts > 1 || !self.spec.causal
+    }
+
+    /// The first step: each part's largest key projection, and its sums relative to it without ε.
+    fn sum_parts(&self, sums: &mut [f32], maxima: &mut [f32], parallel: &dyn Parallel) {
+        let (spec, d_head) = (&self.spec, self.spec.d_head);
+        let size = Sums::floats(spec);
+        let (sums, maxima) = (Disjoint::new(sums), Disjoint::new(maxima));
+        parallel.run(self.heads() * self.parts, &|task, worker| {
+            let (head_idx, part) = (task / self.parts, task % self.parts);
+            let mut scratch = self.scratch.of(worker);
+            let mut block = Block::new(&mut scratch, spec);
+            // SAFETY: each task has its own sums and its own maximum.
+            let (floats, maximum) = unsafe { (sums.slice(task * size, size), maxima.slice(task, 1)) };
+            floats.fill(0.0);
+            let mut sums = Sums::new(floats, spec);
+            let mut highest = LOWEST;
+            for (first, n_keys) in self.chunks(part) {
+                let row = |t: usize| self.at(head_idx, first + t);
+                self.map.pack(&mut block.keys, n_keys, |t| &self.k[row(t)..][..d_head]);
+                self.map.project(&mut block.keys);
+                let next = highest.max(self.map.maximum(&block.keys));
+                if self.needs_sums() {
+                    if next > highest {
+                        let factor = exp2_scalar(highest - next);
+                        sums.products.iter_mut().for_each(|value| *value *= factor);
+                        sums.totals.iter_mut().for_each(|value| *value *= factor);
+                    }
+                    self.map.exponentiate(&mut block.keys, next, false);
+                    self.map.add_totals(&block.keys, sums.totals);
+                    block.pack_values(n_keys, |t| &self.v[row(t)..][..d_head]);
+                    sums.add_products(spec.n_features, block.keys.features, block.values, n_keys);
+                    for (to, panel) in
+                        sums.values.chunks_exact_mut(PANEL).zip(block.values.chunks_exact(CHUNK * PANEL))
+                    {
+                        for value in panel[..n_keys * PANEL].chunks_exact(PANEL) {
+                            to.iter_mut().zip(value).for_each(|(to, from)| *to += from);
+                        }
+                    }
+                }
+                highest = next;
+            }
+            maximum[0] = highest;
+        });
+    }
+
+    /// The second step: the sums with ε and relative to the head's maximum, in each part those of the parts before it
+    /// (causal) or in the first part those of all.
+    fn combine_parts(&self, sums: &mut [f32], maxima: &mut [f32], parallel: &dyn Parallel) {
+        let (spec, parts) = (&self.spec, self.parts);
+        let (m, eps) = (spec.n_features, spec.kernel_eps as f32);
+        let size = Sums::floats(spec);
+        let (sums, maxima) = (Disjoint::new(sums), Disjoint::new(maxima));
+        parallel.run(self.heads(), &|head_idx, _| {
+            // SAFETY: each task has its own head's sums and maxima.
+            let (sums, maxima) = unsafe {
+                (sums.slice(head_idx * parts * size, parts * size), maxima.slice(head_idx * parts, parts))
+            };
+            let maximum = maxima.iter().copied().fold(LOWEST, f32::max);
+            maxima.iter_mut().for_each(|own| *own = exp2_scalar(*own - maximum));
+            let totals = m * padded(spec.d_head);
+            let values = totals + padded(m);
+            for at in 0..totals + m {
+                // What ε stands beside: in S the values' sum, in z the number of keys.
+                let column = (at < totals).then(|| values + at / (m * PANEL) * PANEL + at % PANEL);
+                let mut running = 0.0;
+                for (part, factor) in maxima.iter().enumerate() {
+                    let own = &mut sums[part * size..][..size];
+                    let beside = column.map_or_else(|| self.n_keys(part), |column| own[column]);
+                    let next = running + own[at] * factor + eps * beside;
+                    own[at] = running;
+                    running = next;
+                }
+                if !spec.causal {
+                    sums[at] = running;
+                }
+            }
+            maxima.fill(maximum);
+        });
+    }
+
+    /// The outputs of the causal form, over the queries.
+    fn causal(&self, sums: &mut [f32], maxima: &[f32], core: &mut [f32], parallel: &dyn Parallel) {
+        let (spec, d_head, m) = (&self.spec, self.spec.d_head, self.spec.n_features);
+        let size = Sums::floats(spec);
+        let (sums, core) = (Disjoint::new(sums), Disjoint::new(core));
+        parallel.run(self.heads() * self.parts, &|task, worker| {
+            let (head_idx, part) = (task / self.parts, task % self.parts);
+            let mut scratch = self.scratch.of(worker);
+            let mut block = Block::new(&mut scratch, spec);
+            // SAFETY: each task has its own sums.
+            let mut sums = Sums::new(unsafe { sums.slice(task * size, size) }, spec);
+            for (first, n_keys) in self.chunks(part) {
+                let row = |t: usize| self.at(head_idx, first + t);
+                self.map.pack(&mut block.keys, n_keys, |t| &self.k[row(t)..][..d_head]);
+                self.map.project(&mut block.keys);
+                self.map.exponentiate(&mut block.keys, maxima[task], true);
+                block.pack_key_panels(m, n_keys);
+                block.pack_values(n_keys, |t| &self.v[row(t)..][..d_head]);
+                for first_query in (0..n_keys).step_by(QUERIES) {
+                    let rows = QUERIES.min(n_keys - first_query);
+                    // SAFETY: each task owns its rows in its head's columns, and nothing else is alive in them.
+                    let query = |t: usize| unsafe { core.slice(row(first_query + t), d_head) };
+                    self.set_queries(&mut block, rows, |t| query(t));
+                    block.read_products(spec, sums.products, rows);
+                    let mut own = [0.0; QUERIES];
+                    block.add_square(spec, first_query, rows, &mut own);
+                    self.finish(&block, sums.totals, &own[..rows], query);
+                }
+                sums.add_products(m, block.keys.features, block.values, n_keys);
+                self.map.add_totals(&block.keys, sums.totals);
+            }
+        });
+    }
+
+    /// The outputs of the bidirectional form, over the queries.
+    fn bidirectional(&self, sums: &[f32], core: &mut [f32], parallel: &dyn Parallel) {
+        let (spec, d_head, length) = (&self.spec, self.spec.d_head, self.spec.dims.seq_len);
+        let size = self.parts * Sums::floats(spec);
+        let blocks = length.div_ceil(QUERIES);
+        let core = Disjoint::new(core);
+        parallel.run(self.heads() * blocks, &|task, worker| {
+            let (head_idx, first) = (task / blocks, task % blocks * QUERIES);
+            let rows = QUERIES.min(length - first);
+            let mut scratch = self.scratch.of(worker);
+            let mut block = Block::new(&mut scratch, spec);
+            // SAFETY: each task owns its rows in its head's columns, and nothing else is alive in them.
+            let query = |t: usize| unsafe { core.slice(self.at(head_idx, first + t), d_head) };
+            self.set_queries(&mut block, rows, |t| query(t));
+            let (products, totals) = Sums::read(&sums[head_idx * size..], spec);
+            block.read_products(spec, products, rows);
+            self.finish(&block, totals, &[0.0; QUERIES][..rows], query);
+        });
+    }
+
+    /// Features of a block's queries.
+    fn set_queries<'q>(&self, block: &mut Block<'_>, rows: usize, query: impl Fn(usize) -> &'q mut [f32]) {
+        for (t, to) in block.queries.chunks_exact_mut(self.spec.d_head).take(rows).enumerate() {
+            to.copy_from_slice(query(t));
+        }
+        self.map.queries(&block.queries[..rows * self.spec.d_head], block.query_features);
+    }
+
+    /// Divides the outputs of a block by q′·(z + η) plus `own`, what each query's own chunk weighs, and hands them out.
+    fn finish<'q>(
+        &self,
+        block: &Block<'_>,
+        totals: &[f32],
+        own: &[f32],
+        row: impl Fn(usize) -> &'q mut [f32],
+    ) {
+        let (padded_head, padded_features) = (padded(self.spec.d_head), padded(self.spec.n_features));
+        let eta = F32x4::splat(self.spec.unscaled_eta() as f32);
+        let outputs = block.outputs.chunks_exact(padded_head);
+        let features = block.query_features.chunks_exact(padded_features);
+        for (t, ((output, features), own)) in outputs.zip(features).zip(own).enumerate() {
+            let vectors = features.chunks_exact(LANES).zip(totals.chunks_exact(LANES));
+            let weight =
+                vectors.fold(F32x4::zero(), |sum, (q, z)| sum.mul_add(F32x4::load(q), F32x4::load(z) + eta));
+            let inverse = 1.0 / (weight.sum() + own);
+            for (to, from) in row(t).iter_mut().zip(output) {
+                *to = inverse * from;
+            }
+        }
+    }
+}

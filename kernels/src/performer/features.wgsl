@@ -1,0 +1,87 @@
+// Positive features in the place of the projections p: exp(p − n − maximum) + ε, the maximum being the row's own for
+// queries and the head's for keys. Mirrors features.rs; the factor m^(−1/2) is left out. Padding becomes zero.
+//
+// A workgroup takes eight rows of a head, 32 threads each.
+//
+// binding 0: sizes; offsets and strides in vectors of four floats
+// binding 1: the queries or keys, [rows, heads · head]; binding 2: the keys' maxima, one for each head
+// binding 3: p, [rows, heads · features]
+
+override KEYS: u32 = 0u;
+
+struct Sizes {
+    // Rows times heads.
+    items: u32,
+    heads: u32,
+    // Vectors of a head, and of a head's features.
+    head: u32,
+    vectors: u32,
+    features: u32,
+    x_offset: u32,
+    x_stride: u32,
+    p_stride: u32,
+    first_head: u32,
+    norm: f32,
+    epsilon: f32,
+}
+
+@group(0) @binding(0) var<uniform> sizes: Sizes;
+@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> maxima: array<f32>;
+@group(0) @binding(3) var<storage, read_write> p: array<vec4<f32>>;
+
+const ZERO = vec4<f32>(0.0);
+const LOWEST = vec4<f32>(-3e38);
+
+// [8 rows, 32 threads].
+var<workgroup> squares: array<f32, 256>;
+var<workgroup> highest: array<f32, 256>;
+
+fn valid(column: u32) -> vec4<bool> {
+    let first = column * 4u;
+    return vec4<u32>(first, first + 1u, first + 2u, first + 3u) < vec4<u32>(sizes.features);
+}
+
+@compute @workgroup_size(256)
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+    let item = (workgroup.y * 65535u + workgroup.x) * 8u + thread / 32u;
+    let lane = thread % 32u;
+    let row = item / sizes.heads;
+    let head = item % sizes.heads;
+    let exists = item < sizes.items;
+    let start = row * sizes.p_stride + head * sizes.vectors;
+    var square = 0.0;
+    var most = LOWEST;
+    if (exists) {
+        let at = sizes.x_offset + row * sizes.x_stride + head * sizes.head;
+        for (var column = lane; column < sizes.head; column += 32u) {
+            square += dot(x[at + column], x[at + column]);
+        }
+        if (KEYS == 0u) {
+            for (var column = lane; column < sizes.vectors; column += 32u) {
+                most = max(most, select(LOWEST, p[start + column], valid(column)));
+            }
+        }
+    }
+    squares[thread] = square;
+    highest[thread] = max(max(most.x, most.y), max(most.z, most.w));
+    workgroupBarrier();
+    for (var step = 16u; step > 0u; step /= 2u) {
+        if (lane < step) {
+            squares[thread] += squares[thread + step];
+            highest[thread] = max(highest[thread], highest[thread + step]);
+        }
+        workgroupBarrier();
+    }
+    if (!exists) {
+        return;
+    }
+    var maximum = highest[thread - lane];
+    if (KEYS == 1u) {
+        maximum = maxima[sizes.first_head + head];
+    }
+    let shift = sizes.norm * squares[thread - lane] + maximum;
+    for (var column = lane; column < sizes.vectors; column += 32u) {
+        p[start + column] = select(ZERO, exp(p[start + column] - shift) + sizes.epsilon, valid(column));
+    }
+}
