@@ -8,20 +8,8 @@ import { root } from '../support/server.js';
 const folder = `${root}/kernels/golden`;
 const systems = (await readdir(folder)).sort();
 
-// Without a GPU plan yet: their lanes must say so, and a plan that lands must leave this list.
-const cpuOnly = ['linformer'];
-
-for (const system of cpuOnly) {
-  test(`${system} says that it has no GPU plan yet`, async ({ page }) => {
-    await openApi(page);
-    const [name] = (await readdir(`${folder}/${system}`)).sort();
-    const { error } = await verify(page, await golden(system, name), 'webgpu');
-    expect(error.code).toBe('unsupported');
-  });
-}
-
 for (const system of systems) {
-  for (const backend of cpuOnly.includes(system) ? ['cpu'] : ['cpu', 'webgpu']) {
+  for (const backend of ['cpu', 'webgpu']) {
     test(`golden files of ${system} on ${backend}`, async ({ page }) => {
       // A software adapter compiles each pipeline for seconds.
       test.setTimeout(400_000);

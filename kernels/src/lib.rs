@@ -18,8 +18,8 @@ pub mod mega;
 pub mod monarch_mixer;
 mod ncp;
 pub mod ops;
-mod recurrence;
 pub mod performer;
+mod recurrence;
 pub mod reformer;
 mod registry;
 #[cfg(test)]

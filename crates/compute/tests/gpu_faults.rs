@@ -7,7 +7,7 @@ mod common;
 
 use std::sync::Arc;
 
-use common::{PROBLEM, alone, device, edge_problems, plans, skip};
+use common::{PROBLEM, alone, device, edge_problems};
 use compute::gpu::{Gpu, GpuLane, GpuOptions};
 use compute::{CancelSwitch, CpuLane, CpuPool};
 use mixer::{
@@ -15,18 +15,10 @@ use mixer::{
 };
 use pollster::block_on;
 
-/// Systems that plan on `target`; the others are skipped aloud.
-fn systems(target: &GpuTarget) -> Vec<&'static dyn System> {
-    let (ready, missing): (Vec<_>, Vec<_>) =
-        kernels::systems().iter().copied().partition(|&system| plans(system, target));
-    missing.iter().for_each(|system| skip(&format!("{} has no GPU plan yet", system.info().id)));
-    ready
-}
-
 #[test]
 fn fault_04_every_system_plans_within_the_guaranteed_limits_or_says_which_one_it_needs() {
     let target = GpuTarget::WEBGPU_DEFAULTS;
-    for system in systems(&target) {
+    for system in kernels::systems() {
         let id = system.info().id;
         let mut planned = 0;
         for level in [Level::Core, Level::Layer] {
@@ -149,7 +141,7 @@ fn fault_10_inputs_at_the_edge_of_floats_on_the_cpu() {
 fn fault_10_inputs_at_the_edge_of_floats_on_the_gpu() {
     let _alone = alone();
     let Some(gpu) = device(GpuOptions::default()) else { return };
-    for system in systems(gpu.target()) {
+    for system in kernels::systems() {
         for level in [Level::Core, Level::Layer] {
             let problem = Problem { seq_len: LENGTH, level, ..PROBLEM };
             let case = system.seeded_case(&problem, &Params::new()).unwrap();
@@ -213,7 +205,7 @@ fn flipping_changes_stores_and_nothing_else() {
 fn fault_11_a_flipped_sign_in_the_last_shader_fails_verification() {
     let _alone = alone();
     let Some(gpu) = device(GpuOptions::default()) else { return };
-    for system in systems(gpu.target()) {
+    for system in kernels::systems() {
         let id = system.info().id;
         let case = system.seeded_case(&PROBLEM, &Params::new()).unwrap();
         let want = system.reference(&case, &mut OpCount::default()).unwrap();
@@ -243,7 +235,7 @@ fn fault_11_a_flipped_sign_in_any_input_is_seen_by_the_reference() {
 #[test]
 fn a_plan_declares_the_buffers_that_its_shaders_bind() {
     let target = GpuTarget::WEBGPU_DEFAULTS;
-    for system in systems(&target) {
+    for system in kernels::systems() {
         let case = system.seeded_case(&PROBLEM, &Params::new()).unwrap();
         let plan = system.gpu(&case, &target).unwrap();
         for dispatch in plan.setup.iter().chain(&plan.run) {

@@ -5,17 +5,13 @@
 
 mod common;
 
-use std::io::Write as _;
 use std::sync::Arc;
 
-use common::{PROBLEM, alone, device, edge_problems, golden_files, plans, skip};
+use common::{PROBLEM, alone, device, edge_problems, golden_files};
 use compute::gpu::{Gpu, GpuLane, GpuOptions};
 use compute::{CancelSwitch, golden};
 use mixer::{Case, GpuTarget, Level, Memory, OpCount, Params, Problem, Serial, System, Tolerance};
 use pollster::block_on;
-
-/// Systems that have no GPU plan yet. To be emptied: a system that is in neither this list nor able to plan fails.
-const MISSING: &[&str] = &["performer", "linformer"];
 
 macro_rules! parity {
     ($($test:ident $id:literal;)*) => {
@@ -49,16 +45,9 @@ fn every_registered_system_has_a_test_here() {
 }
 
 fn check(id: &str) {
-    let Ok(system) = kernels::find(id) else { return skip(&format!("{id} is not registered yet")) };
+    let system = kernels::find(id).unwrap();
     let _alone = alone();
     let Some(gpu) = device(GpuOptions::default()) else { return };
-    if !plans(system, gpu.target()) {
-        assert!(MISSING.contains(&id), "{id} has no GPU plan");
-        return skip(&format!("{id} has no GPU plan yet"));
-    }
-    if MISSING.contains(&id) {
-        writeln!(std::io::stderr(), "{id} has a GPU plan now: take it off MISSING").ok();
-    }
     let mut failures = Vec::new();
     // Golden cases on the least that WebGPU guarantees, random shapes on all that the adapter offers.
     let least = device(GpuOptions { guaranteed_limits_only: true, ..GpuOptions::default() }).unwrap();
@@ -154,6 +143,15 @@ fn params(id: &str, index: usize, problem: &Problem) -> Params {
                 set("dilation", &[1, 3]);
             }
         }
+        "linformer" => {
+            set("rank", &[256, 3, 40, 1]);
+            params.set("share_kv", index % 3 == 1);
+            params.set("one_kv_head", index / 2 % 2 == 1);
+        }
+        "performer" => {
+            set("nb_features", &[0, 1, 30, 140]);
+            set("ortho_scaling", &[0, 1, 0]);
+        }
         "bigbird" => {
             set("block_size", &[8, 64, 3, 16, 70]);
             set("num_random_blocks", &[1, 3, 0]);
@@ -229,7 +227,7 @@ fn long_sequences_agree_with_the_cpu() {
     let _alone = alone();
     let Some(gpu) = device(GpuOptions::default()) else { return };
     let mut failures = Vec::new();
-    for id in ["monarch-mixer", "bigs", "mega", "liquid-s4"] {
+    for id in ["monarch-mixer", "bigs", "mega", "liquid-s4", "linformer", "performer"] {
         let system = kernels::find(id).unwrap();
         for causal in [true, false] {
             let problem = Problem { seq_len: 33_001, d_model: 4, causal, ..PROBLEM };

@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use compute::Host;
 use compute::gpu::{Gpu, GpuOptions};
-use mixer::{GpuTarget, Level, MixerError, Params, Problem, System};
+use mixer::{Level, Problem};
 use pollster::block_on;
 
 /// Said past the test runner's capture: a skipped test must be seen.
@@ -29,13 +29,6 @@ pub fn device(options: GpuOptions) -> Option<Gpu> {
 
 pub const PROBLEM: Problem =
     Problem { batch: 1, seq_len: 64, d_model: 32, n_heads: 2, causal: true, level: Level::Layer, seed: 1 };
-
-/// Whether a system has a GPU plan; one that has none `yet` is skipped aloud.
-pub fn plans(system: &dyn System, target: &GpuTarget) -> bool {
-    let case = system.seeded_case(&PROBLEM, &Params::new()).unwrap();
-    let planned = system.gpu(&case, target);
-    !matches!(planned, Err(MixerError::Unsupported { what, .. }) if what.ends_with("yet"))
-}
 
 /// All golden files, sorted.
 pub fn golden_files() -> Vec<PathBuf> {
