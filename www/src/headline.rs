@@ -5,6 +5,7 @@ use report::{Crossover, CrossoverKind, Report, Status};
 
 use crate::format;
 use crate::lanes::Look;
+use crate::machine::processor;
 use crate::standing;
 use crate::text::Text;
 
@@ -19,8 +20,17 @@ pub struct Headline {
     pub lane: Option<usize>,
 }
 
-/// The headline of a report; `None` while nothing can be said yet.
+/// The headline of a report that was measured here; `None` while nothing can be said yet.
 pub fn headline(report: &Report, looks: &[Look], text: &Text) -> Option<Headline> {
+    told(report, looks, true, text)
+}
+
+/// The same for readers elsewhere: the processor has a name instead of being this machine's.
+pub fn headline_elsewhere(report: &Report, looks: &[Look], text: &Text) -> Option<Headline> {
+    told(report, looks, false, text)
+}
+
+fn told(report: &Report, looks: &[Look], here: bool, text: &Text) -> Option<Headline> {
     let mut found: Vec<&Crossover> = report
         .crossovers
         .iter()
@@ -43,7 +53,7 @@ pub fn headline(report: &Report, looks: &[Look], text: &Text) -> Option<Headline
     let Some(best) = found.first() else {
         return fastest(report, looks, text);
     };
-    let mut headline = sentence(report, looks, best, found.len(), text)?;
+    let mut headline = sentence(report, looks, best, found.len(), here, text)?;
     if found.len() > 1 {
         let ahead = found.iter().filter(|crossover| crossover.kind == CrossoverKind::Measured).count();
         let tally = (text.tally)(ahead, found.len());
@@ -56,13 +66,17 @@ pub fn headline(report: &Report, looks: &[Look], text: &Text) -> Option<Headline
     Some(headline)
 }
 
-fn machine(report: &Report, backend: &str, text: &Text) -> &'static str {
+fn machine(report: &Report, backend: &str, here: bool, text: &Text) -> String {
+    if !here {
+        return processor(report, backend, text).unwrap_or_else(|| text.backend(backend).to_owned());
+    }
     let software = report.environment.gpu.as_ref().is_some_and(|gpu| gpu.fallback);
     match (backend, software) {
         ("cpu", _) => text.this_cpu,
         (_, true) => text.this_software_gpu,
         (_, false) => text.this_gpu,
     }
+    .to_owned()
 }
 
 fn sentence(
@@ -70,11 +84,12 @@ fn sentence(
     looks: &[Look],
     crossover: &Crossover,
     challengers: usize,
+    here: bool,
     text: &Text,
 ) -> Option<Headline> {
     let (challenger, baseline) = (crossover.challenger as usize, crossover.baseline as usize);
     let name = looks[challenger].title.as_str();
-    let place = machine(report, &report.lanes[challenger].backend, text);
+    let place = machine(report, &report.lanes[challenger].backend, here, text);
     let last = standing::longest_common(report, challenger, baseline)?;
     let at = standing::versus(report, challenger, baseline, last)?;
     let last_text = format::length(f64::from(last));
@@ -96,14 +111,14 @@ fn sentence(
         .find(|&length| standing::versus(report, challenger, baseline, length).is_some())?;
     let (sentence, detail) = match (crossover.kind, crossover.estimate) {
         (CrossoverKind::Measured, Some(estimate)) if estimate <= f64::from(first) => {
-            ((text.always_ahead)(name, &format::length(f64::from(first)), place), standing_text)
+            ((text.always_ahead)(name, &format::length(f64::from(first)), &place), standing_text)
         }
         (CrossoverKind::Measured, Some(estimate)) => {
             let about = format::length_about(estimate);
             let sentence = if challengers > 1 {
-                (text.overtakes_first)(name, &about, &interval, place)
+                (text.overtakes_first)(name, &about, &interval, &place)
             } else {
-                (text.overtakes)(name, &about, &interval, place)
+                (text.overtakes)(name, &about, &interval, &place)
             };
             (sentence, standing_text)
         }
@@ -111,8 +126,8 @@ fn sentence(
             let about = format::length_about(estimate);
             ((text.would_overtake)(name, &about, &interval, &last_text), standing_text)
         }
-        _ if at.close => ((text.too_close)(name, &last_text, place), String::new()),
-        _ => ((text.stays_ahead)(&looks[baseline].title, &last_text, place), standing_text),
+        _ if at.close => ((text.too_close)(name, &last_text, &place), String::new()),
+        _ => ((text.stays_ahead)(&looks[baseline].title, &last_text, &place), standing_text),
     };
     Some(Headline { text: sentence, detail, lane: Some(challenger) })
 }
@@ -154,13 +169,13 @@ mod tests {
     use crate::samples;
     use crate::text::ENGLISH;
 
-    fn told(report: &Report) -> Headline {
+    fn of(report: &Report) -> Headline {
         headline(report, &looks(report, &[], &ENGLISH), &ENGLISH).unwrap()
     }
 
     #[test]
     fn a_measured_crossover_is_told_with_its_interval_and_the_ratio_at_the_end() {
-        let headline = told(&samples::duel());
+        let headline = of(&samples::duel());
         assert!(headline.text.starts_with("Hyena overtakes attention at about "), "{}", headline.text);
         assert!(headline.text.contains("(95%: ") && headline.text.contains("GPU"), "{}", headline.text);
         assert!(
@@ -177,7 +192,7 @@ mod tests {
             let last = lane.points.last_mut().unwrap();
             (last.q1_ms, last.q3_ms) = (Some(1.0), Some(1000.0));
         }
-        assert!(told(&report).text.contains("too close to call"), "{}", told(&report).text);
+        assert!(of(&report).text.contains("too close to call"), "{}", of(&report).text);
     }
 
     #[test]
@@ -185,18 +200,18 @@ mod tests {
         let mut report = samples::duel();
         let crossover = &mut report.crossovers[0];
         (crossover.kind, crossover.estimate) = (CrossoverKind::Predicted, Some(40_300.0));
-        assert!(told(&report).text.contains("the fits cross at about 40,000"), "{}", told(&report).text);
+        assert!(of(&report).text.contains("the fits cross at about 40,000"), "{}", of(&report).text);
         report.crossovers[0].kind = CrossoverKind::None;
-        assert!(told(&report).text.starts_with("Attention stays ahead up to 16,384"));
+        assert!(of(&report).text.starts_with("Attention stays ahead up to 16,384"));
         report.status = Status::Running;
-        assert!(told(&report).text.starts_with("So far: "));
+        assert!(of(&report).text.starts_with("So far: "));
     }
 
     #[test]
     fn ahead_from_the_start_is_not_called_an_overtaking() {
         let mut report = samples::duel();
         report.crossovers[0].estimate = Some(256.0);
-        assert!(told(&report).text.contains("ahead of attention from 256 tokens"), "{}", told(&report).text);
+        assert!(of(&report).text.contains("ahead of attention from 256 tokens"), "{}", of(&report).text);
     }
 
     #[test]
@@ -204,12 +219,20 @@ mod tests {
         let mut report = samples::duel();
         report.crossovers.clear();
         report.lanes.remove(0);
-        assert!(told(&report).text.starts_with("Hyena takes "));
+        assert!(of(&report).text.starts_with("Hyena takes "));
         report.lanes[0].points.clear();
         assert!(headline(&report, &looks(&report, &[], &ENGLISH), &ENGLISH).is_none());
         // Indices from elsewhere may point nowhere.
         let mut foreign = samples::duel();
         foreign.crossovers[0].challenger = 99;
-        assert!(told(&foreign).text.contains("fastest"));
+        assert!(of(&foreign).text.contains("fastest"));
+    }
+
+    #[test]
+    fn readers_elsewhere_are_told_which_processor() {
+        let report = samples::duel();
+        let elsewhere = headline_elsewhere(&report, &looks(&report, &[], &ENGLISH), &ENGLISH).unwrap();
+        assert!(elsewhere.text.contains("GPU nvidia"), "{}", elsewhere.text);
+        assert!(of(&report).text.contains("this machine"));
     }
 }

@@ -18,21 +18,25 @@ pub fn gpu_name(gpu: &Gpu, text: &Text) -> String {
     }
 }
 
+/// The processor that lanes of this backend ran on: `GPU nvidia ampere`, `CPU (8 threads, simd128)`.
+pub fn processor(report: &Report, backend: &str, text: &Text) -> Option<String> {
+    let environment = &report.environment;
+    if backend == "cpu" {
+        let threads = (text.hw_threads)(environment.threads.max(1));
+        return Some(format!("{} ({threads}, {})", text.hw_cpu, environment.simd));
+    }
+    let gpu = environment.gpu.as_ref()?;
+    let software = if gpu.fallback { format!(" ({})", text.travel.figure_software) } else { String::new() };
+    Some(format!("{} {}{software}", text.hw_gpu, gpu_name(gpu, text)))
+}
+
 /// The processors that lanes of the report ran on.
 pub fn processors(report: &Report, text: &Text) -> Vec<String> {
-    let environment = &report.environment;
-    let mut parts = Vec::new();
-    let on = |backend: &str| report.lanes.iter().any(|lane| lane.backend == backend);
-    if let Some(gpu) = environment.gpu.as_ref().filter(|_| on("webgpu")) {
-        let software =
-            if gpu.fallback { format!(" ({})", text.travel.figure_software) } else { String::new() };
-        parts.push(format!("{} {}{software}", text.hw_gpu, gpu_name(gpu, text)));
-    }
-    if on("cpu") {
-        let cores = environment.threads.max(1);
-        parts.push(format!("{} {}, {}", text.hw_cpu, (text.hw_threads)(cores), environment.simd));
-    }
-    parts
+    ["webgpu", "cpu"]
+        .into_iter()
+        .filter(|backend| report.lanes.iter().any(|lane| lane.backend == *backend))
+        .filter_map(|backend| processor(report, backend, text))
+        .collect()
 }
 
 /// Processors and browser: `GPU nvidia ampere · Chrome 156`.

@@ -9,7 +9,7 @@ use report::{LevelName, Report, SystemEntry};
 use super::palette::{self, Theme};
 use super::svg::escape;
 use super::{Metric, Options, shapes, svg};
-use crate::headline::headline;
+use crate::headline::headline_elsewhere;
 use crate::lanes::{Look, looks};
 use crate::machine;
 use crate::text::{ENGLISH, Text};
@@ -21,7 +21,7 @@ const CHART: f64 = 440.0;
 /// White around everything.
 const MARGIN: f64 = 16.0;
 /// Fonts that journals and converters have.
-const FONT: &str = "Helvetica,Arial,'Liberation Sans','Noto Sans CJK SC',sans-serif";
+const FONT: &str = "Helvetica,Arial,'Liberation Sans','DejaVu Sans',sans-serif";
 
 /// The figure in English, of times: what the command prints.
 pub fn figure(report: &Report, systems: &[SystemEntry]) -> String {
@@ -39,8 +39,8 @@ pub fn figure_in(report: &Report, looks: &[Look], metric: Metric, hidden: &[usiz
     };
     let scene = super::scene(report, looks, &options, text);
     let [ground, ink, muted, _] = palette::inks(Theme::Light);
-    let title =
-        headline(report, looks, text).map_or_else(|| metric.axis(text).to_owned(), |found| found.text);
+    let title = headline_elsewhere(report, looks, text)
+        .map_or_else(|| metric.axis(text).to_owned(), |found| found.text);
 
     let mut y = MARGIN + 8.0;
     let mut body = String::with_capacity(24 * 1024);

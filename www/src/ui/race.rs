@@ -3,6 +3,7 @@
 use leptos::prelude::*;
 
 use crate::format;
+use crate::headline;
 use crate::presets;
 use crate::state::{Phase, Progress};
 
@@ -55,7 +56,9 @@ pub fn Presets(store: Store) -> impl IntoView {
 pub fn Headline(store: Store) -> impl IntoView {
     let text = store.text();
     let headline = Memo::new(move |_| {
-        store.shown.with(|report| store.looks.with(|looks| crate::headline::headline(report, looks, text)))
+        let told =
+            if super::desk::is_opened(store) { headline::headline_elsewhere } else { headline::headline };
+        store.shown.with(|report| store.looks.with(|looks| told(report, looks, text)))
     });
     let sentence = move || match (headline.get(), store.phase.get(), store.report.with(Option::is_some)) {
         (Some(headline), ..) => headline.text,

@@ -8,7 +8,7 @@ use report::Report;
 use wasm_bindgen::prelude::*;
 
 use crate::desk::measured;
-use crate::headline::headline;
+use crate::headline::headline_elsewhere;
 use crate::{machine, qr};
 
 use super::desk;
@@ -199,7 +199,7 @@ pub fn title(store: Store, report: &Report) -> String {
     let text = store.text();
     store
         .looks
-        .with_untracked(|looks| headline(report, looks, text))
+        .with_untracked(|looks| headline_elsewhere(report, looks, text))
         .map_or_else(|| crate::desk::run_name(report), |headline| headline.text)
 }
 

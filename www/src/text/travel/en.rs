@@ -63,7 +63,7 @@ pub static ENGLISH: Travel = Travel {
         )
     },
     compare_table: "Times, and how many times as fast",
-    compare_against: |name| format!("against {name}"),
+    compare_against: |name| format!("Ratios are against {name}."),
     compare_crossovers: "Whose crossover comes first?",
     crossover_at: |name, length, interval| format!("{name} at {length} tokens {interval}"),
     crossover_predicted: |name, length| format!("{name} at {length} tokens, predicted"),

@@ -57,10 +57,10 @@ pub static CHINESE: Travel = Travel {
         format!("{reports} 个结果共 {lanes} 条赛道的双对数图。下方表格包含相同数据。")
     },
     compare_table: "用时与速度倍数",
-    compare_against: |name| format!("与 {name} 相比"),
+    compare_against: |name| format!("倍数均与 {name} 相比。"),
     compare_crossovers: "谁的交叉点更早？",
-    crossover_at: |name, length, interval| format!("{name}：{length} 个 token {interval}"),
-    crossover_predicted: |name, length| format!("{name}：{length} 个 token（预测）"),
+    crossover_at: |name, length, interval| format!("{name}：{length} 个词元 {interval}"),
+    crossover_predicted: |name, length| format!("{name}：{length} 个词元（预测）"),
     crossover_none: |name| format!("{name}：数据中没有交叉"),
     comes_first: |name| format!("{name} 更早"),
     comes_close: "难分先后",
