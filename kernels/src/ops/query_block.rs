@@ -99,12 +99,21 @@ impl<'a> QueryBlock<'a> {
             let mut to = Tile { floats: &mut self.scores[panel * PANEL..], stride: KEYS, columns: PANEL };
             multiply(self.scaled, d_head, self.rows, d_head, panel_keys, Store::Set, &mut to);
         }
+        let padded_keys = n_keys.next_multiple_of(PANEL);
         for row in 0..self.rows {
-            let scores = &mut self.scores[row * KEYS..][..n_keys.next_multiple_of(PANEL)];
+            let scores = &mut self.scores[row * KEYS..][..padded_keys];
             mask(row, &mut scores[..n_keys]);
             scores[n_keys..].fill(LOWEST);
-            let sums = &mut self.sums[row * padded_head..][..padded_head];
-            online_softmax(scores, &mut self.maxima[row], &mut self.totals[row], sums);
+        }
+        for first in (0..self.rows).step_by(LANES) {
+            let rows = LANES.min(self.rows - first);
+            online_softmax_rows(
+                &mut self.scores[first * KEYS..][..rows * KEYS],
+                padded_keys,
+                &mut self.maxima[first..][..rows],
+                &mut self.totals[first..][..rows],
+                &mut self.sums[first * padded_head..][..rows * padded_head],
+            );
         }
         for panel in 0..padded_head / PANEL {
             let panel_values = &values[panel * values_stride..][..n_keys * PANEL];
@@ -123,6 +132,56 @@ impl<'a> QueryBlock<'a> {
             emit(row, sums);
         }
     }
+}
+
+/// [`online_softmax`] of up to four rows of one tile, `KEYS` floats apart: what is done once a row is done for all of them in
+/// one vector, and without a branch for each.
+fn online_softmax_rows(
+    scores: &mut [f32],
+    padded_keys: usize,
+    maxima: &mut [f32],
+    totals: &mut [f32],
+    sums: &mut [f32],
+) {
+    let mut highest = [[LOWEST; LANES]; LANES];
+    for (highest, scores) in highest.iter_mut().zip(scores.chunks_exact(KEYS)) {
+        let (pairs, _) = scores[..padded_keys].as_chunks::<PANEL>();
+        let start = [F32x4::splat(LOWEST); 2];
+        let [low, high] = pairs.iter().fold(start, |[low, high], pair| {
+            [low.max(F32x4::load(pair)), high.max(F32x4::load(&pair[LANES..]))]
+        });
+        low.max(high).write_to(highest);
+    }
+    let column = |lane: usize| F32x4::from_array(&highest.map(|row| row[lane]));
+    let old = F32x4::load(maxima);
+    let new = old.max(column(0)).max(column(1)).max(column(2)).max(column(3));
+    let factors = exp2(old - new);
+    new.store(maxima);
+    let factors_of = factors.to_array();
+    if factors_of != [1.0; LANES] {
+        let n = sums.len() / maxima.len();
+        for (sums, factor) in sums.chunks_exact_mut(n).zip(factors_of) {
+            let factor = F32x4::splat(factor);
+            for sum in sums.as_chunks_mut::<LANES>().0 {
+                (F32x4::from_array(sum) * factor).write_to(sum);
+            }
+        }
+    }
+    let mut added = [[0.0; LANES]; LANES];
+    let rows = scores.chunks_exact_mut(KEYS).zip(new.to_array());
+    for ((scores, maximum), added) in rows.zip(&mut added) {
+        let shift = F32x4::splat(maximum);
+        let mut sum = F32x4::zero();
+        for chunk in scores[..padded_keys].as_chunks_mut::<LANES>().0 {
+            let weights = exp2(F32x4::from_array(chunk) - shift);
+            weights.write_to(chunk);
+            sum = sum + weights;
+        }
+        sum.write_to(added);
+    }
+    let column = |lane: usize| F32x4::from_array(&added.map(|row| row[lane]));
+    let added = (column(0) + column(2)) + (column(1) + column(3));
+    added.mul_add(F32x4::load(totals), factors).store(totals);
 }
 
 /// One row of one tile: turns scores (in units of log₂) into weights in place, and brings the row's running maximum,

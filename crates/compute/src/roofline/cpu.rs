@@ -10,7 +10,7 @@ use super::{PROBES, more, now};
 use crate::{CpuPool, Host};
 
 /// Independent chains: enough to hide a multiply-add's latency, few enough to stay in registers.
-const CHAINS: usize = 10;
+const CHAINS: usize = 12;
 
 /// Multiply-adds of each chain in one task.
 const ROUNDS: usize = 20_000;
