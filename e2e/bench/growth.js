@@ -28,4 +28,16 @@ export async function exponents(page, { budgetMs, log, races }) {
   return rows;
 }
 
+/** Every system at one length, causal where it can be: on one thread and on all, and the share of the roofline. */
+export async function shares(page, { systems, length, budgetMs, log }) {
+  const ids = systems.map(({ id }) => id);
+  const run = (threads) => race(page, { ...SHAPE, systems: ids, lengths: [length], threads, budgetMs });
+  const [one, all] = [await run(1), await run('auto')];
+  return systems.map(({ id, name }, index) => {
+    const [alone, together] = [one, all].map(({ lanes }) => lanes[index].points[0]);
+    log(`  ${id}: ${alone?.medianMs?.toFixed(1) ?? alone?.outcome} ms on 1 thread, ${together?.medianMs?.toFixed(1) ?? together?.outcome} on all`);
+    return { name: name ?? id, length, alone, together, threads: all.environment.threads };
+  });
+}
+
 const race = (page, config) => page.evaluate((given) => window.bench.call('race', given), config);

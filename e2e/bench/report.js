@@ -3,6 +3,7 @@
 import { ratio } from './stats.js';
 import { median, quantile } from './page/median.js';
 import { TOLERANCE } from './peers.js';
+import { PEAK, rate, share } from './workloads.js';
 
 const number = (value, digits) => value.toLocaleString('en-US', { maximumFractionDigits: digits });
 /** Three digits are what such measurements bear. */
@@ -103,7 +104,51 @@ function exponentTable(rows) {
   );
 }
 
-export function markdown({ date, hardware, versions, contests, memory, exponents, rounds, load }) {
+function kernelTable(rows) {
+  const labels = [...new Set(rows.map(({ label }) => label))];
+  const names = [...new Set(rows.map(({ workload }) => workload))].filter((name) => !/^(pffft|rustfft|conv):/.test(name));
+  return table(
+    ['kernel', ...labels.flatMap((label) => [`${label}, ms`, 'GFLOP/s', 'of the peak'])],
+    names.map((name) => [
+      { [PEAK]: 'multiply-adds in registers', tile: 'GEMM’s inner tile, operands in cache' }[name] ?? name.replace('gemm:', 'GEMM '),
+      ...labels.flatMap((label) => {
+        const row = rows.find((one) => one.label === label && one.workload === name);
+        return [figure(Math.min(...row.times)), number(rate(row), 1), `${number(100 * share(row, rows), 0)}%`];
+      }),
+    ]),
+  );
+}
+
+function convolutionTable(rows) {
+  const labels = [...new Set(rows.map(({ label }) => label))];
+  const find = (name, label) => rows.find((row) => row.workload === name && (!label || row.label === label));
+  const lengths = rows.filter(({ workload, label }) => workload.startsWith('conv:') && label === labels[0]).map(({ workload }) => workload.split(':')[1]);
+  const cells = (length, label) => {
+    const ours = find(`conv:${length}`, label);
+    const against = (name) => {
+      const peer = name === 'pffft' ? find(`pffft:${length}`) : find(`rustfft:${length}`, label);
+      const { estimate, low, high } = ratio(peer.times, ours.times);
+      return `${figure(median(peer.times))} ms: **${estimate.toFixed(2)}** (${low.toFixed(2)}–${high.toFixed(2)})`;
+    };
+    return [`${number(Number(length))}, ${label}`, figure(median(ours.times)), against('pffft'), against('rustfft')];
+  };
+  return table(['L', 'ours, ms', 'PFFFT (SIMD128) ÷ ours', 'RustFFT (SIMD128) ÷ ours'], lengths.flatMap((length) => labels.map((label) => cells(length, label))));
+}
+
+function shareTable(rows) {
+  const percent = (value) => (value === null || value === undefined ? '–' : `${number(100 * value, 0)}%`);
+  return table(
+    ['system', 'ms, 1 thread', 'of the roofline', `ms, ${rows[0].threads} threads`, 'of the roofline', 'speed-up'],
+    rows.map(({ name, alone, together }) => {
+      const ms = (point) => (point?.outcome === 'ok' ? figure(point.medianMs) : (point?.outcome ?? '–'));
+      const both = alone?.outcome === 'ok' && together?.outcome === 'ok';
+      const gain = both ? (alone.medianMs / together.medianMs).toFixed(2) : '–';
+      return [name, ms(alone), percent(alone?.rooflineShare), ms(together), percent(together?.rooflineShare), gain];
+    }),
+  );
+}
+
+export function markdown({ date, hardware, versions, kernels, shares, contests, memory, exponents, rounds, load }) {
   const parts = [
     '# Benchmarks',
     `Written by \`cargo xtask bench\` on ${date}.`,
@@ -121,6 +166,27 @@ export function markdown({ date, hardware, versions, contests, memory, exponents
   for (const causal of [false, true]) {
     if (!contests.some(({ problem }) => problem.causal === causal)) continue;
     parts.push(`## ${causal ? 'Causal' : 'Not causal'}`, ratios(contests, causal), times(contests, causal));
+  }
+  if (kernels.length > 0) {
+    parts.push(
+      '## Kernels alone',
+      'One thread, the kernels’ own module without the page, best of five interleaved rounds. The peak is what multiply-adds ' +
+        'in registers reach with the same instructions in the same run. GEMM N is a linear layer of width N on N rows, its ' +
+        'weights packed before.',
+      kernelTable(kernels),
+      'Causal long convolution of 256 channels, each with its own filter, from and to memory: medians of the same rounds. ' +
+        'PFFFT and RustFFT transform real signals in their own best order, keep the filters’ spectra and reuse their scratch.',
+      convolutionTable(kernels),
+    );
+  }
+  if (shares.length > 0) {
+    parts.push(
+      '## Every system',
+      `Core level on the CPU at L = ${number(shares[0].length)}, width 256, 4 heads, causal where the system can be, default ` +
+        'parameters, timed by the race. The roofline is the slower of the counted operations at the multiply-add peak and ' +
+        'the counted bytes at copy bandwidth, both measured by the same race.',
+      shareTable(shares),
+    );
   }
   if (memory.length > 0) {
     parts.push(

@@ -7,10 +7,11 @@ import { dirname, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { chromium } from '@playwright/test';
 import { fused, plain } from './graphs.js';
-import { exponents, memory } from './growth.js';
+import { exponents, memory, shares } from './growth.js';
 import { Contest } from './peers.js';
 import { markdown } from './report.js';
 import { serve } from './server.js';
+import { TABLE, measure } from './workloads.js';
 
 const OPTIONS = {
   output: { type: 'string', default: '../docs/benchmarks.md' },
@@ -18,7 +19,9 @@ const OPTIONS = {
   backends: { type: 'string', default: 'cpu,webgpu' },
   rounds: { type: 'string', default: '5' },
   'pass-limit': { type: 'string', default: '20' },
-  parts: { type: 'string', default: 'peers,memory,exponents' },
+  parts: { type: 'string', default: 'kernels,shares,memory,exponents,peers' },
+  /** The kernels alone, as `label=path`; several may be given. */
+  module: { type: 'string', multiple: true, default: [] },
   budget: { type: 'string', default: '120' },
 };
 
@@ -47,7 +50,8 @@ function settings() {
     backends: among('backends', values.backends, ['cpu', 'webgpu']),
     rounds: Math.ceil(positive('rounds', values.rounds)),
     passLimitMs: 1000 * positive('pass-limit', values['pass-limit']),
-    parts: among('parts', values.parts, ['peers', 'memory', 'exponents']),
+    parts: among('parts', values.parts, ['kernels', 'shares', 'memory', 'exponents', 'peers']),
+    modules: values.module,
     budgetMs: 1000 * positive('budget', values.budget),
   };
 }
@@ -85,7 +89,7 @@ function describe(environment, browser) {
       `${os.type()} ${os.arch()}; WebGPU adapter: ${gpu}`,
     versions:
       `Chromium ${browser.version()}; Crossover ${environment.build}, ${environment.simd}, ${environment.threads === 1 ? '1 thread (its rows for 1 and all threads are the same)' : `${environment.threads} threads`}; ` +
-      `onnxruntime-web ${version('onnxruntime-web')}; TensorFlow.js ${version('@tensorflow/tfjs-core')}`,
+      `onnxruntime-web ${version('onnxruntime-web')}; TensorFlow.js ${version('@tensorflow/tfjs-core')}; jax-js ${version('@jax-js/jax')}`,
   };
 }
 
@@ -111,7 +115,7 @@ async function main() {
     const environment = await about();
     const { hardware, versions } = describe(environment, browser);
     const software = environment.gpu?.fallback ?? false;
-    const result = { date, hardware, versions, contests: [], memory: [], exponents: [], rounds: chosen.rounds };
+    const result = { date, hardware, versions, kernels: [], shares: [], contests: [], memory: [], exponents: [], rounds: chosen.rounds };
     log(`${hardware}\n${versions}`);
     const write = async () => {
       const load = `the machine's load average was ${loadBefore.toFixed(1)} before the run, on ${os.cpus().length} cores; ` +
@@ -123,7 +127,11 @@ async function main() {
       return text;
     };
 
-    // Memory first: nothing else has filled the browser yet.
+    if (chosen.parts.includes('kernels') && chosen.modules.length > 0) {
+      log('kernels alone');
+      result.kernels = await measure(context, server.url, { modules: chosen.modules, workloads: TABLE, rounds: 5, roundMs: 20 });
+    }
+    // Memory before the larger ones: little has filled the browser yet.
     if (chosen.parts.includes('memory')) {
       log('memory');
       result.memory = await memory(own, { lengths: [2048, 8192, 32768], budgetMs: chosen.budgetMs, log });
@@ -131,10 +139,15 @@ async function main() {
     if (chosen.parts.includes('exponents')) {
       log('exponents');
       const races = [
-        { system: 'attention', lengths: [1024, 2048, 4096, 8192, 16384], goal: '1.8–2.1' },
+        { system: 'attention', lengths: [4096, 8192, 16384, 32768], goal: '1.8–2.1' },
         { system: 'hyena', lengths: [4096, 8192, 16384, 32768, 65536], goal: 'below 1.2' },
       ];
       result.exponents = await exponents(own, { budgetMs: chosen.budgetMs, log, races });
+    }
+    if (chosen.parts.includes('shares')) {
+      log('every system');
+      const systems = await own.evaluate(() => window.bench.call('systems'));
+      result.shares = await shares(own, { systems, length: 4096, budgetMs: chosen.budgetMs, log });
     }
     await own.close();
     await write();

@@ -2,6 +2,7 @@
 //! own, built with the worker's flags, and the same workloads natively.
 
 pub mod peak;
+mod peer;
 pub mod workload;
 
 #[cfg(target_arch = "wasm32")]

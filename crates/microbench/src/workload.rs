@@ -9,7 +9,7 @@ use kernels::ops::long_conv::{FilterBank, GROUP, fft_size};
 use kernels::ops::query_block::{KEYS, LOWEST, QUERIES, online_softmax};
 use mixer::{CpuKernel, Floats, Level, Memory, MixerError, Params, Problem, Serial};
 
-use crate::peak;
+use crate::{peak, peer};
 
 /// Model width of every workload but the matrix products.
 const WIDTH: usize = 256;
@@ -34,7 +34,8 @@ pub struct Workload {
 impl Workload {
     /// `registers`: multiply-adds alone. `tile`: the matrix product's microkernel on operands in the first-level cache.
     /// `softmax`: exponentials of a tile of scores.
-    /// `gemm:N`: a linear layer of width N on N rows. `conv:L`: long convolution of 256 channels. Else
+    /// `gemm:N`: a linear layer of width N on N rows. `conv:L`: long convolution of 256 channels, `rustfft:L`: the
+    /// same by RustFFT. Else
     /// `SYSTEM:L[:causal][:layer]`: a system's kernel on its seeded case, width 256, 4 heads.
     ///
     /// # Errors
@@ -52,6 +53,7 @@ impl Workload {
             "softmax" => Ok(softmax()),
             "gemm" => gemm(size(&mut words)?),
             "conv" => convolution(size(&mut words)?),
+            "rustfft" => Ok(rustfft(size(&mut words)?)),
             _ => {
                 let seq_len = size(&mut words)?;
                 let rest: Vec<&str> = words.collect();
@@ -131,8 +133,18 @@ fn gemm(n: usize) -> Result<Workload, MixerError> {
     })
 }
 
-/// Counted as the operations of real transforms by the split of a half-size complex one, 5/2 · N · log₂ N each, forward
-/// and back, and the product.
+/// The operations of real transforms by the split of a half-size complex one, 5/2 · N · log₂ N each, forward and back, and
+/// of the product.
+fn convolution_flops(size: usize) -> f64 {
+    WIDTH as f64 * (5.0 * size as f64 * f64::from(size.ilog2()) + 3.0 * size as f64)
+}
+
+fn rustfft(seq_len: usize) -> Workload {
+    let size = fft_size(seq_len);
+    let mut run = peer::convolution(WIDTH, seq_len, size, &random(seq_len), random(WIDTH * seq_len));
+    Workload { flops: convolution_flops(size), run: Box::new(move || Ok(run())) }
+}
+
 fn convolution(seq_len: usize) -> Result<Workload, MixerError> {
     let memory = Memory::new(u64::MAX);
     let size = fft_size(seq_len);
@@ -144,9 +156,8 @@ fn convolution(seq_len: usize) -> Result<Workload, MixerError> {
     let x = random(WIDTH * seq_len);
     let mut y: Floats = memory.floats(WIDTH * seq_len)?;
     let mut work = memory.floats(fft.data_floats())?;
-    let flops = WIDTH as f64 * (5.0 * size as f64 * f64::from(size.ilog2()) + 3.0 * size as f64);
     Ok(Workload {
-        flops,
+        flops: convolution_flops(size),
         run: Box::new(move || {
             let floats = seq_len * GROUP;
             for (group, (from, to)) in x.chunks_exact(floats).zip(y.chunks_exact_mut(floats)).enumerate() {

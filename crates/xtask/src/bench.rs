@@ -16,7 +16,7 @@ pub struct Options {
     /// cpu, webgpu or both
     #[arg(long)]
     backends: Option<String>,
-    /// peers, memory, exponents, or several of them
+    /// kernels, shares, memory, exponents, peers, or several of them
     #[arg(long)]
     parts: Option<String>,
     /// In each round every contender has its turn
@@ -65,14 +65,24 @@ pub fn bench(options: &Options) -> Outcome {
     let chromium = e2e::prepare_chromium()?;
     // Apart from the tests' packages: they are large, and nothing else needs them.
     e2e::packages("e2e/bench")?;
+    let modules = modules()?;
     step("benchmarks");
     let mut command = e2e::node(&["bench/run.js"])?;
-    command.args(options.words()).env("CHROMIUM", chromium);
+    command.args(options.words()).args(modules).env("CHROMIUM", chromium);
     run(command)
 }
 
 /// Variants of which the kernels are measured alone.
 const MEASURED: [Variant; 2] = [Variant::RelaxedSimd, Variant::Simd128];
+
+/// The kernels alone, compiled, as arguments of the scripts.
+fn modules() -> Outcome<Vec<String>> {
+    let toolchain = toolchain::find_or_install()?;
+    MEASURED
+        .into_iter()
+        .map(|variant| Ok(format!("--module={variant}={}", wasm::microbench(&toolchain, variant)?.display())))
+        .collect()
+}
 
 /// Measures the kernels alone, which takes seconds.
 ///
@@ -80,16 +90,11 @@ const MEASURED: [Variant; 2] = [Variant::RelaxedSimd, Variant::Simd128];
 /// Where a toolchain or Chromium is missing, or a workload has no such name.
 pub fn kernels(workloads: &[String]) -> Outcome {
     let chromium = e2e::prepare_chromium()?;
-    let toolchain = toolchain::find_or_install()?;
-    let mut words = vec!["bench/kernels.js".to_owned()];
-    for variant in MEASURED {
-        let module = wasm::microbench(&toolchain, variant)?;
-        words.push(format!("--module={variant}={}", module.display()));
-    }
-    words.extend(workloads.iter().cloned());
+    e2e::packages("e2e/bench")?;
+    let modules = modules()?;
     step("kernels");
-    let mut command = e2e::node(&words.iter().map(String::as_str).collect::<Vec<_>>())?;
-    command.env("CHROMIUM", chromium);
+    let mut command = e2e::node(&["bench/kernels.js"])?;
+    command.args(modules).args(workloads).env("CHROMIUM", chromium);
     run(command)
 }
 

@@ -12,6 +12,7 @@ export async function open() {
   return {
     about: () => crossover.environment(),
     race: (config) => crossover.race(config),
+    systems: () => crossover.systems(),
 
     async load(problem, inputs, variant) {
       const [backend, threads] = variant.split('-');

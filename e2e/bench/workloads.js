@@ -1,0 +1,60 @@
+// The kernels alone, in one page of Chromium: each workload of each module has its turn in each of several rounds.
+
+import { readFile } from 'node:fs/promises';
+
+/** Multiply-adds in registers: against them everything is held. */
+export const PEAK = 'registers';
+
+/** What the benchmarks' table shows. RustFFT is in the kernels' module, PFFFT is its own. */
+export const TABLE = [
+  ...[256, 512, 1024].map((size) => `gemm:${size}`),
+  ...[1024, 4096, 16384, 65536].flatMap((length) => [`conv:${length}`, `pffft:${length}`, `rustfft:${length}`]),
+];
+
+/**
+ * @param {import('@playwright/test').BrowserContext} context
+ * @param {{modules: string[], workloads: string[], rounds: number, roundMs: number}} options modules as `label=path`
+ * @returns {Promise<{label: string, workload: string, flops: number, times: number[]}[]>} times in ms of one run
+ */
+export async function measure(context, url, { modules, workloads, rounds, roundMs }) {
+  const page = await context.newPage();
+  try {
+    await page.goto(`${url}bench/kernels.html`);
+    await page.waitForFunction(() => window.kernels);
+    const rows = [];
+    for (const word of modules) {
+      const [label, path] = word.split('=');
+      const bytes = (await readFile(path)).toString('base64');
+      for (const workload of new Set([PEAK, 'tile', ...workloads])) {
+        // The peer is the same whatever our module is.
+        if (workload.startsWith('pffft') && label !== modules[0].split('=')[0]) continue;
+        const prepared = await page.evaluate(([given, name]) => window.kernels.prepare(given, name), [bytes, workload]);
+        rows.push({ label, workload, ...prepared, repeats: 1, times: [] });
+      }
+    }
+    const call = ({ index, repeats }) => page.evaluate((given) => window.kernels.round(...given), [index, repeats]);
+    // Until optimised code runs, and to find how often to repeat.
+    for (const row of rows) {
+      let ms = await call(row);
+      for (let spent = ms; spent < 4 * roundMs; spent += ms) {
+        row.repeats = Math.max(1, Math.ceil((row.repeats * roundMs) / Math.max(ms, 0.1)));
+        ms = await call(row);
+      }
+      row.repeats = Math.max(1, Math.round((row.repeats * roundMs) / Math.max(ms, 0.1)));
+    }
+    for (let round = 0; round < rounds; round += 1) {
+      for (const row of rows) row.times.push((await call(row)) / row.repeats);
+    }
+    return rows;
+  } finally {
+    await page.close();
+  }
+}
+
+/** GFLOP/s of the best round. */
+export const rate = ({ flops, times }) => flops / Math.min(...times) / 1e6;
+
+/** Share of the peak that the same module reached. */
+export function share(row, rows) {
+  return rate(row) / rate(rows.find(({ label, workload }) => label === row.label && workload === PEAK));
+}
