@@ -39,7 +39,8 @@ function times(contests, causal) {
 }
 
 const measuredOf = (row) => row?.times.filter((time) => time > 0) ?? [];
-const note = (text) => text.replaceAll('|', '/');
+/** Without what would break a table, and without folders of the machine that built the peer. */
+const note = (text) => text.replaceAll('|', '/').replace(/(?:\/[\w.-]+)+\//g, '');
 
 /** Peer's time over ours, by length. */
 function ratios(contests, causal) {
