@@ -11,6 +11,18 @@ use crate::ledger::Holding;
 /// What the f64 reference may spend on the rows that it recomputes after a lane was timed: some tenths of a second.
 const SPOT_CHECK_FLOPS: u64 = 1 << 28;
 
+/// Words of the output's beginning, middle and end that every run reads.
+pub(crate) const PROBE_WORDS: usize = 1024;
+
+/// Rows of a lane's output that were compared with the f64 reference.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Spotted {
+    /// How far apart they are.
+    pub deviation: Deviation,
+    /// Which they are, of `[batch · length]`.
+    pub rows: Vec<usize>,
+}
+
 /// A case made ready on a backend. Dropping it frees all that it holds.
 pub struct Lane {
     inner: Inner,
@@ -76,7 +88,7 @@ impl Lane {
     }
 
     /// Compares rows of the last output with the f64 reference, and sees that all of it is finite.
-    pub(crate) async fn spot_check(&self) -> Result<Deviation, LaneError> {
+    pub(crate) async fn spot_check(&self) -> Result<Spotted, LaneError> {
         let (system, case, lane) = match &self.inner {
             Inner::Cpu(lane) => return lane.spot_check(SPOT_CHECK_FLOPS),
             Inner::Gpu { system, case, lane } => (*system, case, lane),
@@ -98,7 +110,8 @@ impl Lane {
         if let Some((index, value)) = not_finite {
             return Err(LaneError::NotFinite { index, value });
         }
-        Ok(system.info().tolerance.compare_f32(&rows, &check.expected))
+        let deviation = system.info().tolerance.compare_f32(&rows, &check.expected);
+        Ok(Spotted { deviation, rows: check.rows })
     }
 }
 

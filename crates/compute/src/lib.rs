@@ -20,5 +20,5 @@ pub use cpu::{CpuLane, CpuPool};
 pub use error::ComputeError;
 pub use golden::GoldenResult;
 pub use host::{GpuApi, Host, HostFuture};
-pub use lane::Lane;
+pub use lane::{Lane, Spotted};
 pub use machine::{GpuChoice, Machine, MachineOptions};

@@ -12,6 +12,7 @@ use crate::cpu::{CpuLane, CpuPool};
 use crate::environment::SIMD;
 use crate::golden::{self, GoldenCase, GoldenResult};
 use crate::gpu::{Gpu, GpuLane, GpuOptions};
+use crate::lane::Spotted;
 use crate::ledger::Ledger;
 use crate::{CancelSwitch, ComputeError, Host, Lane};
 
@@ -177,6 +178,11 @@ impl Machine {
         }
     }
 
+    /// Forgets the roofline, where what was measured is not to be trusted.
+    pub fn forget_roofline(&mut self) {
+        self.roofline = None;
+    }
+
     pub(crate) fn keep_roofline(&mut self, roofline: Roofline) {
         self.roofline = Some(roofline);
     }
@@ -273,6 +279,8 @@ impl Machine {
             Backend::Cpu => system.cost(problem, &spec.params)?.peak_bytes,
             Backend::WebGpu => upload_bytes(problem),
         };
+        // Where `usize` has 32 bits a closed form wraps beyond 16 GiB; no lane holds less than its input and output.
+        let needed_bytes = needed_bytes.max(2 * stream_bytes(problem));
         let limit_bytes = self.cpu_ledger.free_bytes();
         if needed_bytes > limit_bytes {
             return Err(MixerError::OutOfMemory { needed_bytes, limit_bytes }.into());
@@ -332,8 +340,11 @@ impl Executor for Machine {
     }
 
     async fn check(&mut self, lane: &mut Lane) -> Result<Verification, LaneError> {
-        let seq_len = lane.case().config.count_or("length", 0, 0, usize::MAX)?;
-        Ok(Verification { seq_len, deviation: lane.spot_check().await? })
+        let length = lane.case().config.count_or("length", 1, 1, usize::MAX)?;
+        let Spotted { deviation, rows } = lane.spot_check().await?;
+        // As far as rows were compared: some systems' later rows cost the reference the whole sequence.
+        let seq_len = rows.iter().map(|row| row % length + 1).max().unwrap_or(0);
+        Ok(Verification { seq_len, deviation })
     }
 
     fn peak_bytes(&self, lane: &Lane) -> u64 {
@@ -380,7 +391,12 @@ fn upload_bytes(problem: &Problem) -> u64 {
         Level::Core => 3,
         Level::Layer => 1,
     };
-    2 * streams * 4 * problem.batch as u64 * problem.seq_len as u64 * problem.d_model as u64
+    2 * streams * stream_bytes(problem)
+}
+
+/// Bytes of one stream, `[batch, length, width]`.
+fn stream_bytes(problem: &Problem) -> u64 {
+    4 * problem.batch as u64 * problem.seq_len as u64 * problem.d_model as u64
 }
 
 /// A problem like `problem`, small enough for the reference.

@@ -138,6 +138,7 @@ impl<L> Runner<L> {
             self.restarts += 1;
             self.point.samples_ns.clear();
             self.device_ns.clear();
+            self.sampling_ns = 0.0;
             return self.lengthen(elapsed_ns);
         }
         self.sampling_ns += elapsed_ns;

@@ -198,8 +198,14 @@ impl Worker {
                 activity: "measuring-roofline".to_owned(),
             });
             let backends: Vec<Backend> = record.spec.lanes.iter().map(|lane| lane.backend).collect();
+            let before = self.surroundings.disturbances();
             // Where the user cancels this, the race itself is over, and its report whole without.
             roofline = machine.measure_roofline(&backends).await.ok();
+            // A hidden tab is throttled: its peaks would flatter every lane.
+            if self.surroundings.is_hidden() || self.surroundings.disturbances() != before {
+                machine.forget_roofline();
+                roofline = None;
+            }
         }
         Event::Done { id, report: report(&record, roofline) }
     }

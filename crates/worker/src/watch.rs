@@ -18,7 +18,8 @@ impl PerformanceClock {
     /// The worker's clock, where it has one.
     pub(crate) fn new() -> Option<Self> {
         let scope = js_sys::global();
-        js_sys::Reflect::get(&scope, &"performance".into()).ok().map(|value| Self(value.into()))
+        let performance = js_sys::Reflect::get(&scope, &"performance".into()).ok()?;
+        (!performance.is_undefined()).then(|| Self(performance.into()))
     }
 
     /// The clock's step in nanoseconds, the median of a few; 0 where it does not move.
@@ -60,6 +61,10 @@ impl Surroundings {
         if self.hidden.replace(hidden) != hidden {
             self.disturbances.set(self.disturbances.get() + 1);
         }
+    }
+
+    pub(crate) fn disturbances(&self) -> u64 {
+        self.disturbances.get()
     }
 
     pub(crate) fn is_hidden(&self) -> bool {
@@ -104,7 +109,7 @@ impl Watch for RaceWatch<'_> {
     }
 
     fn disturbances(&self) -> u64 {
-        self.surroundings.disturbances.get()
+        self.surroundings.disturbances()
     }
 
     fn disturbed(&self) -> bool {

@@ -65,11 +65,12 @@ fn mix(spec: &Spec, q: &[f64], k: &[f64], v: &[f64], count: &mut OpCount) -> Vec
 pub(crate) fn spot_check(case: &Case, max_flops: u64) -> Result<SpotCheck, MixerError> {
     let spec = Spec::read(case)?;
     let (length, width) = (spec.dims.seq_len, spec.dims.d_model);
+    let scores = 4 * length as u64 * width as u64;
     let per_row = match spec.level {
-        Level::Core => 4 * length * width,
-        Level::Layer => 4 * length * width * spec.n_heads + 8 * width * width,
+        Level::Core => scores,
+        Level::Layer => scores * spec.n_heads as u64 + 8 * (width * width) as u64,
     };
-    let affordable = (max_flops / per_row.max(1) as u64).clamp(1, 4) as usize;
+    let affordable = (max_flops / per_row.max(1)).clamp(1, 4) as usize;
     let mut rows: Vec<usize> = [length - 1, length / 2, length / 3, 0].into_iter().take(affordable).collect();
     rows.sort_unstable();
     rows.dedup();

@@ -425,7 +425,7 @@ pub(super) fn plan(case: &Case, target: &GpuTarget) -> Result<Plan, MixerError> 
             .map(word),
             &[weights, program, entries.buffer, times, state, hidden.buffer],
             [sequences, 1, 1],
-            (sequences * steps * network.flops) as u64,
+            (sequences * steps) as u64 * network.flops as u64,
         );
         if let Some((linear, y)) = projection {
             let product = linear.gemm(hidden, steps, y, 0);

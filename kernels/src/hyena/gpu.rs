@@ -33,10 +33,14 @@ fn filters(
 ) -> Result<Vec<Filter>, MixerError> {
     let (width, length, convolutions) = (spec.dims.d_model, spec.out_len(), spec.convolutions());
     let columns = Columns::plain(width);
-    let mut taps = vec![vec![0.0; length * columns.stride()]; convolutions];
+    // The file is read before its sizes are believed.
+    let zeros = || vec![vec![0.0; length * columns.stride()]; convolutions];
+    let mut taps;
     if let Some(filter) = &spec.filter {
+        let evaluator = filter::Filter::new(filter, &case.tensors)?;
+        taps = zeros();
         let mut h = vec![0.0; length * filter.channels];
-        filter::Filter::new(filter, &case.tensors)?.evaluate(&mut h, &Serial);
+        evaluator.evaluate(&mut h, &Serial);
         for (t, row) in h.chunks_exact(filter.channels).enumerate() {
             for (channel, values) in row.chunks_exact(convolutions).enumerate() {
                 for (taps, &value) in taps.iter_mut().zip(values) {
@@ -46,6 +50,7 @@ fn filters(
         }
     } else {
         let (k, _) = spec.core_filter(&case.tensors)?;
+        taps = zeros();
         for (index, values) in k.chunks_exact(length).enumerate() {
             let (o, channel) = (index / width, index % width);
             for (t, &value) in values.iter().enumerate() {

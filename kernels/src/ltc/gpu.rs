@@ -184,7 +184,7 @@ pub(super) fn plan(case: &Case, target: &GpuTarget) -> Result<Plan, MixerError> 
             &uniforms,
             &[sensory_params, sensory_sources, x.buffer, sums],
             [units.div_ceil(SENSE_UNITS), steps.div_ceil(SENSE_STEPS), sequences],
-            (sequences * steps * sense_flops) as u64,
+            (sequences * steps) as u64 * sense_flops as u64,
         );
         if let Some((input_map, _, entries)) = memory {
             let from = Operand {
@@ -217,7 +217,7 @@ pub(super) fn plan(case: &Case, target: &GpuTarget) -> Result<Plan, MixerError> 
             &uniforms,
             &[params, sources, sums, map, entries, times, state, y.buffer],
             [sequences, 1, 1],
-            (sequences * steps * solve_flops) as u64,
+            (sequences * steps) as u64 * solve_flops as u64,
         );
     }
     let output = unpack(&mut builder, y, dims.batch * length, columns);

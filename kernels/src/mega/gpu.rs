@@ -159,7 +159,7 @@ impl Scan {
                 &uniforms,
                 &[self.x.buffer, params, self.omega, states, self.y.buffer],
                 [groups.min(ROW_OF_GROUPS), groups.div_ceil(ROW_OF_GROUPS), 1],
-                (flops * (end - first)) as u64,
+                flops as u64 * (end - first) as u64,
             );
         }
     }

@@ -9,9 +9,7 @@ use super::pipeline::pipelines;
 use super::readback::PIECE_BYTES;
 use super::submit::Queries;
 use crate::cancel::CancelSwitch;
-
-/// Words read back from each of the output's beginning, middle and end after every run.
-const PROBE_WORDS: usize = 1024;
+use crate::lane::PROBE_WORDS;
 
 /// What the output holds before anything is written to it: a NaN that arithmetic does not make.
 const SENTINEL: u32 = 0x7fc0_5e17;

@@ -28,7 +28,7 @@ const GROUP: usize = 64;
 pub(super) async fn peaks(gpu: &Gpu, cancel: &CancelSwitch) -> Result<Peaks, LaneError> {
     // Enough groups to fill hardware; a software adapter has few cores and must not be kept for long.
     let (groups, rounds, copy_words) =
-        if gpu.target().is_fallback { (256, 64, 4 << 20) } else { (16_384, 512, 16 << 20) };
+        if gpu.target().is_fallback { (256, 64, 4 << 20) } else { (16_384, 64, 16 << 20) };
     let flops = 2 * PER_ROUND * (groups * GROUP) as u64 * rounds;
     let peak_ns = best(gpu, peak(groups, rounds, flops), cancel).await?;
     let copy_ns = best(gpu, copy(copy_words), cancel).await?;

@@ -36,7 +36,7 @@ impl Builder {
     /// A zeroed stream of `rows` rows.
     pub fn stream(&mut self, label: &'static str, rows: usize, columns: Columns) -> Stream {
         let stride = columns.stride();
-        Stream { buffer: self.plan.scratch(label, rows * stride), offset: 0, stride }
+        Stream { buffer: self.plan.scratch(label, rows.saturating_mul(stride)), offset: 0, stride }
     }
 
     /// Uploads `rows`, `[rows, columns.len()]`, padded.
