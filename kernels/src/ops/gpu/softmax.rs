@@ -3,7 +3,7 @@
 use mixer::{Access, Shader};
 
 use super::builder::Builder;
-use super::stream::{Stream, word};
+use super::stream::{Stream, vectors, word};
 
 const SHADER: Shader = Shader {
     label: "softmax",
@@ -39,8 +39,8 @@ pub fn softmax_rows(
             &[
                 word(rows),
                 word(columns),
-                word(x.offset),
-                word(x.stride),
+                vectors(x.offset),
+                vectors(x.stride),
                 word(first + count),
                 word(first),
                 (scale * std::f32::consts::LOG2_E).to_bits(),

@@ -1,6 +1,9 @@
 // Softmax of rows in place; a workgroup takes one row. Columns behind the causal mask and padding become zero.
 //
-// binding 0: sizes; offsets and strides in floats; binding 1: x, [matrices, rows, stride]
+// A row is read twice and written once: maxima and sums are found together, each thread's sum rescaled as its maximum
+// grows, and the threads' are joined in two steps of eight, with one barrier each.
+//
+// binding 0: sizes; offset and stride in vectors of four floats; binding 1: x, [matrices, rows, stride]
 
 override CAUSAL: u32 = 0u;
 
@@ -17,42 +20,32 @@ struct Sizes {
 }
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
-@group(0) @binding(1) var<storage, read_write> x: array<f32>;
+@group(0) @binding(1) var<storage, read_write> x: array<vec4<f32>>;
+
+const ZERO = vec4<f32>(0.0);
 
 // Finite, so that differences of two of them stay defined.
 const LOWEST: f32 = -1e30;
 
-var<workgroup> partial: array<f32, 256>;
+var<workgroup> of_threads: array<vec2<f32>, 64>;
+var<workgroup> of_eighths: array<vec2<f32>, 8>;
 
-fn highest(thread: u32, value: f32) -> f32 {
-    partial[thread] = value;
-    workgroupBarrier();
-    for (var half = 128u; half > 0u; half /= 2u) {
-        if (thread < half) {
-            partial[thread] = max(partial[thread], partial[thread + half]);
-        }
-        workgroupBarrier();
-    }
-    let result = partial[0];
-    workgroupBarrier();
-    return result;
+fn seen(vector: u32, end: u32) -> vec4<bool> {
+    let column = 4u * vector;
+    return vec4<u32>(column, column + 1u, column + 2u, column + 3u) < vec4<u32>(end);
 }
 
-fn total(thread: u32, value: f32) -> f32 {
-    partial[thread] = value;
-    workgroupBarrier();
-    for (var half = 128u; half > 0u; half /= 2u) {
-        if (thread < half) {
-            partial[thread] += partial[thread + half];
-        }
-        workgroupBarrier();
-    }
-    let result = partial[0];
-    workgroupBarrier();
-    return result;
+fn powers(value: vec4<f32>, largest: f32) -> vec4<f32> {
+    return exp2((value - largest) * sizes.scale);
 }
 
-@compute @workgroup_size(256)
+// The largest of two parts of a row, and their sum of powers below it.
+fn joined(a: vec2<f32>, b: vec2<f32>) -> vec2<f32> {
+    let largest = max(a.x, b.x);
+    return vec2<f32>(largest, a.y * exp2((a.x - largest) * sizes.scale) + b.y * exp2((b.x - largest) * sizes.scale));
+}
+
+@compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     let row = sizes.first_row + workgroup.y * 65535u + workgroup.x;
     if (row >= sizes.all_rows) {
@@ -63,22 +56,37 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     if (CAUSAL == 1u) {
         end = min(end, row % sizes.rows + 1u);
     }
-    var largest = LOWEST;
-    for (var column = thread; column < end; column += 256u) {
-        largest = max(largest, x[start + column]);
+    var part = vec2<f32>(LOWEST, 0.0);
+    for (var vector = thread; 4u * vector < end; vector += 64u) {
+        let value = x[start + vector];
+        let counts = seen(vector, end);
+        let visible = select(vec4<f32>(LOWEST), value, counts);
+        let largest = max(max(visible.x, visible.y), max(visible.z, visible.w));
+        let next = max(part.x, largest);
+        let power = select(ZERO, powers(value, next), counts);
+        let sum = (power.x + power.y) + (power.z + power.w);
+        part = vec2<f32>(next, part.y * exp2((part.x - next) * sizes.scale) + sum);
     }
-    largest = highest(thread, largest);
-    var sum = 0.0;
-    for (var column = thread; column < sizes.stride; column += 256u) {
-        var value = 0.0;
-        if (column < end) {
-            value = exp2((x[start + column] - largest) * sizes.scale);
+    of_threads[thread] = part;
+    workgroupBarrier();
+    if (thread < 8u) {
+        var eighth = of_threads[thread];
+        for (var other = thread + 8u; other < 64u; other += 8u) {
+            eighth = joined(eighth, of_threads[other]);
         }
-        x[start + column] = value;
-        sum += value;
+        of_eighths[thread] = eighth;
     }
-    let inverse = 1.0 / total(thread, sum);
-    for (var column = thread; column < end; column += 256u) {
-        x[start + column] *= inverse;
+    workgroupBarrier();
+    var all = of_eighths[0];
+    for (var other = 1u; other < 8u; other++) {
+        all = joined(all, of_eighths[other]);
+    }
+    let inverse = 1.0 / all.y;
+    for (var vector = thread; vector < sizes.stride; vector += 64u) {
+        var value = ZERO;
+        if (4u * vector < end) {
+            value = select(ZERO, powers(x[start + vector], all.x) * inverse, seen(vector, end));
+        }
+        x[start + vector] = value;
     }
 }
