@@ -163,6 +163,9 @@ pub struct SystemsArgs {
     /// Print the papers as BibTeX, a line `% system: NAME` before each
     #[arg(long, conflicts_with = "json")]
     pub bibtex: bool,
+    /// Print, as JSON, which inputs each output sees: computed with the f64 references, which takes a while
+    #[arg(long, conflicts_with_all = ["json", "bibtex"])]
+    pub patterns: bool,
 }
 
 #[derive(Debug, ClapArgs)]

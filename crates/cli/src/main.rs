@@ -7,6 +7,7 @@ mod error;
 mod form;
 mod link;
 mod machine;
+mod pattern;
 mod race_command;
 mod systems;
 mod table;

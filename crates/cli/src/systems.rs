@@ -1,13 +1,15 @@
 //! `crossover systems`: what can race.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::ExitCode;
 
-use mixer::Info;
+use mixer::{Info, MixerError};
 use report::SystemEntry;
 
 use crate::args::SystemsArgs;
 use crate::error::CliError;
+use crate::pattern::patterns;
 
 /// The papers of all systems, from their READMEs.
 pub const BIBLIOGRAPHY: &str = include_str!(concat!(env!("OUT_DIR"), "/systems.bib"));
@@ -25,8 +27,16 @@ pub fn entries() -> Vec<SystemEntry> {
 /// Prints the systems.
 ///
 /// # Errors
-/// Only where standard output cannot be written.
+/// Where standard output cannot be written, or a system refuses the case that its pattern is taken from.
 pub fn run(args: &SystemsArgs) -> Result<ExitCode, CliError> {
+    if args.patterns {
+        let patterns = kernels::systems()
+            .iter()
+            .map(|system| Ok((system.info().id, patterns(*system)?)))
+            .collect::<Result<BTreeMap<_, _>, MixerError>>()?;
+        writeln!(std::io::stdout().lock(), "{}", serde_json::to_string(&patterns)?)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let mut out = std::io::stdout().lock();
     if args.bibtex {
         write!(out, "{BIBLIOGRAPHY}")?;
