@@ -1,19 +1,8 @@
 // The page: a race from the first click to its table, by mouse and by keyboard, in both themes and on small screens.
 
-import { readFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { test, expect } from '../support/fixtures.js';
+import { violations } from '../support/axe.js';
 import { Playground } from '../support/playground.js';
-
-const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-
-/** What axe finds on the page, briefly. */
-async function violations(page) {
-  // By evaluation: a script element would be against the page's own content policy.
-  await page.evaluate(axe);
-  const found = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }));
-  return found.violations.map(({ id, help, nodes }) => ({ id, help, nodes: nodes.map((node) => node.html.slice(0, 160)) }));
-}
 
 for (const backend of ['cpu', 'webgpu']) {
   test(`a small race on ${backend}, from Start to a verified table`, async ({ page }) => {

@@ -37,6 +37,8 @@ pub struct Look {
     pub label: String,
     /// The system's name alone.
     pub title: String,
+    /// The system's stable name.
+    pub system: String,
     /// Set where the lane runs the only form that its system has.
     pub one_way: Option<OneWay>,
     /// The exponent of L that theory gives.
@@ -221,6 +223,7 @@ fn settle(lanes: &[Identity<'_>], text: &Text) -> Vec<Look> {
             filled,
             label,
             title: lane.title.clone(),
+            system: lane.system.to_owned(),
             one_way: lane.one_way,
             theory: lane.theory,
             baseline,

@@ -12,6 +12,7 @@ pub mod lanes;
 pub mod lengths;
 pub mod machine;
 pub mod overlay;
+pub mod pattern;
 pub mod presets;
 pub mod preview;
 pub mod qr;

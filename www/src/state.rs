@@ -50,7 +50,7 @@ pub struct Progress {
 pub struct Model {
     /// The machine, once the engine is up.
     pub environment: Option<Environment>,
-    /// The systems: from the static catalogue at first, then from the engine.
+    /// The systems: from the static catalogue in the reader's language or, until that is there, from the engine.
     pub systems: Vec<SystemEntry>,
     /// Whether the engine is up.
     pub ready: bool,
@@ -113,7 +113,7 @@ impl Model {
         match event {
             Event::Ready { environment, systems, .. } => {
                 self.environment = Some(*environment);
-                if !systems.is_empty() {
+                if self.systems.is_empty() {
                     self.systems = systems;
                 }
                 self.ready = true;

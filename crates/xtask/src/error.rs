@@ -57,6 +57,14 @@ pub enum TaskError {
         /// The name.
         name: String,
     },
+    /// The README of a system lacks something.
+    #[error("{name}: {message}")]
+    Readme {
+        /// The file.
+        name: String,
+        /// What is wrong.
+        message: String,
+    },
     /// A module outgrew its budget.
     #[error("over the size budget: {0}")]
     Budget(String),

@@ -22,6 +22,7 @@ mod tidy;
 mod toolchain;
 mod variant;
 mod wasm;
+mod words;
 
 use std::process::ExitCode;
 

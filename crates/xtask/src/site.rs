@@ -4,7 +4,9 @@
 //! index.html, …            pages of www/static, with the folders' names filled in
 //! crossover.js, .d.ts      the page API under its stable name
 //! manifest.json            where crossover.js finds the worker's variants
-//! systems.json, .bib       the systems and their papers, as `crossover systems --json` and `--bibtex` print them
+//! systems.json, .zh.json   the systems, as `crossover systems --json` prints them, and the same in Chinese
+//! systems/ID.en.json, .zh  the page of each system: words and formulas from its READMEs, patterns as they are computed
+//! systems.bib              their papers, as `crossover systems --bibtex` prints them
 //! report.schema.json       the JSON Schema of results
 //! sw.js, _headers          isolation where the host can't send headers; the headers for hosts that can
 //! assets/HASH/             everything else of www/static and www/js, in its own layout, so relative imports hold;
@@ -26,7 +28,7 @@ use crate::error::TaskError;
 use crate::run::{program, read, root};
 use crate::variant::Variant;
 use crate::wasm::{self, Module};
-use crate::{Outcome, budget, cache, compress, headers, step, toolchain};
+use crate::{Outcome, budget, cache, compress, headers, step, toolchain, words};
 
 /// Where the site is written.
 pub fn folder() -> PathBuf {
@@ -164,27 +166,44 @@ fn unfilled(text: &str) -> Option<String> {
     })
 }
 
-/// What the command knows of the systems and of results: the catalogue, the papers, the schema.
+/// What the command knows of the systems and of results: the catalogue, their pages, the papers, the schema.
 fn systems() -> Outcome<Files> {
-    let print = |arguments: &[&str]| {
-        read(program("cargo", &[&["run", "--quiet", "--package", "cli", "--"], arguments].concat()))
-    };
-    let catalogue = print(&["systems", "--json"])?;
-    match serde_json::from_str::<serde_json::Value>(&catalogue) {
-        Ok(serde_json::Value::Array(systems)) if !systems.is_empty() => {}
+    let catalogue = match serde_json::from_str(&crossover(&["systems", "--json"])?) {
+        Ok(serde_json::Value::Array(systems)) if !systems.is_empty() => systems,
         Ok(_) => return Err(unreadable("no list of systems".to_owned())),
         Err(error) => return Err(unreadable(error.to_string())),
+    };
+    let patterns = serde_json::from_slice(&patterns()?).map_err(|error| unreadable(error.to_string()))?;
+    let mut files = words::files(&catalogue, &patterns)?;
+    files.insert("systems.bib".to_owned(), crossover(&["systems", "--bibtex"])?.into_bytes());
+    files.insert("report.schema.json".to_owned(), crossover(&["schema"])?.into_bytes());
+    Ok(files)
+}
+
+/// What `crossover systems --patterns` prints: a minute's work, kept for as long as no source that it depends on changes.
+fn patterns() -> Outcome<Vec<u8>> {
+    let mut sources = Files::new();
+    for folder in ["kernels/src", "crates/mixer/src", "crates/cli/src"] {
+        let code = collect(&root().join(folder), folder)?.into_iter();
+        sources.extend(
+            code.filter(|(path, _)| Path::new(path).extension().is_some_and(|ending| ending == "rs")),
+        );
     }
-    let files = [
-        ("systems.json", catalogue),
-        ("systems.bib", print(&["systems", "--bibtex"])?),
-        ("report.schema.json", print(&["schema"])?),
-    ];
-    Ok(files.into_iter().map(|(name, text)| (name.to_owned(), text.into_bytes())).collect())
+    let parts: Vec<&[u8]> =
+        sources.iter().flat_map(|(path, bytes)| [path.as_bytes(), bytes.as_slice()]).collect();
+    cache::bytes(&format!("patterns-{}.json", cache::hash(&parts)), || {
+        step("mixing patterns of the systems (a minute or two, once)");
+        Ok(crossover(&["systems", "--patterns"])?.into_bytes())
+    })
+}
+
+/// What the `crossover` command prints.
+fn crossover(args: &[&str]) -> Outcome<String> {
+    read(program("cargo", &[&["run", "--quiet", "--package", "cli", "--"], args].concat()))
 }
 
 fn unreadable(message: String) -> TaskError {
-    TaskError::Output { program: "crossover systems --json".to_owned(), message }
+    TaskError::Output { program: "crossover systems".to_owned(), message }
 }
 
 /// Writes the files and their compressed copies aside and puts them in the place of `dist/`.

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::error::TaskError;
 use crate::run::{program, read, root};
 use crate::toolchain::TARGET;
-use crate::{Outcome, step};
+use crate::{Outcome, step, words};
 
 /// What each crate may depend on, of ours.
 const EDGES: [(&str, &[&str]); 11] = [
@@ -104,6 +104,7 @@ fn systems() -> Outcome<Vec<String>> {
                 breaches.push(format!("kernels/src/{folder}: {file} is missing"));
             }
         }
+        breaches.extend(words::faults(&folder));
     }
     Ok(breaches)
 }
@@ -230,6 +231,11 @@ mod tests {
             native_gpu_code("wgpu v30.0.1\nnaga v30.0.0\nwgpu-core v30.0.0\nnaga v30.0.0 (*)").len(),
             2
         );
+    }
+
+    #[test]
+    fn every_system_has_its_files_and_its_words_in_each_language() {
+        assert_eq!(systems().unwrap(), Vec::<String>::new());
     }
 
     #[test]

@@ -299,6 +299,38 @@ pub static ENGLISH: Text = Text {
     forms_both: "causal and bidirectional",
     system_arxiv: |number| format!("arXiv {number}"),
     system_default: |value| format!("default {value}"),
+    system_race: "Race it",
+    system_loading: "Loading…",
+    system_failed: "The page of this system could not be loaded.",
+    system_more: "How it is built here, deviations, limits",
+    retry: "Try again",
+    copy: "Copy",
+    pattern_title: "Which inputs each output sees",
+    pattern_help: "Computed, not drawn: each column replaces some input tokens and runs the system’s reference implementation again at the paper’s parameters and random weights; the stronger a row, from the first output at the top to the last, is coloured, the more it changed. Logarithmic; blank is no change at all.",
+    pattern_caption: |length, causal, held| {
+        let form = if causal { "causal" } else { "bidirectional" };
+        let held = if held { ", hash held fixed" } else { "" };
+        format!("{length} tokens, {form}{held}")
+    },
+    pattern_summary: |caption, share, later| {
+        let later = if later { "outputs also see later inputs" } else { "no output sees a later input" };
+        format!("{caption}: {share}% of all pairs of output and input are seen; {later}")
+    },
+
+    help_title: "Keyboard shortcuts",
+    help_keys: &[
+        ("Space", "Start the race, or stop it"),
+        ("Esc", "Stop the race; close what is open"),
+        ("g", "Go to the race"),
+        ("c", "Go to the set-up"),
+        ("r", "Go to the results"),
+        ("s", "Go to the systems"),
+        ("← →", "In the chart: along a lane. In the views: to the next one"),
+        ("↑ ↓", "In the chart: from lane to lane"),
+        ("Home End", "In the chart: to a lane’s first and last point"),
+        ("?", "Show this sheet"),
+    ],
+    help_note: "Everything can be reached with Tab. Letters and Space do nothing while you type in a field.",
 
     so_far: |sentence| format!("So far: {sentence}"),
     overtakes: |lane, length, interval, place| {

@@ -260,6 +260,21 @@ pub struct Text {
     pub forms_both: &'static str,
     pub system_arxiv: fn(&str) -> String,
     pub system_default: fn(&str) -> String,
+    pub system_race: &'static str,
+    pub system_loading: &'static str,
+    pub system_failed: &'static str,
+    pub system_more: &'static str,
+    pub retry: &'static str,
+    pub copy: &'static str,
+    pub pattern_title: &'static str,
+    pub pattern_help: &'static str,
+    pub pattern_caption: fn(&str, bool, bool) -> String,
+    pub pattern_summary: fn(&str, u32, bool) -> String,
+
+    pub help_title: &'static str,
+    /// Keys, separated by spaces, and what they do.
+    pub help_keys: &'static [(&'static str, &'static str)],
+    pub help_note: &'static str,
 
     pub so_far: fn(&str) -> String,
     pub overtakes: fn(&str, &str, &str, &str) -> String,
@@ -290,6 +305,11 @@ pub struct Text {
 }
 
 impl Text {
+    /// The language's part of file names: the primary subtag.
+    pub fn tag(&self) -> &'static str {
+        self.lang.split('-').next().unwrap_or(self.lang)
+    }
+
     /// `CPU` or `GPU`.
     pub fn backend(&self, backend: &str) -> &'static str {
         if backend == "cpu" { self.backend_cpu } else { self.backend_gpu }

@@ -282,6 +282,39 @@ pub static CHINESE: Text = Text {
     forms_both: "因果与双向",
     system_arxiv: |number| format!("arXiv {number}"),
     system_default: |value| format!("默认 {value}"),
+    system_race: "让它参赛",
+    system_loading: "正在加载…",
+    system_failed: "无法加载此系统的页面。",
+    system_more: "此处如何实现、与原作的差异、限制",
+    retry: "重试",
+    copy: "复制",
+    pattern_title: "每个输出看到哪些输入",
+    pattern_help: "这是算出来的，不是画出来的：每一列替换若干输入词元，以论文的参数和随机权重重新运行该系统的参考实现；行自上而下是从第一个到最后一个输出，颜色越深，变化越大。对数刻度；空白表示毫无变化。",
+    pattern_caption: |length, causal, held| {
+        let form = if causal { "因果" } else { "双向" };
+        let held = if held { "，固定哈希" } else { "" };
+        format!("{length} 个词元，{form}{held}")
+    },
+    pattern_summary: |caption, share, later| {
+        let later =
+            if later { "输出也看到之后的输入" } else { "没有输出看到之后的输入" };
+        format!("{caption}：在所有输出与输入的配对中，{share}% 可见；{later}")
+    },
+
+    help_title: "键盘快捷键",
+    help_keys: &[
+        ("Space", "开始或停止竞赛"),
+        ("Esc", "停止竞赛；关闭打开的窗口"),
+        ("g", "前往竞赛"),
+        ("c", "前往设置"),
+        ("r", "前往结果"),
+        ("s", "前往各系统"),
+        ("← →", "在图中：沿一条赛道移动；在视图中：切换视图"),
+        ("↑ ↓", "在图中：在赛道之间移动"),
+        ("Home End", "在图中：到一条赛道的第一个与最后一个点"),
+        ("?", "显示此表"),
+    ],
+    help_note: "所有内容都可用 Tab 键到达。在输入框中打字时，字母与空格键不触发快捷键。",
 
     so_far: |sentence| format!("目前：{sentence}"),
     overtakes: |lane, length, interval, place| {

@@ -6,9 +6,10 @@ use web_sys::KeyboardEvent;
 use super::chart::Chart;
 use super::compare::Compare;
 use super::config::Setup;
-use super::dialogs::{About, SystemDialog, SystemsList};
+use super::dialogs::About;
 use super::export::ExportDialog;
 use super::hardware::Hardware;
+use super::help::{HelpButton, HelpDialog};
 use super::history::History;
 use super::hooks;
 use super::lanes::Lanes;
@@ -17,6 +18,7 @@ use super::live::{live, part};
 use super::race::{Controls, Headline, Notices, Presets};
 use super::share::{self, ShareDialog, Toolbar};
 use super::store::Store;
+use super::systems::{SystemDialog, SystemsList};
 use super::table::Results;
 
 /// The page. Its state outlives a change of the language, its view does not.
@@ -53,6 +55,7 @@ fn Page(store: Store) -> impl IntoView {
                 <a href="#about" on:click=move |event| go(&event, "about")>{text.about_title}</a>
             </nav>
             <LanguageButtons store/>
+            <HelpButton store/>
             <ThemeButton store/>
         </header>
         <main>
@@ -88,12 +91,28 @@ fn Page(store: Store) -> impl IntoView {
         <ShareDialog store/>
         <ExportDialog store/>
         <div class="drop-hint" aria-hidden="true"><p>{text.travel.drop_here}</p></div>
+        <HelpDialog store/>
     }
 }
 
 /// Goes to a part of the page and leaves the address alone: it holds the race.
 fn go(event: &web_sys::MouseEvent, id: &str) {
     event.prevent_default();
+    jump(id);
+}
+
+/// The part of the page that a key leads to.
+fn part_of(key: &str) -> Option<&'static str> {
+    Some(match key {
+        "g" => "race",
+        "c" => "setup",
+        "r" => "results",
+        "s" => "systems",
+        _ => return None,
+    })
+}
+
+fn jump(id: &str) {
     if let Some(element) = hooks::element(id) {
         element.scroll_into_view();
         let _ = element.set_attribute("tabindex", "-1");
@@ -153,7 +172,8 @@ fn ThemeButton(store: Store) -> impl IntoView {
     }
 }
 
-/// Space starts and stops, Escape stops, unless the focus is on something that uses the key itself.
+/// The keys of `Text::help_keys`, unless the focus is on something that uses the key itself. Letters and signs are
+/// taken only outside fields, where nobody types them.
 fn keyboard(store: Store) {
     hooks::listen("keydown", move |event: KeyboardEvent| {
         if event.default_prevented()
@@ -165,7 +185,20 @@ fn keyboard(store: Store) {
             return;
         }
         let taken = hooks::takes_keys(event.target());
+        if hooks::dialog_open() {
+            return;
+        }
         match event.key().as_str() {
+            "?" if !hooks::typing(event.target()) => {
+                event.prevent_default();
+                store.help.set(true);
+            }
+            key if !hooks::typing(event.target()) && part_of(key).is_some() => {
+                event.prevent_default();
+                if let Some(id) = part_of(key) {
+                    jump(id);
+                }
+            }
             " " if !taken => {
                 event.prevent_default();
                 if store.phase.get_untracked() == crate::state::Phase::Idle {
@@ -174,7 +207,7 @@ fn keyboard(store: Store) {
                     store.cancel();
                 }
             }
-            "Escape" if !hooks::dialog_open() => store.cancel(),
+            "Escape" => store.cancel(),
             _ => {}
         }
     });

@@ -19,7 +19,7 @@ fn error_of(store: Store, field: &Field) -> Option<String> {
 pub fn Setup(store: Store) -> impl IntoView {
     let text = store.text();
     view! {
-        <section class="card setup" aria-labelledby="setup-title" data-testid="config">
+        <section class="card setup" id="setup" aria-labelledby="setup-title" data-testid="config">
             <header class="setup-head">
                 <h2 id="setup-title">{text.config_title}</h2>
                 <small class="locked" class:off=live(move || store.phase.get() == crate::state::Phase::Idle)>{text.config_locked}</small>

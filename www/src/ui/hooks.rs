@@ -227,6 +227,19 @@ pub fn modal(dialog: NodeRef<leptos::html::Dialog>, open: RwSignal<bool>) {
     });
 }
 
+/// Whether the element is one that text is typed into.
+pub fn typing(target: Option<web_sys::EventTarget>) -> bool {
+    target
+        .and_then(|target| target.dyn_into::<web_sys::Element>().ok())
+        .and_then(|element| {
+            element
+                .closest("input:not([type=checkbox], [type=radio]), textarea, select, [contenteditable]")
+                .ok()
+        })
+        .flatten()
+        .is_some()
+}
+
 /// Whether a dialog is open: it has the first claim on Escape.
 pub fn dialog_open() -> bool {
     window()

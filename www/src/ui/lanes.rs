@@ -144,6 +144,18 @@ fn LaneItem(store: Store, rows: Memo<Vec<Track>>, index: usize) -> impl IntoView
                         <span class="lane-tags">
                             <Verification badge=row.badge.clone() text/>
                             {row.look.one_way.map(|one_way| view! { <span class="tag" title=text.one_way_note>{one_way.label(text)}</span> })}
+                        <button
+                            type="button"
+                            class="quiet icon small lane-about"
+                            aria-label=(text.about_system)(&label)
+                            title=(text.about_system)(&label)
+                            on:click={
+                                let system = row.look.system.clone();
+                                move |_| store.system.set(Some(system.clone()))
+                            }
+                        >
+                            <span aria-hidden="true">"i"</span>
+                        </button>
                         </span>
                         <span class="lane-growth">
                             {match row.growth.clone() {

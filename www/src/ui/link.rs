@@ -10,6 +10,12 @@ use super::store::Store;
 /// Rest after the last change before the address is written: browsers refuse many writes in a short time.
 const REST_MS: i32 = 300;
 
+/// What a link to the page of a system starts with.
+const SYSTEM: &str = "#system=";
+
+/// Longest name of a system that is looked up, in characters.
+const MAX_ID: usize = 64;
+
 /// Reads the address the page was opened with, then keeps it in step with the set-up.
 pub fn open(store: Store) {
     // What the address holds already need not be written again.
@@ -32,15 +38,65 @@ pub fn open(store: Store) {
         turn.update_value(|turn| *turn = turn.wrapping_add(1));
         let mine = turn.get_value();
         hooks::after(REST_MS, move || {
-            if turn.try_get_value() == Some(mine) && write(&config) {
+            // While the page of a system is open, the address names the system.
+            let free = store.system.with_untracked(Option::is_none);
+            if turn.try_get_value() == Some(mine) && free && write(&config) {
                 written.set_value(Some(config));
             }
         });
     });
+    system_address(store);
+}
+
+/// While the page of a system is open the address leads to it; then it is again what it was.
+fn system_address(store: Store) {
+    let before = StoredValue::new(String::new());
+    Effect::new(move |was_open: Option<bool>| {
+        let was_open = was_open.unwrap_or(false);
+        match store.system.get() {
+            Some(id) => {
+                if !was_open {
+                    before.set_value(
+                        Some(fragment()).filter(|hash| !hash.starts_with(SYSTEM)).unwrap_or_default(),
+                    );
+                }
+                replace(&format!("{SYSTEM}{id}"));
+                true
+            }
+            None => {
+                if was_open {
+                    let before = before.get_value();
+                    let config = store.checked.get_untracked().ok().filter(|_| before.is_empty());
+                    if !config.is_some_and(|config| write(&config)) {
+                        replace(&before);
+                    }
+                }
+                false
+            }
+        }
+    });
+    // A link may name a system that this build does not have.
+    Effect::new(move |_| {
+        let Some(id) = store.system.get() else { return };
+        let unknown =
+            store.systems.with(|systems| !systems.is_empty() && systems.iter().all(|entry| entry.id != id));
+        if unknown {
+            store.system.set(None);
+            store.bad_link.set(Some((store.text().error_unknown_system)(&id)));
+        }
+    });
+}
+
+fn fragment() -> String {
+    hooks::window().and_then(|window| window.location().hash().ok()).unwrap_or_default()
 }
 
 fn read(store: Store, written: StoredValue<Option<Config>>) {
-    let hash = hooks::window().and_then(|window| window.location().hash().ok()).unwrap_or_default();
+    let hash = fragment();
+    if let Some(id) = hash.strip_prefix(SYSTEM) {
+        store.system.set(Some(id.chars().take(MAX_ID).collect()));
+        return;
+    }
     if !hash.starts_with("#r") {
         return;
     }
@@ -60,8 +116,13 @@ fn read(store: Store, written: StoredValue<Option<Config>>) {
 }
 
 fn write(config: &Config) -> bool {
-    let Ok(fragment) = encode_config_link(config) else { return false };
+    encode_config_link(config).is_ok_and(|fragment| replace(&fragment))
+}
+
+/// Puts another fragment into the address; an empty one leaves none.
+fn replace(fragment: &str) -> bool {
+    let fragment = if fragment.is_empty() { "./" } else { fragment };
     hooks::window()
         .and_then(|window| window.history().ok())
-        .is_some_and(|history| history.replace_state_with_url(&JsValue::NULL, "", Some(&fragment)).is_ok())
+        .is_some_and(|history| history.replace_state_with_url(&JsValue::NULL, "", Some(fragment)).is_ok())
 }

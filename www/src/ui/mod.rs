@@ -9,6 +9,7 @@ mod desk;
 mod dialogs;
 mod export;
 mod hardware;
+mod help;
 mod history;
 mod hooks;
 mod lanes;
@@ -20,6 +21,7 @@ mod parts;
 mod race;
 mod share;
 mod store;
+mod systems;
 mod table;
 
 use wasm_bindgen::prelude::*;

@@ -61,6 +61,8 @@ pub struct Store {
     pub at_length: RwSignal<Option<u32>>,
     /// The system whose page is open.
     pub system: RwSignal<Option<String>>,
+    /// Whether the sheet of keyboard shortcuts is open.
+    pub help: RwSignal<bool>,
     /// Whether the tab was hidden while this race ran.
     pub was_hidden: RwSignal<bool>,
     /// What screen readers are told.
@@ -126,6 +128,7 @@ impl Store {
             emphasis: RwSignal::new(None),
             at_length: RwSignal::new(None),
             system: RwSignal::new(None),
+            help: RwSignal::new(false),
             was_hidden: RwSignal::new(false),
             said: RwSignal::new(String::new()),
             inner: StoredValue::new_local(Inner {
@@ -172,17 +175,24 @@ impl Store {
         }
     }
 
-    /// The static catalogue makes the page usable before the engine is up.
+    /// The static catalogue makes the page usable before the engine is up, and speaks the reader's language.
     fn load_catalogue(self) {
-        wasm_bindgen_futures::spawn_local(async move {
-            let Some(json) = hooks::fetch_text("systems.json").await else { return };
-            let Ok(systems) = serde_json::from_str::<Vec<SystemEntry>>(&json) else { return };
-            self.with_model(|model| {
-                if model.systems.is_empty() {
-                    model.systems = systems;
+        Effect::new(move |_| {
+            let text = self.language.get();
+            let address = if text.tag() == "en" {
+                "systems.json".to_owned()
+            } else {
+                format!("systems.{}.json", text.tag())
+            };
+            wasm_bindgen_futures::spawn_local(async move {
+                let Some(json) = hooks::fetch_text(&address).await else { return };
+                let Ok(systems) = serde_json::from_str::<Vec<SystemEntry>>(&json) else { return };
+                // The reader may have switched on meanwhile.
+                if self.text().lang == text.lang {
+                    self.with_model(|model| model.systems = systems);
+                    self.flush();
                 }
             });
-            self.flush();
         });
     }
 

@@ -38,7 +38,7 @@ pub fn Results(store: Store) -> impl IntoView {
         })
     };
     view! {
-        <section class="card results" aria-labelledby="results-title">
+        <section class="card results" id="results" aria-labelledby="results-title">
             <h2 id="results-title">{text.results_title}</h2>
             <p class="muted">{part(move || (text.results_caption)(store.metric.get().label(text)))}</p>
             {part(move || {

@@ -1,0 +1,373 @@
+//! What the playground says of each system: the READMEs beside the kernels, which are written once for readers of the
+//! code and of the page, in both languages. Markdown becomes HTML and LaTeX becomes MathML here, at build time, so that
+//! the page needs no code for either.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd, html};
+use pulldown_latex::config::{DisplayMode, RenderConfig};
+use pulldown_latex::{Storage, push_mathml};
+use serde_json::{Value, json};
+
+use crate::Outcome;
+use crate::error::TaskError;
+use crate::run::root;
+
+/// A language: its READMEs, and the headings that each of them has, in this order, before any others.
+pub struct Language {
+    /// Part of the site's file names: `systems/hyena.en.json`.
+    pub tag: &'static str,
+    file: &'static str,
+    headings: [&'static str; 5],
+    /// Heading of the table of parameters; English has it in the code.
+    params: Option<&'static str>,
+}
+
+/// The languages, English first.
+pub const LANGUAGES: [Language; 2] = [
+    Language {
+        tag: "en",
+        file: "README.md",
+        headings: ["Formula", "Complexity", "What it gives up", "Claims", "Source"],
+        params: None,
+    },
+    Language {
+        tag: "zh",
+        file: "README.zh.md",
+        headings: ["公式", "复杂度", "放弃了什么", "论文的主张", "来源"],
+        params: Some("参数"),
+    },
+];
+
+/// A README, taken apart.
+#[derive(Debug, PartialEq)]
+pub struct Readme {
+    /// What follows the title, up to the first heading.
+    idea: String,
+    /// Headings and what follows them.
+    sections: Vec<(String, String)>,
+}
+
+/// The README of a system in a language.
+///
+/// # Errors
+/// [`TaskError::File`] or [`TaskError::Readme`], which says what it lacks.
+pub fn read(folder: &str, language: &Language) -> Outcome<Readme> {
+    let path = root().join("kernels/src").join(folder).join(language.file);
+    let text = fs::read_to_string(&path).map_err(TaskError::file("read", &path))?;
+    parse(&text, language).map_err(|message| TaskError::Readme {
+        name: format!("kernels/src/{folder}/{}", language.file),
+        message,
+    })
+}
+
+fn parse(text: &str, language: &Language) -> Result<Readme, String> {
+    let mut sections: Vec<(String, String)> = Vec::new();
+    let mut idea = String::new();
+    let mut fenced = false;
+    let mut lines = text.lines();
+    if !lines.next().is_some_and(|line| line.starts_with("# ")) {
+        return Err("the first line must be the title, `# …`".to_owned());
+    }
+    for line in lines {
+        fenced ^= line.starts_with("```");
+        if let Some(heading) = line.strip_prefix("## ").filter(|_| !fenced) {
+            sections.push((heading.trim().to_owned(), String::new()));
+            continue;
+        }
+        let body = sections.last_mut().map_or(&mut idea, |(_, body)| body);
+        body.push_str(line);
+        body.push('\n');
+    }
+    if idea.trim().is_empty() {
+        return Err("the idea in three sentences must follow the title".to_owned());
+    }
+    let required = language.headings.iter().chain(&language.params);
+    for (index, heading) in required.enumerate() {
+        match sections.get(index) {
+            Some((got, body)) if got == heading && !body.trim().is_empty() => {}
+            got => {
+                let got = got.map_or("nothing", |(got, _)| got.as_str());
+                return Err(format!("section {} must be `## {heading}`, with text, not {got}", index + 1));
+            }
+        }
+    }
+    Ok(Readme { idea, sections })
+}
+
+impl Readme {
+    fn body(&self, heading: &str) -> &str {
+        self.sections.iter().find(|(name, _)| name == heading).map_or("", |(_, body)| body)
+    }
+
+    /// The displayed formulas, which are the same in every language.
+    fn formulas(&self) -> Vec<String> {
+        self.sections.iter().flat_map(|(_, body)| fences(body, "math")).collect()
+    }
+
+    /// The BibTeX entry.
+    fn bibtex(&self) -> Option<String> {
+        self.sections.iter().flat_map(|(_, body)| fences(body, "bibtex")).next()
+    }
+
+    /// The parameters' explanations, from the rows `| \`name\` | words |` of their table.
+    fn params(&self, language: &Language) -> BTreeMap<String, String> {
+        let table = language.params.map_or("", |heading| self.body(heading));
+        table
+            .lines()
+            .filter_map(|line| {
+                let (name, words) = line.strip_prefix("| `")?.strip_suffix(" |")?.split_once("` | ")?;
+                Some((name.to_owned(), words.trim().to_owned()))
+            })
+            .collect()
+    }
+}
+
+/// The contents of the fenced blocks of a kind.
+fn fences(markdown: &str, kind: &str) -> Vec<String> {
+    let opening = format!("```{kind}\n");
+    let parts = markdown.split(&opening).skip(1);
+    parts.filter_map(|rest| Some(rest.split_once("\n```")?.0.to_owned())).collect()
+}
+
+/// What is wrong with the READMEs of a system, taken together.
+pub fn faults(folder: &str) -> Vec<String> {
+    let readmes: Vec<_> = LANGUAGES.iter().map(|language| (language, read(folder, language))).collect();
+    let mut faults = Vec::new();
+    for (language, readme) in &readmes {
+        match readme {
+            Err(error) => faults.push(error.to_string()),
+            Ok(readme) => {
+                let name = format!("kernels/src/{folder}/{}", language.file);
+                if let Err(message) = page(readme, language) {
+                    faults.push(format!("{name}: {message}"));
+                }
+                if readme.formulas().is_empty() {
+                    faults.push(format!("{name}: no formula in a ```math block"));
+                }
+                if !readme.bibtex().is_some_and(|entry| entry.starts_with('@')) {
+                    faults.push(format!("{name}: no BibTeX entry in a ```bibtex block"));
+                }
+            }
+        }
+    }
+    if let [(_, Ok(first)), (language, Ok(other))] = readmes.as_slice()
+        && (first.formulas(), first.bibtex()) != (other.formulas(), other.bibtex())
+    {
+        faults.push(format!(
+            "kernels/src/{folder}/{}: its formulas or BibTeX differ from README.md",
+            language.file
+        ));
+    }
+    faults
+}
+
+/// The page of a system: the idea, the sections that every system has, and the rest, as HTML.
+fn page(readme: &Readme, language: &Language) -> Result<Value, String> {
+    let n = language.headings.len();
+    let mut main = String::new();
+    for (heading, body) in &readme.sections[..n] {
+        main.push_str(&format!("<h3>{heading}</h3>\n{}", to_html(body, language)?));
+    }
+    let mut more = String::new();
+    for (heading, body) in &readme.sections[n + usize::from(language.params.is_some())..] {
+        more.push_str(&format!("<h3>{heading}</h3>\n{}", to_html(body, language)?));
+    }
+    Ok(
+        json!({ "idea": to_html(&readme.idea, language)?, "main": main, "more": more, "bibtex": readme.bibtex() }),
+    )
+}
+
+/// Markdown as HTML, with formulas as MathML, without BibTeX, which the page shows apart.
+fn to_html(markdown: &str, language: &Language) -> Result<String, String> {
+    let options = Options::ENABLE_TABLES | Options::ENABLE_MATH;
+    let mut events = Vec::new();
+    let mut fence: Option<(String, String)> = None;
+    for event in Parser::new_ext(markdown, options) {
+        match event {
+            Event::Start(Tag::CodeBlock(kind)) => {
+                let name =
+                    if let CodeBlockKind::Fenced(name) = kind { name.to_string() } else { String::new() };
+                fence = Some((name, String::new()));
+            }
+            Event::Text(text) if fence.is_some() => {
+                if let Some((_, body)) = &mut fence {
+                    body.push_str(&text);
+                }
+            }
+            Event::End(TagEnd::CodeBlock) => match fence.take() {
+                Some((name, body)) if name == "math" => {
+                    events.push(Event::Html(
+                        format!("<div class=\"formula\" tabindex=\"0\">{}</div>\n", mathml(&body, true)?)
+                            .into(),
+                    ));
+                }
+                Some((name, _)) if name == "bibtex" => {}
+                Some((name, _)) => {
+                    return Err(format!("a code block of the kind `{name}`: use ```math or ```bibtex"));
+                }
+                None => {}
+            },
+            // Chinese has no spaces between sentences.
+            Event::SoftBreak if language.tag == "zh" => {}
+            Event::InlineMath(latex) => events.push(Event::InlineHtml(mathml(&latex, false)?.into())),
+            Event::DisplayMath(latex) => events.push(Event::InlineHtml(mathml(&latex, true)?.into())),
+            Event::Html(text) | Event::InlineHtml(text) => return Err(format!("HTML of its own: {text}")),
+            // Links between READMEs lead nowhere on the page.
+            Event::Start(Tag::Link { ref dest_url, .. }) if !dest_url.starts_with("https://") => {
+                return Err(format!("a link that is not https: {dest_url}"));
+            }
+            Event::Start(Tag::Link { dest_url, .. }) => events.push(Event::InlineHtml(
+                format!("<a href=\"{}\" target=\"_blank\" rel=\"noopener\">", escaped(&dest_url)).into(),
+            )),
+            Event::End(TagEnd::Link) => events.push(Event::InlineHtml("</a>".into())),
+            event => events.push(event),
+        }
+    }
+    let mut text = String::new();
+    html::push_html(&mut text, events.into_iter());
+    // Wide tables scroll by themselves, not the page.
+    Ok(text
+        .replace("<table>", "<div class=\"scroll\" tabindex=\"0\"><table>")
+        .replace("</table>", "</table></div>"))
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;")
+}
+
+fn mathml(latex: &str, block: bool) -> Result<String, String> {
+    let storage = Storage::new();
+    let events: Vec<_> = pulldown_latex::Parser::new(latex, &storage).collect();
+    if let Some(Err(error)) = events.iter().find(|event| event.is_err()) {
+        return Err(format!("LaTeX `{}`: {error}", latex.trim()));
+    }
+    let config = RenderConfig {
+        display_mode: if block { DisplayMode::Block } else { DisplayMode::Inline },
+        ..RenderConfig::default()
+    };
+    let mut text = String::new();
+    push_mathml(&mut text, events.into_iter(), config).map_err(|error| error.to_string())?;
+    Ok(text)
+}
+
+/// Name of a system's folder.
+fn folder_of(id: &str) -> String {
+    id.replace('-', "_")
+}
+
+/// The site's files about the systems: the catalogue in each language and a page for each system and language.
+///
+/// # Errors
+/// [`TaskError::Readme`] or [`TaskError::File`], or a parameter that a language does not explain.
+pub fn files(catalogue: &[Value], patterns: &Value) -> Outcome<BTreeMap<String, Vec<u8>>> {
+    let mut files = BTreeMap::new();
+    for language in &LANGUAGES {
+        let mut translated = catalogue.to_vec();
+        for entry in &mut translated {
+            let id = entry["id"].as_str().unwrap_or_default().to_owned();
+            let folder = folder_of(&id);
+            let readme = read(&folder, language)?;
+            let fault = |message| TaskError::Readme {
+                name: format!("kernels/src/{folder}/{}", language.file),
+                message,
+            };
+            if language.params.is_some() {
+                translate(entry, &readme, language).map_err(fault)?;
+            }
+            let mut page = page(&readme, language).map_err(fault)?;
+            page["patterns"] = patterns[&id].clone();
+            files.insert(format!("systems/{id}.{}.json", language.tag), page.to_string().into_bytes());
+        }
+        let name = if language.params.is_none() {
+            "systems.json".to_owned()
+        } else {
+            format!("systems.{}.json", language.tag)
+        };
+        files.insert(name, format!("{:#}\n", Value::Array(translated)).into_bytes());
+    }
+    Ok(files)
+}
+
+/// Puts a language's words into an entry of the catalogue.
+fn translate(entry: &mut Value, readme: &Readme, language: &Language) -> Result<(), String> {
+    // The first sentence is the summary.
+    let first = readme.idea.trim().split_inclusive('。').next().unwrap_or_default();
+    entry["summary"] = json!(first);
+    let words = readme.params(language);
+    for param in entry["params"].as_array_mut().into_iter().flatten() {
+        let name = param["name"].as_str().unwrap_or_default();
+        match words.get(name) {
+            Some(words) => param["help"] = json!(words),
+            None => return Err(format!("the parameter `{name}` is not explained")),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "# hyena\n\nOne. Two. Three.\n\n## Formula\n\n```math\ny = x^2\n```\n\n## Complexity\n\nO(L)\n\n\
+        ## What it gives up\n\nMuch.\n\n## Claims\n\nMore.\n\n## Source\n\n[a](https://arxiv.org/abs/1)\n\n\
+        ```bibtex\n@a{b,\n}\n```\n\n## Limits\n\nFew.\n";
+
+    #[test]
+    fn a_readme_is_taken_apart() {
+        let readme = parse(GOOD, &LANGUAGES[0]).unwrap();
+        assert_eq!(readme.idea.trim(), "One. Two. Three.");
+        assert_eq!(readme.formulas(), ["y = x^2"]);
+        assert_eq!(readme.bibtex().unwrap(), "@a{b,\n}");
+        let page = page(&readme, &LANGUAGES[0]).unwrap();
+        let main = page["main"].as_str().unwrap();
+        assert!(
+            main.contains("<msup>") && main.contains("rel=\"noopener\">a</a>") && !main.contains("@a{"),
+            "{main}"
+        );
+        assert_eq!(page["more"], "<h3>Limits</h3>\n<p>Few.</p>\n");
+    }
+
+    #[test]
+    fn a_missing_empty_or_misplaced_section_is_named() {
+        for (from, to, told) in [
+            ("## Claims\n\nMore.\n\n", "", "section 4 must be `## Claims`"),
+            ("More.", "", "section 4 must be `## Claims`"),
+            ("One. Two. Three.", "", "the idea"),
+            ("# hyena", "hyena", "the title"),
+            ("## Complexity", "## Cost", "not Cost"),
+        ] {
+            let error = parse(&GOOD.replace(from, to), &LANGUAGES[0]).unwrap_err();
+            assert!(error.contains(told), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_the_page_could_not_show_is_refused() {
+        for (markdown, told) in [
+            ("```math\n\\frac{a\n```", "LaTeX"),
+            ("a <b>c</b>", "HTML"),
+            ("[a](../hyena/README.md)", "not https"),
+            ("[a](javascript:alert(1))", "not https"),
+            ("    indented", "code block"),
+        ] {
+            let error = to_html(markdown, &LANGUAGES[0]).unwrap_err();
+            assert!(error.contains(told), "{markdown}: {error}");
+        }
+    }
+
+    #[test]
+    fn parameters_are_read_from_their_table() {
+        let text = "| 参数 | 含义 |\n|---|---|\n| `order` | 阶数 |\n";
+        let readme = Readme {
+            idea: "一。二。".to_owned(),
+            sections: vec![("参数".to_owned(), text.to_owned())],
+        };
+        let mut entry = json!({ "params": [{ "name": "order", "help": "Order" }] });
+        translate(&mut entry, &readme, &LANGUAGES[1]).unwrap();
+        assert_eq!((&entry["summary"], &entry["params"][0]["help"]), (&json!("一。"), &json!("阶数")));
+        entry["params"][0]["name"] = json!("other");
+        assert!(translate(&mut entry, &readme, &LANGUAGES[1]).unwrap_err().contains("`other`"));
+    }
+}
