@@ -168,11 +168,15 @@ fn page(readme: &Readme, language: &Language) -> Result<Value, String> {
     let n = language.headings.len();
     let mut main = String::new();
     for (heading, body) in &readme.sections[..n] {
-        main.push_str(&format!("<h3>{heading}</h3>\n{}", to_html(body, language)?));
+        for piece in ["<h3>", heading, "</h3>\n", &to_html(body, language)?] {
+            main.push_str(piece);
+        }
     }
     let mut more = String::new();
     for (heading, body) in &readme.sections[n + usize::from(language.params.is_some())..] {
-        more.push_str(&format!("<h3>{heading}</h3>\n{}", to_html(body, language)?));
+        for piece in ["<h3>", heading, "</h3>\n", &to_html(body, language)?] {
+            more.push_str(piece);
+        }
     }
     Ok(
         json!({ "idea": to_html(&readme.idea, language)?, "main": main, "more": more, "bibtex": readme.bibtex() }),
