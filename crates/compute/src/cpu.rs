@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use mixer::{Case, CpuKernel, LaneError, Memory, MixerError, Parallel, Params, Problem, System};
 
-use crate::lane::{PROBE_WORDS, Spotted};
+use crate::output::{Spotted, Spotting, finite_sum, probes};
 use crate::{CancelSwitch, ComputeError};
 
 /// A pool of threads with a switch that cancels what runs on it. Clones share both.
@@ -185,7 +185,9 @@ impl CpuLane {
                 return Err(LaneError::Cancelled);
             }
         }
-        checksum(self.kernel.output())
+        let output = self.kernel.output();
+        let probe = |(offset, len)| finite_sum(output.get(offset..offset + len).unwrap_or_default(), offset);
+        probes(output.len()).into_iter().map(probe).sum()
     }
 
     /// The last run's output, row-major.
@@ -209,32 +211,9 @@ impl CpuLane {
     /// # Errors
     /// What the reference says of the case; [`LaneError::NotFinite`].
     pub fn spot_check(&self, max_flops: u64) -> Result<Spotted, LaneError> {
-        let check = self.system.spot_check(&self.case, max_flops)?;
-        let width = check.expected.len() / check.rows.len().max(1);
-        let output = self.output();
-        sum(output, 0)?;
-        let rows: Vec<f32> = check
-            .rows
-            .iter()
-            .flat_map(|row| output.get(row * width..(row + 1) * width).unwrap_or_default().iter().copied())
-            .collect();
-        let deviation = self.system.info().tolerance.compare_f32(&rows, &check.expected);
-        Ok(Spotted { deviation, rows: check.rows })
-    }
-}
-
-/// Sum of the output's beginning, middle and end.
-fn checksum(output: &[f32]) -> Result<f64, LaneError> {
-    let len = PROBE_WORDS.min(output.len());
-    let starts = [0, (output.len() - len) / 2, output.len() - len];
-    starts.into_iter().map(|start| sum(output.get(start..start + len).unwrap_or_default(), start)).sum()
-}
-
-/// Sum of values, the first of which is at `start`; refuses NaN and infinities, which a comparison of times would hide.
-fn sum(values: &[f32], start: usize) -> Result<f64, LaneError> {
-    match values.iter().enumerate().find(|(_, value)| !value.is_finite()) {
-        Some((index, &value)) => Err(LaneError::NotFinite { index: start + index, value }),
-        None => Ok(values.iter().map(|&value| f64::from(value)).sum()),
+        let mut spotting = Spotting::new(self.system.spot_check(&self.case, max_flops)?);
+        spotting.visit(0, self.output());
+        spotting.finish(self.system)
     }
 }
 

@@ -13,6 +13,7 @@ mod host;
 mod lane;
 mod ledger;
 mod machine;
+mod output;
 mod roofline;
 
 pub use cancel::CancelSwitch;
@@ -20,5 +21,6 @@ pub use cpu::{CpuLane, CpuPool};
 pub use error::ComputeError;
 pub use golden::GoldenResult;
 pub use host::{GpuApi, Host, HostFuture};
-pub use lane::{Lane, Spotted};
+pub use lane::Lane;
 pub use machine::{GpuChoice, Machine, MachineOptions};
+pub use output::Spotted;

@@ -12,8 +12,8 @@ use crate::cpu::{CpuLane, CpuPool};
 use crate::environment::SIMD;
 use crate::golden::{self, GoldenCase, GoldenResult};
 use crate::gpu::{Gpu, GpuLane, GpuOptions};
-use crate::lane::Spotted;
 use crate::ledger::Ledger;
+use crate::output::Spotted;
 use crate::{CancelSwitch, ComputeError, Host, Lane};
 
 /// Longest sequence on which a lane is compared with the f64 reference in full.

@@ -7,6 +7,7 @@ use super::pacing::{Pacer, cut};
 use super::submit::{Queries, Ticket};
 use super::timestamps;
 use crate::cancel::CancelSwitch;
+use crate::output::finite_sum;
 
 /// Submissions that may wait in the queue: enough to keep the device busy, few enough to cancel quickly.
 const MAX_IN_FLIGHT: usize = 2;
@@ -150,12 +151,7 @@ impl GpuLane {
         let mut checksum = 0.0;
         let mut at = 0;
         for &(offset, len) in &self.probes {
-            for (index, &value) in words.iter().skip(at).take(len).enumerate() {
-                if !value.is_finite() {
-                    return Err(LaneError::NotFinite { index: offset + index, value });
-                }
-                checksum += f64::from(value);
-            }
+            checksum += finite_sum(words.get(at..at + len).unwrap_or_default(), offset)?;
             at += len;
         }
         let device_ns = self.queries.as_ref().and_then(|_| {

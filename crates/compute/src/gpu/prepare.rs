@@ -9,7 +9,7 @@ use super::pipeline::pipelines;
 use super::readback::PIECE_BYTES;
 use super::submit::Queries;
 use crate::cancel::CancelSwitch;
-use crate::lane::PROBE_WORDS;
+use crate::output::probes;
 
 /// What the output holds before anything is written to it: a NaN that arithmetic does not make.
 const SENTINEL: u32 = 0x7fc0_5e17;
@@ -227,24 +227,4 @@ fn block_bytes(dispatch: &Dispatch) -> u64 {
 /// Bytes that a block takes in the uniform buffer.
 fn slot(gpu: &Gpu, dispatch: &Dispatch) -> u64 {
     block_bytes(dispatch).next_multiple_of(gpu.uniform_alignment())
-}
-
-/// The beginning, middle and end of an output, or all of it where it is small.
-fn probes(words: usize) -> Vec<(usize, usize)> {
-    if words <= 3 * PROBE_WORDS {
-        return vec![(0, words)];
-    }
-    [0, (words - PROBE_WORDS) / 2, words - PROBE_WORDS].map(|offset| (offset, PROBE_WORDS)).to_vec()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn probes_cover_small_outputs_and_the_ends_of_large_ones() {
-        assert_eq!(probes(0), [(0, 0)]);
-        assert_eq!(probes(3072), [(0, 3072)]);
-        assert_eq!(probes(10_000), [(0, 1024), (4488, 1024), (8976, 1024)]);
-    }
 }
