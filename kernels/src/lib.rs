@@ -5,6 +5,7 @@ pub mod attention_naive;
 pub mod bigbird;
 pub mod bigs;
 pub mod cfc;
+pub mod definition;
 mod dims;
 mod generate;
 pub mod hyena;

@@ -3,20 +3,20 @@
 use mixer::{MixerError, System};
 
 static SYSTEMS: &[&dyn System] = &[
-    &crate::attention::Attention,
-    &crate::attention_naive::AttentionNaive,
-    &crate::hyena::Hyena,
-    &crate::monarch_mixer::MonarchMixer,
-    &crate::bigs::Bigs,
-    &crate::mega::Mega,
-    &crate::ltc::Ltc,
-    &crate::cfc::Cfc,
-    &crate::liquid_s4::LiquidS4,
-    &crate::linformer::Linformer,
-    &crate::longformer::Longformer,
-    &crate::bigbird::BigBird,
-    &crate::reformer::Reformer,
-    &crate::performer::Performer,
+    &crate::attention::ATTENTION,
+    &crate::attention_naive::ATTENTION_NAIVE,
+    &crate::hyena::HYENA,
+    &crate::monarch_mixer::MONARCH_MIXER,
+    &crate::bigs::BIGS,
+    &crate::mega::MEGA,
+    &crate::ltc::LTC,
+    &crate::cfc::CFC,
+    &crate::liquid_s4::LIQUID_S4,
+    &crate::linformer::LINFORMER,
+    &crate::longformer::LONGFORMER,
+    &crate::bigbird::BIGBIRD,
+    &crate::reformer::REFORMER,
+    &crate::performer::PERFORMER,
 ];
 
 /// All systems, in the order in which the page lists them.

@@ -7,13 +7,9 @@ mod reference;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use mixer::{Case, Causality, Family, Info, Level, MixerError, Problem, Tensors, Tolerance};
 
-use mixer::{
-    Case, Causality, Cost, CpuKernel, Family, GpuTarget, Info, Level, Memory, MixerError, OpCount, Parallel,
-    Params, Plan, Problem, SpotCheck, System, Tensors, Tolerance,
-};
-
+use crate::definition::Definition;
 use crate::dims::{Dims, heads};
 use crate::generate::Generator;
 use crate::ops::tile_attention::Shape;
@@ -22,10 +18,6 @@ pub(crate) use cost::{case_floats, flops, streams_bytes, weight_floats};
 pub(crate) use cpu::Projections;
 pub(crate) use gpu::{Streams as GpuStreams, project as gpu_project};
 pub(crate) use reference::{linear, reference, spot_check, widen};
-
-/// The `attention` lane.
-#[derive(Debug, Clone, Copy)]
-pub struct Attention;
 
 static INFO: Info = Info {
     id: "attention",
@@ -43,44 +35,24 @@ static INFO: Info = Info {
     tolerance: Tolerance { abs: 2e-5, rel: 1e-4 },
 };
 
-impl System for Attention {
-    fn info(&self) -> &'static Info {
-        &INFO
-    }
-
-    fn seeded_case(&self, problem: &Problem, params: &Params) -> Result<Case, MixerError> {
+/// The `attention` lane.
+pub static ATTENTION: Definition = Definition {
+    info: &INFO,
+    seeded_case: |problem, params| {
         problem.validate()?;
         INFO.resolve(params)?;
         Ok(seeded_case(problem))
-    }
-
-    fn cost(&self, problem: &Problem, params: &Params) -> Result<Cost, MixerError> {
+    },
+    cost: |problem, params| {
         problem.validate()?;
         INFO.resolve(params)?;
         Ok(cost::tiled(problem))
-    }
-
-    fn reference(&self, case: &Case, count: &mut OpCount) -> Result<Vec<f64>, MixerError> {
-        reference(case, count)
-    }
-
-    fn spot_check(&self, case: &Case, max_flops: u64) -> Result<SpotCheck, MixerError> {
-        spot_check(case, max_flops)
-    }
-
-    fn cpu(
-        &self,
-        case: &Arc<Case>,
-        memory: &Memory,
-        parallel: &dyn Parallel,
-    ) -> Result<Box<dyn CpuKernel>, MixerError> {
-        Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?))
-    }
-
-    fn gpu(&self, case: &Case, target: &GpuTarget) -> Result<Plan, MixerError> {
-        gpu::plan(case, target)
-    }
-}
+    },
+    reference,
+    spot_check,
+    cpu: |case, memory, parallel| Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?)),
+    gpu: gpu::plan,
+};
 
 /// What a case says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,42 +6,42 @@ use crate::testing::{self, PROBLEM, edge_problems};
 
 #[test]
 fn golden_parity() {
-    testing::golden_parity(&Attention, "attention");
+    testing::golden_parity(&ATTENTION, "attention");
 }
 
 #[test]
 fn fault_11_a_flipped_sign_fails_verification() {
-    testing::a_flipped_sign_fails(&Attention, "attention");
+    testing::a_flipped_sign_fails(&ATTENTION, "attention");
 }
 
 #[test]
 fn agrees_with_the_reference_at_the_edges() {
     for problem in edge_problems() {
-        testing::agrees_with_reference(&Attention, &problem, &Params::new());
+        testing::agrees_with_reference(&ATTENTION, &problem, &Params::new());
     }
 }
 
 #[test]
 fn sequences_do_not_mix() {
-    testing::batch_independent(&Attention, &PROBLEM, &["x"]);
-    testing::batch_independent(&Attention, &Problem { level: Level::Core, ..PROBLEM }, &["q", "k", "v"]);
+    testing::batch_independent(&ATTENTION, &PROBLEM, &["x"]);
+    testing::batch_independent(&ATTENTION, &Problem { level: Level::Core, ..PROBLEM }, &["q", "k", "v"]);
 }
 
 #[test]
 fn stated_memory_is_what_it_takes() {
     for level in [Level::Core, Level::Layer] {
         for seq_len in [64, 1000, 4096] {
-            testing::truthful_memory(&Attention, &Problem { seq_len, level, ..PROBLEM }, 0.0);
+            testing::truthful_memory(&ATTENTION, &Problem { seq_len, level, ..PROBLEM }, 0.0);
         }
     }
-    testing::refuses_what_does_not_fit(&Attention, &PROBLEM);
+    testing::refuses_what_does_not_fit(&ATTENTION, &PROBLEM);
 }
 
 #[test]
 fn memory_is_linear_and_fits_a_phone_at_32k() {
     let at = |seq_len| {
         let problem = Problem { seq_len, d_model: 256, n_heads: 4, ..PROBLEM };
-        Attention.cost(&problem, &Params::new()).unwrap().peak_bytes
+        ATTENTION.cost(&problem, &Params::new()).unwrap().peak_bytes
     };
     assert!(at(32_768) < 400 << 20, "{} MiB", at(32_768) >> 20);
     let growth = at(32_768) as f64 / at(16_384) as f64;
@@ -52,20 +52,20 @@ fn memory_is_linear_and_fits_a_phone_at_32k() {
 fn counted_operations_equal_the_closed_form() {
     for problem in edge_problems() {
         let mut count = OpCount::default();
-        let case = Attention.seeded_case(&problem, &Params::new()).unwrap();
-        Attention.reference(&case, &mut count).unwrap();
-        assert_eq!(count.flops, Attention.cost(&problem, &Params::new()).unwrap().flops, "{problem:?}");
+        let case = ATTENTION.seeded_case(&problem, &Params::new()).unwrap();
+        ATTENTION.reference(&case, &mut count).unwrap();
+        assert_eq!(count.flops, ATTENTION.cost(&problem, &Params::new()).unwrap().flops, "{problem:?}");
     }
 }
 
 fn with_value(value: f32) -> Vec<f32> {
     let problem = Problem { level: Level::Core, causal: false, ..PROBLEM };
-    let mut case = Attention.seeded_case(&problem, &Params::new()).unwrap();
+    let mut case = ATTENTION.seeded_case(&problem, &Params::new()).unwrap();
     for name in ["q", "k", "v"] {
         let Some(Tensor::F32 { shape, data }) = case.tensors.get(name).cloned() else { panic!("no {name}") };
         case.tensors.insert(name, &shape, vec![value; data.len()]);
     }
-    testing::cpu(&Attention, &case, &Serial)
+    testing::cpu(&ATTENTION, &case, &Serial)
 }
 
 /// Constant inputs weigh all keys alike, however large their scores; a NaN is never hidden.
@@ -81,10 +81,10 @@ fn fault_10_constant_huge_and_nan_inputs() {
 
 #[test]
 fn a_case_with_a_wrong_shape_names_its_tensor() {
-    let case = Attention.seeded_case(&PROBLEM, &Params::new()).unwrap();
+    let case = ATTENTION.seeded_case(&PROBLEM, &Params::new()).unwrap();
     let mut wrong = case.clone();
     wrong.tensors.insert("param.key.weight", &[2, 2], vec![0.0; 4]);
-    let refused = |case: &Case| Attention.reference(case, &mut OpCount::default()).unwrap_err();
+    let refused = |case: &Case| ATTENTION.reference(case, &mut OpCount::default()).unwrap_err();
     assert!(matches!(refused(&wrong), MixerError::TensorShape { name, .. } if name == "param.key.weight"));
     let mut zero = case.clone();
     zero.config.set("heads", 3_usize);
@@ -100,7 +100,7 @@ proptest! {
     #[test]
     fn causal_outputs_do_not_see_the_future(seq_len in 2_usize..200, cut in 0.0_f64..1.0, seed in any::<u64>()) {
         let t = ((seq_len as f64 * cut) as usize).min(seq_len - 1);
-        testing::causal(&Attention, &Problem { seq_len, seed, ..PROBLEM }, "x", t);
+        testing::causal(&ATTENTION, &Problem { seq_len, seed, ..PROBLEM }, "x", t);
     }
 
     #[test]
@@ -110,6 +110,6 @@ proptest! {
     ) {
         let level = if layer { Level::Layer } else { Level::Core };
         let problem = Problem { batch, seq_len, d_model: d_head * n_heads, n_heads, causal, level, seed };
-        testing::agrees_with_reference(&Attention, &problem, &Params::new());
+        testing::agrees_with_reference(&ATTENTION, &problem, &Params::new());
     }
 }

@@ -6,19 +6,11 @@ mod gpu;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
-
-use mixer::{
-    Case, Causality, Cost, CpuKernel, Family, GpuTarget, Info, Level, Memory, MixerError, OpCount, Parallel,
-    Params, Plan, Problem, SpotCheck, System, Tolerance,
-};
+use mixer::{Causality, Cost, Family, Info, Level, Problem, Tolerance};
 
 use crate::attention;
+use crate::definition::Definition;
 use crate::ops::linear::Linear;
-
-/// The `attention-naive` lane.
-#[derive(Debug, Clone, Copy)]
-pub struct AttentionNaive;
 
 static INFO: Info = Info {
     id: "attention-naive",
@@ -36,18 +28,15 @@ static INFO: Info = Info {
     tolerance: Tolerance { abs: 2e-5, rel: 1e-4 },
 };
 
-impl System for AttentionNaive {
-    fn info(&self) -> &'static Info {
-        &INFO
-    }
-
-    fn seeded_case(&self, problem: &Problem, params: &Params) -> Result<Case, MixerError> {
+/// The `attention-naive` lane.
+pub static ATTENTION_NAIVE: Definition = Definition {
+    info: &INFO,
+    seeded_case: |problem, params| {
         problem.validate()?;
         INFO.resolve(params)?;
         Ok(attention::seeded_case(problem))
-    }
-
-    fn cost(&self, problem: &Problem, params: &Params) -> Result<Cost, MixerError> {
+    },
+    cost: |problem, params| {
         problem.validate()?;
         INFO.resolve(params)?;
         // A causal mask saves this kernel nothing: all scores are computed, then masked.
@@ -73,26 +62,9 @@ impl System for AttentionNaive {
             decode_state_bytes: attention::streams_bytes(problem, 2),
             setup_flops: 0,
         })
-    }
-
-    fn reference(&self, case: &Case, count: &mut OpCount) -> Result<Vec<f64>, MixerError> {
-        attention::reference(case, count)
-    }
-
-    fn spot_check(&self, case: &Case, max_flops: u64) -> Result<SpotCheck, MixerError> {
-        attention::spot_check(case, max_flops)
-    }
-
-    fn cpu(
-        &self,
-        case: &Arc<Case>,
-        memory: &Memory,
-        _parallel: &dyn Parallel,
-    ) -> Result<Box<dyn CpuKernel>, MixerError> {
-        Ok(Box::new(cpu::Kernel::new(case, memory)?))
-    }
-
-    fn gpu(&self, case: &Case, target: &GpuTarget) -> Result<Plan, MixerError> {
-        gpu::plan(case, target)
-    }
-}
+    },
+    reference: attention::reference,
+    spot_check: attention::spot_check,
+    cpu: |case, memory, _parallel| Ok(Box::new(cpu::Kernel::new(case, memory)?)),
+    gpu: gpu::plan,
+};

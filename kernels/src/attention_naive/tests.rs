@@ -1,3 +1,6 @@
+use std::sync::Arc;
+
+use mixer::{Memory, MixerError, Params, System};
 use proptest::prelude::*;
 
 use super::*;
@@ -5,31 +8,31 @@ use crate::testing::{self, PROBLEM, edge_problems};
 
 #[test]
 fn golden_parity() {
-    testing::golden_parity(&AttentionNaive, "attention");
+    testing::golden_parity(&ATTENTION_NAIVE, "attention");
 }
 
 #[test]
 fn agrees_with_the_reference_at_the_edges() {
     for problem in edge_problems() {
-        testing::agrees_with_reference(&AttentionNaive, &problem, &Params::new());
+        testing::agrees_with_reference(&ATTENTION_NAIVE, &problem, &Params::new());
     }
 }
 
 #[test]
 fn sequences_do_not_mix() {
-    testing::batch_independent(&AttentionNaive, &PROBLEM, &["x"]);
+    testing::batch_independent(&ATTENTION_NAIVE, &PROBLEM, &["x"]);
 }
 
 #[test]
 fn stated_memory_is_what_it_takes_and_grows_with_the_square() {
     for level in [Level::Core, Level::Layer] {
         for seq_len in [64, 500, 1024] {
-            testing::truthful_memory(&AttentionNaive, &Problem { seq_len, level, ..PROBLEM }, 0.0);
+            testing::truthful_memory(&ATTENTION_NAIVE, &Problem { seq_len, level, ..PROBLEM }, 0.0);
         }
     }
-    testing::refuses_what_does_not_fit(&AttentionNaive, &PROBLEM);
+    testing::refuses_what_does_not_fit(&ATTENTION_NAIVE, &PROBLEM);
     let at = |seq_len| {
-        AttentionNaive.cost(&Problem { seq_len, ..PROBLEM }, &Params::new()).unwrap().peak_bytes as f64
+        ATTENTION_NAIVE.cost(&Problem { seq_len, ..PROBLEM }, &Params::new()).unwrap().peak_bytes as f64
     };
     assert!((3.9..4.01).contains(&(at(65_536) / at(32_768))));
 }
@@ -37,8 +40,8 @@ fn stated_memory_is_what_it_takes_and_grows_with_the_square() {
 #[test]
 fn the_memory_wall_is_an_error_not_a_crash() {
     let problem = Problem { seq_len: 1 << 20, d_model: 4, n_heads: 4, level: Level::Core, ..PROBLEM };
-    let case = Arc::new(AttentionNaive.seeded_case(&problem, &Params::new()).unwrap());
-    let error = AttentionNaive.cpu(&case, &Memory::new(4 * testing::GIB), &mixer::Serial).err();
+    let case = Arc::new(ATTENTION_NAIVE.seeded_case(&problem, &Params::new()).unwrap());
+    let error = ATTENTION_NAIVE.cpu(&case, &Memory::new(4 * testing::GIB), &mixer::Serial).err();
     assert!(matches!(error, Some(MixerError::OutOfMemory { needed_bytes, .. }) if needed_bytes == 16 << 40));
 }
 
@@ -48,6 +51,6 @@ proptest! {
     #[test]
     fn causal_outputs_do_not_see_the_future(seq_len in 2_usize..120, cut in 0.0_f64..1.0, seed in any::<u64>()) {
         let t = ((seq_len as f64 * cut) as usize).min(seq_len - 1);
-        testing::causal(&AttentionNaive, &Problem { seq_len, seed, ..PROBLEM }, "x", t);
+        testing::causal(&ATTENTION_NAIVE, &Problem { seq_len, seed, ..PROBLEM }, "x", t);
     }
 }

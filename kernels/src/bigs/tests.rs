@@ -6,12 +6,12 @@ use crate::testing::{self, PROBLEM, edge_problems};
 
 #[test]
 fn golden_parity() {
-    testing::golden_parity(&Bigs, "bigs");
+    testing::golden_parity(&BIGS, "bigs");
 }
 
 #[test]
 fn fault_11_a_flipped_sign_fails_verification() {
-    testing::a_flipped_sign_fails(&Bigs, "bigs");
+    testing::a_flipped_sign_fails(&BIGS, "bigs");
 }
 
 /// The kernels that the golden files store are the ones that the parameters give.
@@ -35,10 +35,10 @@ fn the_kernels_are_the_authors() {
 #[test]
 fn the_convolution_is_the_recurrence() {
     let problem = Problem { level: Level::Core, seq_len: 150, d_model: 5, n_heads: 1, ..PROBLEM };
-    let case = Bigs.seeded_case(&problem, &Params::new()).unwrap();
+    let case = BIGS.seeded_case(&problem, &Params::new()).unwrap();
     let spec = Spec::read(&case).unwrap();
     let x = case.tensors.floats("x", &[1, 150, 10]).unwrap();
-    let y = testing::cpu(&Bigs, &case, &Serial);
+    let y = testing::cpu(&BIGS, &case, &Serial);
     for (index, direction) in Direction::BOTH.into_iter().enumerate() {
         let ssm = spec.ssm(&case.tensors, direction).unwrap();
         for channel in index * 5..(index + 1) * 5 {
@@ -66,25 +66,25 @@ fn agrees_with_the_reference_at_the_edges() {
             params.set("gelu", gelu);
             params.set("pre_norm", pre_norm);
             params.set("num_ssm", 9_usize);
-            testing::agrees_with_reference(&Bigs, &problem, &params);
+            testing::agrees_with_reference(&BIGS, &problem, &params);
         }
     }
 }
 
 #[test]
 fn sequences_do_not_mix() {
-    testing::batch_independent(&Bigs, &PROBLEM, &["x"]);
-    testing::batch_independent(&Bigs, &Problem { level: Level::Core, ..PROBLEM }, &["x"]);
+    testing::batch_independent(&BIGS, &PROBLEM, &["x"]);
+    testing::batch_independent(&BIGS, &Problem { level: Level::Core, ..PROBLEM }, &["x"]);
 }
 
 #[test]
 fn stated_memory_is_what_it_takes() {
     for level in [Level::Core, Level::Layer] {
         for seq_len in [1, 64, 1000, 4096] {
-            testing::truthful_memory(&Bigs, &Problem { seq_len, level, ..PROBLEM }, 0.001);
+            testing::truthful_memory(&BIGS, &Problem { seq_len, level, ..PROBLEM }, 0.001);
         }
     }
-    testing::refuses_what_does_not_fit(&Bigs, &PROBLEM);
+    testing::refuses_what_does_not_fit(&BIGS, &PROBLEM);
 }
 
 /// Everything but the convolutions is counted exactly; those are counted as direct ones, since the reference takes no
@@ -94,7 +94,7 @@ fn counted_operations_equal_the_closed_form() {
     let check = |name: &str, case: &Case| {
         let spec = Spec::read(case).unwrap();
         let mut count = OpCount::default();
-        Bigs.reference(case, &mut count).unwrap();
+        BIGS.reference(case, &mut count).unwrap();
         let length = spec.dims.seq_len as u64;
         let direct = 2 * (spec.dims.batch * spec.dims.d_model) as u64 * length * (length + 3);
         assert_eq!(count.flops, cost::other_flops(&spec) + direct, "{name}");
@@ -104,14 +104,14 @@ fn counted_operations_equal_the_closed_form() {
         check(&golden.name, &golden.case);
     }
     for problem in edge_problems() {
-        check(&format!("{problem:?}"), &Bigs.seeded_case(&problem, &Params::new()).unwrap());
+        check(&format!("{problem:?}"), &BIGS.seeded_case(&problem, &Params::new()).unwrap());
     }
 }
 
 #[test]
 fn operations_grow_almost_linearly() {
     let at = |seq_len| {
-        Bigs.cost(&Problem { seq_len, d_model: 256, ..PROBLEM }, &Params::new()).unwrap().flops as f64
+        BIGS.cost(&Problem { seq_len, d_model: 256, ..PROBLEM }, &Params::new()).unwrap().flops as f64
     };
     let exponent = (at(65_536) / at(4096)).log2() / 4.0;
     assert!((1.0..1.1).contains(&exponent), "{exponent}");
@@ -121,9 +121,9 @@ fn operations_grow_almost_linearly() {
 fn spot_rows_agree_at_length_65_536() {
     for level in [Level::Core, Level::Layer] {
         let problem = Problem { seq_len: 65_536, d_model: 8, level, ..PROBLEM };
-        let case = Bigs.seeded_case(&problem, &Params::new()).unwrap();
-        let spot = Bigs.spot_check(&case, 1 << 24).unwrap();
-        let got = testing::cpu(&Bigs, &case, &Serial);
+        let case = BIGS.seeded_case(&problem, &Params::new()).unwrap();
+        let spot = BIGS.spot_check(&case, 1 << 24).unwrap();
+        let got = testing::cpu(&BIGS, &case, &Serial);
         let width = spot.expected.len() / spot.rows.len();
         let rows: Vec<f32> = spot.rows.iter().flat_map(|row| got[row * width..][..width].to_vec()).collect();
         let deviation = INFO.tolerance.compare_f32(&rows, &spot.expected);
@@ -135,12 +135,12 @@ fn spot_rows_agree_at_length_65_536() {
 #[test]
 fn each_direction_sees_its_own_side() {
     let problem = Problem { level: Level::Core, ..PROBLEM };
-    let case = Bigs.seeded_case(&problem, &Params::new()).unwrap();
+    let case = BIGS.seeded_case(&problem, &Params::new()).unwrap();
     let mut changed = case.clone();
     let Some(Tensor::F32 { shape, mut data }) = case.tensors.get("x").cloned() else { panic!() };
     data[40 * 64..41 * 64].iter_mut().for_each(|value| *value += 1.0);
     changed.tensors.insert("x", &shape, data);
-    let (before, after) = (testing::cpu(&Bigs, &case, &Serial), testing::cpu(&Bigs, &changed, &Serial));
+    let (before, after) = (testing::cpu(&BIGS, &case, &Serial), testing::cpu(&BIGS, &changed, &Serial));
     for t in 0..64 {
         let moved = |channels: std::ops::Range<usize>| {
             channels.clone().any(|c| (before[t * 64 + c] - after[t * 64 + c]).abs() > 1e-3)
@@ -154,11 +154,11 @@ fn each_direction_sees_its_own_side() {
 #[test]
 fn fault_10_zero_and_nan_inputs() {
     let problem = Problem { level: Level::Core, ..PROBLEM };
-    let mut case = Bigs.seeded_case(&problem, &Params::new()).unwrap();
+    let mut case = BIGS.seeded_case(&problem, &Params::new()).unwrap();
     case.tensors.insert("x", &[1, 64, 64], vec![0.0; 64 * 64]);
-    assert!(testing::cpu(&Bigs, &case, &Serial).iter().all(|&value| value == 0.0));
+    assert!(testing::cpu(&BIGS, &case, &Serial).iter().all(|&value| value == 0.0));
     case.tensors.insert("x", &[1, 64, 64], vec![f32::NAN; 64 * 64]);
-    assert!(testing::cpu(&Bigs, &case, &Serial).iter().all(|value| value.is_nan()));
+    assert!(testing::cpu(&BIGS, &case, &Serial).iter().all(|value| value.is_nan()));
 }
 
 proptest! {
@@ -175,6 +175,6 @@ proptest! {
         params.set("expansion", expansion);
         params.set("pre_norm", pre_norm);
         let problem = Problem { batch, seq_len, d_model, n_heads: 1, causal: false, level, seed };
-        testing::agrees_with_reference(&Bigs, &problem, &params);
+        testing::agrees_with_reference(&BIGS, &problem, &params);
     }
 }

@@ -9,18 +9,12 @@ mod reference;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
-
 use mixer::{
-    Case, Causality, Cost, CpuKernel, Family, GpuTarget, Info, Memory, MixerError, OpCount, Parallel,
-    ParamKind, ParamSpec, Params, Plan, Problem, SpotCheck, System, Tensors, Tolerance, Value,
+    Case, Causality, Family, Info, MixerError, ParamKind, ParamSpec, Params, Tensors, Tolerance, Value,
 };
 
+use crate::definition::Definition;
 use crate::dims::Dims;
-
-/// The `cfc` lane.
-#[derive(Debug, Clone, Copy)]
-pub struct Cfc;
 
 static INFO: Info = Info {
     id: "cfc",
@@ -81,41 +75,19 @@ static INFO: Info = Info {
 
 const ACTIVATIONS: [&str; 5] = ["lecun_tanh", "silu", "relu", "tanh", "gelu"];
 
-impl System for Cfc {
-    fn info(&self) -> &'static Info {
-        &INFO
-    }
-
-    fn seeded_case(&self, problem: &Problem, params: &Params) -> Result<Case, MixerError> {
-        Ok(race::Race::new(problem, params)?.case())
-    }
-
-    fn cost(&self, problem: &Problem, params: &Params) -> Result<Cost, MixerError> {
+/// The `cfc` lane.
+pub static CFC: Definition = Definition {
+    info: &INFO,
+    seeded_case: |problem, params| Ok(race::Race::new(problem, params)?.case()),
+    cost: |problem, params| {
         let race = race::Race::new(problem, params)?;
         Ok(cost::cost(&race.spec, &race.synapses()))
-    }
-
-    fn reference(&self, case: &Case, count: &mut OpCount) -> Result<Vec<f64>, MixerError> {
-        reference::reference(case, count)
-    }
-
-    fn spot_check(&self, case: &Case, max_flops: u64) -> Result<SpotCheck, MixerError> {
-        reference::spot_check(case, max_flops)
-    }
-
-    fn cpu(
-        &self,
-        case: &Arc<Case>,
-        memory: &Memory,
-        parallel: &dyn Parallel,
-    ) -> Result<Box<dyn CpuKernel>, MixerError> {
-        Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?))
-    }
-
-    fn gpu(&self, case: &Case, target: &GpuTarget) -> Result<Plan, MixerError> {
-        gpu::plan(case, target)
-    }
-}
+    },
+    reference: reference::reference,
+    spot_check: reference::spot_check,
+    cpu: |case, memory, parallel| Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?)),
+    gpu: gpu::plan,
+};
 
 /// How a state follows from its heads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,23 +1,23 @@
-use mixer::{OpCount, Params, System};
+use mixer::{OpCount, Params, Problem, System};
 
 use super::*;
 use crate::testing::{self, PROBLEM, sparse};
 
-testing::liquid_battery!(Cfc, "cfc");
+testing::liquid_battery!(CFC, "cfc");
 
 #[test]
 fn a_network_without_room_for_its_outputs_is_refused_by_name() {
     let mut params = sparse();
     params.set("units", 8_usize);
-    let error = Cfc.seeded_case(&PROBLEM, &params).unwrap_err();
+    let error = CFC.seeded_case(&PROBLEM, &params).unwrap_err();
     assert!(matches!(error, MixerError::InvalidField { field, .. } if field == "params.units"));
 }
 
 #[test]
 fn layer_sizes_that_do_not_add_up_are_refused_by_name() {
-    let mut case = Cfc.seeded_case(&PROBLEM, &sparse()).unwrap();
+    let mut case = CFC.seeded_case(&PROBLEM, &sparse()).unwrap();
     case.config.set("layer_sizes", Value::List(vec![Value::Int(1), Value::Int(2)]));
-    let error = Cfc.reference(&case, &mut OpCount::default()).unwrap_err();
+    let error = CFC.reference(&case, &mut OpCount::default()).unwrap_err();
     assert!(matches!(error, MixerError::InvalidField { field, .. } if field == "layer_sizes"));
 }
 
@@ -33,7 +33,7 @@ fn all_forms_agree_with_the_reference() {
                 params.set("backbone_units", 20_usize);
                 params.set("activation", activation);
                 let problem = Problem { seq_len: 70, d_model: 10, batch: 2, ..PROBLEM };
-                testing::agrees_with_reference(&Cfc, &problem, &params);
+                testing::agrees_with_reference(&CFC, &problem, &params);
             }
         }
     }

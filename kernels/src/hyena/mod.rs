@@ -9,20 +9,15 @@ mod reference;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
-
 use mixer::{
-    Case, Causality, Cost, CpuKernel, Family, GpuTarget, Info, Level, Memory, MixerError, OpCount, Parallel,
-    ParamKind, ParamSpec, Params, Plan, Problem, SpotCheck, System, Tensors, Tolerance,
+    Case, Causality, Family, Info, Level, MixerError, OpCount, ParamKind, ParamSpec, Params, Problem,
+    Tensors, Tolerance,
 };
 
+use crate::definition::Definition;
 use crate::dims::Dims;
 use crate::generate::Generator;
 use filter::FilterSpec;
-
-/// The `hyena` lane.
-#[derive(Debug, Clone, Copy)]
-pub struct Hyena;
 
 /// Largest order accepted: the paper goes to 3.
 const MAX_ORDER: usize = 8;
@@ -65,40 +60,16 @@ static INFO: Info = Info {
     tolerance: Tolerance { abs: 2e-4, rel: 1e-3 },
 };
 
-impl System for Hyena {
-    fn info(&self) -> &'static Info {
-        &INFO
-    }
-
-    fn seeded_case(&self, problem: &Problem, params: &Params) -> Result<Case, MixerError> {
-        seeded_case(problem, params)
-    }
-
-    fn cost(&self, problem: &Problem, params: &Params) -> Result<Cost, MixerError> {
-        Ok(cost::cost(&Spec::race(problem, params)?))
-    }
-
-    fn reference(&self, case: &Case, count: &mut OpCount) -> Result<Vec<f64>, MixerError> {
-        reference::reference(case, count)
-    }
-
-    fn spot_check(&self, case: &Case, max_flops: u64) -> Result<SpotCheck, MixerError> {
-        reference::spot_check(case, max_flops)
-    }
-
-    fn cpu(
-        &self,
-        case: &Arc<Case>,
-        memory: &Memory,
-        parallel: &dyn Parallel,
-    ) -> Result<Box<dyn CpuKernel>, MixerError> {
-        Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?))
-    }
-
-    fn gpu(&self, case: &Case, target: &GpuTarget) -> Result<Plan, MixerError> {
-        gpu::plan(case, target)
-    }
-}
+/// The `hyena` lane.
+pub static HYENA: Definition = Definition {
+    info: &INFO,
+    seeded_case,
+    cost: |problem, params| Ok(cost::cost(&Spec::race(problem, params)?)),
+    reference: reference::reference,
+    spot_check: reference::spot_check,
+    cpu: |case, memory, parallel| Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?)),
+    gpu: gpu::plan,
+};
 
 /// What a case says of itself.
 #[derive(Debug, Clone, Copy, PartialEq)]

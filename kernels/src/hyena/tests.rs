@@ -12,12 +12,12 @@ fn order(order: usize) -> Params {
 
 #[test]
 fn golden_parity() {
-    testing::golden_parity(&Hyena, "hyena");
+    testing::golden_parity(&HYENA, "hyena");
 }
 
 #[test]
 fn fault_11_a_flipped_sign_fails_verification() {
-    testing::a_flipped_sign_fails(&Hyena, "hyena");
+    testing::a_flipped_sign_fails(&HYENA, "hyena");
 }
 
 /// The filters that the golden files store are the ones that the parameters give.
@@ -50,25 +50,25 @@ fn the_filter_is_the_authors() {
 fn agrees_with_the_reference_at_the_edges() {
     for problem in edge_problems() {
         for n in [2, 3, 4] {
-            testing::agrees_with_reference(&Hyena, &problem, &order(n));
+            testing::agrees_with_reference(&HYENA, &problem, &order(n));
         }
     }
 }
 
 #[test]
 fn sequences_do_not_mix() {
-    testing::batch_independent(&Hyena, &PROBLEM, &["x"]);
-    testing::batch_independent(&Hyena, &Problem { level: Level::Core, ..PROBLEM }, &["x"]);
+    testing::batch_independent(&HYENA, &PROBLEM, &["x"]);
+    testing::batch_independent(&HYENA, &Problem { level: Level::Core, ..PROBLEM }, &["x"]);
 }
 
 #[test]
 fn stated_memory_is_what_it_takes() {
     for level in [Level::Core, Level::Layer] {
         for seq_len in [64, 1000, 4096] {
-            testing::truthful_memory(&Hyena, &Problem { seq_len, level, ..PROBLEM }, 0.001);
+            testing::truthful_memory(&HYENA, &Problem { seq_len, level, ..PROBLEM }, 0.001);
         }
     }
-    testing::refuses_what_does_not_fit(&Hyena, &PROBLEM);
+    testing::refuses_what_does_not_fit(&HYENA, &PROBLEM);
 }
 
 /// Projections, gates and the short filter are counted exactly; the convolutions are counted as direct ones, since the
@@ -76,10 +76,10 @@ fn stated_memory_is_what_it_takes() {
 #[test]
 fn counted_operations_equal_the_closed_form() {
     for problem in edge_problems() {
-        let case = Hyena.seeded_case(&problem, &Params::new()).unwrap();
+        let case = HYENA.seeded_case(&problem, &Params::new()).unwrap();
         let spec = Spec::read(&case).unwrap();
         let mut count = OpCount::default();
-        Hyena.reference(&case, &mut count).unwrap();
+        HYENA.reference(&case, &mut count).unwrap();
         let length = spec.out_len() as u64;
         let direct =
             (spec.dims.batch * spec.convolutions() * spec.dims.d_model) as u64 * length * (length + 3);
@@ -91,7 +91,7 @@ fn counted_operations_equal_the_closed_form() {
 #[test]
 fn operations_grow_almost_linearly() {
     let at = |seq_len| {
-        Hyena.cost(&Problem { seq_len, d_model: 256, ..PROBLEM }, &Params::new()).unwrap().flops as f64
+        HYENA.cost(&Problem { seq_len, d_model: 256, ..PROBLEM }, &Params::new()).unwrap().flops as f64
     };
     let exponent = (at(65_536) / at(4096)).log2() / 4.0;
     assert!((1.0..1.1).contains(&exponent), "{exponent}");
@@ -102,9 +102,9 @@ fn operations_grow_almost_linearly() {
 fn spot_rows_agree_at_length_20_000() {
     for level in [Level::Core, Level::Layer] {
         let problem = Problem { seq_len: 20_000, d_model: 16, level, ..PROBLEM };
-        let case = Hyena.seeded_case(&problem, &Params::new()).unwrap();
-        let spot = Hyena.spot_check(&case, 1 << 27).unwrap();
-        let got = testing::cpu(&Hyena, &case, &Serial);
+        let case = HYENA.seeded_case(&problem, &Params::new()).unwrap();
+        let spot = HYENA.spot_check(&case, 1 << 27).unwrap();
+        let got = testing::cpu(&HYENA, &case, &Serial);
         let rows: Vec<f32> = spot.rows.iter().flat_map(|row| got[row * 16..][..16].to_vec()).collect();
         let deviation = INFO.tolerance.compare_f32(&rows, &spot.expected);
         assert!(deviation.pass, "{level:?} {:?}: {deviation:?}", spot.rows);
@@ -116,19 +116,19 @@ fn spot_rows_agree_at_length_20_000() {
 #[test]
 fn fault_10_zero_and_nan_inputs() {
     let problem = Problem { level: Level::Core, ..PROBLEM };
-    let mut case = Hyena.seeded_case(&problem, &Params::new()).unwrap();
+    let mut case = HYENA.seeded_case(&problem, &Params::new()).unwrap();
     let shape = [1, 64, 96];
     case.tensors.insert("x", &shape, vec![0.0; 64 * 96]);
-    assert!(testing::cpu(&Hyena, &case, &Serial).iter().all(|&value| value == 0.0));
+    assert!(testing::cpu(&HYENA, &case, &Serial).iter().all(|&value| value == 0.0));
     case.tensors.insert("x", &shape, vec![f32::NAN; 64 * 96]);
-    assert!(testing::cpu(&Hyena, &case, &Serial).iter().all(|value| value.is_nan()));
+    assert!(testing::cpu(&HYENA, &case, &Serial).iter().all(|value| value.is_nan()));
 }
 
 #[test]
 fn an_even_number_of_features_is_refused_by_name() {
     let mut params = Params::new();
     params.set("emb_dim", 32_usize);
-    let error = Hyena.seeded_case(&PROBLEM, &params).unwrap_err();
+    let error = HYENA.seeded_case(&PROBLEM, &params).unwrap_err();
     assert!(matches!(error, MixerError::InvalidField { field, .. } if field == "emb_dim"));
 }
 
@@ -138,7 +138,7 @@ proptest! {
     #[test]
     fn outputs_do_not_see_the_future(seq_len in 2_usize..200, cut in 0.0_f64..1.0, seed in any::<u64>()) {
         let t = ((seq_len as f64 * cut) as usize).min(seq_len - 1);
-        testing::causal(&Hyena, &Problem { seq_len, seed, ..PROBLEM }, "x", t);
+        testing::causal(&HYENA, &Problem { seq_len, seed, ..PROBLEM }, "x", t);
     }
 
     #[test]
@@ -148,6 +148,6 @@ proptest! {
     ) {
         let level = if layer { Level::Layer } else { Level::Core };
         let problem = Problem { batch, seq_len, d_model, n_heads: 1, causal: true, level, seed };
-        testing::agrees_with_reference(&Hyena, &problem, &order(n));
+        testing::agrees_with_reference(&HYENA, &problem, &order(n));
     }
 }

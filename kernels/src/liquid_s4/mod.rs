@@ -16,18 +16,10 @@ mod ssm;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use mixer::{Causality, Family, Info, ParamKind, ParamSpec, Tolerance};
 
-use mixer::{
-    Case, Causality, Cost, CpuKernel, Family, GpuTarget, Info, Memory, MixerError, OpCount, Parallel,
-    ParamKind, ParamSpec, Params, Plan, Problem, SpotCheck, System, Tolerance,
-};
-
+use crate::definition::Definition;
 pub use spec::{Contraction, Liquid, Mode, Spec};
-
-/// The `liquid-s4` lane.
-#[derive(Debug, Clone, Copy)]
-pub struct LiquidS4;
 
 /// Defaults are those of the authors' package; the state-space model is S4D-Lin.
 static INFO: Info = Info {
@@ -77,37 +69,13 @@ static INFO: Info = Info {
     tolerance: Tolerance { abs: 5e-4, rel: 1e-3 },
 };
 
-impl System for LiquidS4 {
-    fn info(&self) -> &'static Info {
-        &INFO
-    }
-
-    fn seeded_case(&self, problem: &Problem, params: &Params) -> Result<Case, MixerError> {
-        seed::seeded_case(problem, params)
-    }
-
-    fn cost(&self, problem: &Problem, params: &Params) -> Result<Cost, MixerError> {
-        Ok(cost::cost(&Spec::race(problem, params)?))
-    }
-
-    fn reference(&self, case: &Case, count: &mut OpCount) -> Result<Vec<f64>, MixerError> {
-        reference::reference(case, count)
-    }
-
-    fn spot_check(&self, case: &Case, max_flops: u64) -> Result<SpotCheck, MixerError> {
-        spot::spot_check(case, max_flops)
-    }
-
-    fn cpu(
-        &self,
-        case: &Arc<Case>,
-        memory: &Memory,
-        parallel: &dyn Parallel,
-    ) -> Result<Box<dyn CpuKernel>, MixerError> {
-        Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?))
-    }
-
-    fn gpu(&self, case: &Case, target: &GpuTarget) -> Result<Plan, MixerError> {
-        gpu::plan(case, target)
-    }
-}
+/// The `liquid-s4` lane.
+pub static LIQUID_S4: Definition = Definition {
+    info: &INFO,
+    seeded_case: seed::seeded_case,
+    cost: |problem, params| Ok(cost::cost(&Spec::race(problem, params)?)),
+    reference: reference::reference,
+    spot_check: spot::spot_check,
+    cpu: |case, memory, parallel| Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?)),
+    gpu: gpu::plan,
+};

@@ -1,4 +1,4 @@
-use mixer::{Level, OpCount, Params, Serial, System, Tensor, Value};
+use mixer::{Case, Level, MixerError, OpCount, Params, Problem, Serial, System, Tensor, Value};
 use proptest::prelude::*;
 
 use super::*;
@@ -19,12 +19,12 @@ fn kernel(name: &str) -> Params {
 
 #[test]
 fn golden_parity() {
-    testing::golden_parity(&LiquidS4, "liquid-s4");
+    testing::golden_parity(&LIQUID_S4, "liquid-s4");
 }
 
 #[test]
 fn fault_11_a_flipped_sign_fails_verification() {
-    testing::a_flipped_sign_fails(&LiquidS4, "liquid-s4");
+    testing::a_flipped_sign_fails(&LIQUID_S4, "liquid-s4");
 }
 
 /// The kernels that the golden files store are the ones that the parameters give, low-rank ones in linear time too.
@@ -78,8 +78,8 @@ fn agrees_with_the_reference_at_the_edges() {
     for problem in edge_problems() {
         for name in ["auto", "none", "recurrence", "polyb", "kb"] {
             // Short sequences have too few combinations, and the published terms are not causal.
-            if LiquidS4.seeded_case(&problem, &kernel(name)).is_ok() {
-                testing::agrees_with_reference(&LiquidS4, &problem, &kernel(name));
+            if LIQUID_S4.seeded_case(&problem, &kernel(name)).is_ok() {
+                testing::agrees_with_reference(&LIQUID_S4, &problem, &kernel(name));
             } else {
                 assert!(problem.seq_len < 5 || problem.causal, "{problem:?} {name}");
             }
@@ -91,7 +91,7 @@ fn agrees_with_the_reference_at_the_edges() {
 fn sequences_do_not_mix() {
     for causal in [false, true] {
         for level in [Level::Core, Level::Layer] {
-            testing::batch_independent(&LiquidS4, &Problem { causal, level, ..PROBLEM }, &["x"]);
+            testing::batch_independent(&LIQUID_S4, &Problem { causal, level, ..PROBLEM }, &["x"]);
         }
     }
 }
@@ -101,11 +101,11 @@ fn stated_memory_is_what_it_takes() {
     for level in [Level::Core, Level::Layer] {
         for causal in [false, true] {
             for seq_len in [64, 1000] {
-                testing::truthful_memory(&LiquidS4, &Problem { seq_len, level, causal, ..PROBLEM }, 0.001);
+                testing::truthful_memory(&LIQUID_S4, &Problem { seq_len, level, causal, ..PROBLEM }, 0.001);
             }
         }
     }
-    testing::refuses_what_does_not_fit(&LiquidS4, &PROBLEM);
+    testing::refuses_what_does_not_fit(&LIQUID_S4, &PROBLEM);
 }
 
 /// Everything but the convolutions is counted exactly; those are counted as direct ones, since the reference takes no
@@ -115,7 +115,7 @@ fn counted_operations_equal_the_closed_form() {
     let check = |name: &str, case: &Case| {
         let spec = Spec::read(case).unwrap();
         let mut count = OpCount::default();
-        LiquidS4.reference(case, &mut count).unwrap();
+        LIQUID_S4.reference(case, &mut count).unwrap();
         assert_eq!(count.flops, cost::other_flops(&spec) + cost::direct_flops(&spec), "{name}");
         let setup = match spec.mode {
             Mode::Diag => cost::setup_flops(&spec),
@@ -129,7 +129,7 @@ fn counted_operations_equal_the_closed_form() {
         check(&golden.name, &golden.case);
     }
     for problem in edge_problems() {
-        if let Ok(case) = LiquidS4.seeded_case(&problem, &Params::new()) {
+        if let Ok(case) = LIQUID_S4.seeded_case(&problem, &Params::new()) {
             check(&format!("{problem:?}"), &case);
         }
     }
@@ -140,7 +140,7 @@ fn operations_grow_almost_linearly() {
     for causal in [false, true] {
         let at = |seq_len| {
             let problem = Problem { seq_len, d_model: 256, causal, ..PROBLEM };
-            LiquidS4.cost(&problem, &Params::new()).unwrap().flops as f64
+            LIQUID_S4.cost(&problem, &Params::new()).unwrap().flops as f64
         };
         let exponent = (at(65_536) / at(4096)).log2() / 4.0;
         assert!((1.0..1.1).contains(&exponent), "{exponent}");
@@ -151,9 +151,9 @@ fn operations_grow_almost_linearly() {
 fn spot_rows_agree_at_length_65_536() {
     for (level, causal) in [(Level::Core, true), (Level::Layer, true), (Level::Layer, false)] {
         let problem = Problem { seq_len: 65_536, d_model: 8, level, causal, ..PROBLEM };
-        let case = LiquidS4.seeded_case(&problem, &Params::new()).unwrap();
-        let spot = LiquidS4.spot_check(&case, 1 << 26).unwrap();
-        let got = testing::cpu(&LiquidS4, &case, &Serial);
+        let case = LIQUID_S4.seeded_case(&problem, &Params::new()).unwrap();
+        let spot = LIQUID_S4.spot_check(&case, 1 << 26).unwrap();
+        let got = testing::cpu(&LIQUID_S4, &case, &Serial);
         let rows: Vec<f32> = spot.rows.iter().flat_map(|row| got[row * 8..][..8].to_vec()).collect();
         let deviation = INFO.tolerance.compare_f32(&rows, &spot.expected);
         assert!(deviation.pass, "{level:?} {causal} {:?}: {deviation:?}", spot.rows);
@@ -164,9 +164,9 @@ fn spot_rows_agree_at_length_65_536() {
 #[test]
 fn the_convolution_is_the_recurrence() {
     let problem = Problem { level: Level::Core, seq_len: 200, d_model: 3, n_heads: 1, ..PROBLEM };
-    let case = LiquidS4.seeded_case(&problem, &kernel("none")).unwrap();
+    let case = LIQUID_S4.seeded_case(&problem, &kernel("none")).unwrap();
     let spec = Spec::read(&case).unwrap();
-    let y = testing::cpu(&LiquidS4, &case, &Serial);
+    let y = testing::cpu(&LIQUID_S4, &case, &Serial);
     let x = case.tensors.floats("x", &[1, 200, 3]).unwrap();
     let skip = spec.skip(&case.tensors).unwrap();
     for (channel, model) in ssm::Ssm::read(&spec, &case.tensors).unwrap().channels.iter().enumerate() {
@@ -190,13 +190,13 @@ fn the_convolution_is_the_recurrence() {
 fn only_the_plain_model_is_linear() {
     let problem = Problem { level: Level::Core, causal: false, ..PROBLEM };
     for (name, linear) in [("none", true), ("polyb", false), ("kb", false), ("recurrence", false)] {
-        let case = LiquidS4.seeded_case(&problem, &kernel(name)).unwrap();
+        let case = LIQUID_S4.seeded_case(&problem, &kernel(name)).unwrap();
         let mut doubled = case.clone();
         let Some(Tensor::F32 { shape, mut data }) = case.tensors.get("x").cloned() else { panic!() };
         data.iter_mut().for_each(|value| *value *= 2.0);
         doubled.tensors.insert("x", &shape, data);
         let (once, twice) =
-            (testing::cpu(&LiquidS4, &case, &Serial), testing::cpu(&LiquidS4, &doubled, &Serial));
+            (testing::cpu(&LIQUID_S4, &case, &Serial), testing::cpu(&LIQUID_S4, &doubled, &Serial));
         let holds = once.iter().zip(&twice).all(|(once, twice)| 2.0 * once == *twice);
         assert_eq!(holds, linear, "{name}");
     }
@@ -204,7 +204,7 @@ fn only_the_plain_model_is_linear() {
 
 #[test]
 fn what_cannot_be_run_is_refused_by_name() {
-    let refused = |problem: &Problem, params: &Params| match LiquidS4.seeded_case(problem, params) {
+    let refused = |problem: &Problem, params: &Params| match LIQUID_S4.seeded_case(problem, params) {
         Err(MixerError::InvalidField { field, .. }) => field,
         other => panic!("{other:?}"),
     };
@@ -221,11 +221,11 @@ fn what_cannot_be_run_is_refused_by_name() {
 fn fault_10_zero_and_nan_inputs() {
     for causal in [false, true] {
         let problem = Problem { level: Level::Core, causal, ..PROBLEM };
-        let mut case = LiquidS4.seeded_case(&problem, &Params::new()).unwrap();
+        let mut case = LIQUID_S4.seeded_case(&problem, &Params::new()).unwrap();
         case.tensors.insert("x", &[1, 64, 32], vec![0.0; 64 * 32]);
-        assert!(testing::cpu(&LiquidS4, &case, &Serial).iter().all(|&value| value == 0.0));
+        assert!(testing::cpu(&LIQUID_S4, &case, &Serial).iter().all(|&value| value == 0.0));
         case.tensors.insert("x", &[1, 64, 32], vec![f32::NAN; 64 * 32]);
-        assert!(testing::cpu(&LiquidS4, &case, &Serial).iter().all(|value| value.is_nan()));
+        assert!(testing::cpu(&LIQUID_S4, &case, &Serial).iter().all(|value| value.is_nan()));
     }
 }
 
@@ -235,7 +235,7 @@ proptest! {
     #[test]
     fn causal_outputs_do_not_see_the_future(seq_len in 2_usize..300, cut in 0.0_f64..1.0, seed in any::<u64>()) {
         let t = ((seq_len as f64 * cut) as usize).min(seq_len - 1);
-        testing::causal(&LiquidS4, &Problem { seq_len, seed, ..PROBLEM }, "x", t);
+        testing::causal(&LIQUID_S4, &Problem { seq_len, seed, ..PROBLEM }, "x", t);
     }
 
     #[test]
@@ -255,6 +255,6 @@ proptest! {
         ]);
         let level = if layer { Level::Layer } else { Level::Core };
         let problem = Problem { batch, seq_len, d_model, n_heads: 1, causal: false, level, seed };
-        testing::agrees_with_reference(&LiquidS4, &problem, &params);
+        testing::agrees_with_reference(&LIQUID_S4, &problem, &params);
     }
 }

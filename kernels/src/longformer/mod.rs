@@ -8,19 +8,14 @@ mod reference;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
-
 use mixer::{
-    Case, Causality, Cost, CpuKernel, Family, GpuTarget, Info, Level, Memory, MixerError, OpCount, Parallel,
-    ParamKind, ParamSpec, Params, Plan, Problem, SpotCheck, System, Tensors, Tolerance, Value,
+    Case, Causality, Family, Info, Level, MixerError, ParamKind, ParamSpec, Params, Problem, Tensors,
+    Tolerance, Value,
 };
 
 use crate::attention;
+use crate::definition::Definition;
 use crate::generate::Generator;
-
-/// The `longformer` lane.
-#[derive(Debug, Clone, Copy)]
-pub struct Longformer;
 
 /// Largest total window accepted: every position of the longest sequence on both sides.
 const MAX_WINDOW: usize = 2 * Problem::MAX_SEQ_LEN;
@@ -58,40 +53,16 @@ static INFO: Info = Info {
     tolerance: Tolerance { abs: 2e-5, rel: 1e-4 },
 };
 
-impl System for Longformer {
-    fn info(&self) -> &'static Info {
-        &INFO
-    }
-
-    fn seeded_case(&self, problem: &Problem, params: &Params) -> Result<Case, MixerError> {
-        Ok(seeded_case(problem, &Race::read(problem, params)?))
-    }
-
-    fn cost(&self, problem: &Problem, params: &Params) -> Result<Cost, MixerError> {
-        Ok(cost::cost(problem, &Race::read(problem, params)?))
-    }
-
-    fn reference(&self, case: &Case, count: &mut OpCount) -> Result<Vec<f64>, MixerError> {
-        reference::reference(case, count)
-    }
-
-    fn spot_check(&self, case: &Case, max_flops: u64) -> Result<SpotCheck, MixerError> {
-        reference::spot_check(case, max_flops)
-    }
-
-    fn cpu(
-        &self,
-        case: &Arc<Case>,
-        memory: &Memory,
-        parallel: &dyn Parallel,
-    ) -> Result<Box<dyn CpuKernel>, MixerError> {
-        Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?))
-    }
-
-    fn gpu(&self, case: &Case, target: &GpuTarget) -> Result<Plan, MixerError> {
-        gpu::plan(case, target)
-    }
-}
+/// The `longformer` lane.
+pub static LONGFORMER: Definition = Definition {
+    info: &INFO,
+    seeded_case: |problem, params| Ok(seeded_case(problem, &Race::read(problem, params)?)),
+    cost: |problem, params| Ok(cost::cost(problem, &Race::read(problem, params)?)),
+    reference: reference::reference,
+    spot_check: reference::spot_check,
+    cpu: |case, memory, parallel| Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?)),
+    gpu: gpu::plan,
+};
 
 /// What a race sets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,20 +8,15 @@ mod reference;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
-
 use mixer::{
-    Case, Causality, Cost, CpuKernel, Family, GpuTarget, Info, Level, Memory, MixerError, OpCount, Parallel,
-    ParamKind, ParamSpec, Params, Plan, Problem, SpotCheck, System, Tensors, Tolerance, Value,
+    Case, Causality, Family, Info, Level, MixerError, ParamKind, ParamSpec, Params, Problem, Tensors,
+    Tolerance, Value,
 };
 
+use crate::definition::Definition;
 use crate::dims::Dims;
 use crate::generate::Generator;
 use crate::ncp::Wiring;
-
-/// The `ltc` lane.
-#[derive(Debug, Clone, Copy)]
-pub struct Ltc;
 
 /// Operations of making one synapse's weight positive and masked.
 const SETUP_FLOPS: usize = 4;
@@ -68,41 +63,19 @@ static INFO: Info = Info {
     tolerance: Tolerance { abs: 1e-4, rel: 1e-3 },
 };
 
-impl System for Ltc {
-    fn info(&self) -> &'static Info {
-        &INFO
-    }
-
-    fn seeded_case(&self, problem: &Problem, params: &Params) -> Result<Case, MixerError> {
-        Race::new(problem, params)?.case()
-    }
-
-    fn cost(&self, problem: &Problem, params: &Params) -> Result<Cost, MixerError> {
+/// The `ltc` lane.
+pub static LTC: Definition = Definition {
+    info: &INFO,
+    seeded_case: |problem, params| Race::new(problem, params)?.case(),
+    cost: |problem, params| {
         let race = Race::new(problem, params)?;
         Ok(cost::cost(&race.spec, race.wiring.recurrent_synapses(), race.wiring.sensory_synapses()))
-    }
-
-    fn reference(&self, case: &Case, count: &mut OpCount) -> Result<Vec<f64>, MixerError> {
-        reference::reference(case, count)
-    }
-
-    fn spot_check(&self, case: &Case, max_flops: u64) -> Result<SpotCheck, MixerError> {
-        reference::spot_check(case, max_flops)
-    }
-
-    fn cpu(
-        &self,
-        case: &Arc<Case>,
-        memory: &Memory,
-        parallel: &dyn Parallel,
-    ) -> Result<Box<dyn CpuKernel>, MixerError> {
-        Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?))
-    }
-
-    fn gpu(&self, case: &Case, target: &GpuTarget) -> Result<Plan, MixerError> {
-        gpu::plan(case, target)
-    }
-}
+    },
+    reference: reference::reference,
+    spot_check: reference::spot_check,
+    cpu: |case, memory, parallel| Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?)),
+    gpu: gpu::plan,
+};
 
 /// What a case says of itself.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -3,16 +3,16 @@ use mixer::{Params, System};
 use super::*;
 use crate::testing::{self, PROBLEM, sparse};
 
-testing::liquid_battery!(Ltc, "ltc");
+testing::liquid_battery!(LTC, "ltc");
 
 #[test]
 fn a_sparse_wiring_costs_what_its_synapses_cost() {
-    let full = Ltc.cost(&PROBLEM, &Params::new()).unwrap().flops;
-    let case = Ltc.seeded_case(&PROBLEM, &sparse()).unwrap();
+    let full = LTC.cost(&PROBLEM, &Params::new()).unwrap().flops;
+    let case = LTC.seeded_case(&PROBLEM, &sparse()).unwrap();
     let spec = Spec::read(&case).unwrap();
     let synapses = spec.recurrent(&case.tensors).unwrap().mask.iter().filter(|&&mask| mask != 0.0).count();
     assert!(synapses < spec.units * spec.units / 3, "{synapses} of {}", spec.units * spec.units);
-    assert!(Ltc.cost(&PROBLEM, &sparse()).unwrap().flops < 3 * full);
+    assert!(LTC.cost(&PROBLEM, &sparse()).unwrap().flops < 3 * full);
 }
 
 #[test]
@@ -20,6 +20,6 @@ fn fewer_units_than_outputs_are_refused_by_name() {
     let mut params = Params::new();
     params.set("units", 8_usize);
     let problem = Problem { level: Level::Layer, ..PROBLEM };
-    let error = Ltc.seeded_case(&problem, &params).unwrap_err();
+    let error = LTC.seeded_case(&problem, &params).unwrap_err();
     assert!(matches!(error, MixerError::InvalidField { field, .. } if field == "params.units"));
 }

@@ -14,18 +14,10 @@ mod spot;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use mixer::{Causality, Family, Info, ParamKind, ParamSpec, Problem, Tolerance};
 
-use mixer::{
-    Case, Causality, Cost, CpuKernel, Family, GpuTarget, Info, Memory, MixerError, OpCount, Parallel,
-    ParamKind, ParamSpec, Params, Plan, Problem, SpotCheck, System, Tolerance,
-};
-
+use crate::definition::Definition;
 pub use spec::{Activation, AttentionSpec, BiasKind, EmaSpec, LayerSpec, NormKind, Spec};
-
-/// The `mega` lane.
-#[derive(Debug, Clone, Copy)]
-pub struct Mega;
 
 /// Widths are those of the authors' package, the chunk that of Mega-chunk on Long Range Arena.
 static INFO: Info = Info {
@@ -100,41 +92,19 @@ static INFO: Info = Info {
     tolerance: Tolerance { abs: 2e-4, rel: 1e-3 },
 };
 
-impl System for Mega {
-    fn info(&self) -> &'static Info {
-        &INFO
-    }
-
-    fn seeded_case(&self, problem: &Problem, params: &Params) -> Result<Case, MixerError> {
-        seed::seeded_case(problem, params)
-    }
-
-    fn cost(&self, problem: &Problem, params: &Params) -> Result<Cost, MixerError> {
-        Ok(cost::cost(&Spec::race(problem, params)?))
-    }
-
-    fn reference(&self, case: &Case, count: &mut OpCount) -> Result<Vec<f64>, MixerError> {
-        reference::reference(case, count)
-    }
-
-    fn spot_check(&self, case: &Case, max_flops: u64) -> Result<SpotCheck, MixerError> {
-        spot::spot_check(case, max_flops)
-    }
-
-    fn cpu(
-        &self,
-        case: &Arc<Case>,
-        memory: &Memory,
-        parallel: &dyn Parallel,
-    ) -> Result<Box<dyn CpuKernel>, MixerError> {
+/// The `mega` lane.
+pub static MEGA: Definition = Definition {
+    info: &INFO,
+    seeded_case: seed::seeded_case,
+    cost: |problem, params| Ok(cost::cost(&Spec::race(problem, params)?)),
+    reference: reference::reference,
+    spot_check: spot::spot_check,
+    cpu: |case, memory, parallel| {
         Ok(match Spec::read(case)? {
             Spec::Layer(spec) => Box::new(cpu::LayerKernel::new(spec, case, memory, parallel)?),
             Spec::Ema(spec) => Box::new(cpu::EmaKernel::new(spec, case, memory, parallel)?),
             Spec::Attention(spec) => Box::new(cpu::AttentionKernel::new(spec, case, memory, parallel)?),
         })
-    }
-
-    fn gpu(&self, case: &Case, target: &GpuTarget) -> Result<Plan, MixerError> {
-        gpu::plan(case, target)
-    }
-}
+    },
+    gpu: gpu::plan,
+};

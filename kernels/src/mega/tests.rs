@@ -1,4 +1,4 @@
-use mixer::{Level, OpCount, Params, Serial, System, Tensor};
+use mixer::{Case, Level, MixerError, OpCount, Params, Serial, System, Tensor};
 use proptest::prelude::*;
 
 use super::*;
@@ -18,12 +18,12 @@ fn chunk(size: usize) -> Params {
 
 #[test]
 fn golden_parity() {
-    testing::golden_parity(&Mega, "mega");
+    testing::golden_parity(&MEGA, "mega");
 }
 
 #[test]
 fn fault_11_a_flipped_sign_fails_verification() {
-    testing::a_flipped_sign_fails(&Mega, "mega");
+    testing::a_flipped_sign_fails(&MEGA, "mega");
 }
 
 /// The average's kernels that golden files store are the ones that the parameters give.
@@ -51,7 +51,7 @@ fn the_kernels_are_the_authors() {
 #[test]
 fn agrees_with_the_reference_at_the_edges() {
     for problem in edge_problems() {
-        testing::agrees_with_reference(&Mega, &problem, &chunk(50));
+        testing::agrees_with_reference(&MEGA, &problem, &chunk(50));
         let other = with(&[
             ("attention_activation", "laplace".into()),
             ("relative_positional_bias", "simple".into()),
@@ -61,14 +61,14 @@ fn agrees_with_the_reference_at_the_edges() {
             ("truncation", 5_usize.into()),
             ("core", "ema".into()),
         ]);
-        testing::agrees_with_reference(&Mega, &problem, &other);
+        testing::agrees_with_reference(&MEGA, &problem, &other);
     }
 }
 
 #[test]
 fn sequences_do_not_mix() {
-    testing::batch_independent(&Mega, &PROBLEM, &["x"]);
-    testing::batch_independent(&Mega, &Problem { level: Level::Core, ..PROBLEM }, &["q", "k", "v"]);
+    testing::batch_independent(&MEGA, &PROBLEM, &["x"]);
+    testing::batch_independent(&MEGA, &Problem { level: Level::Core, ..PROBLEM }, &["q", "k", "v"]);
 }
 
 #[test]
@@ -76,11 +76,11 @@ fn stated_memory_is_what_it_takes() {
     for level in [Level::Core, Level::Layer] {
         for seq_len in [1, 64, 1000] {
             for causal in [false, true] {
-                testing::truthful_memory(&Mega, &Problem { seq_len, level, causal, ..PROBLEM }, 0.001);
+                testing::truthful_memory(&MEGA, &Problem { seq_len, level, causal, ..PROBLEM }, 0.001);
             }
         }
     }
-    testing::refuses_what_does_not_fit(&Mega, &PROBLEM);
+    testing::refuses_what_does_not_fit(&MEGA, &PROBLEM);
 }
 
 /// Operations are counted exactly; a truncated average is counted as direct sums, since the reference takes no
@@ -90,7 +90,7 @@ fn counted_operations_equal_the_closed_form() {
     let check = |name: &str, case: &Case| {
         let spec = Spec::read(case).unwrap();
         let mut count = OpCount::default();
-        Mega.reference(case, &mut count).unwrap();
+        MEGA.reference(case, &mut count).unwrap();
         let want = match spec {
             Spec::Ema(ema) | Spec::Layer(LayerSpec { ema, .. }) if ema.truncation.is_some() => {
                 cost::other_flops(&spec) + cost::direct_average_flops(&ema)
@@ -104,14 +104,14 @@ fn counted_operations_equal_the_closed_form() {
         check(&golden.name, &golden.case);
     }
     for problem in edge_problems() {
-        check(&format!("{problem:?}"), &Mega.seeded_case(&problem, &chunk(50)).unwrap());
+        check(&format!("{problem:?}"), &MEGA.seeded_case(&problem, &chunk(50)).unwrap());
     }
 }
 
 #[test]
 fn operations_grow_linearly_with_chunks() {
     let at = |seq_len| {
-        Mega.cost(&Problem { seq_len, d_model: 256, ..PROBLEM }, &Params::new()).unwrap().flops as f64
+        MEGA.cost(&Problem { seq_len, d_model: 256, ..PROBLEM }, &Params::new()).unwrap().flops as f64
     };
     assert_eq!(at(65_536), 16.0 * at(4096));
 }
@@ -120,9 +120,9 @@ fn operations_grow_linearly_with_chunks() {
 fn spot_rows_agree_at_length_65_536() {
     for (level, causal) in [(Level::Core, true), (Level::Layer, true), (Level::Layer, false)] {
         let problem = Problem { seq_len: 65_536, d_model: 8, level, causal, ..PROBLEM };
-        let case = Mega.seeded_case(&problem, &Params::new()).unwrap();
-        let spot = Mega.spot_check(&case, 1 << 26).unwrap();
-        let got = testing::cpu(&Mega, &case, &Serial);
+        let case = MEGA.seeded_case(&problem, &Params::new()).unwrap();
+        let spot = MEGA.spot_check(&case, 1 << 26).unwrap();
+        let got = testing::cpu(&MEGA, &case, &Serial);
         let width = spot.expected.len() / spot.rows.len();
         let rows: Vec<f32> = spot.rows.iter().flat_map(|row| got[row * width..][..width].to_vec()).collect();
         let deviation = INFO.tolerance.compare_f32(&rows, &spot.expected);
@@ -136,7 +136,7 @@ fn one_chunk_is_plain_attention() {
     let plain = with(&[("use_chunking", false.into())]);
     for level in [Level::Core, Level::Layer] {
         let problem = Problem { level, ..PROBLEM };
-        let got = |params| testing::cpu(&Mega, &Mega.seeded_case(&problem, params).unwrap(), &Serial);
+        let got = |params| testing::cpu(&MEGA, &MEGA.seeded_case(&problem, params).unwrap(), &Serial);
         assert_eq!(testing::bits(&got(&plain)), testing::bits(&got(&chunk(64))));
     }
 }
@@ -145,14 +145,14 @@ fn one_chunk_is_plain_attention() {
 #[test]
 fn chunks_do_not_see_each_other() {
     let problem = Problem { level: Level::Core, causal: false, ..PROBLEM };
-    let case = Mega.seeded_case(&problem, &chunk(16)).unwrap();
+    let case = MEGA.seeded_case(&problem, &chunk(16)).unwrap();
     let mut changed = case.clone();
     for (name, width) in [("k", 64), ("v", 64)] {
         let Some(Tensor::F32 { shape, mut data }) = case.tensors.get(name).cloned() else { panic!() };
         data[16 * width..32 * width].iter_mut().for_each(|value| *value += 1.0);
         changed.tensors.insert(name, &shape, data);
     }
-    let (before, after) = (testing::cpu(&Mega, &case, &Serial), testing::cpu(&Mega, &changed, &Serial));
+    let (before, after) = (testing::cpu(&MEGA, &case, &Serial), testing::cpu(&MEGA, &changed, &Serial));
     for (t, (before, after)) in before.chunks_exact(64).zip(after.chunks_exact(64)).enumerate() {
         assert_eq!(before == after, !(16..32).contains(&t), "position {t}");
     }
@@ -164,15 +164,15 @@ fn a_short_last_chunk_is_a_chunk_of_its_own() {
     for activation in ["softmax", "laplace", "relu2"] {
         let params = with(&[("chunk_size", 20_usize.into()), ("attention_activation", activation.into())]);
         let problem = Problem { level: Level::Core, causal: false, seq_len: 50, ..PROBLEM };
-        let case = Mega.seeded_case(&problem, &params).unwrap();
-        let whole = testing::cpu(&Mega, &case, &Serial);
+        let case = MEGA.seeded_case(&problem, &params).unwrap();
+        let whole = testing::cpu(&MEGA, &case, &Serial);
         let mut last = case.clone();
         last.config.set("length", 10_usize);
         for name in ["q", "k", "v"] {
             let Some(Tensor::F32 { data, .. }) = case.tensors.get(name) else { panic!() };
             last.tensors.insert(name, &[1, 10, 64], data[40 * 64..].to_vec());
         }
-        let alone = testing::cpu(&Mega, &last, &Serial);
+        let alone = testing::cpu(&MEGA, &last, &Serial);
         assert!(whole[40 * 64..].iter().zip(&alone).all(|(a, b)| (a - b).abs() <= 1e-6 * (1.0 + b.abs())));
     }
 }
@@ -183,7 +183,7 @@ fn truncated_to_the_whole_length_is_not_truncated() {
     let problem = Problem { level: Level::Core, causal: false, ..PROBLEM };
     let got = |lags: usize| {
         let params = with(&[("core", "ema".into()), ("truncation", lags.into())]);
-        testing::cpu(&Mega, &Mega.seeded_case(&problem, &params).unwrap(), &Serial)
+        testing::cpu(&MEGA, &MEGA.seeded_case(&problem, &params).unwrap(), &Serial)
     };
     // 63 lags of 64 by FFT, all by recurrence: the last power is far below rounding.
     assert!(got(63).iter().zip(&got(0)).all(|(a, b)| (a - b).abs() < 1e-5));
@@ -191,7 +191,7 @@ fn truncated_to_the_whole_length_is_not_truncated() {
 
 #[test]
 fn what_cannot_be_run_is_refused_by_name() {
-    let refused = |params: &Params| match Mega.seeded_case(&PROBLEM, params) {
+    let refused = |params: &Params| match MEGA.seeded_case(&PROBLEM, params) {
         Err(MixerError::InvalidField { field, .. }) => field,
         other => panic!("{other:?}"),
     };
@@ -200,7 +200,7 @@ fn what_cannot_be_run_is_refused_by_name() {
         "shared_representation_size"
     );
     assert_eq!(refused(&chunk(0)), "chunk_size");
-    let mut case = Mega.seeded_case(&PROBLEM, &chunk(16)).unwrap();
+    let mut case = MEGA.seeded_case(&PROBLEM, &chunk(16)).unwrap();
     case.config.set("relative_positional_bias", "simple");
     case.config.set("use_chunking", false);
     case.config.set("max_positions", 63_usize);
@@ -215,11 +215,11 @@ fn fault_10_zero_and_nan_inputs() {
     let problem = Problem { level: Level::Core, ..PROBLEM };
     for activation in ["softmax", "laplace", "relu2"] {
         let params = with(&[("attention_activation", activation.into())]);
-        let mut case = Mega.seeded_case(&problem, &params).unwrap();
+        let mut case = MEGA.seeded_case(&problem, &params).unwrap();
         case.tensors.insert("v", &[1, 64, 64], vec![0.0; 64 * 64]);
-        assert!(testing::cpu(&Mega, &case, &Serial).iter().all(|&value| value == 0.0));
+        assert!(testing::cpu(&MEGA, &case, &Serial).iter().all(|&value| value == 0.0));
         case.tensors.insert("v", &[1, 64, 64], vec![f32::NAN; 64 * 64]);
-        assert!(testing::cpu(&Mega, &case, &Serial).iter().all(|value| value.is_nan()), "{activation}");
+        assert!(testing::cpu(&MEGA, &case, &Serial).iter().all(|value| value.is_nan()), "{activation}");
     }
 }
 
@@ -229,7 +229,7 @@ proptest! {
     #[test]
     fn causal_outputs_do_not_see_the_future(seq_len in 2_usize..300, cut in 0.0_f64..1.0, seed in any::<u64>()) {
         let t = ((seq_len as f64 * cut) as usize).min(seq_len - 1);
-        testing::causal(&Mega, &Problem { seq_len, seed, ..PROBLEM }, "x", t);
+        testing::causal(&MEGA, &Problem { seq_len, seed, ..PROBLEM }, "x", t);
     }
 
     #[test]
@@ -249,6 +249,6 @@ proptest! {
         ]);
         let level = if kind == 2 { Level::Layer } else { Level::Core };
         let problem = Problem { batch, seq_len, d_model, n_heads: 1, causal, level, seed };
-        testing::agrees_with_reference(&Mega, &problem, &params);
+        testing::agrees_with_reference(&MEGA, &problem, &params);
     }
 }

@@ -14,20 +14,12 @@ mod spot;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use mixer::{Causality, Family, Info, ParamKind, ParamSpec, Tolerance};
 
-use mixer::{
-    Case, Causality, Cost, CpuKernel, Family, GpuTarget, Info, Memory, MixerError, OpCount, Parallel,
-    ParamKind, ParamSpec, Params, Plan, Problem, SpotCheck, System, Tolerance,
-};
-
+use crate::definition::Definition;
 use spec::race_config;
 pub use spec::{BlockDiagonalSpec, LayerSpec, MlpSpec, MonarchSpec, SequenceSpec, Spec};
 pub(crate) use spec::{MlpParams, NORM_EPS, TAPS};
-
-/// The `monarch-mixer` lane.
-#[derive(Debug, Clone, Copy)]
-pub struct MonarchMixer;
 
 /// Defaults are those of M2-BERT-base (80M).
 static INFO: Info = Info {
@@ -77,33 +69,14 @@ static INFO: Info = Info {
     tolerance: Tolerance { abs: 5e-4, rel: 1e-3 },
 };
 
-impl System for MonarchMixer {
-    fn info(&self) -> &'static Info {
-        &INFO
-    }
-
-    fn seeded_case(&self, problem: &Problem, params: &Params) -> Result<Case, MixerError> {
-        seed::seeded_case(problem, params)
-    }
-
-    fn cost(&self, problem: &Problem, params: &Params) -> Result<Cost, MixerError> {
-        Ok(cost::cost(&Spec::race(problem, params)?))
-    }
-
-    fn reference(&self, case: &Case, count: &mut OpCount) -> Result<Vec<f64>, MixerError> {
-        reference::reference(case, count)
-    }
-
-    fn spot_check(&self, case: &Case, max_flops: u64) -> Result<SpotCheck, MixerError> {
-        spot::spot_check(case, max_flops)
-    }
-
-    fn cpu(
-        &self,
-        case: &Arc<Case>,
-        memory: &Memory,
-        parallel: &dyn Parallel,
-    ) -> Result<Box<dyn CpuKernel>, MixerError> {
+/// The `monarch-mixer` lane.
+pub static MONARCH_MIXER: Definition = Definition {
+    info: &INFO,
+    seeded_case: seed::seeded_case,
+    cost: |problem, params| Ok(cost::cost(&Spec::race(problem, params)?)),
+    reference: reference::reference,
+    spot_check: spot::spot_check,
+    cpu: |case, memory, parallel| {
         Ok(match Spec::read(case)? {
             Spec::Sequence(spec) => Box::new(cpu::Kernel::new(spec, case, memory, parallel)?),
             Spec::Mlp(spec) => Box::new(mlp::Kernel::new(spec, case, memory, parallel)?),
@@ -112,9 +85,6 @@ impl System for MonarchMixer {
             }
             Spec::Monarch(spec) => Box::new(matrix::MonarchKernel::new(spec, case, memory, parallel)?),
         })
-    }
-
-    fn gpu(&self, case: &Case, target: &GpuTarget) -> Result<Plan, MixerError> {
-        gpu::plan(case, target)
-    }
-}
+    },
+    gpu: gpu::plan,
+};

@@ -1,4 +1,6 @@
-use mixer::{Level, OpCount, Params, Serial, System, Tensor};
+use std::sync::Arc;
+
+use mixer::{Case, Level, Memory, MixerError, OpCount, Params, Problem, Serial, System, Tensor};
 use proptest::prelude::*;
 
 use super::filter::Direction;
@@ -19,12 +21,12 @@ fn part(part: &str) -> Params {
 
 #[test]
 fn golden_parity() {
-    testing::golden_parity(&MonarchMixer, "monarch-mixer");
+    testing::golden_parity(&MONARCH_MIXER, "monarch-mixer");
 }
 
 #[test]
 fn fault_11_a_flipped_sign_fails_verification() {
-    testing::a_flipped_sign_fails(&MonarchMixer, "monarch-mixer");
+    testing::a_flipped_sign_fails(&MONARCH_MIXER, "monarch-mixer");
 }
 
 /// The filters that the golden files store are the ones that the parameters give.
@@ -62,22 +64,22 @@ fn the_filters_are_the_authors() {
 #[test]
 fn agrees_with_the_reference_at_the_edges() {
     for problem in edge_problems() {
-        testing::agrees_with_reference(&MonarchMixer, &problem, &small());
+        testing::agrees_with_reference(&MONARCH_MIXER, &problem, &small());
         if problem.level == Level::Layer {
             let mut params = part("block");
             params.set("residual_long_conv", false);
-            testing::agrees_with_reference(&MonarchMixer, &problem, &params);
-            testing::agrees_with_reference(&MonarchMixer, &problem, &part("mlp"));
+            testing::agrees_with_reference(&MONARCH_MIXER, &problem, &params);
+            testing::agrees_with_reference(&MONARCH_MIXER, &problem, &part("mlp"));
         }
     }
 }
 
 #[test]
 fn sequences_do_not_mix() {
-    testing::batch_independent(&MonarchMixer, &PROBLEM, &["x"]);
+    testing::batch_independent(&MONARCH_MIXER, &PROBLEM, &["x"]);
     for causal in [false, true] {
         let problem = Problem { level: Level::Core, causal, ..PROBLEM };
-        testing::batch_independent(&MonarchMixer, &problem, &["x", "u"]);
+        testing::batch_independent(&MONARCH_MIXER, &problem, &["x", "u"]);
     }
 }
 
@@ -87,11 +89,11 @@ fn stated_memory_is_what_it_takes() {
         for causal in [false, true] {
             for seq_len in [64, 1000] {
                 let problem = Problem { seq_len, level, causal, ..PROBLEM };
-                testing::truthful_memory(&MonarchMixer, &problem, 0.001);
+                testing::truthful_memory(&MONARCH_MIXER, &problem, 0.001);
             }
         }
     }
-    testing::refuses_what_does_not_fit(&MonarchMixer, &PROBLEM);
+    testing::refuses_what_does_not_fit(&MONARCH_MIXER, &PROBLEM);
 }
 
 /// The other parts' costs are truthful too.
@@ -108,7 +110,7 @@ fn stated_memory_of_every_golden_part_is_what_it_takes() {
             .map(|tensor| 4 * tensor.shape().iter().product::<usize>() as u64)
             .sum();
         let memory = Memory::new(testing::GIB);
-        let mut kernel = MonarchMixer.cpu(&Arc::new(case), &memory, &Serial).unwrap();
+        let mut kernel = MONARCH_MIXER.cpu(&Arc::new(case), &memory, &Serial).unwrap();
         kernel.run(&Serial).unwrap();
         assert_eq!(cost.peak_bytes, memory.peak_bytes() + input - not_read, "{}", golden.name);
     }
@@ -120,7 +122,7 @@ fn stated_memory_of_every_golden_part_is_what_it_takes() {
 fn counted_operations_equal_the_closed_form() {
     let check = |name: &str, case: &Case| {
         let mut count = OpCount::default();
-        MonarchMixer.reference(case, &mut count).unwrap();
+        MONARCH_MIXER.reference(case, &mut count).unwrap();
         let (flops, setup) = match Spec::read(case).unwrap() {
             Spec::Sequence(spec) => {
                 let length = spec.dims.seq_len as u64;
@@ -138,7 +140,7 @@ fn counted_operations_equal_the_closed_form() {
         check(&golden.name, &golden.case);
     }
     for problem in edge_problems() {
-        let case = MonarchMixer.seeded_case(&problem, &small()).unwrap();
+        let case = MONARCH_MIXER.seeded_case(&problem, &small()).unwrap();
         check(&format!("{problem:?}"), &case);
     }
 }
@@ -147,7 +149,7 @@ fn counted_operations_equal_the_closed_form() {
 fn operations_grow_almost_linearly() {
     let at = |seq_len| {
         let problem = Problem { seq_len, d_model: 256, causal: false, ..PROBLEM };
-        MonarchMixer.cost(&problem, &Params::new()).unwrap().flops as f64
+        MONARCH_MIXER.cost(&problem, &Params::new()).unwrap().flops as f64
     };
     let exponent = (at(65_536) / at(4096)).log2() / 4.0;
     assert!((1.0..1.1).contains(&exponent), "{exponent}");
@@ -159,9 +161,9 @@ fn spot_rows_agree_at_length_20_000() {
         [(Level::Core, true), (Level::Core, false), (Level::Layer, true), (Level::Layer, false)]
     {
         let problem = Problem { seq_len: 20_000, d_model: 12, level, causal, ..PROBLEM };
-        let case = MonarchMixer.seeded_case(&problem, &small()).unwrap();
-        let spot = MonarchMixer.spot_check(&case, 1 << 27).unwrap();
-        let got = testing::cpu(&MonarchMixer, &case, &Serial);
+        let case = MONARCH_MIXER.seeded_case(&problem, &small()).unwrap();
+        let spot = MONARCH_MIXER.spot_check(&case, 1 << 27).unwrap();
+        let got = testing::cpu(&MONARCH_MIXER, &case, &Serial);
         let rows: Vec<f32> = spot.rows.iter().flat_map(|row| got[row * 12..][..12].to_vec()).collect();
         let deviation = INFO.tolerance.compare_f32(&rows, &spot.expected);
         assert!(deviation.pass, "{level:?} {:?}: {deviation:?}", spot.rows);
@@ -172,7 +174,7 @@ fn spot_rows_agree_at_length_20_000() {
 #[test]
 fn the_core_is_linear_in_its_values() {
     let problem = Problem { level: Level::Core, causal: false, seq_len: 90, ..PROBLEM };
-    let case = MonarchMixer.seeded_case(&problem, &Params::new()).unwrap();
+    let case = MONARCH_MIXER.seeded_case(&problem, &Params::new()).unwrap();
     let mut doubled = case.clone();
     for (name, first) in [("x", 64), ("u", 0)] {
         let Some(Tensor::F32 { shape, mut data }) = case.tensors.get(name).cloned() else { panic!() };
@@ -182,7 +184,7 @@ fn the_core_is_linear_in_its_values() {
         doubled.tensors.insert(name, &shape, data);
     }
     let (once, twice) =
-        (testing::cpu(&MonarchMixer, &case, &Serial), testing::cpu(&MonarchMixer, &doubled, &Serial));
+        (testing::cpu(&MONARCH_MIXER, &case, &Serial), testing::cpu(&MONARCH_MIXER, &doubled, &Serial));
     assert!(once.iter().zip(&twice).all(|(once, twice)| 2.0 * once == *twice));
 }
 
@@ -190,13 +192,13 @@ fn the_core_is_linear_in_its_values() {
 #[test]
 fn the_bidirectional_mixer_looks_ahead() {
     let problem = Problem { causal: false, ..PROBLEM };
-    let case = MonarchMixer.seeded_case(&problem, &Params::new()).unwrap();
+    let case = MONARCH_MIXER.seeded_case(&problem, &Params::new()).unwrap();
     let mut changed = case.clone();
     let Some(Tensor::F32 { shape, mut data }) = case.tensors.get("x").cloned() else { panic!() };
     data[63 * 32..].iter_mut().for_each(|value| *value += 1.0);
     changed.tensors.insert("x", &shape, data);
     let (before, after) =
-        (testing::cpu(&MonarchMixer, &case, &Serial), testing::cpu(&MonarchMixer, &changed, &Serial));
+        (testing::cpu(&MONARCH_MIXER, &case, &Serial), testing::cpu(&MONARCH_MIXER, &changed, &Serial));
     assert!(before[..32].iter().zip(&after).any(|(a, b)| (a - b).abs() > 1e-3));
 }
 
@@ -205,7 +207,7 @@ fn the_bidirectional_mixer_looks_ahead() {
 fn a_monarch_matrix_can_be_a_fourier_transform() {
     let golden =
         testing::goldens("monarch-mixer").into_iter().find(|golden| golden.name.contains("dft")).unwrap();
-    let y = testing::cpu(&MonarchMixer, &golden.case, &Serial);
+    let y = testing::cpu(&MONARCH_MIXER, &golden.case, &Serial);
     let x = golden.case.tensors.floats("x", &[8, 64]).unwrap();
     for frequency in 0..64 {
         let (mut re, mut im) = (0.0, 0.0);
@@ -225,14 +227,14 @@ fn a_monarch_matrix_can_be_a_fourier_transform() {
 fn what_cannot_be_run_is_refused_by_name() {
     let core = Problem { level: Level::Core, ..PROBLEM };
     for (problem, params, name) in [(core, part("mlp"), "part"), (core, part("block"), "part")] {
-        let error = MonarchMixer.seeded_case(&problem, &params).unwrap_err();
+        let error = MONARCH_MIXER.seeded_case(&problem, &params).unwrap_err();
         assert!(matches!(error, MixerError::InvalidField { field, .. } if field == name));
     }
     let mut params = Params::new();
     params.set("emb_dim", 4_usize);
-    let error = MonarchMixer.seeded_case(&PROBLEM, &params).unwrap_err();
+    let error = MONARCH_MIXER.seeded_case(&PROBLEM, &params).unwrap_err();
     assert!(matches!(error, MixerError::InvalidField { field, .. } if field == "emb_dim"));
-    let mut case = MonarchMixer.seeded_case(&PROBLEM, &Params::new()).unwrap();
+    let mut case = MONARCH_MIXER.seeded_case(&PROBLEM, &Params::new()).unwrap();
     case.config.set("l_max", 63_usize);
     assert!(matches!(Spec::read(&case), Err(MixerError::InvalidField { field, .. }) if field == "length"));
 }
@@ -241,11 +243,11 @@ fn what_cannot_be_run_is_refused_by_name() {
 #[test]
 fn fault_10_zero_and_nan_inputs() {
     let problem = Problem { level: Level::Core, causal: false, ..PROBLEM };
-    let mut case = MonarchMixer.seeded_case(&problem, &Params::new()).unwrap();
+    let mut case = MONARCH_MIXER.seeded_case(&problem, &Params::new()).unwrap();
     for (value, expected) in [(0.0, 0.0_f32), (f32::NAN, f32::NAN)] {
         case.tensors.insert("x", &[1, 64, 96], vec![value; 64 * 96]);
         case.tensors.insert("u", &[1, 64, 32], vec![value; 64 * 32]);
-        let y = testing::cpu(&MonarchMixer, &case, &Serial);
+        let y = testing::cpu(&MONARCH_MIXER, &case, &Serial);
         assert!(y.iter().all(|y| if expected.is_nan() { y.is_nan() } else { *y == expected }));
     }
 }
@@ -256,7 +258,7 @@ proptest! {
     #[test]
     fn causal_outputs_do_not_see_the_future(seq_len in 2_usize..200, cut in 0.0_f64..1.0, seed in any::<u64>()) {
         let t = ((seq_len as f64 * cut) as usize).min(seq_len - 1);
-        testing::causal(&MonarchMixer, &Problem { seq_len, seed, ..PROBLEM }, "x", t);
+        testing::causal(&MONARCH_MIXER, &Problem { seq_len, seed, ..PROBLEM }, "x", t);
     }
 
     #[test]
@@ -270,6 +272,6 @@ proptest! {
         params.set("nblocks", blocks);
         params.set("expansion", 2_usize);
         let problem = Problem { batch, seq_len, d_model, n_heads: 1, causal, level, seed };
-        testing::agrees_with_reference(&MonarchMixer, &problem, &params);
+        testing::agrees_with_reference(&MONARCH_MIXER, &problem, &params);
     }
 }

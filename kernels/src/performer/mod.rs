@@ -11,19 +11,14 @@ mod spot;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
-
 use mixer::{
-    Case, Causality, Cost, CpuKernel, Family, GpuTarget, Info, Level, Memory, MixerError, OpCount, Parallel,
-    ParamKind, ParamSpec, Params, Plan, Problem, SpotCheck, System, Tensors, Tolerance,
+    Case, Causality, Family, Info, Level, MixerError, ParamKind, ParamSpec, Params, Problem, Tensors,
+    Tolerance,
 };
 
+use crate::definition::Definition;
 use crate::dims::Dims;
 use crate::generate::Generator;
-
-/// The `performer` lane.
-#[derive(Debug, Clone, Copy)]
-pub struct Performer;
 
 /// Most random features accepted: d ln d of the widest head is 34,069.
 const MAX_FEATURES: usize = 65_536;
@@ -59,40 +54,16 @@ static INFO: Info = Info {
     tolerance: Tolerance { abs: 1e-4, rel: 1e-3 },
 };
 
-impl System for Performer {
-    fn info(&self) -> &'static Info {
-        &INFO
-    }
-
-    fn seeded_case(&self, problem: &Problem, params: &Params) -> Result<Case, MixerError> {
-        seeded_case(problem, params)
-    }
-
-    fn cost(&self, problem: &Problem, params: &Params) -> Result<Cost, MixerError> {
-        Ok(cost::cost(&Spec::race(problem, params)?.0))
-    }
-
-    fn reference(&self, case: &Case, count: &mut OpCount) -> Result<Vec<f64>, MixerError> {
-        reference::reference(case, count)
-    }
-
-    fn spot_check(&self, case: &Case, max_flops: u64) -> Result<SpotCheck, MixerError> {
-        spot::spot_check(case, max_flops)
-    }
-
-    fn cpu(
-        &self,
-        case: &Arc<Case>,
-        memory: &Memory,
-        parallel: &dyn Parallel,
-    ) -> Result<Box<dyn CpuKernel>, MixerError> {
-        Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?))
-    }
-
-    fn gpu(&self, case: &Case, target: &GpuTarget) -> Result<Plan, MixerError> {
-        gpu::plan(case, target)
-    }
-}
+/// The `performer` lane.
+pub static PERFORMER: Definition = Definition {
+    info: &INFO,
+    seeded_case,
+    cost: |problem, params| Ok(cost::cost(&Spec::race(problem, params)?.0)),
+    reference: reference::reference,
+    spot_check: spot::spot_check,
+    cpu: |case, memory, parallel| Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?)),
+    gpu: gpu::plan,
+};
 
 /// What a case says of itself.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -3,12 +3,12 @@ use proptest::prelude::*;
 
 use super::reference::Features;
 use super::*;
-use crate::attention::{Attention, widen};
+use crate::attention::{ATTENTION, widen};
 use crate::testing::{self, PROBLEM, Threads, edge_problems};
 
 #[test]
 fn golden_parity() {
-    testing::golden_parity(&Performer, "performer");
+    testing::golden_parity(&PERFORMER, "performer");
 }
 
 fn params(nb_features: usize, ortho_scaling: usize) -> Params {
@@ -20,14 +20,14 @@ fn params(nb_features: usize, ortho_scaling: usize) -> Params {
 
 #[test]
 fn fault_11_a_flipped_sign_fails_verification() {
-    testing::a_flipped_sign_fails(&Performer, "performer");
+    testing::a_flipped_sign_fails(&PERFORMER, "performer");
 }
 
 #[test]
 fn agrees_with_the_reference_at_the_edges() {
     for problem in edge_problems() {
         for params in [params(0, 0), params(1, 1), params(50, 0)] {
-            testing::agrees_with_reference(&Performer, &problem, &params);
+            testing::agrees_with_reference(&PERFORMER, &problem, &params);
         }
     }
 }
@@ -36,30 +36,30 @@ fn agrees_with_the_reference_at_the_edges() {
 fn sequences_do_not_mix() {
     for causal in [false, true] {
         let problem = Problem { seq_len: 230, causal, ..PROBLEM };
-        testing::batch_independent(&Performer, &problem, &["x"]);
-        testing::batch_independent(&Performer, &Problem { level: Level::Core, ..problem }, &["q", "k", "v"]);
+        testing::batch_independent(&PERFORMER, &problem, &["x"]);
+        testing::batch_independent(&PERFORMER, &Problem { level: Level::Core, ..problem }, &["q", "k", "v"]);
     }
 }
 
 #[test]
 fn stated_memory_is_what_it_takes() {
-    testing::states_its_memory(&Performer, &[false, true]);
+    testing::states_its_memory(&PERFORMER, &[false, true]);
 }
 
 #[test]
 fn counted_operations_equal_the_closed_form() {
-    testing::counts_its_operations(&Performer, |_| vec![params(0, 0), params(3, 1)]);
+    testing::counts_its_operations(&PERFORMER, |_| vec![params(0, 0), params(3, 1)]);
 }
 
 #[test]
 fn cost_and_memory_are_linear() {
-    testing::costs_linearly(&Performer, 16.1);
+    testing::costs_linearly(&PERFORMER, 16.1);
 }
 
 #[test]
 fn the_gpu_plan_is_linear_and_fits_guaranteed_limits() {
     // Keys are projected twice, and the masked square is computed whole.
-    testing::plans_linearly(&Performer, 1.9);
+    testing::plans_linearly(&PERFORMER, 1.9);
 }
 
 #[test]
@@ -67,14 +67,14 @@ fn spot_rows_agree_at_length_65_536() {
     for level in [Level::Core, Level::Layer] {
         for causal in [false, true] {
             let problem = Problem { seq_len: 65_536, d_model: 16, n_heads: 2, causal, level, ..PROBLEM };
-            testing::agrees_at_length(&Performer, &problem, &Params::new());
+            testing::agrees_at_length(&PERFORMER, &problem, &Params::new());
         }
     }
 }
 
 #[test]
 fn fault_10_constant_huge_and_nan_inputs() {
-    testing::averages_constants_and_shows_nan(&Performer, &Params::new(), &["q", "k", "v"]);
+    testing::averages_constants_and_shows_nan(&PERFORMER, &Params::new(), &["q", "k", "v"]);
 }
 
 /// Parts of a sequence are summed relative to their own maxima: any number of them gives the same, also where the
@@ -83,15 +83,15 @@ fn fault_10_constant_huge_and_nan_inputs() {
 fn any_number_of_parts_gives_the_same() {
     for causal in [false, true] {
         let problem = Problem { seq_len: 1000, n_heads: 1, causal, level: Level::Core, ..PROBLEM };
-        let mut case = Performer.seeded_case(&problem, &Params::new()).unwrap();
+        let mut case = PERFORMER.seeded_case(&problem, &Params::new()).unwrap();
         let Some(Tensor::F32 { shape, mut data }) = case.tensors.get("k").cloned() else { panic!("no k") };
         for (t, row) in data.chunks_exact_mut(32).enumerate() {
             row.iter_mut().for_each(|value| *value *= t as f32 / 400.0);
         }
         case.tensors.insert("k", &shape, data);
-        let want = Performer.reference(&case, &mut OpCount::default()).unwrap();
+        let want = PERFORMER.reference(&case, &mut OpCount::default()).unwrap();
         for threads in [1, 2, 3, 7] {
-            let got = testing::cpu(&Performer, &case, &Threads(threads));
+            let got = testing::cpu(&PERFORMER, &case, &Threads(threads));
             let deviation = INFO.tolerance.compare_f32(&got, &want);
             assert!(deviation.pass, "causal {causal}, {threads} threads: {deviation:?}");
         }
@@ -108,14 +108,14 @@ fn scaled(case: &mut Case, name: &str, factor: f32) {
 #[test]
 fn causal_outputs_do_not_see_later_values() {
     let problem = Problem { seq_len: 250, causal: true, level: Level::Core, ..PROBLEM };
-    let case = Performer.seeded_case(&problem, &Params::new()).unwrap();
-    let before = testing::cpu(&Performer, &case, &Serial);
+    let case = PERFORMER.seeded_case(&problem, &Params::new()).unwrap();
+    let before = testing::cpu(&PERFORMER, &case, &Serial);
     for t in [1, 47, 48, 95, 96, 200, 249] {
         let mut changed = case.clone();
         let Some(Tensor::F32 { shape, mut data }) = case.tensors.get("v").cloned() else { panic!("no v") };
         data[t * 32..].iter_mut().for_each(|value| *value += 1.0);
         changed.tensors.insert("v", &shape, data);
-        let after = testing::cpu(&Performer, &changed, &Serial);
+        let after = testing::cpu(&PERFORMER, &changed, &Serial);
         assert!(testing::bits(&before[..t * 32]) == testing::bits(&after[..t * 32]), "at {t}");
         for (a, b) in before[t * 32..].iter().zip(&after[t * 32..]) {
             assert!(a < b, "at {t}: {a} {b}");
@@ -127,7 +127,7 @@ fn causal_outputs_do_not_see_later_values() {
 #[test]
 fn causal_outputs_do_not_see_later_keys_below_the_maximum() {
     let problem = Problem { seq_len: 250, causal: true, level: Level::Core, ..PROBLEM };
-    let mut case = Performer.seeded_case(&problem, &Params::new()).unwrap();
+    let mut case = PERFORMER.seeded_case(&problem, &Params::new()).unwrap();
     let Some(Tensor::F32 { shape, mut data }) = case.tensors.get("k").cloned() else { panic!("no k") };
     data[..32].iter_mut().for_each(|value| *value *= 3.0);
     let mut changed = case.clone();
@@ -135,7 +135,7 @@ fn causal_outputs_do_not_see_later_keys_below_the_maximum() {
     data[150 * 32..].iter_mut().for_each(|value| *value *= 0.5);
     changed.tensors.insert("k", &shape, data);
     let (before, after) =
-        (testing::cpu(&Performer, &case, &Serial), testing::cpu(&Performer, &changed, &Serial));
+        (testing::cpu(&PERFORMER, &case, &Serial), testing::cpu(&PERFORMER, &changed, &Serial));
     assert!(testing::bits(&before[..150 * 32]) == testing::bits(&after[..150 * 32]));
     assert!(testing::bits(&before[150 * 32..]) != testing::bits(&after[150 * 32..]));
 }
@@ -151,13 +151,13 @@ fn approximates_attention_within_its_error_bound() {
         let (mut error, mut bound) = (0.0, 0.0);
         for seed in 0..4 {
             let problem = Problem { level: Level::Core, causal: seed % 2 == 0, seed, ..PROBLEM };
-            let mut case = Performer.seeded_case(&problem, &params(n_features, 0)).unwrap();
+            let mut case = PERFORMER.seeded_case(&problem, &params(n_features, 0)).unwrap();
             scaled(&mut case, "q", 0.4);
             scaled(&mut case, "k", 0.4);
             case.config.set("kernel_eps", 0.0);
             case.config.set("denominator_eps", 0.0);
-            let exact = Attention.reference(&case, &mut OpCount::default()).unwrap();
-            let got = testing::cpu(&Performer, &case, &Serial);
+            let exact = ATTENTION.reference(&case, &mut OpCount::default()).unwrap();
+            let got = testing::cpu(&PERFORMER, &case, &Serial);
             error += got.iter().zip(&exact).map(|(got, want)| (f64::from(*got) - want).abs()).sum::<f64>();
             bound += first_order_bound(&case, &exact);
         }
@@ -202,7 +202,7 @@ fn first_order_bound(case: &Case, exact: &[f64]) -> f64 {
 fn decoding_carries_the_stated_state() {
     let problem = Problem { seq_len: 40, causal: true, level: Level::Core, ..PROBLEM };
     let params = params(12, 0);
-    let case = Performer.seeded_case(&problem, &params).unwrap();
+    let case = PERFORMER.seeded_case(&problem, &params).unwrap();
     let spec = Spec::read(&case).unwrap();
     let (m, d, inner) = (spec.n_features, spec.d_head, spec.inner());
     let [q, k, v] = spec.streams(&case.tensors).unwrap().map(widen);
@@ -212,7 +212,7 @@ fn decoding_carries_the_stated_state() {
     let one_head = m * (d + 1) + d + 1;
     let mut state = vec![vec![0.0_f64; one_head]; spec.n_heads];
     state.iter_mut().for_each(|head| head[one_head - 1] = f64::NEG_INFINITY);
-    let stated = Performer.cost(&problem, &params).unwrap().decode_state_bytes;
+    let stated = PERFORMER.cost(&problem, &params).unwrap().decode_state_bytes;
     assert_eq!(4 * (spec.n_heads * one_head) as u64, stated);
     for t in 0..problem.seq_len {
         let mut row = Vec::new();
@@ -245,7 +245,7 @@ fn decoding_carries_the_stated_state() {
             let data = case.tensors.floats(name, &[1, 40, inner]).unwrap()[..(t + 1) * inner].to_vec();
             cut.tensors.insert(name, &[1, t + 1, inner], data);
         }
-        let want = Performer.reference(&cut, &mut ignored).unwrap();
+        let want = PERFORMER.reference(&cut, &mut ignored).unwrap();
         for (got, want) in row.iter().zip(&want[t * inner..]) {
             assert!((got - want).abs() < 1e-12 * (1.0 + want.abs()), "step {t}: {got} {want}");
         }
@@ -254,11 +254,11 @@ fn decoding_carries_the_stated_state() {
 
 #[test]
 fn what_makes_no_sense_is_refused_by_name() {
-    let case = Performer.seeded_case(&PROBLEM, &Params::new()).unwrap();
+    let case = PERFORMER.seeded_case(&PROBLEM, &Params::new()).unwrap();
     let refused = |key: &str, value: Value| {
         let mut case = case.clone();
         case.config.set(key, value);
-        match Performer.reference(&case, &mut OpCount::default()).unwrap_err() {
+        match PERFORMER.reference(&case, &mut OpCount::default()).unwrap_err() {
             MixerError::InvalidField { field, .. } => field,
             MixerError::TensorShape { name, .. } | MixerError::MissingTensor { name } => name,
             other => panic!("{other:?}"),
@@ -274,13 +274,13 @@ fn what_makes_no_sense_is_refused_by_name() {
     let mut huge = case.clone();
     huge.config.set("heads", 4096_usize);
     huge.config.set("head_dim", 4096_usize);
-    let error = Performer.reference(&huge, &mut OpCount::default()).unwrap_err();
+    let error = PERFORMER.reference(&huge, &mut OpCount::default()).unwrap_err();
     assert!(matches!(error, MixerError::InvalidField { .. } | MixerError::TensorShape { .. }));
 }
 
 /// An inner width other than the model's, and biases, which no race has.
 fn unusual(problem: &Problem, d_head: usize, n_features: usize) -> Case {
-    let mut case = Performer.seeded_case(problem, &params(n_features, 0)).unwrap();
+    let mut case = PERFORMER.seeded_case(problem, &params(n_features, 0)).unwrap();
     let generator = Generator::new(problem.seed);
     let (inner, width) = (problem.n_heads * d_head, problem.d_model);
     case.config.set("head_dim", d_head);
@@ -306,7 +306,7 @@ proptest! {
     ) {
         let level = if layer { Level::Layer } else { Level::Core };
         let problem = Problem { batch, seq_len, d_model: d_head * n_heads, n_heads, causal, level, seed };
-        testing::agrees_with_reference(&Performer, &problem, &params(n_features, ortho_scaling));
+        testing::agrees_with_reference(&PERFORMER, &problem, &params(n_features, ortho_scaling));
     }
 
     #[test]
@@ -316,10 +316,10 @@ proptest! {
     ) {
         let problem = Problem { batch, seq_len, d_model: 12, n_heads: 3, causal, seed, ..PROBLEM };
         let case = unusual(&problem, d_head, n_features);
-        let want = Performer.reference(&case, &mut OpCount::default()).unwrap();
-        let deviation = INFO.tolerance.compare_f32(&testing::cpu(&Performer, &case, &Threads(2)), &want);
+        let want = PERFORMER.reference(&case, &mut OpCount::default()).unwrap();
+        let deviation = INFO.tolerance.compare_f32(&testing::cpu(&PERFORMER, &case, &Threads(2)), &want);
         prop_assert!(deviation.pass, "{deviation:?}");
-        let spot = Performer.spot_check(&case, 1 << 24).unwrap();
+        let spot = PERFORMER.spot_check(&case, 1 << 24).unwrap();
         for (row, expected) in spot.rows.iter().zip(spot.expected.chunks_exact(12)) {
             for (got, want) in expected.iter().zip(&want[row * 12..]) {
                 prop_assert!((got - want).abs() < 1e-9, "row {row}: {got} {want}");

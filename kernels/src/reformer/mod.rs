@@ -12,18 +12,13 @@ mod seed;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
-
 use mixer::{
-    Case, Causality, Cost, CpuKernel, Family, GpuTarget, Info, Memory, MixerError, OpCount, Parallel,
-    ParamKind, ParamSpec, Params, Plan, Problem, SpotCheck, System, Tensors, Tolerance, Value,
+    Case, Causality, Family, Info, MixerError, ParamKind, ParamSpec, Params, Problem, Tensors, Tolerance,
+    Value,
 };
 
 use crate::attention;
-
-/// The `reformer` lane.
-#[derive(Debug, Clone, Copy)]
-pub struct Reformer;
+use crate::definition::Definition;
 
 /// Names of the two kinds.
 const KINDS: [&str; 2] = ["lsh", "local"];
@@ -82,40 +77,16 @@ static INFO: Info = Info {
     tolerance: Tolerance { abs: 2e-5, rel: 1e-4 },
 };
 
-impl System for Reformer {
-    fn info(&self) -> &'static Info {
-        &INFO
-    }
-
-    fn seeded_case(&self, problem: &Problem, params: &Params) -> Result<Case, MixerError> {
-        seed::seeded_case(problem, params)
-    }
-
-    fn cost(&self, problem: &Problem, params: &Params) -> Result<Cost, MixerError> {
-        Ok(cost::cost(&Spec::race(problem, params)?))
-    }
-
-    fn reference(&self, case: &Case, count: &mut OpCount) -> Result<Vec<f64>, MixerError> {
-        reference::reference(case, count)
-    }
-
-    fn spot_check(&self, case: &Case, max_flops: u64) -> Result<SpotCheck, MixerError> {
-        reference::spot_check(case, max_flops)
-    }
-
-    fn cpu(
-        &self,
-        case: &Arc<Case>,
-        memory: &Memory,
-        parallel: &dyn Parallel,
-    ) -> Result<Box<dyn CpuKernel>, MixerError> {
-        Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?))
-    }
-
-    fn gpu(&self, case: &Case, target: &GpuTarget) -> Result<Plan, MixerError> {
-        gpu::plan(case, target)
-    }
-}
+/// The `reformer` lane.
+pub static REFORMER: Definition = Definition {
+    info: &INFO,
+    seeded_case: seed::seeded_case,
+    cost: |problem, params| Ok(cost::cost(&Spec::race(problem, params)?)),
+    reference: reference::reference,
+    spot_check: reference::spot_check,
+    cpu: |case, memory, parallel| Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?)),
+    gpu: gpu::plan,
+};
 
 /// What a case says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,8 +1,8 @@
-use mixer::{Level, OpCount, Params, Serial, System, Tensor};
+use mixer::{Level, Memory, OpCount, Params, Serial, System, Tensor};
 use proptest::prelude::*;
 
 use super::*;
-use crate::attention::{Attention, linear, widen};
+use crate::attention::{ATTENTION, linear, widen};
 use crate::testing::{self, PROBLEM, Threads, edge_problems};
 
 const CORE: Problem = Problem { level: Level::Core, ..PROBLEM };
@@ -34,12 +34,12 @@ fn unhashed(case: &Case) -> Case {
 
 #[test]
 fn golden_parity() {
-    testing::golden_parity(&Reformer, "reformer");
+    testing::golden_parity(&REFORMER, "reformer");
 }
 
 #[test]
 fn fault_11_a_flipped_sign_fails_verification() {
-    testing::a_flipped_sign_fails(&Reformer, "reformer");
+    testing::a_flipped_sign_fails(&REFORMER, "reformer");
 }
 
 /// The files state the authors' bucket numbers: both the f64 hash and the kernel's give exactly these.
@@ -96,9 +96,9 @@ fn buckets_are_the_authors() {
 fn agrees_with_the_reference_at_the_edges() {
     for problem in edge_problems() {
         for (chunk, rounds) in [(1, 1), (5, 3), (8, 2), (16, 4), (64, 4)] {
-            testing::agrees_with_reference(&Reformer, &problem, &params(chunk, rounds));
+            testing::agrees_with_reference(&REFORMER, &problem, &params(chunk, rounds));
         }
-        testing::agrees_with_reference(&Reformer, &problem, &local(12));
+        testing::agrees_with_reference(&REFORMER, &problem, &local(12));
     }
 }
 
@@ -114,7 +114,7 @@ fn wide_views_agree_with_the_reference() {
                 params.set("chunks_before", before);
                 params.set("chunks_after", after);
                 params.set("kind", kind);
-                testing::agrees_with_reference(&Reformer, &Problem { seq_len, causal, ..CORE }, &params);
+                testing::agrees_with_reference(&REFORMER, &Problem { seq_len, causal, ..CORE }, &params);
             }
         }
     }
@@ -125,9 +125,9 @@ fn wide_views_agree_with_the_reference() {
 fn one_local_chunk_is_attention() {
     for causal in [false, true] {
         let problem = Problem { causal, ..CORE };
-        let case = Reformer.seeded_case(&problem, &local(64)).unwrap();
-        let want = Attention.reference(&case, &mut OpCount::default()).unwrap();
-        assert!(INFO.tolerance.compare_f32(&testing::cpu(&Reformer, &case, &Serial), &want).pass);
+        let case = REFORMER.seeded_case(&problem, &local(64)).unwrap();
+        let want = ATTENTION.reference(&case, &mut OpCount::default()).unwrap();
+        assert!(INFO.tolerance.compare_f32(&testing::cpu(&REFORMER, &case, &Serial), &want).pass);
     }
 }
 
@@ -136,11 +136,11 @@ fn one_local_chunk_is_attention() {
 #[test]
 fn a_view_of_everything_does_not_depend_on_the_hash() {
     let problem = Problem { causal: false, ..CORE };
-    let case = Reformer.seeded_case(&problem, &params(32, 1)).unwrap();
+    let case = REFORMER.seeded_case(&problem, &params(32, 1)).unwrap();
     let mut other = case.clone();
     let rotations = vec![0.5; 2 * 16 * 2];
     other.tensors.insert("rotations", &[2, 16, 1, 2], rotations);
-    let (a, b) = (testing::cpu(&Reformer, &case, &Serial), testing::cpu(&Reformer, &other, &Serial));
+    let (a, b) = (testing::cpu(&REFORMER, &case, &Serial), testing::cpu(&REFORMER, &other, &Serial));
     let want: Vec<f64> = b.iter().map(|&value| f64::from(value)).collect();
     assert!(INFO.tolerance.compare_f32(&a, &want).pass);
 }
@@ -149,7 +149,7 @@ fn a_view_of_everything_does_not_depend_on_the_hash() {
 #[test]
 fn one_bucket_is_natural_order() {
     let problem = Problem { seq_len: 128, causal: true, ..CORE };
-    let mut case = Reformer.seeded_case(&problem, &params(16, 1)).unwrap();
+    let mut case = REFORMER.seeded_case(&problem, &params(16, 1)).unwrap();
     case.config.set("num_buckets", 2_usize);
     case.tensors.insert("rotations", &[2, 16, 1, 1], vec![0.0; 32]);
     let spec = Spec::read(&case).unwrap();
@@ -159,8 +159,8 @@ fn one_bucket_is_natural_order() {
     hasher.sort(&Serial);
     assert!(hasher.order().chunks_exact(128).all(|order| order.iter().copied().eq(0..128)));
     let case = unhashed(&case);
-    let want = Reformer.reference(&case, &mut OpCount::default()).unwrap();
-    assert!(INFO.tolerance.compare_f32(&testing::cpu(&Reformer, &case, &Serial), &want).pass);
+    let want = REFORMER.reference(&case, &mut OpCount::default()).unwrap();
+    assert!(INFO.tolerance.compare_f32(&testing::cpu(&REFORMER, &case, &Serial), &want).pass);
 }
 
 /// Sorted order and cuts depend on all positions, so hashed attention is causal in its values: with the same queries
@@ -169,8 +169,8 @@ fn one_bucket_is_natural_order() {
 fn causal_outputs_do_not_see_later_values() {
     for (seq_len, rounds) in [(128, 1), (200, 3), (50, 2)] {
         let problem = Problem { seq_len, causal: true, ..CORE };
-        let case = Reformer.seeded_case(&problem, &params(16, rounds)).unwrap();
-        let before = testing::cpu(&Reformer, &case, &Serial);
+        let case = REFORMER.seeded_case(&problem, &params(16, rounds)).unwrap();
+        let before = testing::cpu(&REFORMER, &case, &Serial);
         for t in [1, seq_len / 2, seq_len - 1] {
             let mut changed = case.clone();
             let Some(Tensor::F32 { shape, mut data }) = case.tensors.get("v").cloned() else {
@@ -178,7 +178,7 @@ fn causal_outputs_do_not_see_later_values() {
             };
             data[t * 32..].iter_mut().for_each(|value| *value += 1.0);
             changed.tensors.insert("v", &shape, data);
-            let after = testing::cpu(&Reformer, &changed, &Serial);
+            let after = testing::cpu(&REFORMER, &changed, &Serial);
             assert!(testing::bits(&before[..t * 32]) == testing::bits(&after[..t * 32]));
             // The last position avoids itself, so nobody sees its value.
             assert_eq!(testing::bits(&before) == testing::bits(&after), t == seq_len - 1);
@@ -193,8 +193,8 @@ fn unsorted_outputs_do_not_see_the_future() {
     for (kind, chunk) in [("local", 16_usize), ("lsh", 64)] {
         params.set("kind", kind);
         params.set("chunk_length", chunk);
-        let case = Reformer.seeded_case(&PROBLEM, &params).unwrap();
-        let before = testing::cpu(&Reformer, &case, &Serial);
+        let case = REFORMER.seeded_case(&PROBLEM, &params).unwrap();
+        let before = testing::cpu(&REFORMER, &case, &Serial);
         for t in [1, 20, 63] {
             let mut changed = case.clone();
             let Some(Tensor::F32 { shape, mut data }) = case.tensors.get("x").cloned() else {
@@ -202,7 +202,7 @@ fn unsorted_outputs_do_not_see_the_future() {
             };
             data[t * 32..][..32].iter_mut().for_each(|value| *value += 1.0);
             changed.tensors.insert("x", &shape, data);
-            let after = testing::cpu(&Reformer, &changed, &Serial);
+            let after = testing::cpu(&REFORMER, &changed, &Serial);
             assert!(testing::bits(&before[..t * 32]) == testing::bits(&after[..t * 32]));
             assert!(testing::bits(&before[t * 32..]) != testing::bits(&after[t * 32..]));
         }
@@ -213,8 +213,8 @@ fn unsorted_outputs_do_not_see_the_future() {
 #[test]
 fn a_lonely_position_returns_its_value() {
     let problem = Problem { seq_len: 200, causal: true, ..CORE };
-    let case = Reformer.seeded_case(&problem, &params(16, 8)).unwrap();
-    let got = testing::cpu(&Reformer, &case, &Serial);
+    let case = REFORMER.seeded_case(&problem, &params(16, 8)).unwrap();
+    let got = testing::cpu(&REFORMER, &case, &Serial);
     let v = case.tensors.floats("v", &[1, 200, 32]).unwrap();
     for (got, want) in got[..32].iter().zip(v) {
         assert!((got - want).abs() <= 1e-6 * want.abs(), "{got} {want}");
@@ -225,36 +225,36 @@ fn a_lonely_position_returns_its_value() {
 fn sequences_do_not_mix() {
     for causal in [false, true] {
         let problem = Problem { seq_len: 200, causal, ..PROBLEM };
-        testing::batch_independent(&Reformer, &problem, &["x", "mid.buckets"]);
+        testing::batch_independent(&REFORMER, &problem, &["x", "mid.buckets"]);
         let problem = Problem { level: Level::Core, ..problem };
-        testing::batch_independent(&Reformer, &problem, &["qk", "v", "mid.buckets"]);
+        testing::batch_independent(&REFORMER, &problem, &["qk", "v", "mid.buckets"]);
     }
 }
 
 #[test]
 fn the_number_of_threads_changes_nothing() {
-    let case = Reformer.seeded_case(&Problem { seq_len: 1000, ..PROBLEM }, &params(16, 2)).unwrap();
-    let one = testing::cpu(&Reformer, &case, &Serial);
+    let case = REFORMER.seeded_case(&Problem { seq_len: 1000, ..PROBLEM }, &params(16, 2)).unwrap();
+    let one = testing::cpu(&REFORMER, &case, &Serial);
     for threads in [2, 5] {
-        assert!(testing::bits(&one) == testing::bits(&testing::cpu(&Reformer, &case, &Threads(threads))));
+        assert!(testing::bits(&one) == testing::bits(&testing::cpu(&REFORMER, &case, &Threads(threads))));
     }
 }
 
 #[test]
 fn stated_memory_is_what_it_takes() {
-    testing::states_its_memory(&Reformer, &[true]);
+    testing::states_its_memory(&REFORMER, &[true]);
 }
 
 #[test]
 fn counted_operations_equal_the_closed_form() {
     for problem in edge_problems() {
         for params in [params(5, 3), params(16, 2), params(64, 4), local(12)] {
-            let case = unhashed(&Reformer.seeded_case(&problem, &params).unwrap());
+            let case = unhashed(&REFORMER.seeded_case(&problem, &params).unwrap());
             let mut count = OpCount::default();
-            Reformer.reference(&case, &mut count).unwrap();
+            REFORMER.reference(&case, &mut count).unwrap();
             assert_eq!(
                 count.flops,
-                Reformer.cost(&problem, &params).unwrap().flops,
+                REFORMER.cost(&problem, &params).unwrap().flops,
                 "{problem:?} {params:?}"
             );
         }
@@ -264,7 +264,7 @@ fn counted_operations_equal_the_closed_form() {
 /// Memory is linear; operations are, but for the buckets, whose number grows with the root of the length.
 #[test]
 fn cost_and_memory_are_almost_linear() {
-    testing::costs_linearly(&Reformer, 24.0);
+    testing::costs_linearly(&REFORMER, 24.0);
 }
 
 /// The reference's rule for the number of buckets.
@@ -281,17 +281,17 @@ fn buckets_follow_the_rule() {
 fn spot_rows_agree_at_length_65_536() {
     for (level, causal) in [(Level::Core, false), (Level::Core, true), (Level::Layer, false)] {
         let problem = Problem { seq_len: 65_536, d_model: 16, n_heads: 2, level, causal, ..PROBLEM };
-        testing::agrees_at_length(&Reformer, &problem, &params(64, 2));
+        testing::agrees_at_length(&REFORMER, &problem, &params(64, 2));
     }
 }
 
 #[test]
 fn what_makes_no_sense_is_refused_by_name() {
-    let case = Reformer.seeded_case(&PROBLEM, &params(16, 2)).unwrap();
+    let case = REFORMER.seeded_case(&PROBLEM, &params(16, 2)).unwrap();
     let refused = |key: &str, value: Value| {
         let mut case = case.clone();
         case.config.set(key, value);
-        match Reformer.reference(&case, &mut OpCount::default()).unwrap_err() {
+        match REFORMER.reference(&case, &mut OpCount::default()).unwrap_err() {
             MixerError::InvalidField { field, .. } => field,
             MixerError::TensorShape { name, .. } => name,
             other => panic!("{other:?}"),
@@ -311,17 +311,17 @@ fn what_makes_no_sense_is_refused_by_name() {
     assert_eq!(refused("kind", Value::Text("constructor".into())), "kind");
     let mut odd = Params::new();
     odd.set("num_buckets", 3_usize);
-    assert!(matches!(Reformer.cost(&PROBLEM, &odd), Err(MixerError::InvalidField { .. })));
+    assert!(matches!(REFORMER.cost(&PROBLEM, &odd), Err(MixerError::InvalidField { .. })));
 }
 
 #[test]
 fn the_gpu_plan_is_linear_and_fits_guaranteed_limits() {
-    testing::plans_linearly(&Reformer, 1.6);
+    testing::plans_linearly(&REFORMER, 1.6);
 }
 
 #[test]
 fn fault_10_constant_huge_and_nan_inputs() {
-    testing::averages_constants_and_shows_nan(&Reformer, &params(16, 2), &["qk", "v"]);
+    testing::averages_constants_and_shows_nan(&REFORMER, &params(16, 2), &["qk", "v"]);
 }
 
 proptest! {
@@ -340,6 +340,6 @@ proptest! {
         params.set("chunks_before", before);
         params.set("chunks_after", after);
         params.set("kind", KINDS[usize::from(is_local)]);
-        testing::agrees_with_reference(&Reformer, &problem, &params);
+        testing::agrees_with_reference(&REFORMER, &problem, &params);
     }
 }

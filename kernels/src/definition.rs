@@ -1,0 +1,53 @@
+//! How a folder defines its system: a table of functions, with the one implementation of [`System`] for all of them.
+
+use std::sync::Arc;
+
+use mixer::{
+    Case, Cost, CpuKernel, GpuTarget, Info, Memory, MixerError, OpCount, Parallel, Params, Plan, Problem,
+    SpotCheck, System,
+};
+
+/// What [`Definition::cpu`] returns.
+pub(crate) type Prepared = Result<Box<dyn CpuKernel>, MixerError>;
+
+/// A system by its parts; each field is the method of [`System`] of the same name, where its contract stands.
+#[derive(Debug, Clone, Copy)]
+pub struct Definition {
+    pub(crate) info: &'static Info,
+    pub(crate) seeded_case: fn(&Problem, &Params) -> Result<Case, MixerError>,
+    pub(crate) cost: fn(&Problem, &Params) -> Result<Cost, MixerError>,
+    pub(crate) reference: fn(&Case, &mut OpCount) -> Result<Vec<f64>, MixerError>,
+    pub(crate) spot_check: fn(&Case, u64) -> Result<SpotCheck, MixerError>,
+    pub(crate) cpu: fn(&Arc<Case>, &Memory, &dyn Parallel) -> Prepared,
+    pub(crate) gpu: fn(&Case, &GpuTarget) -> Result<Plan, MixerError>,
+}
+
+impl System for Definition {
+    fn info(&self) -> &'static Info {
+        self.info
+    }
+
+    fn seeded_case(&self, problem: &Problem, params: &Params) -> Result<Case, MixerError> {
+        (self.seeded_case)(problem, params)
+    }
+
+    fn cost(&self, problem: &Problem, params: &Params) -> Result<Cost, MixerError> {
+        (self.cost)(problem, params)
+    }
+
+    fn reference(&self, case: &Case, count: &mut OpCount) -> Result<Vec<f64>, MixerError> {
+        (self.reference)(case, count)
+    }
+
+    fn spot_check(&self, case: &Case, max_flops: u64) -> Result<SpotCheck, MixerError> {
+        (self.spot_check)(case, max_flops)
+    }
+
+    fn cpu(&self, case: &Arc<Case>, memory: &Memory, parallel: &dyn Parallel) -> Prepared {
+        (self.cpu)(case, memory, parallel)
+    }
+
+    fn gpu(&self, case: &Case, target: &GpuTarget) -> Result<Plan, MixerError> {
+        (self.gpu)(case, target)
+    }
+}
