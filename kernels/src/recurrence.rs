@@ -4,7 +4,6 @@
 use mixer::{GpuTarget, MixerError};
 
 use crate::dims::Dims;
-use crate::ops::gpu::word;
 
 /// Invocations of a workgroup.
 const THREADS: usize = 256;
@@ -15,6 +14,10 @@ const MEMORY: usize = 3072;
 /// Operations that one workgroup may do in a dispatch. It runs on one of a device's many cores, at a few GFLOP/s on a
 /// weak one: some tens of milliseconds.
 const WORKGROUP_FLOPS: u64 = 1 << 26;
+
+/// Turns of all its loops that an invocation may make in a dispatch: llvmpipe and lavapipe end every loop of one that has
+/// made 65,535, without a word. Half of that leaves room for the loops around the steps.
+const INVOCATION_TURNS: u64 = 1 << 15;
 
 /// Most bytes of what is computed for the steps of a dispatch before it.
 const CHUNK_BYTES: usize = 32 << 20;
@@ -37,10 +40,32 @@ pub(crate) fn check_memory(floats: usize, target: &GpuTarget) -> Result<(), Mixe
     Ok(())
 }
 
-/// How a workgroup is dealt out over `units`: how many it takes at once, and threads that share each of them.
-pub(crate) fn width_and_parts(units: usize) -> [u32; 2] {
+/// How a workgroup is dealt out over `units` that sum up `terms` terms each: how many it takes at once, and threads that
+/// share each of them. No more than there are terms: their sums are added up one by one.
+pub(crate) fn width_and_parts(units: usize, terms: usize) -> [usize; 2] {
     let width = units.next_power_of_two().min(THREADS);
-    [word(width), word(THREADS / width)]
+    [width, terms.clamp(1, THREADS / width)]
+}
+
+/// Turns of loops that an invocation makes for a layer of `units` units that sum up `terms` terms each, as the shaders
+/// deal them out.
+pub(crate) fn layer_turns(units: usize, terms: usize) -> u64 {
+    let [width, parts] = width_and_parts(units, terms);
+    let joining = if parts > 1 { parts } else { 0 };
+    let groups = units.div_ceil(width);
+    // Of each group its sums, their joining and the group itself; then what each thread stores.
+    (groups * (terms.div_ceil(parts) + joining + 1) + groups) as u64
+}
+
+/// What one step of a sequence takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Step {
+    /// Operations of the workgroup.
+    pub flops: u64,
+    /// Turns of loops of an invocation.
+    pub turns: u64,
+    /// Floats that are computed before.
+    pub row_floats: usize,
 }
 
 /// How time and sequences are cut into dispatches.
@@ -63,15 +88,16 @@ pub(crate) struct Chunk {
 }
 
 impl Chunks {
-    /// For steps of `step_flops` operations, where each holds `row_floats` floats that were computed before.
-    pub(crate) fn new(target: &GpuTarget, dims: Dims, step_flops: u64, row_floats: usize) -> Self {
+    /// Dispatches that are short for `target`.
+    pub(crate) fn new(target: &GpuTarget, dims: Dims, step: Step) -> Self {
         let whole = |n: u64| usize::try_from(n).unwrap_or(usize::MAX).max(1);
-        let step_flops = step_flops.max(1);
+        let (step_flops, row_floats) = (step.flops.max(1), step.row_floats);
         let sequences = whole(target.max_dispatch_flops / step_flops)
             .min(target.max_workgroups_per_dimension as usize)
             .min(dims.batch);
         let steps = whole(WORKGROUP_FLOPS / step_flops)
             .min(whole(target.max_dispatch_flops / (sequences as u64 * step_flops)))
+            .min(whole(INVOCATION_TURNS / step.turns.max(1)))
             .min((CHUNK_BYTES / (4 * dims.batch * row_floats.max(1))).max(1))
             .min(dims.seq_len);
         Self { dims, sequences, steps }
@@ -122,7 +148,7 @@ mod tests {
             [(1, 1, 1), (3, 1000, 1 << 20), (70, 33, 1 << 24), (2, 5, 1 << 40)]
         {
             let dims = Dims { batch, seq_len, d_model: 4 };
-            let chunks = Chunks::new(&target, dims, step_flops, 100);
+            let chunks = Chunks::new(&target, dims, Step { flops: step_flops, turns: 1, row_floats: 100 });
             let mut seen = vec![0; batch * seq_len];
             for chunk in chunks.iter() {
                 let flops = (chunk.sequences * chunk.steps) as u64 * step_flops;
@@ -135,6 +161,22 @@ mod tests {
             }
             assert!(seen.iter().all(|&times| times == 1));
         }
+    }
+
+    #[test]
+    fn no_invocation_makes_more_turns_than_a_software_adapter_counts() {
+        let dims = Dims { batch: 1, seq_len: 1 << 20, d_model: 4 };
+        // Few units: a step is short, and what bounds a dispatch is not its operations.
+        for (units, terms) in [(1, 1), (8, 8), (64, 64), (300, 300)] {
+            let turns = 6 * layer_turns(units, terms);
+            let step = Step { flops: (10 * units * terms) as u64, turns, row_floats: 2 * units };
+            let chunks = Chunks::new(&GpuTarget::WEBGPU_DEFAULTS, dims, step);
+            assert!(chunks.steps as u64 * turns <= INVOCATION_TURNS, "{chunks:?}");
+            assert!(chunks.steps > 1, "{chunks:?}");
+        }
+        assert_eq!(layer_turns(64, 64), 16 + 4 + 1 + 1);
+        assert_eq!(layer_turns(4, 4), 1 + 4 + 1 + 1);
+        assert_eq!(layer_turns(300, 300), 2 * 301 + 2);
     }
 
     #[test]

@@ -284,6 +284,26 @@ fn recurrences_in_short_dispatches_agree_with_the_cpu() {
     }
 }
 
+/// A few units make short steps, of which a dispatch could hold very many: a software adapter ends a loop that has made
+/// 65,535 turns without a word.
+#[test]
+fn recurrences_of_few_units_agree_with_the_cpu_over_many_steps() {
+    let _alone = alone();
+    let Some(gpu) = device(GpuOptions::default()) else { return };
+    for id in ["ltc", "cfc"] {
+        let system = kernels::find(id).unwrap();
+        for d_model in [4, 24] {
+            let problem = Problem { seq_len: 3000, d_model, level: Level::Core, ..PROBLEM };
+            let case = system.seeded_case(&problem, &Params::new()).unwrap();
+            let output = run(system, &case, &gpu).unwrap();
+            let cpu: Vec<f64> = cpu(system, case).into_iter().map(f64::from).collect();
+            let Tolerance { abs, rel } = system.info().tolerance;
+            let deviation = Tolerance { abs: 2.0 * abs, rel: 2.0 * rel }.compare_f32(&output, &cpu);
+            assert!(deviation.pass, "{id} {d_model}: {deviation:?}");
+        }
+    }
+}
+
 /// Edges by hand, then shapes drawn by a fixed generator.
 fn problems() -> Vec<Problem> {
     // Both levels of each edge shape, and in turn the causal form of one or of the other.

@@ -8,7 +8,7 @@ use super::{CellSpec, Mode, Spec};
 use crate::lstm;
 use crate::ltc::initial_state;
 use crate::ops::gpu::{Batches, Builder, Columns, Gemm, Linear, Operand, Stream, unpack, word};
-use crate::recurrence::{Chunk, Chunks, check_memory, pack, width_and_parts};
+use crate::recurrence::{Chunk, Chunks, Step, check_memory, layer_turns, pack, width_and_parts};
 
 const STEPS: Shader = Shader {
     label: "steps",
@@ -82,6 +82,8 @@ struct Network<'a> {
     entry_bias: Vec<f32>,
     /// Operations of a step.
     flops: usize,
+    /// Turns of loops that an invocation makes in a step.
+    turns: u64,
 }
 
 /// What a layer does with its sums; numbers as in `steps.wgsl`.
@@ -136,6 +138,7 @@ impl<'a> Network<'a> {
             entry_weight: Vec::new(),
             entry_bias: Vec::new(),
             flops: 0,
+            turns: spec.hidden().div_ceil(256) as u64 + 1,
         };
         if spec.mixed_memory {
             network.memory(tensors)?;
@@ -303,7 +306,8 @@ impl<'a> Network<'a> {
     fn push(&mut self, layer: Layer, packed: Vec<f32>) {
         let Layer { kind, units, heads, input, inputs, start, to, pure } = layer;
         self.flops += 2 * units * heads * inputs + UNIT_FLOPS * units;
-        let [width, parts] = width_and_parts(units);
+        self.turns += layer_turns(units, inputs.div_ceil(4)) + 1;
+        let [width, parts] = width_and_parts(units, inputs.div_ceil(4)).map(word);
         let weights = self.store(packed);
         let (start, is_entry) = match start {
             Start::Entry(column) => (word(column), 1),
@@ -353,7 +357,8 @@ pub(super) fn plan(case: &Case, target: &GpuTarget) -> Result<Plan, MixerError> 
     let entry_columns = Columns::plain(network.entry_bias.len());
     let hidden_columns = Columns::plain(spec.hidden());
     let row_floats = entry_columns.stride() + hidden_columns.stride();
-    let chunks = Chunks::new(target, dims, network.flops as u64, row_floats);
+    let step = Step { flops: network.flops as u64, turns: network.turns, row_floats };
+    let chunks = Chunks::new(target, dims, step);
 
     let x = builder.upload("x", spec.input(tensors)?, Columns::plain(dims.d_model));
     let entry = Linear::upload(

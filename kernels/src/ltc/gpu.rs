@@ -7,7 +7,7 @@ use super::reference::{SYNAPSE_FLOPS, UNIT_FLOPS};
 use super::{Spec, Synapses};
 use crate::lstm;
 use crate::ops::gpu::{Batches, Builder, Columns, Gemm, Linear, Operand, unpack, word};
-use crate::recurrence::{Chunk, Chunks, check_memory, width_and_parts};
+use crate::recurrence::{Chunk, Chunks, Step, check_memory, layer_turns, width_and_parts};
 
 const SENSE: Shader = Shader {
     label: "sense",
@@ -45,6 +45,8 @@ struct Packed {
     sources: Vec<u32>,
     is_dense: bool,
     count: usize,
+    /// Most synapses of a neuron.
+    longest: usize,
 }
 
 impl Packed {
@@ -90,7 +92,7 @@ impl Packed {
                 }
             }
         }
-        Self { params, sources, is_dense, count }
+        Self { params, sources, is_dense, count, longest }
     }
 }
 
@@ -137,7 +139,11 @@ pub(super) fn plan(case: &Case, target: &GpuTarget) -> Result<Plan, MixerError> 
     let solve_flops = unfolds * (SYNAPSE_FLOPS * recurrent.count + UNIT_FLOPS * units) + memory_flops;
     let sense_flops = SYNAPSE_FLOPS * sensory.count;
     let row_floats = padded * if spec.mixed_memory { 6 } else { 2 };
-    let chunks = Chunks::new(target, dims, solve_flops.max(sense_flops) as u64, row_floats);
+    let memory_turns = if spec.mixed_memory { layer_turns(units, units.div_ceil(4)) } else { 0 };
+    let outputs_turns = spec.outputs.div_ceil(256) as u64 + 1;
+    let turns = unfolds as u64 * (layer_turns(units, recurrent.longest) + 1) + memory_turns + outputs_turns;
+    let flops = solve_flops.max(sense_flops) as u64;
+    let chunks = Chunks::new(target, dims, Step { flops, turns, row_floats });
 
     let x = builder.upload("x", spec.input(tensors)?, Columns::plain(inputs));
     let sensory_params = builder.upload_padded("sensory synapses", sensory.params, 4).buffer;
@@ -204,7 +210,7 @@ pub(super) fn plan(case: &Case, target: &GpuTarget) -> Result<Plan, MixerError> 
         let mut uniforms = [units, padded, spec.outputs, unfolds, dims.batch].map(word).to_vec();
         uniforms.extend(at);
         uniforms.push(word(y.stride));
-        uniforms.extend(width_and_parts(units));
+        uniforms.extend(width_and_parts(units, recurrent.longest).map(word));
         // Where there is no mixed memory its bindings stand for something that is read anyway.
         let (map, entries) = memory.map_or((params, params), |(_, map, entries)| (map, entries.buffer));
         builder.dispatch(
