@@ -7,15 +7,19 @@ export const TOLERANCE = 1e-4;
 /** An answer takes at most so many times what a pass takes, and this at least. */
 const LEAST_PATIENCE_MS = 120_000;
 
-/** A page that answers `call`s, or rejects those that take too long. */
+/**
+ * A page that answers `call`s, or rejects those that take too long. It has a Chromium of its own: what one library does
+ * to the browser's GPU process, or to the browser, ends that library's row and nobody else's.
+ */
 class ContenderPage {
   /** `held`: whose variant it has loaded. */
-  constructor(context, url, parameters) {
-    Object.assign(this, { context, url, parameters, page: null, held: null });
+  constructor(launch, url, parameters) {
+    Object.assign(this, { launch, url, parameters, browser: null, page: null, held: null });
   }
 
   async open() {
-    this.page = await this.context.newPage();
+    this.browser = await this.launch();
+    this.page = await this.browser.newPage();
     this.errors = [];
     this.page.on('pageerror', (error) => this.errors.push(error.message));
     await this.page.goto(`${this.url}bench/index.html?${new URLSearchParams(this.parameters)}`);
@@ -25,26 +29,26 @@ class ContenderPage {
   }
 
   async call(method, args, patienceMs = LEAST_PATIENCE_MS) {
-    if (!this.page) await this.open();
-    // Pages in the background may be throttled.
-    await this.page.bringToFront();
     let timer;
     const late = new Promise((_, reject) => {
       timer = setTimeout(() => reject(new Error(`no answer within ${Math.round(patienceMs / 1000)} s`)), patienceMs);
     });
     try {
+      if (!this.page) await this.open();
       return await Promise.race([this.page.evaluate(([name, given]) => window.bench[name](...given), [method, args]), late]);
     } catch (error) {
+      const ended = this.browser && !this.browser.isConnected();
       // What failed may have left its library in any state.
       await this.close();
-      throw new Error(reason(error));
+      throw new Error(ended ? 'its Chromium ended' : reason(error));
     } finally {
       clearTimeout(timer);
     }
   }
 
   async close() {
-    await this.page?.close().catch(() => {});
+    await this.browser?.close().catch(() => {});
+    this.browser = null;
     this.page = null;
     this.held = null;
   }
@@ -57,19 +61,20 @@ function reason(error) {
 }
 
 export class Contest {
-  constructor(context, url, { backends, software, rounds, passLimitMs, log }) {
+  /** `launch`: opens a Chromium. */
+  constructor(launch, url, { backends, software, rounds, passLimitMs, log }) {
     Object.assign(this, { rounds, passLimitMs, log });
     this.pages = new Map();
     this.entries = CONTENDERS.filter((one) => backends.includes(one.on) && (software || !one.software)).map((contender) => {
       const key = JSON.stringify(contender.page);
-      if (!this.pages.has(key)) this.pages.set(key, new ContenderPage(context, url, contender.page));
+      if (!this.pages.has(key)) this.pages.set(key, new ContenderPage(launch, url, contender.page));
       return { ...contender, page: this.pages.get(key), last: {} };
     });
   }
 
   /** Why `entry` is not asked at this length: it would take too long. */
-  tooLong(entry, { length, causal }) {
-    const last = entry.last[causal];
+  tooLong(entry, { work, length, causal }) {
+    const last = entry.last[`${work} ${causal}`];
     const expected = last ? last.ms * (length / last.length) ** 2 : 0;
     return expected > this.passLimitMs ? `not run: a pass would take about ${(expected / 1000).toFixed(0)} s` : null;
   }
@@ -77,7 +82,8 @@ export class Contest {
   /** @returns one row per contender: its times by round, how far its output was, or why there is none. */
   async run(problem) {
     const rows = [];
-    for (const entry of this.entries) {
+    const asked = ({ works = [] }) => problem.work === 'attention' || works.includes(problem.work);
+    for (const entry of this.entries.filter(asked)) {
       const row = { entry, times: [], note: this.tooLong(entry, problem), fromReference: null, fromOthers: null };
       rows.push(row);
       if (row.note) continue;
@@ -116,7 +122,7 @@ export class Contest {
         }
         const { ms } = await entry.page.call('run', [problem], LEAST_PATIENCE_MS + 20 * this.passLimitMs);
         row.times[round] = ms;
-        entry.last[problem.causal] = { ms, length: problem.length };
+        entry.last[`${problem.work} ${problem.causal}`] = { ms, length: problem.length };
       } catch (error) {
         row.note = `fails: ${reason(error)}`;
       }

@@ -18,8 +18,7 @@ const MEASURES = {
 };
 
 /** Times: median (first to third quartile) per contender and length. */
-function times(contests, causal) {
-  const chosen = contests.filter(({ problem }) => problem.causal === causal);
+function times(chosen) {
   const names = [...new Set(chosen.flatMap(({ rows }) => rows.map(({ entry }) => entry.name)))];
   return table(
     ['median ms (quartiles)', ...chosen.map(({ problem }) => `L = ${number(problem.length)}`)],
@@ -43,8 +42,7 @@ const measuredOf = (row) => row?.times.filter((time) => time > 0) ?? [];
 const note = (text) => text.replaceAll('|', '/').replace(/(?:\/[\w.-]+)+\//g, '');
 
 /** Peer's time over ours, by length. */
-function ratios(contests, causal) {
-  const chosen = contests.filter(({ problem }) => problem.causal === causal);
+function ratios(chosen) {
   const peers = [...new Map(chosen.flatMap(({ rows }) => rows.map(({ entry }) => [entry.name, entry]))).values()];
   const rows = peers
     .filter(({ against }) => against)
@@ -156,7 +154,7 @@ export function markdown({ date, hardware, versions, kernels, shares, contests, 
     `**Hardware:** ${hardware}`,
     `**Versions:** ${versions}`,
     `**Load:** ${load}`,
-    `Attention at core level, f32, batch 1, width 256, 4 heads, in one Chromium. Everybody computes the same q, k and v ` +
+    `Attention at core level, f32, batch 1, width 256, 4 heads, each library in a Chromium of its own. Everybody computes the same q, k and v ` +
       `first, and outputs are compared: each peer with f64 in eight rows, and everybody in full with the first peer that ` +
       `is right. ${agreement(contests)} Then come ${rounds} rounds, in each of which every contender has its turn, in ` +
       `changing order; a time is the median of the rounds, a ratio the median of the rounds’ ratios, its interval the ` +
@@ -165,8 +163,19 @@ export function markdown({ date, hardware, versions, kernels, shares, contests, 
       `the race’s own seed. Above 1, ours is faster.`,
   ];
   for (const causal of [false, true]) {
-    if (!contests.some(({ problem }) => problem.causal === causal)) continue;
-    parts.push(`## ${causal ? 'Causal' : 'Not causal'}`, ratios(contests, causal), times(contests, causal));
+    const chosen = contests.filter(({ problem }) => problem.work === 'attention' && problem.causal === causal);
+    if (chosen.length > 0) parts.push(`## ${causal ? 'Causal' : 'Not causal'}`, ratios(chosen), times(chosen));
+  }
+  const convolutions = contests.filter(({ problem }) => problem.work === 'hyena');
+  if (convolutions.length > 0) {
+    parts.push(
+      '## Long convolution, WebGPU',
+      'Hyena of order 2 at core level, x₀ ⊙ (k ∗ (x₁ ⊙ v) + β ⊙ x₁ ⊙ v), width 256, by the same rules. The peers get their ' +
+        'inputs with the positions innermost, as their transforms want them, and the filter’s spectrum is computed before; ' +
+        'ONNX Runtime’s WebGPU backend has no Fourier transform.',
+      ratios(convolutions),
+      times(convolutions),
+    );
   }
   if (kernels.length > 0) {
     parts.push(

@@ -1,4 +1,4 @@
-// Races our kernels against what people would use instead, in one Chromium on this machine: `cargo xtask bench`.
+// Races our kernels against what people would use instead, in Chromium on this machine: `cargo xtask bench`.
 
 import { writeFile, mkdir } from 'node:fs/promises';
 import { readFileSync } from 'node:fs';
@@ -19,7 +19,7 @@ const OPTIONS = {
   backends: { type: 'string', default: 'cpu,webgpu' },
   rounds: { type: 'string', default: '5' },
   'pass-limit': { type: 'string', default: '20' },
-  parts: { type: 'string', default: 'kernels,shares,memory,exponents,peers' },
+  parts: { type: 'string', default: 'kernels,shares,memory,exponents,peers,convolution' },
   /** The kernels alone, as `label=path`; several may be given. */
   module: { type: 'string', multiple: true, default: [] },
   budget: { type: 'string', default: '120' },
@@ -50,29 +50,36 @@ function settings() {
     backends: among('backends', values.backends, ['cpu', 'webgpu']),
     rounds: Math.ceil(positive('rounds', values.rounds)),
     passLimitMs: 1000 * positive('pass-limit', values['pass-limit']),
-    parts: among('parts', values.parts, ['kernels', 'shares', 'memory', 'exponents', 'peers']),
+    parts: among('parts', values.parts, ['kernels', 'shares', 'memory', 'exponents', 'peers', 'convolution']),
     modules: values.module,
     budgetMs: 1000 * positive('budget', values.budget),
   };
 }
 
-/** Chromium with this machine's adapter, or with its software adapter where there is none. */
-async function launch(url, wantsGpu) {
+/**
+ * What Chromium needs besides its defaults. On a software adapter a pass of some libraries takes seconds, in which the
+ * GPU process answers nobody: its watchdog would end it, and after a few such ends the browser ends itself.
+ */
+const PATIENT = ['--disable-gpu-watchdog', '--disable-gpu-process-crash-limit'];
+
+/** How to open a Chromium with this machine's adapter, or with its software adapter where there is none. */
+async function launcher(url, wantsGpu) {
   const sandbox = process.getuid?.() === 0 ? ['--no-sandbox'] : [];
   const open = (...args) =>
     chromium.launch({
       executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-      args: ['--headless=new', '--enable-unsafe-webgpu', ...args, ...sandbox],
+      args: ['--headless=new', '--enable-unsafe-webgpu', ...PATIENT, ...args, ...sandbox],
     });
+  if (!wantsGpu) return () => open();
   const browser = await open();
-  if (!wantsGpu) return browser;
-  const page = await browser.newPage();
-  await page.goto(url);
-  const adapter = await page.evaluate(async () => Boolean(await navigator.gpu?.requestAdapter()));
-  await page.close();
-  if (adapter) return browser;
-  await browser.close();
-  return open('--use-webgpu-adapter=swiftshader');
+  try {
+    const page = await browser.newPage();
+    await page.goto(url);
+    const adapter = await page.evaluate(async () => Boolean(await navigator.gpu?.requestAdapter()));
+    return adapter ? () => open() : () => open('--use-webgpu-adapter=swiftshader');
+  } finally {
+    await browser.close();
+  }
 }
 
 const version = (name) =>
@@ -103,7 +110,8 @@ async function main() {
     server.put(`graph-plain-${causal}`, plain({ width: 256, heads: 4, causal }));
     server.put(`graph-fused-${causal}`, fused({ width: 256, heads: 4, causal }));
   }
-  const browser = await launch(server.url, chosen.backends.includes('webgpu'));
+  const launch = await launcher(server.url, chosen.backends.includes('webgpu'));
+  const browser = await launch();
   try {
     const context = await browser.newContext();
     const own = await context.newPage();
@@ -149,26 +157,25 @@ async function main() {
       const systems = await own.evaluate(() => window.bench.call('systems'));
       result.shares = await shares(own, { systems, length: 4096, budgetMs: chosen.budgetMs, log });
     }
-    await own.close();
     await write();
-    if (chosen.parts.includes('peers')) {
-      for (const backend of chosen.backends) {
-        // The other backend's idle threads would stand in the way.
-        const contest = new Contest(context, server.url, { ...chosen, backends: [backend], software, log });
+    // The contenders have their own, and idle threads would stand in their way.
+    await browser.close();
+    for (const backend of chosen.backends) {
+      // The other backend's idle threads would stand in the way.
+      const contest = new Contest(launch, server.url, { ...chosen, backends: [backend], software, log });
+      const attention = chosen.parts.includes('peers') ? [false, true].map((causal) => ({ work: 'attention', causal })) : [];
+      const convolution = chosen.parts.includes('convolution') && backend === 'webgpu' ? [{ work: 'hyena', causal: true }] : [];
+      for (const { work, causal } of [...attention, ...convolution]) {
         for (const length of chosen.lengths) {
-          for (const causal of [false, true]) {
-            log(`${backend}, L = ${length}, ${causal ? 'causal' : 'not causal'}`);
-            const problem = { length, causal, width: 256, heads: 4 };
-            const rows = await contest.run(problem);
-            // Not the contenders' fault, so not in their rows.
-            if (!browser.isConnected()) throw new Error(`Chromium ended at L = ${length}; what came before is written`);
-            merge(result.contests, { problem, rows });
-            // A run that is cut short leaves what it has measured.
-            await write();
-          }
+          log(`${backend}, ${work}, L = ${length}, ${causal ? 'causal' : 'not causal'}`);
+          const problem = { work, length, causal, width: 256, heads: 4 };
+          const rows = await contest.run(problem);
+          merge(result.contests, { problem, rows });
+          // A run that is cut short leaves what it has measured.
+          await write();
         }
-        await contest.close();
       }
+      await contest.close();
     }
     log(`\n${await write()}\nwritten to ${chosen.output}`);
   } finally {
@@ -179,8 +186,8 @@ async function main() {
 
 /** Adds a contest's rows to those of the same problem on another backend. */
 function merge(contests, contest) {
-  const { length, causal } = contest.problem;
-  const same = contests.find(({ problem }) => problem.length === length && problem.causal === causal);
+  const { work, length, causal } = contest.problem;
+  const same = contests.find(({ problem }) => problem.work === work && problem.length === length && problem.causal === causal);
   if (same) same.rows.push(...contest.rows);
   else contests.push(contest);
 }

@@ -36,12 +36,12 @@ function difference(a, b) {
   return most;
 }
 
-/** Difference of some rows of `y` from attention in f64. */
-function fromReference(problem, { q, k, v }, y) {
+/** Difference of some rows of `y` from f64. */
+function fromReference(problem, inputs, y) {
   let most = 0;
   for (let index = 0; index < CHECKED_ROWS; index += 1) {
     const row = Math.floor((index * (problem.length - 1)) / (CHECKED_ROWS - 1));
-    const expected = referenceRow(problem, { q, k, v }, row);
+    const expected = referenceRow(problem, inputs, row);
     most = Math.max(most, difference(y.subarray(row * problem.width, (row + 1) * problem.width), expected));
   }
   return most;
@@ -63,7 +63,7 @@ window.bench = {
   /** How far y is from f64 in some rows, and from the contender that came first in all. */
   async prepare(problem, variant) {
     const inputs = await load(problem, variant);
-    const address = `/outputs/${problem.length}-${problem.causal}`;
+    const address = `/outputs/${problem.work}-${problem.length}-${problem.causal}`;
     const first = await fetch(address);
     const others = first.ok ? new Float32Array(await first.arrayBuffer()) : null;
     if (loaded.compare) return { fromReference: null, fromOthers: others && (await loaded.compare(others)) };

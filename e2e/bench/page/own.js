@@ -23,11 +23,11 @@ export async function open() {
           const bytes = safetensors(problem, { ...inputs, y });
           return (await crossover.verify(bytes, { backend })).maxAbs ?? NaN;
         },
-        async round({ length, width, heads, causal }) {
+        async round({ work, length, width, heads, causal }) {
           let message = 'no point';
           for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
             const report = await crossover.race({
-              systems: [{ system: 'attention', backend }],
+              systems: [{ system: work, backend }],
               lengths: [length],
               ...{ width, heads, causal, batch: 1, level: 'core', budgetMs },
               threads: threads === '1' ? 1 : 'auto',

@@ -11,11 +11,18 @@ export function generator(seed) {
   };
 }
 
-/** q, k and v, each [1, length, width], standard normal. */
-export function operands({ length, width, seed = 1 }) {
+/**
+ * Of attention q, k and v, each [1, length, width]; of Hyena x [1, length, 3 · width], whose rows are x₀, x₁ and v, the
+ * filter k [1, width, length] and β [1, width]. Standard normal, but for the filter, whose sum must not grow.
+ */
+export function operands({ work, length, width, seed = 1 }) {
   const uniform = generator(seed);
   const normal = () => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform());
   const tensor = () => Float32Array.from({ length: length * width }, normal);
+  if (work === 'hyena') {
+    const x = Float32Array.from({ length: 3 * length * width }, normal);
+    return { x, k: tensor().map((tap) => tap / Math.sqrt(length)), bias: Float32Array.from({ length: width }, normal) };
+  }
   return { q: tensor(), k: tensor(), v: tensor() };
 }
 
@@ -26,8 +33,35 @@ export function causalMask(length) {
   return mask;
 }
 
-/** One row of y in f64: softmax(q·kᵀ/√d)·v, head by head. */
-export function referenceRow({ length, width, heads, causal }, { q, k, v }, row) {
+/** One row of y in f64. */
+export function referenceRow(problem, inputs, row) {
+  return (problem.work === 'hyena' ? hyenaRow : attentionRow)(problem, inputs, row);
+}
+
+/** Hyena's inputs as rows of positions, [width, length] each. */
+export function hyenaRows({ length, width }, { x }) {
+  const stream = (first) =>
+    Float32Array.from({ length: width * length }, (_, at) => x[(at % length) * 3 * width + first * width + Math.floor(at / length)]);
+  return { x0: stream(0), x1: stream(1), v: stream(2) };
+}
+
+/** [width, length] as [length, width]. */
+export function turned({ length, width }, rows) {
+  return Float32Array.from({ length: length * width }, (_, at) => rows[(at % width) * length + Math.floor(at / width)]);
+}
+
+function hyenaRow({ length, width }, { x, k, bias }, row) {
+  const at = (time, stream, channel) => x[(time * 3 + stream) * width + channel];
+  return Float64Array.from({ length: width }, (_, channel) => {
+    const gated = (time) => at(time, 1, channel) * at(time, 2, channel);
+    let sum = bias[channel] * gated(row);
+    for (let time = 0; time <= row; time += 1) sum += k[channel * length + row - time] * gated(time);
+    return at(row, 0, channel) * sum;
+  });
+}
+
+/** softmax(q·kᵀ/√d)·v, head by head. */
+function attentionRow({ length, width, heads, causal }, { q, k, v }, row) {
   const head = width / heads;
   const y = new Float64Array(width);
   const keys = causal ? row + 1 : length;

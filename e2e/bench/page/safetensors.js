@@ -1,10 +1,14 @@
-/** A golden file of `attention` at core level: q, k, v and the expected y, each [1, length, width]. */
-export function safetensors({ length, width, heads, causal, tolerance }, tensors) {
+/** A golden file at core level: the inputs of `operands` and the expected y [1, length, width]. */
+export function safetensors({ work, length, width, heads, causal, tolerance }, tensors) {
   const head = width / heads;
-  const config = { d_model: width, heads, head_dim: head, batch: 1, length, causal, scale: 1 / Math.sqrt(head) };
+  const config = {
+    attention: { d_model: width, heads, head_dim: head, batch: 1, length, causal, scale: 1 / Math.sqrt(head) },
+    hyena: { d_model: width, order: 2, batch: 1, length, causal },
+  }[work];
+  const shapes = work === 'hyena' ? { x: [1, length, 3 * width], k: [1, width, length], bias: [1, width] } : {};
   const header = {
     __metadata__: {
-      system: 'attention',
+      system: work,
       level: 'core',
       case: `bench_L${length}`,
       config: JSON.stringify(config),
@@ -14,7 +18,7 @@ export function safetensors({ length, width, heads, causal, tolerance }, tensors
   let offset = 0;
   for (const [name, data] of Object.entries(tensors)) {
     const end = offset + data.byteLength;
-    header[name] = { dtype: 'F32', shape: [1, length, width], data_offsets: [offset, end] };
+    header[name] = { dtype: 'F32', shape: shapes[name] ?? [1, length, width], data_offsets: [offset, end] };
     offset = end;
   }
   // The data starts at a multiple of eight bytes.

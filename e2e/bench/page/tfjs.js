@@ -1,6 +1,6 @@
-// TensorFlow.js, one page per backend: matMul, softmax, matMul.
+// TensorFlow.js, one page per backend: matMul, softmax, matMul; or a long convolution by its real transforms.
 
-import { causalMask } from './problem.js';
+import { causalMask, hyenaRows, turned } from './problem.js';
 
 const script = (address) =>
   new Promise((resolve, reject) => {
@@ -22,26 +22,47 @@ export async function open({ backend }) {
   if (!(await tf.setBackend(backend))) throw new Error(`tfjs has no ${backend} backend here`);
   await tf.ready();
 
+  /** Long convolution: rows of positions, padded to twice the length. */
+  function hyena(problem, inputs) {
+    const { length, width } = problem;
+    const rows = hyenaRows(problem, inputs);
+    const [x0, x1, v] = ['x0', 'x1', 'v'].map((name) => tf.tensor(rows[name], [width, length]));
+    const bias = tf.tensor(inputs.bias, [width, 1]);
+    const spectrum = tf.tidy(() => tf.spectral.rfft(tf.tensor(inputs.k, [width, length]), 2 * length));
+    const forward = () =>
+      tf.tidy(() => {
+        const u = tf.mul(x1, v);
+        const mixed = tf.spectral.irfft(tf.mul(tf.spectral.rfft(u, 2 * length), spectrum)).slice([0, 0], [width, length]);
+        return tf.mul(x0, tf.add(mixed, tf.mul(bias, u)));
+      });
+    return { forward, first: [0, 0], operands: [x0, x1, v, bias, spectrum], finish: (data) => turned(problem, data) };
+  }
+
+  function attention({ length, width, heads, causal }, inputs) {
+    const head = width / heads;
+    const [q, k, v] = ['q', 'k', 'v'].map((name) => tf.tensor(inputs[name], [length, heads, head]));
+    const mask = causal ? tf.tensor(causalMask(length), [length, length]) : null;
+    const scale = tf.scalar(1 / Math.sqrt(head));
+    const forward = () =>
+      tf.tidy(() => {
+        const split = (tensor) => tf.transpose(tensor, [1, 0, 2]);
+        const scores = tf.matMul(tf.mul(split(q), scale), split(k), false, true);
+        const weights = tf.softmax(mask ? tf.add(scores, mask) : scores);
+        return tf.transpose(tf.matMul(weights, split(v)), [1, 0, 2]);
+      });
+    return { forward, first: [0, 0, 0], operands: [q, k, v, scale, ...(mask ? [mask] : [])], finish: (data) => data };
+  }
+
   return {
     about: () => (backend === 'wasm' ? { threads: tf.wasm.getThreadsCount() } : {}),
-    async load({ length, width, heads, causal }, inputs) {
-      const head = width / heads;
-      const [q, k, v] = ['q', 'k', 'v'].map((name) => tf.tensor(inputs[name], [length, heads, head]));
-      const mask = causal ? tf.tensor(causalMask(length), [length, length]) : null;
-      const scale = tf.scalar(1 / Math.sqrt(head));
-      const forward = () =>
-        tf.tidy(() => {
-          const split = (tensor) => tf.transpose(tensor, [1, 0, 2]);
-          const scores = tf.matMul(tf.mul(split(q), scale), split(k), false, true);
-          const weights = tf.softmax(mask ? tf.add(scores, mask) : scores);
-          return tf.transpose(tf.matMul(weights, split(v)), [1, 0, 2]);
-        });
+    async load(problem, inputs) {
+      const { forward, first, operands, finish } = (problem.work === 'hyena' ? hyena : attention)(problem, inputs);
       return {
         async pass() {
           const y = forward();
           // One number is read back: it is there only when everything before it is. The wasm backend is finished anyway.
           if (backend === 'webgpu') {
-            const one = tf.slice(y, [0, 0, 0], [1, 1, 1]);
+            const one = tf.slice(y, first, first.map(() => 1));
             await one.data();
             one.dispose();
           }
@@ -51,10 +72,10 @@ export async function open({ backend }) {
           const y = forward();
           const data = await y.data();
           y.dispose();
-          return Float32Array.from(data);
+          return finish(Float32Array.from(data));
         },
         free() {
-          tf.dispose([q, k, v, scale, ...(mask ? [mask] : [])]);
+          tf.dispose(operands);
         },
       };
     },
