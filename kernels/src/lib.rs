@@ -1,5 +1,8 @@
 //! Primitives and one folder per sequence mixer. `registry.rs` is the list; nothing else names them all.
 
+#[macro_use]
+mod wgsl;
+
 pub mod attention;
 pub mod attention_naive;
 pub mod bigbird;

@@ -4,6 +4,7 @@
 use mixer::{GpuTarget, MixerError};
 
 use crate::dims::Dims;
+use crate::ops::gpu::INVOCATION_TURNS;
 
 /// Invocations of a workgroup.
 const THREADS: usize = 256;
@@ -14,10 +15,6 @@ const MEMORY: usize = 3072;
 /// Operations that one workgroup may do in a dispatch. It runs on one of a device's many cores, at a few GFLOP/s on a
 /// weak one: some tens of milliseconds.
 const WORKGROUP_FLOPS: u64 = 1 << 26;
-
-/// Turns of all its loops that an invocation may make in a dispatch: llvmpipe and lavapipe end every loop of one that has
-/// made 65,535, without a word. Half of that leaves room for the loops around the steps.
-const INVOCATION_TURNS: u64 = 1 << 15;
 
 /// Most bytes of what is computed for the steps of a dispatch before it.
 const CHUNK_BYTES: usize = 32 << 20;
@@ -97,7 +94,7 @@ impl Chunks {
             .min(dims.batch);
         let steps = whole(WORKGROUP_FLOPS / step_flops)
             .min(whole(target.max_dispatch_flops / (sequences as u64 * step_flops)))
-            .min(whole(INVOCATION_TURNS / step.turns.max(1)))
+            .min(whole(INVOCATION_TURNS as u64 / step.turns.max(1)))
             .min((CHUNK_BYTES / (4 * dims.batch * row_floats.max(1))).max(1))
             .min(dims.seq_len);
         Self { dims, sequences, steps }
@@ -171,7 +168,7 @@ mod tests {
             let turns = 6 * layer_turns(units, terms);
             let step = Step { flops: (10 * units * terms) as u64, turns, row_floats: 2 * units };
             let chunks = Chunks::new(&GpuTarget::WEBGPU_DEFAULTS, dims, step);
-            assert!(chunks.steps as u64 * turns <= INVOCATION_TURNS, "{chunks:?}");
+            assert!(chunks.steps as u64 * turns <= INVOCATION_TURNS as u64, "{chunks:?}");
             assert!(chunks.steps > 1, "{chunks:?}");
         }
         assert_eq!(layer_turns(64, 64), 16 + 4 + 1 + 1);

@@ -236,14 +236,20 @@ fn attention_agrees_with_plain_loops_under_every_mask_and_cut() {
         Mask::Listed { runs, before: far, after: 0 },
     ];
     let cut = GpuTarget { max_dispatch_flops: 1 << 20, ..*gpu.target() };
-    for (target, batch, length, n_heads, d_head) in [
+    for (case, (target, batch, length, n_heads, d_head)) in [
         (*gpu.target(), 2, 200, 3, 10),
         (cut, 2, 200, 2, 40),
         (*gpu.target(), 1, 129, 1, 100),
         (cut, 1, 200, 1, 150),
         (*gpu.target(), 1, 65, 1, 300),
-    ] {
-        for mask in &masks {
+        (cut, 1, 130, 2, 64),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        for (index, mask) in masks.iter().enumerate() {
+            // Every mask meets the kernel of software adapters and that of hardware, cut and whole.
+            let target = GpuTarget { is_fallback: (case / 2 + index).is_multiple_of(2), ..target };
             // Long enough to be cut along its keys where dispatches must be short.
             let length = if *mask == Mask::Full || *mask == Mask::Causal { 5 * length } else { length };
             let columns = Columns::heads(n_heads, d_head);
@@ -600,20 +606,22 @@ fn fault_10_constant_huge_and_nan_inputs() {
             for name in ["q", "k", "v"] {
                 case.tensors.insert(name, &[1, 100, 20], vec![value; 2000]);
             }
-            let plan = system.gpu(&case, gpu.target()).unwrap();
-            let outcome = block_on(async {
-                let mut lane = GpuLane::new(&gpu, plan, &CancelSwitch::default()).await.unwrap();
-                lane.run(1).await.map(|_| ())?;
-                lane.output().await
-            });
-            match outcome {
-                Ok(output) => {
-                    assert!(
-                        output.iter().all(|got| (got - value).abs() <= 1e-5 * value.abs()),
-                        "{id}: {value}"
-                    );
+            for is_fallback in [false, true] {
+                let plan = system.gpu(&case, &GpuTarget { is_fallback, ..*gpu.target() }).unwrap();
+                let outcome = block_on(async {
+                    let mut lane = GpuLane::new(&gpu, plan, &CancelSwitch::default()).await.unwrap();
+                    lane.run(1).await.map(|_| ())?;
+                    lane.output().await
+                });
+                match outcome {
+                    Ok(output) => {
+                        assert!(
+                            output.iter().all(|got| (got - value).abs() <= 1e-5 * value.abs()),
+                            "{id}: {value}"
+                        );
+                    }
+                    Err(error) => assert!(value.is_nan() && error.code() == "not-finite", "{id}: {error}"),
                 }
-                Err(error) => assert!(value.is_nan() && error.code() == "not-finite", "{id}: {error}"),
             }
         }
     }

@@ -1,20 +1,18 @@
 //! The GPU plan: projections, then attention by tiles over lists of key blocks that are uploaded as data. Same steps and
 //! names as `cpu.rs`.
 
-use mixer::{Access, Case, GpuTarget, MixerError, Plan, Shader};
+use mixer::{Access, Case, GpuTarget, MixerError, Plan};
 
 use super::Spec;
 use crate::attention::GpuStreams;
-use crate::ops::gpu::{Builder, CustomMask, KEYS, Mask, QUERIES, TileAttention, word};
+use crate::ops::gpu::{
+    AttentionShaders, Builder, CustomMask, KEYS, Mask, QUERIES, TileAttention, attention_shaders, word,
+};
 
 const READ: Access = Access::Read;
 
-const SHADER: Shader = Shader {
-    label: "bigbird_blocks",
-    source: concat!(include_str!("mask_blocks.wgsl"), include_str!("../ops/gpu/tile_attention.wgsl")),
-    entry: "main",
-    bindings: &[READ, READ, READ, Access::ReadWrite, Access::ReadWrite, READ],
-};
+const SHADER: AttentionShaders =
+    attention_shaders!("bigbird_blocks", [READ], "ops/gpu/mask_seen.wgsl", "bigbird/mask_blocks.wgsl");
 
 /// Words before the lists.
 const HEADER: usize = 8;
@@ -63,7 +61,7 @@ pub(super) fn plan(case: &Case, target: &GpuTarget) -> Result<Plan, MixerError> 
             spec.key_blocks(block, row).count() * blocks.size.div_ceil(KEYS)
         });
         let mask = CustomMask {
-            shader: SHADER,
+            shaders: SHADER,
             tiles: listed.collect(),
             lists: vec![builder.upload_words("key blocks", lists(&spec, random))],
             query_rows: blocks.seq_len,

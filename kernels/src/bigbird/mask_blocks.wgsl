@@ -1,4 +1,4 @@
-// Mask file of tile_attention.wgsl: lists of key blocks for each head and each block of positions; mirrors `cpu.rs`.
+// Mask file of attention.wgsl: lists of key blocks for each head and each block of positions; mirrors `cpu.rs`.
 //
 // Query numbers: block · stride + place in the block, stride being the block's size rounded up to 64, so that the 64
 // queries of a workgroup are of one block. Key numbers are positions.
@@ -65,7 +65,6 @@ fn needs_mask(block: u32, first_key: u32) -> bool {
     return first_key + 32u > min(run_end, lists[LENGTH]);
 }
 
-fn hide(row: vec4<f32>, query: u32, key: u32) -> vec4<f32> {
-    let seen = vec4<bool>(has_key(key), has_key(key + 1u), has_key(key + 2u), has_key(key + 3u));
-    return select(vec4<f32>(LOWEST), row, seen);
+fn seen(query: u32, key: vec4<u32>) -> vec4<bool> {
+    return key < vec4<u32>(min(run_end, lists[LENGTH]));
 }

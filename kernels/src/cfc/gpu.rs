@@ -12,7 +12,7 @@ use crate::recurrence::{Chunk, Chunks, Step, check_memory, layer_turns, pack, wi
 
 const STEPS: Shader = Shader {
     label: "steps",
-    source: concat!(include_str!("../recurrence.wgsl"), include_str!("steps.wgsl")),
+    source: wgsl!("recurrence.wgsl", "ops/gpu/erf.wgsl", "cfc/steps.wgsl"),
     entry: "main",
     bindings: &[Access::Read, Access::Read, Access::Read, Access::Read, Access::ReadWrite, Access::ReadWrite],
 };

@@ -45,21 +45,13 @@ const HIDDEN: u32 = 0u;
 const HEADS: u32 = 1u;
 const MEMORY: u32 = 2u;
 
-// The error function by Abramowitz and Stegun 7.1.26: absolute error below 1.5e-7.
-fn erf(x: f32) -> f32 {
-    let a = abs(x);
-    let t = 1.0 / (1.0 + 0.3275911 * a);
-    let p = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))));
-    return sign(x) * (1.0 - p * exp(-a * a));
-}
-
 fn activate(x: f32) -> f32 {
     switch ACTIVATION {
         case 0u: { return 1.7159 * hyperbolic_tangent(0.666 * x); }
         case 1u: { return x * sigmoid(x); }
         case 2u: { return max(x, 0.0); }
         case 3u: { return hyperbolic_tangent(x); }
-        default: { return 0.5 * x * (1.0 + erf(x * 0.7071067811865476)); }
+        default: { return 0.5 * x * (1.0 + erf(vec4<f32>(x * 0.7071067811865476)).x); }
     }
 }
 

@@ -8,21 +8,21 @@ use super::liquid::{self, Tuples};
 use super::spec::{Contraction, Liquid, Spec};
 use super::ssm::Ssm;
 use crate::ops::gpu::{
-    Activation, Builder, Columns, Combine, Filter, Gemm, Linear, LongConv, Stream, grid, map, unpack,
-    vectors, word,
+    Activation, Builder, Columns, Combine, Filter, Gemm, Linear, LongConv, Stream, grid, line_of_groups, map,
+    unpack, vectors, word,
 };
 use crate::ops::long_conv::{circular_lag, fft_size};
 
 const PRODUCTS: Shader = Shader {
     label: "products",
-    source: include_str!("products.wgsl"),
+    source: wgsl!("ops/gpu/line.wgsl", "liquid_s4/products.wgsl"),
     entry: "main",
     bindings: &[Access::Read, Access::Read, Access::Read, Access::ReadWrite],
 };
 
 const SCAN: Shader = Shader {
     label: "scan",
-    source: include_str!("scan.wgsl"),
+    source: wgsl!("ops/gpu/line.wgsl", "liquid_s4/scan.wgsl"),
     entry: "main",
     bindings: &[Access::Read, Access::Read, Access::Read, Access::ReadWrite, Access::ReadWrite],
 };
@@ -239,7 +239,7 @@ fn scan(builder: &mut Builder, spec: &Spec, case: &Case, x: Stream) -> Result<St
                     word(y.stride),
                 ],
                 &[x.buffer, params.buffer, skip.buffer, states, y.buffer],
-                [groups.min(65_535), groups.div_ceil(65_535), 1],
+                line_of_groups(groups),
                 (flops * (end - first)) as u64,
             );
         }

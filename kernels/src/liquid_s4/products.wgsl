@@ -36,7 +36,7 @@ fn tanh_of(value: vec4<f32>) -> vec4<f32> {
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    let item = (workgroup.y * 65535u + workgroup.x) * 256u + thread;
+    let item = place_in_line(workgroup) * 256u + thread;
     if (item >= sizes.items) {
         return;
     }

@@ -1,22 +1,19 @@
 //! The GPU plan: projections, windows and global keys in one attention by tiles, the global rows in another, then the
 //! output projection. Same steps and names as `cpu.rs`.
 
-use mixer::{Access, Case, GpuTarget, MixerError, Plan, Shader};
+use mixer::{Access, Case, GpuTarget, MixerError, Plan};
 
 use super::Spec;
 use crate::attention::{GpuStreams, gpu_project};
 use crate::ops::gpu::{
-    Builder, Columns, CustomMask, KEYS, Linear, Mask, Move, QUERIES, Stream, TileAttention, move_rows, word,
+    AttentionShaders, Builder, Columns, CustomMask, KEYS, Linear, Mask, Move, QUERIES, Stream, TileAttention,
+    attention_shaders, move_rows, word,
 };
 
 const READ: Access = Access::Read;
 
-const SHADER: Shader = Shader {
-    label: "longformer_window",
-    source: concat!(include_str!("mask_window.wgsl"), include_str!("../ops/gpu/tile_attention.wgsl")),
-    entry: "main",
-    bindings: &[READ, READ, READ, Access::ReadWrite, Access::ReadWrite, READ],
-};
+const SHADER: AttentionShaders =
+    attention_shaders!("longformer_window", [READ], "ops/gpu/mask_seen.wgsl", "longformer/mask_window.wgsl");
 
 /// Words before the tables.
 const HEADER: usize = 8;
@@ -102,7 +99,7 @@ pub(super) fn plan(case: &Case, target: &GpuTarget) -> Result<Plan, MixerError> 
     let most_globals = spec.globals.iter().map(Vec::len).max().unwrap_or_default();
     let numbers = n_queries(&spec);
     let mask = CustomMask {
-        shader: SHADER,
+        shaders: SHADER,
         tiles: tiles(&spec, most_globals),
         lists: vec![builder.upload_words("window", tables(&spec))],
         query_rows: seq_len,

@@ -1,4 +1,4 @@
-// Mask file of tile_attention.wgsl: a window around each position, and the global positions; mirrors `cpu.rs`.
+// Mask file of attention.wgsl: a window around each position, and the global positions; mirrors `cpu.rs`.
 //
 // A head of dilation δ has δ residue classes of positions, each a plain window. Numbers of queries and of keys: class ·
 // stride + index in the class, stride being a class's length rounded up to 64, so that the 64 queries of a workgroup
@@ -108,28 +108,14 @@ fn needs_mask(block: u32, first_key: u32) -> bool {
         || (n_globals > 0u && lists[bits + first_key / 32u] != 0u);
 }
 
-fn visible(query: u32, key: u32) -> bool {
-    if (!has_key(key)) {
-        return false;
+fn seen(query: u32, key: vec4<u32>) -> vec4<bool> {
+    let place = key % stride * dilation + key / stride;
+    var seen = (key / stride < vec4<u32>(dilation)) & (place < vec4<u32>(lists[LENGTH]));
+    seen &= in_band(query, key, lists[REACH], lists[AHEAD]);
+    if (n_globals > 0u) {
+        let at = bits + place / 32u;
+        let words = vec4<u32>(lists[at.x], lists[at.y], lists[at.z], lists[at.w]);
+        seen &= ((words >> (place % 32u)) & vec4<u32>(1u)) == vec4<u32>(0u);
     }
-    if (key >= lists[BASE]) {
-        return true;
-    }
-    if (is_global(position(key))) {
-        return false;
-    }
-    if (key > query) {
-        return key - query <= lists[AHEAD];
-    }
-    return query - key <= lists[REACH];
-}
-
-fn hide(row: vec4<f32>, query: u32, key: u32) -> vec4<f32> {
-    let seen = vec4<bool>(
-        visible(query, key),
-        visible(query, key + 1u),
-        visible(query, key + 2u),
-        visible(query, key + 3u),
-    );
-    return select(vec4<f32>(LOWEST), row, seen);
+    return select(seen, key - lists[BASE] < vec4<u32>(n_globals), key >= vec4<u32>(lists[BASE]));
 }

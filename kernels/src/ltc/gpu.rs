@@ -11,14 +11,14 @@ use crate::recurrence::{Chunk, Chunks, Step, check_memory, layer_turns, width_an
 
 const SENSE: Shader = Shader {
     label: "sense",
-    source: include_str!("sense.wgsl"),
+    source: wgsl!("ltc/sense.wgsl"),
     entry: "main",
     bindings: &[Access::Read, Access::Read, Access::Read, Access::ReadWrite],
 };
 
 const SOLVE: Shader = Shader {
     label: "solve",
-    source: concat!(include_str!("../recurrence.wgsl"), include_str!("solve.wgsl")),
+    source: wgsl!("recurrence.wgsl", "ltc/solve.wgsl"),
     entry: "main",
     bindings: &[
         Access::Read,

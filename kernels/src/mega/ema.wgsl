@@ -117,7 +117,7 @@ fn carry(item: u32) {
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    let item = sizes.first + (workgroup.y * 65535u + workgroup.x) * 64u + thread;
+    let item = sizes.first + place_in_line(workgroup) * 64u + thread;
     if (item >= sizes.end) {
         return;
     }

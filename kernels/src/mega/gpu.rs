@@ -7,8 +7,8 @@ use mixer::{Access, BufferId, Case, GpuTarget, MixerError, OpCount, Plan, Shader
 use super::spec::{self, Activation, AttentionSpec, EPS, EmaSpec, LayerParams, LayerSpec, Spec};
 use super::{bias, ema};
 use crate::ops::gpu::{
-    self, Batches, Builder, Columns, Combine, Gemm, Linear, LongConv, Operand, Stream, grid, norm, unpack,
-    vectors, word,
+    self, Batches, Builder, Columns, Combine, Gemm, Linear, LongConv, Operand, Stream, grid, line_of_groups,
+    norm, unpack, vectors, word,
 };
 use crate::ops::long_conv::{circular_lag, fft_size};
 
@@ -17,21 +17,21 @@ const WRITE: Access = Access::ReadWrite;
 
 const EMA: Shader = Shader {
     label: "ema",
-    source: include_str!("ema.wgsl"),
+    source: wgsl!("ops/gpu/line.wgsl", "mega/ema.wgsl"),
     entry: "main",
     bindings: &[READ, READ, READ, WRITE, WRITE],
 };
 
 const WEIGHTS: Shader = Shader {
     label: "weights",
-    source: include_str!("weights.wgsl"),
+    source: wgsl!("ops/gpu/line.wgsl", "ops/gpu/reduce.wgsl", "ops/gpu/erf.wgsl", "mega/weights.wgsl"),
     entry: "main",
     bindings: &[WRITE, READ],
 };
 
 const BLEND: Shader = Shader {
     label: "blend",
-    source: include_str!("blend.wgsl"),
+    source: wgsl!("ops/gpu/line.wgsl", "mega/blend.wgsl"),
     entry: "main",
     bindings: &[READ, READ, READ, WRITE],
 };
@@ -45,9 +45,6 @@ const MOST_CHUNKS: usize = 512;
 
 /// Positions that go from the projections to the output together, unless one chunk is longer.
 const ROWS: usize = 8192;
-
-/// Workgroups in x before the grid continues in y.
-const ROW_OF_GROUPS: usize = 65_535;
 
 pub(super) fn plan(case: &Case, target: &GpuTarget) -> Result<Plan, MixerError> {
     let mut builder = Builder::new(target);
@@ -67,7 +64,7 @@ pub(super) fn plan(case: &Case, target: &GpuTarget) -> Result<Plan, MixerError> 
             let a = builder.stream("a", spec.batch * spec.seq_len, Columns::plain(spec.h));
             let attention = Attention::new(&mut builder, spec, case)?;
             for run in runs(&spec) {
-                attention.record(&mut builder, run, [q, k, v, a].map(|stream| stream.down(run.first)), None);
+                attention.record(&mut builder, run, Heads { q, k, v, a }.down(run.first), None);
             }
             let output = unpack(&mut builder, a, spec.batch * spec.seq_len, Columns::plain(spec.h));
             builder.finish(output)
@@ -89,12 +86,13 @@ fn average(builder: &mut Builder, spec: &EmaSpec, case: &Case, x: Stream) -> Res
     let y = builder.stream("average", spec.rows(), columns);
     let chunk = STEPS.max(length.div_ceil(MOST_CHUNKS));
     let chunks = length.div_ceil(chunk);
-    let scan = Scan { sizes: [width, length, chunk, chunks], x, y, omega };
+    let scan = Scan { width, length, chunk, chunks, x, y, omega };
     if spec.truncation.is_some() {
         let filter = truncated(builder, spec, &dimensions)?;
         filter.0.apply(builder, &filter.1, (x, None), (y, None));
         let nothing = builder.scratch("states", 4);
-        scan.stage(builder, 3, spec.rows() * width, 4, x.buffer, nothing, [false; 3]);
+        let work = Work { stage: Stage::Finish, items: spec.rows() * width, flops: 4 };
+        scan.stage(builder, work, x.buffer, nothing, Options::default());
         return Ok(y);
     }
     let states = builder.scratch("states", batch * chunks * width * DIMENSIONS);
@@ -112,11 +110,15 @@ fn average(builder: &mut Builder, spec: &EmaSpec, case: &Case, x: Stream) -> Res
             let params = builder.upload_padded("average", params, 2 * DIMENSIONS).buffer;
             let add = direction + pass > 0;
             let last = direction + 1 == spec.directions() && pass + 1 == passes;
-            let options = [direction == 1, add, last];
+            let options = Options { backward: direction == 1, add, last };
             let items = batch * chunks * width;
-            scan.stage(builder, 0, items, 2 * DIMENSIONS * chunk, params, states, options);
-            scan.stage(builder, 1, batch * width * 4, 8 * chunks, params, states, options);
-            scan.stage(builder, 2, items, 4 * DIMENSIONS * chunk, params, states, options);
+            for work in [
+                Work { stage: Stage::Ends, items, flops: 2 * DIMENSIONS * chunk },
+                Work { stage: Stage::Carry, items: batch * width * 4, flops: 8 * chunks },
+                Work { stage: Stage::Outputs, items, flops: 4 * DIMENSIONS * chunk },
+            ] {
+                scan.stage(builder, work, params, states, options);
+            }
         }
     }
     Ok(y)
@@ -124,41 +126,74 @@ fn average(builder: &mut Builder, spec: &EmaSpec, case: &Case, x: Stream) -> Res
 
 /// What the stages of a scan share.
 struct Scan {
-    /// Channels, length, steps of a chunk, chunks.
-    sizes: [usize; 4],
+    /// Channels.
+    width: usize,
+    length: usize,
+    /// Steps of a chunk.
+    chunk: usize,
+    chunks: usize,
     x: Stream,
     y: Stream,
     omega: BufferId,
 }
 
+/// Stages of `ema.wgsl`, numbered as there.
+#[derive(Clone, Copy)]
+enum Stage {
+    Ends = 0,
+    Carry = 1,
+    Outputs = 2,
+    Finish = 3,
+}
+
+/// A stage over `items` threads of `flops` operations each.
+#[derive(Clone, Copy)]
+struct Work {
+    stage: Stage,
+    items: usize,
+    flops: usize,
+}
+
+/// How a pass of the scan goes.
+#[derive(Clone, Copy, Default)]
+struct Options {
+    backward: bool,
+    /// Whether its result is added to y.
+    add: bool,
+    /// Whether it is the last one.
+    last: bool,
+}
+
 impl Scan {
-    /// One stage over `items` threads of `flops` operations each: one dispatch, or several where one would take too
-    /// long. `options`: backward, added to y, the last one.
+    /// One stage: one dispatch, or several where one would take too long.
     fn stage(
         &self,
         builder: &mut Builder,
-        stage: u8,
-        items: usize,
-        flops: usize,
+        Work { stage, items, flops }: Work,
         params: BufferId,
         states: BufferId,
-        options: [bool; 3],
+        options: Options,
     ) {
+        let flag = |set: bool| f64::from(u8::from(set));
         let affordable = builder.target().max_dispatch_flops / flops as u64;
         let at_once = usize::try_from(affordable).unwrap_or(usize::MAX).clamp(64, items.max(64));
-        let [backward, add, last] = options.map(|option| f64::from(u8::from(option)));
         for first in (0..items).step_by(at_once) {
             let end = (first + at_once).min(items);
             let groups = (end - first).div_ceil(64);
             let mut uniforms = vec![word(first), word(end)];
-            uniforms.extend(self.sizes.map(word));
+            uniforms.extend([self.width, self.length, self.chunk, self.chunks].map(word));
             uniforms.extend([word(self.x.stride), word(self.y.stride)]);
             builder.dispatch(
                 EMA,
-                &[("STAGE", f64::from(stage)), ("BACKWARD", backward), ("ADD", add), ("LAST", last)],
+                &[
+                    ("STAGE", f64::from(stage as u8)),
+                    ("BACKWARD", flag(options.backward)),
+                    ("ADD", flag(options.add)),
+                    ("LAST", flag(options.last)),
+                ],
                 &uniforms,
                 &[self.x.buffer, params, self.omega, states, self.y.buffer],
-                [groups.min(ROW_OF_GROUPS), groups.div_ceil(ROW_OF_GROUPS), 1],
+                line_of_groups(groups),
                 flops as u64 * (end - first) as u64,
             );
         }
@@ -236,6 +271,23 @@ fn runs(spec: &AttentionSpec) -> Vec<Run> {
     runs
 }
 
+/// What attention reads and, in `a`, writes.
+#[derive(Clone, Copy)]
+struct Heads {
+    q: Stream,
+    k: Stream,
+    v: Stream,
+    a: Stream,
+}
+
+impl Heads {
+    /// From row `rows` on.
+    fn down(self, rows: usize) -> Self {
+        let Self { q, k, v, a } = self;
+        Self { q: q.down(rows), k: k.down(rows), v: v.down(rows), a: a.down(rows) }
+    }
+}
+
 /// Attention inside chunks on the device.
 struct Attention {
     spec: AttentionSpec,
@@ -258,7 +310,8 @@ impl Attention {
     }
 
     /// a of one run from its q, k and v, times `gate` where there is one.
-    fn record(&self, builder: &mut Builder, run: Run, [q, k, v, a]: [Stream; 4], gate: Option<Stream>) {
+    fn record(&self, builder: &mut Builder, run: Run, heads: Heads, gate: Option<Stream>) {
+        let Heads { q, k, v, a } = heads;
         let AttentionSpec { z, h, causal, activation, chunk: c, .. } = self.spec;
         let each = |stream: Stream| Operand { stream, outer: 0, inner: run.chunk * stream.stride };
         let batches = Batches { outer: 1, inner: run.chunks };
@@ -282,7 +335,7 @@ impl Attention {
                 (1.0 / (z as f32).sqrt()).to_bits(),
             ],
             &[self.scores.buffer, self.bias],
-            [rows.min(ROW_OF_GROUPS), rows.div_ceil(ROW_OF_GROUPS), 1],
+            line_of_groups(rows),
             10 * (rows * run.chunk) as u64,
         );
         let mixed = Gemm::new(each(self.scores), each(v), each(a), [run.chunk, h, run.chunk]);
@@ -294,12 +347,23 @@ impl Attention {
 /// What a layer keeps on the device for every run.
 struct Layer {
     value: Linear,
-    /// u, z, r and h₀.
-    joint: [Linear; 4],
+    to_u: Linear,
+    to_z: Linear,
+    to_r: Linear,
+    to_hidden: Linear,
     out: Linear,
-    /// κ₀, μ₀, κ₁, μ₁.
-    affine: [Stream; 4],
+    /// κ₀ and μ₀.
+    query: Affine,
+    /// κ₁ and μ₁.
+    key: Affine,
     norm: gpu::Norm,
+}
+
+/// A row that streams are multiplied by, and one that is added.
+#[derive(Clone, Copy)]
+struct Affine {
+    weight: Stream,
+    bias: Stream,
 }
 
 impl Layer {
@@ -311,15 +375,13 @@ impl Layer {
             let bias = &params.joint.1[first..first + outputs];
             Linear::upload(builder, weight, Some(bias), columns(width), columns(outputs))
         };
-        let joint = [
-            part(builder, 0, width),
-            part(builder, width, z),
-            part(builder, width + z, h),
-            part(builder, width + z + h, width),
-        ];
-        let (weight, bias) = (params.qk_weight, params.qk_bias);
-        let affine = [&weight[..z], &bias[..z], &weight[z..], &bias[z..]]
-            .map(|row| builder.upload("affine", row, columns(z)));
+        let (to_u, to_z) = (part(builder, 0, width), part(builder, width, z));
+        let (to_r, to_hidden) = (part(builder, width + z, h), part(builder, width + z + h, width));
+        let mut affine = |rows: std::ops::Range<usize>| Affine {
+            weight: builder.upload("affine", &params.qk_weight[rows.clone()], columns(z)),
+            bias: builder.upload("affine", &params.qk_bias[rows], columns(z)),
+        };
+        let (query, key) = (affine(0..z), affine(z..2 * z));
         let norm = match params.norm {
             spec::Norm::Scale(g) => gpu::Norm::Scale(g),
             spec::Norm::Layer(weight, bias) => gpu::Norm::upload(builder, weight, bias),
@@ -328,9 +390,13 @@ impl Layer {
         let out = (params.out.0, Some(params.out.1));
         Self {
             value: Linear::upload(builder, value.0, value.1, columns(width), columns(h)),
-            joint,
+            to_u,
+            to_z,
+            to_r,
+            to_hidden,
             out: Linear::upload(builder, out.0, out.1, columns(h), columns(width)),
-            affine,
+            query,
+            key,
             norm,
         }
     }
@@ -364,16 +430,15 @@ fn layer(builder: &mut Builder, spec: &LayerSpec, case: &Case) -> Result<Stream,
         let project = |builder: &mut Builder, linear: &Linear, x: Stream, activation, to: Stream| {
             Gemm { activation, ..linear.gemm(x, n, to, 0) }.record(builder);
         };
-        let [to_u, to_z, to_r, to_h0] = &device.joint;
         project(builder, &device.value, normalized.down(run.first), gpu::Activation::Silu, v);
-        project(builder, to_u, e, gpu::Activation::Sigmoid, u);
-        project(builder, to_z, e, gpu::Activation::Silu, shared);
-        project(builder, to_r, e, gpu::Activation::Silu, r);
-        project(builder, to_h0, e, gpu::Activation::None, hidden);
-        let [query_weight, query_bias, key_weight, key_bias] = device.affine;
-        blend(builder, true, [shared, query_weight, query_bias, q], [n, q.stride]);
-        blend(builder, true, [shared, key_weight, key_bias, k], [n, k.stride]);
-        attention.record(builder, run, [q, k, v, a], Some(r));
+        project(builder, &device.to_u, e, gpu::Activation::Sigmoid, u);
+        project(builder, &device.to_z, e, gpu::Activation::Silu, shared);
+        project(builder, &device.to_r, e, gpu::Activation::Silu, r);
+        project(builder, &device.to_hidden, e, gpu::Activation::None, hidden);
+        for (Affine { weight, bias }, to) in [(device.query, q), (device.key, k)] {
+            blend(builder, true, [shared, weight, bias, to], [n, to.stride]);
+        }
+        attention.record(builder, run, Heads { q, k, v, a }, Some(r));
         let product = device.out.gemm(a, n, candidate, 0);
         Gemm { combine: Some((Combine::Add, hidden.into())), ..product }.record(builder);
         blend(builder, false, [x.down(run.first), u, candidate, y.down(run.first)], [n, columns.stride()]);

@@ -25,45 +25,9 @@ struct Sizes {
 
 const LOWEST: f32 = -1e30;
 
-var<workgroup> partial: array<f32, 64>;
-
-fn total(thread: u32, value: f32) -> f32 {
-    workgroupBarrier();
-    partial[thread] = value;
-    workgroupBarrier();
-    for (var step = 32u; step > 0u; step /= 2u) {
-        if (thread < step) {
-            partial[thread] += partial[thread + step];
-        }
-        workgroupBarrier();
-    }
-    return partial[0];
-}
-
-fn highest(thread: u32, value: f32) -> f32 {
-    workgroupBarrier();
-    partial[thread] = value;
-    workgroupBarrier();
-    for (var step = 32u; step > 0u; step /= 2u) {
-        if (thread < step) {
-            partial[thread] = max(partial[thread], partial[thread + step]);
-        }
-        workgroupBarrier();
-    }
-    return partial[0];
-}
-
-// The error function by Abramowitz and Stegun 7.1.26: absolute error below 1.5e-7.
-fn erf(value: f32) -> f32 {
-    let a = abs(value);
-    let t = 1.0 / (1.0 + 0.3275911 * a);
-    let p = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))));
-    return sign(value) * (1.0 - p * exp(-a * a));
-}
-
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    let row = workgroup.y * 65535u + workgroup.x;
+    let row = place_in_line(workgroup);
     if (row >= sizes.rows) {
         return;
     }
@@ -81,7 +45,8 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
             value = scores[start + key] * scale + bias[sizes.centre + key - query];
             largest = max(largest, value);
             if (ACTIVATION == 1u) {
-                value = 0.5 * (1.0 + erf((value - 0.707107) / (0.282095 * 1.4142135623730951)));
+                let z = (value - 0.707107) / (0.282095 * 1.4142135623730951);
+                value = 0.5 * (1.0 + erf(vec4<f32>(z)).x);
             } else if (ACTIVATION == 2u) {
                 value = max(value, 0.0) * max(value, 0.0);
             }

@@ -26,21 +26,6 @@ struct Sizes {
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 @group(0) @binding(3) var<storage, read> params: array<f32>;
 
-var<workgroup> partial: array<f32, 64>;
-
-fn total(thread: u32, value: f32) -> f32 {
-    workgroupBarrier();
-    partial[thread] = value;
-    workgroupBarrier();
-    for (var step = 32u; step > 0u; step /= 2u) {
-        if (thread < step) {
-            partial[thread] += partial[thread + step];
-        }
-        workgroupBarrier();
-    }
-    return partial[0];
-}
-
 fn input(row: u32, column: u32) -> f32 {
     let at = column / sizes.x_width * sizes.x_run + column % sizes.x_width;
     return x[sizes.x_offset + row * sizes.x_stride + at] + params[column];
@@ -48,7 +33,7 @@ fn input(row: u32, column: u32) -> f32 {
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    let row = workgroup.y * 65535u + workgroup.x;
+    let row = place_in_line(workgroup);
     if (row >= sizes.rows) {
         return;
     }

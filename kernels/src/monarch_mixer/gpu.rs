@@ -9,26 +9,23 @@ use super::{BlockDiagonalSpec, MlpParams, MlpSpec, MonarchSpec, NORM_EPS, Sequen
 use crate::ops::block_diagonal::BlockShape;
 use crate::ops::gpu::{
     Activation, Batches, Builder, Columns, Combine, Filter, Gemm, Linear, LongConv, Norm, Operand,
-    ShortFilter, Stream, grid, map, norm, short_conv, unpack, word,
+    ShortFilter, Stream, grid, line_of_groups, map, norm, short_conv, unpack, word,
 };
 use crate::ops::long_conv::{circular_lag, fft_size};
 
 const REARRANGE: Shader = Shader {
     label: "rearrange",
-    source: include_str!("rearrange.wgsl"),
+    source: wgsl!("ops/gpu/line.wgsl", "monarch_mixer/rearrange.wgsl"),
     entry: "main",
     bindings: &[Access::Read, Access::ReadWrite],
 };
 
 const FINISH: Shader = Shader {
     label: "finish",
-    source: include_str!("finish.wgsl"),
+    source: wgsl!("ops/gpu/line.wgsl", "ops/gpu/reduce.wgsl", "monarch_mixer/finish.wgsl"),
     entry: "main",
     bindings: &[Access::Read, Access::ReadWrite, Access::Read],
 };
-
-/// Workgroups in x before the grid continues in y.
-const ROW_OF_GROUPS: usize = 65_535;
 
 /// Rows that go through the MLP together.
 const ROWS: usize = 8192;
@@ -180,7 +177,7 @@ fn finish(
         &[("NORM", f64::from(u8::from(eps.is_some())))],
         &uniforms,
         &[x.stream.buffer, y.stream.buffer, params],
-        [rows.min(ROW_OF_GROUPS), rows.div_ceil(ROW_OF_GROUPS), 1],
+        line_of_groups(rows),
         9 * (rows * width) as u64,
     );
 }

@@ -40,7 +40,7 @@ var<workgroup> weights: array<f32, 256>;
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    let item = (workgroup.y * 65535u + workgroup.x) * 8u + thread / 32u;
+    let item = place_in_line(workgroup) * 8u + thread / 32u;
     let lane = thread % 32u;
     let row = item / sizes.heads;
     let head = item % sizes.heads;

@@ -13,8 +13,8 @@ use mixer::{Access, Case, GpuTarget, Level, MixerError, Plan, Shader};
 use super::Spec;
 use crate::attention::gpu_project;
 use crate::ops::gpu::{
-    Activation, Axis, Batches, Builder, Columns, Combine, Gemm, Linear, Operand, Stream, grid, map,
-    prefix_sum, unpack, vectors, word,
+    Activation, Axis, Batches, Builder, Columns, Combine, Gemm, Linear, Operand, Stream, grid,
+    line_of_groups, map, prefix_sum, unpack, vectors, word,
 };
 
 const READ: Access = Access::Read;
@@ -22,24 +22,28 @@ const WRITE: Access = Access::ReadWrite;
 
 const MAXIMUM: Shader = Shader {
     label: "maximum",
-    source: include_str!("maximum.wgsl"),
+    source: wgsl!("performer/maximum.wgsl"),
     entry: "main",
     bindings: &[READ, WRITE],
 };
 
 const FEATURES: Shader = Shader {
     label: "features",
-    source: include_str!("features.wgsl"),
+    source: wgsl!("ops/gpu/line.wgsl", "performer/features.wgsl"),
     entry: "main",
     bindings: &[READ, READ, WRITE],
 };
 
-const TOTALS: Shader =
-    Shader { label: "totals", source: include_str!("totals.wgsl"), entry: "main", bindings: &[READ, WRITE] };
+const TOTALS: Shader = Shader {
+    label: "totals",
+    source: wgsl!("ops/gpu/line.wgsl", "performer/totals.wgsl"),
+    entry: "main",
+    bindings: &[READ, WRITE],
+};
 
 const DIVIDE: Shader = Shader {
     label: "divide",
-    source: include_str!("divide.wgsl"),
+    source: wgsl!("ops/gpu/line.wgsl", "performer/divide.wgsl"),
     entry: "main",
     bindings: &[READ, READ, READ, WRITE],
 };
@@ -59,9 +63,8 @@ const FEATURE_FLOPS: usize = 10;
 /// Rows whose largest entry one workgroup finds.
 const MAXIMUM_ROWS: usize = 32;
 
-/// Rows of a workgroup in `features.wgsl` and `divide.wgsl`, and workgroups in x before the grid continues in y.
+/// Rows of a workgroup in `features.wgsl` and `divide.wgsl`.
 const GROUP_ROWS: usize = 8;
-const ROW_OF_GROUPS: usize = 65_535;
 
 pub(super) fn plan(case: &Case, target: &GpuTarget) -> Result<Plan, MixerError> {
     let spec = Spec::read(case)?;
@@ -483,5 +486,5 @@ impl Mixer {
 /// A grid of workgroups for `items` rows of heads.
 fn row_groups(items: usize) -> [usize; 3] {
     let groups = items.div_ceil(GROUP_ROWS);
-    [groups.min(ROW_OF_GROUPS), groups.div_ceil(ROW_OF_GROUPS), 1]
+    line_of_groups(groups)
 }

@@ -6,8 +6,8 @@ use mixer::{Access, BufferId, Case, GpuTarget, Level, MixerError, Plan, Shader};
 use super::{Hashing, Spec};
 use crate::attention::gpu_project;
 use crate::ops::gpu::{
-    Builder, Columns, CustomMask, KEYS, Linear, Mask, QUERIES, Stream, TileAttention, grid, stable_sort,
-    unpack, vectors, word,
+    AttentionShaders, Builder, Columns, CustomMask, KEYS, Linear, Mask, QUERIES, Stream, TileAttention,
+    attention_shaders, grid, stable_sort, unpack, vectors, word,
 };
 
 const READ: Access = Access::Read;
@@ -15,28 +15,24 @@ const WRITE: Access = Access::ReadWrite;
 
 const HASH: Shader = Shader {
     label: "reformer_hash",
-    source: include_str!("hash.wgsl"),
+    source: wgsl!("reformer/hash.wgsl"),
     entry: "main",
     bindings: &[READ, READ, READ, READ, WRITE],
 };
 
 const KEYS_OF_QUERIES: Shader = Shader {
     label: "reformer_keys",
-    source: include_str!("keys.wgsl"),
+    source: wgsl!("ops/gpu/line.wgsl", "reformer/keys.wgsl"),
     entry: "main",
     bindings: &[READ, WRITE],
 };
 
-const CHUNKS: Shader = Shader {
-    label: "reformer_chunks",
-    source: concat!(include_str!("mask_chunks.wgsl"), include_str!("../ops/gpu/tile_attention.wgsl")),
-    entry: "main",
-    bindings: &[READ, READ, READ, WRITE, WRITE, READ, READ],
-};
+const CHUNKS: AttentionShaders =
+    attention_shaders!("reformer_chunks", [READ, READ], "reformer/mask_chunks.wgsl");
 
 const MERGE: Shader = Shader {
     label: "reformer_merge",
-    source: include_str!("merge.wgsl"),
+    source: wgsl!("ops/gpu/line.wgsl", "reformer/merge.wgsl"),
     entry: "main",
     bindings: &[READ, READ, READ, WRITE, WRITE],
 };
@@ -169,7 +165,7 @@ fn mix(
             ],
         );
         let mask = CustomMask {
-            shader: CHUNKS,
+            shaders: CHUNKS,
             lists: vec![order.unwrap_or(header), header],
             tiles: tiles.clone(),
             query_rows: seq_len,

@@ -1,4 +1,4 @@
-// Mask file of tile_attention.wgsl: chunks of a list of positions on themselves and their neighbours; mirrors
+// Mask file of attention.wgsl: chunks of a list of positions on themselves and their neighbours; mirrors
 // `chunks.rs`.
 //
 // Query numbers: places in the round. Key numbers: places in the ring of all rounds, counted from the first one that

@@ -4,6 +4,10 @@ use mixer::{BufferId, Dispatch, GpuTarget, MixerError, Plan, Shader};
 
 use super::stream::{Columns, Stream};
 
+/// Turns of all its loops that an invocation may make in a dispatch: llvmpipe and lavapipe end every loop of one that has
+/// made 65,535, without a word. Half of that leaves room for the loops around.
+pub(crate) const INVOCATION_TURNS: usize = 1 << 15;
+
 /// A plan under construction, for a device's limits.
 #[derive(Debug)]
 pub struct Builder {

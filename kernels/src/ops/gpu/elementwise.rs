@@ -7,14 +7,14 @@ use super::stream::{Columns, Stream, vectors, word};
 
 const MAP: Shader = Shader {
     label: "map",
-    source: concat!(include_str!("activation.wgsl"), include_str!("map.wgsl")),
+    source: wgsl!("ops/gpu/erf.wgsl", "ops/gpu/activation.wgsl", "ops/gpu/line.wgsl", "ops/gpu/map.wgsl"),
     entry: "main",
     bindings: &[Access::Read, Access::Read, Access::ReadWrite],
 };
 
 const UNPACK: Shader = Shader {
     label: "unpack",
-    source: include_str!("unpack.wgsl"),
+    source: wgsl!("ops/gpu/line.wgsl", "ops/gpu/unpack.wgsl"),
     entry: "main",
     bindings: &[Access::Read, Access::ReadWrite],
 };
@@ -22,8 +22,8 @@ const UNPACK: Shader = Shader {
 /// Invocations in a workgroup.
 const THREADS: usize = 256;
 
-/// Workgroups in x before the grid continues in y.
-const ROW_OF_GROUPS: usize = 65_535;
+/// Workgroups in x before a line of them continues in y: what every device takes, and `line.wgsl` counts by.
+pub(crate) const ROW_OF_GROUPS: usize = 65_535;
 
 /// A function of one element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -76,7 +76,11 @@ impl Combine {
 /// A grid of workgroups of 256 for `items` invocations, below the limit in each dimension: invocation number
 /// `(workgroup.y · 65,535 + workgroup.x) · 256 + thread`.
 pub fn grid(items: usize) -> [usize; 3] {
-    let groups = items.div_ceil(THREADS);
+    line_of_groups(items.div_ceil(THREADS))
+}
+
+/// A line of workgroups as a grid below the limit in each dimension; `place_in_line` of `line.wgsl` finds each one's place.
+pub(crate) fn line_of_groups(groups: usize) -> [usize; 3] {
     [groups.min(ROW_OF_GROUPS), groups.div_ceil(ROW_OF_GROUPS), 1]
 }
 

@@ -8,7 +8,7 @@ use super::stream::{Columns, Stream, vectors, word};
 
 const SHADER: Shader = Shader {
     label: "gemm",
-    source: concat!(include_str!("activation.wgsl"), include_str!("gemm.wgsl")),
+    source: wgsl!("ops/gpu/erf.wgsl", "ops/gpu/activation.wgsl", "ops/gpu/gemm.wgsl"),
     entry: "main",
     bindings: &[Access::Read, Access::Read, Access::Read, Access::Read, Access::ReadWrite],
 };

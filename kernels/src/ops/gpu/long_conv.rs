@@ -11,25 +11,25 @@ const WRITE: Access = Access::ReadWrite;
 
 const WHOLE: Shader = Shader {
     label: "conv_whole",
-    source: concat!(include_str!("fft.wgsl"), include_str!("spectrum.wgsl"), include_str!("conv_whole.wgsl")),
+    source: wgsl!("ops/gpu/fft.wgsl", "ops/gpu/spectrum.wgsl", "ops/gpu/conv_whole.wgsl"),
     entry: "main",
     bindings: &[READ, READ, READ, READ, READ, WRITE],
 };
 
 const COLUMNS: Shader = Shader {
     label: "conv_columns",
-    source: concat!(include_str!("fft.wgsl"), include_str!("conv_columns.wgsl")),
+    source: wgsl!("ops/gpu/fft.wgsl", "ops/gpu/conv_columns.wgsl"),
     entry: "main",
     bindings: &[READ, READ, READ, WRITE],
 };
 
 const ROWS: Shader = Shader {
     label: "conv_rows",
-    source: concat!(
-        include_str!("fft.wgsl"),
-        include_str!("spectrum.wgsl"),
-        include_str!("rows_pair.wgsl"),
-        include_str!("conv_rows.wgsl")
+    source: wgsl!(
+        "ops/gpu/fft.wgsl",
+        "ops/gpu/spectrum.wgsl",
+        "ops/gpu/rows_pair.wgsl",
+        "ops/gpu/conv_rows.wgsl"
     ),
     entry: "main",
     bindings: &[READ, READ, WRITE],
@@ -37,11 +37,11 @@ const ROWS: Shader = Shader {
 
 const ROWS_FILTER: Shader = Shader {
     label: "conv_rows_filter",
-    source: concat!(
-        include_str!("fft.wgsl"),
-        include_str!("spectrum.wgsl"),
-        include_str!("rows_pair.wgsl"),
-        include_str!("conv_rows_filter.wgsl")
+    source: wgsl!(
+        "ops/gpu/fft.wgsl",
+        "ops/gpu/spectrum.wgsl",
+        "ops/gpu/rows_pair.wgsl",
+        "ops/gpu/conv_rows_filter.wgsl"
     ),
     entry: "main",
     bindings: &[READ, READ, WRITE],
@@ -353,4 +353,53 @@ fn roots(size: usize) -> Vec<f32> {
             [cos as f32, sin as f32]
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use mixer::GpuTarget;
+
+    use super::*;
+    use crate::ops::gpu::Columns;
+    use crate::ops::long_conv::fft_size;
+
+    /// Dispatches of a causal convolution, and the floats that they read and write if each buffer that one binds is gone
+    /// over once: in units of `length · width`.
+    fn traffic(length: usize, width: usize) -> (usize, f64) {
+        let mut builder = Builder::new(&GpuTarget::WEBGPU_DEFAULTS);
+        let columns = Columns::plain(width);
+        let conv = LongConv::new(&mut builder, [1, length, width], fft_size(length)).unwrap();
+        let taps = builder.upload("taps", &vec![0.0; length * width], columns);
+        let x = builder.upload("x", &vec![0.0; length * width], columns);
+        let y = builder.stream("y", length, columns);
+        let filter = conv.filter(&mut builder, taps, length);
+        conv.apply(&mut builder, &filter, (x, None), (y, None));
+        let plan = builder.finish(y.buffer).unwrap();
+        let mut floats = 0;
+        for dispatch in &plan.run {
+            for (access, buffer) in dispatch.shader.bindings.iter().zip(&dispatch.bindings) {
+                // The pass over rows works in place.
+                let in_place = dispatch.shader == ROWS && *access == WRITE;
+                // Roots of unity stay in a cache; unused gates are bound to them or to x.
+                let is_gate = dispatch.shader == WHOLE && *buffer == x.buffer;
+                if *buffer != conv.tables && !is_gate {
+                    floats += plan.buffers[buffer.0].words * if in_place { 2 } else { 1 };
+                }
+            }
+            floats += if dispatch.shader == WHOLE { length * width } else { 0 };
+        }
+        (plan.run.len(), floats as f64 / (length * width) as f64)
+    }
+
+    #[test]
+    fn a_convolution_is_one_pass_or_three_and_each_goes_over_its_operands_once() {
+        // x, the spectra of twice the length, y.
+        assert_eq!(traffic(1024, 256), (1, 4.0));
+        // x to the transforms, which are twice as long; there, the spectra and back; from there to y.
+        assert_eq!(traffic(4096, 256), (3, 12.0));
+        // A longer one goes in runs of channels, whose passes are as many as before for each.
+        let (passes, _) = traffic(65_536, 256);
+        assert!(passes.is_multiple_of(3) && passes > 3, "{passes}");
+        assert_eq!(traffic(65_536, 8), (3, 12.0));
+    }
 }

@@ -24,7 +24,7 @@ struct Sizes {
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     // A grid in x and y, because one dimension has at most 65,535 workgroups.
-    let item = (workgroup.y * 65535u + workgroup.x) * 256u + thread;
+    let item = place_in_line(workgroup) * 256u + thread;
     let row = item / sizes.vectors;
     let column = item % sizes.vectors;
     if (row >= sizes.rows) {

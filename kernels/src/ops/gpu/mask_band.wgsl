@@ -1,4 +1,4 @@
-// Mask file of tile_attention.wgsl: keys within a band around the query, [query − before, query + after]. Dense
+// Mask file of attention.wgsl: keys within a band around the query, [query − before, query + after]. Dense
 // attention and causal attention are bands as wide as the sequence.
 
 // First key that some query of the block sees, rounded down to a tile.
@@ -31,12 +31,6 @@ fn needs_mask(block: u32, first_key: u32) -> bool {
     return late || early || first_key + 32u > sizes.n_keys;
 }
 
-fn visible(query: u32, key: u32) -> bool {
-    if (key >= sizes.n_keys) {
-        return false;
-    }
-    if (key > query) {
-        return key - query <= sizes.after;
-    }
-    return query - key <= sizes.before;
+fn seen(query: u32, key: vec4<u32>) -> vec4<bool> {
+    return (key < vec4<u32>(sizes.n_keys)) & in_band(query, key, sizes.before, sizes.after);
 }

@@ -1,4 +1,4 @@
-// Mask file of tile_attention.wgsl: runs of keys listed for each block of queries, within a band.
+// Mask file of attention.wgsl: runs of keys listed for each block of queries, within a band.
 //
 // binding 6: [blocks, 2]: where a block's runs begin, in words, and how many it has; then all runs, [start, end)
 
@@ -21,12 +21,6 @@ fn needs_mask(block: u32, first_key: u32) -> bool {
     return true;
 }
 
-fn visible(query: u32, key: u32) -> bool {
-    if (key >= min(run_end, sizes.n_keys)) {
-        return false;
-    }
-    if (key > query) {
-        return key - query <= sizes.after;
-    }
-    return query - key <= sizes.before;
+fn seen(query: u32, key: vec4<u32>) -> vec4<bool> {
+    return (key < vec4<u32>(min(run_end, sizes.n_keys))) & in_band(query, key, sizes.before, sizes.after);
 }

@@ -51,6 +51,8 @@ mod stream;
 mod tile_attention;
 
 pub use builder::Builder;
+pub(crate) use builder::INVOCATION_TURNS;
+pub(crate) use elementwise::line_of_groups;
 pub use elementwise::{Activation, Combine, grid, map, unpack};
 pub use gemm::{Batches, Gemm, Linear, Operand};
 pub use long_conv::{Filter, LongConv};
@@ -60,4 +62,5 @@ pub use short_conv::{ShortFilter, short_conv};
 pub use softmax::softmax_rows;
 pub use sort::stable_sort;
 pub use stream::{Columns, Stream, vectors, word};
-pub use tile_attention::{CustomMask, KEYS, Mask, QUERIES, TileAttention};
+pub(crate) use tile_attention::attention_shaders;
+pub use tile_attention::{AttentionShaders, CustomMask, KEYS, Mask, QUERIES, TileAttention};

@@ -3,17 +3,15 @@
 use mixer::{Access, BufferId, Shader};
 
 use super::builder::Builder;
+use super::elementwise::line_of_groups;
 use super::stream::{Columns, Stream, vectors, word};
 
 const SHADER: Shader = Shader {
     label: "norm",
-    source: include_str!("norm.wgsl"),
+    source: wgsl!("ops/gpu/line.wgsl", "ops/gpu/reduce.wgsl", "ops/gpu/norm.wgsl"),
     entry: "main",
     bindings: &[Access::Read, Access::Read, Access::ReadWrite],
 };
-
-/// Rows in x before the grid continues in y.
-const ROW_OF_GROUPS: usize = 65_535;
 
 /// Which normalisation.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -61,7 +59,7 @@ pub fn norm(
             g.to_bits(),
         ],
         &[x.buffer, weight, y.buffer],
-        [rows.min(ROW_OF_GROUPS), rows.div_ceil(ROW_OF_GROUPS), 1],
+        line_of_groups(rows),
         8 * (rows * width) as u64,
     );
 }

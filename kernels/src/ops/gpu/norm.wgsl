@@ -22,22 +22,6 @@ struct Sizes {
 @group(0) @binding(2) var<storage, read> weight: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>;
 
-var<workgroup> partial: array<f32, 64>;
-
-fn total(thread: u32, value: f32) -> f32 {
-    partial[thread] = value;
-    workgroupBarrier();
-    for (var half = 32u; half > 0u; half /= 2u) {
-        if (thread < half) {
-            partial[thread] += partial[thread + half];
-        }
-        workgroupBarrier();
-    }
-    let result = partial[0];
-    workgroupBarrier();
-    return result;
-}
-
 // Zero in the padding.
 fn within(value: vec4<f32>, vector: u32) -> vec4<f32> {
     let column = vec4<u32>(0u, 1u, 2u, 3u) + 4u * vector;
@@ -46,7 +30,7 @@ fn within(value: vec4<f32>, vector: u32) -> vec4<f32> {
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    let row = workgroup.y * 65535u + workgroup.x;
+    let row = place_in_line(workgroup);
     if (row >= sizes.rows) {
         return;
     }

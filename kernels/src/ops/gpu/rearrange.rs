@@ -3,26 +3,26 @@
 use mixer::{Access, BufferId, Shader};
 
 use super::builder::Builder;
-use super::elementwise::grid;
+use super::elementwise::{ROW_OF_GROUPS, grid, line_of_groups};
 use super::stream::{Stream, vectors, word};
 
 const ROWS: Shader = Shader {
     label: "rows",
-    source: include_str!("rows.wgsl"),
+    source: wgsl!("ops/gpu/line.wgsl", "ops/gpu/rows.wgsl"),
     entry: "main",
     bindings: &[Access::Read, Access::Read, Access::ReadWrite],
 };
 
 const TRANSPOSE: Shader = Shader {
     label: "transpose",
-    source: include_str!("transpose.wgsl"),
+    source: wgsl!("ops/gpu/transpose.wgsl"),
     entry: "main",
     bindings: &[Access::Read, Access::ReadWrite],
 };
 
 const PREFIX_SUM: Shader = Shader {
     label: "prefix_sum",
-    source: include_str!("prefix_sum.wgsl"),
+    source: wgsl!("ops/gpu/line.wgsl", "ops/gpu/prefix_sum.wgsl"),
     entry: "main",
     bindings: &[Access::Read, Access::ReadWrite],
 };
@@ -32,9 +32,6 @@ const TILE: usize = 32;
 
 /// Invocations of a running sum's workgroup.
 const THREADS: usize = 64;
-
-/// Workgroups in x before the grid continues in y.
-const ROW_OF_GROUPS: usize = 65_535;
 
 /// How [`move_rows`] reads its index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,7 +145,7 @@ pub fn prefix_sum(
             vectors(y.outer),
         ],
         &[x.stream.buffer, y.stream.buffer],
-        [groups.min(ROW_OF_GROUPS), groups.div_ceil(ROW_OF_GROUPS), 1],
+        line_of_groups(groups),
         (outer * steps * width) as u64,
     );
 }

@@ -3,12 +3,17 @@
 use mixer::{Access, Shader};
 
 use super::builder::Builder;
-use super::elementwise::Activation;
+use super::elementwise::{Activation, line_of_groups};
 use super::stream::{Columns, Stream, vectors, word};
 
 const SHADER: Shader = Shader {
     label: "short_conv",
-    source: concat!(include_str!("activation.wgsl"), include_str!("short_conv.wgsl")),
+    source: wgsl!(
+        "ops/gpu/erf.wgsl",
+        "ops/gpu/activation.wgsl",
+        "ops/gpu/line.wgsl",
+        "ops/gpu/short_conv.wgsl"
+    ),
     entry: "main",
     bindings: &[Access::Read, Access::Read, Access::Read, Access::Read, Access::ReadWrite],
 };
@@ -16,9 +21,6 @@ const SHADER: Shader = Shader {
 /// Invocations in a workgroup, and times of each.
 const THREADS: usize = 64;
 const RUN: usize = 8;
-
-/// Workgroups in x before the grid continues in y.
-const ROW_OF_GROUPS: usize = 65_535;
 
 /// Taps on the device: `[taps + 1, channels]`, the last tap multiplying the present, then the bias.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +65,7 @@ pub fn short_conv(
     y: Stream,
 ) {
     let vectors_of_row = width.div_ceil(4);
-    let groups = (vectors_of_row * seq_len.div_ceil(RUN)).div_ceil(THREADS);
+    let [x_groups, y_groups, _] = line_of_groups((vectors_of_row * seq_len.div_ceil(RUN)).div_ceil(THREADS));
     let (gate_stream, gate_short) = gate.unwrap_or((x, short));
     debug_assert_eq!(gate_short.taps, short.taps);
     let factors = 1 + u64::from(gate.is_some());
@@ -89,7 +91,7 @@ pub fn short_conv(
             vectors(gate_short.stream.stride),
         ],
         &[x.buffer, short.stream.buffer, gate_stream.buffer, gate_short.stream.buffer, y.buffer],
-        [groups.min(ROW_OF_GROUPS), groups.div_ceil(ROW_OF_GROUPS), batch],
+        [x_groups, y_groups, batch],
         factors * (2 * short.taps + 1) as u64 * (batch * seq_len * width) as u64,
     );
 }

@@ -37,7 +37,7 @@ const RUN: u32 = 8u;
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     // Neighbouring threads take neighbouring vectors of channels, then the next run of times.
-    let item = (workgroup.y * 65535u + workgroup.x) * 64u + thread;
+    let item = place_in_line(workgroup) * 64u + thread;
     let column = item % sizes.vectors;
     let first = item / sizes.vectors * RUN;
     let first_row = workgroup.z * sizes.length;

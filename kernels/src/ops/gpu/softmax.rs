@@ -3,17 +3,15 @@
 use mixer::{Access, Shader};
 
 use super::builder::Builder;
+use super::elementwise::line_of_groups;
 use super::stream::{Stream, vectors, word};
 
 const SHADER: Shader = Shader {
     label: "softmax",
-    source: include_str!("softmax.wgsl"),
+    source: wgsl!("ops/gpu/line.wgsl", "ops/gpu/softmax.wgsl"),
     entry: "main",
     bindings: &[Access::ReadWrite],
 };
-
-/// Rows in x before the grid continues in y.
-const ROW_OF_GROUPS: usize = 65_535;
 
 /// Replaces each row of `matrices` matrices `[rows, columns]`, which lie one after the other in `x`, by
 /// softmax(scale · row); `causal` lets row i see columns up to i. What is hidden and the padding up to the stride
@@ -46,7 +44,7 @@ pub fn softmax_rows(
                 (scale * std::f32::consts::LOG2_E).to_bits(),
             ],
             &[x.buffer],
-            [count.min(ROW_OF_GROUPS), count.div_ceil(ROW_OF_GROUPS), 1],
+            line_of_groups(count),
             count as u64 * row_flops,
         );
         first += count;

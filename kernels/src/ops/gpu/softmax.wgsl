@@ -47,7 +47,7 @@ fn joined(a: vec2<f32>, b: vec2<f32>) -> vec2<f32> {
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    let row = sizes.first_row + workgroup.y * 65535u + workgroup.x;
+    let row = sizes.first_row + place_in_line(workgroup);
     if (row >= sizes.all_rows) {
         return;
     }

@@ -8,21 +8,21 @@ use super::stream::word;
 
 const COUNT: Shader = Shader {
     label: "sort_count",
-    source: include_str!("sort_count.wgsl"),
+    source: wgsl!("ops/gpu/sort_count.wgsl"),
     entry: "main",
     bindings: &[Access::Read, Access::ReadWrite],
 };
 
 const SCAN: Shader = Shader {
     label: "sort_scan",
-    source: include_str!("sort_scan.wgsl"),
+    source: wgsl!("ops/gpu/sort_scan.wgsl"),
     entry: "main",
     bindings: &[Access::ReadWrite],
 };
 
 const MOVE: Shader = Shader {
     label: "sort_move",
-    source: include_str!("sort_move.wgsl"),
+    source: wgsl!("ops/gpu/sort_move.wgsl"),
     entry: "main",
     bindings: &[Access::Read, Access::Read, Access::Read, Access::ReadWrite, Access::ReadWrite],
 };

@@ -1,34 +1,61 @@
-//! Softmax attention by tiles on the GPU: never an L×L buffer.
+//! Softmax attention on the GPU, a few keys at a time: never an L×L buffer.
 
 use mixer::{Access, BufferId, Shader};
 
-use super::builder::Builder;
+use super::builder::{Builder, INVOCATION_TURNS};
 use super::stream::{Stream, vectors, word};
 
 const READ: Access = Access::Read;
-const WRITE: Access = Access::ReadWrite;
 
-const BAND: Shader = Shader {
-    label: "tile_attention",
-    source: concat!(
-        include_str!("mask_visible.wgsl"),
-        include_str!("mask_band.wgsl"),
-        include_str!("tile_attention.wgsl")
-    ),
-    entry: "main",
-    bindings: &[READ, READ, READ, WRITE, WRITE],
-};
+/// The kernel of softmax attention for each kind of device, behind one mask file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AttentionShaders {
+    /// By tiles in workgroup memory, for threads that run together.
+    pub tiled: Shader,
+    /// Without workgroup memory or barriers, for software adapters: theirs are slow, and they clear a workgroup's
+    /// memory word by word.
+    pub direct: Shader,
+}
 
-const LISTED: Shader = Shader {
-    label: "tile_attention_listed",
-    source: concat!(
-        include_str!("mask_visible.wgsl"),
-        include_str!("mask_listed.wgsl"),
-        include_str!("tile_attention.wgsl")
-    ),
-    entry: "main",
-    bindings: &[READ, READ, READ, WRITE, WRITE, READ],
-};
+/// [`AttentionShaders`] of mask files, given by their paths in `src`, with what they bind after the first five.
+macro_rules! attention_shaders {
+    ($label:literal, [$($binding:expr),*], $($mask:literal),+) => {{
+        use mixer::{Access, Shader};
+        const BINDINGS: &[Access] =
+            &[Access::Read, Access::Read, Access::Read, Access::ReadWrite, Access::ReadWrite, $($binding),*];
+        $crate::ops::gpu::AttentionShaders {
+            tiled: Shader {
+                label: $label,
+                source: wgsl!($($mask,)+ "ops/gpu/attention.wgsl", "ops/gpu/tile_attention.wgsl"),
+                entry: "main",
+                bindings: BINDINGS,
+            },
+            direct: Shader {
+                label: concat!($label, "_direct"),
+                source: wgsl!($($mask,)+ "ops/gpu/attention.wgsl", "ops/gpu/direct_attention.wgsl"),
+                entry: "main",
+                bindings: BINDINGS,
+            },
+        }
+    }};
+}
+pub(crate) use attention_shaders;
+
+const BAND: AttentionShaders = attention_shaders!(
+    "attention",
+    [],
+    "ops/gpu/mask_ordered.wgsl",
+    "ops/gpu/mask_seen.wgsl",
+    "ops/gpu/mask_band.wgsl"
+);
+
+const LISTED: AttentionShaders = attention_shaders!(
+    "attention_listed",
+    [READ],
+    "ops/gpu/mask_ordered.wgsl",
+    "ops/gpu/mask_seen.wgsl",
+    "ops/gpu/mask_listed.wgsl"
+);
 
 /// Queries of a workgroup.
 pub const QUERIES: usize = 64;
@@ -79,8 +106,8 @@ pub enum Mask {
 /// are counts of numbers then, and the file says which rows they stand for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CustomMask {
-    /// The mask file followed by `tile_attention.wgsl`; five bindings of the latter, then those of `lists`, all read.
-    pub shader: Shader,
+    /// The kernels behind the mask file; five bindings of theirs, then those of `lists`, all read.
+    pub shaders: AttentionShaders,
     /// Buffers at bindings 6 and 7.
     pub lists: Vec<BufferId>,
     /// For each block of [`QUERIES`] query numbers the most tiles of keys that any head of any sequence visits.
@@ -182,6 +209,10 @@ impl TileAttention {
             groups = (budget / longest).max(BUSY.min(budget / FEWEST_TILES)).max(1);
             segment = (budget / groups).clamp(FEWEST_TILES, longest.max(FEWEST_TILES));
         }
+        // The direct kernel goes over the columns twice for each half of a tile.
+        let tile_turns = 4 * (vectors(self.head()) as usize + 1);
+        // An even number: the tiled kernel takes two at a time.
+        segment = segment.min(INVOCATION_TURNS / tile_turns).max(FEWEST_TILES).next_multiple_of(2);
         let x = blocks.min(groups).min(most);
         let y = heads.min((groups / x).max(1)).min(most);
         let z = self.batch.min((groups / (x * y)).max(1)).min(most);
@@ -207,12 +238,15 @@ impl TileAttention {
         for first_sequence in (0..self.batch).step_by(z) {
             for first_head in (0..heads).step_by(y) {
                 for first_block in (0..blocks).step_by(x) {
-                    let end_block = (first_block + x).min(blocks);
-                    let part = &tiles[first_block..end_block];
-                    let n_heads = y.min(heads - first_head);
-                    let n_sequences = z.min(self.batch - first_sequence);
-                    let corner = [first_block, end_block, first_head, n_heads, first_sequence, n_sequences];
-                    record.segments(builder, part, corner, segment);
+                    let part = Part {
+                        first_block,
+                        tiles: &tiles[first_block..(first_block + x).min(blocks)],
+                        first_head,
+                        n_heads: y.min(heads - first_head),
+                        first_sequence,
+                        n_sequences: z.min(self.batch - first_sequence),
+                    };
+                    record.segments(builder, part, segment);
                 }
             }
         }
@@ -250,66 +284,127 @@ struct Record<'a> {
     tile_flops: u64,
 }
 
+/// What a set of dispatches takes.
+#[derive(Clone, Copy)]
+struct Part<'a> {
+    first_block: usize,
+    /// Tiles that each block visits.
+    tiles: &'a [usize],
+    /// Heads times passes.
+    first_head: usize,
+    n_heads: usize,
+    first_sequence: usize,
+    n_sequences: usize,
+}
+
+/// `Sizes` of attention.wgsl.
+struct Sizes {
+    n_queries: usize,
+    n_keys: usize,
+    head: usize,
+    passes: usize,
+    q: Stream,
+    k: Stream,
+    v: Stream,
+    o: Stream,
+    first_block: usize,
+    end_block: usize,
+    first_head: usize,
+    first_sequence: usize,
+    heads: usize,
+    blocks: usize,
+    first_tile: usize,
+    end_tile: usize,
+    /// Bit 0 at the first, bit 1 at the last of a block's dispatches.
+    stage: u32,
+    scale: f32,
+    before: usize,
+    after: usize,
+    query_rows: usize,
+    key_rows: usize,
+    kv_head: usize,
+}
+
+impl Sizes {
+    fn words(&self) -> Vec<u32> {
+        let band = |keys: usize| word(keys.min(1 << 30));
+        let mut words = vec![word(self.n_queries), word(self.n_keys), vectors(self.head), word(self.passes)];
+        for stream in [self.q, self.k, self.v, self.o] {
+            words.extend([vectors(stream.offset), vectors(stream.stride)]);
+        }
+        let counts = [
+            self.first_block,
+            self.end_block,
+            self.first_head,
+            self.first_sequence,
+            self.heads,
+            self.blocks,
+            self.first_tile,
+            self.end_tile,
+        ];
+        words.extend(counts.map(word));
+        words.extend([self.stage, (self.scale * std::f32::consts::LOG2_E).to_bits()]);
+        words.extend([band(self.before), band(self.after), word(self.query_rows), word(self.key_rows)]);
+        words.push(vectors(self.kv_head));
+        words
+    }
+}
+
 impl Record<'_> {
     /// One set of blocks, their keys in segments.
-    fn segments(&self, builder: &mut Builder, tiles: &[usize], corner: [usize; 6], segment: usize) {
-        let longest = tiles.iter().copied().max().unwrap_or(0);
-        let [first_block, end_block, first_head, n_heads, first_sequence, n_sequences] = corner;
+    fn segments(&self, builder: &mut Builder, part: Part<'_>, segment: usize) {
+        let op = self.op;
+        let longest = part.tiles.iter().copied().max().unwrap_or(0);
+        let (shaders, query_rows, key_rows) = match &op.mask {
+            Mask::Custom(mask) => (mask.shaders, mask.query_rows, mask.key_rows),
+            Mask::Listed { .. } => (LISTED, op.n_queries, op.n_keys),
+            _ => (BAND, op.n_queries, op.n_keys),
+        };
+        let shader = if builder.target().is_fallback { shaders.direct } else { shaders.tiled };
+        let (before, after) = match op.mask {
+            Mask::Full | Mask::Custom(_) => (usize::MAX, usize::MAX),
+            Mask::Causal => (usize::MAX, 0),
+            Mask::Band { before, after } | Mask::Listed { before, after, .. } => (before, after),
+        };
+        let mut bindings = vec![op.q.buffer, op.k.buffer, op.v.buffer, op.o.buffer, self.state];
+        bindings.extend(&self.lists);
         let mut first_tile = 0;
         loop {
             let end_tile = (first_tile + segment).min(longest);
             let is_last = end_tile == longest && !self.is_open;
-            let stage = u32::from(first_tile == 0) + 2 * u32::from(is_last);
-            let visited: usize = tiles.iter().map(|&n| n.min(end_tile).saturating_sub(first_tile)).sum();
-            let op = self.op;
-            let band = |keys: usize| word(keys.min(1 << 30));
-            let (shader, query_rows, key_rows) = match &op.mask {
-                Mask::Custom(mask) => (mask.shader, mask.query_rows, mask.key_rows),
-                Mask::Listed { .. } => (LISTED, op.n_queries, op.n_keys),
-                _ => (BAND, op.n_queries, op.n_keys),
+            let visited: usize = part.tiles.iter().map(|&n| n.min(end_tile).saturating_sub(first_tile)).sum();
+            let sizes = Sizes {
+                n_queries: op.n_queries,
+                n_keys: op.n_keys,
+                head: op.head(),
+                passes: self.passes,
+                q: op.q,
+                k: op.k,
+                v: op.v,
+                o: op.o,
+                first_block: part.first_block,
+                end_block: part.first_block + part.tiles.len(),
+                first_head: part.first_head,
+                first_sequence: part.first_sequence,
+                heads: self.heads,
+                blocks: self.blocks,
+                first_tile,
+                end_tile,
+                stage: u32::from(first_tile == 0) + 2 * u32::from(is_last),
+                scale: op.scale,
+                before,
+                after,
+                query_rows,
+                key_rows,
+                kv_head: if op.one_kv_head { 0 } else { op.head() },
             };
-            let (before, after) = match op.mask {
-                Mask::Full | Mask::Custom(_) => (usize::MAX, usize::MAX),
-                Mask::Causal => (usize::MAX, 0),
-                Mask::Band { before, after } | Mask::Listed { before, after, .. } => (before, after),
-            };
-            let mut bindings = vec![op.q.buffer, op.k.buffer, op.v.buffer, op.o.buffer, self.state];
-            bindings.extend(&self.lists);
             builder.dispatch(
                 shader,
                 &[("CHUNKS", f64::from(word(self.chunks)))],
-                &[
-                    word(op.n_queries),
-                    word(op.n_keys),
-                    vectors(op.head()),
-                    word(self.passes),
-                    vectors(op.q.offset),
-                    vectors(op.q.stride),
-                    vectors(op.k.offset),
-                    vectors(op.k.stride),
-                    vectors(op.v.offset),
-                    vectors(op.v.stride),
-                    vectors(op.o.offset),
-                    vectors(op.o.stride),
-                    word(first_block),
-                    word(end_block),
-                    word(first_head),
-                    word(first_sequence),
-                    word(self.heads),
-                    word(self.blocks),
-                    word(first_tile),
-                    word(end_tile),
-                    stage,
-                    (op.scale * std::f32::consts::LOG2_E).to_bits(),
-                    band(before),
-                    band(after),
-                    word(query_rows),
-                    word(key_rows),
-                    if op.one_kv_head { 0 } else { vectors(op.head()) },
-                ],
+                &sizes.words(),
                 &bindings,
-                [end_block - first_block, n_heads, n_sequences],
-                (visited * n_heads * n_sequences) as u64 * self.tile_flops,
+                [part.tiles.len(), part.n_heads, part.n_sequences],
+                (visited * part.n_heads * part.n_sequences) as u64 * self.tile_flops,
             );
             first_tile = end_tile;
             if first_tile >= longest {

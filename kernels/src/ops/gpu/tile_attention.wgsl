@@ -1,92 +1,32 @@
-// Softmax attention by tiles with an online softmax; mirrors `ops::tile_attention`. A mask file is prepended: it says
-// which tiles of 32 keys a block of 64 queries visits, where their rows lie, and what becomes of a pair's score:
-// `enter`, `n_tiles`, `tile_start`, `has_query`, `has_key`, `query_row`, `key_row`, `needs_mask`, `hide`.
+// Softmax attention by tiles in workgroup memory, with an online softmax; mirrors `ops::tile_attention`. For devices
+// whose threads run together; attention.wgsl and a mask file are prepended.
 //
-// A workgroup takes 64 queries of one head. 128 threads: thread (tx, ty) of 8 × 16 holds 4 queries × 4 keys of a tile
-// of scores and the same 4 queries × 4 columns of up to four chunks of 32 output columns, all in registers.
-//
-// binding 0: sizes; offsets and strides in vectors of four floats
-// binding 1..3: q, k, v; rows of heads
-// binding 4: o; holds unnormalised sums between the dispatches of one pass
-// binding 5: running maxima and sums between dispatches, [head · pass, query / 4, 2]
-// binding 6, 7: for the mask file
+// A workgroup takes 64 queries of one head, and two tiles of keys at a time. 64 threads: thread (tx, ty) of 8 × 8 holds
+// queries 4 ty and 32 + 4 ty with the three after each, by keys 4 tx and the three after in both tiles, so that four
+// vectors from workgroup memory make 64 multiply-adds; and the same queries by the vectors of columns tx, 8 + tx, … of
+// the output. All of that is in registers.
 
-override CHUNKS: u32 = 1u;
-
-struct Sizes {
-    n_queries: u32,
-    n_keys: u32,
-    // Vectors of a head.
-    head: u32,
-    // Passes over the output columns, each of 8 · CHUNKS vectors.
-    passes: u32,
-    q_offset: u32,
-    q_stride: u32,
-    k_offset: u32,
-    k_stride: u32,
-    v_offset: u32,
-    v_stride: u32,
-    o_offset: u32,
-    o_stride: u32,
-    // Blocks of queries that this dispatch takes.
-    first_block: u32,
-    end_block: u32,
-    first_head: u32,
-    first_sequence: u32,
-    // Heads times passes.
-    heads: u32,
-    blocks: u32,
-    // Range of tiles, counted from a block's first, that this dispatch visits.
-    first_tile: u32,
-    end_tile: u32,
-    // Whether it is the first, and the last, of its blocks' dispatches: bits 0 and 1.
-    stage: u32,
-    // log₂ e times the scores' scale: the exponential is taken to base two.
-    scale: f32,
-    // Band of visible keys: key + before ≥ query and key ≤ query + after.
-    before: u32,
-    after: u32,
-    // Rows of a sequence in q and o, and in k and v.
-    query_rows: u32,
-    key_rows: u32,
-    // Vectors from one head's keys and values to the next's: none where all share one.
-    kv_head: u32,
-}
-
-@group(0) @binding(0) var<uniform> sizes: Sizes;
-@group(0) @binding(1) var<storage, read> q: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> k: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> v: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read_write> o: array<vec4<f32>>;
-@group(0) @binding(5) var<storage, read_write> state: array<vec4<f32>>;
-
-const ZERO = vec4<f32>(0.0);
-
-// Stands for −∞: finite, so that differences of two of them stay defined.
-const LOWEST: f32 = -1e30;
-
-// [32 columns, 16 vectors of four queries], then [32 keys, 16] weights.
-var<workgroup> tile_q: array<vec4<f32>, 512>;
-// [32 columns, 8 vectors of four keys], then [32 keys, 8 vectors of output columns].
-var<workgroup> tile_k: array<vec4<f32>, 256>;
-// [8 tx, 16 ty].
+// [16 columns, 16 vectors of four queries], then [16 keys, 16] weights. Vectors are shuffled within eight against bank
+// conflicts: a number that belongs to the row is taken to theirs by exclusive or.
+var<workgroup> tile_q: array<vec4<f32>, 256>;
+// [16 columns, 16 vectors of four keys], then [16 keys, 8 · CHUNKS vectors of output columns].
+var<workgroup> tile_k: array<vec4<f32>, 512>;
+// [8 tx, 16 vectors of four queries].
 var<workgroup> partial: array<vec4<f32>, 128>;
 var<workgroup> visited_tiles: u32;
 
-// Four queries by four columns.
-struct Quad {
-    r0: vec4<f32>,
-    r1: vec4<f32>,
-    r2: vec4<f32>,
-    r3: vec4<f32>,
-}
-
-fn zeros() -> Quad {
-    return Quad(ZERO, ZERO, ZERO, ZERO);
-}
-
-fn scaled(quad: Quad, by: vec4<f32>) -> Quad {
-    return Quad(quad.r0 * by.x, quad.r1 * by.y, quad.r2 * by.z, quad.r3 * by.w);
+// Adds the outer product of a number for each query and four columns.
+fn outer(sum: Block, left: Eight, right: vec4<f32>) -> Block {
+    return Block(
+        fma(vec4<f32>(left.low.x), right, sum.r0),
+        fma(vec4<f32>(left.low.y), right, sum.r1),
+        fma(vec4<f32>(left.low.z), right, sum.r2),
+        fma(vec4<f32>(left.low.w), right, sum.r3),
+        fma(vec4<f32>(left.high.x), right, sum.r4),
+        fma(vec4<f32>(left.high.y), right, sum.r5),
+        fma(vec4<f32>(left.high.z), right, sum.r6),
+        fma(vec4<f32>(left.high.w), right, sum.r7),
+    );
 }
 
 fn load_q(row: u32, start: u32, column: u32) -> vec4<f32> {
@@ -110,63 +50,60 @@ fn load_v(key: u32, start: u32, column: u32) -> vec4<f32> {
     return v[start + key_row(key) * sizes.v_stride + column];
 }
 
-// Chunk `chunk` of the values of a tile, to workgroup memory.
-fn stage_v(first_key: u32, start: u32, first_column: u32, thread: u32) {
-    let column = first_column + thread % 8u;
-    let key = thread / 8u;
-    tile_k[thread] = load_v(first_key + key, start, column);
-    tile_k[thread + 128u] = load_v(first_key + key + 16u, start, column);
-}
-
-fn weigh(sum: Quad, tx: u32, ty: u32) -> Quad {
-    var result = sum;
-    for (var tile_quad = 0u; tile_quad < 8u; tile_quad++) {
-        let at = ty ^ tile_quad;
-        for (var j = 0u; j < 4u; j++) {
-            let key = tile_quad * 4u + j;
-            let p = tile_q[key * 16u + at];
-            let value = tile_k[key * 8u + tx];
-            result.r0 = fma(vec4<f32>(p.x), value, result.r0);
-            result.r1 = fma(vec4<f32>(p.y), value, result.r1);
-            result.r2 = fma(vec4<f32>(p.z), value, result.r2);
-            result.r3 = fma(vec4<f32>(p.w), value, result.r3);
-        }
-    }
-    return result;
-}
-
-// The largest of the eight threads that share four queries, for each of these.
-fn highest(value: vec4<f32>, tx: u32, ty: u32) -> vec4<f32> {
-    partial[tx * 16u + (ty ^ tx)] = value;
+// What the eight threads that share queries have, for each other.
+fn share(value: Eight, tx: u32, ty: u32) {
+    let at = tx * 16u + (ty ^ tx);
+    partial[at] = value.low;
+    partial[at + 8u] = value.high;
     workgroupBarrier();
-    var result = partial[ty];
-    for (var other = 1u; other < 8u; other++) {
-        result = max(result, partial[other * 16u + (ty ^ other)]);
+}
+
+fn highest(value: Eight, tx: u32, ty: u32) -> Eight {
+    share(value, tx, ty);
+    var result = value;
+    for (var other = 0u; other < 8u; other++) {
+        let at = other * 16u + (ty ^ other);
+        result = higher(result, Eight(partial[at], partial[at + 8u]));
     }
     return result;
 }
 
-fn total(value: vec4<f32>, tx: u32, ty: u32) -> vec4<f32> {
-    partial[tx * 16u + (ty ^ tx)] = value;
-    workgroupBarrier();
-    var result = partial[ty];
-    for (var other = 1u; other < 8u; other++) {
-        result += partial[other * 16u + (ty ^ other)];
+// Every thread adds in the same order.
+fn total(value: Eight, tx: u32, ty: u32) -> Eight {
+    share(value, tx, ty);
+    var result = Eight(ZERO, ZERO);
+    for (var other = 0u; other < 8u; other++) {
+        let at = other * 16u + (ty ^ other);
+        result = plus(result, Eight(partial[at], partial[at + 8u]));
     }
     return result;
 }
 
-fn largest(row: vec4<f32>) -> f32 {
-    return max(max(row.x, row.y), max(row.z, row.w));
+fn hidden(x: Block, query: u32, key: u32) -> Block {
+    return Block(
+        hide(x.r0, query, key),
+        hide(x.r1, query + 1u, key),
+        hide(x.r2, query + 2u, key),
+        hide(x.r3, query + 3u, key),
+        hide(x.r4, query + 32u, key),
+        hide(x.r5, query + 33u, key),
+        hide(x.r6, query + 34u, key),
+        hide(x.r7, query + 35u, key),
+    );
 }
 
-fn across(row: vec4<f32>) -> f32 {
-    return (row.x + row.y) + (row.z + row.w);
-}
-
-// Weights of one query's scores; what is hidden stays zero even where all is hidden. A NaN stays a NaN.
-fn weights(row: vec4<f32>, maximum: f32) -> vec4<f32> {
-    return select(exp2(row - maximum), ZERO, row < vec4<f32>(0.5 * LOWEST));
+// Four of a vector each, turned: the keys of four queries become the queries of four keys.
+fn turned(x: Block) -> Block {
+    return Block(
+        vec4<f32>(x.r0.x, x.r1.x, x.r2.x, x.r3.x),
+        vec4<f32>(x.r0.y, x.r1.y, x.r2.y, x.r3.y),
+        vec4<f32>(x.r0.z, x.r1.z, x.r2.z, x.r3.z),
+        vec4<f32>(x.r0.w, x.r1.w, x.r2.w, x.r3.w),
+        vec4<f32>(x.r4.x, x.r5.x, x.r6.x, x.r7.x),
+        vec4<f32>(x.r4.y, x.r5.y, x.r6.y, x.r7.y),
+        vec4<f32>(x.r4.z, x.r5.z, x.r6.z, x.r7.z),
+        vec4<f32>(x.r4.w, x.r5.w, x.r6.w, x.r7.w),
+    );
 }
 
 fn store(start: u32, row: u32, column: u32, value: vec4<f32>) {
@@ -175,11 +112,15 @@ fn store(start: u32, row: u32, column: u32, value: vec4<f32>) {
     }
 }
 
-fn store_quad(start: u32, row: u32, column: u32, quad: Quad) {
-    store(start, row, column, quad.r0);
-    store(start, row + 1u, column, quad.r1);
-    store(start, row + 2u, column, quad.r2);
-    store(start, row + 3u, column, quad.r3);
+fn store_block(start: u32, row: u32, column: u32, x: Block) {
+    store(start, row, column, x.r0);
+    store(start, row + 1u, column, x.r1);
+    store(start, row + 2u, column, x.r2);
+    store(start, row + 3u, column, x.r3);
+    store(start, row + 32u, column, x.r4);
+    store(start, row + 33u, column, x.r5);
+    store(start, row + 34u, column, x.r6);
+    store(start, row + 35u, column, x.r7);
 }
 
 fn held(start: u32, row: u32, column: u32) -> vec4<f32> {
@@ -189,16 +130,40 @@ fn held(start: u32, row: u32, column: u32) -> vec4<f32> {
     return ZERO;
 }
 
-fn held_quad(start: u32, row: u32, column: u32) -> Quad {
-    return Quad(
+fn held_block(start: u32, row: u32, column: u32) -> Block {
+    return Block(
         held(start, row, column),
         held(start, row + 1u, column),
         held(start, row + 2u, column),
         held(start, row + 3u, column),
+        held(start, row + 32u, column),
+        held(start, row + 33u, column),
+        held(start, row + 34u, column),
+        held(start, row + 35u, column),
     );
 }
 
-@compute @workgroup_size(128)
+// The weights of sixteen keys, two of each thread: one of either tile.
+fn stage(low: vec4<f32>, high: vec4<f32>, low_next: vec4<f32>, high_next: vec4<f32>, tx: u32, ty: u32) {
+    let at = tx * 16u + (ty ^ tx);
+    tile_q[at] = low;
+    tile_q[at + 8u] = high;
+    tile_q[at + 128u] = low_next;
+    tile_q[at + 136u] = high_next;
+}
+
+// The values that they weigh: slot s is key 4 · (s % 8) + `part` of tile s / 8. Half of the threads load either tile's.
+fn stage_v(own_key: u32, part: u32, start: u32, first_column: u32, thread: u32) {
+    let first_slot = thread / 32u * 8u;
+    for (var item = thread % 32u; item < 64u * CHUNKS; item += 32u) {
+        let slot = item / (8u * CHUNKS);
+        let column = item % (8u * CHUNKS);
+        let value = load_v(own_key + 4u * slot + part, start, first_column + column);
+        tile_k[(first_slot + slot) * 8u * CHUNKS + column] = value;
+    }
+}
+
+@compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     // The longest causal rows first, so that no straggler starts last.
     let block = sizes.end_block - 1u - workgroup.x;
@@ -217,23 +182,27 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     let query = block * 64u + ty * 4u;
     let column = first_column + tx;
     let slot = (((sequence * sizes.heads + head_pass) * sizes.blocks + block) * 16u + ty) * 2u;
+    // What it loads: a vector of four rows, which lie in one tile of keys.
+    let load_column = thread % 4u;
+    let load_quad = thread / 4u;
+    let load_at = load_column * 64u + (load_quad ^ (2u * load_column));
 
-    var maximum = vec4<f32>(LOWEST);
+    var maximum = lowest();
     // Of this thread's own keys; the eight threads of a query add up at the end.
-    var sum = ZERO;
+    var sum = Eight(ZERO, ZERO);
     var o0 = zeros();
     var o1 = zeros();
     var o2 = zeros();
     var o3 = zeros();
     if ((sizes.stage & 1u) == 0u) {
-        maximum = state[slot];
+        maximum = Eight(state[slot], state[slot + 16u]);
         if (tx == 0u) {
-            sum = state[slot + 1u];
+            sum = Eight(state[slot + 1u], state[slot + 17u]);
         }
-        o0 = held_quad(start_o, query, column);
-        if (CHUNKS > 1u) { o1 = held_quad(start_o, query, column + 8u); }
-        if (CHUNKS > 2u) { o2 = held_quad(start_o, query, column + 16u); }
-        if (CHUNKS > 3u) { o3 = held_quad(start_o, query, column + 24u); }
+        o0 = held_block(start_o, query, column);
+        if (CHUNKS > 1u) { o1 = held_block(start_o, query, column + 8u); }
+        if (CHUNKS > 2u) { o2 = held_block(start_o, query, column + 16u); }
+        if (CHUNKS > 3u) { o3 = held_block(start_o, query, column + 24u); }
     }
 
     // A mask file may know its list by private variables, which no browser's analysis takes for uniform: one thread's
@@ -242,114 +211,116 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         visited_tiles = min(n_tiles(block, sequence, head), sizes.end_tile);
     }
     let tiles = workgroupUniformLoad(&visited_tiles);
-    for (var tile = sizes.first_tile; tile < tiles; tile++) {
+    for (var tile = sizes.first_tile; tile < tiles; tile += 2u) {
+        let has_second = tile + 1u < tiles;
+        // The tile of which this thread loads keys and values; beyond the last one the first again, whose scores are
+        // hidden below.
+        let own_tile = select(tile, tile + 1u, thread >= 32u && has_second);
+        let own_key = tile_start(block, sequence, head, own_tile);
+
+        // Scores: q·k over the head, 16 columns at a time.
+        var a = zeros();
+        var b = zeros();
+        for (var chunk = 0u; chunk < sizes.head; chunk += 4u) {
+            let row = block * 64u + load_quad * 4u;
+            let q0 = load_q(row, start_q, chunk + load_column);
+            let q1 = load_q(row + 1u, start_q, chunk + load_column);
+            let q2 = load_q(row + 2u, start_q, chunk + load_column);
+            let q3 = load_q(row + 3u, start_q, chunk + load_column);
+            let key = own_key + load_quad % 8u * 4u;
+            let k0 = load_k(key, start_k, chunk + load_column);
+            let k1 = load_k(key + 1u, start_k, chunk + load_column);
+            let k2 = load_k(key + 2u, start_k, chunk + load_column);
+            let k3 = load_k(key + 3u, start_k, chunk + load_column);
+            tile_q[load_at] = vec4<f32>(q0.x, q1.x, q2.x, q3.x);
+            tile_q[load_at + 16u] = vec4<f32>(q0.y, q1.y, q2.y, q3.y);
+            tile_q[load_at + 32u] = vec4<f32>(q0.z, q1.z, q2.z, q3.z);
+            tile_q[load_at + 48u] = vec4<f32>(q0.w, q1.w, q2.w, q3.w);
+            tile_k[load_at] = vec4<f32>(k0.x, k1.x, k2.x, k3.x);
+            tile_k[load_at + 16u] = vec4<f32>(k0.y, k1.y, k2.y, k3.y);
+            tile_k[load_at + 32u] = vec4<f32>(k0.z, k1.z, k2.z, k3.z);
+            tile_k[load_at + 48u] = vec4<f32>(k0.w, k1.w, k2.w, k3.w);
+            workgroupBarrier();
+            let depths = 4u * min(4u, sizes.head - chunk);
+            for (var depth = 0u; depth < depths; depth++) {
+                let shuffle = depth / 4u * 2u;
+                let at_q = depth * 16u + (ty ^ shuffle);
+                let at_k = depth * 16u + (tx ^ shuffle);
+                let left = Eight(tile_q[at_q], tile_q[at_q + 8u]);
+                a = outer(a, left, tile_k[at_k]);
+                b = outer(b, left, tile_k[at_k + 8u]);
+            }
+            workgroupBarrier();
+        }
+
         let first_key = tile_start(block, sequence, head, tile);
-
-        // Scores: q·k over the head, 32 columns at a time.
-        var s = zeros();
-        for (var chunk = 0u; chunk < sizes.head; chunk += 8u) {
-            let quad_q = thread % 16u;
-            let column_q = thread / 16u;
-            let row = block * 64u + quad_q * 4u;
-            let q0 = load_q(row, start_q, chunk + column_q);
-            let q1 = load_q(row + 1u, start_q, chunk + column_q);
-            let q2 = load_q(row + 2u, start_q, chunk + column_q);
-            let q3 = load_q(row + 3u, start_q, chunk + column_q);
-            tile_q[column_q * 64u + quad_q] = vec4<f32>(q0.x, q1.x, q2.x, q3.x);
-            tile_q[column_q * 64u + 16u + quad_q] = vec4<f32>(q0.y, q1.y, q2.y, q3.y);
-            tile_q[column_q * 64u + 32u + quad_q] = vec4<f32>(q0.z, q1.z, q2.z, q3.z);
-            tile_q[column_q * 64u + 48u + quad_q] = vec4<f32>(q0.w, q1.w, q2.w, q3.w);
-            if (thread < 64u) {
-                let key = first_key + tx * 4u;
-                let k0 = load_k(key, start_k, chunk + ty);
-                let k1 = load_k(key + 1u, start_k, chunk + ty);
-                let k2 = load_k(key + 2u, start_k, chunk + ty);
-                let k3 = load_k(key + 3u, start_k, chunk + ty);
-                tile_k[ty * 32u + tx] = vec4<f32>(k0.x, k1.x, k2.x, k3.x);
-                tile_k[ty * 32u + 8u + tx] = vec4<f32>(k0.y, k1.y, k2.y, k3.y);
-                tile_k[ty * 32u + 16u + tx] = vec4<f32>(k0.z, k1.z, k2.z, k3.z);
-                tile_k[ty * 32u + 24u + tx] = vec4<f32>(k0.w, k1.w, k2.w, k3.w);
-            }
-            workgroupBarrier();
-            let quads = min(8u, sizes.head - chunk);
-            for (var quad = 0u; quad < quads; quad++) {
-                for (var j = 0u; j < 4u; j++) {
-                    let depth = quad * 4u + j;
-                    let left = tile_q[depth * 16u + ty];
-                    let right = tile_k[depth * 8u + tx];
-                    s.r0 = fma(vec4<f32>(left.x), right, s.r0);
-                    s.r1 = fma(vec4<f32>(left.y), right, s.r1);
-                    s.r2 = fma(vec4<f32>(left.z), right, s.r2);
-                    s.r3 = fma(vec4<f32>(left.w), right, s.r3);
-                }
-            }
-            workgroupBarrier();
+        if (needs_mask(block, first_key)) {
+            a = hidden(a, query, first_key + tx * 4u);
         }
-
-        let key = first_key + tx * 4u;
-        let masked = needs_mask(block, first_key);
-        if (masked) {
-            s.r0 = hide(s.r0, query, key);
-            s.r1 = hide(s.r1, query + 1u, key);
-            s.r2 = hide(s.r2, query + 2u, key);
-            s.r3 = hide(s.r3, query + 3u, key);
+        if (has_second) {
+            let second_key = tile_start(block, sequence, head, tile + 1u);
+            if (needs_mask(block, second_key)) {
+                b = hidden(b, query, second_key + tx * 4u);
+            }
+        } else {
+            let none = vec4<f32>(LOWEST);
+            b = Block(none, none, none, none, none, none, none, none);
         }
-        let tile_maximum = vec4<f32>(largest(s.r0), largest(s.r1), largest(s.r2), largest(s.r3));
-        let next = max(maximum, highest(tile_maximum, tx, ty));
-        let decay = exp2(maximum - next);
+        let next = higher(maximum, highest(higher(largest_of(a), largest_of(b)), tx, ty));
+        let decay = decay_of(maximum, next);
         maximum = next;
-        s.r0 = weights(s.r0, next.x);
-        s.r1 = weights(s.r1, next.y);
-        s.r2 = weights(s.r2, next.z);
-        s.r3 = weights(s.r3, next.w);
-        sum = fma(sum, decay, vec4<f32>(across(s.r0), across(s.r1), across(s.r2), across(s.r3)));
+        a = weights_of(a, next);
+        b = weights_of(b, next);
+        sum = plus(times(sum, decay), plus(across_of(a), across_of(b)));
+        o0 = scaled(o0, decay);
+        if (CHUNKS > 1u) { o1 = scaled(o1, decay); }
+        if (CHUNKS > 2u) { o2 = scaled(o2, decay); }
+        if (CHUNKS > 3u) { o3 = scaled(o3, decay); }
 
-        // The weights go where the queries were, turned: [key, query], shuffled against bank conflicts.
-        let at = tx * 64u + (ty ^ tx);
-        tile_q[at] = vec4<f32>(s.r0.x, s.r1.x, s.r2.x, s.r3.x);
-        tile_q[at + 16u] = vec4<f32>(s.r0.y, s.r1.y, s.r2.y, s.r3.y);
-        tile_q[at + 32u] = vec4<f32>(s.r0.z, s.r1.z, s.r2.z, s.r3.z);
-        tile_q[at + 48u] = vec4<f32>(s.r0.w, s.r1.w, s.r2.w, s.r3.w);
-        stage_v(first_key, start_v, first_column, thread);
-        workgroupBarrier();
-        o0 = weigh(scaled(o0, decay), tx, ty);
-        if (CHUNKS > 1u) {
+        // Weights times values, sixteen keys at a time.
+        a = turned(a);
+        b = turned(b);
+        // As a mask file may remember the tile that it was asked for last.
+        let value_key = tile_start(block, sequence, head, own_tile);
+        for (var part = 0u; part < 4u; part++) {
+            switch part {
+                case 0u: { stage(a.r0, a.r4, b.r0, b.r4, tx, ty); }
+                case 1u: { stage(a.r1, a.r5, b.r1, b.r5, tx, ty); }
+                case 2u: { stage(a.r2, a.r6, b.r2, b.r6, tx, ty); }
+                default: { stage(a.r3, a.r7, b.r3, b.r7, tx, ty); }
+            }
+            stage_v(value_key, part, start_v, first_column, thread);
             workgroupBarrier();
-            stage_v(first_key, start_v, first_column + 8u, thread);
+            for (var key = 0u; key < 16u; key++) {
+                let at = key * 16u + (ty ^ (key % 8u));
+                let left = Eight(tile_q[at], tile_q[at + 8u]);
+                let at_v = key * 8u * CHUNKS + tx;
+                o0 = outer(o0, left, tile_k[at_v]);
+                if (CHUNKS > 1u) { o1 = outer(o1, left, tile_k[at_v + 8u]); }
+                if (CHUNKS > 2u) { o2 = outer(o2, left, tile_k[at_v + 16u]); }
+                if (CHUNKS > 3u) { o3 = outer(o3, left, tile_k[at_v + 24u]); }
+            }
             workgroupBarrier();
-            o1 = weigh(scaled(o1, decay), tx, ty);
         }
-        if (CHUNKS > 2u) {
-            workgroupBarrier();
-            stage_v(first_key, start_v, first_column + 16u, thread);
-            workgroupBarrier();
-            o2 = weigh(scaled(o2, decay), tx, ty);
-        }
-        if (CHUNKS > 3u) {
-            workgroupBarrier();
-            stage_v(first_key, start_v, first_column + 24u, thread);
-            workgroupBarrier();
-            o3 = weigh(scaled(o3, decay), tx, ty);
-        }
-        workgroupBarrier();
     }
 
     sum = total(sum, tx, ty);
     if ((sizes.stage & 2u) == 0u) {
         if (tx == 0u) {
-            state[slot] = maximum;
-            state[slot + 1u] = sum;
+            state[slot] = maximum.low;
+            state[slot + 1u] = sum.low;
+            state[slot + 16u] = maximum.high;
+            state[slot + 17u] = sum.high;
         }
     } else {
-        // A query that saw no key is zero.
-        let inverse = select(1.0 / sum, ZERO, sum == ZERO);
+        let inverse = inverse_of(sum);
         o0 = scaled(o0, inverse);
-        o1 = scaled(o1, inverse);
-        o2 = scaled(o2, inverse);
-        o3 = scaled(o3, inverse);
+        if (CHUNKS > 1u) { o1 = scaled(o1, inverse); }
+        if (CHUNKS > 2u) { o2 = scaled(o2, inverse); }
+        if (CHUNKS > 3u) { o3 = scaled(o3, inverse); }
     }
-    store_quad(start_o, query, column, o0);
-    if (CHUNKS > 1u) { store_quad(start_o, query, column + 8u, o1); }
-    if (CHUNKS > 2u) { store_quad(start_o, query, column + 16u, o2); }
-    if (CHUNKS > 3u) { store_quad(start_o, query, column + 24u, o3); }
+    store_block(start_o, query, column, o0);
+    if (CHUNKS > 1u) { store_block(start_o, query, column + 8u, o1); }
+    if (CHUNKS > 2u) { store_block(start_o, query, column + 16u, o2); }
+    if (CHUNKS > 3u) { store_block(start_o, query, column + 24u, o3); }
 }

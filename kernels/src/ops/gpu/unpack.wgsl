@@ -17,7 +17,7 @@ struct Sizes {
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    let item = (workgroup.y * 65535u + workgroup.x) * 256u + thread;
+    let item = place_in_line(workgroup) * 256u + thread;
     if (item >= sizes.items) {
         return;
     }

@@ -1,0 +1,160 @@
+// What both kernels of softmax attention share; tile_attention.wgsl or direct_attention.wgsl follows, and a mask file is
+// prepended. It says which tiles of 32 keys a block of 64 queries visits, where their rows lie, and what becomes of the
+// scores of a query with four keys: `enter`, `n_tiles`, `tile_start`, `has_query`, `has_key`, `query_row`, `key_row`,
+// `needs_mask`, `hide`. It may remember the tile that `tile_start` was last asked for.
+//
+// binding 0: sizes; offsets and strides in vectors of four floats
+// binding 1..3: q, k, v; rows of heads
+// binding 4: o; holds unnormalised sums between the dispatches of one pass
+// binding 5: running maxima and sums between dispatches, [head · pass, query / 4, 2]
+// binding 6, 7: for the mask file
+
+// Chunks of 32 output columns.
+override CHUNKS: u32 = 1u;
+
+struct Sizes {
+    n_queries: u32,
+    n_keys: u32,
+    // Vectors of a head.
+    head: u32,
+    // Passes over the output columns, each of 8 · CHUNKS vectors.
+    passes: u32,
+    q_offset: u32,
+    q_stride: u32,
+    k_offset: u32,
+    k_stride: u32,
+    v_offset: u32,
+    v_stride: u32,
+    o_offset: u32,
+    o_stride: u32,
+    // Blocks of queries that this dispatch takes.
+    first_block: u32,
+    end_block: u32,
+    first_head: u32,
+    first_sequence: u32,
+    // Heads times passes.
+    heads: u32,
+    blocks: u32,
+    // Range of tiles, counted from a block's first, that this dispatch visits.
+    first_tile: u32,
+    end_tile: u32,
+    // Whether it is the first, and the last, of its blocks' dispatches: bits 0 and 1.
+    stage: u32,
+    // log₂ e times the scores' scale: the exponential is taken to base two.
+    scale: f32,
+    // Band of visible keys: key + before ≥ query and key ≤ query + after.
+    before: u32,
+    after: u32,
+    // Rows of a sequence in q and o, and in k and v.
+    query_rows: u32,
+    key_rows: u32,
+    // Vectors from one head's keys and values to the next's: none where all share one.
+    kv_head: u32,
+}
+
+@group(0) @binding(0) var<uniform> sizes: Sizes;
+@group(0) @binding(1) var<storage, read> q: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> k: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> v: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> o: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read_write> state: array<vec4<f32>>;
+
+const ZERO = vec4<f32>(0.0);
+
+// Stands for −∞: finite, so that differences of two of them stay defined.
+const LOWEST: f32 = -1e30;
+
+// A thread's eight queries by four keys or columns.
+struct Block {
+    r0: vec4<f32>,
+    r1: vec4<f32>,
+    r2: vec4<f32>,
+    r3: vec4<f32>,
+    r4: vec4<f32>,
+    r5: vec4<f32>,
+    r6: vec4<f32>,
+    r7: vec4<f32>,
+}
+
+// A number for each of the eight queries.
+struct Eight {
+    low: vec4<f32>,
+    high: vec4<f32>,
+}
+
+fn zeros() -> Block {
+    return Block(ZERO, ZERO, ZERO, ZERO, ZERO, ZERO, ZERO, ZERO);
+}
+
+fn scaled(x: Block, by: Eight) -> Block {
+    return Block(
+        x.r0 * by.low.x, x.r1 * by.low.y, x.r2 * by.low.z, x.r3 * by.low.w,
+        x.r4 * by.high.x, x.r5 * by.high.y, x.r6 * by.high.z, x.r7 * by.high.w,
+    );
+}
+
+fn largest(row: vec4<f32>) -> f32 {
+    return max(max(row.x, row.y), max(row.z, row.w));
+}
+
+fn across(row: vec4<f32>) -> f32 {
+    return (row.x + row.y) + (row.z + row.w);
+}
+
+fn largest_of(x: Block) -> Eight {
+    return Eight(
+        vec4<f32>(largest(x.r0), largest(x.r1), largest(x.r2), largest(x.r3)),
+        vec4<f32>(largest(x.r4), largest(x.r5), largest(x.r6), largest(x.r7)),
+    );
+}
+
+fn across_of(x: Block) -> Eight {
+    return Eight(
+        vec4<f32>(across(x.r0), across(x.r1), across(x.r2), across(x.r3)),
+        vec4<f32>(across(x.r4), across(x.r5), across(x.r6), across(x.r7)),
+    );
+}
+
+// Weights of one query's scores; what is hidden stays zero even where all is hidden. A NaN stays a NaN.
+fn weights(row: vec4<f32>, maximum: f32) -> vec4<f32> {
+    return select(exp2(row - maximum), ZERO, row < vec4<f32>(0.5 * LOWEST));
+}
+
+fn weights_of(x: Block, maximum: Eight) -> Block {
+    return Block(
+        weights(x.r0, maximum.low.x),
+        weights(x.r1, maximum.low.y),
+        weights(x.r2, maximum.low.z),
+        weights(x.r3, maximum.low.w),
+        weights(x.r4, maximum.high.x),
+        weights(x.r5, maximum.high.y),
+        weights(x.r6, maximum.high.z),
+        weights(x.r7, maximum.high.w),
+    );
+}
+
+fn lowest() -> Eight {
+    return Eight(vec4<f32>(LOWEST), vec4<f32>(LOWEST));
+}
+
+fn higher(a: Eight, b: Eight) -> Eight {
+    return Eight(max(a.low, b.low), max(a.high, b.high));
+}
+
+fn times(a: Eight, b: Eight) -> Eight {
+    return Eight(a.low * b.low, a.high * b.high);
+}
+
+fn plus(a: Eight, b: Eight) -> Eight {
+    return Eight(a.low + b.low, a.high + b.high);
+}
+
+// What sums below one maximum are multiplied by below the next.
+fn decay_of(maximum: Eight, next: Eight) -> Eight {
+    return Eight(exp2(maximum.low - next.low), exp2(maximum.high - next.high));
+}
+
+// A query that saw no key is zero.
+fn inverse_of(sum: Eight) -> Eight {
+    return Eight(select(1.0 / sum.low, ZERO, sum.low == ZERO), select(1.0 / sum.high, ZERO, sum.high == ZERO));
+}
