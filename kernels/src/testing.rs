@@ -273,6 +273,18 @@ pub(crate) fn sparse() -> Params {
     params
 }
 
+/// Wide enough that threads share each step, whose sums do not depend on how it is cut.
+pub(crate) fn liquid_team(system: &dyn System) {
+    let mut mixed = Params::new();
+    mixed.set("mixed_memory", true);
+    for (params, batch) in [(Params::new(), 1), (sparse(), 2), (mixed, 2)] {
+        let problem = Problem { batch, seq_len: 70, d_model: 96, ..PROBLEM };
+        let case = system.seeded_case(&problem, &params).unwrap();
+        let alone = cpu(system, &case, &Serial);
+        assert_eq!(bits(&cpu(system, &case, &Threads(3))), bits(&alone), "{params:?}, {batch} sequences");
+    }
+}
+
 /// The battery of a liquid network: what every system passes, fully connected, in a sparse wiring and with mixed memory.
 macro_rules! liquid_battery {
     ($system:ident, $folder:literal) => {
@@ -294,6 +306,11 @@ macro_rules! liquid_battery {
         #[test]
         fn sequences_do_not_mix() {
             $crate::testing::batch_independent(&$system, &$crate::testing::PROBLEM, &["x"]);
+        }
+
+        #[test]
+        fn a_team_of_threads_gives_what_one_thread_gives() {
+            $crate::testing::liquid_team(&$system);
         }
 
         #[test]

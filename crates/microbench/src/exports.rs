@@ -3,6 +3,9 @@
 #![expect(unsafe_code, reason = "names that a script calls must be kept as they are")]
 
 use std::cell::RefCell;
+use std::rc::Rc;
+
+use mixer::Serial;
 
 use crate::workload::Workload;
 
@@ -25,7 +28,7 @@ pub extern "C" fn name() -> *mut u8 {
 pub extern "C" fn prepare(len: usize) -> f64 {
     WORKLOAD.set(None);
     let name = NAME.with_borrow(|name| String::from_utf8_lossy(&name[..len.min(LONGEST)]).into_owned());
-    let Ok(workload) = Workload::named(&name) else { return f64::NAN };
+    let Ok(workload) = Workload::named(&name, Rc::new(Serial)) else { return f64::NAN };
     let flops = workload.flops;
     WORKLOAD.set(Some(workload));
     flops

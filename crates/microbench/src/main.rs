@@ -1,11 +1,13 @@
-//! The workloads natively, on one thread: `microbench NAME…` prints the best and the median of interleaved rounds.
+//! The workloads natively: `microbench NAME[@THREADS]…` prints the best and the median of interleaved rounds, on one
+//! thread where a name does not say on how many.
 
+use std::error::Error;
 use std::process::ExitCode;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use compute::CpuPool;
 use microbench::workload::Workload;
-use mixer::MixerError;
-
 /// Rounds, in each of which every workload has its turn.
 const ROUNDS: usize = 7;
 
@@ -30,10 +32,12 @@ fn main() -> ExitCode {
     }
 }
 
-fn measure(names: Vec<String>) -> Result<(), MixerError> {
+fn measure(names: Vec<String>) -> Result<(), Box<dyn Error>> {
     let mut rows = Vec::new();
     for name in names {
-        let mut workload = Workload::named(&name)?;
+        let (workload, threads) = name.split_once('@').unwrap_or((&name, "1"));
+        let pool = CpuPool::new(threads.parse()?)?;
+        let mut workload = Workload::named(workload, Rc::new(pool))?;
         let started = Instant::now();
         workload.run(1)?;
         let repeats = (SAMPLE.as_secs_f64() / started.elapsed().as_secs_f64()).ceil().max(1.0) as u32;

@@ -1,5 +1,6 @@
 //! What can be measured, by name.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use kernels::ops::fft::Fft;
@@ -7,7 +8,7 @@ use kernels::ops::gemm::{PANEL, ROWS, Store, Tile, multiply};
 use kernels::ops::linear::Linear;
 use kernels::ops::long_conv::{FilterBank, GROUP, fft_size};
 use kernels::ops::query_block::{KEYS, LOWEST, QUERIES, online_softmax};
-use mixer::{CpuKernel, Floats, Level, Memory, MixerError, Params, Problem, Serial};
+use mixer::{CpuKernel, Floats, Level, Memory, MixerError, Parallel, Params, Problem};
 
 use crate::{peak, peer};
 
@@ -36,11 +37,12 @@ impl Workload {
     /// `softmax`: exponentials of a tile of scores.
     /// `gemm:N`: a linear layer of width N on N rows. `conv:L`: long convolution of 256 channels, `rustfft:L`: the
     /// same by RustFFT. Else
-    /// `SYSTEM:L[:causal][:layer]`: a system's kernel on its seeded case, width 256, 4 heads.
+    /// `SYSTEM:L[:causal][:layer]`: a system's kernel on its seeded case, width 256, 4 heads. Systems and matrix products
+    /// run on `parallel`, everything else on the calling thread.
     ///
     /// # Errors
     /// [`MixerError::InvalidField`] for any other name; what the kernel refuses.
-    pub fn named(name: &str) -> Result<Self, MixerError> {
+    pub fn named(name: &str, parallel: Rc<dyn Parallel>) -> Result<Self, MixerError> {
         let mut words = name.split(':');
         let kind = words.next().unwrap_or_default();
         let size = |words: &mut std::str::Split<'_, char>| {
@@ -51,13 +53,13 @@ impl Workload {
             "registers" => Ok(Self { flops: peak::FLOPS, run: Box::new(|| Ok(peak::registers(1.0))) }),
             "tile" => Ok(tile()),
             "softmax" => Ok(softmax()),
-            "gemm" => gemm(size(&mut words)?),
+            "gemm" => gemm(size(&mut words)?, parallel),
             "conv" => convolution(size(&mut words)?),
             "rustfft" => Ok(rustfft(size(&mut words)?)),
             _ => {
                 let seq_len = size(&mut words)?;
                 let rest: Vec<&str> = words.collect();
-                system(kind, seq_len, rest.contains(&"causal"), rest.contains(&"layer"))
+                system(kind, seq_len, rest.contains(&"causal"), rest.contains(&"layer"), parallel)
             }
         }
     }
@@ -120,14 +122,14 @@ fn softmax() -> Workload {
     }
 }
 
-fn gemm(n: usize) -> Result<Workload, MixerError> {
+fn gemm(n: usize, parallel: Rc<dyn Parallel>) -> Result<Workload, MixerError> {
     let linear = Linear::new(&Memory::new(u64::MAX), n, n, &random(n * n), None)?;
     let x = random(n * n);
     let mut y = vec![0.0; n * n];
     Ok(Workload {
         flops: 2.0 * (n * n * n) as f64,
         run: Box::new(move || {
-            linear.apply(&x, &mut y, &Serial);
+            linear.apply(&x, &mut y, &*parallel);
             Ok(ends(&y))
         }),
     })
@@ -170,17 +172,23 @@ fn convolution(seq_len: usize) -> Result<Workload, MixerError> {
     })
 }
 
-fn system(id: &str, seq_len: usize, causal: bool, layer: bool) -> Result<Workload, MixerError> {
+fn system(
+    id: &str,
+    seq_len: usize,
+    causal: bool,
+    layer: bool,
+    parallel: Rc<dyn Parallel>,
+) -> Result<Workload, MixerError> {
     let system = kernels::find(id)?;
     let level = if layer { Level::Layer } else { Level::Core };
     let problem = Problem { batch: 1, seq_len, d_model: WIDTH, n_heads: HEADS, causal, level, seed: 1 };
     let params = Params::new();
     let case = Arc::new(system.seeded_case(&problem, &params)?);
-    let mut kernel: Box<dyn CpuKernel> = system.cpu(&case, &Memory::new(u64::MAX), &Serial)?;
+    let mut kernel: Box<dyn CpuKernel> = system.cpu(&case, &Memory::new(u64::MAX), &*parallel)?;
     Ok(Workload {
         flops: system.cost(&problem, &params)?.flops as f64,
         run: Box::new(move || {
-            kernel.run(&Serial)?;
+            kernel.run(&*parallel)?;
             Ok(ends(kernel.output()))
         }),
     })

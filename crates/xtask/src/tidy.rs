@@ -23,7 +23,7 @@ const EDGES: [(&str, &[&str]); 11] = [
     ("worker", &["protocol", "compute", "race", "report", "mixer", "kernels"]),
     ("cli", &["compute", "race", "report", "mixer", "kernels", "www"]),
     ("www", &["mixer", "report", "protocol"]),
-    ("microbench", &["mixer", "kernels"]),
+    ("microbench", &["mixer", "kernels", "compute"]),
     ("xtask", &[]),
 ];
 

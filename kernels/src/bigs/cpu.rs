@@ -152,7 +152,9 @@ impl Kernel {
         let x = self.spec.input(&self.case.tensors)?;
         let groups = width.div_ceil(GROUP);
         let out = Disjoint::new(&mut self.output);
-        parallel.run(self.spec.dims.batch * 2 * groups, &|task, worker| {
+        let (tasks, threads) = (self.spec.dims.batch * 2 * groups, parallel.threads());
+        parallel.run(tasks, &|task, worker| {
+            let task = panels::spread(task, tasks, threads);
             let (stream, group) = (task / groups, task % groups);
             let (sequence, direction) = (stream / 2, stream % 2);
             let columns = GROUP.min(width - group * GROUP);
@@ -237,7 +239,9 @@ impl Kernel {
         let groups = self.spec.dims.d_model.div_ceil(GROUP);
         let [forward, backward] = &mut layer.streams;
         let streams = [Disjoint::new(forward), Disjoint::new(backward)];
-        parallel.run(self.spec.dims.batch * 2 * groups, &|task, worker| {
+        let (tasks, threads) = (self.spec.dims.batch * 2 * groups, parallel.threads());
+        parallel.run(tasks, &|task, worker| {
+            let task = panels::spread(task, tasks, threads);
             let (stream, group) = (task / groups, task % groups);
             let (sequence, direction) = (stream / 2, stream % 2);
             let start = |t: usize| (group * rows + sequence * length + t) * GROUP;

@@ -14,6 +14,7 @@ use crate::ops::fft::Fft;
 use crate::ops::gemm::PANEL;
 use crate::ops::linear::Linear;
 use crate::ops::long_conv::{FilterBank, GROUP, fft_size};
+use crate::ops::panels;
 use crate::ops::scratch::Scratch;
 use crate::ops::simd::{F32x4, LANES};
 use crate::ops::stream::Stream;
@@ -232,7 +233,9 @@ fn mix<'a>(
     let (width, length, order) = (spec.dims.d_model, spec.out_len(), spec.order);
     let groups = groups(width);
     let out = Disjoint::new(out);
-    parallel.run(spec.dims.batch * groups, &|task, worker| {
+    let (tasks, threads) = (spec.dims.batch * groups, parallel.threads());
+    parallel.run(tasks, &|task, worker| {
+        let task = panels::spread(task, tasks, threads);
         let (sequence, group) = (task / groups, task % groups);
         let mut scratch = scratch.of(worker);
         let work = &mut scratch[..fft.data_floats()];

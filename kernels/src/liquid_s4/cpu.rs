@@ -275,7 +275,9 @@ impl Kernel {
     ) {
         let (width, length) = (spec.dims.d_model, spec.dims.seq_len);
         let groups = padded(spec) / GROUP;
-        parallel.run(spec.dims.batch * groups, &|task, worker| {
+        let (tasks, threads) = (spec.dims.batch * groups, parallel.threads());
+        parallel.run(tasks, &|task, worker| {
+            let task = panels::spread(task, tasks, threads);
             let (sequence, group) = (task / groups, task % groups);
             let x = Input {
                 floats: &x[sequence * length * width + group * GROUP..],

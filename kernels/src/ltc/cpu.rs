@@ -1,18 +1,23 @@
 //! The CPU kernel. Sensory sums do not depend on the state: they are taken for many tokens at once, on all threads. The
-//! solver then walks the tokens of each sequence, four neurons to a vector; sequences run side by side.
+//! solver then walks the tokens of each sequence, four neurons to a vector. Where there are as many sequences as threads
+//! they run side by side; else a team of threads shares each step's neurons.
 
 #![expect(unsafe_code, reason = "tasks write disjoint rows of shared buffers through `Disjoint`")]
 
+use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
-use mixer::{Case, CpuKernel, Floats, Memory, MixerError, Parallel};
+use mixer::{Case, CpuKernel, Floats, Memory, MixerError, Parallel, Serial};
 
-use super::{Spec, Synapses};
+use super::{Map, Spec, Synapses};
 use crate::lstm::{self, Lstm};
-use crate::ops::activation::sigmoid_exp2;
+use crate::ops::activation::sigmoid_exp2_by;
 use crate::ops::disjoint::Disjoint;
+use crate::ops::exp::Exp2;
 use crate::ops::scratch::Scratch;
 use crate::ops::simd::{F32x4, LANES};
+use crate::ops::team::{self, Team};
 
 /// Tokens between two looks at the cancel switch, and of sensory sums held at once.
 const CHUNK: usize = 64;
@@ -22,6 +27,9 @@ const BLOCK: usize = 8;
 
 /// Floats of one entry: factor, offset, weight, weight · reversal, four neurons each.
 const ENTRY: usize = 4 * LANES;
+
+/// Operations of one entry, of which most are a logistic function.
+const ENTRY_OPERATIONS: usize = 20 * LANES;
 
 fn padded(units: usize) -> usize {
     units.next_multiple_of(LANES)
@@ -36,14 +44,16 @@ pub(super) fn synapse_floats(from: usize, units: usize, count: usize) -> usize {
 pub(super) fn state_floats(spec: &Spec) -> usize {
     let padded = padded(spec.units);
     let chunk = CHUNK.min(spec.dims.seq_len);
-    spec.dims.batch * (2 + 2 * chunk) * padded + 3 * padded + scratch_floats(spec)
+    spec.dims.batch * (STATE + INITIAL + 2 * chunk) * padded + 3 * padded + scratch_floats(spec)
 }
 
 fn scratch_floats(spec: &Spec) -> usize {
-    spec.dims.d_model
-        + padded(spec.units)
-        + if spec.mixed_memory { Lstm::scratch_floats(spec.units) } else { 0 }
+    spec.dims.d_model + if spec.mixed_memory { Lstm::scratch_floats(spec.units) } else { 0 }
 }
+
+/// Vectors of a sequence's state: v by turns in two places, then m; and of what it starts from: v and m.
+const STATE: usize = 3;
+const INITIAL: usize = 2;
 
 /// Synapses by groups of four target neurons; groups of synapses that do not exist are left out.
 struct Packed {
@@ -89,17 +99,39 @@ impl Packed {
 
     /// Σ a E and Σ a of one group of neurons.
     #[inline(always)]
-    fn sums(&self, group: usize, v: &[f32]) -> (F32x4, F32x4) {
+    fn sums(&self, group: usize, v: &[f32], exp2: Exp2) -> (F32x4, F32x4) {
         let range = self.starts[group] as usize..self.starts[group + 1] as usize;
         let (entries, _) = self.entries[range.start * ENTRY..range.end * ENTRY].as_chunks::<ENTRY>();
         let (mut numerator, mut denominator) = (F32x4::zero(), F32x4::zero());
         for (entry, &from) in entries.iter().zip(&self.from[range]) {
             let part = |index: usize| F32x4::load(&entry[index * LANES..]);
-            let gate = sigmoid_exp2(part(1).mul_add(part(0), F32x4::splat(v[from as usize])));
+            let gate = sigmoid_exp2_by(exp2, part(1).mul_add(part(0), F32x4::splat(v[from as usize])));
             numerator = numerator.mul_add(part(3), gate);
             denominator = denominator.mul_add(part(2), gate);
         }
         (numerator, denominator)
+    }
+}
+
+/// What a run reads of the case.
+#[derive(Clone, Copy)]
+struct Inputs<'a> {
+    /// `[batch, length, width]`.
+    x: &'a [f32],
+    input_map: Map<'a>,
+    output_map: Map<'a>,
+    times: Option<&'a [f32]>,
+}
+
+impl<'a> Inputs<'a> {
+    fn read(spec: &Spec, case: &'a Case) -> Result<Self, MixerError> {
+        let tensors = &case.tensors;
+        Ok(Self {
+            x: spec.input(tensors)?,
+            input_map: spec.input_map(tensors)?,
+            output_map: spec.output_map(tensors)?,
+            times: spec.times(tensors)?,
+        })
     }
 }
 
@@ -112,7 +144,9 @@ pub(super) struct Kernel {
     lstm: Option<Lstm>,
     /// c, g and g · vleak, `[padded]` each.
     constants: Floats,
-    /// v then m of each sequence, `[batch, 2, padded]`.
+    /// `[batch, INITIAL, padded]`.
+    initial: Floats,
+    /// `[batch, STATE, padded]`.
     state: Floats,
     /// Sensory numerators and denominators, `[batch, CHUNK, 2, padded]`.
     sums: Floats,
@@ -128,11 +162,7 @@ impl Kernel {
     ) -> Result<Self, MixerError> {
         let spec = Spec::read(case)?;
         let tensors = &case.tensors;
-        spec.input(tensors)?;
-        spec.input_map(tensors)?;
-        spec.output_map(tensors)?;
-        spec.times(tensors)?;
-        spec.initial(tensors, 0)?;
+        Inputs::read(&spec, case)?;
         let [gleak, vleak, cm] = spec.neurons(tensors)?;
         let padded = padded(spec.units);
         let mut constants = memory.floats(3 * padded)?;
@@ -148,6 +178,13 @@ impl Kernel {
             None
         };
         let Spec { dims, .. } = spec;
+        let mut initial = memory.floats(dims.batch * INITIAL * padded)?;
+        for (sequence, to) in initial.chunks_exact_mut(INITIAL * padded).enumerate() {
+            let (v, m) = spec.initial(tensors, sequence)?;
+            let (to_v, to_m) = to.split_at_mut(padded);
+            to_v.iter_mut().zip(v).for_each(|(to, value)| *to = value as f32);
+            to_m.iter_mut().zip(m).for_each(|(to, value)| *to = value as f32);
+        }
         Ok(Self {
             case: Arc::clone(case),
             spec,
@@ -155,7 +192,8 @@ impl Kernel {
             sensory: Packed::new(&spec, &spec.sensory(tensors)?, memory)?,
             lstm,
             constants,
-            state: memory.floats(dims.batch * 2 * padded)?,
+            initial,
+            state: memory.floats(dims.batch * STATE * padded)?,
             sums: memory.floats(dims.batch * 2 * CHUNK.min(dims.seq_len) * padded)?,
             scratch: Scratch::new(memory, parallel.threads(), scratch_floats(&spec))?,
             output: memory.floats(dims.batch * dims.seq_len * spec.outputs)?,
@@ -163,11 +201,9 @@ impl Kernel {
     }
 
     /// Sensory sums of tokens `first..first + steps` of every sequence.
-    fn sense(&mut self, first: usize, steps: usize, parallel: &dyn Parallel) -> Result<(), MixerError> {
+    fn sense(&mut self, inputs: &Inputs<'_>, first: usize, steps: usize, parallel: &dyn Parallel) {
         let (spec, padded) = (&self.spec, padded(self.spec.units));
-        let (inputs, length) = (spec.dims.d_model, spec.dims.seq_len);
-        let x = spec.input(&self.case.tensors)?;
-        let map = spec.input_map(&self.case.tensors)?;
+        let (width, length) = (spec.dims.d_model, spec.dims.seq_len);
         let (sensory, scratch) = (&self.sensory, &self.scratch);
         let chunk = CHUNK.min(length);
         let blocks = steps.div_ceil(BLOCK);
@@ -175,10 +211,11 @@ impl Kernel {
         parallel.run(spec.dims.batch * blocks, &|task, worker| {
             let (sequence, block) = (task / blocks, task % blocks);
             let mut scratch = scratch.of(worker);
-            let u = &mut scratch[..inputs];
+            let u = &mut scratch[..width];
+            let exp2 = Exp2::new();
             for step in block * BLOCK..steps.min((block + 1) * BLOCK) {
-                u.copy_from_slice(&x[(sequence * length + first + step) * inputs..][..inputs]);
-                if let Some((scale, shift)) = map {
+                u.copy_from_slice(&inputs.x[(sequence * length + first + step) * width..][..width]);
+                if let Some((scale, shift)) = inputs.input_map {
                     for (i, u) in u.iter_mut().enumerate() {
                         *u = *u * scale[i] + shift.map_or(0.0, |shift| shift[i]);
                     }
@@ -187,92 +224,144 @@ impl Kernel {
                 let to = unsafe { sums.slice((sequence * chunk + step) * 2 * padded, 2 * padded) };
                 let (above, below) = to.split_at_mut(padded);
                 for group in 0..padded / LANES {
-                    let (numerator, denominator) = sensory.sums(group, u);
+                    let (numerator, denominator) = sensory.sums(group, u, exp2);
                     numerator.store(&mut above[group * LANES..]);
                     denominator.store(&mut below[group * LANES..]);
                 }
             }
         });
-        Ok(())
     }
 
     /// The solver over tokens `first..first + steps` of every sequence.
-    fn solve(&mut self, first: usize, steps: usize, parallel: &dyn Parallel) -> Result<(), MixerError> {
+    fn solve(&mut self, inputs: &Inputs<'_>, first: usize, steps: usize, parallel: &dyn Parallel) {
         let (spec, padded) = (&self.spec, padded(self.spec.units));
-        let (inputs, length) = (spec.dims.d_model, spec.dims.seq_len);
-        let tensors = &self.case.tensors;
-        let x = spec.input(tensors)?;
-        let map = spec.output_map(tensors)?;
-        let times = spec.times(tensors)?;
+        let (length, batch) = (spec.dims.seq_len, spec.dims.batch);
         let chunk = CHUNK.min(length);
-        let (recurrent, lstm, scratch) = (&self.recurrent, &self.lstm, &self.scratch);
+        let (recurrent, lstm, scratch) = (&self.recurrent, self.lstm.as_ref(), &self.scratch);
         let (constants, sums) = (&self.constants, &self.sums);
         let state = Disjoint::new(&mut self.state);
         let output = Disjoint::new(&mut self.output);
-        parallel.run(spec.dims.batch, &|sequence, worker| {
-            // SAFETY: each task is its own sequence.
-            let state = unsafe { state.slice(sequence * 2 * padded, 2 * padded) };
+        let operations = recurrent.from.len() * ENTRY_OPERATIONS;
+        let solve = |sequence: usize, worker: usize, parallel: &dyn Parallel| {
+            // SAFETY: each sequence is solved by itself.
+            let state = unsafe { state.slice(sequence * STATE * padded, STATE * padded) };
             // SAFETY: as above.
             let y = unsafe { output.slice((sequence * length + first) * spec.outputs, steps * spec.outputs) };
-            let (v, m) = state.split_at_mut(padded);
-            let mut scratch = scratch.of(worker);
-            let (next, gates) = scratch[inputs..].split_at_mut(padded);
-            for (step, y) in y.chunks_exact_mut(spec.outputs).enumerate() {
-                let row = sequence * length + first + step;
-                if let Some(lstm) = lstm {
-                    lstm.step(&x[row * inputs..][..inputs], v, m, gates);
-                }
-                let sensed = &sums[(sequence * chunk + step) * 2 * padded..][..2 * padded];
-                let elapsed = times.map_or(1.0, |times| times[row]);
-                let per_time = F32x4::splat(spec.unfolds as f32 / elapsed);
-                for _ in 0..spec.unfolds {
-                    for group in 0..padded / LANES {
-                        let at = |buffer: &[f32], part: usize| {
-                            F32x4::load(&buffer[part * padded + group * LANES..])
-                        };
-                        let (numerator, denominator) = recurrent.sums(group, v);
-                        let capacity = at(constants, 0) * per_time;
-                        let above =
-                            (numerator + at(sensed, 0) + at(constants, 2)).mul_add(capacity, at(v, 0));
-                        let below = denominator
-                            + at(sensed, 1)
-                            + at(constants, 1)
-                            + capacity
-                            + F32x4::splat(spec.epsilon as f32);
-                        (above / below).store(&mut next[group * LANES..]);
+            let (v, m) = state.split_at_mut(2 * padded);
+            let solver = Solver {
+                recurrent,
+                constants,
+                sums: &sums[sequence * chunk * 2 * padded..],
+                epsilon: spec.epsilon as f32,
+                v: Disjoint::new(v),
+                step: AtomicUsize::new(0),
+                unfolds_per_time: AtomicU32::new(0),
+            };
+            let unfold = |turn: u32, chunk: usize, chunks: usize| {
+                solver.unfold(turn as usize, team::part(padded / LANES, chunk, chunks));
+            };
+            Team::run(parallel, team::members(operations), &unfold, |team| {
+                let mut scratch = scratch.of(worker);
+                let mut turn = 0;
+                for (step, y) in y.chunks_exact_mut(spec.outputs).enumerate() {
+                    let row = sequence * length + first + step;
+                    if let Some(lstm) = lstm {
+                        // SAFETY: between two loops nobody but the leader is at work.
+                        let v = unsafe { solver.v.slice(turn * padded, padded) };
+                        lstm.step(
+                            &inputs.x[row * spec.dims.d_model..][..spec.dims.d_model],
+                            v,
+                            m,
+                            &mut scratch,
+                        );
                     }
-                    v.copy_from_slice(next);
-                }
-                match map {
-                    None => y.copy_from_slice(&v[..spec.outputs]),
-                    Some((scale, shift)) => {
-                        for (j, y) in y.iter_mut().enumerate() {
-                            *y = v[j] * scale[j] + shift.map_or(0.0, |shift| shift[j]);
+                    let elapsed = inputs.times.map_or(1.0, |times| times[row]);
+                    solver.step.store(step, Ordering::Relaxed);
+                    let unfolds_per_time = spec.unfolds as f32 / elapsed;
+                    solver.unfolds_per_time.store(unfolds_per_time.to_bits(), Ordering::Relaxed);
+                    for _ in 0..spec.unfolds {
+                        team.each(turn as u32, padded / LANES, operations);
+                        turn = 1 - turn;
+                    }
+                    // SAFETY: as above.
+                    let v = unsafe { solver.v.read(turn * padded, padded) };
+                    match inputs.output_map {
+                        None => y.copy_from_slice(&v[..spec.outputs]),
+                        Some((scale, shift)) => {
+                            for (j, y) in y.iter_mut().enumerate() {
+                                *y = v[j] * scale[j] + shift.map_or(0.0, |shift| shift[j]);
+                            }
                         }
                     }
                 }
-            }
-        });
-        Ok(())
+                if turn == 1 {
+                    // SAFETY: as above.
+                    unsafe { solver.v.slice(0, 2 * padded) }.copy_within(padded.., 0);
+                }
+            });
+        };
+        if batch < parallel.threads() {
+            (0..batch).for_each(|sequence| solve(sequence, 0, parallel));
+        } else {
+            parallel.run(batch, &|sequence, worker| solve(sequence, worker, &Serial));
+        }
+    }
+}
+
+/// One sequence's solver, as its threads share it.
+struct Solver<'a> {
+    recurrent: &'a Packed,
+    constants: &'a [f32],
+    /// Of the tokens at hand, `[steps, 2, padded]`.
+    sums: &'a [f32],
+    epsilon: f32,
+    /// v before and after an unfold, by turns: `[2, padded]`.
+    v: Disjoint<'a>,
+    /// The token at hand.
+    step: AtomicUsize,
+    /// Bits of the unfolds in a unit of time.
+    unfolds_per_time: AtomicU32,
+}
+
+impl Solver<'_> {
+    /// One unfold of some groups of neurons, from v at `turn` to the other.
+    fn unfold(&self, turn: usize, groups: Range<usize>) {
+        let padded = self.constants.len() / 3;
+        let sensed = &self.sums[self.step.load(Ordering::Relaxed) * 2 * padded..][..2 * padded];
+        let per_time = F32x4::splat(f32::from_bits(self.unfolds_per_time.load(Ordering::Relaxed)));
+        // SAFETY: an unfold writes to the other half only.
+        let v = unsafe { self.v.read(turn * padded, padded) };
+        let start = (1 - turn) * padded + groups.start * LANES;
+        // SAFETY: each chunk is its own range of groups.
+        let next = unsafe { self.v.slice(start, groups.len() * LANES) };
+        let exp2 = Exp2::new();
+        for (group, next) in groups.zip(next.chunks_exact_mut(LANES)) {
+            let at = |buffer: &[f32], part: usize| F32x4::load(&buffer[part * padded + group * LANES..]);
+            let (numerator, denominator) = self.recurrent.sums(group, v, exp2);
+            let capacity = at(self.constants, 0) * per_time;
+            let above = (numerator + at(sensed, 0) + at(self.constants, 2)).mul_add(capacity, at(v, 0));
+            let below =
+                denominator + at(sensed, 1) + at(self.constants, 1) + capacity + F32x4::splat(self.epsilon);
+            (above / below).store(next);
+        }
     }
 }
 
 impl CpuKernel for Kernel {
     fn run(&mut self, parallel: &dyn Parallel) -> Result<(), MixerError> {
         let padded = padded(self.spec.units);
-        for sequence in 0..self.spec.dims.batch {
-            let (v, m) = self.spec.initial(&self.case.tensors, sequence)?;
-            let state = &mut self.state[sequence * 2 * padded..][..2 * padded];
-            state.fill(0.0);
-            let (to_v, to_m) = state.split_at_mut(padded);
-            to_v.iter_mut().zip(v).for_each(|(to, value)| *to = value as f32);
-            to_m.iter_mut().zip(m).for_each(|(to, value)| *to = value as f32);
+        let case = Arc::clone(&self.case);
+        let inputs = Inputs::read(&self.spec, &case)?;
+        let states = self.state.chunks_exact_mut(STATE * padded);
+        for (state, initial) in states.zip(self.initial.chunks_exact(INITIAL * padded)) {
+            state[..padded].copy_from_slice(&initial[..padded]);
+            state[2 * padded..].copy_from_slice(&initial[padded..]);
         }
         let mut first = 0;
         while first < self.spec.dims.seq_len {
             let steps = CHUNK.min(self.spec.dims.seq_len - first);
-            self.sense(first, steps, parallel)?;
-            self.solve(first, steps, parallel)?;
+            self.sense(&inputs, first, steps, parallel);
+            self.solve(&inputs, first, steps, parallel);
             first += steps;
         }
         Ok(())

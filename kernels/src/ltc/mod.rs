@@ -173,12 +173,14 @@ impl Spec {
 
     /// Scale and shift of the inputs, `[width]` each.
     pub(crate) fn input_map<'a>(&self, tensors: &'a Tensors) -> Result<Map<'a>, MixerError> {
-        map(tensors, self.input_mapping, "input", self.dims.d_model)
+        let names = ["param.rnn_cell.input_w", "param.rnn_cell.input_b"];
+        map(tensors, self.input_mapping, names, self.dims.d_model)
     }
 
     /// Scale and shift of the outputs, `[outputs]` each.
     pub(crate) fn output_map<'a>(&self, tensors: &'a Tensors) -> Result<Map<'a>, MixerError> {
-        map(tensors, self.output_mapping, "output", self.outputs)
+        let names = ["param.rnn_cell.output_w", "param.rnn_cell.output_b"];
+        map(tensors, self.output_mapping, names, self.outputs)
     }
 
     /// State v and cell m of one sequence before the first step.
@@ -234,16 +236,17 @@ fn mapping(config: &Params, name: &str, default: Mapping) -> Result<Mapping, Mix
     }
 }
 
-fn map<'a>(tensors: &'a Tensors, mapping: Mapping, name: &str, len: usize) -> Result<Map<'a>, MixerError> {
+fn map<'a>(
+    tensors: &'a Tensors,
+    mapping: Mapping,
+    [scale, shift]: [&str; 2],
+    len: usize,
+) -> Result<Map<'a>, MixerError> {
     if mapping == Mapping::None {
         return Ok(None);
     }
-    let scale = tensors.floats(&format!("param.rnn_cell.{name}_w"), &[len])?;
-    let shift = if mapping == Mapping::Affine {
-        Some(tensors.floats(&format!("param.rnn_cell.{name}_b"), &[len])?)
-    } else {
-        None
-    };
+    let scale = tensors.floats(scale, &[len])?;
+    let shift = if mapping == Mapping::Affine { Some(tensors.floats(shift, &[len])?) } else { None };
     Ok(Some((scale, shift)))
 }
 

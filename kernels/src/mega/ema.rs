@@ -10,6 +10,7 @@ use crate::ops::activation::silu;
 use crate::ops::disjoint::Disjoint;
 use crate::ops::fft::Fft;
 use crate::ops::long_conv::{FilterBank, GROUP, circular_lag, fft_size};
+use crate::ops::panels;
 use crate::ops::scratch::Scratch;
 use crate::ops::simd::{F32x4, LANES};
 
@@ -185,7 +186,9 @@ impl Ema {
         parallel: &dyn Parallel,
     ) {
         let groups = self.spec.dims.d_model.div_ceil(GROUP);
-        parallel.run(self.spec.dims.batch * groups, &|task, worker| {
+        let (tasks, threads) = (self.spec.dims.batch * groups, parallel.threads());
+        parallel.run(tasks, &|task, worker| {
+            let task = panels::spread(task, tasks, threads);
             let (sequence, group) = (task / groups, task % groups);
             let x = from(sequence, group);
             let mut scratch = scratch.of(worker);

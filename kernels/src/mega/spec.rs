@@ -309,11 +309,8 @@ impl LayerSpec {
     /// All parameters of the layer outside the moving average and the bias.
     pub(crate) fn params<'a>(&self, tensors: &'a Tensors) -> Result<LayerParams<'a>, MixerError> {
         let (width, z, h) = (self.width(), self.attention.z, self.attention.h);
-        let linear = |name: &str, outputs: usize, inputs: usize| -> Result<_, MixerError> {
-            Ok((
-                tensors.floats(&format!("param.{name}.weight"), &[outputs, inputs])?,
-                tensors.floats(&format!("param.{name}.bias"), &[outputs])?,
-            ))
+        let linear = |[weight, bias]: [&str; 2], outputs: usize, inputs: usize| -> Result<_, MixerError> {
+            Ok((tensors.floats(weight, &[outputs, inputs])?, tensors.floats(bias, &[outputs])?))
         };
         let norm = match self.norm {
             NormKind::Layer => Norm::Layer(
@@ -325,9 +322,9 @@ impl LayerSpec {
             ),
         };
         Ok(LayerParams {
-            value: linear("v_proj", h, width)?,
-            joint: linear("mx_proj", self.joint(), width)?,
-            out: linear("h_proj", width, h)?,
+            value: linear(["param.v_proj.weight", "param.v_proj.bias"], h, width)?,
+            joint: linear(["param.mx_proj.weight", "param.mx_proj.bias"], self.joint(), width)?,
+            out: linear(["param.h_proj.weight", "param.h_proj.bias"], width, h)?,
             qk_weight: tensors.floats("param.qk_weight", &[2, z])?,
             qk_bias: tensors.floats("param.qk_bias", &[2, z])?,
             norm,

@@ -288,7 +288,9 @@ impl Kernel {
         let u = spec.core_input(&self.case.tensors)?;
         let groups = width.div_ceil(GROUP);
         let out = Disjoint::new(&mut self.output);
-        parallel.run(spec.dims.batch * groups, &|task, worker| {
+        let (tasks, threads) = (spec.dims.batch * groups, parallel.threads());
+        parallel.run(tasks, &|task, worker| {
+            let task = panels::spread(task, tasks, threads);
             let (sequence, group) = (task / groups, task % groups);
             let columns = GROUP.min(width - group * GROUP);
             let part = |index: usize| {
@@ -323,7 +325,9 @@ impl Kernel {
         let (first, others) = layer.projected.split_at_mut(1);
         let Some(first) = first.first_mut() else { return Ok(()) };
         let x1 = Disjoint::new(first);
-        parallel.run(spec.dims.batch * groups, &|task, worker| {
+        let (tasks, threads) = (spec.dims.batch * groups, parallel.threads());
+        parallel.run(tasks, &|task, worker| {
+            let task = panels::spread(task, tasks, threads);
             let (sequence, group) = (task / groups, task % groups);
             let panel = (group * rows + sequence * length) * GROUP;
             let stream = |floats, index: usize| Stream {

@@ -3,7 +3,7 @@
 //! The error function follows Abramowitz and Stegun, formula 7.1.26: erfc(a) = p(t) e^(−a²), t = 1 / (1 + 0.3275911 a),
 //! a ≥ 0, whose error is below 1.5·10⁻⁷.
 
-use super::exp::exp2;
+use super::exp::{Exp2, exp2};
 use super::simd::{F32x4, LANES};
 
 const ERFC_SCALE: f32 = 0.327_591_1;
@@ -55,6 +55,13 @@ pub fn gelu_tanh(x: F32x4) -> F32x4 {
 pub fn sigmoid_exp2(a: F32x4) -> F32x4 {
     let one = F32x4::splat(1.0);
     one / (one + exp2(a.min(F32x4::splat(126.0))))
+}
+
+/// As [`sigmoid_exp2`], for long loops.
+#[inline(always)]
+pub fn sigmoid_exp2_by(exp2: Exp2, a: F32x4) -> F32x4 {
+    let one = F32x4::splat(1.0);
+    one / (one + exp2.of(a.min(F32x4::splat(126.0))))
 }
 
 /// 1 / (1 + e^−x).

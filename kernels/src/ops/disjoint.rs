@@ -33,4 +33,15 @@ impl<'a, T> Disjoint<'a, T> {
         // SAFETY: in bounds by the assertion, exclusive by the caller's promise.
         unsafe { std::slice::from_raw_parts_mut(self.start.add(start), len) }
     }
+
+    /// As [`Disjoint::slice`], to read only.
+    ///
+    /// # Safety
+    /// No slice that is written while this one is alive may overlap it.
+    #[inline(always)]
+    pub unsafe fn read(&self, start: usize, len: usize) -> &'a [T] {
+        assert!(start <= self.len && len <= self.len - start, "a task's part lies outside the buffer");
+        // SAFETY: in bounds by the assertion, not written by the caller's promise.
+        unsafe { std::slice::from_raw_parts(self.start.add(start), len) }
+    }
 }

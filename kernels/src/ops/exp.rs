@@ -13,17 +13,41 @@ const ROUND: f32 = 12_582_912.0;
 const TAYLOR: [f32; 6] =
     [std::f32::consts::LN_2, 0.240_226_5, 0.055_504_11, 0.009_618_129, 0.001_333_355_8, 0.000_154_035_3];
 
+/// All constants of 2ˣ, in the order of their use.
+static CONSTANTS: [f32; 9] =
+    [LOWEST, ROUND, TAYLOR[5], TAYLOR[4], TAYLOR[3], TAYLOR[2], TAYLOR[1], TAYLOR[0], 1.0];
+
+/// 2ˣ for long loops: its constants come from memory. Browsers build a vector constant out of integer ones, by four
+/// instructions, in every round of a loop; a number that they cannot know is one load.
+#[derive(Debug, Clone, Copy)]
+pub struct Exp2(&'static [f32; 9]);
+
+impl Exp2 {
+    /// To be made outside of the loop.
+    #[inline(always)]
+    pub fn new() -> Self {
+        Self(std::hint::black_box(&CONSTANTS))
+    }
+
+    /// 2ˣ per lane, as [`exp2`].
+    #[inline(always)]
+    pub fn of(self, x: F32x4) -> F32x4 {
+        let [lowest, round, first, rest @ ..] = self.0;
+        let x = x.max(F32x4::splat(*lowest));
+        let shifted = x + F32x4::splat(*round);
+        let fraction = x - (shifted - F32x4::splat(*round));
+        let mut polynomial = F32x4::splat(*first);
+        for coefficient in rest {
+            polynomial = F32x4::splat(*coefficient).mul_add(polynomial, fraction);
+        }
+        polynomial.add_bits(shifted.shift_bits_left_23())
+    }
+}
+
 /// 2ˣ per lane for x ≤ 0 (also slightly above), relative error below 4·10⁻⁷ down to −126; lanes below −127 give 0.
 #[inline(always)]
 pub fn exp2(x: F32x4) -> F32x4 {
-    let x = x.max(F32x4::splat(LOWEST));
-    let shifted = x + F32x4::splat(ROUND);
-    let fraction = x - (shifted - F32x4::splat(ROUND));
-    let mut polynomial = F32x4::splat(TAYLOR[5]);
-    for coefficient in [TAYLOR[4], TAYLOR[3], TAYLOR[2], TAYLOR[1], TAYLOR[0], 1.0] {
-        polynomial = F32x4::splat(coefficient).mul_add(polynomial, fraction);
-    }
-    polynomial.add_bits(shifted.shift_bits_left_23())
+    Exp2(&CONSTANTS).of(x)
 }
 
 /// 2ˣ of one float, by the same steps.

@@ -47,25 +47,38 @@ impl MatVec {
         Ok(Self { inputs, panels })
     }
 
+    /// Outputs, padding included.
+    pub fn outputs(&self) -> usize {
+        self.panels.len() / self.inputs.max(1)
+    }
+
+    /// Weights, padding included.
+    pub fn weights(&self) -> usize {
+        self.panels.len()
+    }
+
     /// `y += W x`; `y` has the padded length.
     #[inline]
     pub fn add(&self, x: &[f32], y: &mut [f32]) {
-        let (y, _) = y.as_chunks_mut::<OUTPUTS>();
-        if self.inputs == 0 {
-            return;
+        for (panel, y) in y.as_chunks_mut::<OUTPUTS>().0.iter_mut().enumerate() {
+            self.add_panel(panel, x, y);
         }
-        for (panel, y) in self.panels.chunks_exact(self.inputs * OUTPUTS).zip(y) {
-            let mut sums: [F32x4; 4] = std::array::from_fn(|lane| F32x4::load(&y[lane * LANES..]));
-            let (rows, _) = panel.as_chunks::<OUTPUTS>();
-            for (row, &value) in rows.iter().zip(x) {
-                let value = F32x4::splat(value);
-                for (lane, sum) in sums.iter_mut().enumerate() {
-                    *sum = sum.mul_add(value, F32x4::load(&row[lane * LANES..]));
-                }
+    }
+
+    /// The outputs `panel · OUTPUTS ..` of [`MatVec::add`].
+    #[inline]
+    pub fn add_panel(&self, panel: usize, x: &[f32], y: &mut [f32; OUTPUTS]) {
+        let mut sums: [F32x4; 4] = std::array::from_fn(|lane| F32x4::load(&y[lane * LANES..]));
+        let floats = self.inputs * OUTPUTS;
+        let (rows, _) = self.panels[panel * floats..][..floats].as_chunks::<OUTPUTS>();
+        for (row, &value) in rows.iter().zip(x) {
+            let value = F32x4::splat(value);
+            for (lane, sum) in sums.iter_mut().enumerate() {
+                *sum = sum.mul_add(value, F32x4::load(&row[lane * LANES..]));
             }
-            for (lane, sum) in sums.iter().enumerate() {
-                sum.store(&mut y[lane * LANES..]);
-            }
+        }
+        for (lane, sum) in sums.iter().enumerate() {
+            sum.store(&mut y[lane * LANES..]);
         }
     }
 }

@@ -20,4 +20,5 @@ pub mod scratch;
 pub mod shared_conv;
 pub mod simd;
 pub mod stream;
+pub mod team;
 pub mod tile_attention;

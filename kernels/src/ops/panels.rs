@@ -28,9 +28,31 @@ pub fn scatter(from: &[f32], width: usize, group: usize, to: &mut [f32]) {
     }
 }
 
+/// Which of `n` channel groups task `task` takes, so that each of `threads` that take tasks by turns walks neighbours. Groups
+/// that are neighbours share cache lines of row-major streams: two threads that wrote them at once would take the
+/// lines from each other at every row, and one thread that takes both in turn finds them in its cache.
+pub fn spread(task: usize, n: usize, threads: usize) -> usize {
+    let threads = threads.max(1);
+    let (thread, turn) = (task % threads, task / threads);
+    thread * (n / threads) + thread.min(n % threads) + turn
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_group_is_taken_once_and_neighbours_by_the_same_thread() {
+        for (n, threads) in [(32, 1), (32, 2), (33, 4), (3, 8), (7, 3)] {
+            let taken: Vec<usize> = (0..n).map(|task| spread(task, n, threads)).collect();
+            let mut sorted = taken.clone();
+            sorted.sort_unstable();
+            assert_eq!(sorted, (0..n).collect::<Vec<_>>(), "{n} groups, {threads} threads");
+            for task in threads..n {
+                assert_eq!(taken[task], taken[task - threads] + 1);
+            }
+        }
+    }
 
     #[test]
     fn scatters_what_it_gathers() {

@@ -4,7 +4,7 @@
 //! Keys are absorbed in tiles, in any order; the online softmax (Milakov and Gimelshein, arXiv 1805.02867) makes the
 //! result independent of the cut. Scores are kept in units of log₂, so that every exponential is a power of two.
 
-use super::exp::{exp2, exp2_scalar};
+use super::exp::{Exp2, exp2, exp2_scalar};
 use super::gemm::{PANEL, Store, Tile, multiply};
 use super::simd::{F32x4, LANES};
 
@@ -167,13 +167,14 @@ fn online_softmax_rows(
             }
         }
     }
+    let exp2 = Exp2::new();
     let mut added = [[0.0; LANES]; LANES];
     let rows = scores.chunks_exact_mut(KEYS).zip(new.to_array());
     for ((scores, maximum), added) in rows.zip(&mut added) {
         let shift = F32x4::splat(maximum);
         let mut sum = F32x4::zero();
         for chunk in scores[..padded_keys].as_chunks_mut::<LANES>().0 {
-            let weights = exp2(F32x4::from_array(chunk) - shift);
+            let weights = exp2.of(F32x4::from_array(chunk) - shift);
             weights.write_to(chunk);
             sum = sum + weights;
         }
@@ -198,10 +199,10 @@ pub fn online_softmax(scores: &mut [f32], maximum: &mut f32, total: &mut f32, su
         *total *= factor;
         sums.iter_mut().for_each(|sum| *sum *= factor);
     }
-    let shift = F32x4::splat(*maximum);
+    let (exp2, shift) = (Exp2::new(), F32x4::splat(*maximum));
     let mut added = F32x4::zero();
     for chunk in scores {
-        let weights = exp2(F32x4::from_array(chunk) - shift);
+        let weights = exp2.of(F32x4::from_array(chunk) - shift);
         weights.write_to(chunk);
         added = added + weights;
     }

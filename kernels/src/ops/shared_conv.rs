@@ -1,23 +1,21 @@
-//! Long convolution of all channels with one and the same filter: its spectrum is one number for each frequency, so
-//! packed real channels need no separation.
+//! Long convolution of all channels with one and the same filter: its spectrum is one number for each frequency.
 
 use mixer::{Floats, Memory, MixerError};
 
-use super::fft::{Complex, Fft, POINT};
-use super::long_conv::GROUP;
-use super::simd::{F32x4, LANES};
+use super::fft::Fft;
+use super::long_conv::{GROUP, transform};
 
 /// The spectrum of one real filter.
 #[derive(Debug)]
 pub struct SharedFilter {
-    /// `[size]` pairs (re, im) in the transform's order, scaled by 1/size.
+    /// `[size / 2]` pairs (re, im) in the transform's order, scaled by 2/size.
     spectrum: Floats,
 }
 
 impl SharedFilter {
     /// Floats that a filter keeps.
     pub fn floats(size: usize) -> usize {
-        2 * size
+        size
     }
 
     /// Transforms the filter: `tap(position)` for each position of the circle.
@@ -27,31 +25,29 @@ impl SharedFilter {
     pub fn new(memory: &Memory, fft: &Fft, tap: impl Fn(usize) -> f32) -> Result<Self, MixerError> {
         let mut spectrum = memory.floats(Self::floats(fft.size()))?;
         let mut work = memory.floats(fft.data_floats())?;
-        for (position, point) in work.chunks_exact_mut(POINT).enumerate() {
-            point[0] = tap(position);
-        }
-        fft.forward(&mut work);
-        let scale = 1.0 / fft.size() as f32;
-        for (pair, point) in spectrum.chunks_exact_mut(2).zip(work.chunks_exact(POINT)) {
-            pair[0] = scale * point[0];
-            pair[1] = scale * point[LANES];
-        }
+        let (pairs, _) = spectrum.as_chunks_mut::<2>();
+        // Every lane is the same filter.
+        transform(
+            fft,
+            fft.size(),
+            |_, position| tap(position),
+            &mut work,
+            |index, part| {
+                if let Some(pair) = pairs.get_mut(index) {
+                    pair[0] += part.re.to_array()[0];
+                    pair[1] += part.im.to_array()[0];
+                }
+            },
+        );
         Ok(Self { spectrum })
     }
 
-    /// Convolves eight real channels in place. `work`: `[size, GROUP]`, of which the first `length` ≤ ⌈size / 2⌉ rows
+    /// Convolves eight real channels in place. `work`: `[size, GROUP]`, of which the first `length` ≤ size / 2 rows
     /// are the input and then the result; the rest is scratch.
     pub fn convolve(&self, fft: &Fft, length: usize, work: &mut [f32]) {
-        work[length * GROUP..fft.size().div_ceil(2) * GROUP].fill(0.0);
-        fft.forward_padded(work);
-        let (points, _) = work.as_chunks_mut::<POINT>();
-        for (pair, point) in self.spectrum.as_chunks::<2>().0.iter().zip(points) {
-            let (k_re, k_im) = (F32x4::splat(pair[0]), F32x4::splat(pair[1]));
-            let z = Complex::load(point);
-            let y = Complex { re: (z.re * k_re).mul_sub(z.im, k_im), im: (z.re * k_im).mul_add(z.im, k_re) };
-            y.store(point);
-        }
-        fft.inverse_truncated(work);
+        work[length * GROUP..fft.size() / 2 * GROUP].fill(0.0);
+        let (pairs, _) = self.spectrum.as_chunks::<2>();
+        fft.convolve([pairs, pairs], work);
     }
 }
 

@@ -1,0 +1,316 @@
+//! One cell's weights, packed, and what it does in a step, cut into stages: the layer that reads the concatenation of
+//! input and state, further layers of the backbone, and the heads with the new state. A stage needs all of the one before,
+//! and each of its panels of sixteen outputs can be computed by itself.
+
+use std::ops::Range;
+
+use mixer::{Floats, Memory, MixerError, Tensors};
+
+use super::super::{Activation, Affine, CellSpec, Mode, Spec};
+use crate::ops::activation::{gelu, map, sigmoid, silu, tanh};
+use crate::ops::exp::exp2;
+use crate::ops::linear::Linear;
+use crate::ops::matvec::{MatVec, OUTPUTS};
+use crate::ops::simd::{F32x4, LANES};
+
+/// Operations of a unit's gates.
+const UNIT_OPERATIONS: usize = 80;
+
+/// Heads stacked in one matrix, each padded to whole panels: f, then g and the time gate (or its two parts).
+fn n_heads(spec: &Spec, cell: &CellSpec) -> usize {
+    match (cell.mode, spec.timespans) {
+        (Mode::Pure, _) => 1,
+        (_, false) => 3,
+        (_, true) => 4,
+    }
+}
+
+/// Padded width of the layer that reads the concatenation of input and state.
+pub(super) fn entry_width(spec: &Spec, cell: &CellSpec) -> usize {
+    if cell.backbone_layers == 0 { heads_width(spec, cell) } else { MatVec::padded(cell.backbone_units) }
+}
+
+fn heads_width(spec: &Spec, cell: &CellSpec) -> usize {
+    n_heads(spec, cell) * MatVec::padded(cell.units)
+}
+
+pub(super) fn floats(spec: &Spec, cell: &CellSpec, first: bool) -> usize {
+    let entry = entry_width(spec, cell);
+    let input =
+        if first { Linear::floats(cell.inputs, entry) } else { MatVec::floats(cell.inputs, entry) + entry };
+    let (k, heads) = (cell.backbone_units, heads_width(spec, cell));
+    let backbone = if cell.backbone_layers == 0 {
+        0
+    } else {
+        (cell.backbone_layers - 1) * (MatVec::floats(k, k) + MatVec::padded(k))
+            + MatVec::floats(k, heads)
+            + heads
+    };
+    let pure = if cell.mode == Mode::Pure { 2 * MatVec::padded(cell.units) } else { 0 };
+    input + MatVec::floats(cell.units, entry) + backbone + pure
+}
+
+/// What a cell's input contributes.
+pub(super) enum Input {
+    /// Taken for many tokens at once.
+    Hoisted(Linear),
+    /// The cell before gives it only now. With the bias.
+    Direct(MatVec, Floats),
+}
+
+/// A cell made ready.
+pub(super) struct Cell {
+    pub units: usize,
+    mode: Mode,
+    pub input: Input,
+    state: MatVec,
+    /// Further backbone layers, with their biases.
+    inner: Vec<(MatVec, Floats)>,
+    /// Heads over a backbone, with their biases.
+    heads: Option<(MatVec, Floats)>,
+    /// |w_τ| and A, padded.
+    pure: Option<(Floats, Floats)>,
+    activation: Activation,
+    /// Heads over whatever is before them.
+    n_heads: usize,
+}
+
+/// What a stage reads.
+#[derive(Clone, Copy)]
+pub(super) struct Step<'a> {
+    /// What the input contributed to the first stage, where it is hoisted.
+    pub entry: &'a [f32],
+    /// The input, where it is not.
+    pub input: &'a [f32],
+    /// The state before the step.
+    pub h: &'a [f32],
+    /// What the stage before gave.
+    pub before: &'a [f32],
+    pub elapsed: f32,
+}
+
+/// Heads stacked: weight and bias of padded output `o`.
+struct Stack<'a> {
+    padded: usize,
+    units: usize,
+    features: usize,
+    heads: Vec<(Affine<'a>, Option<&'a [f32]>)>,
+    /// Added to the last head: T_b where both time heads are one.
+    merged: Option<Affine<'a>>,
+}
+
+impl<'a> Stack<'a> {
+    fn new(spec: &Spec, cell: &CellSpec, tensors: &'a Tensors) -> Result<Self, MixerError> {
+        let mask = cell.mask(tensors)?;
+        let head = |name: &str, mask| cell.head(tensors, name).map(|affine| (affine, mask));
+        let mut heads = vec![head("ff1", mask)?];
+        let mut merged = None;
+        if cell.mode != Mode::Pure {
+            heads.extend([head("ff2", mask)?, head("time_a", None)?]);
+            if spec.timespans {
+                heads.push(head("time_b", None)?);
+            } else {
+                merged = Some(cell.head(tensors, "time_b")?);
+            }
+        }
+        let padded = MatVec::padded(cell.units);
+        Ok(Self { padded, units: cell.units, features: cell.features(), heads, merged })
+    }
+
+    fn width(&self) -> usize {
+        self.heads.len() * self.padded
+    }
+
+    fn weight(&self, output: usize, feature: usize) -> f32 {
+        let (head, unit) = (output / self.padded, output % self.padded);
+        if unit >= self.units {
+            return 0.0;
+        }
+        let at = unit * self.features + feature;
+        let ((weight, _), mask) = self.heads[head];
+        let merged =
+            self.merged.filter(|_| head + 1 == self.heads.len()).map_or(0.0, |(weight, _)| weight[at]);
+        (weight[at] + merged) * mask.map_or(1.0, |mask| mask[at])
+    }
+
+    fn bias(&self, output: usize) -> f32 {
+        let (head, unit) = (output / self.padded, output % self.padded);
+        if unit >= self.units {
+            return 0.0;
+        }
+        let merged = self.merged.filter(|_| head + 1 == self.heads.len()).map_or(0.0, |(_, bias)| bias[unit]);
+        self.heads[head].0.1[unit] + merged
+    }
+}
+
+impl Cell {
+    pub(super) fn new(
+        spec: &Spec,
+        cell: &CellSpec,
+        first: bool,
+        tensors: &Tensors,
+        memory: &Memory,
+    ) -> Result<Self, MixerError> {
+        let stack = Stack::new(spec, cell, tensors)?;
+        let (inputs, units) = (cell.inputs, cell.units);
+        let backbone = |layer: usize| cell.backbone(tensors, layer);
+        let width = entry_width(spec, cell);
+        // The layer that reads the concatenation: the first of the backbone, or the heads themselves.
+        let entry = if cell.backbone_layers == 0 { None } else { Some(backbone(0)?) };
+        let weight = |output: usize, from: usize| match entry {
+            None => stack.weight(output, from),
+            Some((weight, bias)) if output < bias.len() => weight[output * (inputs + units) + from],
+            Some(_) => 0.0,
+        };
+        let bias = |output: usize| match entry {
+            None => stack.bias(output),
+            Some((_, bias)) => bias.get(output).copied().unwrap_or_default(),
+        };
+        let input = if first {
+            let rows: Vec<f32> = (0..width)
+                .flat_map(|output| (0..inputs).map(move |from| (output, from)))
+                .map(|(o, i)| weight(o, i))
+                .collect();
+            let biases: Vec<f32> = (0..width).map(bias).collect();
+            Input::Hoisted(Linear::new(memory, inputs, width, &rows, Some(&biases))?)
+        } else {
+            let mut biases = memory.floats(width)?;
+            biases.iter_mut().enumerate().for_each(|(output, to)| *to = bias(output));
+            Input::Direct(MatVec::new(memory, inputs, width, weight)?, biases)
+        };
+        let state = MatVec::new(memory, units, width, |output, unit| weight(output, inputs + unit))?;
+        let k = cell.backbone_units;
+        let mut inner = Vec::new();
+        for layer in 1..cell.backbone_layers {
+            let (weight, bias) = backbone(layer)?;
+            let mut biases = memory.floats(MatVec::padded(k))?;
+            biases[..k].copy_from_slice(bias);
+            inner.push((MatVec::new(memory, k, k, |output, from| weight[output * k + from])?, biases));
+        }
+        let heads = if cell.backbone_layers == 0 {
+            None
+        } else {
+            let mut biases = memory.floats(stack.width())?;
+            biases.iter_mut().enumerate().for_each(|(output, to)| *to = stack.bias(output));
+            Some((MatVec::new(memory, k, stack.width(), |output, from| stack.weight(output, from))?, biases))
+        };
+        let pure = if cell.mode == Mode::Pure {
+            let (w_tau, a) = cell.pure(tensors)?;
+            let mut padded = (memory.floats(MatVec::padded(units))?, memory.floats(MatVec::padded(units))?);
+            padded.0.iter_mut().zip(w_tau).for_each(|(to, value)| *to = value.abs());
+            padded.1[..units].copy_from_slice(a);
+            Some(padded)
+        } else {
+            None
+        };
+        Ok(Self {
+            units,
+            mode: cell.mode,
+            input,
+            state,
+            inner,
+            heads,
+            pure,
+            activation: spec.activation,
+            n_heads: n_heads(spec, cell),
+        })
+    }
+
+    /// Stages of a step.
+    pub(super) fn stages(&self) -> usize {
+        if self.heads.is_some() { 2 + self.inner.len() } else { 1 }
+    }
+
+    /// Panels of a stage's outputs.
+    pub(super) fn panels(&self, stage: usize) -> usize {
+        let units = if stage + 1 == self.stages() { self.units } else { self.state.outputs() };
+        units.div_ceil(OUTPUTS)
+    }
+
+    /// About how many operations a stage takes.
+    pub(super) fn operations(&self, stage: usize) -> usize {
+        let gates = if stage + 1 == self.stages() { UNIT_OPERATIONS * self.units } else { 0 };
+        let weights = match (stage, &self.input) {
+            (0, Input::Hoisted(_)) => self.state.weights(),
+            (0, Input::Direct(input, _)) => self.state.weights() + input.weights(),
+            _ => self.layer(stage).map_or(0, |(layer, _)| layer.weights()),
+        };
+        2 * weights + gates
+    }
+
+    /// The weights of a stage after the first.
+    fn layer(&self, stage: usize) -> Option<&(MatVec, Floats)> {
+        self.inner.get(stage - 1).or(self.heads.as_ref())
+    }
+
+    /// Some panels of a stage, into `to`: of the last stage, the new state.
+    pub(super) fn stage(&self, stage: usize, panels: Range<usize>, step: &Step<'_>, to: &mut [f32]) {
+        let last = stage + 1 == self.stages();
+        for (panel, to) in panels.zip(to.as_chunks_mut::<OUTPUTS>().0) {
+            if last {
+                let stride = self.units.div_ceil(OUTPUTS);
+                let mut heads = [[0.0; OUTPUTS]; 4];
+                for (index, head) in heads.iter_mut().enumerate().take(self.n_heads) {
+                    self.panel(stage, index * stride + panel, step, head);
+                }
+                self.combine(panel, &heads, step, to);
+            } else {
+                self.panel(stage, panel, step, to);
+                activate(self.activation, to);
+            }
+        }
+    }
+
+    /// One panel of a stage's matrix product.
+    fn panel(&self, stage: usize, panel: usize, step: &Step<'_>, to: &mut [f32; OUTPUTS]) {
+        let start = |values: &[f32], to: &mut [f32; OUTPUTS]| {
+            to.copy_from_slice(&values[panel * OUTPUTS..][..OUTPUTS]);
+        };
+        if stage == 0 {
+            match &self.input {
+                Input::Hoisted(_) => start(step.entry, to),
+                Input::Direct(weight, bias) => {
+                    start(bias, to);
+                    weight.add_panel(panel, step.input, to);
+                }
+            }
+            self.state.add_panel(panel, step.h, to);
+        } else if let Some((weight, bias)) = self.layer(stage) {
+            start(bias, to);
+            weight.add_panel(panel, step.before, to);
+        }
+    }
+
+    /// The new state of a panel of units.
+    fn combine(&self, panel: usize, heads: &[[f32; OUTPUTS]; 4], step: &Step<'_>, to: &mut [f32; OUTPUTS]) {
+        let elapsed = F32x4::splat(step.elapsed);
+        for (index, to) in to.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
+            let head = |head: usize| F32x4::load(&heads[head][index * LANES..]);
+            let f = head(0);
+            let next = if let Some((w_tau, a)) = &self.pure {
+                let at = |values: &[f32]| F32x4::load(&values[panel * OUTPUTS + index * LANES..]);
+                let (w_tau, a) = (at(w_tau), at(a));
+                let exponent = elapsed * (w_tau + f.abs()) * F32x4::splat(-std::f32::consts::LOG2_E);
+                a - a * f * exp2(exponent)
+            } else {
+                let (f, g) = (tanh(f), tanh(head(1)));
+                let time = if self.n_heads > 3 { head(3).mul_add(elapsed, head(2)) } else { head(2) };
+                let s = sigmoid(time);
+                if self.mode == Mode::NoGate { f + s * g } else { f + s * (g - f) }
+            };
+            next.write_to(to);
+        }
+    }
+}
+
+fn activate(activation: Activation, values: &mut [f32]) {
+    match activation {
+        Activation::LecunTanh => {
+            map(values, |x| F32x4::splat(1.7159) * tanh(x * F32x4::splat(0.666)));
+        }
+        Activation::Silu => map(values, silu),
+        Activation::Relu => map(values, |x| x.max(F32x4::zero())),
+        Activation::Tanh => map(values, tanh),
+        Activation::Gelu => map(values, gelu),
+    }
+}
