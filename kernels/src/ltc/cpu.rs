@@ -212,7 +212,7 @@ impl Kernel {
             let (sequence, block) = (task / blocks, task % blocks);
             let mut scratch = scratch.of(worker);
             let u = &mut scratch[..width];
-            let exp2 = Exp2::new();
+            let exp2 = Exp2::opaque();
             for step in block * BLOCK..steps.min((block + 1) * BLOCK) {
                 u.copy_from_slice(&inputs.x[(sequence * length + first + step) * width..][..width]);
                 if let Some((scale, shift)) = inputs.input_map {
@@ -334,7 +334,7 @@ impl Solver<'_> {
         let start = (1 - turn) * padded + groups.start * LANES;
         // SAFETY: each chunk is its own range of groups.
         let next = unsafe { self.v.slice(start, groups.len() * LANES) };
-        let exp2 = Exp2::new();
+        let exp2 = Exp2::opaque();
         for (group, next) in groups.zip(next.chunks_exact_mut(LANES)) {
             let at = |buffer: &[f32], part: usize| F32x4::load(&buffer[part * padded + group * LANES..]);
             let (numerator, denominator) = self.recurrent.sums(group, v, exp2);

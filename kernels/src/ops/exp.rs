@@ -25,7 +25,7 @@ pub struct Exp2(&'static [f32; 9]);
 impl Exp2 {
     /// To be made outside of the loop.
     #[inline(always)]
-    pub fn new() -> Self {
+    pub fn opaque() -> Self {
         Self(std::hint::black_box(&CONSTANTS))
     }
 

@@ -167,7 +167,7 @@ fn online_softmax_rows(
             }
         }
     }
-    let exp2 = Exp2::new();
+    let exp2 = Exp2::opaque();
     let mut added = [[0.0; LANES]; LANES];
     let rows = scores.chunks_exact_mut(KEYS).zip(new.to_array());
     for ((scores, maximum), added) in rows.zip(&mut added) {
@@ -199,7 +199,7 @@ pub fn online_softmax(scores: &mut [f32], maximum: &mut f32, total: &mut f32, su
         *total *= factor;
         sums.iter_mut().for_each(|sum| *sum *= factor);
     }
-    let (exp2, shift) = (Exp2::new(), F32x4::splat(*maximum));
+    let (exp2, shift) = (Exp2::opaque(), F32x4::splat(*maximum));
     let mut added = F32x4::zero();
     for chunk in scores {
         let weights = exp2.of(F32x4::from_array(chunk) - shift);
