@@ -7,9 +7,12 @@ use std::fmt::Write as _;
 use report::Report;
 use report::compare::{Comparison, First, Found, Ratio};
 
+use crate::chart::Metric;
 use crate::chart::svg::escape;
 use crate::format;
 use crate::overlay::letter;
+use crate::standing;
+use crate::table;
 use crate::text::Text;
 
 /// A report among those compared.
@@ -113,18 +116,18 @@ fn found(name: &str, found: &Found, text: &Text) -> String {
     }
 }
 
-/// Times and ratios, a row for each report's lane: the chart's table twin.
-pub fn ratios(all: &[Named], comparison: &Comparison, text: &Text) -> String {
+/// Values and ratios, a row for each report's lane: the chart's table twin.
+pub fn ratios(all: &[Named], comparison: &Comparison, metric: Metric, text: &Text) -> String {
     let reports: Vec<&Report> = all.iter().map(|entry| entry.report).collect();
     let mut out = format!(
         r#"<h3 id="ratios-title">{}</h3><div class="scroll" tabindex="0" role="group" aria-labelledby="ratios-title"><table data-testid="compare-table"><thead><tr><th scope="col">{}</th>"#,
-        escape(text.travel.compare_table),
+        escape(if metric == Metric::Time { text.travel.compare_table } else { metric.axis(text) }),
         escape(text.col_lane)
     );
     for length in &comparison.lengths {
         let _ = write!(out, r#"<th scope="col" class="num">{}</th>"#, format::length(f64::from(*length)));
     }
-    out.push_str("</tr></thead><tbody>");
+    let _ = write!(out, r#"<th scope="col" class="num">{}</th></tr></thead><tbody>"#, escape(text.col_growth));
     for (index, lane) in comparison.lanes.iter().enumerate() {
         let columns: Vec<_> =
             comparison.lengths.iter().map(|length| comparison.ratios(&reports, index, *length)).collect();
@@ -138,10 +141,27 @@ pub fn ratios(all: &[Named], comparison: &Comparison, text: &Text) -> String {
                 escape(&lane.title),
                 escape(backend)
             );
-            for column in &columns {
-                cell(&mut out, column[report].as_ref(), text);
+            let own = lane.at[report].and_then(|at| reports[report].lanes.get(at));
+            for (length, column) in comparison.lengths.iter().zip(&columns) {
+                let value = own
+                    .and_then(|own| standing::measured(own, *length))
+                    .and_then(|point| metric.reading(point, reports[report]))
+                    .map(|reading| metric.format(reading.value));
+                // Less memory is not a faster lane.
+                let ratio = column[report].as_ref().filter(|_| metric != Metric::Memory);
+                cell(&mut out, value.as_deref(), ratio, text);
             }
-            out.push_str("</tr>");
+            match own.and_then(table::growth) {
+                Some((exponent, interval)) => {
+                    let _ = write!(
+                        out,
+                        r#"<td class="num"><b class="power">L<sup>{}</sup></b><small>{}</small></td></tr>"#,
+                        escape(&exponent),
+                        escape(&interval)
+                    );
+                }
+                None => out.push_str(r#"<td class="num pending">–</td></tr>"#),
+            }
         }
     }
     let _ = write!(
@@ -153,13 +173,13 @@ pub fn ratios(all: &[Named], comparison: &Comparison, text: &Text) -> String {
     out
 }
 
-fn cell(out: &mut String, ratio: Option<&Ratio>, text: &Text) {
-    let Some(ratio) = ratio else {
+fn cell(out: &mut String, value: Option<&str>, ratio: Option<&Ratio>, text: &Text) {
+    let Some(value) = value else {
         let _ = write!(out, r#"<td class="num pending">{}</td>"#, format::NONE);
         return;
     };
-    let _ = write!(out, r#"<td class="num"><b>{}</b>"#, escape(&format::time(ratio.median_ms)));
-    if let Some(speedup) = ratio.speedup {
+    let _ = write!(out, r#"<td class="num"><b>{}</b>"#, escape(value));
+    if let Some((ratio, speedup)) = ratio.and_then(|ratio| Some((ratio, ratio.speedup?))) {
         let words = match (ratio.close, speedup >= 1.0) {
             (true, _) => text.too_close_short.to_owned(),
             (false, true) => (text.faster)(&format::ratio(speedup)),
@@ -189,8 +209,27 @@ mod tests {
             entries(&named, text),
             differences(&comparison, text),
             crossings(&comparison, text),
-            ratios(&named, &comparison, text)
+            ratios(&named, &comparison, Metric::Time, text)
         )
+    }
+
+    #[test]
+    fn every_view_has_its_table_with_growth() {
+        let report = samples::duel();
+        let named = [("mine", 1), ("theirs", 2)].map(|(name, key)| Named { key, name, report: &report });
+        let comparison = Comparison::new(&[&report, &report]);
+        let growth = table::growth(&report.lanes[0]).unwrap().0;
+        for metric in Metric::ALL {
+            let markup = format!("<div>{}</div>", ratios(&named, &comparison, metric, &ENGLISH));
+            let document = roxmltree::Document::parse(&markup).unwrap();
+            let reading = metric.reading(&report.lanes[1].points[2], &report).map(|r| metric.format(r.value));
+            let found = |wanted: &str| document.descendants().filter(|node| node.text() == Some(wanted)).count();
+            // The recorded machine's roofline is not known.
+            assert_eq!(reading.map_or(2, |reading| found(&reading)), 2, "{metric:?}");
+            assert_eq!(found(&growth), 2);
+            let worded = markup.contains(ENGLISH.too_close_short);
+            assert_eq!(worded, metric != Metric::Memory && metric != Metric::Roofline, "{metric:?}");
+        }
     }
 
     #[test]
@@ -224,7 +263,7 @@ mod tests {
         let document = roxmltree::Document::parse(&markup).unwrap();
         let allowed = [
             "div", "ul", "li", "b", "svg", "path", "span", "button", "strong", "h3", "em", "table", "thead",
-            "tbody", "tr", "th", "td", "small", "p",
+            "tbody", "tr", "th", "td", "small", "sup", "p",
         ];
         for node in document.descendants().filter(roxmltree::Node::is_element) {
             assert!(allowed.contains(&node.tag_name().name()), "{}", node.tag_name().name());

@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use crate::units::{length, significant, time};
-use crate::{CrossoverKind, Lane, ParamValue, Point, Report};
+use crate::{CrossoverKind, Lane, LevelName, ParamValue, Point, Report};
 
 const COLUMNS: [&str; 25] = [
     "system",
@@ -59,8 +59,14 @@ impl Report {
     /// A table with a row per length and a column per lane, and a line that says what was raced on what.
     pub fn to_markdown(&self) -> String {
         let mut text = String::from("| length |");
-        for lane in &self.lanes {
-            let _ = write!(text, " {} ({}) |", markdown(&lane.title), lane.backend);
+        for (lane, name) in self.lanes.iter().zip(self.names()) {
+            // What a lane can't do otherwise must be seen wherever its numbers are.
+            let form = match (self.config.causal, lane.causal) {
+                (true, false) => ", bidirectional",
+                (false, true) => ", causal",
+                _ => "",
+            };
+            let _ = write!(text, " {} ({}{form}) |", markdown(&name), lane.backend);
         }
         text.push_str("\n| ---: |");
         text.push_str(&" ---: |".repeat(self.lanes.len()));
@@ -89,6 +95,10 @@ impl Report {
         }
         let config = &self.config;
         let causal = if config.causal { "causal" } else { "bidirectional" };
+        let level = match config.level {
+            LevelName::Core => "core",
+            LevelName::Layer => "whole layer",
+        };
         let machine = &self.environment;
         let gpu = machine.gpu.as_ref().map_or(String::new(), |gpu| {
             format!(
@@ -99,17 +109,46 @@ impl Report {
             )
         });
         let about = format!(
-            "width {}, {} heads, batch {}, {causal}; {}, {} threads, {}{gpu}; Crossover {}",
+            "{level}, width {}, {} heads, batch {}, {causal}, f32, seed {}; {}, {} threads, {}{gpu}; Crossover {}{}",
             config.width,
             config.heads,
             config.batch,
+            config.seed,
             machine.agent,
             machine.threads,
             machine.simd,
-            machine.build
+            machine.build,
+            self.day().map_or_else(String::new, |day| format!("; {day}"))
         );
         let _ = write!(text, "\n\n{}\n", markdown(&about));
         text
+    }
+
+    /// A name for each lane. Lanes of one system on one backend are told apart by the parameters that differ, or by a
+    /// number where none does.
+    fn names(&self) -> Vec<String> {
+        let twins = |a: &Lane, b: &Lane| a.system == b.system && a.backend == b.backend;
+        self.lanes
+            .iter()
+            .enumerate()
+            .map(|(index, lane)| {
+                let others = || {
+                    self.lanes.iter().enumerate().filter(|(at, other)| *at != index && twins(lane, other))
+                };
+                let own: Vec<String> = lane
+                    .params
+                    .iter()
+                    .filter(|(name, value)| others().any(|(_, other)| other.params.get(*name) != Some(value)))
+                    .map(param)
+                    .collect();
+                let same = others().filter(|(at, other)| *at < index && other.params == lane.params).count();
+                let mut name = lane.title.clone();
+                if !own.is_empty() {
+                    name = format!("{name} {}", own.join(" "));
+                }
+                if same > 0 { format!("{name} {}", same + 1) } else { name }
+            })
+            .collect()
     }
 
     /// The attention lane on the same backend that `lane` is compared with.
@@ -183,13 +222,16 @@ fn row(lane: &Lane, point: &Point) -> [String; COLUMNS.len()] {
 }
 
 fn params(lane: &Lane) -> String {
-    let one = |(name, value): (&String, &ParamValue)| match value {
+    lane.params.iter().map(param).collect::<Vec<_>>().join(" ")
+}
+
+fn param((name, value): (&String, &ParamValue)) -> String {
+    match value {
         ParamValue::Bool(flag) => format!("{name}={flag}"),
         ParamValue::Int(whole) => format!("{name}={whole}"),
         ParamValue::Float(real) => format!("{name}={real}"),
         ParamValue::Text(word) => format!("{name}={word}"),
-    };
-    lane.params.iter().map(one).collect::<Vec<_>>().join(" ")
+    }
 }
 
 /// A cell: quoted where it must be, and never one that a spreadsheet takes for a formula.
@@ -270,7 +312,27 @@ mod tests {
         assert_eq!(lines[8], "| 16,384 | memory, ~27.5 s | 4.44 ms |");
         assert_eq!(lines[9], "| exponent | 2.00 (1.98 to 2.03) | 1.10 (1.08 to 1.13) |");
         assert_eq!(lines[10], "| crossover | – | 2,346 |");
-        assert!(lines[12].starts_with("width 256, 4 heads"), "{text}");
+        assert!(
+            lines[12].starts_with("whole layer, width 256, 4 heads, batch 1, causal, f32, seed 1; "),
+            "{text}"
+        );
+        assert!(lines[12].ends_with(&report().day().unwrap()), "{text}");
+    }
+
+    #[test]
+    fn markdown_tells_lanes_of_one_system_apart() {
+        let mut report = report();
+        let toy = report.lanes[1].clone();
+        let mut other = toy.clone();
+        other.params.insert("order".to_owned(), ParamValue::Int(3));
+        other.causal = false;
+        report.lanes.extend([other, toy]);
+        let text = report.to_markdown();
+        let head = text.lines().next().unwrap();
+        assert_eq!(
+            head,
+            "| length | Attention (cpu) | Toy order=2 (cpu) | Toy order=3 (cpu, bidirectional) | Toy order=2 2 (cpu) |"
+        );
     }
 
     #[test]

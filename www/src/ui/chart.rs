@@ -135,7 +135,7 @@ pub fn Chart(store: Store) -> impl IntoView {
 
     view! {
         <div class="chart-head">
-            <Views store/>
+            <Views text metric=store.metric name="view" views=Metric::ALL.to_vec()/>
         </div>
         <div
             class="chart"
@@ -263,13 +263,18 @@ pub fn watch_size(holder: NodeRef<leptos::html::Div>, size: RwSignal<(f64, f64)>
     });
 }
 
-/// The views as tabs.
+/// Views to choose from, side by side; their elements' ids begin with `name`.
 #[component]
-fn Views(store: Store) -> impl IntoView {
-    let text = store.text();
+pub fn Views(
+    text: &'static Text,
+    metric: RwSignal<Metric>,
+    name: &'static str,
+    views: Vec<Metric>,
+) -> impl IntoView {
+    let all = views.clone();
     let key = move |event: KeyboardEvent| {
-        let at = Metric::ALL.iter().position(|metric| *metric == store.metric.get_untracked()).unwrap_or(0);
-        let n = Metric::ALL.len();
+        let at = views.iter().position(|view| *view == metric.get_untracked()).unwrap_or(0);
+        let n = views.len();
         let next = match event.key().as_str() {
             "ArrowRight" => (at + 1) % n,
             "ArrowLeft" => (at + n - 1) % n,
@@ -278,29 +283,29 @@ fn Views(store: Store) -> impl IntoView {
             _ => return,
         };
         event.prevent_default();
-        store.metric.set(Metric::ALL[next]);
-        let id = format!("view-{}", Metric::ALL[next].id());
-        if let Some(tab) = hooks::element(&id) {
+        let Some(next) = views.get(next) else { return };
+        metric.set(*next);
+        if let Some(tab) = hooks::element(&format!("{name}-{}", next.id())) {
             let _ = tab.focus();
         }
     };
     view! {
         <div class="tabs" role="radiogroup" aria-label=text.views on:keydown=key>
-            {Metric::ALL
+            {all
                 .into_iter()
-                .map(|metric| {
-                    let chosen = move || store.metric.get() == metric;
+                .map(|view| {
+                    let chosen = move || metric.get() == view;
                     view! {
                         <button
                             type="button"
                             role="radio"
-                            id=format!("view-{}", metric.id())
-                            data-testid=format!("view-{}", metric.id())
+                            id=format!("{name}-{}", view.id())
+                            data-testid=format!("{name}-{}", view.id())
                             aria-checked=truth(move || chosen())
                             tabindex=live(move || if chosen() { "0" } else { "-1" })
-                            on:click=move |_| store.metric.set(metric)
+                            on:click=move |_| metric.set(view)
                         >
-                            {metric.label(text)}
+                            {view.label(text)}
                         </button>
                     }
                 })

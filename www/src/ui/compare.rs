@@ -12,6 +12,7 @@ use crate::overlay;
 use crate::side_by_side::{self, Named};
 use crate::state::Phase;
 
+use super::chart::Views;
 use super::desk::{self, Entry};
 use super::hooks;
 use super::live::{live, part};
@@ -27,6 +28,14 @@ struct Compared {
 impl Compared {
     fn reports(&self) -> Vec<&Report> {
         self.entries.iter().map(|entry| &*entry.report).collect()
+    }
+
+    /// The views that all results share: tokens a second are per batch, and the chart has one.
+    fn views(&self) -> Vec<Metric> {
+        let mut batches = self.entries.iter().map(|entry| entry.report.config.batch);
+        let first = batches.next();
+        let alike = batches.all(|batch| Some(batch) == first);
+        Metric::ALL.into_iter().filter(|view| alike || *view != Metric::Throughput).collect()
     }
 
     fn named(&self) -> Vec<Named<'_>> {
@@ -50,7 +59,12 @@ pub fn Compare(store: Store) -> impl IntoView {
         },
         |_, _| true,
     );
-    let several = Memo::new(move |_| compared.with(|compared| compared.entries.len() > 1));
+    let chosen = RwSignal::new(Metric::Time);
+    // A view that the results no longer share gives way to the one that they always do.
+    let metric = Memo::new(move |_| {
+        let chosen = chosen.get();
+        if compared.with(|compared| compared.views().contains(&chosen)) { chosen } else { Metric::Time }
+    });
     let above = move || {
         compared.with(|compared| match compared.entries.len() {
             0 => String::new(),
@@ -67,7 +81,7 @@ pub fn Compare(store: Store) -> impl IntoView {
                 return String::new();
             }
             side_by_side::crossings(&compared.comparison, text)
-                + &side_by_side::ratios(&compared.named(), &compared.comparison, text)
+                + &side_by_side::ratios(&compared.named(), &compared.comparison, metric.get(), text)
         })
     };
     view! {
@@ -84,7 +98,15 @@ pub fn Compare(store: Store) -> impl IntoView {
             <Intake store/>
             <Refused store/>
             <div inner_html=live(above)></div>
-            {part(move || several.get().then(|| view! { <Overlay store compared/> }))}
+            {part(move || {
+                let (several, views) = compared.with(|compared| (compared.entries.len() > 1, compared.views()));
+                several.then(|| view! {
+                    <div class="chart-head">
+                        <Views text metric=chosen name="compare-view" views/>
+                    </div>
+                    <Overlay store compared metric/>
+                })
+            })}
             <div inner_html=live(below)></div>
         </section>
     }
@@ -199,7 +221,7 @@ fn Refused(store: Store) -> impl IntoView {
 
 /// All lines in one chart.
 #[component]
-fn Overlay(store: Store, compared: Memo<Compared>) -> impl IntoView {
+fn Overlay(store: Store, compared: Memo<Compared>, metric: Memo<Metric>) -> impl IntoView {
     let text = store.text();
     let holder = NodeRef::<leptos::html::Div>::new();
     let size = RwSignal::new((800.0, 420.0));
@@ -212,7 +234,7 @@ fn Overlay(store: Store, compared: Memo<Compared>) -> impl IntoView {
                     let (all, looks) = overlay::merged(&reports, &compared.comparison, systems, text)?;
                     let (width, height) = size.get();
                     let options =
-                        Options { width, height, metric: Metric::Time, hidden: Vec::new(), emphasis: None };
+                        Options { width, height, metric: metric.get(), hidden: Vec::new(), emphasis: None };
                     Some(svg::marks(&scene(&all, &looks, &options, text)))
                 })
             })

@@ -254,11 +254,6 @@ fn LaneEditor(store: Store, key: u32, system: String) -> impl IntoView {
                 >
                     {part(title)}
                 </button>
-                {part(move || {
-                    entry
-                        .with(|entry| entry.as_ref().and_then(|entry| OneWay::of(&entry.causality)))
-                        .map(|one_way| view! { <span class="tag" title=text.one_way_note>{one_way.label(text)}</span> })
-                })}
                 <select
                     aria-label=live(move || (text.lane_backend)(&title()))
                     prop:value=live(backend)
@@ -281,6 +276,12 @@ fn LaneEditor(store: Store, key: u32, system: String) -> impl IntoView {
                 </button>
             </div>
             {part(move || error_of(store, &Field::Lane(key)).map(|error| view! { <p class="error">{error}</p> }))}
+            <div class="lane-sub">
+            {part(move || {
+                entry
+                    .with(|entry| entry.as_ref().and_then(|entry| OneWay::of(&entry.causality)))
+                    .map(|one_way| view! { <span class="tag" title=text.one_way_note>{one_way.label(text)}</span> })
+            })}
             {part(move || {
                 let params = entry.with(|entry| entry.as_ref().map(|entry| entry.params.clone()).unwrap_or_default());
                 (!params.is_empty())
@@ -295,6 +296,7 @@ fn LaneEditor(store: Store, key: u32, system: String) -> impl IntoView {
                         }
                     })
             })}
+            </div>
         </li>
     }
 }
