@@ -28,19 +28,26 @@ for (const scheme of ['light', 'dark']) {
   }
 }
 
-test('the picture of the README shows a race that was run here', async ({ page }) => {
+test('the pictures of the README and of the page without scripts show a race that was run here', async ({ page }) => {
+  await page.setViewportSize({ width: 1400, height: 980 });
   await page.emulateMedia({ colorScheme: 'light', reducedMotion: 'reduce' });
   const playground = new Playground(page);
   await playground.open();
-  // `CROSSOVER_PICTURE=1` renews the picture itself with a long race; otherwise this only shows that it can be made.
+  // `CROSSOVER_PICTURE=1` renews the pictures themselves with a long race; otherwise this only shows that they can be made.
   const renew = Boolean(process.env.CROSSOVER_PICTURE);
   test.setTimeout(300_000);
   await playground.choose('backend', 'cpu');
-  await playground.set('lengths', renew ? '256, 512, 1024, 2048, 4096, 8192' : '64, 128, 256');
+  await playground.set('lengths', renew ? '32..8192' : '64, 128, 256');
   await playground.set('budget', renew ? 120 : 10);
   await playground.start.click();
   await playground.finished(200_000);
-  const path = renew ? `${root}/docs/playground.png` : test.info().outputPath('playground.png');
-  const picture = await page.screenshot({ path, animations: 'disabled' });
+  const path = (committed) => (renew ? `${root}/${committed}` : test.info().outputPath(committed));
+  await page.getByRole('heading', { level: 1 }).hover();
+  const picture = await page.screenshot({ path: path('docs/playground.png'), animations: 'disabled' });
   expect(picture.length).toBeGreaterThan(20_000);
+  // The figure for papers says by itself what was raced on what, and when.
+  await page.getByTestId('export').click();
+  const [figure] = await Promise.all([page.waitForEvent('download'), page.getByTestId('download-svg').click()]);
+  await figure.saveAs(path('www/static/example.svg'));
+  expect(await readFile(path('www/static/example.svg'), 'utf8')).toMatch(/CPU.*\d{4}-\d{2}-\d{2}/s);
 });

@@ -33,6 +33,32 @@ test('two results: lines over each other, ratios, whose crossover comes first', 
   await expect(page.getByTestId('crossings')).toContainText('Hyena');
 });
 
+test('a comparison has the chart\'s views, each with its table; throughput only of equal batches', async ({ page }) => {
+  await opened(page);
+  await page.getByTestId('compare-files').setInputFiles(file('fast.json', await faster(2)));
+  await expect(compared(page)).toHaveCount(2);
+  const table = page.getByTestId('compare-table');
+  const times = await table.innerText();
+  await page.getByTestId('compare-view-memory').click();
+  await expect(table).toContainText('MiB');
+  await expect(table).not.toContainText('faster');
+  await expect(page.getByTestId('compare-chart')).toContainText('MiB');
+  await page.getByTestId('compare-view-memory').press('Home');
+  await expect(page.getByTestId('compare-view-time')).toBeFocused();
+  expect(await table.innerText()).toBe(times);
+  // Growth stands beside the times, for both.
+  await expect(table.locator('sup')).toHaveCount(4);
+  await page.getByTestId('compare-view-throughput').click();
+  await expect(table).toContainText('tokens/s');
+  const other = await faster(3);
+  other.config.batch = 2;
+  await page.getByTestId('compare-files').setInputFiles(file('batch.json', other));
+  await expect(compared(page)).toHaveCount(3);
+  await expect(page.getByTestId('compare-view-throughput')).toHaveCount(0);
+  await expect(page.getByTestId('compare-view-time')).toHaveAttribute('aria-checked', 'true');
+  await expect(page.getByTestId('differences')).toContainText('Batch');
+});
+
 test('links are pasted, one a line or one alone', async ({ page }) => {
   await opened(page);
   const report = await faster(3);

@@ -132,9 +132,8 @@ impl Report {
             .iter()
             .enumerate()
             .map(|(index, lane)| {
-                let others = || {
-                    self.lanes.iter().enumerate().filter(|(at, other)| *at != index && twins(lane, other))
-                };
+                let others =
+                    || self.lanes.iter().enumerate().filter(|(at, other)| *at != index && twins(lane, other));
                 let own: Vec<String> = lane
                     .params
                     .iter()

@@ -8,6 +8,7 @@ use crate::chart::{Metric, Options, Scene, scene, svg};
 use crate::format;
 use crate::standing;
 use crate::table::{self, Badge};
+use crate::text::Text;
 
 use super::hooks;
 use super::live::{live, part, truth};

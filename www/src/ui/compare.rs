@@ -59,11 +59,12 @@ pub fn Compare(store: Store) -> impl IntoView {
         },
         |_, _| true,
     );
-    let chosen = RwSignal::new(Metric::Time);
+    let metric = RwSignal::new(Metric::Time);
     // A view that the results no longer share gives way to the one that they always do.
-    let metric = Memo::new(move |_| {
-        let chosen = chosen.get();
-        if compared.with(|compared| compared.views().contains(&chosen)) { chosen } else { Metric::Time }
+    Effect::new(move |_| {
+        if compared.with(|compared| !compared.views().contains(&metric.get())) {
+            metric.set(Metric::Time);
+        }
     });
     let above = move || {
         compared.with(|compared| match compared.entries.len() {
@@ -102,7 +103,7 @@ pub fn Compare(store: Store) -> impl IntoView {
                 let (several, views) = compared.with(|compared| (compared.entries.len() > 1, compared.views()));
                 several.then(|| view! {
                     <div class="chart-head">
-                        <Views text metric=chosen name="compare-view" views/>
+                        <Views text metric name="compare-view" views/>
                     </div>
                     <Overlay store compared metric/>
                 })
@@ -221,7 +222,7 @@ fn Refused(store: Store) -> impl IntoView {
 
 /// All lines in one chart.
 #[component]
-fn Overlay(store: Store, compared: Memo<Compared>, metric: Memo<Metric>) -> impl IntoView {
+fn Overlay(store: Store, compared: Memo<Compared>, metric: RwSignal<Metric>) -> impl IntoView {
     let text = store.text();
     let holder = NodeRef::<leptos::html::Div>::new();
     let size = RwSignal::new((800.0, 420.0));
