@@ -10,6 +10,7 @@ window.crossoverParts = {
 const fail = (error) => {
   const place = document.getElementById('panic');
   document.getElementById('panic-text').textContent = String(error?.message ?? error);
+  document.getElementById('example')?.removeAttribute('hidden');
   place.hidden = false;
 };
 

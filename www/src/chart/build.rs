@@ -5,7 +5,7 @@ use report::{Point, Report};
 use super::crossovers::{crossover_marks, extend_to_crossovers, fitted, predicted_within};
 use super::ends::{end_labels, guides};
 use super::scale::{self, LogScale};
-use super::{DnfMark, LaneMarks, Metric, Options, PointMark, Rect, Scene};
+use super::{DnfMark, LaneMarks, Metric, Options, PointMark, Rect, Scene, labels};
 use crate::format;
 use crate::lanes::Look;
 use crate::text::Text;
@@ -52,6 +52,7 @@ pub fn scene(report: &Report, looks: &[Look], options: &Options, text: &Text) ->
     }
     let crossovers =
         if timed { crossover_marks(report, &lanes, looks, options, &x, plot, text) } else { Vec::new() };
+    part_reasons(&mut lanes, plot);
     let labels = end_labels(report, looks, &lanes, options, plot);
     let empty = lanes.iter().all(|lane| lane.points.is_empty() && lane.dnf.is_none());
     let guides =
@@ -188,6 +189,18 @@ fn lane_marks(
     marks
 }
 
+/// Lanes that drop out at one length have their reasons above each other.
+fn part_reasons(lanes: &mut [LaneMarks], plot: Rect) {
+    let mut out: Vec<&mut DnfMark> = lanes.iter_mut().filter_map(|lane| lane.dnf.as_mut()).collect();
+    out.sort_by(|a, b| a.x.total_cmp(&b.x));
+    for group in out.chunk_by_mut(|a, b| (a.x - b.x).abs() < 1.0) {
+        let wanted: Vec<f64> = group.iter().map(|dnf| dnf.label_y).collect();
+        for (dnf, y) in group.iter_mut().zip(labels::spread(&wanted, 14.0, plot.top, plot.bottom)) {
+            dnf.label_y = y;
+        }
+    }
+}
+
 fn dropped(
     marks: &mut LaneMarks,
     point: &Point,
@@ -210,6 +223,7 @@ fn dropped(
             length: point.length,
             x: px,
             y: at,
+            label_y: at - 6.0,
             reason: (text.outcome)(&point.outcome).to_owned(),
             description: (text.dnf_description)(
                 &look.label,

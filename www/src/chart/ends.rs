@@ -22,10 +22,8 @@ pub fn end_labels(
         return Vec::new();
     }
     let timed = matches!(options.metric, Metric::Time | Metric::Throughput);
-    let mut ends: Vec<(&LaneMarks, (f64, f64))> = lanes
-        .iter()
-        .filter_map(|marks| Some((marks, *marks.predicted.last().or(marks.line.last())?)))
-        .collect();
+    let mut ends: Vec<(&LaneMarks, (f64, f64))> =
+        lanes.iter().filter_map(|marks| Some((marks, end(marks)?))).collect();
     ends.sort_by(|a, b| a.1.0.total_cmp(&b.1.0));
     let mut labels = Vec::with_capacity(ends.len());
     for group in ends.chunk_by(|a, b| (a.1.0 - b.1.0).abs() < 1.0) {
@@ -55,6 +53,13 @@ pub fn end_labels(
         }
     }
     labels
+}
+
+/// Where a lane ends: its reason for dropping out stands before its cross, so its name goes behind it.
+fn end(marks: &LaneMarks) -> Option<(f64, f64)> {
+    let line = *marks.predicted.last().or(marks.line.last())?;
+    let cross = marks.dnf.as_ref().map(|dnf| (dnf.x, dnf.y)).filter(|cross| cross.0 > line.0);
+    Some(cross.unwrap_or(line))
 }
 
 /// Before anything is measured: the slopes that theory gives, all through one point, since theory gives no times.

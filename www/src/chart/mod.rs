@@ -125,6 +125,8 @@ pub struct DnfMark {
     pub x: f64,
     /// Pixel.
     pub y: f64,
+    /// Where the reason stands, in pixels from the top.
+    pub label_y: f64,
     /// The reason in two words.
     pub reason: String,
     /// The reason in a sentence.

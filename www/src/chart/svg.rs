@@ -222,7 +222,7 @@ fn lane_marks(out: &mut String, lane: &LaneMarks) {
             dnf.x - 5.0,
             dnf.y - 5.0,
             dnf.x - 9.0,
-            dnf.y - 6.0,
+            dnf.label_y,
             escape(&dnf.reason)
         );
     }

@@ -132,7 +132,7 @@ pub fn Chart(store: Store) -> impl IntoView {
         })
     };
     let empty = move || spots.with(Vec::is_empty);
-    let many = move || store.shown.with(|report| report.lanes.len() > 14);
+    let many = move || store.shown.with(|report| report.lanes.len() > 8);
 
     view! {
         <div class="chart-head">

@@ -255,3 +255,11 @@ pub fn focused_within(id: &str) -> bool {
         window().and_then(|window| window.document()).and_then(|document| document.active_element());
     element(id).is_some_and(|element| element.contains(focused.as_deref()))
 }
+
+/// Whether anything but the page itself has the focus.
+pub fn focused_elsewhere() -> bool {
+    window()
+        .and_then(|window| window.document())
+        .and_then(|document| document.active_element())
+        .is_some_and(|element| element.tag_name() != "BODY")
+}

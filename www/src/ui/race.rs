@@ -94,10 +94,13 @@ pub fn doing(store: Store, progress: &Progress) -> String {
 pub fn Controls(store: Store) -> impl IntoView {
     let text = store.text();
     let busy = Memo::new(move |_| store.phase.get() != Phase::Idle);
-    // The focus follows from the button that goes to the one that comes.
+    // The focus follows from the button that goes to the one that comes. Browsers take it from what is hidden at once or
+    // later, and don't say whereto, so it counts as here until something else has it.
+    let inside = StoredValue::new(false);
     Effect::new(move |was: Option<bool>| {
         let is = busy.get();
-        if was.is_some_and(|was| was != is) && hooks::focused_within("controls") {
+        let here = hooks::focused_within("controls") || (inside.get_value() && !hooks::focused_elsewhere());
+        if was.is_some_and(|was| was != is) && here {
             hooks::focus_soon(if is { "cancel" } else { "start" });
         }
         is
@@ -127,7 +130,7 @@ pub fn Controls(store: Store) -> impl IntoView {
         _ => String::new(),
     };
     view! {
-        <div class="controls" id="controls">
+        <div class="controls" id="controls" on:focusin=move |_| inside.set_value(true)>
             <button
                 type="button"
                 id="start"
