@@ -3,8 +3,13 @@
 import { readFile } from 'node:fs/promises';
 import { root } from './server.js';
 
+const recorded = async (name) => JSON.parse(await readFile(`${root}/www/tests/fixtures/${name}.json`, 'utf8'));
+
 /** A recorded duel of attention and Hyena. */
-export const duel = async () => JSON.parse(await readFile(`${root}/www/tests/fixtures/duel.json`, 'utf8'));
+export const duel = () => recorded('duel');
+
+/** A recorded race in which a lane drops out. */
+export const wall = () => recorded('wall');
 
 /** The same on a machine `factor` times as fast, otherwise alike. */
 export async function faster(factor) {

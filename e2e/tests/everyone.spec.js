@@ -4,7 +4,7 @@
 import { test, expect } from '../support/fixtures.js';
 import { violations } from '../support/axe.js';
 import { Playground } from '../support/playground.js';
-import { drop, duel } from '../support/results.js';
+import { drop, duel, file, wall } from '../support/results.js';
 
 /** How far the page reaches beyond its right edge. */
 const overflow = (page) => page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
@@ -32,6 +32,12 @@ for (const [name, viewport, scale] of [['zoom of 400 %', { width: 320, height: 2
       await playground.small();
       await playground.start.click();
       await playground.finished();
+      expect(await overflow(page)).toBeLessThanOrEqual(0);
+      // Lanes that drop out have more to say, and a comparison is wider still.
+      await page.getByTestId('compare-files').setInputFiles(file('wall.json', await wall()));
+      await expect(page.getByTestId('compared')).toHaveCount(2);
+      await page.getByTestId('compared').nth(1).getByRole('button').first().click();
+      await expect(page.getByTestId('opened')).toBeVisible();
       expect(await overflow(page)).toBeLessThanOrEqual(0);
       for (const [button, dialog] of DIALOGS) {
         await page.getByTestId(button).click();

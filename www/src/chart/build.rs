@@ -52,7 +52,12 @@ pub fn scene(report: &Report, looks: &[Look], options: &Options, text: &Text) ->
     }
     let crossovers =
         if timed { crossover_marks(report, &lanes, looks, options, &x, plot, text) } else { Vec::new() };
-    part_reasons(&mut lanes, plot);
+    if narrow && lanes.len() > 6 {
+        // The cross must do: so many words would bury the lines.
+        lanes.iter_mut().filter_map(|lane| lane.dnf.as_mut()).for_each(|dnf| dnf.reason.clear());
+    } else {
+        part_reasons(&mut lanes, plot);
+    }
     let labels = end_labels(report, looks, &lanes, options, plot);
     let empty = lanes.iter().all(|lane| lane.points.is_empty() && lane.dnf.is_none());
     let guides =
