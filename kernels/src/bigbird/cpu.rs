@@ -71,9 +71,7 @@ impl Tiles {
         let packed = &*packed;
         let n_heads = spec.base.n_heads;
         let (heads, count) = (spec.base.dims.batch * n_heads, blocks.count());
-        // A block of 64 queries is two of 32 rather than one of 48 and one of 16.
         let parts = blocks.size.div_ceil(QUERIES);
-        let part_len = blocks.size.div_ceil(parts);
         let q = Disjoint::new(q);
         parallel.run(heads * count * parts, &|task, worker| {
             let (head_idx, part) = (task % heads, task / heads % parts);
@@ -83,11 +81,11 @@ impl Tiles {
                 other => other - 1,
             };
             let range = blocks.range(block);
-            let first = range.start + part * part_len;
+            let first = range.start + part * QUERIES;
             if first >= range.end {
                 return;
             }
-            let rows = part_len.min(range.end - first);
+            let rows = QUERIES.min(range.end - first);
             let (sequence, head) = (head_idx / n_heads, head_idx % n_heads);
             let task = Task { sequence, head, block, first, rows };
             let random = if spec.is_global(block) { random } else { spec.random_row(random, head, block) };

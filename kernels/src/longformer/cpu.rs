@@ -22,12 +22,6 @@ pub(super) fn global_shape(packed: PackedShape, most_globals: usize) -> PackedSh
     PackedShape { slots: most_globals, ..packed }
 }
 
-/// Queries in a block. A block computes its whole band, `queries + window` wide, for each of its rows: with a small
-/// window a smaller block wastes less.
-fn block_queries(reach: usize) -> usize {
-    if reach < 96 { QUERIES / 2 } else { QUERIES }
-}
-
 /// Projections of the global rows.
 struct GlobalProjections {
     query: Linear,
@@ -134,22 +128,21 @@ impl Tiles {
             |sequence, _, slot| spec.globals[sequence].get(slot).copied(),
             parallel,
         );
-        let queries = block_queries(spec.reach);
-        let blocks_of = |dilation: usize| seq_len.div_ceil(dilation).div_ceil(queries);
+        let blocks_of = |dilation: usize| seq_len.div_ceil(dilation).div_ceil(QUERIES);
         let most_blocks = spec.dilations.iter().map(|&dilation| dilation * blocks_of(dilation)).max();
         let heads = spec.base.dims.batch * n_heads;
         let q = Disjoint::new(q);
         parallel.run(heads * most_blocks.unwrap_or_default(), &|task, worker| {
             let (head_idx, block) = (task % heads, task / heads);
             let dilation = spec.dilations[head_idx % n_heads];
-            let (class, first) = (block / blocks_of(dilation), block % blocks_of(dilation) * queries);
+            let (class, first) = (block / blocks_of(dilation), block % blocks_of(dilation) * QUERIES);
             // A class is as long as its positions class, class + δ, … fit; heads with fewer blocks have nothing left.
             if class >= dilation || class + first * dilation >= seq_len {
                 return;
             }
             let class_len = (seq_len - class).div_ceil(dilation);
             let band =
-                Band { head_idx, dilation, class, class_len, first, rows: queries.min(class_len - first) };
+                Band { head_idx, dilation, class, class_len, first, rows: QUERIES.min(class_len - first) };
             self.band(&band, &q, &mut self.scratch.of(worker));
         });
     }

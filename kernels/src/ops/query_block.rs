@@ -8,8 +8,9 @@ use super::exp::{Exp2, exp2, exp2_scalar};
 use super::gemm::{PANEL, Store, Tile, multiply};
 use super::simd::{F32x4, LANES};
 
-/// Most queries in a block: eight register tiles, so that a tile of scores stays in the first-level cache.
-pub const QUERIES: usize = 48;
+/// Most queries in a block: few, so that its scores, its queries, its sums and a panel of keys or values stay in a first-level
+/// cache of 32 KiB together.
+pub const QUERIES: usize = 24;
 
 /// Most keys in a tile: a tile of keys and one of values of head dimension 64 take 64 KiB together.
 pub const KEYS: usize = 128;
