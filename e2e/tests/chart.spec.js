@@ -37,7 +37,7 @@ test('the pictures of the README and of the page without scripts show a race tha
   const renew = Boolean(process.env.CROSSOVER_PICTURE);
   test.setTimeout(300_000);
   await playground.choose('backend', 'cpu');
-  await playground.set('lengths', renew ? '32..8192' : '64, 128, 256');
+  await playground.set('lengths', renew ? '4..8192' : '64, 128, 256');
   await playground.set('budget', renew ? 120 : 10);
   // The mixing alone: with the projections that both need around it, Hyena leads from the start on many machines.
   await playground.choose('level', 'core');
