@@ -1,4 +1,4 @@
-// Who is raced. A page holds one library in one set-up; its variants share it. `against` and `ours` name the same
+// Who is raced. A page holds one library in one set-up and one variant. `against` and `ours` name the same
 // setting: threads, or the GPU. `software`: only on a software adapter, whose subgroups are smaller than ONNX Runtime's
 // shaders take for granted; without them it is right, and faster. `works`: what else than attention it is asked for;
 // `hyena` is x₀ ⊙ (k ∗ (x₁ ⊙ v) + β ⊙ x₁ ⊙ v), a gated long convolution.

@@ -1,5 +1,4 @@
-// What the runner calls in each contender's page: `prepare` once per problem, then `run` in every round, after `load` where
-// another variant was loaded meanwhile.
+// What the runner calls in each contender's page: `prepare` once per problem, then `run` in every round.
 //
 // A contender gives `load(problem, variant)` → `{ pass, output, free }`: `pass` does one forward pass and resolves when
 // the backend has finished it; `output` computes y [1, L, width] once and reads it back.
@@ -54,18 +53,23 @@ async function load(problem, variant) {
   return inputs;
 }
 
-window.bench = {
-  /** Loads what `prepare` has already compared. */
-  async load(problem, variant) {
-    await load(problem, variant);
-  },
+/** All of y in f64, where no peer's is as close as ours has to be. */
+function reference(problem, inputs) {
+  const y = new Float32Array(problem.length * problem.width);
+  for (let row = 0; row < problem.length; row += 1) y.set(referenceRow(problem, inputs, row), row * problem.width);
+  return y;
+}
 
+window.bench = {
   /** How far y is from f64 in some rows, and from the contender that came first in all. */
   async prepare(problem, variant) {
     const inputs = await load(problem, variant);
     const address = `/outputs/${problem.work}-${problem.length}-${problem.causal}`;
     const first = await fetch(address);
     const others = first.ok ? new Float32Array(await first.arrayBuffer()) : null;
+    if (loaded.compare && problem.work === 'hyena') {
+      return { fromReference: await loaded.compare(reference(problem, inputs)), fromOthers: null };
+    }
     if (loaded.compare) return { fromReference: null, fromOthers: others && (await loaded.compare(others)) };
     const started = performance.now();
     const y = await loaded.output();

@@ -32,7 +32,8 @@ export async function open({ backend }) {
     const forward = () =>
       tf.tidy(() => {
         const u = tf.mul(x1, v);
-        const mixed = tf.spectral.irfft(tf.mul(tf.spectral.rfft(u, 2 * length), spectrum)).slice([0, 0], [width, length]);
+        const both = tf.spectral.irfft(tf.mul(tf.spectral.rfft(u, 2 * length), spectrum));
+        const mixed = tf.slice(both, [0, 0], [width, length]);
         return tf.mul(x0, tf.add(mixed, tf.mul(bias, u)));
       });
     return { forward, first: [0, 0], operands: [x0, x1, v, bias, spectrum], finish: (data) => turned(problem, data) };
