@@ -338,35 +338,41 @@ fn long_convolutions_agree_with_direct_sums() {
         (1, 600_000, 1),
     ] {
         let columns = Columns::plain(width);
-        let mut builder = Builder::new(gpu.target());
-        let [x, gate_in, gate_out] = [11, 12, 13].map(|seed| noise(batch * length * width, seed));
-        let taps = noise(length * width, 14);
-        let conv = LongConv::new(&mut builder, [batch, length, width], fft_size(length)).unwrap();
-        let taps_at = builder.upload("taps", &taps, columns);
-        let filter = conv.filter(&mut builder, taps_at, length);
-        let [x_at, in_at, out_at] =
-            [&x, &gate_in, &gate_out].map(|data| builder.upload("stream", data, columns));
-        let y = builder.stream("y", batch * length, columns);
-        conv.apply(&mut builder, &filter, (x_at, Some(in_at)), (y, Some(out_at)));
-        let got = result(&gpu, builder, y, batch * length, columns);
-        let step = (batch * length / 5).max(1);
-        for row in (0..batch * length).step_by(step).chain([batch * length - 1]) {
-            let (start, t) = (row / length * length, row % length);
-            let want: Vec<f64> = (0..width)
-                .map(|c| {
-                    let sum: f64 = (0..=t)
-                        .map(|s| {
-                            let from = (start + t - s) * width + c;
-                            at(&taps, s * width + c) * at(&x, from) * at(&gate_in, from)
-                        })
-                        .sum();
-                    sum * at(&gate_out, row * width + c)
-                })
-                .collect();
-            // A full sum of products of uniform numbers is about √length / 5; a transform's error is of the largest.
-            let scale = (length as f64).sqrt() / 5.0;
-            let what = format!("{batch} × {length} × {width}, row {row}");
-            assert_close(&what, &got[row * width..][..width], &want, 2e-6 * scale, 0.0);
+        // In workgroup memory and, as on software adapters, without; the longest takes too long for both.
+        for is_fallback in [false, true] {
+            if is_fallback && length > 300_000 {
+                continue;
+            }
+            let mut builder = Builder::new(&GpuTarget { is_fallback, ..*gpu.target() });
+            let [x, gate_in, gate_out] = [11, 12, 13].map(|seed| noise(batch * length * width, seed));
+            let taps = noise(length * width, 14);
+            let conv = LongConv::new(&mut builder, [batch, length, width], fft_size(length)).unwrap();
+            let taps_at = builder.upload("taps", &taps, columns);
+            let filter = conv.filter(&mut builder, taps_at, length);
+            let [x_at, in_at, out_at] =
+                [&x, &gate_in, &gate_out].map(|data| builder.upload("stream", data, columns));
+            let y = builder.stream("y", batch * length, columns);
+            conv.apply(&mut builder, &filter, (x_at, Some(in_at)), (y, Some(out_at)));
+            let got = result(&gpu, builder, y, batch * length, columns);
+            let step = (batch * length / 5).max(1);
+            for row in (0..batch * length).step_by(step).chain([batch * length - 1]) {
+                let (start, t) = (row / length * length, row % length);
+                let want: Vec<f64> = (0..width)
+                    .map(|c| {
+                        let sum: f64 = (0..=t)
+                            .map(|s| {
+                                let from = (start + t - s) * width + c;
+                                at(&taps, s * width + c) * at(&x, from) * at(&gate_in, from)
+                            })
+                            .sum();
+                        sum * at(&gate_out, row * width + c)
+                    })
+                    .collect();
+                // A full sum of products of uniform numbers is about √length / 5; a transform's error is of the largest.
+                let scale = (length as f64).sqrt() / 5.0;
+                let what = format!("{batch} × {length} × {width}, row {row}, software {is_fallback}");
+                assert_close(&what, &got[row * width..][..width], &want, 2e-6 * scale, 0.0);
+            }
         }
     }
 }
@@ -375,10 +381,12 @@ fn long_convolutions_agree_with_direct_sums() {
 #[test]
 fn two_sided_convolutions_wrap_around() {
     let Some((_guard, gpu)) = device() else { return };
-    for length in [6, 100, 1500] {
+    for (length, is_fallback) in
+        [(6, false), (6, true), (100, true), (100, false), (1500, false), (1500, true)]
+    {
         let (width, size) = (3, fft_size(length));
         let columns = Columns::plain(width);
-        let mut builder = Builder::new(gpu.target());
+        let mut builder = Builder::new(&GpuTarget { is_fallback, ..*gpu.target() });
         let (x, taps) = (noise(length * width, 15), noise(size * width, 16));
         let conv = LongConv::new(&mut builder, [1, length, width], size).unwrap();
         let taps_at = builder.upload("taps", &taps, columns);

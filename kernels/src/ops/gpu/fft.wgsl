@@ -1,9 +1,7 @@
-// Complex FFTs in workgroup memory, prepended to conv_*.wgsl. 256 threads hold 2048 numbers, eight each, as
+// Complex FFTs in workgroup memory, prepended to conv_*.wgsl after complex.wgsl. 256 threads hold 2048 numbers, eight each, as
 // 2^(11 − log_size) interleaved transforms of 2^log_size: element e of transform p is number e · transforms + p.
 // Stockham's algorithm with radix 8, after one step of radix 2 or 4 where the size is no power of eight: thread t
 // reads numbers t, t + 256, …, and ends with the frequencies of the same numbers, in natural order.
-
-const HALF_ROOT: f32 = 0.7071067811865476;
 
 // Real and imaginary parts apart, so that neighbouring threads use neighbouring banks.
 var<workgroup> re: array<f32, 2048>;
@@ -35,15 +33,6 @@ fn put(number: u32, value: vec2<f32>) {
 fn fetch(number: u32) -> vec2<f32> {
     let at = slot(number);
     return vec2<f32>(re[at], im[at]);
-}
-
-fn times(x: vec2<f32>, w: vec2<f32>) -> vec2<f32> {
-    return vec2<f32>(x.x * w.x - x.y * w.y, x.x * w.y + x.y * w.x);
-}
-
-// x · conj(w).
-fn over(x: vec2<f32>, w: vec2<f32>) -> vec2<f32> {
-    return vec2<f32>(x.x * w.x + x.y * w.y, x.y * w.x - x.x * w.y);
 }
 
 // x · (−i).

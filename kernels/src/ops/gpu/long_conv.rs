@@ -1,9 +1,11 @@
 //! Long convolution by FFT on the GPU: in one dispatch while the transform fits workgroup memory, beyond by the
-//! four-step FFT (Bailey 1990) in three. Channels 2p and 2p + 1 travel as the real and imaginary part of one transform.
+//! four-step FFT (Bailey 1990) in three; on software adapters as `direct_conv.rs` says. Channels 2p and 2p + 1 travel as
+//! the real and imaginary part of one transform.
 
 use mixer::{Access, BufferId, MixerError, Shader};
 
 use super::builder::Builder;
+use super::direct_conv::{self, Direct, Part};
 use super::stream::{Stream, word};
 
 const READ: Access = Access::Read;
@@ -11,14 +13,19 @@ const WRITE: Access = Access::ReadWrite;
 
 const WHOLE: Shader = Shader {
     label: "conv_whole",
-    source: wgsl!("ops/gpu/fft.wgsl", "ops/gpu/spectrum.wgsl", "ops/gpu/conv_whole.wgsl"),
+    source: wgsl!(
+        "ops/gpu/complex.wgsl",
+        "ops/gpu/fft.wgsl",
+        "ops/gpu/spectrum.wgsl",
+        "ops/gpu/conv_whole.wgsl"
+    ),
     entry: "main",
     bindings: &[READ, READ, READ, READ, READ, WRITE],
 };
 
 const COLUMNS: Shader = Shader {
     label: "conv_columns",
-    source: wgsl!("ops/gpu/fft.wgsl", "ops/gpu/conv_columns.wgsl"),
+    source: wgsl!("ops/gpu/complex.wgsl", "ops/gpu/fft.wgsl", "ops/gpu/conv_columns.wgsl"),
     entry: "main",
     bindings: &[READ, READ, READ, WRITE],
 };
@@ -26,6 +33,7 @@ const COLUMNS: Shader = Shader {
 const ROWS: Shader = Shader {
     label: "conv_rows",
     source: wgsl!(
+        "ops/gpu/complex.wgsl",
         "ops/gpu/fft.wgsl",
         "ops/gpu/spectrum.wgsl",
         "ops/gpu/rows_pair.wgsl",
@@ -38,6 +46,7 @@ const ROWS: Shader = Shader {
 const ROWS_FILTER: Shader = Shader {
     label: "conv_rows_filter",
     source: wgsl!(
+        "ops/gpu/complex.wgsl",
         "ops/gpu/fft.wgsl",
         "ops/gpu/spectrum.wgsl",
         "ops/gpu/rows_pair.wgsl",
@@ -69,7 +78,18 @@ pub struct LongConv {
     pairs: usize,
     log_size: u32,
     tables: BufferId,
-    split: Option<Split>,
+    way: Way,
+}
+
+/// How the transforms are done.
+#[derive(Debug, Clone, Copy)]
+enum Way {
+    /// In one workgroup's memory each.
+    Whole,
+    /// In steps that each fit one.
+    Split(Split),
+    /// Without workgroup memory.
+    Direct(Direct),
 }
 
 /// How a transform larger than workgroup memory is done.
@@ -112,42 +132,65 @@ impl LongConv {
         let log_size = size.ilog2().max(LOG_LEAST);
         let size = 1_usize << log_size;
         let pairs = width.next_multiple_of(4) / 2;
-        let split = (log_size > LOG_WORKGROUP).then(|| {
+        let is_direct = builder.target().is_fallback;
+        let roots = if is_direct { direct_conv::roots(size) } else { roots(size) };
+        let tables = builder.upload_padded("roots of unity", roots, 2).buffer;
+        let limit = usize::try_from(builder.max_binding_bytes()).unwrap_or(usize::MAX).min(WORK_BYTES);
+        let quick = builder.target().max_dispatch_flops / fft_flops(size, log_size) as u64;
+        let at_once = (limit / (8 * size)).min(usize::try_from(quick).unwrap_or(usize::MAX));
+        let way = if is_direct {
+            // Two pairs travel together, and there is an even number of them.
+            let chunk = pairs.min(at_once.next_multiple_of(2).max(2));
+            let sequences = batch.min((at_once / chunk).max(1));
+            let work = [(); 2].map(|()| builder.scratch("transforms", 2 * size * chunk * sequences));
+            Way::Direct(Direct { log_size, chunk, sequences, tables, work })
+        } else if log_size > LOG_WORKGROUP {
             let log_columns = (log_size / 2).min(LOG_WORKGROUP - 1);
-            let limit = usize::try_from(builder.max_binding_bytes()).unwrap_or(usize::MAX).min(WORK_BYTES);
-            let pair_flops = fft_flops(size, log_size) as u64;
-            let quick = usize::try_from(builder.target().max_dispatch_flops / pair_flops);
-            let at_once = (limit / (8 * size)).min(quick.unwrap_or(usize::MAX)).max(1);
-            let chunk = pairs.min(at_once);
+            let chunk = pairs.min(at_once.max(1));
             let sequences = batch.min((at_once / chunk).max(1));
             let work = builder.scratch("transforms", 2 * size * chunk * sequences);
-            Split { log_rows: log_size - log_columns, log_columns, chunk, sequences, work }
-        });
-        let tables = builder.upload_padded("roots of unity", roots(size), 2).buffer;
-        Ok(Self { batch, seq_len, pairs, log_size, tables, split })
+            Way::Split(Split { log_rows: log_size - log_columns, log_columns, chunk, sequences, work })
+        } else {
+            Way::Whole
+        };
+        Ok(Self { batch, seq_len, pairs, log_size, tables, way })
     }
 
     /// Transforms filters as set-up: `taps`, `[n_taps, width]` with n_taps ≤ size, tap t multiplying the input t steps
     /// ago; taps beyond size / 2 reach ahead by size − t instead, as a circular convolution has it.
     pub fn filter(&self, builder: &mut Builder, taps: Stream, n_taps: usize) -> Filter {
-        builder.setup(|builder| match self.split {
-            None => {
-                let spectrum = builder.scratch("spectra", 4 * (1 << (self.log_size - 1)) * self.pairs);
-                self.whole(builder, Pass { filter: true, length: n_taps, ..Pass::of(taps, spectrum) });
-                Filter { spectra: vec![spectrum] }
-            }
-            Some(split) => {
-                let mut spectra = Vec::new();
-                for first in (0..self.pairs).step_by(split.chunk) {
-                    let chunk = split.chunk.min(self.pairs - first);
-                    let spectrum = builder.scratch("spectra", 4 * (1 << (self.log_size - 1)) * chunk);
-                    let part = Part { first, chunk, first_sequence: 0, sequences: 1 };
-                    self.columns(builder, split, part, taps, None, n_taps, false);
-                    self.rows(builder, split, part, None, spectrum);
-                    spectra.push(spectrum);
+        builder.setup(|builder| {
+            let words = |pairs: usize| 4 * (1 << (self.log_size - 1)) * pairs;
+            let chunk = match self.way {
+                Way::Whole => {
+                    let spectrum = builder.scratch("spectra", words(self.pairs));
+                    self.whole(builder, Pass { filter: true, length: n_taps, ..Pass::of(taps, spectrum) });
+                    return Filter { spectra: vec![spectrum] };
                 }
-                Filter { spectra }
+                Way::Split(split) => split.chunk,
+                Way::Direct(direct) => direct.chunk,
+            };
+            let mut spectra = Vec::new();
+            for first in (0..self.pairs).step_by(chunk) {
+                let part = Part {
+                    first,
+                    chunk: chunk.min(self.pairs - first),
+                    first_sequence: 0,
+                    sequences: 1,
+                    length: n_taps,
+                };
+                let spectrum = builder.scratch("spectra", words(part.chunk));
+                match self.way {
+                    Way::Direct(direct) => direct.filter(builder, part, taps, spectrum),
+                    Way::Split(split) => {
+                        self.columns(builder, split, part, taps, None, false);
+                        self.rows(builder, split, part, None, spectrum);
+                    }
+                    Way::Whole => {}
+                }
+                spectra.push(spectrum);
             }
+            Filter { spectra }
         })
     }
 
@@ -160,21 +203,36 @@ impl LongConv {
         (x, gate_in): (Stream, Option<Stream>),
         (y, gate_out): (Stream, Option<Stream>),
     ) {
-        let Some(split) = self.split else {
-            let spectrum = filter.spectra.first().copied();
-            let pass = Pass { x, gate_in, gate_out, y, spectrum, filter: false, length: self.seq_len };
-            self.whole(builder, pass);
-            return;
+        let (chunk, at_once) = match self.way {
+            Way::Whole => {
+                let spectrum = filter.spectra.first().copied();
+                let pass = Pass { x, gate_in, gate_out, y, spectrum, filter: false, length: self.seq_len };
+                self.whole(builder, pass);
+                return;
+            }
+            Way::Split(split) => (split.chunk, split.sequences),
+            Way::Direct(direct) => (direct.chunk, direct.sequences),
         };
-        for first_sequence in (0..self.batch).step_by(split.sequences) {
-            let sequences = split.sequences.min(self.batch - first_sequence);
+        for first_sequence in (0..self.batch).step_by(at_once) {
+            let sequences = at_once.min(self.batch - first_sequence);
             for (index, &spectrum) in filter.spectra.iter().enumerate() {
-                let first = index * split.chunk;
-                let chunk = split.chunk.min(self.pairs - first);
-                let part = Part { first, chunk, first_sequence, sequences };
-                self.columns(builder, split, part, x, gate_in, self.seq_len, false);
-                self.rows(builder, split, part, Some(spectrum), spectrum);
-                self.columns(builder, split, part, y, gate_out, self.seq_len, true);
+                let first = index * chunk;
+                let part = Part {
+                    first,
+                    chunk: chunk.min(self.pairs - first),
+                    first_sequence,
+                    sequences,
+                    length: self.seq_len,
+                };
+                match self.way {
+                    Way::Direct(direct) => direct.apply(builder, part, spectrum, (x, gate_in), (y, gate_out)),
+                    Way::Split(split) => {
+                        self.columns(builder, split, part, x, gate_in, false);
+                        self.rows(builder, split, part, Some(spectrum), spectrum);
+                        self.columns(builder, split, part, y, gate_out, true);
+                    }
+                    Way::Whole => {}
+                }
             }
         }
     }
@@ -234,7 +292,6 @@ impl LongConv {
         part: Part,
         stream: Stream,
         gate: Option<Stream>,
-        length: usize,
         back: bool,
     ) {
         let columns = 1_usize << split.log_columns;
@@ -253,7 +310,7 @@ impl LongConv {
             &[
                 word(part.chunk),
                 word(part.first),
-                word(length),
+                word(part.length),
                 word(columns),
                 word(part.first_sequence),
                 pairs(stream.offset),
@@ -314,16 +371,6 @@ impl Pass {
     }
 }
 
-/// The channels and sequences of one set of dispatches.
-#[derive(Clone, Copy)]
-struct Part {
-    /// First pair of channels, and how many.
-    first: usize,
-    chunk: usize,
-    first_sequence: usize,
-    sequences: usize,
-}
-
 /// Operations of one complex transform, as the field counts them.
 fn fft_flops(size: usize, log_size: u32) -> usize {
     5 * size * log_size as usize
@@ -347,12 +394,13 @@ fn roots(size: usize) -> Vec<f32> {
         .map(|k| k as f64 / whole as f64)
         .chain((0..FINE).map(|j| j as f64 / size as f64))
         .chain((0..size.div_ceil(FINE)).map(|j| (j * FINE) as f64 / size as f64));
-    turns
-        .flat_map(|turn| {
-            let (sin, cos) = (-std::f64::consts::TAU * turn).sin_cos();
-            [cos as f32, sin as f32]
-        })
-        .collect()
+    turns.flat_map(root).collect()
+}
+
+/// exp(−2πi turn).
+pub(super) fn root(turn: f64) -> [f32; 2] {
+    let (sin, cos) = (-std::f64::consts::TAU * turn).sin_cos();
+    [cos as f32, sin as f32]
 }
 
 #[cfg(test)]

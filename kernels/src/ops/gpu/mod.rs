@@ -39,6 +39,7 @@
 //! ```
 
 mod builder;
+mod direct_conv;
 mod elementwise;
 mod gemm;
 mod long_conv;

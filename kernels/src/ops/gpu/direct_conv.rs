@@ -1,0 +1,194 @@
+//! Long convolution for software adapters, without workgroup memory: transforms from buffer to buffer, a dispatch for
+//! each step. SwiftShader clears a workgroup's memory word by word in every thread and suspends threads at a barrier,
+//! which takes longer there than a transform.
+
+use mixer::{Access, BufferId, Shader};
+
+use super::builder::Builder;
+use super::elementwise::line_of_groups;
+use super::long_conv::root;
+use super::stream::{Stream, vectors, word};
+
+const READ: Access = Access::Read;
+const WRITE: Access = Access::ReadWrite;
+
+const STEP: Shader = Shader {
+    label: "conv_step",
+    source: wgsl!("ops/gpu/complex.wgsl", "ops/gpu/line.wgsl", "ops/gpu/conv_step.wgsl"),
+    entry: "main",
+    bindings: &[READ, READ, READ, WRITE],
+};
+
+const PRODUCT: Shader = Shader {
+    label: "conv_product",
+    source: wgsl!(
+        "ops/gpu/complex.wgsl",
+        "ops/gpu/spectrum.wgsl",
+        "ops/gpu/line.wgsl",
+        "ops/gpu/conv_product.wgsl"
+    ),
+    entry: "main",
+    bindings: &[READ, WRITE],
+};
+
+const ENTRY: Shader = Shader {
+    label: "conv_entry",
+    source: wgsl!(
+        "ops/gpu/complex.wgsl",
+        "ops/gpu/spectrum.wgsl",
+        "ops/gpu/line.wgsl",
+        "ops/gpu/conv_entry.wgsl"
+    ),
+    entry: "main",
+    bindings: &[READ, WRITE],
+};
+
+/// Invocations of a workgroup.
+const THREADS: usize = 64;
+
+/// exp(−2πi k / size) for k < size / 2, interleaved real and imaginary parts.
+pub(super) fn roots(size: usize) -> Vec<f32> {
+    (0..size / 2).flat_map(|k| root(k as f64 / size as f64)).collect()
+}
+
+/// How the transforms are done.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Direct {
+    pub log_size: u32,
+    /// Pairs of channels at once, an even number, and sequences at once.
+    pub chunk: usize,
+    pub sequences: usize,
+    pub tables: BufferId,
+    /// Two of `[sequences, size, chunk]` complex numbers, between which the steps go to and fro.
+    pub work: [BufferId; 2],
+}
+
+/// The channels and sequences of one set of dispatches.
+#[derive(Clone, Copy)]
+pub(super) struct Part {
+    /// First pair of channels, and how many: even numbers.
+    pub first: usize,
+    pub chunk: usize,
+    pub first_sequence: usize,
+    pub sequences: usize,
+    /// Rows of a sequence.
+    pub length: usize,
+}
+
+/// A stream and what it is multiplied by.
+#[derive(Clone, Copy)]
+struct End {
+    stream: Stream,
+    gate: Option<Stream>,
+}
+
+impl Direct {
+    /// The spectra of the filters in `taps`.
+    pub fn filter(&self, builder: &mut Builder, part: Part, taps: Stream, spectra: BufferId) {
+        let now = self.forward(builder, part, End { stream: taps, gate: None });
+        self.between(builder, part, ENTRY, [self.work[now], spectra]);
+    }
+
+    /// y = gate_out · (filter ∗ (x · gate_in)).
+    pub fn apply(
+        &self,
+        builder: &mut Builder,
+        part: Part,
+        spectra: BufferId,
+        (x, gate_in): (Stream, Option<Stream>),
+        (y, gate_out): (Stream, Option<Stream>),
+    ) {
+        let mut now = self.forward(builder, part, End { stream: x, gate: gate_in });
+        self.between(builder, part, PRODUCT, [spectra, self.work[now]]);
+        let mut done = 1;
+        for radix in self.radices() {
+            let last = done * radix == 1 << self.log_size;
+            let store = last.then_some(End { stream: y, gate: gate_out });
+            self.step(builder, part, [radix, done], now, None, store);
+            now = 1 - now;
+            done *= radix;
+        }
+    }
+
+    /// A step of radix 2 or 4 where the size is no power of eight, then steps of radix 8.
+    fn radices(&self) -> impl Iterator<Item = usize> + use<> {
+        let first = 1 << (self.log_size % 3);
+        (first > 1).then_some(first).into_iter().chain(std::iter::repeat_n(8, self.log_size as usize / 3))
+    }
+
+    /// Transforms a stream; says in which of the two buffers it ends.
+    fn forward(&self, builder: &mut Builder, part: Part, from: End) -> usize {
+        let (mut now, mut done) = (1, 1);
+        for radix in self.radices() {
+            let load = (done == 1).then_some(from);
+            self.step(builder, part, [radix, done], now, load, None);
+            now = 1 - now;
+            done *= radix;
+        }
+        now
+    }
+
+    /// One step, out of buffer `now` or what is loaded, into the other one or what is stored.
+    fn step(
+        &self,
+        builder: &mut Builder,
+        part: Part,
+        [radix, done]: [usize; 2],
+        now: usize,
+        load: Option<End>,
+        store: Option<End>,
+    ) {
+        let flag = |set: bool| f64::from(u8::from(set));
+        let end = load.or(store);
+        let gate = end.and_then(|end| end.gate);
+        let place = |stream: Option<Stream>| {
+            stream.map_or([0, 0], |stream| {
+                [vectors(stream.offset) + word(part.first / 2), vectors(stream.stride)]
+            })
+        };
+        let mut uniforms = vec![
+            word(part.chunk / 2),
+            word(part.length),
+            self.log_size,
+            word(done),
+            word(radix),
+            word(part.first_sequence),
+        ];
+        uniforms.extend(place(end.map(|end| end.stream)));
+        uniforms.extend(place(gate));
+        let butterflies = (1 << self.log_size) / radix * (part.chunk / 2);
+        let [x, y, _] = line_of_groups(butterflies.div_ceil(THREADS));
+        builder.dispatch(
+            STEP,
+            &[
+                ("LOAD", flag(load.is_some())),
+                ("STORE", flag(store.is_some())),
+                ("GATE", flag(gate.is_some())),
+            ],
+            &uniforms,
+            &[
+                load.map_or(self.work[now], |end| end.stream.buffer),
+                gate.map_or(self.tables, |gate| gate.buffer),
+                self.tables,
+                store.map_or(self.work[1 - now], |end| end.stream.buffer),
+            ],
+            [x, y, part.sequences],
+            (part.sequences * butterflies * 10 * radix * radix.ilog2() as usize) as u64,
+        );
+    }
+
+    /// What happens to each frequency between the transforms.
+    fn between(&self, builder: &mut Builder, part: Part, shader: Shader, bindings: [BufferId; 2]) {
+        let size = 1_usize << self.log_size;
+        let items = size / 2 * part.chunk;
+        let [x, y, _] = line_of_groups(items.div_ceil(THREADS));
+        builder.dispatch(
+            shader,
+            &[],
+            &[word(part.chunk), self.log_size, (1.0 / size as f32).to_bits()],
+            &bindings,
+            [x, y, part.sequences],
+            (16 * part.sequences * items) as u64,
+        );
+    }
+}
