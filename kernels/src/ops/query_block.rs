@@ -5,12 +5,12 @@
 //! result independent of the cut. Scores are kept in units of log₂, so that every exponential is a power of two.
 
 use super::exp::{Exp2, exp2, exp2_scalar};
-use super::gemm::{PANEL, Store, Tile, multiply};
+use super::gemm::{PANEL, ROWS, Store, Tile, multiply};
 use super::simd::{F32x4, LANES};
 
-/// Most queries in a block: few, so that its scores, its queries, its sums and a panel of keys or values stay in a first-level
-/// cache of 32 KiB together.
-pub const QUERIES: usize = 24;
+/// Most queries in a block: whole register tiles and panels, and few, so that its scores, queries and sums stay in a
+/// first-level cache of 32 KiB, or nearly.
+pub const QUERIES: usize = if ROWS.is_multiple_of(2) { 4 * ROWS } else { 8 * ROWS };
 
 /// Most keys in a tile: a tile of keys and one of values of head dimension 64 take 64 KiB together.
 pub const KEYS: usize = 128;

@@ -20,12 +20,16 @@ const LOOKS: u32 = 1 << 14;
 /// Most chunks of a loop.
 const MAX_CHUNKS: usize = 1 << 15;
 
+/// A cache line of its own: who waits for one value must not slow down who changes the other.
+#[repr(align(64))]
+struct Line<T>(T);
+
 /// Threads that share loops.
 pub struct Team<'a> {
     /// Which loop (32 bits), its number of chunks (16 bits), the next chunk (16 bits).
-    ticket: AtomicU64,
+    ticket: Line<AtomicU64>,
     /// Chunks of the present loop that helpers have finished.
-    done: AtomicUsize,
+    done: Line<AtomicUsize>,
     closed: AtomicBool,
     members: usize,
     task: &'a (dyn Fn(u32, usize, usize) + Sync),
@@ -42,8 +46,8 @@ impl Team<'_> {
     ) {
         let members = members.clamp(1, parallel.threads());
         let team = Team {
-            ticket: AtomicU64::new(0),
-            done: AtomicUsize::new(0),
+            ticket: Line(AtomicU64::new(0)),
+            done: Line(AtomicUsize::new(0)),
             closed: AtomicBool::new(false),
             members,
             task,
@@ -66,34 +70,39 @@ impl Team<'_> {
     /// several threads where that pays. Returns when all is done, and everything that was written can be read.
     pub fn each(&self, which: u32, items: usize, operations: usize) {
         let worth = members(operations);
-        // More chunks than threads, because they do not all run at the same speed.
-        let wanted = if self.members < 2 { 1 } else { 4 * self.members };
+        // A long loop has more chunks than threads, because they do not all run at the same speed. In a short one taking another
+        // chunk would cost more than waiting does.
+        let wanted = match self.members {
+            1 => 1,
+            members if worth < 16 * members => members,
+            members => 4 * members,
+        };
         let chunks = wanted.min(worth).min(items).clamp(1, MAX_CHUNKS);
         if chunks == 1 {
             return (self.task)(which, 0, 1);
         }
-        self.done.store(0, Ordering::Relaxed);
-        self.ticket.store(u64::from(which) << 32 | (chunks as u64) << 16, Ordering::Release);
+        self.done.0.store(0, Ordering::Relaxed);
+        self.ticket.0.store(u64::from(which) << 32 | (chunks as u64) << 16, Ordering::Release);
         let mut own = 0;
         while let Some((which, chunk, chunks)) = self.claim() {
             (self.task)(which, chunk, chunks);
             own += 1;
         }
         let mut looks = 0;
-        while self.done.load(Ordering::Acquire) + own < chunks {
+        while self.done.0.load(Ordering::Acquire) + own < chunks {
             wait(&mut looks);
         }
     }
 
     /// The next chunk, if there is one: which loop's, its index, how many there are. The loop does not end without it.
     fn claim(&self) -> Option<(u32, usize, usize)> {
-        let mut ticket = self.ticket.load(Ordering::Acquire);
+        let mut ticket = self.ticket.0.load(Ordering::Acquire);
         loop {
             let (next, chunks) = (ticket & 0xffff, ticket >> 16 & 0xffff);
             if next >= chunks {
                 return None;
             }
-            match self.ticket.compare_exchange(ticket, ticket + 1, Ordering::AcqRel, Ordering::Acquire) {
+            match self.ticket.0.compare_exchange(ticket, ticket + 1, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => return Some(((ticket >> 32) as u32, next as usize, chunks as usize)),
                 Err(present) => ticket = present,
             }
@@ -106,7 +115,7 @@ impl Team<'_> {
             if let Some((which, chunk, chunks)) = self.claim() {
                 // Also where the task panics: the leader must not wait for ever.
                 let _end = OnDrop(|| {
-                    self.done.fetch_add(1, Ordering::Release);
+                    self.done.0.fetch_add(1, Ordering::Release);
                 });
                 (self.task)(which, chunk, chunks);
                 looks = 0;
