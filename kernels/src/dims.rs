@@ -29,6 +29,10 @@ impl Dims {
                 elements,
             ));
         }
+        // Other names of the width.
+        for name in ["hidden_size", "input_size"] {
+            config.count_or(name, dims.d_model, dims.d_model, dims.d_model)?;
+        }
         Ok(dims)
     }
 
@@ -38,15 +42,50 @@ impl Dims {
     }
 }
 
-/// The head count of a case: a divisor of its width.
+/// How far `scale` may be from the one that the head's width gives: the rounding of a printed double, generously.
+const SCALE_ROUNDING: f64 = 1e-6;
+
+/// The head count of a case: a divisor of its width. What else it says of its heads (`head_dim`, `scale`) must follow.
 ///
 /// # Errors
 /// [`MixerError::InvalidField`].
 pub fn heads(config: &Params, d_model: usize) -> Result<usize, MixerError> {
     let heads = config.count("heads", 1, d_model)?;
-    if d_model.is_multiple_of(heads) {
-        Ok(heads)
-    } else {
-        Err(MixerError::invalid("heads", format!("a divisor of the width ({d_model})"), heads))
+    if !d_model.is_multiple_of(heads) {
+        return Err(MixerError::invalid("heads", format!("a divisor of the width ({d_model})"), heads));
+    }
+    let d_head = d_model / heads;
+    config.count_or("head_dim", d_head, d_head, d_head)?;
+    let scale = (d_head as f64).sqrt().recip();
+    let given = config.number_or("scale", scale, f64::MIN, f64::MAX)?;
+    if (given - scale).abs() > SCALE_ROUNDING * scale {
+        return Err(MixerError::invalid("scale", format!("1/√{d_head}, {scale}"), given));
+    }
+    Ok(heads)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heads_divide_the_width_and_what_is_said_of_them_follows() {
+        let mut config = Params::new();
+        config.set("heads", 4_usize);
+        assert_eq!(heads(&config, 64), Ok(4));
+        config.set("scale", 0.25);
+        config.set("head_dim", 16_usize);
+        assert_eq!(heads(&config, 64), Ok(4));
+        let field = |config: &Params| match heads(config, 64) {
+            Err(MixerError::InvalidField { field, .. }) => field,
+            other => panic!("{other:?}"),
+        };
+        for (name, wrong) in [("scale", 0.125), ("scale", f64::NAN), ("head_dim", 8.0)] {
+            let mut wrong_config = config.clone();
+            wrong_config.set(name, wrong);
+            assert_eq!(field(&wrong_config), name);
+        }
+        config.set("heads", 5_usize);
+        assert_eq!(field(&config), "heads");
     }
 }

@@ -45,6 +45,20 @@ pub enum CliError {
         /// The system's answer.
         error: std::io::Error,
     },
+    /// A pipe, a device or something else that has no end.
+    #[error("{path}: is no regular file", path = path.display())]
+    NotAFile {
+        /// Its path.
+        path: PathBuf,
+    },
+    /// A golden file could not be verified.
+    #[error("{path}: {error}", path = path.display())]
+    Golden {
+        /// Its path.
+        path: PathBuf,
+        /// Why.
+        error: ComputeError,
+    },
     /// A file is longer than anything that it could hold.
     #[error("{path}: has more than {limit} bytes", path = path.display())]
     FileTooLarge {
@@ -82,10 +96,10 @@ impl CliError {
             Self::Link(error) => error.code(),
             Self::Race(error) => error.code(),
             Self::Mixer(error) => error.code(),
-            Self::Compute(error) => error.code(),
+            Self::Compute(error) | Self::Golden { error, .. } => error.code(),
             Self::Backend(error) => error.code(),
             Self::Lane { .. } => "lane-syntax",
-            Self::File { .. } | Self::FileTooLarge { .. } => "file",
+            Self::File { .. } | Self::FileTooLarge { .. } | Self::NotAFile { .. } => "file",
             Self::NoGolden { .. } => "no-golden",
             Self::NoReport => "no-report",
             Self::Signal(_) => "signal",

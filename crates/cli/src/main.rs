@@ -21,6 +21,9 @@ use clap::Parser;
 use crate::args::{Args, Command};
 use crate::error::CliError;
 
+/// Longest message that is shown, in characters.
+const MAX_MESSAGE: usize = 2000;
+
 /// Prints the JSON Schema of reports.
 fn schema() -> Result<ExitCode, CliError> {
     writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(&report::report_schema())?)?;
@@ -40,7 +43,8 @@ fn main() -> ExitCode {
         // The reader of a pipe has gone: there is nobody left to tell.
         Err(CliError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error[{}]: {error}", error.code());
+            // It may quote a path, a file or a link, and a terminal obeys control characters.
+            eprintln!("error[{}]: {}", error.code(), mixer::text::clean(&error.to_string(), MAX_MESSAGE));
             ExitCode::from(2)
         }
     }

@@ -1,12 +1,13 @@
 //! `crossover verify`: golden files, one line each.
 
-use std::io::Write;
+use std::fs::File;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use compute::golden::MAX_FILE_BYTES;
+use compute::golden::{GoldenError, MAX_FILE_BYTES};
 use compute::{ComputeError, CpuPool, GoldenResult, Machine};
-use mixer::{Backend, System};
+use mixer::{Backend, System, text};
 
 use crate::args::{VerifyArgs, VerifyBackend};
 use crate::error::CliError;
@@ -15,11 +16,13 @@ use crate::machine;
 /// Deepest folder that is searched, so that a loop of links ends.
 const MAX_DEPTH: usize = 8;
 
-/// Verifies every file; status 1 where one of them does not pass.
+/// Longest path that is shown, in characters.
+const MAX_SHOWN: usize = 300;
+
+/// Verifies every file; status 1 where one of them does not pass or cannot be verified.
 ///
 /// # Errors
-/// A path that is not there, an unknown system, a machine that cannot be set up, no GPU. What is wrong with a single file is
-/// said in its line.
+/// An unknown system, a machine that cannot be set up, no GPU. What is wrong with a single path is said in its line.
 pub fn run(args: &VerifyArgs) -> Result<ExitCode, CliError> {
     let system = args.system.as_deref().map(kernels::find).transpose()?;
     let backend = match args.backend {
@@ -29,9 +32,9 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode, CliError> {
     let mut files = Vec::new();
     for path in &args.paths {
         let before = files.len();
-        collect(path, 0, &mut files)?;
+        collect(path, 0, &mut files);
         if files.len() == before {
-            return Err(CliError::NoGolden { path: path.clone() });
+            files.push(Err(CliError::NoGolden { path: path.clone() }));
         }
     }
     let threads = args.threads.unwrap_or_else(CpuPool::available_threads);
@@ -42,31 +45,49 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode, CliError> {
 
     let mut out = std::io::stdout().lock();
     let (mut passed, mut failed, mut errors) = (0_usize, 0_usize, 0_usize);
-    for path in &files {
-        let name = path.display();
-        match verify(path, system, backend, &mut machine) {
-            Ok(result) => {
-                let word = if result.deviation.pass { "ok  " } else { "FAIL" };
+    for file in files {
+        let verified = file.and_then(|path| match verify(&path, system, backend, &mut machine) {
+            Ok(result) => Ok((path, result)),
+            Err(CliError::Compute(error)) => Err(CliError::Golden { path, error }),
+            Err(error) => Err(error),
+        });
+        match verified {
+            Ok((path, result)) => {
                 *(if result.deviation.pass { &mut passed } else { &mut failed }) += 1;
-                writeln!(
-                    out,
-                    "{word}  {} {} {} on {}: max |Δ| {:.2e}, relative {:.2e}  {name}",
-                    result.system,
-                    result.case_name,
-                    result.level.name(),
-                    backend.name(),
-                    result.deviation.max_abs,
-                    result.deviation.max_rel,
-                )?;
+                writeln!(out, "{}", line(&result, backend, &path))?;
             }
             Err(error) => {
                 errors += 1;
-                writeln!(out, "error[{}]  {name}: {error}", error.code())?;
+                let words = text::clean(&error.to_string(), 2 * MAX_SHOWN);
+                writeln!(out, "error[{}]  {words}", error.code())?;
             }
         }
     }
     writeln!(out, "{passed} passed, {failed} failed, {errors} could not be verified")?;
     Ok(if failed + errors == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What a file's verification found, in one line.
+fn line(result: &GoldenResult, backend: Backend, path: &Path) -> String {
+    let unread = if result.unread.is_empty() {
+        String::new()
+    } else {
+        format!("; its configuration says what nothing reads: {}", result.unread.join(", "))
+    };
+    format!(
+        "{}  {} {} {} on {}: max |Δ| {:.2e}, relative {:.2e}, within {:e} + {:e}·|y|{}{unread}  {}",
+        if result.deviation.pass { "ok  " } else { "FAIL" },
+        result.system,
+        result.case_name,
+        result.level.name(),
+        backend.name(),
+        result.deviation.max_abs,
+        result.deviation.max_rel,
+        result.tolerance.abs,
+        result.tolerance.rel,
+        if result.deviation.pass { "" } else { " wanted" },
+        text::clean(&path.display().to_string(), MAX_SHOWN),
+    )
 }
 
 fn verify(
@@ -75,34 +96,55 @@ fn verify(
     backend: Backend,
     machine: &mut Machine,
 ) -> Result<GoldenResult, CliError> {
-    let failed = |error| CliError::File { path: path.to_owned(), error };
-    let bytes = std::fs::metadata(path).map_err(failed)?.len();
-    if bytes > MAX_FILE_BYTES as u64 {
-        let got = usize::try_from(bytes).unwrap_or(usize::MAX);
-        return Err(ComputeError::from(compute::golden::GoldenError::TooLarge { got }).into());
-    }
-    let bytes = std::fs::read(path).map_err(failed)?;
+    let bytes = read(path)?;
     Ok(pollster::block_on(machine.verify_golden(&bytes, system, backend))?)
 }
 
-/// The golden files at `path`, in order of their names.
-fn collect(path: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), CliError> {
+/// The bytes of a regular file, never more than a golden file may have: a pipe may not end, and a device may not either.
+fn read(path: &Path) -> Result<Vec<u8>, CliError> {
     let failed = |error| CliError::File { path: path.to_owned(), error };
-    if !std::fs::metadata(path).map_err(failed)?.is_dir() {
-        files.push(path.to_owned());
-        return Ok(());
+    let metadata = std::fs::metadata(path).map_err(failed)?;
+    if !metadata.is_file() {
+        return Err(CliError::NotAFile { path: path.to_owned() });
+    }
+    let too_large = |got: u64| {
+        let got = usize::try_from(got).unwrap_or(usize::MAX);
+        CliError::from(ComputeError::from(GoldenError::TooLarge { got }))
+    };
+    let limit = MAX_FILE_BYTES as u64;
+    if metadata.len() > limit {
+        return Err(too_large(metadata.len()));
+    }
+    let mut bytes = Vec::new();
+    // It may have grown since.
+    File::open(path).and_then(|file| file.take(limit + 1).read_to_end(&mut bytes)).map_err(failed)?;
+    if bytes.len() as u64 > limit { Err(too_large(bytes.len() as u64)) } else { Ok(bytes) }
+}
+
+/// The golden files at `path`, in order of their names, and what cannot be read there.
+fn collect(path: &Path, depth: usize, files: &mut Vec<Result<PathBuf, CliError>>) {
+    let failed = |error| CliError::File { path: path.to_owned(), error };
+    let is_dir = match std::fs::metadata(path) {
+        Ok(metadata) => metadata.is_dir(),
+        Err(error) => return files.push(Err(failed(error))),
+    };
+    if !is_dir {
+        return files.push(Ok(path.to_owned()));
     }
     if depth > MAX_DEPTH {
-        return Ok(());
+        return;
     }
-    let entries = std::fs::read_dir(path).map_err(failed)?;
-    let mut entries: Vec<PathBuf> =
-        entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>().map_err(failed)?;
+    let entries = std::fs::read_dir(path).and_then(|entries| {
+        entries.map(|entry| entry.map(|entry| entry.path())).collect::<std::io::Result<Vec<_>>>()
+    });
+    let mut entries = match entries {
+        Ok(entries) => entries,
+        Err(error) => return files.push(Err(failed(error))),
+    };
     entries.sort();
     for entry in entries {
         if entry.is_dir() || entry.extension().is_some_and(|extension| extension == "safetensors") {
-            collect(&entry, depth + 1, files)?;
+            collect(&entry, depth + 1, files);
         }
     }
-    Ok(())
 }

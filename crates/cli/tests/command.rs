@@ -212,12 +212,116 @@ fn damaged_golden_files_are_named_and_fail() {
 
 #[test]
 fn verify_says_what_it_cannot_find() {
-    refused(&["verify", "no-such-folder"], "file", "no-such-folder");
-    let empty = tempfile::tempdir().unwrap();
-    refused(&["verify", empty.path().to_str().unwrap()], "no-golden", "no golden file");
     let file = golden("attention/core_L1_D32_H2.safetensors");
     refused(&["verify", file.to_str().unwrap(), "--system", "atention"], "unknown-system", "known systems");
     refused(&["verify", file.to_str().unwrap(), "--threads", "0"], "invalid-field", "threads");
+}
+
+/// Verifies `paths` beside a good file: status 1, and the good one passes all the same.
+#[track_caller]
+fn fails_beside_a_good_file(paths: &[&str]) -> String {
+    let good = golden("attention/core_L1_D32_H2.safetensors");
+    let output = crossover(&[&["verify"], paths, &[good.to_str().unwrap()]].concat());
+    let text = stdout(&output);
+    assert_eq!(output.status.code(), Some(1), "{text}{}", stderr(&output));
+    assert!(text.contains("ok    attention") && text.contains("1 passed, 0 failed"), "{text}");
+    text
+}
+
+#[test]
+fn a_path_that_is_not_there_fails_alone() {
+    let empty = tempfile::tempdir().unwrap();
+    let text = fails_beside_a_good_file(&["no-such-folder", empty.path().to_str().unwrap()]);
+    assert!(text.contains("error[file]  no-such-folder") && text.contains("error[no-golden]"), "{text}");
+    assert!(text.contains("2 could not be verified"), "{text}");
+}
+
+#[cfg(unix)]
+#[test]
+fn dangling_links_pipes_and_devices_fail_alone_and_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let inside = |name: &str| folder.path().join(name);
+    std::os::unix::fs::symlink("gone", inside("dangling.safetensors")).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", inside("endless.safetensors")).unwrap();
+    assert!(Command::new("mkfifo").arg(inside("pipe.safetensors")).status().unwrap().success());
+    let text = fails_beside_a_good_file(&[folder.path().to_str().unwrap(), "/dev/zero"]);
+    assert_eq!(text.matches("is no regular file").count(), 3, "{text}");
+    assert!(text.contains("4 could not be verified") && text.contains("dangling.safetensors"), "{text}");
+}
+
+#[cfg(unix)]
+#[test]
+fn fault_25_control_characters_of_file_names_do_not_reach_the_terminal() {
+    let folder = tempfile::tempdir().unwrap();
+    let name = folder.path().join("\u{1b}[2Jcleared\u{7}.safetensors");
+    std::fs::write(&name, b"nothing").unwrap();
+    let good = folder.path().join("\u{1b}]0;title\u{7}.safetensors");
+    std::fs::copy(golden("attention/core_L1_D32_H2.safetensors"), good).unwrap();
+    let output = crossover(&["verify", folder.path().to_str().unwrap(), "gone\u{1b}[2J"]);
+    let text = stdout(&output) + &stderr(&crossover(&["race", "--config", "gone\u{1b}[2J"]));
+    assert!(text.contains("cleared") && text.contains("title") && text.contains("gone"), "{text}");
+    assert!(!text.contains(['\u{1b}', '\u{7}']), "{text:?}");
+}
+
+/// A golden file whose header says `to` where it says `from`.
+fn changed(from: &str, to: &str) -> tempfile::NamedTempFile {
+    let bytes = std::fs::read(golden("attention/core_L1_D32_H2.safetensors")).unwrap();
+    let length = usize::try_from(u64::from_le_bytes(bytes[..8].try_into().unwrap())).unwrap();
+    let header = String::from_utf8(bytes[8..8 + length].to_vec()).unwrap();
+    assert!(header.contains(from), "{header}");
+    let header = header.replace(from, to);
+    let whole = [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &bytes[8 + length..]].concat();
+    let file = tempfile::NamedTempFile::with_suffix(".safetensors").unwrap();
+    std::fs::write(file.path(), whole).unwrap();
+    file
+}
+
+#[test]
+fn a_golden_file_does_not_choose_how_wrong_a_result_may_be() {
+    let file = changed("1e-05", "1e9");
+    let text = fails_beside_a_good_file(&[file.path().to_str().unwrap()]);
+    assert!(
+        text.contains("error[golden-tolerance]") && text.contains("for attention from 0 to 1e-3"),
+        "{text}"
+    );
+    let file = changed("1e-05", "NaN");
+    let text = fails_beside_a_good_file(&[file.path().to_str().unwrap()]);
+    assert!(text.contains("error[golden-header]") && text.contains("`tolerance`"), "{text}");
+    assert!(text.contains("within 1e-5 + 1e-4·|y|"), "{text}");
+}
+
+#[test]
+fn a_golden_file_that_contradicts_itself_is_refused_by_what_is_wrong() {
+    let check = |from, to, code: &str, words: &str| {
+        let file = changed(from, to);
+        let text = fails_beside_a_good_file(&[file.path().to_str().unwrap()]);
+        assert!(text.contains(&format!("error[{code}]")) && text.contains(words), "{from} {to}: {text}");
+    };
+    check(r#"\"scale\": 0.25"#, r#"\"scale\": 0.5"#, "invalid-field", "scale: must be 1/√16");
+    check(r#"\"head_dim\": 16"#, r#"\"head_dim\": 8"#, "invalid-field", "head_dim");
+    check(r#"\"causal\": false"#, r#"\"causal\": 0"#, "invalid-field", "causal");
+    check(r#""attention""#, r#""hyena""#, "invalid-field", "causal: must be true");
+    check(
+        r#""y":{"dtype":"F32","shape":[2,1,32]"#,
+        r#""y":{"dtype":"F32","shape":[1,2,32]"#,
+        "golden-tensor",
+        "[2, 1, …]",
+    );
+    check(
+        r#""y":{"dtype":"F32","shape":[2,1,32]"#,
+        r#""y":{"dtype":"I32","shape":[2,1,32]"#,
+        "golden-tensor",
+        "whole numbers",
+    );
+    check(r#""q":{"dtype":"F32""#, r#""q":{"dtype":"I32""#, "tensor-kind", "`q` must hold floats");
+}
+
+#[test]
+fn what_a_configuration_says_that_nothing_reads_is_told() {
+    let file = changed(r#"\"causal\": false"#, r#"\"causal\": false, \"alibi\": true"#);
+    let output = crossover(&["verify", file.path().to_str().unwrap()]);
+    let text = stdout(&output);
+    assert!(text.contains("what nothing reads: alibi"), "{text}");
 }
 
 #[test]

@@ -2,10 +2,17 @@
 //!
 //! Files may come from anyone, so sizes are capped before anything is parsed, and what is wrong is named.
 
+mod check;
+mod error;
+
 use std::collections::HashMap;
 
-use mixer::{Case, Deviation, Level, Params, Tensor, Tensors, Tolerance, Value};
-use safetensors::{Dtype, SafeTensors};
+use mixer::{Case, Deviation, Level, Params, Tensor, Tensors, Tolerance, Value, text};
+use safetensors::{Dtype, SafeTensorError, SafeTensors};
+
+pub use error::GoldenError;
+
+pub(crate) use check::check;
 
 /// Largest file accepted.
 pub const MAX_FILE_BYTES: usize = 64 << 20;
@@ -13,88 +20,24 @@ pub const MAX_FILE_BYTES: usize = 64 << 20;
 /// Largest header accepted.
 pub const MAX_HEADER_BYTES: u64 = 1 << 20;
 
-/// What is wrong with a golden file.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum GoldenError {
-    /// More bytes than a golden file may have.
-    #[error("the file has {got} bytes; at most {} are accepted", MAX_FILE_BYTES)]
-    TooLarge {
-        /// Its size.
-        got: usize,
-    },
-    /// The header is longer than accepted.
-    #[error("the header has {got} bytes; at most {} are accepted", MAX_HEADER_BYTES)]
-    HeaderTooLarge {
-        /// Its size.
-        got: u64,
-    },
-    /// Not a safetensors file, or a damaged one.
-    #[error("not a readable safetensors file: {reason}; is it cut off?")]
-    Format {
-        /// The reader's words.
-        reason: String,
-    },
-    /// A header string is missing.
-    #[error("the header lacks `{key}`")]
-    MissingKey {
-        /// Its name.
-        key: &'static str,
-    },
-    /// A header string does not hold what it should.
-    #[error("the header's `{key}` must be {expected}")]
-    BadKey {
-        /// Its name.
-        key: &'static str,
-        /// What it should hold.
-        expected: &'static str,
-    },
-    /// A tensor has a type that no golden file uses.
-    #[error("tensor `{name}` has type {got}; F32, F64, I32 and I64 are accepted")]
-    TensorType {
-        /// The tensor.
-        name: String,
-        /// Its type.
-        got: String,
-    },
-    /// An index does not fit.
-    #[error("tensor `{name}` holds {value}, which is no 32-bit index")]
-    Index {
-        /// The tensor.
-        name: String,
-        /// The value.
-        value: i64,
-    },
-    /// The expected output is missing or not of floats.
-    #[error("the expected output `y` is missing")]
-    MissingOutput,
-}
-
-impl GoldenError {
-    /// A stable code for programs.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::TooLarge { .. } | Self::HeaderTooLarge { .. } => "golden-too-large",
-            Self::Format { .. } => "golden-format",
-            Self::MissingKey { .. } | Self::BadKey { .. } => "golden-header",
-            Self::TensorType { .. } | Self::Index { .. } | Self::MissingOutput => "golden-tensor",
-        }
-    }
-}
+/// Longest name of a case that is shown, in characters.
+const MAX_NAME: usize = 120;
 
 /// A golden file, read.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GoldenCase {
-    /// Name of the system.
+    /// Name of the system, fit to be shown.
     pub system: String,
-    /// Name of the case.
+    /// Name of the case, fit to be shown.
     pub case_name: String,
     /// Configuration, weights and input. Holds `y` too, which no kernel reads.
     pub case: Case,
     /// The expected output, row-major.
     pub expected: Vec<f64>,
-    /// How far from it passes. Where a file states a tolerance for a given filter (Hyena), it is that one: filters are
-    /// computed in f64 here.
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// How far from it passes by the file's own word. Where a file states a tolerance for a given filter (Hyena), it is
+    /// that one: filters are computed in f64 here.
     pub tolerance: Tolerance,
 }
 
@@ -109,6 +52,11 @@ pub struct GoldenResult {
     pub level: Level,
     /// How far it was.
     pub deviation: Deviation,
+    /// How far it might have been: the file's own tolerance, which [`Machine::verify_golden`](crate::Machine) accepts
+    /// within a range.
+    pub tolerance: Tolerance,
+    /// What the file's configuration says that nothing here reads: the file may mean another computation.
+    pub unread: Vec<String>,
 }
 
 /// Reads a golden file.
@@ -124,28 +72,47 @@ pub fn read(bytes: &[u8]) -> Result<GoldenCase, GoldenError> {
     {
         return Err(GoldenError::HeaderTooLarge { got: length });
     }
-    let format = |error: safetensors::SafeTensorError| GoldenError::Format { reason: error.to_string() };
-    let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(format)?;
+    let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|error| unreadable(&error))?;
     let header = metadata.metadata().clone().unwrap_or_default();
-    let file = SafeTensors::deserialize(bytes).map_err(format)?;
+    let file = SafeTensors::deserialize(bytes).map_err(|error| unreadable(&error))?;
     let mut tensors = Tensors::new();
     for (name, view) in file.iter() {
         insert(&mut tensors, name, view.dtype(), view.shape(), view.data())?;
     }
-    let Some(Tensor::F32 { data: y, .. }) = tensors.get("y") else { return Err(GoldenError::MissingOutput) };
-    let expected = y.iter().map(|&value| f64::from(value)).collect();
+    let (expected, shape) = match tensors.get("y") {
+        Some(Tensor::F32 { shape, data }) => {
+            (data.iter().map(|&value| f64::from(value)).collect(), shape.clone())
+        }
+        Some(Tensor::I32 { .. }) => return Err(GoldenError::OutputKind),
+        None => return Err(GoldenError::MissingOutput),
+    };
     let level = match string(&header, "level")? {
         "core" => Level::Core,
         "layer" => Level::Layer,
         _ => return Err(GoldenError::BadKey { key: "level", expected: "`core` or `layer`" }),
     };
     Ok(GoldenCase {
-        system: string(&header, "system")?.to_owned(),
-        case_name: string(&header, "case")?.to_owned(),
+        system: text::clean(string(&header, "system")?, MAX_NAME),
+        case_name: text::clean(string(&header, "case")?, MAX_NAME),
         expected,
+        shape,
         tolerance: tolerance(&header)?,
         case: Case { level, config: config(&header)?, tensors },
     })
+}
+
+/// The reader's words, which may quote the file.
+fn unreadable(error: &SafeTensorError) -> GoldenError {
+    let reason = match error {
+        SafeTensorError::MetadataIncompleteBuffer => {
+            "it does not end where its tensors do; cut off, or followed by something else".to_owned()
+        }
+        SafeTensorError::InvalidHeaderLength | SafeTensorError::HeaderTooSmall => {
+            "it ends before its header does; is it cut off?".to_owned()
+        }
+        other => text::clean(&other.to_string(), MAX_NAME),
+    };
+    GoldenError::Format { reason }
 }
 
 fn string<'a>(header: &'a HashMap<String, String>, key: &'static str) -> Result<&'a str, GoldenError> {
@@ -157,7 +124,7 @@ fn object(
     key: &'static str,
 ) -> Result<serde_json::Map<String, serde_json::Value>, GoldenError> {
     serde_json::from_str(string(header, key)?)
-        .map_err(|_| GoldenError::BadKey { key, expected: "a JSON object" })
+        .map_err(|_| GoldenError::BadKey { key, expected: "a JSON object (NaN and Infinity are no JSON)" })
 }
 
 fn config(header: &HashMap<String, String>) -> Result<Params, GoldenError> {
@@ -195,7 +162,7 @@ fn tolerance(header: &HashMap<String, String>) -> Result<Tolerance, GoldenError>
     };
     let bad = GoldenError::BadKey {
         key: "tolerance",
-        expected: "an object with numbers `abs` and `rel`, not negative",
+        expected: "an object with finite numbers `abs` and `rel`, not negative",
     };
     match (number("abs_given_k").or_else(|| number("abs")), number("rel")) {
         (Some(abs), Some(rel)) => Ok(Tolerance { abs, rel }),
@@ -221,11 +188,11 @@ fn insert(
         Dtype::I64 => {
             let narrow = |word| {
                 let value = i64::from_le_bytes(word);
-                i32::try_from(value).map_err(|_| GoldenError::Index { name: name.to_owned(), value })
+                i32::try_from(value).map_err(|_| GoldenError::Index { name: text::shown(name), value })
             };
             tensors.insert_i32(name, shape, doubles().map(narrow).collect::<Result<_, _>>()?);
         }
-        other => return Err(GoldenError::TensorType { name: name.to_owned(), got: format!("{other:?}") }),
+        other => return Err(GoldenError::TensorType { name: text::shown(name), got: format!("{other:?}") }),
     }
     Ok(())
 }
@@ -290,6 +257,27 @@ mod tests {
         assert!(matches!(swap("{\\\"abs", "[\\\"abs"), Err(GoldenError::BadKey { key: "tolerance", .. })));
         assert!(matches!(swap("1e-05", "-1"), Err(GoldenError::BadKey { key: "tolerance", .. })));
         assert_eq!(swap("\"y\"", "\"z\""), Err(GoldenError::MissingOutput));
+        for number in ["NaN", "Infinity", "1e999", "null", "[]"] {
+            let changed = with_header(|header| header.replace("1e-05", number));
+            let error = read(&changed).unwrap_err();
+            assert!(matches!(error, GoldenError::BadKey { key: "tolerance", .. }), "{number}: {error}");
+        }
+    }
+
+    #[test]
+    fn bytes_after_the_tensors_are_refused_and_said_so() {
+        let error = read(&[file(), vec![0; 8]].concat()).unwrap_err();
+        assert!(error.to_string().contains("followed by something else"), "{error}");
+    }
+
+    #[test]
+    fn fault_25_names_come_out_fit_for_a_terminal() {
+        let name = "core_L1_D32_H2";
+        let hostile = r"core\u001b[2J\u202e";
+        let golden = read(&with_header(|header| header.replace(name, hostile))).unwrap();
+        assert_eq!(golden.case_name, "core [2J ");
+        let error = read(&with_header(|header| header.replace("\"F32\"", r#""F3\u001b[2J""#))).unwrap_err();
+        assert!(!error.to_string().contains('\u{1b}'), "{error:?}");
     }
 
     proptest! {

@@ -10,7 +10,7 @@ use mixer::{
 
 use crate::cpu::{CpuLane, CpuPool};
 use crate::environment::SIMD;
-use crate::golden::{self, GoldenCase, GoldenResult};
+use crate::golden::{self, GoldenCase, GoldenError, GoldenResult};
 use crate::gpu::{Gpu, GpuLane, GpuOptions};
 use crate::ledger::Ledger;
 use crate::output::Spotted;
@@ -218,20 +218,27 @@ impl Machine {
         system: Option<&'static dyn System>,
         backend: Backend,
     ) -> Result<GoldenResult, ComputeError> {
-        let GoldenCase { system: name, case_name, case, expected, tolerance } = golden::read(bytes)?;
+        let golden = golden::read(bytes)?;
         let system = match system {
             Some(system) => system,
-            None => kernels::find(&name)?,
+            None => kernels::find(&golden.system)?,
         };
+        let unread = golden::check(&golden, system.info())?;
+        let GoldenCase { case_name, case, expected, shape, tolerance, .. } = golden;
         let level = case.level;
         let mut lane = self.make_ready(system, case, backend).await?;
-        let deviation = match lane.run(1).await {
-            Ok(_) | Err(LaneError::NotFinite { .. }) => {
-                tolerance.compare_f32(&lane.output().await?, &expected)
-            }
+        match lane.run(1).await {
+            Ok(_) | Err(LaneError::NotFinite { .. }) => {}
             Err(error) => return Err(error.into()),
-        };
-        Ok(GoldenResult { system: system.info().id.to_owned(), case_name, level, deviation })
+        }
+        let output = lane.output().await?;
+        if output.len() != expected.len() {
+            let expected = format!("the output has {} elements", output.len());
+            return Err(GoldenError::OutputShape { expected, got: shape }.into());
+        }
+        let deviation = tolerance.compare_f32(&output, &expected);
+        let system = system.info().id.to_owned();
+        Ok(GoldenResult { system, case_name, level, deviation, tolerance, unread })
     }
 
     /// Makes a given case ready to run.

@@ -70,24 +70,26 @@ impl Tensors {
     /// The floats of `name`, which must have exactly `shape`.
     ///
     /// # Errors
-    /// [`MixerError::MissingTensor`] or [`MixerError::TensorShape`] (also where the tensor holds indices).
+    /// [`MixerError::MissingTensor`], [`MixerError::TensorKind`] or [`MixerError::TensorShape`].
     pub fn floats(&self, name: &str, shape: &[usize]) -> Result<&[f32], MixerError> {
         match self.get(name) {
             None => Err(MixerError::MissingTensor { name: name.to_owned() }),
             Some(Tensor::F32 { shape: got, data }) if got == shape => Ok(data),
-            Some(other) => Err(shape_error(name, shape, other)),
+            Some(Tensor::F32 { shape: got, .. }) => Err(shape_error(name, shape, got)),
+            Some(Tensor::I32 { .. }) => Err(kind_error(name, "floats", "whole numbers")),
         }
     }
 
     /// The indices of `name`, which must have exactly `shape`.
     ///
     /// # Errors
-    /// [`MixerError::MissingTensor`] or [`MixerError::TensorShape`] (also where the tensor holds floats).
+    /// [`MixerError::MissingTensor`], [`MixerError::TensorKind`] or [`MixerError::TensorShape`].
     pub fn indices(&self, name: &str, shape: &[usize]) -> Result<&[i32], MixerError> {
         match self.get(name) {
             None => Err(MixerError::MissingTensor { name: name.to_owned() }),
             Some(Tensor::I32 { shape: got, data }) if got == shape => Ok(data),
-            Some(other) => Err(shape_error(name, shape, other)),
+            Some(Tensor::I32 { shape: got, .. }) => Err(shape_error(name, shape, got)),
+            Some(Tensor::F32 { .. }) => Err(kind_error(name, "whole numbers", "floats")),
         }
     }
 
@@ -97,8 +99,12 @@ impl Tensors {
     }
 }
 
-fn shape_error(name: &str, expected: &[usize], got: &Tensor) -> MixerError {
-    MixerError::TensorShape { name: name.to_owned(), expected: expected.to_vec(), got: got.shape().to_vec() }
+fn shape_error(name: &str, expected: &[usize], got: &[usize]) -> MixerError {
+    MixerError::TensorShape { name: name.to_owned(), expected: expected.to_vec(), got: got.to_vec() }
+}
+
+fn kind_error(name: &str, expected: &'static str, got: &'static str) -> MixerError {
+    MixerError::TensorKind { name: name.to_owned(), expected, got }
 }
 
 /// One instance of a system: configuration (keys as in golden files), weights and input.
@@ -110,4 +116,24 @@ pub struct Case {
     pub config: Params,
     /// Input and weights.
     pub tensors: Tensors,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tensor_of_another_kind_or_shape_is_refused_by_what_is_wrong() {
+        let mut tensors = Tensors::new();
+        tensors.insert("x", &[2], vec![0.0; 2]);
+        tensors.insert_i32("mask", &[2], vec![0; 2]);
+        assert!(
+            matches!(tensors.floats("mask", &[2]), Err(MixerError::TensorKind { name, .. }) if name == "mask")
+        );
+        assert!(
+            matches!(tensors.indices("x", &[2]), Err(MixerError::TensorKind { name, .. }) if name == "x")
+        );
+        assert!(matches!(tensors.floats("x", &[1, 2]), Err(MixerError::TensorShape { .. })));
+        assert!(matches!(tensors.indices("y", &[2]), Err(MixerError::MissingTensor { .. })));
+    }
 }

@@ -56,6 +56,16 @@ pub enum MixerError {
         /// The shape given.
         got: Vec<usize>,
     },
+    /// A tensor has elements of another kind than its role calls for.
+    #[error("tensor `{name}` must hold {expected}, got {got}")]
+    TensorKind {
+        /// The tensor's name.
+        name: String,
+        /// What it should hold.
+        expected: &'static str,
+        /// What it holds.
+        got: &'static str,
+    },
     /// An allocation would exceed the memory budget, or the allocator refused it.
     #[error("needs {needed_bytes} bytes, but only {limit_bytes} bytes are available")]
     OutOfMemory {
@@ -96,18 +106,23 @@ impl MixerError {
             Self::Unsupported { .. } => "unsupported",
             Self::MissingTensor { .. } => "missing-tensor",
             Self::TensorShape { .. } => "tensor-shape",
+            Self::TensorKind { .. } => "tensor-kind",
             Self::OutOfMemory { .. } => "out-of-memory",
             Self::NeedsBuffer { .. } => "needs-buffer",
             Self::NeedsLimit { .. } => "needs-limit",
         }
     }
 
-    /// An [`MixerError::InvalidField`] from anything printable.
+    /// An [`MixerError::InvalidField`] from anything printable, which may be hostile.
     pub fn invalid(
         field: impl Into<String>,
         allowed: impl Into<String>,
         got: impl std::fmt::Display,
     ) -> Self {
-        Self::InvalidField { field: field.into(), allowed: allowed.into(), got: got.to_string() }
+        Self::InvalidField {
+            field: field.into(),
+            allowed: allowed.into(),
+            got: crate::text::shown(&got.to_string()),
+        }
     }
 }

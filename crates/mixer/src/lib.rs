@@ -14,6 +14,7 @@ mod params;
 mod plan;
 mod problem;
 mod system;
+pub mod text;
 mod tolerance;
 
 pub use case::{Case, Tensor, Tensors};

@@ -59,6 +59,9 @@ pub struct Info {
     pub summary: &'static str,
     /// Parameters that a race may set.
     pub params: &'static [ParamSpec],
+    /// What the configuration of a golden file says beside the sizes, the heads and `params`: a file that says more
+    /// may mean something else.
+    pub config: &'static [&'static str],
     /// How far f32 kernels may be from the f64 reference on seeded inputs.
     pub tolerance: Tolerance,
 }

@@ -23,6 +23,7 @@ pub(crate) static ATTENTION: Info = Info {
     reference: "torch.nn.MultiheadAttention",
     summary: "Every token looks at every earlier one.",
     params: &[],
+    config: &[],
     tolerance: Tolerance { abs: 1e-4, rel: 1e-4 },
 };
 

@@ -32,6 +32,7 @@ static INFO: Info = Info {
     reference: "PyTorch nn.MultiheadAttention and scaled_dot_product_attention",
     summary: "Every position looks at every other one; computed tile by tile, so memory stays linear.",
     params: &[],
+    config: &["bias"],
     tolerance: Tolerance { abs: 2e-5, rel: 1e-4 },
 };
 

@@ -25,6 +25,7 @@ static INFO: Info = Info {
     reference: "PyTorch nn.MultiheadAttention and scaled_dot_product_attention",
     summary: "Attention that writes all its scores to memory first: it is here to show the memory wall.",
     params: &[],
+    config: &["bias"],
     tolerance: Tolerance { abs: 2e-5, rel: 1e-4 },
 };
 

@@ -48,6 +48,7 @@ static INFO: Info = Info {
             help: "Random key blocks of each query block; up to 5 + 2r blocks in all, attention is full",
         },
     ],
+    config: &["num_blocks"],
     tolerance: Tolerance { abs: 2e-5, rel: 1e-4 },
 };
 

@@ -54,6 +54,7 @@ static INFO: Info = Info {
             help: "Normalises the input rather than the output",
         },
     ],
+    config: &["hidden_size", "intermediate_size", "layer_norm_eps"],
     tolerance: Tolerance { abs: 5e-4, rel: 1e-3 },
 };
 

@@ -70,6 +70,7 @@ static INFO: Info = Info {
             help: "An LSTM step before each token",
         },
     ],
+    config: &["input_size", "layer_sizes", "proj_size", "timespans"],
     tolerance: Tolerance { abs: 1e-4, rel: 1e-3 },
 };
 

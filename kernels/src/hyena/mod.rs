@@ -57,6 +57,18 @@ static INFO: Info = Info {
             help: "Positional features of that network, an odd number",
         },
     ],
+    config: &[
+        "bias",
+        "fast_decay_pct",
+        "l_max",
+        "modulate",
+        "normalized",
+        "num_inner_mlps",
+        "shift",
+        "slow_decay_pct",
+        "target",
+        "w",
+    ],
     tolerance: Tolerance { abs: 2e-4, rel: 1e-3 },
 };
 

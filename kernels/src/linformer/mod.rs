@@ -45,6 +45,7 @@ static INFO: Info = Info {
             help: "All heads share one head of keys and values",
         },
     ],
+    config: &["inner", "max_length"],
     tolerance: Tolerance { abs: 1e-4, rel: 1e-3 },
 };
 
@@ -93,6 +94,8 @@ impl Spec {
             }
             Some(_) => config.count("head_dim", 1, Problem::MAX_D_MODEL)?,
         };
+        let inner = n_heads * d_head;
+        config.count_or("inner", inner, inner, inner)?;
         let max_length = config.count_or("max_length", dims.seq_len, 1, Problem::MAX_SEQ_LEN)?;
         if max_length < dims.seq_len {
             return Err(MixerError::invalid(

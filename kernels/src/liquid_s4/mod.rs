@@ -66,6 +66,7 @@ static INFO: Info = Info {
             help: "A second state-space model reads backwards",
         },
     ],
+    config: &["measure", "mode"],
     tolerance: Tolerance { abs: 5e-4, rel: 1e-3 },
 };
 

@@ -50,6 +50,7 @@ static INFO: Info = Info {
             help: "Distance between keys of the causal window; 1 otherwise",
         },
     ],
+    config: &[],
     tolerance: Tolerance { abs: 2e-5, rel: 1e-4 },
 };
 

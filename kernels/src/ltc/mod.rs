@@ -60,6 +60,15 @@ static INFO: Info = Info {
             help: "An LSTM step before each token",
         },
     ],
+    config: &[
+        "epsilon",
+        "implicit_param_constraints",
+        "input_mapping",
+        "input_size",
+        "output_dim",
+        "output_mapping",
+        "timespans",
+    ],
     tolerance: Tolerance { abs: 1e-4, rel: 1e-3 },
 };
 

@@ -89,6 +89,7 @@ static INFO: Info = Info {
             help: "Which half runs at core level",
         },
     ],
+    config: &["activation", "bidirectional", "hidden_size", "intermediate_size", "max_positions", "part"],
     tolerance: Tolerance { abs: 2e-4, rel: 1e-3 },
 };
 

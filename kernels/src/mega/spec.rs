@@ -152,6 +152,9 @@ impl EmaSpec {
             None | Some(Value::Null) => !config.flag_or("causal", false)?,
             _ => config.flag_or("bidirectional", true)?,
         };
+        if config.flag_or("causal", !bidirectional)? == bidirectional {
+            return Err(MixerError::invalid("bidirectional", "the opposite of causal", bidirectional));
+        }
         let truncation = config.count_or("truncation", 0, 0, Problem::MAX_SEQ_LEN)?;
         let dims = Dims::read(config)?;
         Ok(Self {
@@ -283,9 +286,6 @@ impl LayerSpec {
         config.choice_or("activation", &["silu"])?;
         let ema = EmaSpec::read(config)?;
         let attention = AttentionSpec::read(config)?;
-        if attention.causal == ema.bidirectional {
-            return Err(MixerError::invalid("bidirectional", "the opposite of causal", ema.bidirectional));
-        }
         Ok(Self {
             ema,
             attention,

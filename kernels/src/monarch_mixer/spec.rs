@@ -142,6 +142,9 @@ impl SequenceSpec {
             None | Some(Value::Null) => !config.flag_or("causal", false)?,
             _ => config.flag_or("bidirectional", true)?,
         };
+        if config.flag_or("causal", !bidirectional)? == bidirectional {
+            return Err(MixerError::invalid("bidirectional", "the opposite of causal", bidirectional));
+        }
         let layer = match level {
             Level::Core => None,
             Level::Layer => {

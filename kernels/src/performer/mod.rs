@@ -51,6 +51,7 @@ static INFO: Info = Info {
             help: "Lengths of the projection's rows: 0 as of normal vectors, 1 all alike",
         },
     ],
+    config: &["denominator_eps", "inner", "kernel_eps", "qkv_bias"],
     tolerance: Tolerance { abs: 1e-4, rel: 1e-3 },
 };
 

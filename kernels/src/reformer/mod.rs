@@ -74,6 +74,7 @@ static INFO: Info = Info {
             help: "Chunks seen after a position's own",
         },
     ],
+    config: &["padded_length"],
     tolerance: Tolerance { abs: 2e-5, rel: 1e-4 },
 };
 

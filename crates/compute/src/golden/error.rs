@@ -1,0 +1,98 @@
+//! What can be wrong with a golden file.
+
+/// What is wrong with a golden file.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum GoldenError {
+    /// More bytes than a golden file may have.
+    #[error("the file has {got} bytes; at most {} are accepted", super::MAX_FILE_BYTES)]
+    TooLarge {
+        /// Its size.
+        got: usize,
+    },
+    /// The header is longer than accepted.
+    #[error("the header has {got} bytes; at most {} are accepted", super::MAX_HEADER_BYTES)]
+    HeaderTooLarge {
+        /// Its size.
+        got: u64,
+    },
+    /// Not a safetensors file, or a damaged one.
+    #[error("not a readable safetensors file: {reason}")]
+    Format {
+        /// The reader's words.
+        reason: String,
+    },
+    /// A header string is missing.
+    #[error("the header lacks `{key}`")]
+    MissingKey {
+        /// Its name.
+        key: &'static str,
+    },
+    /// A header string does not hold what it should.
+    #[error("the header's `{key}` must be {expected}")]
+    BadKey {
+        /// Its name.
+        key: &'static str,
+        /// What it should hold.
+        expected: &'static str,
+    },
+    /// A tensor has a type that no golden file uses.
+    #[error("tensor `{name}` has type {got}; F32, F64, I32 and I64 are accepted")]
+    TensorType {
+        /// The tensor.
+        name: String,
+        /// Its type.
+        got: String,
+    },
+    /// An index does not fit.
+    #[error("tensor `{name}` holds {value}, which is no 32-bit index")]
+    Index {
+        /// The tensor.
+        name: String,
+        /// The value.
+        value: i64,
+    },
+    /// The expected output is missing.
+    #[error("the expected output `y` is missing")]
+    MissingOutput,
+    /// The expected output is not of floats.
+    #[error("the expected output `y` holds whole numbers; F32 and F64 are accepted")]
+    OutputKind,
+    /// The expected output has another shape than what runs.
+    #[error("the expected output `y` has shape {got:?}, but {expected}")]
+    OutputShape {
+        /// What it should be, in words.
+        expected: String,
+        /// Its shape.
+        got: Vec<usize>,
+    },
+    /// The stated tolerance would let wrong outputs pass.
+    #[error("the header's `tolerance` has {part} {got:e}; for {system} from 0 to {most:e} is accepted")]
+    Tolerance {
+        /// `abs` or `rel`.
+        part: &'static str,
+        /// What the file states.
+        got: f64,
+        /// The system.
+        system: &'static str,
+        /// The most that is accepted.
+        most: f64,
+    },
+}
+
+impl GoldenError {
+    /// A stable code for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::TooLarge { .. } | Self::HeaderTooLarge { .. } => "golden-too-large",
+            Self::Format { .. } => "golden-format",
+            Self::MissingKey { .. } | Self::BadKey { .. } => "golden-header",
+            Self::Tolerance { .. } => "golden-tolerance",
+            Self::TensorType { .. }
+            | Self::Index { .. }
+            | Self::MissingOutput
+            | Self::OutputKind
+            | Self::OutputShape { .. } => "golden-tensor",
+        }
+    }
+}
