@@ -5,10 +5,10 @@ use mixer::{Level, Params, Value};
 use crate::Random;
 
 /// Makes one configuration.
-pub type Make = fn(&mut Random) -> (Level, Params);
+pub(crate) type Make = fn(&mut Random) -> (Level, Params);
 
 /// The shape of an output of `len` elements, as the configuration states its leading dimensions.
-pub fn output_shape(config: &Params, len: usize) -> Vec<usize> {
+pub(crate) fn output_shape(config: &Params, len: usize) -> Vec<usize> {
     let stated = |name: &str| config.get(name).and_then(|_| config.count(name, 1, usize::MAX).ok());
     let mut shape = vec![stated("batch").unwrap_or(1)];
     if let Some(length) = stated("length") {
@@ -20,7 +20,7 @@ pub fn output_shape(config: &Params, len: usize) -> Vec<usize> {
     shape
 }
 
-pub fn of(system: &str) -> Vec<Make> {
+pub(crate) fn of(system: &str) -> Vec<Make> {
     match system {
         "attention" | "attention-naive" => {
             vec![|random| attention(random, true), |random| attention(random, false)]

@@ -8,7 +8,7 @@ use crate::Random;
 const MOST: usize = 200;
 
 /// What a case may have and may lack.
-pub fn optional(config: &Params, random: &mut Random) -> Tensors {
+pub(crate) fn optional(config: &Params, random: &mut Random) -> Tensors {
     let mut tensors = Tensors::new();
     let count = |name: &str| config.count(name, 1, usize::MAX).ok();
     if let (Some(batch), Some(units)) = (count("batch"), count("units"))
@@ -28,7 +28,7 @@ pub fn optional(config: &Params, random: &mut Random) -> Tensors {
 }
 
 /// Runs `reference` again and again, each time with the tensor that it lacked.
-pub fn fill(
+pub(crate) fn fill(
     case: &mut Case,
     random: &mut Random,
     reference: impl Fn(&Case) -> Result<Vec<f64>, MixerError>,
@@ -41,15 +41,12 @@ pub fn fill(
             Err(MixerError::TensorKind { name, .. }) => case.tensors.insert_i32(name, &[0], Vec::new()),
             Err(MixerError::TensorShape { name, expected, got }) => {
                 assert_eq!(got, [0], "{name} is of another shape than it was asked for");
-                match case.tensors.get(&name) {
-                    Some(Tensor::I32 { .. }) => {
-                        let data = indices(&name, &expected, &case.config, random);
-                        case.tensors.insert_i32(name, &expected, data);
-                    }
-                    _ => {
-                        let data = floats(&name, &expected, random);
-                        case.tensors.insert(name, &expected, data);
-                    }
+                if let Some(Tensor::I32 { .. }) = case.tensors.get(&name) {
+                    let data = indices(&name, &expected, &case.config, random);
+                    case.tensors.insert_i32(name, &expected, data);
+                } else {
+                    let data = floats(&name, &expected, &case.config, random);
+                    case.tensors.insert(name, &expected, data);
                 }
             }
             Err(other) => panic!("{:?}: {other}", case.config),
@@ -61,11 +58,11 @@ pub fn fill(
 fn indices(name: &str, shape: &[usize], config: &Params, random: &mut Random) -> Vec<i32> {
     assert_eq!(name, "random_blocks");
     let blocks = config.count("num_blocks", 1, usize::MAX).unwrap();
-    (0..shape.iter().product()).map(|_| random.count(0, blocks - 1) as i32).collect()
+    (0..shape.iter().product()).map(|_| i32::try_from(random.count(0, blocks - 1)).unwrap()).collect()
 }
 
 /// Values of the order that a trained model's have.
-fn floats(name: &str, shape: &[usize], random: &mut Random) -> Vec<f32> {
+fn floats(name: &str, shape: &[usize], config: &Params, random: &mut Random) -> Vec<f32> {
     let last = name.rsplit_once("param.").map_or(name, |(_, rest)| rest);
     let fan_in = shape.last().copied().unwrap_or(1).max(1) as f64;
     let norm = last.contains("norm");
@@ -92,6 +89,7 @@ fn floats(name: &str, shape: &[usize], random: &mut Random) -> Vec<f32> {
         _ if last.contains("modulation.deltas") => random.between(-15.0, -3.0),
         _ if last.ends_with("filter_fn.freq") => random.between(0.5, 5.0),
         // Filters.
+        "k" if config.get("order").is_some() => random.normal() / fan_in.sqrt(),
         "k" | "k_rev" | "k2" | "k2_rev" if shape.len() == 2 => random.normal() / fan_in.sqrt(),
         "k_f" | "k_b" => random.normal() / fan_in.sqrt(),
         _ if last.ends_with("damping_factor") || last.ends_with("decay_factor") => 0.2 * random.normal(),
