@@ -88,7 +88,10 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
     /// As long as the reference can afford.
     fn verification_problem(&self, lane_idx: usize) -> Problem {
         let share_ns = VERIFY_SHARE * self.record.spec.budget_ns as f64 / self.lanes.len().max(1) as f64;
-        let mut problem = self.record.spec.problem(self.seq_len(0).min(VERIFY_LENGTH));
+        // The shortest length that the system takes: refused ones are told where they would have been raced.
+        let allowed = self.cost_table.get(lane_idx).and_then(|costs| costs.iter().position(Result::is_ok));
+        let seq_len = self.seq_len(allowed.unwrap_or(0));
+        let mut problem = self.record.spec.problem(seq_len.min(VERIFY_LENGTH));
         while problem.seq_len / 2 >= MIN_VERIFY_LENGTH {
             let cost = self.lane_spec(lane_idx).and_then(|lane| (self.costs)(lane, &problem).ok());
             if cost.is_none_or(|cost| cost.flops as f64 * REFERENCE_NS_PER_FLOP <= share_ns) {

@@ -1,6 +1,6 @@
 //! What can go wrong with a lane: each fault ends what it must and nothing else.
 
-use mixer::{Backend, LaneError, MixerError};
+use mixer::{Backend, LaneError, LaneSpec, MixerError, Problem};
 use race::{Dnf, Outcome, RaceSpec, Status};
 
 use crate::world::{Kind, MODEL, Model, World, dnf, lane, measured, spec};
@@ -184,4 +184,26 @@ fn a_system_may_refuse_one_length_and_race_at_the_next() {
     let record = pollster::block_on(race::run(spec, &costs, &mut world.clone(), &world, &world)).unwrap();
     assert!(matches!(dnf(&record, 1, 512), Dnf::Unsupported { .. }));
     assert_eq!(measured(&record, 1).len(), 5);
+}
+
+#[test]
+fn a_lane_that_refuses_the_first_length_is_verified_and_raced_at_the_others() {
+    let world = World::new(1, &[]);
+    let asked = RaceSpec { lengths: vec![4, 64, 128], ..spec(&["attention", "liquid-s4"]) };
+    let costs = |lane: &LaneSpec, problem: &Problem| {
+        if lane.system == "liquid-s4" && problem.seq_len < 5 {
+            return Err(MixerError::invalid("length", "at least 5", problem.seq_len));
+        }
+        Ok(world.cost(lane, problem))
+    };
+    let record = pollster::block_on(race::run(asked, &costs, &mut world.clone(), &world, &world)).unwrap();
+    let verified: Vec<usize> = world
+        .calls()
+        .iter()
+        .filter(|call| call.kind == Kind::Verify && call.system == "liquid-s4")
+        .map(|call| call.seq_len)
+        .collect();
+    assert_eq!(verified, [64]);
+    assert_eq!(measured(&record, 1).iter().map(|point| point.seq_len).collect::<Vec<_>>(), [64, 128]);
+    assert!(matches!(dnf(&record, 1, 4), Dnf::Failed { code, .. } if code == "invalid-field"));
 }
