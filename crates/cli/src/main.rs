@@ -1,5 +1,5 @@
 //! The `crossover` command: races, verification, the list of systems and links, natively. Results go to standard output,
-//! everything else to standard error. It exits with 0 where all went well, 1 where a verification failed, 2 where the
+//! everything else to standard error. It exits with 0 where all went well, 1 where a verification failed, that of a raced lane too, 2 where the
 //! request itself was wrong or could not be carried out.
 
 mod args;

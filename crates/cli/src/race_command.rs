@@ -18,7 +18,7 @@ use crate::error::CliError;
 use crate::machine::{self, NativeClock};
 use crate::{form, link, systems};
 
-/// Runs a race and prints what came of it.
+/// Runs a race and prints what came of it; status 1 where a lane's output was wrong.
 ///
 /// # Errors
 /// A configuration out of range, a machine that cannot be set up. A lane that cannot run is part of the report.
@@ -68,7 +68,12 @@ pub fn run(args: &RaceArgs) -> Result<ExitCode, CliError> {
     if args.link {
         eprintln!("{}", report::encode_link(&report)?);
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(if has_wrong_lane(&report) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Whether an output of a lane was wrong: that is no result of a race, and a script must hear of it.
+fn has_wrong_lane(report: &Report) -> bool {
+    report.lanes.iter().flat_map(|lane| &lane.points).any(|point| point.outcome == "not-verified")
 }
 
 /// The configuration that the options describe, through the reader that pages and files go through.
@@ -297,5 +302,14 @@ mod tests {
             json!({"system": "hyena", "backend": "webgpu", "params": {"order": 3, "wiring": "full", "bias": true}})
         );
         assert_eq!(lane("hyena:order").unwrap_err().code(), "lane-syntax");
+    }
+
+    #[test]
+    fn a_lane_whose_output_is_wrong_is_no_success() {
+        let fixture = include_str!("../../report/tests/fixtures/v1-report.json");
+        let mut report = Report::from_json(fixture).unwrap();
+        assert!(!has_wrong_lane(&report));
+        report.lanes[0].points[0].outcome = "not-verified".to_owned();
+        assert!(has_wrong_lane(&report));
     }
 }

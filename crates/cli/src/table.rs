@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use report::units::{length, significant, time};
-use report::{CrossoverKind, Lane, LevelName, Point, Report, Status};
+use report::{Lane, LevelName, Point, Report, Status};
 
 /// Widest line that fits a usual terminal beside two columns more.
 const MAX_WIDTH: usize = 120;
@@ -79,7 +79,9 @@ fn column(report: &Report, index: usize) -> Vec<String> {
     let baseline = report.baseline_of(index).and_then(|index| report.lanes.get(index));
     let mut cells = vec![lane.title.clone(), format!("{}{form}", lane.backend)];
     for each in report.config.sorted_lengths() {
-        let other = baseline.and_then(|lane| point(lane, each)).and_then(|point| point.median_ms);
+        // What a race left unverified, when it was stopped say, is no baseline.
+        let other = baseline.and_then(|lane| point(lane, each)).filter(|point| point.outcome == "ok");
+        let other = other.and_then(|point| point.median_ms);
         cells.push(point(lane, each).map_or_else(|| "–".to_owned(), |point| cell(point, other)));
     }
     match &lane.exponent {
@@ -93,12 +95,7 @@ fn column(report: &Report, index: usize) -> Vec<String> {
     match crossover {
         None => cells.extend(["–".to_owned(), String::new()]),
         Some(crossover) => {
-            let word = match (crossover.kind, crossover.estimate) {
-                (CrossoverKind::Measured, Some(at)) => length(at),
-                (CrossoverKind::Predicted, Some(at)) => format!("{} (predicted)", length(at)),
-                _ => "none".to_owned(),
-            };
-            cells.push(word);
+            cells.push(report.crossover_word(crossover));
             cells.push(match (crossover.low, crossover.high) {
                 (Some(low), Some(high)) => format!("{} to {}", length(low), length(high)),
                 (Some(low), None) => format!("from {}", length(low)),
@@ -186,6 +183,24 @@ mod tests {
         let rows: Vec<&str> = text.lines().skip(3).take_while(|line| !line.is_empty()).collect();
         assert!(rows.len() == 13 && rows.iter().all(|row| row.chars().count() <= MAX_WIDTH), "{text}");
         assert!(text.contains("needs 5120 MiB"), "{text}");
+    }
+
+    #[test]
+    fn what_is_ahead_at_the_first_length_crosses_there_or_below() {
+        let mut report = sample();
+        let first = report.config.sorted_lengths()[0];
+        report.crossovers[0].estimate = Some(f64::from(first));
+        assert!(render(&report).contains(&format!("≤ {}", length(f64::from(first)))), "{}", render(&report));
+        assert!(!render(&sample()).contains('≤'));
+    }
+
+    #[test]
+    fn what_is_not_verified_is_no_baseline() {
+        let mut report = sample();
+        report.lanes[1].backend = "cpu".into();
+        assert!(render(&report).contains('×'));
+        report.lanes[0].points.iter_mut().for_each(|point| point.outcome = "cancelled".to_owned());
+        assert!(!render(&report).contains('×'));
     }
 
     #[test]

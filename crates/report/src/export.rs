@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use crate::units::{length, significant, time};
-use crate::{CrossoverKind, Lane, LevelName, ParamValue, Point, Report};
+use crate::{Crossover, CrossoverKind, Lane, LevelName, ParamValue, Point, Report};
 
 const COLUMNS: [&str; 25] = [
     "system",
@@ -160,6 +160,32 @@ impl Report {
         (first != lane).then_some(first)
     }
 
+    /// The length of a crossover in words. A challenger that was ahead at the shortest length that both have measured
+    /// crosses there or below: how far below, nobody has measured.
+    pub fn crossover_word(&self, crossover: &Crossover) -> String {
+        match (crossover.kind, crossover.estimate) {
+            (CrossoverKind::Measured, Some(at)) if self.is_ahead_from_the_start(crossover, at) => {
+                format!("≤ {}", length(at))
+            }
+            (CrossoverKind::Measured, Some(at)) => length(at),
+            (CrossoverKind::Predicted, Some(at)) => format!("{} (predicted)", length(at)),
+            _ => "none".to_owned(),
+        }
+    }
+
+    fn is_ahead_from_the_start(&self, crossover: &Crossover, at: f64) -> bool {
+        let measured = |lane: u32, length: u32| {
+            let lane = self.lanes.get(lane as usize);
+            let points = lane.map(|lane| lane.points.as_slice()).unwrap_or_default();
+            points.iter().any(|point| point.length == length && point.outcome == "ok")
+        };
+        let lengths = self.config.sorted_lengths();
+        let first = lengths
+            .into_iter()
+            .find(|&length| measured(crossover.challenger, length) && measured(crossover.baseline, length));
+        first.is_some_and(|first| at <= f64::from(first))
+    }
+
     fn cell(&self, lane: &Lane, point: &Point) -> String {
         match (point.outcome.as_str(), point.median_ms, point.predicted_ms) {
             ("ok", Some(ms), _) => match self.baseline_ms(lane, point.length) {
@@ -179,12 +205,7 @@ impl Report {
 
     fn crossover_cell(&self, index: usize) -> String {
         let found = self.crossovers.iter().find(|crossover| crossover.challenger as usize == index);
-        match found.map(|crossover| (crossover.kind, crossover.estimate)) {
-            None => "–".to_owned(),
-            Some((CrossoverKind::Measured, Some(at))) => length(at),
-            Some((CrossoverKind::Predicted, Some(at))) => format!("{} (predicted)", length(at)),
-            Some(_) => "none".to_owned(),
-        }
+        found.map_or_else(|| "–".to_owned(), |crossover| self.crossover_word(crossover))
     }
 }
 
