@@ -13,6 +13,7 @@ use crate::ops::disjoint::Disjoint;
 use crate::ops::gemm::PANEL;
 use crate::ops::query_block::{KEYS, KeyTile, QUERIES, QueryBlock};
 use crate::ops::scratch::Scratch;
+use crate::ops::simd::{F32x4, LANES};
 
 /// Score of a key that must not be seen: −10⁹ in units of log₂.
 const HIDDEN: f32 = -1e9 * std::f32::consts::LOG2_E;
@@ -191,7 +192,8 @@ impl View<'_> {
             let start = self.start(position);
             let key = &self.k[start..][..d_head];
             let scale = if spec.avoids_self {
-                let square: f32 = key.iter().map(|value| value * value).sum();
+                let squares = key.chunks(LANES).map(F32x4::load);
+                let square = squares.fold(F32x4::zero(), |sum, values| sum.mul_add(values, values)).sum();
                 1.0 / ((square / d_head as f32 + EPSILON) * d_head as f32).sqrt()
             } else {
                 1.0
