@@ -220,6 +220,8 @@ export function encodeLink(report: Report): Promise<string>;
 export function decodeLink(url: string): Promise<{ config: Required<Config>; report?: Report }>;
 /** The worker modules that this browser can run, best first. */
 export function variants(): string[];
+/** The one of them that runs, once it does. */
+export function variant(): Promise<string>;
 
 /** Low-level client for user interfaces; the messages are those of the project's protocol crate. */
 export function connect(onEvent: (json: string) => void): {
@@ -228,6 +230,100 @@ export function connect(onEvent: (json: string) => void): {
   restart(): void;
   close(): void;
 };
+/** For whoever shows a race on a part of a page: whether that part is in view. A race that nobody sees rests. */
+export function setOnScreen(onScreen: boolean): void;
+
+/** For whoever shows a race in a frame: whom to ask for a turn where the browser has no locks for it. */
+export function setTurns(ask: (signal: AbortSignal) => Promise<void>): void;
+
+/**
+ * Where this module's files are, if not beside it: bundlers move the module, not the files. Call it before anything
+ * else. `base` is a folder's address, relative to the page.
+ */
+export function configure(options?: { base?: string | URL }): void;
+
+/** How far an embedded race is. */
+export type RaceState = 'still' | 'loading' | 'idle' | 'running' | 'done';
+
+/** Detail of the element's `progress` event. */
+export interface RaceProgress {
+  /** Between 0 and 1. */
+  fraction: number;
+  remainingMs: number;
+  /** Index of the lane at work. */
+  lane: number;
+  /** Sequence length at work. */
+  length: number;
+  /** What is done, e.g. `sampling`; `waiting` while another race of this browser runs. */
+  activity: string;
+}
+
+export interface CrossoverRaceEventMap {
+  progress: CustomEvent<RaceProgress>;
+  report: CustomEvent<Report>;
+  error: CustomEvent<{ code: string; message: string }>;
+}
+
+/**
+ * `<crossover-race>`: a race in a frame that sizes itself. Properties reflect attributes; an empty one means the default.
+ * Importing this module defines the element.
+ */
+export interface CrossoverRaceElement extends HTMLElement {
+  /** Names of systems, separated by blanks. An array may be assigned. */
+  systems: string;
+  /** `512..16384` doubles, `512 1024` is a list. */
+  lengths: string;
+  width: string;
+  heads: string;
+  batch: string;
+  /** `true` or `false`. */
+  causal: string;
+  level: string;
+  backend: string;
+  threads: string;
+  /** Attribute `budgetms`. */
+  budgetMs: string;
+  seed: string;
+  /** `auto`, `light` or `dark`. */
+  theme: string;
+  /** `visible` starts the race once it is in view; readers who want less motion or less data still have to press it. */
+  autoplay: string;
+  /** A link to a report, which is shown; or to a configuration, which is raced. */
+  report: string;
+  readonly state: RaceState;
+  readonly result: Report | null;
+  /** Starts the race and answers with its report; while it runs, with that of the race under way. */
+  start(): Promise<Report>;
+  /** Stops the race. What was measured comes as its report. */
+  cancel(): void;
+  addEventListener<K extends keyof CrossoverRaceEventMap>(
+    type: K,
+    listener: (this: CrossoverRaceElement, event: CrossoverRaceEventMap[K]) => unknown,
+    options?: boolean | AddEventListenerOptions,
+  ): void;
+  addEventListener(
+    type: string,
+    listener: EventListenerOrEventListenerObject,
+    options?: boolean | AddEventListenerOptions,
+  ): void;
+  removeEventListener<K extends keyof CrossoverRaceEventMap>(
+    type: K,
+    listener: (this: CrossoverRaceElement, event: CrossoverRaceEventMap[K]) => unknown,
+    options?: boolean | EventListenerOptions,
+  ): void;
+  removeEventListener(
+    type: string,
+    listener: EventListenerOrEventListenerObject,
+    options?: boolean | EventListenerOptions,
+  ): void;
+}
+
+declare global {
+  interface HTMLElementTagNameMap {
+    'crossover-race': CrossoverRaceElement;
+  }
+}
+
 /** Tests only: makes the worker lose its GPU device. */
 export function loseDevice(): void;
 export const protocol: number;

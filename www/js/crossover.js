@@ -2,7 +2,10 @@
 //
 // Messages are the JSON of `crates/protocol`; this module moves them, numbers them, and looks after the worker: it picks
 // the module that this browser can run, starts it, notices when it dies or falls silent, ends what can't be cancelled
-// softly, and starts the next one. Nothing of value lives in the worker: the last report snapshot is the state.
+// softly, and starts the next one. Nothing of value lives in the worker: the last report snapshot is the state. Races of
+// one browser take turns: every page and frame of this origin that races holds the same lock meanwhile.
+
+import { define } from '{{assets}}/js/element.js';
 
 const PROTOCOL = 1;
 
@@ -43,7 +46,8 @@ const RELAXED_SIMD = module(15, 1, 13, 0, 65, 1, 253, 15, 65, 2, 253, 15, 253, 1
 export function variants() {
   const simd = WebAssembly.validate(SIMD128);
   const relaxed = simd && WebAssembly.validate(RELAXED_SIMD);
-  const threads = globalThis.crossOriginIsolated === true && typeof SharedArrayBuffer === 'function';
+  // Threads are workers of their own, which start from the files' origin only.
+  const threads = globalThis.crossOriginIsolated === true && typeof SharedArrayBuffer === 'function' && files.origin === globalThis.origin;
   return [
     threads && relaxed && 'threads-relaxed-simd',
     threads && simd && 'threads-simd128',
@@ -53,6 +57,21 @@ export function variants() {
   ].filter(Boolean);
 }
 
+// Not written as `new URL(…, import.meta.url)`, which bundlers take for a file to move; scripts that are no modules
+// have no such address.
+const here = import.meta.url ?? globalThis.document?.baseURI ?? 'about:blank';
+let files = new URL('./', here);
+
+/**
+ * Where this module's files are, if not beside it: bundlers move the module, not the files. `base` is a folder's
+ * address, relative to the page.
+ */
+export function configure({ base } = {}) {
+  if (base === undefined) return;
+  files = new URL(String(base).replace(/\/?$/, '/'), document.baseURI);
+  manifestPromise = undefined;
+}
+
 let manifestPromise;
 
 /**
@@ -60,16 +79,92 @@ let manifestPromise;
  * wasm-bindgen module of each variant, e.g. `{"boot": "worker-boot-1a2b.js", "workers": {"simd128": "w/simd128-3c4d/worker.js"}}`.
  */
 function manifest() {
-  manifestPromise ??= fetch(new URL('manifest.json', import.meta.url)).then((response) => {
-    if (!response.ok) throw new Error(`manifest.json: HTTP ${response.status}`);
-    return response.json();
-  });
+  manifestPromise ??= list('manifest.json');
   manifestPromise.catch(() => { manifestPromise = undefined; });
   return manifestPromise;
 }
 
-const isJob = (type) => type === 'race' || type === 'verify' || type === 'encodeLink' || type === 'decodeLink';
-const ends = (type) => type === 'done' || type === 'verified' || type === 'error' || type === 'link' || type === 'linked';
+async function list(name) {
+  const response = await fetch(new URL(name, files));
+  if (!response.ok) throw new Error(`${name}: HTTP ${response.status}`);
+  return response.json();
+}
+
+/** Whether the server has another build by now than the one this page was loaded from. */
+async function outdated() {
+  try {
+    // With a query, so that no cache answers, the service worker's included.
+    const [old, now] = await Promise.all([manifest(), list(`manifest.json?at=${Date.now()}`)]);
+    return JSON.stringify(old) !== JSON.stringify(now);
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * A worker. One whose script is of another origin, as everything is to a sandboxed frame, is started by a script of this
+ * page's. A classic one: Chromium starts no module from a blob there.
+ */
+function startWorker(address, name) {
+  if (address.origin === globalThis.origin) return new Worker(address, { type: 'module', name });
+  const script = `const early = [];
+    self.onmessage = (event) => early.push(event);
+    import(${JSON.stringify(address.href)}).then(
+      () => early.forEach((event) => self.onmessage(event)),
+      (error) => self.postMessage({ type: 'crashed', message: String(error) }),
+    );`;
+  const blob = URL.createObjectURL(new Blob([script], { type: 'text/javascript' }));
+  const worker = new Worker(blob, { name });
+  setTimeout(() => URL.revokeObjectURL(blob), READY_MS);
+  return worker;
+}
+
+/** Name of the lock that a race holds. */
+const TURN = 'crossover-race';
+
+/**
+ * Asks somebody else for turns where there are no locks: `ask` answers with a promise of the turn and takes a signal that
+ * ends it. The embed page asks its host.
+ * @type {((signal: AbortSignal) => Promise<void>) | undefined}
+ */
+let askForTurn;
+
+/** A place in the queue of this browser's races, taken while one runs in view. */
+class Turn {
+  #stop;
+
+  /** Waits until no other race runs; calls `wait` where that isn't at once. Answers whether the turn came. */
+  async take(wait) {
+    this.leave();
+    const stop = new AbortController();
+    this.#stop = stop;
+    const { signal } = stop;
+    const ended = new Promise((resolve) => { signal.addEventListener('abort', resolve, { once: true }); });
+    const ask = (options) => new Promise((resolve) => {
+      navigator.locks.request(TURN, options, (lock) => {
+        resolve(lock ? 'mine' : 'taken');
+        return lock && ended;
+      }).catch(() => resolve('refused'));
+    });
+    // Old browsers have no locks; frames of other sites may be refused them.
+    let answer = globalThis.navigator?.locks ? await ask({ ifAvailable: true }) : 'refused';
+    if (answer === 'taken' && !signal.aborted) {
+      wait();
+      answer = await ask({ signal });
+    }
+    if (answer === 'refused' && askForTurn && !signal.aborted) {
+      const soon = setTimeout(wait, 50);
+      await Promise.race([askForTurn(signal), ended]);
+      clearTimeout(soon);
+    }
+    return !signal.aborted;
+  }
+
+  leave() {
+    this.#stop?.abort();
+    this.#stop = undefined;
+  }
+}
 
 /** Owns the worker. One per page: two that race at once would disturb each other's timing. */
 class Engine {
@@ -83,11 +178,14 @@ class Engine {
   #loadTimer;
   #silenceTimer;
   #failure;
+  #reason;
+  #turn = new Turn();
+  #onScreen = true;
 
   constructor() {
     document.addEventListener('visibilitychange', () => this.#visibility());
     window.addEventListener('pagehide', () => this.#visibility());
-    document.addEventListener('freeze', () => this.#post({ type: 'visibility', hidden: true }));
+    document.addEventListener('freeze', () => this.#rest());
     document.addEventListener('resume', () => this.#visibility());
     this.#spawn();
   }
@@ -117,6 +215,9 @@ class Engine {
     if (waiting >= 0) {
       const [job] = this.#queue.splice(waiting, 1);
       job.onEvent(errorEvent(id, 'cancelled', 'Cancelled before it started.'));
+    } else if (this.#current?.id === id && !this.#current.sent) {
+      this.#take().onEvent(errorEvent(id, 'cancelled', 'Cancelled before it started.'));
+      this.#next();
     } else if (this.#current?.id === id && this.#current.cancelTimer === undefined) {
       this.#post({ type: 'cancel', id });
       this.#current.cancelTimer = setTimeout(() => {
@@ -132,7 +233,20 @@ class Engine {
     this.#end();
     this.#failCurrent('worker-restarted', 'The engine was restarted.');
     this.#failure = undefined;
+    this.#reason = undefined;
     this.#spawn();
+  }
+
+  /** Name of the worker module in use. */
+  get variant() {
+    return this.#variants[0];
+  }
+
+  /** Whether what shows the race is in view; one that nobody sees rests, as in a hidden tab. */
+  setOnScreen(onScreen) {
+    if (this.#onScreen === onScreen) return;
+    this.#onScreen = onScreen;
+    this.#visibility();
   }
 
   /** Passes a message on as it is; for tests of what happens next. */
@@ -145,12 +259,12 @@ class Engine {
     const variant = this.#variants[0];
     let worker;
     try {
-      const files = await manifest();
-      const path = files.workers?.[variant];
+      const { boot, workers } = await manifest();
+      const path = workers?.[variant];
       if (!path) throw new Error(`this build has no ${variant} module`);
-      worker = new Worker(new URL(files.boot, import.meta.url), { type: 'module', name: `crossover ${variant}` });
+      worker = startWorker(new URL(boot, files), `crossover ${variant}`);
       const threads = variant.startsWith('threads') ? Math.max(1, Math.min(navigator.hardwareConcurrency || 1, MAX_THREADS)) : 1;
-      worker.postMessage({ module: new URL(path, import.meta.url).href, variant, threads });
+      worker.postMessage({ module: new URL(path, files).href, variant, threads });
     } catch (error) {
       worker?.terminate();
       this.#loadFailed(variant, String(error?.message ?? error));
@@ -186,6 +300,7 @@ class Engine {
       clearTimeout(this.#loadTimer);
       this.#ready = event;
       this.#failure = undefined;
+      this.#reason = undefined;
       this.#broadcast(event);
       this.#next();
       return;
@@ -206,10 +321,17 @@ class Engine {
     // An event of an earlier job: its worker was slow to hear that it is over. Nobody waits for it.
   }
 
-  #next() {
+  async #next() {
     if (this.#current || !this.#ready || this.#queue.length === 0) return;
     const job = this.#queue.shift();
     this.#current = job;
+    // A race out of view rests; its turn comes when it is seen.
+    if (job.request.type === 'race' && !this.#away()) {
+      await this.#turn.take(() => job.onEvent(waiting(job.id)));
+      if (this.#current !== job) return;
+      if (this.#away()) this.#turn.leave();
+    }
+    job.sent = true;
     this.#watchSilence();
     this.#post({ ...job.request, id: job.id }, job.bytes);
   }
@@ -217,6 +339,7 @@ class Engine {
   #take() {
     const job = this.#current;
     this.#current = undefined;
+    this.#turn.leave();
     clearTimeout(job?.cancelTimer);
     clearTimeout(this.#silenceTimer);
     return job;
@@ -224,7 +347,8 @@ class Engine {
 
   #watchSilence() {
     clearTimeout(this.#silenceTimer);
-    if (!this.#current) return;
+    // A resting race is silent by right.
+    if (!this.#current?.sent || this.#away()) return;
     const budget = Number(this.#current.request.config?.budgetMs) || 0;
     this.#silenceTimer = setTimeout(() => {
       this.#end();
@@ -240,16 +364,20 @@ class Engine {
     this.#spawn();
   }
 
-  #loadFailed(variant, reason) {
+  async #loadFailed(variant, reason) {
     this.#end();
+    // The first reason is the one that counts: what comes after may only be missing from this build.
+    this.#reason ??= `${variant}: ${reason}`;
     if (this.#variants.length > 1) {
       this.#variants.shift();
       this.#spawn();
       return;
     }
-    const message = `The engine (${variant}) could not be loaded: ${reason}. Check the connection and reload the page.`;
-    this.#failure = errorEvent(undefined, 'worker-load-failed', message);
     this.#variants = variants();
+    const message = (await outdated())
+      ? 'A newer version of Crossover was put online since this page was opened, and the old files are gone. Reload the page to get it.'
+      : `The engine could not be loaded (${this.#reason}). Check the connection and reload the page.`;
+    this.#failure = errorEvent(undefined, 'worker-load-failed', message);
     this.#broadcast(this.#failure);
     for (const job of this.#queue.splice(0)) job.onEvent({ ...this.#failure, id: job.id });
     this.#failCurrent('worker-load-failed', message);
@@ -267,8 +395,29 @@ class Engine {
     this.#ready = undefined;
   }
 
-  #visibility() {
-    this.#post({ type: 'visibility', hidden: document.visibilityState === 'hidden' });
+  #away() {
+    return document.visibilityState === 'hidden' || !this.#onScreen;
+  }
+
+  #rest() {
+    this.#post({ type: 'visibility', hidden: true });
+    clearTimeout(this.#silenceTimer);
+    // Whoever is seen may race meanwhile. A race that waits for its turn keeps its place.
+    if (this.#current?.sent) this.#turn.leave();
+  }
+
+  async #visibility() {
+    if (this.#away()) {
+      this.#rest();
+      return;
+    }
+    const job = this.#current;
+    if (job?.sent && job.request.type === 'race') {
+      const taken = await this.#turn.take(() => job.onEvent(waiting(job.id)));
+      if (!taken || this.#current !== job) return;
+    }
+    this.#post({ type: 'visibility', hidden: false });
+    this.#watchSilence();
   }
 
   #post(request, bytes) {
@@ -281,6 +430,9 @@ class Engine {
     for (const listener of this.#listeners) listener(event);
   }
 }
+
+/** Progress of a race that has not begun: another one of this browser is at work. */
+const waiting = (id) => ({ type: 'progress', id, fraction: 0, remainingMs: 0, lane: 0, length: 0, activity: 'waiting' });
 
 const errorEvent = (id, code, message) => ({ type: 'error', id, error: { code, message } });
 
@@ -395,10 +547,16 @@ export async function environment() {
   return (await ready()).environment;
 }
 
+/** Name of the worker module that runs, once it does. */
+export async function variant() {
+  await ready();
+  return theEngine().variant;
+}
+
 /** A link that holds the whole report. */
 export async function encodeLink(report) {
   const { fragment } = await job({ type: 'encodeLink', report });
-  return new URL(fragment, new URL('./', import.meta.url)).href;
+  return new URL(fragment, files).href;
 }
 
 /** What a link holds: `{config}` or `{config, report}`. */
@@ -412,5 +570,17 @@ export function loseDevice() {
   theEngine().post({ type: 'loseDevice' });
 }
 
+/** For whoever shows a race on a part of a page: whether that part is in view. A race that nobody sees rests. */
+export function setOnScreen(onScreen) {
+  theEngine().setOnScreen(Boolean(onScreen));
+}
+
+/** For whoever shows a race in a frame: whom to ask for a turn where the browser has no locks for it. */
+export function setTurns(ask) {
+  askForTurn = ask;
+}
+
 /** Version of the messages that this client speaks. */
 export const protocol = PROTOCOL;
+
+define(() => files, CrossoverError);

@@ -5,6 +5,7 @@
 pub mod chart;
 pub mod desk;
 pub mod draft;
+pub mod embed;
 pub mod format;
 pub mod headline;
 pub mod history;

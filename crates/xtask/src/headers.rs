@@ -30,6 +30,8 @@ pub fn of(path: &str, isolated: bool) -> Vec<(&'static str, String)> {
     let mut headers = vec![
         ("x-content-type-options", "nosniff".to_owned()),
         ("referrer-policy", "no-referrer".to_owned()),
+        // Other sites load crossover.js as a module, and sandboxed frames everything, which takes the server's consent.
+        ("access-control-allow-origin", "*".to_owned()),
         ("content-security-policy", policy(path)),
         ("cache-control", if hashed(path) { FOREVER } else { "no-cache" }.to_owned()),
     ];
@@ -53,7 +55,7 @@ fn policy(path: &str) -> String {
 /// that depend on the path are listed path by path.
 pub fn file(paths: &[String]) -> String {
     let mut text = String::from("# Written by `cargo xtask build`.\n/*\n");
-    let everywhere = ["x-content-type-options", "referrer-policy"];
+    let everywhere = ["x-content-type-options", "referrer-policy", "access-control-allow-origin"];
     for (name, value) in of("", true) {
         if everywhere.contains(&name) || ISOLATION.iter().any(|(isolation, _)| *isolation == name) {
             let _ = writeln!(text, "  {name}: {value}");

@@ -368,6 +368,23 @@ pub static ENGLISH: Text = Text {
     headline_nothing: "Nothing was measured.",
     warnings_title: "Know before you trust",
 
+    waiting_turn: "Waiting for another race in this browser to end",
+    embed_open: "Open in Crossover",
+    embed_one_thread: "On one thread and a coarser clock: this browser does not isolate frames here.",
+    embed_invalid: "This race can’t run as it was asked for.",
+    embed_title: "Embed",
+    embed_intro: "This HTML puts the race into any page. Readers see a still until they press it.",
+    embed_what: "What is shown",
+    embed_live: "The race, to run",
+    embed_recorded: "The result above",
+    embed_autoplay: "Start once it is in view",
+    embed_code: "HTML to paste",
+    embed_copy: "Copy",
+    embed_preview: "Preview",
+
+    update_ready: "A newer version of Crossover is ready.",
+    update_apply: "Reload to use it",
+
     about_title: "How it measures",
     about: &[
         (

@@ -298,6 +298,23 @@ pub struct Text {
     pub headline_nothing: &'static str,
     pub warnings_title: &'static str,
 
+    pub waiting_turn: &'static str,
+    pub embed_open: &'static str,
+    pub embed_one_thread: &'static str,
+    pub embed_invalid: &'static str,
+    pub embed_title: &'static str,
+    pub embed_intro: &'static str,
+    pub embed_what: &'static str,
+    pub embed_live: &'static str,
+    pub embed_recorded: &'static str,
+    pub embed_autoplay: &'static str,
+    pub embed_code: &'static str,
+    pub embed_copy: &'static str,
+    pub embed_preview: &'static str,
+
+    pub update_ready: &'static str,
+    pub update_apply: &'static str,
+
     pub about_title: &'static str,
     pub about: &'static [(&'static str, &'static str)],
     pub bad_link_title: &'static str,

@@ -348,6 +348,23 @@ pub static CHINESE: Text = Text {
     headline_nothing: "什么也没有测到。",
     warnings_title: "相信之前，请先了解",
 
+    waiting_turn: "等待此浏览器中的另一场比赛结束",
+    embed_open: "在 Crossover 中打开",
+    embed_one_thread: "单线程、较粗的时钟：此浏览器在这里不隔离框架。",
+    embed_invalid: "无法按所要求的方式进行这场比赛。",
+    embed_title: "嵌入",
+    embed_intro: "这段 HTML 可把比赛放入任何网页。读者按下之前只看到静态画面。",
+    embed_what: "显示内容",
+    embed_live: "可运行的比赛",
+    embed_recorded: "上方的结果",
+    embed_autoplay: "进入视野后开始",
+    embed_code: "要粘贴的 HTML",
+    embed_copy: "复制",
+    embed_preview: "预览",
+
+    update_ready: "Crossover 的新版本已就绪。",
+    update_apply: "重新加载以使用",
+
     about_title: "如何测量",
     about: &[
         (

@@ -7,6 +7,7 @@ use super::chart::Chart;
 use super::compare::Compare;
 use super::config::Setup;
 use super::dialogs::About;
+use super::embed_dialog::{EmbedButton, EmbedDialog};
 use super::export::ExportDialog;
 use super::hardware::Hardware;
 use super::help::{HelpButton, HelpDialog};
@@ -15,7 +16,7 @@ use super::hooks;
 use super::lanes::Lanes;
 use super::language::{self, LanguageButtons};
 use super::live::{live, part};
-use super::race::{Controls, Headline, Notices, Presets};
+use super::race::{Controls, Headline, NewerBuild, Notices, Presets};
 use super::share::{self, ShareDialog, Toolbar};
 use super::store::Store;
 use super::systems::{SystemDialog, SystemsList};
@@ -25,6 +26,10 @@ use super::table::Results;
 #[component]
 pub fn App() -> impl IntoView {
     let store = Store::new();
+    super::link::open(store);
+    let update = RwSignal::new(false);
+    provide_context(NewerBuild(update));
+    hooks::listen("crossover-update", move |_: web_sys::Event| update.set(true));
     keyboard(store);
     leave_guard(store);
     announcements(store);
@@ -43,6 +48,7 @@ pub fn App() -> impl IntoView {
 #[component]
 fn Page(store: Store) -> impl IntoView {
     let text = store.text();
+    let embedding = RwSignal::new(false);
     view! {
         <a class="skip" href="#race" on:click=move |event| go(&event, "race")>{text.skip}</a>
         <header class="top">
@@ -73,6 +79,7 @@ fn Page(store: Store) -> impl IntoView {
                         <Chart store/>
                         <Lanes store/>
                         <Toolbar store/>
+                        <EmbedButton store open=embedding/>
                     </section>
                 </div>
                 <aside class="side">
@@ -92,6 +99,7 @@ fn Page(store: Store) -> impl IntoView {
         <ExportDialog store/>
         <div class="drop-hint" aria-hidden="true"><p>{text.travel.drop_here}</p></div>
         <HelpDialog store/>
+        <EmbedDialog store open=embedding/>
     }
 }
 
@@ -224,7 +232,7 @@ fn leave_guard(store: Store) {
 }
 
 /// Remembers that the tab was hidden during a race: the reader should know why it took longer.
-fn hidden_guard(store: Store) {
+pub fn hidden_guard(store: Store) {
     hooks::on_hidden(move || {
         if store.phase.get_untracked() != crate::state::Phase::Idle {
             store.was_hidden.set(true);
@@ -233,7 +241,7 @@ fn hidden_guard(store: Store) {
 }
 
 /// Tells screen readers of the progress, at most every six seconds.
-fn announcements(store: Store) {
+pub fn announcements(store: Store) {
     let last = StoredValue::new(0.0_f64);
     Effect::new(move |_| {
         let Some(progress) = store.progress.get() else { return };

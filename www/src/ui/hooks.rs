@@ -263,3 +263,25 @@ pub fn focused_elsewhere() -> bool {
         .and_then(|document| document.active_element())
         .is_some_and(|element| element.tag_name() != "BODY")
 }
+
+/// Fires an event of this name on the window, with these words as its detail.
+pub fn announce(event: &str, words: &[(&str, &str)]) {
+    let detail = js_sys::Object::new();
+    for (name, word) in words {
+        let _ = Reflect::set(&detail, &JsValue::from_str(name), &JsValue::from_str(word));
+    }
+    let options = web_sys::CustomEventInit::new();
+    options.set_detail(&detail);
+    if let (Some(window), Ok(event)) =
+        (window(), web_sys::CustomEvent::new_with_event_init_dict(event, &options))
+    {
+        let _ = window.dispatch_event(&event);
+    }
+}
+
+/// The address of the site, with a slash at its end.
+pub fn site() -> Option<String> {
+    let base = window()?.document()?.base_uri().ok()??;
+    let bare = base.split(['#', '?']).next().unwrap_or_default();
+    bare.rsplit_once('/').map(|(folder, _)| format!("{folder}/"))
+}

@@ -7,6 +7,8 @@ mod compare;
 mod config;
 mod desk;
 mod dialogs;
+mod embed;
+mod embed_dialog;
 mod export;
 mod hardware;
 mod help;
@@ -32,5 +34,10 @@ fn start() {
     panic::install();
     let Some(root) = hooks::element("app") else { return };
     root.set_inner_html("");
-    leptos::mount::mount_to(root, app::App).forget();
+    // `embed.html` asks for the layout of a frame in another page.
+    if root.dataset().get("layout").as_deref() == Some("embed") {
+        leptos::mount::mount_to(root, embed::Embedded).forget();
+    } else {
+        leptos::mount::mount_to(root, app::App).forget();
+    }
 }

@@ -115,6 +115,7 @@ pub fn Controls(store: Store) -> impl IntoView {
         (Phase::Idle, _) if store.stale() => format!("{} {}", text.new_setup, summary(store)),
         (Phase::Idle, _) => summary(store),
         (Phase::Cancelling, _) => text.cancelling.to_owned(),
+        (_, Some(progress)) if progress.activity == "waiting" => text.waiting_turn.to_owned(),
         (_, Some(progress)) => doing(store, &progress),
         (_, None) if !store.ready.get() => text.loading_engine.to_owned(),
         (_, None) => text.starting.to_owned(),
@@ -126,7 +127,9 @@ pub fn Controls(store: Store) -> impl IntoView {
                 .map(|config| (text.at_most)(&format::rough_time(config.budget_ms)))
                 .unwrap_or_default()
         }),
-        (_, Some(progress)) => (text.time_left)(&format::rough_time(progress.remaining_ms)),
+        (_, Some(progress)) if progress.activity != "waiting" => {
+            (text.time_left)(&format::rough_time(progress.remaining_ms))
+        }
         _ => String::new(),
     };
     view! {
@@ -206,10 +209,15 @@ fn summary(store: Store) -> String {
     })
 }
 
+/// Whether a newer build of the site waits; `offline.js` tells. A frame in another page has none of its own.
+#[derive(Clone, Copy)]
+pub struct NewerBuild(pub RwSignal<bool>);
+
 /// What went wrong, and what to know.
 #[component]
 pub fn Notices(store: Store) -> impl IntoView {
     let text = store.text();
+    let newer = use_context::<NewerBuild>();
     let copied = RwSignal::new(false);
     let copy = move |_| {
         let details = store.problem.with_untracked(|problem| {
@@ -226,6 +234,20 @@ pub fn Notices(store: Store) -> impl IntoView {
         });
     };
     view! {
+        <Show when=move || newer.is_some_and(|NewerBuild(there)| there.get())>
+            <div class="notice" role="status" data-testid="update">
+                <p>{text.update_ready}</p>
+                <button
+                    type="button"
+                    class="quiet"
+                    data-testid="update-apply"
+                    disabled=live(move || store.phase.get() != Phase::Idle)
+                    on:click=|_| hooks::announce("crossover-update-apply", &[])
+                >
+                    {text.update_apply}
+                </button>
+            </div>
+        </Show>
         <Show when=move || store.bad_link.with(Option::is_some)>
             <div class="notice warn" role="alert" data-testid="link-error">
                 <p><strong>{text.bad_link_title}</strong>" "{part(move || store.bad_link.get())}</p>

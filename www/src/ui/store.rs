@@ -138,7 +138,6 @@ impl Store {
                 desk: Desk::new(),
             }),
         };
-        super::link::open(store);
         store.connect();
         store.load_catalogue();
         desk::watch(store);

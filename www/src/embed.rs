@@ -1,0 +1,268 @@
+//! Embedded races: what a frame is asked to race, read from its fragment, and the HTML that puts one into another page.
+//! The fragment is foreign text: it becomes a draft like the one that people type, and is checked as that is.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use report::{BackendName, Config, LaneConfig, LevelName, Threads};
+
+use crate::draft::Draft;
+use crate::lengths::lengths_text;
+use crate::text::Text;
+
+/// Longest set-up that is read, in bytes: that of the longest link.
+const MAX_BYTES: usize = 64 << 10;
+
+/// What a frame was asked for: `systems=attention+hyena&lengths=512..16384`, or `r=…` with a link.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Asked {
+    fields: BTreeMap<String, String>,
+}
+
+impl Asked {
+    /// Reads a fragment without its `#`. Unknown names are left for others; the last of two values counts.
+    pub fn new(fragment: &str) -> Self {
+        let fragment = if fragment.len() > MAX_BYTES { "" } else { fragment };
+        let pairs = form_urlencoded::parse(fragment.as_bytes());
+        Self { fields: pairs.into_owned().collect() }
+    }
+
+    /// The link, from `r=` on.
+    pub fn link(&self) -> Option<String> {
+        self.field("r").map(|link| format!("r={link}"))
+    }
+
+    /// The race as a draft; what is not said stays at its default.
+    ///
+    /// # Errors
+    /// A message for people where a choice is none of those that there are. Everything else is checked with the draft.
+    pub fn draft(&self, text: &Text) -> Result<Draft, String> {
+        let mut draft = Draft::new(&Config::default());
+        if let Some(systems) = self.field("systems") {
+            draft.lanes.clear();
+            for name in systems.split([' ', ',']).map(str::trim).filter(|name| !name.is_empty()) {
+                // `hyena@webgpu` names the lane's backend.
+                let (system, own) =
+                    name.split_once('@').map_or((name, None), |(name, own)| (name, Some(own)));
+                draft.add(system);
+                let backend = own.map(|own| choice("systems", own, &BACKENDS, text)).transpose()?;
+                if let Some(lane) = draft.lanes.last_mut() {
+                    lane.backend = backend;
+                }
+            }
+        }
+        let typed = |name: &str, place: &mut String| {
+            if let Some(value) = self.field(name) {
+                value.clone_into(place);
+            }
+        };
+        typed("lengths", &mut draft.lengths);
+        typed("width", &mut draft.width);
+        typed("heads", &mut draft.heads);
+        typed("batch", &mut draft.batch);
+        typed("threads", &mut draft.threads);
+        typed("seed", &mut draft.seed);
+        if let Some(budget) = self.field("budgetms") {
+            // What is no number is shown as it came, where the draft's check finds it.
+            draft.budget_s = budget.parse::<f64>().map_or(budget.to_owned(), |ms| (ms / 1000.0).to_string());
+        }
+        if let Some(value) = self.field("causal") {
+            draft.causal = choice("causal", value, &[("true", true), ("false", false)], text)?;
+        }
+        if let Some(value) = self.field("level") {
+            draft.level = choice("level", value, &LEVELS, text)?;
+        }
+        if let Some(value) = self.field("backend") {
+            draft.backend = choice("backend", value, &BACKENDS, text)?;
+        }
+        Ok(draft)
+    }
+
+    /// A field that says something.
+    fn field(&self, name: &str) -> Option<&str> {
+        self.fields.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
+    }
+}
+
+const BACKENDS: [(&str, BackendName); 3] =
+    [("auto", BackendName::Auto), ("cpu", BackendName::Cpu), ("webgpu", BackendName::Webgpu)];
+const LEVELS: [(&str, LevelName); 2] = [("core", LevelName::Core), ("layer", LevelName::Layer)];
+
+fn choice<T: Copy>(field: &str, typed: &str, choices: &[(&str, T)], text: &Text) -> Result<T, String> {
+    choices.iter().find(|(name, _)| *name == typed).map(|(_, value)| *value).ok_or_else(|| {
+        let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
+        format!("{field}: {}", (text.error_choice)(&names.join(", ")))
+    })
+}
+
+fn name_of<T: PartialEq>(value: &T, choices: &[(&'static str, T)]) -> &'static str {
+    choices.iter().find(|(_, other)| other == value).map_or("", |(name, _)| name)
+}
+
+/// Attributes of the element that races `config`, those at their defaults left out. Nothing where attributes can't say
+/// it: a lane with parameters of its own takes a link.
+pub fn attributes(config: &Config) -> Option<Vec<(&'static str, String)>> {
+    let plain = Config::default();
+    let mut attributes = vec![("systems", lane_names(config)?), ("lengths", lengths_text(&config.lengths))];
+    let mut unless = |same: bool, name: &'static str, value: String| {
+        if !same {
+            attributes.push((name, value));
+        }
+    };
+    unless(config.width == plain.width, "width", config.width.to_string());
+    unless(config.heads == plain.heads, "heads", config.heads.to_string());
+    unless(config.batch == plain.batch, "batch", config.batch.to_string());
+    unless(config.causal == plain.causal, "causal", config.causal.to_string());
+    unless(config.level == plain.level, "level", name_of(&config.level, &LEVELS).to_owned());
+    unless(config.backend == plain.backend, "backend", name_of(&config.backend, &BACKENDS).to_owned());
+    if let Threads::Count(count) = config.threads {
+        unless(false, "threads", count.to_string());
+    }
+    unless(config.budget_ms == plain.budget_ms, "budgetms", config.budget_ms.to_string());
+    unless(config.seed == plain.seed, "seed", config.seed.to_string());
+    Some(attributes)
+}
+
+fn lane_names(config: &Config) -> Option<String> {
+    let mut names = Vec::with_capacity(config.systems.len());
+    for lane in &config.systems {
+        names.push(match lane {
+            LaneConfig::Name(name) => name.clone(),
+            LaneConfig::Full(full) if full.params.is_empty() => match full.backend {
+                Some(backend) => format!("{}@{}", full.system, name_of(&backend, &BACKENDS)),
+                None => full.system.clone(),
+            },
+            LaneConfig::Full(_) => return None,
+        });
+    }
+    Some(names.join(" "))
+}
+
+/// The HTML that embeds a race.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snippet<'a> {
+    /// Address of the site, with a slash at its end.
+    pub site: &'a str,
+    /// Attributes of the element.
+    pub attributes: Vec<(&'static str, String)>,
+    /// The link's fragment, from `#r=` on: what readers without scripts follow.
+    pub fragment: &'a str,
+    /// What that link says.
+    pub title: &'a str,
+}
+
+impl Snippet<'_> {
+    /// As text to paste.
+    pub fn html(&self) -> String {
+        let mut element = String::new();
+        for (name, value) in &self.attributes {
+            let _ = write!(element, " {name}=\"{}\"", escaped(value));
+        }
+        let site = escaped(self.site);
+        format!(
+            "<script type=\"module\" src=\"{site}crossover.js\"></script>\n\
+             <crossover-race{element}>\n  <a href=\"{site}{}\">{}</a>\n</crossover-race>\n",
+            escaped(self.fragment),
+            escaped(self.title)
+        )
+    }
+}
+
+/// Text for an attribute or an element.
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use report::{FullLane, ParamValue};
+
+    use super::*;
+    use crate::text::ENGLISH;
+
+    fn config(fragment: &str) -> Config {
+        Asked::new(fragment).draft(&ENGLISH).unwrap().check(&[], &ENGLISH).unwrap()
+    }
+
+    /// The fragment that the element makes of attributes.
+    fn fragment(attributes: &[(&'static str, String)]) -> String {
+        form_urlencoded::Serializer::new(String::new()).extend_pairs(attributes).finish()
+    }
+
+    #[test]
+    fn nothing_asked_is_the_default_race() {
+        assert_eq!(config(""), Config::default());
+        assert_eq!(config("theme=dark&autoplay=visible&nonsense=1&systems="), Config::default());
+    }
+
+    #[test]
+    fn a_race_survives_its_attributes() {
+        let races = [
+            Config::default(),
+            config(
+                "systems=attention+hyena%40webgpu,performer&lengths=300+64..256&width=32&heads=2&causal=false",
+            ),
+            config("level=core&backend=cpu&threads=3&budgetms=1500&seed=7&batch=2"),
+        ];
+        for race in races {
+            assert_eq!(config(&fragment(&attributes(&race).unwrap())), race);
+        }
+        assert_eq!(config("lengths=512..2048").lengths, [512, 1024, 2048]);
+    }
+
+    #[test]
+    fn parameters_of_a_lane_need_a_link() {
+        let mut race = Config::default();
+        race.systems.push(LaneConfig::Full(FullLane {
+            system: "hyena".to_owned(),
+            backend: None,
+            params: [("order".to_owned(), ParamValue::Int(3))].into(),
+        }));
+        assert_eq!(attributes(&race), None);
+    }
+
+    #[test]
+    fn bad_values_are_refused_by_the_same_check_as_typed_ones() {
+        for bad in ["level=deep", "backend=tpu", "causal=yes", "systems=hyena%40tpu", "level=__proto__"] {
+            assert!(Asked::new(bad).draft(&ENGLISH).is_err(), "{bad}");
+        }
+        for bad in [
+            "width=0",
+            "heads=3",
+            "lengths=0",
+            "lengths=9..1",
+            "lengths=1e9",
+            "budgetms=abc",
+            "budgetms=1e300",
+            "budgetms=NaN",
+            "seed=-1",
+            "threads=many",
+            "systems=attention+attention",
+        ] {
+            let draft = Asked::new(bad).draft(&ENGLISH).unwrap();
+            assert!(draft.check(&[], &ENGLISH).is_err(), "{bad}");
+        }
+        let many = "a+".repeat(MAX_BYTES);
+        assert_eq!(Asked::new(&format!("systems={many}")), Asked::default());
+    }
+
+    #[test]
+    fn a_link_is_passed_on_whole() {
+        assert_eq!(Asked::new("r=1AbC-_&theme=dark").link().as_deref(), Some("r=1AbC-_"));
+        assert_eq!(Asked::new("systems=hyena").link(), None);
+    }
+
+    #[test]
+    fn quotes_and_markup_cannot_leave_the_snippet() {
+        let snippet = Snippet {
+            site: "https://example.org/a\"b/",
+            attributes: vec![("systems", "\"><script>alert(1)</script>".to_owned())],
+            fragment: "#r=1AA&\"",
+            title: "<b>me & you</b>",
+        };
+        let html = snippet.html();
+        assert_eq!(html.matches("<script").count(), 1, "{html}");
+        assert!(html.contains("&lt;b&gt;me &amp; you&lt;/b&gt;"), "{html}");
+        assert_eq!(html.matches('"').count() % 2, 0);
+    }
+}

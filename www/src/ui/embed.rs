@@ -1,0 +1,134 @@
+//! The race in a frame of another page: headline, controls, chart, lanes, and the way to the full page. `embed.js` draws
+//! the still before, loads this, and stands between it and the host; they talk by events of the window.
+
+use leptos::prelude::*;
+use report::{Linked, decode_link, encode_config_link, encode_link};
+
+use crate::embed::Asked;
+use crate::state::Phase;
+
+use super::app::{announcements, hidden_guard};
+use super::chart::Chart;
+use super::hooks;
+use super::lanes::Lanes;
+use super::language;
+use super::live::{live, part};
+use super::race::{Controls, Headline, Notices};
+use super::store::Store;
+
+/// The frame's content.
+#[component]
+pub fn Embedded() -> impl IntoView {
+    let store = Store::new();
+    let refused = RwSignal::new(None::<String>);
+    announcements(store);
+    hidden_guard(store);
+    language::follow(store);
+    set_up(store, refused);
+    hooks::listen("crossover-setup", move |_: web_sys::Event| {
+        // Whoever sets another race up no longer wants this one.
+        store.cancel();
+        set_up(store, refused);
+    });
+    hooks::listen("crossover-start", move |_: web_sys::Event| {
+        if refused.with_untracked(Option::is_none) {
+            store.start();
+        }
+    });
+    hooks::listen("crossover-cancel", move |_: web_sys::Event| store.cancel());
+    tell_problems(store, refused);
+    view! {
+        {part(move || {
+            store.language.track();
+            view! { <Frame store refused/> }
+        })}
+        <div class="sr-only" role="status" aria-live="polite">{part(move || store.said.get())}</div>
+    }
+}
+
+#[component]
+fn Frame(store: Store, refused: RwSignal<Option<String>>) -> impl IntoView {
+    let text = store.text();
+    let one_thread = Memo::new(move |_| {
+        store.environment.with(|known| known.as_ref().is_some_and(|known| !known.isolated))
+    });
+    view! {
+        <main class="embed-race race" data-testid="embed">
+            <div class="embed-head">
+                <strong>{text.name}</strong>
+                <a class="full" data-testid="full" href=live(move || full(store)) target="_blank" rel="noopener">{text.embed_open}</a>
+                {part(move || one_thread.get().then(|| view! { <span class="one-thread" data-testid="one-thread">{text.embed_one_thread}</span> }))}
+            </div>
+            <Notices store/>
+            {part(move || wrong(store, refused).map(|message| view! {
+                <div class="notice bad" role="alert" data-testid="setup-error">
+                    <p><strong>{text.embed_invalid}</strong>" "{message}</p>
+                </div>
+            }))}
+            <Headline store/>
+            <Controls store/>
+            <Chart store/>
+            <Lanes store/>
+        </main>
+    }
+}
+
+/// What is wrong with the race that was asked for.
+fn wrong(store: Store, refused: RwSignal<Option<String>>) -> Option<String> {
+    refused.get().or_else(|| {
+        store.checked.with(|checked| {
+            let errors = checked.as_ref().err()?;
+            Some(errors.values().cloned().collect::<Vec<_>>().join(" "))
+        })
+    })
+}
+
+/// Reads what `embed.js` noted on the application's element.
+fn set_up(store: Store, refused: RwSignal<Option<String>>) {
+    let asked = hooks::element("app").and_then(|app| app.dataset().get("setup")).unwrap_or_default();
+    let asked = Asked::new(&asked);
+    refused.set(None);
+    store.bad_link.set(None);
+    match asked.link() {
+        Some(link) => match decode_link(&link) {
+            Ok(Linked::Config(config)) => store.choose(&config),
+            Ok(Linked::Report(report)) => store.show(*report),
+            Err(error) => store.bad_link.set(Some(error.to_string())),
+        },
+        None => match asked.draft(store.language.get_untracked()) {
+            Ok(draft) => store.draft.set(draft),
+            Err(message) => refused.set(Some(message)),
+        },
+    }
+}
+
+/// The full page's address with what is shown here. Links of reports take a while to make, so a race under way has the
+/// one of its configuration.
+fn full(store: Store) -> String {
+    let fragment = match (store.phase.get(), store.report.get()) {
+        (Phase::Idle, Some(report)) => encode_link(&report).ok(),
+        _ => None,
+    };
+    let fragment =
+        fragment.or_else(|| store.checked.get().ok().and_then(|config| encode_config_link(&config).ok()));
+    format!("./{}", fragment.unwrap_or_default())
+}
+
+/// The host hears of what goes wrong.
+fn tell_problems(store: Store, refused: RwSignal<Option<String>>) {
+    Effect::new(move |_| {
+        if let Some(problem) = store.problem.get() {
+            hooks::announce("crossover-problem", &[("code", &problem.code), ("message", &problem.message)]);
+        }
+    });
+    Effect::new(move |_| {
+        if let Some(message) = store.bad_link.get() {
+            hooks::announce("crossover-problem", &[("code", "bad-link"), ("message", &message)]);
+        }
+    });
+    Effect::new(move |_| {
+        if let Some(message) = wrong(store, refused) {
+            hooks::announce("crossover-problem", &[("code", "invalid-setup"), ("message", &message)]);
+        }
+    });
+}
