@@ -17,7 +17,7 @@ export default defineConfig({
   expect: { timeout: 15_000, toHaveScreenshot: { maxDiffPixelRatio: 0.02, animations: 'disabled' } },
   snapshotPathTemplate: '{testDir}/__screenshots__/{arg}{ext}',
   reporter: [['list'], ['json', { outputFile: 'test-results/results.json' }]],
-  use: { viewport: { width: 1280, height: 900 }, locale: 'en-US', trace: 'retain-on-failure' },
+  use: { viewport: { width: 1280, height: 900 }, locale: 'en-US', serviceWorkers: 'block', trace: 'retain-on-failure' },
   projects: [
     {
       name: 'webgpu',

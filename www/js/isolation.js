@@ -1,6 +1,8 @@
 // Threads and the fine clock need a cross-origin isolated page. Where the host does not send the headers for that, a
 // service worker adds them, which takes one reload. Everything works without, more slowly.
 
+import { possible } from './offline.js';
+
 const MARKER = 'crossover.isolation';
 
 /** How long a browser may take to start the service worker before the page goes on without. */
@@ -8,9 +10,7 @@ const PATIENCE_MS = 3000;
 
 /** Registers the service worker and reloads the page once, where that can help. Never rejects, never hangs. */
 export async function isolate(serviceWorker) {
-  // Inside a frame the host page decides; without a secure context there are no service workers.
-  if (window.crossOriginIsolated || !window.isSecureContext || window.top !== window.self) return;
-  if (!('serviceWorker' in navigator)) return;
+  if (window.crossOriginIsolated || !possible()) return;
   try {
     // A browser that loaded the page again and is still not isolated won't be the next time either.
     if (sessionStorage.getItem(MARKER) !== null) return;

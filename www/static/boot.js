@@ -1,4 +1,5 @@
 import { isolate } from './js/isolation.js';
+import { forget, keep, outdated } from './js/offline.js';
 
 // Starts the page: the engine's client first, at the name that other scripts may use too, then the page's module.
 // Parts that the page loads when it needs them.
@@ -7,19 +8,42 @@ window.crossoverParts = {
   history: () => import('./js/history.js'),
 };
 
-const fail = (error) => {
+const chinese = navigator.language?.toLowerCase().startsWith('zh');
+const WORDS = {
+  newer: chinese
+    ? 'Crossover 已有新版本，此页面的文件已不存在。请重新加载以获取新版本。'
+    : 'A newer version of Crossover was put online, and the files of this page are gone. Reload to get it.',
+  blocked: chinese
+    ? '代理、扩展程序或网络可能阻止了此文件。'
+    : 'A proxy, an extension or the connection may keep this file away.',
+  wasm: chinese ? '此浏览器没有 WebAssembly，或已将其关闭。' : 'This browser has no WebAssembly, or it is switched off.',
+};
+
+const fail = async (error) => {
   const place = document.getElementById('panic');
-  document.getElementById('panic-text').textContent = String(error?.message ?? error);
+  const words = [String(error?.message ?? error)];
+  // The last two parts: the folder's name and its hash.
+  if (await outdated('{{page}}'.split('/').slice(-2).join('/'))) words.unshift(WORDS.newer);
+  else if (typeof WebAssembly === 'object') words.push(WORDS.blocked);
+  document.getElementById('panic-text').textContent = words.join('\n\n');
+  place.querySelector('a').addEventListener('click', async (event) => {
+    event.preventDefault();
+    await forget();
+    window.location.reload();
+  });
   document.getElementById('example')?.removeAttribute('hidden');
   place.hidden = false;
 };
 
+const serviceWorker = new URL('{{root}}/sw.js', import.meta.url);
 try {
+  if (typeof WebAssembly !== 'object') throw new Error(WORDS.wasm);
   // Before anything of worth is on the page: it may reload it.
-  await isolate(new URL('{{root}}/sw.js', import.meta.url));
+  await isolate(serviceWorker);
   const [crossover, page] = await Promise.all([import('{{root}}/crossover.js'), import('{{page}}/www.js')]);
   window.crossover = crossover;
   await page.default();
+  keep(serviceWorker, crossover.variant);
 } catch (error) {
   fail(error);
 }

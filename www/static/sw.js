@@ -1,20 +1,112 @@
-// Adds the headers that isolate a page, on hosts that can't send them. It keeps nothing and changes nothing else.
-// `isolation.js` registers it.
+// Keeps the site for use without a network, and adds the headers that isolate a page on hosts that can't send them.
+// `isolation.js` and `offline.js` register it; the build fills in what there is to keep.
+//
+// A build's files are one cache. A new build is fetched whole beside the old one and waits until no page of the old one
+// is open or a reader asks for it; files of the build before are kept for pages that still run it.
 
-self.addEventListener('install', () => self.skipWaiting());
-self.addEventListener('activate', (event) => event.waitUntil(self.clients.claim()));
+const BUILD = '{{build}}';
+const SHELL = {{shell}};
+const WORKERS = {{workers}};
+
+const PREFIX = 'crossover-';
+const CACHE = PREFIX + BUILD;
+
+/** Builds kept: this one, and the one that open pages may still be of. */
+const KEPT = 2;
+
+/** Files fetched at the same time, so as not to stand in the page's way. */
+const AT_ONCE = 4;
+
+const scope = new URL('./', self.location);
+const address = (path) => new URL(path, scope).href;
+/** A page is kept at its folder's address. */
+const HOME = address('./');
+
+self.addEventListener('install', (event) => event.waitUntil(install()));
+self.addEventListener('activate', (event) => event.waitUntil(activate()));
+
+async function install() {
+  // At the first visit the page is fetching these very files: it says when it is done. Later, all or nothing.
+  if (self.registration.active) await fill([...SHELL, ...(await variantsKept()).flatMap((variant) => WORKERS[variant])]);
+  else await self.skipWaiting();
+}
+
+async function activate() {
+  const names = (await caches.keys()).filter((name) => name.startsWith(PREFIX) && name !== CACHE);
+  await Promise.all(names.slice(0, Math.max(0, names.length - KEPT + 1)).map((name) => caches.delete(name)));
+  await self.clients.claim();
+}
+
+/** Worker variants that earlier builds kept and this one has. */
+async function variantsKept() {
+  const kept = new Set();
+  for (const name of await caches.keys()) {
+    if (!name.startsWith(PREFIX)) continue;
+    for (const { url } of await (await caches.open(name)).keys()) {
+      for (const variant of Object.keys(WORKERS)) {
+        if (url.startsWith(address(`worker/${variant}-`))) kept.add(variant);
+      }
+    }
+  }
+  return [...kept];
+}
+
+/** Fetches what is not there yet. */
+async function fill(paths) {
+  const cache = await caches.open(CACHE);
+  const queue = [...paths];
+  const work = async () => {
+    for (let path = queue.pop(); path !== undefined; path = queue.pop()) {
+      const url = address(path);
+      if (await cache.match(url, { ignoreVary: true })) continue;
+      const response = await fetch(new Request(url, { cache: 'no-cache' }));
+      if (!response.ok || response.redirected) throw new Error(`${path}: HTTP ${response.status}`);
+      await cache.put(url, response);
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, work));
+}
+
+self.addEventListener('message', (event) => {
+  const { data, source } = event;
+  if (typeof data !== 'object' || data === null || !source) return;
+  if (data.type === 'keep' && typeof data.variant === 'string' && Object.hasOwn(WORKERS, data.variant)) {
+    // Without a network now, the next visit tries again.
+    event.waitUntil(fill([...SHELL, ...WORKERS[data.variant]]).catch(() => {}));
+  } else if (data.type === 'skip') {
+    event.waitUntil(self.skipWaiting());
+  }
+});
 
 self.addEventListener('fetch', (event) => {
   const { request } = event;
   // Other origins' answers are opaque or their own business; parts of files must arrive as they were asked for. A request
   // that may only be answered from the cache cannot be made again from here.
-  if (new URL(request.url).origin !== self.location.origin || request.headers.has('range')) return;
+  if (request.method !== 'GET' || new URL(request.url).origin !== self.location.origin || request.headers.has('range')) return;
   if (request.cache === 'only-if-cached' && request.mode !== 'same-origin') return;
-  event.respondWith(isolated(request));
+  event.respondWith(answer(request));
 });
 
-async function isolated(request) {
-  const response = await fetch(request);
+async function answer(request) {
+  return isolated((await kept(request)) ?? (await fetch(request)));
+}
+
+async function kept(request) {
+  const url = new URL(request.url);
+  const page = request.mode === 'navigate' && (url.pathname === scope.pathname || url.pathname === `${scope.pathname}index.html`);
+  // An address with a query asks for what the server has now.
+  if (url.search && !page) return undefined;
+  url.hash = '';
+  const name = page ? HOME : url.href;
+  const cache = await caches.open(CACHE);
+  const found = await cache.match(name, { ignoreVary: true });
+  if (found || page) return found;
+  // Whatever carries its hash in its address is the same in every build.
+  const hashed = /^(assets|page|worker)\//.test(url.pathname.slice(scope.pathname.length));
+  return hashed ? caches.match(name, { ignoreVary: true }) : undefined;
+}
+
+function isolated(response) {
   if (response.type === 'error' || response.type === 'opaque' || response.type === 'opaqueredirect') return response;
   const headers = new Headers(response.headers);
   headers.set('cross-origin-opener-policy', 'same-origin');

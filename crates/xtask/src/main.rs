@@ -14,6 +14,9 @@ mod e2e;
 mod error;
 mod headers;
 mod install;
+mod oembed;
+mod offline;
+mod package;
 mod run;
 mod serve;
 mod site;
@@ -46,6 +49,9 @@ enum Task {
         /// Builds only these variants of the worker module (comma-separated)
         #[arg(long, value_delimiter = ',')]
         variants: Vec<variant::Variant>,
+        /// Address under which the site will be, for what other sites read (oembed.json)
+        #[arg(long)]
+        site: Option<String>,
     },
     /// Serves dist/ as it is
     Serve(ServeArguments),
@@ -81,17 +87,18 @@ impl ServeArguments {
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().task {
-        Task::Play(arguments) => {
-            budget::tolerate(site::build(&variant::ALL)).and_then(|_| serve::serve(&arguments.options()))
+        Task::Play(arguments) => budget::tolerate(site::build(&variant::ALL, None))
+            .and_then(|_| serve::serve(&arguments.options())),
+        Task::Build { variants, site } => {
+            let variants = if variants.is_empty() { variant::ALL.to_vec() } else { variants };
+            site::build(&variants, site.as_deref())
         }
-        Task::Build { variants } if variants.is_empty() => site::build(&variant::ALL),
-        Task::Build { variants } => site::build(&variants),
         Task::Serve(arguments) => serve::serve(&arguments.options()),
         Task::Test { quick } => test::run_all(quick),
         Task::Bench(options) if !options.kernels.is_empty() => bench::kernels(&options.kernels),
         Task::Bench(options) if options.no_build => bench::bench(&options),
         Task::Bench(options) => {
-            budget::tolerate(site::build(&variant::ALL)).and_then(|_| bench::bench(&options))
+            budget::tolerate(site::build(&variant::ALL, None)).and_then(|_| bench::bench(&options))
         }
         Task::Tidy => tidy::run(),
         Task::Doctor => doctor::run(),

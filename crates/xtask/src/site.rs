@@ -8,7 +8,10 @@
 //! systems/ID.en.json, .zh  the page of each system: words and formulas from its READMEs, patterns as they are computed
 //! systems.bib              their papers, as `crossover systems --bibtex` prints them
 //! report.schema.json       the JSON Schema of results
-//! sw.js, _headers          isolation where the host can't send headers; the headers for hosts that can
+//! sw.js, _headers          use without a network, isolation where the host can't send headers; the headers for hosts
+//!                          that can
+//! embed.html, oembed.json  the embedded race and its description for other sites
+//! npm/                     the package for bundlers
 //! assets/HASH/             everything else of www/static and www/js, in its own layout, so relative imports hold;
 //!                          crossover.css is the files of www/static/css, joined in the order of their names
 //! page/HASH/               the page module
@@ -28,7 +31,7 @@ use crate::error::TaskError;
 use crate::run::{program, read, root};
 use crate::variant::Variant;
 use crate::wasm::{self, Module};
-use crate::{Outcome, budget, cache, compress, headers, step, toolchain, words};
+use crate::{Outcome, budget, cache, compress, headers, oembed, offline, package, step, toolchain, words};
 
 /// Where the site is written.
 pub fn folder() -> PathBuf {
@@ -38,11 +41,12 @@ pub fn folder() -> PathBuf {
 /// The site's files by their path.
 pub type Files = BTreeMap<String, Vec<u8>>;
 
-/// Builds the site with these variants of the worker module.
+/// Builds the site with these variants of the worker module. `address` is where it will be, for the few files that other
+/// sites read.
 ///
 /// # Errors
 /// Of the tools, of the file system, or a size over its budget.
-pub fn build(variants: &[Variant]) -> Outcome {
+pub fn build(variants: &[Variant], address: Option<&str>) -> Outcome {
     let toolchain = toolchain::find_or_install()?;
     let page = wasm::page(&toolchain)?;
     let mut workers = Vec::new();
@@ -52,27 +56,36 @@ pub fn build(variants: &[Variant]) -> Outcome {
     step("systems");
     let systems = systems()?;
     step("site");
-    let files = assemble(&page, &workers, systems)?;
+    let files = assemble(&page, &workers, systems, address)?;
     let written = write(&files)?;
     budget::check(&written)?;
     println!("   dist/ holds {} files", written.len());
     Ok(())
 }
 
-fn assemble(page: &Module, workers: &[(Variant, Module)], systems: Files) -> Outcome<Files> {
+fn assemble(
+    page: &Module,
+    workers: &[(Variant, Module)],
+    systems: Files,
+    address: Option<&str>,
+) -> Outcome<Files> {
     let mut files = Files::new();
     let page_folder = add_folder(&mut files, "page/", &page.folder)?;
 
     let mut modules = serde_json::Map::new();
+    let mut variants = BTreeMap::new();
     for (variant, module) in workers {
         let folder = add_folder(&mut files, &format!("worker/{variant}-"), &module.folder)?;
+        variants.insert(variant.name().to_owned(), folder.clone());
         modules.insert(variant.name().to_owned(), json!(format!("{folder}/{}.js", module.name)));
     }
 
     let mut sources = join_styles(collect(&root().join("www/static"), "")?);
     sources.extend(collect(&root().join("www/js"), "js/")?);
     let stable: Vec<String> = sources.keys().filter(|path| keeps_its_name(path)).cloned().collect();
-    let (named, hashed): (Files, Files) = sources.into_iter().partition(|(path, _)| stable.contains(path));
+    let (mut named, hashed): (Files, Files) =
+        sources.into_iter().partition(|(path, _)| stable.contains(path));
+    let service_worker = named.remove(offline::PATH).unwrap_or_default();
     // The hash covers the templates and what is filled into them.
     let parts: Vec<&[u8]> = hashed
         .iter()
@@ -95,6 +108,11 @@ fn assemble(page: &Module, workers: &[(Variant, Module)], systems: Files) -> Out
     let manifest = json!({ "boot": format!("{assets_folder}/js/worker-boot.js"), "workers": modules });
     files.insert("manifest.json".to_owned(), format!("{manifest:#}\n").into_bytes());
     files.extend(systems);
+    files.insert(oembed::PATH.to_owned(), oembed::description(address).into_bytes());
+    let script = offline::service_worker(&service_worker, &files, &variants)?;
+    files.insert(offline::PATH.to_owned(), script);
+    let package = package::tarball(&files, collect(&root().join("www/npm"), "")?)?;
+    files.insert(package::PATH.to_owned(), package);
     let paths: Vec<String> = files.keys().cloned().collect();
     files.insert("_headers".to_owned(), headers::file(&paths).into_bytes());
     Ok(files)
@@ -287,6 +305,10 @@ mod tests {
     fn the_pages_of_the_repository_can_be_filled_in() {
         for folder in ["www/static", "www/js"] {
             for (path, bytes) in collect(&root().join(folder), "").unwrap() {
+                // Filled in by its own module.
+                if path == offline::PATH {
+                    continue;
+                }
                 assert!(fill_in(&path, bytes, &FOLDERS).is_ok(), "{path}");
             }
         }

@@ -1,0 +1,106 @@
+//! The npm package in `dist/npm`: the whole site with a `package.json`, as a tarball that `npm install` takes. The same
+//! files give the same bytes: no clock and no user's name is in them.
+
+use std::io::Write as _;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde_json::json;
+
+use crate::Outcome;
+use crate::error::TaskError;
+use crate::site::Files;
+
+/// Its name, and that of the command that copies its files.
+const NAME: &str = "crossover-race";
+
+/// Where it is in the site.
+pub const PATH: &str = "npm/crossover-race.tgz";
+
+/// Files that only a host of the site needs.
+const LEFT_OUT: [&str; 1] = ["_headers"];
+
+/// The tarball: the site's files and the package's own.
+///
+/// # Errors
+/// Where the archive can't be written, which memory alone could cause.
+pub fn tarball(site: &Files, own: Files) -> Outcome<Vec<u8>> {
+    let mut files: Files = site
+        .iter()
+        .filter(|(path, _)| !LEFT_OUT.contains(&path.as_str()))
+        .map(|(path, bytes)| (path.clone(), bytes.clone()))
+        .collect();
+    files.extend(own);
+    files.insert("package.json".to_owned(), format!("{:#}\n", description()).into_bytes());
+    archive(&files).map_err(TaskError::file("write", std::path::Path::new(PATH)))
+}
+
+fn description() -> serde_json::Value {
+    json!({
+        "name": NAME,
+        "version": env!("CARGO_PKG_VERSION"),
+        "description": "Races softmax attention against subquadratic sequence mixers in the browser",
+        "license": "MIT OR Apache-2.0",
+        "type": "module",
+        "main": "./crossover.js",
+        "types": "./crossover.d.ts",
+        "exports": {
+            ".": { "types": "./crossover.d.ts", "default": "./crossover.js" },
+            "./crossover.js": { "types": "./crossover.d.ts", "default": "./crossover.js" },
+            "./package.json": "./package.json",
+        },
+        // Importing it defines the element.
+        "sideEffects": true,
+        "bin": { NAME: "./copy.js" },
+    })
+}
+
+fn archive(files: &Files) -> std::io::Result<Vec<u8>> {
+    let mut tar = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::best()));
+    for (path, bytes) in files {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(bytes.len() as u64);
+        header.set_mode(if path == "copy.js" { 0o755 } else { 0o644 });
+        header.set_mtime(0);
+        // npm wants everything in one folder, by tradition of this name.
+        tar.append_data(&mut header, format!("package/{path}"), bytes.as_slice())?;
+    }
+    let mut gzip = tar.into_inner()?;
+    gzip.flush()?;
+    gzip.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use super::*;
+
+    fn unpacked(tarball: &[u8]) -> Files {
+        let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(tarball));
+        let entries = archive.entries().unwrap().map(|entry| {
+            let mut entry = entry.unwrap();
+            let mut bytes = Vec::new();
+            entry.read_to_end(&mut bytes).unwrap();
+            (entry.path().unwrap().to_string_lossy().into_owned(), bytes)
+        });
+        entries.collect()
+    }
+
+    #[test]
+    fn the_package_holds_the_site_and_says_how_to_import_it() {
+        let site: Files = [("crossover.js", "a"), ("worker/x/w.wasm", "b"), ("_headers", "c")]
+            .map(|(path, text)| (path.to_owned(), text.as_bytes().to_vec()))
+            .into();
+        let own: Files = [("README.md".to_owned(), b"words".to_vec())].into();
+        let first = tarball(&site, own.clone()).unwrap();
+        let files = unpacked(&first);
+        assert_eq!(
+            files.keys().collect::<Vec<_>>(),
+            ["package/README.md", "package/crossover.js", "package/package.json", "package/worker/x/w.wasm"]
+        );
+        let description: serde_json::Value = serde_json::from_slice(&files["package/package.json"]).unwrap();
+        assert_eq!(description["exports"]["."]["default"], "./crossover.js");
+        assert_eq!(tarball(&site, own).unwrap(), first);
+    }
+}

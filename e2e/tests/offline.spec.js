@@ -1,0 +1,267 @@
+// Without a network, and while builds change under an open page.
+
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test, expect } from '../support/fixtures.js';
+import { Playground } from '../support/playground.js';
+import { root } from '../support/server.js';
+import { serveFolder } from '../support/static.js';
+
+const dist = join(root, 'dist');
+
+/** @type {Awaited<ReturnType<typeof serveFolder>>} */
+let site;
+test.beforeEach(async () => { site = await serveFolder(dist); });
+test.afterEach(() => site.stop());
+
+/** Opens the page and waits until everything is kept. */
+async function visit(page, address = site.url) {
+  await page.goto(address);
+  await page.waitForFunction(() => window.crossover);
+  await page.evaluate(() => window.crossover.environment());
+}
+
+/** Whether the build is kept whole. */
+async function kept(page) {
+  await expect.poll(() => page.evaluate(async () => {
+    for (const name of await caches.keys()) {
+      const urls = (await (await caches.open(name)).keys()).map((request) => new URL(request.url).pathname);
+      if (urls.includes('/') && urls.some((url) => url.endsWith('www_bg.wasm')) && urls.some((url) => url.endsWith('worker_bg.wasm'))
+        && urls.some((url) => url.endsWith('/crossover.js')) && urls.some((url) => url.includes('worker-boot'))) return true;
+    }
+    return false;
+  }), { timeout: 60_000 }).toBe(true);
+}
+
+/** A build that differs in its page alone. */
+async function nextBuild() {
+  const script = await readFile(join(dist, 'sw.js'), 'utf8');
+  const page = await readFile(join(dist, 'index.html'), 'utf8');
+  const answers = new Map([
+    ['/sw.js', script.replace(/const BUILD = '\w+'/, "const BUILD = 'ffffffffffff'")],
+    ['/index.html', page.replace('<body>', '<body data-build="next">')],
+  ]);
+  site.answers = (path) => answers.get(path);
+}
+
+test.describe('with service workers', () => {
+  test.use({ serviceWorkers: 'allow' });
+
+  test('after the first visit everything works without a network: page, race, embed, links', async ({ page }) => {
+    await visit(page);
+    await kept(page);
+    await site.stop();
+    await page.reload();
+    const playground = new Playground(page);
+    await expect(playground.start).toBeVisible();
+    await page.evaluate(() => window.crossover.environment());
+    await playground.small();
+    await playground.start.click();
+    await playground.finished();
+    await expect(playground.table).toBeVisible();
+    await expect(playground.error).toHaveCount(0);
+    // With a fragment, a query and by its file name.
+    for (const address of ['?utm_source=x', 'index.html']) {
+      await page.goto(`${site.url}${address}`);
+      await expect(playground.start).toBeVisible();
+    }
+    expect(await page.evaluate(() => window.crossOriginIsolated)).toBe(true);
+    await page.goto(`${site.url}embed.html#systems=attention&lengths=64&width=32&heads=2&backend=cpu`);
+    await page.getByTestId('press').click();
+    await expect(page.getByTestId('headline')).not.toHaveClass(/idle/, { timeout: 60_000 });
+    site = await serveFolder(dist);
+  });
+
+  test('a newer build waits, says so quietly, and takes over when it is asked to', async ({ page }) => {
+    await visit(page);
+    await kept(page);
+    await page.reload();
+    await page.waitForFunction(() => navigator.serviceWorker.controller);
+    await nextBuild();
+    await page.evaluate(async () => (await navigator.serviceWorker.getRegistration()).update());
+    await expect(page.getByTestId('update')).toBeVisible({ timeout: 60_000 });
+    // Nothing is exchanged before that, not even by a reload.
+    await page.reload();
+    await expect(page.getByTestId('start')).toBeVisible();
+    expect(await page.evaluate(() => document.body.dataset.build)).toBeUndefined();
+    let loads = 0;
+    page.on('load', () => { loads += 1; });
+    await page.getByTestId('update-apply').click();
+    await expect.poll(() => page.evaluate(() => document.body.dataset.build).catch(() => '')).toBe('next');
+    await page.waitForTimeout(1500);
+    expect(loads).toBe(1);
+    await expect(page.getByTestId('update')).toHaveCount(0);
+  });
+
+  test('while a race runs its files stay and the newer build is not offered to press', async ({ page }) => {
+    await visit(page);
+    await kept(page);
+    await page.reload();
+    const playground = new Playground(page);
+    await expect(playground.start).toBeVisible();
+    await page.evaluate(() => window.crossover.environment());
+    await playground.set('lengths', '64, 4096, 8192');
+    await playground.choose('backend', 'cpu');
+    await playground.start.click();
+    await expect(playground.cancel).toBeVisible();
+    await nextBuild();
+    await page.evaluate(async () => (await navigator.serviceWorker.getRegistration()).update());
+    await expect(page.getByTestId('update')).toBeVisible({ timeout: 60_000 });
+    await expect(page.getByTestId('update-apply')).toBeDisabled();
+    expect(await page.evaluate(async () => (await caches.keys()).length)).toBe(2);
+    // The engine can even start anew from the files of its own build.
+    await page.evaluate(() => window.crossover.loseDevice());
+    await playground.cancel.click();
+    await playground.finished();
+    await expect(page.getByTestId('update-apply')).toBeEnabled();
+  });
+
+  test('parts of files and other origins’ answers pass untouched', async ({ page }) => {
+    await visit(page);
+    await page.waitForFunction(() => navigator.serviceWorker.controller);
+    const other = await serveFolder(dist, { headers: {} });
+    const part = await page.evaluate(async () => {
+      const response = await fetch('./crossover.js', { headers: { range: 'bytes=0-9' } });
+      return [response.status, (await response.text()).length];
+    });
+    expect(part).toEqual([206, 10]);
+    expect(site.requests.some((request) => request.range === 'bytes=0-9')).toBe(true);
+    const type = await page.evaluate((url) => fetch(url, { mode: 'no-cors' }).then((response) => response.type, (error) => error.name), `${other.url}crossover.js`);
+    // The page's own content policy is not this server's to set: an opaque answer arrives as one.
+    expect(['opaque', 'TypeError']).toContain(type);
+    await other.stop();
+  });
+
+  test('an older service worker with a new page changes nothing', async ({ page }) => {
+    // One that knows no messages and keeps nothing.
+    site.answers = (path) => (path === '/sw.js' ? 'addEventListener("install", () => skipWaiting()); addEventListener("activate", (event) => event.waitUntil(clients.claim())); addEventListener("fetch", () => {});' : undefined);
+    await visit(page);
+    await page.waitForFunction(() => navigator.serviceWorker.controller);
+    site.answers = () => undefined;
+    await visit(page);
+    await expect(page.getByTestId('start')).toBeVisible();
+  });
+
+  test('a registration that fails is not noticed', async ({ page }) => {
+    site.answers = (path) => (path === '/sw.js' ? { status: 500, body: 'no' } : undefined);
+    await visit(page);
+    await expect(page.getByTestId('start')).toBeVisible();
+    expect(await page.evaluate(async () => (await navigator.serviceWorker.getRegistrations()).length)).toBe(0);
+  });
+
+  test('a host whose headers never isolate reloads the page once, not for ever', async ({ page }) => {
+    const bare = await serveFolder(dist, { headers: {} });
+    // A service worker that adds nothing.
+    bare.answers = (path) => (path === '/sw.js' ? 'addEventListener("install", () => skipWaiting()); addEventListener("activate", (event) => event.waitUntil(clients.claim()));' : undefined);
+    let loads = 0;
+    page.on('load', () => { loads += 1; });
+    await visit(page, bare.url);
+    await page.waitForTimeout(2500);
+    expect(loads).toBe(2);
+    expect(await page.evaluate(() => window.crossOriginIsolated)).toBe(false);
+    await expect(page.getByTestId('start')).toBeVisible();
+    await bare.stop();
+  });
+});
+
+test.describe('files that are missing', () => {
+  test.use({ expectedErrors: [/Failed to load resource|Failed to fetch|MIME|expected magic|net::ERR/] });
+
+  test('the page’s module gone after a deploy: reload to get the newer version', async ({ page }) => {
+    const html = await readFile(join(dist, 'index.html'), 'utf8');
+    site.answers = (path) => {
+      if (path.startsWith('/page/')) return { status: 404, body: 'gone' };
+      // What the server has by now, for whoever asks without a cache.
+      return path === '/index.html' && site.requests.length > 1 ? html.replaceAll(/page\/\w+/g, 'page/ffffffffffff') : undefined;
+    };
+    await page.goto(site.url);
+    await expect(page.locator('#panic')).toContainText('newer version');
+    await expect(page.locator('#panic a')).toBeVisible();
+    site.answers = () => undefined;
+    await page.locator('#panic a').click();
+    await expect(page.getByTestId('start')).toBeVisible();
+  });
+
+  test('the page’s wasm blocked by a proxy: the page says what may be the matter', async ({ page }) => {
+    site.answers = (path) => (path.endsWith('www_bg.wasm') ? { status: 403, body: '<h1>Blocked</h1>', type: 'text/html' } : undefined);
+    await page.goto(site.url);
+    await expect(page.locator('#panic')).toContainText('proxy');
+  });
+
+  test('an engine gone after a deploy says that there is a newer version', async ({ page }) => {
+    await visit(page);
+    site.answers = (path) => {
+      if (path.startsWith('/worker/')) return { status: 404, body: 'gone' };
+      return path === '/manifest.json' ? '{"boot": "elsewhere.js", "workers": {}}' : undefined;
+    };
+    const error = await page.evaluate(() => {
+      const connection = window.crossover.connect(() => {});
+      connection.restart();
+      return window.crossover.race({ lengths: [64] }).then(() => 'raced', (failure) => `${failure.code}: ${failure.message}`);
+    });
+    expect(error).toMatch(/worker-load-failed: A newer version/);
+  });
+
+  test('an engine’s wasm replaced by a proxy’s page is an error with a remedy', async ({ page }) => {
+    site.answers = (path) => (path.endsWith('worker_bg.wasm') ? { body: '<h1>Blocked</h1>', type: 'text/html' } : undefined);
+    await page.goto(site.url);
+    await page.waitForFunction(() => window.crossover);
+    const error = await page.evaluate(() => window.crossover.race({ lengths: [64] }).then(() => 'raced', (failure) => `${failure.code}: ${failure.message}`));
+    expect(error).toMatch(/worker-load-failed: .*Check the connection and reload/);
+  });
+});
+
+test('the site can be installed: manifest, names, icons of their sizes, one to be masked', async ({ page }) => {
+  await page.goto(site.url);
+  const address = await page.evaluate(() => document.querySelector('link[rel=manifest]').href);
+  const manifest = JSON.parse(await page.evaluate((url) => fetch(url).then((response) => response.text()), address));
+  expect(manifest).toMatchObject({ name: 'Crossover', start_url: './', scope: './', display: 'standalone' });
+  const sizes = await page.evaluate(async ({ icons, address }) => {
+    const load = async ({ src }) => {
+      const image = new Image();
+      image.src = new URL(src, address).href;
+      await image.decode();
+      return `${image.naturalWidth}x${image.naturalHeight}`;
+    };
+    return Promise.all(icons.filter((icon) => icon.type === 'image/png').map(async (icon) => [icon.sizes, await load(icon), icon.purpose]));
+  }, { icons: manifest.icons, address });
+  expect(sizes.map(([said]) => said)).toEqual(expect.arrayContaining(['192x192', '512x512']));
+  for (const [said, is] of sizes) expect(is).toBe(said);
+  expect(sizes.some(([, , purpose]) => purpose === 'maskable')).toBe(true);
+});
+
+test.describe('with service workers allowed', () => {
+  test.use({ serviceWorkers: 'allow' });
+
+  test('browsers’ own check finds nothing that keeps the site from being installed', async ({ page }) => {
+    await visit(page);
+    const session = await page.context().newCDPSession(page);
+    const { installabilityErrors } = await session.send('Page.getInstallabilityErrors');
+    expect(installabilityErrors.map((error) => error.errorId).filter((id) => id !== 'in-incognito')).toEqual([]);
+  });
+});
+
+test.describe('without scripts', () => {
+  test.use({ javaScriptEnabled: false });
+
+  test('the page explains itself and shows an example', async ({ page }) => {
+    await page.goto(site.url);
+    await expect(page.locator('noscript')).toContainText('needs JavaScript');
+    await expect(page.locator('noscript img')).toBeVisible();
+  });
+});
+
+test('without WebAssembly the page says so and shows an example', async ({ page }) => {
+  await page.addInitScript(() => { delete window.WebAssembly; });
+  await page.goto(site.url);
+  await expect(page.locator('#panic')).toContainText('no WebAssembly');
+  await expect(page.locator('#example img')).toBeVisible();
+});
+
+test('where the site describes itself for embedding', async ({ page, request }) => {
+  await page.goto(site.url);
+  const address = await page.evaluate(() => document.querySelector('link[type="application/json+oembed"]').href);
+  const description = await (await request.get(address)).json();
+  expect(description).toMatchObject({ version: '1.0', type: 'rich' });
+  expect(description.html).toContain('embed.html');
+});
