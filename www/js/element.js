@@ -283,7 +283,7 @@ export function define(base, CrossoverError) {
         this.#frame.hidden = true;
         this.#frame.style.display = 'none';
         this.#fallback.hidden = false;
-        this.#emit('error', { code: error.code, message: words });
+        this.#emit('error', { code: 'frame-silent', message: words });
       }
       this.#fail(error);
     }
