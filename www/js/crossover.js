@@ -119,6 +119,9 @@ function startWorker(address, name) {
   return worker;
 }
 
+const isJob = (type) => type === 'race' || type === 'verify' || type === 'encodeLink' || type === 'decodeLink';
+const ends = (type) => type === 'done' || type === 'verified' || type === 'error' || type === 'link' || type === 'linked';
+
 /** Name of the lock that a race holds. */
 const TURN = 'crossover-race';
 

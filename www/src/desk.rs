@@ -34,7 +34,7 @@ pub fn read(name: &str, content: Option<&str>, size_bytes: f64, text: &Text) -> 
         let report = Report::from_json(content).map(Box::new).map_err(|error| {
             // A configuration is no mistake, but it is nothing that can be shown.
             let setup = content.contains("\"systems\"") && !content.contains("\"schema\"");
-            if setup { text.travel.only_setup.to_owned() } else { error.to_string() }
+            if setup { text.travel.only_setup.to_owned() } else { text.say(&error.to_string()) }
         });
         return vec![Brought { name, report }];
     }
@@ -47,7 +47,7 @@ pub fn read(name: &str, content: Option<&str>, size_bytes: f64, text: &Text) -> 
             report: match report::decode_link(line) {
                 Ok(Linked::Report(report)) => Ok(report),
                 Ok(Linked::Config(_)) => Err(text.travel.only_setup.to_owned()),
-                Err(error) => Err(error.to_string()),
+                Err(error) => Err(text.say(&error.to_string())),
             },
         })
         .collect();

@@ -151,7 +151,7 @@ fn cell(
 fn dnf(point: &Point, metric: Metric, report: &Report, text: &Text) -> Cell {
     Cell::Dnf {
         reason: (text.outcome)(&point.outcome).to_owned(),
-        message: point.message.clone().unwrap_or_default(),
+        message: point.message.as_deref().map(|message| text.say(message)).unwrap_or_default(),
         predicted: metric.prediction(point, report).map(|value| metric.format(value)),
     }
 }

@@ -234,7 +234,7 @@ fn dropped(
                 &look.label,
                 &format::length(f64::from(point.length)),
                 (text.outcome)(&point.outcome),
-                point.message.as_deref().unwrap_or_default(),
+                &point.message.as_deref().map(|message| text.say(message)).unwrap_or_default(),
             ),
         });
     }

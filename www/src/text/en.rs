@@ -412,6 +412,7 @@ pub static ENGLISH: Text = Text {
             "Dashed means extrapolated from the fitted power law. A lane that would break its time budget or the memory limit drops out, with its reason.",
         ),
     ],
+    phrases: &[],
     bad_link_title: "The link could not be read",
     footer: "Everything runs in this tab. Nothing is uploaded.",
 };

@@ -4,6 +4,7 @@
 #![allow(missing_docs, reason = "a message's field name and its English text say what it is")]
 
 mod en;
+mod phrases;
 #[cfg(test)]
 mod tests;
 mod travel;
@@ -317,11 +318,18 @@ pub struct Text {
 
     pub about_title: &'static str,
     pub about: &'static [(&'static str, &'static str)],
+    /// Sentences of other crates and scripts in this language; none for English, which they speak.
+    phrases: &'static [phrases::Phrase],
     pub bad_link_title: &'static str,
     pub footer: &'static str,
 }
 
 impl Text {
+    /// What the engine, a format or a script says in English, in this language as far as it is known.
+    pub fn say(&self, english: &str) -> String {
+        phrases::translate(self.phrases, english).unwrap_or_else(|| english.to_owned())
+    }
+
     /// The language's part of file names: the primary subtag.
     pub fn tag(&self) -> &'static str {
         self.lang.split('-').next().unwrap_or(self.lang)

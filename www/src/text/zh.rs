@@ -85,7 +85,7 @@ pub static CHINESE: Text = Text {
     chart_keys: "左右键沿一条赛道移动，上下键在赛道之间移动。",
     chart_empty: "按“开始”，测得的曲线会在这里生长。",
     chart_sketch: "点线：理论斜率，不是时间。",
-    chart_no_roofline: "本机峰值在比赛结束时测量。",
+    chart_no_roofline: "本机峰值在竞赛结束时测量。",
     chart_summary: |lanes, from, to| {
         format!("{lanes} 条赛道从 {from} 到 {to} 个词元的双对数图。下方的结果表有同样的数字。")
     },
@@ -348,14 +348,14 @@ pub static CHINESE: Text = Text {
     headline_nothing: "什么也没有测到。",
     warnings_title: "相信之前，请先了解",
 
-    waiting_turn: "等待此浏览器中的另一场比赛结束",
+    waiting_turn: "等待此浏览器中的另一场竞赛结束",
     embed_open: "在 Crossover 中打开",
     embed_one_thread: "单线程、较粗的时钟：此浏览器在这里不隔离框架。",
-    embed_invalid: "无法按所要求的方式进行这场比赛。",
+    embed_invalid: "无法按所要求的方式进行这场竞赛。",
     embed_title: "嵌入",
-    embed_intro: "这段 HTML 可把比赛放入任何网页。读者按下之前只看到静态画面。",
+    embed_intro: "这段 HTML 可把竞赛放入任何网页。读者按下之前只看到静态画面。",
     embed_what: "显示内容",
-    embed_live: "可运行的比赛",
+    embed_live: "可运行的竞赛",
     embed_recorded: "上方的结果",
     embed_autoplay: "进入视野后开始",
     embed_code: "要粘贴的 HTML",
@@ -389,6 +389,7 @@ pub static CHINESE: Text = Text {
         ),
         ("什么是预测", "虚线表示由拟合幂律外推。会超出时间预算或内存上限的赛道将退赛，并说明原因。"),
     ],
+    phrases: super::phrases::zh::PHRASES,
     bad_link_title: "无法读取链接",
     footer: "一切都在此标签页中运行，不上传任何内容。",
 };

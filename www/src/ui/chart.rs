@@ -358,7 +358,7 @@ fn Tip(
                         lines.push((text.predicted.to_owned(), metric.format(predicted)));
                     }
                     if let Some(message) = &point.message {
-                        lines.push((String::new(), message.clone()));
+                        lines.push((String::new(), text.say(message)));
                     }
                     (text.outcome)(&point.outcome).to_owned()
                 }

@@ -94,7 +94,7 @@ fn load(store: Store, run: &Run, then: impl FnOnce(Report) + 'static) {
                     then(report);
                     return;
                 }
-                Err(error) => error.to_string(),
+                Err(error) => text.say(&error.to_string()),
             },
         };
         store.desk().history_problem.set(Some((text.travel.not_added)(&name, &reason)));

@@ -250,7 +250,7 @@ pub fn Notices(store: Store) -> impl IntoView {
         </Show>
         <Show when=move || store.bad_link.with(Option::is_some)>
             <div class="notice warn" role="alert" data-testid="link-error">
-                <p><strong>{text.bad_link_title}</strong>" "{part(move || store.bad_link.get())}</p>
+                <p><strong>{text.bad_link_title}</strong>" "{part(move || store.bad_link.get().map(|english| text.say(&english)))}</p>
                 <button type="button" class="quiet" on:click=move |_| store.bad_link.set(None)>{text.dismiss}</button>
             </div>
         </Show>
@@ -259,7 +259,7 @@ pub fn Notices(store: Store) -> impl IntoView {
                 <p>
                     <strong>{text.problem_title}</strong>
                     " "
-                    <span>{part(move || store.problem.get().map(|problem| problem.message))}</span>
+                    <span>{part(move || store.problem.get().map(|problem| text.say(&problem.message)))}</span>
                     " "
                     <code>{part(move || store.problem.get().map(|problem| problem.code))}</code>
                 </p>

@@ -30,8 +30,8 @@ pub fn Results(store: Store) -> impl IntoView {
                         .map(|lane| store.lane_name(lane as usize))
                         .filter(|name| !name.is_empty());
                     match lane {
-                        Some(lane) => format!("{lane}: {}", warning.message),
-                        None => warning.message.clone(),
+                        Some(lane) => format!("{lane}: {}", text.say(&warning.message)),
+                        None => text.say(&warning.message),
                     }
                 })
                 .collect::<Vec<_>>()
