@@ -134,6 +134,12 @@ function watch(autoplay) {
 
 // Its application.
 
+/** The page's parts as an embed has them: it takes no files, and keeps nothing on a device whose reader came for something else. */
+const PARTS = {
+  files: async () => ({ watch() {} }),
+  history: async () => ({ async list() { return '[]'; }, async add() {}, watch() {} }),
+};
+
 /** What a press does: a race starts, a recorded one is only shown. */
 function pressed() {
   if (!new URLSearchParams(setup).has('r')) wanted = 'start';
@@ -150,6 +156,7 @@ async function open() {
   try {
     const [crossover, page] = await Promise.all([import('{{root}}/crossover.js'), import('{{page}}/www.js'), style('{{assets}}/crossover.css')]);
     /** @type {any} */ (window).crossover = { ...crossover, connect: relayed(crossover.connect) };
+    /** @type {any} */ (window).crossoverParts = PARTS;
     onScreen(crossover.setOnScreen);
     crossover.setTurns(turn);
     await page.default();

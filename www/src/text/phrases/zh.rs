@@ -53,10 +53,11 @@ pub(in crate::text) static PHRASES: &[Phrase] = &[
     ("names are of lower-case letters, digits and hyphens", "名称由小写字母、数字和连字符组成"),
     ("names are of letters, digits and underscores", "名称由字母、数字和下划线组成"),
     // What is allowed, and what came instead.
-    ("\"auto\" or a whole number from {} to {}", " \"auto\" 或 {0} 至 {1} 的整数"),
+    ("\"auto\" or a whole number from 1 to {}", " \"auto\" 或 1 至 {0} 的整数"),
     ("a whole number from {} to {}", " {0} 至 {1} 的整数"),
     ("a whole number up to {}", "不超过 {0} 的整数"),
     ("a number from {} to {}", " {0} 至 {1} 的数"),
+    ("a number from {}", " {0} 之间的数"),
     ("a divisor of the width ({})", "宽度（{0}）的约数"),
     ("at most {} for this batch and width", "不超过 {0}（就此批量和宽度而言）"),
     ("a list of at least one", "至少含一项的列表"),
@@ -190,4 +191,6 @@ pub(in crate::text) static PHRASES: &[Phrase] = &[
         "the race was stopped before its end; what was measured stands",
         "竞赛在结束前被停止；已测得的结果仍然有效",
     ),
+    // A lane's error with its code.
+    ("{} ({})", "{0!}（{1}）"),
 ];
