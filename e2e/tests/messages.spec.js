@@ -107,8 +107,10 @@ test('a sibling frame, a grandchild and another window are not the host', async 
       const sibling = document.createElement('iframe');
       sibling.src = source;
       sibling.title = 'sibling';
+      // An empty document has loaded by the time that it is in the page.
+      const loaded = new Promise((resolve) => { sibling.addEventListener('load', resolve); });
       document.body.append(sibling);
-      await new Promise((resolve) => { sibling.addEventListener('load', resolve); });
+      await loaded;
     }, source);
     const sibling = page.frames().at(-1);
     await sibling.evaluate(() => {
