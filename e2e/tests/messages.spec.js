@@ -1,4 +1,4 @@
-// What a frame hears and what it ignores: hostile hosts, siblings, origins that are none, floods.
+// What a frame hears and what it ignores: hostile hosts, siblings, origins that are none, floods (fault 26).
 
 import { test, expect } from '../support/fixtures.js';
 import { SMALL, frameOf, host, withElement } from '../support/host.js';
@@ -30,7 +30,7 @@ async function open(page) {
 /** Whether anything but heights was answered. */
 const said = (page) => page.evaluate(() => window.answers.filter((answer) => answer.data.type !== 'height').map((answer) => answer.data.type));
 
-test('a host that says hello is answered, at its own origin', async ({ page }) => {
+test('a host that says hello is answered, at its own origin (fault 26)', async ({ page }) => {
   await open(page);
   expect(await said(page)).toEqual([]);
   await page.evaluate(() => window.say({ crossover: 1, type: 'hello' }));
@@ -39,7 +39,7 @@ test('a host that says hello is answered, at its own origin', async ({ page }) =
   expect(origins).toEqual([new URL(site()).origin]);
 });
 
-test('nothing but a whole message of this version is heard', async ({ page }) => {
+test('nothing but a whole message of this version is heard (fault 26)', async ({ page }) => {
   const frame = await open(page);
   await page.evaluate(() => {
     const polluted = JSON.parse('{"crossover":1,"type":"start","__proto__":{"x":1}}');
@@ -61,7 +61,7 @@ test('nothing but a whole message of this version is heard', async ({ page }) =>
   expect(await frame.evaluate(() => ({}).x)).toBeUndefined();
 });
 
-test('getters and proxies do not survive the way, and markup stays text', async ({ page }) => {
+test('getters and proxies do not survive the way, and markup stays text (fault 26)', async ({ page }) => {
   const frame = await open(page);
   const refused = await page.evaluate(() => {
     try {
@@ -79,7 +79,7 @@ test('getters and proxies do not survive the way, and markup stays text', async 
   expect(await frame.evaluate(() => window.hurt)).toBeUndefined();
 });
 
-test('huge messages and a thousand a second leave the frame alive', async ({ page }) => {
+test('huge messages and a thousand a second leave the frame alive (fault 26)', async ({ page }) => {
   const frame = await open(page);
   await page.evaluate(async () => {
     const keys = Object.fromEntries(Array.from({ length: 100_000 }, (_, index) => [`k${index}`, index]));
@@ -97,7 +97,7 @@ test('huge messages and a thousand a second leave the frame alive', async ({ pag
   await expect(frame.getByTestId('headline')).toBeVisible({ timeout: 60_000 });
 });
 
-test('a sibling frame, a grandchild and another window are not the host', async ({ page }) => {
+test('a sibling frame, a grandchild and another window are not the host (fault 26)', async ({ page }) => {
   const frame = await open(page);
   await page.evaluate(() => window.say({ crossover: 1, type: 'hello' }));
   await expect.poll(() => said(page)).toContain('ready');
@@ -122,7 +122,7 @@ test('a sibling frame, a grandchild and another window are not the host', async 
   expect(await page.evaluate(() => window.answers.filter((answer) => answer.data.state === 'loading').length)).toBe(0);
 });
 
-test('a host without an origin is told its height and nothing else', async ({ page }) => {
+test('a host without an origin is told its height and nothing else (fault 26)', async ({ page }) => {
   other.pages['/inner'] = { body: rude() };
   other.pages['/'] = { body: '<!doctype html><title>x</title><link rel="icon" href="data:,"><iframe title="x" src="/inner" sandbox="allow-scripts" width="900" height="900"></iframe>' };
   await page.goto(other.url);
@@ -139,7 +139,7 @@ test('a host without an origin is told its height and nothing else', async ({ pa
   expect(await inner.evaluate(() => window.answers.length)).toBeGreaterThan(0);
 });
 
-test('the element hears its own frame only, and only whole messages', async ({ page }) => {
+test('the element hears its own frame only, and only whole messages (fault 26)', async ({ page }) => {
   other.pages['/'] = { body: withElement(site(), SMALL, '<iframe id="stranger" title="x" src="/stranger"></iframe>') };
   other.pages['/stranger'] = { body: '<!doctype html><title>x</title>' };
   await page.goto(other.url);

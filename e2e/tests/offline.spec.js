@@ -47,7 +47,7 @@ async function nextBuild() {
 test.describe('with service workers', () => {
   test.use({ serviceWorkers: 'allow' });
 
-  test('after the first visit everything works without a network: page, race, embed, links', async ({ page }) => {
+  test('after the first visit everything works without a network: page, race, embed, links (fault 30)', async ({ page }) => {
     await visit(page);
     await kept(page);
     await site.stop();
@@ -93,7 +93,7 @@ test.describe('with service workers', () => {
     await expect(page.getByTestId('update')).toHaveCount(0);
   });
 
-  test('while a race runs its files stay and the newer build is not offered to press', async ({ page }) => {
+  test('while a race runs its files stay and the newer build is not offered to press (fault 30)', async ({ page }) => {
     await visit(page);
     await kept(page);
     await page.reload();
@@ -132,7 +132,7 @@ test.describe('with service workers', () => {
     await other.stop();
   });
 
-  test('an older service worker with a new page changes nothing', async ({ page }) => {
+  test('an older service worker with a new page changes nothing (fault 31)', async ({ page }) => {
     // One that knows no messages and keeps nothing.
     site.answers = (path) => (path === '/sw.js' ? 'addEventListener("install", () => skipWaiting()); addEventListener("activate", (event) => event.waitUntil(clients.claim())); addEventListener("fetch", () => {});' : undefined);
     await visit(page);
@@ -142,14 +142,14 @@ test.describe('with service workers', () => {
     await expect(page.getByTestId('start')).toBeVisible();
   });
 
-  test('a registration that fails is not noticed', async ({ page }) => {
+  test('a registration that fails is not noticed (fault 31)', async ({ page }) => {
     site.answers = (path) => (path === '/sw.js' ? { status: 500, body: 'no' } : undefined);
     await visit(page);
     await expect(page.getByTestId('start')).toBeVisible();
     expect(await page.evaluate(async () => (await navigator.serviceWorker.getRegistrations()).length)).toBe(0);
   });
 
-  test('a host whose headers never isolate reloads the page once, not for ever', async ({ page }) => {
+  test('a host whose headers never isolate reloads the page once, not for ever (fault 31)', async ({ page }) => {
     const bare = await serveFolder(dist, { headers: {} });
     // A service worker that adds nothing.
     bare.answers = (path) => (path === '/sw.js' ? 'addEventListener("install", () => skipWaiting()); addEventListener("activate", (event) => event.waitUntil(clients.claim()));' : undefined);
@@ -167,7 +167,7 @@ test.describe('with service workers', () => {
 test.describe('files that are missing', () => {
   test.use({ expectedErrors: [/Failed to load resource|Failed to fetch|MIME|expected magic|net::ERR/] });
 
-  test('the page’s module gone after a deploy: reload to get the newer version', async ({ page }) => {
+  test('the page’s module gone after a deploy: reload to get the newer version (fault 30)', async ({ page }) => {
     const html = await readFile(join(dist, 'index.html'), 'utf8');
     site.answers = (path) => {
       if (path.startsWith('/page/')) return { status: 404, body: 'gone' };
@@ -182,13 +182,13 @@ test.describe('files that are missing', () => {
     await expect(page.getByTestId('start')).toBeVisible();
   });
 
-  test('the page’s wasm blocked by a proxy: the page says what may be the matter', async ({ page }) => {
+  test('the page’s wasm blocked by a proxy: the page says what may be the matter (fault 30)', async ({ page }) => {
     site.answers = (path) => (path.endsWith('www_bg.wasm') ? { status: 403, body: '<h1>Blocked</h1>', type: 'text/html' } : undefined);
     await page.goto(site.url);
     await expect(page.locator('#panic')).toContainText('proxy');
   });
 
-  test('an engine gone after a deploy says that there is a newer version', async ({ page }) => {
+  test('an engine gone after a deploy says that there is a newer version (fault 30)', async ({ page }) => {
     await visit(page);
     site.answers = (path) => {
       if (path.startsWith('/worker/')) return { status: 404, body: 'gone' };
@@ -202,7 +202,7 @@ test.describe('files that are missing', () => {
     expect(error).toMatch(/worker-load-failed: A newer version/);
   });
 
-  test('an engine’s wasm replaced by a proxy’s page is an error with a remedy', async ({ page }) => {
+  test('an engine’s wasm replaced by a proxy’s page is an error with a remedy (fault 30)', async ({ page }) => {
     site.answers = (path) => (path.endsWith('worker_bg.wasm') ? { body: '<h1>Blocked</h1>', type: 'text/html' } : undefined);
     await page.goto(site.url);
     await page.waitForFunction(() => window.crossover);
@@ -244,14 +244,14 @@ test.describe('with service workers allowed', () => {
 test.describe('without scripts', () => {
   test.use({ javaScriptEnabled: false });
 
-  test('the page explains itself and shows an example', async ({ page }) => {
+  test('the page explains itself and shows an example (fault 34)', async ({ page }) => {
     await page.goto(site.url);
     await expect(page.locator('noscript')).toContainText('needs JavaScript');
     await expect(page.locator('noscript img')).toBeVisible();
   });
 });
 
-test('without WebAssembly the page says so and shows an example', async ({ page }) => {
+test('without WebAssembly the page says so and shows an example (fault 34)', async ({ page }) => {
   await page.addInitScript(() => { delete window.WebAssembly; });
   await page.goto(site.url);
   await expect(page.locator('#panic')).toContainText('no WebAssembly');
