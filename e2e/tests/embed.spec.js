@@ -194,7 +194,7 @@ test.describe('hosts', () => {
     // What a sandbox forbids is forbidden to the frame as well.
     test.use({ expectedErrors: [/Permissions policy violation/] });
 
-    test('get a race, if not its report (fault 27)', async ({ page }) => {
+    test('get a race, if not its report or a wake lock (faults 27 and 32)', async ({ page }) => {
       other.pages['/inner'] = { body: withElement(site()) };
       await open(page, '<!doctype html><title>x</title><link rel="icon" href="data:,"><iframe title="x" src="/inner" sandbox="allow-scripts" width="900" height="900"></iframe>');
       const inner = page.frame({ url: /inner/ });
@@ -286,6 +286,15 @@ test('a race that is scrolled out of view rests, and goes on in view (fault 27)'
   expect(await page.evaluate(() => window.heard.some((event) => event.type === 'report'))).toBe(false);
   await page.evaluate(() => window.scrollTo(0, 0));
   await expect.poll(() => page.evaluate(() => document.querySelector('crossover-race').result?.status), { timeout: 90_000 }).toBe('done');
+});
+
+test('a press that was meant for something else changes nothing that is kept (fault 27: clickjacking)', async ({ page }) => {
+  await open(page, withElement(site()));
+  const frame = await frameOf(page);
+  await frame.getByTestId('press').click();
+  await expect.poll(() => page.evaluate(() => document.querySelector('crossover-race').result?.status), { timeout: 60_000 }).toBe('done');
+  const kept = await frame.evaluate(async () => [localStorage.length, sessionStorage.length, (await indexedDB.databases()).length, (await caches.keys()).length]);
+  expect(kept).toEqual([0, 0, 0, 0]);
 });
 
 test('a frame without a size does not start by itself (fault 27)', async ({ page }) => {

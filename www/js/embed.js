@@ -102,7 +102,7 @@ function still(fields) {
   const list = (/** @type {string} */ name) => (fields.get(name) ?? '').split(/[\s,]+/).filter(Boolean);
   const systems = list('systems').slice(0, 64);
   const recorded = fields.has('r');
-  const lengths = (fields.get('lengths') ?? '').slice(0, 80).replace('..', '–');
+  const lengths = list('lengths').join(', ').slice(0, 80).replaceAll('..', '–');
   const named = systems.length > LISTED ? words.many(systems.length) : words.versus(systems.map((name) => name.slice(0, 40)));
   document.documentElement.lang = words === WORDS.zh ? 'zh-Hans' : 'en';
   $('what').textContent = named || (recorded ? words.recorded : words.fallback);
