@@ -83,9 +83,12 @@ fn sentences() -> Vec<String> {
         for mark in marks {
             let places: Vec<_> = code.split(mark).skip(1).collect();
             assert!(!places.is_empty(), "{name} says nothing after {mark} any more");
-            let found = places.into_iter().flat_map(|place| match mark.ends_with('(') {
-                true => literals(bracketed(place)),
-                false => literals(place).into_iter().take(1).collect(),
+            let found = places.into_iter().flat_map(|place| {
+                if mark.ends_with('(') {
+                    literals(bracketed(place))
+                } else {
+                    literals(place).into_iter().take(1).collect()
+                }
             });
             all.extend(found.filter(|text| text.trim().contains(' ')));
         }
