@@ -258,6 +258,8 @@ impl Store {
 
     /// Starts the race that is set up; does nothing while one runs or where the set-up is wrong.
     pub fn start(self) {
+        // Who heard of a race's end before the next frame may start another at once.
+        self.flush();
         if self.phase.get_untracked() != Phase::Idle {
             return;
         }
