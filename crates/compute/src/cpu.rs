@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use mixer::{Case, CpuKernel, LaneError, Memory, MixerError, Parallel, Params, Problem, System};
 
 use crate::output::{Spotted, Spotting, finite_sum, probes};
+use crate::spot::spot_check;
 use crate::{CancelSwitch, ComputeError};
 
 /// A pool of threads with a switch that cancels what runs on it. Clones share both.
@@ -211,7 +212,7 @@ impl CpuLane {
     /// # Errors
     /// What the reference says of the case; [`LaneError::NotFinite`].
     pub fn spot_check(&self, max_flops: u64) -> Result<Spotted, LaneError> {
-        let mut spotting = Spotting::new(self.system.spot_check(&self.case, max_flops)?);
+        let mut spotting = Spotting::new(spot_check(self.system, &self.case, max_flops)?);
         spotting.visit(0, self.output());
         spotting.finish(self.system)
     }

@@ -8,6 +8,7 @@ use crate::cpu::CpuLane;
 use crate::gpu::GpuLane;
 use crate::ledger::Holding;
 use crate::output::{Spotted, Spotting};
+use crate::spot::spot_check;
 
 /// What the f64 reference may spend on the rows that it recomputes after a lane was timed: some tenths of a second.
 const SPOT_CHECK_FLOPS: u64 = 1 << 28;
@@ -81,7 +82,7 @@ impl Lane {
         match &self.inner {
             Inner::Cpu(lane) => lane.spot_check(SPOT_CHECK_FLOPS),
             Inner::Gpu { system, case, lane } => {
-                let mut spotting = Spotting::new(system.spot_check(case, SPOT_CHECK_FLOPS)?);
+                let mut spotting = Spotting::new(spot_check(*system, case, SPOT_CHECK_FLOPS)?);
                 lane.read(|offset, piece| spotting.visit(offset, piece)).await?;
                 spotting.finish(*system)
             }

@@ -15,6 +15,7 @@ mod ledger;
 mod machine;
 mod output;
 mod roofline;
+mod spot;
 
 pub use cancel::CancelSwitch;
 pub use cpu::{CpuLane, CpuPool};
