@@ -78,12 +78,6 @@ impl CpuPool {
         Self { cancel, ..self }
     }
 
-    /// The calling thread alone, with the same switch.
-    #[must_use]
-    pub fn single(&self) -> Self {
-        Self { helpers: Helpers::None, threads: 1, cancel: self.cancel.clone() }
-    }
-
     /// Whether the pool is cancelled.
     pub fn is_cancelled(&self) -> bool {
         self.cancel.is_cancelled()

@@ -19,7 +19,12 @@ const ROUNDS: usize = 20_000;
 const COPY_WORDS: usize = 4 << 20;
 
 pub(super) async fn peaks(host: &Host, pool: &CpuPool) -> Result<Peaks, LaneError> {
-    let tasks = pool.threads();
+    // More threads than cores move no more, and each holds buffers of its own. In wasm the pool is what there is.
+    let tasks = if cfg!(target_arch = "wasm32") {
+        pool.threads()
+    } else {
+        pool.threads().min(CpuPool::available_threads())
+    };
     let arithmetic = |repeats: u32| {
         pool.run(tasks, &|task, _| {
             // Different in every lane, or the compiler would compute one for all.
