@@ -40,6 +40,21 @@ test('wasm has its exact type, is compressed and is kept for ever', async ({ req
   }
 });
 
+test('a client without Brotli, and one without any compression, get the same bytes (fault 30)', async ({ request }) => {
+  const { workers } = await manifest(request);
+  for (const address of ['./crossover.js', `./${workers.simd128.replace(/\.js$/, '_bg.wasm')}`]) {
+    const bodies = [];
+    for (const encoding of ['br', 'gzip', 'identity']) {
+      const response = await request.get(address, { headers: { 'accept-encoding': encoding } });
+      expect(response.status(), encoding).toBe(200);
+      expect(response.headers()['content-encoding'] ?? 'identity', address).toBe(encoding);
+      bodies.push(await response.body());
+    }
+    expect(bodies[0].length).toBeGreaterThan(0);
+    expect(bodies[1].equals(bodies[0]) && bodies[2].equals(bodies[0]), address).toBe(true);
+  }
+});
+
 test('the server without isolation headers sends none', async ({ request }) => {
   const response = await request.get(plainUrl());
   for (const name of Object.keys(isolation)) expect(response.headers()[name], name).toBeUndefined();

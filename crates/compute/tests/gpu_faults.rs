@@ -179,15 +179,19 @@ fn flip_stores(source: &str) -> String {
     let mut flipped = source.to_owned();
     for line in source.lines().filter(|line| line.contains("read_write") && line.contains("f32")) {
         let Some((declaration, _)) = line.split_once(':') else { continue };
-        let Some(name) = declaration.split_whitespace().last() else { continue };
+        let is_name = |letter: char| letter.is_alphanumeric() || letter == '_';
+        let Some(name) = declaration.rsplit(|letter| !is_name(letter)).next() else { continue };
         let mut rest = 0;
         while let Some(found) = flipped[rest..].find(&format!("{name}[")) {
             let start = rest + found;
             rest = start + name.len();
-            let Some(close) = flipped[rest..].find("] = ") else { break };
-            let (value, end) = (rest + close + 4, flipped[rest..].find(';'));
-            let Some(end) = end.map(|end| rest + end) else { break };
-            if value < end {
+            let Some(end) = flipped[rest..].find(';').map(|end| rest + end) else { break };
+            // Shaders are compiled in without their blanks.
+            let assignment = ["]=", "] ="].iter().filter_map(|sign| {
+                let at = rest + flipped[rest..end].find(sign)? + sign.len();
+                (!flipped[at..].starts_with('=')).then_some(at)
+            });
+            if let Some(value) = assignment.min() {
                 flipped = format!("{}-({}){}", &flipped[..value], &flipped[value..end], &flipped[end..]);
             }
         }
@@ -198,7 +202,10 @@ fn flip_stores(source: &str) -> String {
 #[test]
 fn flipping_changes_stores_and_nothing_else() {
     let source = "@group(0) @binding(1) var<storage, read_write> y: array<f32>;\n    y[i] = a[i] + y[j];\n";
-    assert!(flip_stores(source).ends_with("    y[i] = -(a[i] + y[j]);\n"));
+    assert!(flip_stores(source).ends_with("    y[i] =-( a[i] + y[j]);\n"));
+    let source =
+        "@group(0)@binding(1)var<storage,read_write>y:array<vec4<f32>>;\nif y[i]==c{y[b[i]]=a[i]+y[j];}\n";
+    assert!(flip_stores(source).ends_with("\nif y[i]==c{y[b[i]]=-(a[i]+y[j]);}\n"));
 }
 
 #[test]
