@@ -1,6 +1,8 @@
 // Results as files and links, for specs that need some without running a race.
 
 import { readFile } from 'node:fs/promises';
+import { expect } from './fixtures.js';
+import { Playground } from './playground.js';
 import { root } from './server.js';
 
 const recorded = async (name) => JSON.parse(await readFile(`${root}/www/tests/fixtures/${name}.json`, 'utf8'));
@@ -46,3 +48,12 @@ export async function drop(page, { files = [], text = '' }) {
 
 /** Text of every cell of the results table. */
 export const cells = (page) => page.getByTestId('results-table').getByRole('row').allInnerTexts();
+
+/** Opens the recorded duel in the playground. */
+export async function openDuel(page) {
+  const playground = new Playground(page);
+  await playground.open();
+  await drop(page, { files: [{ name: 'duel.json', content: JSON.stringify(await duel()) }] });
+  await expect(page.getByTestId('opened')).toBeVisible();
+  return playground;
+}

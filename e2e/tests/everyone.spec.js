@@ -4,19 +4,10 @@
 import { test, expect } from '../support/fixtures.js';
 import { violations } from '../support/axe.js';
 import { Playground } from '../support/playground.js';
-import { drop, duel, file, wall } from '../support/results.js';
+import { file, openDuel, wall } from '../support/results.js';
 
 /** How far the page reaches beyond its right edge. */
 const overflow = (page) => page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-
-/** Opens a recorded result. */
-async function opened(page) {
-  const playground = new Playground(page);
-  await playground.open();
-  await drop(page, { files: [{ name: 'duel.json', content: JSON.stringify(await duel()) }] });
-  await expect(page.getByTestId('opened')).toBeVisible();
-  return playground;
-}
 
 /** Every dialog, by the button that opens it. */
 const DIALOGS = [['share', 'share-dialog'], ['export', 'export-dialog'], ['help', 'help-dialog'], ['system-hyena', 'system-dialog']];
@@ -58,7 +49,7 @@ for (const [name, viewport, scale] of [['zoom of 400 %', { width: 320, height: 2
 
 test('fault 33, forced colours: marks, states and focus do not rest on colour', async ({ page }) => {
   await page.emulateMedia({ forcedColors: 'active' });
-  const playground = await opened(page);
+  const playground = await openDuel(page);
   const look = await page.evaluate(() => {
     const style = (selector, property) => getComputedStyle(document.querySelector(selector))[property];
     return {
@@ -99,7 +90,7 @@ test('fault 33, right to left: the page mirrors, the chart and its numbers do no
   await page.addInitScript(() => document.addEventListener('DOMContentLoaded', () => document.documentElement.setAttribute('dir', 'rtl')));
   for (const width of [1280, 390]) {
     await page.setViewportSize({ width, height: 844 });
-    const playground = await opened(page);
+    const playground = await openDuel(page);
     expect(await overflow(page)).toBeLessThanOrEqual(0);
     const box = async (locator) => locator.boundingBox();
     if (width === 1280) expect((await box(page.getByTestId('config'))).x).toBeLessThan((await box(playground.chart)).x);
@@ -231,7 +222,7 @@ test('fault 33, keyboard only: from Tab to a result that is read and shared', as
 test('fault 33, print: the result is on paper, dark on white, and what is for clicking is not', async ({ page }) => {
   await page.addInitScript(() => localStorage.setItem('theme', 'dark'));
   await page.emulateMedia({ colorScheme: 'dark' });
-  const playground = await opened(page);
+  const playground = await openDuel(page);
   await page.emulateMedia({ media: 'print', colorScheme: 'dark' });
   // The width of A4 between its margins.
   await page.setViewportSize({ width: 720, height: 1000 });
@@ -316,7 +307,7 @@ for (const scheme of ['light', 'dark']) {
   test(`axe finds nothing in any view, nor in Chinese, ${scheme}`, async ({ page }) => {
     await page.emulateMedia({ colorScheme: scheme });
     await page.addInitScript(() => localStorage.setItem('language', 'zh-Hans'));
-    await opened(page);
+    await openDuel(page);
     for (const view of ['throughput', 'gflops', 'bandwidth', 'memory', 'roofline', 'time']) {
       await page.getByTestId(`view-${view}`).click();
       expect(await violations(page), view).toEqual([]);

@@ -3,14 +3,10 @@
 import { readFile } from 'node:fs/promises';
 import { test, expect } from '../support/fixtures.js';
 import { violations } from '../support/axe.js';
-import { Playground } from '../support/playground.js';
-import { drop, duel } from '../support/results.js';
+import { duel, openDuel } from '../support/results.js';
 
 async function opened(page) {
-  const playground = new Playground(page);
-  await playground.open();
-  await drop(page, { files: [{ name: 'duel.json', content: JSON.stringify(await duel()) }] });
-  await expect(page.getByTestId('opened')).toBeVisible();
+  await openDuel(page);
   await page.getByTestId('export').click();
   await expect(page.getByTestId('export-dialog')).toBeVisible();
 }

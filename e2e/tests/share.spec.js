@@ -3,16 +3,7 @@
 import { test, expect } from '../support/fixtures.js';
 import { violations } from '../support/axe.js';
 import { Playground } from '../support/playground.js';
-import { cells, drop, duel } from '../support/results.js';
-
-/** Opens a recorded result. */
-async function opened(page) {
-  const playground = new Playground(page);
-  await playground.open();
-  await drop(page, { files: [{ name: 'duel.json', content: JSON.stringify(await duel()) }] });
-  await expect(page.getByTestId('opened')).toBeVisible();
-  return playground;
-}
+import { cells, openDuel } from '../support/results.js';
 
 /** The link of what is shown. */
 async function linkOf(page) {
@@ -62,7 +53,7 @@ test('a race that is set up is shared as a race', async ({ page }) => {
 
 test('the link is copied, and where that is denied it is selected (fault 32)', async ({ page, context }) => {
   await context.grantPermissions(['clipboard-read', 'clipboard-write']);
-  await opened(page);
+  await openDuel(page);
   const link = await linkOf(page);
   await page.getByTestId('copy-link').click();
   await expect(page.getByTestId('share-status')).not.toBeEmpty();
@@ -83,7 +74,7 @@ test('the system share sheet is offered where there is one (fault 32)', async ({
       return Promise.reject(new DOMException('closed', 'AbortError'));
     };
   });
-  await opened(page);
+  await openDuel(page);
   const link = await linkOf(page);
   await page.getByTestId('system-share').click();
   const [shared] = await page.evaluate(() => window.shared);
@@ -93,13 +84,13 @@ test('the system share sheet is offered where there is one (fault 32)', async ({
 
 test('without a share sheet nothing is offered (fault 32)', async ({ page }) => {
   await page.addInitScript(() => Object.defineProperty(Navigator.prototype, 'share', { value: undefined }));
-  await opened(page);
+  await openDuel(page);
   await linkOf(page);
   await expect(page.getByTestId('system-share')).toHaveCount(0);
 });
 
 test('the QR code of the link is drawn', async ({ page }) => {
-  await opened(page);
+  await openDuel(page);
   await linkOf(page);
   await page.getByTestId('qr').click();
   const code = page.getByTestId('share-dialog').locator('svg.qr');
@@ -109,7 +100,7 @@ test('the QR code of the link is drawn', async ({ page }) => {
 });
 
 test('a link in the address opens over what was there, a bad one leaves it (faults 21 to 23)', async ({ page }) => {
-  await opened(page);
+  await openDuel(page);
   const link = await linkOf(page);
   await page.keyboard.press('Escape');
   const before = await cells(page);
@@ -124,7 +115,7 @@ test('a link in the address opens over what was there, a bad one leaves it (faul
 for (const scheme of ['light', 'dark']) {
   test(`axe finds nothing in the sharing dialog, ${scheme}`, async ({ page }) => {
     await page.emulateMedia({ colorScheme: scheme });
-    await opened(page);
+    await openDuel(page);
     expect(await violations(page)).toEqual([]);
     await linkOf(page);
     await page.getByTestId('qr').click();
