@@ -1,36 +1,21 @@
 // Between the transforms of conv_step.wgsl: multiplies by the filters' spectra, in place, and swaps real and imaginary
-// parts for the inverse. complex.wgsl, spectrum.wgsl and line.wgsl are prepended. A thread takes two conjugate
-// frequencies of a pair of channels.
+// parts for the inverse. complex.wgsl, spectrum.wgsl, line.wgsl and conv_pair.wgsl are prepended.
 //
 // binding 1: spectra, [size / 2, chunk]; binding 2: work, [sequences, size, chunk]
 
-struct Sizes {
-    // Pairs of channels.
-    chunk: u32,
-    log_size: u32,
-    scale: f32,
-}
-
-@group(0) @binding(0) var<uniform> sizes: Sizes;
 @group(0) @binding(1) var<storage, read> spectra: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> work: array<vec2<f32>>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    let item = place_in_line(workgroup) * 64u + thread;
-    let frequency = item / sizes.chunk;
-    let lane = item % sizes.chunk;
-    let size = 1u << sizes.log_size;
-    if (2u * frequency >= size) {
+    let pair = pair_of(workgroup, thread);
+    if (!pair.exists) {
         return;
     }
-    // Frequency 0 is its own conjugate, and so is size / 2: they share an entry.
-    let alone = frequency == 0u;
-    let partner = select(size - frequency, size / 2u, alone);
-    let start = workgroup.z * size;
-    let here = (start + frequency) * sizes.chunk + lane;
-    let there = (start + partner) * sizes.chunk + lane;
-    let product = filtered(work[here], work[there], spectra[item], alone);
+    let start = (workgroup.z << sizes.log_size) * sizes.chunk;
+    let here = start + pair.here;
+    let there = start + pair.there;
+    let product = filtered(work[here], work[there], spectra[pair.item], pair.alone);
     work[here] = product.yx;
     work[there] = product.wz;
 }

@@ -25,6 +25,7 @@ const PRODUCT: Shader = Shader {
         "ops/gpu/complex.wgsl",
         "ops/gpu/spectrum.wgsl",
         "ops/gpu/line.wgsl",
+        "ops/gpu/conv_pair.wgsl",
         "ops/gpu/conv_product.wgsl"
     ),
     entry: "main",
@@ -37,6 +38,7 @@ const ENTRY: Shader = Shader {
         "ops/gpu/complex.wgsl",
         "ops/gpu/spectrum.wgsl",
         "ops/gpu/line.wgsl",
+        "ops/gpu/conv_pair.wgsl",
         "ops/gpu/conv_entry.wgsl"
     ),
     entry: "main",
