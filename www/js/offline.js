@@ -6,6 +6,9 @@
 /** How often a page that stays open asks for a newer build, in milliseconds. */
 const ASK_MS = 60 * 60 * 1000;
 
+/** How long a newer build waits for this page's start before it takes over, in milliseconds. */
+const START_MS = 5000;
+
 /** Whether this page may have a service worker: not inside a frame, where the host decides. */
 export function possible() {
   return window.isSecureContext && window.top === window.self && 'serviceWorker' in navigator;
@@ -21,17 +24,26 @@ export async function keep(script, variant) {
   if (!possible()) return;
   try {
     const registration = await navigator.serviceWorker.register(script);
-    watch(registration);
-    const { active } = await navigator.serviceWorker.ready;
-    active?.postMessage({ type: 'keep', variant: await variant() });
+    const kept = keepVariant(variant);
+    watch(registration, kept);
+    await kept;
     setInterval(() => registration.update().catch(() => {}), ASK_MS);
   } catch {
     // Private windows, strict settings, no network, an engine that did not start.
   }
 }
 
-/** @param {ServiceWorkerRegistration} registration */
-function watch(registration) {
+/** @param {() => Promise<string>} variant */
+async function keepVariant(variant) {
+  const { active } = await navigator.serviceWorker.ready;
+  active?.postMessage({ type: 'keep', variant: await variant() });
+}
+
+/**
+ * @param {ServiceWorkerRegistration} registration
+ * @param {Promise<void>} kept this page's last word to its own service worker
+ */
+function watch(registration, kept) {
   const tell = () => {
     // Without a controller this is the first build, not a newer one.
     if (registration.waiting && navigator.serviceWorker.controller) window.dispatchEvent(new Event('crossover-update'));
@@ -42,7 +54,10 @@ function watch(registration) {
       if (worker.state === 'installed') tell();
     });
   });
-  window.addEventListener('crossover-update-apply', () => {
+  window.addEventListener('crossover-update-apply', async () => {
+    // Chromium lets a worker take over once the one before it rests, and looks only once: one that this page's start
+    // wakes after that would put it off for as long as it lives.
+    await Promise.race([kept.catch(() => {}), new Promise((resolve) => { setTimeout(resolve, START_MS); })]);
     const { waiting } = registration;
     if (!waiting) {
       window.location.reload();
