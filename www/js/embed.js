@@ -4,6 +4,7 @@
 // @ts-check
 
 import { Meter, message, read, short, MAX_HEIGHT, MAX_SETUP, TO_FRAME } from './messages.js';
+import { watchTraps } from './traps.js';
 
 /** Messages of the host that are looked at in a second. A host that needs more is at fault. */
 const MESSAGES_PER_SECOND = 40;
@@ -159,6 +160,7 @@ async function open() {
     /** @type {any} */ (window).crossoverParts = PARTS;
     onScreen(crossover.setOnScreen);
     crossover.setTurns(turn);
+    watchTraps();
     await page.default();
     const focused = document.activeElement === press;
     $('still').hidden = true;

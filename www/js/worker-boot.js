@@ -1,6 +1,8 @@
 // The worker's first script: loads the wasm module that the page chose, then hands it every message.
 
-const crashed = (error) => self.postMessage({ type: 'crashed', message: String(error?.message ?? error) });
+import { trap } from './traps.js';
+
+const crashed = (error) => self.postMessage({ type: 'crashed', message: trap(error) ?? String(error?.message ?? error) });
 self.addEventListener('error', (event) => crashed(event.error ?? event.message));
 self.addEventListener('unhandledrejection', (event) => crashed(event.reason));
 

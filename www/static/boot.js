@@ -1,5 +1,6 @@
 import { isolate } from './js/isolation.js';
 import { forget, keep, outdated } from './js/offline.js';
+import { shown, watchTraps } from './js/traps.js';
 
 // Starts the page: the engine's client first, at the name that other scripts may use too, then the page's module.
 // Parts that the page loads when it needs them.
@@ -20,6 +21,7 @@ const WORDS = {
 };
 
 const fail = async (error) => {
+  if (shown(error)) return;
   const place = document.getElementById('panic');
   const words = [String(error?.message ?? error)];
   // The last two parts: the folder's name and its hash.
@@ -42,6 +44,7 @@ try {
   await isolate(serviceWorker);
   const [crossover, page] = await Promise.all([import('{{root}}/crossover.js'), import('{{page}}/www.js')]);
   window.crossover = crossover;
+  watchTraps();
   await page.default();
   keep(serviceWorker, crossover.variant);
 } catch (error) {

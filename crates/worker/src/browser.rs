@@ -1,4 +1,4 @@
-//! What the worker asks of its browser: a turn of the event loop, facts for the hardware card, a place for panics.
+//! What the worker asks of its browser: a turn of the event loop and facts for the hardware card.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -86,18 +86,4 @@ fn navigator_field(name: &str) -> Option<JsValue> {
 
 fn field(object: &JsValue, name: &str) -> Option<JsValue> {
     js_sys::Reflect::get(object, &name.into()).ok().filter(|value| !value.is_undefined())
-}
-
-/// A panic is a bug: its words reach the page before the module stops, so that the page can say what happened.
-pub(crate) fn report_panics() {
-    std::panic::set_hook(Box::new(|info| {
-        let message = js_sys::Object::new();
-        let _ = js_sys::Reflect::set(&message, &"type".into(), &"crashed".into());
-        let _ = js_sys::Reflect::set(&message, &"message".into(), &info.to_string().into());
-        if let Some(post) =
-            field(&js_sys::global(), "postMessage").and_then(|f| f.dyn_into::<js_sys::Function>().ok())
-        {
-            let _ = post.call1(&js_sys::global(), &message);
-        }
-    }));
 }

@@ -5,7 +5,6 @@ use std::rc::Rc;
 
 use wasm_bindgen::prelude::*;
 
-use crate::browser;
 use crate::jobs::Worker;
 
 thread_local! {
@@ -18,7 +17,6 @@ thread_local! {
 /// Words for people, where not even the CPU can be used.
 #[wasm_bindgen]
 pub async fn start(variant: String, threads: usize, emit: js_sys::Function) -> Result<(), JsValue> {
-    browser::report_panics();
     let worker = Worker::open(variant, threads, emit).await.map_err(|error| JsValue::from_str(&error))?;
     worker.ready();
     WORKER.with(|slot| slot.replace(Some(Rc::new(worker))));

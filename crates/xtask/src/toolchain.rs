@@ -1,7 +1,8 @@
 //! Which Rust compiles the wasm modules.
 //!
-//! The threaded variants need a standard library built with atomics, hence the library's source and `-Z build-std`;
-//! `RUSTC_BOOTSTRAP` lets a stable compiler do that. Two places can have all of it: the toolchain of rustup that runs
+//! The standard library is built with each module's own flags: threads need atomics in it, and all modules are smaller
+//! without the words of its panics. Hence the library's source and `-Z build-std`; `RUSTC_BOOTSTRAP` lets a stable
+//! compiler do that. Two places can have all of it: the toolchain of rustup that runs
 //! this very task, and the distribution's packages. Whichever is complete is taken; otherwise rustup is asked, then the
 //! distribution's package manager.
 
@@ -19,6 +20,9 @@ pub const TARGET: &str = "wasm32-unknown-unknown";
 /// Debian's packages: a current compiler kept for its browsers, its sources, and a linker for wasm.
 pub const PACKAGES: [&str; 4] = ["rustc-web", "cargo-web", "rust-web-src", "lld-22"];
 
+/// Features of the standard library: its smaller algorithms. The kernels sort and format nothing that is timed.
+const BUILD_STD_FEATURES: &str = "build-std-features=optimize_for_size";
+
 /// Oldest compiler that the workspace accepts: `rust-version` of the manifest.
 const OLDEST_MINOR: u32 = 95;
 
@@ -28,9 +32,9 @@ const RUSTUP_PATIENCE: Duration = Duration::from_mins(3);
 /// A Rust that can compile to wasm.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Toolchain {
-    /// The one that runs this task. It comes with a standard library for the target and its own linker.
+    /// The one that runs this task, with its own linker.
     Rustup,
-    /// The distribution's: no standard library for the target, so it is always built.
+    /// The distribution's.
     Distribution {
         /// The linker.
         linker: PathBuf,
@@ -38,8 +42,8 @@ pub enum Toolchain {
 }
 
 impl Toolchain {
-    /// A `cargo` command for the target. `build_std` asks for a standard library built with the same flags.
-    pub fn cargo(&self, args: &[&str], rustflags: &[String], build_std: bool) -> Command {
+    /// A `cargo` command for the target, with a standard library built with the same flags.
+    pub fn cargo(&self, args: &[&str], rustflags: &[String]) -> Command {
         let mut command = match self {
             Self::Rustup => program("cargo", args),
             Self::Distribution { linker } => {
@@ -55,9 +59,9 @@ impl Toolchain {
             }
         };
         command.args(["--target", TARGET]);
-        if build_std || matches!(self, Self::Distribution { .. }) {
-            command.args(["-Z", "build-std=std,panic_abort"]).env("RUSTC_BOOTSTRAP", "1");
-        }
+        command
+            .args(["-Z", "build-std=std,panic_abort", "-Z", BUILD_STD_FEATURES])
+            .env("RUSTC_BOOTSTRAP", "1");
         command.env_remove("RUSTFLAGS").env("CARGO_ENCODED_RUSTFLAGS", rustflags.join("\u{1f}"));
         command
     }
@@ -183,21 +187,26 @@ mod tests {
     fn flags_and_bootstrap_reach_the_compiler() {
         let flags = vec!["-Ctarget-feature=+simd128".to_owned(), "-Clink-arg=--shared-memory".to_owned()];
         let command =
-            Toolchain::Distribution { linker: "/usr/bin/wasm-ld-22".into() }.cargo(&["build"], &flags, false);
+            Toolchain::Distribution { linker: "/usr/bin/wasm-ld-22".into() }.cargo(&["build"], &flags);
         let arguments: Vec<_> = command.get_args().map(|word| word.to_string_lossy().into_owned()).collect();
-        assert_eq!(arguments, ["build", "--target", TARGET, "-Z", "build-std=std,panic_abort"]);
-        let value = |name: &str| {
+        assert_eq!(
+            arguments,
+            ["build", "--target", TARGET, "-Z", "build-std=std,panic_abort", "-Z", BUILD_STD_FEATURES]
+        );
+        let value = |command: &Command, name: &str| {
             command
                 .get_envs()
                 .find(|(key, _)| *key == name)
                 .and_then(|(_, value)| value.map(|v| v.to_string_lossy().into_owned()))
         };
-        assert_eq!(value("RUSTC_BOOTSTRAP").as_deref(), Some("1"));
+        assert_eq!(value(&command, "RUSTC_BOOTSTRAP").as_deref(), Some("1"));
         assert_eq!(
-            value("CARGO_ENCODED_RUSTFLAGS").as_deref(),
+            value(&command, "CARGO_ENCODED_RUSTFLAGS").as_deref(),
             Some("-Ctarget-feature=+simd128\u{1f}-Clink-arg=--shared-memory")
         );
-        let command = Toolchain::Rustup.cargo(&["build"], &flags, false);
-        assert!(!command.get_args().any(|word| word == "-Z"));
+        // Either toolchain builds the library: what is shipped has no words for panics.
+        let command = Toolchain::Rustup.cargo(&["build"], &flags);
+        assert!(command.get_args().any(|word| word == "build-std=std,panic_abort"));
+        assert_eq!(value(&command, "RUSTC_BOOTSTRAP").as_deref(), Some("1"));
     }
 }

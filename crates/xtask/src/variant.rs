@@ -26,6 +26,15 @@ pub const ALL: [Variant; 5] =
 /// Shared memory must name its limit when it is made. Two gibibytes are what browsers reserve without complaint.
 const MAX_SHARED_BYTES: u64 = 2 << 30;
 
+/// Flags of every module, for its size: a panic is a trap at once, without the code that words its message and place.
+const SMALL: [&str; 3] = ["-Zunstable-options", "-Cpanic=immediate-abort", "-Zlocation-detail=none"];
+
+/// Flags of the page module. Leptos erases the types of its views under the second: one copy of the code that builds, shows and
+/// updates an element instead of one for every shape of view.
+pub fn page_rustflags() -> Vec<String> {
+    SMALL.iter().copied().chain(["--cfg=erase_components"]).map(str::to_owned).collect()
+}
+
 impl Variant {
     /// Its name in the site and in messages.
     pub const fn name(self) -> &'static str {
@@ -81,7 +90,8 @@ impl Variant {
         }
         // LLVM's default order of instructions puts all loads of a matrix product's inner step before its multiply-adds,
         // for which no x86 browser has registers; in the source's order they alternate. docs/performance.md has figures.
-        let mut flags = vec!["-Cllvm-args=-pre-RA-sched=source".to_owned()];
+        let mut flags: Vec<_> = SMALL.map(str::to_owned).into();
+        flags.push("-Cllvm-args=-pre-RA-sched=source".to_owned());
         if !target.is_empty() {
             flags.push(format!("-Ctarget-feature={}", target.join(",")));
         }
@@ -119,6 +129,7 @@ mod tests {
         for variant in ALL {
             let flags = variant.rustflags().join(" ");
             assert!(flags.contains("-pre-RA-sched=source"), "{variant}");
+            assert!(flags.contains("-Cpanic=immediate-abort"), "{variant}");
             assert_eq!(flags.contains("+atomics"), variant.threaded(), "{variant}");
             assert_eq!(flags.contains("--shared-memory"), variant.threaded(), "{variant}");
             assert_eq!(flags.contains("+relaxed-simd"), variant.relaxed(), "{variant}");

@@ -11,7 +11,7 @@ use wasm_bindgen_cli_support::Bindgen;
 use crate::error::TaskError;
 use crate::run::{root, run};
 use crate::toolchain::{TARGET, Toolchain};
-use crate::variant::Variant;
+use crate::variant::{self, Variant};
 use crate::{Outcome, cache, step};
 
 /// Version of this file's treatment of a module; part of the cache's key.
@@ -32,7 +32,7 @@ pub struct Module {
 /// Those of cargo and wasm-bindgen.
 pub fn page(toolchain: &Toolchain) -> Outcome<Module> {
     step("page module");
-    let file = cargo(toolchain, "www", "page", "page", &[], &[], false)?;
+    let file = cargo(toolchain, "www", "page", "page", &[], &variant::page_rustflags())?;
     finish("www", &file)
 }
 
@@ -42,15 +42,8 @@ pub fn page(toolchain: &Toolchain) -> Outcome<Module> {
 /// Those of cargo and wasm-bindgen.
 pub fn worker(toolchain: &Toolchain, variant: Variant) -> Outcome<Module> {
     step(&format!("worker module, {variant}"));
-    let file = cargo(
-        toolchain,
-        "worker",
-        "release",
-        variant.name(),
-        &variant.features(),
-        &variant.rustflags(),
-        variant.threaded(),
-    )?;
+    let file =
+        cargo(toolchain, "worker", "release", variant.name(), &variant.features(), &variant.rustflags())?;
     finish("worker", &file)
 }
 
@@ -62,7 +55,7 @@ pub fn microbench(toolchain: &Toolchain, variant: Variant) -> Outcome<PathBuf> {
     step(&format!("kernels alone, {variant}"));
     let features: Vec<_> = variant.features().into_iter().filter(|feature| *feature != "threads").collect();
     let folder = format!("microbench-{variant}");
-    cargo(toolchain, "microbench", "release", &folder, &features, &variant.rustflags(), variant.threaded())
+    cargo(toolchain, "microbench", "release", &folder, &features, &variant.rustflags())
 }
 
 fn cargo(
@@ -72,7 +65,6 @@ fn cargo(
     folder: &str,
     features: &[&str],
     rustflags: &[String],
-    build_std: bool,
 ) -> Outcome<PathBuf> {
     let target = root().join("target/wasm").join(folder);
     let target_text = target.to_string_lossy();
@@ -82,7 +74,7 @@ fn cargo(
     if !features.is_empty() {
         args.extend(["--features", &features]);
     }
-    run(toolchain.cargo(&args, rustflags, build_std))?;
+    run(toolchain.cargo(&args, rustflags))?;
     Ok(target.join(TARGET).join(profile).join(format!("{package}.wasm")))
 }
 

@@ -66,7 +66,6 @@ pub static ENGLISH: Text = Text {
     restart_engine: "Restart the engine",
     reload: "Reload the page",
     problem_title: "Something went wrong",
-    panic_title: "The page itself failed",
 
     presets: "Ready races",
     preset_duel: ("Attention vs Hyena", "The duel of the Hyena paper, layer against layer"),

@@ -76,7 +76,6 @@ pub struct Text {
     pub restart_engine: &'static str,
     pub reload: &'static str,
     pub problem_title: &'static str,
-    pub panic_title: &'static str,
 
     pub presets: &'static str,
     pub preset_duel: (&'static str, &'static str),

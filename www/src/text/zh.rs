@@ -67,7 +67,6 @@ pub static CHINESE: Text = Text {
     restart_engine: "重启引擎",
     reload: "重新加载页面",
     problem_title: "出了问题",
-    panic_title: "页面本身出错了",
 
     presets: "现成的竞赛",
     preset_duel: ("注意力对 Hyena", "Hyena 论文中的对决，层对层"),

@@ -18,7 +18,6 @@ mod lanes;
 mod language;
 mod link;
 mod live;
-mod panic;
 mod parts;
 mod race;
 mod share;
@@ -31,7 +30,6 @@ use wasm_bindgen::prelude::*;
 /// Puts the page where `index.html` has made room for it.
 #[wasm_bindgen(start)]
 fn start() {
-    panic::install();
     let Some(root) = hooks::element("app") else { return };
     root.set_inner_html("");
     // `embed.html` asks for the layout of a frame in another page.

@@ -162,6 +162,7 @@ pub(in crate::text) static PHRASES: &[Phrase] = &[
         "The engine stopped: {}. What was measured is kept; you can start a new race.",
         "引擎已停止：{0}。已测得的结果得以保留；你可以开始新的竞赛。",
     ),
+    ("a fault in its code ({})", "其代码出错（{0}）"),
     ("The engine stopped: {}. A new one was started.", "引擎已停止：{0}。新的引擎已启动。"),
     (
         "A newer version of Crossover was put online since this page was opened, and the old files are gone. Reload the page to get it.",

@@ -1,0 +1,69 @@
+// A panic of a wasm module is a trap: a RuntimeError. It is provoked with a module of one instruction, since no input is known that
+// makes the page's or the engine's own panic; the error is the same kind.
+
+import { test, expect } from '../support/fixtures.js';
+import { openApi, race, smallRace } from '../support/api.js';
+import { Playground } from '../support/playground.js';
+
+test.use({ expectedErrors: [/unreachable/] });
+
+/** `(module (func (export "trap") unreachable))`, called in a task of its own or in a promise. */
+const trap = (inPromise) => {
+  const bytes = [0, 97, 115, 109, 1, 0, 0, 0, 1, 4, 1, 96, 0, 0, 3, 2, 1, 0, 7, 8, 1, 4, 116, 114, 97, 112, 0, 0, 10, 5, 1, 3, 0, 0, 11];
+  const { exports } = new WebAssembly.Instance(new WebAssembly.Module(new Uint8Array(bytes)));
+  if (inPromise) Promise.resolve().then(exports.trap);
+  else setTimeout(exports.trap, 0);
+};
+
+for (const inPromise of [false, true]) {
+  const where = inPromise ? 'a promise' : 'a task';
+
+  test(`a trap of the engine in ${where} ends the race with an error that says where, and a new race starts`, async ({ page }) => {
+    await openApi(page);
+    const running = page.evaluate(async (config) => {
+      let started;
+      window.started = new Promise((resolve) => { started = resolve; });
+      try {
+        await window.api.race(config, { onEvent: (event) => event.report?.lanes.some((lane) => lane.points.some((point) => point.samples > 0)) && started() });
+        return {};
+      } catch (error) {
+        return { code: error.code, message: error.message };
+      }
+    }, { systems: ['attention'], lengths: [64, 2048, 4096, 8192], backend: 'cpu', budgetMs: 60_000 });
+    await page.evaluate(() => window.started);
+    await page.workers()[0].evaluate(trap, inPromise);
+    const error = await running;
+    expect(error.code).toBe('worker-crashed');
+    expect(error.message).toMatch(/a fault in its code \(unreachable.*wasm-function\[0\]/);
+    const { report } = await race(page, { ...smallRace, lengths: [64], backend: 'cpu' });
+    expect(report.status).toBe('done');
+  });
+
+  test(`a trap of the page in ${where} is shown with text to report and a way on`, async ({ page }) => {
+    const playground = new Playground(page);
+    await playground.open();
+    await expect(page.locator('#panic')).toBeHidden();
+    await page.evaluate(trap, inPromise);
+    await expect(page.locator('#panic')).toBeVisible();
+    await expect(page.locator('#panic-title')).toHaveText('The page itself failed');
+    await expect(page.locator('#panic-text')).toContainText('wasm-function[0]');
+    await expect(page.locator('#panic a')).toBeVisible();
+  });
+}
+
+test.describe('in Chinese', () => {
+  test.use({ locale: 'zh-CN' });
+
+  test('a trap of the page is titled in the language of the page', async ({ page }) => {
+    await new Playground(page).open();
+    await page.evaluate(trap, false);
+    await expect(page.locator('#panic-title')).toHaveText('页面本身出错了');
+  });
+});
+
+test('an error that is no trap shows no box', async ({ page }) => {
+  await new Playground(page).open();
+  await page.evaluate(() => { Promise.reject(new Error('unreachable network')); });
+  await page.waitForTimeout(300);
+  await expect(page.locator('#panic')).toBeHidden();
+});
