@@ -10,8 +10,10 @@
 //! Version 2 has the machine's measured roofline after a report's body. A link is written in the oldest version that
 //! can hold it, so that older readers open what they can.
 
+mod checksum;
 mod config;
 mod error;
+mod letters;
 mod list;
 mod numbers;
 mod points;
@@ -20,7 +22,6 @@ mod roofline;
 mod sets;
 mod words;
 
-use data_encoding::BASE64URL_NOPAD;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -161,7 +162,7 @@ fn pack(version: Version, kind: u8, body: &impl Serialize) -> Result<String, Lin
     data.push(kind);
     data.extend(body);
     data.extend(checksum(version, &data).to_le_bytes());
-    let link = format!("#r={}{}", version.character(), BASE64URL_NOPAD.encode(&data));
+    let link = format!("#r={}{}", version.character(), letters::encode(&data));
     if link.len() > MAX_LINK_BYTES || plain.len() > MAX_BODY_BYTES {
         return Err(LinkError::TooLong { got: link.len(), limit: MAX_LINK_BYTES });
     }
@@ -178,9 +179,8 @@ fn unpack(data: &str) -> Result<(Version, u8, Vec<u8>), LinkError> {
         Some(got) if got.is_ascii_alphanumeric() => return Err(LinkError::Newer { got }),
         Some(_) => return Err(LinkError::NoRace),
     };
-    let data = BASE64URL_NOPAD
-        .decode(characters.as_str().as_bytes())
-        .map_err(|error| LinkError::Alphabet { position: error.position + 1 })?;
+    let data = letters::decode(characters.as_str().as_bytes())
+        .map_err(|position| LinkError::Alphabet { position: position + 1 })?;
     let (covered, sum) = data.split_last_chunk().ok_or(LinkError::Damaged)?;
     if checksum(version, covered) != u32::from_le_bytes(*sum) {
         return Err(LinkError::Damaged);
@@ -206,10 +206,7 @@ fn unpack(data: &str) -> Result<(Version, u8, Vec<u8>), LinkError> {
 
 /// CRC-32 over the version and what follows.
 fn checksum(version: Version, data: &[u8]) -> u32 {
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&[version.character() as u8]);
-    hasher.update(data);
-    hasher.finalize()
+    checksum::crc32([version.character() as u8].into_iter().chain(data.iter().copied()))
 }
 
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, LinkError> {

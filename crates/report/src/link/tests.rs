@@ -1,5 +1,6 @@
 //! Links there and back, damaged, oversized, and the size of a large race.
 
+use data_encoding::BASE64URL_NOPAD;
 use proptest::prelude::*;
 
 use super::*;
