@@ -2,7 +2,8 @@
 //! steps that can say what is wrong; an event comes from our own worker and is read at one go.
 
 use report::{Config, Report};
-use serde_json::{Map, Value};
+use serde::de::{DeserializeOwned, Error as _};
+use serde_json::{Error, Map, Value};
 
 use crate::{Event, ProtocolError, Refused, Request, WireError};
 
@@ -69,36 +70,75 @@ fn kind(fields: &Map<String, Value>, known: &'static str) -> Result<String, Prot
     }
 }
 
-fn request(mut fields: Map<String, Value>) -> Result<Request, ProtocolError> {
+/// A request of a `kind`, field by field. A derived reader of a tagged enum buffers the message and compiles the reader of
+/// every type that is in it once more, which was a tenth of the worker's module.
+fn request(fields: Map<String, Value>) -> Result<Request, ProtocolError> {
     let kind = kind(&fields, REQUESTS)?;
-    // What has words of its own for its mistakes is read apart, once everything around it is known to be right.
-    let (name, stand_in) = match kind.as_str() {
-        "race" => ("config", serde_json::to_value(Config::default())),
-        "encodeLink" => ("report", serde_json::to_value(empty_report())),
-        _ => ("", Ok(Value::Null)),
-    };
-    let field =
-        |error: serde_json::Error| ProtocolError::Field { kind: kind.clone(), reason: error.to_string() };
-    let part = fields.get_mut(name).map(|part| stand_in.map(|stand_in| std::mem::replace(part, stand_in)));
-    let part = part.transpose().map_err(field)?;
-    let mut request: Request = serde_json::from_value(Value::Object(fields)).map_err(field)?;
-    match (&mut request, part) {
-        (Request::Race { config, .. }, Some(part)) => **config = Config::from_value(&part)?,
-        (Request::EncodeLink { report, .. }, Some(part)) => **report = Report::from_value(part)?,
-        _ => {}
-    }
-    Ok(request)
+    let mut fields = Fields { kind, fields };
+    Ok(match fields.kind.as_str() {
+        "hello" => {
+            fields.only(&["protocol", "variant"])?;
+            Request::Hello { protocol: fields.take("protocol")?, variant: fields.take("variant")? }
+        }
+        // What has words of its own for its mistakes is read once everything around it is known to be right.
+        "race" => {
+            fields.only(&["id", "config"])?;
+            let (id, config) = (fields.take("id")?, fields.take::<Value>("config")?);
+            Request::Race { id, config: Box::new(Config::from_value(&config)?) }
+        }
+        "cancel" => {
+            fields.only(&["id"])?;
+            Request::Cancel { id: fields.take("id")? }
+        }
+        "visibility" => {
+            fields.only(&["hidden"])?;
+            Request::Visibility { hidden: fields.take("hidden")? }
+        }
+        "verify" => {
+            fields.only(&["id", "backend"])?;
+            Request::Verify { id: fields.take("id")?, backend: fields.take("backend")? }
+        }
+        "encodeLink" => {
+            fields.only(&["id", "report"])?;
+            let (id, report) = (fields.take("id")?, fields.take::<Value>("report")?);
+            Request::EncodeLink { id, report: Box::new(Report::from_value(report)?) }
+        }
+        "decodeLink" => {
+            fields.only(&["id", "url"])?;
+            Request::DecodeLink { id: fields.take("id")?, url: fields.take("url")? }
+        }
+        "ping" => {
+            fields.only(&["id"])?;
+            Request::Ping { id: fields.take("id")? }
+        }
+        "loseDevice" => {
+            fields.only(&[])?;
+            Request::LoseDevice
+        }
+        got => return Err(ProtocolError::UnknownType { got: got.to_owned(), known: REQUESTS }),
+    })
 }
 
-fn empty_report() -> Report {
-    Report {
-        schema: report::SCHEMA_VERSION,
-        config: Config::default(),
-        environment: report::Environment::default(),
-        started_at_ms: None,
-        status: report::Status::Done,
-        lanes: Vec::new(),
-        crossovers: Vec::new(),
-        warnings: Vec::new(),
+/// What a request of a kind holds.
+struct Fields {
+    kind: String,
+    fields: Map<String, Value>,
+}
+
+impl Fields {
+    /// Refuses fields other than `type` and the `known`.
+    fn only(&self, known: &'static [&'static str]) -> Result<(), ProtocolError> {
+        let strange = self.fields.keys().find(|name| *name != "type" && !known.contains(&name.as_str()));
+        strange.map_or(Ok(()), |name| Err(self.refused(&Error::unknown_field(name, known))))
+    }
+
+    /// The value of a field.
+    fn take<T: DeserializeOwned>(&mut self, name: &'static str) -> Result<T, ProtocolError> {
+        let value = self.fields.remove(name).ok_or_else(|| self.refused(&Error::missing_field(name)))?;
+        serde_json::from_value(value).map_err(|error| self.refused(&error))
+    }
+
+    fn refused(&self, error: &serde_json::Error) -> ProtocolError {
+        ProtocolError::Field { kind: self.kind.clone(), reason: error.to_string() }
     }
 }
