@@ -11,6 +11,7 @@ use report::{
 use crate::format;
 use crate::lengths::{lengths_text, parse_lengths};
 use crate::text::Text;
+use crate::typed;
 
 /// Most lanes in a race.
 pub const MAX_LANES: usize = 28;
@@ -194,8 +195,7 @@ impl Draft {
             errors.insert(Field::Threads, (text.error_threads)(MAX_THREADS));
             Threads::Auto
         });
-        let budget_s =
-            self.budget_s.trim().parse::<f64>().ok().filter(|s| (BUDGET_S.0..=BUDGET_S.1).contains(s));
+        let budget_s = typed::number(&self.budget_s).filter(|s| (BUDGET_S.0..=BUDGET_S.1).contains(s));
         if budget_s.is_none() {
             errors
                 .insert(Field::Budget, (text.error_number)(&plain(BUDGET_S.0), &format::length(BUDGET_S.1)));
@@ -286,7 +286,7 @@ fn guess(typed: &str) -> ParamValue {
         ParamValue::Int(value)
     } else if let Ok(value) = typed.parse::<bool>() {
         ParamValue::Bool(value)
-    } else if let Some(value) = typed.parse::<f64>().ok().filter(|value| value.is_finite()) {
+    } else if let Some(value) = typed::number(typed) {
         ParamValue::Float(value)
     } else {
         ParamValue::Text(typed.to_owned())
@@ -307,10 +307,8 @@ fn param(spec: &ParamEntry, typed: &str, text: &Text) -> Result<ParamValue, Stri
             .filter(|value| range(*value as f64))
             .map(ParamValue::Int)
             .ok_or_else(|| (text.error_whole)(&low, &high)),
-        "number" => typed
-            .parse::<f64>()
-            .ok()
-            .filter(|value| value.is_finite() && range(*value))
+        "number" => typed::number(typed)
+            .filter(|value| range(*value))
             .map(ParamValue::Float)
             .ok_or_else(|| (text.error_number)(&low, &high)),
         _ if spec.choices.iter().any(|choice| choice == typed) => Ok(ParamValue::Text(typed.to_owned())),

@@ -9,6 +9,7 @@ use report::{BackendName, Config, LaneConfig, LevelName, Threads};
 use crate::draft::Draft;
 use crate::lengths::lengths_text;
 use crate::text::Text;
+use crate::typed;
 
 /// Longest set-up that is read, in bytes: that of the longest link.
 const MAX_BYTES: usize = 64 << 10;
@@ -64,7 +65,7 @@ impl Asked {
         typed("seed", &mut draft.seed);
         if let Some(budget) = self.field("budgetms") {
             // What is no number is shown as it came, where the draft's check finds it.
-            draft.budget_s = budget.parse::<f64>().map_or(budget.to_owned(), |ms| (ms / 1000.0).to_string());
+            draft.budget_s = typed::number(budget).map_or(budget.to_owned(), |ms| (ms / 1000.0).to_string());
         }
         if let Some(value) = self.field("causal") {
             draft.causal = choice("causal", value, &[("true", true), ("false", false)], text)?;

@@ -77,7 +77,9 @@ pub fn rate(per_second: f64, unit: &str) -> String {
     }
     let text = with_unit(per_second, &["", "K", "M", "G", "T"], 1000.0);
     // A prefix belongs to its unit: "1.2 GB/s", but "1.2 M tokens/s".
-    let joint = if unit.starts_with(char::is_uppercase) && text.ends_with(char::is_alphabetic) {
+    let joint = if unit.starts_with(|c: char| c.is_ascii_uppercase())
+        && text.ends_with(|c: char| c.is_ascii_alphabetic())
+    {
         ""
     } else {
         "\u{202f}"

@@ -25,6 +25,7 @@ pub mod state;
 pub mod table;
 pub mod text;
 pub mod track;
+pub mod typed;
 
 #[cfg(target_arch = "wasm32")]
 mod ui;

@@ -60,7 +60,7 @@ pub fn report(config: &Config, environment: Option<&Environment>, systems: &[Sys
 /// A name for people from a stable name, until the catalogue is there.
 fn title(id: &str) -> String {
     let mut chars = id.chars();
-    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+    chars.next().map_or_else(String::new, |first| first.to_ascii_uppercase().to_string() + chars.as_str())
 }
 
 #[cfg(test)]

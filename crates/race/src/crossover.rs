@@ -5,6 +5,7 @@
 //! again; a replicate in which the challenger never gets ahead counts as a crossover at the horizon.
 
 use fastrand::Rng;
+use mixer::exp2;
 
 use crate::fit::{Curve, Line};
 use crate::record::{Crossover, CrossoverKind};
@@ -39,11 +40,11 @@ pub(crate) fn find(
     };
     let lengths: Vec<f64> = (0..n_resamples)
         .map(|_| match duel.crossing(&challenger_curve.replicate(rng), &baseline_curve.replicate(rng)) {
-            Crossing::Measured(x) | Crossing::Predicted(x) => x.exp2(),
-            Crossing::Never => duel.horizon.exp2(),
+            Crossing::Measured(x) | Crossing::Predicted(x) => exp2(x),
+            Crossing::Never => exp2(duel.horizon),
         })
         .collect();
-    Crossover { challenger, baseline, kind, length: Some(stats::interval(x.exp2(), &lengths)) }
+    Crossover { challenger, baseline, kind, length: Some(stats::interval(exp2(x), &lengths)) }
 }
 
 /// Two curves and the lengths that they share.

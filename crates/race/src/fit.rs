@@ -6,6 +6,7 @@
 //! of replicates.
 
 use fastrand::Rng;
+use mixer::exp2;
 
 use crate::record::{Fit, Outcome, Point};
 use crate::stats;
@@ -194,7 +195,7 @@ pub(crate) fn tail(points: &[Point], tick_ns: f64) -> Option<Fit> {
 
 /// Nanoseconds that a fit gives at a length.
 pub(crate) fn predict(fit: &Fit, seq_len: usize) -> f64 {
-    fit.exponent.value.mul_add((seq_len as f64).log2(), fit.log2_scale).exp2()
+    exp2(fit.exponent.value.mul_add((seq_len as f64).log2(), fit.log2_scale))
 }
 
 fn knot(point: &Point, tick_ns: f64) -> Option<Knot> {

@@ -1,5 +1,6 @@
 //! From a report to a scene: which range to show, where every mark goes, what it says.
 
+use mixer::exp2;
 use report::{Point, Report};
 
 use super::crossovers::{crossover_marks, extend_to_crossovers, fitted, predicted_within};
@@ -97,7 +98,7 @@ fn length_range(report: &Report, shown: &[usize], timed: bool) -> (f64, f64) {
             .fold(high, f64::max);
         if reachable > high {
             // A little beyond the meeting point, to the next power of two.
-            high = (reachable * 1.2).log2().ceil().exp2();
+            high = exp2((reachable * 1.2).log2().ceil());
         }
     }
     if high <= low { (low / 2.0, high * 2.0) } else { (low, high) }
@@ -141,7 +142,7 @@ fn value_range(report: &Report, shown: &[usize], metric: Metric, x_high: f64) ->
     }
     let low = ((low.log2() - MARGIN) * 0.5).floor() * 2.0;
     let high = ((high.log2() + MARGIN) * 0.5).ceil() * 2.0;
-    (low.exp2(), high.max(low + 2.0).exp2())
+    (exp2(low), exp2(high.max(low + 2.0)))
 }
 
 fn lane_marks(

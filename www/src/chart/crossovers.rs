@@ -1,5 +1,6 @@
 //! Crossovers: which are near enough to draw, where they go, and the fitted lines that lead there.
 
+use mixer::exp2;
 use report::{Crossover, CrossoverKind, Exponent, Report};
 
 use super::scale::LogScale;
@@ -32,7 +33,7 @@ pub fn predicted_within<'a>(
 
 /// The value that a lane's fit gives at a length.
 pub fn fitted(report: &Report, fit: &Exponent, metric: Metric, length: f64) -> f64 {
-    let ms = (fit.log2_scale_ms + fit.estimate * length.log2()).exp2();
+    let ms = exp2(fit.log2_scale_ms + fit.estimate * length.log2());
     match metric {
         Metric::Throughput => f64::from(report.config.batch) * length / ms * 1e3,
         _ => ms,

@@ -112,7 +112,7 @@ fn caption(report: &Report, metric: Metric, text: &Text) -> [String; 2] {
     let travel = text.travel;
     let work = format!(
         "{}; {}.",
-        (travel.figure_work)(metric.axis(text), &level.to_lowercase(), form),
+        (travel.figure_work)(metric.axis(text), &level.to_ascii_lowercase(), form),
         (travel.figure_problem)(config.width, config.heads, config.batch, config.seed)
     );
     let mut machine = machine::processors(report, text);

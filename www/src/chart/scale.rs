@@ -1,5 +1,7 @@
 //! Logarithmic scales and where their ticks go. Positions are pixels, values are whatever the axis shows.
 
+use mixer::exp2;
+
 /// A logarithmic map from values to pixels. Values that have no logarithm map to the near end.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LogScale {
@@ -27,17 +29,17 @@ impl LogScale {
 
     /// The value at a pixel.
     pub fn value(&self, pixel: f64) -> f64 {
-        (self.low + (pixel - self.from) / (self.to - self.from) * (self.high - self.low)).exp2()
+        exp2(self.low + (pixel - self.from) / (self.to - self.from) * (self.high - self.low))
     }
 
     /// Lowest value.
     pub fn low(&self) -> f64 {
-        self.low.exp2()
+        exp2(self.low)
     }
 
     /// Highest value.
     pub fn high(&self) -> f64 {
-        self.high.exp2()
+        exp2(self.high)
     }
 }
 
@@ -58,7 +60,7 @@ pub fn length_ticks(scale: &LogScale, gap: f64, label: impl Fn(u32) -> String) -
     let stride = (gap / step.max(1e-9)).ceil().clamp(1.0, 30.0) as u32;
     (first..=last.max(first))
         .map(|power| Tick {
-            at: scale.pixel(f64::from(power).exp2()),
+            at: scale.pixel(exp2(f64::from(power))),
             label: (power % stride == last % stride).then(|| label(1 << power)),
         })
         .collect()

@@ -378,7 +378,7 @@ fn Picker(store: Store) -> impl IntoView {
     let text = store.text();
     let query = RwSignal::new(String::new());
     let groups = Memo::new(move |_| {
-        let query = query.get().to_lowercase();
+        let query = query.get().to_ascii_lowercase();
         store.systems.with(|systems| grouped(systems, &query, |family| text.family(family)))
     });
     view! {
@@ -446,7 +446,7 @@ pub fn grouped(
             "{} {} {} {} {} {}",
             entry.id, entry.title, family, entry.complexity, entry.paper, entry.summary
         )
-        .to_lowercase();
+        .to_ascii_lowercase();
         if !query.split_whitespace().all(|word| text.contains(word)) {
             continue;
         }

@@ -203,7 +203,7 @@ fn summary(store: Store) -> String {
                     report::LevelName::Core => text.level_core,
                     report::LevelName::Layer => text.level_layer,
                 };
-                (text.summary)(config.systems.len(), &lengths, config.width, &level.to_lowercase())
+                (text.summary)(config.systems.len(), &lengths, config.width, &level.to_ascii_lowercase())
             },
         )
     })
