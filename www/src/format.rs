@@ -122,6 +122,14 @@ pub fn length_about(value: f64) -> String {
     length((value / step).round() * step)
 }
 
+/// Where a challenger gets ahead: `≈ 1,100`, or `≤ 256` where it was ahead at the shortest length raced already.
+pub fn crossover_length(estimate: f64, ahead_from: Option<u32>) -> String {
+    match ahead_from {
+        Some(shortest) => format!("≤ {}", length(f64::from(shortest))),
+        None => format!("≈ {}", length_about(estimate)),
+    }
+}
+
 /// A factor: `12×`, `1.4×`, `0.52×`.
 pub fn ratio(ratio: f64) -> String {
     if !ratio.is_finite() || ratio <= 0.0 {
@@ -224,6 +232,8 @@ mod tests {
         assert_eq!(length_about(1_127.0), "1,100");
         assert_eq!(length_about(87.4), "87");
         assert_eq!(length_about(3.6), "4");
+        assert_eq!(crossover_length(1_127.0, None), "≈ 1,100");
+        assert_eq!(crossover_length(256.0, Some(256)), "≤ 256");
     }
 
     #[test]

@@ -106,13 +106,11 @@ fn sentence(
     } else {
         (text.slower_at)(name, &last_text, &format::ratio(1.0 / at.speedup))
     };
-    let first = standing::lengths(report)
-        .into_iter()
-        .find(|&length| standing::versus(report, challenger, baseline, length).is_some())?;
+    if let Some(shortest) = report.ahead_from(crossover) {
+        let text = (text.always_ahead)(name, &format::length(f64::from(shortest)), &place);
+        return Some(Headline { text, detail: standing_text, lane: Some(challenger) });
+    }
     let (sentence, detail) = match (crossover.kind, crossover.estimate) {
-        (CrossoverKind::Measured, Some(estimate)) if estimate <= f64::from(first) => {
-            ((text.always_ahead)(name, &format::length(f64::from(first)), &place), standing_text)
-        }
         (CrossoverKind::Measured, Some(estimate)) => {
             let about = format::length_about(estimate);
             let sentence = if challengers > 1 {

@@ -111,7 +111,7 @@ fn found(name: &str, found: &Found, text: &Text) -> String {
             let interval = found
                 .interval
                 .map_or_else(String::new, |(low, high)| (text.interval)(&about(low), &about(high)));
-            (text.travel.crossover_at)(name, &about(length), &interval)
+            (text.travel.crossover_at)(name, &format::crossover_length(length, found.ahead_from), &interval)
         }
     }
 }

@@ -67,6 +67,8 @@ pub struct Found {
     pub interval: Option<(f64, f64)>,
     /// Whether it lies beyond what was measured.
     pub predicted: bool,
+    /// The shortest length raced, where the challenger was ahead there already.
+    pub ahead_from: Option<u32>,
 }
 
 /// Whose crossover comes at the shortest length.
@@ -194,6 +196,7 @@ fn crossing(reports: &[&Report], index: usize, lane: &ComparedLane) -> Option<Cr
                 estimate: entry.estimate,
                 interval: entry.low.zip(entry.high),
                 predicted: entry.kind == CrossoverKind::Predicted,
+                ahead_from: report.ahead_from(entry),
             })
         })
         .collect();

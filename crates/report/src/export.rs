@@ -163,27 +163,29 @@ impl Report {
     /// The length of a crossover in words. A challenger that was ahead at the shortest length that both have measured
     /// crosses there or below: how far below, nobody has measured.
     pub fn crossover_word(&self, crossover: &Crossover) -> String {
+        if let Some(shortest) = self.ahead_from(crossover) {
+            return format!("≤ {}", length(f64::from(shortest)));
+        }
         match (crossover.kind, crossover.estimate) {
-            (CrossoverKind::Measured, Some(at)) if self.is_ahead_from_the_start(crossover, at) => {
-                format!("≤ {}", length(at))
-            }
             (CrossoverKind::Measured, Some(at)) => length(at),
             (CrossoverKind::Predicted, Some(at)) => format!("{} (predicted)", length(at)),
             _ => "none".to_owned(),
         }
     }
 
-    fn is_ahead_from_the_start(&self, crossover: &Crossover, at: f64) -> bool {
+    /// The shortest length that both have measured, where the challenger was ahead there already.
+    pub fn ahead_from(&self, crossover: &Crossover) -> Option<u32> {
+        let at = crossover.estimate.filter(|_| crossover.kind == CrossoverKind::Measured)?;
         let measured = |lane: u32, length: u32| {
             let lane = self.lanes.get(lane as usize);
             let points = lane.map(|lane| lane.points.as_slice()).unwrap_or_default();
             points.iter().any(|point| point.length == length && point.outcome == "ok")
         };
-        let lengths = self.config.sorted_lengths();
-        let first = lengths
-            .into_iter()
-            .find(|&length| measured(crossover.challenger, length) && measured(crossover.baseline, length));
-        first.is_some_and(|first| at <= f64::from(first))
+        let shortest =
+            self.config.sorted_lengths().into_iter().find(|&length| {
+                measured(crossover.challenger, length) && measured(crossover.baseline, length)
+            })?;
+        (at <= f64::from(shortest)).then_some(shortest)
     }
 
     fn cell(&self, lane: &Lane, point: &Point) -> String {

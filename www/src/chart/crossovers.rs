@@ -113,9 +113,10 @@ pub fn crossover_marks(
                 value.filter(|_| few).map_or(at, |value| x.pixel(value).clamp(plot.left, plot.right))
             };
             let interval = crossover.low.zip(crossover.high);
+            let length = format::crossover_length(estimate, report.ahead_from(crossover));
             let label = (few && at - last_label > 96.0).then(|| {
                 last_label = at;
-                (text.crossover_label)(&format::length_about(estimate))
+                (text.crossover_label)(&length)
             });
             Some(CrossoverMark {
                 lane: marks.lane,
@@ -128,7 +129,7 @@ pub fn crossover_marks(
                 label,
                 description: (text.crossover_description)(
                     &looks[marks.lane].label,
-                    &format::length_about(estimate),
+                    &length,
                     &interval.map_or_else(String::new, |(low, high)| {
                         (text.interval)(&format::length_about(low), &format::length_about(high))
                     }),

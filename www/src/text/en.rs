@@ -123,9 +123,9 @@ pub static ENGLISH: Text = Text {
             format!("{lane} dropped out at {length} tokens: {reason}. {message}")
         }
     },
-    crossover_label: |length| format!("crossover ≈ {length}"),
+    crossover_label: |length| format!("crossover {length}"),
     crossover_description: |lane, length, interval| {
-        format!("{lane} gets ahead of attention at about {length} tokens {interval}")
+        format!("{lane} gets ahead of attention at {length} tokens {interval}")
     },
     interval: |low, high| {
         if low == high { format!("(95%: {low})") } else { format!("(95%: {low}–{high})") }

@@ -116,9 +116,9 @@ pub static CHINESE: Text = Text {
             format!("{lane} 在 {length} 个词元处退赛：{reason}。{message}")
         }
     },
-    crossover_label: |length| format!("交叉点 ≈ {length}"),
+    crossover_label: |length| format!("交叉点 {length}"),
     crossover_description: |lane, length, interval| {
-        format!("{lane} 在约 {length} 个词元处超过注意力 {interval}")
+        format!("{lane} 在 {length} 个词元处超过注意力 {interval}")
     },
     interval: |low, high| {
         if low == high { format!("（95%：{low}）") } else { format!("（95%：{low}–{high}）") }

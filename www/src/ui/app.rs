@@ -78,8 +78,7 @@ fn Page(store: Store) -> impl IntoView {
                         <Controls store/>
                         <Chart store/>
                         <Lanes store/>
-                        <Toolbar store/>
-                        <EmbedButton store open=embedding/>
+                        <Toolbar store><EmbedButton store open=embedding/></Toolbar>
                     </section>
                 </div>
                 <aside class="side">

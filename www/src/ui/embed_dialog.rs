@@ -16,11 +16,9 @@ pub fn EmbedButton(store: Store, open: RwSignal<bool>) -> impl IntoView {
     let text = store.text();
     let disabled = move || store.phase.get() != Phase::Idle || store.checked.with(Result::is_err);
     view! {
-        <div class="embed-open">
-            <button type="button" class="quiet framed" data-testid="embed-open" disabled=live(disabled) on:click=move |_| open.set(true)>
-                {text.embed_title}"…"
-            </button>
-        </div>
+        <button type="button" class="quiet framed" data-testid="embed-open" disabled=live(disabled) on:click=move |_| open.set(true)>
+            {text.embed_title}"…"
+        </button>
     }
 }
 

@@ -16,9 +16,10 @@ use super::hooks;
 use super::live::{live, part};
 use super::store::Store;
 
-/// What can be done with the result: share, export, compare. Below it, where the result is from elsewhere, whose it is.
+/// What can be done with the result: share, export, compare, and what else the page gives. Below it, where the result is
+/// from elsewhere, whose it is.
 #[component]
-pub fn Toolbar(store: Store) -> impl IntoView {
+pub fn Toolbar(store: Store, children: Children) -> impl IntoView {
     let text = store.text();
     let travel = text.travel;
     let there = Memo::new(move |_| store.report.with(|report| report.as_deref().is_some_and(measured)));
@@ -45,6 +46,7 @@ pub fn Toolbar(store: Store) -> impl IntoView {
                     }
                 }
             >{travel.compare}"…"</button>
+            {children()}
             <Show when=move || there.get() && desk::is_opened(store)>
                 <p class="opened" data-testid="opened">
                     <span>{part(move || store.report.get().map(|report| (travel.shared_by)(&whose(store, &report))))}</span>
