@@ -5,6 +5,7 @@
 mod chunks;
 mod cost;
 mod cpu;
+mod exact_hash;
 mod gpu;
 mod hash;
 mod reference;

@@ -2,6 +2,7 @@
 
 use mixer::{Case, Level, MixerError, OpCount, SpotCheck};
 
+use super::exact_hash::{Channels, buckets, sum_error};
 use super::{Hashing, Spec};
 use crate::attention::{linear, widen};
 use crate::ops::exact::{dot, softmax};
@@ -74,86 +75,25 @@ fn key_scale(spec: &Spec, key: &[f64]) -> f64 {
     }
 }
 
-/// Bucket numbers of one position's channels, `[rounds]`; `rotations` are the head's, `[d_head, rounds, columns]`.
-fn hash(hashing: &Hashing, u: &[f64], rotations: &[f32], count: &mut OpCount) -> Vec<usize> {
-    let columns = hashing.columns();
-    let row = hashing.rounds * columns;
-    (0..hashing.rounds)
-        .map(|round| {
-            let products: Vec<f64> = (round * columns..(round + 1) * columns)
-                .map(|column| {
-                    u.iter().enumerate().map(|(c, u)| u * f64::from(rotations[c * row + column])).sum()
-                })
-                .collect();
-            count.add(2 * u.len() * columns);
-            let (mut bucket, mut weight, mut first) = (0, 1, 0);
-            for &factor in &hashing.factors {
-                let run = &products[first..first + factor / 2];
-                let mut best = (f64::NEG_INFINITY, 0);
-                for (number, value) in run.iter().copied().chain(run.iter().map(|value| -value)).enumerate() {
-                    if value > best.0 {
-                        best = (value, number);
-                    }
-                }
-                bucket += weight * best.1;
-                weight *= factor;
-                first += factor / 2;
-            }
-            bucket
-        })
-        .collect()
-}
-
-/// Bucket numbers `[rounds, length]` of one head of one sequence: the case's own where it has any, else hashed from
-/// `u(position)`, the head's channels.
-fn buckets(
-    spec: &Spec,
-    hashing: &Hashing,
-    case: &Case,
-    (sequence, head): (usize, usize),
-    u: impl Fn(usize) -> Vec<f64>,
-    count: &mut OpCount,
-) -> Result<Vec<usize>, MixerError> {
-    let seq_len = spec.base.dims.seq_len;
-    spec.rotations(hashing, &case.tensors)?;
-    if case.tensors.get("mid.buckets").is_some() {
-        let given = case.tensors.indices("mid.buckets", &spec.buckets_shape(hashing))?;
-        let len = hashing.rounds * seq_len;
-        let given = &given[(sequence * spec.base.n_heads + head) * len..][..len];
-        return Ok(given.iter().map(|&bucket| usize::try_from(bucket).unwrap_or_default()).collect());
-    }
-    hashed_buckets(spec, hashing, case, head, u, count)
-}
-
-/// As [`buckets`], always hashed.
-pub(super) fn hashed_buckets(
-    spec: &Spec,
-    hashing: &Hashing,
-    case: &Case,
-    head: usize,
-    u: impl Fn(usize) -> Vec<f64>,
-    count: &mut OpCount,
-) -> Result<Vec<usize>, MixerError> {
-    let (seq_len, d_head) = (spec.base.dims.seq_len, spec.base.d_head());
-    let len = d_head * hashing.rounds * hashing.columns();
-    let rotations = &spec.rotations(hashing, &case.tensors)?[head * len..][..len];
-    let mut buckets = vec![0; hashing.rounds * seq_len];
-    for position in 0..seq_len {
-        for (round, bucket) in hash(hashing, &u(position), rotations, count).into_iter().enumerate() {
-            buckets[round * seq_len + position] = bucket;
-        }
-    }
-    Ok(buckets)
+/// How far a kernel's projection of a row may be from the exact one, for any channel of a head: `weight` is the head's
+/// part of the matrix, `[d_head, width]`. By Cauchy and Schwarz the magnitudes of a sum's terms add up to at most |x|·|w|.
+fn projection_error(x: &[f64], weight: &[f32]) -> f64 {
+    let norm = |row: &[f64]| dot(row, row).sqrt();
+    let longest = weight.chunks_exact(x.len()).map(|row| norm(&widen(row))).fold(0.0, f64::max);
+    sum_error(x.len()) * norm(x) * longest
 }
 
 /// `[batch, length, width]` in f64.
 pub(super) fn reference(case: &Case, count: &mut OpCount) -> Result<Vec<f64>, MixerError> {
     let spec = Spec::read(case)?;
     let (width, length, d_head) = (spec.base.dims.d_model, spec.base.dims.seq_len, spec.base.d_head());
+    let x = match spec.base.level {
+        Level::Core => Vec::new(),
+        Level::Layer => widen(spec.base.input(&case.tensors)?),
+    };
     let [q, k, v] = match spec.base.level {
         Level::Core => spec.streams(&case.tensors)?.map(widen),
         Level::Layer => {
-            let x = widen(spec.base.input(&case.tensors)?);
             let mut project = |name: &str| -> Result<Vec<f64>, MixerError> {
                 Ok(linear(&x, spec.base.projection(&case.tensors, name)?.0, None, width, count))
             };
@@ -171,7 +111,14 @@ pub(super) fn reference(case: &Case, count: &mut OpCount) -> Result<Vec<f64>, Mi
             };
             let buckets = match &spec.hashing {
                 Some(hashing) => {
-                    Some(buckets(&spec, hashing, case, (sequence, head), |position| at(&q, position), count)?)
+                    let weight = head_weight(&spec, case, head)?;
+                    let u = |position: usize| Channels {
+                        values: at(&q, position),
+                        error: weight.map_or(0.0, |weight| {
+                            projection_error(&x[(sequence * length + position) * width..][..width], weight)
+                        }),
+                    };
+                    Some(buckets(&spec, hashing, case, (sequence, head), 0..length, u, count)?)
                 }
                 None => None,
             };
@@ -197,8 +144,31 @@ pub(super) fn reference(case: &Case, count: &mut OpCount) -> Result<Vec<f64>, Mi
     }
 }
 
-/// A few rows of the first sequence at any length, given the case's buckets: only the keys that these rows see are
-/// projected, and Σ w_j v_j is W_v Σ w_j x_j.
+/// The part of a layer's query projection that makes one head's channels, `[d_head, width]`.
+fn head_weight<'a>(spec: &Spec, case: &'a Case, head: usize) -> Result<Option<&'a [f32]>, MixerError> {
+    let (width, d_head) = (spec.base.dims.d_model, spec.base.d_head());
+    Ok(match spec.base.level {
+        Level::Core => None,
+        Level::Layer => {
+            let weight = spec.base.projection(&case.tensors, spec.projections()[0])?.0;
+            Some(&weight[head * d_head * width..][..d_head * width])
+        }
+    })
+}
+
+/// Positions whose stated buckets a spot check can afford to hash, spread so that no kernel's blocks are passed over.
+fn hashed_positions(spec: &Spec, hashing: &Hashing, max_flops: u64) -> impl Iterator<Item = usize> + use<> {
+    let (length, width) = (spec.base.dims.seq_len, spec.base.dims.d_model);
+    let projected = if spec.base.level == Level::Layer { 4 * width } else { 0 };
+    let per_position = width * (projected + 4 * hashing.rounds * hashing.columns());
+    let n = usize::try_from(max_flops / per_position.max(1) as u64).unwrap_or(length).clamp(16, 512);
+    // An odd part of a length by the golden section.
+    let step = (length as f64 * 0.618) as usize | 1;
+    (0..n.min(length)).map(move |i| (i * step + length - 1) % length)
+}
+
+/// A few rows of the first sequence at any length, given the case's buckets, some of which are hashed anew: only the
+/// keys that these rows see are projected, and Σ w_j v_j is W_v Σ w_j x_j.
 pub(super) fn spot_check(case: &Case, max_flops: u64) -> Result<SpotCheck, MixerError> {
     let spec = Spec::read(case)?;
     let (length, width, d_head) = (spec.base.dims.seq_len, spec.base.dims.d_model, spec.base.d_head());
@@ -207,7 +177,7 @@ pub(super) fn spot_check(case: &Case, max_flops: u64) -> Result<SpotCheck, Mixer
         Level::Core => 4 * n_keys * width,
         Level::Layer => n_keys * width * (2 * width + 2 * spec.base.n_heads) + 8 * width * width,
     };
-    let affordable = (max_flops / per_row.max(1) as u64).clamp(1, 4) as usize;
+    let affordable = (max_flops / 4 * 3 / per_row.max(1) as u64).clamp(1, 4) as usize;
     let mut rows: Vec<usize> = [length / 2, length - 1, length / 3, 0].into_iter().take(affordable).collect();
     rows.sort_unstable();
     rows.dedup();
@@ -230,8 +200,16 @@ pub(super) fn spot_check(case: &Case, max_flops: u64) -> Result<SpotCheck, Mixer
     for head in 0..spec.base.n_heads {
         let buckets = match &spec.hashing {
             Some(hashing) => {
-                let u = |position| at(0, head, position).unwrap_or_default();
-                Some(buckets(&spec, hashing, case, (0, head), u, &mut OpCount::default())?)
+                let weight = head_weight(&spec, case, head)?;
+                let x = weight.map(|_| spec.base.input(&case.tensors)).transpose()?;
+                let u = |position: usize| Channels {
+                    values: at(0, head, position).unwrap_or_default(),
+                    error: x.zip(weight).map_or(0.0, |(x, weight)| {
+                        projection_error(&widen(&x[position * width..][..width]), weight)
+                    }),
+                };
+                let checked = hashed_positions(&spec, hashing, max_flops / 4);
+                Some(buckets(&spec, hashing, case, (0, head), checked, u, &mut OpCount::default())?)
             }
             None => None,
         };

@@ -1,6 +1,6 @@
 //! Seeded cases. Besides input, weights and rotations they hold the bucket numbers, as golden files do: two correct
 //! kernels may round a near-tie of the hash differently, which moves a token to another chunk, so outputs are compared
-//! for given buckets.
+//! for given buckets. The reference does not trust them: see `exact_hash.rs`.
 
 use mixer::{Case, Level, Memory, MixerError, Params, Problem, Serial, Tensors};
 

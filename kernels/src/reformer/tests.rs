@@ -65,18 +65,12 @@ fn buckets_are_the_authors() {
         hasher.hash(&narrow, &Serial);
         for sequence in 0..spec.base.dims.batch {
             for head in 0..spec.base.n_heads {
-                let at = |position: usize| {
-                    u[(sequence * length + position) * width + head * d_head..][..d_head].to_vec()
+                let at = |position: usize| exact_hash::Channels {
+                    values: u[(sequence * length + position) * width + head * d_head..][..d_head].to_vec(),
+                    error: 0.0,
                 };
-                let got = reference::hashed_buckets(
-                    &spec,
-                    hashing,
-                    &golden.case,
-                    head,
-                    at,
-                    &mut OpCount::default(),
-                )
-                .unwrap();
+                let got = exact_hash::hashed(&spec, hashing, &golden.case, head, at, &mut OpCount::default())
+                    .unwrap();
                 let first = (sequence * spec.base.n_heads + head) * hashing.rounds;
                 for (index, bucket) in got.into_iter().enumerate() {
                     let (round, position) = (first + index / length, index % length);
@@ -90,6 +84,57 @@ fn buckets_are_the_authors() {
         }
     }
     assert!(checked > 5000, "{checked}");
+}
+
+/// The reference takes no bucket from a kernel that its own hash would not give: one wrong number, or a hash that is
+/// wrong throughout but in itself consistent, is refused in full and at lengths where only some are hashed anew.
+#[test]
+fn fault_11_a_wrong_hash_is_not_taken_over() {
+    for level in [Level::Core, Level::Layer] {
+        for (seq_len, rounds) in [(100, 2), (2000, 1)] {
+            let problem = Problem { seq_len, level, ..PROBLEM };
+            let case = REFORMER.seeded_case(&problem, &params(16, rounds)).unwrap();
+            let refused = |change: &dyn Fn(usize, i32) -> i32| {
+                let Some(Tensor::I32 { shape, data }) = case.tensors.get("mid.buckets").cloned() else {
+                    panic!("no buckets")
+                };
+                let mut changed = case.clone();
+                let data = data.into_iter().enumerate().map(|(at, bucket)| change(at, bucket)).collect();
+                changed.tensors.insert_i32("mid.buckets", &shape, data);
+                let whole = REFORMER.reference(&changed, &mut OpCount::default());
+                let spot = REFORMER.spot_check(&changed, 1 << 26);
+                let is_refusal = |error: Option<MixerError>| matches!(error, Some(MixerError::InvalidField { field, .. }) if field == "mid.buckets");
+                (is_refusal(whole.err()), is_refusal(spot.err()))
+            };
+            let spec = Spec::read(&case).unwrap();
+            let buckets = i32::try_from(spec.hashing.as_ref().unwrap().buckets()).unwrap();
+            assert_eq!(refused(&|_, bucket| bucket), (false, false));
+            assert_eq!(refused(&|_, bucket| (bucket + 1) % buckets), (true, true));
+            assert_eq!(refused(&|_, bucket| bucket ^ 1), (true, true));
+            assert_eq!(refused(&|_, _| buckets), (true, true));
+            assert_eq!(refused(&|_, bucket| -1 - bucket), (true, true));
+            assert!(refused(&|at, bucket| if at == 77 { (bucket + 1) % buckets } else { bucket }).0);
+        }
+    }
+}
+
+/// Where all products tie, f32 may find any bucket; beyond rounding it may not.
+#[test]
+fn a_tie_may_fall_either_way_and_a_near_tie_only_within_rounding() {
+    let mut case = REFORMER.seeded_case(&Problem { seq_len: 64, ..CORE }, &params(16, 1)).unwrap();
+    case.config.set("num_buckets", 4_usize);
+    let reads = |apart: f32, bucket: i32| {
+        let mut case = case.clone();
+        // Two columns that differ by `apart`, relatively.
+        let rotations = (0..2 * 16).flat_map(|_| [1.0, 1.0 + apart]).collect();
+        case.tensors.insert("rotations", &[2, 16, 1, 2], rotations);
+        case.tensors.insert("qk", &[1, 64, 32], vec![1.0; 64 * 32]);
+        case.tensors.insert_i32("mid.buckets", &[1, 2, 1, 64], vec![bucket; 2 * 64]);
+        REFORMER.reference(&case, &mut OpCount::default()).is_ok()
+    };
+    assert_eq!([0, 1, 2, 3].map(|bucket| reads(0.0, bucket)), [true, true, false, false]);
+    assert_eq!([0, 1].map(|bucket| reads(1e-7, bucket)), [true, true]);
+    assert_eq!([0, 1].map(|bucket| reads(1e-4, bucket)), [false, true]);
 }
 
 #[test]
