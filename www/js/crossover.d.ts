@@ -187,7 +187,12 @@ export interface VerifyResult {
   backend: 'cpu' | 'webgpu';
   maxAbs: number | null;
   maxRel: number | null;
+  /** Whether every |Δ| is at most `tolerance.abs + tolerance.rel · |y|`. */
   pass: boolean;
+  /** By the file's own word. */
+  tolerance: { abs: number; rel: number };
+  /** What the file's configuration says that nothing reads: the file may mean another computation. */
+  unread: string[];
 }
 
 /** A failure with a stable code; `report` is what was measured before it, where there is something. */

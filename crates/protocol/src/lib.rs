@@ -168,6 +168,19 @@ pub struct VerifyResult {
     pub max_rel: Option<f64>,
     /// Whether it is within the file's tolerance.
     pub pass: bool,
+    /// That tolerance, by the file's own word.
+    pub tolerance: Tolerance,
+    /// What the file's configuration says that nothing reads: the file may mean another computation.
+    pub unread: Vec<String>,
+}
+
+/// How far an output may be from a golden file's: |Δ| at most `abs` + `rel` · |y|.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Tolerance {
+    /// Absolute part.
+    pub abs: f64,
+    /// Relative part.
+    pub rel: f64,
 }
 
 mod read;

@@ -123,6 +123,8 @@ mod tests {
             max_abs: None,
             max_rel: Some(1e-7),
             pass: true,
+            tolerance: crate::Tolerance { abs: 1e-6, rel: 1e-5 },
+            unread: vec!["dropout".to_owned()],
         };
         vec![
             Event::Ready { protocol: 1, environment: Box::default(), systems: Vec::new() },

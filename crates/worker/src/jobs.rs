@@ -6,7 +6,7 @@ use std::rc::Rc;
 use compute::gpu::Gpu;
 use compute::{CancelSwitch, ComputeError, Machine, MachineOptions};
 use mixer::{Backend, Info};
-use protocol::{Event, PROTOCOL_VERSION, Request, VerifyResult, WireError};
+use protocol::{Event, PROTOCOL_VERSION, Request, Tolerance, VerifyResult, WireError};
 use race::{Activity, Progress, RaceError};
 use report::{BackendName, Config, Environment, Linked, Report, SystemEntry};
 
@@ -225,6 +225,8 @@ impl Worker {
                         max_abs: finite(result.deviation.max_abs),
                         max_rel: finite(result.deviation.max_rel),
                         pass: result.deviation.pass,
+                        tolerance: Tolerance { abs: result.tolerance.abs, rel: result.tolerance.rel },
+                        unread: result.unread,
                     },
                 }
             }
