@@ -185,6 +185,11 @@ impl CpuLane {
         probes(output.len()).into_iter().map(probe).sum()
     }
 
+    /// Fills the output with NaN, so that what a run does not write is seen.
+    pub fn spoil(&mut self) {
+        self.kernel.output_mut().fill(f32::NAN);
+    }
+
     /// The last run's output, row-major.
     pub fn output(&self) -> &[f32] {
         self.kernel.output()
@@ -264,6 +269,7 @@ mod tests {
                 let pool = CpuPool::new(threads).unwrap();
                 let mut lane = CpuLane::seeded(system, &PROBLEM, &Params::new(), &pool, GIB).unwrap();
                 let first = lane.run(1).unwrap();
+                lane.spoil();
                 assert_eq!(first.to_bits(), lane.run(2).unwrap().to_bits());
                 let deviation = lane.spot_check(1 << 26).unwrap().deviation;
                 assert!(deviation.pass, "{} on {threads} threads: {deviation:?}", system.info().id);

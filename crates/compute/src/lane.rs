@@ -21,7 +21,7 @@ pub struct Lane {
 
 enum Inner {
     Cpu(CpuLane),
-    Gpu { system: &'static dyn System, case: Arc<Case>, lane: GpuLane },
+    Gpu { system: &'static dyn System, case: Arc<Case>, lane: Box<GpuLane> },
 }
 
 impl Lane {
@@ -35,7 +35,7 @@ impl Lane {
         lane: GpuLane,
         holdings: Vec<Holding>,
     ) -> Self {
-        Self { inner: Inner::Gpu { system, case, lane }, _holdings: holdings }
+        Self { inner: Inner::Gpu { system, case, lane: Box::new(lane) }, _holdings: holdings }
     }
 
     /// The case that runs.
@@ -66,6 +66,17 @@ impl Lane {
         match &mut self.inner {
             Inner::Cpu(lane) => Ok(Finished { checksum: lane.run(repeats as usize)?, ..Finished::default() }),
             Inner::Gpu { lane, .. } => lane.run(repeats).await,
+        }
+    }
+
+    /// Fills the output with NaN; returns when that is done.
+    pub(crate) async fn spoil(&mut self) -> Result<(), LaneError> {
+        match &mut self.inner {
+            Inner::Cpu(lane) => {
+                lane.spoil();
+                Ok(())
+            }
+            Inner::Gpu { lane, .. } => lane.spoil().await,
         }
     }
 

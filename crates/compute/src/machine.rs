@@ -337,6 +337,10 @@ impl Executor for Machine {
         Ok((lane, Prepared { peak_bytes }))
     }
 
+    async fn spoil(&mut self, lane: &mut Lane) -> Result<(), LaneError> {
+        lane.spoil().await
+    }
+
     async fn run(&mut self, lane: &mut Lane, repeats: u32) -> Result<Finished, LaneError> {
         let finished = lane.run(repeats).await?;
         if let Some((id, flops_per_s)) = lane.gpu_rate() {

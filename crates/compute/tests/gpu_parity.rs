@@ -75,7 +75,7 @@ fn run_as(system: &dyn System, case: &Case, gpu: &Gpu, is_fallback: bool) -> Res
         let mut lane = GpuLane::new(gpu, plan, &CancelSwitch::default()).await.map_err(|e| words(&e))?;
         lane.run(1).await.map_err(|error| words(&error))?;
         let first = lane.output().await.map_err(|error| words(&error))?;
-        lane.poison_output();
+        lane.spoil().await.map_err(|e| words(&e))?;
         lane.run(2).await.map_err(|error| words(&error))?;
         let second = lane.output().await.map_err(|error| words(&error))?;
         let scale = first.iter().fold(0.0_f32, |scale, value| scale.max(value.abs()));

@@ -26,7 +26,8 @@ pub struct Prepared {
 /// Repetitions of finished work: the backend has nothing left to do, and the output's checksum was read.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Finished {
-    /// Sum of the last output, so that no engine can skip the work.
+    /// Sum of a part of the last output, so that no engine can skip the work. A case's runs give the same, bit by bit:
+    /// no kernel adds in an order that chance decides.
     pub checksum: f64,
     /// Nanoseconds of all repetitions by the device's own timestamps, where it has them.
     pub device_ns: Option<f64>,
@@ -55,6 +56,14 @@ pub enum LaneError {
         index: usize,
         /// The value.
         value: f32,
+    },
+    /// The same case gave another output than before: what was timed is not what was compared.
+    #[error("its output changed between runs: a part of it summed to {first}, then to {now}")]
+    NotRepeatable {
+        /// Checksum of the first run.
+        first: f64,
+        /// Checksum of a later one.
+        now: f64,
     },
     /// The backend is not there: no WebGPU, no adapter, a refused device.
     #[error("{backend} is not available: {reason}")]
@@ -89,6 +98,7 @@ impl LaneError {
         match self {
             Self::Mixer(error) => error.code(),
             Self::NotFinite { .. } => "not-finite",
+            Self::NotRepeatable { .. } => "not-repeatable",
             Self::NoBackend { .. } => "no-backend",
             Self::DeviceLost { .. } => "device-lost",
             Self::Device { .. } => "device-error",
@@ -118,6 +128,10 @@ pub trait Executor {
         lane: &LaneSpec,
         problem: &Problem,
     ) -> impl Future<Output = Result<(Self::Lane, Prepared), LaneError>>;
+
+    /// Fills the lane's output with NaN, so that a run that leaves any of it as it was is found out. Returns when that
+    /// is done: it is in no timing.
+    fn spoil(&mut self, lane: &mut Self::Lane) -> impl Future<Output = Result<(), LaneError>>;
 
     /// Runs the forward pass `repeats` times and returns when all work is finished.
     fn run(

@@ -117,6 +117,9 @@ pub trait CpuKernel: Send {
 
     /// The output of the last run, row-major, shaped as the golden file's `y`.
     fn output(&self) -> &[f32];
+
+    /// The same, to be spoiled before a run: what the run does not write is then seen. No run reads what was there.
+    fn output_mut(&mut self) -> &mut [f32];
 }
 
 /// A published sequence mixer.

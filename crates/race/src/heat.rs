@@ -5,7 +5,7 @@ use mixer::{Executor, Finished, LaneError};
 
 use crate::record::{Activity, Dnf, Outcome, Point};
 use crate::runner::{Next, Runner};
-use crate::state::{Anchor, Halt, JUMP_NS, Measured, Race};
+use crate::state::{Anchor, Halt, JUMP_NS, Mark, Measured, Race};
 use crate::{Clock, Watch, plan};
 
 /// A set-up that was disturbed is done anew so many times.
@@ -124,10 +124,10 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
             };
             let (setup_ns, setup_clean) = self.since(mark);
             self.pause().await?;
-            let mark = self.mark();
-            if let Err(error) = self.executor.run(&mut lane, 1).await {
-                return self.trouble(purpose, lane_idx, &error).map(|()| Start::Over);
-            }
+            let (mark, Finished { checksum, .. }) = match self.run_spoiled(&mut lane, 1).await {
+                Ok(run) => run,
+                Err(error) => return self.trouble(purpose, lane_idx, &error).map(|()| Start::Over),
+            };
             let (first_run_ns, run_clean) = self.since(mark);
             let clean = setup_clean && run_clean;
             let last = attempt == SET_UP_ATTEMPTS;
@@ -159,7 +159,7 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
                 return Ok(Start::Over);
             };
             let clock = (self.record.tick_ns, self.sample_target_ns());
-            let runner = Runner::new(lane_idx, lane, point, (grant_ns, spent_ns), clock);
+            let runner = Runner::new(lane_idx, (lane, checksum), point, (grant_ns, spent_ns), clock);
             return Ok(Start::Ready(Box::new(runner)));
         }
         Ok(Start::Over)
@@ -198,11 +198,24 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
         self.publish();
     }
 
+    /// Runs a lane whose output was made worthless before; the mark is the moment at which the run began.
+    async fn run_spoiled(&mut self, lane: &mut E::Lane, repeats: u32) -> Result<(Mark, Finished), LaneError> {
+        self.executor.spoil(lane).await?;
+        if self.watch().cancelled() {
+            return Err(LaneError::Cancelled);
+        }
+        let mark = self.mark();
+        Ok((mark, self.executor.run(lane, repeats).await?))
+    }
+
     /// One round of one lane.
     async fn round(&mut self, purpose: Purpose, runner: &mut Runner<E::Lane>) -> Result<Next, LaneError> {
-        let mark = self.mark();
-        let Finished { device_ns, .. } = self.executor.run(&mut runner.lane, runner.repeats).await?;
+        let (mark, finished) = self.run_spoiled(&mut runner.lane, runner.repeats).await?;
         let (elapsed_ns, clean) = self.since(mark);
+        let Finished { checksum, device_ns } = finished;
+        if checksum.to_bits() != runner.checksum.to_bits() {
+            return Err(LaneError::NotRepeatable { first: runner.checksum, now: checksum });
+        }
         let clean = self.undisturbed(mark).await && clean;
         let lost_ns = suspended_ns(elapsed_ns, runner.expected_ns());
         let seen_before = runner
@@ -294,7 +307,8 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
 
     fn give_up_on_clock(&mut self, purpose: Purpose, lane_idx: usize) {
         if purpose == Purpose::Points {
-            let message = "even millions of passes take less than a step of this clock".to_owned();
+            let message =
+                "a sample is too few steps of this clock, however many passes there is time for".to_owned();
             self.end_lane(lane_idx, &Dnf::Failed { code: "clock-too-coarse".to_owned(), message });
             self.publish();
         }

@@ -17,14 +17,14 @@ const WARM_UP_SHARE: f64 = 0.25;
 /// Fewest samples, where they can be afforded, and of long runs.
 const MIN_SAMPLES: usize = 5;
 const MIN_LONG_SAMPLES: usize = 3;
+/// Part of the steps of the clock that a sample should take below which it is not kept.
+const SHORTEST: f64 = 0.9;
 /// Most samples.
 const MAX_SAMPLES: usize = 40;
 /// Half-width of the median's 95% interval that is tight enough.
 const TIGHT: f64 = 0.015;
 /// With its fewest samples taken, a point that is still not tight is given up on after this long.
 const PATIENCE_NS: f64 = 2e9;
-/// Samples that turn out too short are taken anew so many times.
-const MAX_RESTARTS: u32 = 3;
 
 /// What comes next for a lane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub(crate) enum Next {
     Again,
     /// Its samples are enough.
     Done,
-    /// Even the most passes take no time by this clock.
+    /// Even the most passes, or the most that there is time for, take too few steps of this clock.
     Unmeasurable,
 }
 
@@ -41,6 +41,8 @@ pub(crate) enum Next {
 pub(crate) struct Runner<L> {
     pub lane_idx: usize,
     pub lane: L,
+    /// That of the first run's output; every other run's is the same.
+    pub checksum: f64,
     pub point: Point,
     /// Passes in the next sample.
     pub repeats: u32,
@@ -59,15 +61,14 @@ pub(crate) struct Runner<L> {
     warm_up_ns: f64,
     warm_up_grant_ns: f64,
     sampling_ns: f64,
-    restarts: u32,
     device_ns: Vec<f64>,
 }
 
 impl<L> Runner<L> {
-    /// A lane after its first run, which took `point.first_run_ns`.
+    /// A lane after its first run, which took `point.first_run_ns` and gave this checksum.
     pub fn new(
         lane_idx: usize,
-        lane: L,
+        (lane, checksum): (L, f64),
         point: Point,
         (grant_ns, spent_ns): (f64, f64),
         (tick_ns, target_ns): (f64, f64),
@@ -78,6 +79,7 @@ impl<L> Runner<L> {
         let mut runner = Self {
             lane_idx,
             lane,
+            checksum,
             point,
             repeats: 1,
             run_ns,
@@ -92,7 +94,6 @@ impl<L> Runner<L> {
             warm_up_ns: 0.0,
             warm_up_grant_ns: WARM_UP_SHARE * (grant_ns - spent_ns),
             sampling_ns: 0.0,
-            restarts: 0,
             device_ns: Vec::new(),
         };
         runner.repeats = runner.passes(run_ns);
@@ -132,14 +133,16 @@ impl<L> Runner<L> {
     }
 
     fn sample(&mut self, elapsed_ns: f64, device_ns: Option<f64>, remaining_ns: f64) -> Next {
-        // It got faster since its warm-up: these samples are too short to be kept.
-        let too_short = elapsed_ns < 0.9 * MIN_TICKS * self.tick_ns;
-        if elapsed_ns <= 0.0 || (too_short && self.restarts < MAX_RESTARTS) {
-            self.restarts += 1;
+        // It got faster since its warm-up: these samples are too short to be kept, however often that happens.
+        if elapsed_ns <= 0.0 || elapsed_ns < SHORTEST * MIN_TICKS * self.tick_ns {
             self.point.samples_ns.clear();
             self.device_ns.clear();
             self.sampling_ns = 0.0;
-            return self.lengthen(elapsed_ns);
+            self.summarize();
+            let next = self.lengthen(elapsed_ns);
+            let least_ns = MIN_TICKS * self.tick_ns;
+            let affordable = self.spent_ns <= self.grant_ns && CAUTION * least_ns <= remaining_ns;
+            return if affordable { next } else { Next::Unmeasurable };
         }
         self.sampling_ns += elapsed_ns;
         self.point.repeats = self.repeats;
@@ -172,6 +175,9 @@ impl<L> Runner<L> {
     /// Brings the point's statistics up to its samples.
     fn summarize(&mut self) {
         let point = &mut self.point;
+        if point.samples_ns.is_empty() {
+            (point.q1_ns, point.median_ns, point.q3_ns, point.min_ns) = (0.0, 0.0, 0.0, 0.0);
+        }
         if let Some(quartiles) = stats::quartiles(&point.samples_ns) {
             (point.q1_ns, point.median_ns, point.q3_ns) = (quartiles.q1, quartiles.median, quartiles.q3);
             point.min_ns = point.samples_ns.iter().copied().fold(f64::INFINITY, f64::min);

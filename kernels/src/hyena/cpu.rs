@@ -198,6 +198,10 @@ impl CpuKernel for Kernel {
     fn output(&self) -> &[f32] {
         &self.output
     }
+
+    fn output_mut(&mut self) -> &mut [f32] {
+        &mut self.output
+    }
 }
 
 /// Projects the first `out_len` positions of each sequence.

@@ -200,4 +200,8 @@ impl CpuKernel for Kernel {
     fn output(&self) -> &[f32] {
         self.layer.as_ref().map_or(&self.core, |layer| &layer.output)
     }
+
+    fn output_mut(&mut self) -> &mut [f32] {
+        self.layer.as_mut().map_or(&mut self.core, |layer| &mut layer.output)
+    }
 }

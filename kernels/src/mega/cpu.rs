@@ -72,6 +72,10 @@ impl CpuKernel for EmaKernel {
     fn output(&self) -> &[f32] {
         &self.output
     }
+
+    fn output_mut(&mut self) -> &mut [f32] {
+        &mut self.output
+    }
 }
 
 /// The attention alone.
@@ -130,6 +134,10 @@ impl CpuKernel for AttentionKernel {
 
     fn output(&self) -> &[f32] {
         &self.output
+    }
+
+    fn output_mut(&mut self) -> &mut [f32] {
+        &mut self.output
     }
 }
 
@@ -327,5 +335,9 @@ impl CpuKernel for LayerKernel {
 
     fn output(&self) -> &[f32] {
         &self.output
+    }
+
+    fn output_mut(&mut self) -> &mut [f32] {
+        &mut self.output
     }
 }

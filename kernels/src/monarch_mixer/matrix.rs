@@ -69,6 +69,10 @@ impl CpuKernel for BlockDiagonalKernel {
     fn output(&self) -> &[f32] {
         &self.output
     }
+
+    fn output_mut(&mut self) -> &mut [f32] {
+        &mut self.output
+    }
 }
 
 /// `from` seen as `[rows, columns]` elements of `size` floats, transposed: element (r, c) goes to c · rows + r.
@@ -207,5 +211,9 @@ impl CpuKernel for MonarchKernel {
 
     fn output(&self) -> &[f32] {
         &self.output
+    }
+
+    fn output_mut(&mut self) -> &mut [f32] {
+        &mut self.output
     }
 }

@@ -115,4 +115,8 @@ impl CpuKernel for Kernel {
     fn output(&self) -> &[f32] {
         &self.output
     }
+
+    fn output_mut(&mut self) -> &mut [f32] {
+        &mut self.output
+    }
 }

@@ -28,6 +28,8 @@ pub struct GpuLane {
     /// Offsets and lengths, in words, of what is read back after a run.
     pub(super) probes: Vec<(usize, usize)>,
     pub(super) staging: wgpu::Buffer,
+    /// NaN, to fill the output with.
+    pub(super) sentinel: wgpu::Buffer,
     pub(super) queries: Option<Queries>,
     pub(super) buffers: Vec<wgpu::Buffer>,
     pub(super) device_bytes: u64,

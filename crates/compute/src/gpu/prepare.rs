@@ -7,7 +7,7 @@ use super::lane::{GpuLane, Step};
 use super::pacing::Pacer;
 use super::pipeline::pipelines;
 use super::readback::PIECE_BYTES;
-use super::submit::Queries;
+use super::submit::{Queries, Ticket};
 use crate::cancel::CancelSwitch;
 use crate::output::probes;
 
@@ -16,6 +16,9 @@ const SENTINEL: u32 = 0x7fc0_5e17;
 
 /// Smallest buffer: a binding may not be empty, and must hold the largest WGSL scalar or vector.
 const LEAST_BYTES: u64 = 16;
+
+/// Most bytes of NaN that are kept to fill the output with.
+const MOST_SENTINEL_BYTES: u64 = 1 << 18;
 
 impl GpuLane {
     /// Checks the plan against the device, compiles, allocates, uploads, and runs the set-up dispatches. The output
@@ -32,7 +35,7 @@ impl GpuLane {
         let pipelines = pipelines(gpu, plan.setup.iter().chain(&plan.run), cancel).await?;
         let mut lane = Self::allocate(gpu, &plan, output_id, cancel).await?;
         let scopes = gpu.scopes("an upload", 0);
-        let uniforms = lane.upload(&plan, output_id);
+        let uniforms = lane.upload(&plan);
         let mut steps: Vec<Step> = plan
             .setup
             .iter()
@@ -49,6 +52,7 @@ impl GpuLane {
         lane.steps = steps.split_off(plan.setup.len());
         drop(plan);
         scopes.close().await?;
+        lane.spoil().await?;
         let setup = steps;
         lane.execute(&setup, setup.len(), false).await?;
         Ok(lane)
@@ -68,8 +72,12 @@ impl GpuLane {
         let uniform_bytes =
             plan.setup.iter().chain(&plan.run).map(|dispatch| slot(gpu, dispatch)).sum::<u64>();
         let (queries, query_bytes) = (gpu.facts().timestamps, Queries::BYTES);
-        let device_bytes =
-            plan.bytes() + uniform_bytes + probe_bytes + if queries { 2 * query_bytes } else { 0 };
+        let sentinel_bytes = (4 * output_words as u64).clamp(LEAST_BYTES, MOST_SENTINEL_BYTES);
+        let device_bytes = plan.bytes()
+            + uniform_bytes
+            + probe_bytes
+            + sentinel_bytes
+            + if queries { 2 * query_bytes } else { 0 };
 
         let scopes = gpu.scopes("an allocation", device_bytes);
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
@@ -87,6 +95,8 @@ impl GpuLane {
             buffers.push(queries.resolved.clone());
         }
         buffers.push(staging.clone());
+        let sentinel = buffer(gpu, "sentinel", sentinel_bytes, usage);
+        buffers.push(sentinel.clone());
         buffers.push(buffer(
             gpu,
             "uniforms",
@@ -101,6 +111,7 @@ impl GpuLane {
             output_words,
             probes,
             staging,
+            sentinel,
             queries,
             buffers,
             device_bytes,
@@ -113,13 +124,14 @@ impl GpuLane {
     }
 
     /// Writes initial contents and uniform blocks; returns each dispatch's offset and size in the uniform buffer.
-    fn upload(&self, plan: &Plan, output_id: BufferId) -> Vec<(u64, u64)> {
-        for (index, (spec, buffer)) in plan.buffers.iter().zip(&self.buffers).enumerate() {
+    fn upload(&self, plan: &Plan) -> Vec<(u64, u64)> {
+        let sentinel = vec![SENTINEL; (self.sentinel.size() / 4) as usize];
+        self.write(&self.sentinel, bytemuck::cast_slice(&sentinel));
+        for (spec, buffer) in plan.buffers.iter().zip(&self.buffers) {
             match &spec.init {
                 Init::F32(data) => self.write(buffer, bytemuck::cast_slice(data)),
                 Init::U32(data) => self.write(buffer, bytemuck::cast_slice(data)),
                 // WebGPU zeroes new buffers.
-                Init::Zero if index == output_id.0 => self.poison_output(),
                 Init::Zero => {}
             }
         }
@@ -143,17 +155,25 @@ impl GpuLane {
         }
     }
 
-    /// Fills the output with NaN, so that what a run does not write is seen.
-    pub fn poison_output(&self) {
-        let total = 4 * self.output_words as u64;
-        let words = vec![SENTINEL; (total.min(PIECE_BYTES) / 4) as usize];
-        let bytes: &[u8] = bytemuck::cast_slice(&words);
-        let mut offset = 0;
-        while offset < total {
-            let len = PIECE_BYTES.min(total - offset);
-            self.gpu.queue().write_buffer(&self.output, offset, &bytes[..len as usize]);
-            offset += len;
+    /// Fills the output with NaN, so that what a run does not write is seen; returns when the device has done it.
+    ///
+    /// # Errors
+    /// [`LaneError::Device`], [`LaneError::DeviceLost`].
+    pub async fn spoil(&self) -> Result<(), LaneError> {
+        self.gpu.alive()?;
+        let scopes = self.gpu.scopes("a fill", 0);
+        let mut encoder =
+            self.gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let (total, piece) = (4 * self.output_words as u64, self.sentinel.size());
+        for offset in (0..total).step_by(piece as usize) {
+            let len = piece.min(total - offset);
+            encoder.copy_buffer_to_buffer(&self.sentinel, 0, &self.output, offset, len);
         }
+        let index = self.gpu.queue().submit([encoder.finish()]);
+        let ticket = Ticket::new(&self.gpu, index);
+        let caught = scopes.close();
+        ticket.finished(&self.gpu).await?;
+        caught.await
     }
 
     fn bind(

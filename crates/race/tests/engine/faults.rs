@@ -150,6 +150,26 @@ fn fault_11_a_wrong_timed_output_ends_the_lane_without_a_time() {
     assert_eq!(measured(&record, 0).len(), 7);
 }
 
+/// The output that is compared is that of the last run alone: what came before it must have been the same.
+#[test]
+fn fault_09_a_run_that_skips_its_work_or_gives_another_output_is_no_sample() {
+    type Is = fn(usize) -> bool;
+    let lazy: [Is; 3] = [|run| run == 0, |run| run < 5, |run| run != 4];
+    for computes in lazy {
+        let models = [("hyena", Model { computes, ..MODEL })];
+        let record = World::new(1, &models).race(spec(&["attention", "hyena"])).unwrap();
+        assert!(matches!(dnf(&record, 1, 256), Dnf::Failed { code, .. } if code == "not-finite"));
+        assert!(record.lanes[1].points.iter().all(|point| point.samples_ns.is_empty()));
+        assert_eq!(measured(&record, 0).len(), 7);
+    }
+    let output = |run: usize| if run == 4 { 1.0 + f64::EPSILON } else { 1.0 };
+    let models = [("hyena", Model { output, ..MODEL })];
+    let record = World::new(1, &models).race(spec(&["attention", "hyena"])).unwrap();
+    assert!(matches!(dnf(&record, 1, 256), Dnf::Failed { code, .. } if code == "not-repeatable"));
+    assert!(record.lanes[1].points.iter().all(|point| point.samples_ns.is_empty()));
+    assert_eq!(measured(&record, 0).len(), 7);
+}
+
 #[test]
 fn fault_13_a_sweep_stops_before_a_length_that_would_not_fit() {
     let models = [("attention-naive", Model { time: |n| n * n * n / 4.0, ..MODEL })];

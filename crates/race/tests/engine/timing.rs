@@ -280,6 +280,31 @@ fn fault_19_no_pass_is_ever_recorded_as_taking_no_time() {
     assert!(matches!(dnf(&record, 0, 256), race::Dnf::Failed { code, .. } if code == "clock-too-coarse"));
 }
 
+/// A lane that gets faster again whenever its samples have grown long enough.
+#[test]
+fn fault_19_no_sample_is_kept_that_is_too_few_steps_of_the_clock() {
+    let tick_ns = 1e5;
+    for faster in [0.7, 0.1, 0.01] {
+        let mut warm_runs = 0;
+        let world = World::new(1, &[]).tick(tick_ns).script(move |call, stage| {
+            if let Kind::Run { repeats } = call.kind {
+                let run_ns = 1000.0 * call.seq_len as f64;
+                // Six times in a row it is faster than ever, beyond what a longer sample makes up for.
+                warm_runs += u32::from(f64::from(repeats) * run_ns * stage.throttle > 20.0 * tick_ns);
+                if warm_runs > 3 && warm_runs < 10 {
+                    stage.throttle *= faster;
+                }
+            }
+            Ok(())
+        });
+        let record = world.race(spec(&["attention"])).unwrap();
+        for point in &record.lanes[0].points {
+            let shortest_ns = 0.85 * 20.0 * tick_ns / f64::from(point.repeats.max(1));
+            assert!(point.samples_ns.iter().all(|&ns| ns >= shortest_ns), "{faster}: {point:?}");
+        }
+    }
+}
+
 #[test]
 fn fault_20_drift_beyond_the_noise_is_flagged_and_noise_is_not() {
     for (throttle, flagged) in [(1.0, false), (1.05, false), (1.5, true), (0.6, true)] {

@@ -16,6 +16,7 @@ use race::{Clock, Dnf, Outcome, Point, Progress, RaceError, RaceSpec, Record, Wa
 pub enum Kind {
     Verify,
     Prepare,
+    Spoil,
     Run { repeats: u32 },
     Check,
     Breathe,
@@ -48,6 +49,10 @@ pub struct Model {
     pub checks: fn(f64) -> bool,
     /// Whether its closed form knows of its memory.
     pub declares_bytes: bool,
+    /// Which runs of a lane, counted from the first, compute their output; the others leave it as it is.
+    pub computes: fn(usize) -> bool,
+    /// What a run puts out.
+    pub output: fn(usize) -> f64,
     /// Device timestamps from the true time of all repetitions.
     pub device: fn(f64) -> Option<f64>,
 }
@@ -62,6 +67,8 @@ pub const MODEL: Model = Model {
     passes: true,
     checks: |_| true,
     declares_bytes: true,
+    computes: |_| true,
+    output: |_| 1.0,
     device: |_| None,
 };
 
@@ -115,6 +122,8 @@ pub struct Lane {
     seq_len: usize,
     bytes: u64,
     factor: f64,
+    runs: usize,
+    output: f64,
     world: World,
 }
 
@@ -261,8 +270,15 @@ impl Executor for World {
         }
         state.used_bytes = needed_bytes;
         state.most_used_bytes = state.most_used_bytes.max(needed_bytes);
-        let lane = Lane { spec: lane.clone(), seq_len: problem.seq_len, bytes, factor, world: self.clone() };
+        let (spec, seq_len) = (lane.clone(), problem.seq_len);
+        let lane = Lane { spec, seq_len, bytes, factor, runs: 0, output: 0.0, world: self.clone() };
         Ok((lane, Prepared { peak_bytes: bytes }))
+    }
+
+    async fn spoil(&mut self, lane: &mut Lane) -> Result<(), LaneError> {
+        self.call(Kind::Spoil, Some((&lane.spec, lane.seq_len)), 1e4)?;
+        lane.output = f64::NAN;
+        Ok(())
     }
 
     async fn run(&mut self, lane: &mut Lane, repeats: u32) -> Result<Finished, LaneError> {
@@ -271,7 +287,14 @@ impl Executor for World {
         let run_ns = (model.time)(lane.seq_len as f64) * lane.factor * throttle * self.spread(model.noise);
         let total_ns = f64::from(repeats) * run_ns;
         self.call(Kind::Run { repeats }, Some((&lane.spec, lane.seq_len)), total_ns)?;
-        Ok(Finished { checksum: 1.0, device_ns: (model.device)(total_ns) })
+        if (model.computes)(lane.runs) {
+            lane.output = (model.output)(lane.runs);
+        }
+        lane.runs += 1;
+        if lane.output.is_nan() {
+            return Err(LaneError::NotFinite { index: 0, value: f32::NAN });
+        }
+        Ok(Finished { checksum: lane.output, device_ns: (model.device)(total_ns) })
     }
 
     async fn check(&mut self, lane: &mut Lane) -> Result<Verification, LaneError> {

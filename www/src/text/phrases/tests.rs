@@ -9,7 +9,7 @@ use crate::samples;
 use crate::text::{CHINESE, ENGLISH, LANGUAGES};
 
 /// The sources of sentences, and what stands before one.
-const SOURCES: [(&str, &[&str]); 13] = [
+const SOURCES: [(&str, &[&str]); 14] = [
     ("crates/report/src/error.rs", &["#[error("]),
     ("crates/report/src/link/error.rs", &["#[error("]),
     ("crates/report/src/parse.rs", &["invalid("]),
@@ -23,6 +23,7 @@ const SOURCES: [(&str, &[&str]); 13] = [
     ("crates/mixer/src/problem.rs", &["invalid("]),
     ("crates/mixer/src/params.rs", &["invalid(", "let allowed ="]),
     ("crates/race/src/error.rs", &["#[error("]),
+    ("crates/race/src/heat.rs", &["let message ="]),
     ("crates/compute/src/error.rs", &["#[error("]),
     ("crates/compute/src/gpu/device.rs", &["no_backend("]),
     ("crates/protocol/src/error.rs", &["#[error("]),

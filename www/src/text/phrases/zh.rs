@@ -105,6 +105,14 @@ pub(in crate::text) static PHRASES: &[Phrase] = &[
     ),
     ("needs {} of at least {}; this adapter allows {}", "需要 {0} 至少为 {1}；此适配器只允许 {2}"),
     ("output {} is {}, not a finite number", "输出 {0} 为 {1}，不是有限数"),
+    (
+        "its output changed between runs: a part of it summed to {}, then to {}",
+        "各次运行的输出不一致：其中一部分之和先为 {0}，后为 {1}",
+    ),
+    (
+        "a sample is too few steps of this clock, however many passes there is time for",
+        "无论时间允许多少次运行，一个样本所占的时钟步数都太少",
+    ),
     ("{} is not available: {}", "{0} 不可用：{1}"),
     ("the GPU device was lost: {}", "GPU 设备丢失：{0}"),
     ("the GPU refused {}: {}", "GPU 拒绝了 {0}：{1}"),

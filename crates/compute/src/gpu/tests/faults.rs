@@ -266,7 +266,7 @@ fn fault_09_an_output_that_is_not_written_is_not_finite() {
     // Where a first run wrote all, a second that does not is seen once the output is poisoned again.
     let mut whole = lane(&gpu, plan(n)).unwrap();
     block_on(whole.run(1)).unwrap();
-    whole.poison_output();
+    block_on(whole.spoil()).unwrap();
     assert!(block_on(whole.output()).unwrap().iter().all(|value| value.is_nan()));
 }
 

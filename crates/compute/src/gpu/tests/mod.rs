@@ -75,7 +75,7 @@ fn runs_a_plan_and_reads_all_of_it_back() {
     for n in [1, 31, 33, 4096, 100_003] {
         let mut lane = lane(&gpu, plan(n)).unwrap();
         for repeats in [1, 3] {
-            lane.poison_output();
+            block_on(lane.spoil()).unwrap();
             let finished = block_on(lane.run(repeats)).unwrap();
             assert_eq!(block_on(lane.output()).unwrap(), expected(n));
             assert!(finished.checksum > 0.0);
