@@ -60,5 +60,8 @@ test('a golden file with a wrong answer does not pass', async ({ page }) => {
     const { result } = await verify(page, bytes, backend);
     expect(result.pass, backend).toBe(false);
     expect(result.maxAbs, backend).toBeGreaterThan(0.9);
+    const stated = JSON.parse(tensors.__metadata__.tolerance);
+    expect(result.tolerance, backend).toEqual({ abs: stated.abs, rel: stated.rel });
+    expect(result.unread, backend).toEqual([]);
   }
 });

@@ -106,7 +106,7 @@ fn events_are_as_documented() {
         &Event::Verified { id: 4, result },
         concat!(
             r#"{"type":"verified","id":4,"result":{"system":"hyena","case":"core_o2","level":"core","backend":"cpu","#,
-            r#""maxAbs":1e-6,"maxRel":null,"pass":true,"tolerance":{"abs":1e-5,"rel":0.0001},"unread":["dropout"]}}"#
+            r#""maxAbs":1e-6,"maxRel":null,"pass":true,"tolerance":{"abs":0.00001,"rel":0.0001},"unread":["dropout"]}}"#
         ),
     );
     let link = Event::Link { id: 5, fragment: "#r=1".into() };
