@@ -5,7 +5,6 @@
 
 mod cancel;
 mod cpu;
-mod environment;
 mod error;
 pub mod golden;
 pub mod gpu;

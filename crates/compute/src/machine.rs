@@ -9,12 +9,12 @@ use mixer::{
 };
 
 use crate::cpu::{CpuLane, CpuPool};
-use crate::environment::SIMD;
 use crate::golden::{self, GoldenCase, GoldenError, GoldenResult};
 use crate::gpu::{Gpu, GpuLane, GpuOptions};
 use crate::ledger::Ledger;
 use crate::output::Spotted;
 use crate::{CancelSwitch, ComputeError, Host, Lane};
+use kernels::ops::simd::InstructionSet;
 
 /// Longest sequence on which a lane is compared with the f64 reference in full.
 const VERIFY_LENGTH: usize = 160;
@@ -170,7 +170,7 @@ impl Machine {
         MachineFacts {
             cores: CpuPool::available_threads(),
             threads: mixer::Parallel::threads(&self.pool),
-            simd: SIMD,
+            simd: InstructionSet::widest().name(),
             cpu_memory_bytes: self.cpu_ledger.limit_bytes(),
             gpu,
             gpu_missing,

@@ -50,7 +50,7 @@ impl Workload {
             word.parse().map_err(|_| MixerError::invalid("size", "a whole number", word))
         };
         match kind {
-            "registers" => Ok(Self { flops: peak::FLOPS, run: Box::new(|| Ok(peak::registers(1.0))) }),
+            "registers" => Ok(Self { flops: peak::flops(), run: Box::new(|| Ok(peak::registers(1.0))) }),
             "tile" => Ok(tile()),
             "softmax" => Ok(softmax()),
             "gemm" => gemm(size(&mut words)?, parallel),

@@ -9,7 +9,7 @@ use mixer::{Case, CpuKernel, Floats, Level, Memory, MixerError, Parallel};
 use crate::attention::{Projections, Spec};
 use crate::ops::disjoint::Disjoint;
 use crate::ops::exp::exp2_scalar;
-use crate::ops::gemm::{PANEL, Store, Tile, multiply};
+use crate::ops::gemm::{PANEL, Store, Tile, multiply_panels};
 
 /// Query rows in a task.
 const BLOCK: usize = 48;
@@ -157,12 +157,9 @@ impl Core<'_> {
             // SAFETY: each task is its own rows of its own head.
             let scores = unsafe { scores.slice((head * length + first) * length, rows * length) };
             let queries = &q[first * width + head * d_head..];
-            for panel in 0..length.div_ceil(PANEL) {
-                let columns = PANEL.min(length - panel * PANEL);
-                let keys = &keys[head * key_floats + panel * d_head * PANEL..][..d_head * PANEL];
-                let mut tile = Tile { floats: &mut scores[panel * PANEL..], stride: length, columns };
-                multiply(queries, width, rows, d_head, keys, Store::Set, &mut tile);
-            }
+            let keys = &keys[head * key_floats..];
+            let mut tile = Tile { floats: scores, stride: length, columns: length };
+            multiply_panels(queries, width, rows, d_head, keys, d_head * PANEL, Store::Set, &mut tile);
             for (row, scores) in scores.chunks_exact_mut(length).enumerate() {
                 if causal {
                     scores[first + row + 1..].fill(LOWEST);
@@ -192,13 +189,9 @@ impl Core<'_> {
             let out = unsafe { out.slice(first * width, rows * width) };
             for head in 0..n_heads {
                 let scores = &scores[(head * length + first) * length..][..rows * length];
-                for panel in 0..d_head.div_ceil(PANEL) {
-                    let columns = PANEL.min(d_head - panel * PANEL);
-                    let values = &values[head * value_floats + panel * length * PANEL..][..length * PANEL];
-                    let start = head * d_head + panel * PANEL;
-                    let mut tile = Tile { floats: &mut out[start..], stride: width, columns };
-                    multiply(scores, length, rows, length, values, Store::Set, &mut tile);
-                }
+                let values = &values[head * value_floats..];
+                let mut tile = Tile { floats: &mut out[head * d_head..], stride: width, columns: d_head };
+                multiply_panels(scores, length, rows, length, values, length * PANEL, Store::Set, &mut tile);
             }
         });
     }

@@ -12,7 +12,7 @@ use super::bias;
 use super::spec::{Activation, AttentionSpec};
 use crate::ops::activation::erf;
 use crate::ops::disjoint::Disjoint;
-use crate::ops::gemm::{PANEL, Store, Tile, multiply};
+use crate::ops::gemm::{PANEL, Store, Tile, multiply_panels};
 use crate::ops::query_block::{KEYS, LOWEST, QUERIES, online_softmax};
 use crate::ops::simd::{F32x4, LANES};
 
@@ -174,11 +174,9 @@ impl ChunkAttention {
         let visible = if causal { first + rows } else { chunk_len };
         for tile in (0..visible).step_by(KEYS) {
             let n_keys = KEYS.min(visible - tile);
-            for panel in 0..n_keys.div_ceil(PANEL) {
-                let panel_keys = &keys[(tile / PANEL + panel) * z * PANEL..][..z * PANEL];
-                let mut to = Tile { floats: &mut scores[panel * PANEL..], stride: KEYS, columns: PANEL };
-                multiply(queries, z, rows, z, panel_keys, Store::Set, &mut to);
-            }
+            let columns = n_keys.next_multiple_of(PANEL);
+            let mut to = Tile { floats: scores, stride: KEYS, columns };
+            multiply_panels(queries, z, rows, z, &keys[tile * z..], z * PANEL, Store::Set, &mut to);
             for row in 0..rows {
                 let position = first + row;
                 let scores = &mut scores[row * KEYS..][..n_keys.next_multiple_of(PANEL)];
@@ -196,11 +194,9 @@ impl ChunkAttention {
                     _ => scores[allowed..].fill(0.0),
                 }
             }
-            for panel in 0..padded / PANEL {
-                let panel_values = &values[(panel * c + tile) * PANEL..][..n_keys * PANEL];
-                let mut to = Tile { floats: &mut sums[panel * PANEL..], stride: padded, columns: PANEL };
-                multiply(scores, KEYS, rows, n_keys, panel_values, Store::Add, &mut to);
-            }
+            let mut to = Tile { floats: sums, stride: padded, columns: padded };
+            let tile_values = &values[tile * PANEL..];
+            multiply_panels(scores, KEYS, rows, n_keys, tile_values, c * PANEL, Store::Add, &mut to);
         }
         for row in 0..rows {
             let sums = &mut sums[row * padded..][..h];

@@ -1,6 +1,6 @@
-//! 2ˣ for x ≤ 0, four lanes at a time: what an online softmax needs once log₂e is folded into its scale.
+//! 2ˣ for x ≤ 0, a vector at a time: what an online softmax needs once log₂e is folded into its scale.
 
-use super::simd::F32x4;
+use super::simd::{F32x4, Lanes};
 
 /// Below this, 2ˣ is taken as exactly 0: the bits of 1 less 127 exponent steps. A masked score then weighs nothing, and
 /// no product with it is denormal, which some processors take a hundred times longer over.
@@ -32,14 +32,14 @@ impl Exp2 {
 
     /// 2ˣ per lane, as [`exp2`].
     #[inline(always)]
-    pub fn of(self, x: F32x4) -> F32x4 {
+    pub fn of<V: Lanes>(self, x: V) -> V {
         let [lowest, round, first, rest @ ..] = self.0;
-        let x = x.max(F32x4::splat(*lowest));
-        let shifted = x + F32x4::splat(*round);
-        let fraction = x - (shifted - F32x4::splat(*round));
-        let mut polynomial = F32x4::splat(*first);
+        let x = x.max(V::splat(*lowest));
+        let shifted = x + V::splat(*round);
+        let fraction = x - (shifted - V::splat(*round));
+        let mut polynomial = V::splat(*first);
         for coefficient in rest {
-            polynomial = F32x4::splat(*coefficient).mul_add(polynomial, fraction);
+            polynomial = V::splat(*coefficient).mul_add(polynomial, fraction);
         }
         polynomial.add_bits(shifted.shift_bits_left_23())
     }

@@ -5,7 +5,7 @@
 use mixer::{Floats, Memory, MixerError, Parallel};
 
 use super::disjoint::Disjoint;
-use super::gemm::{PANEL, Store, Tile, multiply};
+use super::gemm::{PANEL, Store, Tile, multiply_panels};
 use super::simd::{F32x4, LANES};
 
 /// Rows of x that one task multiplies: 48 rows of width 256 are 48 KiB, which a second-level cache keeps.
@@ -70,16 +70,14 @@ impl Linear {
     /// As [`Linear::apply`] on the calling thread: for callers that fuse several steps over one block of rows.
     pub fn apply_rows(&self, x: &[f32], y: &mut [f32]) {
         let n_rows = x.len() / self.inputs;
-        for panel_idx in 0..self.outputs.div_ceil(PANEL) {
-            let column = panel_idx * PANEL;
-            let columns = PANEL.min(self.outputs - column);
-            self.set_bias(y, self.outputs, column, columns, n_rows);
-            self.product(
-                x,
-                n_rows,
-                panel_idx,
-                &mut Tile { floats: &mut y[column..], stride: self.outputs, columns },
-            );
+        // Two panels at a time: the widest vectors' tile has as many, and their sums stay in a first-level cache.
+        for first in (0..self.outputs).step_by(2 * PANEL) {
+            let columns = (2 * PANEL).min(self.outputs - first);
+            for column in (first..first + columns).step_by(PANEL) {
+                self.set_bias(y, self.outputs, column, PANEL.min(self.outputs - column), n_rows);
+            }
+            let mut tile = Tile { floats: &mut y[first..], stride: self.outputs, columns };
+            self.product(x, n_rows, first / PANEL, &mut tile);
         }
     }
 
@@ -119,9 +117,11 @@ impl Linear {
         }
     }
 
+    /// The product with as many panels from `panel_idx` on as `tile` has columns for.
     fn product(&self, x: &[f32], rows: usize, panel_idx: usize, tile: &mut Tile<'_>) {
-        let panel = &self.panels[panel_idx * self.inputs * PANEL..][..self.inputs * PANEL];
-        multiply(x, self.inputs, rows, self.inputs, panel, Store::Add, tile);
+        let stride = self.inputs * PANEL;
+        let panels = &self.panels[panel_idx * stride..];
+        multiply_panels(x, self.inputs, rows, self.inputs, panels, stride, Store::Add, tile);
     }
 }
 

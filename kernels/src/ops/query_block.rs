@@ -5,8 +5,8 @@
 //! result independent of the cut. Scores are kept in units of log₂, so that every exponential is a power of two.
 
 use super::exp::{Exp2, exp2, exp2_scalar};
-use super::gemm::{PANEL, ROWS, Store, Tile, multiply};
-use super::simd::{F32x4, LANES};
+use super::gemm::{PANEL, ROWS, Store, Tile, multiply_panels};
+use super::simd::{F32x4, LANES, Lanes, Work, run_widest};
 
 /// Most queries in a block: whole register tiles and panels, and few, so that its scores, queries and sums stay in a
 /// first-level cache of 32 KiB, or nearly.
@@ -95,12 +95,9 @@ impl<'a> QueryBlock<'a> {
     pub fn absorb(&mut self, tile: KeyTile<'_>, mut mask: impl FnMut(usize, &mut [f32])) {
         let KeyTile { keys, values, values_stride, n_keys } = tile;
         let (d_head, padded_head) = (self.d_head, self.padded_head);
-        for panel in 0..n_keys.div_ceil(PANEL) {
-            let panel_keys = &keys[panel * d_head * PANEL..][..d_head * PANEL];
-            let mut to = Tile { floats: &mut self.scores[panel * PANEL..], stride: KEYS, columns: PANEL };
-            multiply(self.scaled, d_head, self.rows, d_head, panel_keys, Store::Set, &mut to);
-        }
         let padded_keys = n_keys.next_multiple_of(PANEL);
+        let mut to = Tile { floats: self.scores, stride: KEYS, columns: padded_keys };
+        multiply_panels(self.scaled, d_head, self.rows, d_head, keys, d_head * PANEL, Store::Set, &mut to);
         for row in 0..self.rows {
             let scores = &mut self.scores[row * KEYS..][..padded_keys];
             mask(row, &mut scores[..n_keys]);
@@ -116,12 +113,8 @@ impl<'a> QueryBlock<'a> {
                 &mut self.sums[first * padded_head..][..rows * padded_head],
             );
         }
-        for panel in 0..padded_head / PANEL {
-            let panel_values = &values[panel * values_stride..][..n_keys * PANEL];
-            let mut to =
-                Tile { floats: &mut self.sums[panel * PANEL..], stride: padded_head, columns: PANEL };
-            multiply(self.scores, KEYS, self.rows, n_keys, panel_values, Store::Add, &mut to);
-        }
+        let mut to = Tile { floats: self.sums, stride: padded_head, columns: padded_head };
+        multiply_panels(self.scores, KEYS, self.rows, n_keys, values, values_stride, Store::Add, &mut to);
     }
 
     /// Hands every row's finished output, `[d_head]`, to `emit(row, output)`.
@@ -135,8 +128,69 @@ impl<'a> QueryBlock<'a> {
     }
 }
 
-/// [`online_softmax`] of up to four rows of one tile, `KEYS` floats apart: what is done once a row is done for all of them in
-/// one vector, and without a branch for each.
+/// The largest of each of up to four rows of scores, `KEYS` floats apart.
+struct Highest<'a> {
+    scores: &'a [f32],
+    padded_keys: usize,
+}
+
+impl Work for Highest<'_> {
+    type Output = F32x4;
+
+    #[inline(always)]
+    fn run<V: Lanes>(self) -> F32x4 {
+        let mut highest = [[LOWEST; LANES]; LANES];
+        for (highest, scores) in highest.iter_mut().zip(self.scores.chunks_exact(KEYS)) {
+            let start = [V::splat(LOWEST); 2];
+            let [low, high] =
+                scores[..self.padded_keys].chunks(2 * V::LANES).fold(start, |[low, high], pair| {
+                    let (first, second) = pair.split_at(V::LANES);
+                    // Where keys end within two vectors, the first stands in for the second.
+                    [
+                        low.max(V::load(first)),
+                        high.max(V::load(if second.is_empty() { first } else { second })),
+                    ]
+                });
+            low.max(high).fold_max().write_to(highest);
+        }
+        let column = |lane: usize| F32x4::from_array(&highest.map(|row| row[lane]));
+        column(0).max(column(1)).max(column(2).max(column(3)))
+    }
+}
+
+/// Turns up to four rows of scores, `KEYS` floats apart, into weights 2^(score − shift), and adds up each row.
+struct Weigh<'a> {
+    scores: &'a mut [f32],
+    padded_keys: usize,
+    shifts: [f32; LANES],
+}
+
+impl Work for Weigh<'_> {
+    type Output = F32x4;
+
+    #[inline(always)]
+    fn run<V: Lanes>(self) -> F32x4 {
+        let exp2 = Exp2::opaque();
+        let mut added = [[0.0; LANES]; LANES];
+        let rows = self.scores.chunks_exact_mut(KEYS).zip(self.shifts);
+        for ((scores, shift), added) in rows.zip(&mut added) {
+            let shift = V::splat(shift);
+            let mut sum = V::splat(0.0);
+            for chunk in scores[..self.padded_keys].chunks_exact_mut(V::LANES) {
+                let weights = exp2.of(V::load(chunk) - shift);
+                weights.store(chunk);
+                sum = sum + weights;
+            }
+            sum.fold_sum().write_to(added);
+        }
+        let column = |lane: usize| F32x4::from_array(&added.map(|row| row[lane]));
+        (column(0) + column(2)) + (column(1) + column(3))
+    }
+}
+
+/// Online softmax of up to four rows of one tile, `KEYS` floats apart: turns scores (in units of log₂) into weights in
+/// place, and brings the rows' running maxima, totals and weighted sums up to date. What is done once a row is done for all
+/// of them in one vector, and without a branch for each.
 fn online_softmax_rows(
     scores: &mut [f32],
     padded_keys: usize,
@@ -144,18 +198,8 @@ fn online_softmax_rows(
     totals: &mut [f32],
     sums: &mut [f32],
 ) {
-    let mut highest = [[LOWEST; LANES]; LANES];
-    for (highest, scores) in highest.iter_mut().zip(scores.chunks_exact(KEYS)) {
-        let (pairs, _) = scores[..padded_keys].as_chunks::<PANEL>();
-        let start = [F32x4::splat(LOWEST); 2];
-        let [low, high] = pairs.iter().fold(start, |[low, high], pair| {
-            [low.max(F32x4::load(pair)), high.max(F32x4::load(&pair[LANES..]))]
-        });
-        low.max(high).write_to(highest);
-    }
-    let column = |lane: usize| F32x4::from_array(&highest.map(|row| row[lane]));
     let old = F32x4::load(maxima);
-    let new = old.max(column(0)).max(column(1)).max(column(2)).max(column(3));
+    let new = old.max(run_widest(Highest { scores, padded_keys }));
     let factors = exp2(old - new);
     new.store(maxima);
     let factors_of = factors.to_array();
@@ -168,21 +212,7 @@ fn online_softmax_rows(
             }
         }
     }
-    let exp2 = Exp2::opaque();
-    let mut added = [[0.0; LANES]; LANES];
-    let rows = scores.chunks_exact_mut(KEYS).zip(new.to_array());
-    for ((scores, maximum), added) in rows.zip(&mut added) {
-        let shift = F32x4::splat(maximum);
-        let mut sum = F32x4::zero();
-        for chunk in scores[..padded_keys].as_chunks_mut::<LANES>().0 {
-            let weights = exp2.of(F32x4::from_array(chunk) - shift);
-            weights.write_to(chunk);
-            sum = sum + weights;
-        }
-        sum.write_to(added);
-    }
-    let column = |lane: usize| F32x4::from_array(&added.map(|row| row[lane]));
-    let added = (column(0) + column(2)) + (column(1) + column(3));
+    let added = run_widest(Weigh { scores, padded_keys, shifts: new.to_array() });
     added.mul_add(F32x4::load(totals), factors).store(totals);
 }
 
@@ -208,4 +238,37 @@ pub fn online_softmax(scores: &mut [f32], maximum: &mut f32, total: &mut f32, su
         added = added + weights;
     }
     *total += added.sum();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::simd::InstructionSet;
+
+    #[test]
+    fn every_set_of_instructions_finds_the_same_maxima_and_weights() {
+        for set in InstructionSet::ALL.into_iter().filter(|set| set.is_available()) {
+            for rows in 1..=LANES {
+                for padded_keys in (PANEL..=KEYS).step_by(PANEL) {
+                    let mut scores: Vec<f32> =
+                        (0..rows * KEYS).map(|i| ((i * 37) % 101) as f32 * -0.3).collect();
+                    let rows_of = scores.clone();
+                    let shifts = set.run(Highest { scores: &scores, padded_keys }).to_array();
+                    let totals = set.run(Weigh { scores: &mut scores, padded_keys, shifts }).to_array();
+                    for (row, before) in rows_of.chunks_exact(KEYS).enumerate() {
+                        let before = &before[..padded_keys];
+                        let highest = before.iter().copied().fold(LOWEST, f32::max);
+                        assert_eq!(shifts[row], highest, "{set:?}, {rows} rows of {padded_keys}");
+                        let weights: Vec<f64> =
+                            before.iter().map(|score| f64::from(score - highest).exp2()).collect();
+                        for (got, want) in scores[row * KEYS..].iter().zip(&weights) {
+                            assert!((f64::from(*got) - want).abs() <= 4e-7 * want, "{set:?}: {got}, {want}");
+                        }
+                        let total: f64 = weights.iter().sum();
+                        assert!((f64::from(totals[row]) - total).abs() < 1e-6 * total, "{set:?}");
+                    }
+                }
+            }
+        }
+    }
 }

@@ -18,7 +18,7 @@ use super::Spec;
 use super::features::{CHUNK, FeatureMap, Keys, padded, sum};
 use crate::ops::disjoint::Disjoint;
 use crate::ops::exp::exp2_scalar;
-use crate::ops::gemm::{PANEL, Store, Tile, multiply};
+use crate::ops::gemm::{PANEL, Store, Tile, multiply, multiply_panels};
 use crate::ops::linear::Linear;
 use crate::ops::query_block::LOWEST;
 use crate::ops::scratch::Scratch;
@@ -275,10 +275,8 @@ impl<'a> Block<'a> {
     /// Outputs = Q′S for `rows` queries.
     fn read_products(&mut self, spec: &Spec, products: &[f32], rows: usize) {
         let (m, stride) = (spec.n_features, padded(spec.d_head));
-        for (panel, products) in products.chunks_exact(m * PANEL).enumerate() {
-            let mut tile = Tile { floats: &mut self.outputs[panel * PANEL..], stride, columns: PANEL };
-            multiply(self.query_features, padded(m), rows, m, products, Store::Set, &mut tile);
-        }
+        let mut tile = Tile { floats: self.outputs, stride, columns: stride };
+        multiply_panels(self.query_features, padded(m), rows, m, products, m * PANEL, Store::Set, &mut tile);
     }
 
     /// Adds the masked square of queries `first ..` of the chunk against its keys, and returns through `totals` the
@@ -287,20 +285,16 @@ impl<'a> Block<'a> {
         let (m, stride) = (spec.n_features, padded(spec.d_head));
         let visible = first + rows;
         let n_panels = visible.div_ceil(PANEL);
-        for (panel, keys) in self.key_panels.chunks_exact(m * PANEL).take(n_panels).enumerate() {
-            let mut tile = Tile { floats: &mut self.scores[panel * PANEL..], stride: CHUNK, columns: PANEL };
-            multiply(self.query_features, padded(m), rows, m, keys, Store::Set, &mut tile);
-        }
+        let (queries, keys) = (&*self.query_features, &*self.key_panels);
+        let mut tile = Tile { floats: self.scores, stride: CHUNK, columns: n_panels * PANEL };
+        multiply_panels(queries, padded(m), rows, m, keys, m * PANEL, Store::Set, &mut tile);
         for (row, total) in totals.iter_mut().enumerate().take(rows) {
             let scores = &mut self.scores[row * CHUNK..][..n_panels * PANEL];
             scores[first + row + 1..].fill(0.0);
             *total = sum(scores);
         }
-        for (panel, values) in self.values.chunks_exact(CHUNK * PANEL).enumerate() {
-            let mut tile = Tile { floats: &mut self.outputs[panel * PANEL..], stride, columns: PANEL };
-            let values = &values[..visible * PANEL];
-            multiply(self.scores, CHUNK, rows, visible, values, Store::Add, &mut tile);
-        }
+        let mut tile = Tile { floats: self.outputs, stride, columns: stride };
+        multiply_panels(self.scores, CHUNK, rows, visible, self.values, CHUNK * PANEL, Store::Add, &mut tile);
     }
 }
 

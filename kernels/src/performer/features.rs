@@ -5,7 +5,7 @@ use mixer::{Floats, Memory, MixerError};
 
 use super::Spec;
 use crate::ops::exp::exp2;
-use crate::ops::gemm::{PANEL, Store, Tile, multiply};
+use crate::ops::gemm::{PANEL, Store, Tile, multiply_panels};
 use crate::ops::query_block::LOWEST;
 use crate::ops::simd::{F32x4, LANES};
 
@@ -61,10 +61,8 @@ impl FeatureMap {
     pub(super) fn queries(&self, q: &[f32], out: &mut [f32]) {
         let (m, d, stride) = (self.m, self.d, padded(self.m));
         let rows = q.len() / d;
-        for (index, panel) in self.panels.chunks_exact(d * PANEL).enumerate() {
-            let mut tile = Tile { floats: &mut out[index * PANEL..], stride, columns: PANEL };
-            multiply(q, d, rows, d, panel, Store::Set, &mut tile);
-        }
+        let mut tile = Tile { floats: out, stride, columns: stride };
+        multiply_panels(q, d, rows, d, &self.panels, d * PANEL, Store::Set, &mut tile);
         let eps = F32x4::splat(self.eps);
         for (q, row) in q.chunks_exact(d).zip(out.chunks_exact_mut(stride)) {
             row[m..].fill(LOWEST);
@@ -105,12 +103,10 @@ impl FeatureMap {
 
     /// p(k) of packed keys, transposed: `[m, CHUNK]`.
     pub(super) fn project(&self, keys: &mut Keys<'_>) {
-        for panel in 0..keys.len.div_ceil(PANEL) {
-            let packed = &keys.packed[panel * self.d * PANEL..][..self.d * PANEL];
-            let mut tile =
-                Tile { floats: &mut keys.features[panel * PANEL..], stride: CHUNK, columns: PANEL };
-            multiply(&self.rows, self.d, self.m, self.d, packed, Store::Set, &mut tile);
-        }
+        let (m, d) = (self.m, self.d);
+        let columns = keys.len.next_multiple_of(PANEL);
+        let mut tile = Tile { floats: keys.features, stride: CHUNK, columns };
+        multiply_panels(&self.rows, d, m, d, keys.packed, d * PANEL, Store::Set, &mut tile);
     }
 
     /// The largest entry of p(k).

@@ -3,14 +3,11 @@
 use std::hint::black_box;
 use std::sync::Mutex;
 
-use kernels::ops::simd::{F32x4, LANES};
+use kernels::ops::simd::{InstructionSet, MultiplyAdds, run_widest};
 use mixer::{LaneError, Memory, Parallel, Peaks};
 
 use super::{PROBES, more, now};
 use crate::{CpuPool, Host};
-
-/// Independent chains: enough to hide a multiply-add's latency, few enough to stay in registers.
-const CHAINS: usize = 12;
 
 /// Multiply-adds of each chain in one task.
 const ROUNDS: usize = 20_000;
@@ -27,11 +24,8 @@ pub(super) async fn peaks(host: &Host, pool: &CpuPool) -> Result<Peaks, LaneErro
     };
     let arithmetic = |repeats: u32| {
         pool.run(tasks, &|task, _| {
-            // Different in every lane, or the compiler would compute one for all.
-            let starts = std::array::from_fn(|i| (task + i) as f32);
-            let mut results = starts;
             for _ in 0..repeats {
-                multiply_adds(black_box(&starts), black_box(&mut results));
+                black_box(multiply_adds(black_box(task as f32)));
             }
         });
     };
@@ -64,7 +58,7 @@ pub(super) async fn peaks(host: &Host, pool: &CpuPool) -> Result<Peaks, LaneErro
     };
     let dispatch_ns = best(host, pool, starting).await?;
 
-    let flops = (tasks * CHAINS * ROUNDS * LANES * 2) as f64;
+    let flops = tasks as f64 * MultiplyAdds::flops(ROUNDS, InstructionSet::widest());
     let bytes = (tasks * COPY_WORDS * 8) as f64;
     Ok(Peaks { flops_per_s: 1e9 * flops / flops_ns, bytes_per_s: 1e9 * bytes / copy_ns, dispatch_ns })
 }
@@ -92,17 +86,7 @@ async fn best(host: &Host, pool: &CpuPool, work: impl Fn(u32)) -> Result<f64, La
     Ok(best)
 }
 
-/// Every lane's result is stored, one beside the other: that is what the native compiler vectorises from.
 #[inline(never)]
-fn multiply_adds(starts: &[f32; CHAINS * LANES], results: &mut [f32; CHAINS * LANES]) {
-    let (a, b) =
-        (F32x4::from_array(&black_box([0.999; LANES])), F32x4::from_array(&black_box([1e-3; LANES])));
-    let mut chains: [F32x4; CHAINS] = std::array::from_fn(|i| F32x4::load(&starts[LANES * i..]));
-    for _ in 0..ROUNDS {
-        // By value, so that the chains stay in registers.
-        chains = chains.map(|chain| b.mul_add(chain, a));
-    }
-    for (chain, result) in chains.iter().zip(results.as_chunks_mut().0) {
-        chain.write_to(result);
-    }
+fn multiply_adds(seed: f32) -> f32 {
+    run_widest(MultiplyAdds { rounds: ROUNDS, seed })
 }

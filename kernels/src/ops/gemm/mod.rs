@@ -3,12 +3,13 @@
 //! The right-hand side is packed into panels of [`PANEL`] columns, each stored row by row and zero-padded, so the
 //! microkernel reads it as one stream. The left-hand side stays row-major: its elements are broadcast.
 
-#[cfg(target_arch = "x86_64")]
-mod avx2;
+#![expect(
+    unsafe_code,
+    reason = "the innermost loop reads slices that were cut to its length without asking again: the compiler keeps the \
+              checks of a tile's rows, at half the speed"
+)]
 
-use std::ops::Range;
-
-use super::simd::{F32x4, LANES};
+use super::simd::{LANES, Lanes, Work, run_widest};
 
 /// Columns of a packed panel: two vectors.
 pub const PANEL: usize = 2 * LANES;
@@ -37,7 +38,7 @@ pub struct Tile<'a> {
     pub columns: usize,
 }
 
-/// `c[rows × columns] (+)= a[rows × depth] · b[depth × PANEL]`, `rows` any number.
+/// `c[rows × columns] (+)= a[rows × depth] · b[depth × PANEL]`, `rows` any number, `columns` at most [`PANEL`].
 ///
 /// `a` is row-major with `a_stride` floats between rows; `panel` holds `depth · PANEL` floats.
 #[inline]
@@ -50,96 +51,157 @@ pub fn multiply(
     store: Store,
     c: &mut Tile<'_>,
 ) {
-    #[cfg(target_arch = "x86_64")]
-    if avx2::multiply(a, a_stride, rows, depth, panel, store, c) {
-        return;
-    }
-    let whole = rows / ROWS * ROWS;
-    strips::<ROWS>(a, a_stride, 0..whole, depth, panel, store, c);
-    match rows - whole {
-        1 => strips::<1>(a, a_stride, whole..rows, depth, panel, store, c),
-        2 => strips::<2>(a, a_stride, whole..rows, depth, panel, store, c),
-        3 => strips::<3>(a, a_stride, whole..rows, depth, panel, store, c),
-        4 => strips::<4>(a, a_stride, whole..rows, depth, panel, store, c),
-        5 => strips::<5>(a, a_stride, whole..rows, depth, panel, store, c),
-        _ => {}
-    }
+    multiply_panels(a, a_stride, rows, depth, panel, panel.len(), store, c);
 }
 
-/// `rows` of the product, `R` at a time. Never inlined: inside a larger loop the register allocator of some browsers spills
-/// it.
-#[inline(never)]
-fn strips<const R: usize>(
+/// [`multiply`] by as many panels as `c` has columns for, `panel_stride` floats apart.
+#[inline]
+pub fn multiply_panels(
     a: &[f32],
     a_stride: usize,
-    rows: Range<usize>,
+    rows: usize,
     depth: usize,
-    panel: &[f32],
+    panels: &[f32],
+    panel_stride: usize,
     store: Store,
     c: &mut Tile<'_>,
 ) {
-    let (panel, _) = panel[..depth * PANEL].as_chunks::<PANEL>();
-    for first in rows.step_by(R) {
-        let a: [&[f32]; R] = std::array::from_fn(|row| &a[(first + row) * a_stride..][..panel.len()]);
-        let mut sums = [[F32x4::zero(); 2]; R];
-        for (k, b) in panel.iter().enumerate() {
-            let (low, high) = halves(b);
-            for row in 0..R {
-                let broadcast = F32x4::splat(a[row][k]);
-                sums[row][0] = sums[row][0].mul_add(broadcast, low);
-                sums[row][1] = sums[row][1].mul_add(broadcast, high);
-            }
-        }
-        for (row, sum) in sums.iter().enumerate() {
-            let to = &mut c.floats[(first + row) * c.stride..][..c.columns];
-            if let Some(full) = to.first_chunk_mut::<PANEL>() {
-                let (low, high) =
-                    if store == Store::Add { halves(full) } else { (F32x4::zero(), F32x4::zero()) };
-                let (to_low, to_high) = full.split_at_mut(LANES);
-                (low + sum[0]).store(to_low);
-                (high + sum[1]).store(to_high);
+    let Tile { floats, stride, columns } = c;
+    let c = Tile { floats, stride: *stride, columns: *columns };
+    run_widest(Product { a, a_stride, rows, depth, panels, panel_stride, store, c });
+}
+
+/// A product of all of `c`.
+struct Product<'a> {
+    a: &'a [f32],
+    a_stride: usize,
+    rows: usize,
+    depth: usize,
+    panels: &'a [f32],
+    panel_stride: usize,
+    store: Store,
+    c: Tile<'a>,
+}
+
+impl Work for Product<'_> {
+    type Output = ();
+
+    /// Register tiles of two vectors' columns: one panel of four lanes, two of eight.
+    #[inline(always)]
+    fn run<V: Lanes>(mut self) {
+        let mut column = 0;
+        while column < self.c.columns {
+            let left = self.c.columns - column;
+            if V::LANES == PANEL && left <= PANEL {
+                // A vector alone: twice the rows have as many accumulators.
+                let rest = self.strips::<V, 12, 1>(0, column);
+                let rest = self.strips::<V, 4, 1>(rest, column);
+                self.strips::<V, 1, 1>(rest, column);
             } else {
-                let sums = sum[0].to_array().into_iter().chain(sum[1].to_array());
-                for (to, sum) in to.iter_mut().zip(sums) {
-                    *to = if store == Store::Add { *to + sum } else { sum };
-                }
+                let rest = if V::FUSED {
+                    self.strips::<V, 6, 2>(0, column)
+                } else {
+                    self.strips::<V, 5, 2>(0, column)
+                };
+                match self.rows - rest {
+                    1 => self.strips::<V, 1, 2>(rest, column),
+                    2 => self.strips::<V, 2, 2>(rest, column),
+                    3 => self.strips::<V, 3, 2>(rest, column),
+                    4 => self.strips::<V, 4, 2>(rest, column),
+                    5 => self.strips::<V, 5, 2>(rest, column),
+                    _ => rest,
+                };
             }
+            column += PANEL.max(2 * V::LANES);
         }
     }
 }
 
-/// A panel row as two vectors.
-#[inline(always)]
-fn halves(row: &[f32; PANEL]) -> (F32x4, F32x4) {
-    let [a, b, c, d, e, f, g, h] = *row;
-    (F32x4::from_array(&[a, b, c, d]), F32x4::from_array(&[e, f, g, h]))
+impl Product<'_> {
+    /// Rows from `first` on, `R` at a time, of `N` vectors' columns; returns the first row that is left over. Not inlined in
+    /// a browser's module: inside a larger loop the register allocator of some browsers spills it.
+    #[cfg_attr(target_arch = "wasm32", inline(never))]
+    #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
+    fn strips<V: Lanes, const R: usize, const N: usize>(&mut self, first: usize, column: usize) -> usize {
+        let depth = self.depth;
+        let panel = |vector: usize| {
+            let panel = (column + vector * V::LANES) / PANEL;
+            self.panels[panel * self.panel_stride..][..depth * PANEL].as_chunks::<PANEL>().0
+        };
+        let panels: [&[[f32; PANEL]]; N] = std::array::from_fn(panel);
+        let end = first + (self.rows - first) / R * R;
+        for first in (first..end).step_by(R) {
+            let a: [&[f32]; R] = std::array::from_fn(|row| &self.a[(first + row) * self.a_stride..][..depth]);
+            let mut sums = [[V::splat(0.0); N]; R];
+            for k in 0..depth {
+                let b: [V; N] = std::array::from_fn(|vector| {
+                    // SAFETY: every panel was cut to `depth` rows.
+                    V::load(&unsafe { panels[vector].get_unchecked(k) }[vector * V::LANES % PANEL..])
+                });
+                for row in 0..R {
+                    // SAFETY: every row was cut to `depth`.
+                    let broadcast = V::splat(*unsafe { a[row].get_unchecked(k) });
+                    for vector in 0..N {
+                        sums[row][vector] = sums[row][vector].mul_add(broadcast, b[vector]);
+                    }
+                }
+            }
+            let columns = (self.c.columns - column).min(N * V::LANES);
+            for (row, sums) in sums.into_iter().enumerate() {
+                let to = &mut self.c.floats[(first + row) * self.c.stride + column..][..columns];
+                for (to, sum) in to.chunks_mut(V::LANES).zip(sums) {
+                    let sum = if self.store == Store::Add { V::load(to) + sum } else { sum };
+                    sum.store(to);
+                }
+            }
+        }
+        end
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ops::simd::InstructionSet;
 
+    /// Every set of instructions that the machine has, every rest of rows, of columns and of panels.
     #[test]
     fn agrees_with_plain_loops_at_every_edge() {
-        for rows in 1..=29 {
-            for columns in 1..=PANEL {
-                for depth in [1, 2, 7, 64] {
-                    let a: Vec<f32> = (0..rows * depth).map(|i| (i % 13) as f32 - 6.0).collect();
-                    let b: Vec<f32> = (0..depth * PANEL).map(|i| (i % 7) as f32 - 3.0).collect();
-                    let stride = columns + 3;
-                    let mut c = vec![0.5; rows * stride];
-                    let mut tile = Tile { floats: &mut c, stride, columns };
-                    multiply(&a, depth, rows, depth, &b, Store::Add, &mut tile);
-                    for row in 0..rows {
-                        for column in 0..stride {
-                            let sum: f32 =
-                                (0..depth).map(|k| a[row * depth + k] * b[k * PANEL + column % PANEL]).sum();
-                            let want = if column < columns { 0.5 + sum } else { 0.5 };
-                            assert_eq!(
-                                c[row * stride + column],
-                                want,
-                                "{rows}×{depth}×{columns} at {row},{column}"
-                            );
+        for set in InstructionSet::ALL.into_iter().filter(|set| set.is_available()) {
+            for rows in 1..=29 {
+                for columns in 1..=3 * PANEL {
+                    for depth in [1, 2, 7, 64] {
+                        let panels = columns.div_ceil(PANEL);
+                        let a: Vec<f32> = (0..rows * depth).map(|i| (i % 13) as f32 - 6.0).collect();
+                        let panel_stride = depth * PANEL + 5;
+                        let b: Vec<f32> = (0..panels * panel_stride).map(|i| (i % 7) as f32 - 3.0).collect();
+                        let stride = columns + 3;
+                        for store in [Store::Set, Store::Add] {
+                            let mut c = vec![0.5; rows * stride];
+                            let tile = Tile { floats: &mut c, stride, columns };
+                            set.run(Product {
+                                a: &a,
+                                a_stride: depth,
+                                rows,
+                                depth,
+                                panels: &b,
+                                panel_stride,
+                                store,
+                                c: tile,
+                            });
+                            for (at, &got) in c.iter().enumerate() {
+                                let (row, column) = (at / stride, at % stride);
+                                let weights = &b[(column / PANEL).min(panels - 1) * panel_stride..];
+                                let sum: f32 = (0..depth)
+                                    .map(|k| a[row * depth + k] * weights[k * PANEL + column % PANEL])
+                                    .sum();
+                                let want = match store {
+                                    _ if column >= columns => 0.5,
+                                    Store::Set => sum,
+                                    Store::Add => 0.5 + sum,
+                                };
+                                assert_eq!(got, want, "{set:?}, {rows}×{depth}×{columns} at {row},{column}");
+                            }
                         }
                     }
                 }

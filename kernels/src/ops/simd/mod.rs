@@ -1,5 +1,13 @@
-//! Four f32 lanes: `v128` in wasm, an array that the compiler vectorises elsewhere. The one place that knows the
-//! instruction set; kernels above it are written once.
+//! Four f32 lanes: `v128` in wasm, an array that the compiler vectorises elsewhere; and wider ones natively, for work that
+//! asks for them. The one place that knows the instruction set; kernels above it are written once.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+mod lanes;
+mod peak;
+
+pub use lanes::{InstructionSet, Lanes, Work, run_widest};
+pub use peak::MultiplyAdds;
 
 use std::ops::{Add, Div, Mul, Sub};
 
@@ -124,13 +132,13 @@ impl F32x4 {
 
     /// Each lane's bits shifted left by 23: turns the integer in the low mantissa bits into an exponent.
     #[inline(always)]
-    pub(super) fn shift_bits_left_23(self) -> Self {
+    pub(in crate::ops) fn shift_bits_left_23(self) -> Self {
         Self(imp::shl23(self.0))
     }
 
     /// Adds the lanes' bits as integers.
     #[inline(always)]
-    pub(super) fn add_bits(self, other: Self) -> Self {
+    pub(in crate::ops) fn add_bits(self, other: Self) -> Self {
         Self(imp::add_bits(self.0, other.0))
     }
 }

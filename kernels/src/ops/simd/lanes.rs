@@ -1,0 +1,170 @@
+//! One source for vectors of any width: work that is written once over [`Lanes`] and run by the widest instructions that
+//! the processor has. A native program asks the processor it finds itself on; a browser's module is compiled for one set.
+
+use std::ops::{Add, Mul, Sub};
+
+#[cfg(target_arch = "x86_64")]
+use super::avx2;
+use super::{F32x4, LANES};
+
+/// A vector of f32.
+pub trait Lanes: Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> {
+    /// Number of lanes.
+    const LANES: usize;
+
+    /// Whether a multiply-add is one instruction.
+    const FUSED: bool;
+
+    /// All lanes `value`.
+    fn splat(value: f32) -> Self;
+
+    /// The first [`Lanes::LANES`] floats of `values`, missing ones as zero.
+    fn load(values: &[f32]) -> Self;
+
+    /// Writes to the first [`Lanes::LANES`] floats of `values`, or to as many as there are.
+    fn store(self, values: &mut [f32]);
+
+    /// `self + a · b`, rounded once where [`Lanes::FUSED`].
+    #[must_use]
+    fn mul_add(self, a: Self, b: Self) -> Self;
+
+    /// Lane-wise maximum. A NaN in either operand may or may not win.
+    #[must_use]
+    fn max(self, other: Self) -> Self;
+
+    /// Sums of the lanes that are four apart.
+    fn fold_sum(self) -> F32x4;
+
+    /// Maxima of the lanes that are four apart.
+    fn fold_max(self) -> F32x4;
+
+    /// Each lane's bits shifted left by 23: turns the integer in the low mantissa bits into an exponent.
+    #[must_use]
+    fn shift_bits_left_23(self) -> Self;
+
+    /// Adds the lanes' bits as integers.
+    #[must_use]
+    fn add_bits(self, other: Self) -> Self;
+}
+
+impl Lanes for F32x4 {
+    const LANES: usize = LANES;
+    const FUSED: bool = cfg!(target_feature = "relaxed-simd");
+
+    #[inline(always)]
+    fn splat(value: f32) -> Self {
+        Self::splat(value)
+    }
+    #[inline(always)]
+    fn load(values: &[f32]) -> Self {
+        Self::load(values)
+    }
+    #[inline(always)]
+    fn store(self, values: &mut [f32]) {
+        self.store(values);
+    }
+    #[inline(always)]
+    fn mul_add(self, a: Self, b: Self) -> Self {
+        self.mul_add(a, b)
+    }
+    #[inline(always)]
+    fn max(self, other: Self) -> Self {
+        self.max(other)
+    }
+    #[inline(always)]
+    fn fold_sum(self) -> F32x4 {
+        self
+    }
+    #[inline(always)]
+    fn fold_max(self) -> F32x4 {
+        self
+    }
+    #[inline(always)]
+    fn shift_bits_left_23(self) -> Self {
+        self.shift_bits_left_23()
+    }
+    #[inline(always)]
+    fn add_bits(self, other: Self) -> Self {
+        self.add_bits(other)
+    }
+}
+
+/// Work for vectors of any width.
+pub trait Work {
+    /// What comes of it.
+    type Output;
+
+    /// Does it with vectors of one kind. Must be `#[inline(always)]`, with all that it calls: only what is inlined into the
+    /// entry of an instruction set is compiled for it.
+    fn run<V: Lanes>(self) -> Self::Output;
+}
+
+/// What kernels are run with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InstructionSet {
+    /// [`F32x4`], by the instructions for which everything is compiled.
+    Compiled,
+    /// 256-bit vectors and fused multiply-adds of x86.
+    Avx2,
+}
+
+impl InstructionSet {
+    /// All, the widest first.
+    pub const ALL: [Self; 2] = [Self::Avx2, Self::Compiled];
+
+    /// The widest that this processor has.
+    #[inline]
+    pub fn widest() -> Self {
+        if Self::Avx2.is_available() { Self::Avx2 } else { Self::Compiled }
+    }
+
+    /// Whether this processor has it.
+    #[inline]
+    pub fn is_available(self) -> bool {
+        match self {
+            Self::Compiled => true,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => avx2::is_available(),
+            #[cfg(not(target_arch = "x86_64"))]
+            Self::Avx2 => false,
+        }
+    }
+
+    /// Its name, as reports give it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Avx2 => "avx2-fma",
+            Self::Compiled if cfg!(all(target_arch = "wasm32", target_feature = "relaxed-simd")) => {
+                "relaxed-simd"
+            }
+            Self::Compiled if cfg!(all(target_arch = "wasm32", target_feature = "simd128")) => "simd128",
+            Self::Compiled if cfg!(target_feature = "sse2") => "sse2",
+            Self::Compiled if cfg!(target_feature = "neon") => "neon",
+            Self::Compiled => "plain",
+        }
+    }
+
+    /// Lanes of its vectors.
+    pub fn lanes(self) -> usize {
+        match self {
+            Self::Compiled => LANES,
+            Self::Avx2 => 2 * LANES,
+        }
+    }
+
+    /// Does `work` with it, or with [`InstructionSet::Compiled`] where the processor lacks it.
+    #[inline(always)]
+    pub fn run<W: Work>(self, work: W) -> W::Output {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => avx2::run(work).unwrap_or_else(W::run::<F32x4>),
+            _ => work.run::<F32x4>(),
+        }
+    }
+}
+
+/// Does `work` with the widest vectors that the processor has.
+#[inline(always)]
+pub fn run_widest<W: Work>(work: W) -> W::Output {
+    InstructionSet::widest().run(work)
+}
