@@ -10,10 +10,8 @@
 //! Version 2 has the machine's measured roofline after a report's body. A link is written in the oldest version that
 //! can hold it, so that older readers open what they can.
 
-mod checksum;
 mod config;
 mod error;
-mod letters;
 mod list;
 mod numbers;
 mod points;
@@ -22,6 +20,8 @@ mod roofline;
 mod sets;
 mod words;
 
+use base64ct::{Base64UrlUnpadded, Encoding};
+use crc::{CRC_32_ISO_HDLC, Crc, NoTable};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -162,7 +162,7 @@ fn pack(version: Version, kind: u8, body: &impl Serialize) -> Result<String, Lin
     data.push(kind);
     data.extend(body);
     data.extend(checksum(version, &data).to_le_bytes());
-    let link = format!("#r={}{}", version.character(), letters::encode(&data));
+    let link = format!("#r={}{}", version.character(), Base64UrlUnpadded::encode_string(&data));
     if link.len() > MAX_LINK_BYTES || plain.len() > MAX_BODY_BYTES {
         return Err(LinkError::TooLong { got: link.len(), limit: MAX_LINK_BYTES });
     }
@@ -179,8 +179,9 @@ fn unpack(data: &str) -> Result<(Version, u8, Vec<u8>), LinkError> {
         Some(got) if got.is_ascii_alphanumeric() => return Err(LinkError::Newer { got }),
         Some(_) => return Err(LinkError::NoRace),
     };
-    let data = letters::decode(characters.as_str().as_bytes())
-        .map_err(|position| LinkError::Alphabet { position: position + 1 })?;
+    let letters = characters.as_str();
+    let data = Base64UrlUnpadded::decode_vec(letters)
+        .map_err(|_| LinkError::Alphabet { position: first_foreign(letters) + 1 })?;
     let (covered, sum) = data.split_last_chunk().ok_or(LinkError::Damaged)?;
     if checksum(version, covered) != u32::from_le_bytes(*sum) {
         return Err(LinkError::Damaged);
@@ -204,9 +205,21 @@ fn unpack(data: &str) -> Result<(Version, u8, Vec<u8>), LinkError> {
     Ok((version, kind, body))
 }
 
+/// Where the first letter stands that base64url does not have, from 0; the last one where all are its own but their number
+/// or their left-over bits are not what is written.
+fn first_foreign(letters: &str) -> usize {
+    let own = |letter: &u8| letter.is_ascii_alphanumeric() || b"-_".contains(letter);
+    letters.bytes().position(|letter| !own(&letter)).unwrap_or(letters.len().saturating_sub(1))
+}
+
 /// CRC-32 over the version and what follows.
 fn checksum(version: Version, data: &[u8]) -> u32 {
-    checksum::crc32([version.character() as u8].into_iter().chain(data.iter().copied()))
+    // No table: it would weigh more than links are long.
+    const CRC: Crc<u32, NoTable> = Crc::<u32, NoTable>::new(&CRC_32_ISO_HDLC);
+    let mut digest = CRC.digest();
+    digest.update(&[version.character() as u8]);
+    digest.update(data);
+    digest.finalize()
 }
 
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, LinkError> {

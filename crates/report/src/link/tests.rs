@@ -539,6 +539,19 @@ proptest! {
     }
 
     #[test]
+    fn letters_are_refused_where_another_reader_refuses_them(text in "[A-Za-z0-9_-]{0,40}[.!~*+=]{0,1}[AQgw]{0,3}") {
+        let position = match decode_link(&format!("#r=1{text}")) {
+            Err(LinkError::Alphabet { position }) => Some(position - 1),
+            _ => None,
+        };
+        let theirs = BASE64URL_NOPAD.decode(text.as_bytes()).err();
+        prop_assert_eq!(position.is_some(), theirs.is_some());
+        if let Some(error) = theirs.filter(|error| error.kind == data_encoding::DecodeKind::Symbol) {
+            prop_assert_eq!(position, Some(error.position));
+        }
+    }
+
+    #[test]
     fn any_body_under_a_right_checksum_is_read_or_refused(
         kind in 0..=5_u8,
         body in prop::collection::vec(any::<u8>(), 0..300),
