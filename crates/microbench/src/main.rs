@@ -1,5 +1,6 @@
 //! The workloads natively: `microbench NAME[@THREADS]…` prints the best and the median of interleaved rounds, on one
-//! thread where a name does not say on how many.
+//! thread where a name does not say on how many. With `--tsv` first, a line is the name, the two in seconds, and the operations of
+//! a run, by tabs.
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -22,8 +23,12 @@ struct Row {
 }
 
 fn main() -> ExitCode {
-    let names: Vec<String> = std::env::args().skip(1).collect();
-    match measure(names) {
+    let mut names: Vec<String> = std::env::args().skip(1).collect();
+    let tsv = names.first().is_some_and(|name| name == "--tsv");
+    if tsv {
+        names.remove(0);
+    }
+    match measure(names, tsv) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("microbench: {error}");
@@ -32,7 +37,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn measure(names: Vec<String>) -> Result<(), Box<dyn Error>> {
+fn measure(names: Vec<String>, tsv: bool) -> Result<(), Box<dyn Error>> {
     let mut rows = Vec::new();
     for name in names {
         let (workload, threads) = name.split_once('@').unwrap_or((&name, "1"));
@@ -53,6 +58,10 @@ fn measure(names: Vec<String>) -> Result<(), Box<dyn Error>> {
     for row in &mut rows {
         row.seconds.sort_by(f64::total_cmp);
         let (best, median) = (row.seconds[0], row.seconds[ROUNDS / 2]);
+        if tsv {
+            println!("{}\t{best}\t{median}\t{}", row.name, row.workload.flops);
+            continue;
+        }
         println!(
             "{:32} {:9.3} ms  median {:9.3}  {:6.1} GFLOP/s",
             row.name,

@@ -2,7 +2,7 @@
 
 use crate::run::run;
 use crate::variant::Variant;
-use crate::{Outcome, e2e, step, toolchain, wasm};
+use crate::{Outcome, e2e, native_bench, step, toolchain, wasm};
 
 /// What to measure. Without any of it: everything, at the lengths of the goals, into `docs/benchmarks.md`.
 #[derive(Debug, Default, clap::Args)]
@@ -32,9 +32,13 @@ pub struct Options {
     /// attention:1024:causal:layer, any system's name
     #[arg(long, value_delimiter = ',')]
     pub kernels: Vec<String>,
+    /// Measures native programs instead: every system on the CPU, attention and Hyena on the GPU, the kernels alone. Their
+    /// section of the file is replaced, the rest stays
+    #[arg(long, conflicts_with_all = ["kernels", "lengths", "backends", "parts", "rounds", "pass_limit", "budget"])]
+    pub native: bool,
     /// File that the tables are written to
     #[arg(long)]
-    output: Option<std::path::PathBuf>,
+    pub output: Option<std::path::PathBuf>,
 }
 
 impl Options {
@@ -69,7 +73,12 @@ pub fn bench(options: &Options) -> Outcome {
     step("benchmarks");
     let mut command = e2e::node(&["bench/run.js"])?;
     command.args(options.words()).args(modules).env("CHROMIUM", chromium);
-    run(command)
+    // The script writes the file anew; native programs have a run of their own.
+    let file = native_bench::file(options.output.as_deref());
+    let native = native_bench::kept(&file);
+    let outcome = run(command);
+    native.map_or(Ok(()), |section| native_bench::write(&file, &section))?;
+    outcome
 }
 
 /// Variants of which the kernels are measured alone.

@@ -24,7 +24,7 @@ const EDGES: [(&str, &[&str]); 11] = [
     ("cli", &["compute", "race", "report", "mixer", "kernels", "www"]),
     ("www", &["mixer", "report", "protocol"]),
     ("microbench", &["mixer", "kernels", "compute"]),
-    ("xtask", &[]),
+    ("xtask", &["report"]),
 ];
 
 /// Crates that know no browser and no GPU.
