@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use mixer::{Case, CpuKernel, LaneError, Memory, MixerError, Parallel, Params, Problem, System};
 
+use crate::abandon::unless_cancelled;
 use crate::output::{Spotted, Spotting, finite_sum, probes};
 use crate::spot::spot_check;
 use crate::{CancelSwitch, ComputeError};
@@ -145,7 +146,9 @@ impl CpuLane {
         if needed_bytes > limit_bytes {
             return Err(MixerError::OutOfMemory { needed_bytes, limit_bytes }.into());
         }
-        Self::new(system, system.seeded_case(problem, params)?, pool, limit_bytes)
+        let (problem, params) = (*problem, params.clone());
+        let case = unless_cancelled(&pool.cancel, move || system.seeded_case(&problem, &params))??;
+        Self::new(system, case, pool, limit_bytes)
     }
 
     /// Prepares the kernel of a given case.
@@ -196,7 +199,7 @@ impl CpuLane {
     }
 
     /// The case that runs.
-    pub fn case(&self) -> &Case {
+    pub fn case(&self) -> &Arc<Case> {
         &self.case
     }
 
@@ -209,9 +212,11 @@ impl CpuLane {
     /// all of it is finite.
     ///
     /// # Errors
-    /// What the reference says of the case; [`LaneError::NotFinite`].
+    /// What the reference says of the case; [`LaneError::NotFinite`]; [`LaneError::Cancelled`].
     pub fn spot_check(&self, max_flops: u64) -> Result<Spotted, LaneError> {
-        let mut spotting = Spotting::new(spot_check(self.system, &self.case, max_flops)?);
+        let (system, case) = (self.system, Arc::clone(&self.case));
+        let check = unless_cancelled(&self.pool.cancel, move || spot_check(system, &case, max_flops))??;
+        let mut spotting = Spotting::new(check);
         spotting.visit(0, self.output());
         spotting.finish(self.system)
     }

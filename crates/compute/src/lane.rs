@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use mixer::{Case, Finished, LaneError, System};
 
+use crate::abandon::unless_cancelled;
 use crate::cpu::CpuLane;
 use crate::gpu::GpuLane;
 use crate::ledger::Holding;
@@ -39,7 +40,7 @@ impl Lane {
     }
 
     /// The case that runs.
-    pub fn case(&self) -> &Case {
+    pub fn case(&self) -> &Arc<Case> {
         match &self.inner {
             Inner::Cpu(lane) => lane.case(),
             Inner::Gpu { case, .. } => case,
@@ -93,9 +94,13 @@ impl Lane {
         match &self.inner {
             Inner::Cpu(lane) => lane.spot_check(SPOT_CHECK_FLOPS),
             Inner::Gpu { system, case, lane } => {
-                let mut spotting = Spotting::new(spot_check(*system, case, SPOT_CHECK_FLOPS)?);
+                let (system, case) = (*system, Arc::clone(case));
+                let check = unless_cancelled(lane.cancel_switch(), move || {
+                    spot_check(system, &case, SPOT_CHECK_FLOPS)
+                })??;
+                let mut spotting = Spotting::new(check);
                 lane.read(|offset, piece| spotting.visit(offset, piece)).await?;
-                spotting.finish(*system)
+                spotting.finish(system)
             }
         }
     }

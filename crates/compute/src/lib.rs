@@ -3,6 +3,7 @@
 //!
 //! Also here, because it needs an executor: reading golden files and verifying against them.
 
+mod abandon;
 mod cancel;
 mod cpu;
 mod error;

@@ -8,6 +8,7 @@ use mixer::{
     MixerError, OpCount, Prepared, Problem, Roofline, System, Verification,
 };
 
+use crate::abandon::unless_cancelled;
 use crate::cpu::{CpuLane, CpuPool};
 use crate::golden::{self, GoldenCase, GoldenError, GoldenResult};
 use crate::gpu::{Gpu, GpuLane, GpuOptions};
@@ -15,15 +16,6 @@ use crate::ledger::Ledger;
 use crate::output::Spotted;
 use crate::{CancelSwitch, ComputeError, Host, Lane};
 use kernels::ops::simd::InstructionSet;
-
-/// Longest sequence on which a lane is compared with the f64 reference in full.
-const VERIFY_LENGTH: usize = 160;
-
-/// Shortest, where wide layers make the reference slow.
-const LEAST_VERIFY_LENGTH: usize = 16;
-
-/// What the reference may spend on that: some tenths of a second.
-const VERIFY_FLOPS: u64 = 1 << 28;
 
 /// Seconds that one dispatch may take at the rate seen.
 const DISPATCH_S: f64 = 0.1;
@@ -292,7 +284,8 @@ impl Machine {
         if needed_bytes > limit_bytes {
             return Err(MixerError::OutOfMemory { needed_bytes, limit_bytes }.into());
         }
-        Ok(system.seeded_case(problem, &spec.params)?)
+        let (problem, params) = (*problem, spec.params.clone());
+        Ok(unless_cancelled(&self.cancel, move || system.seeded_case(&problem, &params))??)
     }
 
     async fn seeded_lane(
@@ -321,13 +314,14 @@ impl Executor for Machine {
 
     async fn verify(&mut self, spec: &LaneSpec, problem: &Problem) -> Result<Verification, LaneError> {
         let system = kernels::find(&spec.system)?;
-        let small = small(system, spec, problem)?;
-        let mut lane = self.seeded_lane(system, spec, &small).await?;
+        let mut lane = self.seeded_lane(system, spec, problem).await?;
         self.run(&mut lane, 1).await?;
         let output = lane.output().await?;
-        let expected = system.reference(lane.case(), &mut OpCount::default())?;
+        let case = Arc::clone(lane.case());
+        let expected =
+            unless_cancelled(&self.cancel, move || system.reference(&case, &mut OpCount::default()))??;
         let deviation = system.info().tolerance.compare_f32(&output, &expected);
-        Ok(Verification { seq_len: small.seq_len, deviation })
+        Ok(Verification { seq_len: problem.seq_len, deviation })
     }
 
     async fn prepare(&mut self, spec: &LaneSpec, problem: &Problem) -> Result<(Lane, Prepared), LaneError> {
@@ -408,16 +402,6 @@ fn upload_bytes(problem: &Problem) -> u64 {
 /// Bytes of one stream, `[batch, length, width]`.
 fn stream_bytes(problem: &Problem) -> u64 {
     4 * problem.batch as u64 * problem.seq_len as u64 * problem.d_model as u64
-}
-
-/// A problem like `problem`, small enough for the reference.
-fn small(system: &dyn System, spec: &LaneSpec, problem: &Problem) -> Result<Problem, MixerError> {
-    let mut small =
-        Problem { batch: problem.batch.min(2), seq_len: problem.seq_len.min(VERIFY_LENGTH), ..*problem };
-    while small.seq_len > LEAST_VERIFY_LENGTH && system.cost(&small, &spec.params)?.flops > VERIFY_FLOPS {
-        small.seq_len = small.seq_len.div_ceil(2);
-    }
-    Ok(small)
 }
 
 #[cfg(not(target_arch = "wasm32"))]

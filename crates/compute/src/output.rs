@@ -62,7 +62,9 @@ impl Spotting {
     /// [`LaneError::NotFinite`].
     pub(crate) fn finish(self, system: &dyn System) -> Result<Spotted, LaneError> {
         self.finite?;
-        let deviation = system.info().tolerance.compare_f32(&self.found, &self.check.expected);
+        let mut deviation = system.info().tolerance.compare_f32(&self.found, &self.check.expected);
+        // Nothing compared is nothing verified.
+        deviation.pass &= !self.check.expected.is_empty();
         Ok(Spotted { deviation, rows: self.check.rows })
     }
 }
@@ -85,6 +87,21 @@ mod tests {
         assert_eq!(probes(0), [(0, 0)]);
         assert_eq!(probes(3072), [(0, 3072)]);
         assert_eq!(probes(10_000), [(0, 1024), (4488, 1024), (8976, 1024)]);
+    }
+
+    #[test]
+    fn fault_11_no_rows_and_rows_that_do_not_come_verify_nothing() {
+        let system = kernels::find("attention").unwrap();
+        let pass = |check: SpotCheck, output: &[f32]| {
+            let mut spotting = Spotting::new(check);
+            spotting.visit(0, output);
+            spotting.finish(system).unwrap().deviation.pass
+        };
+        let row = SpotCheck { rows: vec![1], expected: vec![1.0, 2.0] };
+        assert!(pass(row.clone(), &[0.0, 0.0, 1.0, 2.0]));
+        assert!(!pass(row.clone(), &[1.0, 2.0, 0.0, 0.0]));
+        assert!(!pass(row, &[1.0, 2.0]));
+        assert!(!pass(SpotCheck::default(), &[1.0, 2.0]));
     }
 
     #[test]

@@ -115,7 +115,7 @@ pub trait Executor {
     /// Bytes that the lanes of `backend` may hold together.
     fn memory_limit_bytes(&self, backend: Backend) -> u64;
 
-    /// Compares a small problem like `problem` with the f64 reference, in full.
+    /// Runs `problem`, which is as small as the f64 reference can afford, and compares the whole output with it.
     fn verify(
         &mut self,
         lane: &LaneSpec,

@@ -146,7 +146,8 @@ pub trait System: Send + Sync {
     /// What is wrong with the case.
     fn reference(&self, case: &Case, count: &mut OpCount) -> Result<Vec<f64>, MixerError>;
 
-    /// A few output rows in f64, at most about `max_flops` operations of work, exact like [`System::reference`].
+    /// A few output rows in f64, at most about `max_flops` operations of work, exact like [`System::reference`]; at least
+    /// one row, whatever that takes.
     ///
     /// # Errors
     /// What is wrong with the case.

@@ -10,9 +10,13 @@ use crate::record::{Activity, Dnf, Outcome, RaceSpec, Record, Status, Warning};
 use crate::state::{Halt, Race, dnf};
 use crate::{Clock, CostFn, RaceError, Watch, analysis};
 
-/// Longest problem on which a lane is verified in full. Executors may shorten it further.
+/// Longest and, where wide layers make the reference slow, shortest problem on which a lane is verified in full.
 const VERIFY_LENGTH: usize = 160;
 const MIN_VERIFY_LENGTH: usize = 16;
+/// Most sequences of it: one, and one that is not the first.
+const VERIFY_BATCH: usize = 2;
+/// What the reference may spend on it whatever the budget: some tenths of a second.
+const VERIFY_FLOPS: u64 = 1 << 28;
 /// Part of the budget that verification should take at most.
 const VERIFY_SHARE: f64 = 0.2;
 /// Nanoseconds per operation of the plain-loop reference, about.
@@ -85,16 +89,18 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
         }
     }
 
-    /// As long as the reference can afford.
+    /// As long as the reference can afford: the one place where a problem is shortened to be verified.
     fn verification_problem(&self, lane_idx: usize) -> Problem {
         let share_ns = VERIFY_SHARE * self.record.spec.budget_ns as f64 / self.lanes.len().max(1) as f64;
         // The shortest length that the system takes: refused ones are told where they would have been raced.
         let allowed = self.cost_table.get(lane_idx).and_then(|costs| costs.iter().position(Result::is_ok));
         let seq_len = self.seq_len(allowed.unwrap_or(0));
         let mut problem = self.record.spec.problem(seq_len.min(VERIFY_LENGTH));
+        problem.batch = problem.batch.min(VERIFY_BATCH);
+        let affordable = ((share_ns / REFERENCE_NS_PER_FLOP) as u64).min(VERIFY_FLOPS);
         while problem.seq_len / 2 >= MIN_VERIFY_LENGTH {
             let cost = self.lane_spec(lane_idx).and_then(|lane| (self.costs)(lane, &problem).ok());
-            if cost.is_none_or(|cost| cost.flops as f64 * REFERENCE_NS_PER_FLOP <= share_ns) {
+            if cost.is_none_or(|cost| cost.flops <= affordable) {
                 break;
             }
             problem.seq_len /= 2;

@@ -169,6 +169,11 @@ impl GpuLane {
         self.pacer.flops_per_ns().map(|rate| 1e9 * rate)
     }
 
+    /// What ends its work.
+    pub(crate) fn cancel_switch(&self) -> &CancelSwitch {
+        &self.cancel
+    }
+
     /// Words of the output.
     pub fn output_words(&self) -> usize {
         self.output_words

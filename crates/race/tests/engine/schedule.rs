@@ -31,6 +31,27 @@ fn every_lane_is_verified_before_any_is_timed() {
     assert_eq!(calls.iter().filter(|call| call.kind == Kind::Check).count(), 3 * 7);
 }
 
+/// However long the budget, the reference gets no problem that would keep a user waiting for seconds.
+#[test]
+fn what_is_verified_is_as_small_as_the_reference_can_afford() {
+    type Time = fn(f64) -> f64;
+    // Closed forms are the times here: operations of 2 ns, 2²⁸ of them or a fifth of the budget, whichever is less.
+    let cases: [(Time, u64, usize); 3] = [
+        (|n| 1e3 * n, 10_000_000_000_000, 160),
+        (|n| 1e7 * n, 10_000_000_000_000, 20),
+        (|n| 1e6 * n, 1_000_000_000, 80),
+    ];
+    for (time, budget_ns, verified) in cases {
+        let world = World::new(1, &[("attention", Model { time, ..MODEL })]);
+        let mut spec = spec(&["attention"]);
+        spec.budget_ns = budget_ns;
+        world.race(spec).unwrap();
+        let calls = world.calls();
+        let call = calls.iter().find(|call| call.kind == Kind::Verify).unwrap();
+        assert_eq!(call.seq_len, verified, "{budget_ns}");
+    }
+}
+
 #[test]
 fn lanes_take_turns_in_random_order() {
     let noisy = Model { noise: 0.1, ..MODEL };
