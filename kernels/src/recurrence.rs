@@ -4,7 +4,7 @@
 use mixer::{GpuTarget, MixerError};
 
 use crate::dims::Dims;
-use crate::ops::gpu::INVOCATION_TURNS;
+use crate::ops::gpu::{INVOCATION_TURNS, SOFTWARE_TURNS};
 
 /// Invocations of a workgroup.
 const THREADS: usize = 256;
@@ -86,7 +86,18 @@ pub(crate) struct Chunk {
 
 impl Chunks {
     /// Dispatches that are short for `target`.
-    pub(crate) fn new(target: &GpuTarget, dims: Dims, step: Step) -> Self {
+    ///
+    /// # Errors
+    /// [`MixerError::NeedsLimit`] where a software adapter would end the loops of a single step too early.
+    pub(crate) fn new(target: &GpuTarget, dims: Dims, step: Step) -> Result<Self, MixerError> {
+        let most_turns = SOFTWARE_TURNS as u64;
+        if target.is_fallback && step.turns >= most_turns {
+            return Err(MixerError::NeedsLimit {
+                limit: "loop turns of an invocation".to_owned(),
+                needed: step.turns,
+                available: most_turns - 1,
+            });
+        }
         let whole = |n: u64| usize::try_from(n).unwrap_or(usize::MAX).max(1);
         let (step_flops, row_floats) = (step.flops.max(1), step.row_floats);
         let sequences = whole(target.max_dispatch_flops / step_flops)
@@ -97,7 +108,7 @@ impl Chunks {
             .min(whole(INVOCATION_TURNS as u64 / step.turns.max(1)))
             .min((CHUNK_BYTES / (4 * dims.batch * row_floats.max(1))).max(1))
             .min(dims.seq_len);
-        Self { dims, sequences, steps }
+        Ok(Self { dims, sequences, steps })
     }
 
     /// All dispatches, in order.
@@ -145,7 +156,8 @@ mod tests {
             [(1, 1, 1), (3, 1000, 1 << 20), (70, 33, 1 << 24), (2, 5, 1 << 40)]
         {
             let dims = Dims { batch, seq_len, d_model: 4 };
-            let chunks = Chunks::new(&target, dims, Step { flops: step_flops, turns: 1, row_floats: 100 });
+            let step = Step { flops: step_flops, turns: 1, row_floats: 100 };
+            let chunks = Chunks::new(&target, dims, step).unwrap();
             let mut seen = vec![0; batch * seq_len];
             for chunk in chunks.iter() {
                 let flops = (chunk.sequences * chunk.steps) as u64 * step_flops;
@@ -167,7 +179,7 @@ mod tests {
         for (units, terms) in [(1, 1), (8, 8), (64, 64), (300, 300)] {
             let turns = 6 * layer_turns(units, terms);
             let step = Step { flops: (10 * units * terms) as u64, turns, row_floats: 2 * units };
-            let chunks = Chunks::new(&GpuTarget::WEBGPU_DEFAULTS, dims, step);
+            let chunks = Chunks::new(&GpuTarget::WEBGPU_DEFAULTS, dims, step).unwrap();
             assert!(chunks.steps as u64 * turns <= INVOCATION_TURNS as u64, "{chunks:?}");
             assert!(chunks.steps > 1, "{chunks:?}");
         }

@@ -358,7 +358,7 @@ pub(super) fn plan(case: &Case, target: &GpuTarget) -> Result<Plan, MixerError> 
     let hidden_columns = Columns::plain(spec.hidden());
     let row_floats = entry_columns.stride() + hidden_columns.stride();
     let step = Step { flops: network.flops as u64, turns: network.turns, row_floats };
-    let chunks = Chunks::new(target, dims, step);
+    let chunks = Chunks::new(target, dims, step)?;
 
     let x = builder.upload("x", spec.input(tensors)?, Columns::plain(dims.d_model));
     let entry = Linear::upload(

@@ -143,7 +143,7 @@ pub(super) fn plan(case: &Case, target: &GpuTarget) -> Result<Plan, MixerError> 
     let outputs_turns = spec.outputs.div_ceil(256) as u64 + 1;
     let turns = unfolds as u64 * (layer_turns(units, recurrent.longest) + 1) + memory_turns + outputs_turns;
     let flops = solve_flops.max(sense_flops) as u64;
-    let chunks = Chunks::new(target, dims, Step { flops, turns, row_floats });
+    let chunks = Chunks::new(target, dims, Step { flops, turns, row_floats })?;
 
     let x = builder.upload("x", spec.input(tensors)?, Columns::plain(inputs));
     let sensory_params = builder.upload_padded("sensory synapses", sensory.params, 4).buffer;

@@ -1,4 +1,4 @@
-use mixer::{Params, System};
+use mixer::{GpuTarget, Params, System};
 
 use super::*;
 use crate::testing::{self, PROBLEM, sparse};
@@ -22,4 +22,30 @@ fn fewer_units_than_outputs_are_refused_by_name() {
     let problem = Problem { level: Level::Layer, ..PROBLEM };
     let error = LTC.seeded_case(&problem, &params).unwrap_err();
     assert!(matches!(error, MixerError::InvalidField { field, .. } if field == "params.units"));
+}
+
+/// A step of this many neurons, each with a synapse from every other, is more turns than software adapters allow.
+#[test]
+fn neurons_that_a_software_adapter_would_end_early_are_refused_there() {
+    let mut params = Params::new();
+    params.set("wiring", "full");
+    for (units, fits) in [(1500_usize, true), (1800, false)] {
+        params.set("units", units);
+        let problem = Problem { seq_len: 2, d_model: 4, n_heads: 1, level: Level::Core, ..PROBLEM };
+        let case = LTC.seeded_case(&problem, &params).unwrap();
+        let target = GpuTarget {
+            max_storage_binding_bytes: 1 << 30,
+            max_buffer_bytes: 1 << 30,
+            ..GpuTarget::WEBGPU_DEFAULTS
+        };
+        assert!(LTC.gpu(&case, &target).is_ok());
+        let software = GpuTarget { is_fallback: true, ..target };
+        match LTC.gpu(&case, &software) {
+            Ok(_) => assert!(fits),
+            Err(MixerError::NeedsLimit { needed, available: 65_534, .. }) => {
+                assert!(!fits && needed > 65_534)
+            }
+            Err(other) => panic!("{other:?}"),
+        }
+    }
 }

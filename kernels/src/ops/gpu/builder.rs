@@ -4,8 +4,11 @@ use mixer::{BufferId, Dispatch, GpuTarget, MixerError, Plan, Shader};
 
 use super::stream::{Columns, Stream};
 
-/// Turns of all its loops that an invocation may make in a dispatch: llvmpipe and lavapipe end every loop of one that has
-/// made 65,535, without a word. Half of that leaves room for the loops around.
+/// Turns of all its loops after which llvmpipe and lavapipe end every loop of an invocation, without a word.
+pub(crate) const SOFTWARE_TURNS: usize = 65_535;
+
+/// Turns that an invocation may make in a dispatch. Half of what software adapters allow leaves room for the loops
+/// around.
 pub(crate) const INVOCATION_TURNS: usize = 1 << 15;
 
 /// A plan under construction, for a device's limits.

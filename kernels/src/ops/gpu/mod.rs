@@ -52,7 +52,7 @@ mod stream;
 mod tile_attention;
 
 pub use builder::Builder;
-pub(crate) use builder::INVOCATION_TURNS;
+pub(crate) use builder::{INVOCATION_TURNS, SOFTWARE_TURNS};
 pub(crate) use elementwise::line_of_groups;
 pub use elementwise::{Activation, Combine, grid, map, unpack};
 pub use gemm::{Batches, Gemm, Linear, Operand};
