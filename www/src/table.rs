@@ -144,15 +144,15 @@ fn cell(
             }
         }
         None if point.outcome == "ok" => Cell::Pending,
-        None => dnf(point, metric, report, text),
+        None => dnf(point, lane, metric, report, text),
     }
 }
 
-fn dnf(point: &Point, metric: Metric, report: &Report, text: &Text) -> Cell {
+fn dnf(point: &Point, lane: &Lane, metric: Metric, report: &Report, text: &Text) -> Cell {
     Cell::Dnf {
         reason: (text.outcome)(&point.outcome).to_owned(),
         message: point.message.as_deref().map(|message| text.say(message)).unwrap_or_default(),
-        predicted: metric.prediction(point, report).map(|value| metric.format(value)),
+        predicted: metric.prediction(point, lane, report).map(|value| metric.format(value)),
     }
 }
 

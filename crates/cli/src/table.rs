@@ -82,7 +82,7 @@ fn column(report: &Report, index: usize) -> Vec<String> {
         // What a race left unverified, when it was stopped say, is no baseline.
         let other = baseline.and_then(|lane| point(lane, each)).filter(|point| point.outcome == "ok");
         let other = other.and_then(|point| point.median_ms);
-        cells.push(point(lane, each).map_or_else(|| "–".to_owned(), |point| cell(point, other)));
+        cells.push(point(lane, each).map_or_else(|| "–".to_owned(), |point| cell(lane, point, other)));
     }
     match &lane.exponent {
         Some(fit) => {
@@ -107,8 +107,8 @@ fn column(report: &Report, index: usize) -> Vec<String> {
     cells
 }
 
-fn cell(point: &Point, baseline_ms: Option<f64>) -> String {
-    match (point.outcome.as_str(), point.median_ms, point.predicted_ms) {
+fn cell(lane: &Lane, point: &Point, baseline_ms: Option<f64>) -> String {
+    match (point.outcome.as_str(), point.median_ms, lane.predicted_ms(point)) {
         ("ok", Some(ms), _) => match baseline_ms {
             Some(baseline_ms) => format!("{} {:>6}", time(ms), format!("×{}", significant(ms / baseline_ms))),
             None => time(ms),

@@ -3,7 +3,7 @@
 use fastrand::Rng;
 use mixer::{Cost, LaneSpec, Level, Verification};
 
-use crate::stats::{self, Outlier};
+use crate::stats;
 
 /// Bootstrap resamples of a point's median.
 const RESAMPLES: usize = 500;
@@ -123,7 +123,7 @@ pub struct Point {
     pub cost: Cost,
     /// Most bytes held at once, counted.
     pub peak_bytes: u64,
-    /// Time that the fit of the shorter lengths predicts, where the point was not measured.
+    /// Time that the fit of the shorter lengths predicts, where the point was not measured and others of its lane were.
     pub predicted_ns: Option<f64>,
     /// Rows of the timed output against the f64 reference.
     pub verified: Option<Verification>,
@@ -135,9 +135,9 @@ impl Point {
         stats::median_interval(&self.samples_ns, RESAMPLES, &mut Rng::with_seed(self.seq_len as u64))
     }
 
-    /// Samples beyond Tukey's fences. They are flagged, never dropped.
+    /// Samples far beyond Tukey's fences. They are flagged, never dropped.
     pub fn n_outliers(&self) -> usize {
-        stats::outliers(&self.samples_ns).into_iter().filter(|&outlier| outlier != Outlier::No).count()
+        stats::n_outliers(&self.samples_ns)
     }
 }
 
@@ -219,6 +219,16 @@ pub enum Warning {
     Discarded {
         /// How many.
         samples: u32,
+    },
+    /// Many of a lane's samples lie far outside the middle half of their point's: something else was at work. They are
+    /// kept.
+    Outliers {
+        /// Index of the lane.
+        lane: usize,
+        /// How many.
+        samples: usize,
+        /// Of how many.
+        of: usize,
     },
     /// The clock's step is coarse.
     CoarseClock {

@@ -20,6 +20,9 @@ const FINAL_RESAMPLES: usize = 1000;
 /// The clock is coarse where samples must be longer for its sake.
 const COARSE_TICK_NS: f64 = 110_000.0;
 
+/// Part of a lane's samples that may be outliers without a word: any machine has some.
+const MANY_OUTLIERS: f64 = 0.1;
+
 /// What ends a race before its plan does.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Halt {
@@ -276,7 +279,10 @@ impl<'a, E: Executor, C: Clock, W: Watch> Race<'a, E, C, W> {
         };
         state.ended = true;
         let next = state.next;
-        let may_predict = !matches!(reason, Dnf::NotVerified | Dnf::Unsupported { .. } | Dnf::Failed { .. });
+        // Small probes and a single cold run are no measurement that a reader could see a prediction grow out of.
+        let is_measured = !state.history.is_empty();
+        let may_predict =
+            is_measured && !matches!(reason, Dnf::NotVerified | Dnf::Unsupported { .. } | Dnf::Failed { .. });
         for length_idx in next..self.record.spec.lengths.len() {
             let dnf = match reason {
                 // Longer lengths need more of the same.
@@ -354,10 +360,21 @@ impl<'a, E: Executor, C: Clock, W: Watch> Race<'a, E, C, W> {
                 self.end_lane(lane_idx, &Dnf::Cancelled);
             }
         }
+        self.flag_outliers();
         self.record.status = status;
         analysis::update(&mut self.record, FINAL_RESAMPLES);
         self.publish();
         self.record
+    }
+
+    fn flag_outliers(&mut self) {
+        for (lane_idx, lane) in self.record.lanes.iter().enumerate() {
+            let samples: usize = lane.points.iter().map(Point::n_outliers).sum();
+            let of: usize = lane.points.iter().map(|point| point.samples_ns.len()).sum();
+            if samples as f64 > MANY_OUTLIERS * of as f64 {
+                self.record.warnings.push(Warning::Outliers { lane: lane_idx, samples, of });
+            }
+        }
     }
 
     fn count_discarded(&mut self) {

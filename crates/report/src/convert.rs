@@ -218,6 +218,14 @@ fn warning(warning: &race::Warning, record: &Record) -> Option<Warning> {
             );
             ("discarded", text, None)
         }
+        race::Warning::Outliers { lane, samples, of } => {
+            let name = record.lanes.get(*lane).map_or("a lane", |lane| lane.spec.system.as_str());
+            let text = format!(
+                "{name}: {samples} of {of} samples lie far from the others of their length; they are kept: close other \
+                 programs and race again"
+            );
+            ("outliers", text, (*lane < record.lanes.len()).then_some(length(*lane)))
+        }
         race::Warning::CoarseClock { tick_ns } => {
             let text = format!(
                 "the clock moves in steps of {:.3} ms, so short times are coarse",

@@ -189,7 +189,7 @@ impl Report {
     }
 
     fn cell(&self, lane: &Lane, point: &Point) -> String {
-        match (point.outcome.as_str(), point.median_ms, point.predicted_ms) {
+        match (point.outcome.as_str(), point.median_ms, lane.predicted_ms(point)) {
             ("ok", Some(ms), _) => match self.baseline_ms(lane, point.length) {
                 Some(baseline_ms) => format!("{} (×{})", time(ms), significant(ms / baseline_ms)),
                 None => time(ms),
@@ -231,7 +231,7 @@ fn row(lane: &Lane, point: &Point) -> [String; COLUMNS.len()] {
         number(point.device_ms),
         number(point.setup_ms),
         number(point.first_run_ms),
-        number(point.predicted_ms),
+        number(lane.predicted_ms(point)),
         point.flops.to_string(),
         point.bytes.to_string(),
         point.peak_bytes.to_string(),

@@ -63,6 +63,15 @@ impl Report {
     }
 }
 
+impl Lane {
+    /// The time predicted for a point, where points of the lane were measured: what nothing was measured for has no
+    /// prediction to show, whatever a report says.
+    pub fn predicted_ms(&self, point: &Point) -> Option<f64> {
+        let is_measured = self.points.iter().any(|point| point.outcome == "ok");
+        point.predicted_ms.filter(|_| is_measured)
+    }
+}
+
 /// One lane.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -231,7 +240,7 @@ pub enum CrossoverKind {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Warning {
-    /// Stable code: `drift`, `discarded`, `coarse-clock`, `software-gpu`, `cancelled`, `engine-crashed`.
+    /// Stable code: `drift`, `discarded`, `outliers`, `coarse-clock`, `software-gpu`, `cancelled`, `engine-crashed`.
     #[cfg_attr(feature = "schema", schemars(regex(pattern = "^[a-z0-9-]{1,40}$")))]
     pub code: String,
     /// In words.

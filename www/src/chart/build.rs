@@ -108,9 +108,11 @@ fn length_range(report: &Report, shown: &[usize], timed: bool) -> (f64, f64) {
 fn value_range(report: &Report, shown: &[usize], metric: Metric, x_high: f64) -> (f64, f64) {
     let (mut low, mut high) = (f64::INFINITY, 0.0_f64);
     for &lane in shown {
-        for point in &report.lanes[lane].points {
+        let lane = &report.lanes[lane];
+        for point in &lane.points {
             let reading = metric.reading(point, report).map(|reading| (reading.low, reading.high));
-            let range = reading.or_else(|| metric.prediction(point, report).map(|value| (value, value)));
+            let range =
+                reading.or_else(|| metric.prediction(point, lane, report).map(|value| (value, value)));
             if let Some((from, to)) = range {
                 low = low.min(from);
                 high = high.max(to);
@@ -189,7 +191,7 @@ fn lane_marks(
                 ),
             });
         } else if point.outcome != "ok" {
-            dropped(&mut marks, point, look, metric.prediction(point, report), (px, y, plot), text);
+            dropped(&mut marks, point, look, metric.prediction(point, lane, report), (px, y, plot), text);
         }
     }
     marks

@@ -78,6 +78,18 @@ fn a_lane_that_drops_out_says_why_where_it_was_predicted() {
 }
 
 #[test]
+fn nothing_is_predicted_of_a_lane_of_which_nothing_was_measured() {
+    let mut report = samples::wall();
+    for point in &mut report.lanes[1].points {
+        point.outcome = "memory".to_owned();
+        (point.median_ms, point.predicted_ms) = (None, Some(point.length.into()));
+    }
+    let scene = drawn(&report, &options(Metric::Time, 900.0));
+    assert!(scene.lanes[1].predicted.is_empty() && scene.lanes[1].dnf.is_some());
+    assert!(!report.to_markdown().contains('~'), "{}", report.to_markdown());
+}
+
+#[test]
 fn a_predicted_crossover_beyond_the_data_is_drawn_dashed() {
     let mut report = samples::duel();
     for lane in &mut report.lanes {

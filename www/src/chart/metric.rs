@@ -1,6 +1,6 @@
 //! The views of a report: the same points seen as time, throughput, arithmetic, traffic or memory.
 
-use report::{Point, Report};
+use report::{Lane, Point, Report};
 
 use super::scale::{self, Units};
 use crate::format;
@@ -126,12 +126,12 @@ impl Metric {
         Some(Reading { value, low: a.min(b).min(value), high: a.max(b).max(value) })
     }
 
-    /// The predicted value of a point that was not measured.
-    pub fn prediction(self, point: &Point, report: &Report) -> Option<f64> {
+    /// The predicted value of a point that was not measured, where others of its lane were.
+    pub fn prediction(self, point: &Point, lane: &Lane, report: &Report) -> Option<f64> {
         match self {
             // A fit of times says nothing of memory; the closed form stands in the point itself.
             Self::Memory => (point.peak_bytes > 0.0).then_some(point.peak_bytes),
-            _ => self.at(point.predicted_ms?, point, report),
+            _ => self.at(lane.predicted_ms(point)?, point, report),
         }
     }
 }

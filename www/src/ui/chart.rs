@@ -354,7 +354,7 @@ fn Tip(
                     metric.format(reading.value)
                 }
                 None => {
-                    if let Some(predicted) = metric.prediction(point, report) {
+                    if let Some(predicted) = metric.prediction(point, record, report) {
                         lines.push((text.predicted.to_owned(), metric.format(predicted)));
                     }
                     if let Some(message) = &point.message {

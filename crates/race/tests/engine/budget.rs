@@ -100,8 +100,8 @@ fn a_first_length_that_cannot_fit_is_found_out_without_running_it() {
     let record = world.race(spec.clone()).unwrap();
     assert_within(&world, started_ns, &spec);
     assert_eq!(dnf(&record, 0, 16_384), Dnf::TimeBudget);
-    let predicted_ns = record.lanes[0].points[0].predicted_ns.unwrap();
-    assert!((predicted_ns / 5.37e10 - 1.0).abs() < 0.2, "{predicted_ns}");
+    // Nothing of it was measured: probes of a few positions are no ground for a prediction.
+    assert!(record.lanes[0].points.iter().all(|point| point.predicted_ns.is_none()));
     assert!(!world.calls().iter().any(|call| call.system == "attention-naive" && call.seq_len >= 16_384));
     assert_eq!(measured(&record, 1).len(), 2);
 }

@@ -48,6 +48,8 @@ proptest! {
         for lane in &record.lanes {
             let lengths: Vec<usize> = lane.points.iter().map(|point| point.seq_len).collect();
             prop_assert_eq!(&lengths, &record.spec.lengths);
+            let is_measured = lane.points.iter().any(|point| point.outcome == Outcome::Ok);
+            prop_assert!(is_measured || lane.points.iter().all(|point| point.predicted_ns.is_none()));
             for point in &lane.points {
                 let numbers = [point.q1_ns, point.median_ns, point.q3_ns, point.min_ns, point.setup_ns, point.first_run_ns];
                 prop_assert!(numbers.iter().all(|number| number.is_finite() && *number >= 0.0));

@@ -123,6 +123,10 @@ pub(in crate::text) static PHRASES: &[Phrase] = &[
     ),
     ("cannot start {} threads: {}; ask for fewer", "无法启动 {0} 个线程：{1}；请减少线程数"),
     ("another race or verification is under way", "另一场竞赛或验证正在进行"),
+    (
+        "{}: {} of {} samples lie far from the others of their length; they are kept: close other programs and race again",
+        "{0}：{2} 个样本中有 {1} 个远离同一长度的其他样本；它们被保留：请关闭其他程序后重新竞赛",
+    ),
     // Why there is no GPU.
     (
         "this browser has no WebGPU; use a current Chrome, Edge, Safari or Firefox, or race on the CPU",
