@@ -269,3 +269,28 @@ test('where the site describes itself for embedding', async ({ page, request }) 
   expect(description).toMatchObject({ version: '1.0', type: 'rich' });
   expect(description.html).toContain('embed.html');
 });
+
+test.describe('a first visit without a network', () => {
+  test.use({ serviceWorkers: 'allow', expectedErrors: [/Failed to load resource|Failed to fetch|net::ERR/] });
+
+  test('leaves nothing behind: the next one, with a network, works and is kept (fault 30)', async ({ page, context }) => {
+    await context.setOffline(true);
+    await expect(page.goto(site.url)).rejects.toThrow(/ERR_INTERNET_DISCONNECTED/);
+    expect(site.requests).toEqual([]);
+    await context.setOffline(false);
+    await visit(page);
+    await kept(page);
+    await expect(page.getByTestId('start')).toBeVisible();
+  });
+
+  test('a network that goes before the page’s module is there: the page says so, and a reload mends it (fault 30)', async ({ page }) => {
+    await page.route('**/page/**', (route) => route.abort('internetdisconnected'));
+    await page.goto(site.url);
+    await expect(page.locator('#panic')).toBeVisible();
+    await expect(page.locator('#panic')).toContainText(/connection|network/i);
+    await page.unroute('**/page/**');
+    await page.reload();
+    await expect(page.getByTestId('start')).toBeVisible();
+    await expect(page.locator('#panic')).toBeHidden();
+  });
+});
