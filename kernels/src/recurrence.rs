@@ -16,6 +16,9 @@ const MEMORY: usize = 3072;
 /// weak one: some tens of milliseconds.
 const WORKGROUP_FLOPS: u64 = 1 << 26;
 
+/// Turns that a single step may make on a software adapter: the loops around it take some dozens.
+const STEP_TURNS: u64 = SOFTWARE_TURNS as u64 - 1000;
+
 /// Most bytes of what is computed for the steps of a dispatch before it.
 const CHUNK_BYTES: usize = 32 << 20;
 
@@ -90,12 +93,11 @@ impl Chunks {
     /// # Errors
     /// [`MixerError::NeedsLimit`] where a software adapter would end the loops of a single step too early.
     pub(crate) fn new(target: &GpuTarget, dims: Dims, step: Step) -> Result<Self, MixerError> {
-        let most_turns = SOFTWARE_TURNS as u64;
-        if target.is_fallback && step.turns >= most_turns {
+        if target.is_fallback && step.turns > STEP_TURNS {
             return Err(MixerError::NeedsLimit {
                 limit: "loop turns of an invocation".to_owned(),
                 needed: step.turns,
-                available: most_turns - 1,
+                available: STEP_TURNS,
             });
         }
         let whole = |n: u64| usize::try_from(n).unwrap_or(usize::MAX).max(1);
