@@ -104,6 +104,26 @@ fn check(what: &str, plan: &Plan, dispatch: &Dispatch, declared: &Declared) {
     }
 }
 
+/// A dispatch as each of its variants does it.
+fn in_all_ways(dispatch: &Dispatch) -> Vec<Dispatch> {
+    let Some(choice) = &dispatch.choice else { return vec![dispatch.clone()] };
+    let first = &choice.variants[0];
+    assert_eq!(
+        (first.shader, &first.constants),
+        (dispatch.shader, &dispatch.constants),
+        "the first is its own"
+    );
+    choice
+        .variants
+        .iter()
+        .map(|variant| Dispatch {
+            shader: variant.shader,
+            constants: variant.constants.clone(),
+            ..dispatch.clone()
+        })
+        .collect()
+}
+
 #[test]
 fn every_plan_is_valid_and_matches_its_shaders() {
     let mut cache = std::collections::HashMap::new();
@@ -129,10 +149,10 @@ fn every_plan_is_valid_and_matches_its_shaders() {
                 plan.check(&target).unwrap();
                 let output = plan.output.expect("a plan names its output");
                 assert!(plan.buffers[output.0].words > 0);
-                for dispatch in plan.setup.iter().chain(&plan.run) {
+                for dispatch in plan.setup.iter().chain(&plan.run).flat_map(in_all_ways) {
                     let declared =
                         cache.entry(dispatch.shader.source).or_insert_with(|| declared(&dispatch.shader));
-                    check(&what, &plan, dispatch, declared);
+                    check(&what, &plan, &dispatch, declared);
                     assert!(
                         dispatch.flops <= 2 * target.max_dispatch_flops,
                         "{what}: {} takes {} operations at once",

@@ -114,6 +114,18 @@ export interface Gpu {
   timestamps: boolean;
   subgroups: boolean;
   shaderF16: boolean;
+  /** Which of several kernels for the same work its lanes got. */
+  kernels: ChosenKernel[];
+}
+
+export interface ChosenKernel {
+  kernel: 'attention';
+  dHead: number;
+  causal: boolean;
+  /** `tiles-8x8`, `tiles-4x8` or `direct`. */
+  variant: string;
+  /** Whether it was the fastest of several measured before the race; otherwise a rule chose it. */
+  measured: boolean;
 }
 
 export interface Environment {
@@ -135,6 +147,8 @@ export interface Environment {
 export interface Peaks {
   /** f32 operations per second, a multiply-add counting as two. */
   flopsPerS: number;
+  /** f16 operations per second, where shaders may use them. */
+  f16FlopsPerS: number | null;
   /** Bytes per second of a copy beyond the caches, read and written bytes both counted. */
   bytesPerS: number;
   /** Milliseconds to start empty work and hear that it is done. */

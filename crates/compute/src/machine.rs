@@ -11,7 +11,7 @@ use mixer::{
 use crate::abandon::unless_cancelled;
 use crate::cpu::{CpuLane, CpuPool};
 use crate::golden::{self, GoldenCase, GoldenError, GoldenResult};
-use crate::gpu::{Gpu, GpuLane, GpuOptions};
+use crate::gpu::{AUTOTUNE_LIMIT_NS, Gpu, GpuLane, GpuOptions};
 use crate::ledger::Ledger;
 use crate::output::Spotted;
 use crate::{CancelSwitch, ComputeError, Host, Lane};
@@ -154,7 +154,8 @@ impl Machine {
     pub fn facts(&self) -> MachineFacts {
         let (gpu, gpu_missing) = match &self.gpu {
             GpuState::Open(gpu) => {
-                (Some(GpuMachine { facts: gpu.facts().clone(), target: *gpu.target() }), None)
+                let kernels = gpu.chosen().borrow().clone();
+                (Some(GpuMachine { facts: gpu.facts().clone(), target: *gpu.target(), kernels }), None)
             }
             GpuState::Missing(LaneError::NoBackend { reason, .. }) => (None, Some(reason.clone())),
             GpuState::Missing(error) => (None, Some(error.to_string())),
@@ -252,14 +253,21 @@ impl Machine {
             Backend::WebGpu => {
                 let gpu = self.gpu()?.clone();
                 let case = Arc::new(case);
-                let held_here = self.cpu_ledger.hold(case.tensors.bytes());
+                let case_bytes = case.tensors.bytes();
+                // The plan has a copy of what it uploads.
+                let (needed_bytes, limit_bytes) = (2 * case_bytes, self.cpu_ledger.free_bytes());
+                if needed_bytes > limit_bytes {
+                    return Err(MixerError::OutOfMemory { needed_bytes, limit_bytes }.into());
+                }
+                let held_here = self.cpu_ledger.hold(case_bytes);
                 // Other lanes that are ready at the same time leave less.
                 let memory_budget_bytes = self.gpu_ledger.free_bytes();
                 let max_dispatch_flops =
                     dispatch_flops(gpu.target(), self.gpu_rates.get(system.info().id).copied());
                 let target = GpuTarget { memory_budget_bytes, max_dispatch_flops, ..*gpu.target() };
-                let plan = system.gpu(&case, &target)?;
+                let mut plan = system.gpu(&case, &target)?;
                 plan.check(&target)?;
+                gpu.autotune(&mut plan, &target, AUTOTUNE_LIMIT_NS, &self.cancel).await?;
                 let lane = GpuLane::new(&gpu, plan, &self.cancel).await?;
                 let held_there = self.gpu_ledger.hold(lane.device_bytes());
                 Ok(Lane::gpu(system, case, lane, vec![held_here, held_there]))
@@ -390,7 +398,8 @@ fn gpu_ledger(gpu: &GpuState) -> Ledger {
     })
 }
 
-/// Host bytes of a case on its way to the GPU: its streams, and the copy of them that a plan uploads.
+/// Host bytes of a case on its way to the GPU, as far as they are known before it is made: its streams, and the copy of
+/// them that a plan uploads. Filters of a core's own come on top, and are seen once they are there.
 fn upload_bytes(problem: &Problem) -> u64 {
     let streams = match problem.level {
         Level::Core => 3,

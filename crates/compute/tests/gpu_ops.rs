@@ -248,8 +248,9 @@ fn attention_agrees_with_plain_loops_under_every_mask_and_cut() {
     .enumerate()
     {
         for (index, mask) in masks.iter().enumerate() {
-            // Every mask meets the kernel of software adapters and that of hardware, cut and whole.
-            let target = GpuTarget { is_fallback: (case / 2 + index).is_multiple_of(2), ..target };
+            // Every mask meets every variant, cut and whole.
+            let variant = ["direct", "tiles-8x8", "tiles-4x8"][(case / 2 + index) % 3];
+            let target = GpuTarget { is_fallback: variant == "direct", ..target };
             // Long enough to be cut along its keys where dispatches must be short.
             let length = if *mask == Mask::Full || *mask == Mask::Causal { 5 * length } else { length };
             let columns = Columns::heads(n_heads, d_head);
@@ -272,7 +273,12 @@ fn attention_agrees_with_plain_loops_under_every_mask_and_cut() {
                 o,
             }
             .record(&mut builder);
-            let got = result(&gpu, builder, o, batch * length, columns);
+            let output = unpack(&mut builder, o, batch * length, columns);
+            let mut plan = builder.finish(output).unwrap();
+            for choice in plan.choices() {
+                plan.choose(choice.class, variant);
+            }
+            let got = run(&gpu, plan);
             let width = n_heads * d_head;
             // Some rows: the loops take their time.
             for row in (0..batch * length).step_by(7) {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use common::{PROBLEM, alone, device, edge_problems, golden_files};
 use compute::gpu::{Gpu, GpuLane, GpuOptions};
 use compute::{CancelSwitch, golden};
-use mixer::{Case, GpuTarget, Level, Memory, OpCount, Params, Problem, Serial, System, Tolerance};
+use mixer::{Case, GpuTarget, Level, Memory, OpCount, Params, Plan, Problem, Serial, System, Tolerance};
 use pollster::block_on;
 
 macro_rules! parity {
@@ -68,9 +68,12 @@ fn run(system: &dyn System, case: &Case, gpu: &Gpu) -> Result<Vec<f32>, String> 
 /// The output of a second run over a poisoned output: nothing may be left over from the first. `is_fallback`: with the
 /// kernels of software adapters, whatever the adapter is.
 fn run_as(system: &dyn System, case: &Case, gpu: &Gpu, is_fallback: bool) -> Result<Vec<f32>, String> {
-    let words = |error: &dyn std::fmt::Display| error.to_string();
     let target = GpuTarget { is_fallback, ..*gpu.target() };
-    let plan = system.gpu(case, &target).map_err(|error| words(&error))?;
+    twice(gpu, system.gpu(case, &target).map_err(|error| error.to_string())?)
+}
+
+fn twice(gpu: &Gpu, plan: Plan) -> Result<Vec<f32>, String> {
+    let words = |error: &dyn std::fmt::Display| error.to_string();
     block_on(async {
         let mut lane = GpuLane::new(gpu, plan, &CancelSwitch::default()).await.map_err(|e| words(&e))?;
         lane.run(1).await.map_err(|error| words(&error))?;
@@ -84,6 +87,17 @@ fn run_as(system: &dyn System, case: &Case, gpu: &Gpu, is_fallback: bool) -> Res
     })
 }
 
+/// The plan as each variant of its kernels does it, by the variant's name.
+fn in_all_ways(plan: Plan) -> Vec<(&'static str, Plan)> {
+    let Some(choice) = plan.choices().into_iter().next() else { return vec![("", plan)] };
+    let ways = choice.variants.iter().map(|variant| {
+        let mut plan = plan.clone();
+        plan.choose(choice.class, variant.name);
+        (variant.name, plan)
+    });
+    ways.collect()
+}
+
 fn goldens(system: &'static dyn System, gpu: &Gpu, failures: &mut Vec<String>) {
     let id = system.info().id;
     let author = if id == "attention-naive" { "attention" } else { id };
@@ -94,14 +108,18 @@ fn goldens(system: &'static dyn System, gpu: &Gpu, failures: &mut Vec<String>) {
             continue;
         }
         seen += 1;
-        match run_as(system, &file.case, gpu, false) {
-            Ok(output) => {
-                let deviation = file.tolerance.compare_f32(&output, &file.expected);
-                if !deviation.pass {
-                    failures.push(format!("golden {}: {deviation:?}", file.case_name));
+        let target = GpuTarget { is_fallback: false, ..*gpu.target() };
+        let plan = system.gpu(&file.case, &target).unwrap();
+        for (name, plan) in in_all_ways(plan) {
+            match twice(gpu, plan) {
+                Ok(output) => {
+                    let deviation = file.tolerance.compare_f32(&output, &file.expected);
+                    if !deviation.pass {
+                        failures.push(format!("golden {} {name}: {deviation:?}", file.case_name));
+                    }
                 }
+                Err(error) => failures.push(format!("golden {} {name}: {error}", file.case_name)),
             }
-            Err(error) => failures.push(format!("golden {}: {error}", file.case_name)),
         }
     }
     assert!(seen > 0, "no golden file for {id}");

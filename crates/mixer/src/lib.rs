@@ -22,11 +22,13 @@ pub use case::{Case, Tensor, Tensors};
 pub use cost::{Cost, OpCount};
 pub use error::MixerError;
 pub use executor::{Executor, Finished, LaneError, LaneSpec, Prepared, Verification};
-pub use machine::{GpuFacts, GpuMachine, MachineFacts, Peaks, Roofline};
+pub use machine::{ChosenKernel, GpuFacts, GpuMachine, MachineFacts, Peaks, Roofline};
 pub use memory::{Counted, Floats, Memory, Words};
 pub use parallel::{Parallel, Serial};
 pub use params::{ParamKind, ParamSpec, Params, Value};
-pub use plan::{Access, BufferId, BufferSpec, Dispatch, GpuTarget, Init, Plan, Shader};
+pub use plan::{
+    Access, BufferId, BufferSpec, Choice, Dispatch, GpuTarget, Init, KernelClass, Plan, Shader, Variant,
+};
 pub use power::exp2;
 pub use problem::{Backend, Level, Problem};
 pub use system::{Causality, CpuKernel, Family, Info, SpotCheck, System};

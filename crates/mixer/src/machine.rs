@@ -1,6 +1,6 @@
 //! What a machine is, in plain values: executors find it out, reports show it.
 
-use crate::GpuTarget;
+use crate::{GpuTarget, KernelClass};
 
 /// The machine as the executors found it.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,6 +43,8 @@ pub struct Roofline {
 pub struct Peaks {
     /// f32 operations per second, a multiply-add counting as two.
     pub flops_per_s: f64,
+    /// f16 operations per second in the same way, where shaders may use them.
+    pub f16_flops_per_s: Option<f64>,
     /// Bytes per second of a copy beyond the caches, read and written bytes both counted.
     pub bytes_per_s: f64,
     /// Nanoseconds to start empty work and hear that it is done.
@@ -56,6 +58,19 @@ pub struct GpuMachine {
     pub facts: GpuFacts,
     /// Limits and features.
     pub target: GpuTarget,
+    /// The variants of kernels that lanes were given so far.
+    pub kernels: Vec<ChosenKernel>,
+}
+
+/// Which of a kernel's variants the lanes of a class get on a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChosenKernel {
+    /// The class.
+    pub class: KernelClass,
+    /// The variant's name.
+    pub variant: &'static str,
+    /// Whether it was the fastest of several measured; otherwise a rule chose it.
+    pub measured: bool,
 }
 
 /// What is known of the adapter. Strings come from drivers: show them as text only.
@@ -73,4 +88,6 @@ pub struct GpuFacts {
     pub is_fallback: bool,
     /// Whether timestamp queries are there.
     pub timestamps: bool,
+    /// Whether the adapter has subgroup operations, which no kernel uses.
+    pub subgroups: bool,
 }

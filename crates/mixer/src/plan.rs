@@ -69,6 +69,40 @@ pub struct Dispatch {
     pub workgroups: [u32; 3],
     /// Estimated operations, by which the executor cuts a plan into submissions that stay under the watchdog.
     pub flops: u64,
+    /// Other ways to do the same, where there are any.
+    pub choice: Option<Choice>,
+}
+
+/// Ways to do a dispatch's work with the same uniforms, bindings and workgroups. Which is fastest depends on the device;
+/// an executor may measure it once for each class ([`Plan::choose`]).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Choice {
+    /// What decides which is fastest.
+    pub class: KernelClass,
+    /// Those that the device can run. The first is the dispatch's own until another is chosen.
+    pub variants: Vec<Variant>,
+}
+
+/// One way to do a dispatch's work.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Variant {
+    /// Its name in reports.
+    pub name: &'static str,
+    /// The shader.
+    pub shader: Shader,
+    /// Values of the shader's `override` constants.
+    pub constants: Vec<(&'static str, f64)>,
+}
+
+/// Kernels of one class have the same fastest variant on a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct KernelClass {
+    /// What it computes.
+    pub kernel: &'static str,
+    /// Head dimension.
+    pub d_head: usize,
+    /// Whether it runs causally.
+    pub causal: bool,
 }
 
 /// Everything a GPU lane does at one length.
@@ -109,6 +143,30 @@ impl Plan {
     /// Estimated operations of one forward pass.
     pub fn run_flops(&self) -> u64 {
         self.run.iter().map(|dispatch| dispatch.flops).sum()
+    }
+
+    /// What there is to choose, each class once, in the order of the dispatches.
+    pub fn choices(&self) -> Vec<Choice> {
+        let mut choices: Vec<Choice> = Vec::new();
+        for choice in self.setup.iter().chain(&self.run).filter_map(|dispatch| dispatch.choice.as_ref()) {
+            if choices.iter().all(|known| known.class != choice.class) {
+                choices.push(choice.clone());
+            }
+        }
+        choices
+    }
+
+    /// Has every dispatch of `class` done by the variant of this name, where it has one.
+    pub fn choose(&mut self, class: KernelClass, name: &str) {
+        for dispatch in self.setup.iter_mut().chain(&mut self.run) {
+            let Some(choice) = dispatch.choice.as_ref().filter(|choice| choice.class == class) else {
+                continue;
+            };
+            if let Some(variant) = choice.variants.iter().find(|variant| variant.name == name) {
+                dispatch.shader = variant.shader;
+                dispatch.constants.clone_from(&variant.constants);
+            }
+        }
     }
 
     /// Checks the plan against the device before anything is allocated.
@@ -176,8 +234,6 @@ pub struct GpuTarget {
     pub max_dispatch_flops: u64,
     /// Whether the adapter is a software one.
     pub is_fallback: bool,
-    /// Whether subgroup operations may be used.
-    pub subgroups: bool,
     /// Whether f16 may be used.
     pub shader_f16: bool,
 }
@@ -194,7 +250,6 @@ impl GpuTarget {
         memory_budget_bytes: 1 << 30,
         max_dispatch_flops: 1 << 32,
         is_fallback: false,
-        subgroups: false,
         shader_f16: false,
     };
 }

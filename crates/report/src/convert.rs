@@ -5,10 +5,10 @@ use mixer::{Backend, Causality, Family, Info, LaneSpec, ParamKind, ParamSpec, Pa
 use race::{Dnf, LaneRecord, Outcome, RaceSpec, Record};
 
 use crate::text::clean;
-use crate::validate::{MAX_AMOUNT, MAX_MESSAGE, MAX_NAME, MAX_WARNINGS};
+use crate::validate::{MAX_AMOUNT, MAX_KERNELS, MAX_MESSAGE, MAX_NAME, MAX_WARNINGS};
 use crate::{
-    Config, Crossover, CrossoverKind, Environment, Exponent, Gpu, Lane, ParamEntry, ParamValue, Point,
-    Report, Roofline, SCHEMA_VERSION, Status, SystemEntry, Verified, Warning,
+    ChosenKernel, Config, Crossover, CrossoverKind, Environment, Exponent, Gpu, Lane, ParamEntry, ParamValue,
+    Point, Report, Roofline, SCHEMA_VERSION, Status, SystemEntry, Verified, Warning,
 };
 
 const NS_PER_MS: f64 = 1e6;
@@ -286,6 +286,18 @@ impl Gpu {
             timestamps: self.timestamps,
             subgroups: self.subgroups,
             shader_f16: self.shader_f16,
+            kernels: self.kernels.iter().take(MAX_KERNELS).map(ChosenKernel::cleaned).collect(),
+        }
+    }
+}
+
+impl ChosenKernel {
+    fn cleaned(&self) -> Self {
+        Self {
+            kernel: clean(&self.kernel, MAX_NAME),
+            d_head: self.d_head.min(crate::validate::MAX_COUNT),
+            variant: clean(&self.variant, MAX_NAME),
+            ..*self
         }
     }
 }

@@ -59,6 +59,9 @@ pub struct Roofline {
 pub struct Peaks {
     /// f32 operations per second, a multiply-add counting as two.
     pub flops_per_s: f64,
+    /// f16 operations per second in the same way, where shaders may use them.
+    #[serde(default)]
+    pub f16_flops_per_s: Option<f64>,
     /// Bytes per second of a copy beyond the caches, read and written bytes both counted.
     pub bytes_per_s: f64,
     /// Milliseconds to start empty work and hear that it is done.
@@ -120,6 +123,29 @@ pub struct Gpu {
     pub subgroups: bool,
     /// Whether it has f16.
     pub shader_f16: bool,
+    /// Which variants of kernels its lanes got.
+    #[cfg_attr(feature = "schema", schemars(length(max = 32)))]
+    pub kernels: Vec<ChosenKernel>,
+}
+
+/// Which of several kernels for the same work the lanes of a class got.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct ChosenKernel {
+    /// What it computes: `attention`.
+    #[cfg_attr(feature = "schema", schemars(length(max = 80)))]
+    pub kernel: String,
+    /// Head dimension.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 1_000_000_000)))]
+    pub d_head: u32,
+    /// Whether it ran causally.
+    pub causal: bool,
+    /// `tiles-8x8`, `tiles-4x8` or `direct`: the queries and keys that a thread holds, or no tiles at all.
+    #[cfg_attr(feature = "schema", schemars(length(max = 80)))]
+    pub variant: String,
+    /// Whether it was the fastest of several measured before the race; otherwise a rule chose it.
+    pub measured: bool,
 }
 
 impl Environment {
@@ -142,14 +168,27 @@ impl From<mixer::Roofline> for Roofline {
 }
 
 impl From<mixer::Peaks> for Peaks {
-    fn from(mixer::Peaks { flops_per_s, bytes_per_s, dispatch_ns }: mixer::Peaks) -> Self {
-        Self { flops_per_s, bytes_per_s, dispatch_ms: dispatch_ns / 1e6 }
+    fn from(peaks: mixer::Peaks) -> Self {
+        let mixer::Peaks { flops_per_s, f16_flops_per_s, bytes_per_s, dispatch_ns } = peaks;
+        Self { flops_per_s, f16_flops_per_s, bytes_per_s, dispatch_ms: dispatch_ns / 1e6 }
+    }
+}
+
+impl From<&mixer::ChosenKernel> for ChosenKernel {
+    fn from(mixer::ChosenKernel { class, variant, measured }: &mixer::ChosenKernel) -> Self {
+        Self {
+            kernel: class.kernel.to_owned(),
+            d_head: u32::try_from(class.d_head).unwrap_or(u32::MAX),
+            causal: class.causal,
+            variant: (*variant).to_owned(),
+            measured: *measured,
+        }
     }
 }
 
 impl From<&GpuMachine> for Gpu {
     fn from(machine: &GpuMachine) -> Self {
-        let GpuMachine { facts, target } = machine;
+        let GpuMachine { facts, target, kernels } = machine;
         Self {
             vendor: facts.vendor.clone(),
             architecture: facts.architecture.clone(),
@@ -161,8 +200,9 @@ impl From<&GpuMachine> for Gpu {
             max_workgroup_storage_bytes: f64::from(target.max_workgroup_storage_bytes),
             max_invocations_per_workgroup: f64::from(target.max_invocations_per_workgroup),
             timestamps: facts.timestamps,
-            subgroups: target.subgroups,
+            subgroups: facts.subgroups,
             shader_f16: target.shader_f16,
+            kernels: kernels.iter().map(ChosenKernel::from).collect(),
         }
     }
 }

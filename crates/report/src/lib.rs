@@ -24,7 +24,7 @@ mod wire;
 pub use bibliography::bibliography;
 pub use catalog::{ParamEntry, SystemEntry};
 pub use config::{BackendName, Config, FullLane, LaneConfig, LevelName, ParamValue, Threads};
-pub use environment::{Environment, Gpu, Peaks, Roofline};
+pub use environment::{ChosenKernel, Environment, Gpu, Peaks, Roofline};
 pub use error::{ConfigError, ReportError};
 pub use link::{LinkError, Linked, as_linked, decode_link, encode_config_link, encode_link};
 #[cfg(feature = "schema")]

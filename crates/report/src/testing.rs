@@ -153,6 +153,7 @@ pub(crate) fn environment() -> Environment {
             timestamps: true,
             subgroups: true,
             shader_f16: true,
+            kernels: Vec::new(),
         }),
         gpu_missing: None,
         roofline: None,

@@ -20,6 +20,8 @@ pub(crate) const MAX_COUNT: u32 = 1_000_000_000;
 pub(crate) const MAX_AMOUNT: f64 = 18_446_744_073_709_551_616.0;
 /// The year 9999.
 pub(crate) const MAX_DATE_MS: f64 = 253_402_300_800_000.0;
+/// Most choices of a kernel.
+pub(crate) const MAX_KERNELS: usize = 32;
 /// Most warnings.
 pub(crate) const MAX_WARNINGS: usize = 200;
 /// Largest exponent or log₂ scale, either way.
@@ -67,8 +69,8 @@ pub(crate) fn exponent(exponent: &Exponent) -> bool {
 
 /// Whether a machine could have these peaks.
 pub(crate) fn are_peaks(peaks: &Peaks) -> bool {
-    let rates = [peaks.flops_per_s, peaks.bytes_per_s];
-    rates.iter().all(|rate| (1.0..=MAX_AMOUNT).contains(rate))
+    let rates = [Some(peaks.flops_per_s), peaks.f16_flops_per_s, Some(peaks.bytes_per_s)];
+    rates.iter().flatten().all(|rate| (1.0..=MAX_AMOUNT).contains(rate))
         && (0.0..=*TIME_MS.end()).contains(&peaks.dispatch_ms)
 }
 
@@ -336,7 +338,7 @@ fn environment(environment: &Environment) -> Result<(), ReportError> {
             ensure(
                 peaks.as_ref().is_none_or(are_peaks),
                 at(&format!("roofline.{name}")),
-                "flopsPerS and bytesPerS from 1 to 2^64, dispatchMs from 0 to 1e12",
+                "flopsPerS, f16FlopsPerS and bytesPerS from 1 to 2^64, dispatchMs from 0 to 1e12",
                 "other numbers",
             )?;
         }
@@ -353,7 +355,20 @@ fn gpu(gpu: &Gpu) -> Result<(), ReportError> {
     amount(at("maxStorageBindingBytes"), gpu.max_storage_binding_bytes)?;
     amount(at("maxBufferBytes"), gpu.max_buffer_bytes)?;
     amount(at("maxWorkgroupStorageBytes"), gpu.max_workgroup_storage_bytes)?;
-    amount(at("maxInvocationsPerWorkgroup"), gpu.max_invocations_per_workgroup)
+    amount(at("maxInvocationsPerWorkgroup"), gpu.max_invocations_per_workgroup)?;
+    ensure(
+        gpu.kernels.len() <= MAX_KERNELS,
+        at("kernels"),
+        format!("at most {MAX_KERNELS} entries"),
+        gpu.kernels.len(),
+    )?;
+    for (index, chosen) in gpu.kernels.iter().enumerate() {
+        let at = |name: &str| format!("environment.gpu.kernels[{index}].{name}");
+        text(at("kernel"), &chosen.kernel, MAX_NAME)?;
+        count(at("dHead"), chosen.d_head)?;
+        text(at("variant"), &chosen.variant, MAX_NAME)?;
+    }
+    Ok(())
 }
 
 fn lane(at: &str, lane: &Lane) -> Result<(), ReportError> {

@@ -91,12 +91,31 @@ fn a_real_race_of_eleven_lanes_at_nine_lengths_fits_in_2000_characters() {
             timestamps: true,
             subgroups: true,
             shader_f16: true,
+            kernels: [false, true]
+                .map(|causal| report::ChosenKernel {
+                    kernel: "attention".to_owned(),
+                    d_head: 64,
+                    causal,
+                    variant: "tiles-8x8".to_owned(),
+                    measured: true,
+                })
+                .to_vec(),
             ..report::Gpu::default()
         }),
         gpu_missing: None,
         roofline: Some(report::Roofline {
-            cpu: Some(report::Peaks { flops_per_s: 1.17e11, bytes_per_s: 2.3e10, dispatch_ms: 0.0041 }),
-            webgpu: Some(report::Peaks { flops_per_s: 6.1e12, bytes_per_s: 3.4e11, dispatch_ms: 0.13 }),
+            cpu: Some(report::Peaks {
+                flops_per_s: 1.17e11,
+                f16_flops_per_s: None,
+                bytes_per_s: 2.3e10,
+                dispatch_ms: 0.0041,
+            }),
+            webgpu: Some(report::Peaks {
+                flops_per_s: 6.1e12,
+                f16_flops_per_s: Some(1.19e13),
+                bytes_per_s: 3.4e11,
+                dispatch_ms: 0.13,
+            }),
         }),
         ..report.environment
     };

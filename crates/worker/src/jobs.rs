@@ -162,10 +162,10 @@ impl Worker {
         self.environment.borrow_mut().describe(&machine.facts());
         let environment = self.environment.borrow().clone();
         let started_at_ms = Some(browser::calendar_ms());
-        let report = |record: &race::Record, measured: Option<mixer::Roofline>| {
+        let report = |record: &race::Record, found: Option<&mixer::MachineFacts>| {
             let mut environment = environment.clone();
-            if let Some(roofline) = measured {
-                environment.roofline = Some(roofline.into());
+            if let Some(facts) = found {
+                environment.describe(facts);
             }
             if record.tick_ns > 0.0 {
                 environment.tick_ms = record.tick_ns / 1e6;
@@ -186,7 +186,6 @@ impl Worker {
             Ok(record) => record,
             Err(error) => return Event::Error { id: Some(id), error: race_error(&error) },
         };
-        let mut roofline = None;
         if record.status == race::Status::Done {
             // The machine is as warm as the lanes left it, and the page has shown the result.
             self.send(&Event::Progress {
@@ -200,14 +199,13 @@ impl Worker {
             let backends: Vec<Backend> = record.spec.lanes.iter().map(|lane| lane.backend).collect();
             let before = self.surroundings.disturbances();
             // Where the user cancels this, the race itself is over, and its report whole without.
-            roofline = machine.measure_roofline(&backends).await.ok();
+            let _ = machine.measure_roofline(&backends).await;
             // A hidden tab is throttled: its peaks would flatter every lane.
             if self.surroundings.is_hidden() || self.surroundings.disturbances() != before {
                 machine.forget_roofline();
-                roofline = None;
             }
         }
-        Event::Done { id, report: report(&record, roofline) }
+        Event::Done { id, report: report(&record, Some(&machine.facts())) }
     }
 
     async fn verify(&self, id: u32, bytes: &[u8], backend: BackendName, machine: &mut Machine) -> Event {

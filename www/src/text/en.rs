@@ -209,6 +209,7 @@ pub static ENGLISH: Text = Text {
     hw_clock: "Clock",
     hw_peak_cpu: "CPU’s measured peak",
     hw_peak_gpu: "GPU’s measured peak",
+    hw_peak_f16: |flops| format!(" (f16 {flops})"),
     hw_peak_text: |flops, bytes| format!("{flops} · copies {bytes}"),
     hw_clock_step: |step| format!("{step} steps"),
     hw_memory: "Memory",
@@ -224,6 +225,13 @@ pub static ENGLISH: Text = Text {
     hw_build: "Version",
     hw_timestamps: "timestamps",
     hw_subgroups: "subgroups",
+    hw_kernels: "Kernels",
+    hw_kernel_class: |kernel, d_head, causal| {
+        let causal = if causal { ", causal" } else { "" };
+        format!("{kernel}, head dimension {d_head}{causal}")
+    },
+    hw_kernel_measured: "the fastest measured",
+    hw_kernel_by_rule: "by rule",
     hw_f16: "f16",
     hw_none: "none",
     hw_more: "Details",

@@ -194,6 +194,7 @@ pub static CHINESE: Text = Text {
     hw_clock: "时钟",
     hw_peak_cpu: "CPU 实测峰值",
     hw_peak_gpu: "GPU 实测峰值",
+    hw_peak_f16: |flops| format!("（f16 {flops}）"),
     hw_peak_text: |flops, bytes| format!("{flops} · 拷贝 {bytes}"),
     hw_clock_step: |step| format!("步长 {step}"),
     hw_memory: "内存",
@@ -207,6 +208,13 @@ pub static CHINESE: Text = Text {
     hw_build: "版本",
     hw_timestamps: "时间戳",
     hw_subgroups: "子组",
+    hw_kernels: "内核",
+    hw_kernel_class: |kernel, d_head, causal| {
+        let causal = if causal { "，因果" } else { "" };
+        format!("{kernel}，头维度 {d_head}{causal}")
+    },
+    hw_kernel_measured: "实测最快",
+    hw_kernel_by_rule: "按规则",
     hw_f16: "f16",
     hw_none: "无",
     hw_more: "详情",

@@ -1,7 +1,7 @@
 //! What is known of this machine, and what to do where something is missing.
 
 use leptos::prelude::*;
-use report::{Environment, Gpu};
+use report::{ChosenKernel, Environment, Gpu};
 
 use crate::format;
 use crate::machine::gpu_name;
@@ -30,9 +30,12 @@ fn lines(environment: &Environment, text: &Text) -> Vec<(&'static str, String)> 
     let roofline = environment.roofline.unwrap_or_default();
     for (name, peaks) in [(text.hw_peak_cpu, roofline.cpu), (text.hw_peak_gpu, roofline.webgpu)] {
         if let Some(peaks) = peaks {
-            let [flops, bytes] = [(peaks.flops_per_s, "FLOP/s"), (peaks.bytes_per_s, "B/s")]
-                .map(|(rate, unit)| format::rate(rate, unit));
-            lines.push((name, (text.hw_peak_text)(&flops, &bytes)));
+            let flops = |rate| format::rate(rate, "FLOP/s");
+            let mut rates = flops(peaks.flops_per_s);
+            if let Some(rate) = peaks.f16_flops_per_s {
+                rates.push_str(&(text.hw_peak_f16)(&flops(rate)));
+            }
+            lines.push((name, (text.hw_peak_text)(&rates, &format::rate(peaks.bytes_per_s, "B/s"))));
         }
     }
     lines
@@ -48,7 +51,12 @@ fn gpu_details(gpu: &Gpu, text: &Text) -> Vec<(&'static str, String)> {
     .filter_map(|(there, name)| there.then_some(name))
     .collect();
     let features = if features.is_empty() { text.hw_none.to_owned() } else { features.join(", ") };
-    vec![
+    let kernel = |chosen: &ChosenKernel| {
+        let name = (text.hw_kernel_class)(&chosen.kernel, chosen.d_head, chosen.causal);
+        let how = if chosen.measured { text.hw_kernel_measured } else { text.hw_kernel_by_rule };
+        format!("{name}: {} ({how})", chosen.variant)
+    };
+    let mut details = vec![
         (text.hw_features, features),
         (
             text.hw_limits,
@@ -59,7 +67,12 @@ fn gpu_details(gpu: &Gpu, text: &Text) -> Vec<(&'static str, String)> {
                 &format::length(gpu.max_invocations_per_workgroup),
             ),
         ),
-    ]
+    ];
+    if !gpu.kernels.is_empty() {
+        let kernels: Vec<String> = gpu.kernels.iter().map(kernel).collect();
+        details.push((text.hw_kernels, kernels.join(" · ")));
+    }
+    details
 }
 
 /// The hardware card.

@@ -34,7 +34,13 @@ pub(super) fn useful_limits(adapter: &wgpu::Adapter, options: &GpuOptions) -> wg
     }
 }
 
-pub(super) fn facts(device: &wgpu::Device, info: &wgpu::AdapterInfo) -> GpuFacts {
+/// What plans and probes use, where the adapter has it.
+pub(super) fn useful_features(adapter: &wgpu::Adapter) -> wgpu::Features {
+    adapter.features() & (wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SHADER_F16)
+}
+
+pub(super) fn facts(device: &wgpu::Device, adapter: &wgpu::Adapter) -> GpuFacts {
+    let info = adapter.get_info();
     let api = match info.backend {
         wgpu::Backend::BrowserWebGpu => "webgpu",
         wgpu::Backend::Vulkan => "vulkan",
@@ -43,14 +49,15 @@ pub(super) fn facts(device: &wgpu::Device, info: &wgpu::AdapterInfo) -> GpuFacts
         wgpu::Backend::Gl => "gl",
         wgpu::Backend::Noop => "noop",
     };
-    let (vendor, architecture) = names(device, info);
+    let (vendor, architecture) = names(device, &info);
     GpuFacts {
         vendor,
         architecture,
-        description: info.name.clone(),
+        description: info.name,
         api: api.to_owned(),
         is_fallback: info.device_type == wgpu::DeviceType::Cpu,
         timestamps: device.features().contains(wgpu::Features::TIMESTAMP_QUERY),
+        subgroups: adapter.features().contains(wgpu::Features::SUBGROUP),
     }
 }
 
@@ -86,7 +93,6 @@ fn names(device: &wgpu::Device, _info: &wgpu::AdapterInfo) -> (String, String) {
 
 pub(super) fn target(device: &wgpu::Device, facts: &GpuFacts, options: &GpuOptions) -> GpuTarget {
     let limits = device.limits();
-    let features = device.features();
     GpuTarget {
         max_buffer_bytes: limits.max_buffer_size,
         max_storage_binding_bytes: limits.max_storage_buffer_binding_size,
@@ -97,7 +103,6 @@ pub(super) fn target(device: &wgpu::Device, facts: &GpuFacts, options: &GpuOptio
         memory_budget_bytes: options.memory_budget_bytes.unwrap_or(DEFAULT_BUDGET_BYTES),
         max_dispatch_flops: if facts.is_fallback { SOFTWARE_DISPATCH_FLOPS } else { HARDWARE_DISPATCH_FLOPS },
         is_fallback: facts.is_fallback,
-        subgroups: features.contains(wgpu::Features::SUBGROUP),
-        shader_f16: features.contains(wgpu::Features::SHADER_F16),
+        shader_f16: device.features().contains(wgpu::Features::SHADER_F16),
     }
 }

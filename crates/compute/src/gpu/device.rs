@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
-use mixer::{GpuFacts, GpuTarget, LaneError, MixerError};
+use mixer::{ChosenKernel, GpuFacts, GpuTarget, LaneError, MixerError};
 
-use super::adapter::{facts, target, useful_limits};
+use super::adapter::{facts, target, useful_features, useful_limits};
 use super::pipeline::Cache;
 use super::signal::{Signal, signal};
 use crate::host::{GpuApi, Host};
@@ -47,6 +47,7 @@ struct Inner {
     lost: Signal<String>,
     uncaptured: Arc<Mutex<VecDeque<String>>>,
     cache: RefCell<Cache>,
+    chosen: RefCell<Vec<ChosenKernel>>,
     granted_bytes: Cell<u64>,
     host: Host,
 }
@@ -102,10 +103,9 @@ impl Gpu {
         options: &GpuOptions,
         required_limits: wgpu::Limits,
     ) -> Result<Self, LaneError> {
-        let useful = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SUBGROUP | wgpu::Features::SHADER_F16;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("crossover"),
-            required_features: adapter.features() & useful,
+            required_features: useful_features(adapter),
             required_limits,
             ..Default::default()
         };
@@ -116,13 +116,13 @@ impl Gpu {
                      race on the CPU"
                 ))
             })?;
-        Ok(Self::new(device, queue, &adapter.get_info(), host, options))
+        Ok(Self::new(device, queue, adapter, host, options))
     }
 
     fn new(
         device: wgpu::Device,
         queue: wgpu::Queue,
-        info: &wgpu::AdapterInfo,
+        adapter: &wgpu::Adapter,
         host: &Host,
         options: &GpuOptions,
     ) -> Self {
@@ -146,7 +146,7 @@ impl Gpu {
                 }
             }));
         }
-        let facts = facts(&device, info);
+        let facts = facts(&device, adapter);
         let target = target(&device, &facts, options);
         let limits = device.limits();
         Self(Rc::new(Inner {
@@ -158,6 +158,7 @@ impl Gpu {
             lost,
             uncaptured,
             cache: RefCell::default(),
+            chosen: RefCell::default(),
             granted_bytes: Cell::new(0),
             host: host.clone(),
         }))
@@ -203,6 +204,11 @@ impl Gpu {
 
     pub(crate) fn cache(&self) -> &RefCell<Cache> {
         &self.0.cache
+    }
+
+    /// Which variants of kernels lanes get, as far as that came up.
+    pub(crate) fn chosen(&self) -> &RefCell<Vec<ChosenKernel>> {
+        &self.0.chosen
     }
 
     /// Alignment of offsets into a uniform buffer.

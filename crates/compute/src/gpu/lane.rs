@@ -4,7 +4,8 @@ use mixer::{Finished, LaneError};
 
 use super::device::Gpu;
 use super::pacing::{Pacer, cut};
-use super::submit::{Queries, Ticket};
+use super::queries::Queries;
+use super::submit::Ticket;
 use super::timestamps;
 use crate::cancel::CancelSwitch;
 use crate::output::finite_sum;

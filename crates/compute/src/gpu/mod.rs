@@ -2,11 +2,13 @@
 //! difference is who drives callbacks: a poll that blocks, or the event loop.
 
 mod adapter;
+mod autotune;
 mod device;
 mod lane;
 mod pacing;
 mod pipeline;
 mod prepare;
+mod queries;
 mod readback;
 mod scopes;
 mod signal;
@@ -16,5 +18,6 @@ mod timestamps;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use autotune::LIMIT_NS as AUTOTUNE_LIMIT_NS;
 pub use device::{Gpu, GpuOptions};
 pub use lane::GpuLane;

@@ -8,8 +8,8 @@ const TARGET_NS: f64 = 50e6;
 /// Most dispatches in a submission: recording them takes the host's time, which a cancellation must not wait for.
 const MAX_DISPATCHES: usize = 1024;
 
-/// Operations in a device's first submission: small enough for the slowest hardware, reached again in a few steps by
-/// the fastest.
+/// Operations in a device's first submission: a few tens of milliseconds where an adapter is emulated in software, and
+/// left behind within a few steps by the fastest hardware.
 const FIRST_FLOPS: u64 = 1 << 25;
 
 /// How fast the cap may grow from one measured submission to the next.

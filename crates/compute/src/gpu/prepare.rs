@@ -6,8 +6,9 @@ use super::device::Gpu;
 use super::lane::{GpuLane, Step};
 use super::pacing::Pacer;
 use super::pipeline::pipelines;
+use super::queries::Queries;
 use super::readback::PIECE_BYTES;
-use super::submit::{Queries, Ticket};
+use super::submit::Ticket;
 use crate::cancel::CancelSwitch;
 use crate::output::probes;
 

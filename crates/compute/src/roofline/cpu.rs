@@ -60,7 +60,12 @@ pub(super) async fn peaks(host: &Host, pool: &CpuPool) -> Result<Peaks, LaneErro
 
     let flops = tasks as f64 * MultiplyAdds::flops(ROUNDS, InstructionSet::widest());
     let bytes = (tasks * COPY_WORDS * 8) as f64;
-    Ok(Peaks { flops_per_s: 1e9 * flops / flops_ns, bytes_per_s: 1e9 * bytes / copy_ns, dispatch_ns })
+    Ok(Peaks {
+        flops_per_s: 1e9 * flops / flops_ns,
+        f16_flops_per_s: None,
+        bytes_per_s: 1e9 * bytes / copy_ns,
+        dispatch_ns,
+    })
 }
 
 /// Nanoseconds of one repetition in the best probe.

@@ -13,6 +13,8 @@ const PEAK: Shader = Shader {
     bindings: &[Access::ReadWrite],
 };
 
+const PEAK_F16: Shader = Shader { label: "peak_f16", source: include_str!("peak_f16.wgsl"), ..PEAK };
+
 const COPY: Shader = Shader {
     label: "copy",
     source: include_str!("copy.wgsl"),
@@ -20,7 +22,7 @@ const COPY: Shader = Shader {
     bindings: &[Access::Read, Access::ReadWrite],
 };
 
-/// Multiply-adds of an invocation in one round of `peak.wgsl`.
+/// Multiply-adds of an invocation in one round of `peak.wgsl` and of `peak_f16.wgsl`.
 const PER_ROUND: u64 = 32;
 
 const GROUP: usize = 64;
@@ -30,11 +32,16 @@ pub(super) async fn peaks(gpu: &Gpu, cancel: &CancelSwitch) -> Result<Peaks, Lan
     let (groups, rounds, copy_words) =
         if gpu.target().is_fallback { (256, 64, 4 << 20) } else { (16_384, 64, 16 << 20) };
     let flops = 2 * PER_ROUND * (groups * GROUP) as u64 * rounds;
-    let peak_ns = best(gpu, peak(groups, rounds, flops), cancel).await?;
+    let peak_ns = best(gpu, peak(PEAK, groups, rounds, flops), cancel).await?;
+    let mut f16_flops_per_s = None;
+    if gpu.target().shader_f16 {
+        let f16_ns = best(gpu, peak(PEAK_F16, groups, rounds, flops), cancel).await?;
+        f16_flops_per_s = Some(1e9 * flops as f64 / f16_ns);
+    }
     let copy_ns = best(gpu, copy(copy_words), cancel).await?;
 
     // Alone in its submission, as the first dispatch of a short lane is.
-    let mut lane = GpuLane::new(gpu, peak(1, 0, 1), cancel).await?;
+    let mut lane = GpuLane::new(gpu, peak(PEAK, 1, 0, 1), cancel).await?;
     let mut dispatch_ns = f64::INFINITY;
     for _ in 0..3 * PROBES {
         let started = now(gpu.host());
@@ -47,21 +54,23 @@ pub(super) async fn peaks(gpu: &Gpu, cancel: &CancelSwitch) -> Result<Peaks, Lan
     }
     Ok(Peaks {
         flops_per_s: 1e9 * flops as f64 / peak_ns,
+        f16_flops_per_s,
         bytes_per_s: 1e9 * (8 * copy_words) as f64 / copy_ns,
         dispatch_ns: if dispatch_ns.is_finite() { dispatch_ns } else { 0.0 },
     })
 }
 
-fn peak(groups: usize, rounds: u64, flops: u64) -> Plan {
+fn peak(shader: Shader, groups: usize, rounds: u64, flops: u64) -> Plan {
     let mut plan = Plan::default();
     let out = plan.scratch("out", groups * GROUP);
     plan.run.push(Dispatch {
-        shader: PEAK,
+        shader,
         constants: Vec::new(),
         uniforms: vec![rounds as u32],
         bindings: vec![out],
         workgroups: [groups as u32, 1, 1],
         flops,
+        choice: None,
     });
     plan.output = Some(out);
     plan
@@ -80,6 +89,7 @@ fn copy(words: usize) -> Plan {
         bindings: vec![from, to],
         workgroups: [groups.min(65_535), 1, 1],
         flops: words as u64,
+        choice: None,
     });
     plan.output = Some(to);
     plan

@@ -84,8 +84,11 @@ mod tests {
             block_on(machine.measure_roofline(&[Backend::Cpu, Backend::WebGpu])).unwrap();
         assert!(cpu.is_some());
         assert_eq!(gpu.is_some(), machine.gpu().is_ok());
+        let has_f16 = machine.gpu().is_ok_and(|gpu| gpu.target().shader_f16);
+        assert_eq!(gpu.is_some_and(|peaks| peaks.f16_flops_per_s.is_some()), has_f16);
         for peaks in [cpu, gpu].into_iter().flatten() {
             assert!((1e7..1e16).contains(&peaks.flops_per_s), "{peaks:?}");
+            assert!(peaks.f16_flops_per_s.is_none_or(|rate| (1e7..1e16).contains(&rate)), "{peaks:?}");
             assert!((1e7..1e14).contains(&peaks.bytes_per_s), "{peaks:?}");
             assert!((0.0..1e9).contains(&peaks.dispatch_ns), "{peaks:?}");
         }

@@ -19,6 +19,9 @@ pub(super) const WORDS: usize = 2048;
 /// Most parameters of a lane; the checks of a configuration allow no more.
 pub(super) const PARAMS: usize = 32;
 
+/// Most choices of a kernel.
+pub(super) const KERNELS: usize = crate::validate::MAX_KERNELS;
+
 /// At most `MAX` entries; on the wire a list like any other.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(transparent)]

@@ -7,10 +7,12 @@
 //! checks as a file or the page. Numbers of a report are rounded (see `numbers`); encoding what was decoded gives the
 //! same link again.
 //!
-//! Version 2 has the machine's measured roofline after a report's body. A link is written in the oldest version that
+//! Version 2 has the machine's measured roofline after a report's body, version 3 the roofline, the GPU's peak in f16 and
+//! the variants of kernels that its lanes got. A link is written in the oldest version that
 //! can hold it, so that older readers open what they can.
 
 mod config;
+mod device;
 mod error;
 mod list;
 mod numbers;
@@ -25,6 +27,7 @@ use crc::{CRC_32_ISO_HDLC, Crc, NoTable};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use device::LinkDevice;
 pub use error::LinkError;
 use roofline::LinkRoofline;
 
@@ -35,6 +38,7 @@ use crate::{Config, Report};
 enum Version {
     One,
     Two,
+    Three,
 }
 
 impl Version {
@@ -42,6 +46,7 @@ impl Version {
         match self {
             Self::One => '1',
             Self::Two => '2',
+            Self::Three => '3',
         }
     }
 }
@@ -82,6 +87,9 @@ pub fn encode_config_link(config: &Config) -> Result<String, LinkError> {
 pub fn encode_link(report: &Report) -> Result<String, LinkError> {
     report.validate()?;
     let body = report::Body::new(report);
+    if LinkDevice::is_needed(&report.environment) {
+        return pack(Version::Three, REPORT, &(body, LinkDevice::new(&report.environment)));
+    }
     match &report.environment.roofline {
         None => pack(Version::One, REPORT, &body),
         Some(roofline) => pack(Version::Two, REPORT, &(body, LinkRoofline::new(roofline))),
@@ -95,8 +103,7 @@ pub fn encode_link(report: &Report) -> Result<String, LinkError> {
 pub fn as_linked(report: &Report) -> Result<Report, LinkError> {
     report.validate()?;
     let mut linked = report::Body::new(report).report()?;
-    let roofline = report.environment.roofline.as_ref().map(LinkRoofline::new);
-    linked.environment.roofline = roofline.map(|roofline| roofline.roofline()).transpose()?;
+    LinkDevice::new(&report.environment).describe(&mut linked.environment)?;
     Ok(linked.with_shares())
 }
 
@@ -120,6 +127,12 @@ pub fn decode_link(link: &str) -> Result<Linked, LinkError> {
                 let (body, roofline) = read::<(report::Body, LinkRoofline)>(&body)?;
                 let mut report = body.report()?;
                 report.environment.roofline = Some(roofline.roofline()?);
+                report
+            }
+            Version::Three => {
+                let (body, device) = read::<(report::Body, LinkDevice)>(&body)?;
+                let mut report = body.report()?;
+                device.describe(&mut report.environment)?;
                 report
             }
         };
@@ -175,6 +188,7 @@ fn unpack(data: &str) -> Result<(Version, u8, Vec<u8>), LinkError> {
         None => return Err(LinkError::Empty),
         Some('1') => Version::One,
         Some('2') => Version::Two,
+        Some('3') => Version::Three,
         Some('0') => return Err(LinkError::Version),
         Some(got) if got.is_ascii_alphanumeric() => return Err(LinkError::Newer { got }),
         Some(_) => return Err(LinkError::NoRace),

@@ -290,6 +290,7 @@ impl LinkGpu {
             timestamps: flag(1),
             subgroups: flag(2),
             shader_f16: flag(3),
+            kernels: Vec::new(),
         })
     }
 }

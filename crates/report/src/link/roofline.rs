@@ -53,6 +53,7 @@ impl LinkPeaks {
             flops_per_s: value(self.flops_per_s, COST)?,
             bytes_per_s: value(self.bytes_per_s, COST)?,
             dispatch_ms: value(self.dispatch_ms, COUNT)?,
+            f16_flops_per_s: None,
         })
     }
 }

@@ -188,7 +188,7 @@ fn fault_21_what_is_no_link_says_so() {
         ("#r=!abc", "link-no-race"),
         ("#r=é", "link-no-race"),
         ("#r=0AAAAAAAA", "link-version"),
-        ("#r=3AAAAAAAA", "link-newer"),
+        ("#r=4AAAAAAAA", "link-newer"),
         ("#r=zAAAAAAAA", "link-newer"),
     ] {
         assert_eq!(decode_link(link).unwrap_err().code(), code, "{link:?}");
@@ -260,7 +260,7 @@ fn fault_23_versions_of_the_past_and_future_say_what_they_are() {
     let data = encode_link(&report()).unwrap().split_off(4);
     for (version, code, says) in [
         ('0', "link-version", "never existed"),
-        ('3', "link-newer", "newer Crossover"),
+        ('4', "link-newer", "newer Crossover"),
         ('Z', "link-newer", "(format Z)"),
     ] {
         let error = decode_link(&format!("https://example.org/#r={version}{data}")).unwrap_err();
@@ -456,14 +456,25 @@ fn any_report() -> impl Strategy<Value = Report> {
         let any = (1.0..1e19_f64, 1.0..1e19_f64, 0.0..1e12_f64);
         prop::option::of(any.prop_map(|(flops_per_s, bytes_per_s, dispatch_ms)| crate::Peaks {
             flops_per_s,
+            f16_flops_per_s: None,
             bytes_per_s,
             dispatch_ms,
         }))
     };
-    let roofline =
-        prop::option::of((peaks(), peaks()).prop_map(|(cpu, webgpu)| crate::Roofline { cpu, webgpu }));
-    (any_config(), prop::collection::vec(lane, 6), prop::option::of(0.0..2e13_f64), roofline).prop_map(
-        |(config, lanes, started_at_ms, roofline)| {
+    let roofline = (peaks(), peaks(), prop::option::of(1.0..1e19_f64)).prop_map(|(cpu, webgpu, f16)| {
+        crate::Roofline { cpu, webgpu: webgpu.map(|peaks| crate::Peaks { f16_flops_per_s: f16, ..peaks }) }
+    });
+    let kernel = ("[a-z]{1,9}", 0..1_000_000_000_u32, any::<bool>(), "[a-z0-9-]{1,9}", any::<bool>());
+    let kernel = kernel.prop_map(|(kernel, d_head, causal, variant, measured)| crate::ChosenKernel {
+        kernel,
+        d_head,
+        causal,
+        variant,
+        measured,
+    });
+    let measured = (prop::option::of(roofline), prop::collection::vec(kernel, 0..4));
+    (any_config(), prop::collection::vec(lane, 6), prop::option::of(0.0..2e13_f64), measured).prop_map(
+        |(config, lanes, started_at_ms, (roofline, kernels))| {
             let lanes = config.systems.iter().zip(lanes).map(
                 |(asked, (points, (gpu, causal, verification, title), fit))| {
                     let lengths = &config.lengths;
@@ -501,7 +512,11 @@ fn any_report() -> impl Strategy<Value = Report> {
             Report {
                 schema: crate::SCHEMA_VERSION,
                 lanes: lanes.collect(),
-                environment: crate::Environment { roofline, ..environment() },
+                environment: crate::Environment {
+                    roofline,
+                    gpu: environment().gpu.map(|gpu| crate::Gpu { kernels, ..gpu }),
+                    ..environment()
+                },
                 started_at_ms,
                 status: crate::Status::Cancelled,
                 crossovers: vec![],

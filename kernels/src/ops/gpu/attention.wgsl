@@ -61,6 +61,43 @@ struct Sizes {
 
 const ZERO = vec4<f32>(0.0);
 
+// Where a workgroup's part lies: its block of queries, its head, and where that one's rows begin in each buffer.
+struct Place {
+    block: u32,
+    // Head · pass.
+    head_pass: u32,
+    sequence: u32,
+    head: u32,
+    // Of this pass over the output columns, in vectors.
+    first_column: u32,
+    start_q: u32,
+    start_k: u32,
+    start_v: u32,
+    start_o: u32,
+    // In `state`, of the block's first four queries.
+    slot: u32,
+}
+
+fn place_of(workgroup: vec3<u32>) -> Place {
+    // The longest causal rows first, so that no straggler starts last.
+    let block = sizes.end_block - 1u - workgroup.x;
+    let head_pass = sizes.first_head + workgroup.y;
+    let sequence = sizes.first_sequence + workgroup.z;
+    let head = head_pass / sizes.passes;
+    return Place(
+        block,
+        head_pass,
+        sequence,
+        head,
+        head_pass % sizes.passes * CHUNKS * 8u,
+        sizes.q_offset + sequence * sizes.query_rows * sizes.q_stride + head * sizes.head,
+        sizes.k_offset + sequence * sizes.key_rows * sizes.k_stride + head * sizes.kv_head,
+        sizes.v_offset + sequence * sizes.key_rows * sizes.v_stride + head * sizes.kv_head,
+        sizes.o_offset + sequence * sizes.query_rows * sizes.o_stride + head * sizes.head,
+        ((sequence * sizes.heads + head_pass) * sizes.blocks + block) * 32u,
+    );
+}
+
 // Stands for −∞: finite, so that differences of two of them stay defined.
 const LOWEST: f32 = -1e30;
 

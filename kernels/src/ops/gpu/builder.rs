@@ -1,6 +1,6 @@
 //! Records a [`Plan`].
 
-use mixer::{BufferId, Dispatch, GpuTarget, MixerError, Plan, Shader};
+use mixer::{BufferId, Choice, Dispatch, GpuTarget, MixerError, Plan, Shader};
 
 use super::stream::{Columns, Stream};
 
@@ -93,8 +93,26 @@ impl Builder {
             bindings: bindings.to_vec(),
             workgroups: workgroups.map(super::stream::word),
             flops,
+            choice: None,
         };
         if self.setup { self.plan.setup.push(dispatch) } else { self.plan.run.push(dispatch) }
+    }
+
+    /// Records one dispatch that can be done in several ways, by the first of them until another is chosen.
+    pub fn dispatch_one_of(
+        &mut self,
+        choice: Choice,
+        uniforms: &[u32],
+        bindings: &[BufferId],
+        workgroups: [usize; 3],
+        flops: u64,
+    ) {
+        let Some(first) = choice.variants.first() else { return };
+        self.dispatch(first.shader, &first.constants, uniforms, bindings, workgroups, flops);
+        let recorded = if self.setup { self.plan.setup.last_mut() } else { self.plan.run.last_mut() };
+        if let Some(dispatch) = recorded {
+            dispatch.choice = Some(choice);
+        }
     }
 
     /// The plan, whose result is in `output`, checked against the device.

@@ -135,19 +135,15 @@ fn store_o(at: Rows, column: u32, x: Block) {
 
 @compute @workgroup_size(8)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    // The longest causal rows first, so that no straggler starts last.
-    let block = sizes.end_block - 1u - workgroup.x;
-    let head_pass = sizes.first_head + workgroup.y;
-    let sequence = sizes.first_sequence + workgroup.z;
-    let head = head_pass / sizes.passes;
+    let place = place_of(workgroup);
+    let block = place.block;
+    let sequence = place.sequence;
+    let head = place.head;
     enter(block, sequence, head);
-    let first_column = head_pass % sizes.passes * CHUNKS * 8u;
-    let columns = min(CHUNKS * 8u, sizes.head - first_column);
-    let start_q = sizes.q_offset + sequence * sizes.query_rows * sizes.q_stride + head * sizes.head;
-    let start_k = sizes.k_offset + sequence * sizes.key_rows * sizes.k_stride + head * sizes.kv_head;
-    let start_v = sizes.v_offset + sequence * sizes.key_rows * sizes.v_stride + head * sizes.kv_head + first_column;
-    let start_o = sizes.o_offset + sequence * sizes.query_rows * sizes.o_stride + head * sizes.head + first_column;
-    let slot = (((sequence * sizes.heads + head_pass) * sizes.blocks + block) * 16u + 2u * thread) * 2u;
+    let columns = min(CHUNKS * 8u, sizes.head - place.first_column);
+    let start_k = place.start_k;
+    let start_v = place.start_v + place.first_column;
+    let slot = place.slot + 4u * thread;
 
     let query = block * 64u + thread * 8u;
     let first = first_query(query);
@@ -182,7 +178,8 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
             query_row(number.high.w),
         ),
     );
-    let at_q = Rows(start_q + row.low * sizes.q_stride, start_q + row.high * sizes.q_stride);
+    let at_q = Rows(place.start_q + row.low * sizes.q_stride, place.start_q + row.high * sizes.q_stride);
+    let start_o = place.start_o + place.first_column;
     let at_o = Rows(start_o + row.low * sizes.o_stride, start_o + row.high * sizes.o_stride);
 
     var maximum = lowest();

@@ -38,6 +38,7 @@
 //! # Ok::<(), mixer::MixerError>(())
 //! ```
 
+mod attention_variants;
 mod builder;
 mod direct_conv;
 mod elementwise;
@@ -51,6 +52,8 @@ mod sort;
 mod stream;
 mod tile_attention;
 
+pub(crate) use attention_variants::attention_shaders;
+pub use attention_variants::{AttentionShaders, attention_probe};
 pub use builder::Builder;
 pub(crate) use builder::{INVOCATION_TURNS, SOFTWARE_TURNS};
 pub(crate) use elementwise::line_of_groups;
@@ -63,5 +66,4 @@ pub use short_conv::{ShortFilter, short_conv};
 pub use softmax::softmax_rows;
 pub use sort::stable_sort;
 pub use stream::{Columns, Stream, vectors, word};
-pub(crate) use tile_attention::attention_shaders;
-pub use tile_attention::{AttentionShaders, CustomMask, KEYS, Mask, QUERIES, TileAttention};
+pub use tile_attention::{CustomMask, KEYS, Mask, QUERIES, TileAttention};

@@ -1,61 +1,10 @@
 //! Softmax attention on the GPU, a few keys at a time: never an L×L buffer.
 
-use mixer::{Access, BufferId, Shader};
+use mixer::{BufferId, Choice, KernelClass};
 
+use super::attention_variants::{AttentionShaders, BAND, KERNEL, LISTED, variants};
 use super::builder::{Builder, INVOCATION_TURNS};
 use super::stream::{Stream, vectors, word};
-
-const READ: Access = Access::Read;
-
-/// The kernel of softmax attention for each kind of device, behind one mask file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AttentionShaders {
-    /// By tiles in workgroup memory, for threads that run together.
-    pub tiled: Shader,
-    /// Without workgroup memory or barriers, for software adapters: theirs are slow, and they clear a workgroup's
-    /// memory word by word.
-    pub direct: Shader,
-}
-
-/// [`AttentionShaders`] of mask files, given by their paths in `src`, with what they bind after the first five.
-macro_rules! attention_shaders {
-    ($label:literal, [$($binding:expr),*], $($mask:literal),+) => {{
-        use mixer::{Access, Shader};
-        const BINDINGS: &[Access] =
-            &[Access::Read, Access::Read, Access::Read, Access::ReadWrite, Access::ReadWrite, $($binding),*];
-        $crate::ops::gpu::AttentionShaders {
-            tiled: Shader {
-                label: $label,
-                source: wgsl!($($mask,)+ "ops/gpu/attention.wgsl", "ops/gpu/tile_attention.wgsl"),
-                entry: "main",
-                bindings: BINDINGS,
-            },
-            direct: Shader {
-                label: concat!($label, "_direct"),
-                source: wgsl!($($mask,)+ "ops/gpu/attention.wgsl", "ops/gpu/direct_attention.wgsl"),
-                entry: "main",
-                bindings: BINDINGS,
-            },
-        }
-    }};
-}
-pub(crate) use attention_shaders;
-
-const BAND: AttentionShaders = attention_shaders!(
-    "attention",
-    [],
-    "ops/gpu/mask_ordered.wgsl",
-    "ops/gpu/mask_seen.wgsl",
-    "ops/gpu/mask_band.wgsl"
-);
-
-const LISTED: AttentionShaders = attention_shaders!(
-    "attention_listed",
-    [READ],
-    "ops/gpu/mask_ordered.wgsl",
-    "ops/gpu/mask_seen.wgsl",
-    "ops/gpu/mask_listed.wgsl"
-);
 
 /// Queries of a workgroup.
 pub const QUERIES: usize = 64;
@@ -360,7 +309,10 @@ impl Record<'_> {
             Mask::Listed { .. } => (LISTED, op.n_queries, op.n_keys),
             _ => (BAND, op.n_queries, op.n_keys),
         };
-        let shader = if builder.target().is_fallback { shaders.direct } else { shaders.tiled };
+        let choice = Choice {
+            class: KernelClass { kernel: KERNEL, d_head: op.d_head, causal: op.mask == Mask::Causal },
+            variants: variants(builder.target(), &shaders, self.chunks),
+        };
         let (before, after) = match op.mask {
             Mask::Full | Mask::Custom(_) => (usize::MAX, usize::MAX),
             Mask::Causal => (usize::MAX, 0),
@@ -398,9 +350,8 @@ impl Record<'_> {
                 key_rows,
                 kv_head: if op.one_kv_head { 0 } else { op.head() },
             };
-            builder.dispatch(
-                shader,
-                &[("CHUNKS", f64::from(word(self.chunks)))],
+            builder.dispatch_one_of(
+                choice.clone(),
                 &sizes.words(),
                 &bindings,
                 [part.tiles.len(), part.n_heads, part.n_sequences],

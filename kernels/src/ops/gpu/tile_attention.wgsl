@@ -4,7 +4,12 @@
 // A workgroup takes 64 queries of one head, and two tiles of keys at a time. 64 threads: thread (tx, ty) of 8 × 8 holds
 // queries 4 ty and 32 + 4 ty with the three after each, by keys 4 tx and the three after in both tiles, so that four
 // vectors from workgroup memory make 64 multiply-adds; and the same queries by the vectors of columns tx, 8 + tx, … of
-// the output. All of that is in registers.
+// the output. All of that is in registers. Or 128 threads, which hold half as much: thread (tx, ty) of 8 × 16 has queries
+// 4 ty and the three after, and three vectors make 32 multiply-adds. Its second four are never read then.
+
+// Quads of queries that a thread holds: 2, or 1 where registers are few.
+override QUADS: u32 = 2u;
+override THREADS: u32 = 128u / QUADS;
 
 // [16 columns, 16 vectors of four queries], then [16 keys, 16] weights. Vectors are shuffled within eight against bank
 // conflicts: a number that belongs to the row is taken to theirs by exclusive or.
@@ -17,16 +22,18 @@ var<workgroup> visited_tiles: u32;
 
 // Adds the outer product of a number for each query and four columns.
 fn outer(sum: Block, left: Eight, right: vec4<f32>) -> Block {
-    return Block(
-        fma(vec4<f32>(left.low.x), right, sum.r0),
-        fma(vec4<f32>(left.low.y), right, sum.r1),
-        fma(vec4<f32>(left.low.z), right, sum.r2),
-        fma(vec4<f32>(left.low.w), right, sum.r3),
-        fma(vec4<f32>(left.high.x), right, sum.r4),
-        fma(vec4<f32>(left.high.y), right, sum.r5),
-        fma(vec4<f32>(left.high.z), right, sum.r6),
-        fma(vec4<f32>(left.high.w), right, sum.r7),
-    );
+    var result = sum;
+    result.r0 = fma(vec4<f32>(left.low.x), right, sum.r0);
+    result.r1 = fma(vec4<f32>(left.low.y), right, sum.r1);
+    result.r2 = fma(vec4<f32>(left.low.z), right, sum.r2);
+    result.r3 = fma(vec4<f32>(left.low.w), right, sum.r3);
+    if (QUADS > 1u) {
+        result.r4 = fma(vec4<f32>(left.high.x), right, sum.r4);
+        result.r5 = fma(vec4<f32>(left.high.y), right, sum.r5);
+        result.r6 = fma(vec4<f32>(left.high.z), right, sum.r6);
+        result.r7 = fma(vec4<f32>(left.high.w), right, sum.r7);
+    }
+    return result;
 }
 
 fn load_q(row: u32, start: u32, column: u32) -> vec4<f32> {
@@ -54,16 +61,27 @@ fn load_v(key: u32, start: u32, column: u32) -> vec4<f32> {
 fn share(value: Eight, tx: u32, ty: u32) {
     let at = tx * 16u + (ty ^ tx);
     partial[at] = value.low;
-    partial[at + 8u] = value.high;
+    if (QUADS > 1u) { partial[at + 8u] = value.high; }
     workgroupBarrier();
+}
+
+fn shared_by(other: u32, ty: u32) -> Eight {
+    let at = other * 16u + (ty ^ other);
+    if (QUADS > 1u) { return Eight(partial[at], partial[at + 8u]); }
+    return Eight(partial[at], ZERO);
+}
+
+// What four queries, or eight, have in `tile_q`.
+fn left_at(at: u32) -> Eight {
+    if (QUADS > 1u) { return Eight(tile_q[at], tile_q[at + 8u]); }
+    return Eight(tile_q[at], ZERO);
 }
 
 fn highest(value: Eight, tx: u32, ty: u32) -> Eight {
     share(value, tx, ty);
     var result = value;
     for (var other = 0u; other < 8u; other++) {
-        let at = other * 16u + (ty ^ other);
-        result = higher(result, Eight(partial[at], partial[at + 8u]));
+        result = higher(result, shared_by(other, ty));
     }
     return result;
 }
@@ -73,23 +91,24 @@ fn total(value: Eight, tx: u32, ty: u32) -> Eight {
     share(value, tx, ty);
     var result = Eight(ZERO, ZERO);
     for (var other = 0u; other < 8u; other++) {
-        let at = other * 16u + (ty ^ other);
-        result = plus(result, Eight(partial[at], partial[at + 8u]));
+        result = plus(result, shared_by(other, ty));
     }
     return result;
 }
 
 fn hidden(x: Block, query: u32, key: u32) -> Block {
-    return Block(
-        hide(x.r0, query, key),
-        hide(x.r1, query + 1u, key),
-        hide(x.r2, query + 2u, key),
-        hide(x.r3, query + 3u, key),
-        hide(x.r4, query + 32u, key),
-        hide(x.r5, query + 33u, key),
-        hide(x.r6, query + 34u, key),
-        hide(x.r7, query + 35u, key),
-    );
+    var result = x;
+    result.r0 = hide(x.r0, query, key);
+    result.r1 = hide(x.r1, query + 1u, key);
+    result.r2 = hide(x.r2, query + 2u, key);
+    result.r3 = hide(x.r3, query + 3u, key);
+    if (QUADS > 1u) {
+        result.r4 = hide(x.r4, query + 32u, key);
+        result.r5 = hide(x.r5, query + 33u, key);
+        result.r6 = hide(x.r6, query + 34u, key);
+        result.r7 = hide(x.r7, query + 35u, key);
+    }
+    return result;
 }
 
 // Four of a vector each, turned: the keys of four queries become the queries of four keys.
@@ -117,10 +136,12 @@ fn store_block(start: u32, row: u32, column: u32, x: Block) {
     store(start, row + 1u, column, x.r1);
     store(start, row + 2u, column, x.r2);
     store(start, row + 3u, column, x.r3);
-    store(start, row + 32u, column, x.r4);
-    store(start, row + 33u, column, x.r5);
-    store(start, row + 34u, column, x.r6);
-    store(start, row + 35u, column, x.r7);
+    if (QUADS > 1u) {
+        store(start, row + 32u, column, x.r4);
+        store(start, row + 33u, column, x.r5);
+        store(start, row + 34u, column, x.r6);
+        store(start, row + 35u, column, x.r7);
+    }
 }
 
 fn held(start: u32, row: u32, column: u32) -> vec4<f32> {
@@ -131,31 +152,35 @@ fn held(start: u32, row: u32, column: u32) -> vec4<f32> {
 }
 
 fn held_block(start: u32, row: u32, column: u32) -> Block {
-    return Block(
-        held(start, row, column),
-        held(start, row + 1u, column),
-        held(start, row + 2u, column),
-        held(start, row + 3u, column),
-        held(start, row + 32u, column),
-        held(start, row + 33u, column),
-        held(start, row + 34u, column),
-        held(start, row + 35u, column),
-    );
+    var result = zeros();
+    result.r0 = held(start, row, column);
+    result.r1 = held(start, row + 1u, column);
+    result.r2 = held(start, row + 2u, column);
+    result.r3 = held(start, row + 3u, column);
+    if (QUADS > 1u) {
+        result.r4 = held(start, row + 32u, column);
+        result.r5 = held(start, row + 33u, column);
+        result.r6 = held(start, row + 34u, column);
+        result.r7 = held(start, row + 35u, column);
+    }
+    return result;
 }
 
 // The weights of sixteen keys, two of each thread: one of either tile.
 fn stage(low: vec4<f32>, high: vec4<f32>, low_next: vec4<f32>, high_next: vec4<f32>, tx: u32, ty: u32) {
     let at = tx * 16u + (ty ^ tx);
     tile_q[at] = low;
-    tile_q[at + 8u] = high;
     tile_q[at + 128u] = low_next;
-    tile_q[at + 136u] = high_next;
+    if (QUADS > 1u) {
+        tile_q[at + 8u] = high;
+        tile_q[at + 136u] = high_next;
+    }
 }
 
 // The values that they weigh: slot s is key 4 · (s % 8) + `part` of tile s / 8. Half of the threads load either tile's.
 fn stage_v(own_key: u32, part: u32, start: u32, first_column: u32, thread: u32) {
-    let first_slot = thread / 32u * 8u;
-    for (var item = thread % 32u; item < 64u * CHUNKS; item += 32u) {
+    let first_slot = thread / 32u % 2u * 8u;
+    for (var item = thread % 32u + thread / 64u * 32u; item < 64u * CHUNKS; item += THREADS / 2u) {
         let slot = item / (8u * CHUNKS);
         let column = item % (8u * CHUNKS);
         let value = load_v(own_key + 4u * slot + part, start, first_column + column);
@@ -163,29 +188,31 @@ fn stage_v(own_key: u32, part: u32, start: u32, first_column: u32, thread: u32) 
     }
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    // The longest causal rows first, so that no straggler starts last.
-    let block = sizes.end_block - 1u - workgroup.x;
-    let head_pass = sizes.first_head + workgroup.y;
-    let sequence = sizes.first_sequence + workgroup.z;
-    let head = head_pass / sizes.passes;
+    let place = place_of(workgroup);
+    let block = place.block;
+    let sequence = place.sequence;
+    let head = place.head;
     enter(block, sequence, head);
-    let first_column = head_pass % sizes.passes * CHUNKS * 8u;
-    let start_q = sizes.q_offset + sequence * sizes.query_rows * sizes.q_stride + head * sizes.head;
-    let start_k = sizes.k_offset + sequence * sizes.key_rows * sizes.k_stride + head * sizes.kv_head;
-    let start_v = sizes.v_offset + sequence * sizes.key_rows * sizes.v_stride + head * sizes.kv_head;
-    let start_o = sizes.o_offset + sequence * sizes.query_rows * sizes.o_stride + head * sizes.head;
+    let first_column = place.first_column;
+    let start_q = place.start_q;
+    let start_k = place.start_k;
+    let start_v = place.start_v;
+    let start_o = place.start_o;
 
     let tx = thread % 8u;
     let ty = thread / 8u;
     let query = block * 64u + ty * 4u;
     let column = first_column + tx;
-    let slot = (((sequence * sizes.heads + head_pass) * sizes.blocks + block) * 16u + ty) * 2u;
-    // What it loads: a vector of four rows, which lie in one tile of keys.
+    let slot = place.slot + ty * 2u;
+    // What it loads: a vector of four rows, which lie in one tile of keys; where there are 128 threads, the first half
+    // those of queries and the other half those of keys.
     let load_column = thread % 4u;
-    let load_quad = thread / 4u;
+    let load_quad = thread / 4u % 16u;
     let load_at = load_column * 64u + (load_quad ^ (2u * load_column));
+    let loads_q = QUADS == 2u || thread < 64u;
+    let loads_k = QUADS == 2u || thread >= 64u;
 
     var maximum = lowest();
     // Of this thread's own keys; the eight threads of a query add up at the end.
@@ -195,9 +222,11 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     var o2 = zeros();
     var o3 = zeros();
     if ((sizes.stage & 1u) == 0u) {
-        maximum = Eight(state[slot], state[slot + 16u]);
+        maximum.low = state[slot];
+        if (QUADS > 1u) { maximum.high = state[slot + 16u]; }
         if (tx == 0u) {
-            sum = Eight(state[slot + 1u], state[slot + 17u]);
+            sum.low = state[slot + 1u];
+            if (QUADS > 1u) { sum.high = state[slot + 17u]; }
         }
         o0 = held_block(start_o, query, column);
         if (CHUNKS > 1u) { o1 = held_block(start_o, query, column + 8u); }
@@ -215,38 +244,49 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         let has_second = tile + 1u < tiles;
         // The tile of which this thread loads keys and values; beyond the last one the first again, whose scores are
         // hidden below.
-        let own_tile = select(tile, tile + 1u, thread >= 32u && has_second);
+        let own_tile = select(tile, tile + 1u, thread / 32u % 2u == 1u && has_second);
         let own_key = tile_start(block, sequence, head, own_tile);
 
         // Scores: q·k over the head, 16 columns at a time.
         var a = zeros();
         var b = zeros();
         for (var chunk = 0u; chunk < sizes.head; chunk += 4u) {
-            let row = block * 64u + load_quad * 4u;
-            let q0 = load_q(row, start_q, chunk + load_column);
-            let q1 = load_q(row + 1u, start_q, chunk + load_column);
-            let q2 = load_q(row + 2u, start_q, chunk + load_column);
-            let q3 = load_q(row + 3u, start_q, chunk + load_column);
-            let key = own_key + load_quad % 8u * 4u;
-            let k0 = load_k(key, start_k, chunk + load_column);
-            let k1 = load_k(key + 1u, start_k, chunk + load_column);
-            let k2 = load_k(key + 2u, start_k, chunk + load_column);
-            let k3 = load_k(key + 3u, start_k, chunk + load_column);
-            tile_q[load_at] = vec4<f32>(q0.x, q1.x, q2.x, q3.x);
-            tile_q[load_at + 16u] = vec4<f32>(q0.y, q1.y, q2.y, q3.y);
-            tile_q[load_at + 32u] = vec4<f32>(q0.z, q1.z, q2.z, q3.z);
-            tile_q[load_at + 48u] = vec4<f32>(q0.w, q1.w, q2.w, q3.w);
-            tile_k[load_at] = vec4<f32>(k0.x, k1.x, k2.x, k3.x);
-            tile_k[load_at + 16u] = vec4<f32>(k0.y, k1.y, k2.y, k3.y);
-            tile_k[load_at + 32u] = vec4<f32>(k0.z, k1.z, k2.z, k3.z);
-            tile_k[load_at + 48u] = vec4<f32>(k0.w, k1.w, k2.w, k3.w);
+            // All loads before the stores, so that they wait together.
+            var x = zeros();
+            if (loads_q) {
+                let row = block * 64u + load_quad * 4u;
+                x.r0 = load_q(row, start_q, chunk + load_column);
+                x.r1 = load_q(row + 1u, start_q, chunk + load_column);
+                x.r2 = load_q(row + 2u, start_q, chunk + load_column);
+                x.r3 = load_q(row + 3u, start_q, chunk + load_column);
+            }
+            if (loads_k) {
+                let key = own_key + load_quad % 8u * 4u;
+                x.r4 = load_k(key, start_k, chunk + load_column);
+                x.r5 = load_k(key + 1u, start_k, chunk + load_column);
+                x.r6 = load_k(key + 2u, start_k, chunk + load_column);
+                x.r7 = load_k(key + 3u, start_k, chunk + load_column);
+            }
+            x = turned(x);
+            if (loads_q) {
+                tile_q[load_at] = x.r0;
+                tile_q[load_at + 16u] = x.r1;
+                tile_q[load_at + 32u] = x.r2;
+                tile_q[load_at + 48u] = x.r3;
+            }
+            if (loads_k) {
+                tile_k[load_at] = x.r4;
+                tile_k[load_at + 16u] = x.r5;
+                tile_k[load_at + 32u] = x.r6;
+                tile_k[load_at + 48u] = x.r7;
+            }
             workgroupBarrier();
             let depths = 4u * min(4u, sizes.head - chunk);
             for (var depth = 0u; depth < depths; depth++) {
                 let shuffle = depth / 4u * 2u;
                 let at_q = depth * 16u + (ty ^ shuffle);
                 let at_k = depth * 16u + (tx ^ shuffle);
-                let left = Eight(tile_q[at_q], tile_q[at_q + 8u]);
+                let left = left_at(at_q);
                 a = outer(a, left, tile_k[at_k]);
                 b = outer(b, left, tile_k[at_k + 8u]);
             }
@@ -293,7 +333,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
             workgroupBarrier();
             for (var key = 0u; key < 16u; key++) {
                 let at = key * 16u + (ty ^ (key % 8u));
-                let left = Eight(tile_q[at], tile_q[at + 8u]);
+                let left = left_at(at);
                 let at_v = key * 8u * CHUNKS + tx;
                 o0 = outer(o0, left, tile_k[at_v]);
                 if (CHUNKS > 1u) { o1 = outer(o1, left, tile_k[at_v + 8u]); }
@@ -309,8 +349,10 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         if (tx == 0u) {
             state[slot] = maximum.low;
             state[slot + 1u] = sum.low;
-            state[slot + 16u] = maximum.high;
-            state[slot + 17u] = sum.high;
+            if (QUADS > 1u) {
+                state[slot + 16u] = maximum.high;
+                state[slot + 17u] = sum.high;
+            }
         }
     } else {
         let inverse = inverse_of(sum);

@@ -1,5 +1,6 @@
 //! The executor on a real adapter, with a plan of its own.
 
+mod autotune;
 mod faults;
 
 use std::io::Write as _;
@@ -41,6 +42,7 @@ fn dispatch(n: usize, scale: f32, bindings: [BufferId; 3]) -> Dispatch {
         bindings: bindings.to_vec(),
         workgroups: [n.div_ceil(128) as u32, 1, 1],
         flops: 2 * n as u64,
+        choice: None,
     }
 }
 
