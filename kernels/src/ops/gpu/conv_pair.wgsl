@@ -1,5 +1,5 @@
-// The two conjugate frequencies, of a pair of channels, that one thread takes between transforms by conv_step.wgsl.
-// line.wgsl is prepended; conv_entry.wgsl or conv_product.wgsl follows.
+// The two conjugate frequencies, of a pair of channels, that one thread takes after a transform by conv_step.wgsl.
+// line.wgsl is prepended; conv_entry.wgsl follows.
 
 struct Sizes {
     // Pairs of channels.

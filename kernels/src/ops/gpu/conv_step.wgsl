@@ -1,7 +1,7 @@
 // One step of the transforms of a long convolution without workgroup memory, for software adapters: Stockham's
-// algorithm from buffer to buffer. complex.wgsl and line.wgsl are prepended.
+// algorithm from buffer to buffer. complex.wgsl, line.wgsl and conv_octet.wgsl are prepended.
 //
-// Forward the first step LOADs x · gate_in; of the inverse, whose numbers have their parts swapped, the last one STOREs
+// Forward the first step LOADs x · gate_in, half of it where LOAD is 2 and x ends there; of the inverse, whose numbers have their parts swapped, the last one STOREs
 // times gate_out. Before a step, `done` transforms of size / done are interleaved. A thread makes one butterfly of two
 // pairs of channels.
 //
@@ -19,7 +19,7 @@ struct Sizes {
     length: u32,
     log_size: u32,
     done: u32,
-    // 2, 4 or 8; not a constant, so that all lengths share their pipelines.
+    // 1 (a copy), 2, 4 or 8; not a constant, so that all lengths share their pipelines.
     radix: u32,
     first_sequence: u32,
     offset: u32,
@@ -34,15 +34,6 @@ struct Sizes {
 @group(0) @binding(3) var<storage, read> roots: array<vec2<f32>>;
 @group(0) @binding(4) var<storage, read_write> y: array<vec4<f32>>;
 
-fn both_times(value: vec4<f32>, w: vec2<f32>) -> vec4<f32> {
-    return value * w.x + vec4<f32>(-value.y, value.x, -value.w, value.z) * w.y;
-}
-
-// Both times −i.
-fn turned(value: vec4<f32>) -> vec4<f32> {
-    return vec4<f32>(value.y, -value.x, value.w, -value.z);
-}
-
 struct Place {
     // Of a sequence's first number in work, and of its first row in x or y.
     work: u32,
@@ -50,9 +41,13 @@ struct Place {
     lane: u32,
 }
 
-fn load(number: u32, place: Place) -> vec4<f32> {
+// `upper`: whether the number is in the upper half.
+fn load(number: u32, place: Place, upper: bool) -> vec4<f32> {
     if (LOAD == 0u) {
         return x[place.work + number * sizes.chunk];
+    }
+    if (LOAD == 2u && upper) {
+        return vec4<f32>(0.0);
     }
     // Beyond the end of x it reads something that is there.
     let exists = number < sizes.length;
@@ -81,17 +76,17 @@ fn store(number: u32, place: Place, value: vec4<f32>) {
 }
 
 fn step2(t: u32, apart: u32, k: u32, place: Place) {
-    let a = load(t, place);
-    let b = load(t + apart, place);
+    let a = load(t, place, false);
+    let b = load(t + apart, place, true);
     store(t + k, place, a + b);
     store(t + k + sizes.done, place, both_times(a - b, roots[k]));
 }
 
 fn step4(t: u32, apart: u32, k: u32, place: Place) {
-    let a = load(t, place);
-    let b = load(t + apart, place);
-    let c = load(t + 2u * apart, place);
-    let d = load(t + 3u * apart, place);
+    let a = load(t, place, false);
+    let b = load(t + apart, place, false);
+    let c = load(t + 2u * apart, place, true);
+    let d = load(t + 3u * apart, place, true);
     let b_d = turned(b - d);
     let w1 = roots[k];
     let w2 = roots[2u * k];
@@ -103,40 +98,29 @@ fn step4(t: u32, apart: u32, k: u32, place: Place) {
 }
 
 fn step8(t: u32, apart: u32, k: u32, place: Place) {
-    let a = load(t, place);
-    let b = load(t + apart, place);
-    let c = load(t + 2u * apart, place);
-    let d = load(t + 3u * apart, place);
-    let e = load(t + 4u * apart, place);
-    let f = load(t + 5u * apart, place);
-    let g = load(t + 6u * apart, place);
-    let h = load(t + 7u * apart, place);
-    let c_g = turned(c - g);
-    let d_h = turned(d - h);
-    // Transforms of the even and of the odd elements.
-    let even0 = (a + e) + (c + g);
-    let even1 = (a - e) + c_g;
-    let even2 = (a + e) - (c + g);
-    let even3 = (a - e) - c_g;
-    let odd0 = (b + f) + (d + h);
-    let odd1 = (b - f) + d_h;
-    let odd2 = turned((b + f) - (d + h));
-    let odd3 = (b - f) - d_h;
-    let w_odd1 = HALF_ROOT * (odd1 + turned(odd1));
-    let w_odd3 = HALF_ROOT * (turned(odd3) - odd3);
+    let x = transformed(Octet(
+        load(t, place, false),
+        load(t + apart, place, false),
+        load(t + 2u * apart, place, false),
+        load(t + 3u * apart, place, false),
+        load(t + 4u * apart, place, true),
+        load(t + 5u * apart, place, true),
+        load(t + 6u * apart, place, true),
+        load(t + 7u * apart, place, true),
+    ));
     let w1 = roots[k];
     let w2 = roots[2u * k];
     let w3 = times(w2, w1);
     let w4 = roots[4u * k];
     let to = t + 7u * k;
-    store(to, place, even0 + odd0);
-    store(to + sizes.done, place, both_times(even1 + w_odd1, w1));
-    store(to + 2u * sizes.done, place, both_times(even2 + odd2, w2));
-    store(to + 3u * sizes.done, place, both_times(even3 + w_odd3, w3));
-    store(to + 4u * sizes.done, place, both_times(even0 - odd0, w4));
-    store(to + 5u * sizes.done, place, both_times(even1 - w_odd1, times(w4, w1)));
-    store(to + 6u * sizes.done, place, both_times(even2 - odd2, times(w4, w2)));
-    store(to + 7u * sizes.done, place, both_times(even3 - w_odd3, times(w4, w3)));
+    store(to, place, x.a);
+    store(to + sizes.done, place, both_times(x.b, w1));
+    store(to + 2u * sizes.done, place, both_times(x.c, w2));
+    store(to + 3u * sizes.done, place, both_times(x.d, w3));
+    store(to + 4u * sizes.done, place, both_times(x.e, w4));
+    store(to + 5u * sizes.done, place, both_times(x.f, times(w4, w1)));
+    store(to + 6u * sizes.done, place, both_times(x.g, times(w4, w2)));
+    store(to + 7u * sizes.done, place, both_times(x.h, times(w4, w3)));
 }
 
 @compute @workgroup_size(64)
@@ -153,6 +137,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     place.row = (sizes.first_sequence + workgroup.z) * sizes.length;
     let k = t & ~(sizes.done - 1u);
     switch sizes.radix {
+        case 1u: { store(t, place, load(t, place, false)); }
         case 2u: { step2(t, apart, k, place); }
         case 4u: { step4(t, apart, k, place); }
         default: { step8(t, apart, k, place); }

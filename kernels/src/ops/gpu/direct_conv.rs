@@ -14,22 +14,27 @@ const WRITE: Access = Access::ReadWrite;
 
 const STEP: Shader = Shader {
     label: "conv_step",
-    source: wgsl!("ops/gpu/complex.wgsl", "ops/gpu/line.wgsl", "ops/gpu/conv_step.wgsl"),
+    source: wgsl!(
+        "ops/gpu/complex.wgsl",
+        "ops/gpu/line.wgsl",
+        "ops/gpu/conv_octet.wgsl",
+        "ops/gpu/conv_step.wgsl"
+    ),
     entry: "main",
     bindings: &[READ, READ, READ, WRITE],
 };
 
-const PRODUCT: Shader = Shader {
-    label: "conv_product",
+const MIDDLE: Shader = Shader {
+    label: "conv_middle",
     source: wgsl!(
         "ops/gpu/complex.wgsl",
-        "ops/gpu/spectrum.wgsl",
         "ops/gpu/line.wgsl",
-        "ops/gpu/conv_pair.wgsl",
-        "ops/gpu/conv_product.wgsl"
+        "ops/gpu/conv_octet.wgsl",
+        "ops/gpu/spectrum.wgsl",
+        "ops/gpu/conv_middle.wgsl"
     ),
     entry: "main",
-    bindings: &[READ, WRITE],
+    bindings: &[READ, READ, READ, WRITE],
 };
 
 const ENTRY: Shader = Shader {
@@ -87,8 +92,9 @@ struct End {
 impl Direct {
     /// The spectra of the filters in `taps`.
     pub fn filter(&self, builder: &mut Builder, part: Part, taps: Stream, spectra: BufferId) {
-        let now = self.forward(builder, part, End { stream: taps, gate: None });
-        self.between(builder, part, ENTRY, [self.work[now], spectra]);
+        let radices = [self.radices(), vec![8]].concat();
+        let now = self.forward(builder, part, &radices, End { stream: taps, gate: None });
+        self.entry(builder, part, [self.work[now], spectra]);
     }
 
     /// y = gate_out · (filter ∗ (x · gate_in)).
@@ -100,30 +106,32 @@ impl Direct {
         (x, gate_in): (Stream, Option<Stream>),
         (y, gate_out): (Stream, Option<Stream>),
     ) {
-        let mut now = self.forward(builder, part, End { stream: x, gate: gate_in });
-        self.between(builder, part, PRODUCT, [spectra, self.work[now]]);
-        let mut done = 1;
-        for radix in self.radices() {
-            let last = done * radix == 1 << self.log_size;
-            let store = last.then_some(End { stream: y, gate: gate_out });
-            self.step(builder, part, [radix, done], now, None, store);
+        let radices = self.radices();
+        let mut now = self.forward(builder, part, &radices, End { stream: x, gate: gate_in });
+        self.middle(builder, part, spectra, now);
+        let mut done = 8;
+        for (index, &radix) in radices.iter().enumerate() {
             now = 1 - now;
+            let store = (index + 1 == radices.len()).then_some(End { stream: y, gate: gate_out });
+            self.step(builder, part, [radix, done], now, None, store);
             done *= radix;
         }
     }
 
-    /// A step of radix 2 or 4 where the size is no power of eight, then steps of radix 8.
-    fn radices(&self) -> impl Iterator<Item = usize> + use<> {
+    /// The steps besides the one of radix 8 that is in the middle: one of radix 2 or 4 where the size is no power of
+    /// eight, then radix 8. There is at least one, if only of radix 1, since the middle neither loads nor stores.
+    fn radices(&self) -> Vec<usize> {
         let first = 1 << (self.log_size % 3);
-        (first > 1).then_some(first).into_iter().chain(std::iter::repeat_n(8, self.log_size as usize / 3))
+        let eights = self.log_size as usize / 3 - 1;
+        let has_first = first > 1 || eights == 0;
+        has_first.then_some(first).into_iter().chain(std::iter::repeat_n(8, eights)).collect()
     }
 
-    /// Transforms a stream; says in which of the two buffers it ends.
-    fn forward(&self, builder: &mut Builder, part: Part, from: End) -> usize {
+    /// The first steps of the transforms of a stream; says in which of the two buffers they end.
+    fn forward(&self, builder: &mut Builder, part: Part, radices: &[usize], from: End) -> usize {
         let (mut now, mut done) = (1, 1);
-        for radix in self.radices() {
-            let load = (done == 1).then_some(from);
-            self.step(builder, part, [radix, done], now, load, None);
+        for (index, &radix) in radices.iter().enumerate() {
+            self.step(builder, part, [radix, done], now, (index == 0).then_some(from), None);
             now = 1 - now;
             done *= radix;
         }
@@ -148,6 +156,11 @@ impl Direct {
                 [vectors(stream.offset) + word(part.first / 2), vectors(stream.stride)]
             })
         };
+        let how_loaded = match load {
+            None => 0.0,
+            Some(_) if 2 * part.length <= 1 << self.log_size => 2.0,
+            Some(_) => 1.0,
+        };
         let mut uniforms = vec![
             word(part.chunk / 2),
             word(part.length),
@@ -162,11 +175,7 @@ impl Direct {
         let [x, y, _] = line_of_groups(butterflies.div_ceil(THREADS));
         builder.dispatch(
             STEP,
-            &[
-                ("LOAD", flag(load.is_some())),
-                ("STORE", flag(store.is_some())),
-                ("GATE", flag(gate.is_some())),
-            ],
+            &[("LOAD", how_loaded), ("STORE", flag(store.is_some())), ("GATE", flag(gate.is_some()))],
             &uniforms,
             &[
                 load.map_or(self.work[now], |end| end.stream.buffer),
@@ -175,17 +184,33 @@ impl Direct {
                 store.map_or(self.work[1 - now], |end| end.stream.buffer),
             ],
             [x, y, part.sequences],
-            (part.sequences * butterflies * 10 * radix * radix.ilog2() as usize) as u64,
+            (part.sequences * butterflies * 10 * radix * radix.ilog2().max(1) as usize) as u64,
         );
     }
 
-    /// What happens to each frequency between the transforms.
-    fn between(&self, builder: &mut Builder, part: Part, shader: Shader, bindings: [BufferId; 2]) {
+    /// The last step of the transforms in buffer `now`, the products, and the first step of the inverse, into the other.
+    fn middle(&self, builder: &mut Builder, part: Part, spectra: BufferId, now: usize) {
+        let size = 1_usize << self.log_size;
+        let items = (size / 16).max(1) * (part.chunk / 2);
+        let [x, y, _] = line_of_groups(items.div_ceil(THREADS));
+        builder.dispatch(
+            MIDDLE,
+            &[],
+            &[word(part.chunk / 2), self.log_size],
+            &[spectra, self.tables, self.work[now], self.work[1 - now]],
+            [x, y, part.sequences],
+            // Four butterflies and eight products of two pairs.
+            (part.sequences * items * (4 * 240 + 16 * 16)) as u64,
+        );
+    }
+
+    /// The spectra of filters whose transforms are in the first buffer, into the second.
+    fn entry(&self, builder: &mut Builder, part: Part, bindings: [BufferId; 2]) {
         let size = 1_usize << self.log_size;
         let items = size / 2 * part.chunk;
         let [x, y, _] = line_of_groups(items.div_ceil(THREADS));
         builder.dispatch(
-            shader,
+            ENTRY,
             &[],
             &[word(part.chunk), self.log_size, (1.0 / size as f32).to_bits()],
             &bindings,
