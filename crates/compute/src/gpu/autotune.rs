@@ -52,20 +52,17 @@ impl Gpu {
             let names: Vec<&'static str> = variants.iter().map(|variant| variant.name).collect();
             let Some(&first) = names.first() else { continue };
             let known = self.chosen().borrow().iter().find(|known| known.class == class).copied();
-            let chosen = match known {
-                Some(chosen) => chosen,
-                None => {
-                    let measured = match self.fastest(target, class, &names, limit_ns, cancel).await {
-                        Err(error @ (LaneError::DeviceLost { .. } | LaneError::Cancelled)) => {
-                            return Err(error);
-                        }
-                        outcome => outcome.ok().flatten(),
-                    };
-                    let variant = measured.unwrap_or(first);
-                    let chosen = ChosenKernel { class, variant, measured: measured.is_some() };
-                    self.chosen().borrow_mut().push(chosen);
-                    chosen
-                }
+            let chosen = if let Some(chosen) = known {
+                chosen
+            } else {
+                let measured = match self.fastest(target, class, &names, limit_ns, cancel).await {
+                    Err(error @ (LaneError::DeviceLost { .. } | LaneError::Cancelled)) => return Err(error),
+                    outcome => outcome.ok().flatten(),
+                };
+                let variant = measured.unwrap_or(first);
+                let chosen = ChosenKernel { class, variant, measured: measured.is_some() };
+                self.chosen().borrow_mut().push(chosen);
+                chosen
             };
             plan.choose(class, chosen.variant);
         }
