@@ -43,7 +43,7 @@ fn neurons_that_a_software_adapter_would_end_early_are_refused_there() {
         match LTC.gpu(&case, &software) {
             Ok(_) => assert!(fits),
             Err(MixerError::NeedsLimit { needed, available, .. }) => {
-                assert!(!fits && needed > available)
+                assert!(!fits && needed > available);
             }
             Err(other) => panic!("{other:?}"),
         }
