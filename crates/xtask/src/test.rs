@@ -3,6 +3,7 @@
 use crate::counts::Counts;
 use crate::error::TaskError;
 use crate::run::{program, run, run_teed};
+use crate::toolchain::{self, TARGET, Toolchain};
 use crate::{Outcome, budget, e2e, site, step, tidy, variant};
 
 /// Runs everything, or only what needs no browser.
@@ -14,6 +15,12 @@ pub fn run_all(quick: bool) -> Outcome {
     run(program("cargo", &["fmt", "--all", "--check"]))?;
     step("lints");
     run(program("cargo", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    // What only a browser runs is compiled for its target alone. The distribution's toolchain has no linter.
+    if toolchain::present() == Some(Toolchain::Rustup) {
+        let modules =
+            ["clippy", "--package", "www", "--package", "worker", "--target", TARGET, "--", "-D", "warnings"];
+        run(program("cargo", &modules))?;
+    }
     let mut counts = Counts::default();
     // The rules count as one test: a missing page of text must not hide what the tests say.
     match tidy::run() {

@@ -302,7 +302,7 @@ pub fn Views(
                             role="radio"
                             id=format!("{name}-{}", view.id())
                             data-testid=format!("{name}-{}", view.id())
-                            aria-checked=truth(move || chosen())
+                            aria-checked=truth(chosen)
                             tabindex=live(move || if chosen() { "0" } else { "-1" })
                             on:click=move |_| metric.set(view)
                         >
@@ -334,34 +334,31 @@ fn Tip(
             let point = record.points.iter().find(|point| point.length == length)?;
             let look = store.looks.with(|looks| looks.get(lane).cloned())?;
             let mut lines: Vec<(String, String)> = Vec::new();
-            let value = match metric.reading(point, report) {
-                Some(reading) => {
-                    if reading.low < reading.high {
-                        lines.push((
-                            text.quartiles.to_owned(),
-                            format!("{} – {}", metric.format(reading.low), metric.format(reading.high)),
-                        ));
-                    }
-                    if let Some(versus) =
-                        look.baseline.and_then(|baseline| standing::versus(report, lane, baseline, length))
-                    {
-                        lines.push((text.versus.to_owned(), versus.words(text)));
-                    }
-                    if let Some(device) = point.device_ms {
-                        lines.push((text.device_time.to_owned(), format::time(device)));
-                    }
-                    lines.push((String::new(), (text.samples)(point.samples, point.discarded)));
-                    metric.format(reading.value)
+            let value = if let Some(reading) = metric.reading(point, report) {
+                if reading.low < reading.high {
+                    lines.push((
+                        text.quartiles.to_owned(),
+                        format!("{} – {}", metric.format(reading.low), metric.format(reading.high)),
+                    ));
                 }
-                None => {
-                    if let Some(predicted) = metric.prediction(point, record, report) {
-                        lines.push((text.predicted.to_owned(), metric.format(predicted)));
-                    }
-                    if let Some(message) = &point.message {
-                        lines.push((String::new(), text.say(message)));
-                    }
-                    (text.outcome)(&point.outcome).to_owned()
+                if let Some(versus) =
+                    look.baseline.and_then(|baseline| standing::versus(report, lane, baseline, length))
+                {
+                    lines.push((text.versus.to_owned(), versus.words(text)));
                 }
+                if let Some(device) = point.device_ms {
+                    lines.push((text.device_time.to_owned(), format::time(device)));
+                }
+                lines.push((String::new(), (text.samples)(point.samples, point.discarded)));
+                metric.format(reading.value)
+            } else {
+                if let Some(predicted) = metric.prediction(point, record, report) {
+                    lines.push((text.predicted.to_owned(), metric.format(predicted)));
+                }
+                if let Some(message) = &point.message {
+                    lines.push((String::new(), text.say(message)));
+                }
+                (text.outcome)(&point.outcome).to_owned()
             };
             if let Badge::Fail(_) = table::badge(record) {
                 lines.push((String::new(), text.badge_fail.to_owned()));

@@ -53,26 +53,22 @@ fn system_address(store: Store) {
     let before = StoredValue::new(String::new());
     Effect::new(move |was_open: Option<bool>| {
         let was_open = was_open.unwrap_or(false);
-        match store.system.get() {
-            Some(id) => {
-                if !was_open {
-                    before.set_value(
-                        Some(fragment()).filter(|hash| !hash.starts_with(SYSTEM)).unwrap_or_default(),
-                    );
-                }
-                replace(&format!("{SYSTEM}{id}"));
-                true
+        if let Some(id) = store.system.get() {
+            if !was_open {
+                before
+                    .set_value(Some(fragment()).filter(|hash| !hash.starts_with(SYSTEM)).unwrap_or_default());
             }
-            None => {
-                if was_open {
-                    let before = before.get_value();
-                    let config = store.checked.get_untracked().ok().filter(|_| before.is_empty());
-                    if !config.is_some_and(|config| write(&config)) {
-                        replace(&before);
-                    }
+            replace(&format!("{SYSTEM}{id}"));
+            true
+        } else {
+            if was_open {
+                let before = before.get_value();
+                let config = store.checked.get_untracked().ok().filter(|_| before.is_empty());
+                if !config.is_some_and(|config| write(&config)) {
+                    replace(&before);
                 }
-                false
             }
+            false
         }
     });
     // A link may name a system that this build does not have.

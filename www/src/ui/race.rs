@@ -140,7 +140,7 @@ pub fn Controls(store: Store) -> impl IntoView {
                 class="primary"
                 data-testid="start"
                 hidden=busy
-                aria-disabled=truth(move || invalid())
+                aria-disabled=truth(invalid)
                 on:click=move |_| store.start()
             >
                 <svg viewBox="0 0 16 16" width="14" height="14" aria-hidden="true"><path d="M3 1.5v13l11-6.5z"/></svg>
