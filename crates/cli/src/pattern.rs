@@ -28,6 +28,9 @@ const TOP: f64 = 15.0;
 /// Prefix of tensors that a case states although they follow from its input, such as the buckets of a hash.
 const INTERMEDIATE: &str = "mid.";
 
+/// Prefix of the same tensors where they are to hold for another input too.
+const HELD: &str = "held.";
+
 /// The pattern of a system at one length in one form.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -156,7 +159,10 @@ fn with_input(case: &Case, x: &[f32], held: bool) -> Case {
             _ if !held && name.starts_with(INTERMEDIATE) => {}
             Tensor::F32 { shape, .. } if name == "x" => tensors.insert(name, shape, x.to_vec()),
             Tensor::F32 { shape, data } => tensors.insert(name, shape, data.clone()),
-            Tensor::I32 { shape, data } => tensors.insert_i32(name, shape, data.clone()),
+            Tensor::I32 { shape, data } => match name.strip_prefix(INTERMEDIATE) {
+                Some(rest) => tensors.insert_i32(format!("{HELD}{rest}"), shape, data.clone()),
+                None => tensors.insert_i32(name, shape, data.clone()),
+            },
         }
     }
     Case { level: case.level, config: case.config.clone(), tensors }

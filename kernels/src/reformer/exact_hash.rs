@@ -8,6 +8,10 @@ use super::{Hashing, Spec};
 /// Relative error of one f32 operation: twice the worst case, which leaves room for the terms of second order.
 const ROUNDING: f64 = f32::EPSILON as f64;
 
+/// Bucket numbers of another input, kept whatever this one's would be: which tokens see each other as long as nothing is
+/// hashed anew. No kernel reads them.
+const HELD: &str = "held.buckets";
+
 /// Channels of one head at one position.
 pub(super) struct Channels {
     pub values: Vec<f64>,
@@ -101,16 +105,21 @@ pub(super) fn buckets(
     u: impl Fn(usize) -> Channels,
     count: &mut OpCount,
 ) -> Result<Vec<usize>, MixerError> {
+    let seq_len = spec.base.dims.seq_len;
+    let stated = |name: &str| -> Result<Vec<usize>, MixerError> {
+        let all = case.tensors.indices(name, &spec.buckets_shape(hashing))?;
+        let len = hashing.rounds * seq_len;
+        let own = &all[(sequence * spec.base.n_heads + head) * len..][..len];
+        Ok(own.iter().map(|&bucket| usize::try_from(bucket).unwrap_or(usize::MAX)).collect())
+    };
+    if case.tensors.get(HELD).is_some() {
+        return stated(HELD);
+    }
     if case.tensors.get("mid.buckets").is_none() {
         return hashed(spec, hashing, case, head, u, count);
     }
     let rotations = head_rotations(spec, hashing, case, head)?;
-    let given = case.tensors.indices("mid.buckets", &spec.buckets_shape(hashing))?;
-    let seq_len = spec.base.dims.seq_len;
-    let len = hashing.rounds * seq_len;
-    let given = &given[(sequence * spec.base.n_heads + head) * len..][..len];
-    let given: Vec<usize> =
-        given.iter().map(|&bucket| usize::try_from(bucket).unwrap_or(usize::MAX)).collect();
+    let given = stated("mid.buckets")?;
     for position in checked {
         let channels = u(position);
         for round in 0..hashing.rounds {

@@ -22,8 +22,8 @@ const LEAST_BYTES: u64 = 16;
 const MOST_SENTINEL_BYTES: u64 = 1 << 18;
 
 impl GpuLane {
-    /// Checks the plan against the device, compiles, allocates, uploads, and runs the set-up dispatches. The output
-    /// starts as NaN, so that a plan that does not write all of it is found out.
+    /// Checks the plan against the device, compiles, allocates, uploads, and runs the set-up dispatches. An
+    /// output without contents of its own starts as NaN, so that a plan that does not write all of it is found out.
     ///
     /// # Errors
     /// What [`Plan::check`] refuses, [`mixer::MixerError::OutOfMemory`] where the device does, [`LaneError::Device`]
@@ -51,9 +51,12 @@ impl GpuLane {
             })
             .collect();
         lane.steps = steps.split_off(plan.setup.len());
+        let starts_empty = matches!(plan.buffers[output_id.0].init, Init::Zero);
         drop(plan);
         scopes.close().await?;
-        lane.spoil().await?;
+        if starts_empty {
+            lane.spoil().await?;
+        }
         let setup = steps;
         lane.execute(&setup, setup.len(), false).await?;
         Ok(lane)
