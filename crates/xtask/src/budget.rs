@@ -18,7 +18,7 @@ pub struct Written {
 
 /// What may weigh how much: prefix and ending of the path, and the Brotli size in kilobytes. A ratchet just above what is
 /// shipped now; the goals are 200 and 350.
-const BUDGETS: [(&str, &str, usize); 2] = [("page/", ".wasm", 365), ("worker/", ".wasm", 612)];
+const BUDGETS: [(&str, &str, usize); 2] = [("page/", ".wasm", 370), ("worker/", ".wasm", 620)];
 
 const KILOBYTE: usize = 1000;
 
