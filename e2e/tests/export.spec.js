@@ -22,7 +22,8 @@ test('JSON downloads, and is the report', async ({ page }) => {
   await opened(page);
   // What follows from the rest is worked out anew.
   const plain = (report) => JSON.parse(JSON.stringify(report, (key, value) => (key === 'rooflineShare' ? undefined : value)));
-  expect(plain(JSON.parse((await download(page, 'json')).toString()))).toEqual(plain(await duel()));
+  // The recorded race is of an earlier version: what it did not know yet may be there too.
+  expect(plain(JSON.parse((await download(page, 'json')).toString()))).toMatchObject(plain(await duel()));
 });
 
 test('CSV downloads, with a mark for spreadsheets and a row per point', async ({ page }) => {

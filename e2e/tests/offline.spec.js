@@ -12,7 +12,11 @@ const dist = join(root, 'dist');
 /** @type {Awaited<ReturnType<typeof serveFolder>>} */
 let site;
 test.beforeEach(async () => { site = await serveFolder(dist); });
-test.afterEach(() => site.stop());
+test.afterEach(async ({ page }) => {
+  // A page that is still loading would report the server's end as an error of its own.
+  await page.close();
+  await site.stop();
+});
 
 /** Opens the page and waits until everything is kept. */
 async function visit(page, address = site.url) {
