@@ -98,7 +98,8 @@ fn cargo(package: &str, args: &[&str]) -> std::process::Command {
 }
 
 fn race(args: &[&str]) -> Outcome<Report> {
-    let command = cargo("cli", &[&["race", "--json", "--quiet", "--budget-ms", BUDGET_MS], args].concat());
+    let fixed = ["race", "--json", "--quiet", "--level", "core", "--budget-ms", BUDGET_MS];
+    let command = cargo("cli", &[&fixed, args].concat());
     Report::from_json(&read(command)?).map_err(|error| unreadable("crossover race", &error))
 }
 
