@@ -45,6 +45,24 @@ export function race(page, config) {
   }, config);
 }
 
+/** The error of a race whose engine `crash` ends once something was measured. */
+export async function crashedRace(page, crash) {
+  const running = page.evaluate(async (config) => {
+    let started;
+    window.started = new Promise((resolve) => { started = resolve; });
+    try {
+      await window.api.race(config, { onEvent: (event) => event.report?.lanes.some((lane) => lane.points.some((point) => point.samples > 0)) && started() });
+      return {};
+    } catch (error) {
+      return { code: error.code, message: error.message, measured: error.report?.lanes.flatMap((lane) => lane.points).length };
+    }
+  }, { systems: ['attention'], lengths: [64, 2048, 4096, 8192], backend: 'cpu', budgetMs: 60_000 });
+  await page.evaluate(() => window.started);
+  // The engine's own worker is the oldest; the others are its threads.
+  await crash(page.workers()[0]);
+  return running;
+}
+
 /** Verifies bytes; what it throws comes back as data. */
 export function verify(page, bytes, backend) {
   return page.evaluate(

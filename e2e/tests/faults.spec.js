@@ -1,7 +1,7 @@
 // What goes wrong in browsers, provoked for real: the device lost, the worker dead, the tab hidden, memory short.
 
 import { test, expect, plainUrl } from '../support/fixtures.js';
-import { openApi, race, smallRace } from '../support/api.js';
+import { crashedRace, openApi, race, smallRace } from '../support/api.js';
 
 test.describe('GPU', () => {
   test('a device lost in the middle of a race ends the GPU lanes with that reason, and the others go on', async ({ page }) => {
@@ -64,20 +64,7 @@ test.describe('worker', () => {
 
   test('a crash ends the race with a reason and what was measured, and a new race starts', async ({ page }) => {
     await openApi(page);
-    const running = page.evaluate(async (config) => {
-      let started;
-      window.started = new Promise((resolve) => { started = resolve; });
-      try {
-        await window.api.race(config, { onEvent: (event) => event.report?.lanes.some((lane) => lane.points.some((point) => point.samples > 0)) && started() });
-        return {};
-      } catch (error) {
-        return { code: error.code, message: error.message, measured: error.report?.lanes.flatMap((lane) => lane.points).length };
-      }
-    }, { systems: ['attention'], lengths: [64, 2048, 4096, 8192], backend: 'cpu', budgetMs: 60_000 });
-    await page.evaluate(() => window.started);
-    // The engine's own worker is the oldest; the others are its threads.
-    await page.workers()[0].evaluate(() => { setTimeout(() => { throw new Error('provoked'); }, 0); });
-    const error = await running;
+    const error = await crashedRace(page, (worker) => worker.evaluate(() => { setTimeout(() => { throw new Error('provoked'); }, 0); }));
     expect(error.code).toBe('worker-crashed');
     expect(error.message).toContain('provoked');
     expect(error.measured).toBeGreaterThan(0);

@@ -2,7 +2,7 @@
 // makes the page's or the engine's own panic; the error is the same kind.
 
 import { test, expect } from '../support/fixtures.js';
-import { openApi, race, smallRace } from '../support/api.js';
+import { crashedRace, openApi, race, smallRace } from '../support/api.js';
 import { Playground } from '../support/playground.js';
 
 test.use({ expectedErrors: [/unreachable/] });
@@ -20,19 +20,7 @@ for (const inPromise of [false, true]) {
 
   test(`a trap of the engine in ${where} ends the race with an error that says where, and a new race starts`, async ({ page }) => {
     await openApi(page);
-    const running = page.evaluate(async (config) => {
-      let started;
-      window.started = new Promise((resolve) => { started = resolve; });
-      try {
-        await window.api.race(config, { onEvent: (event) => event.report?.lanes.some((lane) => lane.points.some((point) => point.samples > 0)) && started() });
-        return {};
-      } catch (error) {
-        return { code: error.code, message: error.message };
-      }
-    }, { systems: ['attention'], lengths: [64, 2048, 4096, 8192], backend: 'cpu', budgetMs: 60_000 });
-    await page.evaluate(() => window.started);
-    await page.workers()[0].evaluate(trap, inPromise);
-    const error = await running;
+    const error = await crashedRace(page, (worker) => worker.evaluate(trap, inPromise));
     expect(error.code).toBe('worker-crashed');
     expect(error.message).toMatch(/a fault in its code \(unreachable.*wasm-function\[0\]/);
     const { report } = await race(page, { ...smallRace, lengths: [64], backend: 'cpu' });
