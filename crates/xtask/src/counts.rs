@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Tests that passed, failed and were skipped.
+/// Tests by their outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts {
     /// Passed.
@@ -11,6 +11,8 @@ pub struct Counts {
     pub failed: u64,
     /// Skipped or ignored.
     pub skipped: u64,
+    /// Failed, and passed when tried again.
+    pub flaky: u64,
 }
 
 impl Counts {
@@ -57,12 +59,18 @@ impl Counts {
         self.passed += other.passed;
         self.failed += other.failed;
         self.skipped += other.skipped;
+        self.flaky += other.flaky;
     }
 }
 
 impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} passed, {} failed, {} skipped", self.passed, self.failed, self.skipped)
+        let Self { passed, failed, skipped, flaky } = self;
+        write!(f, "{passed} passed, {failed} failed, {skipped} skipped")?;
+        if *flaky > 0 {
+            write!(f, ", {flaky} passed only when tried again")?;
+        }
+        Ok(())
     }
 }
 
@@ -76,7 +84,7 @@ mod tests {
             test result: ok. 8 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s\n\
             test result: FAILED. 2 passed; 3 failed; 0 ignored; 0 measured; 0 filtered out\n";
         let counts = Counts::from_cargo_test(output);
-        assert_eq!(counts, Counts { passed: 10, failed: 3, skipped: 1 });
+        assert_eq!(counts, Counts { passed: 10, failed: 3, skipped: 1, flaky: 0 });
         assert_eq!(counts.to_string(), "10 passed, 3 failed, 1 skipped");
     }
 
@@ -84,9 +92,10 @@ mod tests {
     fn reads_the_closing_lines_of_tap() {
         let output = "TAP version 13\nok 1 - a\n# tests 4\n# suites 0\n# pass 2\n# fail 1\n# cancelled 1\n# skipped 3\n";
         let mut counts = Counts::from_tap(output);
-        assert_eq!(counts, Counts { passed: 2, failed: 2, skipped: 3 });
-        counts.add(Counts { passed: 1, failed: 0, skipped: 1 });
-        assert_eq!(counts, Counts { passed: 3, failed: 2, skipped: 4 });
+        assert_eq!(counts, Counts { passed: 2, failed: 2, skipped: 3, flaky: 0 });
+        counts.add(Counts { passed: 1, failed: 0, skipped: 1, flaky: 2 });
+        assert_eq!(counts, Counts { passed: 3, failed: 2, skipped: 4, flaky: 2 });
+        assert_eq!(counts.to_string(), "3 passed, 2 failed, 4 skipped, 2 passed only when tried again");
     }
 
     #[test]

@@ -131,8 +131,9 @@ fn playwright_counts(json: &str) -> Option<Counts> {
     let errors = report.get("errors").and_then(Value::as_array).map_or(0, Vec::len) as u64;
     Some(Counts {
         passed: count("expected")?,
-        failed: count("unexpected")? + count("flaky")? + errors,
+        failed: count("unexpected")? + errors,
         skipped: count("skipped")?,
+        flaky: count("flaky")?,
     })
 }
 
@@ -146,10 +147,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_flaky_test_and_an_error_of_the_runner_count_as_failed() {
+    fn an_error_of_the_runner_counts_as_failed_and_a_flaky_test_apart() {
         let json =
             r#"{"errors":[{"message":"x"}],"stats":{"expected":5,"skipped":1,"unexpected":2,"flaky":1}}"#;
-        assert_eq!(playwright_counts(json), Some(Counts { passed: 5, failed: 4, skipped: 1 }));
+        assert_eq!(playwright_counts(json), Some(Counts { passed: 5, failed: 3, skipped: 1, flaky: 1 }));
         assert_eq!(playwright_counts("{}"), None);
         assert_eq!(playwright_counts("not JSON"), None);
     }
