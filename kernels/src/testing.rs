@@ -155,7 +155,8 @@ pub(crate) fn agrees_with_reference(system: &dyn System, problem: &Problem, para
     let want = system.reference(&case, &mut OpCount::default()).unwrap();
     let tolerance = system.info().tolerance;
     for threads in [1, 2] {
-        let deviation = tolerance.compare_f32(&cpu(system, &case, &Threads(threads)), &want);
+        let deviation =
+            tolerance.compare_rows(&cpu(system, &case, &Threads(threads)), &want, problem.d_model);
         assert!(deviation.pass, "{problem:?}, {threads} threads: {deviation:?}");
     }
     let spot = system.spot_check(&case, 1 << 24).unwrap();
@@ -388,7 +389,7 @@ pub(crate) fn liquid_far_rows(system: &dyn System) {
         let output = cpu(system, &case, &Serial);
         let got: Vec<f32> =
             spot.rows.iter().flat_map(|row| &output[row * width..][..width]).copied().collect();
-        let deviation = system.info().tolerance.compare_f32(&got, &spot.expected);
+        let deviation = system.info().tolerance.compare_rows(&got, &spot.expected, width);
         assert!(deviation.pass, "{level:?}: {deviation:?}");
     }
 }
@@ -440,7 +441,7 @@ pub(crate) fn agrees_at_length(system: &dyn System, problem: &Problem, params: &
     let width = problem.d_model;
     let rows: Vec<f32> = spot.rows.iter().flat_map(|row| got[row * width..][..width].to_vec()).collect();
     assert!(spot.rows.contains(&(problem.seq_len - 1)), "{:?}", spot.rows);
-    let deviation = system.info().tolerance.compare_f32(&rows, &spot.expected);
+    let deviation = system.info().tolerance.compare_rows(&rows, &spot.expected, width);
     assert!(deviation.pass, "{problem:?}: {deviation:?}");
 }
 

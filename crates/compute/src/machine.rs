@@ -328,7 +328,7 @@ impl Executor for Machine {
         let case = Arc::clone(lane.case());
         let expected =
             unless_cancelled(&self.cancel, move || system.reference(&case, &mut OpCount::default()))??;
-        let deviation = system.info().tolerance.compare_f32(&output, &expected);
+        let deviation = system.info().tolerance.compare_rows(&output, &expected, problem.d_model);
         Ok(Verification { seq_len: problem.seq_len, deviation })
     }
 

@@ -62,7 +62,8 @@ impl Spotting {
     /// [`LaneError::NotFinite`].
     pub(crate) fn finish(self, system: &dyn System) -> Result<Spotted, LaneError> {
         self.finite?;
-        let mut deviation = system.info().tolerance.compare_f32(&self.found, &self.check.expected);
+        let mut deviation =
+            system.info().tolerance.compare_rows(&self.found, &self.check.expected, self.width);
         // Nothing compared is nothing verified.
         deviation.pass &= !self.check.expected.is_empty();
         Ok(Spotted { deviation, rows: self.check.rows })

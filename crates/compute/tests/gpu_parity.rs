@@ -141,7 +141,7 @@ fn shapes(system: &'static dyn System, gpu: &Gpu, failures: &mut Vec<String>) {
                 continue;
             }
         };
-        let deviation = tolerance.compare_f32(&output, &want);
+        let deviation = tolerance.compare_rows(&output, &want, problem.d_model);
         if !deviation.pass {
             failures.push(format!("{problem:?}: against the reference {deviation:?}"));
         }

@@ -1,6 +1,9 @@
 //! How far a computed output may be from its reference.
 
 /// Passes when `|got − want| ≤ abs + rel · |want|` at every element.
+///
+/// Outputs of long sequences can be smaller than `abs`, which would let anything pass:
+/// [`Tolerance::compare_rows`] bounds it by the size of each row.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Tolerance {
     /// Absolute part.
@@ -20,12 +23,17 @@ pub struct Deviation {
     pub pass: bool,
 }
 
+const FAILED: Deviation = Deviation { max_abs: f64::INFINITY, max_rel: f64::INFINITY, pass: false };
+
+fn root_mean_square(values: &[f64]) -> f64 {
+    (values.iter().map(|value| value * value).sum::<f64>() / values.len().max(1) as f64).sqrt()
+}
+
 impl Tolerance {
     /// Compares element by element. Differing lengths and values that are not finite fail.
     pub fn compare(self, got: impl ExactSizeIterator<Item = f64>, want: &[f64]) -> Deviation {
-        let failed = Deviation { max_abs: f64::INFINITY, max_rel: f64::INFINITY, pass: false };
         if got.len() != want.len() {
-            return failed;
+            return FAILED;
         }
         let mut max_abs = 0.0_f64;
         let mut scale = 0.0_f64;
@@ -33,13 +41,29 @@ impl Tolerance {
         for (got, &want) in got.zip(want) {
             let difference = (got - want).abs();
             if !difference.is_finite() {
-                return failed;
+                return FAILED;
             }
             max_abs = max_abs.max(difference);
             scale = scale.max(want.abs());
             pass &= difference <= self.abs + self.rel * want.abs();
         }
         Deviation { max_abs, max_rel: if scale > 0.0 { max_abs / scale } else { max_abs }, pass }
+    }
+
+    /// [`Tolerance::compare`] for rows of `width` of an output `[.., width]`, where `abs` is at most a ten-thousandth of what
+    /// the row's elements measure (their root mean square). A row much smaller than the others counts as a
+    /// hundredth of them: a transform along the sequence spreads the rounding of its largest rows over all.
+    pub fn compare_rows(self, got: &[f32], want: &[f64], width: usize) -> Deviation {
+        if got.len() != want.len() || width == 0 {
+            return FAILED;
+        }
+        let least = root_mean_square(want) / 100.0;
+        let mut rows = got.chunks(width).zip(want.chunks(width)).map(|(got, want)| {
+            let size = root_mean_square(want).max(least);
+            Self { abs: self.abs.min(size / 10_000.0), ..self }.compare_f32(got, want)
+        });
+        let whole = self.compare_f32(got, want);
+        Deviation { pass: whole.pass && rows.all(|row| row.pass), ..whole }
     }
 
     /// [`Tolerance::compare`] for f32 outputs.
@@ -62,5 +86,18 @@ mod tests {
         assert!(!TIGHT.compare_f32(&[1.0, -2.0], &want).pass);
         let nan = TIGHT.compare_f32(&[1.0, f32::NAN, 3.0], &want);
         assert!(!nan.pass && nan.max_abs.is_infinite());
+    }
+
+    #[test]
+    fn small_rows_are_held_to_their_size() {
+        let loose = Tolerance { abs: 1e-3, rel: 1e-5 };
+        let want = [1.0, -1.0, 0.02, -0.02];
+        assert!(loose.compare_rows(&[1.00005, -1.0, 0.02, -0.02], &want, 2).pass);
+        assert!(loose.compare_f32(&[1.0, -1.0, 0.02005, -0.02], &want).pass);
+        assert!(!loose.compare_rows(&[1.0, -1.0, 0.02005, -0.02], &want, 2).pass);
+        assert!(!loose.compare_rows(&[1.0, -1.0, 0.02, f32::NAN], &want, 2).pass);
+        assert!(!loose.compare_rows(&[1.0, -1.0], &want, 2).pass);
+        // What a transform over all rows rounds.
+        assert!(loose.compare_rows(&[1.0, -1.0, 1e-7, 0.0], &[1.0, -1.0, 0.0, 0.0], 2).pass);
     }
 }

@@ -49,6 +49,25 @@ fn memory_is_linear_and_fits_a_phone_at_32k() {
 }
 
 #[test]
+fn fault_11_a_key_left_out_of_a_long_sequence_fails_verification() {
+    let problem = Problem { seq_len: 16_384, d_model: 16, n_heads: 1, batch: 1, causal: false, ..PROBLEM };
+    let case = ATTENTION.seeded_case(&problem, &Params::new()).unwrap();
+    let spot = ATTENTION.spot_check(&case, 1 << 27).unwrap();
+    let rows = |case: &Case| -> Vec<f32> {
+        let output = testing::cpu(&ATTENTION, case, &Serial);
+        spot.rows.iter().flat_map(|row| &output[row * 16..][..16]).copied().collect()
+    };
+    assert!(INFO.tolerance.compare_rows(&rows(&case), &spot.expected, 16).pass);
+    let mut without = case.clone();
+    let Some(Tensor::F32 { shape, mut data }) = case.tensors.get("x").cloned() else {
+        panic!("attention has an input")
+    };
+    data[5000 * 16..][..16].fill(0.0);
+    without.tensors.insert("x", &shape, data);
+    assert!(!INFO.tolerance.compare_rows(&rows(&without), &spot.expected, 16).pass);
+}
+
+#[test]
 fn counted_operations_equal_the_closed_form() {
     for problem in edge_problems() {
         let mut count = OpCount::default();
