@@ -18,6 +18,9 @@ const READY_MS = 30_000;
 /** Silence during a job beyond which a worker counts as hung: one kernel at a long sequence may well take this long. */
 const SILENCE_MS = 60_000;
 
+/** Largest golden file that the worker reads; a larger one need not be copied to be refused. */
+const MAX_GOLDEN_BYTES = 64 * 1024 * 1024;
+
 /** Most threads that are asked for. */
 const MAX_THREADS = 32;
 
@@ -293,6 +296,7 @@ class Engine {
     } catch {
       return;
     }
+    if (typeof event?.type !== 'string') return;
     if (event.type === 'crashed') {
       if (this.#ready) this.#crashed(event.message);
       else this.#loadFailed(this.#variants[0], event.message);
@@ -522,6 +526,9 @@ export async function race(config = {}, { signal, onEvent } = {}) {
 
 /** Verifies the bytes of a golden file. */
 export async function verify(bytes, { backend = 'auto', signal } = {}) {
+  if (bytes?.byteLength > MAX_GOLDEN_BYTES) {
+    throw new CrossoverError('golden-too-large', `the file has ${bytes.byteLength} bytes; at most ${MAX_GOLDEN_BYTES} are accepted`);
+  }
   let copy;
   if (bytes instanceof ArrayBuffer) copy = new Uint8Array(bytes.slice(0));
   else if (ArrayBuffer.isView(bytes)) copy = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength).slice();

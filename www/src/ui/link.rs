@@ -22,8 +22,11 @@ pub fn open(store: Store) {
     let written = StoredValue::new(None::<Config>);
     read(store, written);
     hooks::listen("hashchange", move |_: web_sys::Event| {
-        if store.phase.get_untracked() == crate::state::Phase::Idle {
+        if store.phase.get_untracked() == crate::state::Phase::Idle || fragment().starts_with(SYSTEM) {
             read(store, written);
+        } else if let Some(config) = written.get_value() {
+            // What is raced stays, and so does its address.
+            write(&config);
         }
     });
     let turn = StoredValue::new(0_u32);

@@ -89,6 +89,12 @@ pub fn doing(store: Store, progress: &Progress) -> String {
     )
 }
 
+/// Whether a click is no second one of a double click: Start and Cancel take each other's place, and the second would
+/// undo the first.
+fn is_first(event: &web_sys::MouseEvent) -> bool {
+    event.detail() < 2
+}
+
 /// Start, cancel, progress.
 #[component]
 pub fn Controls(store: Store) -> impl IntoView {
@@ -141,7 +147,11 @@ pub fn Controls(store: Store) -> impl IntoView {
                 data-testid="start"
                 hidden=busy
                 aria-disabled=truth(invalid)
-                on:click=move |_| store.start()
+                on:click=move |event| {
+                    if is_first(&event) {
+                        store.start();
+                    }
+                }
             >
                 <svg viewBox="0 0 16 16" width="14" height="14" aria-hidden="true"><path d="M3 1.5v13l11-6.5z"/></svg>
                 <span>{part(start_label)}</span>
@@ -154,7 +164,11 @@ pub fn Controls(store: Store) -> impl IntoView {
                 data-testid="cancel"
                 hidden=live(move || !busy.get())
                 disabled=live(move || store.phase.get() == Phase::Cancelling)
-                on:click=move |_| store.cancel()
+                on:click=move |event| {
+                    if is_first(&event) {
+                        store.cancel();
+                    }
+                }
             >
                 <svg viewBox="0 0 16 16" width="14" height="14" aria-hidden="true"><path d="M2.5 2.5h11v11h-11z"/></svg>
                 <span>{text.cancel}</span>
