@@ -13,6 +13,8 @@ use crate::{Clock, CostFn, RaceError, Watch, analysis};
 /// Longest and, where wide layers make the reference slow, shortest problem on which a lane is verified in full.
 const VERIFY_LENGTH: usize = 160;
 const MIN_VERIFY_LENGTH: usize = 16;
+/// The same where even that would take more than the lane's part of the budget: fewer positions mix nothing.
+const LEAST_VERIFY_LENGTH: usize = 2;
 /// Most sequences of it: one, and one that is not the first.
 const VERIFY_BATCH: usize = 2;
 /// What the reference may spend on it whatever the budget: some tenths of a second.
@@ -74,6 +76,12 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
             return Ok(());
         };
         let problem = self.verification_problem(lane_idx);
+        let reference_ns = self.reference_ns(lane_idx, &problem);
+        if reference_ns.is_some_and(|reference_ns| reference_ns > self.own_share_ns()) {
+            self.end_lane(lane_idx, &Dnf::TimeBudget);
+            self.publish();
+            return Ok(());
+        }
         match self.executor.verify(&spec, &problem).await {
             Ok(verification) => {
                 if let Some(lane) = self.record.lanes.get_mut(lane_idx) {
@@ -97,15 +105,24 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
         let seq_len = self.seq_len(allowed.unwrap_or(0));
         let mut problem = self.record.spec.problem(seq_len.min(VERIFY_LENGTH));
         problem.batch = problem.batch.min(VERIFY_BATCH);
-        let affordable = ((share_ns / REFERENCE_NS_PER_FLOP) as u64).min(VERIFY_FLOPS);
-        while problem.seq_len / 2 >= MIN_VERIFY_LENGTH {
-            let cost = self.lane_spec(lane_idx).and_then(|lane| (self.costs)(lane, &problem).ok());
-            if cost.is_none_or(|cost| cost.flops <= affordable) {
-                break;
+        let longest_ns = share_ns.min(VERIFY_FLOPS as f64 * REFERENCE_NS_PER_FLOP);
+        for (least, affordable_ns) in [(MIN_VERIFY_LENGTH, longest_ns), (LEAST_VERIFY_LENGTH, share_ns)] {
+            while self.reference_ns(lane_idx, &problem).is_some_and(|ns| ns > affordable_ns) {
+                let shorter = Problem { seq_len: problem.seq_len / 2, ..problem };
+                // Some systems refuse the shortest.
+                if shorter.seq_len < least || self.reference_ns(lane_idx, &shorter).is_none() {
+                    break;
+                }
+                problem = shorter;
             }
-            problem.seq_len /= 2;
         }
         problem
+    }
+
+    /// What the reference takes for a problem, about; `None` where the system refuses it.
+    fn reference_ns(&self, lane_idx: usize, problem: &Problem) -> Option<f64> {
+        let cost = (self.costs)(self.lane_spec(lane_idx)?, problem).ok()?;
+        Some(cost.flops as f64 * REFERENCE_NS_PER_FLOP)
     }
 
     /// All lanes that are still in the race, at one length.

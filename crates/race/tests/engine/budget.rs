@@ -107,6 +107,21 @@ fn a_first_length_that_cannot_fit_is_found_out_without_running_it() {
 }
 
 #[test]
+fn a_lane_whose_reference_alone_would_take_its_budget_is_not_even_verified() {
+    // 2 G operations a position: two of them take the reference 8 s.
+    let models = [("ltc", Model { time: |n| 2e9 * n, ..MODEL })];
+    let world = World::new(1, &models);
+    let mut spec = spec(&["ltc", "hyena"]);
+    spec.budget_ns = 10_000_000_000;
+    let started_ns = world.time_ns();
+    let record = world.race(spec.clone()).unwrap();
+    assert_within(&world, started_ns, &spec);
+    assert_eq!((dnf(&record, 0, 256), record.lanes[0].verification), (Dnf::TimeBudget, None));
+    assert!(world.calls().iter().all(|call| call.system != "ltc"));
+    assert_eq!(measured(&record, 1).len(), 7);
+}
+
+#[test]
 fn a_long_lane_takes_what_the_others_leave() {
     // 8 s a pass at the last length, a third of the whole budget: more than an equal share.
     let models = [("attention", Model { time: |n| 30.0 * n * n, ..MODEL })];
