@@ -59,7 +59,9 @@ impl Ssm {
         let c = get("C", &[modes, 2])?;
         let step = f64::from(get("log_step", &[1])?[0]).exp();
         let modes = re.iter().zip(im).zip(c.chunks_exact(2)).map(|((re, im), c)| {
-            let pole = [f64::from(*re).min(-1e-4), f64::from(*im)];
+            let [re, im] = [*re, *im].map(f64::from);
+            // Not `min`, which would hide a NaN.
+            let pole = [if re > -1e-4 { -1e-4 } else { re }, im];
             let growth = (step * pole[0]).exp();
             let a = [growth * (step * pole[1]).cos(), growth * (step * pole[1]).sin()];
             let square = pole[0] * pole[0] + pole[1] * pole[1];

@@ -157,8 +157,14 @@ fn fault_10_zero_and_nan_inputs() {
     let mut case = BIGS.seeded_case(&problem, &Params::new()).unwrap();
     case.tensors.insert("x", &[1, 64, 64], vec![0.0; 64 * 64]);
     assert!(testing::cpu(&BIGS, &case, &Serial).iter().all(|&value| value == 0.0));
-    case.tensors.insert("x", &[1, 64, 64], vec![f32::NAN; 64 * 64]);
-    assert!(testing::cpu(&BIGS, &case, &Serial).iter().all(|value| value.is_nan()));
+    let nan_in = |name: &str, shape: &[usize]| {
+        let mut case = BIGS.seeded_case(&problem, &Params::new()).unwrap();
+        case.tensors.insert(name, shape, vec![f32::NAN; shape.iter().product()]);
+        testing::cpu(&BIGS, &case, &Serial)
+    };
+    assert!(nan_in("x", &[1, 64, 64]).iter().all(|value| value.is_nan()));
+    // Poles are clamped, which must not make a number of it either.
+    assert!(nan_in("param.fs4.A_re", &[64]).iter().any(|value| value.is_nan()));
 }
 
 proptest! {

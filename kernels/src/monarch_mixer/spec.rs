@@ -354,6 +354,8 @@ impl MonarchSpec {
             let allowed = format!("blocks whose inputs make w1's outputs ({})", spec.middle());
             return Err(MixerError::invalid("w2", allowed, spec.left[0] * spec.left[2]));
         }
+        let outputs = spec.outputs();
+        config.count_or("m", outputs, outputs, outputs)?;
         Ok(spec)
     }
 

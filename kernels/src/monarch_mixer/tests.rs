@@ -237,6 +237,10 @@ fn what_cannot_be_run_is_refused_by_name() {
     let mut case = MONARCH_MIXER.seeded_case(&PROBLEM, &Params::new()).unwrap();
     case.config.set("l_max", 63_usize);
     assert!(matches!(Spec::read(&case), Err(MixerError::InvalidField { field, .. }) if field == "length"));
+    let mut golden =
+        testing::goldens("monarch-mixer").into_iter().find(|golden| golden.name.contains("dft")).unwrap();
+    golden.case.config.set("m", 63_usize);
+    assert!(matches!(Spec::read(&golden.case), Err(MixerError::InvalidField { field, .. }) if field == "m"));
 }
 
 /// Zeros give zeros; a NaN reaches every output and is never hidden.
