@@ -45,7 +45,10 @@ impl Report {
         for crossover in record.crossovers.iter().take(RaceSpec::MAX_LANES) {
             let new = crossovers.iter().all(|other| other.challenger != length(crossover.challenger));
             if new && self.can_cross(crossover.challenger, crossover.baseline) {
-                crossovers.push(self::crossover(crossover));
+                let found = self::crossover(crossover);
+                let nowhere =
+                    Crossover { kind: CrossoverKind::None, estimate: None, low: None, high: None, ..found };
+                crossovers.push(if self.is_plausible(&found) { found } else { nowhere });
             }
         }
         crossovers
@@ -74,7 +77,7 @@ fn lane(record: &LaneRecord, causal: bool, systems: &[&Info]) -> Lane {
     let info = systems.iter().find(|info| info.id == system);
     let verification = record.verification.map(Verified::from);
     let trusted = verification.is_none_or(|verified| verified.pass);
-    Lane {
+    let mut lane = Lane {
         system: system.clone(),
         title: info.map_or_else(|| system.clone(), |info| info.title.to_owned()),
         backend: backend.name().to_owned(),
@@ -85,10 +88,13 @@ fn lane(record: &LaneRecord, causal: bool, systems: &[&Info]) -> Lane {
             .points
             .iter()
             .filter(|point| !at_work(point))
-            .map(|record| point(record, trusted))
+            .map(|record| point(record, *backend, trusted))
             .collect(),
-        exponent: record.fit.as_ref().and_then(exponent),
-    }
+        exponent: None,
+    };
+    let fitted = record.fit.as_ref().and_then(exponent);
+    lane.exponent = fitted.filter(|fitted| lane.can_be_fitted(fitted.from_length));
+    lane
 }
 
 fn exponent(fit: &race::Fit) -> Option<Exponent> {
@@ -114,7 +120,7 @@ fn at_work(point: &race::Point) -> bool {
     point.outcome == Outcome::Ok && point.samples_ns.is_empty()
 }
 
-fn point(record: &race::Point, trusted: bool) -> Point {
+fn point(record: &race::Point, backend: Backend, trusted: bool) -> Point {
     let verified = record.verified.map(Verified::from);
     let trusted = trusted && verified.is_none_or(|verified| verified.pass);
     let quartiles = [record.min_ns, record.q1_ns, record.median_ns, record.q3_ns].map(ms);
@@ -139,7 +145,7 @@ fn point(record: &race::Point, trusted: bool) -> Point {
         samples: length(record.samples_ns.len()).min(crate::validate::MAX_COUNT),
         repeats: record.repeats.clamp(u32::from(!record.samples_ns.is_empty()), crate::validate::MAX_COUNT),
         discarded: record.discarded.min(crate::validate::MAX_COUNT),
-        device_ms: record.device_ns.and_then(ms),
+        device_ms: record.device_ns.filter(|_| backend != Backend::Cpu).and_then(ms),
         setup_ms: ms(record.setup_ns),
         first_run_ms: ms(record.first_run_ns),
         predicted_ms: record.predicted_ns.and_then(ms),

@@ -24,6 +24,12 @@ pub(crate) const MAX_DATE_MS: f64 = 253_402_300_800_000.0;
 pub(crate) const MAX_KERNELS: usize = 32;
 /// Most warnings.
 pub(crate) const MAX_WARNINGS: usize = 200;
+/// Fewest measured points of an exponent.
+const MIN_FITTED: usize = 3;
+/// How far beyond the longest common length a crossover is predicted, as a factor.
+const HORIZON: f64 = 256.0;
+/// What rounding in a link may move a crossover by.
+const ROUNDING: f64 = 1.01;
 /// Largest exponent or log₂ scale, either way.
 const MAX_EXPONENT: f64 = 1000.0;
 /// Shortest and longest time: a femtosecond, thirty years; milliseconds.
@@ -156,6 +162,10 @@ impl Report {
             )?;
             self::lane(&at, lane)?;
             self.as_configured(index, &at, lane)?;
+            let twin = self.lanes.iter().take(index).any(|other| {
+                other.system == lane.system && other.backend == lane.backend && other.params == lane.params
+            });
+            ensure(!twin, at, "another system, backend or parameters than every lane before", &lane.title)?;
         }
         self.crossovers(lanes)?;
         at_most("warnings", self.warnings.len(), MAX_WARNINGS)?;
@@ -242,6 +252,12 @@ impl Report {
                     shown(value),
                 )?;
             }
+            ensure(
+                self.is_plausible(crossover),
+                format!("{at}.estimate"),
+                "between lengths that both lanes have measured, or predicted not far beyond them",
+                shown(estimate),
+            )?;
             let ends = [low, estimate, high];
             ensure(
                 ends.iter().flatten().is_sorted(),
@@ -260,6 +276,34 @@ impl Report {
         self.lanes.get(challenger).zip(self.lanes.get(baseline)).is_some_and(|(challenger, baseline)| {
             challenger.system != BASELINE && baseline.system == BASELINE
         })
+    }
+
+    /// Whether a crossover lies where its lanes' points allow one: between the shortest and the longest length that both
+    /// have measured, or beyond the longest one by no more than fits are believed.
+    pub(crate) fn is_plausible(&self, crossover: &Crossover) -> bool {
+        let Some(at) = crossover.estimate else { return true };
+        let lanes = [crossover.challenger, crossover.baseline].map(|lane| self.lanes.get(lane as usize));
+        let [Some(challenger), Some(baseline)] = lanes else { return false };
+        let both = |length: &f64| challenger.measured_lengths().any(|other| other == *length);
+        let mut common = baseline.measured_lengths().filter(both);
+        let Some(shortest) = common.next() else { return false };
+        let longest = common.last().unwrap_or(shortest);
+        let (low, high) = match crossover.kind {
+            CrossoverKind::Predicted => (longest, longest * HORIZON),
+            CrossoverKind::Measured | CrossoverKind::None => (shortest, longest),
+        };
+        (low / ROUNDING..=high * ROUNDING).contains(&at)
+    }
+}
+
+impl Lane {
+    fn measured_lengths(&self) -> impl Iterator<Item = f64> {
+        self.points.iter().filter(|point| point.outcome == "ok").map(|point| f64::from(point.length))
+    }
+
+    /// Whether enough of the lane was measured for an exponent from this length on.
+    pub(crate) fn can_be_fitted(&self, from: u32) -> bool {
+        self.measured_lengths().filter(|length| *length >= f64::from(from)).count() >= MIN_FITTED
     }
 }
 
@@ -403,8 +447,20 @@ fn lane(at: &str, lane: &Lane) -> Result<(), ReportError> {
     if let Some(fitted) = &lane.exponent {
         let allowed = format!("an exponent within ±{MAX_EXPONENT} and its interval");
         ensure(exponent(fitted), format!("{at}.exponent"), allowed, fitted.estimate)?;
+        ensure(
+            lane.can_be_fitted(fitted.from_length),
+            format!("{at}.exponent"),
+            format!("of at least {MIN_FITTED} measured points"),
+            fitted.estimate,
+        )?;
     }
-    Ok(())
+    let by_device = lane.points.iter().position(|point| point.device_ms.is_some());
+    ensure(
+        by_device.is_none() || lane.backend != "cpu",
+        format!("{at}.points[{}].deviceMs", by_device.unwrap_or_default()),
+        "null on the CPU, which has no clock of its own",
+        "a time",
+    )
 }
 
 fn point(at: &str, point: &Point) -> Result<(), ReportError> {
@@ -581,9 +637,32 @@ mod tests {
             ("/lanes/1/exponent/estimate", json!(9), "lanes[1].exponent"),
             ("/lanes/1/points/0/flops", json!(2e19), "lanes[1].points[0].flops"),
             ("/environment/tickMs", json!(1e9), "environment.tickMs"),
+            // Far from everything that was measured.
+            ("/crossovers/0/estimate", json!(20_000), "crossovers[0].estimate"),
+            ("/crossovers/0/estimate", json!(100), "crossovers[0].estimate"),
+            ("/lanes/1/exponent/fromLength", json!(8192), "lanes[1].exponent"),
+            ("/lanes/0/points/0/deviceMs", json!(1), "lanes[0].points[0].deviceMs"),
         ] {
             let error = with(pointer, value).unwrap_err();
             assert_eq!((error.code(), error.field()), ("report-invalid", Some(named)), "{error}");
+        }
+        let mut twin = report();
+        twin.config.systems.push(twin.config.systems[1].clone());
+        twin.lanes.push(twin.lanes[1].clone());
+        assert_eq!(twin.validate().unwrap_err().field(), Some("lanes[2]"));
+        let mut unmeasured = report();
+        for point in &mut unmeasured.lanes[1].points {
+            "cancelled".clone_into(&mut point.outcome);
+        }
+        assert_eq!(unmeasured.validate().unwrap_err().field(), Some("lanes[1].exponent"));
+        unmeasured.lanes[1].exponent = None;
+        assert_eq!(unmeasured.validate().unwrap_err().field(), Some("crossovers[0].estimate"));
+        let mut predicted = report();
+        predicted.crossovers[0].kind = CrossoverKind::Predicted;
+        for (at, fits) in [(2345.6, false), (8192.0, true), (2_000_000.0, true), (1e18, false)] {
+            predicted.crossovers[0].estimate = Some(at);
+            (predicted.crossovers[0].low, predicted.crossovers[0].high) = (None, None);
+            assert_eq!(predicted.validate().is_ok(), fits, "{at}");
         }
         let mut twice = report();
         twice.crossovers.push(twice.crossovers[0]);

@@ -352,7 +352,8 @@ fn any_config() -> impl Strategy<Value = Config> {
         crate::BackendName::Auto,
     ]);
     let lane = (
-        "[a-z][a-z0-9-]{0,12}",
+        // Long enough that no two lanes are the same one.
+        "[a-z][a-z0-9-]{8,12}",
         prop::option::of(backend.clone()),
         prop::collection::btree_map("[a-z_]{1,12}", value, 0..4),
         any::<bool>(),
@@ -491,6 +492,15 @@ fn any_report() -> impl Strategy<Value = Report> {
                     };
                     points.sort_by_key(|point| point.length);
                     points.dedup_by_key(|point| point.length);
+                    if !gpu {
+                        points.iter_mut().for_each(|point| point.device_ms = None);
+                    }
+                    let fitted: Vec<u32> = points
+                        .iter()
+                        .filter(|point| point.outcome == "ok")
+                        .map(|point| point.length)
+                        .collect();
+                    let fit = fit.filter(|_| fitted.len() >= 3);
                     crate::Lane {
                         system: asked.system().to_owned(),
                         title,
@@ -504,7 +514,7 @@ fn any_report() -> impl Strategy<Value = Report> {
                             low: estimate - below,
                             high: estimate + above,
                             log2_scale_ms,
-                            from_length: lengths[0],
+                            from_length: fitted[0],
                         }),
                     }
                 },
