@@ -1,5 +1,6 @@
 // Sharing: what one browser measured, another opens, offline, with the same numbers.
 
+import { deflateRawSync } from 'node:zlib';
 import { test, expect } from '../support/fixtures.js';
 import { violations } from '../support/axe.js';
 import { Playground } from '../support/playground.js';
@@ -9,7 +10,7 @@ import { cells, openDuel } from '../support/results.js';
 async function linkOf(page) {
   await page.getByTestId('share').click();
   const link = await page.getByTestId('share-link').inputValue();
-  expect(link).toMatch(/#r=[12][\w-]+$/);
+  expect(link).toMatch(/#r=[123][\w-]+$/);
   return link;
 }
 
@@ -29,10 +30,13 @@ test('share, open in a fresh profile: identical numbers', async ({ page, browser
   await there.open(link);
   await expect(other.getByTestId('opened')).toBeVisible();
   expect(await other.evaluate(() => window.crossover.decodeLink(location.href))).toEqual(here);
-  // What the sender shows rounds to the same text wherever three digits are shown.
-  const shown = await cells(other);
-  const own = await cells(page);
-  expect(shown.length).toBe(own.length);
+  // To the last digit that either shows.
+  expect(await cells(other)).toEqual(await cells(page));
+  await page.keyboard.press('Escape');
+  for (const view of ['throughput', 'memory', 'roofline']) {
+    for (const each of [page, other]) await each.getByTestId(`view-${view}`).click();
+    expect(await cells(other), view).toEqual(await cells(page));
+  }
   // The receiver's own link is the same again: nothing is lost on the way.
   expect(await linkOf(other)).toBe(link);
   await expect(other).toHaveTitle(/· Crossover$/);
@@ -97,6 +101,70 @@ test('the QR code of the link is drawn', async ({ page }) => {
   await expect(code).toBeVisible();
   const box = await code.boundingBox();
   expect(Math.abs(box.width - box.height)).toBeLessThan(1);
+});
+
+/** A link of the first version with a right checksum around any body. */
+function sealed(kind, body) {
+  const data = Buffer.concat([Buffer.from([kind]), body]);
+  let sum = ~0;
+  for (const byte of [0x31, ...data]) {
+    sum ^= byte;
+    for (let bit = 0; bit < 8; bit += 1) sum = (sum >>> 1) ^ (sum & 1 ? 0xedb8_8320 : 0);
+  }
+  const end = Buffer.alloc(4);
+  end.writeUInt32LE(~sum >>> 0);
+  return `#r=1${Buffer.concat([data, end]).toString('base64url')}`;
+}
+
+test('hostile links leave the page as it was, and say what is wrong (faults 21 to 25)', async ({ page }) => {
+  await openDuel(page);
+  const link = new URL(await linkOf(page)).hash;
+  await page.keyboard.press('Escape');
+  const before = await cells(page);
+  const middle = Math.floor(link.length / 2);
+  const flipped = link.slice(0, middle) + (link[middle] === 'A' ? 'B' : 'A') + link.slice(middle + 1);
+  const bad = [
+    [link.slice(0, middle), /cut off|damaged/], [flipped, /damaged/], [`${link}=`, /damaged/], [`${link}AAAA`, /damaged/], [link.slice(0, 6), /damaged/],
+    [link.replace(/#r=./, '#r=Z'), /newer Crossover/], [`#r=1${'A'.repeat(66_000)}`, /at most/],
+    [sealed(3, deflateRawSync(Buffer.alloc(32 << 20), { level: 9 })), /unpacks to more than/],
+    [sealed(1, Buffer.alloc(300, 0xff)), /malformed/], ['#r=javascript:alert(1)', /no race|no `#r=`|newer|link/],
+    ['#r=1<img src=x onerror=alert(1)>', /damaged/],
+  ];
+  for (const [hash, words] of bad) {
+    await page.evaluate((hash) => { location.hash = hash; }, hash);
+    await expect(page.getByTestId('link-error'), hash.slice(0, 40)).toContainText(words);
+    expect(await cells(page)).toEqual(before);
+    await expect(page.getByTestId('opened')).toBeVisible();
+    await page.getByTestId('link-error').getByRole('button').click();
+    await expect(page.getByTestId('link-error')).toHaveCount(0);
+  }
+});
+
+test('a link that comes while a race runs leaves it alone and says so (fault 16)', async ({ page }) => {
+  const playground = await openDuel(page);
+  const link = await linkOf(page);
+  await page.keyboard.press('Escape');
+  await playground.set('lengths', '64, 8192, 16384');
+  await playground.choose('backend', 'cpu');
+  await playground.start.click();
+  await expect(playground.cancel).toBeVisible();
+  await page.evaluate((hash) => { location.hash = hash; }, new URL(link).hash);
+  await expect(page.getByTestId('link-error')).toContainText('a race is running');
+  await expect(playground.cancel).toBeVisible();
+  await expect(page.getByTestId('opened')).toHaveCount(0);
+  // The page of a system disturbs nothing.
+  await page.evaluate(() => { location.hash = '#system=hyena'; });
+  await expect(page.getByTestId('system-dialog')).toBeVisible();
+  await page.keyboard.press('Escape');
+  await expect(playground.cancel).toBeVisible();
+  await page.getByTestId('link-error').getByRole('button').click();
+  // The address is the race's own again.
+  await expect.poll(() => new URL(page.url()).hash).toMatch(/^#r=1/);
+  await playground.cancel.click();
+  await playground.finished();
+  const held = await page.evaluate(() => window.crossover.decodeLink(location.href));
+  expect(held.config.lengths).toEqual([64, 8192, 16384]);
+  expect(held.report).toBeUndefined();
 });
 
 test('a link in the address opens over what was there, a bad one leaves it (faults 21 to 23)', async ({ page }) => {

@@ -25,8 +25,12 @@ pub fn open(store: Store) {
         if store.phase.get_untracked() == crate::state::Phase::Idle || fragment().starts_with(SYSTEM) {
             read(store, written);
         } else if let Some(config) = written.get_value() {
+            let race = fragment().starts_with("#r");
             // What is raced stays, and so does its address.
             write(&config);
+            if race {
+                store.bad_link.set(Some(store.text().travel.racing_now.to_owned()));
+            }
         }
     });
     let turn = StoredValue::new(0_u32);

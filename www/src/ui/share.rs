@@ -93,7 +93,7 @@ pub fn ShareDialog(store: Store) -> impl IntoView {
     view! {
         <dialog node_ref=dialog class="system" aria-labelledby="share-title" data-testid="share-dialog" on:close=move |_| open.set(false)>
             <div class="dialog-body">
-                <header>
+                <header role="none">
                     <h2 id="share-title">{part(move || if of_result() { travel.share_title } else { travel.share_setup_title })}</h2>
                     <Close open label=store.text().close/>
                 </header>
@@ -183,7 +183,8 @@ fn can_share() -> bool {
 fn system_share(store: Store, link: &str) {
     let Some(window) = hooks::window() else { return };
     let data = js_sys::Object::new();
-    let title = store.report.get_untracked().map_or_else(String::new, |report| title(store, &report));
+    let shown = store.shown.get_untracked();
+    let title = if measured(&shown) { title(store, &shown) } else { String::new() };
     for (key, value) in [("title", title.as_str()), ("url", link)] {
         let _ = Reflect::set(&data, &key.into(), &value.into());
     }
@@ -215,6 +216,7 @@ pub fn describe(store: Store) {
         if report.is_none() && before.with_value(Option::is_none) {
             return;
         }
+        let report = report.map(|_| store.shown.get());
         before.set_value(report.clone());
         let Some(document) = hooks::window().and_then(|window| window.document()) else { return };
         let (title, description) = match report {

@@ -91,7 +91,7 @@ impl Store {
         let last_good = StoredValue::new(Config::default());
         let shown = Memo::new_with_compare(
             move |_| {
-                report.get().unwrap_or_else(|| {
+                report.get().map(as_shared).unwrap_or_else(|| {
                     if let Ok(config) = checked.get() {
                         last_good.set_value(config);
                     }
@@ -245,9 +245,8 @@ impl Store {
     }
 
     fn headline_untracked(self) -> String {
-        self.report
+        self.shown
             .with_untracked(|report| {
-                let report = report.as_ref()?;
                 let headline = self
                     .looks
                     .with_untracked(|looks| crate::headline::headline(report, looks, self.text()))?;
@@ -358,6 +357,15 @@ impl Store {
     pub fn lane_name(self, lane: usize) -> String {
         self.looks.with(|looks| looks.get(lane).map(|look| look.label.clone()).unwrap_or_default())
     }
+}
+
+/// A finished race is shown as its link holds it, so that whoever opens that reads the same digits. Exports keep all of
+/// them.
+fn as_shared(report: Arc<Report>) -> Arc<Report> {
+    if !report.status.is_final() {
+        return report;
+    }
+    report::as_linked(&report).map_or(report, Arc::new)
 }
 
 fn set_if_new<T: PartialEq + Send + Sync + 'static>(signal: RwSignal<T>, value: T) {
