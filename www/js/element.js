@@ -251,8 +251,8 @@ export function define(base, CrossoverError) {
     }
 
     #setup() {
-      const setup = setupOf(this.getAttributeNames().map((name) => [name, this.getAttribute(name) ?? '']));
-      return setup.length > MAX_SETUP ? '' : setup;
+      // What is too long arrives cut, and the frame says so.
+      return setupOf(this.getAttributeNames().map((name) => [name, this.getAttribute(name) ?? ''])).slice(0, MAX_SETUP);
     }
 
     #open() {

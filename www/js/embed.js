@@ -51,7 +51,9 @@ const WORDS = {
   },
 };
 
-const words = navigator.language?.toLowerCase().startsWith('zh') ? WORDS.zh : WORDS.en;
+// The first of the reader's languages that there are words in, as in the application.
+const wish = navigator.languages?.find((tag) => /^(en|zh)\b/i.test(tag)) ?? 'en';
+const words = /^zh/i.test(wish) ? WORDS.zh : WORDS.en;
 
 const $ = (/** @type {string} */ id) => /** @type {HTMLElement} */ (document.getElementById(id));
 const app = $('app');

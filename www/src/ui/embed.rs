@@ -30,10 +30,10 @@ pub fn Embedded() -> impl IntoView {
         store.cancel();
         set_up(store, refused);
     });
-    hooks::listen("crossover-start", move |_: web_sys::Event| {
-        if refused.with_untracked(Option::is_none) {
-            store.start();
-        }
+    hooks::listen("crossover-start", move |_: web_sys::Event| match untrack(|| trouble(store, refused)) {
+        // Whoever asks again is told again.
+        Some((code, message)) => tell(code, &message),
+        None => store.start(),
     });
     hooks::listen("crossover-cancel", move |_: web_sys::Event| store.cancel());
     tell_problems(store, refused);
@@ -75,6 +75,9 @@ fn Frame(store: Store, refused: RwSignal<Option<String>>) -> impl IntoView {
 
 /// What is wrong with the race that was asked for.
 fn wrong(store: Store, refused: RwSignal<Option<String>>) -> Option<String> {
+    if store.bad_link.with(Option::is_some) {
+        return None;
+    }
     refused.get().or_else(|| {
         store.checked.with(|checked| {
             let errors = checked.as_ref().err()?;
@@ -93,13 +96,24 @@ fn set_up(store: Store, refused: RwSignal<Option<String>>) {
         Some(link) => match decode_link(&link) {
             Ok(Linked::Config(config)) => store.choose(&config),
             Ok(Linked::Report(report)) => store.show(*report),
-            Err(error) => store.bad_link.set(Some(error.to_string())),
+            Err(error) => {
+                store.bad_link.set(Some(error.to_string()));
+                set_up_nothing(store);
+            }
         },
         None => match asked.draft(store.language.get_untracked()) {
             Ok(draft) => store.draft.set(draft),
-            Err(message) => refused.set(Some(message)),
+            Err(message) => {
+                refused.set(Some(message));
+                set_up_nothing(store);
+            }
         },
     }
+}
+
+/// What cannot be read cannot be raced, and nobody asked for another race in its place.
+fn set_up_nothing(store: Store) {
+    store.draft.update(|draft| draft.lanes.clear());
 }
 
 /// The full page's address with what is shown here. Links of reports take a while to make, so a race under way has the
@@ -114,21 +128,26 @@ fn full(store: Store) -> String {
     format!("./{}", fragment.unwrap_or_default())
 }
 
+/// Why the race that was asked for cannot be run, with a stable code.
+fn trouble(store: Store, refused: RwSignal<Option<String>>) -> Option<(&'static str, String)> {
+    let bad_link = store.bad_link.get().map(|message| ("bad-link", message));
+    bad_link.or_else(|| Some(("invalid-setup", wrong(store, refused)?)))
+}
+
 /// The host hears of what goes wrong.
 fn tell_problems(store: Store, refused: RwSignal<Option<String>>) {
     Effect::new(move |_| {
         if let Some(problem) = store.problem.get() {
-            hooks::announce("crossover-problem", &[("code", &problem.code), ("message", &problem.message)]);
+            tell(&problem.code, &problem.message);
         }
     });
     Effect::new(move |_| {
-        if let Some(message) = store.bad_link.get() {
-            hooks::announce("crossover-problem", &[("code", "bad-link"), ("message", &message)]);
+        if let Some((code, message)) = trouble(store, refused) {
+            tell(code, &message);
         }
     });
-    Effect::new(move |_| {
-        if let Some(message) = wrong(store, refused) {
-            hooks::announce("crossover-problem", &[("code", "invalid-setup"), ("message", &message)]);
-        }
-    });
+}
+
+fn tell(code: &str, message: &str) {
+    hooks::announce("crossover-problem", &[("code", code), ("message", message)]);
 }
