@@ -55,6 +55,18 @@ test('SVG downloads and stands alone: it is drawn without the page', async ({ pa
   });
   expect(size[0]).toBe(760);
   expect(size[1]).toBeGreaterThan(400);
+  // No text reaches beyond the paper.
+  await alone.setContent(`<body style="margin:0">${svg}`);
+  const cut = await alone.evaluate(() => {
+    const [width, height] = ['width', 'height'].map((side) => document.querySelector('svg').getBoundingClientRect()[side]);
+    return [...document.querySelectorAll('svg text')]
+      .filter((text) => {
+        const box = text.getBoundingClientRect();
+        return box.left < 0 || box.top < 0 || box.right > width || box.bottom > height;
+      })
+      .map((text) => text.textContent);
+  });
+  expect(cut).toEqual([]);
 });
 
 test('PNG downloads, three times as fine, on white ground', async ({ page, context }) => {

@@ -20,6 +20,8 @@ const WIDTH: f64 = 760.0;
 const CHART: f64 = 440.0;
 /// White around everything.
 const MARGIN: f64 = 16.0;
+/// How much wider bold letters are, in the widest of the fonts.
+const BOLD: f64 = 1.2;
 /// Fonts that journals and converters have.
 const FONT: &str = "Helvetica,Arial,'Liberation Sans','DejaVu Sans',sans-serif";
 
@@ -44,7 +46,7 @@ pub fn figure_in(report: &Report, looks: &[Look], metric: Metric, hidden: &[usiz
 
     let mut y = MARGIN + 8.0;
     let mut body = String::with_capacity(24 * 1024);
-    for line in wrapped(&title, 15.0) {
+    for line in wrapped(&title, 15.0 * BOLD) {
         let _ = write!(body, r#"<text class="title" x="{MARGIN}" y="{y:.0}">{}</text>"#, escape(&line));
         y += 20.0;
     }
