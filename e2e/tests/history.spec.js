@@ -100,6 +100,37 @@ test('a browser that denies storage says so, and races all the same (fault 29: S
   expect(await violations(page)).toEqual([]);
 });
 
+test('a browser that denies every storage races, changes its theme and its language (fault 29: localStorage)', async ({ page }) => {
+  await page.addInitScript(() => {
+    for (const name of ['localStorage', 'sessionStorage', 'indexedDB', 'caches']) {
+      Object.defineProperty(window, name, { get() { throw new DOMException('denied', 'SecurityError'); } });
+    }
+  });
+  const playground = await raced(page);
+  await expect(playground.table).toContainText('ms');
+  await page.getByTestId('theme').click();
+  await expect(page.locator('html')).toHaveAttribute('data-theme', 'light');
+  await page.getByTestId('language-zh-Hans').click();
+  await expect(page.locator('html')).toHaveAttribute('lang', 'zh-Hans');
+  await expect(problem(page)).toBeVisible();
+  await expect(playground.error).toHaveCount(0);
+});
+
+test.describe('a part that is gone after a deploy', () => {
+  test.use({ expectedErrors: [/Failed to load resource/] });
+
+  test('past runs say that a part is missing, exports do too, and the race runs (fault 30)', async ({ page }) => {
+    await page.route(/\/js\/(files|history)[^/]*\.js$/, (route) => route.fulfill({ status: 404, body: 'gone' }));
+    const playground = await raced(page);
+    await expect(problem(page)).toContainText('part of this page');
+    await expect(playground.table).toContainText('ms');
+    await page.getByTestId('export').click();
+    await page.getByTestId('download-csv').click();
+    await expect(page.getByTestId('export-status')).toContainText('part of this page');
+    expect(await violations(page)).toEqual([]);
+  });
+});
+
 test('a browser without storage at all (fault 29: no factory)', async ({ page }) => {
   await page.addInitScript(() => Object.defineProperty(window, 'indexedDB', { value: undefined }));
   await new Playground(page).open();

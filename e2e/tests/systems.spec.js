@@ -77,6 +77,16 @@ test('BibTeX can be copied, and the system raced', async ({ page, context }) => 
   await expect(page).toHaveURL(/#r=/);
 });
 
+test('where copying is denied the BibTeX is selected (fault 32)', async ({ page }) => {
+  await open(page, 'hyena');
+  await page.evaluate(() => {
+    navigator.clipboard.writeText = () => Promise.reject(new DOMException('denied', 'NotAllowedError'));
+  });
+  await page.getByTestId('system-bibtex-copy').click();
+  await expect(page.getByTestId('system-bibtex-copy')).toContainText('Ctrl+C');
+  expect(await page.evaluate(() => getSelection().toString())).toMatch(/^@\w+\{poli2023hyena/);
+});
+
 test('an address of a system that is not there says so and keeps the page', async ({ page }) => {
   await new Playground(page).open('./#system=%3Cb%3Econstructor');
   await expect(page.getByTestId('link-error')).toBeVisible();

@@ -98,8 +98,10 @@ pub fn read_files(store: Store, files: JsValue) {
             Ok(part) => part.read(&files, Report::MAX_JSON_BYTES as f64, &take).await,
             Err(error) => Err(error),
         };
-        if read.is_err() {
-            refuse(store, vec![text.travel.file_unreadable.to_owned()]);
+        if let Err(error) = read {
+            let missing = parts::error_name(&error) == parts::MISSING;
+            let reason = if missing { text.travel.part_missing } else { text.travel.file_unreadable };
+            refuse(store, vec![reason.to_owned()]);
         }
     });
 }

@@ -22,6 +22,9 @@ pub fn EmbedButton(store: Store, open: RwSignal<bool>) -> impl IntoView {
     }
 }
 
+/// The element that holds the HTML.
+const CODE: &str = "embed-code";
+
 /// What the reader chose in the dialog.
 #[derive(Clone, Copy)]
 struct Choices {
@@ -53,7 +56,7 @@ pub fn EmbedDialog(store: Store, open: RwSignal<bool>) -> impl IntoView {
             on:close=move |_| open.set(false)
         >
             <div class="dialog-body">
-                <header>
+                <header role="none">
                     <h2 id="embed-title">{text.embed_title}</h2>
                     <button type="button" class="quiet icon" aria-label=text.close on:click=move |_| open.set(false)>
                         <svg viewBox="0 0 12 12" width="14" height="14" aria-hidden="true"><path d="M2 2l8 8M10 2l-8 8"/></svg>
@@ -74,15 +77,13 @@ fn Content(store: Store) -> impl IntoView {
         autoplay: RwSignal::new(false),
         theme: RwSignal::new("auto"),
     };
-    let copied = RwSignal::new(false);
+    let message = RwSignal::new("");
     let html = Memo::new(move |_| snippet(store, choices).unwrap_or_default());
     let copy = move |_| {
         let html = html.get_untracked();
         wasm_bindgen_futures::spawn_local(async move {
-            if hooks::copy(html).await {
-                copied.set(true);
-                hooks::after(2_000, move || copied.set(false));
-            }
+            let copied = hooks::copy_or_select(html, CODE).await;
+            let _ = message.try_set(if copied { text.copied } else { text.travel.copy_denied });
         });
     };
     let themes = [("auto", text.theme_auto), ("light", text.theme_light), ("dark", text.theme_dark)];
@@ -118,11 +119,10 @@ fn Content(store: Store) -> impl IntoView {
         </div>
         <label class="embed-code">
             {text.embed_code}
-            <textarea readonly rows="6" spellcheck="false" data-testid="embed-code" prop:value=live(move || html.get())></textarea>
+            <textarea id=CODE readonly rows="6" spellcheck="false" data-testid="embed-code" prop:value=live(move || html.get())></textarea>
         </label>
-        <button type="button" class="chip" data-testid="embed-copy" on:click=copy>
-            {part(move || if copied.get() { text.copied } else { text.embed_copy })}
-        </button>
+        <button type="button" class="chip" data-testid="embed-copy" on:click=copy>{text.embed_copy}</button>
+        <p class="small" role="status" data-testid="embed-status">{part(move || message.get())}</p>
         <h3>{text.embed_preview}</h3>
         // The element of the snippet, made by the browser from the very text that is copied.
         <div class="embed-preview" data-testid="embed-preview" inner_html=live(move || preview(&html.get()))></div>

@@ -92,7 +92,7 @@ pub fn ExportDialog(store: Store) -> impl IntoView {
     view! {
         <dialog node_ref=dialog class="system" aria-labelledby="export-title" data-testid="export-dialog" on:close=move |_| { open.set(false); message.set(String::new()); }>
             <div class="dialog-body">
-                <header>
+                <header role="none">
                     <h2 id="export-title">{travel.export_title}</h2>
                     <Close open label=text.close/>
                 </header>
@@ -153,7 +153,10 @@ fn save(store: Store, form: Form, message: RwSignal<String>) {
         };
         message.set(match saved {
             Ok(()) => (travel.downloaded)(&name),
-            Err(error) => (travel.download_failed)(&parts::error_name(&error)),
+            Err(error) => match parts::error_name(&error).as_str() {
+                parts::MISSING => travel.part_missing.to_owned(),
+                why => (travel.download_failed)(why),
+            },
         });
     });
 }

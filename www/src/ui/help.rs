@@ -46,7 +46,7 @@ pub fn HelpDialog(store: Store) -> impl IntoView {
             on:close=move |_| store.help.set(false)
         >
             <div class="dialog-body">
-                <header>
+                <header role="none">
                     <h2 id="help-title">{text.help_title}</h2>
                     <button type="button" class="quiet icon" aria-label=text.close on:click=move |_| store.help.set(false)>
                         <svg viewBox="0 0 12 12" width="14" height="14" aria-hidden="true"><path d="M2 2l8 8M10 2l-8 8"/></svg>

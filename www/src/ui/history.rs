@@ -45,6 +45,7 @@ fn failed(store: Store, error: &JsValue) {
     let travel = store.text().travel;
     let words = match parts::error_name(error).as_str() {
         "QuotaExceededError" => travel.history_full.to_owned(),
+        parts::MISSING => travel.part_missing.to_owned(),
         "VersionError" => travel.history_newer.to_owned(),
         // What browsers say where storage is off, for all sites or for this frame.
         "SecurityError" | "InvalidStateError" | "TypeError" | "NotAllowedError" => {

@@ -175,6 +175,21 @@ pub async fn copy(text: String) -> bool {
     }
 }
 
+/// Copies text, or selects it in the element with this id, from where the reader can copy it; answers whether it was copied.
+pub async fn copy_or_select(text: String, id: &str) -> bool {
+    let copied = copy(text).await;
+    if let Some(element) = element(id).filter(|_| !copied) {
+        // A field selects its own text, and wants the focus for it.
+        let _ = call(&element, "focus", None);
+        if call(&element, "select", None).is_none()
+            && let Some(selection) = window().and_then(|window| call(&window, "getSelection", None))
+        {
+            call(&selection, "selectAllChildren", Some(&element));
+        }
+    }
+    copied
+}
+
 /// Fetches text next to the page.
 pub async fn fetch_text(address: &str) -> Option<String> {
     let response = JsFuture::from(window()?.fetch_with_str(address)).await.ok()?;

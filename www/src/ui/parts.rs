@@ -66,7 +66,7 @@ extern "C" {
 /// # Errors
 /// Where it could not be loaded.
 pub async fn files() -> Result<Files, JsValue> {
-    load_files().await.map(JsCast::unchecked_into)
+    load_files().await.map(JsCast::unchecked_into).map_err(missing)
 }
 
 /// The part that keeps past runs.
@@ -74,7 +74,16 @@ pub async fn files() -> Result<Files, JsValue> {
 /// # Errors
 /// Where it could not be loaded.
 pub async fn history() -> Result<History, JsValue> {
-    load_history().await.map(JsCast::unchecked_into)
+    load_history().await.map(JsCast::unchecked_into).map_err(missing)
+}
+
+/// Name of the error where a part is gone: its own is one that browsers have for much else.
+pub const MISSING: &str = "PartMissingError";
+
+fn missing(_: JsValue) -> JsValue {
+    let error = js_sys::Error::new(MISSING);
+    error.set_name(MISSING);
+    error.into()
 }
 
 /// The name of what was thrown, such as `QuotaExceededError`.

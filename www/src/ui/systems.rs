@@ -57,7 +57,7 @@ fn SystemCard(store: Store, entry: SystemEntry) -> impl IntoView {
                 <span class="system-name"><Marker shape=slot_of(&entry.id) filled=true/>{entry.title.clone()}<small>{entry.year}</small></span>
                 <span class="system-summary">{entry.summary.clone()}</span>
                 <span class="system-meta">
-                    <span class="mono">{entry.complexity.clone()}</span>
+                    <span class="mono">{text.say(&entry.complexity)}</span>
                     {OneWay::of(&entry.causality).map(|one_way| view! { <span class="tag">{one_way.label(text)}</span> })}
                 </span>
             </button>
@@ -179,7 +179,7 @@ pub fn SystemDialog(store: Store) -> impl IntoView {
             }
         >
             <div class="dialog-body">
-                <header>
+                <header role="none">
                     <h2 id="system-title">{part(move || entry.get().map(|entry| view! { <Marker shape=slot_of(&entry.id) filled=true/> {entry.title} }))}</h2>
                     <button type="button" class="quiet icon" aria-label=text.close on:click=move |_| store.system.set(None)>
                         <svg viewBox="0 0 12 12" width="14" height="14" aria-hidden="true"><path d="M2 2l8 8M10 2l-8 8"/></svg>
@@ -211,7 +211,7 @@ fn SystemPage(store: Store, entry: SystemEntry, loaded: RwSignal<Loaded>) -> imp
     let params = entry.params.clone();
     view! {
         <dl>
-            <div><dt>{text.system_complexity}</dt><dd class="mono">{entry.complexity.clone()}</dd></div>
+            <div><dt>{text.system_complexity}</dt><dd class="mono">{text.say(&entry.complexity)}</dd></div>
             <div><dt>{text.system_forms}</dt><dd>{forms}</dd></div>
         </dl>
         <button type="button" class="quiet outlined" data-testid="system-race" on:click=race>{text.system_race}</button>
@@ -242,15 +242,19 @@ fn SystemPage(store: Store, entry: SystemEntry, loaded: RwSignal<Loaded>) -> imp
     }
 }
 
+/// The element that holds a system's BibTeX.
+const BIBTEX: &str = "system-bibtex";
+
 #[component]
 fn SystemWords(store: Store, words: Words, shape: usize) -> impl IntoView {
     let text = store.text();
-    let copied = RwSignal::new(false);
+    let label = RwSignal::new(text.copy);
     let bibtex = words.bibtex.clone();
     let copy = move |_| {
         let bibtex = bibtex.clone();
         wasm_bindgen_futures::spawn_local(async move {
-            let _ = copied.try_set(hooks::copy(bibtex).await);
+            let copied = hooks::copy_or_select(bibtex, BIBTEX).await;
+            let _ = label.try_set(if copied { text.copied } else { text.travel.copy_denied });
         });
     };
     view! {
@@ -264,9 +268,9 @@ fn SystemWords(store: Store, words: Words, shape: usize) -> impl IntoView {
         <div class="bibtex">
             <h3>"BibTeX"</h3>
             <button type="button" class="quiet outlined small" data-testid="system-bibtex-copy" on:click=copy>
-                <span aria-live="polite">{part(move || if copied.get() { text.copied } else { text.copy })}</span>
+                <span aria-live="polite">{part(move || label.get())}</span>
             </button>
-            <pre tabindex="0" data-testid="system-bibtex">{words.bibtex}</pre>
+            <pre id=BIBTEX tabindex="0" data-testid="system-bibtex">{words.bibtex}</pre>
         </div>
         {(!words.more.is_empty()).then(|| view! {
             <details class="more"><summary>{text.system_more}</summary><div class="words" inner_html=words.more></div></details>

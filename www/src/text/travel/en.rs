@@ -46,6 +46,7 @@ pub static ENGLISH: Travel = Travel {
     },
     copied_of: |what| format!("{what} copied."),
     copy_failed: |what| format!("The browser does not let this page copy {what}. Download it instead."),
+    part_missing: "A part of this page could not be loaded. Check the connection; if there is a newer version, reload the page.",
     no_bibliography: "The bibliography could not be loaded. Check the connection and try again.",
 
     compare: "Compare",

@@ -47,6 +47,7 @@ pub struct Travel {
     pub copied_of: fn(&str) -> String,
     pub copy_failed: fn(&str) -> String,
     pub no_bibliography: &'static str,
+    pub part_missing: &'static str,
 
     pub compare: &'static str,
     pub compare_title: &'static str,

@@ -42,6 +42,7 @@ pub static CHINESE: Travel = Travel {
     download_failed: |why| format!("浏览器不允许本页保存文件（{why}）。请改用复制。"),
     copied_of: |what| format!("已复制 {what}。"),
     copy_failed: |what| format!("浏览器不允许本页复制 {what}。请改用下载。"),
+    part_missing: "此页面的一部分无法加载。请检查网络；如果已有新版本，请重新加载页面。",
     no_bibliography: "无法加载参考文献。请检查网络后重试。",
 
     compare: "比较",
