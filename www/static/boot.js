@@ -9,8 +9,10 @@ window.crossoverParts = {
   history: () => import('./js/history.js'),
 };
 
-const chinese = navigator.language?.toLowerCase().startsWith('zh');
+const chinese = navigator.languages?.find((tag) => /^(en|zh)\b/i.test(tag))?.toLowerCase().startsWith('zh');
 const WORDS = {
+  title: chinese ? '页面无法加载' : 'The page could not be loaded',
+  reload: chinese ? '重新加载页面' : 'Reload the page',
   newer: chinese
     ? 'Crossover 已有新版本，此页面的文件已不存在。请重新加载以获取新版本。'
     : 'A newer version of Crossover was put online, and the files of this page are gone. Reload to get it.',
@@ -27,8 +29,12 @@ const fail = async (error) => {
   // The last two parts: the folder's name and its hash.
   if (await outdated('{{page}}'.split('/').slice(-2).join('/'))) words.unshift(WORDS.newer);
   else if (typeof WebAssembly === 'object') words.push(WORDS.blocked);
+  if (chinese) document.documentElement.lang = 'zh-Hans';
+  document.getElementById('panic-title').textContent = WORDS.title;
   document.getElementById('panic-text').textContent = words.join('\n\n');
-  place.querySelector('a').addEventListener('click', async (event) => {
+  const again = place.querySelector('a');
+  again.textContent = WORDS.reload;
+  again.addEventListener('click', async (event) => {
     event.preventDefault();
     await forget();
     window.location.reload();

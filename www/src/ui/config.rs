@@ -418,7 +418,7 @@ fn Picker(store: Store) -> impl IntoView {
                                             >
                                                 <Marker shape=slot_of(&entry.id) filled=true/>
                                                 <span>{entry.title}</span>
-                                                <small>{entry.complexity}</small>
+                                                <small>{text.say(&entry.complexity)}</small>
                                             </button>
                                         }
                                     })

@@ -184,6 +184,13 @@ fn what_is_refused_inside_of_what_is_refused_is_translated_too() {
 }
 
 #[test]
+fn what_a_system_costs_is_said_in_chinese_too() {
+    assert_eq!(CHINESE.say("O(L²·D) time, O(L²) memory"), "时间 O(L²·D)，内存 O(L²)");
+    assert_eq!(CHINESE.say("O(L·U·H²), L·U steps deep"), "O(L·U·H²)，深 L·U 步");
+    assert_eq!(CHINESE.say("O(L·w·D)"), "O(L·w·D)");
+}
+
+#[test]
 fn foreign_text_that_looks_like_sentences_ends() {
     let deep = "config.".repeat(10_000);
     assert!(CHINESE.say(&deep).starts_with("config."));

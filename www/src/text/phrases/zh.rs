@@ -207,6 +207,9 @@ pub(in crate::text) static PHRASES: &[Phrase] = &[
         "the race was stopped before its end; what was measured stands",
         "竞赛在结束前被停止；已测得的结果仍然有效",
     ),
+    // What a system costs.
+    ("{} time, {} memory", "时间 {0}，内存 {1}"),
+    ("{}, {} steps deep", "{0}，深 {1} 步"),
     // A lane's error with its code.
     ("{} ({})", "{0!}（{1}）"),
 ];
