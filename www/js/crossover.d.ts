@@ -42,8 +42,9 @@ export type Outcome =
 
 export interface Verified {
   length: number;
-  maxAbs: number;
-  maxRel: number;
+  /** Null where an output was not finite. */
+  maxAbs: number | null;
+  maxRel: number | null;
   pass: boolean;
 }
 
