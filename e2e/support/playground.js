@@ -42,7 +42,7 @@ export class Playground {
     await this.choose('backend', backend);
   }
 
-  async finished(timeout = 60_000) {
+  async finished(timeout = 120_000) {
     await expect(this.start).toBeVisible({ timeout });
   }
 }

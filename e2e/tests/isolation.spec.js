@@ -9,7 +9,7 @@ test('on a host without headers the page isolates itself with one reload', async
   page.on('load', () => { loads += 1; });
   await page.goto(plainUrl());
   await page.waitForFunction(() => window.crossOriginIsolated && window.crossover, undefined, { timeout: 30_000 });
-  expect(loads).toBe(2);
+  await expect.poll(() => loads).toBe(2);
   const environment = await page.evaluate(() => window.crossover.environment());
   expect(environment.isolated).toBe(true);
   expect(environment.threads).toBeGreaterThanOrEqual(1);
@@ -26,6 +26,7 @@ test('an isolated page does not reload for its service worker', async ({ page })
   page.on('load', () => { loads += 1; });
   await page.goto('./');
   await page.waitForFunction(() => window.crossover && navigator.serviceWorker.controller);
+  await expect.poll(() => loads).toBe(1);
   await page.waitForTimeout(1000);
   expect(loads).toBe(1);
 });

@@ -97,7 +97,7 @@ test.describe('floods', () => {
     const answered = await said(page);
     // It answers some, not all.
     expect(answered.length).toBeLessThan(400);
-    await frame.getByTestId('press').click({ timeout: 5000 });
+    await frame.getByTestId('press').click({ timeout: 30_000 });
     await expect(frame.getByTestId('headline')).toBeVisible({ timeout: 60_000 });
   });
 });

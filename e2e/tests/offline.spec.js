@@ -3,6 +3,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test, expect } from '../support/fixtures.js';
+import { violations } from '../support/axe.js';
 import { Playground } from '../support/playground.js';
 import { root } from '../support/server.js';
 import { serveFolder } from '../support/static.js';
@@ -25,16 +26,17 @@ async function visit(page, address = site.url) {
   await page.evaluate(() => window.crossover.environment());
 }
 
-/** Whether the build is kept whole. */
+/** Waits until the build is kept whole: all that its service worker lists, and an engine. */
 async function kept(page) {
-  await expect.poll(() => page.evaluate(async () => {
+  const shell = JSON.parse(/^const SHELL = (.*);$/m.exec(await readFile(join(dist, 'sw.js'), 'utf8'))[1]);
+  await expect.poll(() => page.evaluate(async (shell) => {
     for (const name of await caches.keys()) {
-      const urls = (await (await caches.open(name)).keys()).map((request) => new URL(request.url).pathname);
-      if (urls.includes('/') && urls.some((url) => url.endsWith('www_bg.wasm')) && urls.some((url) => url.endsWith('worker_bg.wasm'))
-        && urls.some((url) => url.endsWith('/crossover.js')) && urls.some((url) => url.includes('worker-boot'))) return true;
+      const urls = new Set((await (await caches.open(name)).keys()).map((request) => request.url));
+      const missing = shell.filter((path) => !urls.has(new URL(path, document.baseURI).href));
+      if (missing.length === 0 && [...urls].some((url) => url.endsWith('worker_bg.wasm'))) return true;
     }
     return false;
-  }), { timeout: 60_000 }).toBe(true);
+  }, shell), { timeout: 60_000 }).toBe(true);
 }
 
 /** A build that differs in its page alone. */
@@ -88,6 +90,7 @@ test.describe('with service workers', () => {
     await nextBuild();
     await page.evaluate(async () => (await navigator.serviceWorker.getRegistration()).update());
     await expect(page.getByTestId('update')).toBeVisible({ timeout: 60_000 });
+    expect(await violations(page)).toEqual([]);
     // Nothing is exchanged before that, not even by a reload.
     await page.reload();
     await expect(page.getByTestId('start')).toBeVisible();
@@ -96,6 +99,7 @@ test.describe('with service workers', () => {
     page.on('load', () => { loads += 1; });
     await page.getByTestId('update-apply').click();
     await expect.poll(() => page.evaluate(() => document.body.dataset.build).catch(() => '')).toBe('next');
+    await expect.poll(() => loads).toBe(1);
     await page.waitForTimeout(1500);
     expect(loads).toBe(1);
     await expect(page.getByTestId('update')).toHaveCount(0);
@@ -108,7 +112,9 @@ test.describe('with service workers', () => {
     const playground = new Playground(page);
     await expect(playground.start).toBeVisible();
     await page.evaluate(() => window.crossover.environment());
-    await playground.set('lengths', '64, 4096, 8192');
+    // Longer than a build takes to be fetched.
+    await playground.set('lengths', '64, 8192, 16384, 32768');
+    await playground.set('budget', 600);
     await playground.choose('backend', 'cpu');
     await playground.start.click();
     await expect(playground.cancel).toBeVisible();
