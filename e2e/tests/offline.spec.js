@@ -179,7 +179,7 @@ test.describe('with service workers', () => {
 });
 
 test.describe('files that are missing', () => {
-  test.use({ expectedErrors: [/Failed to load resource|Failed to fetch|MIME|expected magic|net::ERR/] });
+  test.use({ expectedErrors: [/Failed to load resource|Failed to fetch|MIME|expected magic|net::ERR|wasm: HTTP 404/] });
 
   test('the page’s module gone after a deploy: reload to get the newer version (fault 30)', async ({ page }) => {
     const html = await readFile(join(dist, 'index.html'), 'utf8');
@@ -200,6 +200,72 @@ test.describe('files that are missing', () => {
     site.answers = (path) => (path.endsWith('www_bg.wasm') ? { status: 403, body: '<h1>Blocked</h1>', type: 'text/html' } : undefined);
     await page.goto(site.url);
     await expect(page.locator('#panic')).toContainText('proxy');
+  });
+
+  test('the page’s second module gone: the page says so, races, and shows and keeps the result once it is loaded after all', async ({ page }) => {
+    site.answers = (path) => (path.endsWith('split_rest.wasm') ? { status: 404, body: 'gone' } : undefined);
+    await visit(page);
+    const playground = new Playground(page);
+    await expect(page.getByTestId('rest-failed')).toContainText('could not be loaded');
+    await playground.small();
+    await playground.start.click();
+    await expect(playground.cancel).toBeVisible();
+    await page.getByTestId('share').click();
+    // A second failure says the same.
+    await page.getByTestId('rest-retry').click();
+    await expect(page.getByTestId('rest-failed')).toBeVisible();
+    await expect(page.getByTestId('results-table')).toHaveCount(0);
+    site.answers = () => undefined;
+    await page.getByTestId('rest-retry').click();
+    await expect(page.getByTestId('rest-failed')).toHaveCount(0);
+    // The dialog that was asked for.
+    await expect(page.getByTestId('share-dialog')).toBeVisible();
+    await page.keyboard.press('Escape');
+    await playground.finished();
+    await expect(playground.headline).not.toHaveClass(/idle/);
+    await expect(playground.table).toBeVisible();
+    await expect(page.getByTestId('run')).toHaveCount(1);
+  });
+
+  test('a link waits for the second module and is opened once it is loaded after all', async ({ page }) => {
+    await visit(page);
+    await new Playground(page).set('lengths', '64, 128');
+    await page.getByTestId('share').click();
+    const link = await page.getByTestId('share-link').inputValue();
+    site.answers = (path) => (path.endsWith('split_rest.wasm') ? { status: 404, body: 'gone' } : undefined);
+    await page.goto('about:blank');
+    await page.goto(link);
+    await expect(page.getByTestId('rest-failed')).toBeVisible();
+    expect(page.url()).toBe(link);
+    site.answers = () => undefined;
+    await page.getByTestId('rest-retry').click();
+    await expect(page.getByTestId('config-lengths')).toHaveValue('64, 128');
+  });
+
+  test('a language that cannot be loaded leaves the page in the one it has, with a way to try again', async ({ page }) => {
+    await visit(page);
+    site.answers = (path) => (path.endsWith('split_chinese.wasm') ? { status: 404, body: 'gone' } : undefined);
+    await page.getByTestId('language-zh-Hans').click();
+    await expect(page.getByTestId('language-failed')).toContainText('简体中文');
+    await expect(page.locator('html')).toHaveAttribute('lang', 'en');
+    // The next visit begins with it.
+    await page.reload();
+    await expect(page.getByTestId('language-failed')).toBeVisible();
+    site.answers = () => undefined;
+    await page.getByTestId('language-retry').click();
+    await expect(page.locator('html')).toHaveAttribute('lang', 'zh-Hans');
+    await expect(page.getByTestId('language-failed')).toHaveCount(0);
+  });
+
+  test('an embedded race whose second module is gone says so and can be pressed again', async ({ page }) => {
+    site.answers = (path) => (path.endsWith('split_rest.wasm') ? { status: 404, body: 'gone' } : undefined);
+    await page.goto(`${site.url}embed.html#systems=attention&lengths=64&width=32&heads=2&backend=cpu`);
+    await page.getByTestId('press').click();
+    await expect(page.locator('#panic')).toContainText('could not be loaded');
+    site.answers = () => undefined;
+    await page.getByTestId('press').click();
+    await expect(page.getByTestId('headline')).not.toHaveClass(/idle/, { timeout: 60_000 });
+    await expect(page.locator('#panic')).toBeHidden();
   });
 
   test('an engine gone after a deploy says that there is a newer version (fault 30)', async ({ page }) => {

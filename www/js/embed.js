@@ -154,6 +154,7 @@ async function open() {
   watcher?.disconnect();
   become('loading');
   press.disabled = true;
+  $('panic').hidden = true;
   $('note').textContent = words.loading;
   app.dataset.layout = 'embed';
   try {
@@ -164,6 +165,7 @@ async function open() {
     crossover.setTurns(turn);
     watchTraps();
     await page.default();
+    await page.open();
     const focused = document.activeElement === press;
     $('still').hidden = true;
     app.hidden = false;

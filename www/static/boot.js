@@ -9,6 +9,16 @@ window.crossoverParts = {
   history: () => import('./js/history.js'),
 };
 
+// A link is read by the page's second module, before anything shows: it comes beside the first.
+if (window.location.hash) {
+  const link = document.createElement('link');
+  link.rel = 'preload';
+  link.as = 'fetch';
+  link.crossOrigin = 'anonymous';
+  link.href = new URL('{{page}}/split_rest.wasm', import.meta.url).href;
+  document.head.append(link);
+}
+
 const chinese = navigator.languages?.find((tag) => /^(en|zh)\b/i.test(tag))?.toLowerCase().startsWith('zh');
 const WORDS = {
   title: chinese ? '页面无法加载' : 'The page could not be loaded',
@@ -52,6 +62,7 @@ try {
   window.crossover = crossover;
   watchTraps();
   await page.default();
+  await page.open();
   keep(serviceWorker, crossover.variant);
 } catch (error) {
   fail(error);

@@ -16,9 +16,16 @@ pub struct Written {
     pub brotli: Option<usize>,
 }
 
-/// What may weigh how much: prefix and ending of the path, and the Brotli size in kilobytes. A ratchet just above what is
-/// shipped now; the goals are 200 and 350.
-const BUDGETS: [(&str, &str, usize); 2] = [("page/", ".wasm", 370), ("worker/", ".wasm", 620)];
+/// What may weigh how much: prefix and ending of the path, and the Brotli size in kilobytes; the first line that fits a file
+/// counts. A ratchet just above what is shipped now; the goals are 200 for the page's first module and 350 for the worker.
+const BUDGETS: [(&str, &str, usize); 5] = [
+    ("page/", "/www_bg.wasm", 195),
+    ("page/", "/split_rest.wasm", 215),
+    ("page/", "/split_chinese.wasm", 15),
+    // What the two that are split off share.
+    ("page/", ".wasm", 5),
+    ("worker/", ".wasm", 620),
+];
 
 const KILOBYTE: usize = 1000;
 
@@ -29,23 +36,28 @@ const KILOBYTE: usize = 1000;
 pub fn check(files: &[Written]) -> Outcome {
     let mut over = Vec::new();
     println!("   {:<46} {:>8} {:>8} {:>8} {:>8}", "kB", "raw", "gzip", "brotli", "budget");
-    for (prefix, ending, budget) in BUDGETS {
-        for file in files.iter().filter(|file| file.path.starts_with(prefix) && file.path.ends_with(ending)) {
-            let brotli = file.brotli.unwrap_or(file.raw);
-            let line = format!(
-                "{:<46} {:>8.1} {:>8.1} {:>8.1} {budget:>8}",
-                file.path,
-                kilobytes(file.raw),
-                kilobytes(file.gzip.unwrap_or(file.raw)),
-                kilobytes(brotli)
-            );
-            println!("   {line}");
-            if brotli > budget * KILOBYTE {
-                over.push(format!("{} is {:.1} kB, {budget} are allowed", file.path, kilobytes(brotli)));
-            }
+    for file in files {
+        let Some(budget) = budget(&file.path) else { continue };
+        let brotli = file.brotli.unwrap_or(file.raw);
+        let line = format!(
+            "{:<46} {:>8.1} {:>8.1} {:>8.1} {budget:>8}",
+            file.path,
+            kilobytes(file.raw),
+            kilobytes(file.gzip.unwrap_or(file.raw)),
+            kilobytes(brotli)
+        );
+        println!("   {line}");
+        if brotli > budget * KILOBYTE {
+            over.push(format!("{} is {:.1} kB, {budget} are allowed", file.path, kilobytes(brotli)));
         }
     }
     if over.is_empty() { Ok(()) } else { Err(TaskError::Budget(over.join("; "))) }
+}
+
+fn budget(path: &str) -> Option<usize> {
+    BUDGETS.into_iter().find_map(|(prefix, ending, budget)| {
+        (path.starts_with(prefix) && path.ends_with(ending)).then_some(budget)
+    })
 }
 
 /// Lets a site that is too large pass with a warning: it is complete, and whoever wants to see or test it should.
@@ -79,7 +91,11 @@ mod tests {
     #[test]
     fn a_module_over_its_budget_is_named() {
         for (prefix, ending, budget) in BUDGETS {
-            let path = format!("{prefix}ab/module{ending}");
+            let path = if ending.starts_with('/') {
+                format!("{prefix}ab{ending}")
+            } else {
+                format!("{prefix}ab/module{ending}")
+            };
             assert!(check(&[file(&path, budget * KILOBYTE)]).is_ok());
             let error = check(&[file(&path, budget * KILOBYTE + 1)]).unwrap_err().to_string();
             assert!(error.contains(&path), "{error}");

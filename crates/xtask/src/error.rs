@@ -49,6 +49,9 @@ pub enum TaskError {
         /// Its message.
         message: String,
     },
+    /// The page module could not be split.
+    #[error("cannot split the page module: {0}")]
+    Split(String),
     /// A page refers to an asset that isn't there.
     #[error("{} refers to the asset `{name}`, which is not part of the site", page.display())]
     Asset {

@@ -19,6 +19,7 @@ mod oembed;
 mod offline;
 mod package;
 mod run;
+mod sections;
 mod serve;
 mod site;
 mod test;

@@ -29,10 +29,11 @@ const MAX_SHARED_BYTES: u64 = 2 << 30;
 /// Flags of every module, for its size: a panic is a trap at once, without the code that words its message and place.
 const SMALL: [&str; 3] = ["-Zunstable-options", "-Cpanic=immediate-abort", "-Zlocation-detail=none"];
 
-/// Flags of the page module. Leptos erases the types of its views under the second: one copy of the code that builds, shows and
-/// updates an element instead of one for every shape of view.
+/// Flags of the page module. Leptos erases the types of its views under the first: one copy of the code that builds, shows and
+/// updates an element instead of one for every shape of view. The second tells what refers to what, for splitting.
 pub fn page_rustflags() -> Vec<String> {
-    SMALL.iter().copied().chain(["--cfg=erase_components"]).map(str::to_owned).collect()
+    let own = ["--cfg=erase_components", "-Clink-arg=--emit-relocs"];
+    SMALL.iter().copied().chain(own).map(str::to_owned).collect()
 }
 
 impl Variant {

@@ -1,7 +1,7 @@
 //! Compiling the two wasm modules and generating their JavaScript.
 //!
 //! Each set of compiler flags has a target folder of its own, since cargo would otherwise rebuild everything whenever the
-//! flags change. What comes after cargo (wasm-bindgen) is kept by the hash of the module.
+//! flags change. What comes after cargo (splitting, wasm-bindgen) is kept by the hash of the module.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,10 +12,26 @@ use crate::error::TaskError;
 use crate::run::{root, run};
 use crate::toolchain::{TARGET, Toolchain};
 use crate::variant::{self, Variant};
-use crate::{Outcome, cache, step};
+use crate::{Outcome, cache, sections, step};
 
 /// Version of this file's treatment of a module; part of the cache's key.
-const TREATMENT: &[u8] = b"3";
+const TREATMENT: &[u8] = b"4";
+
+/// The script that loads what was split off the page module.
+const LOADER: &str = "split.js";
+
+/// How that script starts a module, and how it should: hosts may serve modules by another type than theirs.
+const STREAMED: &str = "WebAssembly.instantiateStreaming(src, imports)";
+const STARTED: &str = "start(src, imports)";
+const START: &str = "
+async function start(src, imports) {
+    const response = await src;
+    if (!response.ok) throw new Error(`${response.url}: HTTP ${response.status}`);
+    return response.headers.get('content-type') === 'application/wasm'
+        ? WebAssembly.instantiateStreaming(response, imports)
+        : WebAssembly.instantiate(await response.arrayBuffer(), imports);
+}
+";
 
 /// A module with its JavaScript, in a folder.
 #[derive(Debug, Clone)]
@@ -26,14 +42,21 @@ pub struct Module {
     pub folder: PathBuf,
 }
 
-/// Compiles the page module: small, without SIMD, so that it starts everywhere.
+/// Compiles the page module: small, without SIMD, so that it starts everywhere. What only `www/src/ui/rest.rs` leads to
+/// becomes a module of its own beside it, which the page loads once it is up.
 ///
 /// # Errors
-/// Those of cargo and wasm-bindgen.
+/// Those of cargo, of the splitting and wasm-bindgen.
 pub fn page(toolchain: &Toolchain) -> Outcome<Module> {
     step("page module");
     let file = cargo(toolchain, "www", "page", "page", &[], &variant::page_rustflags())?;
-    finish("www", &file)
+    finish("www", &file, |wasm, folder| {
+        let first = folder.join("first.wasm");
+        split(wasm, folder, &first)?;
+        // What the modules share is exported under the linker's names.
+        generate(generator("www", &first).keep_lld_exports(true).demangle(false), "www", folder)?;
+        fs::remove_file(&first).map_err(TaskError::file("remove", &first))
+    })
 }
 
 /// Compiles a variant of the worker module.
@@ -44,7 +67,7 @@ pub fn worker(toolchain: &Toolchain, variant: Variant) -> Outcome<Module> {
     step(&format!("worker module, {variant}"));
     let file =
         cargo(toolchain, "worker", "release", variant.name(), &variant.features(), &variant.rustflags())?;
-    finish("worker", &file)
+    finish("worker", &file, |_, folder| generate(&mut generator("worker", &file), "worker", folder))
 }
 
 /// Compiles the kernels alone with a variant's flags: a module that needs no JavaScript.
@@ -78,25 +101,56 @@ fn cargo(
     Ok(target.join(TARGET).join(profile).join(format!("{package}.wasm")))
 }
 
-/// Generates the JavaScript. No wasm-opt: it took a tenth off the raw size and added as much to the compressed one, which is
-/// what travels.
-fn finish(name: &'static str, file: &Path) -> Outcome<Module> {
+/// Makes what is served out of a compiled module.
+fn finish(name: &'static str, file: &Path, treat: impl FnOnce(&[u8], &Path) -> Outcome) -> Outcome<Module> {
     let wasm = fs::read(file).map_err(TaskError::file("read", file))?;
     let key = format!("module-{}", cache::hash(&[TREATMENT, &wasm]));
-    let folder = cache::directory(&key, |folder| {
-        let mut generator = Bindgen::new();
-        generator
-            .input_path(file)
-            .out_name(name)
-            .typescript(false)
-            .remove_name_section(true)
-            .remove_producers_section(true)
-            // The library, unlike the command, leaves out the module's own address unless told.
-            .omit_default_module_path(false);
-        generator.web(true).map_err(|error| refused(name, error))?;
-        generator.generate(folder).map_err(|error| refused(name, error))
-    })?;
+    let folder = cache::directory(&key, |folder| treat(&wasm, folder))?;
     Ok(Module { name, folder })
+}
+
+/// Writes what belongs to the first module to `first`, and the other one with the script that loads it beside it.
+fn split(wasm: &[u8], folder: &Path, first: &Path) -> Outcome {
+    let link_name = format!("./{LOADER}");
+    let mut options = wasm_split_cli_support::Options::new(wasm);
+    options.output_dir = folder;
+    options.main_out_path = first;
+    options.link_name = &link_name;
+    options.main_module = "./www.js";
+    let split =
+        wasm_split_cli_support::transform(options).map_err(|error| TaskError::Split(format!("{error:#}")))?;
+    for path in split.split_modules {
+        let module = fs::read(&path).map_err(TaskError::file("read", &path))?;
+        let bare = sections::without_custom(&module)
+            .ok_or_else(|| TaskError::Split(format!("{} is no module", path.display())))?;
+        cache::write(&path, &bare)?;
+    }
+    let path = folder.join(LOADER);
+    let loader = fs::read_to_string(&path).map_err(TaskError::file("read", &path))?;
+    if !loader.contains(STREAMED) {
+        return Err(TaskError::Split(format!("{LOADER} does not start modules by `{STREAMED}`")));
+    }
+    cache::write(&path, (loader.replace(STREAMED, STARTED) + START).as_bytes())
+}
+
+/// A generator of JavaScript. No wasm-opt: it took a tenth off the raw size and added as much to the compressed one, which is
+/// what travels.
+fn generator(name: &str, file: &Path) -> Bindgen {
+    let mut generator = Bindgen::new();
+    generator
+        .input_path(file)
+        .out_name(name)
+        .typescript(false)
+        .remove_name_section(true)
+        .remove_producers_section(true)
+        // The library, unlike the command, leaves out the module's own address unless told.
+        .omit_default_module_path(false);
+    generator
+}
+
+fn generate(generator: &mut Bindgen, module: &str, folder: &Path) -> Outcome {
+    generator.web(true).map_err(|error| refused(module, error))?;
+    generator.generate(folder).map_err(|error| refused(module, error))
 }
 
 fn refused(module: &str, error: impl std::fmt::Display) -> TaskError {

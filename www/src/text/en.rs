@@ -5,8 +5,8 @@ use super::Text;
 /// English.
 pub static ENGLISH: Text = Text {
     lang: "en",
-    endonym: "English",
     language: "Language",
+    language_failed: |name| format!("The page could not be loaded in {name}."),
     travel: &super::travel::ENGLISH,
     name: "Crossover",
     tagline: "Where does attention lose?",
@@ -388,6 +388,8 @@ pub static ENGLISH: Text = Text {
     embed_code: "HTML to paste",
     embed_copy: "Copy",
     embed_preview: "Preview",
+
+    rest_failed: "The rest of the page could not be loaded: results, links, sharing and past runs wait for it. The connection may be gone; if it is not, a newer version was put online, and reloading the page gets it.",
 
     update_ready: "A newer version of Crossover is ready.",
     update_apply: "Reload to use it",

@@ -1,6 +1,6 @@
 //! Every word that the page says, in one typed catalogue per language: a language that lacks a message does not compile.
-//! A new message is a field of [`Text`] and a line in each language's file; a new language is a file and a place in
-//! [`LANGUAGES`].
+//! A new message is a field of [`Text`] and a line in each language's file; a new language is a file, a place in
+//! [`Language`] and one where `ui/language.rs` loads it.
 #![allow(missing_docs, reason = "a message's field name and its English text say what it is")]
 
 mod en;
@@ -14,26 +14,56 @@ pub use en::ENGLISH;
 pub use travel::Travel;
 pub use zh::CHINESE;
 
-/// The languages, the fallback first.
-pub static LANGUAGES: [&Text; 2] = [&ENGLISH, &CHINESE];
+/// A language that the page speaks. Its messages may be in a file of their own, which a page in another language does
+/// without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Language {
+    English,
+    Chinese,
+}
+
+impl Language {
+    /// All of them, the fallback first.
+    pub const ALL: [Self; 2] = [Self::English, Self::Chinese];
+
+    /// The BCP 47 tag.
+    pub const fn lang(self) -> &'static str {
+        match self {
+            Self::English => "en",
+            Self::Chinese => "zh-Hans",
+        }
+    }
+
+    /// The language's name in itself.
+    pub const fn endonym(self) -> &'static str {
+        match self {
+            Self::English => "English",
+            Self::Chinese => "简体中文",
+        }
+    }
+}
 
 /// The first language of the reader's wishes that the page speaks, by the primary subtag of their BCP 47 tags; English
 /// otherwise.
-pub fn preferred<'a>(wishes: impl IntoIterator<Item = &'a str>) -> &'static Text {
+pub fn preferred<'a>(wishes: impl IntoIterator<Item = &'a str>) -> Language {
     let primary = |tag: &str| tag.split(['-', '_']).next().unwrap_or_default().to_ascii_lowercase();
     wishes
         .into_iter()
-        .find_map(|wish| LANGUAGES.into_iter().find(|text| primary(text.lang) == primary(wish)))
-        .unwrap_or(&ENGLISH)
+        .find_map(|wish| Language::ALL.into_iter().find(|language| primary(language.lang()) == primary(wish)))
+        .unwrap_or(Language::English)
 }
+
+/// The messages of every language.
+#[cfg(test)]
+pub static LANGUAGES: [&Text; 2] = [&ENGLISH, &CHINESE];
 
 /// The messages of a language. Messages with holes are functions.
 pub struct Text {
     /// The BCP 47 tag, for the page's `lang` attribute.
     pub lang: &'static str,
-    /// The language's name in itself.
-    pub endonym: &'static str,
     pub language: &'static str,
+    /// Says that another language, by its name in itself, could not be loaded.
+    pub language_failed: fn(&str) -> String,
     /// Sharing, exports, comparison, past runs.
     pub travel: &'static Travel,
     pub name: &'static str,
@@ -316,6 +346,8 @@ pub struct Text {
     pub embed_code: &'static str,
     pub embed_copy: &'static str,
     pub embed_preview: &'static str,
+
+    pub rest_failed: &'static str,
 
     pub update_ready: &'static str,
     pub update_apply: &'static str,

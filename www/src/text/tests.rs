@@ -14,16 +14,17 @@ fn the_readers_first_language_that_the_page_speaks_is_chosen() {
         (&["", "*"], "en"),
         (&[], "en"),
     ] {
-        assert_eq!(preferred(wishes.iter().copied()).lang, lang, "{wishes:?}");
+        assert_eq!(preferred(wishes.iter().copied()).lang(), lang, "{wishes:?}");
     }
 }
 
 #[test]
-fn tags_and_names_of_the_languages_differ() {
-    for (index, text) in LANGUAGES.iter().enumerate() {
-        for other in &LANGUAGES[..index] {
-            assert_ne!(text.lang, other.lang);
-            assert_ne!(text.endonym, other.endonym);
+fn tags_and_names_of_the_languages_differ_and_are_those_of_their_messages() {
+    for (index, language) in Language::ALL.into_iter().enumerate() {
+        assert_eq!(LANGUAGES[index].lang, language.lang());
+        for other in &Language::ALL[..index] {
+            assert_ne!(language.lang(), other.lang());
+            assert_ne!(language.endonym(), other.endonym());
         }
     }
 }

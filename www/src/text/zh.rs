@@ -6,8 +6,8 @@ use super::Text;
 /// Simplified Chinese.
 pub static CHINESE: Text = Text {
     lang: "zh-Hans",
-    endonym: "简体中文",
     language: "语言",
+    language_failed: |name| format!("无法加载此页面的 {name} 版本。"),
     travel: &super::travel::CHINESE,
     name: "Crossover",
     tagline: "注意力在哪里落败？",
@@ -368,6 +368,8 @@ pub static CHINESE: Text = Text {
     embed_code: "要粘贴的 HTML",
     embed_copy: "复制",
     embed_preview: "预览",
+
+    rest_failed: "页面的其余部分无法加载：结果、链接、分享和过往竞赛都要等它。可能是网络断开；如果网络正常，则是已有新版本上线，重新加载页面即可获取。",
 
     update_ready: "Crossover 的新版本已就绪。",
     update_apply: "重新加载以使用",

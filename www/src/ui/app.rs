@@ -3,7 +3,7 @@
 use leptos::prelude::*;
 use web_sys::KeyboardEvent;
 
-use super::chart::Chart;
+use super::Start;
 use super::compare::Compare;
 use super::config::Setup;
 use super::dialogs::About;
@@ -17,16 +17,20 @@ use super::lanes::Lanes;
 use super::language::{self, LanguageButtons};
 use super::live::{live, part};
 use super::race::{Controls, Headline, NewerBuild, Notices, Presets};
-use super::share::{self, ShareDialog, Toolbar};
+use super::rest::{Parts, Rest};
+use super::share::{ShareDialog, Toolbar};
 use super::store::Store;
 use super::systems::{SystemDialog, SystemsList};
 use super::table::Results;
 
 /// The page. Its state outlives a change of the language, its view does not.
 #[component]
-pub fn App() -> impl IntoView {
-    let store = Store::new();
-    super::link::open(store);
+pub fn App(start: Start) -> impl IntoView {
+    let store = start.store();
+    match start.rest {
+        Some(rest) => store.take_rest(rest),
+        None => store.load_rest(),
+    }
     let update = RwSignal::new(false);
     provide_context(NewerBuild(update));
     hooks::listen("crossover-update", move |_: web_sys::Event| update.set(true));
@@ -35,7 +39,6 @@ pub fn App() -> impl IntoView {
     announcements(store);
     hidden_guard(store);
     language::follow(store);
-    share::describe(store);
     view! {
         {part(move || {
             store.language.track();
@@ -48,17 +51,16 @@ pub fn App() -> impl IntoView {
 #[component]
 fn Page(store: Store) -> impl IntoView {
     let text = store.text();
-    let embedding = RwSignal::new(false);
     view! {
-        <a class="skip" href="#race" on:click=move |event| go(&event, "race")>{text.skip}</a>
+        <a class="skip" href="#race" on:click=move |event| go(store, &event, "race")>{text.skip}</a>
         <header class="top">
             <a class="brand" href="./" aria-label=text.name>
                 <Logo/>
                 <span>{text.name}</span>
             </a>
             <nav>
-                <a href="#systems" on:click=move |event| go(&event, "systems")>{text.systems_title}</a>
-                <a href="#about" on:click=move |event| go(&event, "about")>{text.about_title}</a>
+                <a href="#systems" on:click=move |event| go(store, &event, "systems")>{text.systems_title}</a>
+                <a href="#about" on:click=move |event| go(store, &event, "about")>{text.about_title}</a>
             </nav>
             <LanguageButtons store/>
             <HelpButton store/>
@@ -76,36 +78,64 @@ fn Page(store: Store) -> impl IntoView {
                     <section class="card race" aria-label=text.chart_title>
                         <Headline store/>
                         <Controls store/>
-                        <Chart store/>
+                        {part(move || match store.rest.get() {
+                            Rest::Here(rest) => (rest.chart)(store),
+                            Rest::Waiting | Rest::Failed => view! { <div class="chart-room"></div> }.into_any(),
+                        })}
                         <Lanes store/>
-                        <Toolbar store><EmbedButton store open=embedding/></Toolbar>
+                        <Toolbar store><EmbedButton store/></Toolbar>
                     </section>
                 </div>
                 <aside class="side">
                     <Setup store/>
                 </aside>
             </div>
-            <Results store/>
-            <Compare store/>
-            <History store/>
-            <Hardware store/>
-            <SystemsList store/>
-            <About store/>
+            {part(move || rest(store).map(|rest| (rest.sections)(store)))}
         </main>
+        {part(move || rest(store).map(|rest| (rest.dialogs)(store)))}
+    }
+}
+
+/// The second module, once it is here.
+fn rest(store: Store) -> Option<&'static Parts> {
+    match store.rest.get() {
+        Rest::Here(rest) => Some(rest),
+        Rest::Waiting | Rest::Failed => None,
+    }
+}
+
+/// What follows the race. Part of the second module.
+pub fn sections(store: Store) -> AnyView {
+    view! {
+        <Results store/>
+        <Compare store/>
+        <History store/>
+        <Hardware store/>
+        <SystemsList store/>
+        <About store/>
+    }
+    .into_any()
+}
+
+/// What opens over the page, and its last line. Part of the second module.
+pub fn dialogs(store: Store) -> AnyView {
+    let text = store.text();
+    view! {
         <footer class="foot">{text.footer}</footer>
         <SystemDialog store/>
         <ShareDialog store/>
         <ExportDialog store/>
         <div class="drop-hint" aria-hidden="true"><p>{text.travel.drop_here}</p></div>
         <HelpDialog store/>
-        <EmbedDialog store open=embedding/>
+        <EmbedDialog store/>
     }
+    .into_any()
 }
 
 /// Goes to a part of the page and leaves the address alone: it holds the race.
-fn go(event: &web_sys::MouseEvent, id: &str) {
+fn go(store: Store, event: &web_sys::MouseEvent, id: &'static str) {
     event.prevent_default();
-    jump(id);
+    jump(store, id);
 }
 
 /// The part of the page that a key leads to.
@@ -119,8 +149,13 @@ fn part_of(key: &str) -> Option<&'static str> {
     })
 }
 
-fn jump(id: &str) {
-    if let Some(element) = hooks::element(id) {
+fn jump(store: Store, id: &'static str) {
+    let element = hooks::element(id);
+    if element.is_none() && !matches!(store.rest.get_untracked(), Rest::Here(_)) {
+        // It is there once the second module is, and a moment later.
+        store.with_rest(move |_| hooks::after(0, move || jump(store, id)));
+    }
+    if let Some(element) = element {
         element.scroll_into_view();
         let _ = element.set_attribute("tabindex", "-1");
         let options = web_sys::FocusOptions::new();
@@ -203,7 +238,7 @@ fn keyboard(store: Store) {
             key if !hooks::typing(event.target()) && part_of(key).is_some() => {
                 event.prevent_default();
                 if let Some(id) = part_of(key) {
-                    jump(id);
+                    jump(store, id);
                 }
             }
             " " if !taken => {

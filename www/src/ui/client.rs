@@ -27,23 +27,12 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects; every event goes to `on_event`, what can't be read as an error event.
+    /// Connects; every event goes to `on_event`, as JSON.
     ///
     /// # Errors
     /// Where `crossover.js` is not there, with what the browser says.
-    pub fn connect(mut on_event: impl FnMut(Event) + 'static) -> Result<Self, String> {
-        let callback = Closure::<dyn FnMut(String)>::new(move |json: String| {
-            on_event(Event::from_json(&json).unwrap_or_else(|error| Event::Error {
-                id: None,
-                error: WireError {
-                    code: "unreadable-event".to_owned(),
-                    message: format!(
-                        "The engine sent something that this page can't read: {error}. Reload the page."
-                    ),
-                    field: None,
-                },
-            }));
-        });
+    pub fn connect(on_event: impl FnMut(String) + 'static) -> Result<Self, String> {
+        let callback = Closure::<dyn FnMut(String)>::new(on_event);
         let js = connect(&callback.into_js_value()).map_err(|error| words(&error))?;
         Ok(Self { js })
     }
@@ -66,6 +55,20 @@ impl Client {
     pub fn restart(&self) {
         let _ = self.js.restart();
     }
+}
+
+/// Reads an event; what can't be read is an error event.
+pub fn event(json: &str) -> Event {
+    Event::from_json(json).unwrap_or_else(|error| Event::Error {
+        id: None,
+        error: WireError {
+            code: "unreadable-event".to_owned(),
+            message: format!(
+                "The engine sent something that this page can't read: {error}. Reload the page."
+            ),
+            field: None,
+        },
+    })
 }
 
 fn words(error: &JsValue) -> String {

@@ -42,6 +42,8 @@ pub struct Desk {
     pub sharing: RwSignal<bool>,
     /// Whether the export dialog is open.
     pub exporting: RwSignal<bool>,
+    /// Whether the embedding dialog is open.
+    pub embedding: RwSignal<bool>,
     /// Past runs.
     pub runs: RwSignal<Vec<Run>>,
     /// What is wrong with keeping them.
@@ -61,6 +63,7 @@ impl Desk {
             refused: RwSignal::new(Vec::new()),
             sharing: RwSignal::new(false),
             exporting: RwSignal::new(false),
+            embedding: RwSignal::new(false),
             runs: RwSignal::new(Vec::new()),
             history_problem: RwSignal::new(None),
             kept: StoredValue::new(None),
@@ -186,6 +189,14 @@ pub fn compare(store: Store, name: &str, report: Arc<Report>) {
     go_to("compare");
 }
 
+/// Compares what is shown.
+pub fn compare_shown(store: Store) {
+    if let Some(report) = store.report.get_untracked() {
+        add_shown(store);
+        compare(store, "", report);
+    }
+}
+
 /// Adds the report that is shown, where there is one with a result and it is not there yet.
 pub fn add_shown(store: Store) {
     let Some(report) = store.report.get_untracked().filter(|report| measured(report)) else { return };
@@ -227,8 +238,10 @@ pub fn run_on_mine(store: Store) {
 }
 
 /// A race came to its end: it is kept, and laid over the one that it was run against.
-pub fn race_ended(store: Store) {
-    let Some(report) = store.report.get_untracked().filter(|report| measured(report)) else { return };
+pub fn race_ended(store: Store, report: Arc<Report>) {
+    if !measured(&report) {
+        return;
+    }
     let same = |other: Option<Arc<Report>>| other.is_some_and(|other| Arc::ptr_eq(&other, &report));
     let against = store.desk().against.get_value();
     store.desk().against.set_value(None);

@@ -7,6 +7,7 @@ use report::{Linked, decode_link, encode_config_link, encode_link};
 use crate::embed::Asked;
 use crate::state::Phase;
 
+use super::Start;
 use super::app::{announcements, hidden_guard};
 use super::chart::Chart;
 use super::hooks;
@@ -14,12 +15,14 @@ use super::lanes::Lanes;
 use super::language;
 use super::live::{live, part};
 use super::race::{Controls, Headline, Notices};
+use super::rest::{self, Rest};
 use super::store::Store;
 
 /// The frame's content.
 #[component]
-pub fn Embedded() -> impl IntoView {
-    let store = Store::new();
+pub fn Embedded(start: Start) -> impl IntoView {
+    let store = start.store();
+    store.rest.set(Rest::Here(&rest::PARTS));
     let refused = RwSignal::new(None::<String>);
     announcements(store);
     hidden_guard(store);

@@ -12,11 +12,11 @@ use super::store::Store;
 
 /// Opens the dialog.
 #[component]
-pub fn EmbedButton(store: Store, open: RwSignal<bool>) -> impl IntoView {
+pub fn EmbedButton(store: Store) -> impl IntoView {
     let text = store.text();
     let disabled = move || store.phase.get() != Phase::Idle || store.checked.with(Result::is_err);
     view! {
-        <button type="button" class="quiet framed" data-testid="embed-open" disabled=live(disabled) on:click=move |_| open.set(true)>
+        <button type="button" class="quiet framed" data-testid="embed-open" disabled=live(disabled) on:click=move |_| store.desk().embedding.set(true)>
             {text.embed_title}"…"
         </button>
     }
@@ -35,8 +35,9 @@ struct Choices {
 
 /// The dialog.
 #[component]
-pub fn EmbedDialog(store: Store, open: RwSignal<bool>) -> impl IntoView {
+pub fn EmbedDialog(store: Store) -> impl IntoView {
     let text = store.text();
+    let open = store.desk().embedding;
     let dialog = NodeRef::<leptos::html::Dialog>::new();
     Effect::new(move |_| {
         let wanted = open.get();

@@ -2,8 +2,9 @@
 
 use leptos::prelude::*;
 use wasm_bindgen::JsValue;
+use wasm_split_helpers::{SplitLoaderError, wasm_split};
 
-use crate::text::{self, LANGUAGES, Text};
+use crate::text::{self, CHINESE, ENGLISH, Language, Text};
 
 use super::hooks;
 use super::store::Store;
@@ -11,12 +12,28 @@ use super::store::Store;
 const KEY: &str = "language";
 
 /// What the reader chose before, or else the first of the browser's languages that the page speaks.
-pub fn chosen() -> &'static Text {
+pub fn chosen() -> Language {
     let remembered = hooks::stored(KEY);
     let wishes = hooks::window().map(|window| window.navigator().languages().to_vec()).unwrap_or_default();
     let wishes: Vec<String> =
         remembered.into_iter().chain(wishes.iter().filter_map(JsValue::as_string)).collect();
     text::preferred(wishes.iter().map(String::as_str))
+}
+
+/// The messages of a language.
+///
+/// # Errors
+/// Where they could not be loaded; another call tries again.
+pub async fn text(language: Language) -> Result<&'static Text, SplitLoaderError> {
+    match language {
+        Language::English => Ok(&ENGLISH),
+        Language::Chinese => chinese().await,
+    }
+}
+
+#[wasm_split(chinese, fallible)]
+fn chinese() -> Result<&'static Text, SplitLoaderError> {
+    Ok(&CHINESE)
 }
 
 /// Keeps the document's `lang` and title in step.
@@ -37,25 +54,24 @@ pub fn LanguageButtons(store: Store) -> impl IntoView {
     let spoken = store.text();
     view! {
         <div class="languages" role="group" aria-label=spoken.language>
-            {LANGUAGES
+            {Language::ALL
                 .into_iter()
-                .filter(|text| text.lang != spoken.lang)
-                .map(|text| {
+                .filter(|language| language.lang() != spoken.lang)
+                .map(|language| {
+                    let lang = language.lang();
                     view! {
                         <button
-                            id=format!("language-{}", text.lang)
+                            id=format!("language-{lang}")
                             type="button"
                             class="quiet small"
-                            lang=text.lang
-                            data-testid=format!("language-{}", text.lang)
+                            lang=lang
+                            data-testid=format!("language-{lang}")
                             on:click=move |_| {
-                                hooks::store(KEY, text.lang);
-                                store.language.set(text);
-                                // The button that was pressed is gone: the one that leads back takes its place.
-                                hooks::focus_soon(format!("language-{}", spoken.lang));
+                                hooks::store(KEY, lang);
+                                store.speak(language);
                             }
                         >
-                            {text.endonym}
+                            {language.endonym()}
                         </button>
                     }
                 })

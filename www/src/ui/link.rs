@@ -16,6 +16,12 @@ const SYSTEM: &str = "#system=";
 /// Longest name of a system that is looked up, in characters.
 const MAX_ID: usize = 64;
 
+/// Whether the page was opened with a link.
+pub fn given() -> bool {
+    let hash = fragment();
+    hash.starts_with("#r") || hash.starts_with(SYSTEM)
+}
+
 /// Reads the address the page was opened with, then keeps it in step with the set-up.
 pub fn open(store: Store) {
     // What the address holds already need not be written again.

@@ -20,22 +20,57 @@ mod link;
 mod live;
 mod parts;
 mod race;
+mod rest;
 mod share;
 mod store;
 mod systems;
 mod table;
 
+use leptos::prelude::*;
 use wasm_bindgen::prelude::*;
 
-/// Puts the page where `index.html` has made room for it.
-#[wasm_bindgen(start)]
-fn start() {
-    let Some(root) = hooks::element("app") else { return };
-    root.set_inner_html("");
-    // `embed.html` asks for the layout of a frame in another page.
+use crate::text::{ENGLISH, Language, Text};
+
+/// Puts the page where `index.html` has made room for it, or the frame of another page where `embed.html` has.
+///
+/// # Errors
+/// Where the frame, which is in the second module, could not be loaded; another call tries again.
+#[wasm_bindgen]
+pub async fn open() -> Result<(), JsValue> {
+    let Some(root) = hooks::element("app") else { return Ok(()) };
+    let language = language::chosen();
+    let (text, unspoken) = match language::text(language).await {
+        Ok(text) => (text, None),
+        Err(_) => (&ENGLISH, Some(language)),
+    };
+    let mut start = Start { text, unspoken, rest: None };
     if root.dataset().get("layout").as_deref() == Some("embed") {
-        leptos::mount::mount_to(root, embed::Embedded).forget();
-    } else {
-        leptos::mount::mount_to(root, app::App).forget();
+        let rest = rest::load().await.map_err(|_| JsError::new("a part of the race could not be loaded"))?;
+        root.set_inner_html("");
+        leptos::mount::mount_to(root, move || (rest.embedded)(start)).forget();
+        return Ok(());
+    }
+    // What is shown at first is in the link, and the second module reads it.
+    if link::given() {
+        start.rest = rest::load().await.ok();
+    }
+    root.set_inner_html("");
+    leptos::mount::mount_to(root, move || view! { <app::App start/> }).forget();
+    Ok(())
+}
+
+/// What was loaded before the page is shown.
+#[derive(Clone, Copy)]
+struct Start {
+    text: &'static Text,
+    unspoken: Option<Language>,
+    rest: Option<&'static rest::Parts>,
+}
+
+impl Start {
+    fn store(self) -> store::Store {
+        let store = store::Store::new(self.text);
+        store.unspoken.set(self.unspoken);
+        store
     }
 }

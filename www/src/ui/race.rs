@@ -9,6 +9,7 @@ use crate::state::{Phase, Progress};
 
 use super::hooks;
 use super::live::{live, part, truth};
+use super::rest::Rest;
 use super::store::Store;
 
 /// The ready races.
@@ -259,6 +260,25 @@ pub fn Notices(store: Store) -> impl IntoView {
                     on:click=|_| hooks::announce("crossover-update-apply", &[])
                 >
                     {text.update_apply}
+                </button>
+            </div>
+        </Show>
+        <Show when=move || matches!(store.rest.get(), Rest::Failed)>
+            <div class="notice warn" role="alert" data-testid="rest-failed">
+                <p>{text.rest_failed}</p>
+                <button type="button" class="quiet" data-testid="rest-retry" on:click=move |_| store.load_rest()>{text.retry}</button>
+            </div>
+        </Show>
+        <Show when=move || store.unspoken.with(Option::is_some)>
+            <div class="notice warn" role="alert" data-testid="language-failed">
+                <p>{part(move || store.unspoken.get().map(|language| (text.language_failed)(language.endonym())))}</p>
+                <button
+                    type="button"
+                    class="quiet"
+                    data-testid="language-retry"
+                    on:click=move |_| if let Some(language) = store.unspoken.get_untracked() { store.speak(language) }
+                >
+                    {text.retry}
                 </button>
             </div>
         </Show>

@@ -39,12 +39,7 @@ pub fn Toolbar(store: Store, children: Children) -> impl IntoView {
                 class="quiet framed"
                 data-testid="compare-this"
                 disabled=live(move || !there.get() || !idle())
-                on:click=move |_| {
-                    if let Some(report) = store.report.get_untracked() {
-                        desk::add_shown(store);
-                        desk::compare(store, "", report);
-                    }
-                }
+                on:click=move |_| store.with_rest(move |rest| (rest.compare_shown)(store))
             >{travel.compare}"…"</button>
             {children()}
             <Show when=move || there.get() && desk::is_opened(store)>

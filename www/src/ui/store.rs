@@ -13,18 +13,21 @@ use crate::draft::{Draft, Errors};
 use crate::lanes::{self, Look};
 use crate::preview;
 use crate::state::{Model, Phase, Problem, Progress};
-use crate::text::Text;
+use crate::text::{Language, Text};
 
 use super::client::Client;
-use super::desk::{self, Desk};
+use super::desk::Desk;
 use super::hooks::{self, PerFrame, WakeLock};
 use super::language;
+use super::rest::{self, Parts, Rest};
 
 /// Everything that components read and do. Copied freely.
 #[derive(Clone, Copy)]
 pub struct Store {
     /// The language that is spoken; the page is built anew when it changes.
     pub language: RwSignal<&'static Text>,
+    /// The language that could not be loaded.
+    pub unspoken: RwSignal<Option<Language>>,
     /// The machine, once the engine is up.
     pub environment: RwSignal<Option<Environment>>,
     /// The systems.
@@ -67,6 +70,8 @@ pub struct Store {
     pub was_hidden: RwSignal<bool>,
     /// What screen readers are told.
     pub said: RwSignal<String>,
+    /// The second module.
+    pub rest: RwSignal<Rest>,
     inner: StoredValue<Inner, LocalStorage>,
 }
 
@@ -75,12 +80,16 @@ struct Inner {
     client: Option<Client>,
     wake: WakeLock,
     desk: Desk,
+    /// Owns what the second module sets up.
+    owner: Option<Owner>,
+    /// What waits for the second module.
+    waiting: Vec<Box<dyn FnOnce(&'static Parts)>>,
 }
 
 impl Store {
-    /// Sets the state up and connects to the engine.
-    pub fn new() -> Self {
-        let language = RwSignal::new(language::chosen());
+    /// Sets the state up in a language and connects to the engine.
+    pub fn new(text: &'static Text) -> Self {
+        let language = RwSignal::new(text);
         let environment = RwSignal::new(None::<Environment>);
         let systems = RwSignal::new(Vec::<SystemEntry>::new());
         let report = RwSignal::new(None::<Arc<Report>>);
@@ -110,6 +119,7 @@ impl Store {
         });
         let store = Self {
             language,
+            unspoken: RwSignal::new(None),
             environment,
             systems,
             ready: RwSignal::new(false),
@@ -131,17 +141,18 @@ impl Store {
             help: RwSignal::new(false),
             was_hidden: RwSignal::new(false),
             said: RwSignal::new(String::new()),
+            rest: RwSignal::new(Rest::Waiting),
             inner: StoredValue::new_local(Inner {
                 model: Rc::new(RefCell::new(Model::default())),
                 client: None,
                 wake: WakeLock::default(),
                 desk: Desk::new(),
+                owner: Owner::current(),
+                waiting: Vec::new(),
             }),
         };
         store.connect();
         store.load_catalogue();
-        desk::watch(store);
-        super::history::open(store);
         store
     }
 
@@ -150,19 +161,72 @@ impl Store {
         self.language.get_untracked()
     }
 
+    /// Speaks another language from now on.
+    pub fn speak(self, language: Language) {
+        wasm_bindgen_futures::spawn_local(async move {
+            match language::text(language).await {
+                Ok(text) => {
+                    let before = self.text().lang;
+                    self.unspoken.set(None);
+                    self.language.set(text);
+                    // The button that was pressed is gone: the one that leads back takes its place.
+                    hooks::focus_soon(format!("language-{before}"));
+                }
+                Err(_) => self.unspoken.set(Some(language)),
+            }
+        });
+    }
+
     /// Sharing, comparison, past runs.
     pub fn desk(self) -> Desk {
         self.inner.with_value(|inner| inner.desk)
     }
 
+    /// Loads the second module.
+    pub fn load_rest(self) {
+        self.rest.set(Rest::Waiting);
+        wasm_bindgen_futures::spawn_local(async move {
+            match rest::load().await {
+                Ok(rest) => self.take_rest(rest),
+                Err(_) => self.rest.set(Rest::Failed),
+            }
+        });
+    }
+
+    /// Puts the second module to work.
+    pub fn take_rest(self, rest: &'static Parts) {
+        match self.inner.with_value(|inner| inner.owner.clone()) {
+            Some(owner) => owner.with(|| (rest.begin)(self)),
+            None => (rest.begin)(self),
+        }
+        self.rest.set(Rest::Here(rest));
+        let waiting = self.inner.try_update_value(|inner| std::mem::take(&mut inner.waiting));
+        for work in waiting.unwrap_or_default() {
+            work(rest);
+        }
+    }
+
+    /// Does something with the second module, once it is here.
+    pub fn with_rest(self, work: impl FnOnce(&'static Parts) + 'static) {
+        match self.rest.get_untracked() {
+            Rest::Here(rest) => work(rest),
+            Rest::Waiting | Rest::Failed => {
+                self.inner.update_value(|inner| inner.waiting.push(Box::new(work)));
+            }
+        }
+    }
+
     fn connect(self) {
         let model = self.inner.with_value(|inner| Rc::clone(&inner.model));
         let frame = PerFrame::new(move || self.flush());
-        let connected = Client::connect(move |event: Event| {
-            if let Ok(mut model) = model.try_borrow_mut() {
-                model.apply(event);
-            }
-            frame.request();
+        let connected = Client::connect(move |json: String| {
+            let (model, frame) = (Rc::clone(&model), frame.clone());
+            self.with_rest(move |rest| {
+                if let Ok(mut model) = model.try_borrow_mut() {
+                    model.apply((rest.event)(&json));
+                }
+                frame.request();
+            });
         });
         match connected {
             Ok(client) => self.inner.update_value(|inner| inner.client = Some(client)),
@@ -185,12 +249,14 @@ impl Store {
             };
             wasm_bindgen_futures::spawn_local(async move {
                 let Some(json) = hooks::fetch_text(&address).await else { return };
-                let Ok(systems) = serde_json::from_str::<Vec<SystemEntry>>(&json) else { return };
-                // The reader may have switched on meanwhile.
-                if self.text().lang == text.lang {
-                    self.with_model(|model| model.systems = systems);
-                    self.flush();
-                }
+                self.with_rest(move |rest| {
+                    let Some(systems) = (rest.catalogue)(&json) else { return };
+                    // The reader may have switched on meanwhile.
+                    if self.text().lang == text.lang {
+                        self.with_model(|model| model.systems = systems);
+                        self.flush();
+                    }
+                });
             });
         });
     }
@@ -238,7 +304,9 @@ impl Store {
                 let state =
                     if cancelled { self.text().announce_cancelled } else { self.text().announce_done };
                 self.said.set(format!("{state} {headline}"));
-                desk::race_ended(self);
+                if let Some(report) = self.report.get_untracked() {
+                    self.with_rest(move |rest| (rest.race_ended)(self, report));
+                }
             }
             _ => {}
         }
