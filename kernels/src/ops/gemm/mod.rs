@@ -89,49 +89,49 @@ impl Work for Product<'_> {
     /// Register tiles of two vectors' columns: one panel of four lanes, two of eight.
     #[inline(always)]
     fn run<V: Lanes>(mut self) {
-        let mut column = 0;
-        while column < self.c.columns {
-            let left = self.c.columns - column;
+        let mut panel = 0;
+        while panel * PANEL < self.c.columns {
+            let left = self.c.columns - panel * PANEL;
             if V::LANES == PANEL && left <= PANEL {
                 // A vector alone: twice the rows have as many accumulators.
-                let rest = self.strips::<V, 12, 1>(0, column);
-                let rest = self.strips::<V, 4, 1>(rest, column);
-                self.strips::<V, 1, 1>(rest, column);
+                let rest = self.strips::<V, 12, 1>(0, panel);
+                let rest = self.strips::<V, 4, 1>(rest, panel);
+                self.strips::<V, 1, 1>(rest, panel);
             } else {
                 let rest = if V::FUSED {
-                    self.strips::<V, 6, 2>(0, column)
+                    self.strips::<V, 6, 2>(0, panel)
                 } else {
-                    self.strips::<V, 5, 2>(0, column)
+                    self.strips::<V, 5, 2>(0, panel)
                 };
                 match self.rows - rest {
-                    1 => self.strips::<V, 1, 2>(rest, column),
-                    2 => self.strips::<V, 2, 2>(rest, column),
-                    3 => self.strips::<V, 3, 2>(rest, column),
-                    4 => self.strips::<V, 4, 2>(rest, column),
-                    5 => self.strips::<V, 5, 2>(rest, column),
+                    1 => self.strips::<V, 1, 2>(rest, panel),
+                    2 => self.strips::<V, 2, 2>(rest, panel),
+                    3 => self.strips::<V, 3, 2>(rest, panel),
+                    4 => self.strips::<V, 4, 2>(rest, panel),
+                    5 => self.strips::<V, 5, 2>(rest, panel),
                     _ => rest,
                 };
             }
-            column += PANEL.max(2 * V::LANES);
+            panel += (2 * V::LANES / PANEL).max(1);
         }
     }
 }
 
 impl Product<'_> {
-    /// Rows from `first` on, `R` at a time, of `N` vectors' columns; returns the first row that is left over. Not inlined in
-    /// a browser's module: inside a larger loop the register allocator of some browsers spills it.
+    /// Rows from `first` on, `R` at a time, of `N` vectors' columns from panel `panel` on; returns the first row that is left
+    /// over. Not inlined in a browser's module: inside a larger loop the register allocator of some browsers spills it.
     #[cfg_attr(target_arch = "wasm32", inline(never))]
     #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
-    fn strips<V: Lanes, const R: usize, const N: usize>(&mut self, first: usize, column: usize) -> usize {
-        let depth = self.depth;
-        let panel = |vector: usize| {
-            let panel = (column + vector * V::LANES) / PANEL;
+    fn strips<V: Lanes, const R: usize, const N: usize>(&mut self, first: usize, panel: usize) -> usize {
+        let (depth, a_stride, c_stride) = (self.depth, self.a_stride, self.c.stride);
+        let panels: [&[[f32; PANEL]]; N] = std::array::from_fn(|vector| {
+            let panel = panel + vector * V::LANES / PANEL;
             self.panels[panel * self.panel_stride..][..depth * PANEL].as_chunks::<PANEL>().0
-        };
-        let panels: [&[[f32; PANEL]]; N] = std::array::from_fn(panel);
+        });
+        let columns = (self.c.columns - panel * PANEL).min(N * V::LANES);
         let end = first + (self.rows - first) / R * R;
         for first in (first..end).step_by(R) {
-            let a: [&[f32]; R] = std::array::from_fn(|row| &self.a[(first + row) * self.a_stride..][..depth]);
+            let a = &self.a[first * a_stride..][..(R - 1) * a_stride + depth];
             let mut sums = [[V::splat(0.0); N]; R];
             for k in 0..depth {
                 let b: [V; N] = std::array::from_fn(|vector| {
@@ -139,23 +139,51 @@ impl Product<'_> {
                     V::load(&unsafe { panels[vector].get_unchecked(k) }[vector * V::LANES % PANEL..])
                 });
                 for row in 0..R {
-                    // SAFETY: every row was cut to `depth`.
-                    let broadcast = V::splat(*unsafe { a[row].get_unchecked(k) });
+                    // SAFETY: the last row was cut to `depth`, and the others lie before it.
+                    let broadcast = V::splat(*unsafe { a.get_unchecked(row * a_stride + k) });
                     for vector in 0..N {
                         sums[row][vector] = sums[row][vector].mul_add(broadcast, b[vector]);
                     }
                 }
             }
-            let columns = (self.c.columns - column).min(N * V::LANES);
-            for (row, sums) in sums.into_iter().enumerate() {
-                let to = &mut self.c.floats[(first + row) * self.c.stride + column..][..columns];
-                for (to, sum) in to.chunks_mut(V::LANES).zip(sums) {
+            let c = &mut self.c.floats[first * c_stride + panel * PANEL..][..(R - 1) * c_stride + columns];
+            if columns < N * V::LANES {
+                // A copy, so that the sums themselves never need an address.
+                let copy = sums;
+                store_some(&copy, columns, self.store, c, c_stride);
+                continue;
+            }
+            for row in 0..R {
+                for vector in 0..N {
+                    let at = row * c_stride + vector * V::LANES;
+                    // SAFETY: the last row was cut to whole vectors, and the others lie before it.
+                    let to = unsafe { c.get_unchecked_mut(at..at + V::LANES) };
+                    let sum = sums[row][vector];
                     let sum = if self.store == Store::Add { V::load(to) + sum } else { sum };
                     sum.store(to);
                 }
             }
         }
         end
+    }
+}
+
+/// Stores the first `columns` of each row of `sums`, where these are not whole vectors.
+#[cfg_attr(target_arch = "wasm32", cold, inline(never))]
+#[cfg_attr(not(target_arch = "wasm32"), inline(always))]
+fn store_some<V: Lanes, const R: usize, const N: usize>(
+    sums: &[[V; N]; R],
+    columns: usize,
+    store: Store,
+    c: &mut [f32],
+    c_stride: usize,
+) {
+    for (row, sums) in sums.iter().enumerate() {
+        let to = &mut c[row * c_stride..][..columns];
+        for (to, &sum) in to.chunks_mut(V::LANES).zip(sums) {
+            let sum = if store == Store::Add { V::load(to) + sum } else { sum };
+            sum.store(to);
+        }
     }
 }
 
