@@ -122,6 +122,7 @@ fn attend(
         // SAFETY: only this task touches its rows in its head's columns.
         queries.set_query(row, unsafe { q.slice(start(row), d_head) }, scale);
     }
+    queries.bound_scores(packed.longest(task.sequence, task.head));
     // Keys of blocks `from` … `from + n − 1`, which are neighbours in the packed order.
     let mut absorb = |from: usize, n: usize| {
         let (low, last) = (from * slots, from + n - 1);

@@ -176,6 +176,7 @@ impl Kernel {
                 block.set_query(row, unsafe { core.slice(start(row), d_head) }, scale);
             }
             let kv_head = if one_kv_head { 0 } else { head };
+            block.bound_scores(packed.longest(sequence, kv_head));
             for slot in (0..rank).step_by(KEYS) {
                 block.absorb(packed.tile(sequence, kv_head, slot, KEYS.min(rank - slot)), |_, _| {});
             }

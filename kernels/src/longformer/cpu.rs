@@ -163,6 +163,8 @@ impl Tiles {
             // SAFETY: only this task touches its rows in its head's columns.
             block.set_query(row, unsafe { q.slice(start(row), d_head) }, scale);
         }
+        // Global keys are among the head's own.
+        block.bound_scores(self.packed.longest(sequence, head));
         let ahead = if spec.base.causal { 0 } else { reach };
         let low = first.saturating_sub(reach) / PANEL * PANEL;
         let high = (first + rows + ahead).min(band.class_len);
@@ -231,6 +233,7 @@ impl Tiles {
                 let query = query(before + first + row, row_of(row));
                 block.set_query(row, &query[head * d_head..][..d_head], scale);
             }
+            block.bound_scores(packed.longest(sequence, head));
             for start in (0..seq_len).step_by(KEYS) {
                 block.absorb(packed.tile(sequence, head, start, KEYS.min(seq_len - start)), |_, _| {});
             }

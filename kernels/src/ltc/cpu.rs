@@ -99,7 +99,7 @@ impl Packed {
 
     /// Σ a E and Σ a of one group of neurons.
     #[inline(always)]
-    fn sums(&self, group: usize, v: &[f32], exp2: Exp2) -> (F32x4, F32x4) {
+    fn sums(&self, group: usize, v: &[f32], exp2: &Exp2) -> (F32x4, F32x4) {
         let range = self.starts[group] as usize..self.starts[group + 1] as usize;
         let (entries, _) = self.entries[range.start * ENTRY..range.end * ENTRY].as_chunks::<ENTRY>();
         let (mut numerator, mut denominator) = (F32x4::zero(), F32x4::zero());
@@ -224,7 +224,7 @@ impl Kernel {
                 let to = unsafe { sums.slice((sequence * chunk + step) * 2 * padded, 2 * padded) };
                 let (above, below) = to.split_at_mut(padded);
                 for group in 0..padded / LANES {
-                    let (numerator, denominator) = sensory.sums(group, u, exp2);
+                    let (numerator, denominator) = sensory.sums(group, u, &exp2);
                     numerator.store(&mut above[group * LANES..]);
                     denominator.store(&mut below[group * LANES..]);
                 }
@@ -337,7 +337,7 @@ impl Solver<'_> {
         let exp2 = Exp2::opaque();
         for (group, next) in groups.zip(next.chunks_exact_mut(LANES)) {
             let at = |buffer: &[f32], part: usize| F32x4::load(&buffer[part * padded + group * LANES..]);
-            let (numerator, denominator) = self.recurrent.sums(group, v, exp2);
+            let (numerator, denominator) = self.recurrent.sums(group, v, &exp2);
             let capacity = at(self.constants, 0) * per_time;
             let above = (numerator + at(sensed, 0) + at(self.constants, 2)).mul_add(capacity, at(v, 0));
             let below =

@@ -59,7 +59,7 @@ pub fn sigmoid_exp2(a: F32x4) -> F32x4 {
 
 /// As [`sigmoid_exp2`], for long loops.
 #[inline(always)]
-pub fn sigmoid_exp2_by(exp2: Exp2, a: F32x4) -> F32x4 {
+pub fn sigmoid_exp2_by(exp2: &Exp2, a: F32x4) -> F32x4 {
     let one = F32x4::splat(1.0);
     one / (one + exp2.of(a.min(F32x4::splat(126.0))))
 }

@@ -10,6 +10,7 @@ use mixer::{Floats, Memory, MixerError, Parallel};
 use super::disjoint::Disjoint;
 use super::gemm::PANEL;
 use super::query_block::{KEYS, KeyTile};
+use super::simd::{F32x4, LANES};
 
 /// Sizes of a packed set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,9 +45,18 @@ impl PackedShape {
         (self.batch * self.n_heads * self.padded_head()).saturating_mul(self.slots)
     }
 
+    /// Chunks of slots that are packed by one task.
+    fn chunks(self) -> usize {
+        self.slots.div_ceil(KEYS)
+    }
+
+    fn length_floats(self) -> usize {
+        self.batch * self.n_heads * self.chunks()
+    }
+
     /// Floats that a packed set takes.
     pub fn floats(self) -> usize {
-        self.key_floats().saturating_add(self.value_floats())
+        self.key_floats().saturating_add(self.value_floats()).saturating_add(self.length_floats())
     }
 }
 
@@ -58,6 +68,8 @@ pub struct PackedKeys {
     keys: Floats,
     /// `[batch, n_heads, padded_head / PANEL, slots, PANEL]`.
     values: Floats,
+    /// The squared length of each chunk's longest key, `[batch, n_heads, chunks]`.
+    longest: Floats,
 }
 
 impl PackedKeys {
@@ -70,6 +82,7 @@ impl PackedKeys {
             shape,
             keys: memory.floats(shape.key_floats())?,
             values: memory.floats(shape.value_floats())?,
+            longest: memory.floats(shape.length_floats())?,
         })
     }
 
@@ -99,7 +112,8 @@ impl PackedKeys {
             (shape.padded_slots(), shape.padded_head(), n_heads * d_head);
         let keys = Disjoint::new(&mut self.keys);
         let values = Disjoint::new(&mut self.values);
-        let chunks = slots.div_ceil(KEYS);
+        let longest = Disjoint::new(&mut self.longest);
+        let chunks = shape.chunks();
         parallel.run(shape.batch * n_heads * chunks, &|task, _| {
             let (head_idx, first) = (task / chunks, task % chunks * KEYS);
             let (sequence, head) = (head_idx / n_heads, head_idx % n_heads);
@@ -122,6 +136,8 @@ impl PackedKeys {
                     None => panel.take(d_head).for_each(|to| *to = 0.0),
                 }
             }
+            // SAFETY: as above.
+            unsafe { longest.slice(task, 1) }.fill(longest_key(keys, d_head));
             for panel in 0..padded_head / PANEL {
                 // SAFETY: as above; each panel of values holds this chunk's rows contiguously.
                 let values = unsafe {
@@ -148,6 +164,13 @@ impl PackedKeys {
         });
     }
 
+    /// The squared length of the longest key of one head.
+    pub fn longest(&self, sequence: usize, head: usize) -> f32 {
+        let chunks = self.shape.chunks();
+        let head_idx = sequence * self.shape.n_heads + head;
+        self.longest[head_idx * chunks..][..chunks].iter().copied().fold(0.0, f32::max)
+    }
+
     /// The tile of `n_keys` slots from `first`, a multiple of `PANEL`, of one head.
     pub fn tile(&self, sequence: usize, head: usize, first: usize, n_keys: usize) -> KeyTile<'_> {
         let PackedShape { n_heads, d_head, slots, .. } = self.shape;
@@ -159,4 +182,18 @@ impl PackedKeys {
             n_keys,
         }
     }
+}
+
+/// The squared length of the longest of packed keys. A key with a NaN may be passed over: its scores show it.
+fn longest_key(panels: &[f32], d_head: usize) -> f32 {
+    let squares = |panel: &[f32]| {
+        let start = [F32x4::zero(); PANEL / LANES];
+        let [low, high] = panel.as_chunks::<PANEL>().0.iter().fold(start, |[low, high], channel| {
+            let (a, b) = (F32x4::load(channel), F32x4::load(&channel[LANES..]));
+            [low.mul_add(a, a), high.mul_add(b, b)]
+        });
+        low.max(high)
+    };
+    let panels = panels.chunks_exact(d_head * PANEL);
+    panels.fold(F32x4::zero(), |longest, panel| longest.max(squares(panel))).max_lane()
 }

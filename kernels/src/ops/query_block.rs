@@ -18,6 +18,10 @@ pub const KEYS: usize = 128;
 /// Stands for −∞: finite, so that differences of two of them stay defined. Its weight beside any real score is 0.
 pub const LOWEST: f32 = -1e30;
 
+/// Where no score of a block is larger than this in magnitude (in units of log₂), its weights are 2^score: far from both
+/// ends of a float's range, so that it does not matter how far from the maximum they are, and nobody looks for it.
+const BOUNDED: f32 = 40.0;
+
 /// Keys and values of one tile, packed for the microkernel.
 #[derive(Debug, Clone, Copy)]
 pub struct KeyTile<'a> {
@@ -45,6 +49,10 @@ pub struct QueryBlock<'a> {
     scaled: &'a mut [f32],
     maxima: &'a mut [f32],
     totals: &'a mut [f32],
+    /// The squared length of the longest scaled query.
+    longest_query: f32,
+    /// Whether weights are 2^score: `maxima` are then 0, and stay so.
+    bounded: bool,
 }
 
 impl<'a> QueryBlock<'a> {
@@ -63,7 +71,18 @@ impl<'a> QueryBlock<'a> {
         sums[..rows * padded_head].fill(0.0);
         maxima[..rows].fill(LOWEST);
         totals[..rows].fill(0.0);
-        Self { rows, d_head, padded_head, scores, sums, scaled, maxima, totals }
+        Self {
+            rows,
+            d_head,
+            padded_head,
+            scores,
+            sums,
+            scaled,
+            maxima,
+            totals,
+            longest_query: 0.0,
+            bounded: false,
+        }
     }
 
     /// What turns q·k into a score in units of log₂, where scores are divided by √d.
@@ -73,8 +92,23 @@ impl<'a> QueryBlock<'a> {
 
     /// Sets one query, multiplied by `scale`.
     pub fn set_query(&mut self, row: usize, query: &[f32], scale: f32) {
-        for (to, from) in self.scaled[row * self.d_head..][..self.d_head].iter_mut().zip(query) {
-            *to = from * scale;
+        let scaled = &mut self.scaled[row * self.d_head..][..self.d_head];
+        let (mut square, scale) = (F32x4::zero(), F32x4::splat(scale));
+        for (to, from) in scaled.chunks_mut(LANES).zip(query.chunks(LANES)) {
+            let values = F32x4::load(from) * scale;
+            values.store(to);
+            square = square.mul_add(values, values);
+        }
+        // A NaN may be passed over: the scores show it.
+        self.longest_query = square.sum().max(self.longest_query);
+    }
+
+    /// Says, once all queries are set, how long the longest key is that they will see, as its length's square: no score is larger
+    /// than the product of two lengths, and where that is small, softmax does without its maximum.
+    pub fn bound_scores(&mut self, longest_key: f32) {
+        self.bounded = self.longest_query * longest_key <= BOUNDED * BOUNDED;
+        if self.bounded {
+            self.maxima[..self.rows].fill(0.0);
         }
     }
 
@@ -104,17 +138,25 @@ impl<'a> QueryBlock<'a> {
             scores[n_keys..].fill(LOWEST);
         }
         for first in (0..self.rows).step_by(LANES) {
-            let rows = LANES.min(self.rows - first);
-            online_softmax_rows(
-                &mut self.scores[first * KEYS..][..rows * KEYS],
-                padded_keys,
-                &mut self.maxima[first..][..rows],
-                &mut self.totals[first..][..rows],
-                &mut self.sums[first * padded_head..][..rows * padded_head],
-            );
+            self.weigh_rows(first, padded_keys);
         }
         let mut to = Tile { floats: self.sums, stride: padded_head, columns: padded_head };
         multiply_panels(self.scores, KEYS, self.rows, n_keys, values, values_stride, Store::Add, &mut to);
+    }
+
+    /// Turns up to four rows' scores from row `first` on into weights, and brings their totals up to date. What is done once a
+    /// row is done for all of them in one vector, and without a branch for each.
+    fn weigh_rows(&mut self, first: usize, padded_keys: usize) {
+        let rows = LANES.min(self.rows - first);
+        let scores = &mut self.scores[first * KEYS..][..rows * KEYS];
+        let maxima = &mut self.maxima[first..][..rows];
+        let totals = &mut self.totals[first..][..rows];
+        let sums = &mut self.sums[first * self.padded_head..][..rows * self.padded_head];
+        if !self.bounded {
+            follow_maxima(scores, padded_keys, maxima, totals, sums);
+        }
+        let added = run_widest(Weigh { scores, padded_keys, shifts: F32x4::load(maxima).to_array() });
+        (F32x4::load(totals) + added).store(totals);
     }
 
     /// Hands every row's finished output, `[d_head]`, to `emit(row, output)`.
@@ -141,17 +183,13 @@ impl Work for Highest<'_> {
     fn run<V: Lanes>(self) -> F32x4 {
         let mut highest = [[LOWEST; LANES]; LANES];
         for (highest, scores) in highest.iter_mut().zip(self.scores.chunks_exact(KEYS)) {
-            let start = [V::splat(LOWEST); 2];
-            let [low, high] =
-                scores[..self.padded_keys].chunks(2 * V::LANES).fold(start, |[low, high], pair| {
-                    let (first, second) = pair.split_at(V::LANES);
-                    // Where keys end within two vectors, the first stands in for the second.
-                    [
-                        low.max(V::load(first)),
-                        high.max(V::load(if second.is_empty() { first } else { second })),
-                    ]
-                });
-            low.max(high).fold_max().write_to(highest);
+            let mut vectors = [V::splat(LOWEST); PANEL / LANES];
+            for panel in scores[..self.padded_keys].as_chunks::<PANEL>().0 {
+                for (vector, chunk) in vectors.iter_mut().zip(panel.chunks_exact(V::LANES)) {
+                    *vector = vector.max(V::load(chunk));
+                }
+            }
+            vectors[0].max(vectors[1]).fold_max().write_to(highest);
         }
         let column = |lane: usize| F32x4::from_array(&highest.map(|row| row[lane]));
         column(0).max(column(1)).max(column(2).max(column(3)))
@@ -170,29 +208,27 @@ impl Work for Weigh<'_> {
 
     #[inline(always)]
     fn run<V: Lanes>(self) -> F32x4 {
-        let exp2 = Exp2::opaque();
-        let mut added = [[0.0; LANES]; LANES];
-        let rows = self.scores.chunks_exact_mut(KEYS).zip(self.shifts);
-        for ((scores, shift), added) in rows.zip(&mut added) {
-            let shift = V::splat(shift);
+        let exp2 = Exp2::<V>::opaque();
+        let mut added = [0.0; LANES];
+        let rows = self.scores.chunks_exact_mut(KEYS);
+        for ((scores, shift), added) in rows.zip(&self.shifts).zip(&mut added) {
+            let shift = V::splat(*shift);
             let mut sum = V::splat(0.0);
             for chunk in scores[..self.padded_keys].chunks_exact_mut(V::LANES) {
                 let weights = exp2.of(V::load(chunk) - shift);
                 weights.store(chunk);
                 sum = sum + weights;
             }
-            sum.fold_sum().write_to(added);
+            *added = sum.fold_sum().sum();
         }
-        let column = |lane: usize| F32x4::from_array(&added.map(|row| row[lane]));
-        (column(0) + column(2)) + (column(1) + column(3))
+        F32x4::from_array(&added)
     }
 }
 
-/// Online softmax of up to four rows of one tile, `KEYS` floats apart: turns scores (in units of log₂) into weights in
-/// place, and brings the rows' running maxima, totals and weighted sums up to date. What is done once a row is done for all
-/// of them in one vector, and without a branch for each.
-fn online_softmax_rows(
-    scores: &mut [f32],
+/// Brings the running maxima of up to four rows up to date with their scores of one tile, `KEYS` floats apart, and what is
+/// relative to them: totals and weighted sums.
+fn follow_maxima(
+    scores: &[f32],
     padded_keys: usize,
     maxima: &mut [f32],
     totals: &mut [f32],
@@ -201,7 +237,6 @@ fn online_softmax_rows(
     let old = F32x4::load(maxima);
     let new = old.max(run_widest(Highest { scores, padded_keys }));
     let factors = exp2(old - new);
-    new.store(maxima);
     let factors_of = factors.to_array();
     if factors_of != [1.0; LANES] {
         let n = sums.len() / maxima.len();
@@ -212,8 +247,8 @@ fn online_softmax_rows(
             }
         }
     }
-    let added = run_widest(Weigh { scores, padded_keys, shifts: new.to_array() });
-    added.mul_add(F32x4::load(totals), factors).store(totals);
+    new.store(maxima);
+    (F32x4::load(totals) * factors).store(totals);
 }
 
 /// One row of one tile: turns scores (in units of log₂) into weights in place, and brings the row's running maximum,
@@ -230,7 +265,7 @@ pub fn online_softmax(scores: &mut [f32], maximum: &mut f32, total: &mut f32, su
         *total *= factor;
         sums.iter_mut().for_each(|sum| *sum *= factor);
     }
-    let (exp2, shift) = (Exp2::opaque(), F32x4::splat(*maximum));
+    let (exp2, shift) = (Exp2::<F32x4>::opaque(), F32x4::splat(*maximum));
     let mut added = F32x4::zero();
     for chunk in scores {
         let weights = exp2.of(F32x4::from_array(chunk) - shift);
@@ -244,6 +279,48 @@ pub fn online_softmax(scores: &mut [f32], maximum: &mut f32, total: &mut f32, su
 mod tests {
     use super::*;
     use crate::ops::simd::InstructionSet;
+
+    /// Outputs and totals of `rows` queries over keys whose scores are as large as `size`, in units of log₂.
+    fn attend(size: f32, longest_key: Option<f32>) -> Vec<f32> {
+        let (rows, n_keys, d_head) = (7, 21_usize, 12);
+        let value = |i: usize| ((i * 37) % 101) as f32 / 50.0 - 1.0;
+        let mut scratch = vec![f32::NAN; QueryBlock::floats(d_head)];
+        let mut block = QueryBlock::new(&mut scratch, d_head, rows);
+        for row in 0..rows {
+            let query: Vec<f32> = (0..d_head).map(|i| value(row * d_head + i)).collect();
+            block.set_query(row, &query, size / d_head as f32);
+        }
+        if let Some(longest_key) = longest_key {
+            block.bound_scores(longest_key);
+        }
+        let keys: Vec<f32> = (0..n_keys.next_multiple_of(PANEL) * d_head).map(|i| value(3 * i + 1)).collect();
+        let values: Vec<f32> = (0..2 * n_keys * PANEL).map(|i| value(5 * i + 2)).collect();
+        let tile = KeyTile { keys: &keys, values: &values, values_stride: n_keys * PANEL, n_keys };
+        for _ in 0..2 {
+            block.absorb(tile, |row, scores| scores[row..2 * row].fill(LOWEST));
+        }
+        assert_eq!(
+            block.bounded,
+            longest_key.is_some_and(|longest| longest * size * size < 1600.0),
+            "{size}"
+        );
+        let mut outputs = Vec::new();
+        block.finish(|_, output| outputs.extend_from_slice(output));
+        outputs
+    }
+
+    #[test]
+    fn small_scores_need_no_maximum() {
+        for size in [0.0, 1.0, 11.0] {
+            let looked_for = attend(size, None);
+            // Lengths of 12 values in ±1, one of them scaled by 1/12, are at most 1 and √12.
+            for (got, want) in attend(size, Some(12.0)).iter().zip(&looked_for) {
+                assert!((got - want).abs() < 1e-6, "{size}: {got} {want}");
+            }
+        }
+        assert_eq!(attend(1e4, Some(12.0)), attend(1e4, None));
+        assert_eq!(attend(1.0, Some(f32::NAN)), attend(1.0, None));
+    }
 
     #[test]
     fn every_set_of_instructions_finds_the_same_maxima_and_weights() {

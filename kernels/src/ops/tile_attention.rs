@@ -138,6 +138,7 @@ impl TileAttention {
         for row in 0..queries {
             block.set_query(row, query(row), scale);
         }
+        block.bound_scores(self.packed.longest(sequence, head));
         let visible = if causal { first + queries } else { seq_len };
         for start in (0..visible).step_by(KEYS) {
             let tile = self.packed.tile(sequence, head, start, KEYS.min(visible - start));
