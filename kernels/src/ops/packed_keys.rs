@@ -125,42 +125,38 @@ impl PackedKeys {
                     n_slots.next_multiple_of(PANEL) * d_head,
                 )
             };
-            let source = |slot: usize| {
-                position(sequence, head, first + slot)
-                    .map(|position| (sequence * seq_len + position) * d_model + head * d_head)
-            };
+            // Slot by slot, since a position's channels lie together; for the keys that is one column of a panel.
             for slot in 0..n_slots {
-                let panel = keys[slot / PANEL * d_head * PANEL + slot % PANEL..].iter_mut().step_by(PANEL);
-                match source(slot) {
-                    Some(start) => panel.zip(&k[start..][..d_head]).for_each(|(to, from)| *to = *from),
-                    None => panel.take(d_head).for_each(|to| *to = 0.0),
+                let start = position(sequence, head, first + slot)
+                    .map(|position| (sequence * seq_len + position) * d_model + head * d_head);
+                let (panel, _) =
+                    keys[slot / PANEL * PANEL * d_head..][..PANEL * d_head].as_chunks_mut::<PANEL>();
+                let (key, value) = match start {
+                    Some(start) => (&k[start..][..d_head], &v[start..][..d_head]),
+                    None => (&[][..], &[][..]),
+                };
+                if key.is_empty() {
+                    panel.iter_mut().for_each(|channel| channel[slot % PANEL] = 0.0);
+                }
+                panel.iter_mut().zip(key).for_each(|(channel, key)| channel[slot % PANEL] = *key);
+                for panel in 0..padded_head / PANEL {
+                    let start = head_idx * slots * padded_head + (panel * slots + first + slot) * PANEL;
+                    // SAFETY: as above; in each panel of values a slot is a row.
+                    let to = unsafe { values.slice(start, PANEL) };
+                    let from = value.get(panel * PANEL..).unwrap_or_default();
+                    // A whole panel is copied as an array: a copy of unknown length is a call.
+                    if let (Some(to), Some(from)) =
+                        (to.first_chunk_mut::<PANEL>(), from.first_chunk::<PANEL>())
+                    {
+                        *to = *from;
+                    } else {
+                        to.fill(0.0);
+                        to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+                    }
                 }
             }
             // SAFETY: as above.
             unsafe { longest.slice(task, 1) }.fill(longest_key(keys, d_head));
-            for panel in 0..padded_head / PANEL {
-                // SAFETY: as above; each panel of values holds this chunk's rows contiguously.
-                let values = unsafe {
-                    values.slice(
-                        head_idx * slots * padded_head + (panel * slots + first) * PANEL,
-                        n_slots * PANEL,
-                    )
-                };
-                let columns = PANEL.min(d_head - panel * PANEL);
-                for (slot, to) in values.chunks_exact_mut(PANEL).enumerate() {
-                    match source(slot) {
-                        Some(start) => {
-                            let from = &v[start + panel * PANEL..][..columns];
-                            // A whole panel is copied as an array: a copy of unknown length is a call.
-                            match (to.first_chunk_mut::<PANEL>(), from.first_chunk::<PANEL>()) {
-                                (Some(to), Some(from)) => *to = *from,
-                                _ => to[..columns].copy_from_slice(from),
-                            }
-                        }
-                        None => to.fill(0.0),
-                    }
-                }
-            }
         });
     }
 

@@ -181,9 +181,10 @@ impl View<'_> {
             let slot = place * slots(spec) + entry;
             let position = self.position(chunk * spec.chunk + entry);
             ring.positions[slot] = position as f32;
-            let keys = ring.keys[slot / PANEL * d_head * PANEL + slot % PANEL..].iter_mut().step_by(PANEL);
+            let (panel, _) =
+                ring.keys[slot / PANEL * PANEL * d_head..][..PANEL * d_head].as_chunks_mut::<PANEL>();
             if position >= seq_len {
-                keys.take(d_head).for_each(|to| *to = 0.0);
+                panel.iter_mut().for_each(|channel| channel[slot % PANEL] = 0.0);
                 for panel in 0..d_head.div_ceil(PANEL) {
                     ring.values[(panel * ring.len + slot) * PANEL..][..PANEL].fill(0.0);
                 }
@@ -198,7 +199,7 @@ impl View<'_> {
             } else {
                 1.0
             };
-            keys.zip(key).for_each(|(to, from)| *to = from * scale);
+            panel.iter_mut().zip(key).for_each(|(channel, key)| channel[slot % PANEL] = key * scale);
             // Whole panels are copied as arrays: a copy of unknown length is a call.
             let (panels, rest) = self.v[start..][..d_head].as_chunks::<PANEL>();
             let mut at = slot * PANEL;
