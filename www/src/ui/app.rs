@@ -27,6 +27,8 @@ use super::table::Results;
 #[component]
 pub fn App(start: Start) -> impl IntoView {
     let store = start.store();
+    // Before the second module, which gives the page the title of a race that was opened.
+    language::follow(store);
     match start.rest {
         Some(rest) => store.take_rest(rest),
         None => store.load_rest(),
@@ -38,7 +40,6 @@ pub fn App(start: Start) -> impl IntoView {
     leave_guard(store);
     announcements(store);
     hidden_guard(store);
-    language::follow(store);
     view! {
         {part(move || {
             store.language.track();

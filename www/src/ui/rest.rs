@@ -30,6 +30,8 @@ pub struct Parts {
     pub dialogs: fn(Store) -> AnyView,
     /// Keeps the report of a race that came to its end.
     pub race_ended: fn(Store, Arc<Report>),
+    /// A report as its link holds it.
+    pub as_linked: fn(&Report) -> Option<Report>,
     /// Compares what is shown.
     pub compare_shown: fn(Store),
     /// The frame of another page.
@@ -45,6 +47,7 @@ pub static PARTS: Parts = Parts {
     sections: super::app::sections,
     dialogs: super::app::dialogs,
     race_ended: desk::race_ended,
+    as_linked: |report| report::as_linked(report).ok(),
     compare_shown: desk::compare_shown,
     embedded: |start| view! { <embed::Embedded start/> }.into_any(),
 };

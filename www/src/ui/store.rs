@@ -97,10 +97,11 @@ impl Store {
         let checked = Memo::new(move |_| {
             draft.with(|draft| systems.with(|systems| draft.check(systems, language.get())))
         });
+        let rest = RwSignal::new(Rest::Waiting);
         let last_good = StoredValue::new(Config::default());
         let shown = Memo::new_with_compare(
             move |_| {
-                report.get().map(as_shared).unwrap_or_else(|| {
+                report.get().map(|report| as_shared(report, rest.get())).unwrap_or_else(|| {
                     if let Ok(config) = checked.get() {
                         last_good.set_value(config);
                     }
@@ -141,7 +142,7 @@ impl Store {
             help: RwSignal::new(false),
             was_hidden: RwSignal::new(false),
             said: RwSignal::new(String::new()),
-            rest: RwSignal::new(Rest::Waiting),
+            rest,
             inner: StoredValue::new_local(Inner {
                 model: Rc::new(RefCell::new(Model::default())),
                 client: None,
@@ -429,11 +430,11 @@ impl Store {
 
 /// A finished race is shown as its link holds it, so that whoever opens that reads the same digits. Exports keep all of
 /// them.
-fn as_shared(report: Arc<Report>) -> Arc<Report> {
-    if !report.status.is_final() {
-        return report;
+fn as_shared(report: Arc<Report>, rest: Rest) -> Arc<Report> {
+    match rest {
+        Rest::Here(rest) if report.status.is_final() => (rest.as_linked)(&report).map_or(report, Arc::new),
+        _ => report,
     }
-    report::as_linked(&report).map_or(report, Arc::new)
 }
 
 fn set_if_new<T: PartialEq + Send + Sync + 'static>(signal: RwSignal<T>, value: T) {
