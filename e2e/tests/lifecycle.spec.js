@@ -146,6 +146,7 @@ test('fault 16, a double click on Start starts one race', async ({ page }) => {
   const playground = new Playground(page);
   await playground.open();
   await long(playground);
+  await playground.start.scrollIntoViewIfNeeded();
   const { x, y, width, height } = await playground.start.boundingBox();
   await page.mouse.dblclick(x + width / 2, y + height / 2, { delay: 30 });
   await page.waitForTimeout(700);
