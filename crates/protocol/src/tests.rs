@@ -23,19 +23,34 @@ const CONFIG: &str = concat!(
     r#""batch":1,"causal":true,"level":"layer","backend":"auto","threads":"auto","budgetMs":120000.0,"seed":1}"#
 );
 
+/// A measured point of the report below.
+macro_rules! point {
+    ($length:literal) => {
+        concat!(
+            r#"{"length":"#,
+            $length,
+            r#","outcome":"ok","message":null,"medianMs":1.5,"q1Ms":1.25,"q3Ms":1.75,"minMs":1.0,"samples":15,"repeats":4,"#,
+            r#""discarded":0,"deviceMs":null,"setupMs":2.0,"firstRunMs":3.0,"predictedMs":null,"flops":1000000.0,"#,
+            r#""bytes":2000000.0,"peakBytes":3000000.0,"decodeStateBytes":4000000.0,"#,
+            r#""verified":{"length":256,"maxAbs":1e-6,"maxRel":1e-7,"pass":true},"rooflineShare":null}"#
+        )
+    };
+}
+
 const REPORT: &str = concat!(
-    r#"{"schema":1,"config":{"systems":["toy"],"lengths":[256],"width":256,"heads":4,"batch":1,"causal":true,"#,
+    r#"{"schema":1,"config":{"systems":["toy"],"lengths":[256,512,1024],"width":256,"heads":4,"batch":1,"causal":true,"#,
     r#""level":"core","backend":"cpu","threads":2,"budgetMs":1000.0,"seed":7},"#,
     r#""environment":{"build":"0.1.0","host":"browser","agent":"","cores":2,"threads":2,"simd":"simd128","#,
     r#""isolated":true,"tickMs":0.005,"cpuMemoryBytes":1073741824.0,"gpu":null,"gpuMissing":"no adapter","roofline":null},"#,
     r#""startedAtMs":null,"status":"done","lanes":[{"system":"toy","title":"Toy","backend":"cpu","#,
     r#""params":{"bias":true,"gain":0.5,"mode":"fast","order":2},"causal":true,"#,
-    r#""verification":{"length":160,"maxAbs":1e-6,"maxRel":null,"pass":true},"points":[{"length":256,"outcome":"ok","#,
-    r#""message":null,"medianMs":1.5,"q1Ms":1.25,"q3Ms":1.75,"minMs":1.0,"samples":15,"repeats":4,"discarded":0,"#,
-    r#""deviceMs":null,"setupMs":2.0,"firstRunMs":3.0,"predictedMs":null,"flops":1000000.0,"bytes":2000000.0,"#,
-    r#""peakBytes":3000000.0,"decodeStateBytes":4000000.0,"#,
-    r#""verified":{"length":256,"maxAbs":1e-6,"maxRel":1e-7,"pass":true},"rooflineShare":null}],"#,
-    r#""exponent":{"estimate":1.1,"low":1.0,"high":1.2,"log2ScaleMs":-13.5,"fromLength":256}}],"#,
+    r#""verification":{"length":160,"maxAbs":1e-6,"maxRel":null,"pass":true},"points":["#,
+    point!(256),
+    ",",
+    point!(512),
+    ",",
+    point!(1024),
+    r#"],"exponent":{"estimate":1.1,"low":1.0,"high":1.2,"log2ScaleMs":-13.5,"fromLength":256}}],"#,
     r#""crossovers":[],"warnings":[{"code":"drift","message":"drifted","lane":0}]}"#
 );
 
