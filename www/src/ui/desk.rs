@@ -238,19 +238,19 @@ pub fn run_on_mine(store: Store) {
 }
 
 /// A race came to its end: it is kept, and laid over the one that it was run against.
-pub fn race_ended(store: Store, report: Arc<Report>) {
-    if !measured(&report) {
+pub fn race_ended(store: Store, report: &Arc<Report>) {
+    if !measured(report) {
         return;
     }
-    let same = |other: Option<Arc<Report>>| other.is_some_and(|other| Arc::ptr_eq(&other, &report));
+    let same = |other: Option<Arc<Report>>| other.is_some_and(|other| Arc::ptr_eq(&other, report));
     let against = store.desk().against.get_value();
     store.desk().against.set_value(None);
     if same(store.desk().opened.get_untracked()) || same(store.desk().kept.get_value()) {
         // The race never began, and what was shown before is back.
         return;
     }
-    store.desk().kept.set_value(Some(Arc::clone(&report)));
-    super::history::keep(store, &report);
+    store.desk().kept.set_value(Some(Arc::clone(report)));
+    super::history::keep(store, report);
     if let Some(against) = against {
         let there =
             store.desk().compared.with_untracked(|all| all.iter().any(|entry| *entry.report == *against));

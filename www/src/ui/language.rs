@@ -31,6 +31,7 @@ pub async fn text(language: Language) -> Result<&'static Text, SplitLoaderError>
     }
 }
 
+#[allow(clippy::unnecessary_wraps, reason = "the loader fails in the caller's module")]
 #[wasm_split(chinese, fallible)]
 fn chinese() -> Result<&'static Text, SplitLoaderError> {
     Ok(&CHINESE)

@@ -29,7 +29,7 @@ pub struct Parts {
     /// What opens over the page, and its last line.
     pub dialogs: fn(Store) -> AnyView,
     /// Keeps the report of a race that came to its end.
-    pub race_ended: fn(Store, Arc<Report>),
+    pub race_ended: fn(Store, &Arc<Report>),
     /// A report as its link holds it.
     pub as_linked: fn(&Report) -> Option<Report>,
     /// Compares what is shown.
@@ -67,6 +67,7 @@ pub enum Rest {
 ///
 /// # Errors
 /// Where it could not be loaded.
+#[allow(clippy::unnecessary_wraps, reason = "the loader fails in the caller's module")]
 #[wasm_split(rest, fallible)]
 pub fn load() -> Result<&'static Parts, SplitLoaderError> {
     Ok(&PARTS)

@@ -101,15 +101,16 @@ impl Store {
         let last_good = StoredValue::new(Config::default());
         let shown = Memo::new_with_compare(
             move |_| {
-                report.get().map(|report| as_shared(report, rest.get())).unwrap_or_else(|| {
-                    if let Ok(config) = checked.get() {
-                        last_good.set_value(config);
-                    }
-                    let config = last_good.get_value();
-                    Arc::new(environment.with(|environment| {
-                        systems.with(|systems| preview::report(&config, environment.as_ref(), systems))
-                    }))
-                })
+                if let Some(report) = report.get() {
+                    return as_shared(report, rest.get());
+                }
+                if let Ok(config) = checked.get() {
+                    last_good.set_value(config);
+                }
+                let config = last_good.get_value();
+                Arc::new(environment.with(|environment| {
+                    systems.with(|systems| preview::report(&config, environment.as_ref(), systems))
+                }))
             },
             |old: Option<&Arc<Report>>, new| !old.zip(new).is_some_and(|(old, new)| Arc::ptr_eq(old, new)),
         );
@@ -306,7 +307,7 @@ impl Store {
                     if cancelled { self.text().announce_cancelled } else { self.text().announce_done };
                 self.said.set(format!("{state} {headline}"));
                 if let Some(report) = self.report.get_untracked() {
-                    self.with_rest(move |rest| (rest.race_ended)(self, report));
+                    self.with_rest(move |rest| (rest.race_ended)(self, &report));
                 }
             }
             _ => {}
