@@ -11,8 +11,8 @@ use crate::fit::{Curve, Line};
 use crate::record::{Crossover, CrossoverKind};
 use crate::stats;
 
-/// How far beyond the longest common length the fits are believed: 2⁸ times.
-const HORIZON: f64 = 8.0;
+/// How far beyond the longest common length the fits are believed, in log₂ of the length.
+pub const PREDICTION_HORIZON: f64 = 8.0;
 
 /// log₂ of the length at which a challenger gets ahead for good.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -65,7 +65,7 @@ impl<'a> Duel<'a> {
                 common.push((x, own_idx, other_idx));
             }
         }
-        let horizon = common.last().map_or(0.0, |(x, ..)| x + HORIZON);
+        let horizon = common.last().map_or(0.0, |(x, ..)| x + PREDICTION_HORIZON);
         Self { challenger, baseline, common, horizon }
     }
 

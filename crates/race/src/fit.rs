@@ -12,7 +12,7 @@ use crate::record::{Fit, Outcome, Point};
 use crate::stats;
 
 /// Fewest points of a fit.
-const MIN_POINTS: usize = 3;
+pub const MIN_FIT_POINTS: usize = 3;
 /// The tail reaches back as long as each earlier point changes the slope by no more than this beyond its noise.
 const SETTLED: f64 = 0.1;
 /// Scatter between set-ups that is assumed before any is seen (2%, in log₂), worth [`PRIOR_WEIGHT`] observations.
@@ -114,7 +114,7 @@ impl Curve {
     pub fn line(&self, heights: &[f64]) -> Option<Line> {
         let tail = self.knots.get(self.tail..)?;
         let heights = heights.get(self.tail..)?;
-        if tail.len() < MIN_POINTS {
+        if tail.len() < MIN_FIT_POINTS {
             return None;
         }
         least_squares(tail, heights)
@@ -137,7 +137,7 @@ impl Curve {
 
     /// Reaches back from the last three points while the slope stays settled, then takes the scatter around the line.
     fn find_tail(&mut self) {
-        let Some(mut start) = self.knots.len().checked_sub(MIN_POINTS) else {
+        let Some(mut start) = self.knots.len().checked_sub(MIN_FIT_POINTS) else {
             return;
         };
         while let Some(candidate) = start.checked_sub(1) {

@@ -18,8 +18,10 @@ pub mod stats;
 mod tick;
 
 pub use analysis::{Ratio, baseline_of, ratio};
+pub use crossover::PREDICTION_HORIZON;
 pub use engine::run;
 pub use error::RaceError;
+pub use fit::MIN_FIT_POINTS;
 pub use record::{
     Activity, Crossover, CrossoverKind, Dnf, Estimate, Fit, LaneRecord, Outcome, Point, Progress, RaceSpec,
     Record, Status, Warning,

@@ -2,7 +2,7 @@
 //! length, every index a target; what passes can be drawn without further thought.
 
 use mixer::Problem;
-use race::RaceSpec;
+use race::{MIN_FIT_POINTS, PREDICTION_HORIZON, RaceSpec};
 
 use crate::text::{is_clean, is_id, is_param_name};
 use crate::{
@@ -24,10 +24,6 @@ pub(crate) const MAX_DATE_MS: f64 = 253_402_300_800_000.0;
 pub(crate) const MAX_KERNELS: usize = 32;
 /// Most warnings.
 pub(crate) const MAX_WARNINGS: usize = 200;
-/// Fewest measured points of an exponent.
-const MIN_FITTED: usize = 3;
-/// How far beyond the longest common length a crossover is predicted, as a factor.
-const HORIZON: f64 = 256.0;
 /// What rounding in a link may move a crossover by.
 const ROUNDING: f64 = 1.01;
 /// Largest exponent or log₂ scale, either way.
@@ -289,7 +285,7 @@ impl Report {
         let Some(shortest) = common.next() else { return false };
         let longest = common.last().unwrap_or(shortest);
         let (low, high) = match crossover.kind {
-            CrossoverKind::Predicted => (longest, longest * HORIZON),
+            CrossoverKind::Predicted => (longest, longest * mixer::exp2(PREDICTION_HORIZON)),
             CrossoverKind::Measured | CrossoverKind::None => (shortest, longest),
         };
         (low / ROUNDING..=high * ROUNDING).contains(&at)
@@ -303,7 +299,7 @@ impl Lane {
 
     /// Whether enough of the lane was measured for an exponent from this length on.
     pub(crate) fn can_be_fitted(&self, from: u32) -> bool {
-        self.measured_lengths().filter(|length| *length >= f64::from(from)).count() >= MIN_FITTED
+        self.measured_lengths().filter(|length| *length >= f64::from(from)).count() >= MIN_FIT_POINTS
     }
 }
 
@@ -450,7 +446,7 @@ fn lane(at: &str, lane: &Lane) -> Result<(), ReportError> {
         ensure(
             lane.can_be_fitted(fitted.from_length),
             format!("{at}.exponent"),
-            format!("of at least {MIN_FITTED} measured points"),
+            format!("of at least {MIN_FIT_POINTS} measured points"),
             fitted.estimate,
         )?;
     }
