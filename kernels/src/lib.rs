@@ -30,4 +30,4 @@ mod registry;
 mod testing;
 mod washout;
 
-pub use registry::{find, systems};
+pub use registry::{find, find_first, infos, systems, unknown};

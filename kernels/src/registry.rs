@@ -1,11 +1,15 @@
 //! The single list of systems. Adding one is a folder and a line here.
 
-use mixer::{MixerError, System};
+use mixer::{Info, MixerError, System};
 
-static SYSTEMS: &[&dyn System] = &[
-    &crate::attention::ATTENTION,
-    &crate::attention_naive::ATTENTION_NAIVE,
-    &crate::hyena::HYENA,
+use crate::definition::Definition;
+
+/// Those of the race that the page opens with, whose code the browser's worker has from its start.
+const FIRST: &[&Definition] =
+    &[&crate::attention::ATTENTION, &crate::attention_naive::ATTENTION_NAIVE, &crate::hyena::HYENA];
+
+/// Those whose code the browser's worker loads when something asks for one of them.
+const LATER: &[&Definition] = &[
     &crate::monarch_mixer::MONARCH_MIXER,
     &crate::bigs::BIGS,
     &crate::mega::MEGA,
@@ -19,9 +23,25 @@ static SYSTEMS: &[&dyn System] = &[
     &crate::performer::PERFORMER,
 ];
 
-/// All systems, in the order in which the page lists them.
-pub fn systems() -> &'static [&'static dyn System] {
-    SYSTEMS
+/// Facts alone: nothing here leads to a system's code.
+static INFOS: [&Info; FIRST.len() + LATER.len()] = {
+    let mut infos = [FIRST[0].info; FIRST.len() + LATER.len()];
+    let mut index = 1;
+    while index < infos.len() {
+        infos[index] = if index < FIRST.len() { FIRST[index].info } else { LATER[index - FIRST.len()].info };
+        index += 1;
+    }
+    infos
+};
+
+/// The facts of all systems, in the order in which the page lists them.
+pub fn infos() -> &'static [&'static Info] {
+    &INFOS
+}
+
+/// All systems, in the same order.
+pub fn systems() -> impl Iterator<Item = &'static dyn System> {
+    FIRST.iter().chain(LATER).map(|&system| system as &dyn System)
 }
 
 /// The system called `name`.
@@ -29,10 +49,25 @@ pub fn systems() -> &'static [&'static dyn System] {
 /// # Errors
 /// [`MixerError::UnknownSystem`] lists the known names.
 pub fn find(name: &str) -> Result<&'static dyn System, MixerError> {
-    SYSTEMS.iter().copied().find(|system| system.info().id == name).ok_or_else(|| MixerError::UnknownSystem {
+    find_in(FIRST, name).or_else(|| find_in(LATER, name)).ok_or_else(|| unknown(name))
+}
+
+/// The system called `name`, where it is one of those that the browser's worker has from its start. Nothing here leads to
+/// the code of the others.
+pub fn find_first(name: &str) -> Option<&'static dyn System> {
+    find_in(FIRST, name)
+}
+
+fn find_in(systems: &[&'static Definition], name: &str) -> Option<&'static dyn System> {
+    systems.iter().find(|system| system.info.id == name).map(|&system| system as &dyn System)
+}
+
+/// That no system is called `name`.
+pub fn unknown(name: &str) -> MixerError {
+    MixerError::UnknownSystem {
         name: name.chars().take(64).collect(),
-        known: SYSTEMS.iter().map(|system| system.info().id).collect::<Vec<_>>().join(", "),
-    })
+        known: INFOS.iter().map(|info| info.id).collect::<Vec<_>>().join(", "),
+    }
 }
 
 #[cfg(test)]
@@ -41,11 +76,21 @@ mod tests {
 
     #[test]
     fn finds_every_system_by_its_own_name_and_no_other() {
-        for system in systems() {
-            assert_eq!(find(system.info().id).map(|found| found.info().id), Ok(system.info().id));
+        assert_eq!(systems().count(), infos().len());
+        for (system, info) in systems().zip(infos()) {
+            assert_eq!(system.info().id, info.id);
+            assert_eq!(find(info.id).map(|found| found.info().id), Ok(info.id));
         }
         for name in ["", "Attention", "constructor", "attention "] {
             assert!(matches!(find(name), Err(MixerError::UnknownSystem { .. })));
         }
+    }
+
+    #[test]
+    fn the_page_opens_with_systems_that_need_no_loading() {
+        for name in ["attention", "hyena"] {
+            assert!(find_first(name).is_some());
+        }
+        assert!(find_first("mega").is_none() && find_first("").is_none());
     }
 }

@@ -130,7 +130,7 @@ fn every_plan_is_valid_and_matches_its_shaders() {
     let mut checked = 0;
     // As software adapters are: short dispatches, kernels of their own.
     let short = GpuTarget { max_dispatch_flops: 1 << 25, is_fallback: true, ..GpuTarget::WEBGPU_DEFAULTS };
-    for &system in kernels::systems() {
+    for system in kernels::systems() {
         for problem in problems() {
             let what = format!("{} {problem:?}", system.info().id);
             let case = match system.seeded_case(&problem, &Params::new()) {

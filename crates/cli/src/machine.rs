@@ -12,7 +12,7 @@ use crate::error::CliError;
 /// # Errors
 /// Threads that cannot be had. A missing GPU is no error.
 pub fn open(threads: usize, gpu: bool) -> Result<Machine, CliError> {
-    let mut options = MachineOptions::new(Host::native());
+    let mut options = MachineOptions::new(Host::native(), kernels::find);
     options.threads = threads;
     options.gpu = if gpu { GpuChoice::Auto } else { GpuChoice::Off };
     Ok(pollster::block_on(Machine::new(options))?)

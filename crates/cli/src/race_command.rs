@@ -24,14 +24,14 @@ use crate::{form, link, systems};
 /// A configuration out of range, a machine that cannot be set up. A lane that cannot run is part of the report.
 pub fn run(args: &RaceArgs) -> Result<ExitCode, CliError> {
     let config = config(args)?;
-    let infos = systems::infos();
+    let infos = kernels::infos();
     // Refuse what is wrong before a GPU is looked for.
-    let wanted = config.resolve(&infos, true)?;
+    let wanted = config.resolve(infos, true)?;
     let gpu_wanted = wanted.lanes.iter().any(|lane| lane.backend == Backend::WebGpu);
     let threads = config.thread_count(compute::CpuPool::available_threads());
     let mut machine = machine::open(threads, gpu_wanted)?;
     let facts = machine.facts();
-    let spec = config.resolve(&infos, facts.prefers_gpu())?;
+    let spec = config.resolve(infos, facts.prefers_gpu())?;
     if let (true, Some(reason)) = (gpu_wanted, facts.gpu_missing) {
         eprintln!("no GPU: {reason}");
     }
@@ -63,7 +63,7 @@ pub fn run(args: &RaceArgs) -> Result<ExitCode, CliError> {
     }
 
     let environment = machine::environment(&machine, record.tick_ns);
-    let report = Report::from_record(&record, &config, &environment, started_at_ms, &infos);
+    let report = Report::from_record(&record, &config, &environment, started_at_ms, infos);
     form::print(&report, args.form.or(Format::Table))?;
     if args.link {
         eprintln!("{}", report::encode_link(&report)?);

@@ -14,14 +14,9 @@ use crate::pattern::patterns;
 /// The papers of all systems, from their READMEs.
 pub const BIBLIOGRAPHY: &str = include_str!(concat!(env!("OUT_DIR"), "/systems.bib"));
 
-/// Facts of all systems, in the order in which they are listed.
-pub fn infos() -> Vec<&'static Info> {
-    kernels::systems().iter().map(|system| system.info()).collect()
-}
-
 /// The systems as the page lists them.
 pub fn entries() -> Vec<SystemEntry> {
-    infos().into_iter().map(SystemEntry::from).collect()
+    kernels::infos().iter().copied().map(SystemEntry::from).collect()
 }
 
 /// Prints the systems.
@@ -31,8 +26,7 @@ pub fn entries() -> Vec<SystemEntry> {
 pub fn run(args: &SystemsArgs) -> Result<ExitCode, CliError> {
     if args.patterns {
         let patterns = kernels::systems()
-            .iter()
-            .map(|system| Ok((system.info().id, patterns(*system)?)))
+            .map(|system| Ok((system.info().id, patterns(system)?)))
             .collect::<Result<BTreeMap<_, _>, MixerError>>()?;
         writeln!(std::io::stdout().lock(), "{}", serde_json::to_string(&patterns)?)?;
         return Ok(ExitCode::SUCCESS);

@@ -329,7 +329,7 @@ fn systems_are_listed_as_the_page_lists_them() {
     let output = crossover(&["systems", "--json"]);
     let entries: Vec<SystemEntry> = serde_json::from_str(&stdout(&output)).unwrap();
     let ids: Vec<&str> = entries.iter().map(|entry| entry.id.as_str()).collect();
-    let known: Vec<&str> = kernels::systems().iter().map(|system| system.info().id).collect();
+    let known: Vec<&str> = kernels::infos().iter().map(|info| info.id).collect();
     assert_eq!(ids, known);
     let text = stdout(&crossover(&["systems"]));
     assert!(ids.iter().all(|id| text.contains(id)) && text.contains("order=2 (2 to"), "{text}");

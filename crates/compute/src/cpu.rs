@@ -45,6 +45,12 @@ fn helpers(threads: usize) -> Result<(Helpers, usize), ComputeError> {
     Ok((Helpers::Global, threads.min(rayon::current_num_threads() + 1)))
 }
 
+/// Calls `task` once on each thread of the one pool that there is in wasm.
+#[cfg(target_arch = "wasm32")]
+pub fn on_each_helper(task: &(dyn Fn() + Sync)) {
+    rayon::broadcast(|_| task());
+}
+
 impl CpuPool {
     /// Most threads accepted.
     pub const MAX_THREADS: usize = 256;
@@ -269,7 +275,7 @@ mod tests {
 
     #[test]
     fn every_system_runs_and_is_spot_checked() {
-        for &system in kernels::systems() {
+        for system in kernels::systems() {
             for threads in [1, 2] {
                 let pool = CpuPool::new(threads).unwrap();
                 let mut lane = CpuLane::seeded(system, &PROBLEM, &Params::new(), &pool, GIB).unwrap();

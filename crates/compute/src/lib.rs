@@ -18,10 +18,12 @@ mod roofline;
 mod spot;
 
 pub use cancel::CancelSwitch;
+#[cfg(target_arch = "wasm32")]
+pub use cpu::on_each_helper;
 pub use cpu::{CpuLane, CpuPool};
 pub use error::ComputeError;
 pub use golden::GoldenResult;
 pub use host::{GpuApi, Host, HostFuture};
 pub use lane::Lane;
-pub use machine::{GpuChoice, Machine, MachineOptions};
+pub use machine::{FindSystem, GpuChoice, Machine, MachineOptions};
 pub use output::Spotted;

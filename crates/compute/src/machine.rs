@@ -42,9 +42,14 @@ pub enum GpuChoice {
     Off,
 }
 
+/// How a machine finds a system by its name.
+pub type FindSystem = fn(&str) -> Result<&'static dyn System, MixerError>;
+
 /// What a machine is made of.
 #[derive(Clone)]
 pub struct MachineOptions {
+    /// The systems that it runs: all of them ([`kernels::find`]), or those whose code is there.
+    pub find: FindSystem,
     /// Threads of CPU lanes, 1 to [`CpuPool::MAX_THREADS`].
     pub threads: usize,
     /// What CPU lanes may hold together; where not given, half of the system's memory, or in wasm what a module can
@@ -60,8 +65,9 @@ pub struct MachineOptions {
 
 impl MachineOptions {
     /// All threads, a GPU where there is one, default budgets.
-    pub fn new(host: Host) -> Self {
+    pub fn new(host: Host, find: FindSystem) -> Self {
         Self {
+            find,
             threads: CpuPool::available_threads(),
             cpu_memory_bytes: None,
             gpu: GpuChoice::Auto,
@@ -214,7 +220,7 @@ impl Machine {
         let golden = golden::read(bytes)?;
         let system = match system {
             Some(system) => system,
-            None => kernels::find(&golden.system)?,
+            None => (self.options.find)(&golden.system)?,
         };
         let unread = golden::check(&golden, system.info())?;
         let GoldenCase { case_name, case, expected, shape, tolerance, .. } = golden;
@@ -321,7 +327,7 @@ impl Executor for Machine {
     }
 
     async fn verify(&mut self, spec: &LaneSpec, problem: &Problem) -> Result<Verification, LaneError> {
-        let system = kernels::find(&spec.system)?;
+        let system = (self.options.find)(&spec.system)?;
         let mut lane = self.seeded_lane(system, spec, problem).await?;
         self.run(&mut lane, 1).await?;
         let output = lane.output().await?;
@@ -333,7 +339,7 @@ impl Executor for Machine {
     }
 
     async fn prepare(&mut self, spec: &LaneSpec, problem: &Problem) -> Result<(Lane, Prepared), LaneError> {
-        let system = kernels::find(&spec.system)?;
+        let system = (self.options.find)(&spec.system)?;
         let lane = self.seeded_lane(system, spec, problem).await?;
         let peak_bytes = lane.peak_bytes();
         Ok((lane, Prepared { peak_bytes }))

@@ -80,7 +80,7 @@ mod tests {
     /// Every system's rows reach into the last sequence of a batch, and are those of the whole reference there.
     #[test]
     fn the_last_sequence_of_a_batch_is_checked_too() {
-        for &system in kernels::systems() {
+        for system in kernels::systems() {
             for level in [Level::Core, Level::Layer] {
                 for causal in [false, true] {
                     let problem =

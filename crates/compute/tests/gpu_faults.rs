@@ -119,7 +119,7 @@ fn finite_or_named(what: &str, outcome: Result<Vec<f32>, LaneError>) {
 
 #[test]
 fn fault_10_inputs_at_the_edge_of_floats_on_the_cpu() {
-    for &system in kernels::systems() {
+    for system in kernels::systems() {
         for level in [Level::Core, Level::Layer] {
             let problem = Problem { seq_len: LENGTH, level, ..PROBLEM };
             let case = system.seeded_case(&problem, &Params::new()).unwrap();
@@ -164,7 +164,7 @@ fn fault_10_inputs_at_the_edge_of_floats_on_the_gpu() {
 
 #[test]
 fn fault_10_short_and_narrow_problems_on_the_cpu() {
-    for &system in kernels::systems() {
+    for system in kernels::systems() {
         for problem in edge_problems() {
             let Ok(case) = system.seeded_case(&problem, &Params::new()) else { continue };
             let want = system.reference(&case, &mut OpCount::default()).unwrap();
@@ -229,7 +229,7 @@ fn fault_11_a_flipped_sign_in_the_last_shader_fails_verification() {
 #[test]
 fn fault_11_a_flipped_sign_in_any_input_is_seen_by_the_reference() {
     // The gate itself: were the tolerance loose, a wrong kernel could pass.
-    for &system in kernels::systems() {
+    for system in kernels::systems() {
         let case = Arc::new(system.seeded_case(&PROBLEM, &Params::new()).unwrap());
         let want = system.reference(&case, &mut OpCount::default()).unwrap();
         let mut wrong: Vec<f32> = want.iter().map(|&value| value as f32).collect();

@@ -10,7 +10,7 @@ use mixer::{Backend, Executor as _, LaneError, LaneSpec, Level, MixerError, Para
 use pollster::block_on;
 
 fn machine(gpu: GpuChoice) -> Machine {
-    let options = MachineOptions { threads: 2, gpu, ..MachineOptions::new(Host::native()) };
+    let options = MachineOptions { threads: 2, gpu, ..MachineOptions::new(Host::native(), kernels::find) };
     block_on(Machine::new(options)).unwrap()
 }
 
@@ -130,7 +130,7 @@ fn lanes_that_are_ready_together_share_one_budget() {
         threads: 1,
         gpu: GpuChoice::Off,
         cpu_memory_bytes: Some(8 << 20),
-        ..MachineOptions::new(Host::native())
+        ..MachineOptions::new(Host::native(), kernels::find)
     };
     let mut machine = block_on(Machine::new(options)).unwrap();
     assert_eq!(machine.memory_limit_bytes(Backend::Cpu), 8 << 20);
@@ -148,7 +148,10 @@ fn lanes_that_are_ready_together_share_one_budget() {
 #[test]
 fn a_gpu_lane_whose_input_does_not_fit_the_host_is_refused_before_it_is_made() {
     let _alone = alone();
-    let options = MachineOptions { cpu_memory_bytes: Some(1 << 20), ..MachineOptions::new(Host::native()) };
+    let options = MachineOptions {
+        cpu_memory_bytes: Some(1 << 20),
+        ..MachineOptions::new(Host::native(), kernels::find)
+    };
     let mut machine = block_on(Machine::new(options)).unwrap();
     if machine.gpu().is_err() {
         return skip("no GPU to refuse an input");
@@ -169,7 +172,7 @@ fn filters_of_a_core_count_as_its_input_on_the_way_to_the_gpu() {
     for (streams, fits) in [(7, false), (9, true)] {
         let options = MachineOptions {
             cpu_memory_bytes: Some(streams * stream),
-            ..MachineOptions::new(Host::native())
+            ..MachineOptions::new(Host::native(), kernels::find)
         };
         let mut machine = block_on(Machine::new(options)).unwrap();
         if machine.gpu().is_err() {

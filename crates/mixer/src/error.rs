@@ -22,6 +22,14 @@ pub enum MixerError {
         /// The known names, comma separated.
         known: String,
     },
+    /// The system's code is not there: it could not be loaded.
+    #[error(
+        "the code of {system} could not be loaded; check the connection, reload the page and start again"
+    )]
+    NotLoaded {
+        /// The system's name.
+        system: &'static str,
+    },
     /// The system has no such parameter.
     #[error("{system} has no parameter `{name}`; it has: {known}")]
     UnknownParam {
@@ -102,6 +110,7 @@ impl MixerError {
         match self {
             Self::InvalidField { .. } => "invalid-field",
             Self::UnknownSystem { .. } => "unknown-system",
+            Self::NotLoaded { .. } => "not-loaded",
             Self::UnknownParam { .. } => "unknown-param",
             Self::Unsupported { .. } => "unsupported",
             Self::MissingTensor { .. } => "missing-tensor",

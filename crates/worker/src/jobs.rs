@@ -5,12 +5,13 @@ use std::rc::Rc;
 
 use compute::gpu::Gpu;
 use compute::{CancelSwitch, ComputeError, Machine, MachineOptions};
-use mixer::{Backend, Info};
+use mixer::Backend;
 use protocol::{Event, PROTOCOL_VERSION, Request, Tolerance, VerifyResult, WireError};
 use race::{Activity, Progress, RaceError};
-use report::{BackendName, Config, Environment, Linked, Report, SystemEntry};
+use report::{BackendName, Config, Environment, LinkError, Linked, Report, SystemEntry};
 
 use crate::browser;
+use crate::later::{self, Later};
 use crate::watch::{PerformanceClock, RaceWatch, Surroundings};
 
 /// The worker's state.
@@ -35,7 +36,10 @@ impl Worker {
     ) -> Result<Self, String> {
         let clock = PerformanceClock::new().ok_or("this worker has no clock")?;
         let surroundings = Rc::<Surroundings>::default();
-        let options = MachineOptions { threads, ..MachineOptions::new(browser::host(&clock, &surroundings)) };
+        let options = MachineOptions {
+            threads,
+            ..MachineOptions::new(browser::host(&clock, &surroundings), later::find)
+        };
         let machine = Machine::new(options).await.map_err(|error| error.to_string())?;
         let worker = Self {
             emit,
@@ -70,7 +74,7 @@ impl Worker {
         self.send(&Event::Ready {
             protocol: PROTOCOL_VERSION,
             environment: Box::new(self.environment.borrow().clone()),
-            systems: infos().into_iter().map(SystemEntry::from).collect(),
+            systems: later::infos().iter().copied().map(SystemEntry::from).collect(),
         });
     }
 
@@ -103,20 +107,18 @@ impl Worker {
                     self.cancel.cancel();
                 }
             }
-            Request::EncodeLink { id, report } => match report::encode_link(&report) {
-                Ok(fragment) => self.send(&Event::Link { id, fragment }),
-                Err(error) => self.fail(Some(id), (&error).into()),
-            },
-            Request::DecodeLink { id, url } => match report::decode_link(&url) {
-                Ok(Linked::Config(config)) => {
-                    self.send(&Event::Linked { id, config: Box::new(config), report: None });
-                }
-                Ok(Linked::Report(report)) => {
-                    let config = Box::new(report.config.clone());
-                    self.send(&Event::Linked { id, config, report: Some(report) });
-                }
-                Err(error) => self.fail(Some(id), (&error).into()),
-            },
+            Request::EncodeLink { id, report } => {
+                self.link(id, move |later| Ok(Event::Link { id, fragment: (later.encode_link)(&report)? }))
+            }
+            Request::DecodeLink { id, url } => self.link(id, move |later| {
+                Ok(match (later.decode_link)(&url)? {
+                    Linked::Config(config) => Event::Linked { id, config: Box::new(config), report: None },
+                    Linked::Report(report) => {
+                        let config = Box::new(report.config.clone());
+                        Event::Linked { id, config, report: Some(report) }
+                    }
+                })
+            }),
             Request::Race { id, config } => {
                 let worker = Rc::clone(self);
                 self.spawn(id, async move |machine| worker.race(id, *config, machine).await);
@@ -129,7 +131,25 @@ impl Worker {
         }
     }
 
-    /// Runs `job` on the machine, unless another job has it. The one place where asynchronous work starts.
+    /// Answers a request about a link, which needs no machine.
+    fn link(self: &Rc<Self>, id: u32, answer: impl FnOnce(Later) -> Result<Event, LinkError> + 'static) {
+        let worker = Rc::clone(self);
+        wasm_bindgen_futures::spawn_local(async move {
+            let event = match later::get(worker.threads).await {
+                Some(later) => answer(later).map_err(|error| WireError::from(&error)),
+                None => Err(WireError::new(
+                    "not-loaded",
+                    "the code for links could not be loaded; check the connection, reload the page and try again",
+                )),
+            };
+            match event {
+                Ok(event) => worker.send(&event),
+                Err(error) => worker.fail(Some(id), error),
+            }
+        });
+    }
+
+    /// Runs `job` on the machine, unless another job has it.
     fn spawn(self: &Rc<Self>, id: u32, job: impl AsyncFnOnce(&mut Machine) -> Event + 'static) {
         let Some(mut machine) = self.machine.take() else {
             return self.fail(Some(id), WireError::new("busy", "another race or verification is under way"));
@@ -151,11 +171,23 @@ impl Worker {
     }
 
     async fn race(&self, id: u32, config: Config, machine: &mut Machine) -> Event {
-        let infos = infos();
-        let spec = match config.resolve(&infos, machine.facts().prefers_gpu()) {
+        let infos = later::infos();
+        let spec = match config.resolve(infos, machine.facts().prefers_gpu()) {
             Ok(spec) => spec,
             Err(error) => return Event::Error { id: Some(id), error: (&error).into() },
         };
+        if !spec.lanes.iter().all(|lane| later::is_here(&lane.system)) {
+            self.send(&Event::Progress {
+                id,
+                fraction: 0.0,
+                remaining_ms: config.budget_ms,
+                lane: 0,
+                length: 0,
+                activity: "loading".to_owned(),
+            });
+            // Where it cannot be loaded, the lanes that need it say so.
+            let _ = later::get(self.threads).await;
+        }
         if let Err(error) = machine.set_threads(config.thread_count(self.threads).min(self.threads)) {
             return Event::Error { id: Some(id), error: compute_error(&error) };
         }
@@ -170,7 +202,7 @@ impl Worker {
             if record.tick_ns > 0.0 {
                 environment.tick_ms = record.tick_ns / 1e6;
             }
-            Box::new(Report::from_record(record, &config, &environment, started_at_ms, &infos))
+            Box::new(Report::from_record(record, &config, &environment, started_at_ms, infos))
         };
         let watch = RaceWatch {
             surroundings: &self.surroundings,
@@ -180,7 +212,7 @@ impl Worker {
             on_progress: &|progress| self.send(&progress_event(id, progress)),
         };
         let costs = |lane: &mixer::LaneSpec, problem: &mixer::Problem| {
-            kernels::find(&lane.system)?.cost(problem, &lane.params)
+            later::find(&lane.system)?.cost(problem, &lane.params)
         };
         let record = match race::run(spec, &costs, machine, &self.clock, &watch).await {
             Ok(record) => record,
@@ -210,6 +242,8 @@ impl Worker {
 
     async fn verify(&self, id: u32, bytes: &[u8], backend: BackendName, machine: &mut Machine) -> Event {
         let backend = backend.resolve(machine.facts().prefers_gpu());
+        // Which system it is of is known only once it was read.
+        let _ = later::get(self.threads).await;
         match machine.verify_golden(bytes, None, backend).await {
             Ok(result) => {
                 let finite = |value: f64| value.is_finite().then_some(value);
@@ -260,10 +294,6 @@ fn progress_event(id: u32, progress: &Progress) -> Event {
         }
         .to_owned(),
     }
-}
-
-fn infos() -> Vec<&'static Info> {
-    kernels::systems().iter().map(|system| system.info()).collect()
 }
 
 fn compute_error(error: &ComputeError) -> WireError {

@@ -1,52 +1,276 @@
-//! Sections of wasm modules.
+//! Changes to compiled modules between the tool that splits them and the one that writes their JavaScript.
 
-/// Bytes of a module's magic number and version.
-const PREAMBLE: usize = 8;
+use std::convert::Infallible;
+use std::ops::Range;
 
-/// A module without its custom sections: names and the like, which only help to debug. Nothing where it is no module.
-pub fn without_custom(module: &[u8]) -> Option<Vec<u8>> {
-    let mut kept = module.get(..PREAMBLE)?.to_vec();
-    let mut rest = module.get(PREAMBLE..)?;
-    while let Some((&id, after)) = rest.split_first() {
-        let (length, width) = leb128(after)?;
-        let (section, next) = rest.split_at_checked(1 + width + length)?;
-        if id != 0 {
-            kept.extend_from_slice(section);
-        }
-        rest = next;
-    }
-    Some(kept)
+use wasm_encoder::reencode::{Error, Reencode, utils};
+use wasm_encoder::{DataSection, EntityType, ImportSection, MemorySection, Module};
+use wasmparser::{
+    CustomSectionReader, Data, DataKind, FunctionBody, ImportSectionReader, KnownCustom, Linking,
+    LinkingSectionReader, MemorySectionReader, MemoryType, Operator, Parser, Payload, RelocationEntry,
+    RelocationType, SymbolInfo, TypeRef,
+};
+
+/// The instruction that does nothing.
+const NOP: u8 = 1;
+
+/// Why a module could not be changed.
+pub type Refused = Error<Infallible>;
+
+/// What was split off, as it is served: without custom sections, which only help to debug, without the linker's padding
+/// of numbers, and without the data of passive segments, which the first module has and lays out.
+///
+/// # Errors
+/// Where it is no module.
+pub fn as_served(module: &[u8]) -> Result<Vec<u8>, Refused> {
+    reencoded(&mut Served, module)
 }
 
-/// An unsigned LEB128 number of at most 32 bits, and how many bytes it takes.
-fn leb128(bytes: &[u8]) -> Option<(usize, usize)> {
-    let mut number = 0;
-    for (index, byte) in bytes.iter().take(5).enumerate() {
-        number |= usize::from(byte & 0x7f) << (7 * index);
-        if byte & 0x80 == 0 {
-            return Some((number, index + 1));
+/// A module with shared memory, changed so that it can be split. Two things in it are not what the tool that splits
+/// expects:
+///
+/// - The linker writes `__wasm_init_tls` without relocations, so that its call of a function that does nothing is not followed
+///   where functions get new numbers. The call is left out.
+/// - There are more globals than the stack's pointer, above all where a thread's own data is, and the tool takes every relocation
+///   of a global for one of that pointer. It leaves those of types alone, as all of these may be: globals keep their
+///   numbers. What is split off must use none of them, or no browser accepts it.
+///
+/// # Errors
+/// Where it is no module.
+pub fn to_be_split(module: &[u8]) -> Result<Vec<u8>, Refused> {
+    let parts = Parts::read(module)?;
+    let mut changed = module.to_vec();
+    for call in parts.empty_calls()? {
+        changed[call].fill(NOP);
+    }
+    for (offset, entry) in &parts.relocations {
+        if entry.ty == RelocationType::GlobalIndexLeb && parts.other_globals.contains(&entry.index) {
+            changed[*offset] = RelocationType::TypeIndexLeb as u8;
         }
     }
-    None
+    Ok(changed)
+}
+
+/// What [`to_be_split`] looks at.
+#[derive(Default)]
+struct Parts<'a> {
+    imported_functions: usize,
+    init_tls: Option<usize>,
+    bodies: Vec<FunctionBody<'a>>,
+    /// Relocations, with their places in the module.
+    relocations: Vec<(usize, RelocationEntry)>,
+    /// Symbols of globals other than the stack's pointer.
+    other_globals: Vec<u32>,
+}
+
+impl<'a> Parts<'a> {
+    fn read(module: &'a [u8]) -> Result<Self, Refused> {
+        let mut parts = Self::default();
+        for payload in Parser::new(0).parse_all(module) {
+            match payload? {
+                Payload::ImportSection(section) => {
+                    for import in section.into_imports() {
+                        parts.imported_functions += usize::from(matches!(import?.ty, TypeRef::Func(_)));
+                    }
+                }
+                Payload::ExportSection(section) => {
+                    for export in section {
+                        let export = export?;
+                        if export.name == "__wasm_init_tls" {
+                            parts.init_tls = Some(export.index as usize);
+                        }
+                    }
+                }
+                Payload::CodeSectionEntry(body) => parts.bodies.push(body),
+                Payload::CustomSection(section) => match section.as_known() {
+                    KnownCustom::Linking(linking) => parts.read_symbols(linking)?,
+                    KnownCustom::Reloc(relocations) => {
+                        for entry in relocations.entries().into_iter_with_offsets() {
+                            let (offset, entry) = entry?;
+                            parts.relocations.push((offset as usize, entry));
+                        }
+                    }
+                    _ => {}
+                },
+                _ => {}
+            }
+        }
+        Ok(parts)
+    }
+
+    fn read_symbols(&mut self, linking: LinkingSectionReader<'_>) -> Result<(), Refused> {
+        for subsection in linking.subsections() {
+            let Linking::SymbolTable(symbols) = subsection? else { continue };
+            for (number, symbol) in (0..).zip(symbols) {
+                if let SymbolInfo::Global { name, .. } = symbol?
+                    && name != Some("__stack_pointer")
+                {
+                    self.other_globals.push(number);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn body(&self, function: usize) -> Option<&FunctionBody<'a>> {
+        self.bodies.get(function.checked_sub(self.imported_functions)?)
+    }
+
+    fn does_nothing(&self, function: u32) -> bool {
+        self.body(function as usize)
+            .and_then(|body| body.get_operators_reader().ok())
+            .is_some_and(|mut operators| matches!(operators.read(), Ok(Operator::End)))
+    }
+
+    /// Where `__wasm_init_tls` calls what does nothing.
+    fn empty_calls(&self) -> Result<Vec<Range<usize>>, Refused> {
+        let Some(body) = self.init_tls.and_then(|function| self.body(function)) else {
+            return Ok(Vec::new());
+        };
+        let mut operators = body.get_operators_reader()?;
+        let mut calls = Vec::new();
+        while !operators.eof() {
+            let start = operators.original_position();
+            if let Operator::Call { function_index } = operators.read()?
+                && self.does_nothing(function_index)
+            {
+                calls.push(start as usize..operators.original_position() as usize);
+            }
+        }
+        Ok(calls)
+    }
+}
+
+/// A module that takes its memory from outside, as `env.memory`, instead of making it.
+///
+/// # Errors
+/// Where it is no module.
+pub fn with_imported_memory(module: &[u8]) -> Result<Vec<u8>, Refused> {
+    let mut memories = Vec::new();
+    for payload in Parser::new(0).parse_all(module) {
+        if let Payload::MemorySection(section) = payload? {
+            memories = section.into_iter().collect::<Result<_, _>>()?;
+        }
+    }
+    reencoded(&mut Imported { memories }, module)
+}
+
+fn reencoded(reencoder: &mut impl Reencode<Error = Infallible>, module: &[u8]) -> Result<Vec<u8>, Refused> {
+    let mut changed = Module::new();
+    reencoder.parse_core_module(&mut changed, Parser::new(0), module)?;
+    Ok(changed.finish())
+}
+
+struct Served;
+
+impl Reencode for Served {
+    type Error = Infallible;
+
+    fn parse_custom_section(
+        &mut self,
+        _module: &mut Module,
+        _section: CustomSectionReader<'_>,
+    ) -> Result<(), Refused> {
+        Ok(())
+    }
+
+    fn parse_data(&mut self, section: &mut DataSection, data: Data<'_>) -> Result<(), Refused> {
+        let kept = if matches!(data.kind, DataKind::Passive) { &[][..] } else { data.data };
+        utils::parse_data(self, section, Data { data: kept, ..data })
+    }
+}
+
+struct Imported {
+    memories: Vec<MemoryType>,
+}
+
+impl Reencode for Imported {
+    type Error = Infallible;
+
+    fn parse_import_section(
+        &mut self,
+        imports: &mut ImportSection,
+        section: ImportSectionReader<'_>,
+    ) -> Result<(), Refused> {
+        utils::parse_import_section(self, imports, section)?;
+        for &memory in &self.memories {
+            imports.import("env", "memory", EntityType::Memory(memory.into()));
+        }
+        Ok(())
+    }
+
+    fn parse_memory_section(
+        &mut self,
+        _memories: &mut MemorySection,
+        _section: MemorySectionReader<'_>,
+    ) -> Result<(), Refused> {
+        Ok(())
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use wasm_encoder::{ConstExpr, CustomSection, TypeSection};
+
     use super::*;
 
-    #[test]
-    fn custom_sections_go_and_all_others_stay() {
-        let preamble = *b"\0asm\x01\0\0\0";
-        let name = [&[0, 0x84, 0], &b"name"[..]].concat();
-        let kinds = [1, 1, 0];
-        let module = [&preamble[..], &name, &kinds, &name].concat();
-        assert_eq!(without_custom(&module), Some([&preamble[..], &kinds].concat()));
+    fn kinds(module: &[u8]) -> Vec<String> {
+        let payloads = Parser::new(0).parse_all(module).map(Result::unwrap);
+        payloads
+            .filter_map(|payload| match payload {
+                Payload::ImportSection(section) => Some(format!(
+                    "imports {:?}",
+                    section.into_imports().map(|import| import.unwrap().name).collect::<Vec<_>>()
+                )),
+                Payload::MemorySection(section) => Some(format!("memories {}", section.count())),
+                Payload::DataSection(section) => Some(format!(
+                    "data {:?}",
+                    section.into_iter().map(|data| data.unwrap().data.len()).collect::<Vec<_>>()
+                )),
+                Payload::CustomSection(section) => Some(section.name().to_owned()),
+                _ => None,
+            })
+            .collect()
+    }
+
+    fn module() -> Vec<u8> {
+        let mut types = TypeSection::new();
+        types.ty().function([], []);
+        let mut imports = ImportSection::new();
+        imports.import("a", "f", EntityType::Function(0));
+        let mut memories = MemorySection::new();
+        memories.memory(wasm_encoder::MemoryType {
+            minimum: 1,
+            maximum: Some(9),
+            memory64: false,
+            shared: true,
+            page_size_log2: None,
+        });
+        let mut data = DataSection::new();
+        data.passive([1, 2, 3]);
+        data.active(0, &ConstExpr::i32_const(8), [4]);
+        let mut module = Module::new();
+        module.section(&types).section(&imports).section(&memories).section(&data);
+        module.section(&CustomSection { name: "note".into(), data: (&[5][..]).into() });
+        module.finish()
     }
 
     #[test]
-    fn what_is_cut_short_is_no_module() {
-        assert_eq!(without_custom(b"\0asm"), None);
-        assert_eq!(without_custom(b"\0asm\x01\0\0\0\x01\x05\0"), None);
-        assert_eq!(without_custom(b"\0asm\x01\0\0\0\x01\x80"), None);
+    fn custom_sections_and_passive_data_are_not_served() {
+        let served = as_served(&module()).unwrap();
+        assert_eq!(kinds(&served), [r#"imports ["f"]"#, "memories 1", "data [0, 1]"]);
+    }
+
+    #[test]
+    fn a_memory_becomes_an_import_and_the_rest_stays() {
+        let changed = with_imported_memory(&module()).unwrap();
+        assert_eq!(kinds(&changed), [r#"imports ["f", "memory"]"#, "data [3, 1]", "note"]);
+    }
+
+    #[test]
+    fn what_is_no_module_is_refused() {
+        for bytes in [&b"\0asm"[..], b"\0asm\x01\0\0\0\x01\x05\0", b"<html>"] {
+            assert!(as_served(bytes).is_err() && with_imported_memory(bytes).is_err());
+        }
     }
 }

@@ -26,14 +26,15 @@ pub const ALL: [Variant; 5] =
 /// Shared memory must name its limit when it is made. Two gibibytes are what browsers reserve without complaint.
 const MAX_SHARED_BYTES: u64 = 2 << 30;
 
-/// Flags of every module, for its size: a panic is a trap at once, without the code that words its message and place.
-const SMALL: [&str; 3] = ["-Zunstable-options", "-Cpanic=immediate-abort", "-Zlocation-detail=none"];
+/// Flags of the modules that a visitor downloads. For their size: a panic is a trap at once, without the code that words its
+/// message and place. The last one tells what refers to what, for splitting.
+const COMMON: [&str; 4] =
+    ["-Zunstable-options", "-Cpanic=immediate-abort", "-Zlocation-detail=none", "-Clink-arg=--emit-relocs"];
 
-/// Flags of the page module. Leptos erases the types of its views under the first: one copy of the code that builds, shows and
-/// updates an element instead of one for every shape of view. The second tells what refers to what, for splitting.
+/// Flags of the page module. Leptos erases the types of its views: one copy of the code that builds, shows and updates an
+/// element instead of one for every shape of view.
 pub fn page_rustflags() -> Vec<String> {
-    let own = ["--cfg=erase_components", "-Clink-arg=--emit-relocs"];
-    SMALL.iter().copied().chain(own).map(str::to_owned).collect()
+    COMMON.iter().copied().chain(["--cfg=erase_components"]).map(str::to_owned).collect()
 }
 
 impl Variant {
@@ -91,7 +92,7 @@ impl Variant {
         }
         // LLVM's default order of instructions puts all loads of a matrix product's inner step before its multiply-adds,
         // for which no x86 browser has registers; in the source's order they alternate. docs/performance.md has figures.
-        let mut flags: Vec<_> = SMALL.map(str::to_owned).into();
+        let mut flags: Vec<_> = COMMON.map(str::to_owned).into();
         flags.push("-Cllvm-args=-pre-RA-sched=source".to_owned());
         if !target.is_empty() {
             flags.push(format!("-Ctarget-feature={}", target.join(",")));
@@ -100,7 +101,6 @@ impl Variant {
             flags.extend(
                 [
                     "--shared-memory",
-                    "--import-memory",
                     &format!("--max-memory={MAX_SHARED_BYTES}"),
                     "--export=__heap_base",
                     "--export=__wasm_init_tls",

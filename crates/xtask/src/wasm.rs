@@ -15,9 +15,9 @@ use crate::variant::{self, Variant};
 use crate::{Outcome, cache, sections, step};
 
 /// Version of this file's treatment of a module; part of the cache's key.
-const TREATMENT: &[u8] = b"4";
+const TREATMENT: &[u8] = b"6";
 
-/// The script that loads what was split off the page module.
+/// The script that loads what was split off a module.
 const LOADER: &str = "split.js";
 
 /// How that script starts a module, and how it should: hosts may serve modules by another type than theirs.
@@ -30,6 +30,21 @@ async function start(src, imports) {
     return response.headers.get('content-type') === 'application/wasm'
         ? WebAssembly.instantiateStreaming(response, imports)
         : WebAssembly.instantiate(await response.arrayBuffer(), imports);
+}
+";
+
+/// The same in a worker, whose threads start what it loaded, each in its own instance of the first module.
+const START_ON_THREADS: &str = "
+let loaded;
+async function start(src, imports) {
+    const response = await src;
+    if (!response.ok) throw new Error(`${response.url}: HTTP ${response.status}`);
+    loaded = new Uint8Array(await response.arrayBuffer());
+    return WebAssembly.instantiate(loaded, imports);
+}
+export const code = () => loaded;
+export function adopt_code(code) {
+    new WebAssembly.Instance(new WebAssembly.Module(code.slice()), getSharedImports());
 }
 ";
 
@@ -50,24 +65,20 @@ pub struct Module {
 pub fn page(toolchain: &Toolchain) -> Outcome<Module> {
     step("page module");
     let file = cargo(toolchain, "www", "page", "page", &[], &variant::page_rustflags())?;
-    finish("www", &file, |wasm, folder| {
-        let first = folder.join("first.wasm");
-        split(wasm, folder, &first)?;
-        // What the modules share is exported under the linker's names.
-        generate(generator("www", &first).keep_lld_exports(true).demangle(false), "www", folder)?;
-        fs::remove_file(&first).map_err(TaskError::file("remove", &first))
-    })
+    finish("www", &file, START, false)
 }
 
-/// Compiles a variant of the worker module.
+/// Compiles a variant of the worker module. What only `crates/worker/src/later.rs` leads to becomes a module of its own,
+/// which the worker loads when it needs it.
 ///
 /// # Errors
-/// Those of cargo and wasm-bindgen.
+/// Those of cargo, of the splitting and wasm-bindgen.
 pub fn worker(toolchain: &Toolchain, variant: Variant) -> Outcome<Module> {
     step(&format!("worker module, {variant}"));
     let file =
         cargo(toolchain, "worker", "release", variant.name(), &variant.features(), &variant.rustflags())?;
-    finish("worker", &file, |_, folder| generate(&mut generator("worker", &file), "worker", folder))
+    let start = if variant.threaded() { START_ON_THREADS } else { START };
+    finish("worker", &file, start, variant.threaded())
 }
 
 /// Compiles the kernels alone with a variant's flags: a module that needs no JavaScript.
@@ -101,36 +112,55 @@ fn cargo(
     Ok(target.join(TARGET).join(profile).join(format!("{package}.wasm")))
 }
 
-/// Makes what is served out of a compiled module.
-fn finish(name: &'static str, file: &Path, treat: impl FnOnce(&[u8], &Path) -> Outcome) -> Outcome<Module> {
+/// Makes what is served out of a compiled module; `start` is how what is split off is started.
+fn finish(name: &'static str, file: &Path, start: &str, shared_memory: bool) -> Outcome<Module> {
     let wasm = fs::read(file).map_err(TaskError::file("read", file))?;
-    let key = format!("module-{}", cache::hash(&[TREATMENT, &wasm]));
-    let folder = cache::directory(&key, |folder| treat(&wasm, folder))?;
+    let key = format!("module-{}", cache::hash(&[TREATMENT, start.as_bytes(), &wasm]));
+    let folder = cache::directory(&key, |folder| {
+        let first = folder.join("first.wasm");
+        if shared_memory {
+            split(name, &changed(&wasm, sections::to_be_split)?, folder, &first, start)?;
+            // The tool that splits asks for a memory that the module makes, the one that writes JavaScript for one from outside.
+            rewrite(&first, sections::with_imported_memory)?;
+        } else {
+            split(name, &wasm, folder, &first, start)?;
+        }
+        // What the modules share is exported under the linker's names.
+        generate(generator(name, &first).keep_lld_exports(true).demangle(false), name, folder)?;
+        fs::remove_file(&first).map_err(TaskError::file("remove", &first))
+    })?;
     Ok(Module { name, folder })
 }
 
-/// Writes what belongs to the first module to `first`, and the other one with the script that loads it beside it.
-fn split(wasm: &[u8], folder: &Path, first: &Path) -> Outcome {
+/// Writes what belongs to the first module to `first`, and the others with the script that loads them beside it.
+fn split(name: &str, wasm: &[u8], folder: &Path, first: &Path, start: &str) -> Outcome {
     let link_name = format!("./{LOADER}");
+    let main_module = format!("./{name}.js");
     let mut options = wasm_split_cli_support::Options::new(wasm);
     options.output_dir = folder;
     options.main_out_path = first;
     options.link_name = &link_name;
-    options.main_module = "./www.js";
+    options.main_module = &main_module;
     let split =
         wasm_split_cli_support::transform(options).map_err(|error| TaskError::Split(format!("{error:#}")))?;
     for path in split.split_modules {
-        let module = fs::read(&path).map_err(TaskError::file("read", &path))?;
-        let bare = sections::without_custom(&module)
-            .ok_or_else(|| TaskError::Split(format!("{} is no module", path.display())))?;
-        cache::write(&path, &bare)?;
+        rewrite(&path, sections::as_served)?;
     }
     let path = folder.join(LOADER);
     let loader = fs::read_to_string(&path).map_err(TaskError::file("read", &path))?;
     if !loader.contains(STREAMED) {
         return Err(TaskError::Split(format!("{LOADER} does not start modules by `{STREAMED}`")));
     }
-    cache::write(&path, (loader.replace(STREAMED, STARTED) + START).as_bytes())
+    cache::write(&path, (loader.replace(STREAMED, STARTED) + start).as_bytes())
+}
+
+fn rewrite(path: &Path, change: impl Fn(&[u8]) -> Result<Vec<u8>, sections::Refused>) -> Outcome {
+    let module = fs::read(path).map_err(TaskError::file("read", path))?;
+    cache::write(path, &changed(&module, change)?)
+}
+
+fn changed(module: &[u8], change: impl Fn(&[u8]) -> Result<Vec<u8>, sections::Refused>) -> Outcome<Vec<u8>> {
+    change(module).map_err(|error| TaskError::Split(error.to_string()))
 }
 
 /// A generator of JavaScript. No wasm-opt: it took a tenth off the raw size and added as much to the compressed one, which is

@@ -35,6 +35,7 @@ pub static ENGLISH: Text = Text {
         _ => "failed",
     },
     doing: |activity| match activity {
+        "loading" => "Loading the systems’ code",
         "verifying" => "Verifying",
         "preparing" => "Setting up",
         "warming-up" => "Warming up",

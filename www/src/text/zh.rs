@@ -36,6 +36,7 @@ pub static CHINESE: Text = Text {
         _ => "失败",
     },
     doing: |activity| match activity {
+        "loading" => "加载各系统的代码",
         "verifying" => "验证",
         "preparing" => "准备",
         "warming-up" => "预热",

@@ -76,9 +76,11 @@ mod tests {
 
     #[test]
     fn measures_plausible_peaks_on_this_machine() {
-        let mut machine =
-            block_on(Machine::new(MachineOptions { threads: 2, ..MachineOptions::new(Host::native()) }))
-                .unwrap();
+        let mut machine = block_on(Machine::new(MachineOptions {
+            threads: 2,
+            ..MachineOptions::new(Host::native(), kernels::find)
+        }))
+        .unwrap();
         assert_eq!(machine.facts().roofline, None);
         let Roofline { cpu, gpu } =
             block_on(machine.measure_roofline(&[Backend::Cpu, Backend::WebGpu])).unwrap();
@@ -97,8 +99,11 @@ mod tests {
 
     #[test]
     fn a_cancelled_measurement_leaves_no_roofline() {
-        let options =
-            MachineOptions { threads: 1, gpu: crate::GpuChoice::Off, ..MachineOptions::new(Host::native()) };
+        let options = MachineOptions {
+            threads: 1,
+            gpu: crate::GpuChoice::Off,
+            ..MachineOptions::new(Host::native(), kernels::find)
+        };
         let mut machine = block_on(Machine::new(options)).unwrap();
         machine.cancel_switch().cancel();
         assert_eq!(block_on(machine.measure_roofline(&[Backend::Cpu])), Err(LaneError::Cancelled));

@@ -110,7 +110,11 @@ fn json(value: &Value) -> serde_json::Value {
 
 /// Verifies files of every configuration that `configs` has for a system.
 fn check(name: &str) {
-    let options = MachineOptions { threads: 2, gpu: GpuChoice::Off, ..MachineOptions::new(Host::native()) };
+    let options = MachineOptions {
+        threads: 2,
+        gpu: GpuChoice::Off,
+        ..MachineOptions::new(Host::native(), kernels::find)
+    };
     let mut machine = block_on(Machine::new(options)).unwrap();
     let system = kernels::find(name).unwrap();
     let made = configs::of(name);
