@@ -1,26 +1,36 @@
-// One step of the transforms of a long convolution without workgroup memory, for software adapters: Stockham's
-// algorithm from buffer to buffer. complex.wgsl, line.wgsl and conv_octet.wgsl are prepended.
+// One step of the transforms of a long convolution without workgroup memory, for software adapters. complex.wgsl,
+// line.wgsl and conv_points.wgsl are prepended.
 //
-// Forward the first step LOADs x · gate_in, half of it where LOAD is 2 and x ends there; of the inverse, whose numbers have their parts swapped, the last one STOREs
-// times gate_out. Before a step, `done` transforms of size / done are interleaved. A thread makes one butterfly of two
-// pairs of channels.
+// The transforms are those of a right-angle convolution: point n is weighted by t(n) = exp(iπn / 2N) first, and the
+// result by its inverse, so that N points make N positions of a channel of its own (Crandall and Fagin 1994).
 //
-// binding 0: sizes; offsets and strides in vectors of two pairs
-// binding 1: x where LOAD, or work; binding 2: gate_in or gate_out, where GATE
-// binding 3: roots of unity, exp(−2πi k / size), k < size / 2
-// binding 4: y where STORE, or work, [sequences, size, chunk]
+// Forward, a step splits blocks of 2^log_span points into RADIX smaller ones, in place; BACK it joins them again, on
+// numbers whose parts are swapped, which makes the inverse a transform as well. The first step LOADs, the
+// last one STOREs. A thread makes one butterfly of two channels. Software adapters run both sides of a branch, so that what differs
+// between steps is a constant.
+//
+// binding 1: x where LOAD, work where STORE; binding 2: gate_in or gate_out, where GATE
+// binding 3: roots of unity, exp(−2πi k / 4N), k < 2N
+// binding 4: y where STORE, or work, [sequences, N, pairs of channels, real and imaginary]
 
+// 1 (weights alone), 2, 4, 8 or 16.
+override RADIX: u32 = 16u;
+// 1: x · gate_in; 2: taps, of which those in a circle's second half reach ahead.
 override LOAD: u32 = 0u;
 override STORE: u32 = 0u;
 override GATE: u32 = 0u;
+override BACK: u32 = 0u;
 
 struct Sizes {
+    // t(jN / RADIX), two by two; that every thread takes the same ones is only seen here.
+    weights: array<vec4<f32>, 8>,
+    // Pairs of channels.
     chunk: u32,
     length: u32,
-    log_size: u32,
-    done: u32,
-    // 1 (a copy), 2, 4 or 8; not a constant, so that all lengths share their pipelines.
-    radix: u32,
+    log_points: u32,
+    log_span: u32,
+    // Positions of the circle that taps are on.
+    circle: u32,
     first_sequence: u32,
     offset: u32,
     stride: u32,
@@ -29,117 +39,219 @@ struct Sizes {
 }
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
-@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> gate: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> x: array<vec2<f32>>;
+@group(0) @binding(2) var<storage, read> gate: array<vec2<f32>>;
 @group(0) @binding(3) var<storage, read> roots: array<vec2<f32>>;
-@group(0) @binding(4) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> y: array<vec2<f32>>;
 
+// Where a butterfly's points are.
 struct Place {
-    // Of a sequence's first number in work, and of its first row in x or y.
+    // The first one, and how far apart they are, in a sequence and in work.
+    point: u32,
+    apart: u32,
     work: u32,
+    work_apart: u32,
+    // A sequence's first row in x or y.
     row: u32,
     lane: u32,
 }
 
-// `upper`: whether the number is in the upper half.
-fn load(number: u32, place: Place, upper: bool) -> vec4<f32> {
-    if (LOAD == 0u) {
-        return x[place.work + number * sizes.chunk];
-    }
-    if (LOAD == 2u && upper) {
-        return vec4<f32>(0.0);
-    }
+fn weight(j: u32) -> vec2<f32> {
+    let two = sizes.weights[j / 2u];
+    return select(two.xy, two.zw, j % 2u == 1u);
+}
+
+fn from_row(number: u32, exists: bool, place: Place) -> vec2<f32> {
     // Beyond the end of x it reads something that is there.
-    let exists = number < sizes.length;
     let row = place.row + select(0u, number, exists);
     var value = x[sizes.offset + row * sizes.stride + place.lane];
     if (GATE == 1u) {
         value *= gate[sizes.gate_offset + row * sizes.gate_stride + place.lane];
     }
-    return select(vec4<f32>(0.0), value, exists);
+    return select(vec2<f32>(0.0), value, exists);
 }
 
-fn store(number: u32, place: Place, value: vec4<f32>) {
-    if (STORE == 0u) {
-        y[place.work + number * sizes.chunk] = value;
-        return;
+fn load(j: u32, place: Place) -> vec4<f32> {
+    let point = place.point + j * place.apart;
+    let at = place.work + j * place.work_apart;
+    var value: vec4<f32>;
+    if (LOAD == 1u) {
+        let real = from_row(point, point < sizes.length, place);
+        value = vec4<f32>(real * weight(j).x, real * weight(j).y);
+    } else if (LOAD == 2u) {
+        // A step back from position 0 leads to point N − 1 with the factor −i.
+        let half = sizes.circle / 2u;
+        let ahead = point + sizes.circle - (1u << sizes.log_points);
+        let now = from_row(point, point < min(sizes.length, half), place);
+        let later = from_row(ahead, ahead >= half && ahead < sizes.length, place);
+        value = both_times(vec4<f32>(now, -later), weight(j));
+    } else if (STORE == 1u) {
+        value = vec4<f32>(x[at], x[at + 1u]);
+    } else {
+        value = vec4<f32>(y[at], y[at + 1u]);
     }
-    if (number >= sizes.length) {
-        return;
+    return value;
+}
+
+fn store(j: u32, place: Place, value: vec4<f32>) {
+    if (STORE == 1u) {
+        let point = place.point + j * place.apart;
+        if (point < sizes.length) {
+            let row = place.row + point;
+            var result = value.xy * weight(j).y + value.zw * weight(j).x;
+            if (GATE == 1u) {
+                result *= gate[sizes.gate_offset + row * sizes.gate_stride + place.lane];
+            }
+            y[sizes.offset + row * sizes.stride + place.lane] = result;
+        }
+    } else {
+        let at = place.work + j * place.work_apart;
+        y[at] = value.xy;
+        y[at + 1u] = value.zw;
     }
-    let row = place.row + number;
-    var result = value.yxwz;
-    if (GATE == 1u) {
-        result *= gate[sizes.gate_offset + row * sizes.gate_stride + place.lane];
+}
+
+// By the powers of a root, and where weights meet the rows by t of the butterfly.
+fn twiddled(x: Points, t: u32) -> Points {
+    var w: array<vec2<f32>, 16>;
+    w[0] = vec2<f32>(1.0, 0.0);
+    if (LOAD > 0u || STORE == 1u) {
+        w[0] = vec2<f32>(roots[t].x, -roots[t].y);
     }
-    y[sizes.offset + row * sizes.stride + place.lane] = result;
+    let turn = t << (sizes.log_points + 2u - sizes.log_span);
+    if (RADIX > 1u) {
+        w[1] = times(w[0], roots[turn]);
+    }
+    if (RADIX > 2u) {
+        let root = roots[2u * turn];
+        w[2] = times(w[0], root);
+        w[3] = times(w[1], root);
+    }
+    if (RADIX > 4u) {
+        let root = roots[4u * turn];
+        w[4] = times(w[0], root);
+        w[5] = times(w[1], root);
+        w[6] = times(w[2], root);
+        w[7] = times(w[3], root);
+    }
+    if (RADIX > 8u) {
+        let root = roots[8u * turn];
+        w[8] = times(w[0], root);
+        w[9] = times(w[1], root);
+        w[10] = times(w[2], root);
+        w[11] = times(w[3], root);
+        w[12] = times(w[4], root);
+        w[13] = times(w[5], root);
+        w[14] = times(w[6], root);
+        w[15] = times(w[7], root);
+    }
+    return Points(
+        both_times(x[0], w[0]),
+        both_times(x[1], w[1]),
+        both_times(x[2], w[2]),
+        both_times(x[3], w[3]),
+        both_times(x[4], w[4]),
+        both_times(x[5], w[5]),
+        both_times(x[6], w[6]),
+        both_times(x[7], w[7]),
+        both_times(x[8], w[8]),
+        both_times(x[9], w[9]),
+        both_times(x[10], w[10]),
+        both_times(x[11], w[11]),
+        both_times(x[12], w[12]),
+        both_times(x[13], w[13]),
+        both_times(x[14], w[14]),
+        both_times(x[15], w[15]),
+    );
 }
 
-fn step2(t: u32, apart: u32, k: u32, place: Place) {
-    let a = load(t, place, false);
-    let b = load(t + apart, place, true);
-    store(t + k, place, a + b);
-    store(t + k + sizes.done, place, both_times(a - b, roots[k]));
-}
-
-fn step4(t: u32, apart: u32, k: u32, place: Place) {
-    let a = load(t, place, false);
-    let b = load(t + apart, place, false);
-    let c = load(t + 2u * apart, place, true);
-    let d = load(t + 3u * apart, place, true);
-    let b_d = turned(b - d);
-    let w1 = roots[k];
-    let w2 = roots[2u * k];
-    let to = t + 3u * k;
-    store(to, place, (a + c) + (b + d));
-    store(to + sizes.done, place, both_times((a - c) + b_d, w1));
-    store(to + 2u * sizes.done, place, both_times((a + c) - (b + d), w2));
-    store(to + 3u * sizes.done, place, both_times((a - c) - b_d, times(w2, w1)));
-}
-
-fn step8(t: u32, apart: u32, k: u32, place: Place) {
-    let x = transformed(Octet(
-        load(t, place, false),
-        load(t + apart, place, false),
-        load(t + 2u * apart, place, false),
-        load(t + 3u * apart, place, false),
-        load(t + 4u * apart, place, true),
-        load(t + 5u * apart, place, true),
-        load(t + 6u * apart, place, true),
-        load(t + 7u * apart, place, true),
-    ));
-    let w1 = roots[k];
-    let w2 = roots[2u * k];
-    let w3 = times(w2, w1);
-    let w4 = roots[4u * k];
-    let to = t + 7u * k;
-    store(to, place, x.a);
-    store(to + sizes.done, place, both_times(x.b, w1));
-    store(to + 2u * sizes.done, place, both_times(x.c, w2));
-    store(to + 3u * sizes.done, place, both_times(x.d, w3));
-    store(to + 4u * sizes.done, place, both_times(x.e, w4));
-    store(to + 5u * sizes.done, place, both_times(x.f, times(w4, w1)));
-    store(to + 6u * sizes.done, place, both_times(x.g, times(w4, w2)));
-    store(to + 7u * sizes.done, place, both_times(x.h, times(w4, w3)));
+fn transformed(x: Points) -> Points {
+    var y = x;
+    if (RADIX == 2u) {
+        y[0] = x[0] + x[1];
+        y[1] = x[0] - x[1];
+    } else if (RADIX == 4u) {
+        let all = four(x[0], x[1], x[2], x[3]);
+        y[0] = all.a;
+        y[1] = all.b;
+        y[2] = all.c;
+        y[3] = all.d;
+    } else if (RADIX == 8u) {
+        y = eight(x);
+    } else if (RADIX == 16u) {
+        y = sixteen(x);
+    }
+    return y;
 }
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     let item = place_in_line(workgroup) * 64u + thread;
-    let apart = (1u << sizes.log_size) / sizes.radix;
-    let t = item / sizes.chunk;
-    if (t >= apart) {
+    let butterfly = item / sizes.chunk;
+    if (butterfly >= (1u << sizes.log_points) / RADIX) {
         return;
     }
     var place: Place;
+    place.apart = (1u << sizes.log_span) / RADIX;
+    let t = butterfly & (place.apart - 1u);
+    place.point = (butterfly - t) * RADIX + t;
     place.lane = item % sizes.chunk;
-    place.work = (workgroup.z << sizes.log_size) * sizes.chunk + place.lane;
+    place.work = 2u * (((workgroup.z << sizes.log_points) + place.point) * sizes.chunk + place.lane);
+    place.work_apart = 2u * place.apart * sizes.chunk;
     place.row = (sizes.first_sequence + workgroup.z) * sizes.length;
-    let k = t & ~(sizes.done - 1u);
-    switch sizes.radix {
-        case 1u: { store(t, place, load(t, place, false)); }
-        case 2u: { step2(t, apart, k, place); }
-        case 4u: { step4(t, apart, k, place); }
-        default: { step8(t, apart, k, place); }
+
+    var points: Points;
+    points[0] = load(0u, place);
+    if (RADIX > 1u) {
+        points[1] = load(1u, place);
+    }
+    if (RADIX > 2u) {
+        points[2] = load(2u, place);
+        points[3] = load(3u, place);
+    }
+    if (RADIX > 4u) {
+        points[4] = load(4u, place);
+        points[5] = load(5u, place);
+        points[6] = load(6u, place);
+        points[7] = load(7u, place);
+    }
+    if (RADIX > 8u) {
+        points[8] = load(8u, place);
+        points[9] = load(9u, place);
+        points[10] = load(10u, place);
+        points[11] = load(11u, place);
+        points[12] = load(12u, place);
+        points[13] = load(13u, place);
+        points[14] = load(14u, place);
+        points[15] = load(15u, place);
+    }
+    if (BACK == 1u) {
+        points = transformed(twiddled(points, t));
+    } else {
+        points = twiddled(transformed(points), t);
+    }
+    store(0u, place, points[0]);
+    if (RADIX > 1u) {
+        store(1u, place, points[1]);
+    }
+    if (RADIX > 2u) {
+        store(2u, place, points[2]);
+        store(3u, place, points[3]);
+    }
+    if (RADIX > 4u) {
+        store(4u, place, points[4]);
+        store(5u, place, points[5]);
+        store(6u, place, points[6]);
+        store(7u, place, points[7]);
+    }
+    if (RADIX > 8u) {
+        store(8u, place, points[8]);
+        store(9u, place, points[9]);
+        store(10u, place, points[10]);
+        store(11u, place, points[11]);
+        store(12u, place, points[12]);
+        store(13u, place, points[13]);
+        store(14u, place, points[14]);
+        store(15u, place, points[15]);
     }
 }

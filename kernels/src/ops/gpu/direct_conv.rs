@@ -1,13 +1,15 @@
-//! Long convolution for software adapters, without workgroup memory: transforms from buffer to buffer, a dispatch for
-//! each step. SwiftShader clears a workgroup's memory word by word in every thread and suspends threads at a barrier,
-//! which takes longer there than a transform.
+//! Long convolution for software adapters, without workgroup memory: transforms in place in a buffer, a dispatch for each
+//! step of radix 16. SwiftShader clears a workgroup's memory word by word in every thread and suspends threads at a
+//! barrier, which takes longer there than a transform.
+//!
+//! It is a right-angle convolution, as on the CPU (see `ops::fft`): N points for N positions of a channel.
 
 use mixer::{Access, BufferId, Shader};
 
 use super::builder::Builder;
 use super::elementwise::line_of_groups;
 use super::long_conv::root;
-use super::stream::{Stream, vectors, word};
+use super::stream::{Stream, word};
 
 const READ: Access = Access::Read;
 const WRITE: Access = Access::ReadWrite;
@@ -17,7 +19,7 @@ const STEP: Shader = Shader {
     source: wgsl!(
         "ops/gpu/complex.wgsl",
         "ops/gpu/line.wgsl",
-        "ops/gpu/conv_octet.wgsl",
+        "ops/gpu/conv_points.wgsl",
         "ops/gpu/conv_step.wgsl"
     ),
     entry: "main",
@@ -29,22 +31,8 @@ const MIDDLE: Shader = Shader {
     source: wgsl!(
         "ops/gpu/complex.wgsl",
         "ops/gpu/line.wgsl",
-        "ops/gpu/conv_octet.wgsl",
-        "ops/gpu/spectrum.wgsl",
+        "ops/gpu/conv_points.wgsl",
         "ops/gpu/conv_middle.wgsl"
-    ),
-    entry: "main",
-    bindings: &[READ, READ, READ, WRITE],
-};
-
-const ENTRY: Shader = Shader {
-    label: "conv_entry",
-    source: wgsl!(
-        "ops/gpu/complex.wgsl",
-        "ops/gpu/spectrum.wgsl",
-        "ops/gpu/line.wgsl",
-        "ops/gpu/conv_pair.wgsl",
-        "ops/gpu/conv_entry.wgsl"
     ),
     entry: "main",
     bindings: &[READ, WRITE],
@@ -53,27 +41,39 @@ const ENTRY: Shader = Shader {
 /// Invocations of a workgroup.
 const THREADS: usize = 64;
 
-/// exp(−2πi k / size) for k < size / 2, interleaved real and imaginary parts.
+/// Points of the butterflies in the middle, and of all but the first step.
+const RADIX: usize = 16;
+
+/// N for a circle of `size` positions; the middle has sixteen at least.
+fn points(size: usize) -> usize {
+    (size / 2).max(RADIX)
+}
+
+/// exp(−2πi k / 4N) for k < 2N, interleaved real and imaginary parts.
 pub(super) fn roots(size: usize) -> Vec<f32> {
-    (0..size / 2).flat_map(|k| root(k as f64 / size as f64)).collect()
+    let points = points(size);
+    (0..2 * points).flat_map(|k| root(k as f64 / (4 * points) as f64)).collect()
 }
 
 /// How the transforms are done.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Direct {
-    pub log_size: u32,
-    /// Pairs of channels at once, an even number, and sequences at once.
+    /// log₂ of N, at least 4.
+    log_points: u32,
+    /// Positions of the circle that filters are on.
+    circle: usize,
+    /// Pairs of channels at once, and sequences at once.
     pub chunk: usize,
     pub sequences: usize,
-    pub tables: BufferId,
-    /// Two of `[sequences, size, chunk]` complex numbers, between which the steps go to and fro.
-    pub work: [BufferId; 2],
+    roots: BufferId,
+    /// `[sequences, N, chunk]` points of two channels.
+    work: BufferId,
 }
 
 /// The channels and sequences of one set of dispatches.
 #[derive(Clone, Copy)]
 pub(super) struct Part {
-    /// First pair of channels, and how many: even numbers.
+    /// First pair of channels, and how many.
     pub first: usize,
     pub chunk: usize,
     pub first_sequence: usize,
@@ -89,12 +89,35 @@ struct End {
     gate: Option<Stream>,
 }
 
+/// What a step takes its numbers from, or puts them, if not work.
+#[derive(Clone, Copy)]
+enum Kind {
+    Forward,
+    Load(End),
+    LoadTaps(Stream),
+    Back,
+    Store(End),
+}
+
 impl Direct {
-    /// The spectra of the filters in `taps`.
-    pub fn filter(&self, builder: &mut Builder, part: Part, taps: Stream, spectra: BufferId) {
-        let radices = [self.radices(), vec![8]].concat();
-        let now = self.forward(builder, part, &radices, End { stream: taps, gate: None });
-        self.entry(builder, part, [self.work[now], spectra]);
+    /// Convolutions on a circle of `size` positions, of which inputs take at most half: `chunk` pairs of channels and
+    /// `sequences` sequences at once, with [`roots`] of that size.
+    pub fn new(builder: &mut Builder, size: usize, [chunk, sequences]: [usize; 2], roots: BufferId) -> Self {
+        let points = points(size);
+        let work = builder.scratch("transforms", 4 * points * chunk * sequences);
+        Self { log_points: points.ilog2(), circle: size, chunk, sequences, roots, work }
+    }
+
+    /// The spectra of the filters in `taps`, `[N, chunk]` points of two channels in the order that the steps leave.
+    pub fn filter(&self, builder: &mut Builder, part: Part, taps: Stream) -> BufferId {
+        let spectra = builder.scratch("spectra", (4 * part.chunk) << self.log_points);
+        let mut span = self.log_points;
+        for (index, radix) in self.radices().into_iter().chain([RADIX]).enumerate() {
+            let kind = if index == 0 { Kind::LoadTaps(taps) } else { Kind::Forward };
+            self.step(builder, part, [radix, 1 << span], kind, spectra);
+            span -= radix.ilog2();
+        }
+        spectra
     }
 
     /// y = gate_out · (filter ∗ (x · gate_in)).
@@ -107,115 +130,94 @@ impl Direct {
         (y, gate_out): (Stream, Option<Stream>),
     ) {
         let radices = self.radices();
-        let mut now = self.forward(builder, part, &radices, End { stream: x, gate: gate_in });
-        self.middle(builder, part, spectra, now);
-        let mut done = 8;
+        let mut span = self.log_points;
         for (index, &radix) in radices.iter().enumerate() {
-            now = 1 - now;
-            let store = (index + 1 == radices.len()).then_some(End { stream: y, gate: gate_out });
-            self.step(builder, part, [radix, done], now, None, store);
-            done *= radix;
+            let kind = if index == 0 { Kind::Load(End { stream: x, gate: gate_in }) } else { Kind::Forward };
+            self.step(builder, part, [radix, 1 << span], kind, self.work);
+            span -= radix.ilog2();
+        }
+        self.middle(builder, part, spectra);
+        for (index, &radix) in radices.iter().enumerate().rev() {
+            span += radix.ilog2();
+            let kind = if index == 0 { Kind::Store(End { stream: y, gate: gate_out }) } else { Kind::Back };
+            self.step(builder, part, [radix, 1 << span], kind, self.work);
         }
     }
 
-    /// The steps besides the one of radix 8 that is in the middle: one of radix 2 or 4 where the size is no power of
-    /// eight, then radix 8. There is at least one, if only of radix 1, since the middle neither loads nor stores.
+    /// The steps besides the one in the middle: one of a smaller radix where N is no power of sixteen, then radix 16.
+    /// There is at least one, if only of radix 1, since the middle neither loads nor stores.
     fn radices(&self) -> Vec<usize> {
-        let first = 1 << (self.log_size % 3);
-        let eights = self.log_size as usize / 3 - 1;
-        let has_first = first > 1 || eights == 0;
-        has_first.then_some(first).into_iter().chain(std::iter::repeat_n(8, eights)).collect()
+        let first = 1 << (self.log_points % 4);
+        let sixteens = self.log_points as usize / 4 - 1;
+        let has_first = first > 1 || sixteens == 0;
+        has_first.then_some(first).into_iter().chain(std::iter::repeat_n(RADIX, sixteens)).collect()
     }
 
-    /// The first steps of the transforms of a stream; says in which of the two buffers they end.
-    fn forward(&self, builder: &mut Builder, part: Part, radices: &[usize], from: End) -> usize {
-        let (mut now, mut done) = (1, 1);
-        for (index, &radix) in radices.iter().enumerate() {
-            self.step(builder, part, [radix, done], now, (index == 0).then_some(from), None);
-            now = 1 - now;
-            done *= radix;
-        }
-        now
-    }
-
-    /// One step, out of buffer `now` or what is loaded, into the other one or what is stored.
-    fn step(
-        &self,
-        builder: &mut Builder,
-        part: Part,
-        [radix, done]: [usize; 2],
-        now: usize,
-        load: Option<End>,
-        store: Option<End>,
-    ) {
+    /// One step of blocks of `span` points, in place in `work`, or from or to a stream.
+    fn step(&self, builder: &mut Builder, part: Part, [radix, span]: [usize; 2], kind: Kind, work: BufferId) {
         let flag = |set: bool| f64::from(u8::from(set));
-        let end = load.or(store);
+        let points = 1_usize << self.log_points;
+        let (end, load, scale) = match kind {
+            Kind::Load(end) => (Some(end), 1.0, 1.0),
+            Kind::LoadTaps(stream) => (Some(End { stream, gate: None }), 2.0, 1.0 / points as f32),
+            Kind::Store(end) => (Some(end), 0.0, 1.0),
+            Kind::Forward | Kind::Back => (None, 0.0, 1.0),
+        };
+        let stores = matches!(kind, Kind::Store(_));
         let gate = end.and_then(|end| end.gate);
         let place = |stream: Option<Stream>| {
-            stream.map_or([0, 0], |stream| {
-                [vectors(stream.offset) + word(part.first / 2), vectors(stream.stride)]
-            })
+            stream.map_or([0, 0], |stream| [word(stream.offset / 2 + part.first), word(stream.stride / 2)])
         };
-        let how_loaded = match load {
-            None => 0.0,
-            Some(_) if 2 * part.length <= 1 << self.log_size => 2.0,
-            Some(_) => 1.0,
-        };
-        let mut uniforms = vec![
-            word(part.chunk / 2),
+        let mut uniforms: Vec<u32> = (0..RADIX)
+            .flat_map(|j| root(-(j as f64) / (4 * radix) as f64))
+            .map(|part| (part * scale).to_bits())
+            .collect();
+        uniforms.extend([
+            word(part.chunk),
             word(part.length),
-            self.log_size,
-            word(done),
-            word(radix),
+            self.log_points,
+            span.ilog2(),
+            word(self.circle),
             word(part.first_sequence),
-        ];
+        ]);
         uniforms.extend(place(end.map(|end| end.stream)));
         uniforms.extend(place(gate));
-        let butterflies = (1 << self.log_size) / radix * (part.chunk / 2);
+        let butterflies = points / radix * part.chunk;
         let [x, y, _] = line_of_groups(butterflies.div_ceil(THREADS));
+        let stream = end.map_or(self.roots, |end| end.stream.buffer);
         builder.dispatch(
             STEP,
-            &[("LOAD", how_loaded), ("STORE", flag(store.is_some())), ("GATE", flag(gate.is_some()))],
+            &[
+                ("RADIX", radix as f64),
+                ("LOAD", load),
+                ("STORE", flag(stores)),
+                ("GATE", flag(gate.is_some())),
+                ("BACK", flag(matches!(kind, Kind::Back | Kind::Store(_)))),
+            ],
             &uniforms,
             &[
-                load.map_or(self.work[now], |end| end.stream.buffer),
-                gate.map_or(self.tables, |gate| gate.buffer),
-                self.tables,
-                store.map_or(self.work[1 - now], |end| end.stream.buffer),
+                if stores { work } else { stream },
+                gate.map_or(self.roots, |gate| gate.buffer),
+                self.roots,
+                if stores { stream } else { work },
             ],
             [x, y, part.sequences],
             (part.sequences * butterflies * 10 * radix * radix.ilog2().max(1) as usize) as u64,
         );
     }
 
-    /// The last step of the transforms in buffer `now`, the products, and the first step of the inverse, into the other.
-    fn middle(&self, builder: &mut Builder, part: Part, spectra: BufferId, now: usize) {
-        let size = 1_usize << self.log_size;
-        let items = (size / 16).max(1) * (part.chunk / 2);
-        let [x, y, _] = line_of_groups(items.div_ceil(THREADS));
+    /// The last step of the transforms, the products, and the first step of the inverse.
+    fn middle(&self, builder: &mut Builder, part: Part, spectra: BufferId) {
+        let butterflies = (1 << self.log_points) / RADIX * part.chunk;
+        let [x, y, _] = line_of_groups(butterflies.div_ceil(THREADS));
         builder.dispatch(
             MIDDLE,
             &[],
-            &[word(part.chunk / 2), self.log_size],
-            &[spectra, self.tables, self.work[now], self.work[1 - now]],
+            &[word(part.chunk), self.log_points],
+            &[spectra, self.work],
             [x, y, part.sequences],
-            // Four butterflies and eight products of two pairs.
-            (part.sequences * items * (4 * 240 + 16 * 16)) as u64,
-        );
-    }
-
-    /// The spectra of filters whose transforms are in the first buffer, into the second.
-    fn entry(&self, builder: &mut Builder, part: Part, bindings: [BufferId; 2]) {
-        let size = 1_usize << self.log_size;
-        let items = size / 2 * part.chunk;
-        let [x, y, _] = line_of_groups(items.div_ceil(THREADS));
-        builder.dispatch(
-            ENTRY,
-            &[],
-            &[word(part.chunk), self.log_size, (1.0 / size as f32).to_bits()],
-            &bindings,
-            [x, y, part.sequences],
-            (16 * part.sequences * items) as u64,
+            // Two butterflies and sixteen products of two channels.
+            (part.sequences * butterflies * (2 * 640 + 16 * 12)) as u64,
         );
     }
 }

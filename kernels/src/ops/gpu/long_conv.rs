@@ -108,7 +108,7 @@ struct Split {
 /// Filters in the frequency domain.
 #[derive(Debug, Clone)]
 pub struct Filter {
-    /// For each chunk of channels `[size / 2, chunk, 4]`.
+    /// For each chunk of channels `[size / 2, chunk, 4]`, at least 16 of the first for software adapters.
     spectra: Vec<BufferId>,
 }
 
@@ -138,16 +138,12 @@ impl LongConv {
         let limit = usize::try_from(builder.max_binding_bytes()).unwrap_or(usize::MAX).min(WORK_BYTES);
         let quick = builder.target().max_dispatch_flops / fft_flops(size, log_size) as u64;
         let at_once = (limit / (8 * size)).min(usize::try_from(quick).unwrap_or(usize::MAX));
+        let chunk = pairs.min(at_once.max(1));
+        let sequences = batch.min((at_once / chunk).max(1));
         let way = if is_direct {
-            // Two pairs travel together, and there is an even number of them.
-            let chunk = pairs.min(at_once.next_multiple_of(2).max(2));
-            let sequences = batch.min((at_once / chunk).max(1));
-            let work = [(); 2].map(|()| builder.scratch("transforms", 2 * size * chunk * sequences));
-            Way::Direct(Direct { log_size, chunk, sequences, tables, work })
+            Way::Direct(Direct::new(builder, size, [chunk, sequences], tables))
         } else if log_size > LOG_WORKGROUP {
             let log_columns = (log_size / 2).min(LOG_WORKGROUP - 1);
-            let chunk = pairs.min(at_once.max(1));
-            let sequences = batch.min((at_once / chunk).max(1));
             let work = builder.scratch("transforms", 2 * size * chunk * sequences);
             Way::Split(Split { log_rows: log_size - log_columns, log_columns, chunk, sequences, work })
         } else {
@@ -179,16 +175,16 @@ impl LongConv {
                     sequences: 1,
                     length: n_taps,
                 };
-                let spectrum = builder.scratch("spectra", words(part.chunk));
-                match self.way {
-                    Way::Direct(direct) => direct.filter(builder, part, taps, spectrum),
+                spectra.push(match self.way {
+                    Way::Direct(direct) => direct.filter(builder, part, taps),
                     Way::Split(split) => {
+                        let spectrum = builder.scratch("spectra", words(part.chunk));
                         self.columns(builder, split, part, taps, None, false);
                         self.rows(builder, split, part, None, spectrum);
+                        spectrum
                     }
-                    Way::Whole => {}
-                }
-                spectra.push(spectrum);
+                    Way::Whole => continue,
+                });
             }
             Filter { spectra }
         })
