@@ -210,7 +210,10 @@ impl Reencode for Imported {
 
 #[cfg(test)]
 mod tests {
-    use wasm_encoder::{ConstExpr, CustomSection, TypeSection};
+    use wasm_encoder::{
+        CodeSection, ConstExpr, CustomSection, ExportKind, ExportSection, Function, FunctionSection,
+        LinkingSection, SymbolTable, TypeSection,
+    };
 
     use super::*;
 
@@ -264,13 +267,56 @@ mod tests {
     #[test]
     fn a_memory_becomes_an_import_and_the_rest_stays() {
         let changed = with_imported_memory(&module()).unwrap();
-        assert_eq!(kinds(&changed), [r#"imports ["f", "memory"]"#, "data [3, 1]", "note"]);
+        assert_eq!(kinds(&changed), [r#"imports ["f", "memory"]"#, "memories 0", "data [3, 1]", "note"]);
+    }
+
+    /// Two functions: one that does nothing, and `__wasm_init_tls`, which calls it; two globals, each with a relocation.
+    fn with_relocations() -> Vec<u8> {
+        let mut types = TypeSection::new();
+        types.ty().function([], []);
+        let mut functions = FunctionSection::new();
+        functions.function(0).function(0);
+        let mut exports = ExportSection::new();
+        exports.export("__wasm_init_tls", ExportKind::Func, 1);
+        let mut code = CodeSection::new();
+        let (mut empty, mut calling) = (Function::new([]), Function::new([]));
+        empty.instructions().end();
+        calling.instructions().call(0).end();
+        code.function(&empty).function(&calling);
+        let mut symbols = SymbolTable::new();
+        symbols.global(0, 0, Some("__stack_pointer"));
+        symbols.global(0, 1, Some("__tls_base"));
+        let mut linking = LinkingSection::new();
+        linking.symbol_table(&symbols);
+        let kind = RelocationType::GlobalIndexLeb as u8;
+        let relocations = [3, 2, kind, 4, 0, kind, 9, 1];
+        let mut module = Module::new();
+        module.section(&types).section(&functions).section(&exports).section(&code).section(&linking);
+        module.section(&CustomSection { name: "reloc.CODE".into(), data: (&relocations[..]).into() });
+        module.finish()
+    }
+
+    #[test]
+    fn what_the_splitting_tool_gets_wrong_is_out_of_its_way() {
+        let before = with_relocations();
+        let after = to_be_split(&before).unwrap();
+        let parts = Parts::read(&after).unwrap();
+        let kinds: Vec<_> = parts.relocations.iter().map(|(_, entry)| (entry.ty, entry.index)).collect();
+        assert_eq!(kinds, [(RelocationType::GlobalIndexLeb, 0), (RelocationType::TypeIndexLeb, 1)]);
+        assert_eq!(Parts::read(&before).unwrap().empty_calls().unwrap().len(), 1);
+        assert!(parts.empty_calls().unwrap().is_empty());
+        assert_eq!(before.len(), after.len());
+        assert_eq!(to_be_split(&module()).unwrap(), module());
     }
 
     #[test]
     fn what_is_no_module_is_refused() {
         for bytes in [&b"\0asm"[..], b"\0asm\x01\0\0\0\x01\x05\0", b"<html>"] {
-            assert!(as_served(bytes).is_err() && with_imported_memory(bytes).is_err());
+            assert!(
+                as_served(bytes).is_err()
+                    && with_imported_memory(bytes).is_err()
+                    && to_be_split(bytes).is_err()
+            );
         }
     }
 }
