@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 use crate::args::{Format, RaceArgs};
 use crate::error::CliError;
 use crate::machine::{self, NativeClock};
-use crate::{form, link, systems};
+use crate::{form, link};
 
 /// Runs a race and prints what came of it; status 1 where a lane's output was wrong.
 ///

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::ExitCode;
 
-use mixer::{Info, MixerError};
+use mixer::MixerError;
 use report::SystemEntry;
 
 use crate::args::SystemsArgs;

@@ -83,7 +83,7 @@ impl<'a> Parts<'a> {
                 }
                 Payload::CodeSectionEntry(body) => parts.bodies.push(body),
                 Payload::CustomSection(section) => match section.as_known() {
-                    KnownCustom::Linking(linking) => parts.read_symbols(linking)?,
+                    KnownCustom::Linking(linking) => parts.read_symbols(&linking)?,
                     KnownCustom::Reloc(relocations) => {
                         for entry in relocations.entries().into_iter_with_offsets() {
                             let (offset, entry) = entry?;
@@ -98,7 +98,7 @@ impl<'a> Parts<'a> {
         Ok(parts)
     }
 
-    fn read_symbols(&mut self, linking: LinkingSectionReader<'_>) -> Result<(), Refused> {
+    fn read_symbols(&mut self, linking: &LinkingSectionReader<'_>) -> Result<(), Refused> {
         for subsection in linking.subsections() {
             let Linking::SymbolTable(symbols) = subsection? else { continue };
             for (number, symbol) in (0..).zip(symbols) {
