@@ -9,9 +9,8 @@ const html = `<!doctype html><html lang="en"><title>A page that uses the API</ti
   window.api = crossover;
 </script>`;
 
-/** Opens it beside the site, isolated as the site is. */
-export async function openApi(page, base = process.env.CROSSOVER_URL) {
-  const isolated = base === process.env.CROSSOVER_URL;
+/** Opens it beside the site, isolated as the site is unless told otherwise. */
+export async function openApi(page, base = process.env.CROSSOVER_URL, isolated = base === process.env.CROSSOVER_URL) {
   await page.route('**/api-test.html', (route) =>
     route.fulfill({
       contentType: 'text/html',

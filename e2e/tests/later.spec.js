@@ -17,15 +17,7 @@ for (const isolated of [true, false]) {
         if (module.missing) await route.fulfill({ status: 404, body: 'gone' });
         else await route.continue();
       });
-      await openApi(page);
-      if (!isolated) {
-        await page.route('**/api-test.html', (route) => route.fulfill({
-          contentType: 'text/html',
-          body: '<!doctype html><html lang="en"><title>Bare</title><script type="module">import * as crossover from "./crossover.js"; window.api = crossover;</script>',
-        }));
-        await page.reload();
-        await page.waitForFunction(() => window.api);
-      }
+      await openApi(page, process.env.CROSSOVER_URL, isolated);
       expect(await page.evaluate(() => window.crossOriginIsolated)).toBe(isolated);
       return module;
     }
