@@ -108,7 +108,7 @@ impl Worker {
                 }
             }
             Request::EncodeLink { id, report } => {
-                self.link(id, move |later| Ok(Event::Link { id, fragment: (later.encode_link)(&report)? }))
+                self.link(id, move |later| Ok(Event::Link { id, fragment: (later.encode_link)(&report)? }));
             }
             Request::DecodeLink { id, url } => self.link(id, move |later| {
                 Ok(match (later.decode_link)(&url)? {
