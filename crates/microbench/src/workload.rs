@@ -8,6 +8,7 @@ use kernels::ops::gemm::{PANEL, ROWS, Store, Tile, multiply};
 use kernels::ops::linear::Linear;
 use kernels::ops::long_conv::{FilterBank, GROUP, fft_size};
 use kernels::ops::query_block::{KEYS, LOWEST, QUERIES, online_softmax};
+use kernels::ops::simd::{F32x4, LANES};
 use mixer::{CpuKernel, Floats, Level, Memory, MixerError, Parallel, Params, Problem};
 
 use crate::{peak, peer};
@@ -163,9 +164,16 @@ fn convolution(seq_len: usize) -> Result<Workload, MixerError> {
         run: Box::new(move || {
             let floats = seq_len * GROUP;
             for (group, (from, to)) in x.chunks_exact(floats).zip(y.chunks_exact_mut(floats)).enumerate() {
-                work[..floats].copy_from_slice(from);
-                bank.convolve(&fft, group, seq_len, &mut work);
-                to.copy_from_slice(&work[..floats]);
+                let from = |t: usize| {
+                    let row = &from[t * GROUP..][..GROUP];
+                    [F32x4::load(row), F32x4::load(&row[LANES..])]
+                };
+                let write = |t: usize, row: [F32x4; 2]| {
+                    let (low, high) = to[t * GROUP..][..GROUP].split_at_mut(LANES);
+                    row[0].store(low);
+                    row[1].store(high);
+                };
+                bank.convolve(&fft, group, seq_len, from, write, &mut work);
             }
             Ok(ends(&y))
         }),

@@ -186,19 +186,17 @@ fn convolve<'a, 'b>(
 ) {
     let mut scratch = scratch.of(worker);
     let work = &mut scratch[..fft.data_floats()];
-    for (t, row) in work.as_chunks_mut::<GROUP>().0.iter_mut().take(length).enumerate() {
-        let (low, high) = row.split_at_mut(LANES);
-        let values = from(t);
-        F32x4::load(values).store(low);
-        F32x4::load(values.get(LANES..).unwrap_or(&[])).store(high);
-    }
-    filter.convolve(fft, length, work);
-    for (t, row) in work.as_chunks::<GROUP>().0.iter().take(length).enumerate() {
-        let to = to(t);
-        let (low, high) = to.split_at_mut(LANES.min(to.len()));
-        F32x4::load(row).store(low);
-        F32x4::load(&row[LANES..]).store(high);
-    }
+    let from = |t: usize| {
+        let row = from(t);
+        [F32x4::load(row), F32x4::load(row.get(LANES..).unwrap_or(&[]))]
+    };
+    let to = |t: usize, values: [F32x4; 2]| {
+        let row = to(t);
+        let (low, high) = row.split_at_mut(LANES.min(row.len()));
+        values[0].store(low);
+        values[1].store(high);
+    };
+    filter.convolve(fft, length, from, to, work);
 }
 
 /// Both projections of every row, into channel groups.

@@ -243,29 +243,30 @@ fn mix<'a>(
         let (sequence, group) = (task / groups, task % groups);
         let mut scratch = scratch.of(worker);
         let work = &mut scratch[..fft.data_floats()];
-        let value = streams(order, sequence, group);
-        for o in 0..order - 1 {
-            let gate = streams(order - 1 - o, sequence, group);
-            let (rows, _) = work.as_chunks_mut::<GROUP>();
-            for (t, row) in rows.iter_mut().take(length).enumerate() {
-                let (low, high) = row.split_at_mut(LANES);
-                let v = if o == 0 { value.at(t) } else { [F32x4::load(low), F32x4::load(high)] };
-                let g = gate.at(t);
-                (v[0] * g[0]).store(low);
-                (v[1] * g[1]).store(high);
-            }
-            bank.convolve(fft, o * groups + group, length, work);
-        }
-        let gate = streams(0, sequence, group);
         let columns = GROUP.min(width - group * GROUP);
-        for (t, row) in work.as_chunks::<GROUP>().0.iter().take(length).enumerate() {
-            let g = gate.at(t);
+        let row = |t: usize| {
             let start = (sequence * length + t) * width + group * GROUP;
-            // SAFETY: each task owns its channel group's columns of its sequence's rows.
-            let to = unsafe { out.slice(start, columns) };
-            let (low, high) = to.split_at_mut(LANES.min(columns));
-            (F32x4::load(row) * g[0]).store(low);
-            (F32x4::load(&row[LANES..]) * g[1]).store(high);
+            // SAFETY: each task owns its channel group's columns of its sequence's rows, and uses one at a time.
+            unsafe { out.slice(start, columns) }
+        };
+        let (value, first) = (streams(order, sequence, group), streams(order - 1, sequence, group));
+        for o in 0..order - 1 {
+            let gate = streams(order - 2 - o, sequence, group);
+            let from = |t: usize| {
+                if o == 0 {
+                    let (v, g) = (value.at(t), first.at(t));
+                    return [v[0] * g[0], v[1] * g[1]];
+                }
+                let row = row(t);
+                [F32x4::load(row), F32x4::load(row.get(LANES..).unwrap_or(&[]))]
+            };
+            let to = |t: usize, values: [F32x4; 2]| {
+                let g = gate.at(t);
+                let (low, high) = row(t).split_at_mut(LANES.min(columns));
+                (values[0] * g[0]).store(low);
+                (values[1] * g[1]).store(high);
+            };
+            bank.convolve(fft, o * groups + group, length, from, to, work);
         }
     });
 }

@@ -82,7 +82,9 @@ pub(super) fn scratch_floats(spec: &Spec) -> usize {
     let tail = if spec.level == Level::Layer { BLOCK * 3 * width } else { 0 };
     tail.max(match spec.liquid {
         Liquid::Recurrence => scan::scratch_floats(spec),
-        _ => 2 * fft_size(spec.dims.seq_len) * LANES,
+        // The products that a second convolution takes.
+        Liquid::Kb => 2 * fft_size(spec.dims.seq_len) * LANES + spec.dims.seq_len * GROUP,
+        Liquid::None | Liquid::PolyB => 2 * fft_size(spec.dims.seq_len) * LANES,
     })
 }
 
@@ -201,18 +203,18 @@ impl Input<'_> {
     }
 }
 
-/// Adds `gain · values` to row `t` of a packed transform.
+/// Adds `gain · values` to row `t` of eight channels.
 #[inline(always)]
-fn add(work: &mut [f32], t: usize, gain: [F32x4; 2], values: [F32x4; 2]) {
-    let (low, high) = work[t * GROUP..][..GROUP].split_at_mut(LANES);
+fn add(rows: &mut [f32], t: usize, gain: [F32x4; 2], values: [F32x4; 2]) {
+    let (low, high) = rows[t * GROUP..][..GROUP].split_at_mut(LANES);
     for (to, (gain, value)) in [low, high].into_iter().zip(gain.into_iter().zip(values)) {
         F32x4::load(to).mul_add(gain, value).store(to);
     }
 }
 
 impl Spec {
-    /// Adds every degree's products to the rows of a packed transform, reversed and, with gains, straight.
-    fn add_products(&self, x: Input<'_>, gains: &[f32], group: usize, work: &mut [f32]) {
+    /// Adds every degree's products to rows of eight channels, reversed and, with gains, straight.
+    fn add_products(&self, x: Input<'_>, gains: &[f32], group: usize, rows: &mut [f32]) {
         let length = self.dims.seq_len;
         let gain = |degree: usize, which: usize| {
             let gain = &gains[(degree * 2 + which) * padded(self) + group * GROUP..][..GROUP];
@@ -224,9 +226,9 @@ impl Spec {
                 Contraction::Tanh => tanh(value),
                 Contraction::Lecun => F32x4::splat(1.7159) * tanh(F32x4::splat(0.666) * value),
             });
-            add(work, length - 1 - t, gain(degree, 0), product);
+            add(rows, length - 1 - t, gain(degree, 0), product);
             if self.bidirectional && self.liquid == Liquid::PolyB {
-                add(work, t, gain(degree, 1), product);
+                add(rows, t, gain(degree, 1), product);
             }
         };
         let times = |a: [F32x4; 2], b: [F32x4; 2]| [a[0] * b[0], a[1] * b[1]];
@@ -303,28 +305,30 @@ impl Kernel {
                     scan.run(group, length, |t| x.at(t), emit, &mut scratch);
                 }
                 Model::Convolution { fft, bank, kb, gains } => {
-                    let work = &mut scratch[..fft.data_floats()];
-                    for (t, row) in work.chunks_exact_mut(GROUP).take(length).enumerate() {
-                        let (low, high) = row.split_at_mut(LANES);
-                        let values = x.at(t);
-                        values[0].store(low);
-                        values[1].store(high);
-                    }
-                    bank.convolve(fft, group, length, work);
-                    if spec.liquid == Liquid::PolyB {
-                        spec.add_products(x, gains, group, work);
-                    }
-                    let emit = |work: &[f32], more: bool| {
-                        for (t, row) in work.chunks_exact(GROUP).take(length).enumerate() {
-                            write(t, [F32x4::load(row), F32x4::load(&row[LANES..])], more);
-                        }
+                    let (work, products) = scratch.split_at_mut(fft.data_floats());
+                    bank.convolve(fft, group, length, |t| x.at(t), |t, row| write(t, row, false), work);
+                    let row = |rows: &[f32], t: usize| {
+                        let row = &rows[t * GROUP..][..GROUP];
+                        [F32x4::load(row), F32x4::load(&row[LANES..])]
                     };
-                    emit(work, false);
+                    if spec.liquid == Liquid::PolyB {
+                        let products = &mut work[..length * GROUP];
+                        products.fill(0.0);
+                        spec.add_products(x, gains, group, products);
+                        (0..length).for_each(|t| write(t, row(products, t), true));
+                    }
                     if let Some(kb) = kb {
-                        work[..length * GROUP].fill(0.0);
-                        spec.add_products(x, gains, group, work);
-                        kb.convolve(fft, group, length, work);
-                        emit(work, true);
+                        let products = &mut products[..length * GROUP];
+                        products.fill(0.0);
+                        spec.add_products(x, gains, group, products);
+                        kb.convolve(
+                            fft,
+                            group,
+                            length,
+                            |t| row(products, t),
+                            |t, row| write(t, row, true),
+                            work,
+                        );
                     }
                 }
             }

@@ -228,16 +228,7 @@ impl Ema {
                 }
                 Method::Convolution(fft, bank) => {
                     let (work, length) = (&mut scratch[..fft.data_floats()], self.spec.dims.seq_len);
-                    for (t, row) in work.as_chunks_mut::<GROUP>().0.iter_mut().take(length).enumerate() {
-                        let (low, high) = row.split_at_mut(LANES);
-                        let values = x.at(t);
-                        values[0].store(low);
-                        values[1].store(high);
-                    }
-                    bank.convolve(fft, group, length, work);
-                    for (t, row) in work.as_chunks::<GROUP>().0.iter().take(length).enumerate() {
-                        emit(t, [F32x4::load(row), F32x4::load(&row[LANES..])]);
-                    }
+                    bank.convolve(fft, group, length, |t| x.at(t), emit, work);
                 }
             }
         });

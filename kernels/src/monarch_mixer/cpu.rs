@@ -218,52 +218,26 @@ struct Core<'a> {
 }
 
 impl Core<'_> {
-    /// The convolution of v ⊙ x₁, left in `work`.
-    fn gated(&self, group: usize, x1: &Stream<'_>, v: &Stream<'_>, work: &mut [f32]) {
-        let signal = |t: usize| {
-            let (x1, v) = (x1.at(t), v.at(t));
-            [x1[0] * v[0], x1[1] * v[1]]
-        };
-        self.convolve(&self.banks[0], group, signal, work);
-    }
-
-    /// Emits the convolution in `work` times x₂, then, to be added, the residual convolution.
-    fn finish(
+    /// Emits the convolution of v ⊙ x₁ times x₂, then, to be added, the residual convolution. x₁ is read before anything is
+    /// emitted.
+    fn mix(
         &self,
         group: usize,
-        x2: &Stream<'_>,
+        x1: impl Fn(usize) -> [F32x4; 2],
+        [x2, v]: [&Stream<'_>; 2],
         u: Option<&Stream<'_>>,
         work: &mut [f32],
         emit: impl Fn(usize, [F32x4; 2], Store),
     ) {
-        let length = self.spec.dims.seq_len;
-        for (t, row) in work.as_chunks::<GROUP>().0.iter().take(length).enumerate() {
-            let x2 = x2.at(t);
-            emit(t, [F32x4::load(row) * x2[0], F32x4::load(&row[LANES..]) * x2[1]], Store::Set);
+        let Some((first, residual)) = self.banks.split_first() else { return };
+        let times = |a: [F32x4; 2], b: [F32x4; 2]| [a[0] * b[0], a[1] * b[1]];
+        let (signal, length) = (|t: usize| times(x1(t), v.at(t)), self.spec.dims.seq_len);
+        let gate = |t: usize, row: [F32x4; 2]| emit(t, times(row, x2.at(t)), Store::Set);
+        first.convolve(self.fft, group, length, signal, gate, work);
+        if let (Some(u), [residual, ..]) = (u, residual) {
+            let add = |t: usize, row: [F32x4; 2]| emit(t, row, Store::Add);
+            residual.convolve(self.fft, group, length, |t| u.at(t), add, work);
         }
-        if let (Some(u), Some(bank)) = (u, self.banks.get(1)) {
-            self.convolve(bank, group, |t| u.at(t), work);
-            for (t, row) in work.as_chunks::<GROUP>().0.iter().take(length).enumerate() {
-                emit(t, [F32x4::load(row), F32x4::load(&row[LANES..])], Store::Add);
-            }
-        }
-    }
-
-    fn convolve(
-        &self,
-        bank: &FilterBank,
-        group: usize,
-        signal: impl Fn(usize) -> [F32x4; 2],
-        work: &mut [f32],
-    ) {
-        let length = self.spec.dims.seq_len;
-        for (t, row) in work.as_chunks_mut::<GROUP>().0.iter_mut().take(length).enumerate() {
-            let (low, high) = row.split_at_mut(LANES);
-            let values = signal(t);
-            values[0].store(low);
-            values[1].store(high);
-        }
-        bank.convolve(self.fft, group, length, work);
     }
 }
 
@@ -301,11 +275,18 @@ impl Kernel {
             let u = u.map(|u| Stream { floats: &u[start..], stride: width, columns, short: &[] });
             let mut scratch = self.scratch.of(worker);
             let work = &mut scratch[..core.fft.data_floats()];
-            core.gated(group, &part(0), &part(2), work);
-            core.finish(group, &part(1), u.as_ref(), work, |t, values, store| {
-                // SAFETY: each task owns its channel group's columns of its sequence's rows.
-                write(unsafe { out.slice(start + t * width, columns) }, values, store);
-            });
+            let (x1, x2, v) = (part(0), part(1), part(2));
+            core.mix(
+                group,
+                |t| x1.at(t),
+                [&x2, &v],
+                u.as_ref(),
+                work,
+                |t, values, store| {
+                    // SAFETY: each task owns its channel group's columns of its sequence's rows.
+                    write(unsafe { out.slice(start + t * width, columns) }, values, store);
+                },
+            );
         });
         Ok(())
     }
@@ -338,15 +319,16 @@ impl Kernel {
             };
             let mut scratch = self.scratch.of(worker);
             let work = &mut scratch[..core.fft.data_floats()];
-            {
+            let first = |t: usize| {
                 // SAFETY: only this task touches its group of its sequence, and this slice ends before it is written.
                 let x1 = unsafe { x1.slice(panel, length * GROUP) };
-                core.gated(group, &stream(x1, 0), &stream(&others[1][panel..], 2), work);
-            }
+                stream(x1, 0).at(t)
+            };
             let columns = GROUP.min(width - group * GROUP);
             let start = sequence * length * width + group * GROUP;
             let u = Stream { floats: &u[start..], stride: width, columns, short: &[] };
-            core.finish(group, &stream(&others[0][panel..], 1), Some(&u), work, |t, values, store| {
+            let (x2, v) = (stream(&others[0][panel..], 1), stream(&others[1][panel..], 2));
+            core.mix(group, first, [&x2, &v], Some(&u), work, |t, values, store| {
                 // SAFETY: as above; x₁ has been read.
                 write(unsafe { x1.slice(panel + t * GROUP, GROUP) }, values, store);
             });

@@ -3,7 +3,7 @@
 
 use mixer::{Floats, Memory, MixerError};
 
-use super::fft::{Complex, Fft, POINT, Point, SMALLEST};
+use super::fft::{Complex, Fft, POINT, Point, Row, SMALLEST};
 use super::simd::LANES;
 
 /// Channels in a group.
@@ -70,14 +70,20 @@ impl FilterBank {
         Ok(Self { spectra })
     }
 
-    /// Convolves one group in place. `work`: `[size, GROUP]`, of which the first `length` ≤ size / 2 rows are the
-    /// input and then the result; the rest is scratch.
-    pub fn convolve(&self, fft: &Fft, group: usize, length: usize, work: &mut [f32]) {
-        let points = fft.size() / 2;
-        work[length * GROUP..points * GROUP].fill(0.0);
+    /// Convolves one group of `length` ≤ size / 2 positions: `from(t)` are eight channels at position t, `to(t, row)` takes
+    /// them; all are read before the first is written. `work`: [`Fft::data_floats`] of scratch.
+    pub fn convolve(
+        &self,
+        fft: &Fft,
+        group: usize,
+        length: usize,
+        from: impl Fn(usize) -> Row,
+        to: impl FnMut(usize, Row),
+        work: &mut [f32],
+    ) {
         let (entries, _) =
             self.spectra[group * fft.data_floats()..][..fft.data_floats()].as_chunks::<POINT>();
-        fft.convolve(entries.split_at(points).into(), work);
+        fft.convolve(entries.split_at(fft.size() / 2).into(), length, from, to, work);
     }
 }
 
@@ -94,17 +100,19 @@ pub(super) fn transform(
     let scale = 1.0 / points as f32;
     // A step back from position 0 leads to position N − 1 with the factor −i: the circle's second half are the imaginary
     // parts of the filter.
-    for (first, [re, im]) in [(0, [scale, 0.0]), (points, [0.0, -scale])] {
+    for (first, factor) in [(0, [scale, 0.0]), (points, [0.0, -scale])] {
+        let factor = Complex::splat(factor);
         if taps <= first {
             break;
         }
-        for (t, row) in work.as_chunks_mut::<GROUP>().0[..points].iter_mut().enumerate() {
-            let t = first + t;
-            row.iter_mut().enumerate().for_each(|(lane, to)| *to = if t < taps { tap(lane, t) } else { 0.0 });
-        }
-        fft.spectra(work, |half, spectrum: &[Point]| {
+        let from = |t: usize, rows: &mut [Point]| {
+            for (t, row) in (first + t..).zip(rows) {
+                row.iter_mut().enumerate().for_each(|(lane, to)| *to = tap(lane, t));
+            }
+        };
+        fft.spectra((taps - first).min(points), &from, work, |half, spectrum| {
             for (index, point) in spectrum.iter().enumerate() {
-                add(half * points + index, Complex::load(point).times(re, im));
+                add(half * points + index, Complex::load(point).times(factor));
             }
         });
     }
@@ -113,6 +121,7 @@ pub(super) fn transform(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ops::simd::F32x4;
 
     #[test]
     fn a_circular_filter_reaches_both_ways() {
@@ -129,19 +138,14 @@ mod tests {
             .unwrap();
             let signal = |t: usize| ((t * 11) % 19) as f32 / 9.0 - 1.0;
             let mut work = vec![f32::NAN; fft.data_floats()];
-            for t in 0..length {
-                work[t * GROUP..][..GROUP].fill(signal(t));
-            }
-            bank.convolve(&fft, 0, length, &mut work);
-            for t in 0..length {
+            let from = |t: usize| [F32x4::splat(signal(t)); 2];
+            let to = |t: usize, row: Row| {
                 let want: f32 =
                     (0..length).map(|j| signal(j) * value(if j <= t { Ok(t - j) } else { Err(j - t) })).sum();
-                assert!(
-                    (work[t * GROUP] - want).abs() < 1e-4,
-                    "L {length} t {t}: {} {want}",
-                    work[t * GROUP]
-                );
-            }
+                let got = row[0].to_array()[0];
+                assert!((got - want).abs() < 1e-4, "L {length} t {t}: {got} {want}");
+            };
+            bank.convolve(&fft, 0, length, from, to, &mut work);
         }
     }
 
@@ -157,21 +161,19 @@ mod tests {
             for group in 0..2 {
                 let signal = |lane: usize, t: usize| ((lane * 5 + t * 11) % 19) as f32 / 9.0 - 1.0;
                 let mut work = vec![f32::NAN; fft.data_floats()];
-                for t in 0..seq_len {
-                    for lane in 0..GROUP {
-                        work[t * GROUP + lane] = signal(lane, t);
-                    }
-                }
-                bank.convolve(&fft, group, seq_len, &mut work);
-                for lane in 0..GROUP {
-                    for t in 0..seq_len {
+                let from = |t: usize| {
+                    [0, LANES].map(|first| F32x4::load(&[0, 1, 2, 3].map(|lane| signal(first + lane, t))))
+                };
+                let to = |t: usize, row: Row| {
+                    for (lane, got) in row.iter().flat_map(|half| half.to_array()).enumerate() {
                         let want: f64 = (0..=t)
                             .map(|s| f64::from(tap(group, lane, s)) * f64::from(signal(lane, t - s)))
                             .sum();
-                        let got = f64::from(work[t * GROUP + lane]);
+                        let got = f64::from(got);
                         assert!((got - want).abs() < 1e-4, "L {seq_len} lane {lane} t {t}: {got} {want}");
                     }
-                }
+                };
+                bank.convolve(&fft, group, seq_len, from, to, &mut work);
             }
         }
     }

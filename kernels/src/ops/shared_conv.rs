@@ -2,8 +2,8 @@
 
 use mixer::{Floats, Memory, MixerError};
 
-use super::fft::Fft;
-use super::long_conv::{GROUP, transform};
+use super::fft::{Fft, Row};
+use super::long_conv::transform;
 
 /// The spectrum of one real filter.
 #[derive(Debug)]
@@ -42,12 +42,17 @@ impl SharedFilter {
         Ok(Self { spectrum })
     }
 
-    /// Convolves eight real channels in place. `work`: `[size, GROUP]`, of which the first `length` ≤ size / 2 rows
-    /// are the input and then the result; the rest is scratch.
-    pub fn convolve(&self, fft: &Fft, length: usize, work: &mut [f32]) {
-        work[length * GROUP..fft.size() / 2 * GROUP].fill(0.0);
+    /// Convolves eight real channels, as [`super::long_conv::FilterBank::convolve`] does.
+    pub fn convolve(
+        &self,
+        fft: &Fft,
+        length: usize,
+        from: impl Fn(usize) -> Row,
+        to: impl FnMut(usize, Row),
+        work: &mut [f32],
+    ) {
         let (pairs, _) = self.spectrum.as_chunks::<2>();
-        fft.convolve([pairs, pairs], work);
+        fft.convolve([pairs, pairs], length, from, to, work);
     }
 }
 
@@ -55,6 +60,7 @@ impl SharedFilter {
 mod tests {
     use super::*;
     use crate::ops::long_conv::{circular_lag, fft_size};
+    use crate::ops::simd::{F32x4, LANES};
 
     #[test]
     fn agrees_with_direct_convolution_both_ways() {
@@ -69,21 +75,18 @@ mod tests {
             let filter = SharedFilter::new(&memory, &fft, tap).unwrap();
             let signal = |lane: usize, t: usize| ((t * 7 + lane * 3) % 11) as f32 / 5.0 - 1.0;
             let mut work = vec![f32::NAN; fft.data_floats()];
-            for t in 0..length {
-                for lane in 0..GROUP {
-                    work[t * GROUP + lane] = signal(lane, t);
-                }
-            }
-            filter.convolve(&fft, length, &mut work);
-            for t in 0..length {
-                for lane in 0..GROUP {
+            let from = |t: usize| {
+                [0, LANES].map(|first| F32x4::load(&[0, 1, 2, 3].map(|lane| signal(first + lane, t))))
+            };
+            let to = |t: usize, row: Row| {
+                for (lane, got) in row.iter().flat_map(|half| half.to_array()).enumerate() {
                     let want: f32 = (0..length)
                         .map(|j| signal(lane, j) * k(if j <= t { Ok(t - j) } else { Err(j - t) }))
                         .sum();
-                    let got = work[t * GROUP + lane];
                     assert!((got - want).abs() < 1e-3, "L {length} t {t}: {got} {want}");
                 }
-            }
+            };
+            filter.convolve(&fft, length, from, to, &mut work);
         }
     }
 }

@@ -1,0 +1,403 @@
+//! Convolutions of four real sequences at once, one to each SIMD lane: every operation is vertical, nothing is shuffled.
+//!
+//! The transform is of N points for sequences of up to N: a right-angle convolution (Crandall and Fagin, *Discrete weighted
+//! transforms and large-integer arithmetic*, 1994). Sequences are polynomials modulo x^N − i, so that what wraps around
+//! lands in the imaginary part, and the real part is the linear convolution; padding to 2N is not needed, and no two
+//! sequences share a complex one.
+//!
+//! A block modulo x^n − z⁴ is split into four modulo x^(n/4) − z, + z, − iz and + iz, whose factors z, z² and z³ are the
+//! same at all its points: they stay in registers, where a transform of weighted points would read three at each. Down to
+//! single points, which lie in bit-reversed order and are multiplied, and back up the same way: nothing is ever reordered.
+//! Large blocks recurse until one fits in a core's own cache, and goes both ways there: a convolution of any size reads
+//! memory only a few times.
+
+mod butterfly;
+
+use mixer::{Floats, Memory, MixerError};
+
+use super::simd::{F32x4, LANES};
+pub(super) use butterfly::Complex;
+use butterfly::{enter2, enter4, halves, leave2, leave4, quarters, turn4, turn16};
+
+/// Factors for convolutions on a circle of one power-of-two size.
+#[derive(Debug)]
+pub struct Fft {
+    size: usize,
+    /// Triples (z, z², z³) as re, im pairs: one for each block that the first level leaves, then one for each of their
+    /// quarters and so on down to blocks of four.
+    factors: Floats,
+}
+
+/// Floats that hold one triple.
+const TRIPLE: usize = 6;
+
+/// Floats of one element of all four sequences: the real parts, then the imaginary parts; and of eight real channels.
+pub const POINT: usize = 2 * LANES;
+
+/// Smallest circle.
+pub const SMALLEST: usize = 8;
+
+/// Largest circle: its first level leaves blocks of 4¹⁰ points.
+const LARGEST: usize = 8 << 20;
+
+/// Elements of a transform that a first-level cache holds: 16 KiB.
+const CACHED: usize = 512;
+
+/// Rows of each quarter that are handed over at a time.
+const ROWS: usize = 32;
+
+pub(super) type Point = [f32; POINT];
+
+/// Eight channels at one position.
+pub type Row = [F32x4; 2];
+type Triple = [f32; TRIPLE];
+
+/// What a frequency is multiplied by.
+pub(super) trait Factor {
+    fn complex(&self) -> Complex;
+}
+
+/// One factor for each sequence.
+impl Factor for Point {
+    #[inline(always)]
+    fn complex(&self) -> Complex {
+        Complex::load(self)
+    }
+}
+
+/// One for all.
+impl Factor for [f32; 2] {
+    #[inline(always)]
+    fn complex(&self) -> Complex {
+        Complex::splat(*self)
+    }
+}
+
+/// How many blocks the first level leaves: four, or two where the points are not a power of four.
+fn first_blocks(points: usize) -> usize {
+    if points.ilog2().is_multiple_of(2) { 4 } else { 2 }
+}
+
+impl Fft {
+    /// Floats that [`Fft::new`] takes from the memory budget.
+    pub fn floats(size: usize) -> usize {
+        let points = size / 2;
+        // As many as points / 4 + points / 16 + …: the blocks of each level below the first.
+        (points - first_blocks(points)) / 3 * TRIPLE
+    }
+
+    /// Tables for a circle of `size` positions, computed in f64.
+    ///
+    /// # Errors
+    /// [`MixerError::OutOfMemory`]; [`MixerError::InvalidField`] where `size` is no power of two from [`SMALLEST`] to 2²³.
+    pub fn new(memory: &Memory, size: usize) -> Result<Self, MixerError> {
+        if !size.is_power_of_two() || !(SMALLEST..=LARGEST).contains(&size) {
+            return Err(MixerError::invalid("FFT size", "a power of two from 8 to 8,388,608", size));
+        }
+        let mut factors = memory.floats(Self::floats(size))?;
+        let points = size / 2;
+        let mut level = &mut factors[..];
+        let mut blocks = first_blocks(points);
+        while blocks < points {
+            let (this, rest) = level.split_at_mut(blocks * TRIPLE);
+            for (block, triple) in this.chunks_exact_mut(TRIPLE).enumerate() {
+                // Block b of B is modulo x^n − exp(2πi (¼ + rev b) / B), b's bits reversed.
+                let reversed = block.reverse_bits() >> (usize::BITS - blocks.ilog2());
+                let turns = (0.25 + reversed as f64) / (4 * blocks) as f64;
+                for (power, pair) in (1_u32..).zip(triple.chunks_exact_mut(2)) {
+                    set_unit(pair, f64::from(power) * turns);
+                }
+            }
+            level = rest;
+            blocks *= 4;
+        }
+        Ok(Self { size, factors })
+    }
+
+    /// Positions of the circle: twice the points of the transform.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Floats of what transforming eight real channels needs.
+    pub fn data_floats(&self) -> usize {
+        self.size * POINT
+    }
+
+    /// The triples of blocks `first..first + count` of a level of `blocks`, all of the whole transform.
+    fn level(&self, blocks: usize, first: usize, count: usize) -> &[Triple] {
+        let above = (blocks - first_blocks(self.size / 2)) / 3;
+        &self.factors.as_chunks::<TRIPLE>().0[above + first..][..count]
+    }
+
+    /// Transforms rows of eight real channels: `emit(half, spectrum)` takes the transform of the first four, then of the others.
+    pub(super) fn spectra(
+        &self,
+        length: usize,
+        from: &dyn Fn(usize, &mut [Point]),
+        work: &mut [f32],
+        mut emit: impl FnMut(usize, &[Point]),
+    ) {
+        let (points, _) = work.as_chunks_mut::<POINT>();
+        let (low, high) = points[..self.size].split_at_mut(self.size / 2);
+        Self::enter(length, from, low, high);
+        for (half, points) in [low, high].into_iter().enumerate() {
+            let mut span = points.len() / first_blocks(points.len());
+            while span > 1 {
+                let blocks = points.len() / span;
+                forward(points, span, self.level(blocks, 0, blocks));
+                span /= 4;
+            }
+            emit(half, points);
+        }
+    }
+
+    /// Convolves `length` rows of eight real channels; `factors` are the filters' spectra over N of the first four and of
+    /// the others. `from(t)` is the row of position t, `to(t, row)` takes it; all are read before the first is written.
+    /// `work` is scratch.
+    pub(super) fn convolve<F: Factor>(
+        &self,
+        factors: [&[F]; 2],
+        length: usize,
+        from: impl Fn(usize) -> Row,
+        mut to: impl FnMut(usize, Row),
+        work: &mut [f32],
+    ) {
+        let (points, _) = work.as_chunks_mut::<POINT>();
+        let (low, high) = points[..self.size].split_at_mut(self.size / 2);
+        Self::enter(length, &|t, rows| fill(t, rows, &from), low, high);
+        let first = first_blocks(self.size / 2);
+        let span = self.size / 2 / first;
+        for (points, factors) in [&mut *low, &mut *high].into_iter().zip(factors) {
+            let parts = points.chunks_exact_mut(span).zip(factors.chunks_exact(span));
+            for (block, (points, factors)) in parts.enumerate() {
+                self.multiply(points, first, block, factors);
+            }
+        }
+        let mut empty = |t: usize, rows: &[Point]| {
+            for (t, row) in (t..).zip(rows) {
+                to(t, [F32x4::load(row), F32x4::load(&row[LANES..])]);
+            }
+        };
+        Self::leave(length, &mut empty, low, high);
+    }
+
+    /// Splits block `block` of `blocks`, multiplies and joins. The result is times `data.len()`.
+    fn multiply<F: Factor>(&self, data: &mut [Point], blocks: usize, block: usize, factors: &[F]) {
+        let n = data.len();
+        if n > CACHED {
+            let level = self.level(blocks, block, 1);
+            forward(data, n, level);
+            let parts = data.chunks_exact_mut(n / 4).zip(factors.chunks_exact(n / 4));
+            for (quarter, (data, factors)) in parts.enumerate() {
+                self.multiply(data, 4 * blocks, 4 * block + quarter, factors);
+            }
+            inverse(data, n, level);
+            return;
+        }
+        // Each level has four times as many blocks as the one before.
+        let level = |count: usize| self.level(count * blocks, count * block, count);
+        let mut span = n;
+        while span > 16 {
+            forward(data, span, level(n / span));
+            span /= 4;
+        }
+        match span {
+            16 => turn16(data, level(n / 16), level(n / 4), factors),
+            4 => {
+                let blocks = data.as_chunks_mut::<4>().0.as_chunks_mut::<1>().0.iter_mut();
+                let factors = factors.as_chunks::<4>().0.as_chunks::<1>().0;
+                for ((block, triple), factors) in blocks.zip(level(n / 4).as_chunks::<1>().0).zip(factors) {
+                    turn4(block, triple, factors);
+                }
+            }
+            _ => {
+                for (point, factor) in data.iter_mut().zip(factors) {
+                    Complex::load(point).times(factor.complex()).store(point);
+                }
+            }
+        }
+        while span < n {
+            span *= 4;
+            if span > 16 {
+                inverse(data, span, level(n / span));
+            }
+        }
+    }
+
+    /// The first level: both halves of the channels from rows.
+    fn enter(length: usize, from: &dyn Fn(usize, &mut [Point]), low: &mut [Point], high: &mut [Point]) {
+        let parts = first_blocks(low.len());
+        let span = low.len() / parts;
+        let mut buffer = [[0.0; POINT]; 4 * ROWS];
+        for start in (0..span).step_by(ROWS) {
+            let count = ROWS.min(span - start);
+            for (part, rows) in buffer.chunks_exact_mut(ROWS).take(parts).enumerate() {
+                let first = part * span + start;
+                let (present, absent) = rows[..count].split_at_mut(length.saturating_sub(first).min(count));
+                if !present.is_empty() {
+                    from(first, present);
+                }
+                absent.fill([0.0; POINT]);
+            }
+            let rows = [0, 1, 2, 3].map(|part| &buffer[part * ROWS..][..count]);
+            if parts == 4 {
+                enter4::<0>(rows, quarters(low).map(|part| &mut part[start..][..count]));
+                enter4::<1>(rows, quarters(high).map(|part| &mut part[start..][..count]));
+            } else {
+                enter2::<0>(rows, halves(low).map(|part| &mut part[start..][..count]));
+                enter2::<1>(rows, halves(high).map(|part| &mut part[start..][..count]));
+            }
+        }
+    }
+
+    /// The last level: rows from both halves of the channels.
+    fn leave(length: usize, to: &mut dyn FnMut(usize, &[Point]), low: &mut [Point], high: &mut [Point]) {
+        let parts = first_blocks(low.len());
+        let span = low.len() / parts;
+        let mut buffer = [[0.0; POINT]; 4 * ROWS];
+        for start in (0..span).step_by(ROWS) {
+            let count = ROWS.min(span - start);
+            if parts == 4 {
+                leave4::<0>(quarters(low).map(|part| &part[start..][..count]), quarters(&mut buffer));
+                leave4::<1>(quarters(high).map(|part| &part[start..][..count]), quarters(&mut buffer));
+            } else {
+                leave2::<0>(halves(low).map(|part| &part[start..][..count]), quarters(&mut buffer));
+                leave2::<1>(halves(high).map(|part| &part[start..][..count]), quarters(&mut buffer));
+            }
+            for (part, rows) in buffer.chunks_exact(ROWS).take(parts).enumerate() {
+                let first = part * span + start;
+                let present = &rows[..length.saturating_sub(first).min(count)];
+                if !present.is_empty() {
+                    to(first, present);
+                }
+            }
+        }
+    }
+}
+
+/// Splits blocks of `span` points into four. The span is a constant wherever it is used, so that all four addresses are one
+/// and a constant.
+fn forward(data: &mut [Point], span: usize, triples: &[Triple]) {
+    match span {
+        4 => butterfly::forward::<1>(data, triples),
+        16 => butterfly::forward::<4>(data, triples),
+        64 => butterfly::forward::<16>(data, triples),
+        256 => butterfly::forward::<64>(data, triples),
+        1024 => butterfly::forward::<256>(data, triples),
+        4096 => butterfly::forward::<1024>(data, triples),
+        16384 => butterfly::forward::<4096>(data, triples),
+        65536 => butterfly::forward::<16384>(data, triples),
+        262_144 => butterfly::forward::<65536>(data, triples),
+        1_048_576 => butterfly::forward::<262_144>(data, triples),
+        _ => {}
+    }
+}
+
+/// Joins what [`forward`] split.
+fn inverse(data: &mut [Point], span: usize, triples: &[Triple]) {
+    match span {
+        64 => butterfly::inverse::<16>(data, triples),
+        256 => butterfly::inverse::<64>(data, triples),
+        1024 => butterfly::inverse::<256>(data, triples),
+        4096 => butterfly::inverse::<1024>(data, triples),
+        16384 => butterfly::inverse::<4096>(data, triples),
+        65536 => butterfly::inverse::<16384>(data, triples),
+        262_144 => butterfly::inverse::<65536>(data, triples),
+        1_048_576 => butterfly::inverse::<262_144>(data, triples),
+        _ => {}
+    }
+}
+
+/// Fills rows with what `from` gives for positions from t on.
+#[inline(always)]
+fn fill(t: usize, rows: &mut [Point], from: impl Fn(usize) -> Row) {
+    for (t, to) in (t..).zip(rows) {
+        let (low, high) = to.split_at_mut(LANES);
+        let row = from(t);
+        row[0].store(low);
+        row[1].store(high);
+    }
+}
+
+/// exp(2πi · turns) as re, im.
+fn set_unit(pair: &mut [f32], turns: f64) {
+    let (im, re) = (std::f64::consts::TAU * turns).sin_cos();
+    pair[0] = re as f32;
+    pair[1] = im as f32;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bit_reversed(index: usize, size: usize) -> usize {
+        if size == 1 { 0 } else { index.reverse_bits() >> (usize::BITS - size.ilog2()) }
+    }
+
+    #[test]
+    fn spectra_agree_with_the_definition() {
+        let memory = Memory::new(1 << 24);
+        for log in 2..=9 {
+            let points = 1 << log;
+            let fft = Fft::new(&memory, 2 * points).unwrap();
+            let rows: Vec<f32> = (0..points * POINT).map(|i| ((i * 37) % 23) as f32 / 11.0 - 1.0).collect();
+            let from = |t: usize, to: &mut [Point]| {
+                to.copy_from_slice(&rows.as_chunks().0[t..][..to.len()]);
+            };
+            let mut work = vec![f32::NAN; fft.data_floats()];
+            fft.spectra(points, &from, &mut work, |half, spectrum| {
+                for lane in 0..LANES {
+                    for frequency in 0..points {
+                        let (mut want_re, mut want_im) = (0.0_f64, 0.0_f64);
+                        for n in 0..points {
+                            let turns = (0.25 + frequency as f64) * n as f64 / points as f64;
+                            let x = f64::from(rows[n * POINT + half * LANES + lane]);
+                            want_re += x * (std::f64::consts::TAU * turns).cos();
+                            want_im += x * (std::f64::consts::TAU * turns).sin();
+                        }
+                        let got = &spectrum[bit_reversed(frequency, points)];
+                        assert!((f64::from(got[lane]) - want_re).abs() < 1e-4 * (points as f64).sqrt());
+                        assert!(
+                            (f64::from(got[LANES + lane]) - want_im).abs() < 1e-4 * (points as f64).sqrt()
+                        );
+                    }
+                }
+            });
+        }
+    }
+
+    #[test]
+    fn a_factor_of_one_gives_the_input_back() {
+        let memory = Memory::new(1 << 24);
+        for log in 2..=12 {
+            let points = 1 << log;
+            let fft = Fft::new(&memory, 2 * points).unwrap();
+            let want = |t: usize, lane: usize| (((t * POINT + lane) * 17) % 19) as f32 - 9.0;
+            let from = |t: usize| {
+                [0, LANES].map(|first| F32x4::load(&[0, 1, 2, 3].map(|lane| want(t, first + lane))))
+            };
+            let mut work = vec![f32::NAN; fft.data_floats()];
+            let one = vec![[1.0 / points as f32, 0.0]; points];
+            for length in [points, points - 1, points / 2 + 1, 1] {
+                let mut next = vec![false; length];
+                let to = |t: usize, row: Row| {
+                    for (lane, got) in row.iter().flat_map(|half| half.to_array()).enumerate() {
+                        let want = want(t, lane);
+                        assert!((got - want).abs() < 1e-4, "{length} of {points} points: {got} {want}");
+                    }
+                    next[t] = true;
+                };
+                fft.convolve([&one, &one], length, from, to, &mut work);
+                assert!(next.into_iter().all(|written| written));
+            }
+        }
+    }
+
+    #[test]
+    fn refuses_a_size_that_is_no_power_of_two() {
+        for size in [0, 4, 12, 2 * LARGEST] {
+            assert!(Fft::new(&Memory::new(1 << 20), size).is_err());
+        }
+    }
+}
