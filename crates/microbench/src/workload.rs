@@ -1,14 +1,15 @@
 //! What can be measured, by name.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use kernels::ops::fft::Fft;
+use kernels::ops::fft::{Fft, Row};
 use kernels::ops::gemm::{PANEL, ROWS, Store, Tile, multiply};
 use kernels::ops::linear::Linear;
 use kernels::ops::long_conv::{FilterBank, GROUP, fft_size};
 use kernels::ops::query_block::{KEYS, LOWEST, QUERIES, online_softmax};
-use kernels::ops::simd::{F32x4, LANES};
+use kernels::ops::stream::{Stream, load, store};
 use mixer::{CpuKernel, Floats, Level, Memory, MixerError, Parallel, Params, Problem};
 
 use crate::{peak, peer};
@@ -164,16 +165,15 @@ fn convolution(seq_len: usize) -> Result<Workload, MixerError> {
         run: Box::new(move || {
             let floats = seq_len * GROUP;
             for (group, (from, to)) in x.chunks_exact(floats).zip(y.chunks_exact_mut(floats)).enumerate() {
-                let from = |t: usize| {
-                    let row = &from[t * GROUP..][..GROUP];
-                    [F32x4::load(row), F32x4::load(&row[LANES..])]
+                let to: Cell<&mut [Row]> = Cell::new(to.as_chunks_mut().0);
+                let from = Stream { floats: from, stride: GROUP, columns: GROUP, short: &[] };
+                let read = |_: usize, t: usize, rows: &mut [Row]| from.read(t, rows);
+                let write = |_: usize, t: usize, rows: &mut [Row]| {
+                    let all = to.take();
+                    all[t..].iter_mut().zip(rows).for_each(|(to, row)| store(to, load(&*row)));
+                    to.set(all);
                 };
-                let write = |t: usize, row: [F32x4; 2]| {
-                    let (low, high) = to[t * GROUP..][..GROUP].split_at_mut(LANES);
-                    row[0].store(low);
-                    row[1].store(high);
-                };
-                bank.convolve(&fft, group, seq_len, from, write, &mut work);
+                bank.convolve(&fft, group..group + 1, seq_len, &read, &write, &mut work);
             }
             Ok(ends(&y))
         }),

@@ -1,5 +1,5 @@
-//! BiGS on the CPU. Blocks of rows are normalised and projected into channel groups; each group goes through its
-//! direction's transform in place; blocks of rows then take both to the output without leaving the cache.
+//! BiGS on the CPU. Blocks of rows are normalised and projected into channel groups; a few at a time go through
+//! their direction's transform in place; blocks of rows then take both to the output without leaving the cache.
 
 #![expect(unsafe_code, reason = "tasks write disjoint rows and channel groups through `Disjoint`")]
 
@@ -11,26 +11,27 @@ use super::ssm::Direction;
 use super::{Affine, Gelu, Linears, Spec};
 use crate::ops::activation::{gelu, gelu_tanh, map, map2};
 use crate::ops::disjoint::Disjoint;
-use crate::ops::fft::Fft;
+use crate::ops::fft::{Fft, Row};
 use crate::ops::gemm::PANEL;
 use crate::ops::linear::{BLOCK, Linear};
 use crate::ops::long_conv::{GROUP, fft_size};
 use crate::ops::norm::layer_norm;
-use crate::ops::panels;
+use crate::ops::panels::{self, Shares, TOGETHER};
 use crate::ops::scratch::Scratch;
 use crate::ops::shared_conv::SharedFilter;
-use crate::ops::simd::{F32x4, LANES};
+use crate::ops::simd::LANES;
+use crate::ops::stream::{Stream, write};
 
 // A panel of the projection is exactly a channel group of the convolution.
 const _: () = assert!(PANEL == GROUP);
 
-/// Floats of one worker's scratch: one packed transform, or a block of rows on its way to the output.
+/// Floats of one worker's scratch: the packed transforms of a task, or a block of rows on its way to the output.
 pub(super) fn scratch_floats(spec: &Spec) -> usize {
     let tail = match spec.level {
         Level::Core => 0,
         Level::Layer => BLOCK * (4 * spec.dims.d_model + 2 * spec.intermediate),
     };
-    tail.max(2 * fft_size(spec.dims.seq_len) * LANES)
+    tail.max(TOGETHER * 2 * fft_size(spec.dims.seq_len) * LANES)
 }
 
 /// What a layer adds around the core.
@@ -150,53 +151,31 @@ impl Kernel {
     fn run_core(&mut self, parallel: &dyn Parallel) -> Result<(), MixerError> {
         let (width, length) = (self.spec.dims.d_model, self.spec.dims.seq_len);
         let x = self.spec.input(&self.case.tensors)?;
-        let groups = width.div_ceil(GROUP);
         let out = Disjoint::new(&mut self.output);
-        let (tasks, threads) = (self.spec.dims.batch * 2 * groups, parallel.threads());
-        parallel.run(tasks, &|task, worker| {
-            let task = panels::spread(task, tasks, threads);
-            let (stream, group) = (task / groups, task % groups);
+        // Both directions of a sequence are as two sequences.
+        let shares = Shares::new(2 * self.spec.dims.batch, width, parallel.threads());
+        parallel.run(shares.tasks(), &|task, worker| {
+            let (stream, groups) = shares.of(task);
             let (sequence, direction) = (stream / 2, stream % 2);
-            let columns = GROUP.min(width - group * GROUP);
-            let start = |t: usize| (sequence * length + t) * 2 * width + direction * width + group * GROUP;
-            convolve(
-                &self.fft,
-                &self.filters[direction],
-                &self.scratch,
-                length,
-                worker,
-                |t| &x[start(t)..][..columns],
-                // SAFETY: each task owns its channel group's columns of its direction and sequence.
-                |t| unsafe { out.slice(start(t), columns) },
-            );
+            let channel = |i: usize| (groups.start + i) * GROUP;
+            let columns = |i: usize| GROUP.min(width - channel(i));
+            let stride = 2 * width;
+            let start =
+                |i: usize, t: usize| (sequence * length + t) * stride + direction * width + channel(i);
+            let from = |i: usize, t: usize, rows: &mut [Row]| {
+                let floats = &x[start(i, 0)..];
+                Stream { floats, stride, columns: columns(i), short: &[] }.read(t, rows);
+            };
+            let to = |i: usize, t: usize, rows: &mut [Row]| {
+                // SAFETY: each task owns its channel groups' columns of its direction and sequence, and uses one row at a
+                // time.
+                write(t, rows, |t| unsafe { out.slice(start(i, t), columns(i)) });
+            };
+            let mut scratch = self.scratch.of(worker);
+            self.filters[direction].convolve(&self.fft, groups.len(), length, &from, &to, &mut scratch);
         });
         Ok(())
     }
-}
-
-/// Convolves eight channels of one sequence: `from(t)` are the inputs, `to(t)` takes the outputs.
-fn convolve<'a, 'b>(
-    fft: &Fft,
-    filter: &SharedFilter,
-    scratch: &Scratch,
-    length: usize,
-    worker: usize,
-    from: impl Fn(usize) -> &'a [f32],
-    to: impl Fn(usize) -> &'b mut [f32],
-) {
-    let mut scratch = scratch.of(worker);
-    let work = &mut scratch[..fft.data_floats()];
-    let from = |t: usize| {
-        let row = from(t);
-        [F32x4::load(row), F32x4::load(row.get(LANES..).unwrap_or(&[]))]
-    };
-    let to = |t: usize, values: [F32x4; 2]| {
-        let row = to(t);
-        let (low, high) = row.split_at_mut(LANES.min(row.len()));
-        values[0].store(low);
-        values[1].store(high);
-    };
-    filter.convolve(fft, length, from, to, work);
 }
 
 /// Both projections of every row, into channel groups.
@@ -234,27 +213,25 @@ impl Kernel {
     fn mix(&mut self, parallel: &dyn Parallel) {
         let Some(layer) = &mut self.layer else { return };
         let (length, rows) = (self.spec.dims.seq_len, self.spec.rows());
-        let groups = self.spec.dims.d_model.div_ceil(GROUP);
         let [forward, backward] = &mut layer.streams;
         let streams = [Disjoint::new(forward), Disjoint::new(backward)];
-        let (tasks, threads) = (self.spec.dims.batch * 2 * groups, parallel.threads());
-        parallel.run(tasks, &|task, worker| {
-            let task = panels::spread(task, tasks, threads);
-            let (stream, group) = (task / groups, task % groups);
+        let shares = Shares::new(2 * self.spec.dims.batch, self.spec.dims.d_model, parallel.threads());
+        parallel.run(shares.tasks(), &|task, worker| {
+            let (stream, groups) = shares.of(task);
             let (sequence, direction) = (stream / 2, stream % 2);
-            let start = |t: usize| (group * rows + sequence * length + t) * GROUP;
-            convolve(
-                &self.fft,
-                &self.filters[direction],
-                &self.scratch,
-                length,
-                worker,
-                // SAFETY: only this task touches its group of its direction and sequence, and each slice ends before
-                // the next is taken.
-                |t| unsafe { &*streams[direction].slice(start(t), GROUP) },
+            let panel = |i: usize| ((groups.start + i) * rows + sequence * length) * GROUP;
+            let from = |i: usize, t: usize, rows: &mut [Row]| {
+                // SAFETY: only this task touches its groups of its direction and sequence, and this slice ends before it is
+                // written.
+                let floats = unsafe { streams[direction].slice(panel(i), length * GROUP) };
+                Stream { floats, stride: GROUP, columns: GROUP, short: &[] }.read(t, rows);
+            };
+            let to = |i: usize, t: usize, rows: &mut [Row]| {
                 // SAFETY: as above.
-                |t| unsafe { streams[direction].slice(start(t), GROUP) },
-            );
+                write(t, rows, |t| unsafe { streams[direction].slice(panel(i) + t * GROUP, GROUP) });
+            };
+            let mut scratch = self.scratch.of(worker);
+            self.filters[direction].convolve(&self.fft, groups.len(), length, &from, &to, &mut scratch);
         });
     }
 

@@ -1,5 +1,5 @@
-//! The CPU kernel. A task takes eight channels of one sequence from the projected streams to the gated output, so that
-//! a long convolution's working set is one packed transform.
+//! The CPU kernel. A task takes a few groups of eight channels of one sequence from the projected streams to the gated
+//! output, so that a long convolution's working set is a packed transform of each.
 
 #![expect(unsafe_code, reason = "tasks write disjoint columns of the core's output through `Disjoint`")]
 
@@ -10,14 +10,14 @@ use mixer::{Case, CpuKernel, Floats, Memory, MixerError, Parallel};
 use super::Spec;
 use super::filter::Filter;
 use crate::ops::disjoint::Disjoint;
-use crate::ops::fft::Fft;
+use crate::ops::fft::{Fft, Row};
 use crate::ops::gemm::PANEL;
 use crate::ops::linear::Linear;
 use crate::ops::long_conv::{FilterBank, GROUP, fft_size};
-use crate::ops::panels;
+use crate::ops::panels::{Shares, TOGETHER};
 use crate::ops::scratch::Scratch;
-use crate::ops::simd::{F32x4, LANES};
-use crate::ops::stream::Stream;
+use crate::ops::simd::LANES;
+use crate::ops::stream::{Stream, load, store, write};
 
 // A panel of the projection is exactly a channel group of the convolution.
 const _: () = assert!(PANEL == GROUP);
@@ -34,7 +34,7 @@ pub(super) fn short_floats(spec: &Spec) -> usize {
 
 /// Floats of one worker's scratch.
 pub(super) fn scratch_floats(size: usize) -> usize {
-    2 * size * LANES
+    TOGETHER * 2 * size * LANES
 }
 
 /// What a layer adds around the core.
@@ -235,38 +235,39 @@ fn mix<'a>(
     parallel: &dyn Parallel,
 ) {
     let (width, length, order) = (spec.dims.d_model, spec.out_len(), spec.order);
-    let groups = groups(width);
+    let all = groups(width);
     let out = Disjoint::new(out);
-    let (tasks, threads) = (spec.dims.batch * groups, parallel.threads());
-    parallel.run(tasks, &|task, worker| {
-        let task = panels::spread(task, tasks, threads);
-        let (sequence, group) = (task / groups, task % groups);
+    let shares = Shares::new(spec.dims.batch, width, parallel.threads());
+    parallel.run(shares.tasks(), &|task, worker| {
+        let (sequence, groups) = shares.of(task);
         let mut scratch = scratch.of(worker);
-        let work = &mut scratch[..fft.data_floats()];
-        let columns = GROUP.min(width - group * GROUP);
-        let row = |t: usize| {
+        let columns = |group: usize| GROUP.min(width - group * GROUP);
+        let row = |i: usize, t: usize| {
+            let group = groups.start + i;
             let start = (sequence * length + t) * width + group * GROUP;
-            // SAFETY: each task owns its channel group's columns of its sequence's rows, and uses one at a time.
-            unsafe { out.slice(start, columns) }
+            // SAFETY: each task owns its channel groups' columns of its sequence's rows, and uses one at a time.
+            unsafe { out.slice(start, columns(group)) }
         };
-        let (value, first) = (streams(order, sequence, group), streams(order - 1, sequence, group));
+        let stream = |stream: usize| -> [Stream<'_>; TOGETHER] {
+            std::array::from_fn(|i| streams(stream, sequence, (groups.start + i).min(groups.end - 1)))
+        };
+        let (value, first) = (stream(order), stream(order - 1));
         for o in 0..order - 1 {
-            let gate = streams(order - 2 - o, sequence, group);
-            let from = |t: usize| {
+            let gate = stream(order - 2 - o);
+            let from = |i: usize, t: usize, rows: &mut [Row]| {
                 if o == 0 {
-                    let (v, g) = (value.at(t), first.at(t));
-                    return [v[0] * g[0], v[1] * g[1]];
+                    value[i].read(t, rows);
+                    first[i].gate(t, rows);
+                    return;
                 }
-                let row = row(t);
-                [F32x4::load(row), F32x4::load(row.get(LANES..).unwrap_or(&[]))]
+                (t..).zip(rows).for_each(|(t, to)| store(to, load(row(i, t))));
             };
-            let to = |t: usize, values: [F32x4; 2]| {
-                let g = gate.at(t);
-                let (low, high) = row(t).split_at_mut(LANES.min(columns));
-                (values[0] * g[0]).store(low);
-                (values[1] * g[1]).store(high);
+            let to = |i: usize, t: usize, rows: &mut [Row]| {
+                gate[i].gate(t, rows);
+                write(t, rows, |t| row(i, t));
             };
-            bank.convolve(fft, o * groups + group, length, from, to, work);
+            let groups = o * all + groups.start..o * all + groups.end;
+            bank.convolve(fft, groups, length, &from, &to, &mut scratch);
         }
     });
 }

@@ -1,4 +1,4 @@
-//! Liquid-S4 on the CPU. A task takes eight channels of one sequence through the state-space model (a transform, or the
+//! Liquid-S4 on the CPU. A task takes groups of eight channels of one sequence through the state-space model (a transform, or the
 //! recurrence) and adds their liquid terms; then blocks of rows go through GELU, the output layer and its gate.
 
 #![expect(unsafe_code, reason = "tasks write disjoint rows and channel groups through `Disjoint`")]
@@ -14,12 +14,13 @@ use super::spec::{Contraction, Liquid, Spec};
 use super::ssm::Ssm;
 use crate::ops::activation::{gelu, map, map2, sigmoid, tanh};
 use crate::ops::disjoint::Disjoint;
-use crate::ops::fft::Fft;
+use crate::ops::fft::{Fft, Row};
 use crate::ops::linear::{BLOCK, Linear};
 use crate::ops::long_conv::{FilterBank, GROUP, circular_lag, fft_size};
-use crate::ops::panels;
+use crate::ops::panels::{self, Shares, TOGETHER};
 use crate::ops::scratch::Scratch;
 use crate::ops::simd::{F32x4, LANES};
+use crate::ops::stream::{Stream, load, store, write};
 
 /// How the state-space model runs.
 enum Model {
@@ -82,9 +83,11 @@ pub(super) fn scratch_floats(spec: &Spec) -> usize {
     let tail = if spec.level == Level::Layer { BLOCK * 3 * width } else { 0 };
     tail.max(match spec.liquid {
         Liquid::Recurrence => scan::scratch_floats(spec),
-        // The products that a second convolution takes.
-        Liquid::Kb => 2 * fft_size(spec.dims.seq_len) * LANES + spec.dims.seq_len * GROUP,
-        Liquid::None | Liquid::PolyB => 2 * fft_size(spec.dims.seq_len) * LANES,
+        Liquid::None => TOGETHER * 2 * fft_size(spec.dims.seq_len) * LANES,
+        // And the products.
+        Liquid::Kb | Liquid::PolyB => {
+            TOGETHER * (2 * fft_size(spec.dims.seq_len) * LANES + spec.dims.seq_len * GROUP)
+        }
     })
 }
 
@@ -187,48 +190,28 @@ fn fill_kb(k: &[f32], length: usize, filters: &mut [f32], parallel: &dyn Paralle
     });
 }
 
-/// Eight channels of a case's input.
-#[derive(Clone, Copy)]
-struct Input<'a> {
-    floats: &'a [f32],
-    stride: usize,
-    columns: usize,
-}
-
-impl Input<'_> {
-    #[inline(always)]
-    fn at(&self, t: usize) -> [F32x4; 2] {
-        let row = &self.floats[t * self.stride..][..self.columns];
-        [F32x4::load(row), F32x4::load(row.get(LANES..).unwrap_or(&[]))]
-    }
-}
-
-/// Adds `gain · values` to row `t` of eight channels.
+/// Adds `gain · values` to a row.
 #[inline(always)]
-fn add(rows: &mut [f32], t: usize, gain: [F32x4; 2], values: [F32x4; 2]) {
-    let (low, high) = rows[t * GROUP..][..GROUP].split_at_mut(LANES);
-    for (to, (gain, value)) in [low, high].into_iter().zip(gain.into_iter().zip(values)) {
-        F32x4::load(to).mul_add(gain, value).store(to);
-    }
+fn add(row: &mut Row, gain: [F32x4; 2], values: [F32x4; 2]) {
+    let [low, high] = load(row);
+    store(row, [low.mul_add(gain[0], values[0]), high.mul_add(gain[1], values[1])]);
 }
 
 impl Spec {
     /// Adds every degree's products to rows of eight channels, reversed and, with gains, straight.
-    fn add_products(&self, x: Input<'_>, gains: &[f32], group: usize, rows: &mut [f32]) {
+    fn add_products(&self, x: Stream<'_>, gains: &[f32], group: usize, rows: &mut [Row]) {
         let length = self.dims.seq_len;
-        let gain = |degree: usize, which: usize| {
-            let gain = &gains[(degree * 2 + which) * padded(self) + group * GROUP..][..GROUP];
-            [F32x4::load(gain), F32x4::load(&gain[LANES..])]
-        };
+        let gain =
+            |degree: usize, which: usize| load(&gains[(degree * 2 + which) * padded(self) + group * GROUP..]);
         let mut put = |degree: usize, t: usize, product: [F32x4; 2]| {
             let product = product.map(|value| match self.contraction {
                 Contraction::None => value,
                 Contraction::Tanh => tanh(value),
                 Contraction::Lecun => F32x4::splat(1.7159) * tanh(F32x4::splat(0.666) * value),
             });
-            add(rows, length - 1 - t, gain(degree, 0), product);
+            add(&mut rows[length - 1 - t], gain(degree, 0), product);
             if self.bidirectional && self.liquid == Liquid::PolyB {
-                add(rows, t, gain(degree, 1), product);
+                add(&mut rows[t], gain(degree, 1), product);
             }
         };
         let times = |a: [F32x4; 2], b: [F32x4; 2]| [a[0] * b[0], a[1] * b[1]];
@@ -276,62 +259,61 @@ impl Kernel {
         parallel: &dyn Parallel,
     ) {
         let (width, length) = (spec.dims.d_model, spec.dims.seq_len);
-        let groups = padded(spec) / GROUP;
-        let (tasks, threads) = (spec.dims.batch * groups, parallel.threads());
-        parallel.run(tasks, &|task, worker| {
-            let task = panels::spread(task, tasks, threads);
-            let (sequence, group) = (task / groups, task % groups);
-            let x = Input {
-                floats: &x[sequence * length * width + group * GROUP..],
-                stride: width,
-                columns: GROUP.min(width - group * GROUP),
-            };
-            let write = |t: usize, values: [F32x4; 2], more: bool| {
-                let row = to(sequence, group, t);
-                let (low, high) = row.split_at_mut(LANES.min(row.len()));
-                for (to, value) in [low, high].into_iter().zip(values) {
-                    if more { F32x4::load(to) + value } else { value }.store(to);
-                }
-            };
+        let shares = Shares::new(spec.dims.batch, width, parallel.threads());
+        parallel.run(shares.tasks(), &|task, worker| {
+            let (sequence, groups) = shares.of(task);
+            let x: [Stream<'_>; TOGETHER] = std::array::from_fn(|i| {
+                let channel = (groups.start + i).min(groups.end - 1) * GROUP;
+                let floats = &x[sequence * length * width + channel..];
+                Stream { floats, stride: width, columns: GROUP.min(width - channel), short: &[] }
+            });
+            let to = |i: usize, t: usize| to(sequence, groups.start + i, t);
             let mut scratch = scratch.of(worker);
-            match model {
+            let (fft, bank, kb, gains) = match model {
+                Model::Convolution { fft, bank, kb, gains } => (fft, bank, kb, gains),
                 Model::Recurrence(scan) => {
-                    let skip = &skip[group * GROUP..][..GROUP];
-                    let skip = [F32x4::load(skip), F32x4::load(&skip[LANES..])];
-                    let emit = |t: usize, s: [F32x4; 2]| {
-                        let x = x.at(t);
-                        write(t, [s[0].mul_add(skip[0], x[0]), s[1].mul_add(skip[1], x[1])], false);
-                    };
-                    scan.run(group, length, |t| x.at(t), emit, &mut scratch);
-                }
-                Model::Convolution { fft, bank, kb, gains } => {
-                    let (work, products) = scratch.split_at_mut(fft.data_floats());
-                    bank.convolve(fft, group, length, |t| x.at(t), |t, row| write(t, row, false), work);
-                    let row = |rows: &[f32], t: usize| {
-                        let row = &rows[t * GROUP..][..GROUP];
-                        [F32x4::load(row), F32x4::load(&row[LANES..])]
-                    };
-                    if spec.liquid == Liquid::PolyB {
-                        let products = &mut work[..length * GROUP];
-                        products.fill(0.0);
-                        spec.add_products(x, gains, group, products);
-                        (0..length).for_each(|t| write(t, row(products, t), true));
+                    for (i, group) in groups.clone().enumerate() {
+                        let skip = load(&skip[group * GROUP..]);
+                        let emit = |t: usize, s: [F32x4; 2]| {
+                            let x = x[i].at(t);
+                            let mut row = [0.0; GROUP];
+                            store(&mut row, [s[0].mul_add(skip[0], x[0]), s[1].mul_add(skip[1], x[1])]);
+                            write(t, &[row], |t| to(i, t));
+                        };
+                        scan.run(group, length, |t| x[i].at(t), emit, &mut scratch);
                     }
-                    if let Some(kb) = kb {
-                        let products = &mut products[..length * GROUP];
-                        products.fill(0.0);
-                        spec.add_products(x, gains, group, products);
-                        kb.convolve(
-                            fft,
-                            group,
-                            length,
-                            |t| row(products, t),
-                            |t, row| write(t, row, true),
-                            work,
-                        );
-                    }
+                    return;
                 }
+            };
+            let (work, products) = scratch.split_at_mut(groups.len() * fft.data_floats());
+            let from = |i: usize, t: usize, rows: &mut [Row]| x[i].read(t, rows);
+            if spec.liquid == Liquid::None {
+                let put = |i: usize, t: usize, rows: &mut [Row]| write(t, rows, |t| to(i, t));
+                bank.convolve(fft, groups.clone(), length, &from, &put, work);
+                return;
             }
+            let (products, _) = products[..groups.len() * length * GROUP].as_chunks_mut();
+            products.fill([0.0; GROUP]);
+            for ((group, x), products) in groups.clone().zip(x).zip(products.chunks_exact_mut(length)) {
+                spec.add_products(x, gains, group, products);
+            }
+            if let Some(kb) = kb {
+                let products = Disjoint::new(products.as_flattened_mut());
+                // SAFETY: only this task has them, and each slice ends before the next is taken.
+                let row = |i: usize, t: usize| unsafe { products.slice((i * length + t) * GROUP, GROUP) };
+                let from = |i: usize, t: usize, rows: &mut [Row]| {
+                    (t..).zip(rows).for_each(|(t, to)| store(to, load(row(i, t))));
+                };
+                let put = |i: usize, t: usize, rows: &mut [Row]| write(t, rows, |t| row(i, t));
+                kb.convolve(fft, groups.clone(), length, &from, &put, work);
+            }
+            let put = |i: usize, t: usize, rows: &mut [Row]| {
+                for (row, product) in rows.iter_mut().zip(&products[i * length + t..]) {
+                    add(row, [F32x4::splat(1.0); 2], load(product));
+                }
+                write(t, rows, |t| to(i, t));
+            };
+            bank.convolve(fft, groups.clone(), length, &from, &put, work);
         });
     }
 }

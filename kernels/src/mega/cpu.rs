@@ -8,7 +8,7 @@ use std::sync::Arc;
 use mixer::{Case, CpuKernel, Floats, Memory, MixerError, Parallel};
 
 use super::attention::{self, ChunkAttention};
-use super::ema::{self, Ema, Panels};
+use super::ema::{self, Ema};
 use super::spec::{AttentionSpec, EPS, EmaSpec, LayerParams, LayerSpec, Norm};
 use crate::ops::activation::{map, map2, sigmoid, silu};
 use crate::ops::disjoint::Disjoint;
@@ -20,6 +20,7 @@ use crate::ops::panels;
 use crate::ops::query_block::QUERIES;
 use crate::ops::scratch::Scratch;
 use crate::ops::simd::F32x4;
+use crate::ops::stream::Stream;
 
 /// The moving average alone.
 pub(super) struct EmaKernel {
@@ -57,10 +58,11 @@ impl CpuKernel for EmaKernel {
         let columns = |group: usize| GROUP.min(width - group * GROUP);
         self.ema.run(
             &self.scratch,
-            |sequence, group| Panels {
-                from: &x[start(sequence, group)..],
+            |sequence, group| Stream {
+                floats: &x[start(sequence, group)..],
                 stride: width,
                 columns: columns(group),
+                short: &[],
             },
             // SAFETY: each task owns its channel group's columns of its sequence, and uses one row at a time.
             |sequence, group, t| unsafe { out.slice(start(sequence, group) + t * width, columns(group)) },

@@ -3,16 +3,19 @@
 
 #![expect(unsafe_code, reason = "tasks write disjoint channel groups through `Disjoint`")]
 
+use std::slice;
+
 use mixer::{Floats, Memory, MixerError, Parallel, Tensors};
 
 use super::spec::EmaSpec;
 use crate::ops::activation::silu;
 use crate::ops::disjoint::Disjoint;
-use crate::ops::fft::Fft;
+use crate::ops::fft::{Fft, Row};
 use crate::ops::long_conv::{FilterBank, GROUP, circular_lag, fft_size};
-use crate::ops::panels;
+use crate::ops::panels::{Shares, TOGETHER};
 use crate::ops::scratch::Scratch;
 use crate::ops::simd::{F32x4, LANES};
+use crate::ops::stream::{Stream, load, store, write};
 
 /// One dimension of one channel: k[s] = gain · decayˢ.
 #[derive(Debug, Clone, Copy)]
@@ -61,31 +64,13 @@ pub(super) fn kernel(dimensions: &[Dimension], lags: usize) -> Vec<f64> {
 }
 
 /// Dimensions that the scan takes together.
-const TOGETHER: usize = 2;
+const DIMENSIONS: usize = 2;
 
 /// Time steps between changes of dimension: a block of sums stays in the first-level cache.
 const STEPS: usize = 64;
 
-/// A panel `[length, GROUP]` of a channel group.
-pub(super) struct Panels<'a> {
-    /// Where reading starts.
-    pub from: &'a [f32],
-    /// Floats between time steps of `from`.
-    pub stride: usize,
-    /// Channels that exist.
-    pub columns: usize,
-}
-
-impl Panels<'_> {
-    #[inline(always)]
-    fn at(&self, t: usize) -> [F32x4; 2] {
-        let row = &self.from[t * self.stride..][..self.columns];
-        [F32x4::load(row), F32x4::load(row.get(LANES..).unwrap_or(&[]))]
-    }
-}
-
 enum Method {
-    /// For each direction and group `[n, (decay, gain), GROUP]`, n padded to a multiple of [`TOGETHER`].
+    /// For each direction and group `[n, (decay, gain), GROUP]`, n padded to a multiple of [`DIMENSIONS`].
     Scan(Floats),
     Convolution(Fft, FilterBank),
 }
@@ -99,7 +84,7 @@ pub(super) struct Ema {
 }
 
 fn padded_n(spec: &EmaSpec) -> usize {
-    spec.n.next_multiple_of(TOGETHER)
+    spec.n.next_multiple_of(DIMENSIONS)
 }
 
 /// Floats that [`Ema::new`] keeps.
@@ -122,10 +107,9 @@ pub(super) fn setup_floats(spec: &EmaSpec) -> usize {
 
 /// Floats of one worker's scratch.
 pub(super) fn scratch_floats(spec: &EmaSpec) -> usize {
-    let panel = STEPS * GROUP;
     match spec.truncation {
-        None => panel + padded_n(spec) * GROUP,
-        Some(_) => 2 * fft_size(spec.dims.seq_len) * LANES,
+        None => 2 * STEPS * GROUP + padded_n(spec) * GROUP,
+        Some(_) => TOGETHER * 2 * fft_size(spec.dims.seq_len) * LANES,
     }
 }
 
@@ -181,54 +165,52 @@ impl Ema {
     pub(super) fn run<'a, 'b>(
         &self,
         scratch: &Scratch,
-        from: impl Fn(usize, usize) -> Panels<'a> + Sync,
+        from: impl Fn(usize, usize) -> Stream<'a> + Sync,
         to: impl Fn(usize, usize, usize) -> &'b mut [f32] + Sync,
         parallel: &dyn Parallel,
     ) {
-        let groups = self.spec.dims.d_model.div_ceil(GROUP);
-        let (tasks, threads) = (self.spec.dims.batch * groups, parallel.threads());
-        parallel.run(tasks, &|task, worker| {
-            let task = panels::spread(task, tasks, threads);
-            let (sequence, group) = (task / groups, task % groups);
-            let x = from(sequence, group);
+        let (width, length) = (self.spec.dims.d_model, self.spec.dims.seq_len);
+        let shares = Shares::new(self.spec.dims.batch, width, parallel.threads());
+        parallel.run(shares.tasks(), &|task, worker| {
+            let (sequence, groups) = shares.of(task);
             let mut scratch = scratch.of(worker);
-            let residual = &self.residual[group * GROUP..][..GROUP];
-            let emit = |t: usize, m: [F32x4; 2]| {
-                let x = x.at(t);
-                let omega = [F32x4::load(residual), F32x4::load(&residual[LANES..])];
-                let to = to(sequence, group, t);
-                let (low, high) = to.split_at_mut(LANES.min(to.len()));
-                silu(m[0].mul_add(omega[0], x[0])).store(low);
-                silu(m[1].mul_add(omega[1], x[1])).store(high);
+            let x: [Stream<'_>; TOGETHER] =
+                std::array::from_fn(|i| from(sequence, (groups.start + i).min(groups.end - 1)));
+            let output = |i: usize, t: usize, row: &mut Row| {
+                let omega = load(&self.residual[(groups.start + i) * GROUP..]);
+                let (m, x) = (load(row), x[i].at(t));
+                store(row, [silu(m[0].mul_add(omega[0], x[0])), silu(m[1].mul_add(omega[1], x[1]))]);
             };
-            match &self.method {
-                Method::Scan(packed) => {
-                    let keep = |t: usize, m: [F32x4; 2]| {
-                        let to = to(sequence, group, t);
-                        let (low, high) = to.split_at_mut(LANES.min(to.len()));
-                        m[0].store(low);
-                        m[1].store(high);
-                    };
-                    let kept = |t: usize| {
-                        let row = &*to(sequence, group, t);
-                        [F32x4::load(row), F32x4::load(row.get(LANES..).unwrap_or(&[]))]
-                    };
-                    let zero = |_: usize| [F32x4::zero(); 2];
-                    let params = |direction: usize| {
-                        let per_group = padded_n(&self.spec) * 2 * GROUP;
-                        &packed[(direction * groups + group) * per_group..][..per_group]
-                    };
-                    let length = self.spec.dims.seq_len;
-                    if self.spec.bidirectional {
-                        scan(params(0), length, |t| t, &x, zero, keep, &mut scratch);
-                        scan(params(1), length, |t| length - 1 - t, &x, kept, emit, &mut scratch);
-                    } else {
-                        scan(params(0), length, |t| t, &x, zero, emit, &mut scratch);
-                    }
-                }
+            let to = |i: usize, t: usize| to(sequence, groups.start + i, t);
+            let packed = match &self.method {
                 Method::Convolution(fft, bank) => {
-                    let (work, length) = (&mut scratch[..fft.data_floats()], self.spec.dims.seq_len);
-                    bank.convolve(fft, group, length, |t| x.at(t), emit, work);
+                    let from = |i: usize, t: usize, rows: &mut [Row]| x[i].read(t, rows);
+                    let emit = |i: usize, t: usize, rows: &mut [Row]| {
+                        (t..).zip(rows.iter_mut()).for_each(|(t, row)| output(i, t, row));
+                        write(t, rows, |t| to(i, t));
+                    };
+                    bank.convolve(fft, groups.clone(), length, &from, &emit, &mut scratch);
+                    return;
+                }
+                Method::Scan(packed) => packed,
+            };
+            for (i, group) in groups.clone().enumerate() {
+                let kept = |t: usize, row: &mut Row| store(row, load(to(i, t)));
+                let params = |direction: usize| {
+                    let per_group = padded_n(&self.spec) * 2 * GROUP;
+                    &packed[(direction * width.div_ceil(GROUP) + group) * per_group..][..per_group]
+                };
+                let zero = |_: usize, row: &mut Row| row.fill(0.0);
+                let keep = |t: usize, row: &mut Row| write(t, slice::from_ref(row), |t| to(i, t));
+                let emit = |t: usize, row: &mut Row| {
+                    output(i, t, row);
+                    keep(t, row);
+                };
+                if self.spec.bidirectional {
+                    scan(params(0), length, |t| t, &x[i], zero, keep, &mut scratch);
+                    scan(params(1), length, |t| length - 1 - t, &x[i], kept, emit, &mut scratch);
+                } else {
+                    scan(params(0), length, |t| t, &x[i], zero, emit, &mut scratch);
                 }
             }
         });
@@ -247,7 +229,12 @@ impl Ema {
         let start = |sequence: usize, group: usize| (group * rows + sequence * length) * GROUP;
         self.run(
             scratch,
-            |sequence, group| Panels { from: &from[start(sequence, group)..], stride: GROUP, columns: GROUP },
+            |sequence, group| Stream {
+                floats: &from[start(sequence, group)..],
+                stride: GROUP,
+                columns: GROUP,
+                short: &[],
+            },
             // SAFETY: each task owns its group of its sequence, and uses one row at a time.
             |sequence, group, t| unsafe { to.slice(start(sequence, group) + t * GROUP, GROUP) },
             parallel,
@@ -255,47 +242,46 @@ impl Ema {
     }
 }
 
-/// m at the times `time(0)`, `time(1)`, …: h ← q h + x, m = Σ g h, on top of what `before` gives; `emit` takes m.
+/// m at the times `time(0)`, `time(1)`, …: h ← q h + x, m = Σ g h, on top of what `before` fills in; `emit` takes m.
 fn scan(
     params: &[f32],
     length: usize,
     time: impl Fn(usize) -> usize,
-    x: &Panels<'_>,
-    before: impl Fn(usize) -> [F32x4; 2],
-    emit: impl Fn(usize, [F32x4; 2]),
+    x: &Stream<'_>,
+    before: impl Fn(usize, &mut Row),
+    emit: impl Fn(usize, &mut Row),
     scratch: &mut [f32],
 ) {
-    let (sums, states) = scratch.split_at_mut(STEPS * GROUP);
+    let (blocks, states) = scratch.split_at_mut(2 * STEPS * GROUP);
+    let (sums, inputs) = blocks.as_chunks_mut().0.split_at_mut(STEPS);
     let states = &mut states[..params.len() / 2];
     states.fill(0.0);
     for first in (0..length).step_by(STEPS) {
         let steps = STEPS.min(length - first);
-        let (sums, _) = sums[..steps * GROUP].as_chunks_mut::<GROUP>();
-        for (step, sum) in sums.iter_mut().enumerate() {
-            let [low, high] = before(time(first + step));
-            let (to_low, to_high) = sum.split_at_mut(LANES);
-            low.store(to_low);
-            high.store(to_high);
+        let (sums, inputs) = (&mut sums[..steps], &mut inputs[..steps]);
+        // Every pair of dimensions reads the inputs again. Where they lie, few sets of a cache hold all of them.
+        for (step, (sum, input)) in sums.iter_mut().zip(inputs.iter_mut()).enumerate() {
+            before(time(first + step), sum);
+            store(input, x.at(time(first + step)));
         }
-        let together = params.chunks_exact(TOGETHER * 2 * GROUP);
-        for (params, states) in together.zip(states.chunks_exact_mut(TOGETHER * GROUP)) {
+        let pairs = params.chunks_exact(DIMENSIONS * 2 * GROUP);
+        for (params, states) in pairs.zip(states.chunks_exact_mut(DIMENSIONS * GROUP)) {
             let vector = |floats: &[f32], index: usize| F32x4::load(&floats[index * LANES..]);
             let [q0, q1, g0, g1, r0, r1, f0, f1] = std::array::from_fn(|index| vector(params, index));
             let [mut a0, mut a1, mut b0, mut b1] = std::array::from_fn(|index| vector(states, index));
-            for (step, sum) in sums.iter_mut().enumerate() {
-                let [x0, x1] = x.at(time(first + step));
+            for (sum, input) in sums.iter_mut().zip(inputs.iter()) {
+                let [x0, x1] = load(input);
                 (a0, a1) = (x0.mul_add(q0, a0), x1.mul_add(q1, a1));
                 (b0, b1) = (x0.mul_add(r0, b0), x1.mul_add(r1, b1));
-                let (low, high) = sum.split_at_mut(LANES);
-                F32x4::load(low).mul_add(g0, a0).mul_add(f0, b0).store(low);
-                F32x4::load(high).mul_add(g1, a1).mul_add(f1, b1).store(high);
+                let [low, high] = load(sum);
+                store(sum, [low.mul_add(g0, a0).mul_add(f0, b0), high.mul_add(g1, a1).mul_add(f1, b1)]);
             }
             for (index, state) in [a0, a1, b0, b1].into_iter().enumerate() {
                 state.store(&mut states[index * LANES..]);
             }
         }
-        for (step, sum) in sums.iter().enumerate() {
-            emit(time(first + step), [F32x4::load(sum), F32x4::load(&sum[LANES..])]);
+        for (step, sum) in sums.iter_mut().enumerate() {
+            emit(time(first + step), sum);
         }
     }
 }

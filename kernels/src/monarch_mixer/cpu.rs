@@ -1,9 +1,10 @@
-//! The sequence mixer on the CPU. A task takes eight channels of one sequence from the projected streams to the gated
-//! output, which replaces the first stream; then blocks of rows go through the output projection and, in a whole
+//! The sequence mixer on the CPU. A task takes a few groups of eight channels of one sequence from the projected streams
+//! to the gated output, which replaces the first stream; then blocks of rows go through the output projection and, in a whole
 //! block, the MLP.
 
 #![expect(unsafe_code, reason = "tasks write disjoint rows and channel groups through `Disjoint`")]
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use mixer::{Case, CpuKernel, Floats, Memory, MixerError, Parallel};
@@ -12,15 +13,15 @@ use super::filter::{Direction, Filters};
 use super::mlp::{self, Mlp};
 use super::{NORM_EPS, SequenceSpec, TAPS};
 use crate::ops::disjoint::Disjoint;
-use crate::ops::fft::Fft;
-use crate::ops::gemm::{PANEL, Store};
+use crate::ops::fft::{Fft, Row};
+use crate::ops::gemm::PANEL;
 use crate::ops::linear::{BLOCK, Linear};
 use crate::ops::long_conv::{FilterBank, GROUP, circular_lag, fft_size};
 use crate::ops::norm::layer_norm;
-use crate::ops::panels;
+use crate::ops::panels::{self, Shares, TOGETHER};
 use crate::ops::scratch::Scratch;
-use crate::ops::simd::{F32x4, LANES};
-use crate::ops::stream::Stream;
+use crate::ops::simd::LANES;
+use crate::ops::stream::{Stream, write};
 
 // A panel of the projection is exactly a channel group of the convolution.
 const _: () = assert!(PANEL == GROUP);
@@ -30,7 +31,7 @@ pub(super) fn short_floats(width: usize) -> usize {
     width.next_multiple_of(GROUP) * (TAPS + 1)
 }
 
-/// Floats of one worker's scratch: one packed transform, or a block of rows on its way through the projection.
+/// Floats of one worker's scratch: the packed transforms of a task, or a block of rows on its way through the projection.
 pub(super) fn scratch_floats(spec: &SequenceSpec) -> usize {
     let rows = BLOCK * spec.dims.d_model;
     let tail = match (&spec.layer, &spec.mlp) {
@@ -38,7 +39,7 @@ pub(super) fn scratch_floats(spec: &SequenceSpec) -> usize {
         (Some(_), None) => rows,
         (Some(_), Some(mlp_spec)) => 2 * rows + mlp::scratch_floats(mlp_spec),
     };
-    tail.max(2 * fft_size(spec.dims.seq_len) * LANES)
+    tail.max(TOGETHER * 2 * fft_size(spec.dims.seq_len) * LANES)
 }
 
 /// What a layer adds around the core.
@@ -217,39 +218,40 @@ struct Core<'a> {
     banks: &'a [FilterBank],
 }
 
+/// One stream of each of a task's groups.
+type Streams<'a> = [Stream<'a>; TOGETHER];
+
 impl Core<'_> {
-    /// Emits the convolution of v ⊙ x₁ times x₂, then, to be added, the residual convolution. x₁ is read before anything is
-    /// emitted.
-    fn mix(
+    /// The convolution of v ⊙ x₁ times x₂, plus the residual convolution. `x1(i, t, rows)` fills rows of the i-th group and
+    /// is read before anything is written; `to(i, t)` is a row of the output.
+    fn mix<'b>(
         &self,
-        group: usize,
-        x1: impl Fn(usize) -> [F32x4; 2],
-        [x2, v]: [&Stream<'_>; 2],
-        u: Option<&Stream<'_>>,
+        groups: Range<usize>,
+        x1: &dyn Fn(usize, usize, &mut [Row]),
+        [x2, v]: [Streams<'_>; 2],
+        u: Option<Streams<'_>>,
         work: &mut [f32],
-        emit: impl Fn(usize, [F32x4; 2], Store),
+        to: &dyn Fn(usize, usize) -> &'b mut [f32],
     ) {
         let Some((first, residual)) = self.banks.split_first() else { return };
-        let times = |a: [F32x4; 2], b: [F32x4; 2]| [a[0] * b[0], a[1] * b[1]];
-        let (signal, length) = (|t: usize| times(x1(t), v.at(t)), self.spec.dims.seq_len);
-        let gate = |t: usize, row: [F32x4; 2]| emit(t, times(row, x2.at(t)), Store::Set);
-        first.convolve(self.fft, group, length, signal, gate, work);
+        let length = self.spec.dims.seq_len;
+        let signal = |i: usize, t: usize, rows: &mut [Row]| {
+            x1(i, t, rows);
+            v[i].gate(t, rows);
+        };
+        let gate = |i: usize, t: usize, rows: &mut [Row]| {
+            x2[i].gate(t, rows);
+            write(t, rows, |t| to(i, t));
+        };
+        first.convolve(self.fft, groups.clone(), length, &signal, &gate, work);
         if let (Some(u), [residual, ..]) = (u, residual) {
-            let add = |t: usize, row: [F32x4; 2]| emit(t, row, Store::Add);
-            residual.convolve(self.fft, group, length, |t| u.at(t), add, work);
+            let add = |i: usize, t: usize, rows: &mut [Row]| {
+                for (t, row) in (t..).zip(rows) {
+                    to(i, t).iter_mut().zip(row).for_each(|(to, value)| *to += *value);
+                }
+            };
+            residual.convolve(self.fft, groups, length, &|i, t, rows| u[i].read(t, rows), &add, work);
         }
-    }
-}
-
-/// Sets or adds to up to eight channels.
-fn write(to: &mut [f32], values: [F32x4; 2], store: Store) {
-    let (low, high) = to.split_at_mut(LANES.min(to.len()));
-    if store == Store::Add {
-        (F32x4::load(low) + values[0]).store(low);
-        (F32x4::load(high) + values[1]).store(high);
-    } else {
-        values[0].store(low);
-        values[1].store(high);
     }
 }
 
@@ -260,33 +262,29 @@ impl Kernel {
         let core = Core { spec, fft: &self.fft, banks: &self.banks };
         let x = spec.streams(&self.case.tensors)?;
         let u = spec.core_input(&self.case.tensors)?;
-        let groups = width.div_ceil(GROUP);
         let out = Disjoint::new(&mut self.output);
-        let (tasks, threads) = (spec.dims.batch * groups, parallel.threads());
-        parallel.run(tasks, &|task, worker| {
-            let task = panels::spread(task, tasks, threads);
-            let (sequence, group) = (task / groups, task % groups);
-            let columns = GROUP.min(width - group * GROUP);
-            let part = |index: usize| {
-                let start = (sequence * length * 3 + index) * width + group * GROUP;
-                Stream { floats: &x[start..], stride: 3 * width, columns, short: &[] }
+        let shares = Shares::new(spec.dims.batch, width, parallel.threads());
+        parallel.run(shares.tasks(), &|task, worker| {
+            let (sequence, groups) = shares.of(task);
+            let stream = |floats, first: usize, stride: usize| -> Streams<'_> {
+                std::array::from_fn(|i| {
+                    let channel = (groups.start + i).min(groups.end - 1) * GROUP;
+                    let floats: &[f32] = floats;
+                    let columns = GROUP.min(width - channel);
+                    Stream { floats: &floats[first + channel..], stride, columns, short: &[] }
+                })
             };
-            let start = sequence * length * width + group * GROUP;
-            let u = u.map(|u| Stream { floats: &u[start..], stride: width, columns, short: &[] });
-            let mut scratch = self.scratch.of(worker);
-            let work = &mut scratch[..core.fft.data_floats()];
+            let part = |index: usize| stream(x, (sequence * length * 3 + index) * width, 3 * width);
+            let u = u.map(|u| stream(u, sequence * length * width, width));
             let (x1, x2, v) = (part(0), part(1), part(2));
-            core.mix(
-                group,
-                |t| x1.at(t),
-                [&x2, &v],
-                u.as_ref(),
-                work,
-                |t, values, store| {
-                    // SAFETY: each task owns its channel group's columns of its sequence's rows.
-                    write(unsafe { out.slice(start + t * width, columns) }, values, store);
-                },
-            );
+            let to = |i: usize, t: usize| {
+                let channel = (groups.start + i) * GROUP;
+                let start = (sequence * length + t) * width + channel;
+                // SAFETY: each task owns its channel groups' columns of its sequence's rows, and uses one at a time.
+                unsafe { out.slice(start, GROUP.min(width - channel)) }
+            };
+            let mut scratch = self.scratch.of(worker);
+            core.mix(groups.clone(), &|i, t, rows| x1[i].read(t, rows), [x2, v], u, &mut scratch, &to);
         });
         Ok(())
     }
@@ -301,37 +299,38 @@ impl Kernel {
             Some(normalized) => normalized,
             None => spec.input(&self.case.tensors)?,
         };
-        let groups = width.div_ceil(GROUP);
         let taps = GROUP * (TAPS + 1);
         let (first, others) = layer.projected.split_at_mut(1);
         let Some(first) = first.first_mut() else { return Ok(()) };
         let x1 = Disjoint::new(first);
-        let (tasks, threads) = (spec.dims.batch * groups, parallel.threads());
-        parallel.run(tasks, &|task, worker| {
-            let task = panels::spread(task, tasks, threads);
-            let (sequence, group) = (task / groups, task % groups);
-            let panel = (group * rows + sequence * length) * GROUP;
-            let stream = |floats, index: usize| Stream {
+        let shares = Shares::new(spec.dims.batch, width, parallel.threads());
+        parallel.run(shares.tasks(), &|task, worker| {
+            let (sequence, groups) = shares.of(task);
+            let group = |i: usize| (groups.start + i).min(groups.end - 1);
+            let panel = |i: usize| (group(i) * rows + sequence * length) * GROUP;
+            let stream = |floats, index: usize, i: usize| Stream {
                 floats,
                 stride: GROUP,
                 columns: GROUP,
-                short: &layer.short[index][group * taps..][..taps],
+                short: &layer.short[index][group(i) * taps..][..taps],
             };
-            let mut scratch = self.scratch.of(worker);
-            let work = &mut scratch[..core.fft.data_floats()];
-            let first = |t: usize| {
-                // SAFETY: only this task touches its group of its sequence, and this slice ends before it is written.
-                let x1 = unsafe { x1.slice(panel, length * GROUP) };
-                stream(x1, 0).at(t)
+            let first = |i: usize, t: usize, rows: &mut [Row]| {
+                // SAFETY: only this task touches its groups of its sequence, and this slice ends before it is written.
+                let x1 = unsafe { x1.slice(panel(i), length * GROUP) };
+                stream(x1, 0, i).read(t, rows);
             };
-            let columns = GROUP.min(width - group * GROUP);
-            let start = sequence * length * width + group * GROUP;
-            let u = Stream { floats: &u[start..], stride: width, columns, short: &[] };
-            let (x2, v) = (stream(&others[0][panel..], 1), stream(&others[1][panel..], 2));
-            core.mix(group, first, [&x2, &v], Some(&u), work, |t, values, store| {
-                // SAFETY: as above; x₁ has been read.
-                write(unsafe { x1.slice(panel + t * GROUP, GROUP) }, values, store);
+            let other = |index: usize| -> Streams<'_> {
+                std::array::from_fn(|i| stream(&others[index - 1][panel(i)..], index, i))
+            };
+            let u = std::array::from_fn(|i| {
+                let channel = group(i) * GROUP;
+                let start = sequence * length * width + channel;
+                Stream { floats: &u[start..], stride: width, columns: GROUP.min(width - channel), short: &[] }
             });
+            // SAFETY: as above; x₁ has been read.
+            let to = |i: usize, t: usize| unsafe { x1.slice(panel(i) + t * GROUP, GROUP) };
+            let mut scratch = self.scratch.of(worker);
+            core.mix(groups.clone(), &first, [other(1), other(2)], Some(u), &mut scratch, &to);
         });
         Ok(())
     }

@@ -1,9 +1,11 @@
 //! Long convolution by FFT, eight real channels at a time: the first four and the others each take the lanes of one
 //! transform (see [`super::fft`]).
 
+use std::ops::Range;
+
 use mixer::{Floats, Memory, MixerError};
 
-use super::fft::{Complex, Fft, POINT, Point, Row, SMALLEST};
+use super::fft::{Complex, Fft, POINT, Row, SMALLEST};
 use super::simd::LANES;
 
 /// Channels in a group.
@@ -70,20 +72,24 @@ impl FilterBank {
         Ok(Self { spectra })
     }
 
-    /// Convolves one group of `length` ≤ size / 2 positions: `from(t)` are eight channels at position t, `to(t, row)` takes
-    /// them; all are read before the first is written. `work`: [`Fft::data_floats`] of scratch.
+    /// Convolves groups of `length` ≤ size / 2 positions: `from(i, t, rows)` fills rows with the eight channels of the i-th
+    /// group from position t on, `to(i, t, rows)` takes them; all are read before the first is written. `work`:
+    /// [`Fft::data_floats`] of scratch for each group.
     pub fn convolve(
         &self,
         fft: &Fft,
-        group: usize,
+        groups: Range<usize>,
         length: usize,
-        from: impl Fn(usize) -> Row,
-        to: impl FnMut(usize, Row),
+        from: &dyn Fn(usize, usize, &mut [Row]),
+        to: &dyn Fn(usize, usize, &mut [Row]),
         work: &mut [f32],
     ) {
-        let (entries, _) =
-            self.spectra[group * fft.data_floats()..][..fft.data_floats()].as_chunks::<POINT>();
-        fft.convolve(entries.split_at(fft.size() / 2).into(), length, from, to, work);
+        let (entries, _) = self.spectra.as_chunks::<POINT>();
+        let factors = |group| {
+            let entries = &entries[(groups.start + group) * fft.size()..][..fft.size()];
+            entries.split_at(fft.size() / 2).into()
+        };
+        fft.convolve(groups.len(), factors, length, from, to, work);
     }
 }
 
@@ -105,7 +111,7 @@ pub(super) fn transform(
         if taps <= first {
             break;
         }
-        let from = |t: usize, rows: &mut [Point]| {
+        let from = |t: usize, rows: &mut [Row]| {
             for (t, row) in (first + t..).zip(rows) {
                 row.iter_mut().enumerate().for_each(|(lane, to)| *to = tap(lane, t));
             }
@@ -121,7 +127,6 @@ pub(super) fn transform(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::simd::F32x4;
 
     #[test]
     fn a_circular_filter_reaches_both_ways() {
@@ -138,14 +143,18 @@ mod tests {
             .unwrap();
             let signal = |t: usize| ((t * 11) % 19) as f32 / 9.0 - 1.0;
             let mut work = vec![f32::NAN; fft.data_floats()];
-            let from = |t: usize| [F32x4::splat(signal(t)); 2];
-            let to = |t: usize, row: Row| {
-                let want: f32 =
-                    (0..length).map(|j| signal(j) * value(if j <= t { Ok(t - j) } else { Err(j - t) })).sum();
-                let got = row[0].to_array()[0];
-                assert!((got - want).abs() < 1e-4, "L {length} t {t}: {got} {want}");
+            let from = |_: usize, t: usize, rows: &mut [Row]| {
+                (t..).zip(rows).for_each(|(t, row)| *row = [signal(t); GROUP]);
             };
-            bank.convolve(&fft, 0, length, from, to, &mut work);
+            let to = |_: usize, t: usize, rows: &mut [Row]| {
+                for (t, [got, ..]) in (t..).zip(rows) {
+                    let want: f32 = (0..length)
+                        .map(|j| signal(j) * value(if j <= t { Ok(t - j) } else { Err(j - t) }))
+                        .sum();
+                    assert!((*got - want).abs() < 1e-4, "L {length} t {t}: {got} {want}");
+                }
+            };
+            bank.convolve(&fft, 0..1, length, &from, &to, &mut work);
         }
     }
 
@@ -158,22 +167,31 @@ mod tests {
                 ((group * 31 + lane * 7 + t * 13) % 17) as f32 / 8.0 - 1.0
             };
             let bank = FilterBank::new(&memory, &fft, 2, seq_len, tap).unwrap();
-            for group in 0..2 {
-                let signal = |lane: usize, t: usize| ((lane * 5 + t * 11) % 19) as f32 / 9.0 - 1.0;
-                let mut work = vec![f32::NAN; fft.data_floats()];
-                let from = |t: usize| {
-                    [0, LANES].map(|first| F32x4::load(&[0, 1, 2, 3].map(|lane| signal(first + lane, t))))
-                };
-                let to = |t: usize, row: Row| {
-                    for (lane, got) in row.iter().flat_map(|half| half.to_array()).enumerate() {
-                        let want: f64 = (0..=t)
-                            .map(|s| f64::from(tap(group, lane, s)) * f64::from(signal(lane, t - s)))
-                            .sum();
-                        let got = f64::from(got);
-                        assert!((got - want).abs() < 1e-4, "L {seq_len} lane {lane} t {t}: {got} {want}");
+            let signal = |group: usize, lane: usize, t: usize| {
+                ((group * 3 + lane * 5 + t * 11) % 19) as f32 / 9.0 - 1.0
+            };
+            for groups in [0..2, 1..2] {
+                let mut work = vec![f32::NAN; groups.len() * fft.data_floats()];
+                let from = |i: usize, t: usize, rows: &mut [Row]| {
+                    for (t, row) in (t..).zip(rows) {
+                        *row = std::array::from_fn(|lane| signal(groups.start + i, lane, t));
                     }
                 };
-                bank.convolve(&fft, group, seq_len, from, to, &mut work);
+                let to = |i: usize, t: usize, rows: &mut [Row]| {
+                    let group = groups.start + i;
+                    for (t, row) in (t..).zip(rows) {
+                        for (lane, got) in row.iter().enumerate() {
+                            let want: f64 = (0..=t)
+                                .map(|s| {
+                                    f64::from(tap(group, lane, s)) * f64::from(signal(group, lane, t - s))
+                                })
+                                .sum();
+                            let got = f64::from(*got);
+                            assert!((got - want).abs() < 1e-4, "L {seq_len} lane {lane} t {t}: {got} {want}");
+                        }
+                    }
+                };
+                bank.convolve(&fft, groups.clone(), seq_len, &from, &to, &mut work);
             }
         }
     }

@@ -1,6 +1,8 @@
 //! Panel-major streams `[groups, rows, PANEL]`, as [`super::linear::Linear::apply_paneled`] writes them: a group of
 //! eight channels is one contiguous stream over time.
 
+use std::ops::Range;
+
 use super::gemm::PANEL;
 
 /// Floats of a stream of `rows` rows of `width` channels.
@@ -28,13 +30,45 @@ pub fn scatter(from: &[f32], width: usize, group: usize, to: &mut [f32]) {
     }
 }
 
-/// Which of `n` channel groups task `task` takes, so that each of `threads` that take tasks by turns walks neighbours. Groups
-/// that are neighbours share cache lines of row-major streams: two threads that wrote them at once would take the
-/// lines from each other at every row, and one thread that takes both in turn finds them in its cache.
-pub fn spread(task: usize, n: usize, threads: usize) -> usize {
-    let threads = threads.max(1);
-    let (thread, turn) = (task % threads, task / threads);
-    thread * (n / threads) + thread.min(n % threads) + turn
+/// Channel groups that a task takes at once, at most: as many as share a cache line of a row-major stream.
+pub const TOGETHER: usize = 2;
+
+/// The channel groups of several sequences, shared out among tasks.
+#[derive(Debug, Clone, Copy)]
+pub struct Shares {
+    /// Of each sequence.
+    groups: usize,
+    together: usize,
+    tasks: usize,
+    threads: usize,
+}
+
+impl Shares {
+    /// [`TOGETHER`] groups for each task, or one where more of them would leave threads waiting.
+    pub fn new(batch: usize, width: usize, threads: usize) -> Self {
+        let (groups, threads) = (width.div_ceil(PANEL), threads.max(1));
+        let tasks = |together: usize| batch * groups.div_ceil(together);
+        let rounds = |together: usize| tasks(together).div_ceil(threads) * together;
+        let together = if rounds(TOGETHER) <= rounds(1) { TOGETHER } else { 1 };
+        Self { groups, together, tasks: tasks(together), threads }
+    }
+
+    /// How many there are.
+    pub fn tasks(&self) -> usize {
+        self.tasks
+    }
+
+    /// The sequence and the groups that task `task` takes, so that each thread, taking tasks by turns, walks neighbours.
+    /// Groups that are neighbours share cache lines of row-major streams: two threads that wrote them at once would take
+    /// the lines from each other at every row, and one thread that takes both in turn finds them in its cache.
+    pub fn of(&self, task: usize) -> (usize, Range<usize>) {
+        let (n, threads) = (self.tasks, self.threads);
+        let (thread, turn) = (task % threads, task / threads);
+        let share = thread * (n / threads) + thread.min(n % threads) + turn;
+        let of_sequence = self.groups.div_ceil(self.together);
+        let first = share % of_sequence * self.together;
+        (share / of_sequence, first..self.groups.min(first + self.together))
+    }
 }
 
 #[cfg(test)]
@@ -43,15 +77,28 @@ mod tests {
 
     #[test]
     fn every_group_is_taken_once_and_neighbours_by_the_same_thread() {
-        for (n, threads) in [(32, 1), (32, 2), (33, 4), (3, 8), (7, 3)] {
-            let taken: Vec<usize> = (0..n).map(|task| spread(task, n, threads)).collect();
-            let mut sorted = taken.clone();
-            sorted.sort_unstable();
-            assert_eq!(sorted, (0..n).collect::<Vec<_>>(), "{n} groups, {threads} threads");
-            for task in threads..n {
-                assert_eq!(taken[task], taken[task - threads] + 1);
-            }
+        for (batch, width, threads) in
+            [(1, 256, 1), (1, 256, 2), (3, 88, 4), (1, 20, 8), (1, 50, 3), (2, 256, 12)]
+        {
+            let shares = Shares::new(batch, width, threads);
+            let taken: Vec<(usize, usize)> = (0..threads)
+                .flat_map(|thread| (thread..shares.tasks()).step_by(threads))
+                .flat_map(|task| {
+                    let (sequence, groups) = shares.of(task);
+                    groups.map(move |group| (sequence, group))
+                })
+                .collect();
+            let all = (0..batch)
+                .flat_map(|sequence| (0..width.div_ceil(PANEL)).map(move |group| (sequence, group)));
+            assert_eq!(taken, all.collect::<Vec<_>>(), "{batch} of {width} channels, {threads} threads");
         }
+    }
+
+    #[test]
+    fn no_thread_waits_for_groups_that_are_taken_together() {
+        let tasks = |threads| Shares::new(1, 256, threads).tasks();
+        assert_eq!([1, 2, 8, 10, 16].map(tasks), [16; 5]);
+        assert_eq!([12, 32].map(tasks), [32; 2]);
     }
 
     #[test]

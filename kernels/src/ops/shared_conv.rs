@@ -42,17 +42,18 @@ impl SharedFilter {
         Ok(Self { spectrum })
     }
 
-    /// Convolves eight real channels, as [`super::long_conv::FilterBank::convolve`] does.
+    /// Convolves groups of eight real channels, as [`super::long_conv::FilterBank::convolve`] does.
     pub fn convolve(
         &self,
         fft: &Fft,
+        groups: usize,
         length: usize,
-        from: impl Fn(usize) -> Row,
-        to: impl FnMut(usize, Row),
+        from: &dyn Fn(usize, usize, &mut [Row]),
+        to: &dyn Fn(usize, usize, &mut [Row]),
         work: &mut [f32],
     ) {
         let (pairs, _) = self.spectrum.as_chunks::<2>();
-        fft.convolve([pairs, pairs], length, from, to, work);
+        fft.convolve(groups, |_| [pairs, pairs], length, from, to, work);
     }
 }
 
@@ -60,7 +61,6 @@ impl SharedFilter {
 mod tests {
     use super::*;
     use crate::ops::long_conv::{circular_lag, fft_size};
-    use crate::ops::simd::{F32x4, LANES};
 
     #[test]
     fn agrees_with_direct_convolution_both_ways() {
@@ -75,18 +75,22 @@ mod tests {
             let filter = SharedFilter::new(&memory, &fft, tap).unwrap();
             let signal = |lane: usize, t: usize| ((t * 7 + lane * 3) % 11) as f32 / 5.0 - 1.0;
             let mut work = vec![f32::NAN; fft.data_floats()];
-            let from = |t: usize| {
-                [0, LANES].map(|first| F32x4::load(&[0, 1, 2, 3].map(|lane| signal(first + lane, t))))
-            };
-            let to = |t: usize, row: Row| {
-                for (lane, got) in row.iter().flat_map(|half| half.to_array()).enumerate() {
-                    let want: f32 = (0..length)
-                        .map(|j| signal(lane, j) * k(if j <= t { Ok(t - j) } else { Err(j - t) }))
-                        .sum();
-                    assert!((got - want).abs() < 1e-3, "L {length} t {t}: {got} {want}");
+            let from = |_: usize, t: usize, rows: &mut [Row]| {
+                for (t, row) in (t..).zip(rows) {
+                    *row = std::array::from_fn(|lane| signal(lane, t));
                 }
             };
-            filter.convolve(&fft, length, from, to, &mut work);
+            let to = |_: usize, t: usize, rows: &mut [Row]| {
+                for (t, row) in (t..).zip(rows) {
+                    for (lane, got) in row.iter().enumerate() {
+                        let want: f32 = (0..length)
+                            .map(|j| signal(lane, j) * k(if j <= t { Ok(t - j) } else { Err(j - t) }))
+                            .sum();
+                        assert!((got - want).abs() < 1e-3, "L {length} t {t}: {got} {want}");
+                    }
+                }
+            };
+            filter.convolve(&fft, 1, length, &from, &to, &mut work);
         }
     }
 }

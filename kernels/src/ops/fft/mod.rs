@@ -15,7 +15,7 @@ mod butterfly;
 
 use mixer::{Floats, Memory, MixerError};
 
-use super::simd::{F32x4, LANES};
+use super::simd::LANES;
 pub(super) use butterfly::Complex;
 use butterfly::{enter2, enter4, halves, leave2, leave4, quarters, turn4, turn16};
 
@@ -49,7 +49,7 @@ const ROWS: usize = 32;
 pub(super) type Point = [f32; POINT];
 
 /// Eight channels at one position.
-pub type Row = [F32x4; 2];
+pub type Row = [f32; 2 * LANES];
 type Triple = [f32; TRIPLE];
 
 /// What a frequency is multiplied by.
@@ -119,7 +119,7 @@ impl Fft {
         self.size
     }
 
-    /// Floats of what transforming eight real channels needs.
+    /// Floats of what transforming a group of eight real channels needs.
     pub fn data_floats(&self) -> usize {
         self.size * POINT
     }
@@ -134,14 +134,14 @@ impl Fft {
     pub(super) fn spectra(
         &self,
         length: usize,
-        from: &dyn Fn(usize, &mut [Point]),
+        from: &dyn Fn(usize, &mut [Row]),
         work: &mut [f32],
         mut emit: impl FnMut(usize, &[Point]),
     ) {
         let (points, _) = work.as_chunks_mut::<POINT>();
-        let (low, high) = points[..self.size].split_at_mut(self.size / 2);
-        Self::enter(length, from, low, high);
-        for (half, points) in [low, high].into_iter().enumerate() {
+        let points = &mut points[..self.size];
+        self.enter(length, &|_, t, rows| from(t, rows), points);
+        for (half, points) in points.chunks_exact_mut(self.size / 2).enumerate() {
             let mut span = points.len() / first_blocks(points.len());
             while span > 1 {
                 let blocks = points.len() / span;
@@ -152,34 +152,32 @@ impl Fft {
         }
     }
 
-    /// Convolves `length` rows of eight real channels; `factors` are the filters' spectra over N of the first four and of
-    /// the others. `from(t)` is the row of position t, `to(t, row)` takes it; all are read before the first is written.
-    /// `work` is scratch.
-    pub(super) fn convolve<F: Factor>(
+    /// Convolves `length` rows of `groups` groups of eight real channels; `factors(group)` are the filters' spectra over N of
+    /// the first four and of the others. `from(group, t, rows)` fills rows from position t on, `to(group, t, rows)` takes
+    /// them; all are read before the first is written. `work` is scratch, [`Fft::data_floats`] for each group.
+    pub(super) fn convolve<'f, F: Factor + 'f>(
         &self,
-        factors: [&[F]; 2],
+        groups: usize,
+        factors: impl Fn(usize) -> [&'f [F]; 2],
         length: usize,
-        from: impl Fn(usize) -> Row,
-        mut to: impl FnMut(usize, Row),
+        from: &dyn Fn(usize, usize, &mut [Row]),
+        to: &dyn Fn(usize, usize, &mut [Row]),
         work: &mut [f32],
     ) {
         let (points, _) = work.as_chunks_mut::<POINT>();
-        let (low, high) = points[..self.size].split_at_mut(self.size / 2);
-        Self::enter(length, &|t, rows| fill(t, rows, &from), low, high);
+        let points = &mut points[..groups * self.size];
+        self.enter(length, from, points);
         let first = first_blocks(self.size / 2);
         let span = self.size / 2 / first;
-        for (points, factors) in [&mut *low, &mut *high].into_iter().zip(factors) {
-            let parts = points.chunks_exact_mut(span).zip(factors.chunks_exact(span));
-            for (block, (points, factors)) in parts.enumerate() {
-                self.multiply(points, first, block, factors);
+        for (group, points) in points.chunks_exact_mut(self.size).enumerate() {
+            for (points, factors) in points.chunks_exact_mut(self.size / 2).zip(factors(group)) {
+                let parts = points.chunks_exact_mut(span).zip(factors.chunks_exact(span));
+                for (block, (points, factors)) in parts.enumerate() {
+                    self.multiply(points, first, block, factors);
+                }
             }
         }
-        let mut empty = |t: usize, rows: &[Point]| {
-            for (t, row) in (t..).zip(rows) {
-                to(t, [F32x4::load(row), F32x4::load(&row[LANES..])]);
-            }
-        };
-        Self::leave(length, &mut empty, low, high);
+        self.leave(length, to, points);
     }
 
     /// Splits block `block` of `blocks`, multiplies and joins. The result is times `data.len()`.
@@ -225,51 +223,59 @@ impl Fft {
         }
     }
 
-    /// The first level: both halves of the channels from rows.
-    fn enter(length: usize, from: &dyn Fn(usize, &mut [Point]), low: &mut [Point], high: &mut [Point]) {
-        let parts = first_blocks(low.len());
-        let span = low.len() / parts;
+    /// The first level, from rows. All groups take their part of the same rows before the next rows are read: groups that
+    /// are neighbours share cache lines and pages of row-major streams.
+    fn enter(&self, length: usize, from: &dyn Fn(usize, usize, &mut [Row]), points: &mut [Point]) {
+        let parts = first_blocks(self.size / 2);
+        let span = self.size / 2 / parts;
         let mut buffer = [[0.0; POINT]; 4 * ROWS];
         for start in (0..span).step_by(ROWS) {
             let count = ROWS.min(span - start);
-            for (part, rows) in buffer.chunks_exact_mut(ROWS).take(parts).enumerate() {
-                let first = part * span + start;
-                let (present, absent) = rows[..count].split_at_mut(length.saturating_sub(first).min(count));
-                if !present.is_empty() {
-                    from(first, present);
+            for (group, points) in points.chunks_exact_mut(self.size).enumerate() {
+                for (part, rows) in buffer.chunks_exact_mut(ROWS).take(parts).enumerate() {
+                    let first = part * span + start;
+                    let (present, absent) =
+                        rows[..count].split_at_mut(length.saturating_sub(first).min(count));
+                    if !present.is_empty() {
+                        from(group, first, present);
+                    }
+                    absent.fill([0.0; POINT]);
                 }
-                absent.fill([0.0; POINT]);
-            }
-            let rows = [0, 1, 2, 3].map(|part| &buffer[part * ROWS..][..count]);
-            if parts == 4 {
-                enter4::<0>(rows, quarters(low).map(|part| &mut part[start..][..count]));
-                enter4::<1>(rows, quarters(high).map(|part| &mut part[start..][..count]));
-            } else {
-                enter2::<0>(rows, halves(low).map(|part| &mut part[start..][..count]));
-                enter2::<1>(rows, halves(high).map(|part| &mut part[start..][..count]));
+                let rows = [0, 1, 2, 3].map(|part| &buffer[part * ROWS..][..count]);
+                let [low, high] = halves(points);
+                if parts == 4 {
+                    enter4::<0>(rows, quarters(low).map(|part| &mut part[start..][..count]));
+                    enter4::<1>(rows, quarters(high).map(|part| &mut part[start..][..count]));
+                } else {
+                    enter2::<0>(rows, halves(low).map(|part| &mut part[start..][..count]));
+                    enter2::<1>(rows, halves(high).map(|part| &mut part[start..][..count]));
+                }
             }
         }
     }
 
-    /// The last level: rows from both halves of the channels.
-    fn leave(length: usize, to: &mut dyn FnMut(usize, &[Point]), low: &mut [Point], high: &mut [Point]) {
-        let parts = first_blocks(low.len());
-        let span = low.len() / parts;
+    /// The last level, to rows, in the same order.
+    fn leave(&self, length: usize, to: &dyn Fn(usize, usize, &mut [Row]), points: &mut [Point]) {
+        let parts = first_blocks(self.size / 2);
+        let span = self.size / 2 / parts;
         let mut buffer = [[0.0; POINT]; 4 * ROWS];
         for start in (0..span).step_by(ROWS) {
             let count = ROWS.min(span - start);
-            if parts == 4 {
-                leave4::<0>(quarters(low).map(|part| &part[start..][..count]), quarters(&mut buffer));
-                leave4::<1>(quarters(high).map(|part| &part[start..][..count]), quarters(&mut buffer));
-            } else {
-                leave2::<0>(halves(low).map(|part| &part[start..][..count]), quarters(&mut buffer));
-                leave2::<1>(halves(high).map(|part| &part[start..][..count]), quarters(&mut buffer));
-            }
-            for (part, rows) in buffer.chunks_exact(ROWS).take(parts).enumerate() {
-                let first = part * span + start;
-                let present = &rows[..length.saturating_sub(first).min(count)];
-                if !present.is_empty() {
-                    to(first, present);
+            for (group, points) in points.chunks_exact_mut(self.size).enumerate() {
+                let [low, high] = halves(points);
+                if parts == 4 {
+                    leave4::<0>(quarters(low).map(|part| &part[start..][..count]), quarters(&mut buffer));
+                    leave4::<1>(quarters(high).map(|part| &part[start..][..count]), quarters(&mut buffer));
+                } else {
+                    leave2::<0>(halves(low).map(|part| &part[start..][..count]), quarters(&mut buffer));
+                    leave2::<1>(halves(high).map(|part| &part[start..][..count]), quarters(&mut buffer));
+                }
+                for (part, rows) in buffer.chunks_exact_mut(ROWS).take(parts).enumerate() {
+                    let first = part * span + start;
+                    let present = &mut rows[..length.saturating_sub(first).min(count)];
+                    if !present.is_empty() {
+                        to(group, first, present);
+                    }
                 }
             }
         }
@@ -309,17 +315,6 @@ fn inverse(data: &mut [Point], span: usize, triples: &[Triple]) {
     }
 }
 
-/// Fills rows with what `from` gives for positions from t on.
-#[inline(always)]
-fn fill(t: usize, rows: &mut [Point], from: impl Fn(usize) -> Row) {
-    for (t, to) in (t..).zip(rows) {
-        let (low, high) = to.split_at_mut(LANES);
-        let row = from(t);
-        row[0].store(low);
-        row[1].store(high);
-    }
-}
-
 /// exp(2πi · turns) as re, im.
 fn set_unit(pair: &mut [f32], turns: f64) {
     let (im, re) = (std::f64::consts::TAU * turns).sin_cos();
@@ -329,6 +324,8 @@ fn set_unit(pair: &mut [f32], turns: f64) {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
 
     fn bit_reversed(index: usize, size: usize) -> usize {
@@ -342,7 +339,7 @@ mod tests {
             let points = 1 << log;
             let fft = Fft::new(&memory, 2 * points).unwrap();
             let rows: Vec<f32> = (0..points * POINT).map(|i| ((i * 37) % 23) as f32 / 11.0 - 1.0).collect();
-            let from = |t: usize, to: &mut [Point]| {
+            let from = |t: usize, to: &mut [Row]| {
                 to.copy_from_slice(&rows.as_chunks().0[t..][..to.len()]);
             };
             let mut work = vec![f32::NAN; fft.data_floats()];
@@ -373,23 +370,29 @@ mod tests {
         for log in 2..=12 {
             let points = 1 << log;
             let fft = Fft::new(&memory, 2 * points).unwrap();
-            let want = |t: usize, lane: usize| (((t * POINT + lane) * 17) % 19) as f32 - 9.0;
-            let from = |t: usize| {
-                [0, LANES].map(|first| F32x4::load(&[0, 1, 2, 3].map(|lane| want(t, first + lane))))
+            let groups = 1 + log % 3;
+            let want =
+                |group: usize, t: usize, lane: usize| (((t * POINT + lane) * 17 + group) % 19) as f32 - 9.0;
+            let from = |group: usize, t: usize, rows: &mut [Row]| {
+                for (t, row) in (t..).zip(rows) {
+                    *row = std::array::from_fn(|lane| want(group, t, lane));
+                }
             };
-            let mut work = vec![f32::NAN; fft.data_floats()];
+            let mut work = vec![f32::NAN; groups * fft.data_floats()];
             let one = vec![[1.0 / points as f32, 0.0]; points];
             for length in [points, points - 1, points / 2 + 1, 1] {
-                let mut next = vec![false; length];
-                let to = |t: usize, row: Row| {
-                    for (lane, got) in row.iter().flat_map(|half| half.to_array()).enumerate() {
-                        let want = want(t, lane);
-                        assert!((got - want).abs() < 1e-4, "{length} of {points} points: {got} {want}");
+                let written: Vec<Cell<bool>> = vec![Cell::new(false); groups * length];
+                let to = |group: usize, t: usize, rows: &mut [Row]| {
+                    for (t, row) in (t..).zip(rows) {
+                        for (lane, got) in row.iter().enumerate() {
+                            let want = want(group, t, lane);
+                            assert!((got - want).abs() < 1e-4, "{length} of {points} points: {got} {want}");
+                        }
+                        written[group * length + t].set(true);
                     }
-                    next[t] = true;
                 };
-                fft.convolve([&one, &one], length, from, to, &mut work);
-                assert!(next.into_iter().all(|written| written));
+                fft.convolve(groups, |_| [&one, &one], length, &from, &to, &mut work);
+                assert!(written.iter().all(Cell::get));
             }
         }
     }
