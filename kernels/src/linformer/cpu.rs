@@ -171,10 +171,8 @@ impl Kernel {
             let start = |row: usize| (sequence * dims.seq_len + first + row) * inner + head * d_head;
             let mut scratch = scratch.of(worker);
             let mut block = QueryBlock::new(&mut scratch, d_head, rows);
-            for row in 0..rows {
-                // SAFETY: each task owns its rows in its head's columns.
-                block.set_query(row, unsafe { core.slice(start(row), d_head) }, scale);
-            }
+            // SAFETY: each task owns its rows in its head's columns.
+            block.set_queries(|row| unsafe { core.slice(start(row), d_head) }, scale);
             let kv_head = if one_kv_head { 0 } else { head };
             block.bound_scores(packed.longest(sequence, kv_head));
             for slot in (0..rank).step_by(KEYS) {

@@ -159,10 +159,8 @@ impl Tiles {
             |row: usize| (sequence * seq_len + position(row)) * spec.base.dims.d_model + head * d_head;
         let scale = QueryBlock::scale(d_head);
         let mut block = QueryBlock::new(scratch, d_head, rows);
-        for row in 0..rows {
-            // SAFETY: only this task touches its rows in its head's columns.
-            block.set_query(row, unsafe { q.slice(start(row), d_head) }, scale);
-        }
+        // SAFETY: only this task touches its rows in its head's columns.
+        block.set_queries(|row| unsafe { q.slice(start(row), d_head) }, scale);
         // Global keys are among the head's own.
         block.bound_scores(self.packed.longest(sequence, head));
         let ahead = if spec.base.causal { 0 } else { reach };
@@ -229,10 +227,8 @@ impl Tiles {
             let row_of = |row: usize| sequence * seq_len + globals[first + row];
             let mut scratch = self.scratch.of(worker);
             let mut block = QueryBlock::new(&mut scratch, d_head, rows);
-            for row in 0..rows {
-                let query = query(before + first + row, row_of(row));
-                block.set_query(row, &query[head * d_head..][..d_head], scale);
-            }
+            let query = |row: usize| &query(before + first + row, row_of(row))[head * d_head..][..d_head];
+            block.set_queries(query, scale);
             block.bound_scores(packed.longest(sequence, head));
             for start in (0..seq_len).step_by(KEYS) {
                 block.absorb(packed.tile(sequence, head, start, KEYS.min(seq_len - start)), |_, _| {});

@@ -22,3 +22,4 @@ pub mod simd;
 pub mod stream;
 pub mod team;
 pub mod tile_attention;
+pub mod touch;

@@ -11,6 +11,8 @@ use super::disjoint::Disjoint;
 use super::gemm::PANEL;
 use super::query_block::{KEYS, KeyTile};
 use super::simd::{F32x4, LANES};
+use super::stream::{load, store};
+use super::touch::touch;
 
 /// Sizes of a packed set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,10 +100,10 @@ impl PackedKeys {
 
     /// Packs `k` and `v`, `[batch, seq_len, n_heads · d_head]`: `position(sequence, head, slot)` is the position in
     /// that slot, none leaves zeros.
-    pub fn pack_by(
+    pub fn pack_by<'a>(
         &mut self,
-        k: &[f32],
-        v: &[f32],
+        k: &'a [f32],
+        v: &'a [f32],
         seq_len: usize,
         position: impl Fn(usize, usize, usize) -> Option<usize> + Sync,
         parallel: &dyn Parallel,
@@ -125,33 +127,27 @@ impl PackedKeys {
                     n_slots.next_multiple_of(PANEL) * d_head,
                 )
             };
-            // Slot by slot, since a position's channels lie together; for the keys that is one column of a panel.
-            for slot in 0..n_slots {
-                let start = position(sequence, head, first + slot)
-                    .map(|position| (sequence * seq_len + position) * d_model + head * d_head);
-                let (panel, _) =
-                    keys[slot / PANEL * PANEL * d_head..][..PANEL * d_head].as_chunks_mut::<PANEL>();
-                let (key, value) = match start {
-                    Some(start) => (&k[start..][..d_head], &v[start..][..d_head]),
-                    None => (&[][..], &[][..]),
+            // A panel of slots at a time: each position's channels are read as they lie, and each panel is written as it lies.
+            for (slots_of, panel) in (0..n_slots).step_by(PANEL).zip(keys.chunks_exact_mut(PANEL * d_head)) {
+                let n = PANEL.min(n_slots - slots_of);
+                let start: [Option<usize>; PANEL] = std::array::from_fn(|slot| {
+                    let position = (slot < n).then(|| position(sequence, head, first + slots_of + slot));
+                    position
+                        .flatten()
+                        .map(|position| (sequence * seq_len + position) * d_model + head * d_head)
+                });
+                let rows_of = |floats: &'a [f32]| {
+                    start.map(|start| start.map_or(&[][..], |start| &floats[start..][..d_head]))
                 };
-                if key.is_empty() {
-                    panel.iter_mut().for_each(|channel| channel[slot % PANEL] = 0.0);
-                }
-                panel.iter_mut().zip(key).for_each(|(channel, key)| channel[slot % PANEL] = *key);
+                let (keys_of, rows): ([&[f32]; PANEL], [&[f32]; PANEL]) = (rows_of(k), rows_of(v));
+                touch(keys_of.into_iter().chain(rows));
+                write_keys(keys_of, panel);
                 for panel in 0..padded_head / PANEL {
-                    let start = head_idx * slots * padded_head + (panel * slots + first + slot) * PANEL;
+                    let start = (head_idx * padded_head + panel * PANEL) * slots + (first + slots_of) * PANEL;
                     // SAFETY: as above; in each panel of values a slot is a row.
-                    let to = unsafe { values.slice(start, PANEL) };
-                    let from = value.get(panel * PANEL..).unwrap_or_default();
-                    // A whole panel is copied as an array: a copy of unknown length is a call.
-                    if let (Some(to), Some(from)) =
-                        (to.first_chunk_mut::<PANEL>(), from.first_chunk::<PANEL>())
-                    {
-                        *to = *from;
-                    } else {
-                        to.fill(0.0);
-                        to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+                    let to = unsafe { values.slice(start, n * PANEL) };
+                    for (to, row) in to.as_chunks_mut().0.iter_mut().zip(rows) {
+                        store(to, load(row.get(panel * PANEL..).unwrap_or_default()));
                     }
                 }
             }
@@ -176,6 +172,18 @@ impl PackedKeys {
             values: &self.values[head_idx * slots * self.shape.padded_head() + first * PANEL..],
             values_stride: slots * PANEL,
             n_keys,
+        }
+    }
+}
+
+/// Writes a panel of keys, `[d_head, PANEL]`, whose rows of `d_head` channels are `rows`: empty ones as zeros.
+fn write_keys(rows: [&[f32]; PANEL], panel: &mut [f32]) {
+    for (block, channels) in panel.as_chunks_mut::<PANEL>().0.chunks_mut(LANES).enumerate() {
+        let [a, b, c, d, e, f, g, h] =
+            rows.map(|row| F32x4::load(row.get(block * LANES..).unwrap_or_default()));
+        let (low, high) = (F32x4::transpose([a, b, c, d]), F32x4::transpose([e, f, g, h]));
+        for (channel, halves) in channels.iter_mut().zip(low.into_iter().zip(high)) {
+            store(channel, halves.into());
         }
     }
 }

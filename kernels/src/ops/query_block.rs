@@ -7,6 +7,7 @@
 use super::exp::{Exp2, exp2, exp2_scalar};
 use super::gemm::{PANEL, ROWS, Store, Tile, multiply_panels};
 use super::simd::{F32x4, LANES, Lanes, Work, run_widest};
+use super::touch::touch;
 
 /// Most queries in a block: whole register tiles and panels, and few, so that its scores, queries and sums stay in a
 /// first-level cache of 32 KiB, or nearly.
@@ -90,17 +91,20 @@ impl<'a> QueryBlock<'a> {
         std::f32::consts::LOG2_E / (d_head as f32).sqrt()
     }
 
-    /// Sets one query, multiplied by `scale`.
-    pub fn set_query(&mut self, row: usize, query: &[f32], scale: f32) {
-        let scaled = &mut self.scaled[row * self.d_head..][..self.d_head];
-        let (mut square, scale) = (F32x4::zero(), F32x4::splat(scale));
-        for (to, from) in scaled.chunks_mut(LANES).zip(query.chunks(LANES)) {
-            let values = F32x4::load(from) * scale;
-            values.store(to);
-            square = square.mul_add(values, values);
+    /// Sets the queries, multiplied by `scale`: `query(row)` is one.
+    pub fn set_queries<'q>(&mut self, query: impl Fn(usize) -> &'q [f32], scale: f32) {
+        touch((0..self.rows).map(&query));
+        let scale = F32x4::splat(scale);
+        for (row, scaled) in self.scaled.chunks_exact_mut(self.d_head).take(self.rows).enumerate() {
+            let mut square = F32x4::zero();
+            for (to, from) in scaled.chunks_mut(LANES).zip(query(row).chunks(LANES)) {
+                let values = F32x4::load(from) * scale;
+                values.store(to);
+                square = square.mul_add(values, values);
+            }
+            // A NaN may be passed over: the scores show it.
+            self.longest_query = square.sum().max(self.longest_query);
         }
-        // A NaN may be passed over: the scores show it.
-        self.longest_query = square.sum().max(self.longest_query);
     }
 
     /// Says, once all queries are set, how long the longest key is that they will see, as its length's square: no score is larger
@@ -286,10 +290,8 @@ mod tests {
         let value = |i: usize| ((i * 37) % 101) as f32 / 50.0 - 1.0;
         let mut scratch = vec![f32::NAN; QueryBlock::floats(d_head)];
         let mut block = QueryBlock::new(&mut scratch, d_head, rows);
-        for row in 0..rows {
-            let query: Vec<f32> = (0..d_head).map(|i| value(row * d_head + i)).collect();
-            block.set_query(row, &query, size / d_head as f32);
-        }
+        let queries: Vec<f32> = (0..rows * d_head).map(value).collect();
+        block.set_queries(|row| &queries[row * d_head..][..d_head], size / d_head as f32);
         if let Some(longest_key) = longest_key {
             block.bound_scores(longest_key);
         }

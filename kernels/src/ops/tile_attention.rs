@@ -135,9 +135,7 @@ impl TileAttention {
         let Shape { seq_len, d_head, causal, .. } = self.shape;
         let scale = QueryBlock::scale(d_head);
         let mut block = QueryBlock::new(scratch, d_head, queries);
-        for row in 0..queries {
-            block.set_query(row, query(row), scale);
-        }
+        block.set_queries(query, scale);
         block.bound_scores(self.packed.longest(sequence, head));
         let visible = if causal { first + queries } else { seq_len };
         for start in (0..visible).step_by(KEYS) {

@@ -14,6 +14,7 @@ use crate::ops::gemm::PANEL;
 use crate::ops::query_block::{KEYS, KeyTile, QUERIES, QueryBlock};
 use crate::ops::scratch::Scratch;
 use crate::ops::simd::{F32x4, LANES};
+use crate::ops::touch::touch;
 
 /// Score of a key that must not be seen: −10⁹ in units of log₂.
 const HIDDEN: f32 = -1e9 * std::f32::consts::LOG2_E;
@@ -177,9 +178,19 @@ impl View<'_> {
     fn gather(&self, chunk: usize, place: usize, ring: &mut Ring<'_>) {
         let (spec, d_head) = (self.spec, self.spec.base.d_head());
         let seq_len = spec.base.dims.seq_len;
+        let position = |entry: usize| self.position(chunk * spec.chunk + entry);
         for entry in 0..spec.chunk {
+            if entry.is_multiple_of(PANEL) {
+                let ahead =
+                    (entry..spec.chunk.min(entry + PANEL)).map(position).filter(|&next| next < seq_len);
+                touch(
+                    ahead.flat_map(|next| {
+                        [self.k, self.v].map(|stream| &stream[self.start(next)..][..d_head])
+                    }),
+                );
+            }
             let slot = place * slots(spec) + entry;
-            let position = self.position(chunk * spec.chunk + entry);
+            let position = position(entry);
             ring.positions[slot] = position as f32;
             let (panel, _) =
                 ring.keys[slot / PANEL * PANEL * d_head..][..PANEL * d_head].as_chunks_mut::<PANEL>();
@@ -238,8 +249,8 @@ impl View<'_> {
             // SAFETY: in one round only this task touches the rows of its queries, in its head's columns.
             let out = |row: usize| unsafe { self.out.slice(self.start(position(row)), d_head) };
             let mut block = QueryBlock::new(scratch, d_head, rows);
+            block.set_queries(|row| &self.q[self.start(position(row))..][..d_head], scale);
             for row in 0..rows {
-                block.set_query(row, &self.q[self.start(position(row))..][..d_head], scale);
                 if !is_first {
                     let state = state(row);
                     block.resume(row, out(row), state[0], state[1]);

@@ -130,6 +130,21 @@ impl F32x4 {
         a.max(c).max(b.max(d))
     }
 
+    /// Rows to columns.
+    #[inline(always)]
+    pub fn transpose(rows: [Self; LANES]) -> [Self; LANES] {
+        let [a, b, c, d] = rows.map(|row| row.0);
+        let (even_low, even_high) = (imp::interleave_low(a, c), imp::interleave_high(a, c));
+        let (odd_low, odd_high) = (imp::interleave_low(b, d), imp::interleave_high(b, d));
+        [
+            imp::interleave_low(even_low, odd_low),
+            imp::interleave_high(even_low, odd_low),
+            imp::interleave_low(even_high, odd_high),
+            imp::interleave_high(even_high, odd_high),
+        ]
+        .map(Self)
+    }
+
     /// Each lane's bits shifted left by 23: turns the integer in the low mantissa bits into an exponent.
     #[inline(always)]
     pub(in crate::ops) fn shift_bits_left_23(self) -> Self {
@@ -255,6 +270,14 @@ mod imp {
         w::v128_bitselect(sign, a, w::u32x4_splat(1 << 31))
     }
     #[inline(always)]
+    pub(super) fn interleave_low(a: Repr, b: Repr) -> Repr {
+        w::i32x4_shuffle::<0, 4, 1, 5>(a, b)
+    }
+    #[inline(always)]
+    pub(super) fn interleave_high(a: Repr, b: Repr) -> Repr {
+        w::i32x4_shuffle::<2, 6, 3, 7>(a, b)
+    }
+    #[inline(always)]
     pub(super) fn shl23(a: Repr) -> Repr {
         w::i32x4_shl(a, 23)
     }
@@ -325,6 +348,14 @@ mod imp {
     #[inline(always)]
     pub(super) fn with_sign_of(a: Repr, sign: Repr) -> Repr {
         zip(a, sign, f32::copysign)
+    }
+    #[inline(always)]
+    pub(super) fn interleave_low(a: Repr, b: Repr) -> Repr {
+        Repr([a.0[0], b.0[0], a.0[1], b.0[1]])
+    }
+    #[inline(always)]
+    pub(super) fn interleave_high(a: Repr, b: Repr) -> Repr {
+        Repr([a.0[2], b.0[2], a.0[3], b.0[3]])
     }
     #[inline(always)]
     pub(super) fn shl23(a: Repr) -> Repr {
