@@ -157,6 +157,10 @@ pub(in crate::text) static PHRASES: &[Phrase] = &[
         "the page speaks version {}, this worker {}; reload the page",
         "页面使用版本 {0}，而引擎使用版本 {1}；请重新加载页面",
     ),
+    (
+        "the code of {} could not be loaded; check the connection, reload the page and start again",
+        "无法加载 {0} 的代码；请检查网络连接，重新加载页面并再次开始",
+    ),
     ("the message has {} bytes; at most {} are accepted", "消息有 {0} 字节；最多接受 {1} 字节"),
     ("the message is not a JSON object: {}", "消息不是 JSON 对象：{0}"),
     ("the message has no `type`; known types: {}", "消息没有 `type`；已知类型：{0}"),
