@@ -1,7 +1,9 @@
-// The attention graphs that ONNX Runtime Web runs: batch 1, any length; q, k, v and y of shape [1, L, width].
+// The graphs that ONNX Runtime Web runs: attention of batch 1 and any length, with q, k, v and y of shape [1, L, width]; and
+// products of [size, size] by weights that the graph holds.
 
 import { fileURLToPath } from 'node:url';
 import protobuf from 'protobufjs';
+import { product as operandsOf } from './page/problem.js';
 
 const schema = protobuf.loadSync(fileURLToPath(new URL('onnx.proto', import.meta.url)));
 const ModelProto = schema.lookupType('onnx.ModelProto');
@@ -30,7 +32,7 @@ const value = (name, dims) => ({
   },
 });
 
-function model(inputs, width, nodes, initializer) {
+function model(inputs, output, nodes, initializer) {
   return ModelProto.encode(
     ModelProto.fromObject({
       irVersion: 8,
@@ -39,7 +41,7 @@ function model(inputs, width, nodes, initializer) {
         { domain: '', version: 17 },
         { domain: 'com.microsoft', version: 1 },
       ],
-      graph: { name: 'attention', node: nodes, initializer, input: inputs, output: [value('y', [1, 'L', width])] },
+      graph: { name: 'y', node: nodes, initializer, input: inputs, output: [output] },
     }),
   ).finish();
 }
@@ -47,7 +49,7 @@ function model(inputs, width, nodes, initializer) {
 const operands = (width) => ['q', 'k', 'v'].map((name) => value(name, [1, 'L', width]));
 
 /** matmul, softmax, matmul; a causal one takes `mask` [L, L] besides, which is added to the scores. */
-export function plain({ width, heads, causal }) {
+function plain({ width, heads, causal }) {
   const head = width / heads;
   const split = (name, perm) => [
     node('Reshape', [name, 'split'], `${name}_heads`),
@@ -68,7 +70,7 @@ export function plain({ width, heads, causal }) {
   ];
   const inputs = operands(width);
   if (causal) inputs.push(value('mask', ['L', 'L']));
-  return model(inputs, width, nodes, [
+  return model(inputs, value('y', [1, 'L', width]), nodes, [
     { name: 'split', dims: [4], dataType: INT64, int64Data: [1, -1, heads, head] },
     { name: 'join', dims: [3], dataType: INT64, int64Data: [1, -1, width] },
     { name: 'scale', dims: [1], dataType: FLOAT, floatData: [1 / Math.sqrt(head)] },
@@ -76,8 +78,24 @@ export function plain({ width, heads, causal }) {
 }
 
 /** ONNX Runtime's own fused operator. */
-export function fused({ width, heads, causal }) {
+function fused({ width, heads, causal }) {
   const attributes = [attribute('num_heads', 'i', heads), attribute('unidirectional', 'i', causal ? 1 : 0)];
   const nodes = [node('MultiHeadAttention', ['q', 'k', 'v'], 'y', attributes, 'com.microsoft')];
-  return model(operands(width), width, nodes, []);
+  return model(operands(width), value('y', [1, 'L', width]), nodes, []);
+}
+
+function product(size) {
+  const { weights } = operandsOf(size);
+  return model([value('x', [size, size])], value('y', [size, size]), [node('MatMul', ['x', 'weights'], 'y')], [
+    { name: 'weights', dims: [size, size], dataType: FLOAT, rawData: new Uint8Array(weights.buffer) },
+  ]);
+}
+
+/** Puts all graphs where the pages look for them. `sizes`: of products. */
+export function provide(server, sizes) {
+  for (const causal of [false, true]) {
+    server.put(`graph-plain-${causal}`, plain({ width: 256, heads: 4, causal }));
+    server.put(`graph-fused-${causal}`, fused({ width: 256, heads: 4, causal }));
+  }
+  for (const size of sizes) server.put(`graph-product-${size}`, product(size));
 }

@@ -4,8 +4,9 @@
 import { parseArgs } from 'node:util';
 import { chromium } from '@playwright/test';
 import { median } from './page/median.js';
+import { provide } from './graphs.js';
 import { serve } from './server.js';
-import { measure, rate, share } from './workloads.js';
+import { PRODUCTS, measure, rate, share } from './workloads.js';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -19,6 +20,7 @@ const { values, positionals } = parseArgs({
 });
 
 const server = await serve();
+provide(server, PRODUCTS);
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
   args: ['--headless=new', ...(process.getuid?.() === 0 ? ['--no-sandbox'] : [])],

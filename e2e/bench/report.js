@@ -3,7 +3,7 @@
 import { ratio } from './stats.js';
 import { median, quantile } from './page/median.js';
 import { TOLERANCES } from './peers.js';
-import { PEAK, rate, share } from './workloads.js';
+import { PEAK, PEER, PRODUCTS, rate, share } from './workloads.js';
 
 const number = (value, digits) => value.toLocaleString('en-US', { maximumFractionDigits: digits });
 /** Three digits are what such measurements bear. */
@@ -105,7 +105,7 @@ function exponentTable(rows) {
 
 function kernelTable(rows) {
   const labels = [...new Set(rows.map(({ label }) => label))];
-  const names = [...new Set(rows.map(({ workload }) => workload))].filter((name) => !/^(pffft|rustfft|conv):/.test(name));
+  const names = [...new Set(rows.map(({ workload }) => workload))].filter((name) => !/^(rustfft|conv):/.test(name) && !PEER.test(name));
   return table(
     ['kernel', ...labels.flatMap((label) => [`${label}, ms`, 'GFLOP/s', 'of the peak'])],
     names.map((name) => [
@@ -118,18 +118,36 @@ function kernelTable(rows) {
   );
 }
 
+/** A peer's median time, and how many times ours that is. */
+function against(peer, ours) {
+  const { estimate, low, high } = ratio(peer.times, ours.times);
+  return `${figure(median(peer.times))} ms: **${estimate.toFixed(2)}** (${low.toFixed(2)}–${high.toFixed(2)})`;
+}
+
+const finder = (rows) => (name, label) => rows.find((row) => row.workload === name && (!label || row.label === label));
+
+function productTable(rows) {
+  const labels = [...new Set(rows.map(({ label }) => label))];
+  const find = finder(rows);
+  const peers = { ort: 'ORT-web', tfjs: 'TensorFlow.js', jax: 'jax-js' };
+  const lines = PRODUCTS.flatMap((size) =>
+    labels.map((label) => {
+      const ours = find(`gemm:${size}`, label);
+      const cells = Object.keys(peers).map((peer) => against(find(`${peer}-gemm:${size}`), ours));
+      return [`${number(size)}, ${label}`, figure(median(ours.times)), ...cells];
+    }),
+  );
+  return table(['GEMM', 'ours, ms', ...Object.values(peers).map((name) => `${name} wasm ÷ ours`)], lines);
+}
+
 function convolutionTable(rows) {
   const labels = [...new Set(rows.map(({ label }) => label))];
-  const find = (name, label) => rows.find((row) => row.workload === name && (!label || row.label === label));
+  const find = finder(rows);
   const lengths = rows.filter(({ workload, label }) => workload.startsWith('conv:') && label === labels[0]).map(({ workload }) => workload.split(':')[1]);
   const cells = (length, label) => {
     const ours = find(`conv:${length}`, label);
-    const against = (name) => {
-      const peer = name === 'pffft' ? find(`pffft:${length}`) : find(`rustfft:${length}`, label);
-      const { estimate, low, high } = ratio(peer.times, ours.times);
-      return `${figure(median(peer.times))} ms: **${estimate.toFixed(2)}** (${low.toFixed(2)}–${high.toFixed(2)})`;
-    };
-    return [`${number(Number(length))}, ${label}`, figure(median(ours.times)), against('pffft'), against('rustfft')];
+    const peers = [find(`pffft:${length}`), find(`rustfft:${length}`, label)].map((peer) => against(peer, ours));
+    return [`${number(Number(length))}, ${label}`, figure(median(ours.times)), ...peers];
   };
   return table(['L', 'ours, ms', 'PFFFT (SIMD128) ÷ ours', 'RustFFT (SIMD128) ÷ ours'], lengths.flatMap((length) => labels.map((label) => cells(length, label))));
 }
@@ -185,6 +203,9 @@ export function markdown({ date, hardware, versions, kernels, shares, contests, 
         'in registers reach with the same instructions in the same run. GEMM N is a linear layer of width N on N rows, its ' +
         'weights packed before.',
       kernelTable(kernels),
+      'The same products by the peers’ wasm backends on one thread, medians of the same rounds, five of each output compared with ' +
+        'f64. ONNX Runtime holds the weights in its graph and copies the rows in on each call.',
+      productTable(kernels),
       'Causal long convolution of 256 channels, each with its own filter, from and to memory: medians of the same rounds. ' +
         'PFFFT and RustFFT transform real signals in their own best order, keep the filters’ spectra and reuse their scratch.',
       convolutionTable(kernels),

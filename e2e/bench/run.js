@@ -6,12 +6,12 @@ import os from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { chromium } from '@playwright/test';
-import { fused, plain } from './graphs.js';
+import { provide } from './graphs.js';
 import { exponents, memory, shares } from './growth.js';
 import { Contest } from './peers.js';
 import { markdown } from './report.js';
 import { serve } from './server.js';
-import { TABLE, measure } from './workloads.js';
+import { PRODUCTS, TABLE, measure } from './workloads.js';
 
 const OPTIONS = {
   output: { type: 'string', default: '../docs/benchmarks.md' },
@@ -106,10 +106,7 @@ async function main() {
   const date = new Date().toISOString().slice(0, 10);
   const loadBefore = os.loadavg()[0];
   const server = await serve();
-  for (const causal of [false, true]) {
-    server.put(`graph-plain-${causal}`, plain({ width: 256, heads: 4, causal }));
-    server.put(`graph-fused-${causal}`, fused({ width: 256, heads: 4, causal }));
-  }
+  provide(server, PRODUCTS);
   const launch = await launcher(server.url, chosen.backends.includes('webgpu'));
   const browser = await launch();
   try {

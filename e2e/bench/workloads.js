@@ -5,9 +5,15 @@ import { readFile } from 'node:fs/promises';
 /** Multiply-adds in registers: against them everything is held. */
 export const PEAK = 'registers';
 
-/** What the benchmarks' table shows. RustFFT is in the kernels' module, PFFFT is its own. */
+/** Sizes of the matrix products that peers are asked for too. */
+export const PRODUCTS = [256, 512, 1024];
+
+/** What peers are asked for: the same whatever our module is. */
+export const PEER = /^(?:pffft|ort-gemm|tfjs-gemm|jax-gemm):/;
+
+/** What the benchmarks' table shows. RustFFT is in the kernels' module, the peers are their own. */
 export const TABLE = [
-  ...[256, 512, 1024].map((size) => `gemm:${size}`),
+  ...PRODUCTS.flatMap((size) => ['gemm', 'ort-gemm', 'tfjs-gemm', 'jax-gemm'].map((kind) => `${kind}:${size}`)),
   ...[1024, 4096, 16384, 65536].flatMap((length) => [`conv:${length}`, `pffft:${length}`, `rustfft:${length}`]),
 ];
 
@@ -26,8 +32,7 @@ export async function measure(context, url, { modules, workloads, rounds, roundM
       const [label, path] = word.split('=');
       const bytes = (await readFile(path)).toString('base64');
       for (const workload of new Set([PEAK, 'tile', ...workloads])) {
-        // The peer is the same whatever our module is.
-        if (workload.startsWith('pffft') && label !== modules[0].split('=')[0]) continue;
+        if (PEER.test(workload) && label !== modules[0].split('=')[0]) continue;
         const prepared = await page.evaluate(([given, name]) => window.kernels.prepare(given, name), [bytes, workload]);
         rows.push({ label, workload, ...prepared, repeats: 1, times: [] });
       }

@@ -1,6 +1,7 @@
-// Loads the kernels' own module, or PFFFT for the same convolution, and runs what it is told.
+// Loads the kernels' own module, or a peer for the same work, and runs what it is told.
 
 import { pffft } from './pffft.js';
+import { product } from './product.js';
 
 const loaded = [];
 
@@ -18,15 +19,19 @@ window.kernels = {
   /** Makes a workload ready: its place among those that are, and its operations. */
   async prepare(bytes, workload) {
     const [kind, size] = workload.split(':');
-    const { flops, run } = kind === 'pffft' ? await pffft(Number(size)) : await own(bytes, workload);
+    const [peer, work] = kind.split('-');
+    const prepared = kind === 'pffft' ? pffft(Number(size)) : work === 'gemm' ? product(peer, Number(size)) : own(bytes, workload);
+    const { flops, run } = await prepared;
     loaded.push(run);
     return { index: loaded.length - 1, flops };
   },
 
   /** Milliseconds of `repeats` runs. */
-  round(index, repeats) {
+  async round(index, repeats) {
     const started = performance.now();
     const result = loaded[index](repeats);
+    // Ours are not waited for, which would cost a turn of the event loop.
+    if (result instanceof Promise) await result;
     if (Number.isNaN(result)) throw new Error('the kernel failed');
     return performance.now() - started;
   },

@@ -1,5 +1,5 @@
-// ONNX Runtime Web, one page per backend and number of threads. Variants: `plain` (matmul, softmax, matmul) and `fused`
-// (its MultiHeadAttention operator).
+// ONNX Runtime Web, one page per backend and number of threads. Variants of attention: `plain` (matmul, softmax, matmul) and
+// `fused` (its MultiHeadAttention operator); or a product by weights that the graph holds.
 
 import { causalMask } from './problem.js';
 
@@ -15,8 +15,8 @@ export async function open({ backend, threads, subgroups }) {
 
   return {
     async load(problem, inputs, variant) {
-      const { length, width, causal } = problem;
-      const graph = await fetch(`/outputs/graph-${variant}-${causal}`);
+      const { work, length, width, size, causal } = problem;
+      const graph = await fetch(`/outputs/graph-${work === 'product' ? `product-${size}` : `${variant}-${causal}`}`);
       const session = await ort.InferenceSession.create(new Uint8Array(await graph.arrayBuffer()), {
         executionProviders: [backend],
         ...(gpu ? { preferredOutputLocation: 'gpu-buffer' } : {}),
@@ -33,7 +33,8 @@ export async function open({ backend, threads, subgroups }) {
         return ort.Tensor.fromGpuBuffer(buffer, { dataType: 'float32', dims });
       };
       const feeds = {};
-      for (const name of ['q', 'k', 'v']) feeds[name] = tensor(inputs[name], [1, length, width]);
+      if (work === 'product') feeds.x = tensor(inputs.x, [size, size]);
+      else for (const name of ['q', 'k', 'v']) feeds[name] = tensor(inputs[name], [1, length, width]);
       if (session.inputNames.includes('mask')) feeds.mask = tensor(causalMask(length), [length, length]);
       return {
         async pass() {

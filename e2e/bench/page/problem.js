@@ -83,3 +83,10 @@ function attentionRow({ length, width, heads, causal }, { q, k, v }, row) {
   }
   return y;
 }
+
+/** A product's operands, [size, size] each: rows in ±½, and a linear layer's weights. */
+export function product(size) {
+  const random = generator(size);
+  const matrix = () => Float32Array.from({ length: size * size }, () => random() - 0.5);
+  return { x: matrix(), weights: matrix() };
+}

@@ -1,4 +1,4 @@
-// TensorFlow.js, one page per backend: matMul, softmax, matMul; or a long convolution by its real transforms.
+// TensorFlow.js, one page per backend: matMul, softmax, matMul; or a long convolution by its real transforms; or a product.
 
 import { causalMask, hyenaRows, turned } from './problem.js';
 
@@ -11,13 +11,13 @@ const script = (address) =>
     document.head.append(element);
   });
 
-export async function open({ backend }) {
+export async function open({ backend, threads }) {
   await script('/npm/@tensorflow/tfjs-core/dist/tf-core.min.js');
   await script(`/npm/@tensorflow/tfjs-backend-${backend}/dist/tf-backend-${backend}.min.js`);
   const { tf } = window;
   if (backend === 'wasm') {
     tf.wasm.setWasmPaths('/npm/@tensorflow/tfjs-backend-wasm/dist/');
-    tf.wasm.setThreadsCount(navigator.hardwareConcurrency);
+    tf.wasm.setThreadsCount(threads ?? navigator.hardwareConcurrency);
   }
   if (!(await tf.setBackend(backend))) throw new Error(`tfjs has no ${backend} backend here`);
   await tf.ready();
@@ -54,10 +54,16 @@ export async function open({ backend }) {
     return { forward, first: [0, 0, 0], operands: [q, k, v, scale, ...(mask ? [mask] : [])], finish: (data) => data };
   }
 
+  function product({ size }, inputs) {
+    const [x, weights] = ['x', 'weights'].map((name) => tf.tensor(inputs[name], [size, size]));
+    return { forward: () => tf.matMul(x, weights), first: [0, 0], operands: [x, weights], finish: (data) => data };
+  }
+
+  const works = { attention, hyena, product };
   return {
     about: () => (backend === 'wasm' ? { threads: tf.wasm.getThreadsCount() } : {}),
     async load(problem, inputs) {
-      const { forward, first, operands, finish } = (problem.work === 'hyena' ? hyena : attention)(problem, inputs);
+      const { forward, first, operands, finish } = works[problem.work](problem, inputs);
       return {
         async pass() {
           const y = forward();

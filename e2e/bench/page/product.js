@@ -1,0 +1,29 @@
+// A linear layer of width N on N rows by a peer's wasm backend, one thread.
+
+import { product as operandsOf } from './problem.js';
+
+/** Outputs that are held against the definition in f64, of operands in ±½. */
+const CHECKED = 5;
+const TOLERANCE = 1e-3;
+
+/** `peer`: `ort`, `tfjs` or `jax`. */
+export async function product(peer, size) {
+  const { open } = await import(`./${peer}.js`);
+  const library = await open({ backend: 'wasm', threads: 1 });
+  const inputs = operandsOf(size);
+  const loaded = await library.load({ work: 'product', size }, inputs);
+  const output = await loaded.output();
+  for (let index = 0; index < CHECKED; index += 1) {
+    const at = Math.floor((index * (size * size - 1)) / (CHECKED - 1));
+    const [row, column] = [Math.floor(at / size), at % size];
+    let expected = 0;
+    for (let inner = 0; inner < size; inner += 1) expected += inputs.x[row * size + inner] * inputs.weights[inner * size + column];
+    if (!(Math.abs(output[at] - expected) <= TOLERANCE)) throw new Error(`${peer} gives ${output[at]}, not ${expected}, at ${at}`);
+  }
+  return {
+    flops: 2 * size ** 3,
+    async run(repeats) {
+      for (let index = 0; index < repeats; index += 1) await loaded.pass();
+    },
+  };
+}
