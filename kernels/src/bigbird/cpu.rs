@@ -119,7 +119,7 @@ fn attend(
     let scale = QueryBlock::scale(d_head);
     let mut queries = QueryBlock::new(scratch, d_head, task.rows);
     // SAFETY: only this task touches its rows in its head's columns.
-    queries.set_queries(|row| unsafe { q.slice(start(row), d_head) }, scale);
+    queries.set_queries(|row| unsafe { q.read(start(row), d_head) }, scale);
     queries.bound_scores(packed.longest(task.sequence, task.head));
     // Keys of blocks `from` … `from + n − 1`, which are neighbours in the packed order.
     let mut absorb = |from: usize, n: usize| {

@@ -66,7 +66,7 @@ pub(super) fn cost(spec: &Spec) -> Cost {
         }
     };
     // A kernel's values and its transform's scratch are gone once the kernel runs.
-    let setup = spec.dims.seq_len + 2 * n * 4;
+    let setup = spec.dims.seq_len + Fft::group_floats(n);
     Cost {
         flops: convolution_flops(spec) + other_flops(spec),
         bytes: 4 * (moved + 4 * n) as u64,

@@ -19,7 +19,6 @@ use crate::ops::norm::layer_norm;
 use crate::ops::panels::{self, Shares, TOGETHER};
 use crate::ops::scratch::Scratch;
 use crate::ops::shared_conv::SharedFilter;
-use crate::ops::simd::LANES;
 use crate::ops::stream::{Stream, write};
 
 // A panel of the projection is exactly a channel group of the convolution.
@@ -31,7 +30,7 @@ pub(super) fn scratch_floats(spec: &Spec) -> usize {
         Level::Core => 0,
         Level::Layer => BLOCK * (4 * spec.dims.d_model + 2 * spec.intermediate),
     };
-    tail.max(TOGETHER * 2 * fft_size(spec.dims.seq_len) * LANES)
+    tail.max(TOGETHER * Fft::group_floats(fft_size(spec.dims.seq_len)))
 }
 
 /// What a layer adds around the core.
@@ -223,7 +222,7 @@ impl Kernel {
             let from = |i: usize, t: usize, rows: &mut [Row]| {
                 // SAFETY: only this task touches its groups of its direction and sequence, and this slice ends before it is
                 // written.
-                let floats = unsafe { streams[direction].slice(panel(i), length * GROUP) };
+                let floats = unsafe { streams[direction].read(panel(i), length * GROUP) };
                 Stream { floats, stride: GROUP, columns: GROUP, short: &[] }.read(t, rows);
             };
             let to = |i: usize, t: usize, rows: &mut [Row]| {

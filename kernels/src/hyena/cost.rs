@@ -43,9 +43,9 @@ pub(super) fn cost(spec: &Spec) -> Cost {
             (stream + params + spec.filter.map_or(0, |filter| filter.param_floats()), params)
         }
     };
-    let bank = FilterBank::floats(n, groups * spec.convolutions()) - 2 * n * 4;
+    let bank = FilterBank::floats(n, groups * spec.convolutions()) - Fft::group_floats(n);
     // The filter's values and its transform's scratch are gone once the kernel runs.
-    let setup = 2 * n * 4 + if spec.level == Level::Layer { channels * length } else { 0 };
+    let setup = Fft::group_floats(n) + if spec.level == Level::Layer { channels * length } else { 0 };
     let layer = match spec.level {
         Level::Core => 0,
         Level::Layer => {

@@ -14,9 +14,8 @@ use crate::ops::fft::{Fft, Row};
 use crate::ops::gemm::PANEL;
 use crate::ops::linear::Linear;
 use crate::ops::long_conv::{FilterBank, GROUP, fft_size};
-use crate::ops::panels::{Shares, TOGETHER};
+use crate::ops::panels::{Shares, TOGETHER, of_each};
 use crate::ops::scratch::Scratch;
-use crate::ops::simd::LANES;
 use crate::ops::stream::{Stream, load, store, write};
 
 // A panel of the projection is exactly a channel group of the convolution.
@@ -34,7 +33,7 @@ pub(super) fn short_floats(spec: &Spec) -> usize {
 
 /// Floats of one worker's scratch.
 pub(super) fn scratch_floats(size: usize) -> usize {
-    TOGETHER * 2 * size * LANES
+    TOGETHER * Fft::group_floats(size)
 }
 
 /// What a layer adds around the core.
@@ -248,9 +247,7 @@ fn mix<'a>(
             // SAFETY: each task owns its channel groups' columns of its sequence's rows, and uses one at a time.
             unsafe { out.slice(start, columns(group)) }
         };
-        let stream = |stream: usize| -> [Stream<'_>; TOGETHER] {
-            std::array::from_fn(|i| streams(stream, sequence, (groups.start + i).min(groups.end - 1)))
-        };
+        let stream = |stream: usize| of_each(&groups, |group| streams(stream, sequence, group));
         let (value, first) = (stream(order), stream(order - 1));
         for o in 0..order - 1 {
             let gate = stream(order - 2 - o);

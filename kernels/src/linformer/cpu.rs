@@ -172,7 +172,7 @@ impl Kernel {
             let mut scratch = scratch.of(worker);
             let mut block = QueryBlock::new(&mut scratch, d_head, rows);
             // SAFETY: each task owns its rows in its head's columns.
-            block.set_queries(|row| unsafe { core.slice(start(row), d_head) }, scale);
+            block.set_queries(|row| unsafe { core.read(start(row), d_head) }, scale);
             let kv_head = if one_kv_head { 0 } else { head };
             block.bound_scores(packed.longest(sequence, kv_head));
             for slot in (0..rank).step_by(KEYS) {

@@ -3,6 +3,7 @@
 
 #![expect(unsafe_code, reason = "tasks write disjoint rows and channel groups through `Disjoint`")]
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use mixer::{Case, CpuKernel, Floats, Level, Memory, MixerError, Parallel};
@@ -17,9 +18,9 @@ use crate::ops::disjoint::Disjoint;
 use crate::ops::fft::{Fft, Row};
 use crate::ops::linear::{BLOCK, Linear};
 use crate::ops::long_conv::{FilterBank, GROUP, circular_lag, fft_size};
-use crate::ops::panels::{self, Shares, TOGETHER};
+use crate::ops::panels::{self, Shares, TOGETHER, of_each};
 use crate::ops::scratch::Scratch;
-use crate::ops::simd::{F32x4, LANES};
+use crate::ops::simd::F32x4;
 use crate::ops::stream::{Stream, load, store, write};
 
 /// How the state-space model runs.
@@ -63,7 +64,7 @@ pub(super) fn model_floats(spec: &Spec) -> usize {
         return scan::floats(spec);
     }
     let (n, groups) = (fft_size(spec.dims.seq_len), padded(spec) / GROUP);
-    let bank = FilterBank::floats(n, groups) - 2 * n * LANES;
+    let bank = FilterBank::floats(n, groups) - Fft::group_floats(n);
     Fft::floats(n) + bank * if spec.liquid == Liquid::Kb { 2 } else { 1 } + gain_floats(spec)
 }
 
@@ -74,7 +75,7 @@ pub(super) fn setup_floats(spec: &Spec) -> usize {
     }
     let kernels = spec.directions() * spec.dims.d_model * spec.dims.seq_len;
     let kb = if spec.liquid == Liquid::Kb { 2 * spec.dims.d_model * spec.dims.seq_len } else { 0 };
-    kernels + kb + 2 * fft_size(spec.dims.seq_len) * LANES
+    kernels + kb + Fft::group_floats(fft_size(spec.dims.seq_len))
 }
 
 /// Floats of one worker's scratch.
@@ -83,10 +84,10 @@ pub(super) fn scratch_floats(spec: &Spec) -> usize {
     let tail = if spec.level == Level::Layer { BLOCK * 3 * width } else { 0 };
     tail.max(match spec.liquid {
         Liquid::Recurrence => scan::scratch_floats(spec),
-        Liquid::None => TOGETHER * 2 * fft_size(spec.dims.seq_len) * LANES,
+        Liquid::None => TOGETHER * Fft::group_floats(fft_size(spec.dims.seq_len)),
         // And the products.
         Liquid::Kb | Liquid::PolyB => {
-            TOGETHER * (2 * fft_size(spec.dims.seq_len) * LANES + spec.dims.seq_len * GROUP)
+            TOGETHER * (Fft::group_floats(fft_size(spec.dims.seq_len)) + spec.dims.seq_len * GROUP)
         }
     })
 }
@@ -262,8 +263,8 @@ impl Kernel {
         let shares = Shares::new(spec.dims.batch, width, parallel.threads());
         parallel.run(shares.tasks(), &|task, worker| {
             let (sequence, groups) = shares.of(task);
-            let x: [Stream<'_>; TOGETHER] = std::array::from_fn(|i| {
-                let channel = (groups.start + i).min(groups.end - 1) * GROUP;
+            let x = of_each(&groups, |group| {
+                let channel = group * GROUP;
                 let floats = &x[sequence * length * width + channel..];
                 Stream { floats, stride: width, columns: GROUP.min(width - channel), short: &[] }
             });
@@ -298,13 +299,15 @@ impl Kernel {
                 spec.add_products(x, gains, group, products);
             }
             if let Some(kb) = kb {
-                let products = Disjoint::new(products.as_flattened_mut());
-                // SAFETY: only this task has them, and each slice ends before the next is taken.
-                let row = |i: usize, t: usize| unsafe { products.slice((i * length + t) * GROUP, GROUP) };
+                let products = Cell::from_mut(&mut *products).as_slice_of_cells();
                 let from = |i: usize, t: usize, rows: &mut [Row]| {
-                    (t..).zip(rows).for_each(|(t, to)| store(to, load(row(i, t))));
+                    rows.iter_mut()
+                        .zip(&products[i * length + t..])
+                        .for_each(|(row, from)| *row = from.get());
                 };
-                let put = |i: usize, t: usize, rows: &mut [Row]| write(t, rows, |t| row(i, t));
+                let put = |i: usize, t: usize, rows: &mut [Row]| {
+                    rows.iter().zip(&products[i * length + t..]).for_each(|(row, to)| to.set(*row));
+                };
                 kb.convolve(fft, groups.clone(), length, &from, &put, work);
             }
             let put = |i: usize, t: usize, rows: &mut [Row]| {

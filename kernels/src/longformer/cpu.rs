@@ -160,7 +160,7 @@ impl Tiles {
         let scale = QueryBlock::scale(d_head);
         let mut block = QueryBlock::new(scratch, d_head, rows);
         // SAFETY: only this task touches its rows in its head's columns.
-        block.set_queries(|row| unsafe { q.slice(start(row), d_head) }, scale);
+        block.set_queries(|row| unsafe { q.read(start(row), d_head) }, scale);
         // Global keys are among the head's own.
         block.bound_scores(self.packed.longest(sequence, head));
         let ahead = if spec.base.causal { 0 } else { reach };

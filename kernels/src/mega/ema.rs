@@ -12,7 +12,7 @@ use crate::ops::activation::silu;
 use crate::ops::disjoint::Disjoint;
 use crate::ops::fft::{Fft, Row};
 use crate::ops::long_conv::{FilterBank, GROUP, circular_lag, fft_size};
-use crate::ops::panels::{Shares, TOGETHER};
+use crate::ops::panels::{Shares, TOGETHER, of_each};
 use crate::ops::scratch::Scratch;
 use crate::ops::simd::{F32x4, LANES};
 use crate::ops::stream::{Stream, load, store, write};
@@ -94,14 +94,14 @@ pub(super) fn floats(spec: &EmaSpec) -> usize {
     groups * GROUP
         + match spec.truncation {
             None => spec.directions() * groups * padded_n(spec) * 2 * GROUP,
-            Some(_) => Fft::floats(size) + FilterBank::floats(size, groups) - 2 * size * LANES,
+            Some(_) => Fft::floats(size) + FilterBank::floats(size, groups) - Fft::group_floats(size),
         }
 }
 
 /// Floats that [`Ema::new`] takes for a while.
 pub(super) fn setup_floats(spec: &EmaSpec) -> usize {
     spec.truncation.map_or(0, |lags| {
-        2 * fft_size(spec.dims.seq_len) * LANES + spec.directions() * spec.dims.d_model * lags
+        Fft::group_floats(fft_size(spec.dims.seq_len)) + spec.directions() * spec.dims.d_model * lags
     })
 }
 
@@ -109,7 +109,7 @@ pub(super) fn setup_floats(spec: &EmaSpec) -> usize {
 pub(super) fn scratch_floats(spec: &EmaSpec) -> usize {
     match spec.truncation {
         None => 2 * STEPS * GROUP + padded_n(spec) * GROUP,
-        Some(_) => TOGETHER * 2 * fft_size(spec.dims.seq_len) * LANES,
+        Some(_) => TOGETHER * Fft::group_floats(fft_size(spec.dims.seq_len)),
     }
 }
 
@@ -174,8 +174,7 @@ impl Ema {
         parallel.run(shares.tasks(), &|task, worker| {
             let (sequence, groups) = shares.of(task);
             let mut scratch = scratch.of(worker);
-            let x: [Stream<'_>; TOGETHER] =
-                std::array::from_fn(|i| from(sequence, (groups.start + i).min(groups.end - 1)));
+            let x = of_each(&groups, |group| from(sequence, group));
             let output = |i: usize, t: usize, row: &mut Row| {
                 let omega = load(&self.residual[(groups.start + i) * GROUP..]);
                 let (m, x) = (load(row), x[i].at(t));

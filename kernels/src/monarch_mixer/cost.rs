@@ -80,7 +80,7 @@ fn sequence(spec: &SequenceSpec) -> Cost {
     let (stream, n) = (rows * width, fft_size(length));
     let (convolutions, networks) = (spec.convolutions(), spec.networks());
     let groups = width.div_ceil(GROUP);
-    let bank = FilterBank::floats(n, groups) - 2 * n * 4;
+    let bank = FilterBank::floats(n, groups) - Fft::group_floats(n);
     let (case, weights) = match &spec.layer {
         None => {
             let filters = convolutions * width * (networks * length + 1);
@@ -94,7 +94,7 @@ fn sequence(spec: &SequenceSpec) -> Cost {
         }
     };
     // Filter values and the transform's scratch are gone once the kernel runs; the last filter is the peak.
-    let setup = 2 * n * 4 + if spec.layer.is_some() { networks * length * width } else { 0 };
+    let setup = Fft::group_floats(n) + if spec.layer.is_some() { networks * length * width } else { 0 };
     let layer = spec.layer.map_or(0, |layer| {
         4 * Linear::floats(width, width)
             + 3 * (cpu::short_floats(width) + panels::floats(rows, width))

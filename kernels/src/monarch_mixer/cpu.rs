@@ -18,9 +18,8 @@ use crate::ops::gemm::PANEL;
 use crate::ops::linear::{BLOCK, Linear};
 use crate::ops::long_conv::{FilterBank, GROUP, circular_lag, fft_size};
 use crate::ops::norm::layer_norm;
-use crate::ops::panels::{self, Shares, TOGETHER};
+use crate::ops::panels::{self, Shares, TOGETHER, of_each};
 use crate::ops::scratch::Scratch;
-use crate::ops::simd::LANES;
 use crate::ops::stream::{Stream, write};
 
 // A panel of the projection is exactly a channel group of the convolution.
@@ -39,7 +38,7 @@ pub(super) fn scratch_floats(spec: &SequenceSpec) -> usize {
         (Some(_), None) => rows,
         (Some(_), Some(mlp_spec)) => 2 * rows + mlp::scratch_floats(mlp_spec),
     };
-    tail.max(TOGETHER * 2 * fft_size(spec.dims.seq_len) * LANES)
+    tail.max(TOGETHER * Fft::group_floats(fft_size(spec.dims.seq_len)))
 }
 
 /// What a layer adds around the core.
@@ -267,9 +266,9 @@ impl Kernel {
         parallel.run(shares.tasks(), &|task, worker| {
             let (sequence, groups) = shares.of(task);
             let stream = |floats, first: usize, stride: usize| -> Streams<'_> {
-                std::array::from_fn(|i| {
-                    let channel = (groups.start + i).min(groups.end - 1) * GROUP;
-                    let floats: &[f32] = floats;
+                let floats: &[f32] = floats;
+                of_each(&groups, |group| {
+                    let channel = group * GROUP;
                     let columns = GROUP.min(width - channel);
                     Stream { floats: &floats[first + channel..], stride, columns, short: &[] }
                 })
@@ -306,29 +305,29 @@ impl Kernel {
         let shares = Shares::new(spec.dims.batch, width, parallel.threads());
         parallel.run(shares.tasks(), &|task, worker| {
             let (sequence, groups) = shares.of(task);
-            let group = |i: usize| (groups.start + i).min(groups.end - 1);
-            let panel = |i: usize| (group(i) * rows + sequence * length) * GROUP;
-            let stream = |floats, index: usize, i: usize| Stream {
+            let panel = |group: usize| (group * rows + sequence * length) * GROUP;
+            let stream = |floats, index: usize, group: usize| Stream {
                 floats,
                 stride: GROUP,
                 columns: GROUP,
-                short: &layer.short[index][group(i) * taps..][..taps],
+                short: &layer.short[index][group * taps..][..taps],
             };
             let first = |i: usize, t: usize, rows: &mut [Row]| {
+                let group = groups.start + i;
                 // SAFETY: only this task touches its groups of its sequence, and this slice ends before it is written.
-                let x1 = unsafe { x1.slice(panel(i), length * GROUP) };
-                stream(x1, 0, i).read(t, rows);
+                let x1 = unsafe { x1.read(panel(group), length * GROUP) };
+                stream(x1, 0, group).read(t, rows);
             };
             let other = |index: usize| -> Streams<'_> {
-                std::array::from_fn(|i| stream(&others[index - 1][panel(i)..], index, i))
+                of_each(&groups, |group| stream(&others[index - 1][panel(group)..], index, group))
             };
-            let u = std::array::from_fn(|i| {
-                let channel = group(i) * GROUP;
+            let u = of_each(&groups, |group| {
+                let channel = group * GROUP;
                 let start = sequence * length * width + channel;
                 Stream { floats: &u[start..], stride: width, columns: GROUP.min(width - channel), short: &[] }
             });
             // SAFETY: as above; x₁ has been read.
-            let to = |i: usize, t: usize| unsafe { x1.slice(panel(i) + t * GROUP, GROUP) };
+            let to = |i: usize, t: usize| unsafe { x1.slice(panel(groups.start + i) + t * GROUP, GROUP) };
             let mut scratch = self.scratch.of(worker);
             core.mix(groups.clone(), &first, [other(1), other(2)], Some(u), &mut scratch, &to);
         });

@@ -128,27 +128,25 @@ impl PackedKeys {
                 )
             };
             // A panel of slots at a time: each position's channels are read as they lie, and each panel is written as it lies.
-            for (slots_of, panel) in (0..n_slots).step_by(PANEL).zip(keys.chunks_exact_mut(PANEL * d_head)) {
-                let n = PANEL.min(n_slots - slots_of);
+            for (offset, panel) in (0..n_slots).step_by(PANEL).zip(keys.chunks_exact_mut(PANEL * d_head)) {
+                let n = PANEL.min(n_slots - offset);
                 let start: [Option<usize>; PANEL] = std::array::from_fn(|slot| {
-                    let position = (slot < n).then(|| position(sequence, head, first + slots_of + slot));
+                    let position = (slot < n).then(|| position(sequence, head, first + offset + slot));
                     position
                         .flatten()
                         .map(|position| (sequence * seq_len + position) * d_model + head * d_head)
                 });
-                let rows_of = |floats: &'a [f32]| {
+                let rows = |floats: &'a [f32]| {
                     start.map(|start| start.map_or(&[][..], |start| &floats[start..][..d_head]))
                 };
-                let (keys_of, rows): ([&[f32]; PANEL], [&[f32]; PANEL]) = (rows_of(k), rows_of(v));
-                touch(keys_of.into_iter().chain(rows));
-                write_keys(keys_of, panel);
-                for panel in 0..padded_head / PANEL {
-                    let start = (head_idx * padded_head + panel * PANEL) * slots + (first + slots_of) * PANEL;
+                let (key_rows, value_rows): ([&[f32]; PANEL], [&[f32]; PANEL]) = (rows(k), rows(v));
+                touch(key_rows.into_iter().chain(value_rows));
+                write_keys(key_rows, panel);
+                for channels in 0..padded_head / PANEL {
+                    let start =
+                        (head_idx * padded_head + channels * PANEL) * slots + (first + offset) * PANEL;
                     // SAFETY: as above; in each panel of values a slot is a row.
-                    let to = unsafe { values.slice(start, n * PANEL) };
-                    for (to, row) in to.as_chunks_mut().0.iter_mut().zip(rows) {
-                        store(to, load(row.get(panel * PANEL..).unwrap_or_default()));
-                    }
+                    write_values(value_rows, channels, unsafe { values.slice(start, n * PANEL) });
                 }
             }
             // SAFETY: as above.
@@ -185,6 +183,13 @@ fn write_keys(rows: [&[f32]; PANEL], panel: &mut [f32]) {
         for (channel, halves) in channels.iter_mut().zip(low.into_iter().zip(high)) {
             store(channel, halves.into());
         }
+    }
+}
+
+/// Writes up to [`PANEL`] slots' values of the `channels`-th panel of channels, `[n, PANEL]`: missing ones as zeros.
+fn write_values(rows: [&[f32]; PANEL], channels: usize, to: &mut [f32]) {
+    for (to, row) in to.as_chunks_mut().0.iter_mut().zip(rows) {
+        store(to, load(row.get(channels * PANEL..).unwrap_or_default()));
     }
 }
 

@@ -49,7 +49,7 @@ impl Shares {
         let (groups, threads) = (width.div_ceil(PANEL), threads.max(1));
         let tasks = |together: usize| batch * groups.div_ceil(together);
         let rounds = |together: usize| tasks(together).div_ceil(threads) * together;
-        let together = if rounds(TOGETHER) <= rounds(1) { TOGETHER } else { 1 };
+        let together = if threads == 1 || rounds(TOGETHER) <= rounds(1) { TOGETHER } else { 1 };
         Self { groups, together, tasks: tasks(together), threads }
     }
 
@@ -71,15 +71,27 @@ impl Shares {
     }
 }
 
+/// What `of` gives for each of a task's groups; where there are fewer than [`TOGETHER`], the last one's again.
+pub fn of_each<T>(groups: &Range<usize>, of: impl Fn(usize) -> T) -> [T; TOGETHER] {
+    std::array::from_fn(|i| of((groups.start + i).min(groups.end - 1)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn every_group_is_taken_once_and_neighbours_by_the_same_thread() {
-        for (batch, width, threads) in
-            [(1, 256, 1), (1, 256, 2), (3, 88, 4), (1, 20, 8), (1, 50, 3), (2, 256, 12)]
-        {
+        for (batch, width, threads) in [
+            (1, 256, 1),
+            (1, 256, 2),
+            (3, 88, 4),
+            (1, 20, 8),
+            (1, 50, 3),
+            (2, 256, 12),
+            (1, 24, 1),
+            (1, 24, 2),
+        ] {
             let shares = Shares::new(batch, width, threads);
             let taken: Vec<(usize, usize)> = (0..threads)
                 .flat_map(|thread| (thread..shares.tasks()).step_by(threads))
@@ -99,6 +111,7 @@ mod tests {
         let tasks = |threads| Shares::new(1, 256, threads).tasks();
         assert_eq!([1, 2, 8, 10, 16].map(tasks), [16; 5]);
         assert_eq!([12, 32].map(tasks), [32; 2]);
+        assert_eq!(Shares::new(1, 24, 1).tasks(), 2);
     }
 
     #[test]

@@ -35,6 +35,7 @@ impl Stream<'_> {
     /// Calls `put` with each row and the stream at its time, through the short convolution if there is one.
     #[inline(always)]
     fn each(&self, t: usize, rows: &mut [Row], put: impl Fn(&mut Row, [F32x4; 2])) {
+        debug_assert!((t + rows.len() - 1) * self.stride + self.columns <= self.floats.len());
         let (short, _) = self.short.as_chunks::<GROUP>();
         if let Some((bias, taps)) = short.split_last() {
             for (t, row) in (t..).zip(rows) {

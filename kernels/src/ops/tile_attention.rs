@@ -98,7 +98,7 @@ impl TileAttention {
             self.block(
                 // SAFETY: only this task touches its rows in its head's columns, and a block has read all its
                 // queries before it writes the first output.
-                |query| unsafe { q.slice(start(query), shape.d_head) },
+                |query| unsafe { q.read(start(query), shape.d_head) },
                 // SAFETY: as above.
                 |query, values| unsafe { q.slice(start(query), shape.d_head) }.copy_from_slice(values),
                 (sequence, head, first, queries),

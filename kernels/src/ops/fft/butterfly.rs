@@ -3,11 +3,11 @@
 use super::{Factor, Point, Triple};
 use crate::ops::simd::{F32x4, LANES};
 
-/// exp(iπ/8): the factor of a ring's first quarter, whatever its size.
+/// exp(iπ/8): the factor of a circle's first split, whatever its size.
 const COS: f32 = 0.923_879_5;
 const SIN: f32 = 0.382_683_43;
 /// exp(iπ/4) is (1 + i) times this.
-const HALF: f32 = std::f32::consts::FRAC_1_SQRT_2;
+const SQRT_HALF: f32 = std::f32::consts::FRAC_1_SQRT_2;
 
 /// Four complex numbers, one of each sequence.
 #[derive(Clone, Copy)]
@@ -253,7 +253,7 @@ pub(super) fn enter4<const H: usize>([r0, r1, r2, r3]: [&[Point]; 4], [q0, q1, q
     let points = q0.iter_mut().zip(q1).zip(q2.iter_mut().zip(q3));
     for (((r0, r1), (r2, r3)), ((p0, p1), (p2, p3))) in rows.zip(points) {
         let x0 = half::<H>(r0);
-        let y2 = half::<H>(r2) * F32x4::splat(HALF);
+        let y2 = half::<H>(r2) * F32x4::splat(SQRT_HALF);
         let (sum02, difference02) = (x0 + y2, x0 - y2);
         let (x1, x3) = (half::<H>(r1), half::<H>(r3));
         let (cos, sin) = (F32x4::splat(COS), F32x4::splat(SIN));
@@ -279,7 +279,7 @@ pub(super) fn leave4<const H: usize>([q0, q1, q2, q3]: [&[Point]; 4], [r0, r1, r
         let (sum23, difference23) = (x2.plus(x3), x2.minus(x3));
         let y2 = sum01.minus(sum23);
         (sum01.re + sum23.re).store(&mut r0[H * LANES..]);
-        ((y2.re + y2.im) * F32x4::splat(HALF)).store(&mut r2[H * LANES..]);
+        ((y2.re + y2.im) * F32x4::splat(SQRT_HALF)).store(&mut r2[H * LANES..]);
         let (cos, sin) = (F32x4::splat(COS), F32x4::splat(SIN));
         let y1 = difference01.minus_turned(difference23);
         (y1.re * cos).mul_add(y1.im, sin).store(&mut r1[H * LANES..]);
@@ -293,7 +293,7 @@ pub(super) fn leave4<const H: usize>([q0, q1, q2, q3]: [&[Point]; 4], [r0, r1, r
 pub(super) fn enter2<const H: usize>([r0, r1, ..]: [&[Point]; 4], [q0, q1]: [&mut [Point]; 2]) {
     for ((r0, r1), (p0, p1)) in r0.iter().zip(r1).zip(q0.iter_mut().zip(q1)) {
         let x0 = half::<H>(r0);
-        let y1 = half::<H>(r1) * F32x4::splat(HALF);
+        let y1 = half::<H>(r1) * F32x4::splat(SQRT_HALF);
         Complex { re: x0 + y1, im: y1 }.store(p0);
         Complex { re: x0 - y1, im: F32x4::zero() - y1 }.store(p1);
     }
@@ -306,6 +306,6 @@ pub(super) fn leave2<const H: usize>([q0, q1]: [&[Point]; 2], [r0, r1, ..]: [&mu
         let (x0, x1) = (Complex::load(p0), Complex::load(p1));
         (x0.re + x1.re).store(&mut r0[H * LANES..]);
         let y1 = x0.minus(x1);
-        ((y1.re + y1.im) * F32x4::splat(HALF)).store(&mut r1[H * LANES..]);
+        ((y1.re + y1.im) * F32x4::splat(SQRT_HALF)).store(&mut r1[H * LANES..]);
     }
 }

@@ -13,7 +13,7 @@
 
 mod butterfly;
 
-use mixer::{Floats, Memory, MixerError};
+use mixer::{Floats, Memory, MixerError, Problem};
 
 use super::simd::LANES;
 pub(super) use butterfly::Complex;
@@ -37,11 +37,12 @@ pub const POINT: usize = 2 * LANES;
 /// Smallest circle.
 pub const SMALLEST: usize = 8;
 
-/// Largest circle: its first level leaves blocks of 4¹⁰ points.
-const LARGEST: usize = 8 << 20;
+/// Largest circle: its first level leaves blocks of 4⁹ points, the largest that [`forward`] knows.
+const LARGEST: usize = 2 << 20;
+const _: () = assert!(2 * Problem::MAX_SEQ_LEN <= LARGEST);
 
-/// Elements of a transform that a first-level cache holds: 16 KiB.
-const CACHED: usize = 512;
+/// Points of a transform that a first-level cache holds beside their factors: 8 KiB.
+const CACHED: usize = 256;
 
 /// Rows of each quarter that are handed over at a time.
 const ROWS: usize = 32;
@@ -89,10 +90,10 @@ impl Fft {
     /// Tables for a circle of `size` positions, computed in f64.
     ///
     /// # Errors
-    /// [`MixerError::OutOfMemory`]; [`MixerError::InvalidField`] where `size` is no power of two from [`SMALLEST`] to 2²³.
+    /// [`MixerError::OutOfMemory`]; [`MixerError::InvalidField`] where `size` is no power of two from [`SMALLEST`] to 2²¹.
     pub fn new(memory: &Memory, size: usize) -> Result<Self, MixerError> {
         if !size.is_power_of_two() || !(SMALLEST..=LARGEST).contains(&size) {
-            return Err(MixerError::invalid("FFT size", "a power of two from 8 to 8,388,608", size));
+            return Err(MixerError::invalid("FFT size", "a power of two from 8 to 2,097,152", size));
         }
         let mut factors = memory.floats(Self::floats(size))?;
         let points = size / 2;
@@ -119,18 +120,25 @@ impl Fft {
         self.size
     }
 
-    /// Floats of what transforming a group of eight real channels needs.
-    pub fn data_floats(&self) -> usize {
-        self.size * POINT
+    /// Floats of scratch that a group of eight real channels takes on a circle of `size` positions.
+    pub fn group_floats(size: usize) -> usize {
+        size * POINT
     }
 
-    /// The triples of blocks `first..first + count` of a level of `blocks`, all of the whole transform.
+    /// [`Fft::group_floats`] on this circle.
+    pub fn data_floats(&self) -> usize {
+        Self::group_floats(self.size)
+    }
+
+    /// The triples of blocks `first..first + count` of the level at which the whole transform has `blocks`.
     fn level(&self, blocks: usize, first: usize, count: usize) -> &[Triple] {
         let above = (blocks - first_blocks(self.size / 2)) / 3;
         &self.factors.as_chunks::<TRIPLE>().0[above + first..][..count]
     }
 
-    /// Transforms rows of eight real channels: `emit(half, spectrum)` takes the transform of the first four, then of the others.
+    /// Transforms `length` rows of eight real channels, at most one for each point: `from(t, rows)` fills rows from position
+    /// t on, `emit(half, spectrum)` takes the transform of the first four, then of the others, in the transform's bit-reversed
+    /// order. `work` is scratch, [`Fft::data_floats`].
     pub(super) fn spectra(
         &self,
         length: usize,
@@ -164,6 +172,7 @@ impl Fft {
         to: &dyn Fn(usize, usize, &mut [Row]),
         work: &mut [f32],
     ) {
+        debug_assert!(length <= self.size / 2);
         let (points, _) = work.as_chunks_mut::<POINT>();
         let points = &mut points[..groups * self.size];
         self.enter(length, from, points);
@@ -194,18 +203,18 @@ impl Fft {
             return;
         }
         // Each level has four times as many blocks as the one before.
-        let level = |count: usize| self.level(count * blocks, count * block, count);
+        let triples = |count: usize| self.level(count * blocks, count * block, count);
         let mut span = n;
         while span > 16 {
-            forward(data, span, level(n / span));
+            forward(data, span, triples(n / span));
             span /= 4;
         }
         match span {
-            16 => turn16(data, level(n / 16), level(n / 4), factors),
+            16 => turn16(data, triples(n / 16), triples(n / 4), factors),
             4 => {
                 let blocks = data.as_chunks_mut::<4>().0.as_chunks_mut::<1>().0.iter_mut();
                 let factors = factors.as_chunks::<4>().0.as_chunks::<1>().0;
-                for ((block, triple), factors) in blocks.zip(level(n / 4).as_chunks::<1>().0).zip(factors) {
+                for ((block, triple), factors) in blocks.zip(triples(n / 4).as_chunks::<1>().0).zip(factors) {
                     turn4(block, triple, factors);
                 }
             }
@@ -218,7 +227,7 @@ impl Fft {
         while span < n {
             span *= 4;
             if span > 16 {
-                inverse(data, span, level(n / span));
+                inverse(data, span, triples(n / span));
             }
         }
     }
@@ -295,8 +304,7 @@ fn forward(data: &mut [Point], span: usize, triples: &[Triple]) {
         16384 => butterfly::forward::<4096>(data, triples),
         65536 => butterfly::forward::<16384>(data, triples),
         262_144 => butterfly::forward::<65536>(data, triples),
-        1_048_576 => butterfly::forward::<262_144>(data, triples),
-        _ => {}
+        _ => debug_assert!(false, "no step for {span} points"),
     }
 }
 
@@ -310,8 +318,7 @@ fn inverse(data: &mut [Point], span: usize, triples: &[Triple]) {
         16384 => butterfly::inverse::<4096>(data, triples),
         65536 => butterfly::inverse::<16384>(data, triples),
         262_144 => butterfly::inverse::<65536>(data, triples),
-        1_048_576 => butterfly::inverse::<262_144>(data, triples),
-        _ => {}
+        _ => debug_assert!(false, "no step for {span} points"),
     }
 }
 
@@ -366,11 +373,11 @@ mod tests {
 
     #[test]
     fn a_factor_of_one_gives_the_input_back() {
-        let memory = Memory::new(1 << 24);
-        for log in 2..=12 {
+        let memory = Memory::new(1 << 26);
+        for log in (2..=12).chain([19, 20]) {
             let points = 1 << log;
             let fft = Fft::new(&memory, 2 * points).unwrap();
-            let groups = 1 + log % 3;
+            let groups = if log > 12 { 1 } else { 1 + log % 3 };
             let want =
                 |group: usize, t: usize, lane: usize| (((t * POINT + lane) * 17 + group) % 19) as f32 - 9.0;
             let from = |group: usize, t: usize, rows: &mut [Row]| {
