@@ -129,7 +129,7 @@ const finder = (rows) => (name, label) => rows.find((row) => row.workload === na
 function productTable(rows) {
   const labels = [...new Set(rows.map(({ label }) => label))];
   const find = finder(rows);
-  const peers = { ort: 'ORT-web', tfjs: 'TensorFlow.js', jax: 'jax-js' };
+  const peers = { ort: 'ORT-web', tfjs: 'TensorFlow.js' };
   const lines = PRODUCTS.flatMap((size) =>
     labels.map((label) => {
       const ours = find(`gemm:${size}`, label);
@@ -204,7 +204,7 @@ export function markdown({ date, hardware, versions, kernels, shares, contests, 
         'weights packed before.',
       kernelTable(kernels),
       'The same products by the peers’ wasm backends on one thread, medians of the same rounds, five of each output compared with ' +
-        'f64. ONNX Runtime holds the weights in its graph and copies the rows in on each call.',
+        'f64. ONNX Runtime holds the weights in its graph and copies the rows in on each call; jax-js cannot be held to one thread.',
       productTable(kernels),
       'Causal long convolution of 256 channels, each with its own filter, from and to memory: medians of the same rounds. ' +
         'PFFFT and RustFFT transform real signals in their own best order, keep the filters’ spectra and reuse their scratch.',

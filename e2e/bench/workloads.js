@@ -8,12 +8,12 @@ export const PEAK = 'registers';
 /** Sizes of the matrix products that peers are asked for too. */
 export const PRODUCTS = [256, 512, 1024];
 
-/** What peers are asked for: the same whatever our module is. */
-export const PEER = /^(?:pffft|ort-gemm|tfjs-gemm|jax-gemm):/;
+/** What peers are asked for: the same whatever our module is. Not jax-js, whose products always take all cores. */
+export const PEER = /^(?:pffft|ort-gemm|tfjs-gemm):/;
 
 /** What the benchmarks' table shows. RustFFT is in the kernels' module, the peers are their own. */
 export const TABLE = [
-  ...PRODUCTS.flatMap((size) => ['gemm', 'ort-gemm', 'tfjs-gemm', 'jax-gemm'].map((kind) => `${kind}:${size}`)),
+  ...PRODUCTS.flatMap((size) => ['gemm', 'ort-gemm', 'tfjs-gemm'].map((kind) => `${kind}:${size}`)),
   ...[1024, 4096, 16384, 65536].flatMap((length) => [`conv:${length}`, `pffft:${length}`, `rustfft:${length}`]),
 ];
 

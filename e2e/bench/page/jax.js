@@ -1,5 +1,5 @@
-// jax-js, one page per backend: its own attention, a long convolution by its real transforms, or a product, compiled once
-// for each shape.
+// jax-js, one page per backend: its own attention, or a long convolution by its real transforms, compiled once for each
+// shape.
 
 import { hyenaRows, turned } from './problem.js';
 
@@ -39,17 +39,9 @@ export async function open({ backend }) {
     return { forward: () => attention(...operands.map((operand) => operand.ref)), operands, finish: (data) => data };
   }
 
-  async function product({ size }, inputs) {
-    const operands = ['x', 'weights'].map((name) => np.array(inputs[name]).reshape([size, size]));
-    await blockUntilReady(operands.map((operand) => operand.ref));
-    const multiply = jit((x, weights) => np.matmul(x, weights));
-    return { forward: () => multiply(...operands.map((operand) => operand.ref)), operands, finish: (data) => data };
-  }
-
-  const works = { attention, hyena, product };
   return {
     async load(problem, inputs) {
-      const { forward, operands, finish } = await works[problem.work](problem, inputs);
+      const { forward, operands, finish } = await (problem.work === 'hyena' ? hyena : attention)(problem, inputs);
       return {
         async pass() {
           const y = forward();

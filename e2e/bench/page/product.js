@@ -6,7 +6,7 @@ import { product as operandsOf } from './problem.js';
 const CHECKED = 5;
 const TOLERANCE = 1e-3;
 
-/** `peer`: `ort`, `tfjs` or `jax`. */
+/** `peer`: `ort` or `tfjs`. */
 export async function product(peer, size) {
   const { open } = await import(`./${peer}.js`);
   const library = await open({ backend: 'wasm', threads: 1 });
