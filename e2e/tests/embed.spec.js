@@ -96,6 +96,20 @@ test('methods and properties: start, cancel, attributes that change', async ({ p
   expect(stopped).toBe('cancelled');
 });
 
+test('attributes that are set just before a start are what is raced, whatever the frame has said by then', async ({ page }) => {
+  await page.addInitScript(() => window.addEventListener('message', ({ data }) => { window.ready ||= data?.type === 'ready'; }));
+  await open(page, withElement(site(), LONG));
+  await page.waitForFunction(() => window.ready);
+  const race = (lengths) =>
+    page.evaluate(async (given) => {
+      const element = document.querySelector('crossover-race');
+      Object.assign(element, { systems: 'attention', lengths: given, width: 32, heads: 2 });
+      return (await element.start()).config.lengths;
+    }, lengths);
+  expect(await race('64')).toEqual([64]);
+  expect(await race('128')).toEqual([128]);
+});
+
 test('a wrong set-up is refused in the frame and told to the host', async ({ page }) => {
   await open(page, withElement(site(), 'systems="attention nonsense" lengths="64"'));
   await listen(page);

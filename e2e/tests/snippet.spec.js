@@ -69,7 +69,7 @@ test('the HTML of a race that is set up races it in another page, as it was chos
   await expect(code(page)).toHaveValue(/ autoplay="visible"/);
   await page.goto('about:blank');
   const frame = await paste(page, html);
-  expect(await frame.evaluate(() => getComputedStyle(document.body).colorScheme)).toBe('dark');
+  await expect.poll(() => frame.evaluate(() => getComputedStyle(document.body).colorScheme)).toBe('dark');
   const report = await page.evaluate(() => document.querySelector('crossover-race').start());
   expect(report.status).toBe('done');
   expect([report.config.width, report.config.heads, report.config.lengths, report.config.backend]).toEqual([32, 2, [64, 128, 256], 'cpu']);

@@ -153,6 +153,7 @@ export function define(base, CrossoverError) {
     #alive = false;
     #queued = false;
     #sent = '';
+    #reopened = false;
     #state = 'still';
     /** @type {unknown} */
     #result = null;
@@ -225,13 +226,7 @@ export function define(base, CrossoverError) {
       this.#queued = true;
       queueMicrotask(() => {
         this.#queued = false;
-        if (!this.isConnected) return;
-        this.#frame.title = this.getAttribute('title') || 'Crossover';
-        const setup = this.#setup();
-        if (setup === this.#sent) return;
-        if (this.#greeted) this.#post('setup', { setup });
-        else this.#open();
-        this.#sent = setup;
+        this.#change();
       });
     }
 
@@ -240,6 +235,8 @@ export function define(base, CrossoverError) {
       if (!this.isConnected) return Promise.reject(new CrossoverError('not-connected', 'Put the element into a page first.'));
       if (!this.#race) {
         this.#race = pending();
+        // Of attributes that were set in this very task the frame has not heard yet.
+        this.#change();
         this.#tell('start');
       }
       return this.#race.promise;
@@ -253,6 +250,21 @@ export function define(base, CrossoverError) {
     #setup() {
       // What is too long arrives cut, and the frame says so.
       return setupOf(this.getAttributeNames().map((name) => [name, this.getAttribute(name) ?? ''])).slice(0, MAX_SETUP);
+    }
+
+    /** Tells the frame of attributes that changed. */
+    #change() {
+      if (!this.isConnected) return;
+      this.#frame.title = this.getAttribute('title') || 'Crossover';
+      const setup = this.#setup();
+      if (setup === this.#sent) return;
+      if (this.#greeted) {
+        this.#post('setup', { setup });
+        this.#sent = setup;
+      } else {
+        this.#open();
+        this.#reopened = true;
+      }
     }
 
     #open() {
@@ -324,6 +336,9 @@ export function define(base, CrossoverError) {
           this.#alive = true;
           this.#greeted = true;
           clearTimeout(this.#silence);
+          // The new address of a frame that was there already may arrive after the command.
+          if (this.#reopened) this.#post('setup', { setup: this.#sent });
+          this.#reopened = false;
           if (this.#command) this.#post(this.#command);
           this.#command = undefined;
           break;
