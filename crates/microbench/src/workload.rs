@@ -166,7 +166,7 @@ fn convolution(seq_len: usize) -> Result<Workload, MixerError> {
             let floats = seq_len * GROUP;
             for (group, (from, to)) in x.chunks_exact(floats).zip(y.chunks_exact_mut(floats)).enumerate() {
                 let to: Cell<&mut [Row]> = Cell::new(to.as_chunks_mut().0);
-                let from = Stream { floats: from, stride: GROUP, columns: GROUP, short: &[] };
+                let from = Stream::of_panel(from);
                 let read = |_: usize, t: usize, rows: &mut [Row]| from.read(t, rows);
                 let write = |_: usize, t: usize, rows: &mut [Row]| {
                     let all = to.take();

@@ -74,7 +74,7 @@ impl Worker {
         self.send(&Event::Ready {
             protocol: PROTOCOL_VERSION,
             environment: Box::new(self.environment.borrow().clone()),
-            systems: later::infos().iter().copied().map(SystemEntry::from).collect(),
+            systems: kernels::infos().iter().copied().map(SystemEntry::from).collect(),
         });
     }
 
@@ -171,7 +171,7 @@ impl Worker {
     }
 
     async fn race(&self, id: u32, config: Config, machine: &mut Machine) -> Event {
-        let infos = later::infos();
+        let infos = kernels::infos();
         let spec = match config.resolve(infos, machine.facts().prefers_gpu()) {
             Ok(spec) => spec,
             Err(error) => return Event::Error { id: Some(id), error: (&error).into() },

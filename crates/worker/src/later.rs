@@ -4,7 +4,7 @@
 use std::cell::Cell;
 
 use compute::FindSystem;
-use mixer::{Info, MixerError, System};
+use mixer::{MixerError, System};
 use report::{LinkError, Linked, Report};
 use wasm_split_helpers::{SplitLoaderError, wasm_split};
 
@@ -23,17 +23,12 @@ thread_local! {
     static LATER: Cell<Option<Later>> = const { Cell::new(None) };
 }
 
-/// The facts of all systems.
-pub(crate) fn infos() -> &'static [&'static Info] {
-    kernels::infos()
-}
-
 /// The system called `name`.
 ///
 /// # Errors
 /// [`MixerError::NotLoaded`] where its code is not there, [`MixerError::UnknownSystem`].
 pub(crate) fn find(name: &str) -> Result<&'static dyn System, MixerError> {
-    match (LATER.get(), infos().iter().find(|info| info.id == name)) {
+    match (LATER.get(), kernels::infos().iter().find(|info| info.id == name)) {
         (Some(later), _) => (later.find)(name),
         (None, None) => Err(kernels::unknown(name)),
         (None, Some(info)) => kernels::find_first(name).ok_or(MixerError::NotLoaded { system: info.title }),

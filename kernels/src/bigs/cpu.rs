@@ -162,8 +162,8 @@ impl Kernel {
             let start =
                 |i: usize, t: usize| (sequence * length + t) * stride + direction * width + channel(i);
             let from = |i: usize, t: usize, rows: &mut [Row]| {
-                let floats = &x[start(i, 0)..];
-                Stream { floats, stride, columns: columns(i), short: &[] }.read(t, rows);
+                let first = &x[sequence * length * stride + direction * width..];
+                Stream::of_rows(first, stride, width, groups.start + i).read(t, rows);
             };
             let to = |i: usize, t: usize, rows: &mut [Row]| {
                 // SAFETY: each task owns its channel groups' columns of its direction and sequence, and uses one row at a
@@ -222,8 +222,8 @@ impl Kernel {
             let from = |i: usize, t: usize, rows: &mut [Row]| {
                 // SAFETY: only this task touches its groups of its direction and sequence, and this slice ends before it is
                 // written.
-                let floats = unsafe { streams[direction].read(panel(i), length * GROUP) };
-                Stream { floats, stride: GROUP, columns: GROUP, short: &[] }.read(t, rows);
+                let panel = unsafe { streams[direction].read(panel(i), length * GROUP) };
+                Stream::of_panel(panel).read(t, rows);
             };
             let to = |i: usize, t: usize, rows: &mut [Row]| {
                 // SAFETY: as above.

@@ -167,11 +167,13 @@ impl CpuKernel for Kernel {
             None => {
                 let x = spec.streams(&self.case.tensors)?;
                 let channels = (order + 1) * width;
-                let streams = |stream: usize, sequence: usize, group: usize| Stream {
-                    floats: &x[sequence * length * channels + stream * width + group * GROUP..],
-                    stride: channels,
-                    columns: GROUP.min(width - group * GROUP),
-                    short: &[],
+                let streams = |stream: usize, sequence: usize, group: usize| {
+                    Stream::of_rows(
+                        &x[sequence * length * channels + stream * width..],
+                        channels,
+                        width,
+                        group,
+                    )
                 };
                 mix(spec, fft, bank, scratch, &streams, &mut self.output, parallel);
             }

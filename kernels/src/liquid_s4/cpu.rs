@@ -263,11 +263,8 @@ impl Kernel {
         let shares = Shares::new(spec.dims.batch, width, parallel.threads());
         parallel.run(shares.tasks(), &|task, worker| {
             let (sequence, groups) = shares.of(task);
-            let x = of_each(&groups, |group| {
-                let channel = group * GROUP;
-                let floats = &x[sequence * length * width + channel..];
-                Stream { floats, stride: width, columns: GROUP.min(width - channel), short: &[] }
-            });
+            let x = &x[sequence * length * width..];
+            let x = of_each(&groups, |group| Stream::of_rows(x, width, width, group));
             let to = |i: usize, t: usize| to(sequence, groups.start + i, t);
             let mut scratch = scratch.of(worker);
             let (fft, bank, kb, gains) = match model {

@@ -58,12 +58,7 @@ impl CpuKernel for EmaKernel {
         let columns = |group: usize| GROUP.min(width - group * GROUP);
         self.ema.run(
             &self.scratch,
-            |sequence, group| Stream {
-                floats: &x[start(sequence, group)..],
-                stride: width,
-                columns: columns(group),
-                short: &[],
-            },
+            |sequence, group| Stream::of_rows(&x[start(sequence, 0)..], width, width, group),
             // SAFETY: each task owns its channel group's columns of its sequence, and uses one row at a time.
             |sequence, group, t| unsafe { out.slice(start(sequence, group) + t * width, columns(group)) },
             parallel,

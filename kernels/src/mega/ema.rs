@@ -228,12 +228,7 @@ impl Ema {
         let start = |sequence: usize, group: usize| (group * rows + sequence * length) * GROUP;
         self.run(
             scratch,
-            |sequence, group| Stream {
-                floats: &from[start(sequence, group)..],
-                stride: GROUP,
-                columns: GROUP,
-                short: &[],
-            },
+            |sequence, group| Stream::of_panel(&from[start(sequence, group)..]),
             // SAFETY: each task owns its group of its sequence, and uses one row at a time.
             |sequence, group, t| unsafe { to.slice(start(sequence, group) + t * GROUP, GROUP) },
             parallel,

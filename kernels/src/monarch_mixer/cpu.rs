@@ -267,11 +267,7 @@ impl Kernel {
             let (sequence, groups) = shares.of(task);
             let stream = |floats, first: usize, stride: usize| -> Streams<'_> {
                 let floats: &[f32] = floats;
-                of_each(&groups, |group| {
-                    let channel = group * GROUP;
-                    let columns = GROUP.min(width - channel);
-                    Stream { floats: &floats[first + channel..], stride, columns, short: &[] }
-                })
+                of_each(&groups, |group| Stream::of_rows(&floats[first..], stride, width, group))
             };
             let part = |index: usize| stream(x, (sequence * length * 3 + index) * width, 3 * width);
             let u = u.map(|u| stream(u, sequence * length * width, width));
@@ -321,11 +317,8 @@ impl Kernel {
             let other = |index: usize| -> Streams<'_> {
                 of_each(&groups, |group| stream(&others[index - 1][panel(group)..], index, group))
             };
-            let u = of_each(&groups, |group| {
-                let channel = group * GROUP;
-                let start = sequence * length * width + channel;
-                Stream { floats: &u[start..], stride: width, columns: GROUP.min(width - channel), short: &[] }
-            });
+            let u = &u[sequence * length * width..];
+            let u = of_each(&groups, |group| Stream::of_rows(u, width, width, group));
             // SAFETY: as above; x₁ has been read.
             let to = |i: usize, t: usize| unsafe { x1.slice(panel(groups.start + i) + t * GROUP, GROUP) };
             let mut scratch = self.scratch.of(worker);

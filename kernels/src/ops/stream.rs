@@ -18,7 +18,18 @@ pub struct Stream<'a> {
     pub short: &'a [f32],
 }
 
-impl Stream<'_> {
+impl<'a> Stream<'a> {
+    /// Channel group `group` of row-major rows of `width` channels, `stride` floats apart, the first of which begins `rows`.
+    pub fn of_rows(rows: &'a [f32], stride: usize, width: usize, group: usize) -> Self {
+        let channel = group * GROUP;
+        Self { floats: &rows[channel..], stride, columns: GROUP.min(width - channel), short: &[] }
+    }
+
+    /// Channel group that is a panel, `[length, GROUP]`.
+    pub fn of_panel(panel: &'a [f32]) -> Self {
+        Self { floats: panel, stride: GROUP, columns: GROUP, short: &[] }
+    }
+
     /// Fills rows with the stream from time `t` on.
     pub fn read(&self, t: usize, rows: &mut [Row]) {
         self.each(t, rows, store);

@@ -146,10 +146,15 @@ fn split<const Q: usize>(block: &mut [[Point; Q]; 4], w: Factors) {
 
 #[inline(always)]
 fn weighted<const Q: usize>([p0, p1, p2, p3]: &[[Point; Q]; 4], j: usize, w: Factors) -> [Complex; 4] {
-    let y1 = Complex::load(&p1[j]).times(w.one);
-    let y2 = Complex::load(&p2[j]).times(w.two);
-    let y3 = Complex::load(&p3[j]).times(w.three);
-    [Complex::load(&p0[j]), y1, y2, y3]
+    weighted_four([&p0[j], &p1[j], &p2[j], &p3[j]], w)
+}
+
+#[inline(always)]
+fn weighted_four([p0, p1, p2, p3]: [&Point; 4], w: Factors) -> [Complex; 4] {
+    let y1 = Complex::load(p1).times(w.one);
+    let y2 = Complex::load(p2).times(w.two);
+    let y3 = Complex::load(p3).times(w.three);
+    [Complex::load(p0), y1, y2, y3]
 }
 
 #[inline(always)]
@@ -195,15 +200,8 @@ pub(super) fn turn4<F: Factor, const N: usize>(
     triples: &[Triple; N],
     factors: &[[F; 4]; N],
 ) {
-    let weighted_four = |[p0, p1, p2, p3]: &[Point; 4], triple: &Triple| {
-        let w = Factors::load(triple);
-        let y1 = Complex::load(p1).times(w.one);
-        let y2 = Complex::load(p2).times(w.two);
-        let y3 = Complex::load(p3).times(w.three);
-        [Complex::load(p0), y1, y2, y3]
-    };
     let mut j = 0;
-    let mut y = weighted_four(&data[j], &triples[j]);
+    let mut y = weighted_four(data[j].each_ref(), Factors::load(&triples[j]));
     loop {
         let [x0, x1, x2, x3] = split_four(y);
         let ([p0, p1, p2, p3], [f0, f1, f2, f3]) = (&mut data[j], &factors[j]);
@@ -215,7 +213,7 @@ pub(super) fn turn4<F: Factor, const N: usize>(
         if j == 0 {
             break;
         }
-        y = weighted_four(&data[j], &triples[j]);
+        y = weighted_four(data[j].each_ref(), Factors::load(&triples[j]));
     }
     loop {
         join_four(data[j].each_mut(), Factors::load(&triples[j]));
