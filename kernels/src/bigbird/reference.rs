@@ -7,7 +7,7 @@ use crate::attention::{linear, widen};
 use crate::key_list::{attend, core_row, layer_row};
 
 /// The keys of position `i`, each as often as its block is listed.
-fn keys(spec: &Spec, random: &[i32], head: usize, i: usize) -> Vec<usize> {
+pub(super) fn keys(spec: &Spec, random: &[i32], head: usize, i: usize) -> Vec<usize> {
     let block = i / spec.blocks.size;
     if spec.is_global(block) {
         return (0..spec.blocks.seq_len).collect();

@@ -7,7 +7,7 @@ use crate::attention::{linear, widen};
 use crate::key_list::{attend, core_row, layer_row};
 
 /// The keys of a position that is not global, ascending, each once.
-fn local_keys(spec: &Spec, sequence: usize, head: usize, i: usize) -> Vec<usize> {
+pub(super) fn local_keys(spec: &Spec, sequence: usize, head: usize, i: usize) -> Vec<usize> {
     let (length, dilation) = (spec.base.dims.seq_len, spec.dilations[head]);
     let left = (1..=spec.reach).map_while(|t| i.checked_sub(t * dilation));
     let mut keys: Vec<usize> = left.collect();

@@ -223,6 +223,30 @@ fn fault_10_zero_and_nan_inputs() {
     }
 }
 
+/// Stated where one chunk is the whole sequence. Without chunks there is no sparse pattern that could cover anything, and
+/// the average alone has no pairs.
+#[test]
+fn full_attention_is_stated_for_a_single_chunk() {
+    for level in [Level::Core, Level::Layer] {
+        for causal in [false, true] {
+            let at = |seq_len: usize, params: &Params| {
+                let problem = Problem { batch: 1, seq_len, level, causal, ..PROBLEM };
+                let spec = Spec::race(&problem, params).unwrap();
+                let every = (if causal { seq_len * (seq_len + 1) / 2 } else { seq_len * seq_len }) as u64;
+                let covered = spec.attention().map(|spec| spec.pairs() == every);
+                (MEGA.cost(&problem, params).unwrap().full_attention, covered)
+            };
+            for (seq_len, full) in [(1, true), (127, true), (128, true), (129, false), (4096, false)] {
+                assert_eq!(at(seq_len, &Params::new()), (full, Some(full)), "{seq_len}");
+            }
+            assert_eq!(at(128, &with(&[("use_chunking", false.into())])), (false, Some(true)));
+            if level == Level::Core {
+                assert_eq!(at(16, &with(&[("core", "ema".into())])), (false, None));
+            }
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(16))]
 

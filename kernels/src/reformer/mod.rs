@@ -182,6 +182,12 @@ impl Spec {
         self.before + 1 + self.after
     }
 
+    /// Whether every query sees every position equally often, so that chunks and hashes change nothing: one chunk, or as many
+    /// neighbours as the ring has.
+    pub(crate) fn sees_all(&self) -> bool {
+        self.seen().is_multiple_of(self.chunks())
+    }
+
     /// The chunks seen from chunk `m` of the ring.
     pub(crate) fn seen_from(&self, m: usize) -> impl Iterator<Item = usize> + use<> {
         let chunks = self.chunks();

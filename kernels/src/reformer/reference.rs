@@ -8,7 +8,7 @@ use crate::attention::{linear, widen};
 use crate::ops::exact::{dot, softmax};
 
 /// The list of one head of one sequence: the positions of all rounds, round after round, each sorted by bucket.
-struct List {
+pub(super) struct List {
     positions: Vec<usize>,
     /// Where each position stands in each round, `[rounds, padded]`.
     places: Vec<usize>,
@@ -16,7 +16,7 @@ struct List {
 
 impl List {
     /// From bucket numbers `[rounds, length]`; in natural order where there are none.
-    fn new(spec: &Spec, buckets: Option<&[usize]>) -> Self {
+    pub(super) fn new(spec: &Spec, buckets: Option<&[usize]>) -> Self {
         let (padded, seq_len) = (spec.padded(), spec.base.dims.seq_len);
         let mut positions = Vec::with_capacity(spec.rounds() * padded);
         let mut places = vec![0; spec.rounds() * padded];
@@ -36,7 +36,7 @@ impl List {
     }
 
     /// The keys that position `i` sees, of all rounds, padding included.
-    fn keys(&self, spec: &Spec, i: usize) -> Vec<usize> {
+    pub(super) fn keys(&self, spec: &Spec, i: usize) -> Vec<usize> {
         let mut keys = Vec::with_capacity(spec.rounds() * spec.seen() * spec.chunk);
         for round in 0..spec.rounds() {
             let chunk = self.places[round * spec.padded() + i] / spec.chunk;
