@@ -312,7 +312,7 @@ impl Machine {
             self.gpu()?;
         }
         let case = self.seeded_case(system, spec, problem)?;
-        self.make_ready(system, case, spec.backend).await
+        Ok(self.make_ready(system, case, spec.backend).await?.with_seed(problem.seed))
     }
 }
 
@@ -360,9 +360,9 @@ impl Executor for Machine {
 
     async fn check(&mut self, lane: &mut Lane) -> Result<Verification, LaneError> {
         let length = lane.case().config.count_or("length", 1, 1, usize::MAX)?;
-        let Spotted { deviation, rows } = lane.spot_check().await?;
-        // As far as rows were compared: some systems' later rows cost the reference the whole sequence.
-        let seq_len = rows.iter().map(|row| row % length + 1).max().unwrap_or(0);
+        let Spotted { deviation, check } = lane.spot_check().await?;
+        // As far as it was compared: some systems' later rows cost the reference the whole sequence.
+        let seq_len = check.reach(length);
         Ok(Verification { seq_len, deviation })
     }
 

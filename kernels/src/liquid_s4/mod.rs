@@ -1,7 +1,6 @@
 //! Liquid-S4 (Hasani et al., arXiv 2209.12951): a diagonal state-space model for each channel, and terms that correlate
 //! the input with itself; or the paper's input-dependent recurrence.
 
-mod complex;
 mod cost;
 mod cpu;
 mod gpu;

@@ -1,24 +1,25 @@
-//! Single output rows in f64 at any length, in linear memory: filters are evaluated where they are needed and dropped.
+//! Single output rows in f64 at any length, and of a core whole channels, in linear memory: filters are evaluated where they are needed and dropped.
 //!
 //! A bidirectional row depends on the whole sequence, so one row of a layer costs a pass over all projections and
 //! filters; a causal row costs its own prefix.
 
-use mixer::{Case, MixerError, OpCount, SpotCheck};
+use mixer::{Case, MixerError, OpCount, SpotCheck, SpotColumn, SpotDraw};
 
 use super::filter::{Direction, Filters};
 use super::reference::{block_diagonal_rows, mlp, monarch, short_convolution};
 use super::{NORM_EPS, SequenceSpec, Spec, TAPS};
 use crate::attention::{linear, widen};
 use crate::ops::exact;
+use crate::ops::exact_fft::{convolution_flops, convolve};
 
 /// Positions projected together.
 const TOGETHER: usize = exact::ROWS + 1 - TAPS;
 
-pub(super) fn spot_check(case: &Case, max_flops: u64) -> Result<SpotCheck, MixerError> {
+pub(super) fn spot_check(case: &Case, draw: SpotDraw) -> Result<SpotCheck, MixerError> {
     let mut ignored = OpCount::default();
     match Spec::read(case)? {
         Spec::Sequence(spec) => {
-            let rows = rows(&spec, max_flops);
+            let rows = rows(&spec, draw.part(0, 2));
             let mut expected = Vec::new();
             for &row in &rows {
                 let y = match spec.layer {
@@ -32,44 +33,86 @@ pub(super) fn spot_check(case: &Case, max_flops: u64) -> Result<SpotCheck, Mixer
                     }
                 });
             }
-            Ok(SpotCheck { rows, expected })
+            let columns = match spec.layer {
+                None => channels(&spec, case, draw.part(1, 2))?,
+                Some(_) => Vec::new(),
+            };
+            Ok(SpotCheck { columns, ..SpotCheck::of_rows(rows, expected) })
         }
         Spec::Mlp(spec) => {
             let width = spec.dims.d_model;
-            let rows = spread(spec.dims.batch * spec.dims.seq_len);
+            let rows = draw.rows(spec.dims.batch * spec.dims.seq_len, ROWS);
             let x = case.tensors.floats("x", &spec.dims.shape(width))?;
             let x: Vec<f64> = rows.iter().flat_map(|row| widen(&x[row * width..][..width])).collect();
             let expected = mlp(&spec, &spec.params(&case.tensors, "param")?, &x, &mut ignored);
-            Ok(SpotCheck { rows, expected })
+            Ok(SpotCheck::of_rows(rows, expected))
         }
         Spec::BlockDiagonal(spec) => {
-            let rows = spread(spec.rows);
+            let rows = draw.rows(spec.rows, ROWS);
             let mut expected = Vec::new();
             for &row in &rows {
                 expected.extend(block_diagonal_rows(&spec, case, row..row + 1, &mut ignored)?);
             }
-            Ok(SpotCheck { rows, expected })
+            Ok(SpotCheck::of_rows(rows, expected))
         }
         Spec::Monarch(spec) => {
-            let rows = spread(spec.rows);
+            let rows = draw.rows(spec.rows, ROWS);
             let mut expected = Vec::new();
             for &row in &rows {
                 expected.extend(monarch(&spec, case, row..row + 1, &mut ignored)?);
             }
-            Ok(SpotCheck { rows, expected })
+            Ok(SpotCheck::of_rows(rows, expected))
         }
     }
 }
 
-/// The first, a middle and the last row.
-fn spread(rows: usize) -> Vec<usize> {
-    let mut spread = vec![0, rows / 2, rows - 1];
-    spread.dedup();
-    spread
+/// Rows that are checked of what does not mix positions.
+const ROWS: usize = 3;
+
+/// Channels of a core that are checked in full, at most.
+const CHANNELS: usize = 4;
+
+/// Whole channels of a core's first sequence.
+fn channels(spec: &SequenceSpec, case: &Case, draw: SpotDraw) -> Result<Vec<SpotColumn>, MixerError> {
+    let (width, length) = (spec.dims.d_model, spec.dims.seq_len);
+    let x = spec.streams(&case.tensors)?;
+    let u = spec.core_input(&case.tensors)?;
+    let flops = (spec.convolutions() * spec.networks()) as u64 * convolution_flops(length);
+    let mut columns = Vec::new();
+    for channel in draw.distinct(width, draw.affords(flops, CHANNELS)) {
+        let column = |all: &[f32], stride: usize, first: usize| -> Vec<f64> {
+            all.iter().skip(first).step_by(stride).take(length).map(|&x| f64::from(x)).collect()
+        };
+        let stream = |index: usize| column(x, 3 * width, index * width + channel);
+        let mut y = vec![0.0; length];
+        for convolution in 0..spec.convolutions() {
+            let filters = spec.core_filters(&case.tensors, convolution)?;
+            let taps = |filter: &[f32]| widen(&filter[channel * length..][..length]);
+            let signal: Vec<f64> = match (convolution, u) {
+                (1, Some(u)) => column(u, width, channel),
+                _ => stream(0).into_iter().zip(stream(2)).map(|(x1, v)| v * x1).collect(),
+            };
+            let mut c = convolve(&taps(filters.forward), &signal, length);
+            if let Some(reverse) = filters.reverse {
+                // Σ_s k_rev[s] w[t + 1 + s], from the end.
+                let turned: Vec<f64> = signal.iter().rev().copied().collect();
+                let ahead = convolve(&taps(reverse), &turned, length);
+                c.iter_mut().zip(ahead.iter().rev().skip(1)).for_each(|(c, ahead)| *c += ahead);
+            }
+            let skip = f64::from(filters.skip[channel]);
+            c.iter_mut().zip(&signal).for_each(|(c, w)| *c += skip * w);
+            if convolution == 0 {
+                c.iter_mut().zip(stream(1)).for_each(|(c, x2)| *c *= x2);
+            }
+            y.iter_mut().zip(&c).for_each(|(y, c)| *y += c);
+        }
+        columns.push(SpotColumn::channel(channel, y));
+    }
+    Ok(columns)
 }
 
 /// Rows of the first sequence: a causal one's prefix must be affordable, of a bidirectional one there is always one.
-fn rows(spec: &SequenceSpec, max_flops: u64) -> Vec<usize> {
+fn rows(spec: &SequenceSpec, draw: SpotDraw) -> Vec<usize> {
     let (length, width) = (spec.dims.seq_len, spec.dims.d_model as u64);
     let work = |positions: usize| {
         let n = positions as u64;
@@ -80,18 +123,13 @@ fn rows(spec: &SequenceSpec, max_flops: u64) -> Vec<usize> {
         layer + spec.convolutions() as u64 * 2 * n * width
     };
     if spec.bidirectional {
-        let affordable = (max_flops / work(length).max(1)).clamp(1, 3) as usize;
-        let mut rows: Vec<usize> = [length / 2, length - 1, 0].into_iter().take(affordable).collect();
-        rows.sort_unstable();
-        rows.dedup();
-        return rows;
+        return draw.rows(length, draw.affords(work(length), 3));
     }
     let mut affordable = 1;
-    while affordable < length && work(3 * affordable) <= max_flops {
+    while affordable < length && work(3 * affordable) <= draw.max_flops {
         affordable *= 2;
     }
-    let last = affordable.min(length) - 1;
-    if last == 0 { vec![0] } else { vec![last / 2, last] }
+    draw.rows(affordable.min(length), 2)
 }
 
 fn core_row(spec: &SequenceSpec, case: &Case, t: usize) -> Result<Vec<f64>, MixerError> {

@@ -102,7 +102,7 @@ fn fault_11_a_wrong_hash_is_not_taken_over() {
                 let data = data.into_iter().enumerate().map(|(at, bucket)| change(at, bucket)).collect();
                 changed.tensors.insert_i32("mid.buckets", &shape, data);
                 let whole = REFORMER.reference(&changed, &mut OpCount::default());
-                let spot = REFORMER.spot_check(&changed, 1 << 26);
+                let spot = REFORMER.spot_check(&changed, testing::DRAW);
                 let is_refusal = |error: Option<MixerError>| matches!(error, Some(MixerError::InvalidField { field, .. }) if field == "mid.buckets");
                 (is_refusal(whole.err()), is_refusal(spot.err()))
             };
