@@ -153,13 +153,14 @@ fn last_core_row(spec: &Spec, case: &Case) -> Result<Vec<f64>, MixerError> {
     let x = spec.streams(&case.tensors)?;
     let (k, _) = spec.core_filter(&case.tensors)?;
     let at = |t: usize, stream: usize, channel: usize| f64::from(x[(t * 3 + stream) * width + channel]);
-    (0..width)
-        .map(|channel| {
-            let gated = |t: usize| at(t, 1, channel) * at(t, 2, channel);
-            let convolved: f64 =
-                (0..length).map(|s| f64::from(k[channel * length + s]) * gated(length - 1 - s)).sum();
+    let gated = |t: usize, channel: usize| at(t, 1, channel) * at(t, 2, channel);
+    let last = length - 1;
+    let sums = exact::tap_sums(k, width, 0..length, |s, channel| gated(last - s, channel));
+    let channels = sums.into_iter().enumerate();
+    channels
+        .map(|(channel, sum)| {
             let skip = f64::from(spec.skip(&case.tensors, 0, channel)?);
-            Ok((convolved + skip * gated(length - 1)) * at(length - 1, 0, channel))
+            Ok((sum + skip * gated(last, channel)) * at(last, 0, channel))
         })
         .collect()
 }
@@ -204,9 +205,9 @@ fn core_channel(
     Ok(v)
 }
 
-/// One channel of a layer's core over as many positions as the draw affords, as a weighted sum of the layer's outputs: with
-/// zᵀ W_out = e_c, z·(y − b_out) is channel c. What is wrong in any channel of y shows in z·y. `None` where the matrix is
-/// too large to be solved with or has no inverse, and where filters depend on all channels.
+/// One channel of a layer's core over as many positions as the draw affords, as a weighted sum of the layer's outputs
+/// ([`exact::best_row`]). `None` where the matrix is too large to be solved with or has no inverse, and where filters depend
+/// on all channels.
 fn layer_column(
     spec: &Spec,
     filter: &FilterSpec,
@@ -227,12 +228,9 @@ fn layer_column(
     let length = ((spec.out_len() as f64 * share) as usize).clamp(1, spec.out_len());
 
     let (weight, bias) = spec.projection(tensors, "out_proj")?;
-    // Several channels: rounding of y counts |z| times, which is large where W_out hardly tells a channel from others.
-    let candidates = draw.distinct(width, CHANNELS);
-    let Some(solutions) = exact::solve_transposed(weight, &candidates) else { return Ok(None) };
-    let square = |z: &[f64]| z.iter().map(|z| z * z).sum::<f64>();
-    let best = candidates.into_iter().zip(solutions).min_by(|(_, a), (_, b)| square(a).total_cmp(&square(b)));
-    let Some((channel, z)) = best else { return Ok(None) };
+    let Some((channel, z)) = exact::best_row(weight, &draw.distinct(width, CHANNELS)) else {
+        return Ok(None);
+    };
 
     let x = spec.input(tensors)?;
     let (in_weight, in_bias) = spec.projection(tensors, "in_proj")?;

@@ -63,6 +63,11 @@ impl FilterSpec {
         2 * positions as u64 * per_position
     }
 
+    /// As [`FilterSpec::flops`] without the output layer.
+    pub fn hidden_flops(&self, positions: usize) -> u64 {
+        self.flops(positions) - 2 * (positions * self.width * self.channels) as u64
+    }
+
     /// Floats of a set of `networks` networks and what they share.
     pub fn param_floats(&self, networks: usize) -> usize {
         let network = self.width * (self.emb_dim + 1 + INNER * (self.width + 1) + self.channels);
@@ -144,8 +149,8 @@ impl<'a> Filters<'a> {
         })
     }
 
-    /// The filters at up to [`TOGETHER`] positions: `out` is `[channels]`, a lane for each position.
-    fn at(&self, network: &Network, first: usize, lanes: usize, out: &mut [[f64; TOGETHER]]) {
+    /// The last hidden layer at up to [`TOGETHER`] positions, `[width]`, a lane for each position.
+    fn hidden(&self, network: &Network, first: usize, lanes: usize) -> Vec<[f64; TOGETHER]> {
         let emb_dim = self.spec.emb_dim;
         let mut hidden = vec![[0.0; TOGETHER]; emb_dim];
         for lane in 0..lanes {
@@ -160,6 +165,27 @@ impl<'a> Filters<'a> {
             let next = next.collect();
             hidden = next;
         }
+        hidden
+    }
+
+    /// The filter of one channel at positions up to `length`; empty where there is no such network.
+    pub fn channel(&self, direction: Direction, channel: usize, length: usize) -> Vec<f64> {
+        let Some(network) = self.network(direction) else { return Vec::new() };
+        let row = &network.out[channel * self.spec.width..][..self.spec.width];
+        let mut filter = Vec::with_capacity(length);
+        for first in (0..length).step_by(TOGETHER) {
+            let lanes = TOGETHER.min(length - first);
+            let values = product(row, &self.hidden(network, first, lanes));
+            let times = &self.times[first..first + lanes];
+            let windowed = values.iter().zip(times);
+            filter.extend(windowed.map(|(h, &t)| h * (-f64::from(t) * self.deltas[channel].abs()).exp()));
+        }
+        filter
+    }
+
+    /// The filters at up to [`TOGETHER`] positions: `out` is `[channels]`, a lane for each position.
+    fn at(&self, network: &Network, first: usize, lanes: usize, out: &mut [[f64; TOGETHER]]) {
+        let hidden = self.hidden(network, first, lanes);
         let mut times = [0.0; TOGETHER];
         for (to, &t) in times.iter_mut().zip(&self.times[first..first + lanes]) {
             *to = f64::from(t);

@@ -70,6 +70,38 @@ pub fn layer_norm(x: &[f64], weight: &[f32], bias: &[f32], eps: f64, count: &mut
     y
 }
 
+/// A c of `candidates` with the z for which z·(y − b) is channel c of x where y = W x + b: zᵀ W = e_c. So all of y is held
+/// to one channel of x, and what is wrong in any channel of y shows. Of the candidates it is the one whose z is shortest:
+/// the rounding of y counts |z| times, which is large where W hardly tells c from other channels. `None` where W, `[n, n]`, has
+/// no inverse.
+pub fn best_row(weight: &[f32], candidates: &[usize]) -> Option<(usize, Vec<f64>)> {
+    let square = |z: &[f64]| dot(z, z);
+    let solutions = solve_transposed(weight, candidates)?;
+    let best = candidates.iter().copied().zip(solutions);
+    best.min_by(|(_, a), (_, b)| square(a).total_cmp(&square(b)))
+}
+
+/// For each channel Σ taps[channel · length + s] · signal(s, channel) over the lags s, `taps` being `[width, length]`. A few
+/// channels at a time, whose signals share cache lines.
+pub fn tap_sums(
+    taps: &[f32],
+    width: usize,
+    lags: std::ops::Range<usize>,
+    signal: impl Fn(usize, usize) -> f64,
+) -> Vec<f64> {
+    const TOGETHER: usize = 16;
+    let length = taps.len() / width.max(1);
+    let mut sums = vec![0.0; width];
+    for (block, sums) in sums.chunks_mut(TOGETHER).enumerate() {
+        for lag in lags.clone() {
+            for (channel, sum) in (block * TOGETHER..).zip(sums.iter_mut()) {
+                *sum += f64::from(taps[channel * length + lag]) * signal(lag, channel);
+            }
+        }
+    }
+    sums
+}
+
 /// For each of `rows` the z with zᵀ W = e_row, W being `[n, n]`: by elimination with exchanges, about n³ operations. `None`
 /// where W has no inverse.
 pub fn solve_transposed(weight: &[f32], rows: &[usize]) -> Option<Vec<Vec<f64>>> {
