@@ -167,6 +167,7 @@ impl CpuLane {
         pool: &CpuPool,
         limit_bytes: u64,
     ) -> Result<Self, LaneError> {
+        case.tensors.check_finite()?;
         let case = Arc::new(case);
         let case_bytes = case.tensors.bytes();
         let memory = Memory::new(limit_bytes.saturating_sub(case_bytes));
@@ -315,7 +316,8 @@ mod tests {
         let system = kernels::find("attention").unwrap();
         let pool = CpuPool::new(1).unwrap();
         let mut case = system.seeded_case(&PROBLEM, &Params::new()).unwrap();
-        case.tensors.insert("x", &[1, 256, 64], vec![f32::INFINITY; 256 * 64]);
+        // Finite, and too large for its projections.
+        case.tensors.insert("x", &[1, 256, 64], vec![f32::MAX; 256 * 64]);
         let mut lane = CpuLane::new(system, case, &pool, GIB).unwrap();
         assert!(matches!(lane.run(1), Err(LaneError::NotFinite { .. })));
     }

@@ -63,6 +63,9 @@ pub struct Info {
     /// What the configuration of a golden file says beside the sizes, the heads and `params`: a file that says more
     /// may mean something else.
     pub config: &'static [&'static str],
+    /// Tensors of golden files that may go unread: what the authors' code derives from others or puts out beside `y`, and
+    /// parameters of parts that a configuration leaves out.
+    pub spare: &'static [&'static str],
     /// How far f32 kernels may be from the f64 reference on seeded inputs.
     pub tolerance: Tolerance,
 }

@@ -66,6 +66,7 @@ static INFO: Info = Info {
         },
     ],
     config: &["measure", "mode"],
+    spare: &["k", "param.liquid_B", "param.liquid_C", "param.liquid_log_dt", "param.liquid_w"],
     tolerance: Tolerance { abs: 5e-4, rel: 1e-3 },
 };
 

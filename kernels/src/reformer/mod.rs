@@ -76,6 +76,7 @@ static INFO: Info = Info {
         },
     ],
     config: &["padded_length"],
+    spare: &["rotations"],
     tolerance: Tolerance { abs: 2e-5, rel: 1e-4 },
 };
 
