@@ -41,9 +41,9 @@ fn told(report: &Report, looks: &[Look], here: bool, text: &Text) -> Option<Head
         .collect();
     // The first to overtake is the news; the prediction nearest to the data comes next.
     let rank = |kind: CrossoverKind| match kind {
-        CrossoverKind::Measured => 0,
+        CrossoverKind::Measured | CrossoverKind::AtMost => 0,
         CrossoverKind::Predicted => 1,
-        CrossoverKind::None => 2,
+        CrossoverKind::Undecided | CrossoverKind::None => 2,
     };
     found.sort_by(|a, b| {
         rank(a.kind)

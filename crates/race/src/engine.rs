@@ -78,7 +78,7 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
         let problem = self.verification_problem(lane_idx);
         let reference_ns = self.reference_ns(lane_idx, &problem);
         if reference_ns.is_some_and(|reference_ns| reference_ns > self.own_share_ns()) {
-            self.end_lane(lane_idx, &Dnf::TimeBudget);
+            self.end_lane(lane_idx, &Dnf::TimeBudget { needed_ns: None });
             self.publish();
             return Ok(());
         }
@@ -221,7 +221,7 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
         if backend == Backend::Cpu && needed_bytes > limit_bytes {
             Dnf::Memory { needed_bytes, limit_bytes }
         } else {
-            Dnf::TimeBudget
+            Dnf::TimeBudget { needed_ns: None }
         }
     }
 

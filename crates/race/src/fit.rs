@@ -132,6 +132,7 @@ impl Curve {
             log2_scale: line.intercept,
             from_len: self.knots.get(self.tail)?.seq_len,
             n_points: self.knots.len() - self.tail,
+            leading: None,
         })
     }
 

@@ -194,7 +194,7 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
             lane.anchor = Some(Anchor { flops: point.cost.flops, run_ns: point.first_run_ns });
         }
         self.put(lane_idx, point);
-        self.end_lane(lane_idx, &Dnf::TimeBudget);
+        self.end_lane(lane_idx, &Dnf::TimeBudget { needed_ns: None });
         self.publish();
     }
 

@@ -24,7 +24,7 @@ pub use error::RaceError;
 pub use fit::MIN_FIT_POINTS;
 pub use record::{
     Activity, Crossover, CrossoverKind, Dnf, Estimate, Fit, LaneRecord, Outcome, Point, Progress, RaceSpec,
-    Record, Status, Warning,
+    Record, Status, Verdict, Versus, Warning,
 };
 
 /// Closed-form cost of one forward pass of a lane: the engine plans with it and records it, and depends on no kernel.

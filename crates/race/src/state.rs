@@ -239,6 +239,8 @@ impl<'a, E: Executor, C: Clock, W: Watch> Race<'a, E, C, W> {
             seq_len: self.seq_len(length_idx),
             outcome,
             samples_ns: Vec::new(),
+            set_ups: Vec::new(),
+            rounds: Vec::new(),
             repeats: 0,
             discarded: 0,
             q1_ns: 0.0,
@@ -252,6 +254,8 @@ impl<'a, E: Executor, C: Clock, W: Watch> Race<'a, E, C, W> {
             peak_bytes: 0,
             predicted_ns: None,
             verified: None,
+            interval_ns: None,
+            versus: None,
         }
     }
 

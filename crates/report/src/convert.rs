@@ -169,7 +169,7 @@ fn dnf(reason: &Dnf) -> (&'static str, Option<String>) {
                 limit_bytes >> 20
             )),
         ),
-        Dnf::TimeBudget => ("time-budget", None),
+        Dnf::TimeBudget { .. } => ("time-budget", None),
         Dnf::DeviceLimit { message } => ("device-limit", Some(message.clone())),
         Dnf::DeviceLost { message } => ("device-lost", Some(message.clone())),
         Dnf::NoBackend { message } => ("no-backend", Some(message.clone())),
@@ -188,7 +188,9 @@ fn crossover(crossover: &race::Crossover) -> Crossover {
         baseline: length(crossover.baseline),
         kind: match (crossover.kind, estimate) {
             (race::CrossoverKind::Measured, Some(_)) => CrossoverKind::Measured,
+            (race::CrossoverKind::AtMost, Some(_)) => CrossoverKind::AtMost,
             (race::CrossoverKind::Predicted, Some(_)) => CrossoverKind::Predicted,
+            (race::CrossoverKind::Undecided, _) => CrossoverKind::Undecided,
             _ => CrossoverKind::None,
         },
         estimate: estimate.map(|length| length.value),
@@ -450,7 +452,7 @@ mod tests {
         let message = || "line 3:\n\tbad".to_owned();
         let reasons = [
             (Dnf::Memory { needed_bytes: 1, limit_bytes: 0 }, "memory"),
-            (Dnf::TimeBudget, "time-budget"),
+            (Dnf::TimeBudget { needed_ns: None }, "time-budget"),
             (Dnf::DeviceLimit { message: message() }, "device-limit"),
             (Dnf::DeviceLost { message: message() }, "device-lost"),
             (Dnf::NoBackend { message: message() }, "no-backend"),

@@ -109,6 +109,10 @@ fn lane_record(index: usize, lane: &LaneSpec, spec: &RaceSpec) -> LaneRecord {
             peak_bytes: 9 * 256 * seq_len as u64,
             predicted_ns: cut.then_some(median_ns),
             verified: (!cut).then_some(Verification { seq_len, deviation }),
+            set_ups: if cut { vec![] } else { vec![5; 3] },
+            rounds: if cut { vec![] } else { (0..15).collect() },
+            interval_ns: (!cut).then_some((median_ns * 0.97, median_ns * 1.03)),
+            versus: None,
         }
     });
     LaneRecord {
@@ -120,6 +124,7 @@ fn lane_record(index: usize, lane: &LaneSpec, spec: &RaceSpec) -> LaneRecord {
             log2_scale: 6.64,
             from_len: spec.lengths[0],
             n_points: spec.lengths.len(),
+            leading: None,
         }),
     }
 }

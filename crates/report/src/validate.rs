@@ -235,7 +235,7 @@ impl Report {
                 baseline,
             )?;
             ensure(
-                estimate.is_some() == (kind != CrossoverKind::None),
+                estimate.is_some() == !matches!(kind, CrossoverKind::Undecided | CrossoverKind::None),
                 format!("{at}.estimate"),
                 "there exactly where there is a crossover",
                 shown(estimate),
@@ -286,7 +286,10 @@ impl Report {
         let longest = common.last().unwrap_or(shortest);
         let (low, high) = match crossover.kind {
             CrossoverKind::Predicted => (longest, longest * mixer::exp2(PREDICTION_HORIZON)),
-            CrossoverKind::Measured | CrossoverKind::None => (shortest, longest),
+            CrossoverKind::Measured
+            | CrossoverKind::AtMost
+            | CrossoverKind::Undecided
+            | CrossoverKind::None => (shortest, longest),
         };
         (low / ROUNDING..=high * ROUNDING).contains(&at)
     }

@@ -212,7 +212,7 @@ pub struct Crossover {
     pub challenger: u32,
     /// Index of the attention lane.
     pub baseline: u32,
-    /// `measured`, `predicted` or `none`.
+    /// `measured`, `at-most`, `predicted`, `undecided` or `none`.
     pub kind: CrossoverKind,
     /// The length.
     pub estimate: Option<f64>,
@@ -225,13 +225,17 @@ pub struct Crossover {
 /// How a crossover was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum CrossoverKind {
     /// Between measured points.
     Measured,
-    /// Where the fits meet.
+    /// The challenger is ahead from this raced length on, and may have been ahead before: an upper bound.
+    AtMost,
+    /// Beyond the raced lengths, where the growth models meet.
     Predicted,
-    /// Nowhere that the data says.
+    /// The measurements do not tell.
+    Undecided,
+    /// The challenger is behind as far as raced, and is not predicted to get ahead.
     None,
 }
 

@@ -65,7 +65,7 @@ fn fourteen_lanes_end_within_any_budget() {
             for point in &lane.points {
                 match &point.outcome {
                     Outcome::Ok => assert!(!point.samples_ns.is_empty()),
-                    Outcome::Dnf(dnf) => assert_eq!(*dnf, Dnf::TimeBudget),
+                    Outcome::Dnf(dnf) => assert_eq!(*dnf, Dnf::TimeBudget { needed_ns: None }),
                 }
             }
         }
@@ -99,7 +99,7 @@ fn a_first_length_that_cannot_fit_is_found_out_without_running_it() {
     let started_ns = world.time_ns();
     let record = world.race(spec.clone()).unwrap();
     assert_within(&world, started_ns, &spec);
-    assert_eq!(dnf(&record, 0, 16_384), Dnf::TimeBudget);
+    assert_eq!(dnf(&record, 0, 16_384), Dnf::TimeBudget { needed_ns: None });
     // Nothing of it was measured: probes of a few positions are no ground for a prediction.
     assert!(record.lanes[0].points.iter().all(|point| point.predicted_ns.is_none()));
     assert!(!world.calls().iter().any(|call| call.system == "attention-naive" && call.seq_len >= 16_384));
@@ -116,7 +116,10 @@ fn a_lane_whose_reference_alone_would_take_its_budget_is_not_even_verified() {
     let started_ns = world.time_ns();
     let record = world.race(spec.clone()).unwrap();
     assert_within(&world, started_ns, &spec);
-    assert_eq!((dnf(&record, 0, 256), record.lanes[0].verification), (Dnf::TimeBudget, None));
+    assert_eq!(
+        (dnf(&record, 0, 256), record.lanes[0].verification),
+        (Dnf::TimeBudget { needed_ns: None }, None)
+    );
     assert!(world.calls().iter().all(|call| call.system != "ltc"));
     assert_eq!(measured(&record, 1).len(), 7);
 }

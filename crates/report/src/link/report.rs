@@ -378,8 +378,10 @@ impl LinkCrossover {
             challenger: crossover.challenger,
             baseline: crossover.baseline,
             kind: match crossover.kind {
-                CrossoverKind::None => LinkCrossoverKind::None,
-                CrossoverKind::Measured => LinkCrossoverKind::Measured(estimate - MIDDLE),
+                CrossoverKind::None | CrossoverKind::Undecided => LinkCrossoverKind::None,
+                CrossoverKind::Measured | CrossoverKind::AtMost => {
+                    LinkCrossoverKind::Measured(estimate - MIDDLE)
+                }
                 CrossoverKind::Predicted => LinkCrossoverKind::Predicted(estimate - MIDDLE),
             },
             below: crossover.low.map(|low| estimate - steps(low)),
