@@ -206,7 +206,7 @@ export interface VerifyResult {
   pass: boolean;
   /** By the file's own word. */
   tolerance: { abs: number; rel: number };
-  /** What the file's configuration says that nothing reads: the file may mean another computation. */
+  /** What the file says that nothing reads, keys of its configuration and then tensors: it may mean another computation. */
   unread: string[];
 }
 

@@ -37,6 +37,11 @@ fn causal_pairs(length: u64, reach: u64, race: &Race) -> u64 {
     if race.dilation > 1 { local_pairs(length, reach, race) } else { length + sum_min(length, reach) }
 }
 
+/// Pairs of a query and a key that full attention has in one sequence and one head.
+fn every_pair(length: u64, causal: bool) -> u64 {
+    if causal { length * (length + 1) / 2 } else { length * length }
+}
+
 /// Cost of the tiled kernel, its scratch taken for one thread.
 pub(super) fn cost(problem: &Problem, race: &Race) -> Cost {
     let (batch, length, width) = (problem.batch as u64, problem.seq_len as u64, problem.d_model as u64);
@@ -87,6 +92,6 @@ pub(super) fn cost(problem: &Problem, race: &Race) -> Cost {
         peak_bytes: 4 * (case + held + (tiles + scratch) as u64),
         decode_state_bytes: state,
         setup_flops: 0,
-        ..Cost::default()
+        full_attention: pairs + g * length == every_pair(length, problem.causal),
     }
 }

@@ -403,7 +403,7 @@ pub static ENGLISH: Text = Text {
         ),
         (
             "Right before fast",
-            "Every lane’s output is compared with a plain f64 reference before it is timed, and rows of the timed output are compared again. A lane that is wrong is shown as wrong and never ranked.",
+            "Every lane’s output is compared with a plain f64 reference before it is timed, and parts of the timed output, drawn from the race’s seed, are compared again. A lane that is wrong is shown as wrong and never ranked.",
         ),
         (
             "Interleaved rounds",

@@ -94,6 +94,10 @@ pub(in crate::text) static PHRASES: &[Phrase] = &[
     ("{} does not support {}", "{0} 不支持：{1}"),
     ("tensor `{}` is missing", "缺少张量 `{0}`"),
     ("tensor `{}` must hold {}, got {}", "张量 `{0}` 的元素须为 {1}，而不是 {2}"),
+    (
+        "tensor `{}` holds {} at {}; inputs and weights must be finite",
+        "张量 `{0}` 第 {2} 个元素为 {1}；输入和权重必须是有限数",
+    ),
     ("whole numbers", "整数"),
     ("floats", "浮点数"),
     ("tensor `{}` must have shape {}, got {}", "张量 `{0}` 的形状须为 {1}，而不是 {2}"),
