@@ -82,8 +82,12 @@ let manifestPromise;
  * wasm-bindgen module of each variant, e.g. `{"boot": "worker-boot-1a2b.js", "workers": {"simd128": "w/simd128-3c4d/worker.js"}}`.
  */
 function manifest() {
-  manifestPromise ??= list('manifest.json');
-  manifestPromise.catch(() => { manifestPromise = undefined; });
+  if (!manifestPromise) {
+    const asked = list('manifest.json');
+    manifestPromise = asked;
+    // A failure is not kept: the next worker asks again.
+    asked.catch(() => { if (manifestPromise === asked) manifestPromise = undefined; });
+  }
   return manifestPromise;
 }
 
@@ -172,8 +176,14 @@ class Turn {
   }
 }
 
-/** Owns the worker. One per page: two that race at once would disturb each other's timing. */
+/**
+ * Owns the worker. One per page: two that race at once would disturb each other's timing.
+ *
+ * Each start and each end of a worker begins a generation. Whatever waits, for the manifest or for a timer, belongs to
+ * the generation that it began in, and does nothing in a later one.
+ */
 class Engine {
+  #generation = 0;
   #worker;
   #ready;
   #variants = variants();
@@ -261,11 +271,13 @@ class Engine {
   }
 
   async #spawn() {
-    this.#ready = undefined;
+    this.#end();
+    const generation = this.#generation;
     const variant = this.#variants[0];
     let worker;
     try {
       const { boot, workers } = await manifest();
+      if (generation !== this.#generation) return;
       const path = workers?.[variant];
       if (!path) throw new Error(`this build has no ${variant} module`);
       worker = startWorker(new URL(boot, files), `crossover ${variant}`);
@@ -273,7 +285,7 @@ class Engine {
       worker.postMessage({ module: new URL(path, files).href, variant, threads });
     } catch (error) {
       worker?.terminate();
-      this.#loadFailed(variant, String(error?.message ?? error));
+      if (generation === this.#generation) this.#loadFailed(variant, String(error?.message ?? error));
       return;
     }
     this.#worker = worker;
@@ -373,6 +385,7 @@ class Engine {
 
   async #loadFailed(variant, reason) {
     this.#end();
+    const generation = this.#generation;
     // The first reason is the one that counts: what comes after may only be missing from this build.
     this.#reason ??= `${variant}: ${reason}`;
     if (this.#variants.length > 1) {
@@ -381,7 +394,10 @@ class Engine {
       return;
     }
     this.#variants = variants();
-    const message = (await outdated())
+    const gone = await outdated();
+    // Restarted meanwhile: the new worker speaks for itself.
+    if (generation !== this.#generation) return;
+    const message = gone
       ? 'A newer version of Crossover was put online since this page was opened, and the old files are gone. Reload the page to get it.'
       : `The engine could not be loaded (${this.#reason}). Check the connection and reload the page.`;
     this.#failure = errorEvent(undefined, 'worker-load-failed', message);
@@ -396,7 +412,9 @@ class Engine {
   }
 
   #end() {
+    this.#generation += 1;
     clearTimeout(this.#loadTimer);
+    clearTimeout(this.#silenceTimer);
     this.#worker?.terminate();
     this.#worker = undefined;
     this.#ready = undefined;
