@@ -185,6 +185,7 @@ class Turn {
 class Engine {
   #generation = 0;
   #worker;
+  #faults;
   #ready;
   #variants = variants();
   #queue = [];
@@ -282,7 +283,8 @@ class Engine {
       if (!path) throw new Error(`this build has no ${variant} module`);
       worker = startWorker(new URL(boot, files), `crossover ${variant}`);
       const threads = variant.startsWith('threads') ? Math.max(1, Math.min(navigator.hardwareConcurrency || 1, MAX_THREADS)) : 1;
-      worker.postMessage({ module: new URL(path, files).href, variant, threads });
+      if (threads > 1) this.#hearThreads();
+      worker.postMessage({ module: new URL(path, files).href, variant, threads, faults: this.#faults?.name });
     } catch (error) {
       worker?.terminate();
       if (generation === this.#generation) this.#loadFailed(variant, String(error?.message ?? error));
@@ -299,6 +301,12 @@ class Engine {
     };
     this.#loadTimer = setTimeout(() => this.#loadFailed(variant, `no answer within ${READY_MS / 1000} seconds`), READY_MS);
     this.#visibility();
+  }
+
+  /** Opens the channel by which the worker's threads tell of faults: the worker itself waits for them and hears nothing. */
+  #hearThreads() {
+    this.#faults = new BroadcastChannel(`crossover-faults-${crypto.randomUUID()}`);
+    this.#faults.onmessage = ({ data }) => this.#receive(data);
   }
 
   #receive(data) {
@@ -415,6 +423,9 @@ class Engine {
     this.#generation += 1;
     clearTimeout(this.#loadTimer);
     clearTimeout(this.#silenceTimer);
+    // A closed channel delivers nothing more.
+    this.#faults?.close();
+    this.#faults = undefined;
     this.#worker?.terminate();
     this.#worker = undefined;
     this.#ready = undefined;
