@@ -198,6 +198,8 @@ class Engine {
   #reason;
   #turn = new Turn();
   #onScreen = true;
+  /** Called with every report of a race, whoever started it. */
+  onRace = () => {};
 
   constructor() {
     document.addEventListener('visibilitychange', () => this.#visibility());
@@ -239,6 +241,7 @@ class Engine {
       this.#post({ type: 'cancel', id });
       this.#current.cancelTimer = setTimeout(() => {
         const job = this.#take();
+        if (job.report && job.request.type === 'race') this.#tellRace(job, true);
         job.onEvent(job.report ? { type: 'done', id, report: cancelled(job.report) } : errorEvent(id, 'cancelled', 'Cancelled before anything was measured.'));
         this.restart();
       }, SOFT_CANCEL_MS);
@@ -337,6 +340,7 @@ class Engine {
       this.#broadcast(event);
     } else if (job && event.id === job.id) {
       if (event.report) job.report = event.report;
+      if (event.report && job.request.type === 'race') this.#tellRace(job, ends(event.type));
       if (ends(event.type)) {
         this.#take();
         job.onEvent(event);
@@ -416,7 +420,13 @@ class Engine {
 
   #failCurrent(code, message) {
     const job = this.#take();
-    if (job) job.onEvent({ ...errorEvent(job.id, code, message), report: job.report && cancelled(job.report) });
+    if (!job) return;
+    if (job.report && job.request.type === 'race') this.#tellRace(job, true);
+    job.onEvent({ ...errorEvent(job.id, code, message), report: job.report && cancelled(job.report) });
+  }
+
+  #tellRace({ id, report }, over) {
+    this.onRace({ race: id, report: report.status === 'running' ? cancelled(report) : report, over });
   }
 
   #end() {
@@ -612,6 +622,14 @@ export function loseDevice() {
 /** For whoever shows a race on a part of a page: whether that part is in view. A race that nobody sees rests. */
 export function setOnScreen(onScreen) {
   theEngine().setOnScreen(Boolean(onScreen));
+}
+
+/**
+ * For whoever keeps races: calls `listener` with every report of a race as `{race, report, over}`, where `report` is closed
+ * as if the race had been stopped there.
+ */
+export function watchRaces(listener) {
+  theEngine().onRace = listener;
 }
 
 /** For whoever shows a race in a frame: whom to ask for a turn where the browser has no locks for it. */
