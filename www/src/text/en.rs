@@ -392,6 +392,10 @@ pub static ENGLISH: Text = Text {
 
     rest_failed: "The rest of the page could not be loaded: results, links, sharing and past runs wait for it. The connection may be gone; if it is not, a newer version was put online, and reloading the page gets it.",
 
+    rest_gone: "A newer version of Crossover was put online since this page was opened. The chart, results, links, sharing and past runs of this page cannot be loaded any more; reload the page to get the new version.",
+    race_kept: "The race is kept among the past runs.",
+    race_lost: "The race could not be kept, because this browser stores nothing for this page: a reload loses it.",
+
     update_ready: "A newer version of Crossover is ready.",
     update_apply: "Reload to use it",
 

@@ -348,6 +348,9 @@ pub struct Text {
     pub embed_preview: &'static str,
 
     pub rest_failed: &'static str,
+    pub rest_gone: &'static str,
+    pub race_kept: &'static str,
+    pub race_lost: &'static str,
 
     pub update_ready: &'static str,
     pub update_apply: &'static str,
