@@ -112,8 +112,12 @@ function still(fields) {
   $('how').textContent = recorded ? words.measured : lengths ? words.lengths(lengths) : words.own;
   press.textContent = recorded ? words.show : words.start;
   $('full').textContent = words.full;
+  // The page takes the set-up as it is; how this frame looks and starts is no part of the race.
+  const race = new URLSearchParams(setup);
+  for (const name of ['theme', 'autoplay']) race.delete(name);
   const link = fields.get('r');
-  $('full').setAttribute('href', link ? `./#r=${encodeURIComponent(link)}` : './');
+  const fragment = link ? `r=${encodeURIComponent(link)}` : String(race);
+  $('full').setAttribute('href', fragment ? `./#${fragment}` : './');
 }
 
 /** Starts what the reader has in view, where the host asked for that and the reader does not mind. */

@@ -111,7 +111,9 @@ mod tests {
         assert_eq!(one("a.json", &format!("\u{feff}\n{json}")).as_deref(), Ok(&report));
         let link = format!("https://example.org/{}", report::encode_link(&report).unwrap());
         assert!(one("", &link).is_ok());
-        let two = read("", Some(&format!("# a comment\n{link}\r\n\n{link}")), 0.0, &ENGLISH);
+        let other = report::Report { started_at_ms: None, ..report };
+        let other = report::encode_link(&other).unwrap();
+        let two = read("", Some(&format!("# a comment\n{link}\r\n\n{other}\n{link}")), 0.0, &ENGLISH);
         assert!(two.len() == 2 && two.iter().all(|brought| brought.report.is_ok()));
     }
 
