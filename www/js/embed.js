@@ -4,6 +4,7 @@
 // @ts-check
 
 import { Meter, message, read, short, MAX_HEIGHT, MAX_SETUP, TO_FRAME } from './messages.js';
+import { keepTranslated } from './translated.js';
 import { watchTraps } from './traps.js';
 
 /** Messages of the host that are looked at in a second. A host that needs more is at fault. */
@@ -168,6 +169,7 @@ async function open() {
     onScreen(crossover.setOnScreen);
     crossover.setTurns(turn);
     watchTraps();
+    keepTranslated(document.body);
     await page.default();
     await page.open();
     const focused = document.activeElement === press;

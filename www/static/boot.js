@@ -1,5 +1,6 @@
 import { isolate } from './js/isolation.js';
 import { forget, keep, outdated } from './js/offline.js';
+import { keepTranslated } from './js/translated.js';
 import { shown, watchTraps } from './js/traps.js';
 
 // Starts the page: the engine's client first, at the name that other scripts may use too, then the page's module.
@@ -61,6 +62,7 @@ try {
   const [crossover, page] = await Promise.all([import('{{root}}/crossover.js'), import('{{page}}/www.js')]);
   window.crossover = crossover;
   watchTraps();
+  keepTranslated(document.body);
   await page.default();
   await page.open();
   keep(serviceWorker, crossover.variant);
