@@ -71,7 +71,7 @@ let files = new URL('./', here);
  */
 export function configure({ base } = {}) {
   if (base === undefined) return;
-  files = new URL(String(base).replace(/\/?$/, '/'), document.baseURI);
+  files = new URL(String(base).replace(/\/?$/, '/'), globalThis.document?.baseURI ?? globalThis.location?.href ?? here);
   manifestPromise = undefined;
 }
 
@@ -92,6 +92,10 @@ function manifest() {
 }
 
 async function list(name) {
+  if (!hasWorkers() && files.protocol === 'file:') {
+    const { json } = await import('{{assets}}/js/outside.js');
+    return json(new URL(name, files));
+  }
   const response = await fetch(new URL(name, files));
   if (!response.ok) throw new Error(`${name}: HTTP ${response.status}`);
   return response.json();
@@ -202,10 +206,12 @@ class Engine {
   onRace = () => {};
 
   constructor() {
-    document.addEventListener('visibilitychange', () => this.#visibility());
-    window.addEventListener('pagehide', () => this.#visibility());
-    document.addEventListener('freeze', () => this.#rest());
-    document.addEventListener('resume', () => this.#visibility());
+    // A worker that uses the API has no document, and is never hidden.
+    const page = globalThis.document;
+    page?.addEventListener('visibilitychange', () => this.#visibility());
+    globalThis.window?.addEventListener('pagehide', () => this.#visibility());
+    page?.addEventListener('freeze', () => this.#rest());
+    page?.addEventListener('resume', () => this.#visibility());
     this.#spawn();
   }
 
@@ -442,7 +448,7 @@ class Engine {
   }
 
   #away() {
-    return document.visibilityState === 'hidden' || !this.#onScreen;
+    return globalThis.document?.visibilityState === 'hidden' || !this.#onScreen;
   }
 
   #rest() {
@@ -488,8 +494,36 @@ const cancelled = (report) => ({
   warnings: [...report.warnings, { code: 'cancelled', message: 'The race was stopped before its end.', lane: null }],
 });
 
+/** Whether there are Web Workers: Node.js and service workers have none. */
+const hasWorkers = () => typeof Worker === 'function';
+
 let engine;
-const theEngine = () => (engine ??= new Engine());
+function theEngine() {
+  if (!hasWorkers()) {
+    throw new CrossoverError('no-browser', 'Races need a browser or a Web Worker in one. On a command line, use the crossover program: cargo run --release -p cli -- race.');
+  }
+  return (engine ??= new Engine());
+}
+
+const lost = (error) =>
+  new CrossoverError('worker-load-failed', `The engine could not be loaded (${error?.message ?? error}). Check where configure() says that the files are.`);
+
+/** Runs a job that needs no browser in this program itself. */
+async function outside(request) {
+  let event;
+  try {
+    const { run } = await import('{{assets}}/js/outside.js');
+    const { workers } = await manifest();
+    // Without threads, which would need workers.
+    const own = variants().find((variant) => workers[variant] && !variant.startsWith('threads'));
+    if (!own) throw new Error('this build has no module without threads');
+    event = await run(request, new URL(workers[own], files), own);
+  } catch (error) {
+    throw lost(error);
+  }
+  if (event.type === 'error') throw new CrossoverError(event.error.code, event.error.message, { field: event.error.field });
+  return event;
+}
 
 /**
  * Low-level client for user interfaces: JSON text of `protocol::Request` in, JSON text of `protocol::Event` out. Ids are
@@ -522,6 +556,7 @@ export function connect(onEvent) {
 
 /** Runs one job to its end. */
 function job(request, { signal, onEvent, bytes } = {}) {
+  if (!hasWorkers() && (request.type === 'encodeLink' || request.type === 'decodeLink')) return outside(request);
   return new Promise((resolve, reject) => {
     if (signal?.aborted) {
       reject(signal.reason);
@@ -588,6 +623,8 @@ function ready() {
 
 /** The systems that can race. */
 export async function systems() {
+  // The build wrote the same list into a file.
+  if (!hasWorkers()) return list('systems.json').catch((error) => { throw lost(error); });
   return (await ready()).systems;
 }
 

@@ -1,6 +1,7 @@
 import { isolate } from './js/isolation.js';
 import { forget, keep, outdated } from './js/offline.js';
 import { rescue } from './js/rescue.js';
+import { keepTranslated } from './js/translated.js';
 import { shown, watchTraps } from './js/traps.js';
 
 // Starts the page: the engine's client first, at the name that other scripts may use too, then the page's module.
@@ -68,6 +69,7 @@ try {
   window.crossover = crossover;
   watchTraps();
   rescue({ watchRaces: crossover.watchRaces, history, outdated: gone, forget });
+  keepTranslated(document.body);
   await page.default();
   await page.open();
   keep(serviceWorker, crossover.variant);

@@ -8,7 +8,9 @@ mod convert;
 mod environment;
 mod error;
 mod export;
+mod file;
 mod file_name;
+mod lengths;
 mod link;
 mod parse;
 mod resolve;
@@ -26,7 +28,11 @@ pub use catalog::{ParamEntry, SystemEntry};
 pub use config::{BackendName, Config, FullLane, LaneConfig, LevelName, ParamValue, Threads};
 pub use environment::{ChosenKernel, Environment, Gpu, Peaks, Roofline};
 pub use error::{ConfigError, ReportError};
-pub use link::{LinkError, Linked, as_linked, decode_link, encode_config_link, encode_link};
+pub use file::{FileError, Seems, TextError, file_text, read_file};
+pub use lengths::{LengthsError, lengths_text, parse_lengths, parse_whole};
+pub use link::{
+    LinkError, Linked, as_linked, decode_link, decode_links, encode_config_link, encode_link, is_link,
+};
 #[cfg(feature = "schema")]
 pub use schema::report_schema;
 pub use wire::{

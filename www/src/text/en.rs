@@ -257,6 +257,7 @@ pub static ENGLISH: Text = Text {
     field_backend: "Backend",
     field_lengths: "Sequence lengths",
     field_lengths_help: "256..16384 doubles; or a list: 256, 384, 512",
+    lengths_raced: |lengths| format!("Races {lengths}"),
     field_width: "Width",
     field_heads: "Heads",
     field_batch: "Batch",
@@ -288,6 +289,9 @@ pub static ENGLISH: Text = Text {
     error_threads: |max| format!("Leave empty for all, or a whole number from 1 to {max}"),
     error_lengths: |max| format!("Whole numbers from 1 to {max}, such as 256..16384 or 256, 384, 512"),
     error_lengths_order: "A range goes from short to long, such as 256..16384",
+    error_thousands: |meant, apart| {
+        format!("Did you mean {meant}? Write thousands without a separator, and separate lengths as {apart}")
+    },
     error_too_many_lengths: |max| format!("At most {max} lengths"),
 
     family_attention: "Attention",

@@ -240,6 +240,7 @@ pub static CHINESE: Text = Text {
     field_backend: "后端",
     field_lengths: "序列长度",
     field_lengths_help: "256..16384 逐次加倍；或列表：256, 384, 512",
+    lengths_raced: |lengths| format!("将竞赛：{lengths}"),
     field_width: "宽度",
     field_heads: "头数",
     field_batch: "批大小",
@@ -271,6 +272,7 @@ pub static CHINESE: Text = Text {
     error_threads: |max| format!("留空表示全部，或 1 到 {max} 的整数"),
     error_lengths: |max| format!("1 到 {max} 的整数，例如 256..16384 或 256, 384, 512"),
     error_lengths_order: "范围须由短到长，例如 256..16384",
+    error_thousands: |meant, apart| format!("是指 {meant} 吗？千位不加分隔符；多个长度请写作 {apart}"),
     error_too_many_lengths: |max| format!("最多 {max} 个长度"),
 
     family_attention: "注意力",
