@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Level, MixerError, Params};
+use crate::{Count, Level, MixerError, Params};
 
 /// A dense row-major tensor.
 #[derive(Debug, Clone, PartialEq)]
@@ -95,7 +95,8 @@ impl Tensors {
 
     /// Bytes held.
     pub fn bytes(&self) -> u64 {
-        self.0.values().map(|tensor| 4 * tensor.shape().iter().map(|&n| n as u64).product::<u64>()).sum()
+        let elements = |tensor: &Tensor| tensor.shape().iter().map(|&n| Count::from(n)).product::<Count>();
+        self.0.values().map(|tensor| 4 * elements(tensor)).sum::<Count>().get()
     }
 }
 

@@ -118,7 +118,8 @@ pub(super) fn spot_check(case: &Case, max_flops: u64) -> Result<SpotCheck, Mixer
     let length = spec.out_len();
     let (order, w) = (spec.order as u64, width as u64);
     let work = |n: u64| {
-        let layer = spec.filter.map_or(0, |filter| 2 * n * (order + 2) * w * w + filter.flops(n as usize));
+        let layer =
+            spec.filter.map_or(0, |filter| 2 * n * (order + 2) * w * w + filter.flops(n as usize).get());
         layer + (order - 1) * w * n * (n + 1)
     };
     let mut affordable = 1;

@@ -75,7 +75,7 @@ fn rows(spec: &SequenceSpec, max_flops: u64) -> Vec<usize> {
         let n = positions as u64;
         let layer = spec.layer.map_or(0, |layer| {
             4 * n * width * width
-                + (spec.convolutions() * spec.networks()) as u64 * layer.filter.flops(positions)
+                + (spec.convolutions() * spec.networks()) as u64 * layer.filter.flops(positions).get()
         });
         layer + spec.convolutions() as u64 * 2 * n * width
     };
