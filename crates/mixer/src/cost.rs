@@ -13,6 +13,8 @@ pub struct Cost {
     pub decode_state_bytes: u64,
     /// Operations of the set-up that depends on weights alone (a materialised filter, say).
     pub setup_flops: u64,
+    /// Whether, at this size, the system's sparse pattern covers every pair of positions, so that it runs full attention.
+    pub full_attention: bool,
 }
 
 /// Operations counted by a reference while it runs; a multiply-add counts as two.

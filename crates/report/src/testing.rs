@@ -105,6 +105,7 @@ fn lane_record(index: usize, lane: &LaneSpec, spec: &RaceSpec) -> LaneRecord {
                 peak_bytes: 9 * 256 * seq_len as u64,
                 decode_state_bytes: 512 * seq_len as u64,
                 setup_flops: 0,
+                ..Cost::default()
             },
             peak_bytes: 9 * 256 * seq_len as u64,
             predicted_ns: cut.then_some(median_ns),

@@ -57,5 +57,6 @@ pub(super) fn tiled(problem: &Problem) -> Cost {
         peak_bytes: 4 * case_floats(problem) + held + tiles,
         decode_state_bytes: streams_bytes(problem, 2),
         setup_flops: 0,
+        ..Cost::default()
     }
 }

@@ -62,6 +62,7 @@ pub static ATTENTION_NAIVE: Definition = Definition {
                 + 4 * cpu::packed_floats(problem.seq_len, problem.n_heads, head_dim) as u64,
             decode_state_bytes: attention::streams_bytes(problem, 2),
             setup_flops: 0,
+            ..Cost::default()
         })
     },
     reference: attention::reference,

@@ -73,5 +73,6 @@ pub(super) fn cost(spec: &Spec) -> Cost {
         peak_bytes: 4 * (case + held + setup.max(run)) as u64,
         decode_state_bytes: 0,
         setup_flops: kernel_flops(spec) + 2 * real_fft(n as u64),
+        ..Cost::default()
     }
 }

@@ -73,5 +73,6 @@ pub(super) fn cost(spec: &Spec) -> Cost {
                 as u64,
         setup_flops: spec.filter.map_or(0, |filter| filter.flops(length))
             + channels as u64 * real_fft(n as u64),
+        ..Cost::default()
     }
 }

@@ -40,5 +40,6 @@ pub(super) fn cost(spec: &Spec) -> Cost {
         // Not causal: no decoding.
         decode_state_bytes: 0,
         setup_flops: 0,
+        ..Cost::default()
     }
 }

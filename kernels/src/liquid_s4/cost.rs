@@ -85,5 +85,6 @@ pub(super) fn cost(spec: &Spec) -> Cost {
         peak_bytes: 4 * (case + held) as u64,
         decode_state_bytes: 4 * decode as u64,
         setup_flops: setup_flops(spec) + convolutions(spec) * width as u64 * real_fft(n),
+        ..Cost::default()
     }
 }

@@ -87,5 +87,6 @@ pub(super) fn cost(problem: &Problem, race: &Race) -> Cost {
         peak_bytes: 4 * (case + held + (tiles + scratch) as u64),
         decode_state_bytes: state,
         setup_flops: 0,
+        ..Cost::default()
     }
 }

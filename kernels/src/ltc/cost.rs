@@ -36,5 +36,6 @@ pub(super) fn cost(spec: &Spec, recurrent: usize, sensory: usize) -> Cost {
         peak_bytes: 4 * (rows * inputs + params + held) as u64,
         decode_state_bytes: 4 * (spec.dims.batch * units * if spec.mixed_memory { 2 } else { 1 }) as u64,
         setup_flops: (SETUP_FLOPS * (recurrent + sensory)) as u64,
+        ..Cost::default()
     }
 }

@@ -135,5 +135,6 @@ pub(super) fn cost(spec: &Spec) -> Cost {
             Spec::Layer(spec) => decode(Some(&spec.attention), Some(&spec.ema)),
         },
         setup_flops: setup_flops(spec) + setup,
+        ..Cost::default()
     }
 }

@@ -120,6 +120,7 @@ fn sequence(spec: &SequenceSpec) -> Cost {
         peak_bytes: 4 * (case + held) as u64,
         decode_state_bytes: 4 * decode as u64,
         setup_flops: filter_flops(spec) + (convolutions * width) as u64 * real_fft(n as u64),
+        ..Cost::default()
     }
 }
 
@@ -132,6 +133,7 @@ fn mlp_cost(spec: &MlpSpec) -> Cost {
         peak_bytes: 4 * (2 * stream + params + mlp::floats(spec) + mlp::scratch_floats(spec)) as u64,
         decode_state_bytes: 0,
         setup_flops: 0,
+        ..Cost::default()
     }
 }
 
@@ -146,6 +148,7 @@ fn block_diagonal(spec: &BlockDiagonalSpec) -> Cost {
         peak_bytes: 4 * (case + held) as u64,
         decode_state_bytes: 0,
         setup_flops: 0,
+        ..Cost::default()
     }
 }
 
@@ -160,5 +163,6 @@ fn monarch(spec: &MonarchSpec) -> Cost {
         peak_bytes: 4 * (case + outputs + super::matrix::held_floats(spec)) as u64,
         decode_state_bytes: 0,
         setup_flops: 0,
+        ..Cost::default()
     }
 }

@@ -31,6 +31,7 @@ pub(super) fn cost(spec: &Spec) -> Cost {
         peak_bytes: 4 * (case + projection + cpu::floats(spec) as u64),
         decode_state_bytes: if spec.causal { 4 * decode_floats(spec) } else { 0 },
         setup_flops: projection,
+        ..Cost::default()
     }
 }
 

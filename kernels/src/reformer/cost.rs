@@ -51,5 +51,6 @@ pub(super) fn cost(spec: &Spec) -> Cost {
         peak_bytes: 4 * (case + given + held + own),
         decode_state_bytes: 4 * state,
         setup_flops: 0,
+        ..Cost::default()
     }
 }
