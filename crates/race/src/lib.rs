@@ -16,6 +16,7 @@ mod spec;
 mod state;
 pub mod stats;
 mod tick;
+mod verdict;
 
 pub use analysis::{Ratio, baseline_of, ratio};
 pub use crossover::PREDICTION_HORIZON;
@@ -26,6 +27,7 @@ pub use record::{
     Activity, Crossover, CrossoverKind, Dnf, Estimate, Fit, LaneRecord, Outcome, Point, Progress, RaceSpec,
     Record, Status, Verdict, Versus, Warning,
 };
+pub use verdict::{NEGLIGIBLE, compare, decide};
 
 /// Closed-form cost of one forward pass of a lane: the engine plans with it and records it, and depends on no kernel.
 /// An error is the lane's outcome at that length.
