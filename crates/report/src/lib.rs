@@ -10,6 +10,7 @@ mod error;
 mod export;
 mod file_name;
 mod link;
+mod migrate;
 mod parse;
 mod resolve;
 #[cfg(feature = "schema")]
@@ -26,9 +27,11 @@ pub use catalog::{ParamEntry, SystemEntry};
 pub use config::{BackendName, Config, FullLane, LaneConfig, LevelName, ParamValue, Threads};
 pub use environment::{ChosenKernel, Environment, Gpu, Peaks, Roofline};
 pub use error::{ConfigError, ReportError};
+pub use export::Speedup;
 pub use link::{LinkError, Linked, as_linked, decode_link, encode_config_link, encode_link};
 #[cfg(feature = "schema")]
 pub use schema::report_schema;
 pub use wire::{
-    Crossover, CrossoverKind, Exponent, Lane, Point, Report, SCHEMA_VERSION, Status, Verified, Warning,
+    Crossover, CrossoverKind, Exponent, Lane, Leading, Point, Report, SCHEMA_VERSION, Status, Verdict,
+    Verified, Versus, Warning,
 };
