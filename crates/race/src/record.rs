@@ -159,6 +159,33 @@ pub struct Versus {
 }
 
 impl Point {
+    /// Brings quartiles, time and least sample up to the samples. The time is the geometric mean of the set-ups' medians, so
+    /// that each set-up counts alike.
+    pub(crate) fn summarize(&mut self) {
+        (self.q1_ns, self.median_ns, self.q3_ns, self.min_ns) = (0.0, 0.0, 0.0, 0.0);
+        let Some(quartiles) = stats::quartiles(&self.samples_ns) else {
+            return;
+        };
+        let mut rest = self.samples_ns.as_slice();
+        let medians: Vec<f64> = self
+            .set_ups
+            .iter()
+            .filter_map(|&n| {
+                let (own, later) = rest.split_at_checked(n as usize)?;
+                rest = later;
+                stats::median(own)
+            })
+            .collect();
+        let several = medians.len() > 1 && rest.is_empty();
+        self.median_ns = if several {
+            stats::geometric_mean(&medians).unwrap_or(quartiles.median)
+        } else {
+            quartiles.median
+        };
+        (self.q1_ns, self.q3_ns) = (quartiles.q1.min(self.median_ns), quartiles.q3.max(self.median_ns));
+        self.min_ns = self.samples_ns.iter().copied().fold(f64::INFINITY, f64::min);
+    }
+
     /// Samples far beyond Tukey's fences. They are flagged, never dropped.
     pub fn n_outliers(&self) -> usize {
         stats::n_outliers(&self.samples_ns)
