@@ -73,6 +73,30 @@ export interface Point {
   verified: Verified | null;
   /** The least time that the measured roofline allows, over the median; 1 is all that the machine can do. */
   rooflineShare: number | null;
+  /** 95% interval of `medianMs` over samples and set-ups; null in reports of format 1. */
+  lowMs: number | null;
+  highMs: number | null;
+  /** How often the lane was set up anew at this length; 0 where the report does not say. */
+  setUps: number;
+  /** Against the attention lane of the same backend; null for that lane itself, where either was not measured, and in
+      reports of format 1. */
+  versus: Versus | null;
+  /** There and true where the system's sparse pattern covers every pair of positions at this length. */
+  fullAttention?: true;
+  /** Time that the point would have needed, where the outcome is `time-budget` and it is known. */
+  neededMs: number | null;
+}
+
+export interface Versus {
+  /** Index into `lanes`. */
+  baseline: number;
+  /** Attention's time over the lane's: above 1, the lane is faster. */
+  speedup: number;
+  /** Its 95% interval. */
+  low: number;
+  high: number;
+  /** `ahead` only where `low` is above 1, `behind` only where `high` is below 1. */
+  verdict: 'ahead' | 'behind' | 'undecided';
 }
 
 export interface Exponent {
@@ -81,6 +105,8 @@ export interface Exponent {
   high: number;
   log2ScaleMs: number;
   fromLength: number;
+  /** Exponent of the growth model's leading term: how the time grows far beyond the lengths raced. */
+  leading: { estimate: number; low: number; high: number } | null;
 }
 
 export interface Lane {
@@ -99,8 +125,15 @@ export interface Crossover {
   challenger: number;
   /** Index into `lanes`. */
   baseline: number;
-  kind: 'measured' | 'predicted' | 'none';
+  /**
+   * `measured`: between raced lengths. `at-most`: ahead from the raced length `estimate` on, perhaps before; all three
+   * numbers are that bound. `predicted`: beyond the raced lengths. `undecided`: the measurements do not tell.
+   * `none`: behind as far as raced, and not predicted to get ahead.
+   */
+  kind: 'measured' | 'at-most' | 'predicted' | 'undecided' | 'none';
+  /** In tokens; null where it is `undecided` or there is `none`. */
   estimate: number | null;
+  /** Its 95% interval. */
   low: number | null;
   high: number | null;
 }
@@ -160,6 +193,7 @@ export interface Peaks {
 }
 
 export interface Report {
+  /** Format: 2. Reports of format 1 are read, and come back in this one. */
   schema: number;
   config: RacedConfig;
   environment: Environment;

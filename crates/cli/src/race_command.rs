@@ -16,9 +16,12 @@ use serde_json::{Map, Value, json};
 use crate::args::{Format, RaceArgs};
 use crate::error::CliError;
 use crate::machine::{self, NativeClock};
-use crate::{form, link};
+use crate::{form, link, table};
 
-/// Runs a race and prints what came of it; status 1 where a lane's output was wrong.
+/// Status of a race in which nothing was measured.
+const NOTHING_MEASURED: u8 = 3;
+
+/// Runs a race and prints what came of it; status 1 where a lane's output was wrong, 3 where nothing was measured.
 ///
 /// # Errors
 /// A configuration out of range, a machine that cannot be set up. A lane that cannot run is part of the report.
@@ -68,7 +71,32 @@ pub fn run(args: &RaceArgs) -> Result<ExitCode, CliError> {
     if args.link {
         eprintln!("{}", report::encode_link(&report)?);
     }
-    Ok(if has_wrong_lane(&report) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    if has_wrong_lane(&report) {
+        return Ok(ExitCode::FAILURE);
+    }
+    if let Some(message) = nothing_measured(&report) {
+        // A device's message may be among the reasons, and a terminal obeys control characters.
+        eprintln!("error[nothing-measured]: {}", mixer::text::clean(&message, crate::MAX_MESSAGE));
+        return Ok(ExitCode::from(NOTHING_MEASURED));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Why a race has no measured point, where it has none.
+fn nothing_measured(report: &Report) -> Option<String> {
+    let mut points = report.lanes.iter().flat_map(|lane| &lane.points);
+    if points.any(|point| point.outcome == "ok") {
+        return None;
+    }
+    let reasons: Vec<String> =
+        report.lanes.iter().filter_map(table::reason).map(|reason| reason.text).collect();
+    let mut message = format!("nothing was measured ({})", reasons.join("; "));
+    let short_of_time =
+        report.lanes.iter().flat_map(|lane| &lane.points).any(|point| point.outcome == "time-budget");
+    if short_of_time {
+        message += "; give the race more time with --budget-ms, or shorter lengths";
+    }
+    Some(message)
 }
 
 /// Whether an output of a lane was wrong: that is no result of a race, and a script must hear of it.
@@ -291,6 +319,22 @@ mod tests {
             json!({"system": "hyena", "backend": "webgpu", "params": {"order": 3, "wiring": "full", "bias": true}})
         );
         assert_eq!(lane("hyena:order").unwrap_err().code(), "lane-syntax");
+    }
+
+    #[test]
+    fn a_race_without_a_measured_point_says_how_much_time_it_needs() {
+        let fixture = include_str!("../../report/tests/fixtures/v4-report.json");
+        let mut report = Report::from_json(fixture).unwrap();
+        assert_eq!(nothing_measured(&report), None);
+        report.lanes.truncate(1);
+        report.lanes[0].points.truncate(1);
+        let point = &mut report.lanes[0].points[0];
+        (point.outcome, point.needed_ms) = ("time-budget".to_owned(), Some(1_300_000.0));
+        assert_eq!(
+            nothing_measured(&report).unwrap(),
+            "nothing was measured (Attention on cpu at 256: time-budget: needs about 1300 s); give the race more time \
+             with --budget-ms, or shorter lengths"
+        );
     }
 
     #[test]

@@ -489,6 +489,7 @@ fn the_schema_takes_real_reports_and_refuses_broken_ones() {
     let mut real = vec![("a race just run".to_owned(), fresh.clone())];
     for file in [
         "report/tests/fixtures/v1-report.json",
+        "report/tests/fixtures/v4-report.json",
         "report/tests/races/eleven-by-nine.json",
         "../www/tests/fixtures/wall.json",
     ] {
@@ -503,7 +504,7 @@ fn the_schema_takes_real_reports_and_refuses_broken_ones() {
         assert!(errors.is_empty(), "{name}: {errors:?}");
     }
     for (pointer, value) in [
-        ("/schema", serde_json::json!(2)),
+        ("/schema", serde_json::json!(3)),
         ("/status", serde_json::json!("won")),
         ("/lanes", serde_json::json!([])),
         ("/lanes/0/backend", serde_json::json!("tpu")),
@@ -516,6 +517,12 @@ fn the_schema_takes_real_reports_and_refuses_broken_ones() {
         ("/lanes/0/points/0/flops", serde_json::json!(1e30)),
         ("/lanes/0/title", serde_json::json!("x".repeat(81))),
         ("/crossovers/0/kind", serde_json::json!("maybe")),
+        ("/lanes/0/points/0/lowMs", serde_json::json!("1")),
+        ("/lanes/0/points/0/setUps", serde_json::json!(-1)),
+        (
+            "/lanes/1/points/0/versus",
+            serde_json::json!({"baseline": 0, "speedup": 2, "low": 1.5, "high": 3, "verdict": "won"}),
+        ),
         ("/environment/tickMs", serde_json::json!(-1)),
         ("/config/threads", serde_json::json!(0)),
         ("/config/systems", serde_json::json!([1])),

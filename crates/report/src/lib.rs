@@ -12,6 +12,7 @@ mod file;
 mod file_name;
 mod lengths;
 mod link;
+mod migrate;
 mod parse;
 mod resolve;
 #[cfg(feature = "schema")]
@@ -28,6 +29,7 @@ pub use catalog::{ParamEntry, SystemEntry};
 pub use config::{BackendName, Config, FullLane, LaneConfig, LevelName, ParamValue, Threads};
 pub use environment::{ChosenKernel, Environment, Gpu, Peaks, Roofline};
 pub use error::{ConfigError, ReportError};
+pub use export::Speedup;
 pub use file::{FileError, Seems, TextError, file_text, read_file};
 pub use lengths::{LengthsError, lengths_text, parse_lengths, parse_whole};
 pub use link::{
@@ -36,5 +38,6 @@ pub use link::{
 #[cfg(feature = "schema")]
 pub use schema::report_schema;
 pub use wire::{
-    Crossover, CrossoverKind, Exponent, Lane, Point, Report, SCHEMA_VERSION, Status, Verified, Warning,
+    Crossover, CrossoverKind, Exponent, Lane, Leading, Point, Report, SCHEMA_VERSION, Status, Verdict,
+    Verified, Versus, Warning,
 };

@@ -32,7 +32,10 @@ pub fn App(start: Start) -> impl IntoView {
     hooks::listen("crossover-part-told", move |event: web_sys::CustomEvent| {
         let detail = event.detail();
         let told = |name: &str| {
-            js_sys::Reflect::get(&detail, &name.into()).ok().and_then(|word| word.as_string()).unwrap_or_default()
+            js_sys::Reflect::get(&detail, &name.into())
+                .ok()
+                .and_then(|word| word.as_string())
+                .unwrap_or_default()
         };
         let race = told("race");
         let race = (!race.is_empty()).then_some(race == "kept");

@@ -8,8 +8,9 @@
 //! same link again.
 //!
 //! Version 2 has the machine's measured roofline after a report's body, version 3 the roofline, the GPU's peak in f16 and
-//! the variants of kernels that its lanes got. A link is written in the oldest version that
-//! can hold it, so that older readers open what they can.
+//! the variants of kernels that its lanes got, version 4 verdicts with their intervals, and
+//! crossovers that are bounds or undecided. A link is written in the oldest version that
+//! can hold it, so that older readers open what they can. Versions 1 to 3 hold reports of format 1.
 
 mod config;
 mod device;
@@ -21,6 +22,7 @@ mod repair;
 mod report;
 mod roofline;
 mod sets;
+mod statistics;
 mod words;
 
 use base64ct::{Base64UrlUnpadded, Encoding};
@@ -31,8 +33,9 @@ use serde::de::DeserializeOwned;
 use device::LinkDevice;
 pub use error::LinkError;
 use roofline::LinkRoofline;
+use statistics::LinkStatistics;
 
-use crate::{Config, Report};
+use crate::{Config, CrossoverKind, Report};
 
 /// Every version read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,14 +43,39 @@ enum Version {
     One,
     Two,
     Three,
+    Four,
 }
 
+/// Format of the reports in versions 1 to 3.
+const OLD_FORMAT: u32 = 1;
+
 impl Version {
+    /// The oldest version that can hold a report.
+    fn of(report: &Report) -> Self {
+        let is_new = |crossover: &crate::Crossover| match crossover.kind {
+            CrossoverKind::Undecided => true,
+            // Read as a bound wherever it is at the shortest length, and nowhere else.
+            CrossoverKind::AtMost => report.shortest_common(crossover).map(f64::from) != crossover.estimate,
+            CrossoverKind::Measured => report.led_from(crossover).is_some(),
+            CrossoverKind::Predicted | CrossoverKind::None => false,
+        };
+        if LinkStatistics::is_needed(report) || report.crossovers.iter().any(is_new) {
+            Self::Four
+        } else if LinkDevice::is_needed(&report.environment) {
+            Self::Three
+        } else if report.environment.roofline.is_some() {
+            Self::Two
+        } else {
+            Self::One
+        }
+    }
+
     const fn character(self) -> char {
         match self {
             Self::One => '1',
             Self::Two => '2',
             Self::Three => '3',
+            Self::Four => '4',
         }
     }
 }
@@ -87,13 +115,17 @@ pub fn encode_config_link(config: &Config) -> Result<String, LinkError> {
 /// text for a link.
 pub fn encode_link(report: &Report) -> Result<String, LinkError> {
     report.validate()?;
-    let body = report::Body::new(report);
-    if LinkDevice::is_needed(&report.environment) {
-        return pack(Version::Three, REPORT, &(body, LinkDevice::new(&report.environment)));
-    }
-    match &report.environment.roofline {
-        None => pack(Version::One, REPORT, &body),
-        Some(roofline) => pack(Version::Two, REPORT, &(body, LinkRoofline::new(roofline))),
+    let version = Version::of(report);
+    let body = report::Body::new(report, version == Version::Four);
+    let device = || LinkDevice::new(&report.environment);
+    match (version, &report.environment.roofline) {
+        (Version::Four, _) => {
+            let statistics = LinkStatistics::new(report, &mut body.report()?)?;
+            pack(version, REPORT, &(body, device(), statistics))
+        }
+        (Version::Two, Some(roofline)) => pack(version, REPORT, &(body, LinkRoofline::new(roofline))),
+        (Version::One | Version::Two, _) => pack(version, REPORT, &body),
+        (Version::Three, _) => pack(version, REPORT, &(body, device())),
     }
 }
 
@@ -103,9 +135,15 @@ pub fn encode_link(report: &Report) -> Result<String, LinkError> {
 /// As for [`encode_link`].
 pub fn as_linked(report: &Report) -> Result<Report, LinkError> {
     report.validate()?;
-    let mut linked = report::Body::new(report).report()?;
+    let version = Version::of(report);
+    let mut linked = report::Body::new(report, version == Version::Four).report()?;
     LinkDevice::new(&report.environment).describe(&mut linked.environment)?;
-    Ok(linked.with_shares())
+    if version == Version::Four {
+        LinkStatistics::new(report, &mut linked)?;
+    } else {
+        linked.schema = OLD_FORMAT;
+    }
+    Ok(linked.upgraded().with_shares())
 }
 
 /// Reads a link: a whole address, its fragment, or what follows `#r=`. What mail and chat programs do to links is undone
@@ -167,24 +205,40 @@ fn decode_exact(link: &str) -> Result<Linked, LinkError> {
         config.check()?;
         Ok(Linked::Config(config))
     } else {
-        let report = match version {
-            Version::One => read::<report::Body>(&body)?.report()?,
+        let mut report = match version {
+            Version::One => old(&read::<report::Body>(&body)?)?,
             Version::Two => {
                 let (body, roofline) = read::<(report::Body, LinkRoofline)>(&body)?;
-                let mut report = body.report()?;
+                let mut report = old(&body)?;
                 report.environment.roofline = Some(roofline.roofline()?);
                 report
             }
             Version::Three => {
                 let (body, device) = read::<(report::Body, LinkDevice)>(&body)?;
+                let mut report = old(&body)?;
+                device.describe(&mut report.environment)?;
+                report
+            }
+            Version::Four => {
+                let (body, device, statistics) = read::<(report::Body, LinkDevice, LinkStatistics)>(&body)?;
                 let mut report = body.report()?;
                 device.describe(&mut report.environment)?;
+                statistics.describe(&mut report)?;
                 report
             }
         };
         report.validate()?;
+        report = report.upgraded();
         Ok(Linked::Report(Box::new(report.with_shares())))
     }
+}
+
+/// The report of a version that knows no bounds.
+fn old(body: &report::Body) -> Result<Report, LinkError> {
+    if body.has_bounds() {
+        return Err(LinkError::content("a crossover of a newer version"));
+    }
+    Ok(Report { schema: OLD_FORMAT, ..body.report()? })
 }
 
 /// The version and data of a link in `text`.
@@ -237,6 +291,7 @@ fn unpack(data: &str) -> Result<(Version, u8, Vec<u8>), LinkError> {
         Some('1') => Version::One,
         Some('2') => Version::Two,
         Some('3') => Version::Three,
+        Some('4') => Version::Four,
         Some('0') => return Err(LinkError::Version),
         Some(got) if got.is_ascii_alphanumeric() => return Err(LinkError::Newer { got }),
         Some(_) => return Err(LinkError::NoRace),

@@ -69,9 +69,10 @@ pub static ENGLISH: Travel = Travel {
     compare_crossovers: "Whose crossover comes first?",
     crossover_at: |name, length, interval| format!("{name} at {length} tokens {interval}"),
     crossover_predicted: |name, length| format!("{name} at {length} tokens, predicted"),
+    crossover_undecided: |name| format!("{name} undecided"),
     crossover_none: |name| format!("{name} nowhere in its data"),
     comes_first: |name| format!("{name} first"),
-    comes_close: "too close to call",
+    comes_close: "undecided",
     other_work: "These results are of different work: their times do not compare.",
     other_conditions: "Mind what else differs:",
     field: |field| match field {

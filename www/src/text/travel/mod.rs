@@ -65,6 +65,7 @@ pub struct Travel {
     pub compare_crossovers: &'static str,
     pub crossover_at: fn(&str, &str, &str) -> String,
     pub crossover_predicted: fn(&str, &str) -> String,
+    pub crossover_undecided: fn(&str) -> String,
     pub crossover_none: fn(&str) -> String,
     pub comes_first: fn(&str) -> String,
     pub comes_close: &'static str,

@@ -63,9 +63,10 @@ pub static CHINESE: Travel = Travel {
     compare_crossovers: "谁的交叉点更早？",
     crossover_at: |name, length, interval| format!("{name}：{length} 个词元 {interval}"),
     crossover_predicted: |name, length| format!("{name}：{length} 个词元（预测）"),
+    crossover_undecided: |name| format!("{name}：未分胜负"),
     crossover_none: |name| format!("{name}：数据中没有交叉"),
     comes_first: |name| format!("{name} 更早"),
-    comes_close: "难分先后",
+    comes_close: "先后未定",
     other_work: "这些结果对应不同的计算量：用时不可直接比较。",
     other_conditions: "请注意其他差异：",
     field: |field| match field {
