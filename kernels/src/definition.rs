@@ -7,6 +7,8 @@ use mixer::{
     SpotCheck, SpotDraw, System,
 };
 
+use crate::dims::check_elements;
+
 /// What [`Definition::cpu`] returns.
 pub(crate) type Prepared = Result<Box<dyn CpuKernel>, MixerError>;
 
@@ -28,26 +30,32 @@ impl System for Definition {
     }
 
     fn seeded_case(&self, problem: &Problem, params: &Params) -> Result<Case, MixerError> {
+        problem.validate()?;
         (self.seeded_case)(problem, params)
     }
 
     fn cost(&self, problem: &Problem, params: &Params) -> Result<Cost, MixerError> {
+        problem.validate_planned()?;
         (self.cost)(problem, params)
     }
 
     fn reference(&self, case: &Case, count: &mut OpCount) -> Result<Vec<f64>, MixerError> {
+        check_elements(&case.config)?;
         (self.reference)(case, count)
     }
 
     fn spot_check(&self, case: &Case, draw: SpotDraw) -> Result<SpotCheck, MixerError> {
+        check_elements(&case.config)?;
         (self.spot_check)(case, draw)
     }
 
     fn cpu(&self, case: &Arc<Case>, memory: &Memory, parallel: &dyn Parallel) -> Prepared {
+        check_elements(&case.config)?;
         (self.cpu)(case, memory, parallel)
     }
 
     fn gpu(&self, case: &Case, target: &GpuTarget) -> Result<Plan, MixerError> {
+        check_elements(&case.config)?;
         (self.gpu)(case, target)
     }
 }

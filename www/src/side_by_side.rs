@@ -4,8 +4,8 @@
 
 use std::fmt::Write as _;
 
-use report::Report;
 use report::compare::{Comparison, First, Found, Ratio};
+use report::{CrossoverKind, Report};
 
 use crate::chart::Metric;
 use crate::chart::svg::escape;
@@ -104,14 +104,17 @@ pub fn crossings(comparison: &Comparison, text: &Text) -> String {
 
 fn found(name: &str, found: &Found, text: &Text) -> String {
     let about = format::length_about;
-    match (found.estimate, found.predicted) {
-        (None, _) => (text.travel.crossover_none)(name),
-        (Some(length), true) => (text.travel.crossover_predicted)(name, &about(length)),
-        (Some(length), false) => {
+    match (found.kind, found.estimate) {
+        (CrossoverKind::Undecided, _) => (text.travel.crossover_undecided)(name),
+        (_, None) => (text.travel.crossover_none)(name),
+        (CrossoverKind::Predicted, Some(length)) => (text.travel.crossover_predicted)(name, &about(length)),
+        (kind, Some(length)) => {
+            // A bound has no interval.
             let interval = found
                 .interval
+                .filter(|_| kind != CrossoverKind::AtMost)
                 .map_or_else(String::new, |(low, high)| (text.interval)(&about(low), &about(high)));
-            (text.travel.crossover_at)(name, &format::crossover_length(length, found.ahead_from), &interval)
+            (text.travel.crossover_at)(name, &format::crossover_length(length, kind), &interval)
         }
     }
 }
@@ -180,14 +183,14 @@ fn cell(out: &mut String, value: Option<&str>, ratio: Option<&Ratio>, text: &Tex
         return;
     };
     let _ = write!(out, r#"<td class="num"><b>{}</b>"#, escape(value));
-    if let Some((ratio, speedup)) = ratio.and_then(|ratio| Some((ratio, ratio.speedup?))) {
-        let words = match (ratio.close, speedup >= 1.0) {
-            (true, _) => text.too_close_short.to_owned(),
-            (false, true) => (text.faster)(&format::ratio(speedup)),
-            (false, false) => (text.slower)(&format::ratio(1.0 / speedup)),
-        };
-        let ahead = if !ratio.close && speedup > 1.0 { " ahead" } else { "" };
-        let _ = write!(out, r#"<small class="versus{ahead}">{}</small>"#, escape(&words));
+    if let Some(speedup) = ratio.and_then(|ratio| ratio.speedup) {
+        let ahead = if standing::is_ahead(speedup) { " ahead" } else { "" };
+        let _ = write!(
+            out,
+            r#"<small class="versus{ahead}" title="{}">{}</small>"#,
+            escape(&standing::interval(speedup, text).unwrap_or_default()),
+            escape(&standing::words(speedup, text))
+        );
     }
     out.push_str("</td>");
 }
@@ -228,7 +231,7 @@ mod tests {
             let found = |wanted: &str| elements().filter(|node| node.text() == Some(wanted)).count();
             assert!(reading.as_deref().is_none_or(|reading| found(reading) >= 2), "{metric:?}");
             assert_eq!(found(&growth), 2);
-            let worded = markup.contains(ENGLISH.too_close_short);
+            let worded = markup.contains("about equal");
             assert_eq!(worded, metric != Metric::Memory && reading.is_some(), "{metric:?}");
         }
     }
@@ -238,7 +241,14 @@ mod tests {
         let (mine, mut theirs) = (samples::duel(), samples::duel());
         theirs.config.width = 512;
         for point in theirs.lanes.iter_mut().flat_map(|lane| &mut lane.points) {
-            for time in [&mut point.min_ms, &mut point.q1_ms, &mut point.median_ms, &mut point.q3_ms] {
+            for time in [
+                &mut point.min_ms,
+                &mut point.q1_ms,
+                &mut point.median_ms,
+                &mut point.q3_ms,
+                &mut point.low_ms,
+                &mut point.high_ms,
+            ] {
                 *time = time.map(|ms| ms / 2.0);
             }
         }

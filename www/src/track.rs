@@ -89,11 +89,15 @@ pub fn tracks(
                 (None, None) => String::new(),
             },
             standing: match versus {
-                Some(versus) => versus.words(text),
+                Some(versus) => standing::words(versus, text),
                 None if time.is_some() && is_baseline => text.baseline.to_owned(),
+                None if time.is_none() => {
+                    let needed = out.and_then(|point| point.needed_ms);
+                    needed.map(|ms| (text.needs)(&format::time(ms))).unwrap_or_default()
+                }
                 None => String::new(),
             },
-            ahead: versus.is_some_and(standing::Versus::ahead),
+            ahead: versus.is_some_and(standing::is_ahead),
             at_work: here.is_some(),
         }
     };
@@ -121,6 +125,21 @@ mod tests {
         let short = at(&report, 256, None);
         assert!(!short[1].ahead && short[1].standing.ends_with("slower"));
         assert!(short.iter().all(|track| track.steps.iter().all(|(_, step)| *step == Step::Done)));
+    }
+
+    #[test]
+    fn a_lane_without_time_says_how_much_it_needs_and_one_without_a_verdict_that_it_has_none() {
+        let mut report = samples::duel();
+        report.lanes[1].points[5].versus = None;
+        let point = report.lanes[1].points.last_mut().unwrap();
+        (point.outcome, point.median_ms, point.needed_ms) = ("time-budget".to_owned(), None, Some(12_300.0));
+        let long = at(&report, 16_384, None);
+        assert_eq!(
+            (long[1].time.as_str(), long[1].standing.as_str()),
+            ("time budget", "needs about 12.3\u{202f}s")
+        );
+        let before = at(&report, 8192, None);
+        assert!(!before[1].ahead && before[1].standing.ends_with("as fast, no interval"), "{:?}", before[1]);
     }
 
     #[test]

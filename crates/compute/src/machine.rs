@@ -294,8 +294,6 @@ impl Machine {
             Backend::Cpu => system.cost(problem, &spec.params)?.peak_bytes,
             Backend::WebGpu => upload_bytes(problem),
         };
-        // Where `usize` has 32 bits a closed form wraps beyond 16 GiB; no lane holds less than its input and output.
-        let needed_bytes = needed_bytes.max(2 * stream_bytes(problem));
         let limit_bytes = self.cpu_ledger.free_bytes();
         if needed_bytes > limit_bytes {
             return Err(MixerError::OutOfMemory { needed_bytes, limit_bytes }.into());
@@ -413,12 +411,7 @@ fn upload_bytes(problem: &Problem) -> u64 {
         Level::Core => 3,
         Level::Layer => 1,
     };
-    2 * streams * stream_bytes(problem)
-}
-
-/// Bytes of one stream, `[batch, length, width]`.
-fn stream_bytes(problem: &Problem) -> u64 {
-    4 * problem.batch as u64 * problem.seq_len as u64 * problem.d_model as u64
+    (2 * streams * 4 * problem.sizes().stream()).get()
 }
 
 #[cfg(not(target_arch = "wasm32"))]

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::{Level, MixerError, Params};
+use crate::{Count, Level, MixerError, Params};
 
 /// A dense row-major tensor.
 #[derive(Debug, Clone, PartialEq)]
@@ -147,7 +147,8 @@ impl Tensors {
 
     /// Bytes held.
     pub fn bytes(&self) -> u64 {
-        self.0.values().map(|entry| 4 * entry.tensor.shape().iter().map(|&n| n as u64).product::<u64>()).sum()
+        let elements = |tensor: &Tensor| tensor.shape().iter().map(|&n| Count::from(n)).product::<Count>();
+        self.0.values().map(|entry| 4 * elements(&entry.tensor)).sum::<Count>().get()
     }
 }
 

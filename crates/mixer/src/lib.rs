@@ -5,6 +5,7 @@
 
 mod case;
 mod cost;
+mod count;
 mod error;
 mod executor;
 mod machine;
@@ -21,10 +22,11 @@ mod tolerance;
 
 pub use case::{Case, Tensor, Tensors};
 pub use cost::{Cost, OpCount};
+pub use count::{Count, Sizes};
 pub use error::MixerError;
 pub use executor::{Executor, Finished, LaneError, LaneSpec, Prepared, Verification};
 pub use machine::{ChosenKernel, GpuFacts, GpuMachine, MachineFacts, Peaks, Roofline};
-pub use memory::{Counted, Floats, Memory, Words};
+pub use memory::{Counted, Floats, Memory, Words, gather, room, zeros};
 pub use parallel::{Parallel, Serial};
 pub use params::{ParamKind, ParamSpec, Params, Value};
 pub use plan::{

@@ -80,7 +80,7 @@ const ACTIVATIONS: [&str; 5] = ["lecun_tanh", "silu", "relu", "tanh", "gelu"];
 /// The `cfc` lane.
 pub static CFC: Definition = Definition {
     info: &INFO,
-    seeded_case: |problem, params| Ok(race::Race::new(problem, params)?.case()),
+    seeded_case: |problem, params| race::Race::new(problem, params)?.case(),
     cost: |problem, params| {
         let race = race::Race::new(problem, params)?;
         Ok(cost::cost(&race.spec, &race.synapses()))

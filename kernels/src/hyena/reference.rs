@@ -121,7 +121,8 @@ pub(super) fn spot_check(case: &Case, draw: SpotDraw) -> Result<SpotCheck, Mixer
     let (order, w) = (spec.order as u64, width as u64);
     let half = draw.part(0, 2);
     let work = |n: u64| {
-        let layer = spec.filter.map_or(0, |filter| 2 * n * (order + 2) * w * w + filter.flops(n as usize));
+        let layer =
+            spec.filter.map_or(0, |filter| 2 * n * (order + 2) * w * w + filter.flops(n as usize).get());
         layer + (order - 1) * w * n * (n + 1)
     };
     let mut affordable = 1;

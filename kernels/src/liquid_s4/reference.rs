@@ -1,7 +1,7 @@
 //! Liquid-S4 in f64: direct convolutions, products by lists of tuples, the dense bilinear transform, the recurrence as
 //! it is written.
 
-use mixer::{Case, Level, MixerError, OpCount};
+use mixer::{Case, Count, Level, MixerError, OpCount};
 
 use super::kb;
 use super::liquid::{self, binomial, contract};
@@ -123,7 +123,8 @@ fn kernels(spec: &Spec, model: &Channel, count: &mut OpCount) -> Vec<Vec<f64>> {
     (0..spec.directions())
         .map(|direction| match spec.mode {
             Mode::Diag => {
-                count.setup_flops += kernel_flops(spec) / (spec.directions() * spec.dims.d_model) as u64;
+                let [directions, width] = Count::all([spec.directions(), spec.dims.d_model]);
+                count.add_setup(kernel_flops(spec) / (directions * width));
                 let modes = model.bilinear();
                 let mut powers: Vec<Complex> =
                     modes.iter().zip(&model.c[direction]).map(|((_, b), c)| *c * *b).collect();

@@ -6,7 +6,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use mixer::{MixerError, Parallel, Params, Problem, Tensors};
+use mixer::{Count, MixerError, Parallel, Params, Problem, Tensors, gather, room};
 
 use crate::generate::Generator;
 use crate::ops::exact::dot;
@@ -47,7 +47,7 @@ impl FilterSpec {
         }
         Ok(Self {
             channels,
-            l_max: config.count("l_max", 1, Problem::MAX_SEQ_LEN)?,
+            l_max: config.count("l_max", 1, Problem::MAX_PLANNED_SEQ_LEN)?,
             emb_dim,
             width: config.count_or("filter_order", 128, 1, 4096)?,
             w: config.number_or("w", 10.0, -1e6, 1e6)?,
@@ -56,22 +56,24 @@ impl FilterSpec {
     }
 
     /// Operations of one network at `positions` positions: 2(EF + 2F² + FD) each, sines and exponentials left out.
-    pub fn flops(&self, positions: usize) -> u64 {
-        let width = self.width as u64;
-        let per_position =
-            self.emb_dim as u64 * width + INNER as u64 * width * width + width * self.channels as u64;
-        2 * positions as u64 * per_position
+    pub fn flops(&self, positions: usize) -> Count {
+        let [width, embedding, inner] = Count::all([self.width, self.emb_dim, INNER]);
+        let [channels, positions] = Count::all([self.channels, positions]);
+        2 * positions * (embedding * width + inner * width * width + width * channels)
     }
 
     /// As [`FilterSpec::flops`] without the output layer.
     pub fn hidden_flops(&self, positions: usize) -> u64 {
-        self.flops(positions) - 2 * (positions * self.width * self.channels) as u64
+        let [width, channels, positions_in] = Count::all([self.width, self.channels, positions]);
+        (self.flops(positions) - 2 * positions_in * width * channels).get()
     }
 
     /// Floats of a set of `networks` networks and what they share.
-    pub fn param_floats(&self, networks: usize) -> usize {
-        let network = self.width * (self.emb_dim + 1 + INNER * (self.width + 1) + self.channels);
-        networks * network + self.l_max * (self.emb_dim + 1) + self.width + 2 * self.channels
+    pub fn param_floats(&self, networks: usize) -> Count {
+        let [width, embedding, inner] = Count::all([self.width, self.emb_dim, INNER]);
+        let [channels, positions, networks] = Count::all([self.channels, self.l_max, networks]);
+        let network = width * (embedding + 1 + inner * (width + 1) + channels);
+        networks * network + positions * (embedding + 1) + width + 2 * channels
     }
 
     fn layer_inputs(&self, layer: usize) -> usize {
@@ -280,10 +282,11 @@ pub fn seed(
     bidirectional: bool,
     generator: &Generator,
     tensors: &mut Tensors,
-) {
+) -> Result<(), MixerError> {
     let (length, bands) = (spec.l_max, (spec.emb_dim - 1) / 2);
-    let times: Vec<f32> = (0..length).map(|n| n as f32 / length.saturating_sub(1).max(1) as f32).collect();
-    let mut features = Vec::with_capacity(length * spec.emb_dim);
+    let time = |n| n as f32 / length.saturating_sub(1).max(1) as f32;
+    let times: Vec<f32> = gather(length, (0..length).map(time))?;
+    let mut features = room(Count::from(length) * Count::from(spec.emb_dim))?;
     for (n, &t) in times.iter().enumerate() {
         let omega = std::f64::consts::TAU * n as f64 / length as f64;
         let frequency = |band: usize| linspace(1e-4, bands as f64 - 1.0, bands, band);
@@ -300,11 +303,11 @@ pub fn seed(
         for layer in 0..=INNER {
             let inputs = spec.layer_inputs(layer);
             let bound = 1.0 / (inputs as f32).sqrt();
-            generator.uniform(tensors, &format!("{prefix}.{layer}.weight"), &[spec.width, inputs], bound);
-            generator.uniform(tensors, &format!("{prefix}.{layer}.bias"), &[spec.width], bound);
+            generator.uniform(tensors, &format!("{prefix}.{layer}.weight"), &[spec.width, inputs], bound)?;
+            generator.uniform(tensors, &format!("{prefix}.{layer}.bias"), &[spec.width], bound)?;
         }
         let bound = 1.0 / (spec.width as f32).sqrt();
-        generator.uniform(tensors, &format!("{prefix}.out.weight"), &[spec.channels, spec.width], bound);
+        generator.uniform(tensors, &format!("{prefix}.out.weight"), &[spec.channels, spec.width], bound)?;
     }
     tensors.insert(format!("param.{name}.freq"), &[1, spec.width], vec![spec.w as f32; spec.width]);
     let [slow, fast, target] = DECAY;
@@ -312,7 +315,7 @@ pub fn seed(
         .map(|c| linspace(target.ln() / slow, target.ln() / fast, spec.channels, c) as f32)
         .collect();
     tensors.insert(format!("param.{name}.modulation.deltas"), &[1, 1, spec.channels], deltas);
-    generator.unit(tensors, &format!("param.{name}.bias"), &[spec.channels]);
+    generator.unit(tensors, &format!("param.{name}.bias"), &[spec.channels])
 }
 
 /// Value `index` of `count` equally spaced ones from `low` to `high`; `low` where there is only one.

@@ -210,7 +210,8 @@ fn layer_column(
 fn row_flops(spec: &SequenceSpec, positions: usize) -> u64 {
     let (n, width) = (positions as u64, spec.dims.d_model as u64);
     let layer = spec.layer.map_or(0, |layer| {
-        4 * n * width * width + (spec.convolutions() * spec.networks()) as u64 * layer.filter.flops(positions)
+        4 * n * width * width
+            + (spec.convolutions() * spec.networks()) as u64 * layer.filter.flops(positions).get()
     });
     layer + spec.convolutions() as u64 * 2 * n * width
 }

@@ -287,11 +287,11 @@ fn unusual(problem: &Problem, d_head: usize, n_features: usize) -> Case {
     case.config.set("inner", inner);
     case.config.set("qkv_bias", true);
     for name in ["query", "key", "value"] {
-        generator.uniform(&mut case.tensors, &format!("param.{name}.weight"), &[inner, width], 0.5);
-        generator.uniform(&mut case.tensors, &format!("param.{name}.bias"), &[inner], 0.5);
+        generator.uniform(&mut case.tensors, &format!("param.{name}.weight"), &[inner, width], 0.5).unwrap();
+        generator.uniform(&mut case.tensors, &format!("param.{name}.bias"), &[inner], 0.5).unwrap();
     }
-    generator.uniform(&mut case.tensors, "param.out.weight", &[width, inner], 0.5);
-    generator.unit(&mut case.tensors, "projection", &[n_features, d_head]);
+    generator.uniform(&mut case.tensors, "param.out.weight", &[width, inner], 0.5).unwrap();
+    generator.unit(&mut case.tensors, "projection", &[n_features, d_head]).unwrap();
     case
 }
 

@@ -341,7 +341,7 @@ impl PointReader<'_> {
             peak_bytes,
             decode_state_bytes,
             verified,
-            roofline_share: None,
+            ..Point::default()
         })
     }
 
