@@ -14,6 +14,7 @@ pub struct SpotDraw {
 impl SpotDraw {
     /// Part `index` of this draw, with a choice of its own and `1 / parts` of the operations.
     #[must_use]
+    #[inline(never)]
     pub fn part(self, index: u64, parts: u64) -> Self {
         let mut state = self.seed ^ index.wrapping_mul(0xd1b5_4a32_d192_ed03);
         Self { seed: next(&mut state), max_flops: self.max_flops / parts.max(1) }
@@ -25,6 +26,7 @@ impl SpotDraw {
     }
 
     /// `count` different numbers below `below`, in the order drawn; all of them where there are no more.
+    #[inline(never)]
     pub fn distinct(self, below: usize, count: usize) -> Vec<usize> {
         if below <= count {
             return (0..below).collect();
@@ -41,6 +43,7 @@ impl SpotDraw {
     }
 
     /// `count` different rows below `length`, ascending: the last one, which has seen everything, and others drawn.
+    #[inline(never)]
     pub fn rows(self, length: usize, count: usize) -> Vec<usize> {
         let last = length.saturating_sub(1);
         let mut rows = self.distinct(last, count.saturating_sub(1));
@@ -85,6 +88,7 @@ pub struct SpotColumn {
 
 impl SpotColumn {
     /// The values of one channel from the first row on.
+    #[inline(never)]
     pub fn channel(channel: usize, expected: Vec<f64>) -> Self {
         Self { first_row: 0, weights: vec![(channel, 1.0)], expected }
     }
@@ -92,6 +96,7 @@ impl SpotColumn {
 
 impl SpotCheck {
     /// Rows alone: `expected` is `[rows.len(), width]`.
+    #[inline(never)]
     pub fn of_rows(rows: Vec<usize>, expected: Vec<f64>) -> Self {
         let width = expected.len() / rows.len().max(1);
         Self { width, rows, expected, columns: Vec::new() }

@@ -142,11 +142,14 @@ fn layer_row(spec: &Spec, case: &Case, row: usize) -> Result<Vec<f64>, MixerErro
     Ok(linear(&core, out_weight, out_bias, width, &mut ignored))
 }
 
+/// As f64. Never inlined, as is [`linear`]: see [`crate::ops::exact`].
+#[inline(never)]
 pub(crate) fn widen(values: &[f32]) -> Vec<f64> {
     values.iter().map(|&value| f64::from(value)).collect()
 }
 
 /// y = x Wᵀ + b over rows of `inputs` values; a bias counts no operation, as in the closed form.
+#[inline(never)]
 pub(crate) fn linear(
     x: &[f64],
     weight: &[f32],

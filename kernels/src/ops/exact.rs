@@ -1,8 +1,10 @@
-//! Functions of the references in f64, accurate to rounding.
+//! Functions of the references in f64, accurate to rounding. The larger ones are never inlined: references are called from
+//! many places, and what a visitor downloads counts more than their calls.
 
 use mixer::OpCount;
 
 /// erf(x) by its series erf(x) = 2/√π · e^(−x²) Σ 2ᵏ x^(2k+1) / (1·3·…·(2k+1)), whose terms never cancel.
+#[inline(never)]
 pub fn erf(x: f64) -> f64 {
     if x.is_nan() {
         return x;
@@ -25,6 +27,7 @@ pub fn gelu(x: f64) -> f64 {
 }
 
 /// ½x(1 + tanh(√(2/π)(x + 0.044715x³))).
+#[inline(never)]
 pub fn gelu_tanh(x: f64) -> f64 {
     0.5 * x * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x * x * x)).tanh())
 }
@@ -45,6 +48,7 @@ pub fn dot(a: &[f64], b: &[f64]) -> f64 {
 }
 
 /// exp(s) / Σ exp(s), shifted by the largest score.
+#[inline(never)]
 pub fn softmax(scores: &[f64]) -> Vec<f64> {
     let highest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let mut weights: Vec<f64> = scores.iter().map(|score| (score - highest).exp()).collect();
@@ -54,6 +58,7 @@ pub fn softmax(scores: &[f64]) -> Vec<f64> {
 }
 
 /// Layer normalisation of rows as wide as `weight`, biased variance: counted as eight operations for each element.
+#[inline(never)]
 pub fn layer_norm(x: &[f64], weight: &[f32], bias: &[f32], eps: f64, count: &mut OpCount) -> Vec<f64> {
     count.add(8 * x.len());
     let mut y = Vec::with_capacity(x.len());
@@ -144,6 +149,7 @@ pub const ROWS: usize = 18;
 
 /// x Wᵀ + b for at most [`ROWS`] rows, summed for all of them at once: several times as fast as row by row.
 /// `weight` is `[outputs, inputs]`.
+#[inline(never)]
 pub fn linear_rows(x: &[f64], weight: &[f64], bias: &[f32], inputs: usize) -> Vec<f64> {
     let (rows, outputs) = (x.len() / inputs, bias.len());
     let mut columns = vec![[0.0; ROWS]; inputs];
