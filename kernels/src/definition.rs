@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use mixer::{
     Case, Cost, CpuKernel, GpuTarget, Info, Memory, MixerError, OpCount, Parallel, Params, Plan, Problem,
-    SpotCheck, System,
+    SpotCheck, SpotDraw, System,
 };
+
+use crate::dims::check_elements;
 
 /// What [`Definition::cpu`] returns.
 pub(crate) type Prepared = Result<Box<dyn CpuKernel>, MixerError>;
@@ -17,7 +19,7 @@ pub struct Definition {
     pub(crate) seeded_case: fn(&Problem, &Params) -> Result<Case, MixerError>,
     pub(crate) cost: fn(&Problem, &Params) -> Result<Cost, MixerError>,
     pub(crate) reference: fn(&Case, &mut OpCount) -> Result<Vec<f64>, MixerError>,
-    pub(crate) spot_check: fn(&Case, u64) -> Result<SpotCheck, MixerError>,
+    pub(crate) spot_check: fn(&Case, SpotDraw) -> Result<SpotCheck, MixerError>,
     pub(crate) cpu: fn(&Arc<Case>, &Memory, &dyn Parallel) -> Prepared,
     pub(crate) gpu: fn(&Case, &GpuTarget) -> Result<Plan, MixerError>,
 }
@@ -28,26 +30,32 @@ impl System for Definition {
     }
 
     fn seeded_case(&self, problem: &Problem, params: &Params) -> Result<Case, MixerError> {
+        problem.validate()?;
         (self.seeded_case)(problem, params)
     }
 
     fn cost(&self, problem: &Problem, params: &Params) -> Result<Cost, MixerError> {
+        problem.validate_planned()?;
         (self.cost)(problem, params)
     }
 
     fn reference(&self, case: &Case, count: &mut OpCount) -> Result<Vec<f64>, MixerError> {
+        check_elements(&case.config)?;
         (self.reference)(case, count)
     }
 
-    fn spot_check(&self, case: &Case, max_flops: u64) -> Result<SpotCheck, MixerError> {
-        (self.spot_check)(case, max_flops)
+    fn spot_check(&self, case: &Case, draw: SpotDraw) -> Result<SpotCheck, MixerError> {
+        check_elements(&case.config)?;
+        (self.spot_check)(case, draw)
     }
 
     fn cpu(&self, case: &Arc<Case>, memory: &Memory, parallel: &dyn Parallel) -> Prepared {
+        check_elements(&case.config)?;
         (self.cpu)(case, memory, parallel)
     }
 
     fn gpu(&self, case: &Case, target: &GpuTarget) -> Result<Plan, MixerError> {
+        check_elements(&case.config)?;
         (self.gpu)(case, target)
     }
 }

@@ -1,6 +1,6 @@
 //! The sizes that every case states, read from its configuration with the ranges that races use.
 
-use mixer::{MixerError, Params, Problem};
+use mixer::{Count, MixerError, Params, Problem, Sizes};
 
 /// `batch`, `length`, `d_model` of a case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,17 +18,9 @@ impl Dims {
     pub fn read(config: &Params) -> Result<Self, MixerError> {
         let dims = Self {
             batch: config.count("batch", 1, Problem::MAX_BATCH)?,
-            seq_len: config.count("length", 1, Problem::MAX_SEQ_LEN)?,
+            seq_len: config.count("length", 1, Problem::MAX_PLANNED_SEQ_LEN)?,
             d_model: config.count("d_model", 1, Problem::MAX_D_MODEL)?,
         };
-        let elements = dims.batch as u64 * dims.seq_len as u64 * dims.d_model as u64;
-        if elements > Problem::MAX_ELEMENTS {
-            return Err(MixerError::invalid(
-                "batch · length · d_model",
-                format!("at most {}", Problem::MAX_ELEMENTS),
-                elements,
-            ));
-        }
         // Other names of the width.
         for name in ["hidden_size", "input_size"] {
             config.count_or(name, dims.d_model, dims.d_model, dims.d_model)?;
@@ -36,10 +28,38 @@ impl Dims {
         Ok(dims)
     }
 
+    /// The sizes for closed forms.
+    pub fn sizes(&self) -> Sizes {
+        let [batch, seq_len, d_model] = Count::all([self.batch, self.seq_len, self.d_model]);
+        Sizes { batch, seq_len, d_model }
+    }
+
     /// `[batch, length, width]`.
     pub fn shape(&self, width: usize) -> [usize; 3] {
         [self.batch, self.seq_len, width]
     }
+}
+
+/// Refuses a case that is to be held in memory and has more elements than a race's: costs may be asked for sizes
+/// beyond those.
+///
+/// # Errors
+/// [`MixerError::InvalidField`].
+pub fn check_elements(config: &Params) -> Result<(), MixerError> {
+    let size = |name: &str| config.count_or(name, 1, 1, usize::MAX >> 1).map(Count::from);
+    let rows = size("batch")? * size("length")?;
+    let widths = [
+        ("batch · length · d_model", size("d_model")?),
+        ("batch · length · heads · head_dim", size("heads")? * size("head_dim")?),
+    ];
+    for (field, width) in widths {
+        let elements = rows * width;
+        if elements > Count::new(Problem::MAX_ELEMENTS) {
+            let allowed = format!("at most {}", Problem::MAX_ELEMENTS);
+            return Err(MixerError::invalid(field, allowed, elements.get()));
+        }
+    }
+    Ok(())
 }
 
 /// How far `scale` may be from the one that the head's width gives: the rounding of a printed double, generously.

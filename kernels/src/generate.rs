@@ -1,6 +1,6 @@
 //! Seeded inputs and weights: the same numbers on every platform, and for every system that asks for the same name.
 
-use mixer::Tensors;
+use mixer::{Count, MixerError, Tensors, gather};
 
 /// A stream of pseudo-random numbers for each tensor name.
 #[derive(Debug, Clone, Copy)]
@@ -15,17 +15,30 @@ impl Generator {
     }
 
     /// Adds `name` with values uniform in `[-bound, bound)`.
-    pub fn uniform(&self, tensors: &mut Tensors, name: &str, shape: &[usize], bound: f32) {
+    ///
+    /// # Errors
+    /// [`MixerError::OutOfMemory`].
+    pub fn uniform(
+        &self,
+        tensors: &mut Tensors,
+        name: &str,
+        shape: &[usize],
+        bound: f32,
+    ) -> Result<(), MixerError> {
         let mut state = self.state(name);
-        let len = shape.iter().product();
-        let data = (0..len).map(|_| bound * symmetric(&mut state)).collect();
+        let len: Count = shape.iter().map(|&size| Count::from(size)).product();
+        let data = gather(len, std::iter::repeat_with(|| bound * symmetric(&mut state)))?;
         tensors.insert(name, shape, data);
+        Ok(())
     }
 
     /// Adds `name` with values of mean 0 and variance 1. Uniform rather than Gaussian: it needs no logarithm, so the
     /// values do not depend on a platform's mathematical library.
-    pub fn unit(&self, tensors: &mut Tensors, name: &str, shape: &[usize]) {
-        self.uniform(tensors, name, shape, 3.0_f32.sqrt());
+    ///
+    /// # Errors
+    /// [`MixerError::OutOfMemory`].
+    pub fn unit(&self, tensors: &mut Tensors, name: &str, shape: &[usize]) -> Result<(), MixerError> {
+        self.uniform(tensors, name, shape, 3.0_f32.sqrt())
     }
 
     /// FNV-1a of the name, mixed with the seed.
@@ -53,7 +66,7 @@ mod tests {
 
     fn draw(seed: u64, name: &str) -> Vec<f32> {
         let mut tensors = Tensors::new();
-        Generator::new(seed).unit(&mut tensors, name, &[10_000]);
+        Generator::new(seed).unit(&mut tensors, name, &[10_000]).unwrap();
         tensors.floats(name, &[10_000]).unwrap().to_vec()
     }
 
@@ -63,6 +76,18 @@ mod tests {
         let mean = values.iter().sum::<f32>() / 1e4;
         let variance = values.iter().map(|value| value * value).sum::<f32>() / 1e4;
         assert!(mean.abs() < 0.05 && (variance - 1.0).abs() < 0.05, "{mean} {variance}");
+    }
+
+    #[test]
+    fn a_tensor_that_no_memory_holds_is_refused() {
+        let mut tensors = Tensors::new();
+        // Where `usize` has 32 bits the product itself wraps to zero.
+        let shape = [1 << 16, 1 << 16, 1 << 16];
+        let refused = Generator::new(1).unit(&mut tensors, "x", &shape);
+        assert!(
+            matches!(refused, Err(MixerError::OutOfMemory { needed_bytes, .. }) if needed_bytes == 1 << 50)
+        );
+        assert!(tensors.get("x").is_none());
     }
 
     #[test]

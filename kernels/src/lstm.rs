@@ -1,7 +1,7 @@
 //! The long short-term memory step that liquid networks call mixed memory: as in the `ncps` package, one bias, forget
 //! gate shifted by one, gates in the order input, input gate, forget gate, output gate.
 
-use mixer::{Floats, Memory, MixerError, OpCount, Tensors};
+use mixer::{Count, Floats, Memory, MixerError, OpCount, Tensors};
 
 use crate::ops::activation::{sigmoid, tanh};
 use crate::ops::matvec::MatVec;
@@ -82,12 +82,14 @@ impl<'a> Weights<'a> {
 }
 
 /// Operations of one step: two matrix–vector products.
-pub(crate) fn flops(inputs: usize, units: usize) -> usize {
+pub(crate) fn flops(inputs: usize, units: usize) -> Count {
+    let [inputs, units] = Count::all([inputs, units]);
     8 * units * (inputs + units)
 }
 
 /// Parameters.
-pub(crate) fn param_floats(inputs: usize, units: usize) -> usize {
+pub(crate) fn param_floats(inputs: usize, units: usize) -> Count {
+    let [inputs, units] = Count::all([inputs, units]);
     4 * units * (inputs + units + 1)
 }
 
@@ -103,8 +105,9 @@ pub(crate) struct Lstm {
 
 impl Lstm {
     /// Floats that [`Lstm::new`] takes from the memory budget.
-    pub(crate) fn floats(inputs: usize, units: usize) -> usize {
-        MatVec::floats(inputs, 4 * units) + MatVec::floats(units, 4 * units) + Self::scratch_floats(units)
+    pub(crate) fn floats(inputs: usize, units: usize) -> Count {
+        let own = Count::from(Self::scratch_floats(units));
+        MatVec::floats(inputs, 4 * units) + MatVec::floats(units, 4 * units) + own
     }
 
     /// Floats of scratch that [`Lstm::step`] needs.
@@ -155,11 +158,12 @@ pub(crate) fn seed(
     tensors: &mut Tensors,
     inputs: usize,
     units: usize,
-) {
+) -> Result<(), MixerError> {
     let xavier = (6.0 / (inputs + 4 * units) as f32).sqrt();
-    generator.uniform(tensors, "param.lstm.input_map.weight", &[4 * units, inputs], xavier);
+    generator.uniform(tensors, "param.lstm.input_map.weight", &[4 * units, inputs], xavier)?;
     // An orthogonal matrix [4H, H] has entries of variance 1/(4H).
     let scale = (3.0 / (4 * units) as f32).sqrt();
-    generator.uniform(tensors, "param.lstm.recurrent_map.weight", &[4 * units, units], scale);
+    generator.uniform(tensors, "param.lstm.recurrent_map.weight", &[4 * units, units], scale)?;
     tensors.insert("param.lstm.input_map.bias", &[4 * units], vec![0.0; 4 * units]);
+    Ok(())
 }

@@ -72,6 +72,8 @@ pub fn unknown(name: &str) -> MixerError {
 
 #[cfg(test)]
 mod tests {
+    use mixer::{Count, Level, Params, Problem};
+
     use super::*;
 
     #[test]
@@ -83,6 +85,43 @@ mod tests {
         }
         for name in ["", "Attention", "constructor", "attention "] {
             assert!(matches!(find(name), Err(MixerError::UnknownSystem { .. })));
+        }
+    }
+
+    /// The largest problem of a race has streams of 4 GiB, which no 32-bit address space holds; a wide and long one has
+    /// costs that only 64 bits hold.
+    #[test]
+    fn what_no_memory_holds_is_refused_and_its_cost_is_known() {
+        let problem = Problem {
+            batch: 64,
+            seq_len: 1 << 16,
+            d_model: 256,
+            n_heads: 4,
+            causal: true,
+            level: Level::Layer,
+            seed: 0,
+        };
+        for system in systems() {
+            for level in [Level::Core, Level::Layer] {
+                let problem = Problem { level, ..problem };
+                let cost = system.cost(&problem, &Params::new()).unwrap();
+                let streams = 2 * 4 * problem.sizes().stream();
+                assert!(Count::new(cost.peak_bytes) >= streams, "{}: {cost:?}", system.info().id);
+                assert!(cost.flops > 1 << 32, "{}: {cost:?}", system.info().id);
+                #[cfg(target_pointer_width = "32")]
+                {
+                    let case = system.seeded_case(&problem, &Params::new());
+                    let refused = matches!(case, Err(MixerError::OutOfMemory { needed_bytes, .. }) if needed_bytes > 1 << 31);
+                    assert!(refused, "{}", system.info().id);
+                }
+                let planned = Problem { seq_len: Problem::MAX_PLANNED_SEQ_LEN, ..problem };
+                assert!(
+                    system.cost(&planned, &Params::new()).unwrap().flops > 1 << 40,
+                    "{}",
+                    system.info().id
+                );
+                assert!(system.seeded_case(&planned, &Params::new()).is_err());
+            }
         }
     }
 

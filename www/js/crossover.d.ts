@@ -11,8 +11,8 @@ export type LaneConfig =
 /** What to race. Every field has a default. */
 export interface Config {
   systems?: LaneConfig[];
-  /** Sequence lengths. */
-  lengths?: number[];
+  /** Sequence lengths; or the text of the page's field, such as `"256..16384"` (doubles) or `"256, 512, 1024"`. */
+  lengths?: number[] | string;
   /** Model width. */
   width?: number;
   /** Heads; divides the width. */
@@ -27,6 +27,9 @@ export interface Config {
   budgetMs?: number;
   seed?: number;
 }
+
+/** A configuration as it was raced: every field, lengths as numbers. */
+export type RacedConfig = Required<Omit<Config, 'lengths'>> & { lengths: number[] };
 
 export type Outcome =
   | 'ok'
@@ -192,7 +195,7 @@ export interface Peaks {
 export interface Report {
   /** Format: 2. Reports of format 1 are read, and come back in this one. */
   schema: number;
-  config: Required<Config>;
+  config: RacedConfig;
   environment: Environment;
   startedAtMs: number | null;
   status: 'running' | 'done' | 'cancelled';
@@ -240,7 +243,7 @@ export interface VerifyResult {
   pass: boolean;
   /** By the file's own word. */
   tolerance: { abs: number; rel: number };
-  /** What the file's configuration says that nothing reads: the file may mean another computation. */
+  /** What the file says that nothing reads, keys of its configuration and then tensors: it may mean another computation. */
   unread: string[];
 }
 
@@ -266,12 +269,13 @@ export function verify(
   options?: { backend?: BackendName; signal?: AbortSignal },
 ): Promise<VerifyResult>;
 
+/** The systems that can race. Also outside of browsers, as links are: see `docs/embed.md`. */
 export function systems(): Promise<SystemEntry[]>;
 export function environment(): Promise<Environment>;
 /** A link to the playground that holds the whole report. */
 export function encodeLink(report: Report): Promise<string>;
 /** What a link holds. Rejects with a `CrossoverError` that says what is wrong with it. */
-export function decodeLink(url: string): Promise<{ config: Required<Config>; report?: Report }>;
+export function decodeLink(url: string): Promise<{ config: RacedConfig; report?: Report }>;
 /** The worker modules that this browser can run, best first. */
 export function variants(): string[];
 /** The one of them that runs, once it does. */
@@ -325,7 +329,7 @@ export interface CrossoverRaceEventMap {
 export interface CrossoverRaceElement extends HTMLElement {
   /** Names of systems, separated by blanks. An array may be assigned. */
   systems: string;
-  /** `512..16384` doubles, `512 1024` is a list. */
+  /** `512..16384` doubles, `512, 1024` is a list. An array may be assigned. */
   lengths: string;
   width: string;
   heads: string;

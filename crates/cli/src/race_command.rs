@@ -108,11 +108,17 @@ fn has_wrong_lane(report: &Report) -> bool {
 fn config(args: &RaceArgs) -> Result<Config, CliError> {
     let base = match &args.config {
         None => Config::default(),
-        Some(link) if link.contains("#r=") => match report::decode_link(link)? {
-            Linked::Config(config) => config,
-            Linked::Report(report) => report.config,
-        },
-        Some(path) => Config::from_json(&link::read(Path::new(path))?)?,
+        Some(given) => {
+            let linked = if report::is_link(given) {
+                report::decode_link(given)?
+            } else {
+                report::read_file(&link::read(Path::new(given))?)?
+            };
+            match linked {
+                Linked::Config(config) => config,
+                Linked::Report(report) => report.config,
+            }
+        }
     };
     let Value::Object(mut fields) = serde_json::to_value(&base)? else { return Ok(base) };
     if let Some(systems) = &args.systems {
@@ -120,7 +126,7 @@ fn config(args: &RaceArgs) -> Result<Config, CliError> {
         fields.insert("systems".to_owned(), Value::Array(lanes));
     }
     if let Some(lengths) = &args.lengths {
-        fields.insert("lengths".to_owned(), Value::Array(self::lengths(lengths)));
+        fields.insert("lengths".to_owned(), Value::String(lengths.clone()));
     }
     let mut set = |name: &str, text: Option<&String>| {
         if let Some(text) = text {
@@ -153,31 +159,13 @@ fn value(text: &str) -> Value {
         "false" => Value::Bool(false),
         text => {
             let whole = text.parse::<i64>().map(Value::from).ok();
+            let whole = whole.or_else(|| report::parse_whole(text).map(Value::from));
             let number = whole.or_else(|| {
                 text.parse::<f64>().ok().and_then(serde_json::Number::from_f64).map(Value::Number)
             });
             number.unwrap_or_else(|| Value::String(text.to_owned()))
         }
     }
-}
-
-/// `a,b..c`: a range doubles. What is no number stays a word, for the validator to name.
-fn lengths(text: &str) -> Vec<Value> {
-    let mut lengths = Vec::new();
-    for part in text.split(',') {
-        let Some((low, high)) = part.split_once("..") else {
-            lengths.push(value(part));
-            continue;
-        };
-        match (low.trim().parse::<u64>(), high.trim().parse::<u64>()) {
-            (Ok(low), Ok(high)) if 0 < low && low <= high => {
-                let doubled = std::iter::successors(Some(low), |length| length.checked_mul(2));
-                lengths.extend(doubled.take_while(|length| *length <= high).map(Value::from));
-            }
-            _ => lengths.push(Value::String(part.to_owned())),
-        }
-    }
-    lengths
 }
 
 /// `name[@backend][:param=value]…`.
@@ -306,20 +294,21 @@ impl Watch for Terminal {
 mod tests {
     use super::*;
 
-    fn words(values: &[Value]) -> Vec<String> {
-        values.iter().map(Value::to_string).collect()
-    }
-
     #[test]
-    fn ranges_double_and_lists_stay() {
-        assert_eq!(words(&lengths("256..2048")), ["256", "512", "1024", "2048"]);
-        assert_eq!(words(&lengths("100..500,7")), ["100", "200", "400", "7"]);
-        assert_eq!(words(&lengths("1e3")), ["1000.0"]);
-        for bad in ["0..4", "8..4", "..", "a..b", "NaN", "", "-5..5"] {
-            assert_eq!(words(&lengths(bad)), [format!("\"{bad}\"")], "{bad}");
+    fn values_are_numbers_flags_or_words() {
+        for (text, expected) in [
+            ("64", json!(64)),
+            ("1,024", json!(1024)),
+            ("1K", json!(1024)),
+            ("1e3", json!(1000)),
+            ("-1", json!(-1)),
+            ("0.5", json!(0.5)),
+            ("2,5", json!("2,5")),
+            ("true", json!(true)),
+            ("full", json!("full")),
+        ] {
+            assert_eq!(value(text), expected, "{text}");
         }
-        // The validator counts; the range itself ends where numbers do.
-        assert_eq!(lengths("1..18446744073709551615").len(), 64);
     }
 
     #[test]

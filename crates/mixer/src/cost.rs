@@ -1,5 +1,7 @@
 //! What a forward pass costs, as closed forms of the problem.
 
+use crate::Count;
+
 /// Closed-form cost of one forward pass, set-up excluded unless a field says otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Cost {
@@ -28,12 +30,12 @@ pub struct OpCount {
 
 impl OpCount {
     /// Counts `n` operations of the forward pass.
-    pub fn add(&mut self, n: usize) {
-        self.flops += n as u64;
+    pub fn add(&mut self, n: impl Into<Count>) {
+        self.flops = self.flops.saturating_add(n.into().get());
     }
 
     /// Counts `n` operations of the set-up.
-    pub fn add_setup(&mut self, n: usize) {
-        self.setup_flops += n as u64;
+    pub fn add_setup(&mut self, n: impl Into<Count>) {
+        self.setup_flops = self.setup_flops.saturating_add(n.into().get());
     }
 }

@@ -5,6 +5,7 @@
 
 mod case;
 mod cost;
+mod count;
 mod error;
 mod executor;
 mod machine;
@@ -14,16 +15,18 @@ mod params;
 mod plan;
 mod power;
 mod problem;
+mod spot;
 mod system;
 pub mod text;
 mod tolerance;
 
 pub use case::{Case, Tensor, Tensors};
 pub use cost::{Cost, OpCount};
+pub use count::{Count, Sizes};
 pub use error::MixerError;
 pub use executor::{Executor, Finished, LaneError, LaneSpec, Prepared, Verification};
 pub use machine::{ChosenKernel, GpuFacts, GpuMachine, MachineFacts, Peaks, Roofline};
-pub use memory::{Counted, Floats, Memory, Words};
+pub use memory::{Counted, Floats, Memory, Words, gather, room, zeros};
 pub use parallel::{Parallel, Serial};
 pub use params::{ParamKind, ParamSpec, Params, Value};
 pub use plan::{
@@ -31,5 +34,6 @@ pub use plan::{
 };
 pub use power::exp2;
 pub use problem::{Backend, Level, Problem};
-pub use system::{Causality, CpuKernel, Family, Info, SpotCheck, System};
+pub use spot::{SpotCheck, SpotColumn, SpotDraw, SpotFound};
+pub use system::{Causality, CpuKernel, Family, Info, System};
 pub use tolerance::{Deviation, Tolerance};

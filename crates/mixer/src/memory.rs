@@ -4,7 +4,43 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::MixerError;
+use crate::{Count, MixerError};
+
+/// An empty vector with room for `len` elements.
+///
+/// # Errors
+/// [`MixerError::OutOfMemory`] where the allocator refuses; it then has less than was asked for, and does not say how much.
+pub fn room<T>(len: impl Into<Count>) -> Result<Vec<T>, MixerError> {
+    let len = len.into();
+    let mut data = Vec::new();
+    data.try_reserve_exact(len.index()).map_err(|_| {
+        let needed_bytes = (Count::from(size_of::<T>()) * len).get();
+        MixerError::OutOfMemory { needed_bytes, limit_bytes: needed_bytes.saturating_sub(1) }
+    })?;
+    Ok(data)
+}
+
+/// `len` zeros.
+///
+/// # Errors
+/// As for [`room`].
+pub fn zeros<T: Clone + Default>(len: impl Into<Count>) -> Result<Vec<T>, MixerError> {
+    let len = len.into();
+    let mut data = room(len)?;
+    data.resize(len.index(), T::default());
+    Ok(data)
+}
+
+/// The items of an iterator that has at most `len` of them.
+///
+/// # Errors
+/// As for [`room`].
+pub fn gather<T>(len: impl Into<Count>, items: impl IntoIterator<Item = T>) -> Result<Vec<T>, MixerError> {
+    let len = len.into();
+    let mut data = room(len)?;
+    data.extend(items.into_iter().take(len.index()));
+    Ok(data)
+}
 
 #[derive(Debug)]
 struct Ledger {
@@ -27,26 +63,28 @@ impl Memory {
     ///
     /// # Errors
     /// [`MixerError::OutOfMemory`] where the budget or the allocator refuses.
-    pub fn floats(&self, len: usize) -> Result<Floats, MixerError> {
-        self.zeroed(len)
+    pub fn floats(&self, len: impl Into<Count>) -> Result<Floats, MixerError> {
+        self.zeroed(len.into())
     }
 
     /// A zeroed buffer of `len` 32-bit words, counted until it is dropped: positions, bucket numbers.
     ///
     /// # Errors
     /// [`MixerError::OutOfMemory`] where the budget or the allocator refuses.
-    pub fn words(&self, len: usize) -> Result<Words, MixerError> {
-        self.zeroed(len)
+    pub fn words(&self, len: impl Into<Count>) -> Result<Words, MixerError> {
+        self.zeroed(len.into())
     }
 
-    fn zeroed<T: Clone + Default>(&self, len: usize) -> Result<Counted<T>, MixerError> {
-        let mut charge = self.charge(4 * len as u64)?;
+    fn zeroed<T: Clone + Default>(&self, len: Count) -> Result<Counted<T>, MixerError> {
+        let mut charge = self.charge(4 * len)?;
+        let len = len.index();
         let mut data = Vec::new();
         data.try_reserve_exact(len).map_err(|_| MixerError::OutOfMemory {
             needed_bytes: self.used_bytes(),
             limit_bytes: self.0.limit,
         })?;
         data.resize(len, T::default());
+        self.note_peak();
         charge.data = data;
         Ok(charge)
     }
@@ -56,19 +94,25 @@ impl Memory {
     /// # Errors
     /// [`MixerError::OutOfMemory`] where the budget refuses.
     pub fn adopt(&self, data: Vec<f32>) -> Result<Floats, MixerError> {
-        let mut charge = self.charge(4 * data.len() as u64)?;
+        let mut charge = self.charge(4 * Count::from(data.len()))?;
+        self.note_peak();
         charge.data = data;
         Ok(charge)
     }
 
-    fn charge<T>(&self, bytes: u64) -> Result<Counted<T>, MixerError> {
-        let used = self.0.used.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        let guard = Counted { data: Vec::new(), bytes, memory: self.clone() };
-        if used > self.0.limit {
-            return Err(MixerError::OutOfMemory { needed_bytes: used, limit_bytes: self.0.limit });
+    fn charge<T>(&self, bytes: Count) -> Result<Counted<T>, MixerError> {
+        let limit_bytes = self.0.limit;
+        let with = |used: u64| used.saturating_add(bytes.get());
+        let within = |used: u64| Some(with(used)).filter(|used| *used <= limit_bytes && *used < u64::MAX);
+        match self.0.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, within) {
+            Ok(_) => Ok(Counted { data: Vec::new(), bytes: bytes.get(), memory: self.clone() }),
+            Err(used) => Err(MixerError::OutOfMemory { needed_bytes: with(used), limit_bytes }),
         }
-        self.0.peak.fetch_max(used, Ordering::Relaxed);
-        Ok(guard)
+    }
+
+    /// After an allocation: what the allocator refused was never held.
+    fn note_peak(&self) {
+        self.0.peak.fetch_max(self.used_bytes(), Ordering::Relaxed);
     }
 
     /// Bytes held now.
@@ -125,6 +169,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn absurd_vectors_are_refused() {
+        let refused = |error| matches!(error, MixerError::OutOfMemory { needed_bytes, limit_bytes } if limit_bytes < needed_bytes);
+        for len in [Count::MAX, Count::from(1 << 30) * (1 << 30)] {
+            assert!(room::<f32>(len).is_err_and(refused));
+            assert!(zeros::<u32>(len).is_err_and(refused));
+            assert!(gather(len, [1.0_f32]).is_err_and(refused));
+        }
+        assert_eq!(zeros::<f32>(3), Ok(vec![0.0; 3]));
+        assert_eq!(gather(2, 0..9), Ok(vec![0, 1]));
+    }
+
+    #[test]
     fn counts_until_dropped_and_remembers_the_peak() {
         let memory = Memory::new(100);
         let first = memory.floats(10).unwrap();
@@ -133,6 +189,19 @@ mod tests {
             assert_eq!(memory.used_bytes(), 80);
         }
         assert_eq!((first.len(), memory.used_bytes(), memory.peak_bytes()), (10, 40, 80));
+    }
+
+    #[test]
+    fn absurd_sizes_are_refused_and_leave_the_books_balanced() {
+        for limit in [1 << 32, u64::MAX] {
+            let memory = Memory::new(limit);
+            let held = memory.floats(10).unwrap();
+            for len in [Count::MAX, Count::MAX / 4, Count::from(1 << 30) * (1 << 20)] {
+                assert!(matches!(memory.floats(len), Err(MixerError::OutOfMemory { .. })), "{len:?}");
+                assert!(matches!(memory.words(len), Err(MixerError::OutOfMemory { .. })), "{len:?}");
+            }
+            assert_eq!((held.len(), memory.used_bytes(), memory.peak_bytes()), (10, 40, 40));
+        }
     }
 
     #[test]

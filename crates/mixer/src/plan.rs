@@ -4,7 +4,7 @@
 //! Binding convention, the same for every shader: `@group(0) @binding(0)` is the uniform block (`Dispatch::uniforms`,
 //! 32-bit words), `@binding(1 + i)` is `Dispatch::bindings[i]`, accessed as `Shader::bindings[i]` says.
 
-use crate::MixerError;
+use crate::{Count, MixerError, gather};
 
 /// How a shader uses a storage buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -131,18 +131,22 @@ impl Plan {
     }
 
     /// Adds a buffer that holds `data`.
-    pub fn upload(&mut self, label: &'static str, data: &[f32]) -> BufferId {
-        self.buffer(label, data.len(), Init::F32(data.to_vec()))
+    ///
+    /// # Errors
+    /// [`MixerError::OutOfMemory`].
+    pub fn upload(&mut self, label: &'static str, data: &[f32]) -> Result<BufferId, MixerError> {
+        let init = Init::F32(gather(data.len(), data.iter().copied())?);
+        Ok(self.buffer(label, data.len(), init))
     }
 
     /// Bytes of all buffers.
     pub fn bytes(&self) -> u64 {
-        self.buffers.iter().map(|buffer| 4 * buffer.words as u64).sum()
+        self.buffers.iter().map(|buffer| 4 * Count::from(buffer.words)).sum::<Count>().get()
     }
 
     /// Estimated operations of one forward pass.
     pub fn run_flops(&self) -> u64 {
-        self.run.iter().map(|dispatch| dispatch.flops).sum()
+        self.run.iter().map(|dispatch| Count::new(dispatch.flops)).sum::<Count>().get()
     }
 
     /// What there is to choose, each class once, in the order of the dispatches.

@@ -1,7 +1,7 @@
 //! The problem that all lanes of a race solve, and the ranges that every entrance (page, link, API, command line)
 //! accepts. There is one validator, here, so that a link cannot ask for what the page would refuse.
 
-use crate::{MixerError, Params, Value};
+use crate::{Count, MixerError, Params, Sizes, Value};
 
 /// Where a lane runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -67,6 +67,8 @@ impl Problem {
     pub const MAX_SEQ_LEN: usize = 1 << 20;
     /// Largest model width accepted.
     pub const MAX_D_MODEL: usize = 4096;
+    /// Largest sequence length whose cost can be asked for, beyond what any race runs.
+    pub const MAX_PLANNED_SEQ_LEN: usize = 1 << 24;
     /// Largest `batch · seq_len · d_model` accepted: 2³⁰ elements, one 4 GiB stream.
     pub const MAX_ELEMENTS: u64 = 1 << 30;
 
@@ -75,30 +77,50 @@ impl Problem {
         self.d_model / self.n_heads.max(1)
     }
 
+    /// The sizes of the input, for closed forms.
+    pub fn sizes(&self) -> Sizes {
+        let [batch, seq_len, d_model] = Count::all([self.batch, self.seq_len, self.d_model]);
+        Sizes { batch, seq_len, d_model }
+    }
+
+    /// Checks every field against the range whose costs can be asked for: as [`Problem::validate`], with lengths up to
+    /// [`Problem::MAX_PLANNED_SEQ_LEN`] and any number of elements, since nothing is allocated.
+    ///
+    /// # Errors
+    /// As for [`Problem::validate`].
+    pub fn validate_planned(&self) -> Result<(), MixerError> {
+        self.validate_up_to(Self::MAX_PLANNED_SEQ_LEN)
+    }
+
     /// Checks every field against its range.
     ///
     /// # Errors
     /// [`MixerError::InvalidField`] names the first field that is out of range, in the words of the public API.
     pub fn validate(&self) -> Result<(), MixerError> {
+        self.validate_up_to(Self::MAX_SEQ_LEN)?;
+        let elements = self.sizes().stream().get();
+        if elements > Self::MAX_ELEMENTS {
+            return Err(MixerError::invalid(
+                "lengths",
+                format!(
+                    "at most {} for this batch and width",
+                    Self::MAX_ELEMENTS / (self.batch as u64 * self.d_model as u64)
+                ),
+                self.seq_len,
+            ));
+        }
+        Ok(())
+    }
+
+    fn validate_up_to(&self, longest: usize) -> Result<(), MixerError> {
         in_range("batch", self.batch, 1, Self::MAX_BATCH)?;
-        in_range("lengths", self.seq_len, 1, Self::MAX_SEQ_LEN)?;
+        in_range("lengths", self.seq_len, 1, longest)?;
         in_range("width", self.d_model, 1, Self::MAX_D_MODEL)?;
         if self.n_heads == 0 || self.n_heads > self.d_model || !self.d_model.is_multiple_of(self.n_heads) {
             return Err(MixerError::invalid(
                 "heads",
                 format!("a divisor of the width ({})", self.d_model),
                 self.n_heads,
-            ));
-        }
-        let elements = self.batch as u64 * self.seq_len as u64 * self.d_model as u64;
-        if elements > Self::MAX_ELEMENTS {
-            return Err(MixerError::invalid(
-                "lengths",
-                format!(
-                    "at most {} for this batch and width",
-                    Self::MAX_ELEMENTS / (self.batch * self.d_model) as u64
-                ),
-                self.seq_len,
             ));
         }
         Ok(())

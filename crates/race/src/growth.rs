@@ -23,7 +23,8 @@ const TERMS: usize = 3;
 /// log₂ of the distance over which a local slope is taken.
 const SLOPE_STEP: f64 = 0.25;
 
-/// A system's closed-form operation count over the length, as a line through known points in log-log.
+/// A system's closed-form operation count over the length, as a smooth curve through powers of two in log-log. Padding
+/// between them (to a block, to the size of a transform) is smoothed over, as the interpolation of measured times does.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct CostLaw {
     /// log₂ of the length, log₂ of the operations; ascending.
@@ -42,12 +43,24 @@ impl CostLaw {
 
     /// Operations at log₂ L = `x`; the last slope is carried on beyond the knots. 0 where nothing is known.
     pub fn at(&self, x: f64) -> f64 {
-        let after = self.knots.partition_point(|knot| knot.0 <= x).clamp(1, self.knots.len().max(2) - 1);
-        match (self.knots.get(after - 1), self.knots.get(after)) {
-            (Some(&(x0, y0)), Some(&(x1, y1))) => exp2(y0 + (y1 - y0) * (x - x0) / (x1 - x0)),
-            (Some(&(_, y0)), None) => exp2(y0),
-            _ => 0.0,
+        let last = self.knots.len().saturating_sub(1);
+        let after = self.knots.partition_point(|knot| knot.0 <= x).clamp(1, last.max(1));
+        let (Some(&(x0, y0)), Some(&(x1, y1))) = (self.knots.get(after - 1), self.knots.get(after)) else {
+            return self.knots.first().map_or(0.0, |knot| exp2(knot.1));
+        };
+        let (width, part) = (x1 - x0, (x - x0) / (x1 - x0));
+        let chord = (y1 - y0) / width;
+        if !(0.0..=1.0).contains(&part) {
+            return exp2(y0 + chord * (x - x0));
         }
+        // Cubic Hermite, with the slopes that the neighbours give.
+        let slope = |before: Option<usize>, after: usize| {
+            let neighbours = before.and_then(|before| self.knots.get(before)).zip(self.knots.get(after));
+            neighbours.map_or(chord, |(before, after)| (after.1 - before.1) / (after.0 - before.0))
+        };
+        let (m0, m1) = (slope(after.checked_sub(2), after), slope(after.checked_sub(1), after + 1));
+        let bend = part * (1.0 - part) * width * ((m0 - chord) * (1.0 - part) - (m1 - chord) * part);
+        exp2(y0 + (y1 - y0) * part + bend)
     }
 }
 
@@ -118,7 +131,7 @@ impl Design {
         let rows = points
             .iter()
             .map(|point| {
-                let terms = terms(law, point.x);
+                let terms = [1.0, exp2(point.x), point.flops as f64];
                 std::array::from_fn(|term| terms[term] / scale[term])
             })
             .collect();
@@ -263,19 +276,27 @@ impl Model {
 mod tests {
     use super::*;
 
-    fn law(of: fn(f64) -> f64) -> CostLaw {
+    fn cost(of: fn(f64) -> f64) -> CostLaw {
         CostLaw::new((6..=24).map(|log2| (1 << log2, of(f64::from(log2).exp2()) as u64)))
     }
 
-    fn spread(seq_len: usize, ns: f64) -> Spread {
+    fn spread(law: &CostLaw, seq_len: usize, ns: f64) -> Spread {
         let y = ns.log2();
         let x = (seq_len as f64).log2();
-        Spread { seq_len, x, y, full_attention: false, is_repeated: true, draws: vec![y; 4] }
+        Spread {
+            seq_len,
+            x,
+            y,
+            flops: law.at(x) as u64,
+            full_attention: false,
+            is_repeated: true,
+            draws: vec![y; 4],
+        }
     }
 
     #[test]
     fn a_law_is_interpolated_and_carried_on() {
-        let law = law(|n| n * n);
+        let law = cost(|n| n * n);
         assert!((law.at(10.5) / 21_f64.exp2() - 1.0).abs() < 1e-9);
         assert!((law.at(30.0) / 60_f64.exp2() - 1.0).abs() < 1e-9);
         assert_eq!(CostLaw::default().at(5.0), 0.0);
@@ -284,10 +305,11 @@ mod tests {
 
     #[test]
     fn a_linear_part_does_not_hide_the_quadratic_one() {
+        let law = cost(|n| n * n);
         let time = |n: f64| 0.25 * n * n + 300.0 * n + 5000.0;
         let points: Vec<Spread> =
-            (7..=10).map(|log2| spread(1 << log2, time(f64::from(log2).exp2()))).collect();
-        let model = Model::new(&points, &law(|n| n * n)).unwrap();
+            (7..=10).map(|log2| spread(&law, 1 << log2, time(f64::from(log2).exp2()))).collect();
+        let model = Model::new(&points, &law).unwrap();
         let far = model.growth.at(&model.law, 16.0);
         assert!((far / time(65_536.0) - 1.0).abs() < 0.05, "{far}");
         let slope = model.slope(18.0);
@@ -296,18 +318,20 @@ mod tests {
 
     #[test]
     fn terms_that_cannot_be_told_apart_are_not_fitted_together() {
+        let law = cost(|n| 64.0 * n);
         let points: Vec<Spread> =
-            (7..=12).map(|log2| spread(1 << log2, 30.0 * f64::from(log2).exp2())).collect();
-        let model = Model::new(&points, &law(|n| 64.0 * n)).unwrap();
+            (7..=12).map(|log2| spread(&law, 1 << log2, 30.0 * f64::from(log2).exp2())).collect();
+        let model = Model::new(&points, &law).unwrap();
         assert!((model.growth.at(&model.law, 20.0) / (30.0 * 20_f64.exp2()) - 1.0).abs() < 1e-6);
         assert!((model.slope(20.0).value - 1.0).abs() < 1e-6);
     }
 
     #[test]
     fn full_attention_and_too_few_points_give_no_model() {
-        let mut points: Vec<Spread> = (7..=9).map(|log2| spread(1 << log2, 1e3)).collect();
-        assert!(Model::new(&points, &law(|n| n)).is_some());
+        let law = cost(|n| n);
+        let mut points: Vec<Spread> = (7..=9).map(|log2| spread(&law, 1 << log2, 1e3)).collect();
+        assert!(Model::new(&points, &law).is_some());
         points[0].full_attention = true;
-        assert!(Model::new(&points, &law(|n| n)).is_none());
+        assert!(Model::new(&points, &law).is_none());
     }
 }

@@ -14,6 +14,7 @@ mod progress;
 mod record;
 mod replicates;
 mod runner;
+mod scatter;
 mod spec;
 mod state;
 pub mod stats;

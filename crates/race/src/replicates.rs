@@ -11,18 +11,15 @@ use std::collections::BTreeMap;
 use fastrand::Rng;
 
 use crate::record::{Estimate, Outcome, Point, Record};
+use crate::scatter::{self, Scatter};
 use crate::stats;
 
-/// Scatter between set-ups that is assumed where none could be measured: 2%, in log₂.
-const PRIOR_SCATTER: f64 = 0.028_8;
-/// Degrees of freedom of that assumption. They give way to measured ones.
-const PRIOR_FREEDOM: f64 = 4.0;
-/// Most degrees of freedom that a lane takes over from its backend's other lanes.
-const SHARED_FREEDOM: f64 = 6.0;
 /// Relative standard error assumed of a set-up with a single sample.
 const SINGLE_SAMPLE_ERROR: f64 = 0.05;
 /// Degrees of freedom per sample beyond the first in the spread of a median.
 const MEDIAN_FREEDOM: f64 = 1.0;
+/// Median absolute deviations beyond which a sample counts as far from its median: four standard deviations.
+const CLIP: f64 = 5.9;
 /// Most weights drawn for one analysis, so that a race of many lanes and lengths is not held up by it.
 const MOST_WEIGHTS: usize = 20_000_000;
 /// Fewest replicates.
@@ -44,6 +41,8 @@ pub(crate) struct Spread {
     pub x: f64,
     /// log₂ of the point's time.
     pub y: f64,
+    /// Closed-form operations.
+    pub flops: u64,
     /// Whether the system ran full attention here, so that the point says nothing of its own growth.
     pub full_attention: bool,
     /// Whether there is more than one sample.
@@ -73,48 +72,14 @@ impl Spread {
     }
 }
 
-/// Scatter between set-ups of a lane, in log₂: its mean square and what the samples' noise contributes to it.
-#[derive(Debug, Clone, Copy)]
-struct Scatter {
-    /// Mean square between set-ups, noise included.
-    total: f64,
-    /// The part of it that noise explains.
-    noise: f64,
-    /// Degrees of freedom.
-    freedom: f64,
-}
-
-impl Scatter {
-    const PRIOR: Self = Self { total: PRIOR_SCATTER * PRIOR_SCATTER, noise: 0.0, freedom: PRIOR_FREEDOM };
-
-    /// Standard deviation between set-ups.
-    fn deviation(self) -> f64 {
-        (self.total - self.noise).max(0.0).sqrt()
-    }
-
-    /// A standard deviation that is as compatible with so few set-ups.
-    fn draw(self, rng: &mut Rng) -> f64 {
-        let total = self.total * self.freedom / stats::chi_squared(self.freedom, rng);
-        (total - self.noise).max(0.0).sqrt()
-    }
-
-    /// Both together, weighted by their degrees of freedom; of `other` at most `most` count.
-    fn with(self, other: Self, most: f64) -> Self {
-        let borrowed = other.freedom.min(most);
-        let freedom = self.freedom + borrowed;
-        if freedom <= 0.0 {
-            return self;
-        }
-        let mean = |own: f64, other: f64| (own * self.freedom + other * borrowed) / freedom;
-        Self { total: mean(self.total, other.total), noise: mean(self.noise, other.noise), freedom }
-    }
-}
-
 /// The samples of one set-up, ascending, with the round of each.
 struct SetUp {
     /// log₂ of nanoseconds, round.
     samples: Vec<(f64, u32)>,
     median: f64,
+    /// Its first and last round.
+    first: u32,
+    last: u32,
 }
 
 /// A measured point on its way to replicates.
@@ -127,18 +92,19 @@ struct Draft {
     noise_variance: f64,
     /// Degrees of freedom of the noise.
     noise_freedom: f64,
+    /// What its set-ups show of the lane's scatter.
+    scatter: Option<Scatter>,
 }
 
 impl Draft {
-    /// Variance between the set-ups' medians, and its degrees of freedom.
-    fn between(&self) -> Option<(f64, f64)> {
-        let n = self.set_ups.len();
-        if n < 2 {
-            return None;
-        }
-        let mean = self.set_ups.iter().map(|set_up| set_up.median).sum::<f64>() / n as f64;
-        let squares: f64 = self.set_ups.iter().map(|set_up| (set_up.median - mean).powi(2)).sum();
-        Some((squares / (n - 1) as f64, (n - 1) as f64))
+    /// Whether all set-ups were made beside those of `other`: their rounds overlap one by one.
+    fn is_beside(&self, other: &Draft) -> bool {
+        let overlap = |(own, other): (&SetUp, &SetUp)| own.first <= other.last && other.first <= own.last;
+        self.set_ups.len() == other.set_ups.len() && self.set_ups.iter().zip(&other.set_ups).all(overlap)
+    }
+
+    fn medians(&self) -> Vec<f64> {
+        self.set_ups.iter().map(|set_up| set_up.median).collect()
     }
 }
 
@@ -149,20 +115,36 @@ impl Replicates {
             record.lanes.iter().flat_map(|lane| &lane.points).map(|point| point.samples_ns.len()).sum();
         let n = n.min((MOST_WEIGHTS / n_samples.max(1)).max(FEWEST));
         let mut drafts: Vec<Vec<Draft>> = record.lanes.iter().map(|_| Vec::new()).collect();
+        let mut moments = Vec::new();
         for &seq_len in &record.spec.lengths {
             let mut weights = Weights::new(n);
-            for (lane, drafts) in record.lanes.iter().zip(&mut drafts) {
+            let mut at_length: Vec<(usize, Draft)> = Vec::new();
+            for (lane_idx, lane) in record.lanes.iter().enumerate() {
                 let point = lane.points.iter().find(|point| point.seq_len == seq_len);
-                drafts.extend(point.and_then(|point| draft(point, record.tick_ns, &mut weights, rng)));
+                let draft = point.and_then(|point| draft(point, record.tick_ns, &mut weights, rng));
+                at_length.extend(draft.map(|draft| (lane_idx, draft)));
+            }
+            moments.extend(see_scatter(&mut at_length));
+            for (lane_idx, draft) in at_length {
+                if let Some(drafts) = drafts.get_mut(lane_idx) {
+                    drafts.push(draft);
+                }
             }
         }
         let scatters = scatters(record, &drafts);
+        let moments = Scatter::pool(&moments);
+        let shared: BTreeMap<usize, Vec<f64>> = record
+            .spec
+            .lengths
+            .iter()
+            .map(|&seq_len| (seq_len, (0..n).map(|_| moments.draw(rng) * stats::normal(rng)).collect()))
+            .collect();
         let lanes = drafts
             .into_iter()
             .zip(&scatters)
             .map(|(drafts, scatter)| {
                 let scatter: Vec<f64> = (0..n).map(|_| scatter.draw(rng)).collect();
-                drafts.into_iter().map(|draft| draft.finish(&scatter, rng)).collect()
+                drafts.into_iter().map(|draft| draft.finish(&scatter, &shared, rng)).collect()
             })
             .collect();
         Self { lanes, scatters }
@@ -185,13 +167,15 @@ impl Replicates {
 }
 
 impl Draft {
-    fn finish(mut self, scatter: &[f64], rng: &mut Rng) -> Spread {
+    fn finish(mut self, scatter: &[f64], shared: &BTreeMap<usize, Vec<f64>>, rng: &mut Rng) -> Spread {
+        let shared = shared.get(&self.spread.seq_len).map(Vec::as_slice).unwrap_or_default();
         let n_set_ups = (self.set_ups.len().max(1) as f64).sqrt();
         self.spread.draws = self
             .noise
             .iter()
             .zip(scatter)
-            .map(|(noise, scatter)| {
+            .zip(shared)
+            .map(|((noise, scatter), shared)| {
                 // The spread of so few samples is itself uncertain: Student's factor. Where there are several set-ups, the
                 // uncertainty of their scatter contains it.
                 let heavier = if self.set_ups.len() > 1 {
@@ -199,70 +183,49 @@ impl Draft {
                 } else {
                     (self.noise_freedom / stats::chi_squared(self.noise_freedom, rng)).sqrt()
                 };
-                self.spread.y + noise * heavier + scatter / n_set_ups * stats::normal(rng)
+                self.spread.y + noise * heavier + (shared + scatter * stats::normal(rng)) / n_set_ups
             })
             .collect();
         self.spread
     }
 }
 
-/// Scatter of every lane: its own, shrunk towards that of its backend.
-fn scatters(record: &Record, drafts: &[Vec<Draft>]) -> Vec<Scatter> {
-    let own: Vec<Scatter> = drafts.iter().map(|drafts| pool(drafts.iter())).collect();
-    record
-        .spec
-        .lanes
-        .iter()
-        .zip(own)
-        .map(|(lane, own)| {
-            let neighbours = record
-                .spec
-                .lanes
-                .iter()
-                .zip(drafts)
-                .filter(|(other, _)| other.backend == lane.backend)
-                .flat_map(|(_, drafts)| drafts);
-            let scatter = own.with(pool(neighbours), SHARED_FREEDOM);
-            scatter.with(Scatter::PRIOR, (PRIOR_FREEDOM - scatter.freedom).max(0.0))
-        })
-        .collect()
+/// Notes the scatter that each point at a length shows, and returns that of the moments that lanes share.
+fn see_scatter(at_length: &mut [(usize, Draft)]) -> Vec<Scatter> {
+    let mut left: Vec<usize> = (0..at_length.len()).collect();
+    let mut moments = Vec::new();
+    while let Some(&first) = left.first() {
+        let (together, apart): (Vec<usize>, Vec<usize>) =
+            left.iter().partition(|&&index| at_length[index].1.is_beside(&at_length[first].1));
+        let medians: Vec<(Vec<f64>, f64)> = together
+            .iter()
+            .map(|&index| (at_length[index].1.medians(), at_length[index].1.noise_variance))
+            .collect();
+        if let Some((scatters, moment)) = scatter::analyze(&medians) {
+            for (&index, scatter) in together.iter().zip(scatters) {
+                at_length[index].1.scatter = Some(scatter);
+            }
+            moments.push(moment);
+        }
+        left = if together.is_empty() { Vec::new() } else { apart };
+    }
+    moments
 }
 
-/// Scatter over several points, each weighted by how well its noise lets it be seen.
-fn pool<'a>(drafts: impl Iterator<Item = &'a Draft>) -> Scatter {
-    let seen: Vec<(f64, f64, f64)> = drafts
-        .filter_map(|draft| {
-            let (square, freedom) = draft.between()?;
-            Some((square, draft.noise_variance, freedom))
+/// Scatter of every lane: its own, shrunk towards that of its backend's other lanes.
+fn scatters(record: &Record, drafts: &[Vec<Draft>]) -> Vec<Scatter> {
+    let seen = |lane: usize| drafts.get(lane).into_iter().flatten().filter_map(|draft| draft.scatter);
+    let specs = &record.spec.lanes;
+    (0..drafts.len())
+        .map(|lane| {
+            let backend = specs.get(lane).map(|spec| spec.backend);
+            let others: Vec<Scatter> = (0..drafts.len())
+                .filter(|&other| other != lane && specs.get(other).map(|spec| spec.backend) == backend)
+                .flat_map(seen)
+                .collect();
+            Scatter::pool(&seen(lane).collect::<Vec<_>>()).shrunk(Scatter::pool(&others))
         })
-        .collect();
-    let mut scatter = 0.0;
-    let mut pooled = Scatter { total: 0.0, noise: 0.0, freedom: 0.0 };
-    for _ in 0..3 {
-        let weight = |noise: f64| (noise + scatter + 1e-12).powi(-2);
-        let total: f64 = seen.iter().map(|(_, noise, freedom)| weight(*noise) * freedom).sum();
-        if total <= 0.0 {
-            return pooled;
-        }
-        let mean = |of: &dyn Fn(f64, f64) -> f64| {
-            seen.iter()
-                .map(|(square, noise, freedom)| weight(*noise) * freedom * of(*square, *noise))
-                .sum::<f64>()
-                / total
-        };
-        let (square, noise) = (mean(&|square, _| square), mean(&|_, noise| noise));
-        // Satterthwaite: the terms are χ² with the expectations noise + scatter.
-        let expected = |noise: f64| noise + scatter + 1e-12;
-        let sum: f64 =
-            seen.iter().map(|(_, noise, freedom)| weight(*noise) * freedom * expected(*noise)).sum();
-        let squares: f64 = seen
-            .iter()
-            .map(|(_, noise, freedom)| (weight(*noise) * expected(*noise)).powi(2) * freedom)
-            .sum();
-        pooled = Scatter { total: square, noise, freedom: sum * sum / squares };
-        scatter = (square - noise).max(0.0);
-    }
-    pooled
+        .collect()
 }
 
 /// The exponential weights of the rounds of one length, replicate by replicate: drawn once, for every lane.
@@ -302,7 +265,8 @@ fn draft(point: &Point, tick_ns: f64, weights: &mut Weights, rng: &mut Rng) -> O
     if !y.is_finite() {
         return None;
     }
-    let set_ups = set_ups(point);
+    let mut set_ups = set_ups(point);
+    clip(&mut set_ups);
     let n_set_ups = set_ups.len() as f64;
     // A time rounded to a step of the clock is off by a uniform error of variance step² / 12.
     let step = tick_ns / f64::from(point.repeats.max(1)) / point.median_ns * std::f64::consts::LOG2_E;
@@ -323,11 +287,19 @@ fn draft(point: &Point, tick_ns: f64, weights: &mut Weights, rng: &mut Rng) -> O
         seq_len: point.seq_len,
         x: (point.seq_len as f64).log2(),
         y,
+        flops: point.cost.flops,
         full_attention: point.cost.full_attention,
         is_repeated: point.samples_ns.len() > 1,
         draws: Vec::new(),
     };
-    Some(Draft { spread, set_ups, noise, noise_variance: variance, noise_freedom: freedom.max(2.0) })
+    Some(Draft {
+        spread,
+        set_ups,
+        noise,
+        noise_variance: variance,
+        noise_freedom: freedom.max(2.0),
+        scatter: None,
+    })
 }
 
 /// The samples by set-up; all in one where the record does not tell.
@@ -351,9 +323,31 @@ fn set_ups(point: &Point) -> Vec<SetUp> {
             let mut samples = own.to_vec();
             samples.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
             let values: Vec<f64> = samples.iter().map(|sample| sample.0).collect();
-            Some(SetUp { median: stats::quantile(&values, 0.5)?, samples })
+            let rounds = own.iter().map(|sample| sample.1);
+            Some(SetUp {
+                median: stats::quantile(&values, 0.5)?,
+                samples,
+                first: rounds.clone().min()?,
+                last: rounds.max()?,
+            })
         })
         .collect()
+}
+
+/// Moves samples far from their set-up's median to [`CLIP`] robust standard deviations from it: they stay in every median,
+/// but how far out they are says nothing of how well the median is known.
+fn clip(set_ups: &mut [SetUp]) {
+    let residuals: Vec<f64> = set_ups
+        .iter()
+        .flat_map(|set_up| set_up.samples.iter().map(|(value, _)| value - set_up.median))
+        .collect();
+    let Some(reach) = stats::mad(&residuals).map(|mad| CLIP * mad).filter(|reach| *reach > 0.0) else {
+        return;
+    };
+    for set_up in set_ups {
+        let (low, high) = (set_up.median - reach, set_up.median + reach);
+        set_up.samples.iter_mut().for_each(|(value, _)| *value = value.clamp(low, high));
+    }
 }
 
 impl SetUp {
@@ -366,7 +360,7 @@ impl SetUp {
                 .map(|_| SINGLE_SAMPLE_ERROR.hypot(rounding) * std::f64::consts::LOG2_E * stats::normal(rng))
                 .collect();
         }
-        let inflation = if is_alone { inflation(count) } else { 1.0 };
+        let inflation = if is_alone { inflation(count) } else { inflation(count).min(1.0) };
         weights.draw(&self.samples, rng);
         let by_sample = weights.of(&self.samples);
         let mut drawn = vec![0.0; count];
@@ -382,7 +376,8 @@ impl SetUp {
     }
 }
 
-/// The Bayesian bootstrap's spread of a median is too small for a few samples by this factor (normal samples, simulated).
+/// What the Bayesian bootstrap's spread of a median is short by for a few samples, and over by for many (normal samples,
+/// simulated).
 fn inflation(n_samples: usize) -> f64 {
     match n_samples {
         0..=2 => 2.0,
@@ -391,7 +386,7 @@ fn inflation(n_samples: usize) -> f64 {
         5 => 1.14,
         6 => 1.08,
         7 => 1.04,
-        _ => 1.0,
+        _ => 0.94,
     }
 }
 

@@ -447,13 +447,10 @@ impl<'a, E: Executor, C: Clock, W: Watch> Race<'a, E, C, W> {
     }
 }
 
-/// The closed form at powers of two, as far as predictions and beyond the lengths that the system takes.
+/// The closed form at powers of two, as far as predictions reach.
 fn cost_law(lane: &LaneSpec, spec: &RaceSpec, costs: &CostFn<'_>) -> CostLaw {
-    let mut lengths: Vec<usize> =
-        (0..=LONGEST_LAW).map(|log2| 1 << log2).chain(spec.lengths.iter().copied()).collect();
-    lengths.sort_unstable();
-    lengths.dedup();
-    CostLaw::new(lengths.into_iter().filter_map(|seq_len| {
+    CostLaw::new((0..=LONGEST_LAW).filter_map(|log2| {
+        let seq_len = 1 << log2;
         let cost = costs(lane, &spec.problem(seq_len)).ok()?;
         Some((seq_len, cost.flops))
     }))

@@ -24,6 +24,7 @@ pub(crate) static ATTENTION: Info = Info {
     summary: "Every token looks at every earlier one.",
     params: &[],
     config: &[],
+    spare: &[],
     tolerance: Tolerance { abs: 1e-4, rel: 1e-4 },
 };
 

@@ -1,34 +1,36 @@
 //! Closed forms. Operations of softmax itself (one exponential and about four others for each score) are left out, as
 //! the field does.
 
-use mixer::{Cost, Level, Problem};
+#![deny(clippy::arithmetic_side_effects)]
+
+use mixer::{Cost, Count, Level, Problem, Sizes};
 
 use crate::ops::linear::Linear;
 use crate::ops::tile_attention::{Shape, TileAttention};
 
 /// Operations of the forward pass: 8LD² for the projections, 4L²D for the core, causal 2L(L+1)D.
-pub(crate) fn flops(problem: &Problem) -> u64 {
-    let (batch, length, width) = (problem.batch as u64, problem.seq_len as u64, problem.d_model as u64);
+pub(crate) fn flops(problem: &Problem) -> Count {
+    let Sizes { batch, seq_len: length, d_model: width } = problem.sizes();
     let core = if problem.causal { 2 * length * (length + 1) * width } else { 4 * length * length * width };
-    let projections = if problem.level == Level::Layer { 8 * length * width * width } else { 0 };
+    let projections = if problem.level == Level::Layer { 8 * length * width * width } else { Count::ZERO };
     batch * (core + projections)
 }
 
-/// Bytes of one stream `[batch, length, width]`.
-pub(crate) fn streams_bytes(problem: &Problem, streams: u64) -> u64 {
-    4 * streams * problem.batch as u64 * problem.seq_len as u64 * problem.d_model as u64
+/// Floats of `streams` streams `[batch, length, width]`.
+pub(crate) fn streams_floats(problem: &Problem, streams: u64) -> Count {
+    streams * problem.sizes().stream()
 }
 
 /// Floats of the four projections' weights and biases.
-pub(crate) fn weight_floats(problem: &Problem) -> u64 {
-    let width = problem.d_model as u64;
-    if problem.level == Level::Layer { 4 * width * (width + 1) } else { 0 }
+pub(crate) fn weight_floats(problem: &Problem) -> Count {
+    let width = problem.sizes().d_model;
+    if problem.level == Level::Layer { 4 * width * (width + 1) } else { Count::ZERO }
 }
 
 /// Floats of the case itself: inputs and weights.
-pub(crate) fn case_floats(problem: &Problem) -> u64 {
+pub(crate) fn case_floats(problem: &Problem) -> Count {
     let streams = if problem.level == Level::Layer { 1 } else { 3 };
-    streams_bytes(problem, streams) / 4 + weight_floats(problem)
+    streams_floats(problem, streams) + weight_floats(problem)
 }
 
 /// Cost of the tiled kernel, its scratch taken for one thread.
@@ -40,22 +42,20 @@ pub(super) fn tiled(problem: &Problem) -> Cost {
         d_head: problem.d_head(),
         causal: problem.causal,
     };
-    let tiles = 4 * TileAttention::floats(shape, 1) as u64;
+    let tiles = TileAttention::floats(shape, 1);
+    let streams = |n| streams_floats(problem, n);
     let width = problem.d_model;
     let (held, moved) = match problem.level {
         // The output.
-        Level::Core => (streams_bytes(problem, 1), streams_bytes(problem, 4)),
+        Level::Core => (streams(1), streams(4)),
         // q (then the core's output), k, v, y and the packed weights; each intermediate is written and read.
-        Level::Layer => (
-            streams_bytes(problem, 4) + 16 * Linear::floats(width, width) as u64,
-            streams_bytes(problem, 10) + 4 * weight_floats(problem),
-        ),
+        Level::Layer => (streams(4) + 4 * Linear::floats(width, width), streams(10) + weight_floats(problem)),
     };
     Cost {
-        flops: flops(problem),
-        bytes: moved,
-        peak_bytes: 4 * case_floats(problem) + held + tiles,
-        decode_state_bytes: streams_bytes(problem, 2),
+        flops: flops(problem).get(),
+        bytes: (4 * moved).get(),
+        peak_bytes: (4 * (case_floats(problem) + held + tiles)).get(),
+        decode_state_bytes: (4 * streams(2)).get(),
         setup_flops: 0,
         ..Cost::default()
     }

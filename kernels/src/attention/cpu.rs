@@ -25,7 +25,7 @@ impl Projections {
     /// Packs the weights of a `layer` case.
     pub(crate) fn new(spec: &Spec, case: &Case, memory: &Memory) -> Result<Self, MixerError> {
         let width = spec.dims.d_model;
-        let len = spec.dims.shape(width).iter().product();
+        let len = spec.dims.sizes().stream();
         let linear = |name: &str| {
             let (weight, bias) = spec.projection(&case.tensors, name)?;
             Linear::new(memory, width, width, weight, bias)
@@ -75,7 +75,7 @@ impl Kernel {
                 Some(Projections::new(&spec, case, memory)?)
             }
         };
-        let len = spec.dims.shape(spec.dims.d_model).iter().product();
+        let len = spec.dims.sizes().stream();
         Ok(Self {
             case: Arc::clone(case),
             spec,

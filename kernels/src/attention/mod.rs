@@ -14,7 +14,7 @@ use crate::dims::{Dims, heads};
 use crate::generate::Generator;
 use crate::ops::tile_attention::Shape;
 
-pub(crate) use cost::{case_floats, flops, streams_bytes, weight_floats};
+pub(crate) use cost::{case_floats, flops, streams_floats, weight_floats};
 pub(crate) use cpu::Projections;
 pub(crate) use gpu::{Streams as GpuStreams, project as gpu_project};
 pub(crate) use reference::{linear, reference, spot_check, widen};
@@ -33,6 +33,7 @@ static INFO: Info = Info {
     summary: "Every position looks at every other one; computed tile by tile, so memory stays linear.",
     params: &[],
     config: &["bias"],
+    spare: &[],
     tolerance: Tolerance { abs: 2e-5, rel: 1e-4 },
 };
 
@@ -40,12 +41,10 @@ static INFO: Info = Info {
 pub static ATTENTION: Definition = Definition {
     info: &INFO,
     seeded_case: |problem, params| {
-        problem.validate()?;
         INFO.resolve(params)?;
-        Ok(seeded_case(problem))
+        seeded_case(problem)
     },
     cost: |problem, params| {
-        problem.validate()?;
         INFO.resolve(params)?;
         Ok(cost::tiled(problem))
     },
@@ -119,7 +118,7 @@ impl Spec {
 
 /// Weights as `nn.MultiheadAttention` initialises them: Xavier over the stacked `[3D, D]` input projection, the
 /// linear layer's default for the output, biases zero.
-pub(crate) fn seeded_case(problem: &Problem) -> Case {
+pub(crate) fn seeded_case(problem: &Problem) -> Result<Case, MixerError> {
     let generator = Generator::new(problem.seed);
     let width = problem.d_model;
     let shape = [problem.batch, problem.seq_len, width];
@@ -127,21 +126,21 @@ pub(crate) fn seeded_case(problem: &Problem) -> Case {
     match problem.level {
         Level::Core => {
             for name in ["q", "k", "v"] {
-                generator.unit(&mut tensors, name, &shape);
+                generator.unit(&mut tensors, name, &shape)?;
             }
         }
         Level::Layer => {
-            generator.unit(&mut tensors, "x", &shape);
+            generator.unit(&mut tensors, "x", &shape)?;
             for name in ["query", "key", "value", "out"] {
                 let bound = if name == "out" {
                     1.0 / (width as f32).sqrt()
                 } else {
                     (6.0 / (4 * width) as f32).sqrt()
                 };
-                generator.uniform(&mut tensors, &format!("param.{name}.weight"), &[width, width], bound);
+                generator.uniform(&mut tensors, &format!("param.{name}.weight"), &[width, width], bound)?;
                 tensors.insert(format!("param.{name}.bias"), &[width], vec![0.0; width]);
             }
         }
     }
-    Case { level: problem.level, config: problem.to_params(), tensors }
+    Ok(Case { level: problem.level, config: problem.to_params(), tensors })
 }

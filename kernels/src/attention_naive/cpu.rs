@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use mixer::{Case, CpuKernel, Floats, Level, Memory, MixerError, Parallel};
+use mixer::{Case, Count, CpuKernel, Floats, Level, Memory, MixerError, Parallel};
 
 use crate::attention::{Projections, Spec};
 use crate::ops::disjoint::Disjoint;
@@ -18,8 +18,10 @@ const BLOCK: usize = 48;
 const LOWEST: f32 = -1e30;
 
 /// Floats of packed keys and values of one sequence.
-pub(super) fn packed_floats(seq_len: usize, n_heads: usize, d_head: usize) -> usize {
-    n_heads * (seq_len.next_multiple_of(PANEL) * d_head + seq_len * d_head.next_multiple_of(PANEL))
+pub(super) fn packed_floats(seq_len: usize, n_heads: usize, d_head: usize) -> Count {
+    let [padded_length, padded_head] = Count::all([seq_len, d_head].map(|n| n.next_multiple_of(PANEL)));
+    let [length, heads, head] = Count::all([seq_len, n_heads, d_head]);
+    heads * (padded_length * head + length * padded_head)
 }
 
 /// Naive attention made ready for one case.
@@ -38,17 +40,9 @@ impl Kernel {
     pub(super) fn new(case: &Arc<Case>, memory: &Memory) -> Result<Self, MixerError> {
         let spec = Spec::read(case)?;
         let length = spec.dims.seq_len;
-        // The wall comes first: on a 32-bit target the product itself would overflow.
-        let scores = length.checked_mul(length).and_then(|square| square.checked_mul(spec.n_heads));
-        let scores = match scores.filter(|&floats| floats <= usize::MAX / 8) {
-            Some(floats) => memory.floats(floats)?,
-            None => {
-                return Err(MixerError::OutOfMemory {
-                    needed_bytes: 4 * spec.n_heads as u64 * length as u64 * length as u64,
-                    limit_bytes: memory.limit_bytes(),
-                });
-            }
-        };
+        let [positions, heads] = Count::all([length, spec.n_heads]);
+        // The wall comes first.
+        let scores = memory.floats(heads * positions * positions)?;
         let projections = match spec.level {
             Level::Core => {
                 spec.streams(&case.tensors)?;
@@ -65,7 +59,7 @@ impl Kernel {
             projections,
             scores,
             packed: memory.floats(packed_floats(length, spec.n_heads, spec.d_head()))?,
-            output: memory.floats(spec.dims.shape(spec.dims.d_model).iter().product())?,
+            output: memory.floats(spec.dims.sizes().stream())?,
         })
     }
 }

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use mixer::{Memory, MixerError, Params, System};
+use mixer::{Level, Memory, MixerError, Params, Problem, System};
 use proptest::prelude::*;
 
 use super::*;

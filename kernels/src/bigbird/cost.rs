@@ -1,7 +1,9 @@
 //! Closed forms. Operations of softmax itself (one exponential and about four others for each score) are left out, as
 //! the field does.
 
-use mixer::{Cost, Level, Problem};
+#![deny(clippy::arithmetic_side_effects)]
+
+use mixer::{Cost, Count, Level, Problem, Sizes};
 
 use super::Blocks;
 use super::cpu::packed_shape;
@@ -12,12 +14,11 @@ use crate::ops::tile_attention::{Shape, TileAttention};
 
 /// Pairs of a query and a key of one sequence and one head, each mention of a block counted. The last block may be
 /// partly filled: it has fewer queries, and fewer keys wherever it is seen.
-fn pairs(blocks: &Blocks) -> u64 {
-    let (length, b, r) = (blocks.seq_len as u64, blocks.size as u64, blocks.n_random as u64);
+fn pairs(blocks: &Blocks) -> Count {
+    let [length, b, r, n] = Count::all([blocks.seq_len, blocks.size, blocks.n_random, blocks.count()]);
     if blocks.full {
         return length * length;
     }
-    let n = blocks.count() as u64;
     let last = length - (n - 1) * b;
     let global = (b + last) * length;
     let edge = 2 * b * ((3 + r) * b + last);
@@ -27,32 +28,36 @@ fn pairs(blocks: &Blocks) -> u64 {
 
 /// Cost of the tiled kernel, its scratch taken for one thread.
 pub(super) fn cost(problem: &Problem, blocks: &Blocks) -> Cost {
-    let (batch, length, width) = (problem.batch as u64, problem.seq_len as u64, problem.d_model as u64);
+    let Sizes { batch, seq_len: length, d_model: width } = problem.sizes();
     let (n_heads, d_head) = (problem.n_heads, problem.d_head());
-    let projections = if problem.level == Level::Layer { 8 * length * width * width } else { 0 };
+    let projections = if problem.level == Level::Layer { 8 * length * width * width } else { Count::ZERO };
     let tiles = if blocks.full {
         let seq_len = problem.seq_len;
         TileAttention::floats(Shape { batch: problem.batch, seq_len, n_heads, d_head, causal: false }, 1)
     } else {
         packed_shape(blocks, problem.batch, n_heads, d_head).floats() + QueryBlock::floats(d_head)
     };
-    let table = if blocks.full { 0 } else { blocks.random_shape(n_heads).iter().product() };
-    let case = attention::case_floats(problem) + table as u64;
-    let streams = |n: u64| attention::streams_bytes(problem, n) / 4;
+    let table = if blocks.full {
+        Count::ZERO
+    } else {
+        Count::all(blocks.random_shape(n_heads)).into_iter().product()
+    };
+    let case = attention::case_floats(problem) + table;
+    let streams = |n| attention::streams_floats(problem, n);
     let (held, moved) = match problem.level {
         Level::Core => (streams(1), streams(4)),
         Level::Layer => (
-            streams(4) + 4 * Linear::floats(problem.d_model, problem.d_model) as u64,
+            streams(4) + 4 * Linear::floats(problem.d_model, problem.d_model),
             streams(10) + attention::weight_floats(problem),
         ),
     };
     Cost {
-        flops: batch * (4 * width * pairs(blocks) + projections),
-        bytes: 4 * moved,
-        peak_bytes: 4 * (case + held + tiles as u64),
+        flops: (batch * (4 * width * pairs(blocks) + projections)).get(),
+        bytes: (4 * moved).get(),
+        peak_bytes: (4 * (case + held + tiles)).get(),
         // An encoder: it does not decode.
         decode_state_bytes: 0,
         setup_flops: 0,
-        ..Cost::default()
+        full_attention: blocks.full,
     }
 }

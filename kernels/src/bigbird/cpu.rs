@@ -189,7 +189,7 @@ impl Kernel {
                 Some(Projections::new(&spec.base, case, memory)?)
             }
         };
-        let len = spec.base.dims.shape(spec.base.dims.d_model).iter().product();
+        let len = spec.base.dims.sizes().stream();
         Ok(Self {
             case: Arc::clone(case),
             spec,

@@ -10,7 +10,7 @@ mod tests;
 
 use mixer::{
     Case, Causality, Family, Info, Level, MixerError, ParamKind, ParamSpec, Params, Problem, Tensors,
-    Tolerance,
+    Tolerance, room,
 };
 
 use crate::attention;
@@ -49,13 +49,14 @@ static INFO: Info = Info {
         },
     ],
     config: &["num_blocks"],
+    spare: &[],
     tolerance: Tolerance { abs: 2e-5, rel: 1e-4 },
 };
 
 /// The `bigbird` lane.
 pub static BIGBIRD: Definition = Definition {
     info: &INFO,
-    seeded_case: |problem, params| Ok(seeded_case(problem, &Blocks::race(problem, params)?)),
+    seeded_case: |problem, params| seeded_case(problem, &Blocks::race(problem, params)?),
     cost: |problem, params| Ok(cost::cost(problem, &Blocks::race(problem, params)?)),
     reference: reference::reference,
     spot_check: reference::spot_check,
@@ -79,7 +80,6 @@ impl Blocks {
     /// What a race's problem and parameters give: full attention up to 5 + 2r blocks, where the reference's model
     /// switches over.
     fn race(problem: &Problem, params: &Params) -> Result<Self, MixerError> {
-        problem.validate()?;
         let params = INFO.resolve(params)?;
         let size = params.count("block_size", 1, 4096)?;
         let n_random = params.count("num_random_blocks", 0, 64)?;
@@ -195,7 +195,7 @@ impl Spec {
 }
 
 /// Weights as BERT's family initialises them: standard deviation 0.02, biases zero.
-fn seeded_case(problem: &Problem, blocks: &Blocks) -> Case {
+fn seeded_case(problem: &Problem, blocks: &Blocks) -> Result<Case, MixerError> {
     let generator = Generator::new(problem.seed);
     let width = problem.d_model;
     let shape = [problem.batch, problem.seq_len, width];
@@ -203,14 +203,14 @@ fn seeded_case(problem: &Problem, blocks: &Blocks) -> Case {
     match problem.level {
         Level::Core => {
             for name in ["q", "k", "v"] {
-                generator.unit(&mut tensors, name, &shape);
+                generator.unit(&mut tensors, name, &shape)?;
             }
         }
         Level::Layer => {
-            generator.unit(&mut tensors, "x", &shape);
+            generator.unit(&mut tensors, "x", &shape)?;
             for name in ["query", "key", "value", "out"] {
                 let bound = 0.02 * 3.0_f32.sqrt();
-                generator.uniform(&mut tensors, &format!("param.{name}.weight"), &[width, width], bound);
+                generator.uniform(&mut tensors, &format!("param.{name}.weight"), &[width, width], bound)?;
                 tensors.insert(format!("param.{name}.bias"), &[width], vec![0.0; width]);
             }
         }
@@ -223,18 +223,18 @@ fn seeded_case(problem: &Problem, blocks: &Blocks) -> Case {
     if !blocks.full && blocks.n_random > 0 {
         let shape = blocks.random_shape(problem.n_heads);
         let mut draws = Tensors::new();
-        generator.uniform(&mut draws, "random_blocks", &shape, 1.0);
+        generator.uniform(&mut draws, "random_blocks", &shape, 1.0)?;
         let draws = draws.floats("random_blocks", &shape).unwrap_or_default();
-        tensors.insert_i32("random_blocks", &shape, random_blocks(blocks, draws));
+        tensors.insert_i32("random_blocks", &shape, random_blocks(blocks, draws)?);
     }
-    Case { level: problem.level, config, tensors }
+    Ok(Case { level: problem.level, config, tensors })
 }
 
 /// For each head and each query block a, r distinct blocks of 1 … n − 2 without a − 1, a, a + 1, by Floyd's method
 /// (Bentley and Floyd 1987), which takes one of `draws`, uniform in [−1, 1), for each.
-fn random_blocks(blocks: &Blocks, draws: &[f32]) -> Vec<i32> {
+fn random_blocks(blocks: &Blocks, draws: &[f32]) -> Result<Vec<i32>, MixerError> {
     let (n, r) = (blocks.count(), blocks.n_random);
-    let mut table = Vec::with_capacity(draws.len());
+    let mut table = room(draws.len())?;
     for (row, draws) in draws.chunks_exact(r).enumerate() {
         let block = 1 + row % (n - 2);
         let before = block.saturating_sub(2);
@@ -252,5 +252,5 @@ fn random_blocks(blocks: &Blocks, draws: &[f32]) -> Vec<i32> {
             table.push(if taken { block_of(upper) } else { picked });
         }
     }
-    table
+    Ok(table)
 }

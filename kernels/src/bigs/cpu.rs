@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use mixer::{Case, CpuKernel, Floats, Level, Memory, MixerError, Parallel};
+use mixer::{Case, Count, CpuKernel, Floats, Level, Memory, MixerError, Parallel};
 
 use super::ssm::Direction;
 use super::{Affine, Gelu, Linears, Spec};
@@ -25,12 +25,13 @@ use crate::ops::stream::{Stream, write};
 const _: () = assert!(PANEL == GROUP);
 
 /// Floats of one worker's scratch: the packed transforms of a task, or a block of rows on its way to the output.
-pub(super) fn scratch_floats(spec: &Spec) -> usize {
+pub(super) fn scratch_floats(spec: &Spec) -> Count {
+    let [block, width, inner] = Count::all([BLOCK, spec.dims.d_model, spec.intermediate]);
     let tail = match spec.level {
-        Level::Core => 0,
-        Level::Layer => BLOCK * (4 * spec.dims.d_model + 2 * spec.intermediate),
+        Level::Core => Count::ZERO,
+        Level::Layer => block * (4 * width + 2 * inner),
     };
-    tail.max(TOGETHER * Fft::group_floats(fft_size(spec.dims.seq_len)))
+    tail.max(Count::from(TOGETHER) * Fft::group_floats(fft_size(spec.dims.seq_len)))
 }
 
 /// What a layer adds around the core.

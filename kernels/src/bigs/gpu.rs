@@ -1,7 +1,7 @@
 //! The GPU plan: projections, both state-space models by FFT, then blocks of rows from the merge to the output, so that
 //! the wide streams never exist as a whole. Same steps and names as `cpu.rs`.
 
-use mixer::{Case, GpuTarget, Level, MixerError, OpCount, Plan};
+use mixer::{Case, Count, GpuTarget, Level, MixerError, OpCount, Plan, room, zeros};
 
 use super::ssm::Direction;
 use super::{Gelu, Linears, Spec};
@@ -55,17 +55,18 @@ fn filter(
     let length = spec.dims.seq_len;
     let stride = Columns::plain(spec.dims.d_model).stride();
     let ssm = spec.ssm(&case.tensors, direction)?;
+    drop(room::<f64>(length)?);
     let mut kernel = ssm.kernel(length, &mut OpCount::default());
     kernel[0] += ssm.skip;
     let n_taps = if direction == Direction::Forward { length } else { size };
-    if !builder.fits(n_taps * stride) {
+    if !builder.fits(n_taps.saturating_mul(stride)) {
         return Err(MixerError::NeedsBuffer {
             label: "kernel".to_owned(),
-            needed_bytes: 4 * (n_taps * stride) as u64,
+            needed_bytes: (4 * Count::from(n_taps) * Count::from(stride)).get(),
             limit_bytes: builder.max_binding_bytes(),
         });
     }
-    let mut taps = vec![0.0; n_taps * stride];
+    let mut taps: Vec<f32> = zeros(Count::from(n_taps) * Count::from(stride))?;
     for (lag, &value) in kernel.iter().enumerate() {
         let position = if direction == Direction::Forward { lag } else { (size - lag) % size };
         taps[position * stride..][..stride].fill(value as f32);

@@ -55,6 +55,7 @@ static INFO: Info = Info {
         },
     ],
     config: &["hidden_size", "intermediate_size", "layer_norm_eps"],
+    spare: &["k_b", "k_f"],
     tolerance: Tolerance { abs: 5e-4, rel: 1e-3 },
 };
 
@@ -214,7 +215,6 @@ impl Spec {
 
 /// The configuration of a race's case, keys as in golden files.
 fn race_config(problem: &Problem, params: &Params) -> Result<Params, MixerError> {
-    problem.validate()?;
     let params = INFO.resolve(params)?;
     let mut config = problem.to_params();
     for (name, value) in params.iter().filter(|(name, _)| *name != "expansion") {

@@ -2,7 +2,7 @@
 //!
 //! Phases reach thousands of radians while a mode still lives, so the kernel is built in f64.
 
-use mixer::{MixerError, OpCount, Tensors};
+use mixer::{Count, MixerError, OpCount, Tensors};
 
 /// Which way a model reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,8 +73,8 @@ impl Ssm {
     }
 
     /// Operations of a kernel: a complex multiply-add for each mode and lag, exponentials left out.
-    pub fn kernel_flops(modes: usize, length: usize) -> u64 {
-        8 * (modes * length) as u64
+    pub fn kernel_flops(modes: usize, length: usize) -> Count {
+        8 * Count::from(modes) * Count::from(length)
     }
 
     /// Calls `emit(l, K[l])` for l < `length`, K[l] = Re Σ C_n B̄_n Ā_nˡ, by powers in f64.
@@ -92,7 +92,7 @@ impl Ssm {
 
     /// The kernel in f64, `[length]`.
     pub fn kernel(&self, length: usize, count: &mut OpCount) -> Vec<f64> {
-        count.setup_flops += Self::kernel_flops(self.modes.len(), length);
+        count.add_setup(Self::kernel_flops(self.modes.len(), length));
         let mut kernel = vec![0.0; length];
         self.for_each_tap(length, |l, value| kernel[l] = value);
         kernel

@@ -1,54 +1,61 @@
 //! Closed forms. Where every step takes one unit of time the two time heads are one, so three heads are counted.
 
-use mixer::Cost;
+#![deny(clippy::arithmetic_side_effects)]
+
+use mixer::{Cost, Count};
 
 use super::reference::UNIT_FLOPS;
 use super::{CellSpec, Mode, Spec, cpu};
 use crate::lstm::{self, Lstm};
 
 /// Heads that a step multiplies by.
-fn heads(spec: &Spec, cell: &CellSpec) -> (usize, usize) {
-    match (cell.mode, spec.timespans) {
-        (Mode::Pure, _) => (1, 0),
-        (_, true) => (2, 2),
-        (_, false) => (2, 1),
-    }
+fn heads(spec: &Spec, cell: &CellSpec) -> [Count; 2] {
+    Count::all(match (cell.mode, spec.timespans) {
+        (Mode::Pure, _) => [1, 0],
+        (_, true) => [2, 2],
+        (_, false) => [2, 1],
+    })
 }
 
 /// Cost, with the synapses that each cell's mask leaves.
 pub(super) fn cost(spec: &Spec, synapses: &[usize]) -> Cost {
-    let (inputs, units, rows) = (spec.dims.d_model, spec.units, spec.dims.batch * spec.dims.seq_len);
-    let (mut step, mut params, mut setup) = (0, 0, 0);
+    let (sizes, units, rows) = (spec.dims.sizes(), Count::from(spec.units), spec.dims.sizes().rows());
+    let (mut step, mut params, mut setup) = (Count::ZERO, Count::ZERO, Count::ZERO);
     for (cell, &synapses) in spec.cells.iter().zip(synapses) {
-        let (masked, plain) = heads(spec, cell);
-        let dense = cell.units * cell.features();
-        step += 2 * masked * synapses + 2 * plain * dense + UNIT_FLOPS * cell.units;
-        params += (dense + cell.units) * if cell.mode == Mode::Pure { 1 } else { 4 };
-        params += if cell.mode == Mode::Pure { 2 * cell.units } else { 0 };
-        params += if cell.masked { dense } else { 0 };
-        setup += if plain == 1 { dense } else { 0 };
+        let [masked, plain] = heads(spec, cell);
+        let [cell_units, inputs, features] = Count::all([cell.units, cell.inputs, cell.features()]);
+        let [synapses, backbone, unit_flops] = Count::all([synapses, cell.backbone_units, UNIT_FLOPS]);
+        let dense = cell_units * features;
+        step += 2 * masked * synapses + 2 * plain * dense + unit_flops * cell_units;
+        params += (dense + cell_units) * if cell.mode == Mode::Pure { 1 } else { 4 };
+        params += if cell.mode == Mode::Pure { 2 * cell_units } else { Count::ZERO };
+        params += if cell.masked { dense } else { Count::ZERO };
+        setup += if plain == Count::new(1) { dense } else { Count::ZERO };
         for layer in 0..cell.backbone_layers {
-            let from = if layer == 0 { cell.inputs + cell.units } else { cell.backbone_units };
-            step += 2 * cell.backbone_units * from;
-            params += cell.backbone_units * (from + 1);
+            let from = if layer == 0 { inputs + cell_units } else { backbone };
+            step += 2 * backbone * from;
+            params += backbone * (from + 1);
         }
     }
-    if let Some(outputs) = spec.projection {
-        step += 2 * outputs * spec.hidden();
-        params += outputs * (spec.hidden() + 1);
+    let [hidden, outputs] = Count::all([spec.hidden(), spec.outputs()]);
+    if spec.projection.is_some() {
+        step += 2 * outputs * hidden;
+        params += outputs * (hidden + 1);
     }
+    let mut lstm = Count::ZERO;
     if spec.mixed_memory {
-        step += lstm::flops(inputs, units);
-        params += lstm::param_floats(inputs, units);
+        step += lstm::flops(spec.dims.d_model, spec.units);
+        params += lstm::param_floats(spec.dims.d_model, spec.units);
+        lstm = Lstm::floats(spec.dims.d_model, spec.units);
     }
-    let lstm = if spec.mixed_memory { Lstm::floats(inputs, units) } else { 0 };
-    let held = cpu::floats(spec) + lstm + rows * spec.outputs();
+    let held = cpu::floats(spec) + lstm + rows * outputs;
+    let vectors = Count::new(if spec.mixed_memory { 2 } else { 1 });
     Cost {
-        flops: rows as u64 * step as u64,
-        bytes: 4 * (rows * (inputs + spec.outputs()) + params) as u64,
-        peak_bytes: 4 * (rows * inputs + params + held) as u64,
-        decode_state_bytes: 4 * (spec.dims.batch * units * if spec.mixed_memory { 2 } else { 1 }) as u64,
-        setup_flops: setup as u64,
+        flops: (rows * step).get(),
+        bytes: (4 * (rows * (sizes.d_model + outputs) + params)).get(),
+        peak_bytes: (4 * (rows * sizes.d_model + params + held)).get(),
+        decode_state_bytes: (4 * vectors * sizes.batch * units).get(),
+        setup_flops: setup.get(),
         ..Cost::default()
     }
 }

@@ -9,7 +9,7 @@ mod cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
-use mixer::{Case, CpuKernel, Floats, Memory, MixerError, Parallel, Serial};
+use mixer::{Case, Count, CpuKernel, Floats, Memory, MixerError, Parallel, Serial};
 
 use self::cell::{Cell, Input, Step, entry_width};
 use super::Spec;
@@ -42,14 +42,15 @@ fn scratch_floats(spec: &Spec) -> usize {
 }
 
 /// Floats of weights, states, chunk buffers and scratch for one thread; the LSTM and the output are counted apart.
-pub(super) fn floats(spec: &Spec) -> usize {
-    let cells: usize =
+pub(super) fn floats(spec: &Spec) -> Count {
+    let cells: Count =
         spec.cells.iter().enumerate().map(|(index, cell)| cell::floats(spec, cell, index == 0)).sum();
-    let projection = spec.projection.map_or(0, |outputs| Linear::floats(spec.hidden(), outputs));
+    let projection = spec.projection.map_or(Count::ZERO, |outputs| Linear::floats(spec.hidden(), outputs));
     let chunk = CHUNK.min(spec.dims.seq_len);
     let entry = spec.cells.first().map_or(0, |cell| entry_width(spec, cell));
-    let held = spec.dims.batch * (2 * STATE * state_width(spec) + chunk * (entry + spec.hidden()));
-    cells + projection + held + scratch_floats(spec)
+    let [batch, states] = Count::all([spec.dims.batch, 2 * STATE * state_width(spec)]);
+    let [chunk, row, scratch] = Count::all([chunk, entry + spec.hidden(), scratch_floats(spec)]);
+    cells + projection + batch * (states + chunk * row) + scratch
 }
 
 /// States are padded once at the end, so that the last cell's vectors may run over.

@@ -71,6 +71,7 @@ static INFO: Info = Info {
         },
     ],
     config: &["input_size", "layer_sizes", "proj_size", "timespans"],
+    spare: &["c_last", "h_last"],
     tolerance: Tolerance { abs: 1e-4, rel: 1e-3 },
 };
 
@@ -79,7 +80,7 @@ const ACTIVATIONS: [&str; 5] = ["lecun_tanh", "silu", "relu", "tanh", "gelu"];
 /// The `cfc` lane.
 pub static CFC: Definition = Definition {
     info: &INFO,
-    seeded_case: |problem, params| Ok(race::Race::new(problem, params)?.case()),
+    seeded_case: |problem, params| race::Race::new(problem, params)?.case(),
     cost: |problem, params| {
         let race = race::Race::new(problem, params)?;
         Ok(cost::cost(&race.spec, &race.synapses()))

@@ -18,7 +18,6 @@ pub(super) struct Race {
 
 impl Race {
     pub(super) fn new(problem: &Problem, params: &Params) -> Result<Self, MixerError> {
-        problem.validate()?;
         let resolved = INFO.resolve(params)?;
         let width = problem.d_model;
         let sparse = resolved.choice_or("wiring", &["full", "ncp"])? == "ncp";
@@ -63,29 +62,33 @@ impl Race {
     }
 
     /// Weights as the package initialises them: matrices Xavier, biases PyTorch's default.
-    pub(super) fn case(self) -> Case {
+    pub(super) fn case(self) -> Result<Case, MixerError> {
         let generator = Generator::new(self.problem.seed);
         let mut tensors = Tensors::new();
-        generator.unit(&mut tensors, "x", &[self.problem.batch, self.problem.seq_len, self.problem.d_model]);
+        generator.unit(
+            &mut tensors,
+            "x",
+            &[self.problem.batch, self.problem.seq_len, self.problem.d_model],
+        )?;
         let mut dense = |name: String, outputs: usize, inputs: usize| {
             let xavier = (6.0 / (inputs + outputs) as f32).sqrt();
-            generator.uniform(&mut tensors, &format!("{name}.weight"), &[outputs, inputs], xavier);
+            generator.uniform(&mut tensors, &format!("{name}.weight"), &[outputs, inputs], xavier)?;
             let bound = 1.0 / (inputs as f32).sqrt();
-            generator.uniform(&mut tensors, &format!("{name}.bias"), &[outputs], bound);
+            generator.uniform(&mut tensors, &format!("{name}.bias"), &[outputs], bound)
         };
         for cell in &self.spec.cells {
             let heads: &[&str] =
                 if cell.mode == Mode::Pure { &["ff1"] } else { &["ff1", "ff2", "time_a", "time_b"] };
             for head in heads {
-                dense(format!("{}{head}", cell.prefix), cell.units, cell.features());
+                dense(format!("{}{head}", cell.prefix), cell.units, cell.features())?;
             }
             for layer in 0..cell.backbone_layers {
                 let inputs = if layer == 0 { cell.inputs + cell.units } else { cell.backbone_units };
-                dense(format!("{}backbone.{layer}", cell.prefix), cell.backbone_units, inputs);
+                dense(format!("{}backbone.{layer}", cell.prefix), cell.backbone_units, inputs)?;
             }
         }
         if let Some(outputs) = self.spec.projection {
-            dense("param.fc".to_owned(), outputs, self.spec.hidden());
+            dense("param.fc".to_owned(), outputs, self.spec.hidden())?;
         }
         for (cell, mask) in self.spec.cells.iter().zip(self.masks) {
             let shape = [cell.units, cell.inputs + cell.units];
@@ -94,13 +97,18 @@ impl Race {
         for cell in self.spec.cells.iter().filter(|cell| cell.mode == Mode::Pure) {
             let xavier = (6.0 / (1 + cell.units) as f32).sqrt();
             for name in ["w_tau", "A"] {
-                generator.uniform(&mut tensors, &format!("{}{name}", cell.prefix), &[1, cell.units], xavier);
+                generator.uniform(
+                    &mut tensors,
+                    &format!("{}{name}", cell.prefix),
+                    &[1, cell.units],
+                    xavier,
+                )?;
             }
         }
         if self.spec.mixed_memory {
-            lstm::seed(&generator, &mut tensors, self.problem.d_model, self.spec.units);
+            lstm::seed(&generator, &mut tensors, self.problem.d_model, self.spec.units)?;
         }
-        Case { level: self.problem.level, config: self.config, tensors }
+        Ok(Case { level: self.problem.level, config: self.config, tensors })
     }
 }
 

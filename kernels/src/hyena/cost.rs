@@ -1,60 +1,57 @@
 //! Closed forms. A real FFT of length n is taken as 2.5 n log₂ n operations, as the field does.
 
-use mixer::{Cost, Level};
+#![deny(clippy::arithmetic_side_effects)]
+
+use mixer::{Cost, Count, Level};
 
 use super::Spec;
 use super::cpu::{self, groups};
-use crate::ops::fft::Fft;
+use crate::ops::fft::{Fft, real_fft_flops};
 use crate::ops::linear::Linear;
-use crate::ops::long_conv::{FilterBank, fft_size};
-
-/// Operations of one real FFT of length `n`.
-fn real_fft(n: u64) -> u64 {
-    5 * n * u64::from(n.max(1).ilog2()) / 2
-}
+use crate::ops::long_conv::fft_size;
 
 /// Operations of the long convolutions: two transforms, n/2 complex products and the skip, for each channel.
-pub(super) fn convolution_flops(spec: &Spec) -> u64 {
-    let n = fft_size(spec.out_len()) as u64;
-    let channels = (spec.dims.batch * spec.convolutions() * spec.dims.d_model) as u64;
-    channels * (2 * real_fft(n) + 3 * n + 2 * spec.out_len() as u64)
+pub(super) fn convolution_flops(spec: &Spec) -> Count {
+    let [length, n] = Count::all([spec.out_len(), fft_size(spec.out_len())]);
+    let [batch, convolutions, width] = Count::all([spec.dims.batch, spec.convolutions(), spec.dims.d_model]);
+    batch * convolutions * width * (2 * real_fft_flops(n) + 3 * n + 2 * length)
 }
 
 /// Operations of everything else: projections, short convolution, gates.
-pub(super) fn other_flops(spec: &Spec) -> u64 {
-    let (length, width, order) = (spec.out_len() as u64, spec.dims.d_model as u64, spec.order as u64);
+pub(super) fn other_flops(spec: &Spec) -> Count {
+    let [length, width, order, taps] = Count::all([spec.out_len(), spec.dims.d_model, spec.order, spec.taps]);
     let gates = order * length * width;
-    let layer =
-        2 * (order + 2) * length * width * width + 2 * spec.taps as u64 * (order + 1) * length * width;
-    spec.dims.batch as u64 * (gates + if spec.level == Level::Layer { layer } else { 0 })
+    let layer = 2 * (order + 2) * length * width * width + 2 * taps * (order + 1) * length * width;
+    spec.dims.sizes().batch * (gates + if spec.level == Level::Layer { layer } else { Count::ZERO })
 }
 
 /// Cost of the FFT kernel, its scratch taken for one thread.
 pub(super) fn cost(spec: &Spec) -> Cost {
-    let (length, width, order) = (spec.out_len(), spec.dims.d_model, spec.order);
-    let stream = spec.dims.batch * length * width;
-    let n = fft_size(length);
-    let groups = groups(width);
-    let channels = width * spec.convolutions();
+    let n = fft_size(spec.out_len());
+    let [batch, length, width, order] =
+        Count::all([spec.dims.batch, spec.out_len(), spec.dims.d_model, spec.order]);
+    let [taps, convolutions] = Count::all([spec.taps, spec.convolutions()]);
+    let stream = batch * length * width;
+    let groups = Count::from(groups(spec.dims.d_model));
+    let channels = width * convolutions;
     let (case, weights) = match spec.level {
         Level::Core => ((order + 1) * stream + channels * (length + 1), channels * length),
         Level::Layer => {
-            let params = (order + 2) * width * (width + 1) + (order + 1) * width * (spec.taps + 1);
-            (stream + params + spec.filter.map_or(0, |filter| filter.param_floats()), params)
+            let params = (order + 2) * width * (width + 1) + (order + 1) * width * (taps + 1);
+            (stream + params + spec.filter.map_or(Count::ZERO, |filter| filter.param_floats()), params)
         }
     };
-    let bank = FilterBank::floats(n, groups * spec.convolutions()) - Fft::group_floats(n);
+    // What all banks hold, without the scratch of their making.
+    let bank = groups * convolutions * Fft::group_floats(n);
     // The filter's values and its transform's scratch are gone once the kernel runs.
-    let setup = Fft::group_floats(n) + if spec.level == Level::Layer { channels * length } else { 0 };
+    let values = if spec.level == Level::Layer { channels * length } else { Count::ZERO };
+    let setup = Fft::group_floats(n) + values;
     let layer = match spec.level {
-        Level::Core => 0,
+        Level::Core => Count::ZERO,
         Level::Layer => {
-            (order + 1)
-                * (Linear::floats(width, width)
-                    + cpu::short_floats(spec)
-                    + groups * 8 * spec.dims.batch * length)
-                + Linear::floats(width, width)
-                + stream
+            let projection = Linear::floats(spec.dims.d_model, spec.dims.d_model);
+            let short = Count::from(cpu::short_floats(spec));
+            (order + 1) * (projection + short + groups * 8 * batch * length) + projection + stream
         }
     };
     let run = layer + stream + cpu::scratch_floats(n);
@@ -63,16 +60,16 @@ pub(super) fn cost(spec: &Spec) -> Cost {
         Level::Core => (order + 2) * stream,
         Level::Layer => (2 * (order + 1) + 4) * stream,
     } + weights
-        + channels * n;
+        + channels * Count::from(n);
+    let state = convolutions * length + (taps - 1) * (order + 1);
     Cost {
-        flops: convolution_flops(spec) + other_flops(spec),
-        bytes: 4 * moved as u64,
-        peak_bytes: 4 * (case + held) as u64,
-        decode_state_bytes: 4
-            * (spec.dims.batch * width * (spec.convolutions() * length + (spec.taps - 1) * (order + 1)))
-                as u64,
-        setup_flops: spec.filter.map_or(0, |filter| filter.flops(length))
-            + channels as u64 * real_fft(n as u64),
+        flops: (convolution_flops(spec) + other_flops(spec)).get(),
+        bytes: (4 * moved).get(),
+        peak_bytes: (4 * (case + held)).get(),
+        decode_state_bytes: (4 * batch * width * state).get(),
+        setup_flops: (spec.filter.map_or(Count::ZERO, |filter| filter.flops(spec.out_len()))
+            + channels * real_fft_flops(n.into()))
+        .get(),
         ..Cost::default()
     }
 }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use mixer::{Case, CpuKernel, Floats, Memory, MixerError, Parallel};
+use mixer::{Case, Count, CpuKernel, Floats, Memory, MixerError, Parallel};
 
 use super::Spec;
 use super::filter::Filter;
@@ -32,8 +32,8 @@ pub(super) fn short_floats(spec: &Spec) -> usize {
 }
 
 /// Floats of one worker's scratch.
-pub(super) fn scratch_floats(size: usize) -> usize {
-    TOGETHER * Fft::group_floats(size)
+pub(super) fn scratch_floats(size: usize) -> Count {
+    Count::from(TOGETHER) * Fft::group_floats(size)
 }
 
 /// What a layer adds around the core.

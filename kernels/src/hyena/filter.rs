@@ -2,11 +2,12 @@
 //! `HyenaFilter`). It depends on weights alone, so it is set-up, and it is evaluated in f64: its sines amplify rounding
 //! about tenfold a layer.
 
-use mixer::{MixerError, OpCount, Parallel, Params, Tensors};
+use mixer::{Count, MixerError, OpCount, Parallel, Params, Tensors, gather, room};
 
 use crate::dims::Dims;
 use crate::generate::Generator;
 use crate::ops::exact::dot;
+use crate::ops::exact_lanes::{TOGETHER, product, sines};
 
 /// The filter's configuration.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -47,7 +48,7 @@ impl FilterSpec {
         }
         Ok(Self {
             channels: dims.d_model * (order - 1),
-            l_max: config.count("l_max", 1, mixer::Problem::MAX_SEQ_LEN)?,
+            l_max: config.count("l_max", 1, mixer::Problem::MAX_PLANNED_SEQ_LEN)?,
             emb_dim,
             width: config.count_or("filter_order", 16, 1, 4096)?,
             inner: config.count_or("num_inner_mlps", 2, 0, 16)?,
@@ -65,17 +66,25 @@ impl FilterSpec {
     }
 
     /// Operations of evaluating `positions` positions: 2(EF + JF² + FC) each, sines and exponentials left out.
-    pub fn flops(&self, positions: usize) -> u64 {
-        let (width, channels) = (self.width as u64, self.channels as u64);
-        let per_position = self.emb_dim as u64 * width + self.inner as u64 * width * width + width * channels;
-        2 * positions as u64 * per_position
+    pub fn flops(&self, positions: usize) -> Count {
+        let [width, channels, embedding] = Count::all([self.width, self.channels, self.emb_dim]);
+        let [inner, positions] = Count::all([self.inner, positions]);
+        2 * positions * (embedding * width + inner * width * width + width * channels)
+    }
+
+    /// Operations of the network without its output layer, as [`FilterSpec::flops`].
+    pub fn hidden_flops(&self, positions: usize) -> u64 {
+        let [width, channels, positions_in] = Count::all([self.width, self.channels, positions]);
+        (self.flops(positions) - 2 * positions_in * width * channels).get()
     }
 
     /// Floats of the filter's parameters.
-    pub fn param_floats(&self) -> usize {
-        self.l_max * (self.emb_dim + 1)
-            + self.width * (self.emb_dim + 1 + self.inner * (self.width + 1) + self.channels + 1)
-            + 2 * self.channels
+    pub fn param_floats(&self) -> Count {
+        let [width, channels, embedding] = Count::all([self.width, self.channels, self.emb_dim]);
+        let [inner, positions] = Count::all([self.inner, self.l_max]);
+        positions * (embedding + 1)
+            + width * (embedding + 1 + inner * (width + 1) + channels + 1)
+            + 2 * channels
     }
 }
 
@@ -185,11 +194,53 @@ pub fn evaluate_f64(
     Ok(h)
 }
 
+/// Some of the filters in f64, `[wanted][positions]`, several positions at a time. They must not be normalised over
+/// all channels.
+///
+/// # Errors
+/// What is wrong with the parameters.
+pub fn evaluate_some(
+    spec: &FilterSpec,
+    tensors: &Tensors,
+    wanted: std::ops::Range<usize>,
+    positions: usize,
+) -> Result<Vec<Vec<f64>>, MixerError> {
+    let filter = Filter::new(spec, tensors)?;
+    let mut h = vec![Vec::with_capacity(positions); wanted.len()];
+    for first in (0..positions).step_by(TOGETHER) {
+        let lanes = TOGETHER.min(positions - first);
+        let mut hidden = vec![[0.0; TOGETHER]; spec.emb_dim];
+        for lane in 0..lanes {
+            let features = &filter.features[(first + lane) * spec.emb_dim..][..spec.emb_dim];
+            hidden.iter_mut().zip(features).for_each(|(to, &z)| to[lane] = f64::from(z));
+        }
+        for (inputs, weight, bias) in &filter.layers {
+            let rows = weight.chunks_exact(*inputs).zip(bias).zip(&filter.freq);
+            let next = rows
+                .map(|((row, bias), freq)| sines(product(row, &hidden).map(|sum| freq * (sum + bias))))
+                .collect();
+            hidden = next;
+        }
+        for (h, channel) in h.iter_mut().zip(wanted.clone()) {
+            let values = product(&filter.out[channel * spec.width..][..spec.width], &hidden);
+            for (value, &t) in values.iter().zip(&filter.times[first..first + lanes]) {
+                let window = (-f64::from(t) * filter.deltas[channel].abs()).exp() + spec.shift;
+                h.push(value * if spec.modulate { window } else { 1.0 });
+            }
+        }
+    }
+    Ok(h)
+}
+
 /// Fresh parameters as the reference initialises them.
-pub fn seed(spec: &FilterSpec, generator: &Generator, tensors: &mut Tensors) {
+///
+/// # Errors
+/// [`MixerError::OutOfMemory`].
+pub fn seed(spec: &FilterSpec, generator: &Generator, tensors: &mut Tensors) -> Result<(), MixerError> {
     let (length, bands) = (spec.l_max, (spec.emb_dim - 1) / 2);
-    let times: Vec<f32> = (0..length).map(|n| n as f32 / length.saturating_sub(1).max(1) as f32).collect();
-    let mut features = Vec::with_capacity(length * spec.emb_dim);
+    let time = |n| n as f32 / length.saturating_sub(1).max(1) as f32;
+    let times: Vec<f32> = gather(length, (0..length).map(time))?;
+    let mut features = room(Count::from(length) * Count::from(spec.emb_dim))?;
     for (n, &t) in times.iter().enumerate() {
         let omega = std::f64::consts::TAU * n as f64 / length as f64;
         let frequency = |band: usize| linspace(1e-4, bands as f64 - 1.0, bands, band);
@@ -207,18 +258,18 @@ pub fn seed(spec: &FilterSpec, generator: &Generator, tensors: &mut Tensors) {
             &format!("param.filter_fn.mlp.{layer}.weight"),
             &[spec.width, inputs],
             bound,
-        );
-        generator.uniform(tensors, &format!("param.filter_fn.mlp.{layer}.bias"), &[spec.width], bound);
+        )?;
+        generator.uniform(tensors, &format!("param.filter_fn.mlp.{layer}.bias"), &[spec.width], bound)?;
     }
     let bound = 1.0 / (spec.width as f32).sqrt();
-    generator.uniform(tensors, "param.filter_fn.mlp.out.weight", &[spec.channels, spec.width], bound);
+    generator.uniform(tensors, "param.filter_fn.mlp.out.weight", &[spec.channels, spec.width], bound)?;
     tensors.insert("param.filter_fn.freq", &[1, spec.width], vec![spec.w as f32; spec.width]);
     let [slow, fast, target] = spec.decay;
     let deltas = (0..spec.channels)
         .map(|c| linspace(target.ln() / slow, target.ln() / fast, spec.channels, c) as f32)
         .collect();
     tensors.insert("param.filter_fn.modulation.deltas", &[1, 1, spec.channels], deltas);
-    generator.unit(tensors, "param.filter_fn.bias", &[spec.channels]);
+    generator.unit(tensors, "param.filter_fn.bias", &[spec.channels])
 }
 
 /// Value `index` of `count` equally spaced ones from `low` to `high`; `low` where there is only one.

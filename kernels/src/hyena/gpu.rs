@@ -1,7 +1,7 @@
 //! The GPU plan: one product for all streams, short convolutions with the first gate fused, long convolutions with the
 //! other gates fused, the output projection. Same steps and names as `cpu.rs`.
 
-use mixer::{Case, GpuTarget, Level, MixerError, Plan, Serial};
+use mixer::{Case, Count, GpuTarget, Level, MixerError, Plan, Serial, gather, zeros};
 
 use super::Spec;
 use super::filter;
@@ -34,12 +34,13 @@ fn filters(
     let (width, length, convolutions) = (spec.dims.d_model, spec.out_len(), spec.convolutions());
     let columns = Columns::plain(width);
     // The file is read before its sizes are believed.
-    let zeros = || vec![vec![0.0; length * columns.stride()]; convolutions];
+    let [positions, stride] = Count::all([length, columns.stride()]);
+    let empty = || (0..convolutions).map(|_| zeros(positions * stride)).collect::<Result<Vec<Vec<f32>>, _>>();
     let mut taps;
     if let Some(filter) = &spec.filter {
         let evaluator = filter::Filter::new(filter, &case.tensors)?;
-        taps = zeros();
-        let mut h = vec![0.0; length * filter.channels];
+        taps = empty()?;
+        let mut h = zeros(positions * Count::from(filter.channels))?;
         evaluator.evaluate(&mut h, &Serial);
         for (t, row) in h.chunks_exact(filter.channels).enumerate() {
             for (channel, values) in row.chunks_exact(convolutions).enumerate() {
@@ -50,7 +51,7 @@ fn filters(
         }
     } else {
         let (k, _) = spec.core_filter(&case.tensors)?;
-        taps = zeros();
+        taps = empty()?;
         for (index, values) in k.chunks_exact(length).enumerate() {
             let (o, channel) = (index / width, index % width);
             for (t, &value) in values.iter().enumerate() {
@@ -83,10 +84,11 @@ fn core(
     let streams: Vec<Stream> = (0..=spec.order)
         .map(|stream| {
             let rows = x.chunks_exact((spec.order + 1) * width);
-            let part: Vec<f32> = rows.flat_map(|row| &row[stream * width..][..width]).copied().collect();
-            builder.upload("stream", &part, columns)
+            let values = rows.flat_map(|row| &row[stream * width..][..width]).copied();
+            let part = gather(spec.dims.sizes().stream(), values)?;
+            Ok(builder.upload("stream", &part, columns))
         })
-        .collect();
+        .collect::<Result<_, MixerError>>()?;
     let mut value = streams[spec.order];
     let mut other = builder.stream("value", rows, columns);
     let mut spare = None;

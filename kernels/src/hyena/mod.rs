@@ -10,8 +10,8 @@ mod reference;
 mod tests;
 
 use mixer::{
-    Case, Causality, Family, Info, Level, MixerError, OpCount, ParamKind, ParamSpec, Params, Problem,
-    Tensors, Tolerance,
+    Case, Causality, Count, Family, Info, Level, MixerError, OpCount, ParamKind, ParamSpec, Params, Problem,
+    Tensors, Tolerance, zeros,
 };
 
 use crate::definition::Definition;
@@ -69,6 +69,7 @@ static INFO: Info = Info {
         "target",
         "w",
     ],
+    spare: &["k", "param.filter_fn.bias"],
     tolerance: Tolerance { abs: 2e-4, rel: 1e-3 },
 };
 
@@ -120,7 +121,6 @@ impl Spec {
 
     /// The spec that a race's problem and parameters give.
     fn race(problem: &Problem, params: &Params) -> Result<Self, MixerError> {
-        problem.validate()?;
         let mut config = problem.to_params();
         for (name, value) in INFO.resolve(params)?.iter() {
             config.set(name, value.clone());
@@ -208,12 +208,13 @@ fn seeded_case(problem: &Problem, params: &Params) -> Result<Case, MixerError> {
     let mut config = problem.to_params();
     config.set("causal", true);
     config.set("order", layer.order);
-    filter::seed(&filter, &generator, &mut tensors);
+    filter::seed(&filter, &generator, &mut tensors)?;
     match problem.level {
         Level::Core => {
             let h = filter::evaluate_f64(&filter, &tensors, problem.seq_len, &mut OpCount::default())?;
             let convolutions = layer.convolutions();
-            let mut k = vec![0.0; convolutions * width * problem.seq_len];
+            let [sets, channels_of_set, positions] = Count::all([convolutions, width, problem.seq_len]);
+            let mut k: Vec<f32> = zeros(sets * channels_of_set * positions)?;
             let mut bias = vec![0.0; convolutions * width];
             for o in 0..convolutions {
                 for channel in 0..width {
@@ -224,7 +225,7 @@ fn seeded_case(problem: &Problem, params: &Params) -> Result<Case, MixerError> {
                 }
             }
             let mut core = Tensors::new();
-            generator.unit(&mut core, "x", &[problem.batch, problem.seq_len, channels]);
+            generator.unit(&mut core, "x", &[problem.batch, problem.seq_len, channels])?;
             core.insert("k", &[convolutions, width, problem.seq_len], k);
             core.insert("bias", &[convolutions, width], bias);
             tensors = core;
@@ -235,15 +236,20 @@ fn seeded_case(problem: &Problem, params: &Params) -> Result<Case, MixerError> {
             }
             config.set("l_max", problem.seq_len);
             config.set("w", 14.0);
-            generator.unit(&mut tensors, "x", &[problem.batch, problem.seq_len, width]);
+            generator.unit(&mut tensors, "x", &[problem.batch, problem.seq_len, width])?;
             let bound = 1.0 / (width as f32).sqrt();
             for (name, outputs) in [("in_proj", channels), ("out_proj", width)] {
-                generator.uniform(&mut tensors, &format!("param.{name}.weight"), &[outputs, width], bound);
-                generator.uniform(&mut tensors, &format!("param.{name}.bias"), &[outputs], bound);
+                generator.uniform(&mut tensors, &format!("param.{name}.weight"), &[outputs, width], bound)?;
+                generator.uniform(&mut tensors, &format!("param.{name}.bias"), &[outputs], bound)?;
             }
             let bound = 1.0 / (layer.taps as f32).sqrt();
-            generator.uniform(&mut tensors, "param.short_filter.weight", &[channels, 1, layer.taps], bound);
-            generator.uniform(&mut tensors, "param.short_filter.bias", &[channels], bound);
+            generator.uniform(
+                &mut tensors,
+                "param.short_filter.weight",
+                &[channels, 1, layer.taps],
+                bound,
+            )?;
+            generator.uniform(&mut tensors, "param.short_filter.bias", &[channels], bound)?;
         }
     }
     Ok(Case { level: problem.level, config, tensors })

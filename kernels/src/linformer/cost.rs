@@ -1,18 +1,19 @@
 //! Closed forms, with the sequence maps applied before the projections: 4LDI for queries and output, 2LrD and 2rD·Gd for
 //! each map, 4LrI for the core.
 
-use mixer::{Cost, Level};
+#![deny(clippy::arithmetic_side_effects)]
+
+use mixer::{Cost, Count, Level, Sizes};
 
 use super::Spec;
 use super::cpu;
 
 /// Cost of the kernel, its scratch taken for one thread.
 pub(super) fn cost(spec: &Spec) -> Cost {
-    let (length, width, rank) = (spec.dims.seq_len as u64, spec.dims.d_model as u64, spec.rank as u64);
-    let (inner, kv_width, maps) = (spec.inner() as u64, spec.kv_width() as u64, spec.maps() as u64);
-    let batch = spec.dims.batch as u64;
+    let Sizes { batch, seq_len: length, d_model: width } = spec.dims.sizes();
+    let [rank, inner, kv_width, maps] = Count::all([spec.rank, spec.inner(), spec.kv_width(), spec.maps()]);
     let core = 4 * length * rank * inner;
-    let map_floats = maps * spec.max_length as u64 * rank;
+    let map_floats = maps * Count::from(spec.max_length) * rank;
     let (flops, case, moved) = match spec.level {
         Level::Core => {
             let streams = batch * length * (inner + maps * kv_width);
@@ -34,9 +35,9 @@ pub(super) fn cost(spec: &Spec) -> Cost {
         }
     };
     Cost {
-        flops: batch * flops,
-        bytes: 4 * (moved + map_floats + batch * 2 * maps * rank * (width + kv_width)),
-        peak_bytes: 4 * (case + cpu::floats(spec) as u64),
+        flops: (batch * flops).get(),
+        bytes: (4 * (moved + map_floats + batch * 2 * maps * rank * (width + kv_width))).get(),
+        peak_bytes: (4 * (case + cpu::floats(spec))).get(),
         // Not causal: no decoding.
         decode_state_bytes: 0,
         setup_flops: 0,

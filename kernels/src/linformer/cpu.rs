@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use mixer::{Case, CpuKernel, Floats, Level, Memory, MixerError, Parallel};
+use mixer::{Case, Count, CpuKernel, Floats, Level, Memory, MixerError, Parallel};
 
 use super::Spec;
 use super::summary::Summary;
@@ -24,23 +24,25 @@ fn packed_shape(spec: &Spec) -> PackedShape {
 }
 
 /// Floats that the kernel takes for one thread.
-pub(super) fn floats(spec: &Spec) -> usize {
+pub(super) fn floats(spec: &Spec) -> Count {
     let Spec { dims, rank, .. } = *spec;
     let (inner, kv_width, mapped) = (spec.inner(), spec.kv_width(), mapped_width(spec));
-    let summaries = spec.maps() * Summary::floats(dims.seq_len, rank, mapped, 1);
-    let kv = spec.maps() * dims.batch * rank * kv_width;
+    let (sizes, maps) = (dims.sizes(), Count::from(spec.maps()));
+    let summaries = maps * Summary::floats(dims.seq_len, rank, mapped, 1);
+    let summary_rows = sizes.batch * Count::from(rank);
     let layer = match spec.level {
-        Level::Core => 0,
+        Level::Core => Count::ZERO,
         Level::Layer => {
             Linear::floats(dims.d_model, inner)
-                + spec.maps() * Linear::floats(dims.d_model, kv_width)
+                + maps * Linear::floats(dims.d_model, kv_width)
                 + Linear::floats(inner, dims.d_model)
-                + dims.batch * dims.seq_len * dims.d_model
-                + dims.batch * rank * dims.d_model
+                + sizes.stream()
+                + summary_rows * sizes.d_model
         }
     };
     let attention = packed_shape(spec).floats() + QueryBlock::floats(spec.d_head);
-    summaries + kv + layer + attention + dims.batch * dims.seq_len * inner
+    let kv = maps * summary_rows * Count::from(kv_width);
+    summaries + kv + layer + attention + sizes.rows() * Count::from(inner)
 }
 
 /// What a layer adds.

@@ -46,6 +46,7 @@ static INFO: Info = Info {
         },
     ],
     config: &["inner", "max_length"],
+    spare: &[],
     tolerance: Tolerance { abs: 1e-4, rel: 1e-3 },
 };
 
@@ -96,7 +97,7 @@ impl Spec {
         };
         let inner = n_heads * d_head;
         config.count_or("inner", inner, inner, inner)?;
-        let max_length = config.count_or("max_length", dims.seq_len, 1, Problem::MAX_SEQ_LEN)?;
+        let max_length = config.count_or("max_length", dims.seq_len, 1, Problem::MAX_PLANNED_SEQ_LEN)?;
         if max_length < dims.seq_len {
             return Err(MixerError::invalid(
                 "length",
@@ -118,7 +119,6 @@ impl Spec {
 
     /// The spec and configuration that a race's problem and parameters give.
     fn race(problem: &Problem, params: &Params) -> Result<(Self, Params), MixerError> {
-        problem.validate()?;
         let mut config = problem.to_params();
         for (name, value) in INFO.resolve(params)?.iter() {
             config.set(name, value.clone());
@@ -196,32 +196,32 @@ fn seeded_case(problem: &Problem, params: &Params) -> Result<Case, MixerError> {
     let shape = [spec.max_length, spec.rank];
     match problem.level {
         Level::Core => {
-            generator.unit(&mut tensors, "q", &spec.dims.shape(spec.inner()));
+            generator.unit(&mut tensors, "q", &spec.dims.shape(spec.inner()))?;
             let streams: &[&str] = if spec.share_kv { &["k"] } else { &["k", "v"] };
             for name in streams {
-                generator.unit(&mut tensors, name, &spec.dims.shape(spec.kv_width()));
+                generator.unit(&mut tensors, name, &spec.dims.shape(spec.kv_width()))?;
             }
             for name in maps {
-                generator.uniform(&mut tensors, name, &shape, map_bound);
+                generator.uniform(&mut tensors, name, &shape, map_bound)?;
             }
         }
         Level::Layer => {
             let width = problem.d_model;
-            generator.unit(&mut tensors, "x", &spec.dims.shape(width));
+            generator.unit(&mut tensors, "x", &spec.dims.shape(width))?;
             let bound = 1.0 / (width as f32).sqrt();
             let mut linear = |name: &str, shape: &[usize], bound: f32| {
-                generator.uniform(&mut tensors, &format!("param.{name}"), shape, bound);
+                generator.uniform(&mut tensors, &format!("param.{name}"), shape, bound)
             };
-            linear("query.weight", &[spec.inner(), width], bound);
-            linear("key.weight", &[spec.kv_width(), width], bound);
+            linear("query.weight", &[spec.inner(), width], bound)?;
+            linear("key.weight", &[spec.kv_width(), width], bound)?;
             if !spec.share_kv {
-                linear("value.weight", &[spec.kv_width(), width], bound);
+                linear("value.weight", &[spec.kv_width(), width], bound)?;
             }
             let bound = 1.0 / (spec.inner() as f32).sqrt();
-            linear("out.weight", &[width, spec.inner()], bound);
-            linear("out.bias", &[width], bound);
+            linear("out.weight", &[width, spec.inner()], bound)?;
+            linear("out.bias", &[width], bound)?;
             for name in maps {
-                linear(name, &shape, map_bound);
+                linear(name, &shape, map_bound)?;
             }
         }
     }

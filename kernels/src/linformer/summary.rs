@@ -3,7 +3,7 @@
 
 #![expect(unsafe_code, reason = "tasks write disjoint partial sums through `Disjoint`")]
 
-use mixer::{Floats, Memory, MixerError, Parallel};
+use mixer::{Count, Floats, Memory, MixerError, Parallel};
 
 use crate::ops::disjoint::Disjoint;
 use crate::ops::gemm::{PANEL, Store, Tile, multiply};
@@ -36,10 +36,11 @@ impl Summary {
     }
 
     /// Floats that [`Summary::new`] takes from the memory budget.
-    pub(super) fn floats(length: usize, rank: usize, width: usize, threads: usize) -> usize {
-        Self::n_blocks(length) * BLOCK * rank
-            + Self::parts(length, threads) * rank * width
-            + threads * BLOCK * PANEL
+    pub(super) fn floats(length: usize, rank: usize, width: usize, threads: usize) -> Count {
+        let [blocks, parts] = Count::all([Self::n_blocks(length), Self::parts(length, threads)]);
+        let [rank, width, threads] = Count::all([rank, width, threads]);
+        let [block, panel] = Count::all([BLOCK, PANEL]);
+        blocks * block * rank + parts * rank * width + threads * block * panel
     }
 
     /// Packs the first `length` rows of `map`, `[≥ length, rank]`, for inputs of `width`.

@@ -6,7 +6,7 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
-use mixer::{Case, CpuKernel, Floats, Level, Memory, MixerError, Parallel};
+use mixer::{Case, Count, CpuKernel, Floats, Level, Memory, MixerError, Parallel};
 
 use super::kb;
 use super::liquid::{self, MAX_DEGREE, Tuples};
@@ -59,36 +59,36 @@ fn gain_floats(spec: &Spec) -> usize {
 }
 
 /// Floats that the model keeps.
-pub(super) fn model_floats(spec: &Spec) -> usize {
+pub(super) fn model_floats(spec: &Spec) -> Count {
     if spec.liquid == Liquid::Recurrence {
-        return scan::floats(spec);
+        return scan::floats(spec).into();
     }
     let (n, groups) = (fft_size(spec.dims.seq_len), padded(spec) / GROUP);
     let bank = FilterBank::floats(n, groups) - Fft::group_floats(n);
-    Fft::floats(n) + bank * if spec.liquid == Liquid::Kb { 2 } else { 1 } + gain_floats(spec)
+    let banks = if spec.liquid == Liquid::Kb { 2 } else { 1 };
+    Fft::floats(n) + banks * bank + Count::from(gain_floats(spec))
 }
 
 /// Floats that building the model takes for a while.
-pub(super) fn setup_floats(spec: &Spec) -> usize {
+pub(super) fn setup_floats(spec: &Spec) -> Count {
     if spec.liquid == Liquid::Recurrence {
-        return 0;
+        return Count::ZERO;
     }
-    let kernels = spec.directions() * spec.dims.d_model * spec.dims.seq_len;
-    let kb = if spec.liquid == Liquid::Kb { 2 * spec.dims.d_model * spec.dims.seq_len } else { 0 };
-    kernels + kb + Fft::group_floats(fft_size(spec.dims.seq_len))
+    let (sizes, directions) = (spec.dims.sizes(), Count::from(spec.directions()));
+    let kernels = directions + if spec.liquid == Liquid::Kb { 2 } else { 0 };
+    kernels * sizes.d_model * sizes.seq_len + Fft::group_floats(fft_size(spec.dims.seq_len))
 }
 
 /// Floats of one worker's scratch.
-pub(super) fn scratch_floats(spec: &Spec) -> usize {
-    let width = spec.dims.d_model;
-    let tail = if spec.level == Level::Layer { BLOCK * 3 * width } else { 0 };
+pub(super) fn scratch_floats(spec: &Spec) -> Count {
+    let tail = Count::from(if spec.level == Level::Layer { BLOCK * 3 * spec.dims.d_model } else { 0 });
+    let transform = Fft::group_floats(fft_size(spec.dims.seq_len));
+    let [together, length, group] = Count::all([TOGETHER, spec.dims.seq_len, GROUP]);
     tail.max(match spec.liquid {
-        Liquid::Recurrence => scan::scratch_floats(spec),
-        Liquid::None => TOGETHER * Fft::group_floats(fft_size(spec.dims.seq_len)),
+        Liquid::Recurrence => scan::scratch_floats(spec).into(),
+        Liquid::None => together * transform,
         // And the products.
-        Liquid::Kb | Liquid::PolyB => {
-            TOGETHER * (Fft::group_floats(fft_size(spec.dims.seq_len)) + spec.dims.seq_len * GROUP)
-        }
+        Liquid::Kb | Liquid::PolyB => together * (transform + length * group),
     })
 }
 

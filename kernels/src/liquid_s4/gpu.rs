@@ -1,7 +1,7 @@
 //! The GPU plan: the state-space model by FFT and the products by a table of positions, or the recurrence as a scan over
 //! chunks; then GELU, the output layer and its gate by blocks of rows. Same steps and names as the CPU files.
 
-use mixer::{Access, Case, GpuTarget, Level, MixerError, Plan, Serial, Shader};
+use mixer::{Access, Case, Count, GpuTarget, Level, MixerError, Plan, Serial, Shader, gather, room, zeros};
 
 use super::kb;
 use super::liquid::{self, Tuples};
@@ -69,14 +69,14 @@ fn filter(
     let (width, length) = (spec.dims.d_model, spec.dims.seq_len);
     let stride = Columns::plain(width).stride();
     let n_taps = if both_ways { size } else { length };
-    if !builder.fits(n_taps * stride) {
+    if !builder.fits(n_taps.saturating_mul(stride)) {
         return Err(MixerError::NeedsBuffer {
             label: "kernel".to_owned(),
-            needed_bytes: 4 * (n_taps * stride) as u64,
+            needed_bytes: (4 * Count::from(n_taps) * Count::from(stride)).get(),
             limit_bytes: builder.max_binding_bytes(),
         });
     }
-    let mut taps = vec![0.0; n_taps * stride];
+    let mut taps: Vec<f32> = zeros(Count::from(n_taps) * Count::from(stride))?;
     for (position, row) in taps.chunks_exact_mut(stride).enumerate() {
         let Some(lag) = circular_lag(position, size, length) else { continue };
         row[..width].iter_mut().enumerate().for_each(|(channel, to)| *to = tap(channel, lag));
@@ -91,7 +91,8 @@ fn convolution(builder: &mut Builder, spec: &Spec, case: &Case, x: Stream) -> Re
     let size = fft_size(length).max(8);
     let conv = LongConv::new(builder, [batch, length, width], size)?;
     let skip = spec.skip(&case.tensors)?;
-    let mut k = vec![0.0; spec.directions() * width * length];
+    let [directions, channels, positions_of_k] = Count::all([spec.directions(), width, length]);
+    let mut k: Vec<f32> = zeros(directions * channels * positions_of_k)?;
     Ssm::read(spec, &case.tensors)?.kernels(length, &mut k, &Serial);
     let model = filter(builder, spec, (&conv, size), spec.bidirectional, &|channel, lag| match lag {
         Ok(0) => k[channel * length] + skip[channel],
@@ -108,7 +109,7 @@ fn convolution(builder: &mut Builder, spec: &Spec, case: &Case, x: Stream) -> Re
     let narrow = |gain: &[f64]| gain.iter().map(|gain| *gain as f32).collect::<Vec<_>>();
     let products = if spec.liquid == Liquid::Kb { builder.stream("products", rows, columns) } else { s };
     for degree in 0..spec.degree - 1 {
-        let (positions, factors) = positions(spec, degree + 2);
+        let (positions, factors) = positions(spec, degree + 2)?;
         let positions = builder.upload_words("positions", positions);
         for (reversed, gain) in [(true, Some(&gains.reversed[degree])), (false, gains.straight.get(degree))] {
             let Some(gain) = gain else { continue };
@@ -144,6 +145,8 @@ fn convolution(builder: &mut Builder, spec: &Spec, case: &Case, x: Stream) -> Re
     if spec.liquid != Liquid::Kb {
         return Ok(s);
     }
+    // All filters at once, before the first is made.
+    drop(room::<f64>(2 * channels * positions_of_k)?);
     let filters: Vec<Vec<f64>> = (0..width)
         .map(|channel| {
             let k: Vec<f64> = k[channel * length..][..length].iter().map(|k| f64::from(*k)).collect();
@@ -162,7 +165,7 @@ fn convolution(builder: &mut Builder, spec: &Spec, case: &Case, x: Stream) -> Re
 }
 
 /// Positions of the factors of each product of degree `q`, and how many there are.
-fn positions(spec: &Spec, q: usize) -> (Vec<u32>, usize) {
+fn positions(spec: &Spec, q: usize) -> Result<(Vec<u32>, usize), MixerError> {
     let length = spec.dims.seq_len;
     if !spec.allcombs {
         // c_q[t] = c_{q−1}[t] c_{q−1}[t − 1] has binomial(q − 1, age) factors of each age.
@@ -173,12 +176,10 @@ fn positions(spec: &Spec, q: usize) -> (Vec<u32>, usize) {
             })
             .collect();
         let position = |t: usize, age: usize| t.checked_sub(age).map_or(NOWHERE, word);
-        return (
-            (0..length).flat_map(|t| ages.iter().map(move |age| position(t, *age))).collect(),
-            ages.len(),
-        );
+        let all = (0..length).flat_map(|t| ages.iter().map(move |age| position(t, *age)));
+        return Ok((gather(Count::from(length) * Count::from(ages.len()), all)?, ages.len()));
     }
-    let mut words = Vec::with_capacity(length * q);
+    let mut words = room(Count::from(length) * Count::from(q))?;
     if let Some(mut tuples) = Tuples::last(length, q) {
         let base = length - tuples.n();
         loop {
@@ -192,7 +193,7 @@ fn positions(spec: &Spec, q: usize) -> (Vec<u32>, usize) {
             }
         }
     }
-    (words, q)
+    Ok((words, q))
 }
 
 fn scan(builder: &mut Builder, spec: &Spec, case: &Case, x: Stream) -> Result<Stream, MixerError> {

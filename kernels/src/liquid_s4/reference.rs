@@ -1,14 +1,14 @@
 //! Liquid-S4 in f64: direct convolutions, products by lists of tuples, the dense bilinear transform, the recurrence as
 //! it is written.
 
-use mixer::{Case, Level, MixerError, OpCount};
+use mixer::{Case, Count, Level, MixerError, OpCount};
 
-use super::complex::Complex;
 use super::kb;
 use super::liquid::{self, binomial, contract};
 use super::spec::{Liquid, Mode, Spec};
 use super::ssm::{Channel, Ssm, kernel_flops};
 use crate::attention::{linear, widen};
+use crate::ops::complex::Complex;
 use crate::ops::exact;
 
 /// `[batch, length, width]` in f64.
@@ -123,7 +123,8 @@ fn kernels(spec: &Spec, model: &Channel, count: &mut OpCount) -> Vec<Vec<f64>> {
     (0..spec.directions())
         .map(|direction| match spec.mode {
             Mode::Diag => {
-                count.setup_flops += kernel_flops(spec) / (spec.directions() * spec.dims.d_model) as u64;
+                let [directions, width] = Count::all([spec.directions(), spec.dims.d_model]);
+                count.add_setup(kernel_flops(spec) / (directions * width));
                 let modes = model.bilinear();
                 let mut powers: Vec<Complex> =
                     modes.iter().zip(&model.c[direction]).map(|((_, b), c)| *c * *b).collect();

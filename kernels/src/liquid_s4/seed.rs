@@ -14,9 +14,9 @@ pub(super) fn seeded_case(problem: &Problem, params: &Params) -> Result<Case, Mi
     let spec = Spec::read(&case)?;
     let tensors = &mut case.tensors;
     let (width, modes, directions) = (problem.d_model, spec.modes, spec.directions());
-    generator.unit(tensors, "x", &spec.dims.shape(width));
+    generator.unit(tensors, "x", &spec.dims.shape(width))?;
     let (low, high) = (0.001_f32.ln(), 0.1_f32.ln());
-    generator.uniform(tensors, "param.log_dt", &[width], (high - low) / 2.0);
+    generator.uniform(tensors, "param.log_dt", &[width], (high - low) / 2.0)?;
     let steps: Vec<f32> =
         floats(tensors, "param.log_dt").iter().map(|v| v + f32::midpoint(high, low)).collect();
     tensors.insert("param.log_dt", &[width], steps.clone());
@@ -31,8 +31,8 @@ pub(super) fn seeded_case(problem: &Problem, params: &Params) -> Result<Case, Mi
     let b: Vec<f32> = (0..width * modes * 2).map(|i| if i % 2 == 0 { 1.0 } else { 0.0 }).collect();
     tensors.insert("param.B", &[width, modes, 2], b.clone());
     let shape = [directions, width, modes, 2];
-    generator.uniform(tensors, "param.C", &shape, 1.5_f32.sqrt());
-    generator.unit(tensors, "param.D", &[1, width]);
+    generator.uniform(tensors, "param.C", &shape, 1.5_f32.sqrt())?;
+    generator.unit(tensors, "param.D", &[1, width])?;
     if spec.degree > 1 {
         let conjugate = floats(tensors, "param.C")
             .iter()
@@ -47,8 +47,8 @@ pub(super) fn seeded_case(problem: &Problem, params: &Params) -> Result<Case, Mi
     }
     if problem.level == Level::Layer {
         let bound = 1.0 / (width as f32).sqrt();
-        generator.uniform(tensors, "param.output_linear.weight", &[2 * width, width], bound);
-        generator.uniform(tensors, "param.output_linear.bias", &[2 * width], bound);
+        generator.uniform(tensors, "param.output_linear.weight", &[2 * width, width], bound)?;
+        generator.uniform(tensors, "param.output_linear.bias", &[2 * width], bound)?;
     }
     Ok(case)
 }

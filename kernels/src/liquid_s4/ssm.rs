@@ -6,10 +6,10 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use mixer::{MixerError, Parallel, Tensors};
+use mixer::{Count, MixerError, Parallel, Tensors};
 
-use super::complex::Complex;
 use super::spec::{Mode, Spec};
+use crate::ops::complex::Complex;
 
 /// Modes that are stepped together.
 const TOGETHER: usize = 4;
@@ -214,10 +214,11 @@ pub(super) fn discretise(step: f64, w: Complex, b: Complex) -> (Complex, Complex
 
 /// Operations of a channel's kernel: a complex multiply-add for each mode and lag; in the low-rank form two projections,
 /// a diagonal step, a diagonal solution and two corrections more.
-pub(super) fn kernel_flops(spec: &Spec) -> u64 {
+pub(super) fn kernel_flops(spec: &Spec) -> Count {
     let per_mode = match spec.mode {
         Mode::Diag => 8,
         Mode::Nplr => 4 + 2 * 4 + 2 * 6 + 2 * 4,
     };
-    (per_mode * spec.directions() * spec.dims.d_model * spec.modes * spec.dims.seq_len) as u64
+    let (sizes, [directions, modes]) = (spec.dims.sizes(), Count::all([spec.directions(), spec.modes]));
+    per_mode * directions * sizes.d_model * modes * sizes.seq_len
 }

@@ -48,7 +48,7 @@ struct Projections {
 impl Projections {
     fn new(spec: &Spec, case: &Case, memory: &Memory) -> Result<Self, MixerError> {
         let width = spec.base.dims.d_model;
-        let len = spec.base.dims.shape(width).iter().product();
+        let len = spec.base.dims.sizes().stream();
         let linear = |name: &str| {
             let (weight, bias) = spec.base.projection(&case.tensors, name)?;
             Linear::new(memory, width, width, weight, bias)
@@ -280,7 +280,7 @@ impl Kernel {
                 Some(Projections::new(&spec, case, memory)?)
             }
         };
-        let len = spec.base.dims.shape(spec.base.dims.d_model).iter().product();
+        let len = spec.base.dims.sizes().stream();
         Ok(Self {
             case: Arc::clone(case),
             tiles: Tiles::new(spec, memory, parallel.threads())?,

@@ -10,7 +10,7 @@ mod tests;
 
 use mixer::{
     Case, Causality, Family, Info, Level, MixerError, ParamKind, ParamSpec, Params, Problem, Tensors,
-    Tolerance, Value,
+    Tolerance, Value, gather,
 };
 
 use crate::attention;
@@ -51,13 +51,21 @@ static INFO: Info = Info {
         },
     ],
     config: &[],
+    spare: &[
+        "param.key_global.bias",
+        "param.key_global.weight",
+        "param.query_global.bias",
+        "param.query_global.weight",
+        "param.value_global.bias",
+        "param.value_global.weight",
+    ],
     tolerance: Tolerance { abs: 2e-5, rel: 1e-4 },
 };
 
 /// The `longformer` lane.
 pub static LONGFORMER: Definition = Definition {
     info: &INFO,
-    seeded_case: |problem, params| Ok(seeded_case(problem, &Race::read(problem, params)?)),
+    seeded_case: |problem, params| seeded_case(problem, &Race::read(problem, params)?),
     cost: |problem, params| Ok(cost::cost(problem, &Race::read(problem, params)?)),
     reference: reference::reference,
     spot_check: reference::spot_check,
@@ -76,7 +84,6 @@ pub(crate) struct Race {
 
 impl Race {
     fn read(problem: &Problem, params: &Params) -> Result<Self, MixerError> {
-        problem.validate()?;
         let params = INFO.resolve(params)?;
         let n_global = params.count("n_global", 0, 4096)?.min(problem.seq_len);
         let (window, dilation) = (params.count("window", 2, 65_536)?, params.count("dilation", 1, 64)?);
@@ -181,7 +188,7 @@ fn dilations(config: &Params, n_heads: usize) -> Result<Vec<usize>, MixerError> 
 }
 
 /// Weights as BERT's family initialises them: standard deviation 0.02, biases zero.
-fn seeded_case(problem: &Problem, race: &Race) -> Case {
+fn seeded_case(problem: &Problem, race: &Race) -> Result<Case, MixerError> {
     let generator = Generator::new(problem.seed);
     let width = problem.d_model;
     let shape = [problem.batch, problem.seq_len, width];
@@ -194,24 +201,24 @@ fn seeded_case(problem: &Problem, race: &Race) -> Case {
                 &["q", "k", "v"]
             };
             for name in streams {
-                generator.unit(&mut tensors, name, &shape);
+                generator.unit(&mut tensors, name, &shape)?;
             }
         }
         Level::Layer => {
-            generator.unit(&mut tensors, "x", &shape);
+            generator.unit(&mut tensors, "x", &shape)?;
             for name in ["query", "key", "value", "query_global", "key_global", "value_global", "out"] {
                 let bound = 0.02 * 3.0_f32.sqrt();
-                generator.uniform(&mut tensors, &format!("param.{name}.weight"), &[width, width], bound);
+                generator.uniform(&mut tensors, &format!("param.{name}.weight"), &[width, width], bound)?;
                 tensors.insert(format!("param.{name}.bias"), &[width], vec![0.0; width]);
             }
         }
     }
     let mask = (0..problem.batch)
-        .flat_map(|_| (0..problem.seq_len).map(|position| i32::from(position < race.n_global)))
-        .collect();
+        .flat_map(|_| (0..problem.seq_len).map(|position| i32::from(position < race.n_global)));
+    let mask = gather(problem.sizes().rows(), mask)?;
     tensors.insert_i32("global_mask", &[problem.batch, problem.seq_len], mask);
     let mut config = problem.to_params();
     config.set("window", race.window);
     config.set("dilation", race.dilation);
-    Case { level: problem.level, config, tensors }
+    Ok(Case { level: problem.level, config, tensors })
 }

@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
-use mixer::{Case, CpuKernel, Floats, Memory, MixerError, Parallel, Serial};
+use mixer::{Case, Count, CpuKernel, Floats, Memory, MixerError, Parallel, Serial};
 
 use super::{Map, Spec, Synapses};
 use crate::lstm::{self, Lstm};
@@ -36,15 +36,17 @@ fn padded(units: usize) -> usize {
 }
 
 /// Most floats that [`Packed::new`] takes for `count` synapses of `from` × `units` possible ones.
-pub(super) fn synapse_floats(from: usize, units: usize, count: usize) -> usize {
-    (from * padded(units) / LANES).min(count) * ENTRY
+pub(super) fn synapse_floats(from: usize, units: usize, count: usize) -> Count {
+    let [entries, entry] = Count::all([(from * padded(units) / LANES).min(count), ENTRY]);
+    entries * entry
 }
 
 /// Floats of states, constants, sensory sums and scratch.
-pub(super) fn state_floats(spec: &Spec) -> usize {
-    let padded = padded(spec.units);
+pub(super) fn state_floats(spec: &Spec) -> Count {
     let chunk = CHUNK.min(spec.dims.seq_len);
-    spec.dims.batch * (STATE + INITIAL + 2 * chunk) * padded + 3 * padded + scratch_floats(spec)
+    let [batch, padded] = Count::all([spec.dims.batch, padded(spec.units)]);
+    let [vectors, scratch] = Count::all([STATE + INITIAL + 2 * chunk, scratch_floats(spec)]);
+    (batch * vectors + 3) * padded + scratch
 }
 
 fn scratch_floats(spec: &Spec) -> usize {

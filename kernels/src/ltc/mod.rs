@@ -10,7 +10,7 @@ mod tests;
 
 use mixer::{
     Case, Causality, Family, Info, Level, MixerError, ParamKind, ParamSpec, Params, Problem, Tensors,
-    Tolerance, Value,
+    Tolerance, Value, gather,
 };
 
 use crate::definition::Definition;
@@ -69,6 +69,7 @@ static INFO: Info = Info {
         "output_mapping",
         "timespans",
     ],
+    spare: &["c_last", "h_last"],
     tolerance: Tolerance { abs: 1e-4, rel: 1e-3 },
 };
 
@@ -269,7 +270,6 @@ struct Race {
 
 impl Race {
     fn new(problem: &Problem, params: &Params) -> Result<Self, MixerError> {
-        problem.validate()?;
         let resolved = INFO.resolve(params)?;
         let width = problem.d_model;
         let sparse = resolved.choice_or("wiring", &["full", "ncp"])? == "ncp";
@@ -317,11 +317,12 @@ impl Race {
         let generator = Generator::new(self.problem.seed);
         let (units, width) = (self.spec.units, self.problem.d_model);
         let mut tensors = Tensors::new();
-        generator.unit(&mut tensors, "x", &[self.problem.batch, self.problem.seq_len, width]);
+        generator.unit(&mut tensors, "x", &[self.problem.batch, self.problem.seq_len, width])?;
         let mut between = |name: String, shape: &[usize], low: f32, high: f32| -> Result<(), MixerError> {
             let half = 0.5 * (high - low);
-            generator.uniform(&mut tensors, &name, shape, half);
-            let data = tensors.floats(&name, shape)?.iter().map(|value| value + low + half).collect();
+            generator.uniform(&mut tensors, &name, shape, half)?;
+            let data = tensors.floats(&name, shape)?;
+            let data = gather(data.len(), data.iter().map(|value| value + low + half))?;
             tensors.insert(name, shape, data);
             Ok(())
         };
@@ -336,8 +337,8 @@ impl Race {
         for (prefix, from, signs) in
             [("", units, &self.wiring.recurrent), ("sensory_", width, &self.wiring.sensory)]
         {
-            let erev = signs.iter().map(|&sign| f32::from(sign)).collect();
-            let mask = signs.iter().map(|&sign| f32::from(sign.abs())).collect();
+            let erev = gather(signs.len(), signs.iter().map(|&sign| f32::from(sign)))?;
+            let mask = gather(signs.len(), signs.iter().map(|&sign| f32::from(sign.abs())))?;
             tensors.insert(format!("param.rnn_cell.{prefix}erev"), &[from, units], erev);
             tensors.insert(format!("param.rnn_cell.{prefix}sparsity_mask"), &[from, units], mask);
         }
@@ -348,7 +349,7 @@ impl Race {
             }
         }
         if self.spec.mixed_memory {
-            crate::lstm::seed(&generator, &mut tensors, width, units);
+            crate::lstm::seed(&generator, &mut tensors, width, units)?;
         }
         Ok(Case { level: self.problem.level, config: self.config, tensors })
     }

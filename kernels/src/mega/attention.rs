@@ -6,7 +6,7 @@
     reason = "tasks write disjoint parts of the packed keys and values through `Disjoint`"
 )]
 
-use mixer::{Floats, Memory, MixerError, OpCount, Tensors};
+use mixer::{Count, Floats, Memory, MixerError, OpCount, Tensors};
 
 use super::bias;
 use super::spec::{Activation, AttentionSpec};
@@ -46,22 +46,23 @@ pub(super) struct ChunkAttention {
     bias: Floats,
 }
 
-fn key_floats(spec: &AttentionSpec) -> usize {
-    spec.chunk.next_multiple_of(PANEL) * spec.z
+fn key_floats(spec: &AttentionSpec) -> Count {
+    Count::from(spec.chunk.next_multiple_of(PANEL)) * Count::from(spec.z)
 }
 
-fn value_floats(spec: &AttentionSpec) -> usize {
-    spec.h.next_multiple_of(PANEL) * spec.chunk
+fn value_floats(spec: &AttentionSpec) -> Count {
+    Count::from(spec.h.next_multiple_of(PANEL)) * Count::from(spec.chunk)
 }
 
 /// Floats that [`ChunkAttention::new`] takes from the memory budget.
-pub(super) fn floats(spec: &AttentionSpec) -> usize {
-    spec.batch * spec.chunks() * (key_floats(spec) + value_floats(spec)) + 2 * spec.chunk - 1
+pub(super) fn floats(spec: &AttentionSpec) -> Count {
+    let [batch, chunks, chunk] = Count::all([spec.batch, spec.chunks(), spec.chunk]);
+    batch * chunks * (key_floats(spec) + value_floats(spec)) + 2 * chunk - 1
 }
 
 /// Floats of scratch of one block: scores, sums, scaled queries, maxima, totals.
-pub(super) fn scratch_floats(spec: &AttentionSpec) -> usize {
-    QUERIES * (KEYS + spec.h.next_multiple_of(PANEL) + spec.z + 2)
+pub(super) fn scratch_floats(spec: &AttentionSpec) -> Count {
+    Count::from(QUERIES) * Count::from(KEYS + spec.h.next_multiple_of(PANEL) + spec.z + 2)
 }
 
 /// Blocks of all sequences.
@@ -95,7 +96,7 @@ impl Packing<'_> {
     /// Packs the block's keys: `key(row, component)`.
     pub(super) fn keys(&self, block: &Block, key: impl Fn(usize, usize) -> f32) {
         let z = self.spec.z;
-        let start = block.chunk * key_floats(&self.spec) + block.first * z;
+        let start = block.chunk * key_floats(&self.spec).index() + block.first * z;
         // SAFETY: a block is its own range of whole panels of its chunk: QUERIES is a multiple of PANEL.
         let keys = unsafe { self.keys.slice(start, block.rows.next_multiple_of(PANEL) * z) };
         for row in 0..block.rows {
@@ -106,7 +107,7 @@ impl Packing<'_> {
 
     /// Hands the block's part of panel `panel` of the values, `[rows, PANEL]`, to `fill`.
     pub(super) fn values(&self, block: &Block, panel: usize, fill: impl FnOnce(&mut [f32])) {
-        let chunk = block.chunk * value_floats(&self.spec);
+        let chunk = block.chunk * value_floats(&self.spec).index();
         let start = chunk + (panel * self.spec.chunk + block.first) * PANEL;
         // SAFETY: each block is its own range of rows of every panel of its chunk.
         fill(unsafe { self.values.slice(start, block.rows * PANEL) });
@@ -128,8 +129,8 @@ impl ChunkAttention {
         }
         Ok(Self {
             spec,
-            keys: memory.floats(chunks * key_floats(&spec))?,
-            values: memory.floats(chunks * value_floats(&spec))?,
+            keys: memory.floats(Count::from(chunks) * key_floats(&spec))?,
+            values: memory.floats(Count::from(chunks) * value_floats(&spec))?,
             bias,
         })
     }
@@ -153,8 +154,9 @@ impl ChunkAttention {
     ) {
         let AttentionSpec { z, h, chunk: c, causal, activation, .. } = self.spec;
         let padded = h.next_multiple_of(PANEL);
-        let keys = &self.keys[block.chunk * key_floats(&self.spec)..][..key_floats(&self.spec)];
-        let values = &self.values[block.chunk * value_floats(&self.spec)..][..value_floats(&self.spec)];
+        let (keys, values) = (key_floats(&self.spec).index(), value_floats(&self.spec).index());
+        let keys = &self.keys[block.chunk * keys..][..keys];
+        let values = &self.values[block.chunk * values..][..values];
         let (scores, rest) = scratch.split_at_mut(QUERIES * KEYS);
         let (sums, rest) = rest.split_at_mut(QUERIES * padded);
         let (queries, rest) = rest.split_at_mut(QUERIES * z);

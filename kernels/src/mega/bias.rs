@@ -1,6 +1,6 @@
 //! The relative position bias as 2c − 1 numbers, one for each distance inside a chunk: set-up.
 
-use mixer::{MixerError, OpCount, Tensors};
+use mixer::{Count, MixerError, OpCount, Tensors};
 
 use super::spec::{AttentionSpec, BiasKind};
 
@@ -23,7 +23,7 @@ pub(super) fn table(
             let alpha = tensors.floats("param.rel_pos_bias.alpha", &[1, spec.z])?;
             let beta = tensors.floats("param.rel_pos_bias.b_param", &[1, spec.z])?;
             let half = spec.z / 2;
-            count.setup_flops += flops(spec);
+            count.add_setup(flops(spec));
             // Per frequency: θ, the cosine's and the sine's coefficient.
             let waves: Vec<[f64; 3]> = (0..half)
                 .map(|m| {
@@ -50,17 +50,17 @@ pub(super) fn table(
 }
 
 /// Operations of the table, cosines and sines left out.
-pub(super) fn flops(spec: &AttentionSpec) -> u64 {
+pub(super) fn flops(spec: &AttentionSpec) -> Count {
     match spec.bias {
-        BiasKind::Simple(_) => 0,
-        BiasKind::Rotary => 4 * (spec.z / 2) as u64 * (2 * spec.chunk as u64 - 1),
+        BiasKind::Simple(_) => Count::ZERO,
+        BiasKind::Rotary => 4 * Count::from(spec.z / 2) * (2 * Count::from(spec.chunk) - 1),
     }
 }
 
 /// Floats of the bias's parameters.
-pub(super) fn param_floats(spec: &AttentionSpec) -> usize {
+pub(super) fn param_floats(spec: &AttentionSpec) -> Count {
     match spec.bias {
-        BiasKind::Simple(positions) => 2 * positions - 1,
-        BiasKind::Rotary => 2 * spec.z,
+        BiasKind::Simple(positions) => 2 * Count::from(positions) - 1,
+        BiasKind::Rotary => 2 * Count::from(spec.z),
     }
 }

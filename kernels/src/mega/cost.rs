@@ -2,46 +2,51 @@
 //! other activations count as one operation. The average is counted as the recurrence (five operations for each
 //! dimension and step), or, truncated, as an FFT convolution.
 
-use mixer::Cost;
+#![deny(clippy::arithmetic_side_effects)]
+
+use mixer::{Cost, Count, Sizes};
 
 use super::attention;
 use super::bias;
 use super::cpu;
 use super::ema;
 use super::spec::{AttentionSpec, EmaSpec, LayerSpec, NormKind, Spec};
+use crate::ops::fft::real_fft_flops;
 use crate::ops::long_conv::fft_size;
 
-/// Operations of one real FFT of length `n`.
-fn real_fft(n: u64) -> u64 {
-    5 * n * u64::from(n.max(1).ilog2()) / 2
-}
-
 /// Operations of the average's sums as the kernel takes them.
-fn average_flops(spec: &EmaSpec) -> u64 {
-    let channels = (spec.dims.batch * spec.dims.d_model) as u64;
+fn average_flops(spec: &EmaSpec) -> Count {
+    let Sizes { batch, seq_len: length, d_model: width } = spec.dims.sizes();
     if spec.truncation.is_none() {
-        return channels * (5 * spec.directions() * spec.n * spec.dims.seq_len) as u64;
+        let [directions, dimensions] = Count::all([spec.directions(), spec.n]);
+        return 5 * batch * width * directions * dimensions * length;
     }
-    let n = fft_size(spec.dims.seq_len) as u64;
-    channels * (2 * real_fft(n) + 3 * n)
+    let n = Count::from(fft_size(spec.dims.seq_len));
+    batch * width * (2 * real_fft_flops(n) + 3 * n)
 }
 
 /// Operations of a truncated average as direct sums.
 #[cfg(test)]
-pub(super) fn direct_average_flops(spec: &EmaSpec) -> u64 {
-    let sum: usize = (0..spec.dims.seq_len).map(|t| spec.lags().min(t + 1)).sum();
-    (2 * spec.directions() * spec.dims.batch * spec.dims.d_model * sum) as u64
+pub(super) fn direct_average_flops(spec: &EmaSpec) -> Count {
+    let lags = Count::from(spec.lags());
+    let sum: Count = (1..=spec.dims.seq_len).map(|seen| lags.min(seen.into())).sum();
+    let Sizes { batch, d_model: width, .. } = spec.dims.sizes();
+    2 * Count::from(spec.directions()) * batch * width * sum
 }
 
 /// Residual, SiLU and the sum of both directions.
-fn average_elementwise(spec: &EmaSpec) -> u64 {
-    ((2 + spec.directions()) * spec.rows() * spec.dims.d_model) as u64
+fn average_elementwise(spec: &EmaSpec) -> Count {
+    (Count::from(spec.directions()) + 2) * spec.dims.sizes().stream()
 }
 
-pub(super) fn setup_flops(spec: &Spec) -> u64 {
+pub(super) fn setup_flops(spec: &Spec) -> Count {
     let ema = |spec: &EmaSpec| match spec.truncation {
-        None => 0,
-        Some(lags) => (2 * spec.directions() * spec.dims.d_model * spec.n * lags) as u64,
+        None => Count::ZERO,
+        Some(lags) => {
+            let [directions, width, dimensions, lags] =
+                Count::all([spec.directions(), spec.dims.d_model, spec.n, lags]);
+            2 * directions * width * dimensions * lags
+        }
     };
     match spec {
         Spec::Ema(spec) => ema(spec),
@@ -50,91 +55,96 @@ pub(super) fn setup_flops(spec: &Spec) -> u64 {
     }
 }
 
-fn transform_flops(spec: &EmaSpec) -> u64 {
-    let n = fft_size(spec.dims.seq_len) as u64;
-    spec.truncation.map_or(0, |_| spec.dims.d_model as u64 * real_fft(n))
+fn transform_flops(spec: &EmaSpec) -> Count {
+    let [width, n] = Count::all([spec.dims.d_model, fft_size(spec.dims.seq_len)]);
+    spec.truncation.map_or(Count::ZERO, |_| width * real_fft_flops(n))
 }
 
-fn attention_flops(spec: &AttentionSpec) -> u64 {
-    2 * spec.pairs() * (spec.z + spec.h) as u64
+fn attention_flops(spec: &AttentionSpec) -> Count {
+    2 * spec.pairs() * (Count::from(spec.z) + Count::from(spec.h))
 }
 
 /// Operations of everything but the average's sums.
-pub(super) fn other_flops(spec: &Spec) -> u64 {
+pub(super) fn other_flops(spec: &Spec) -> Count {
     match spec {
         Spec::Ema(spec) => average_elementwise(spec),
         Spec::Attention(spec) => attention_flops(spec),
         Spec::Layer(spec) => {
-            let (width, z, h) = (spec.width(), spec.attention.z, spec.attention.h);
+            let [width, z, h, joint] =
+                Count::all([spec.width(), spec.attention.z, spec.attention.h, spec.joint()]);
             let norm = if spec.norm == NormKind::Layer { 8 } else { 4 };
-            let linears = 2 * width * (2 * h + spec.joint());
+            let linears = 2 * width * (2 * h + joint);
             let elementwise = norm * width + 3 * h + 5 * z + 6 * width;
             attention_flops(&spec.attention)
                 + average_elementwise(&spec.ema)
-                + (spec.ema.rows() * (linears + elementwise)) as u64
+                + spec.ema.dims.sizes().rows() * (linears + elementwise)
         }
     }
 }
 
 /// Operations of a forward pass.
-pub(super) fn flops(spec: &Spec) -> u64 {
+pub(super) fn flops(spec: &Spec) -> Count {
     other_flops(spec)
         + match spec {
             Spec::Ema(spec) | Spec::Layer(LayerSpec { ema: spec, .. }) => average_flops(spec),
-            Spec::Attention(_) => 0,
+            Spec::Attention(_) => Count::ZERO,
         }
 }
 
-fn ema_params(spec: &EmaSpec) -> usize {
-    spec.dims.d_model * (4 * spec.directions() * spec.n + 1)
+fn ema_params(spec: &EmaSpec) -> Count {
+    let [width, directions, dimensions] = Count::all([spec.dims.d_model, spec.directions(), spec.n]);
+    width * (4 * directions * dimensions + 1)
+}
+
+/// Keys and values of a chunk.
+fn attention_state(spec: &AttentionSpec) -> Count {
+    let [batch, chunk, z, h] = Count::all([spec.batch, spec.chunk, spec.z, spec.h]);
+    if spec.causal { batch * chunk * (z + h) } else { Count::ZERO }
+}
+
+/// The average's dimensions.
+fn average_state(spec: &EmaSpec) -> Count {
+    let Sizes { batch, d_model: width, .. } = spec.dims.sizes();
+    if spec.bidirectional { Count::ZERO } else { batch * width * Count::from(spec.n) }
 }
 
 /// Cost of the CPU kernel, its scratch taken for one thread.
 pub(super) fn cost(spec: &Spec) -> Cost {
-    let (case, held, setup, moved) = match spec {
+    let (case, held, setup, moved, state) = match spec {
         Spec::Ema(spec) => {
-            let stream = spec.rows() * spec.dims.d_model;
+            let stream = spec.dims.sizes().stream();
             let run = stream + ema::scratch_floats(spec);
-            let case = stream + ema_params(spec);
-            (case, ema::floats(spec) + run.max(ema::setup_floats(spec)), transform_flops(spec), 2 * stream)
+            let held = ema::floats(spec) + run.max(ema::setup_floats(spec));
+            (stream + ema_params(spec), held, transform_flops(spec), 2 * stream, average_state(spec))
         }
         Spec::Attention(spec) => {
-            let rows = spec.batch * spec.seq_len;
-            let (keys, values) = (rows * spec.z, rows * spec.h);
+            let [batch, length, z, h] = Count::all([spec.batch, spec.seq_len, spec.z, spec.h]);
+            let (keys, values) = (batch * length * z, batch * length * h);
             let held = attention::floats(spec) + attention::scratch_floats(spec) + values;
-            (2 * keys + values + bias::param_floats(spec), held, 0, 4 * keys + 4 * values)
+            let case = 2 * keys + values + bias::param_floats(spec);
+            (case, held, Count::ZERO, 4 * keys + 4 * values, attention_state(spec))
         }
         Spec::Layer(spec) => {
-            let (width, z, h, rows) = (spec.width(), spec.attention.z, spec.attention.h, spec.ema.rows());
-            let norm = if spec.norm == NormKind::Layer { 2 * width } else { 1 };
-            let weights = h * (width + 1) + spec.joint() * (width + 1) + width * (h + 1);
+            let rows = spec.ema.dims.sizes().rows();
+            let [width, z, h, joint] =
+                Count::all([spec.width(), spec.attention.z, spec.attention.h, spec.joint()]);
+            let norm = if spec.norm == NormKind::Layer { 2 * width } else { Count::new(1) };
+            let weights = h * (width + 1) + joint * (width + 1) + width * (h + 1);
             let params = weights + 4 * z + norm + ema_params(&spec.ema) + bias::param_floats(&spec.attention);
             let run =
                 cpu::held_floats(spec) - ema::floats(&spec.ema) + rows * width + cpu::scratch_floats(spec);
             let held = ema::floats(&spec.ema) + run.max(ema::setup_floats(&spec.ema));
-            let moved = rows * (8 * width + 2 * spec.joint() + 2 * z + 2 * h) + params;
-            (rows * width + params, held, transform_flops(&spec.ema), moved)
+            let moved = rows * (8 * width + 2 * joint + 2 * z + 2 * h) + params;
+            let state = attention_state(&spec.attention) + average_state(&spec.ema);
+            (rows * width + params, held, transform_flops(&spec.ema), moved, state)
         }
     };
-    let decode =
-        |attention: Option<&AttentionSpec>, ema: Option<&EmaSpec>| {
-            let keys = attention
-                .map_or(0, |spec| if spec.causal { spec.batch * spec.chunk * (spec.z + spec.h) } else { 0 });
-            let state = ema.map_or(0, |spec| {
-                if spec.bidirectional { 0 } else { spec.dims.batch * spec.dims.d_model * spec.n }
-            });
-            4 * (keys + state) as u64
-        };
     Cost {
-        flops: flops(spec),
-        bytes: 4 * moved as u64,
-        peak_bytes: 4 * (case + held) as u64,
-        decode_state_bytes: match spec {
-            Spec::Ema(spec) => decode(None, Some(spec)),
-            Spec::Attention(spec) => decode(Some(spec), None),
-            Spec::Layer(spec) => decode(Some(&spec.attention), Some(&spec.ema)),
-        },
-        setup_flops: setup_flops(spec) + setup,
-        ..Cost::default()
+        flops: flops(spec).get(),
+        bytes: (4 * moved).get(),
+        peak_bytes: (4 * (case + held)).get(),
+        decode_state_bytes: (4 * state).get(),
+        setup_flops: (setup_flops(spec) + setup).get(),
+        full_attention: spec.attention().is_some_and(AttentionSpec::one_chunk),
     }
 }

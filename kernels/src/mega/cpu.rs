@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use mixer::{Case, CpuKernel, Floats, Memory, MixerError, Parallel};
+use mixer::{Case, Count, CpuKernel, Floats, Memory, MixerError, Parallel};
 
 use super::attention::{self, ChunkAttention};
 use super::ema::{self, Ema};
@@ -158,14 +158,15 @@ pub(super) struct LayerKernel {
 }
 
 /// Floats of one worker's scratch.
-pub(super) fn scratch_floats(spec: &LayerSpec) -> usize {
-    let rows = QUERIES * spec.width();
-    let last = attention::scratch_floats(&spec.attention) + QUERIES * spec.attention.h + rows;
+pub(super) fn scratch_floats(spec: &LayerSpec) -> Count {
+    let [queries, width, h] = Count::all([QUERIES, spec.width(), spec.attention.h]);
+    let rows = queries * width;
+    let last = attention::scratch_floats(&spec.attention) + queries * h + rows;
     last.max(rows).max(ema::scratch_floats(&spec.ema))
 }
 
 /// Floats of everything that the kernel keeps besides its scratch and output.
-pub(super) fn held_floats(spec: &LayerSpec) -> usize {
+pub(super) fn held_floats(spec: &LayerSpec) -> Count {
     let (width, h) = (spec.width(), spec.attention.h);
     Linear::floats(width, h)
         + Linear::floats(width, spec.joint())
@@ -173,7 +174,7 @@ pub(super) fn held_floats(spec: &LayerSpec) -> usize {
         + ema::floats(&spec.ema)
         + attention::floats(&spec.attention)
         + 2 * panels::floats(spec.ema.rows(), width)
-        + spec.ema.rows() * spec.joint()
+        + spec.ema.dims.sizes().rows() * Count::from(spec.joint())
 }
 
 impl LayerKernel {

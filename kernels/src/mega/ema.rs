@@ -5,7 +5,7 @@
 
 use std::slice;
 
-use mixer::{Floats, Memory, MixerError, Parallel, Tensors};
+use mixer::{Count, Floats, Memory, MixerError, Parallel, Tensors};
 
 use super::spec::EmaSpec;
 use crate::ops::activation::silu;
@@ -88,28 +88,30 @@ fn padded_n(spec: &EmaSpec) -> usize {
 }
 
 /// Floats that [`Ema::new`] keeps.
-pub(super) fn floats(spec: &EmaSpec) -> usize {
+pub(super) fn floats(spec: &EmaSpec) -> Count {
     let groups = spec.dims.d_model.div_ceil(GROUP);
     let size = fft_size(spec.dims.seq_len);
-    groups * GROUP
+    let [channels, dimensions, directions] = Count::all([groups * GROUP, padded_n(spec), spec.directions()]);
+    channels
         + match spec.truncation {
-            None => spec.directions() * groups * padded_n(spec) * 2 * GROUP,
+            None => 2 * directions * dimensions * channels,
             Some(_) => Fft::floats(size) + FilterBank::floats(size, groups) - Fft::group_floats(size),
         }
 }
 
 /// Floats that [`Ema::new`] takes for a while.
-pub(super) fn setup_floats(spec: &EmaSpec) -> usize {
-    spec.truncation.map_or(0, |lags| {
-        Fft::group_floats(fft_size(spec.dims.seq_len)) + spec.directions() * spec.dims.d_model * lags
+pub(super) fn setup_floats(spec: &EmaSpec) -> Count {
+    spec.truncation.map_or(Count::ZERO, |lags| {
+        let [directions, width, lags] = Count::all([spec.directions(), spec.dims.d_model, lags]);
+        Fft::group_floats(fft_size(spec.dims.seq_len)) + directions * width * lags
     })
 }
 
 /// Floats of one worker's scratch.
-pub(super) fn scratch_floats(spec: &EmaSpec) -> usize {
+pub(super) fn scratch_floats(spec: &EmaSpec) -> Count {
     match spec.truncation {
-        None => 2 * STEPS * GROUP + padded_n(spec) * GROUP,
-        Some(_) => TOGETHER * Fft::group_floats(fft_size(spec.dims.seq_len)),
+        None => (2 * STEPS * GROUP + padded_n(spec) * GROUP).into(),
+        Some(_) => Count::from(TOGETHER) * Fft::group_floats(fft_size(spec.dims.seq_len)),
     }
 }
 

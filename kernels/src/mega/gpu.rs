@@ -2,7 +2,7 @@
 //! then runs of whole chunks of one sequence from their projections to the output, so that scores and wide streams stay
 //! small. Same steps and names as the CPU files.
 
-use mixer::{Access, BufferId, Case, GpuTarget, MixerError, OpCount, Plan, Shader};
+use mixer::{Access, BufferId, Case, Count, GpuTarget, MixerError, OpCount, Plan, Shader, room, zeros};
 
 use super::spec::{self, Activation, AttentionSpec, EPS, EmaSpec, LayerParams, LayerSpec, Spec};
 use super::{bias, ema};
@@ -209,17 +209,19 @@ fn truncated(
     let (batch, length, width) = (spec.dims.batch, spec.dims.seq_len, spec.dims.d_model);
     let size = fft_size(length).max(8);
     let conv = LongConv::new(builder, [batch, length, width], size)?;
+    // All kernels at once, before the first is made.
+    drop(room::<f64>(Count::from(dimensions.len() / spec.n.max(1)) * Count::from(spec.lags()))?);
     let kernels: Vec<Vec<f64>> =
         dimensions.chunks_exact(spec.n).map(|dimensions| ema::kernel(dimensions, spec.lags())).collect();
     let stride = Columns::plain(width).stride();
-    if !builder.fits(size * stride) {
+    if !builder.fits(size.saturating_mul(stride)) {
         return Err(MixerError::NeedsBuffer {
             label: "average".to_owned(),
-            needed_bytes: 4 * (size * stride) as u64,
+            needed_bytes: (4 * Count::from(size) * Count::from(stride)).get(),
             limit_bytes: builder.max_binding_bytes(),
         });
     }
-    let mut taps = vec![0.0; size * stride];
+    let mut taps: Vec<f32> = zeros(Count::from(size) * Count::from(stride))?;
     let value = |row: usize, lag: usize| kernels.get(row).and_then(|k| k.get(lag)).copied().unwrap_or(0.0);
     for (position, row) in taps.chunks_exact_mut(stride).enumerate() {
         let Some(lag) = circular_lag(position, size, length) else { continue };

@@ -16,25 +16,25 @@ pub(super) fn seeded_case(problem: &Problem, params: &Params) -> Result<Case, Mi
     let tensors = &mut case.tensors;
     match spec {
         Spec::Ema(spec) => {
-            generator.unit(tensors, "x", &spec.dims.shape(spec.dims.d_model));
-            ema(&spec, &generator, tensors);
+            generator.unit(tensors, "x", &spec.dims.shape(spec.dims.d_model))?;
+            ema(&spec, &generator, tensors)?;
         }
         Spec::Attention(spec) => {
             for (name, width) in [("q", spec.z), ("k", spec.z), ("v", spec.h)] {
-                generator.unit(tensors, name, &[spec.batch, spec.seq_len, width]);
+                generator.unit(tensors, name, &[spec.batch, spec.seq_len, width])?;
             }
-            bias(&spec, &generator, tensors);
+            bias(&spec, &generator, tensors)?;
         }
         Spec::Layer(spec) => {
             let (width, z, h) = (spec.width(), spec.attention.z, spec.attention.h);
-            generator.unit(tensors, "x", &spec.ema.dims.shape(width));
+            generator.unit(tensors, "x", &spec.ema.dims.shape(width))?;
             for (name, outputs, inputs) in
                 [("v_proj", h, width), ("mx_proj", spec.joint(), width), ("h_proj", width, h)]
             {
-                generator.uniform(tensors, &format!("param.{name}.weight"), &[outputs, inputs], SMALL);
+                generator.uniform(tensors, &format!("param.{name}.weight"), &[outputs, inputs], SMALL)?;
                 tensors.insert(format!("param.{name}.bias"), &[outputs], vec![0.0; outputs]);
             }
-            generator.uniform(tensors, "param.qk_weight", &[2, z], SMALL);
+            generator.uniform(tensors, "param.qk_weight", &[2, z], SMALL)?;
             tensors.insert("param.qk_bias", &[2, z], vec![0.0; 2 * z]);
             match spec.norm {
                 NormKind::Scale => tensors.insert("param.norm.norm.scalar", &[1], vec![1.0]),
@@ -43,34 +43,40 @@ pub(super) fn seeded_case(problem: &Problem, params: &Params) -> Result<Case, Mi
                     tensors.insert("param.norm.norm.bias", &[width], vec![0.0; width]);
                 }
             }
-            ema(&spec.ema, &generator, tensors);
-            bias(&spec.attention, &generator, tensors);
+            ema(&spec.ema, &generator, tensors)?;
+            bias(&spec.attention, &generator, tensors)?;
         }
     }
     Ok(case)
 }
 
-fn bias(spec: &AttentionSpec, generator: &Generator, tensors: &mut Tensors) {
+fn bias(spec: &AttentionSpec, generator: &Generator, tensors: &mut Tensors) -> Result<(), MixerError> {
     match spec.bias {
         BiasKind::Simple(positions) => {
-            generator.uniform(tensors, "param.rel_pos_bias.rel_pos_bias", &[2 * positions - 1], SMALL);
+            generator.uniform(tensors, "param.rel_pos_bias.rel_pos_bias", &[2 * positions - 1], SMALL)?;
         }
         BiasKind::Rotary => {
             for name in ["alpha", "b_param"] {
-                generator.uniform(tensors, &format!("param.rel_pos_bias.{name}"), &[1, spec.z], SMALL);
+                generator.uniform(tensors, &format!("param.rel_pos_bias.{name}"), &[1, spec.z], SMALL)?;
             }
         }
     }
+    Ok(())
 }
 
 /// Damping and decay of deviation 0.2, expansion ±1 in turn plus a little, projection and ω of deviation 1.
-fn ema(spec: &EmaSpec, generator: &Generator, tensors: &mut Tensors) {
+fn ema(spec: &EmaSpec, generator: &Generator, tensors: &mut Tensors) -> Result<(), MixerError> {
     let channels = spec.directions() * spec.dims.d_model;
     for name in ["damping_factor", "decay_factor"] {
-        generator.uniform(tensors, &format!("param.ema_gate.{name}"), &[channels, spec.n, 1], 10.0 * SMALL);
+        generator.uniform(
+            tensors,
+            &format!("param.ema_gate.{name}"),
+            &[channels, spec.n, 1],
+            10.0 * SMALL,
+        )?;
     }
     let name = "param.ema_gate.ema_expansion_matrix";
-    generator.uniform(tensors, name, &[channels, spec.n, 1], SMALL);
+    generator.uniform(tensors, name, &[channels, spec.n, 1], SMALL)?;
     if let Some(Tensor::F32 { data, .. }) = tensors.get(name) {
         let alternating = data
             .iter()
@@ -79,6 +85,6 @@ fn ema(spec: &EmaSpec, generator: &Generator, tensors: &mut Tensors) {
         let alternating = alternating.collect();
         tensors.insert(name, &[channels, spec.n, 1], alternating);
     }
-    generator.unit(tensors, "param.ema_gate.kernel_projection_matrix", &[channels, spec.n]);
-    generator.unit(tensors, "param.ema_gate.residual_weight", &[spec.dims.d_model]);
+    generator.unit(tensors, "param.ema_gate.kernel_projection_matrix", &[channels, spec.n])?;
+    generator.unit(tensors, "param.ema_gate.residual_weight", &[spec.dims.d_model])
 }

@@ -1,6 +1,6 @@
 //! What a case says of itself, and its tensors by name.
 
-use mixer::{Case, Level, MixerError, Params, Problem, Tensors, Value};
+use mixer::{Case, Count, Level, MixerError, Params, Problem, Tensors, Value};
 
 use super::INFO;
 use crate::dims::Dims;
@@ -64,6 +64,8 @@ pub struct AttentionSpec {
     pub causal: bool,
     /// Positions of a chunk, c; the last chunk of a sequence may be shorter.
     pub chunk: usize,
+    /// Whether the configuration asks for chunks.
+    pub chunked: bool,
     /// Weights.
     pub activation: Activation,
     /// Bias.
@@ -96,6 +98,15 @@ pub struct LayerSpec {
 pub(crate) const EPS: f64 = 1e-5;
 
 impl Spec {
+    /// The attention, where there is one.
+    pub(crate) fn attention(&self) -> Option<&AttentionSpec> {
+        match self {
+            Self::Layer(spec) => Some(&spec.attention),
+            Self::Attention(spec) => Some(spec),
+            Self::Ema(_) => None,
+        }
+    }
+
     /// Reads a case's configuration.
     ///
     /// # Errors
@@ -128,7 +139,6 @@ impl Spec {
 
 /// The configuration of a race's case, keys as in golden files.
 pub(super) fn race_config(problem: &Problem, params: &Params) -> Result<Params, MixerError> {
-    problem.validate()?;
     let params = INFO.resolve(params)?;
     let mut config = problem.to_params();
     for (name, value) in params.iter().filter(|(name, _)| !["expansion", "core"].contains(name)) {
@@ -155,7 +165,7 @@ impl EmaSpec {
         if config.flag_or("causal", !bidirectional)? == bidirectional {
             return Err(MixerError::invalid("bidirectional", "the opposite of causal", bidirectional));
         }
-        let truncation = config.count_or("truncation", 0, 0, Problem::MAX_SEQ_LEN)?;
+        let truncation = config.count_or("truncation", 0, 0, Problem::MAX_PLANNED_SEQ_LEN)?;
         let dims = Dims::read(config)?;
         Ok(Self {
             dims,
@@ -205,10 +215,10 @@ impl EmaSpec {
 
 impl AttentionSpec {
     fn read(config: &Params) -> Result<Self, MixerError> {
-        let seq_len = config.count("length", 1, Problem::MAX_SEQ_LEN)?;
+        let seq_len = config.count("length", 1, Problem::MAX_PLANNED_SEQ_LEN)?;
         let z = config.count_or("shared_representation_size", 64, 1, 1 << 14)?;
         let chunk = if config.flag_or("use_chunking", false)? {
-            Some(config.count("chunk_size", 1, Problem::MAX_SEQ_LEN)?)
+            Some(config.count("chunk_size", 1, Problem::MAX_PLANNED_SEQ_LEN)?)
         } else {
             None
         };
@@ -221,7 +231,7 @@ impl AttentionSpec {
         } else {
             let positions = match chunk {
                 Some(chunk) => chunk,
-                None => config.count("max_positions", 1, Problem::MAX_SEQ_LEN)?,
+                None => config.count("max_positions", 1, Problem::MAX_PLANNED_SEQ_LEN)?,
             };
             if length > positions {
                 return Err(MixerError::invalid("max_positions", format!("at least {length}"), positions));
@@ -235,6 +245,7 @@ impl AttentionSpec {
             h: config.count("intermediate_size", 1, 1 << 15)?,
             causal: config.flag_or("causal", false)?,
             chunk: length,
+            chunked: chunk.is_some(),
             activation: match config.choice_or("attention_activation", &["softmax", "laplace", "relu2"])? {
                 "laplace" => Activation::Laplace,
                 "relu2" => Activation::Relu2,
@@ -242,6 +253,11 @@ impl AttentionSpec {
             },
             bias,
         })
+    }
+
+    /// Whether chunks are asked for and one of them holds the whole sequence.
+    pub(crate) fn one_chunk(&self) -> bool {
+        self.chunked && self.chunks() == 1
     }
 
     /// Chunks of a sequence.
@@ -255,13 +271,14 @@ impl AttentionSpec {
     }
 
     /// Pairs of query and key of all sequences.
-    pub(crate) fn pairs(&self) -> u64 {
+    pub(crate) fn pairs(&self) -> Count {
         let pairs = |c: usize| {
-            let c = c as u64;
+            let c = Count::from(c);
             if self.causal { c * (c + 1) / 2 } else { c * c }
         };
         let chunks = self.chunks();
-        self.batch as u64 * ((chunks as u64 - 1) * pairs(self.chunk) + pairs(self.chunk_len(chunks - 1)))
+        let [batch, whole] = Count::all([self.batch, chunks - 1]);
+        batch * (whole * pairs(self.chunk) + pairs(self.chunk_len(chunks - 1)))
     }
 
     /// q and k, `[batch, length, Z]`, and v, `[batch, length, H]`, of a `core` case.

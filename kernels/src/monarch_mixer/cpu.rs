@@ -7,7 +7,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use mixer::{Case, CpuKernel, Floats, Memory, MixerError, Parallel};
+use mixer::{Case, Count, CpuKernel, Floats, Memory, MixerError, Parallel};
 
 use super::filter::{Direction, Filters};
 use super::mlp::{self, Mlp};
@@ -31,14 +31,14 @@ pub(super) fn short_floats(width: usize) -> usize {
 }
 
 /// Floats of one worker's scratch: the packed transforms of a task, or a block of rows on its way through the projection.
-pub(super) fn scratch_floats(spec: &SequenceSpec) -> usize {
-    let rows = BLOCK * spec.dims.d_model;
+pub(super) fn scratch_floats(spec: &SequenceSpec) -> Count {
+    let rows = Count::from(BLOCK) * Count::from(spec.dims.d_model);
     let tail = match (&spec.layer, &spec.mlp) {
-        (None, _) => 0,
+        (None, _) => Count::ZERO,
         (Some(_), None) => rows,
         (Some(_), Some(mlp_spec)) => 2 * rows + mlp::scratch_floats(mlp_spec),
     };
-    tail.max(TOGETHER * Fft::group_floats(fft_size(spec.dims.seq_len)))
+    tail.max(Count::from(TOGETHER) * Fft::group_floats(fft_size(spec.dims.seq_len)))
 }
 
 /// What a layer adds around the core.

@@ -1,7 +1,7 @@
 //! The GPU plan: projections, short convolutions with the gate fused, long convolutions by FFT; block-diagonal products
 //! as batched products with one block for each batch. Same steps and names as the CPU files.
 
-use mixer::{Access, BufferId, Case, GpuTarget, MixerError, Plan, Serial, Shader};
+use mixer::{Access, BufferId, Case, Count, GpuTarget, MixerError, Plan, Serial, Shader, zeros};
 
 use super::filter::{Direction, Filters};
 use super::matrix;
@@ -87,7 +87,7 @@ fn out_columns(shape: BlockShape) -> Columns {
 /// Rows of `width` floats in a layout that may have room for more.
 fn upload(builder: &mut Builder, rows: &[f32], width: usize, columns: Columns) -> Laid {
     let stride = columns.stride();
-    let mut padded = vec![0.0; rows.len() / width * stride];
+    let mut padded = builder.zeros(Count::from(rows.len() / width) * Count::from(stride)).unwrap_or_default();
     for (to, from) in padded.chunks_exact_mut(stride).zip(rows.chunks_exact(width)) {
         from.iter().enumerate().for_each(|(column, value)| to[columns.position(column)] = *value);
     }
@@ -286,14 +286,14 @@ fn filter(
     let (width, length) = (spec.dims.d_model, spec.dims.seq_len);
     let stride = Columns::plain(width).stride();
     let n_taps = if spec.bidirectional { size } else { length };
-    if !builder.fits(n_taps * stride) {
+    if !builder.fits(n_taps.saturating_mul(stride)) {
         return Err(MixerError::NeedsBuffer {
             label: "filter".to_owned(),
-            needed_bytes: 4 * (n_taps * stride) as u64,
+            needed_bytes: (4 * Count::from(n_taps) * Count::from(stride)).get(),
             limit_bytes: builder.max_binding_bytes(),
         });
     }
-    let mut taps = vec![0.0; n_taps * stride];
+    let mut taps: Vec<f32> = zeros(Count::from(n_taps) * Count::from(stride))?;
     let mut fill = |skip: &[f32], tap: &dyn Fn(usize, Result<usize, usize>) -> f32| {
         for (position, row) in taps.chunks_exact_mut(stride).enumerate() {
             let Some(lag) = circular_lag(position, size, length) else { continue };
@@ -305,8 +305,9 @@ fn filter(
     if let Some(layer) = &spec.layer {
         let set = spec.filter_sets()[convolution];
         let filters = Filters::new(&layer.filter, &case.tensors, set, spec.bidirectional)?;
-        let mut forward = vec![0.0; length * width];
-        let mut reverse = vec![0.0; if spec.bidirectional { length * width } else { 0 }];
+        let values = Count::from(length) * Count::from(width);
+        let mut forward = zeros(values)?;
+        let mut reverse = zeros(if spec.bidirectional { values } else { Count::ZERO })?;
         filters.evaluate(Direction::Forward, &mut forward, &Serial);
         filters.evaluate(Direction::Reverse, &mut reverse, &Serial);
         fill(filters.skip, &|channel, lag| match lag {

@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use mixer::{Case, CpuKernel, Floats, Memory, MixerError, Parallel};
+use mixer::{Case, Count, CpuKernel, Floats, Memory, MixerError, Parallel};
 
 use super::{BlockDiagonalSpec, MonarchSpec};
 use crate::ops::block_diagonal::{BlockDiagonal, BlockShape};
@@ -98,8 +98,10 @@ pub(super) struct MonarchKernel {
 const VECTORS: usize = 12;
 
 /// Floats of one worker's scratch: permuted inputs, middle, permuted middle, outputs before their permutation.
-fn scratch_floats(spec: &MonarchSpec) -> usize {
-    VECTORS * (spec.inputs() + spec.floats() * (2 * spec.middle() + spec.outputs()))
+fn scratch_floats(spec: &MonarchSpec) -> Count {
+    let [inputs, middle, outputs] = Count::all([spec.inputs(), spec.middle(), spec.outputs()]);
+    let [vectors, element] = Count::all([VECTORS, spec.floats()]);
+    vectors * (inputs + element * (2 * middle + outputs))
 }
 
 /// Shapes of the right and the left factor as real matrices.
@@ -112,7 +114,7 @@ pub(super) fn shapes(spec: &MonarchSpec) -> (BlockShape, BlockShape) {
 }
 
 /// Floats that the kernel takes besides its output, its scratch for one thread.
-pub(super) fn held_floats(spec: &MonarchSpec) -> usize {
+pub(super) fn held_floats(spec: &MonarchSpec) -> Count {
     let (right, left) = shapes(spec);
     BlockDiagonal::floats(right, false) + BlockDiagonal::floats(left, false) + scratch_floats(spec)
 }

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use mixer::{Case, CpuKernel, Floats, Memory, MixerError, Parallel};
+use mixer::{Case, Count, CpuKernel, Floats, Memory, MixerError, Parallel};
 
 use super::{MlpParams, MlpSpec};
 use crate::ops::activation::{gelu, map, map2};
@@ -22,13 +22,13 @@ pub(super) struct Mlp {
 }
 
 /// Floats that [`Mlp::new`] takes from the memory budget.
-pub(super) fn floats(spec: &MlpSpec) -> usize {
+pub(super) fn floats(spec: &MlpSpec) -> Count {
     BlockDiagonal::floats(spec.up(), false) + BlockDiagonal::floats(spec.down(), true)
 }
 
 /// Floats of scratch for one block of rows.
-pub(super) fn scratch_floats(spec: &MlpSpec) -> usize {
-    BLOCK * spec.up().outputs
+pub(super) fn scratch_floats(spec: &MlpSpec) -> Count {
+    Count::from(BLOCK) * Count::from(spec.up().outputs)
 }
 
 impl Mlp {
@@ -90,7 +90,7 @@ impl Kernel {
             spec,
             mlp: Mlp::new(spec, &spec.params(&case.tensors, "param")?, memory)?,
             scratch: Scratch::new(memory, parallel.threads(), scratch_floats(&spec))?,
-            output: memory.floats(shape.iter().product())?,
+            output: memory.floats(spec.dims.sizes().stream())?,
         })
     }
 }

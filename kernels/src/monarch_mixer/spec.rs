@@ -122,7 +122,6 @@ impl Spec {
 
 /// The configuration of a race's case, keys as in golden files.
 pub(super) fn race_config(problem: &Problem, params: &Params) -> Result<Params, MixerError> {
-    problem.validate()?;
     let params = INFO.resolve(params)?;
     let mut config = problem.to_params();
     for (name, value) in params.iter().filter(|(name, _)| *name != "expansion") {

@@ -1,6 +1,6 @@
 //! The block-diagonal linear layer (Monarch Mixer's `BlockdiagLinear`): block β maps its own inputs to its own outputs.
 
-use mixer::{Floats, Memory, MixerError};
+use mixer::{Count, Floats, Memory, MixerError};
 
 use super::gemm::{PANEL, Store, Tile, multiply};
 
@@ -27,8 +27,9 @@ impl BlockShape {
     }
 
     /// Operations for one row, padded blocks counted in full.
-    pub fn flops(self) -> usize {
-        2 * self.blocks * self.block_inputs() * self.block_outputs()
+    pub fn flops(self) -> Count {
+        let [blocks, inputs, outputs] = Count::all([self.blocks, self.block_inputs(), self.block_outputs()]);
+        2 * blocks * inputs * outputs
     }
 
     /// The part of `size` that block `block` of `each` covers.
@@ -49,9 +50,10 @@ pub struct BlockDiagonal {
 
 impl BlockDiagonal {
     /// Floats that [`BlockDiagonal::new`] takes from the memory budget.
-    pub fn floats(shape: BlockShape, bias: bool) -> usize {
-        let panels = shape.blocks * shape.block_inputs() * shape.block_outputs().next_multiple_of(PANEL);
-        panels + if bias { shape.outputs } else { 0 }
+    pub fn floats(shape: BlockShape, bias: bool) -> Count {
+        let padded_outputs = shape.block_outputs().next_multiple_of(PANEL);
+        let [blocks, inputs, outputs] = Count::all([shape.blocks, shape.block_inputs(), padded_outputs]);
+        blocks * inputs * outputs + Count::from(if bias { shape.outputs } else { 0 })
     }
 
     /// Packs `weight`, `[blocks, q, p]`, and `bias`, `[outputs]`.
@@ -136,7 +138,7 @@ mod tests {
             for bias in [None, Some(bias.as_slice())] {
                 let used = memory.used_bytes();
                 let layer = BlockDiagonal::new(&memory, shape, &weight, bias).unwrap();
-                let floats = BlockDiagonal::floats(shape, bias.is_some()) as u64;
+                let floats = BlockDiagonal::floats(shape, bias.is_some()).get();
                 assert_eq!(memory.used_bytes() - used, 4 * floats);
                 let mut y = vec![f32::NAN; rows * outputs];
                 layer.apply_rows(&x, &mut y);

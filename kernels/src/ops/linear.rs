@@ -2,7 +2,7 @@
 
 #![expect(unsafe_code, reason = "tasks write disjoint rows of the output through `Disjoint`")]
 
-use mixer::{Floats, Memory, MixerError, Parallel};
+use mixer::{Count, Floats, Memory, MixerError, Parallel};
 
 use super::disjoint::Disjoint;
 use super::gemm::{PANEL, Store, Tile, multiply_panels};
@@ -24,8 +24,8 @@ pub struct Linear {
 
 impl Linear {
     /// Floats that [`Linear::new`] takes from the memory budget.
-    pub fn floats(inputs: usize, outputs: usize) -> usize {
-        outputs.next_multiple_of(PANEL) * (inputs + 1)
+    pub fn floats(inputs: usize, outputs: usize) -> Count {
+        Count::from(outputs.next_multiple_of(PANEL)) * (Count::from(inputs) + 1)
     }
 
     /// Packs `weight`, `[outputs, inputs]` row-major as PyTorch stores it, and `bias` if there is one.

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use mixer::{Floats, Memory, MixerError};
+use mixer::{Count, Floats, Memory, MixerError};
 
 use super::fft::{Complex, Fft, POINT, Row, SMALLEST};
 use super::simd::LANES;
@@ -38,8 +38,8 @@ pub struct FilterBank {
 
 impl FilterBank {
     /// Floats that [`FilterBank::new`] takes from the memory budget, its own scratch included.
-    pub fn floats(size: usize, groups: usize) -> usize {
-        (groups + 1) * size * POINT
+    pub fn floats(size: usize, groups: usize) -> Count {
+        (Count::from(groups) + 1) * Fft::group_floats(size)
     }
 
     /// Transforms the filters. `tap(group, lane, t)` is the filter of channel `group · GROUP + lane` at position t of the

@@ -1,7 +1,7 @@
 //! y = W x for one vector: what a recurrence does at every step. Sixteen outputs are accumulated at once, so that the
 //! chain of additions of one does not hold up the others.
 
-use mixer::{Floats, Memory, MixerError};
+use mixer::{Count, Floats, Memory, MixerError};
 
 use super::simd::{F32x4, LANES};
 
@@ -18,8 +18,8 @@ pub struct MatVec {
 
 impl MatVec {
     /// Floats that [`MatVec::new`] takes from the memory budget.
-    pub fn floats(inputs: usize, outputs: usize) -> usize {
-        inputs * outputs.next_multiple_of(OUTPUTS)
+    pub fn floats(inputs: usize, outputs: usize) -> Count {
+        Count::from(inputs) * Count::from(Self::padded(outputs))
     }
 
     /// Length that a result buffer must have: the outputs rounded up to whole panels.

@@ -5,7 +5,7 @@
 
 #![expect(unsafe_code, reason = "tasks write disjoint slots of the packed buffers through `Disjoint`")]
 
-use mixer::{Floats, Memory, MixerError, Parallel};
+use mixer::{Count, Floats, Memory, MixerError, Parallel};
 
 use super::disjoint::Disjoint;
 use super::gemm::PANEL;
@@ -38,13 +38,16 @@ impl PackedShape {
         self.d_head.next_multiple_of(PANEL)
     }
 
-    /// Where a size overflows it saturates: a 32-bit address space then refuses it instead of allocating too little.
-    fn key_floats(self) -> usize {
-        (self.batch * self.n_heads * self.d_head).saturating_mul(self.padded_slots())
+    fn heads(self) -> Count {
+        Count::from(self.batch) * Count::from(self.n_heads)
     }
 
-    fn value_floats(self) -> usize {
-        (self.batch * self.n_heads * self.padded_head()).saturating_mul(self.slots)
+    fn key_floats(self) -> Count {
+        self.heads() * Count::from(self.d_head) * Count::from(self.padded_slots())
+    }
+
+    fn value_floats(self) -> Count {
+        self.heads() * Count::from(self.padded_head()) * Count::from(self.slots)
     }
 
     /// Chunks of slots that are packed by one task.
@@ -52,13 +55,13 @@ impl PackedShape {
         self.slots.div_ceil(KEYS)
     }
 
-    fn length_floats(self) -> usize {
-        self.batch * self.n_heads * self.chunks()
+    fn length_floats(self) -> Count {
+        self.heads() * Count::from(self.chunks())
     }
 
     /// Floats that a packed set takes.
-    pub fn floats(self) -> usize {
-        self.key_floats().saturating_add(self.value_floats()).saturating_add(self.length_floats())
+    pub fn floats(self) -> Count {
+        self.key_floats() + self.value_floats() + self.length_floats()
     }
 }
 

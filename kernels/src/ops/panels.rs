@@ -3,11 +3,13 @@
 
 use std::ops::Range;
 
+use mixer::Count;
+
 use super::gemm::PANEL;
 
 /// Floats of a stream of `rows` rows of `width` channels.
-pub fn floats(rows: usize, width: usize) -> usize {
-    rows * width.next_multiple_of(PANEL)
+pub fn floats(rows: impl Into<Count>, width: usize) -> Count {
+    rows.into() * Count::from(width.next_multiple_of(PANEL))
 }
 
 /// Rows `first ..` of a panel-major stream of `rows` rows, into row-major `to`, `[n, width]`.
@@ -118,7 +120,7 @@ mod tests {
     fn scatters_what_it_gathers() {
         let (rows, width) = (7, 19);
         let from: Vec<f32> = (0..rows * width).map(|i| i as f32).collect();
-        let mut stream = vec![f32::NAN; floats(rows, width)];
+        let mut stream = vec![f32::NAN; floats(rows, width).index()];
         for (group, panel) in stream.chunks_exact_mut(rows * PANEL).enumerate() {
             scatter(&from, width, group, panel);
         }
@@ -132,7 +134,7 @@ mod tests {
     fn gathers_any_rows_of_any_width() {
         for width in [1, 8, 13, 24] {
             let rows = 10;
-            let mut stream = vec![f32::NAN; floats(rows, width)];
+            let mut stream = vec![f32::NAN; floats(rows, width).index()];
             for row in 0..rows {
                 for channel in 0..width {
                     stream[(channel / PANEL * rows + row) * PANEL + channel % PANEL] =

@@ -4,6 +4,8 @@
 //! Keys are absorbed in tiles, in any order; the online softmax (Milakov and Gimelshein, arXiv 1805.02867) makes the
 //! result independent of the cut. Scores are kept in units of log₂, so that every exponential is a power of two.
 
+use mixer::Count;
+
 use super::exp::{Exp2, exp2, exp2_scalar};
 use super::gemm::{PANEL, ROWS, Store, Tile, multiply_panels};
 use super::simd::{F32x4, LANES, Lanes, Work, run_widest};
@@ -58,8 +60,10 @@ pub struct QueryBlock<'a> {
 
 impl<'a> QueryBlock<'a> {
     /// Floats of scratch that a block needs.
-    pub fn floats(d_head: usize) -> usize {
-        QUERIES * (KEYS + d_head.next_multiple_of(PANEL) + d_head + 2)
+    pub fn floats(d_head: usize) -> Count {
+        let [queries, keys, head, padded_head] =
+            Count::all([QUERIES, KEYS, d_head, d_head.next_multiple_of(PANEL)]);
+        queries * (keys + padded_head + head + 2)
     }
 
     /// A block of `rows` queries that has seen no key yet. `scratch` holds [`QueryBlock::floats`].
@@ -288,7 +292,7 @@ mod tests {
     fn attend(size: f32, longest_key: Option<f32>) -> Vec<f32> {
         let (rows, n_keys, d_head) = (7, 21_usize, 12);
         let value = |i: usize| ((i * 37) % 101) as f32 / 50.0 - 1.0;
-        let mut scratch = vec![f32::NAN; QueryBlock::floats(d_head)];
+        let mut scratch = vec![f32::NAN; QueryBlock::floats(d_head).index()];
         let mut block = QueryBlock::new(&mut scratch, d_head, rows);
         let queries: Vec<f32> = (0..rows * d_head).map(value).collect();
         block.set_queries(|row| &queries[row * d_head..][..d_head], size / d_head as f32);

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use mixer::{Counted, Floats, Memory, MixerError, Words};
+use mixer::{Count, Counted, Floats, Memory, MixerError, Words};
 
 /// One buffer for each worker.
 #[derive(Debug)]
@@ -13,7 +13,8 @@ impl Scratch<u32> {
     ///
     /// # Errors
     /// [`MixerError::OutOfMemory`].
-    pub fn words(memory: &Memory, threads: usize, len: usize) -> Result<Self, MixerError> {
+    pub fn words(memory: &Memory, threads: usize, len: impl Into<Count>) -> Result<Self, MixerError> {
+        let len = len.into();
         let one = |_| memory.words(len).map(Mutex::<Words>::new);
         (0..threads.max(1)).map(one).collect::<Result<_, _>>().map(Self)
     }
@@ -24,7 +25,8 @@ impl Scratch {
     ///
     /// # Errors
     /// [`MixerError::OutOfMemory`].
-    pub fn new(memory: &Memory, threads: usize, len: usize) -> Result<Self, MixerError> {
+    pub fn new(memory: &Memory, threads: usize, len: impl Into<Count>) -> Result<Self, MixerError> {
+        let len = len.into();
         (0..threads.max(1))
             .map(|_| memory.floats(len).map(Mutex::<Floats>::new))
             .collect::<Result<_, _>>()

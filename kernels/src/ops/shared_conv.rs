@@ -1,6 +1,6 @@
 //! Long convolution of all channels with one and the same filter: its spectrum is one number for each frequency.
 
-use mixer::{Floats, Memory, MixerError};
+use mixer::{Count, Floats, Memory, MixerError};
 
 use super::fft::{Fft, Row};
 use super::long_conv::transform;
@@ -14,8 +14,8 @@ pub struct SharedFilter {
 
 impl SharedFilter {
     /// Floats that a filter keeps.
-    pub fn floats(size: usize) -> usize {
-        size
+    pub fn floats(size: usize) -> Count {
+        size.into()
     }
 
     /// Transforms the filter: `tap(position)` for each position of the circle.

@@ -6,7 +6,7 @@
 
 #![expect(unsafe_code, reason = "tasks write disjoint rows and columns of the output through `Disjoint`")]
 
-use mixer::{Memory, MixerError, Parallel};
+use mixer::{Count, Memory, MixerError, Parallel};
 
 use super::disjoint::Disjoint;
 use super::packed_keys::{PackedKeys, PackedShape};
@@ -49,8 +49,8 @@ pub struct TileAttention {
 
 impl TileAttention {
     /// Floats that [`TileAttention::new`] takes from the memory budget.
-    pub fn floats(shape: Shape, threads: usize) -> usize {
-        shape.packed().floats() + threads * QueryBlock::floats(shape.d_head)
+    pub fn floats(shape: Shape, threads: usize) -> Count {
+        shape.packed().floats() + Count::from(threads) * QueryBlock::floats(shape.d_head)
     }
 
     /// Allocates for `shape`.

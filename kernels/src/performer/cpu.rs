@@ -12,7 +12,7 @@
 
 use std::sync::Arc;
 
-use mixer::{Case, CpuKernel, Floats, Level, Memory, MixerError, Parallel};
+use mixer::{Case, Count, CpuKernel, Floats, Level, Memory, MixerError, Parallel};
 
 use super::Spec;
 use super::features::{CHUNK, FeatureMap, Keys, padded, sum};
@@ -31,18 +31,20 @@ const QUERIES: usize = 48;
 const TASKS: usize = 4;
 
 /// Floats that the kernel takes for one thread.
-pub(super) fn floats(spec: &Spec) -> usize {
-    let Spec { dims, n_heads, .. } = *spec;
-    let (width, inner) = (dims.d_model, spec.inner());
-    let rows = dims.batch * dims.seq_len;
+pub(super) fn floats(spec: &Spec) -> Count {
+    let (width, inner) = (spec.dims.d_model, spec.inner());
+    let (rows, inner_width) = (spec.dims.sizes().rows(), Count::from(inner));
     let layer = match spec.level {
-        Level::Core => 0,
+        Level::Core => Count::ZERO,
         Level::Layer => {
-            3 * Linear::floats(width, inner) + Linear::floats(inner, width) + rows * (2 * inner + width)
+            3 * Linear::floats(width, inner)
+                + Linear::floats(inner, width)
+                + rows * (2 * inner_width + Count::from(width))
         }
     };
-    let parts = parts(spec, 1) * dims.batch * n_heads;
-    layer + rows * inner + FeatureMap::floats(spec) + parts * (Sums::floats(spec) + 1) + Block::floats(spec)
+    let parts: Count = Count::all([parts(spec, 1), spec.dims.batch, spec.n_heads]).into_iter().product();
+    let [sums, block] = Count::all([Sums::floats(spec), Block::floats(spec)]);
+    layer + rows * inner_width + FeatureMap::floats(spec) + parts * (sums + 1) + block
 }
 
 /// Parts of each head's sequence: one where whole heads divide evenly among the threads, otherwise enough for

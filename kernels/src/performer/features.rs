@@ -1,7 +1,7 @@
 //! The feature map on the CPU, for blocks of queries and chunks of keys. Exponents are kept in units of log₂, and the
 //! factor m^(−1/2) is left out.
 
-use mixer::{Floats, Memory, MixerError};
+use mixer::{Count, Floats, Memory, MixerError};
 
 use super::Spec;
 use crate::ops::exp::exp2;
@@ -32,8 +32,9 @@ pub(super) struct FeatureMap {
 
 impl FeatureMap {
     /// Floats that [`FeatureMap::new`] takes from the memory budget.
-    pub(super) fn floats(spec: &Spec) -> usize {
-        (spec.n_features + padded(spec.n_features)) * spec.d_head
+    pub(super) fn floats(spec: &Spec) -> Count {
+        let [rows, padded_rows, head] = Count::all([spec.n_features, padded(spec.n_features), spec.d_head]);
+        (rows + padded_rows) * head
     }
 
     /// Packs `projection`, `[m, d]`.

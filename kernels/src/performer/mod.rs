@@ -52,6 +52,7 @@ static INFO: Info = Info {
         },
     ],
     config: &["denominator_eps", "inner", "kernel_eps", "qkv_bias"],
+    spare: &[],
     tolerance: Tolerance { abs: 1e-4, rel: 1e-3 },
 };
 
@@ -99,14 +100,6 @@ impl Spec {
         };
         let inner = n_heads * d_head;
         config.count_or("inner", inner, inner, inner)?;
-        let elements = (dims.batch * dims.seq_len) as u64 * inner as u64;
-        if elements > Problem::MAX_ELEMENTS {
-            return Err(MixerError::invalid(
-                "batch · length · heads · head_dim",
-                format!("at most {}", Problem::MAX_ELEMENTS),
-                elements,
-            ));
-        }
         let n_features = match config.count_or("nb_features", 0, 0, MAX_FEATURES)? {
             0 => default_features(d_head),
             n_features => n_features,
@@ -127,7 +120,6 @@ impl Spec {
 
     /// The spec and configuration that a race's problem and parameters give.
     fn race(problem: &Problem, params: &Params) -> Result<(Self, Params), MixerError> {
-        problem.validate()?;
         let mut config = problem.to_params();
         for (name, value) in INFO.resolve(params)?.iter() {
             config.set(name, value.clone());
@@ -206,25 +198,25 @@ fn seeded_case(problem: &Problem, params: &Params) -> Result<Case, MixerError> {
     match problem.level {
         Level::Core => {
             for name in ["q", "k", "v"] {
-                generator.unit(&mut tensors, name, &spec.dims.shape(spec.inner()));
+                generator.unit(&mut tensors, name, &spec.dims.shape(spec.inner()))?;
             }
         }
         Level::Layer => {
             let (width, inner) = (problem.d_model, spec.inner());
-            generator.unit(&mut tensors, "x", &spec.dims.shape(width));
+            generator.unit(&mut tensors, "x", &spec.dims.shape(width))?;
             let mut uniform = |name: &str, shape: &[usize], inputs: usize| {
                 let bound = 1.0 / (inputs as f32).sqrt();
-                generator.uniform(&mut tensors, &format!("param.{name}"), shape, bound);
+                generator.uniform(&mut tensors, &format!("param.{name}"), shape, bound)
             };
             for name in ["query.weight", "key.weight", "value.weight"] {
-                uniform(name, &[inner, width], width);
+                uniform(name, &[inner, width], width)?;
             }
-            uniform("out.weight", &[width, inner], inner);
-            uniform("out.bias", &[width], inner);
+            uniform("out.weight", &[width, inner], inner)?;
+            uniform("out.bias", &[width], inner)?;
         }
     }
     let equal_lengths = config.count_or("ortho_scaling", 0, 0, 1)? == 1;
-    let projection = projection::orthogonal(&generator, [spec.n_features, spec.d_head], equal_lengths);
+    let projection = projection::orthogonal(&generator, [spec.n_features, spec.d_head], equal_lengths)?;
     tensors.insert("projection", &[spec.n_features, spec.d_head], projection);
     Ok(Case { level: problem.level, config, tensors })
 }

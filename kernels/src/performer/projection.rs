@@ -2,7 +2,7 @@
 //! (Choromanski et al., section 2.4). Only additions, products, quotients and square roots, so that the numbers are the
 //! same on every platform.
 
-use mixer::Tensors;
+use mixer::{Count, MixerError, Tensors, room};
 
 use crate::generate::Generator;
 
@@ -13,20 +13,24 @@ const BATCH: usize = 4096;
 const DEPENDENT: f64 = 1e-6;
 
 /// `[rows, d]`. With `equal_lengths` every row has length √d, otherwise that of an independent normal vector.
-pub(super) fn orthogonal(generator: &Generator, [rows, d]: [usize; 2], equal_lengths: bool) -> Vec<f32> {
+pub(super) fn orthogonal(
+    generator: &Generator,
+    [rows, d]: [usize; 2],
+    equal_lengths: bool,
+) -> Result<Vec<f32>, MixerError> {
     let mut normals = Normals::new(generator);
-    let mut projection = Vec::with_capacity(rows * d);
+    let mut projection = room(Count::from(rows) * Count::from(d))?;
     for first in (0..rows).step_by(d) {
         let mut block: Vec<Vec<f64>> = Vec::with_capacity(d.min(rows - first));
         while block.len() < d.min(rows - first) {
-            block.extend(direction(&block, normals.vector(d)));
+            block.extend(direction(&block, normals.vector(d)?));
         }
         for row in block {
-            let length = if equal_lengths { (d as f64).sqrt() } else { length(&normals.vector(d)) };
+            let length = if equal_lengths { (d as f64).sqrt() } else { length(&normals.vector(d)?) };
             projection.extend(row.iter().map(|value| (value * length) as f32));
         }
     }
-    projection
+    Ok(projection)
 }
 
 /// The next orthonormal row by the modified Gram–Schmidt process: the rows are then those of the orthonormal factor of
@@ -60,35 +64,35 @@ impl<'a> Normals<'a> {
         Self { generator, batches: 0, uniform: Vec::new().into_iter(), spare: None }
     }
 
-    fn vector(&mut self, d: usize) -> Vec<f64> {
+    fn vector(&mut self, d: usize) -> Result<Vec<f64>, MixerError> {
         (0..d).map(|_| self.next()).collect()
     }
 
-    fn next(&mut self) -> f64 {
+    fn next(&mut self) -> Result<f64, MixerError> {
         if let Some(spare) = self.spare.take() {
-            return spare;
+            return Ok(spare);
         }
         loop {
-            let (u, v) = (self.uniform(), self.uniform());
+            let (u, v) = (self.uniform()?, self.uniform()?);
             let square = u * u + v * v;
             if square > 0.0 && square < 1.0 {
                 let factor = (-2.0 * ln(square) / square).sqrt();
                 self.spare = Some(v * factor);
-                return u * factor;
+                return Ok(u * factor);
             }
         }
     }
 
     /// Uniform in `[-1, 1)`.
-    fn uniform(&mut self) -> f64 {
+    fn uniform(&mut self) -> Result<f64, MixerError> {
         loop {
             if let Some(value) = self.uniform.next() {
-                return f64::from(value);
+                return Ok(f64::from(value));
             }
             let name = format!("projection.{}", self.batches);
             self.batches += 1;
             let mut drawn = Tensors::new();
-            self.generator.uniform(&mut drawn, &name, &[BATCH], 1.0);
+            self.generator.uniform(&mut drawn, &name, &[BATCH], 1.0)?;
             self.uniform = drawn.floats(&name, &[BATCH]).unwrap_or_default().to_vec().into_iter();
         }
     }
@@ -128,7 +132,7 @@ mod tests {
     #[test]
     fn draws_have_the_moments_of_the_normal_distribution() {
         let generator = Generator::new(5);
-        let values = Normals::new(&generator).vector(100_000);
+        let values = Normals::new(&generator).vector(100_000).unwrap();
         let moment = |power| values.iter().map(|value| value.powi(power)).sum::<f64>() / 1e5;
         assert!(moment(1).abs() < 0.02 && (moment(2) - 1.0).abs() < 0.02, "{} {}", moment(1), moment(2));
         assert!(moment(3).abs() < 0.05 && (moment(4) - 3.0).abs() < 0.1, "{} {}", moment(3), moment(4));
@@ -138,7 +142,7 @@ mod tests {
     fn rows_of_a_block_are_orthogonal_and_of_the_right_length() {
         for (rows, d) in [(1, 1), (5, 1), (44, 16), (7, 12), (266, 64)] {
             for equal_lengths in [true, false] {
-                let projection = orthogonal(&Generator::new(3), [rows, d], equal_lengths);
+                let projection = orthogonal(&Generator::new(3), [rows, d], equal_lengths).unwrap();
                 let row = |i: usize| &projection[i * d..][..d];
                 let dot = |i: usize, j: usize| -> f64 {
                     row(i).iter().zip(row(j)).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
@@ -158,7 +162,7 @@ mod tests {
 
     #[test]
     fn depends_on_the_seed_alone() {
-        let draw = |seed| orthogonal(&Generator::new(seed), [9, 4], false);
+        let draw = |seed| orthogonal(&Generator::new(seed), [9, 4], false).unwrap();
         assert_eq!(draw(1), draw(1));
         assert_ne!(draw(1), draw(2));
     }

@@ -6,7 +6,7 @@
 
 #![expect(unsafe_code, reason = "tasks write disjoint rows and columns of the output through `Disjoint`")]
 
-use mixer::{Floats, Memory, MixerError, Parallel};
+use mixer::{Count, Floats, Memory, MixerError, Parallel};
 
 use super::Spec;
 use crate::ops::disjoint::Disjoint;
@@ -45,26 +45,27 @@ fn slots(spec: &Spec) -> usize {
 }
 
 /// Floats of the keys in view: packed keys, packed values, positions.
-fn ring_floats(spec: &Spec) -> usize {
+fn ring_floats(spec: &Spec) -> Count {
     let d_head = spec.base.d_head();
-    // Saturates where 32 bits are too few, so that it is refused.
-    (spec.seen() * slots(spec)).saturating_mul(d_head + d_head.next_multiple_of(PANEL) + 1)
+    let [seen, slots, head] =
+        Count::all([spec.seen(), slots(spec), d_head + d_head.next_multiple_of(PANEL) + 1]);
+    seen * slots * head
 }
 
-fn state_floats(spec: &Spec) -> usize {
-    let dims = spec.base.dims;
-    if spec.rounds() > 1 { 2 * dims.batch * spec.base.n_heads * dims.seq_len } else { 0 }
+fn state_floats(spec: &Spec) -> Count {
+    let rows = spec.base.dims.sizes().rows();
+    if spec.rounds() > 1 { 2 * rows * Count::from(spec.base.n_heads) } else { Count::ZERO }
 }
 
 impl Chunks {
     /// Floats that [`Chunks::new`] takes from the memory budget.
-    pub(super) fn floats(spec: &Spec, threads: usize) -> usize {
-        let scratch = ring_floats(spec).saturating_add(QueryBlock::floats(spec.base.d_head()));
-        state_floats(spec).saturating_add(scratch.saturating_mul(threads))
+    pub(super) fn floats(spec: &Spec, threads: usize) -> Count {
+        let scratch = ring_floats(spec) + QueryBlock::floats(spec.base.d_head());
+        state_floats(spec) + Count::from(threads) * scratch
     }
 
     pub(super) fn new(spec: Spec, memory: &Memory, threads: usize) -> Result<Self, MixerError> {
-        let floats = ring_floats(&spec).saturating_add(QueryBlock::floats(spec.base.d_head()));
+        let floats = ring_floats(&spec) + QueryBlock::floats(spec.base.d_head());
         Ok(Self {
             state: memory.floats(state_floats(&spec))?,
             scratch: Scratch::new(memory, threads, floats)?,
@@ -96,7 +97,7 @@ impl Chunks {
                 let (head_idx, walk) = (task / walks, task % walks);
                 let chunks = walk * run..((walk + 1) * run).min(per_round);
                 let mut scratch = self.scratch.of(worker);
-                let (ring, queries) = scratch.split_at_mut(ring_floats(spec));
+                let (ring, queries) = scratch.split_at_mut(ring_floats(spec).index());
                 let list = order.map(|order| {
                     let len = spec.rounds() * spec.padded();
                     &order[head_idx * len..][..len]

@@ -27,7 +27,7 @@ struct Projections {
 impl Projections {
     fn new(spec: &Spec, case: &Case, memory: &Memory) -> Result<Self, MixerError> {
         let width = spec.base.dims.d_model;
-        let len = spec.base.dims.shape(width).iter().product();
+        let len = spec.base.dims.sizes().stream();
         let linear = |name: &str| {
             let (weight, _) = spec.base.projection(&case.tensors, name)?;
             Linear::new(memory, width, width, weight, None)
@@ -74,7 +74,7 @@ impl Kernel {
                 Some(Projections::new(&spec, case, memory)?)
             }
         };
-        let len = spec.base.dims.shape(spec.base.dims.d_model).iter().product();
+        let len = spec.base.dims.sizes().stream();
         let threads = parallel.threads();
         Ok(Self {
             case: Arc::clone(case),

@@ -1,7 +1,7 @@
 //! The GPU plan: project, hash, sort, attend in chunks round after round, merge, project back. Same steps and names as
 //! `cpu.rs`.
 
-use mixer::{Access, BufferId, Case, GpuTarget, Level, MixerError, Plan, Shader};
+use mixer::{Access, BufferId, Case, GpuTarget, Level, MixerError, Plan, Shader, gather};
 
 use super::{Hashing, Spec};
 use crate::attention::gpu_project;
@@ -244,7 +244,10 @@ fn hash(
         let given = case.tensors.indices("mid.buckets", &spec.buckets_shape(hashing))?;
         let numbers = given.iter().map(|&bucket| u32::try_from(bucket).unwrap_or_default());
         // A number that is no bucket would leave the sort without an order.
-        builder.upload_words("given buckets", numbers.map(|n| n.min(word(hashing.buckets() - 1))).collect())
+        builder.upload_words(
+            "given buckets",
+            gather(given.len(), numbers.map(|n| n.min(word(hashing.buckets() - 1))))?,
+        )
     } else {
         factors
     };

@@ -2,7 +2,7 @@
 
 #![expect(unsafe_code, reason = "tasks write disjoint bucket numbers and orders through `Disjoint`")]
 
-use mixer::{Case, Floats, Memory, MixerError, Parallel, Words};
+use mixer::{Case, Count, Floats, Memory, MixerError, Parallel, Words};
 
 use super::{Hashing, Spec};
 use crate::ops::counting_sort::stable_sort;
@@ -35,12 +35,15 @@ fn scratch_floats(d_head: usize, hashing: &Hashing) -> usize {
 
 impl Hasher {
     /// 32-bit elements that [`Hasher::new`] takes from the memory budget.
-    pub(super) fn words(spec: &Spec, threads: usize) -> usize {
-        let Some(hashing) = &spec.hashing else { return 0 };
-        let (heads, d_head) = (spec.base.n_heads, spec.base.d_head());
-        let rotations = heads * hashing.rounds * hashing.columns() * d_head;
-        let positions = spec.base.dims.batch * heads * hashing.rounds * spec.padded();
-        rotations + 2 * positions + threads * (scratch_floats(d_head, hashing) + hashing.buckets() + 1)
+    pub(super) fn words(spec: &Spec, threads: usize) -> Count {
+        let Some(hashing) = &spec.hashing else { return Count::ZERO };
+        let d_head = spec.base.d_head();
+        let own = scratch_floats(d_head, hashing) + hashing.buckets() + 1;
+        let [heads, head, rounds] = Count::all([spec.base.n_heads, d_head, hashing.rounds]);
+        let [batch, padded, columns] = Count::all([spec.base.dims.batch, spec.padded(), hashing.columns()]);
+        let rotations = heads * rounds * columns * head;
+        let positions = batch * heads * rounds * padded;
+        rotations + 2 * positions + Count::from(threads) * Count::from(own)
     }
 
     /// Packs the rotations; none where positions stay in natural order.

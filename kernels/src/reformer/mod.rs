@@ -76,6 +76,7 @@ static INFO: Info = Info {
         },
     ],
     config: &["padded_length"],
+    spare: &["rotations"],
     tolerance: Tolerance { abs: 2e-5, rel: 1e-4 },
 };
 
@@ -131,8 +132,8 @@ impl Spec {
         let base = attention::Spec { bias: false, ..attention::Spec::read(case)? };
         let seq_len = base.dims.seq_len;
         let is_lsh = config.choice_or("kind", &KINDS)? == KINDS[0];
-        let chunk = config.count("chunk_length", 1, Problem::MAX_SEQ_LEN)?;
-        let most = Problem::MAX_SEQ_LEN;
+        let chunk = config.count("chunk_length", 1, Problem::MAX_PLANNED_SEQ_LEN)?;
+        let most = Problem::MAX_PLANNED_SEQ_LEN;
         let (before, after) =
             (config.count_or("chunks_before", 1, 0, most)?, config.count_or("chunks_after", 0, 0, most)?);
         let is_short = seq_len <= chunk;
@@ -180,6 +181,12 @@ impl Spec {
     /// Chunks that a query sees.
     pub(crate) fn seen(&self) -> usize {
         self.before + 1 + self.after
+    }
+
+    /// Whether every query sees every position equally often, so that chunks and hashes change nothing: one chunk, or as many
+    /// neighbours as the ring has.
+    pub(crate) fn sees_all(&self) -> bool {
+        self.seen().is_multiple_of(self.chunks())
     }
 
     /// The chunks seen from chunk `m` of the ring.
@@ -258,7 +265,6 @@ fn default_factors(padded: usize, chunk: usize) -> Vec<usize> {
 
 /// The configuration of a race.
 fn race_config(problem: &Problem, params: &Params) -> Result<Params, MixerError> {
-    problem.validate()?;
     let mut config = problem.to_params();
     let params = INFO.resolve(params)?;
     for (name, value) in params.iter() {

@@ -2,7 +2,7 @@
 //! kernels may round a near-tie of the hash differently, which moves a token to another chunk, so outputs are compared
 //! for given buckets. The reference does not trust them: see `exact_hash.rs`.
 
-use mixer::{Case, Level, Memory, MixerError, Params, Problem, Serial, Tensors};
+use mixer::{Case, Level, Memory, MixerError, Params, Problem, Serial, Tensors, gather};
 
 use super::hash::Hasher;
 use super::{Spec, race_config};
@@ -22,11 +22,11 @@ pub(super) fn seeded_case(problem: &Problem, params: &Params) -> Result<Case, Mi
         Level::Core => {
             let streams: &[&str] = if spec.avoids_self { &["qk", "v"] } else { &["q", "k", "v"] };
             for name in streams {
-                generator.unit(tensors, name, &shape);
+                generator.unit(tensors, name, &shape)?;
             }
         }
         Level::Layer => {
-            generator.unit(tensors, "x", &shape);
+            generator.unit(tensors, "x", &shape)?;
             let names: &[&str] = if spec.avoids_self {
                 &["query_key", "value", "out"]
             } else {
@@ -34,13 +34,13 @@ pub(super) fn seeded_case(problem: &Problem, params: &Params) -> Result<Case, Mi
             };
             for name in names {
                 let bound = 0.02 * 3.0_f32.sqrt();
-                generator.uniform(tensors, &format!("param.{name}.weight"), &[width, width], bound);
+                generator.uniform(tensors, &format!("param.{name}.weight"), &[width, width], bound)?;
             }
         }
     }
     if let Some(hashing) = &spec.hashing {
         let shape = [spec.base.n_heads, spec.base.d_head(), hashing.rounds, hashing.columns()];
-        generator.unit(tensors, "rotations", &shape);
+        generator.unit(tensors, "rotations", &shape)?;
         let buckets = buckets(&spec, &case)?;
         case.tensors.insert_i32("mid.buckets", &spec.buckets_shape(hashing), buckets);
     }
@@ -68,5 +68,6 @@ fn buckets(spec: &Spec, case: &Case) -> Result<Vec<i32>, MixerError> {
     let rounds = hasher.buckets().chunks_exact(spec.padded());
     // Bucket numbers are at most 2²².
     let number = |&bucket: &u32| i32::try_from(bucket).unwrap_or_default();
-    Ok(rounds.flat_map(|round| round[..spec.base.dims.seq_len].iter().map(number)).collect())
+    let numbers = rounds.flat_map(|round| round[..spec.base.dims.seq_len].iter().map(number));
+    gather(hasher.buckets().len(), numbers)
 }

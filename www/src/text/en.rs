@@ -267,6 +267,7 @@ pub static ENGLISH: Text = Text {
     field_backend: "Backend",
     field_lengths: "Sequence lengths",
     field_lengths_help: "256..16384 doubles; or a list: 256, 384, 512",
+    lengths_raced: |lengths| format!("Races {lengths}"),
     field_width: "Width",
     field_heads: "Heads",
     field_batch: "Batch",
@@ -298,6 +299,9 @@ pub static ENGLISH: Text = Text {
     error_threads: |max| format!("Leave empty for all, or a whole number from 1 to {max}"),
     error_lengths: |max| format!("Whole numbers from 1 to {max}, such as 256..16384 or 256, 384, 512"),
     error_lengths_order: "A range goes from short to long, such as 256..16384",
+    error_thousands: |meant, apart| {
+        format!("Did you mean {meant}? Write thousands without a separator, and separate lengths as {apart}")
+    },
     error_too_many_lengths: |max| format!("At most {max} lengths"),
 
     family_attention: "Attention",
@@ -433,6 +437,10 @@ pub static ENGLISH: Text = Text {
 
     rest_failed: "The rest of the page could not be loaded: results, links, sharing and past runs wait for it. The connection may be gone; if it is not, a newer version was put online, and reloading the page gets it.",
 
+    rest_gone: "A newer version of Crossover was put online since this page was opened. The chart, results, links, sharing and past runs of this page cannot be loaded any more; reload the page to get the new version.",
+    race_kept: "The race is kept among the past runs.",
+    race_lost: "The race could not be kept, because this browser stores nothing for this page: a reload loses it.",
+
     update_ready: "A newer version of Crossover is ready.",
     update_apply: "Reload to use it",
 
@@ -444,7 +452,7 @@ pub static ENGLISH: Text = Text {
         ),
         (
             "Right before fast",
-            "Every lane’s output is compared with a plain f64 reference before it is timed, and rows of the timed output are compared again. A lane that is wrong is shown as wrong and never ranked.",
+            "Every lane’s output is compared with a plain f64 reference before it is timed, and parts of the timed output, drawn from the race’s seed, are compared again. A lane that is wrong is shown as wrong and never ranked.",
         ),
         (
             "Interleaved rounds",

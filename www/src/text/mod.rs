@@ -256,6 +256,8 @@ pub struct Text {
     pub field_backend: &'static str,
     pub field_lengths: &'static str,
     pub field_lengths_help: &'static str,
+    /// The lengths that the next race has, below their field.
+    pub lengths_raced: fn(&str) -> String,
     pub field_width: &'static str,
     pub field_heads: &'static str,
     pub field_batch: &'static str,
@@ -285,6 +287,8 @@ pub struct Text {
     pub error_threads: fn(u32) -> String,
     pub error_lengths: fn(&str) -> String,
     pub error_lengths_order: &'static str,
+    /// From the number that was probably meant, and its groups as separate lengths.
+    pub error_thousands: fn(&str, &str) -> String,
     pub error_too_many_lengths: fn(usize) -> String,
 
     pub family_attention: &'static str,
@@ -363,6 +367,9 @@ pub struct Text {
     pub embed_preview: &'static str,
 
     pub rest_failed: &'static str,
+    pub rest_gone: &'static str,
+    pub race_kept: &'static str,
+    pub race_lost: &'static str,
 
     pub update_ready: &'static str,
     pub update_apply: &'static str,

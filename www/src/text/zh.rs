@@ -250,6 +250,7 @@ pub static CHINESE: Text = Text {
     field_backend: "后端",
     field_lengths: "序列长度",
     field_lengths_help: "256..16384 逐次加倍；或列表：256, 384, 512",
+    lengths_raced: |lengths| format!("将竞赛：{lengths}"),
     field_width: "宽度",
     field_heads: "头数",
     field_batch: "批大小",
@@ -281,6 +282,7 @@ pub static CHINESE: Text = Text {
     error_threads: |max| format!("留空表示全部，或 1 到 {max} 的整数"),
     error_lengths: |max| format!("1 到 {max} 的整数，例如 256..16384 或 256, 384, 512"),
     error_lengths_order: "范围须由短到长，例如 256..16384",
+    error_thousands: |meant, apart| format!("是指 {meant} 吗？千位不加分隔符；多个长度请写作 {apart}"),
     error_too_many_lengths: |max| format!("最多 {max} 个长度"),
 
     family_attention: "注意力",
@@ -400,6 +402,10 @@ pub static CHINESE: Text = Text {
 
     rest_failed: "页面的其余部分无法加载：结果、链接、分享和过往竞赛都要等它。可能是网络断开；如果网络正常，则是已有新版本上线，重新加载页面即可获取。",
 
+    rest_gone: "打开此页面之后，Crossover 的新版本已上线。此页面的图表、结果、链接、分享和历史运行再也无法加载；请重新加载页面以获取新版本。",
+    race_kept: "本次竞赛已保存到历史运行。",
+    race_lost: "本次竞赛无法保存，因为此浏览器不为此页面存储任何内容：重新加载会丢失它。",
+
     update_ready: "Crossover 的新版本已就绪。",
     update_apply: "重新加载以使用",
 
@@ -411,7 +417,7 @@ pub static CHINESE: Text = Text {
         ),
         (
             "先对，再快",
-            "每条赛道在计时之前，其输出都与朴素的 f64 参考实现比较；计时输出中的若干行会再比较一次。输出错误的赛道会如实标出，从不参与排名。",
+            "每条赛道在计时之前，其输出都与朴素的 f64 参考实现比较；计时输出中由比赛种子抽取的部分会再比较一次。输出错误的赛道会如实标出，从不参与排名。",
         ),
         (
             "交错轮次",

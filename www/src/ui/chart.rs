@@ -148,6 +148,7 @@ pub fn Chart(store: Store) -> impl IntoView {
             on:pointerleave=move |_| point_at(None)
         >
             <svg
+                translate="no"
                 role="group"
                 aria-label=live(summary)
                 aria-describedby="chart-keys"

@@ -18,6 +18,7 @@ mod error;
 mod list;
 mod numbers;
 mod points;
+mod repair;
 mod report;
 mod roofline;
 mod sets;
@@ -145,11 +146,56 @@ pub fn as_linked(report: &Report) -> Result<Report, LinkError> {
     Ok(linked.upgraded().with_shares())
 }
 
-/// Reads a link: a whole address, its fragment, or what follows `#r=`.
+/// Reads a link: a whole address, its fragment, or what follows `#r=`. What mail and chat programs do to links is undone
+/// where the checksum proves it; of several links the first that can be read counts.
 ///
 /// # Errors
-/// [`LinkError`] says what is wrong; nothing that is read is out of the ranges that a configuration or report has.
+/// [`LinkError`] says what is wrong with the link as it stands; nothing that is read is out of the ranges that a
+/// configuration or report has.
 pub fn decode_link(link: &str) -> Result<Linked, LinkError> {
+    decode_exact(link).or_else(|error| {
+        if !error.is_of_letters() {
+            return Err(error);
+        }
+        match repair::repaired(link, &is_sealed).into_iter().flatten().next() {
+            Some(letters) => decode_exact(&format!("#r={letters}")),
+            None => Err(error),
+        }
+    })
+}
+
+/// Reads every link of a text such as a mail or a list, at most `most` of them, each once.
+pub fn decode_links(text: &str, most: usize) -> Vec<Result<Linked, LinkError>> {
+    let mut end = text.len().min(most.saturating_mul(MAX_LINK_BYTES));
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    let text = text.get(..end).unwrap_or_default();
+    let found = repair::repaired(text, &is_sealed);
+    if found.len() <= 1 {
+        return vec![decode_link(text)];
+    }
+    found
+        .into_iter()
+        .take(most)
+        .map(|letters| {
+            letters.map_or(Err(LinkError::Damaged), |letters| decode_exact(&format!("#r={letters}")))
+        })
+        .collect()
+}
+
+/// Whether `text` has the mark `#r=` of a link, in whatever way it is escaped.
+pub fn is_link(text: &str) -> bool {
+    text.len() <= MAX_LINK_BYTES && repair::is_marked(text)
+}
+
+/// Whether letters from the version on are whole: their checksum fits.
+fn is_sealed(letters: &str) -> bool {
+    unpack(letters).is_ok()
+}
+
+/// Reads a link that nothing has changed.
+fn decode_exact(link: &str) -> Result<Linked, LinkError> {
     let (version, kind, body) = unpack(find(link)?)?;
     if kind & REPORT == 0 {
         if version != Version::One {
@@ -211,8 +257,10 @@ fn find(text: &str) -> Result<&str, LinkError> {
         return Err(LinkError::Empty);
     }
     let bare = marked.is_none() && !text.starts_with("r=");
-    // Any word is of a link's letters: without a mark, only what begins like a link is taken for one.
+    // Any word is of a link's letters: without a mark, only what begins like a link is taken for one, with a version and
+    // the six upper bits of its kind, which are zero.
     let like_one = data.starts_with(|c: char| c.is_ascii_digit())
+        && data.as_bytes().get(1) == Some(&b'A')
         && data.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
     if bare && !like_one {
         return Err(LinkError::NoRace);

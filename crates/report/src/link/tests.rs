@@ -346,7 +346,7 @@ fn fault_21_what_is_no_link_says_so() {
         assert_eq!(decode_link(link).unwrap_err().code(), code, "{link:?}");
     }
     let fragment = encode_config_link(&Config::default()).unwrap();
-    for junk in ["A", "=", ".", " x", "\0", "é"] {
+    for junk in ["A", "1", "AAAA", "abc.", "x)"] {
         assert!(decode_link(&format!("{fragment}{junk}")).is_err(), "{junk:?}");
     }
     // Bits that no byte uses are not free to differ.
@@ -452,10 +452,12 @@ fn fault_21_links_that_chat_programs_escaped_are_read() {
     {
         assert_eq!(decoded(&escaped), decoded(&link));
     }
-    // Padding, another alphabet, and a last character with bits that mean nothing are other spellings: there is one.
-    for other in [format!("{link}="), format!("{link}=="), link.replace('-', "+"), link.replace('_', "/")] {
+    // Another alphabet and a last character with bits that mean nothing are other spellings: there is one. Padding is
+    // left out as whatever follows a link is.
+    for other in [link.replace('-', "+"), link.replace('_', "/")] {
         assert!(other == link || decode_link(&other).is_err(), "{other}");
     }
+    assert_eq!(decoded(&format!("{link}==")), decoded(&link));
     let bare = encode_config_link(&Config { lengths: vec![1], ..Config::default() }).unwrap();
     if !(bare.len() - 4).is_multiple_of(4) {
         let (head, last) = bare.split_at(bare.len() - 1);

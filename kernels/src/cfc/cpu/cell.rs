@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use mixer::{Floats, Memory, MixerError, Tensors};
+use mixer::{Count, Floats, Memory, MixerError, Tensors};
 
 use super::super::{Activation, Affine, CellSpec, Mode, Spec};
 use crate::ops::activation::{gelu, map, sigmoid, silu, tanh};
@@ -34,19 +34,22 @@ fn heads_width(spec: &Spec, cell: &CellSpec) -> usize {
     n_heads(spec, cell) * MatVec::padded(cell.units)
 }
 
-pub(super) fn floats(spec: &Spec, cell: &CellSpec, first: bool) -> usize {
+pub(super) fn floats(spec: &Spec, cell: &CellSpec, first: bool) -> Count {
     let entry = entry_width(spec, cell);
-    let input =
-        if first { Linear::floats(cell.inputs, entry) } else { MatVec::floats(cell.inputs, entry) + entry };
+    let input = if first {
+        Linear::floats(cell.inputs, entry)
+    } else {
+        MatVec::floats(cell.inputs, entry) + Count::from(entry)
+    };
     let (k, heads) = (cell.backbone_units, heads_width(spec, cell));
     let backbone = if cell.backbone_layers == 0 {
-        0
+        Count::ZERO
     } else {
-        (cell.backbone_layers - 1) * (MatVec::floats(k, k) + MatVec::padded(k))
+        (Count::from(cell.backbone_layers) - 1) * (MatVec::floats(k, k) + Count::from(MatVec::padded(k)))
             + MatVec::floats(k, heads)
-            + heads
+            + Count::from(heads)
     };
-    let pure = if cell.mode == Mode::Pure { 2 * MatVec::padded(cell.units) } else { 0 };
+    let pure = Count::from(if cell.mode == Mode::Pure { 2 * MatVec::padded(cell.units) } else { 0 });
     input + MatVec::floats(cell.units, entry) + backbone + pure
 }
 

@@ -13,7 +13,7 @@
 
 mod butterfly;
 
-use mixer::{Floats, Memory, MixerError, Problem};
+use mixer::{Count, Floats, Memory, MixerError, Problem};
 
 use super::simd::LANES;
 pub(super) use butterfly::Complex;
@@ -26,6 +26,11 @@ pub struct Fft {
     /// Triples (z, z², z³) as re, im pairs: one for each block that the first level leaves, then one for each of their
     /// quarters and so on down to blocks of four.
     factors: Floats,
+}
+
+/// Operations of one real FFT of length `n` by the field's convention, 2.5 n log₂ n.
+pub fn real_fft_flops(n: Count) -> Count {
+    5 * n * n.ilog2() / 2
 }
 
 /// Floats that hold one triple.
@@ -81,10 +86,10 @@ fn first_blocks(points: usize) -> usize {
 
 impl Fft {
     /// Floats that [`Fft::new`] takes from the memory budget.
-    pub fn floats(size: usize) -> usize {
+    pub fn floats(size: usize) -> Count {
         let points = size / 2;
         // As many as points / 4 + points / 16 + …: the blocks of each level below the first.
-        (points - first_blocks(points)) / 3 * TRIPLE
+        Count::from((points - first_blocks(points)) / 3) * Count::from(TRIPLE)
     }
 
     /// Tables for a circle of `size` positions, computed in f64.
@@ -121,13 +126,13 @@ impl Fft {
     }
 
     /// Floats of scratch that a group of eight real channels takes on a circle of `size` positions.
-    pub fn group_floats(size: usize) -> usize {
-        size * POINT
+    pub fn group_floats(size: usize) -> Count {
+        Count::from(size) * Count::from(POINT)
     }
 
     /// [`Fft::group_floats`] on this circle.
     pub fn data_floats(&self) -> usize {
-        Self::group_floats(self.size)
+        Self::group_floats(self.size).index()
     }
 
     /// The triples of blocks `first..first + count` of the level at which the whole transform has `blocks`.

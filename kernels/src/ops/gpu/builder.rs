@@ -1,6 +1,6 @@
 //! Records a [`Plan`].
 
-use mixer::{BufferId, Choice, Dispatch, GpuTarget, MixerError, Plan, Shader};
+use mixer::{BufferId, Choice, Count, Dispatch, GpuTarget, MixerError, Plan, Shader};
 
 use super::stream::{Columns, Stream};
 
@@ -17,12 +17,14 @@ pub struct Builder {
     plan: Plan,
     target: GpuTarget,
     setup: bool,
+    /// The first upload that memory had no room for; the plan is then refused as a whole.
+    refused: Option<MixerError>,
 }
 
 impl Builder {
     /// An empty plan for `target`.
     pub fn new(target: &GpuTarget) -> Self {
-        Self { plan: Plan::default(), target: *target, setup: false }
+        Self { plan: Plan::default(), target: *target, setup: false, refused: None }
     }
 
     /// The device's limits.
@@ -37,7 +39,7 @@ impl Builder {
 
     /// Whether one binding may hold `words` words.
     pub fn fits(&self, words: usize) -> bool {
-        4 * words as u64 <= self.max_binding_bytes()
+        4 * Count::from(words) <= Count::new(self.max_binding_bytes())
     }
 
     /// A zeroed stream of `rows` rows.
@@ -48,7 +50,19 @@ impl Builder {
 
     /// Uploads `rows`, `[rows, columns.len()]`, padded.
     pub fn upload(&mut self, label: &'static str, rows: &[f32], columns: Columns) -> Stream {
-        self.upload_padded(label, columns.pad(rows), columns.stride())
+        let padded = columns.pad(rows);
+        let padded = self.granted(padded).unwrap_or_default();
+        self.upload_padded(label, padded, columns.stride())
+    }
+
+    /// Zeros to be filled and uploaded; nothing where memory has no room for them, and [`Builder::finish`] says so.
+    pub fn zeros(&mut self, len: impl Into<Count>) -> Option<Vec<f32>> {
+        self.granted(mixer::zeros(len))
+    }
+
+    /// What was allocated; keeps the reason where it was not.
+    fn granted<T>(&mut self, data: Result<T, MixerError>) -> Option<T> {
+        data.map_err(|error| self.refused.get_or_insert(error)).ok()
     }
 
     /// Uploads rows that are already padded to `stride`.
@@ -118,10 +132,29 @@ impl Builder {
     /// The plan, whose result is in `output`, checked against the device.
     ///
     /// # Errors
-    /// As for [`Plan::check`].
+    /// As for [`Plan::check`], and [`MixerError::OutOfMemory`] where an upload had no room.
     pub fn finish(mut self, output: BufferId) -> Result<Plan, MixerError> {
+        if let Some(refused) = self.refused {
+            return Err(refused);
+        }
         self.plan.output = Some(output);
         self.plan.check(&self.target)?;
         Ok(self.plan)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_upload_without_room_refuses_the_plan() {
+        let mut builder = Builder::new(&GpuTarget::WEBGPU_DEFAULTS);
+        assert!(builder.zeros(4_usize).is_some());
+        assert!(builder.zeros(Count::from(1 << 30) * (1 << 30)).is_none());
+        let output = builder.scratch("output", 4);
+        assert!(
+            matches!(builder.finish(output), Err(MixerError::OutOfMemory { needed_bytes, .. }) if needed_bytes == 1 << 62)
+        );
     }
 }

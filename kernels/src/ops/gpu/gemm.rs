@@ -1,6 +1,6 @@
 //! Matrix products on the GPU, and the linear layer made of them.
 
-use mixer::{Access, BufferId, Shader};
+use mixer::{Access, BufferId, Count, Shader};
 
 use super::builder::Builder;
 use super::elementwise::{Activation, Combine};
@@ -211,9 +211,12 @@ impl Linear {
         outputs: Columns,
     ) -> Self {
         let stride = layers.len() * outputs.stride();
-        let mut packed = vec![0.0; inputs.stride() * stride];
+        let size = Count::from(inputs.stride()) * Count::from(stride);
+        let mut packed = builder.zeros(size).unwrap_or_default();
         let mut biases = vec![0.0; stride];
-        for (layer, (weight, bias)) in layers.iter().enumerate() {
+        // Without room for the weights the plan is refused as a whole.
+        let layers_with_room = if packed.is_empty() { &[] } else { layers };
+        for (layer, (weight, bias)) in layers_with_room.iter().enumerate() {
             for (output, row) in weight.chunks_exact(inputs.len().max(1)).enumerate() {
                 let column = layer * outputs.stride() + outputs.position(output);
                 for (input, &value) in row.iter().enumerate() {

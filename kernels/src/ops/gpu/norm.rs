@@ -26,9 +26,8 @@ impl Norm {
     /// Uploads the weight and bias of a layer norm.
     pub fn upload(builder: &mut Builder, weight: &[f32], bias: &[f32]) -> Self {
         let columns = Columns::plain(weight.len());
-        let mut both = columns.pad(weight);
-        both.extend(columns.pad(bias));
-        Self::Layer(builder.upload_padded("norm", both, columns.stride()).buffer)
+        let both = [weight, bias].concat();
+        Self::Layer(builder.upload("norm", &both, columns).buffer)
     }
 }
 

@@ -1,6 +1,6 @@
 //! How activations lie in GPU buffers.
 
-use mixer::BufferId;
+use mixer::{BufferId, Count, MixerError, gather, zeros};
 
 /// Floats that a shader loads at once.
 pub(super) const LANES: usize = 4;
@@ -53,15 +53,18 @@ impl Columns {
     }
 
     /// `rows`, `[rows, len]`, with padding: `[rows, stride]`.
-    pub fn pad(self, rows: &[f32]) -> Vec<f32> {
+    ///
+    /// # Errors
+    /// [`MixerError::OutOfMemory`].
+    pub fn pad(self, rows: &[f32]) -> Result<Vec<f32>, MixerError> {
         if self.is_packed() {
-            return rows.to_vec();
+            return gather(rows.len(), rows.iter().copied());
         }
-        let mut padded = vec![0.0; rows.len() / self.len().max(1) * self.stride()];
+        let mut padded = zeros(Count::from(rows.len() / self.len().max(1)) * Count::from(self.stride()))?;
         for (to, from) in padded.chunks_exact_mut(self.run()).zip(rows.chunks_exact(self.width)) {
             to[..self.width].copy_from_slice(from);
         }
-        padded
+        Ok(padded)
     }
 }
 

@@ -1,5 +1,6 @@
 //! English.
 
+use report::Seems;
 use report::compare::Field;
 
 use super::Travel;
@@ -118,7 +119,13 @@ pub static ENGLISH: Travel = Travel {
     file_too_large: |size, limit| format!("the file has {size}; results have at most {limit}"),
     file_unreadable: "the file could not be read",
     only_setup: "it holds a race that is yet to run, no result",
-    nothing_pasted: "there is no link in it",
+    no_race: |seems| match seems {
+        Seems::Empty => "there is nothing in it".to_owned(),
+        Seems::Csv | Seems::Markdown | Seems::Svg => {
+            format!("it seems to be {}; only the report in JSON or a link can be opened again", seems.words())
+        }
+        _ => format!("it holds no result and no link to one; it seems to be {}", seems.words()),
+    },
     racing_now: "a race is running; wait for its end or cancel it",
 
     history_title: "Past runs",

@@ -50,7 +50,7 @@ fn dispatch(n: usize, scale: f32, bindings: [BufferId; 3]) -> Dispatch {
 fn plan(n: usize) -> Plan {
     let mut plan = Plan::default();
     let a: Vec<f32> = (0..n).map(|i| i as f32).collect();
-    let a = plan.upload("a", &a);
+    let a = plan.upload("a", &a).unwrap();
     let b = plan.buffer("b", n, Init::F32(vec![0.5; n]));
     let zero = plan.scratch("zero", n);
     let double = plan.scratch("double", n);
