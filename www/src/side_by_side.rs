@@ -153,7 +153,10 @@ pub fn ratios(all: &[Named], comparison: &Comparison, metric: Metric, text: &Tex
                     .map(|reading| metric.format(reading.value));
                 // Less memory is not a faster lane.
                 let ratio = column[report].as_ref().filter(|_| metric != Metric::Memory);
-                cell(&mut out, value.as_deref(), ratio, text);
+                let full = own
+                    .and_then(|own| standing::measured(own, *length))
+                    .is_some_and(|point| point.full_attention);
+                cell(&mut out, value.as_deref(), ratio, full, text);
             }
             match own.and_then(table::growth) {
                 Some((exponent, interval)) => {
@@ -177,7 +180,7 @@ pub fn ratios(all: &[Named], comparison: &Comparison, metric: Metric, text: &Tex
     out
 }
 
-fn cell(out: &mut String, value: Option<&str>, ratio: Option<&Ratio>, text: &Text) {
+fn cell(out: &mut String, value: Option<&str>, ratio: Option<&Ratio>, full_attention: bool, text: &Text) {
     let Some(value) = value else {
         let _ = write!(out, r#"<td class="num pending">{}</td>"#, format::NONE);
         return;
@@ -185,11 +188,20 @@ fn cell(out: &mut String, value: Option<&str>, ratio: Option<&Ratio>, text: &Tex
     let _ = write!(out, r#"<td class="num"><b>{}</b>"#, escape(value));
     if let Some(speedup) = ratio.and_then(|ratio| ratio.speedup) {
         let ahead = if standing::is_ahead(speedup) { " ahead" } else { "" };
+        let interval = standing::interval(speedup, text)
+            .map_or_else(String::new, |interval| format!(r#" title="{}""#, escape(&interval)));
         let _ = write!(
             out,
-            r#"<small class="versus{ahead}" title="{}">{}</small>"#,
-            escape(&standing::interval(speedup, text).unwrap_or_default()),
+            r#"<small class="versus{ahead}"{interval}>{}</small>"#,
             escape(&standing::words(speedup, text))
+        );
+    }
+    if full_attention {
+        let _ = write!(
+            out,
+            r#"<small class="tag" title="{}">{}</small>"#,
+            escape(text.full_attention_note),
+            escape(text.full_attention)
         );
     }
     out.push_str("</td>");
@@ -262,6 +274,24 @@ mod tests {
             assert!(markup.contains(text.travel.other_work) && markup.contains("Hyena"));
             assert!(!markup.contains("NaN"));
         }
+    }
+
+    #[test]
+    fn verdicts_need_both_intervals_and_full_attention_is_marked() {
+        let (mine, mut theirs) = (samples::duel(), samples::duel());
+        for lane in &mut theirs.lanes {
+            for point in &mut lane.points {
+                (point.low_ms, point.high_ms, point.versus) = (None, None, None);
+            }
+        }
+        theirs.lanes[1].points[0].full_attention = true;
+        theirs.crossovers[0].kind = report::CrossoverKind::Undecided;
+        theirs.crossovers[0].estimate = None;
+        let markup = all(&[&mine, &theirs], &["mine", "theirs"], &ENGLISH);
+        assert_eq!(markup.matches("as fast, no interval").count(), 14, "{markup}");
+        assert!(!markup.contains("about equal") && !markup.contains("faster"), "{markup}");
+        assert_eq!(markup.matches(ENGLISH.full_attention_note).count(), 1);
+        assert!(markup.contains("B undecided") && !markup.contains("A first"), "{markup}");
     }
 
     #[test]

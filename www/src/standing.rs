@@ -34,8 +34,9 @@ pub fn interval(speedup: Speedup, text: &Text) -> Option<String> {
         Verdict::Behind => (1.0 / high, 1.0 / low),
         Verdict::Undecided => return None,
     };
-    let ends = [low, high].map(format::ratio);
-    Some((text.interval)(ends[0].trim_end_matches('×'), &ends[1]))
+    let [low, high] = [low, high].map(format::ratio);
+    let low = if low == high { low.as_str() } else { low.trim_end_matches('×') };
+    Some((text.interval)(low, &high))
 }
 
 /// Whether a lane is faster beyond doubt.
@@ -134,6 +135,10 @@ mod tests {
         assert_eq!(
             interval(judged(0.5, 0.4, 0.625, Verdict::Behind), &ENGLISH).as_deref(),
             Some("(95%: 1.6–2.5×)")
+        );
+        assert_eq!(
+            interval(judged(1.8, 1.81, 1.82, Verdict::Ahead), &ENGLISH).as_deref(),
+            Some("(95%: 1.8×)")
         );
         assert_eq!(interval(judged(1.0, 0.9, 1.1, Verdict::Undecided), &ENGLISH), None);
     }

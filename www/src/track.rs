@@ -76,6 +76,9 @@ pub fn tracks(
             .baseline
             .zip(length)
             .and_then(|(baseline, length)| standing::versus(report, index, baseline, length));
+        let full_attention = length
+            .and_then(|length| standing::measured(lane, length))
+            .is_some_and(|point| point.full_attention);
         let is_baseline = looks.iter().any(|other| other.baseline == Some(index));
         Track {
             look: look.clone(),
@@ -88,20 +91,33 @@ pub fn tracks(
                 (None, Some(point)) => (text.outcome)(&point.outcome).to_owned(),
                 (None, None) => String::new(),
             },
-            standing: match versus {
-                Some(versus) => standing::words(versus, text),
-                None if time.is_some() && is_baseline => text.baseline.to_owned(),
-                None if time.is_none() => {
-                    let needed = out.and_then(|point| point.needed_ms);
-                    needed.map(|ms| (text.needs)(&format::time(ms))).unwrap_or_default()
-                }
-                None => String::new(),
-            },
+            standing: with_mark(
+                full_attention,
+                text,
+                match versus {
+                    Some(versus) => standing::words(versus, text),
+                    None if time.is_some() && is_baseline => text.baseline.to_owned(),
+                    None if time.is_none() => {
+                        let needed = out.and_then(|point| point.needed_ms);
+                        needed.map(|ms| (text.needs)(&format::time(ms))).unwrap_or_default()
+                    }
+                    None => String::new(),
+                },
+            ),
             ahead: versus.is_some_and(standing::is_ahead),
             at_work: here.is_some(),
         }
     };
     report.lanes.iter().zip(looks).enumerate().map(track).collect()
+}
+
+/// How a lane stands, and whether it ran full attention.
+fn with_mark(full_attention: bool, text: &Text, standing: String) -> String {
+    match (full_attention, standing.is_empty()) {
+        (false, _) => standing,
+        (true, true) => text.full_attention.to_owned(),
+        (true, false) => format!("{standing} · {}", text.full_attention),
+    }
 }
 
 #[cfg(test)]
@@ -138,6 +154,8 @@ mod tests {
             (long[1].time.as_str(), long[1].standing.as_str()),
             ("time budget", "needs about 12.3\u{202f}s")
         );
+        report.lanes[1].points[4].full_attention = true;
+        assert!(at(&report, 4096, None)[1].standing.ends_with("faster · full attention"));
         let before = at(&report, 8192, None);
         assert!(!before[1].ahead && before[1].standing.ends_with("as fast, no interval"), "{:?}", before[1]);
     }

@@ -134,7 +134,7 @@ fn legend(report: &Report, text: &mut String) {
     let points = || report.lanes.iter().flat_map(|lane| &lane.points);
     if points().any(|point| point.versus.is_some()) {
         text.push_str(
-            "\n×: attention's time over the lane's. ahead, behind: its 95% interval excludes 1, and the difference is a \
+            "\n×: attention's time over the lane's. ahead, behind: the 95% interval of × excludes 1, by a difference of a\n\
              percent or more\n",
         );
     }

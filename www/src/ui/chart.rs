@@ -417,10 +417,9 @@ fn Key(store: Store) -> impl IntoView {
         store.shown.with(|report| report.lanes.windows(2).any(|pair| pair[0].backend != pair[1].backend))
     };
     let full = move || {
-        let points = |report: &report::Report| {
+        store.shown.with(|report| {
             report.lanes.iter().flat_map(|lane| &lane.points).any(|point| point.full_attention)
-        };
-        store.shown.with(|report| points(report))
+        })
     };
     view! {
         <ul class="key" title=text.chart_help>
