@@ -98,7 +98,7 @@ test('everything on the page still updates after a translator', async ({ page, c
 
   // The page's own languages still change every word.
   await page.evaluate(() => window.translate());
-  await page.getByTestId('language-zh').click();
+  await page.getByTestId('language-zh-Hans').click();
   await expect(page.locator('h1')).toHaveText(/^[^«]*[一-鿿]/);
   expect(await page.evaluate(() => [...document.querySelectorAll('.setup legend, .setup h2')].every((element) => !element.textContent.includes('«')))).toBe(true);
 });
