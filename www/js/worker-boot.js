@@ -14,6 +14,8 @@ function watchThreads(channel) {
   self.Worker = class extends Worker {
     constructor(script, options) {
       super(new URL('./thread.js', import.meta.url), { ...options, name: channel });
+      // A script that does not load can tell nobody. The engine still listens then: it waits for its threads' first word.
+      this.addEventListener('error', (event) => crashed(event.message || 'a thread of the pool could not be started'));
     }
   };
 }

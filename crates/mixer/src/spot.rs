@@ -188,7 +188,7 @@ impl<'a> SpotFound<'a> {
 
 impl FoundColumn {
     /// As [`Tolerance::compare_rows`] does with rows: `abs` is at most a ten-thousandth of what [`BLOCK`] consecutive values
-    /// measure, or of what a hundredth of the whole column does. For a weighted sum both are those of its terms.
+    /// measure, or of a hundredth of what the whole column does. For a weighted sum both are those of its terms.
     fn compare(&self, column: &SpotColumn, tolerance: Tolerance) -> Deviation {
         let mean = |squares: &[f64]| (squares.iter().sum::<f64>() / squares.len().max(1) as f64).sqrt();
         let whole = mean(&self.squares);
@@ -197,11 +197,13 @@ impl FoundColumn {
             abs: (tolerance.abs * gain).min(size.max(whole / 100.0) / 10_000.0),
             ..tolerance
         };
-        let blocks =
-            self.sums.chunks(BLOCK).zip(self.squares.chunks(BLOCK)).zip(column.expected.chunks(BLOCK));
         let mut pass = self.terms == self.sums.len() * column.weights.len();
-        for ((sums, squares), expected) in blocks {
-            pass &= of_block(mean(squares)).compare(sums.iter().copied(), expected).pass;
+        let blocks = self.sums.chunks(BLOCK).zip(column.expected.chunks(BLOCK));
+        for (block, (sums, expected)) in blocks.enumerate() {
+            // The last block may have few values, whose size is that of the last `BLOCK`.
+            let end = block * BLOCK + sums.len();
+            let size = mean(&self.squares[end.saturating_sub(BLOCK)..end]);
+            pass &= of_block(size).compare(sums.iter().copied(), expected).pass;
         }
         let all = tolerance.compare(self.sums.iter().copied(), &column.expected);
         Deviation { pass, ..all }

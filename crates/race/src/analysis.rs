@@ -57,10 +57,13 @@ pub(crate) fn update(record: &mut Record, laws: &[CostLaw], n_replicates: usize)
         points: replicates.lane(index),
         model: models.get(index).and_then(Option::as_ref),
     };
+    let n_challengers = baselines.iter().flatten().count();
     record.crossovers = baselines
         .iter()
         .enumerate()
-        .filter_map(|(lane_idx, baseline)| Some(crossover::find(lane(lane_idx), lane((*baseline)?))))
+        .filter_map(|(lane_idx, baseline)| {
+            Some(crossover::find(lane(lane_idx), lane((*baseline)?), n_challengers))
+        })
         .collect();
 }
 

@@ -19,6 +19,11 @@ pub const PREDICTION_HORIZON: f64 = 8.0;
 const AGREEMENT: f64 = 0.95;
 /// The same of one side of a two-sided 95% interval.
 const ONE_SIDED: f64 = 0.975;
+/// Quantile of the normal distribution for a two-sided 95% statement about one challenger.
+const QUANTILE: f64 = 1.96;
+/// What the square of the quantile grows by with the logarithm of the number of challengers: Bonferroni's correction,
+/// within 1% for up to 28.
+const PER_LOG_CHALLENGERS: f64 = 1.8;
 /// Points of the search for a predicted crossover, per octave.
 const PER_OCTAVE: usize = 8;
 
@@ -43,10 +48,11 @@ enum Crossing {
     Never,
 }
 
-/// The crossover of `challenger` against `baseline`.
-pub(crate) fn find(challenger: Lane<'_>, baseline: Lane<'_>) -> Crossover {
-    let (kind, length) =
-        Duel::new(challenger, baseline).map_or((CrossoverKind::Undecided, None), |duel| duel.decide());
+/// The crossover of `challenger` against `baseline`, one of `n_challengers` in the race: readers look for the first of them
+/// that overtakes, so the more there are, the clearer each must be.
+pub(crate) fn find(challenger: Lane<'_>, baseline: Lane<'_>, n_challengers: usize) -> Crossover {
+    let (kind, length) = Duel::new(challenger, baseline)
+        .map_or((CrossoverKind::Undecided, None), |duel| duel.decide(n_challengers));
     Crossover { challenger: challenger.index, baseline: baseline.index, kind, length }
 }
 
@@ -75,7 +81,7 @@ impl<'a> Duel<'a> {
         Some(Self { common, models })
     }
 
-    fn decide(&self) -> (CrossoverKind, Option<Estimate>) {
+    fn decide(&self, n_challengers: usize) -> (CrossoverKind, Option<Estimate>) {
         const UNDECIDED: (CrossoverKind, Option<Estimate>) = (CrossoverKind::Undecided, None);
         let Some((own, other)) = self.common.last() else { return UNDECIDED };
         let n = own.draws.len();
@@ -85,7 +91,11 @@ impl<'a> Duel<'a> {
         };
         let between = share(|crossing| matches!(crossing, Crossing::Between(_)));
         let base = self.crossing(None);
+        let quantile =
+            (QUANTILE * QUANTILE + PER_LOG_CHALLENGERS * (n_challengers.max(1) as f64).ln()).sqrt();
+        let is_clear = (own.y - other.y).abs() > quantile * own.deviation_from(other);
         match verdict::decide(own.speedup(other)) {
+            _ if !is_clear => UNDECIDED,
             Verdict::Ahead => match base {
                 Crossing::Between(x) if between >= AGREEMENT => {
                     (CrossoverKind::Measured, Some(estimate(x, &crossings)))

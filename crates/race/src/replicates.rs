@@ -58,6 +58,14 @@ impl Spread {
         squares / self.draws.len().max(1) as f64
     }
 
+    /// Standard deviation of the difference to another point over the replicates, in log₂.
+    pub fn deviation_from(&self, other: &Spread) -> f64 {
+        let gap = self.y - other.y;
+        let squares: f64 =
+            self.draws.iter().zip(&other.draws).map(|(own, other)| (own - other - gap).powi(2)).sum();
+        (squares / self.draws.len().max(1) as f64).sqrt()
+    }
+
     /// 95% interval of the point's time, in nanoseconds.
     pub fn interval_ns(&self) -> (f64, f64) {
         let Estimate { low, high, .. } = stats::interval(self.y, &self.draws);

@@ -14,6 +14,7 @@ mod e2e;
 mod error;
 mod headers;
 mod install;
+mod narrow;
 mod native_bench;
 mod oembed;
 mod offline;

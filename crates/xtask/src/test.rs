@@ -4,7 +4,7 @@ use crate::counts::Counts;
 use crate::error::TaskError;
 use crate::run::{program, run, run_teed};
 use crate::toolchain::{self, TARGET, Toolchain};
-use crate::{Outcome, budget, e2e, site, step, tidy, variant};
+use crate::{Outcome, budget, e2e, narrow, site, step, tidy, variant};
 
 /// Runs everything, or only what needs no browser.
 ///
@@ -32,11 +32,17 @@ pub fn run_all(quick: bool) -> Outcome {
     }
     counts.add(native()?);
     if !quick {
-        match browsers() {
-            Ok(more) => counts.add(more),
-            Err(error) => {
-                counts.failed += 1;
-                eprintln!("xtask: the browser tests did not run: {error}");
+        for (what, tests) in [
+            ("the comparison of costs", narrow::costs as fn() -> Outcome<Counts>),
+            ("the tests with 32-bit addresses", narrow::tests),
+            ("the browser tests", browsers),
+        ] {
+            match tests() {
+                Ok(more) => counts.add(more),
+                Err(error) => {
+                    counts.failed += 1;
+                    eprintln!("xtask: {what} did not run: {error}");
+                }
             }
         }
     }

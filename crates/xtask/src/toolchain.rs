@@ -44,6 +44,14 @@ pub enum Toolchain {
 impl Toolchain {
     /// A `cargo` command for the target, with a standard library built with the same flags.
     pub fn cargo(&self, args: &[&str], rustflags: &[String]) -> Command {
+        let mut command = self.cargo_for(TARGET, "std,panic_abort", args);
+        command.args(["-Z", BUILD_STD_FEATURES]);
+        command.env_remove("RUSTFLAGS").env("CARGO_ENCODED_RUSTFLAGS", rustflags.join("\u{1f}"));
+        command
+    }
+
+    /// A `cargo` command for any target, with these crates of the standard library built for it.
+    pub fn cargo_for(&self, target: &str, library: &str, args: &[&str]) -> Command {
         let mut command = match self {
             Self::Rustup => program("cargo", args),
             Self::Distribution { linker } => {
@@ -52,17 +60,14 @@ impl Toolchain {
                 command
                     .env("PATH", format!("/usr/bin:{path}"))
                     .env("RUSTC", "/usr/bin/rustc")
+                    .env("RUSTDOC", "/usr/bin/rustdoc")
                     .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker)
                     // Set by the cargo that runs this task, for the other compiler's libraries.
                     .env_remove("LD_LIBRARY_PATH");
                 command
             }
         };
-        command.args(["--target", TARGET]);
-        command
-            .args(["-Z", "build-std=std,panic_abort", "-Z", BUILD_STD_FEATURES])
-            .env("RUSTC_BOOTSTRAP", "1");
-        command.env_remove("RUSTFLAGS").env("CARGO_ENCODED_RUSTFLAGS", rustflags.join("\u{1f}"));
+        command.args(["--target", target, "-Z", &format!("build-std={library}")]).env("RUSTC_BOOTSTRAP", "1");
         command
     }
 }

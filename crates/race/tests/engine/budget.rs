@@ -3,7 +3,7 @@
 use mixer::Backend;
 use race::{Dnf, Outcome, RaceSpec, Record, Status};
 
-use crate::world::{MODEL, Model, World, dnf, lane, measured, spec};
+use crate::world::{Kind, MODEL, Model, World, dnf, lane, measured, spec};
 
 const SYSTEMS: [&str; 14] = [
     "attention",
@@ -74,6 +74,36 @@ fn fourteen_lanes_end_within_any_budget() {
         last = n;
     }
     assert_eq!(last, 14 * 7);
+}
+
+#[test]
+fn slow_checks_and_set_ups_leave_time_to_race_the_first_lanes() {
+    // 14 lanes whose verification takes 2.5 s and each set-up 1 s, as on a software GPU adapter, in 15 s.
+    let models: Vec<(&'static str, Model)> =
+        SYSTEMS.iter().map(|system| (*system, Model { setup_ns: 1e9, ..MODEL })).collect();
+    let world = World::new(1, &models).script(|call, stage| {
+        if call.kind == Kind::Verify {
+            stage.time_ns += 2.5e9;
+        }
+        Ok(())
+    });
+    let mut spec = spec(&SYSTEMS);
+    spec.lengths = vec![64, 128];
+    spec.budget_ns = 15_000_000_000;
+    let record = world.race(spec).unwrap();
+    assert!(!measured(&record, 0).is_empty() && !measured(&record, 1).is_empty());
+    let waiting: Vec<&race::LaneRecord> = record
+        .lanes
+        .iter()
+        .filter(|lane| lane.points.iter().all(|point| point.outcome != Outcome::Ok))
+        .collect();
+    assert!(waiting.len() >= 8, "{} lanes without a point", waiting.len());
+    for lane in waiting {
+        let Outcome::Dnf(Dnf::TimeBudget { needed_ns: Some(needed_ns) }) = lane.points[0].outcome else {
+            panic!("{:?}", lane.points[0]);
+        };
+        assert!((2e9..1e10).contains(&needed_ns), "{needed_ns}");
+    }
 }
 
 #[test]

@@ -174,6 +174,28 @@ mod close_lanes {
         }
     }
 
+    /// Readers look for the first challenger that overtakes: of many identical ones, none may.
+    #[test]
+    fn many_identical_challengers_are_all_undecided() {
+        let names = ["hyena", "bigs", "mega", "ltc", "cfc", "linformer", "longformer", "bigbird"];
+        let model = Model { noise: 0.02, scatter: 0.01, time: base, ..MODEL };
+        let mut models = vec![("attention", model.clone())];
+        models.extend(names.map(|name| (name, model.clone())));
+        let mut claimed = Rate::default();
+        races(
+            &models,
+            &[256, 1024],
+            |world| world,
+            |record| {
+                let undecided =
+                    record.crossovers.iter().all(|crossover| crossover.kind == CrossoverKind::Undecided);
+                claimed.count(!undecided);
+            },
+        );
+        println!("eight identical challengers: a crossover in {:.1}% of races", claimed.percent());
+        assert!(claimed.percent() <= 7.0, "{claimed:?}");
+    }
+
     /// After each check, a large part of the minute passes.
     fn short_of_time(world: World) -> World {
         world.script(|call: &Call, stage: &mut Stage| {

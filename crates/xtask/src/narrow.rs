@@ -1,0 +1,164 @@
+//! What is tested where `usize` has 32 bits, as it does in browsers: the costs of all systems as a module for the browser
+//! works them out, and the unit tests of the crates that count.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use crate::counts::Counts;
+use crate::error::TaskError;
+use crate::run::{find, probe, program, read, root, run, run_teed};
+use crate::toolchain::{self, TARGET};
+use crate::{Outcome, install, step};
+
+/// A target that this machine runs natively with 32-bit addresses.
+const NARROW: &str = "i686-unknown-linux-gnu";
+
+/// Crates whose unit tests run there: they count, and they know no browser, no GPU and no clock.
+const CRATES: [&str; 4] = ["mixer", "kernels", "race", "report"];
+
+/// Debian's package of a C library and a linker for [`NARROW`].
+const PACKAGE: &str = "gcc-multilib";
+
+/// Prints what the module exports.
+const SCRIPT: &str = "
+const { instance } = await WebAssembly.instantiate(require('node:fs').readFileSync(process.argv[1]));
+const { memory, costs_start, costs_len } = instance.exports;
+const [start, length] = [costs_start() >>> 0, costs_len() >>> 0];
+process.stdout.write(new Uint8Array(memory.buffer, start, length));
+";
+
+/// Fewest lines that a system has in the grid: two levels, two forms, several lengths, widths and batches.
+const LEAST_LINES: usize = 100;
+
+/// Holds the costs of a wasm build equal to the native ones. One test.
+///
+/// # Errors
+/// What kept them from being compared.
+pub fn costs() -> Outcome<Counts> {
+    step("costs where addresses have 32 bits");
+    if find("node").is_none() {
+        install::apt("Node.js", &["nodejs"])?;
+    }
+    let toolchain = toolchain::find_or_install()?;
+    let folder = root().join("target/wasm/costs");
+    let target = folder.to_string_lossy();
+    let exports = ["costs_start", "costs_len"].map(|name| format!("-Clink-arg=--export={name}"));
+    let build = ["build", "--quiet", "--package", "kernels", "--bin", "costs", "--target-dir", &target];
+    run(toolchain.cargo(&build, &exports))?;
+    let module = folder.join(TARGET).join("debug/costs.wasm");
+    let script = format!(
+        "(async () => {{{SCRIPT}}})().catch((error) => {{ console.error(error); process.exit(1); }})"
+    );
+    let narrow = read(program("node", &["-e", &script, &module.to_string_lossy()]))?;
+    let wide = read(program("cargo", &["run", "--quiet", "--package", "kernels", "--bin", "costs"]))?;
+    Ok(match compare(&wide, &narrow, systems()?) {
+        Ok(lines) => {
+            println!("   {lines} costs are equal");
+            Counts { passed: 1, ..Counts::default() }
+        }
+        Err(why) => {
+            println!("   {why}");
+            Counts { failed: 1, ..Counts::default() }
+        }
+    })
+}
+
+/// How many lines are equal; otherwise how they are not, or why they prove nothing.
+fn compare(wide: &str, narrow: &str, systems: usize) -> Result<usize, String> {
+    let named: BTreeSet<_> = wide.lines().filter_map(|line| line.split_once(' ')).map(|(id, _)| id).collect();
+    if named.is_empty() || named.len() != systems {
+        return Err(format!("costs of {} systems, but {systems} have a folder", named.len()));
+    }
+    let lines: Vec<_> = wide.lines().collect();
+    for id in named {
+        let own = |line: &&&str| {
+            line.split_once(' ').is_some_and(|(name, rest)| name == id && rest.contains("flops"))
+        };
+        let count = lines.iter().filter(own).count();
+        if count < LEAST_LINES {
+            return Err(format!("only {count} costs of {id}"));
+        }
+    }
+    let mut differing = lines.iter().zip(narrow.lines()).filter(|(wide, narrow)| *wide != narrow);
+    if let Some((wide, narrow)) = differing.next() {
+        let more = differing.count();
+        return Err(format!("{} costs differ; 64 bits:\n   {wide}\n   32 bits:\n   {narrow}", more + 1));
+    }
+    if lines.len() != narrow.lines().count() {
+        return Err(format!(
+            "{} costs, but {} where addresses have 32 bits",
+            lines.len(),
+            narrow.lines().count()
+        ));
+    }
+    Ok(lines.len())
+}
+
+/// Folders of systems: those with a page of text.
+fn systems() -> Outcome<usize> {
+    let folder = root().join("kernels/src");
+    let entries = fs::read_dir(&folder).map_err(TaskError::file("read", &folder))?;
+    Ok(entries.flatten().filter(|entry| entry.path().join("README.md").is_file()).count())
+}
+
+/// The unit tests of the crates that count, where addresses have 32 bits.
+///
+/// # Errors
+/// [`TaskError::Missing`] with the commands that get what is missing.
+pub fn tests() -> Outcome<Counts> {
+    step("tests where addresses have 32 bits");
+    if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
+        println!("   skipped: only Linux on x86-64 runs them");
+        return Ok(Counts { skipped: 1, ..Counts::default() });
+    }
+    if !can_link() {
+        install::apt("a 32-bit C library", &[PACKAGE])?;
+    }
+    let toolchain = toolchain::find_or_install()?;
+    let target = root().join("target/32-bit");
+    let target = target.to_string_lossy();
+    let mut args = vec!["test", "--lib", "--no-fail-fast", "--target-dir", &target];
+    args.extend(CRATES.iter().flat_map(|name| ["--package", name]));
+    let (output, succeeded) = run_teed(toolchain.cargo_for(NARROW, "std,panic_unwind,test", &args))?;
+    let mut counts = Counts::from_cargo_test(&output);
+    // A test that does not compile, or a process that dies, prints no closing line.
+    if (!succeeded && counts.failed == 0) || counts.passed == 0 {
+        counts.failed += 1;
+    }
+    Ok(counts)
+}
+
+/// Whether the C compiler finds its start-up code for 32 bits.
+fn can_link() -> bool {
+    probe("gcc", &["-m32", "-print-file-name=crt1.o"]).is_some_and(|path| Path::new(&path).is_file())
+        && probe("gcc", &["-m32", "-print-libgcc-file-name"]).is_some_and(|path| Path::new(&path).is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(id: &str, flops: u64) -> String {
+        let line = |length| format!("{id} core length {length}: flops {flops}\n");
+        (0..LEAST_LINES).map(line).collect::<Vec<_>>().concat()
+    }
+
+    #[test]
+    fn equal_costs_of_every_system_pass() {
+        let text = lines("a", 1) + &lines("b", 2);
+        assert_eq!(compare(&text, &text, 2), Ok(2 * LEAST_LINES));
+    }
+
+    #[test]
+    fn a_wrapped_cost_a_missing_system_and_an_empty_comparison_fail() {
+        let wide = lines("a", 1 << 32);
+        assert!(compare(&wide, &lines("a", 0), 1).is_err_and(|why| why.contains("100 costs differ")));
+        assert!(compare(&wide, &wide, 2).is_err_and(|why| why.contains("1 systems, but 2")));
+        assert!(compare("", "", 0).is_err());
+        assert!(systems().unwrap() >= 14);
+        let short = wide.lines().take(3).collect::<Vec<_>>().join("\n");
+        assert!(compare(&short, &short, 1).is_err_and(|why| why.contains("only 3")));
+        assert!(compare(&wide, &short, 1).is_err());
+    }
+}
