@@ -317,6 +317,8 @@ mod tests {
             peak_bytes: 1.0,
             decode_state_bytes: 1.0,
             verified: None,
+            executed_flops: None,
+            transcendentals: None,
             roofline_share: share,
         }
     }

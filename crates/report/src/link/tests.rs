@@ -73,6 +73,8 @@ fn large(gpu: bool, noise: &mut dyn FnMut() -> f64) -> Report {
                             max_rel: Some(1e-7 * (1.0 + 3.0 * noise())),
                             pass: true,
                         }),
+                        executed_flops: None,
+                        transcendentals: None,
                         roofline_share: None,
                     }
                 })
@@ -445,6 +447,8 @@ fn any_report() -> impl Strategy<Value = Report> {
                 peak_bytes,
                 decode_state_bytes,
                 verified,
+                executed_flops: None,
+                transcendentals: None,
                 roofline_share: None,
             }
         });
@@ -457,6 +461,7 @@ fn any_report() -> impl Strategy<Value = Report> {
         let any = (1.0..1e19_f64, 1.0..1e19_f64, 0.0..1e12_f64);
         prop::option::of(any.prop_map(|(flops_per_s, bytes_per_s, dispatch_ms)| crate::Peaks {
             flops_per_s,
+            transcendentals_per_s: None,
             f16_flops_per_s: None,
             bytes_per_s,
             dispatch_ms,
