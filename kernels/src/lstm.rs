@@ -87,6 +87,11 @@ pub(crate) fn flops(inputs: usize, units: usize) -> Count {
     8 * units * (inputs + units)
 }
 
+/// Exponentials and divisions of a step: three logistic functions and two hyperbolic tangents for each unit.
+pub(crate) fn transcendentals(units: usize) -> Count {
+    10 * Count::from(units)
+}
+
 /// Parameters.
 pub(crate) fn param_floats(inputs: usize, units: usize) -> Count {
     let [inputs, units] = Count::all([inputs, units]);

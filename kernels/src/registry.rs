@@ -125,6 +125,46 @@ mod tests {
         }
     }
 
+    /// A score of exact attention is one product of queries and keys and one of weights and values, whose operations are
+    /// held against the references; each has one exponential, each row a division.
+    #[test]
+    fn exponentials_follow_from_the_counted_products() {
+        for causal in [false, true] {
+            let problem = Problem {
+                batch: 2,
+                seq_len: 200,
+                d_model: 48,
+                n_heads: 3,
+                causal,
+                level: Level::Core,
+                seed: 0,
+            };
+            for id in ["attention", "attention-naive", "bigbird", "longformer"] {
+                let cost = find(id).unwrap().cost(&problem, &Params::new()).unwrap();
+                let (scores, rows) = (cost.flops / (4 * 16), 2 * 3 * 200);
+                assert_eq!(cost.transcendentals, scores + rows, "{id}");
+                assert_eq!(cost.executed_flops, cost.flops + 4 * scores, "{id}");
+            }
+        }
+    }
+
+    /// No kernel executes far less than the textbook says, nor many times as much.
+    #[test]
+    fn executed_operations_are_of_the_order_of_the_stated_ones() {
+        for seq_len in [256, 4096, 65_536] {
+            for level in [Level::Core, Level::Layer] {
+                let problem =
+                    Problem { batch: 1, seq_len, d_model: 256, n_heads: 4, causal: true, level, seed: 0 };
+                for system in systems() {
+                    let cost = system.cost(&problem, &Params::new()).unwrap();
+                    let ratio = cost.executed_flops as f64 / cost.flops as f64;
+                    assert!((0.4..1.5).contains(&ratio), "{} {seq_len}: {ratio}", system.info().id);
+                    assert!(cost.transcendentals < cost.flops, "{}", system.info().id);
+                }
+            }
+        }
+    }
+
     #[test]
     fn the_page_opens_with_systems_that_need_no_loading() {
         for name in ["attention", "hyena"] {

@@ -66,12 +66,20 @@ export interface Point {
   setupMs: number | null;
   firstRunMs: number | null;
   predictedMs: number | null;
+  /** Operations by the field's conventions, to compare algorithms. */
   flops: number;
+  /** Operations that the CPU kernel executes; absent in older reports and in links. */
+  executedFlops?: number;
+  /** Exponentials, divisions and square roots; absent in older reports and in links. */
+  transcendentals?: number;
   bytes: number;
   peakBytes: number;
   decodeStateBytes: number;
   verified: Verified | null;
-  /** The least time that the measured roofline allows, over the median; 1 is all that the machine can do. */
+  /**
+   * The least time that the measured roofline allows, over the median; 1 is all that the machine can do. More than 1 says
+   * that the data sat in a cache, or that the probe was disturbed.
+   */
   rooflineShare: number | null;
   /** 95% interval of `medianMs` over samples and set-ups; null in reports of format 1. */
   lowMs: number | null;
@@ -186,6 +194,8 @@ export interface Peaks {
   flopsPerS: number;
   /** f16 operations per second, where shaders may use them. */
   f16FlopsPerS: number | null;
+  /** Exponentials per second; absent in older reports and in links. */
+  transcendentalsPerS?: number;
   /** Bytes per second of a copy beyond the caches, read and written bytes both counted. */
   bytesPerS: number;
   /** Milliseconds to start empty work and hear that it is done. */

@@ -5,8 +5,15 @@ use crate::Count;
 /// Closed-form cost of one forward pass, set-up excluded unless a field says otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Cost {
-    /// Floating-point operations; a multiply-add counts as two.
+    /// Floating-point operations by the field's conventions, to compare algorithms: textbook transforms, softmax without
+    /// its own operations. A multiply-add counts as two.
     pub flops: u64,
+    /// Floating-point operations that the CPU kernel executes, to judge a kernel: transforms as they run, channels rounded
+    /// up to whole groups, what softmax adds, subtracts and compares. A multiply-add counts as two.
+    pub executed_flops: u64,
+    /// Functions that take many instructions each: an exponential, a division or a square root counts as one, a logistic
+    /// function, hyperbolic tangent or error function as two (an exponential and a division). Set-up is left out.
+    pub transcendentals: u64,
     /// Bytes read and written at least once: input, output, weights and every intermediate that does not fit in cache.
     pub bytes: u64,
     /// Most bytes held at once by the CPU kernel: input, weights, output and scratch.

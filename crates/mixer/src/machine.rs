@@ -45,6 +45,8 @@ pub struct Peaks {
     pub flops_per_s: f64,
     /// f16 operations per second in the same way, where shaders may use them.
     pub f16_flops_per_s: Option<f64>,
+    /// Exponentials per second, the measure of `Cost::transcendentals`.
+    pub transcendentals_per_s: f64,
     /// Bytes per second of a copy beyond the caches, read and written bytes both counted.
     pub bytes_per_s: f64,
     /// Nanoseconds to start empty work and hear that it is done.

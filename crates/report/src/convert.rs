@@ -179,6 +179,8 @@ fn point(record: &race::Point, backend: Backend, trusted: bool) -> Point {
         first_run_ms: ms(record.first_run_ns),
         predicted_ms: record.predicted_ns.and_then(ms),
         flops: record.cost.flops as f64,
+        executed_flops: Some(record.cost.executed_flops as f64),
+        transcendentals: Some(record.cost.transcendentals as f64),
         bytes: record.cost.bytes as f64,
         peak_bytes: record.peak_bytes as f64,
         decode_state_bytes: record.cost.decode_state_bytes as f64,

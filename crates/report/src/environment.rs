@@ -62,6 +62,9 @@ pub struct Peaks {
     /// f16 operations per second in the same way, where shaders may use them.
     #[serde(default)]
     pub f16_flops_per_s: Option<f64>,
+    /// Exponentials per second; absent in reports of before they were measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transcendentals_per_s: Option<f64>,
     /// Bytes per second of a copy beyond the caches, read and written bytes both counted.
     pub bytes_per_s: f64,
     /// Milliseconds to start empty work and hear that it is done.
@@ -80,9 +83,12 @@ impl Roofline {
 }
 
 impl Peaks {
-    /// Milliseconds that `flops` operations over `bytes` bytes take at least.
-    pub fn least_ms(&self, flops: f64, bytes: f64) -> f64 {
-        1e3 * (flops / self.flops_per_s).max(bytes / self.bytes_per_s)
+    /// Milliseconds that `flops` operations and `transcendentals` functions over `bytes` bytes take at least: the longest
+    /// of the three, as if the other two went on meanwhile. Their sum would be more than that where units work side by
+    /// side, as a GPU's special-function units do beside its multipliers, and a bound must hold everywhere.
+    pub fn least_ms(&self, flops: f64, transcendentals: f64, bytes: f64) -> f64 {
+        let functions = self.transcendentals_per_s.map_or(0.0, |rate| transcendentals / rate);
+        1e3 * (flops / self.flops_per_s).max(bytes / self.bytes_per_s).max(functions)
     }
 }
 
@@ -169,8 +175,15 @@ impl From<mixer::Roofline> for Roofline {
 
 impl From<mixer::Peaks> for Peaks {
     fn from(peaks: mixer::Peaks) -> Self {
-        let mixer::Peaks { flops_per_s, f16_flops_per_s, bytes_per_s, dispatch_ns } = peaks;
-        Self { flops_per_s, f16_flops_per_s, bytes_per_s, dispatch_ms: dispatch_ns / 1e6 }
+        let mixer::Peaks { flops_per_s, f16_flops_per_s, transcendentals_per_s, bytes_per_s, dispatch_ns } =
+            peaks;
+        Self {
+            flops_per_s,
+            f16_flops_per_s,
+            transcendentals_per_s: Some(transcendentals_per_s),
+            bytes_per_s,
+            dispatch_ms: dispatch_ns / 1e6,
+        }
     }
 }
 
@@ -204,5 +217,36 @@ impl From<&GpuMachine> for Gpu {
             shader_f16: target.shader_f16,
             kernels: kernels.iter().map(ChosenKernel::from).collect(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PEAKS: Peaks = Peaks {
+        flops_per_s: 1e9,
+        f16_flops_per_s: None,
+        transcendentals_per_s: Some(1e8),
+        bytes_per_s: 1e10,
+        dispatch_ms: 0.0,
+    };
+
+    #[test]
+    fn the_least_time_is_the_longest_of_three() {
+        assert_eq!(PEAKS.least_ms(1e9, 1e7, 1e9), 1e3);
+        assert_eq!(PEAKS.least_ms(1e8, 1e8, 1e9), 1e3);
+        assert_eq!(PEAKS.least_ms(1e8, 1e7, 1e10), 1e3);
+        // Where their rate was not measured yet, functions take no time.
+        let older = Peaks { transcendentals_per_s: None, ..PEAKS };
+        assert_eq!(older.least_ms(1e9, 1e9, 1e9), 1e3);
+    }
+
+    #[test]
+    fn older_peaks_are_read_and_written_as_they_were() {
+        let older = r#"{"flopsPerS":1.0,"f16FlopsPerS":null,"bytesPerS":1.0,"dispatchMs":0.0}"#;
+        let peaks: Peaks = serde_json::from_str(older).unwrap();
+        assert_eq!(peaks.transcendentals_per_s, None);
+        assert_eq!(serde_json::to_string(&peaks).unwrap(), older);
     }
 }

@@ -120,6 +120,8 @@ fn lane_record(index: usize, lane: &LaneSpec, spec: &RaceSpec) -> LaneRecord {
             first_run_ns: time(median_ns * 1.4),
             cost: Cost {
                 flops: (seq_len as f64).powf(exponent) as u64 * 64,
+                executed_flops: (seq_len as f64).powf(exponent) as u64 * 60,
+                transcendentals: 256 * seq_len as u64,
                 bytes: 4 * 256 * seq_len as u64,
                 peak_bytes: 9 * 256 * seq_len as u64,
                 decode_state_bytes: 512 * seq_len as u64,

@@ -84,7 +84,12 @@ pub(crate) fn is_leading(leading: &Leading) -> bool {
 
 /// Whether a machine could have these peaks.
 pub(crate) fn are_peaks(peaks: &Peaks) -> bool {
-    let rates = [Some(peaks.flops_per_s), peaks.f16_flops_per_s, Some(peaks.bytes_per_s)];
+    let rates = [
+        Some(peaks.flops_per_s),
+        peaks.f16_flops_per_s,
+        peaks.transcendentals_per_s,
+        Some(peaks.bytes_per_s),
+    ];
     rates.iter().flatten().all(|rate| (1.0..=MAX_AMOUNT).contains(rate))
         && (0.0..=*TIME_MS.end()).contains(&peaks.dispatch_ms)
 }
@@ -449,7 +454,7 @@ fn environment(environment: &Environment) -> Result<(), ReportError> {
             ensure(
                 peaks.as_ref().is_none_or(are_peaks),
                 at(&format!("roofline.{name}")),
-                "flopsPerS, f16FlopsPerS and bytesPerS from 1 to 2^64, dispatchMs from 0 to 1e12",
+                "flopsPerS, f16FlopsPerS, transcendentalsPerS and bytesPerS from 1 to 2^64, dispatchMs from 0 to 1e12",
                 "other numbers",
             )?;
         }
@@ -587,6 +592,8 @@ fn point(at: &str, point: &Point) -> Result<(), ReportError> {
     count(field("repeats"), point.repeats)?;
     count(field("discarded"), point.discarded)?;
     amount(field("flops"), point.flops)?;
+    amount(field("executedFlops"), point.executed_flops.unwrap_or_default())?;
+    amount(field("transcendentals"), point.transcendentals.unwrap_or_default())?;
     amount(field("bytes"), point.bytes)?;
     amount(field("peakBytes"), point.peak_bytes)?;
     amount(field("decodeStateBytes"), point.decode_state_bytes)?;

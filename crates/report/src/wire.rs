@@ -56,7 +56,11 @@ impl Report {
         for lane in &mut self.lanes {
             let peaks = self.environment.roofline.as_ref().and_then(|roofline| roofline.of(&lane.backend));
             for point in &mut lane.points {
-                let share = |peaks: &Peaks| Some(peaks.least_ms(point.flops, point.bytes) / point.median_ms?);
+                // Reports of before operations were counted as they run have the field's count alone.
+                let flops = point.executed_flops.unwrap_or(point.flops);
+                let functions = point.transcendentals.unwrap_or(0.0);
+                let share =
+                    |peaks: &Peaks| Some(peaks.least_ms(flops, functions, point.bytes) / point.median_ms?);
                 point.roofline_share = peaks.and_then(share).filter(|share| share.is_finite());
             }
         }
@@ -148,9 +152,18 @@ pub struct Point {
     /// What the fit predicts, where nothing was measured.
     #[cfg_attr(feature = "schema", schemars(range(min = 1e-12, max = 1e12)))]
     pub predicted_ms: Option<f64>,
-    /// Floating-point operations of one forward pass, closed form.
+    /// Floating-point operations of one forward pass by the field's conventions, closed form: to compare algorithms.
     #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = 18_446_744_073_709_551_616.0)))]
     pub flops: f64,
+    /// Floating-point operations that the CPU kernel executes, closed form: for the roofline. Absent in older reports and
+    /// in links.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = 18_446_744_073_709_551_616.0)))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub executed_flops: Option<f64>,
+    /// Exponentials, divisions and square roots, closed form. Absent in older reports and in links.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = 18_446_744_073_709_551_616.0)))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transcendentals: Option<f64>,
     /// Bytes moved, closed form.
     #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = 18_446_744_073_709_551_616.0)))]
     pub bytes: f64,
@@ -162,8 +175,9 @@ pub struct Point {
     pub decode_state_bytes: f64,
     /// Rows of the timed output against the f64 reference.
     pub verified: Option<Verified>,
-    /// The least time that the measured roofline allows for these operations and bytes, over the median: 1 is all that
-    /// the machine can do. Follows from the other fields: whoever reads a report works it out anew.
+    /// The least time that the measured roofline allows for the executed operations, the functions and the bytes, over the
+    /// median: 1 is all that the machine can do. More than 1 says that the data sat in a cache, whose bandwidth is not
+    /// that of memory, or that the probe was disturbed. Follows from the other fields: whoever reads a report works it out anew.
     #[serde(default)]
     pub roofline_share: Option<f64>,
     /// Lower end of the 95% interval of [`Point::median_ms`] over samples and set-ups.

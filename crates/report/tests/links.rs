@@ -107,12 +107,14 @@ fn a_real_race_of_eleven_lanes_at_nine_lengths_fits_in_2000_characters() {
             cpu: Some(report::Peaks {
                 flops_per_s: 1.17e11,
                 f16_flops_per_s: None,
+                transcendentals_per_s: None,
                 bytes_per_s: 2.3e10,
                 dispatch_ms: 0.0041,
             }),
             webgpu: Some(report::Peaks {
                 flops_per_s: 6.1e12,
                 f16_flops_per_s: Some(1.19e13),
+                transcendentals_per_s: None,
                 bytes_per_s: 3.4e11,
                 dispatch_ms: 0.13,
             }),

@@ -1,5 +1,5 @@
-//! Closed forms. Operations of softmax itself (one exponential and about four others for each score) are left out, as
-//! the field does.
+//! Closed forms. Operations of softmax itself (one exponential and four others for each score) are left out of the field's
+//! count and are in the executed one.
 
 #![deny(clippy::arithmetic_side_effects)]
 
@@ -33,6 +33,12 @@ pub(crate) fn case_floats(problem: &Problem) -> Count {
     streams_floats(problem, streams) + weight_floats(problem)
 }
 
+/// What a softmax over `scores` scores of `rows` rows executes beside the products: scaling, maximum, difference and sum
+/// of each score; then its exponentials, and a division for each row.
+pub(crate) fn softmax(scores: Count, rows: Count) -> (Count, Count) {
+    (4 * scores, scores + rows)
+}
+
 /// Cost of the tiled kernel, its scratch taken for one thread.
 pub(super) fn tiled(problem: &Problem) -> Cost {
     let shape = Shape {
@@ -51,8 +57,14 @@ pub(super) fn tiled(problem: &Problem) -> Cost {
         // q (then the core's output), k, v, y and the packed weights; each intermediate is written and read.
         Level::Layer => (streams(4) + 4 * Linear::floats(width, width), streams(10) + weight_floats(problem)),
     };
+    let Sizes { batch, seq_len: length, .. } = problem.sizes();
+    let heads = batch * Count::from(problem.n_heads);
+    let pairs = if problem.causal { length * (length + 1) / 2 } else { length * length };
+    let (more, transcendentals) = softmax(heads * pairs, heads * length);
     Cost {
         flops: flops(problem).get(),
+        executed_flops: (flops(problem) + more).get(),
+        transcendentals: transcendentals.get(),
         bytes: (4 * moved).get(),
         peak_bytes: (4 * (case_floats(problem) + held + tiles)).get(),
         decode_state_bytes: (4 * streams(2)).get(),

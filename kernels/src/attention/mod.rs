@@ -14,7 +14,7 @@ use crate::dims::{Dims, heads};
 use crate::generate::Generator;
 use crate::ops::tile_attention::Shape;
 
-pub(crate) use cost::{case_floats, flops, streams_floats, weight_floats};
+pub(crate) use cost::{case_floats, flops, softmax, streams_floats, weight_floats};
 pub(crate) use cpu::Projections;
 pub(crate) use gpu::{Streams as GpuStreams, project as gpu_project};
 pub(crate) use reference::{linear, reference, spot_check, widen};

@@ -8,7 +8,7 @@ use super::ssm::Ssm;
 use super::{Linears, Spec, cpu};
 use crate::ops::fft::{Fft, real_fft_flops};
 use crate::ops::linear::Linear;
-use crate::ops::long_conv::fft_size;
+use crate::ops::long_conv::{GROUP, fft_size};
 use crate::ops::panels;
 use crate::ops::shared_conv::SharedFilter;
 
@@ -16,6 +16,21 @@ use crate::ops::shared_conv::SharedFilter;
 fn convolution_flops(spec: &Spec) -> Count {
     let (sizes, n) = (spec.dims.sizes(), Count::from(fft_size(spec.dims.seq_len)));
     2 * sizes.batch * sizes.d_model * (2 * real_fft_flops(n) + 3 * n + 2 * sizes.seq_len)
+}
+
+/// Operations of both models as the kernel runs them: whole groups of channels, the skip in the filter.
+fn executed_convolutions(spec: &Spec) -> Count {
+    let channels = Count::from(spec.dims.d_model.next_multiple_of(GROUP));
+    2 * spec.dims.sizes().batch * channels * Fft::convolution_flops(fft_size(spec.dims.seq_len))
+}
+
+/// Error functions of the activations, and a square root and a division of each row's norm.
+fn transcendentals(spec: &Spec) -> Count {
+    let [width, inner] = Count::all([spec.dims.d_model, spec.intermediate]);
+    match spec.level {
+        Level::Core => Count::ZERO,
+        Level::Layer => spec.dims.sizes().rows() * (2 * (2 * inner + 2 * width) + 2),
+    }
 }
 
 /// Operations of everything else: linear layers, normalisation, activations, products, residual.
@@ -69,6 +84,8 @@ pub(super) fn cost(spec: &Spec) -> Cost {
     let setup = spec.dims.sizes().seq_len + Fft::group_floats(n);
     Cost {
         flops: (convolution_flops(spec) + other_flops(spec)).get(),
+        executed_flops: (executed_convolutions(spec) + other_flops(spec)).get(),
+        transcendentals: transcendentals(spec).get(),
         bytes: (4 * (moved + 4 * Count::from(n))).get(),
         peak_bytes: (4 * (case + held + setup.max(run))).get(),
         decode_state_bytes: 0,

@@ -8,13 +8,20 @@ use super::Spec;
 use super::cpu::{self, groups};
 use crate::ops::fft::{Fft, real_fft_flops};
 use crate::ops::linear::Linear;
-use crate::ops::long_conv::fft_size;
+use crate::ops::long_conv::{GROUP, fft_size};
 
 /// Operations of the long convolutions: two transforms, n/2 complex products and the skip, for each channel.
 pub(super) fn convolution_flops(spec: &Spec) -> Count {
     let [length, n] = Count::all([spec.out_len(), fft_size(spec.out_len())]);
     let [batch, convolutions, width] = Count::all([spec.dims.batch, spec.convolutions(), spec.dims.d_model]);
     batch * convolutions * width * (2 * real_fft_flops(n) + 3 * n + 2 * length)
+}
+
+/// Operations of the long convolutions as the kernel runs them: whole groups of channels, the skip in the filter.
+fn executed_convolutions(spec: &Spec) -> Count {
+    let [batch, convolutions] = Count::all([spec.dims.batch, spec.convolutions()]);
+    let channels = Count::from(groups(spec.dims.d_model)) * Count::from(GROUP);
+    batch * convolutions * channels * Fft::convolution_flops(fft_size(spec.out_len()))
 }
 
 /// Operations of everything else: projections, short convolution, gates.
@@ -64,6 +71,7 @@ pub(super) fn cost(spec: &Spec) -> Cost {
     let state = convolutions * length + (taps - 1) * (order + 1);
     Cost {
         flops: (convolution_flops(spec) + other_flops(spec)).get(),
+        executed_flops: (executed_convolutions(spec) + other_flops(spec)).get(),
         bytes: (4 * moved).get(),
         peak_bytes: (4 * (case + held)).get(),
         decode_state_bytes: (4 * batch * width * state).get(),

@@ -7,6 +7,7 @@ use mixer::{Cost, Count, Level, Sizes};
 
 use super::Spec;
 use super::cpu;
+use crate::attention::softmax;
 
 /// Cost of the kernel, its scratch taken for one thread.
 pub(super) fn cost(spec: &Spec) -> Cost {
@@ -34,8 +35,12 @@ pub(super) fn cost(spec: &Spec) -> Cost {
             )
         }
     };
+    let rows = batch * Count::from(spec.n_heads) * length;
+    let (more, transcendentals) = softmax(rows * rank, rows);
     Cost {
         flops: (batch * flops).get(),
+        executed_flops: (batch * flops + more).get(),
+        transcendentals: transcendentals.get(),
         bytes: (4 * (moved + map_floats + batch * 2 * maps * rank * (width + kv_width))).get(),
         peak_bytes: (4 * (case + cpu::floats(spec))).get(),
         // Not causal: no decoding.

@@ -7,9 +7,9 @@ use mixer::{Cost, Count, Level, Sizes};
 use super::cpu;
 use super::spec::{Liquid, Mode, Spec};
 use super::ssm::kernel_flops;
-use crate::ops::fft::real_fft_flops;
+use crate::ops::fft::{Fft, real_fft_flops};
 use crate::ops::linear::Linear;
-use crate::ops::long_conv::fft_size;
+use crate::ops::long_conv::{GROUP, fft_size};
 use crate::ops::panels;
 
 /// Long convolutions of each channel.
@@ -24,6 +24,13 @@ fn convolutions(spec: &Spec) -> u64 {
 fn convolution_flops(spec: &Spec) -> Count {
     let (sizes, n) = (spec.dims.sizes(), Count::from(fft_size(spec.dims.seq_len)));
     convolutions(spec) * sizes.batch * sizes.d_model * (2 * real_fft_flops(n) + 3 * n)
+}
+
+/// Operations of the convolutions as the kernel runs them: whole groups of channels.
+fn executed_convolutions(spec: &Spec) -> Count {
+    let channels = Count::from(spec.dims.d_model.next_multiple_of(GROUP));
+    let size = fft_size(spec.dims.seq_len);
+    convolutions(spec) * spec.dims.sizes().batch * channels * Fft::convolution_flops(size)
 }
 
 /// Operations of the convolutions as direct sums.
@@ -81,6 +88,9 @@ pub(super) fn cost(spec: &Spec) -> Cost {
     };
     Cost {
         flops: (convolution_flops(spec) + other_flops(spec)).get(),
+        executed_flops: (executed_convolutions(spec) + other_flops(spec)).get(),
+        // The output layer's error functions and gates.
+        transcendentals: if spec.level == Level::Layer { (4 * stream).get() } else { 0 },
         bytes: (4 * (moved + spectra)).get(),
         peak_bytes: (4 * (case + held)).get(),
         decode_state_bytes: (4 * decode).get(),

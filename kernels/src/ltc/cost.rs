@@ -22,6 +22,13 @@ pub(super) fn flops(spec: &Spec, recurrent: usize, sensory: usize) -> Count {
     spec.dims.sizes().rows() * step
 }
 
+/// A logistic function for each synapse and a division for each unit of a solver step.
+fn transcendentals(spec: &Spec, recurrent: usize, sensory: usize) -> Count {
+    let [recurrent, sensory, unfolds, units] = Count::all([recurrent, sensory, spec.unfolds, spec.units]);
+    let memory = if spec.mixed_memory { lstm::transcendentals(spec.units) } else { Count::ZERO };
+    spec.dims.sizes().rows() * (2 * (unfolds * recurrent + sensory) + unfolds * units + memory)
+}
+
 /// Cost, with the wiring's synapse counts.
 pub(super) fn cost(spec: &Spec, recurrent: usize, sensory: usize) -> Cost {
     let (sizes, rows) = (spec.dims.sizes(), spec.dims.sizes().rows());
@@ -45,6 +52,8 @@ pub(super) fn cost(spec: &Spec, recurrent: usize, sensory: usize) -> Cost {
     let [setup_flops, recurrent_synapses, sensory_synapses] = Count::all([SETUP_FLOPS, recurrent, sensory]);
     Cost {
         flops: flops(spec, recurrent, sensory).get(),
+        executed_flops: flops(spec, recurrent, sensory).get(),
+        transcendentals: transcendentals(spec, recurrent, sensory).get(),
         bytes: (4 * (rows * (inputs + outputs) + params)).get(),
         peak_bytes: (4 * (rows * inputs + params + held)).get(),
         decode_state_bytes: (4 * vectors * sizes.batch * units).get(),

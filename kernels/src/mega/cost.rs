@@ -10,9 +10,9 @@ use super::attention;
 use super::bias;
 use super::cpu;
 use super::ema;
-use super::spec::{AttentionSpec, EmaSpec, LayerSpec, NormKind, Spec};
-use crate::ops::fft::real_fft_flops;
-use crate::ops::long_conv::fft_size;
+use super::spec::{Activation, AttentionSpec, EmaSpec, LayerSpec, NormKind, Spec};
+use crate::ops::fft::{Fft, real_fft_flops};
+use crate::ops::long_conv::{GROUP, fft_size};
 
 /// Operations of the average's sums as the kernel takes them.
 fn average_flops(spec: &EmaSpec) -> Count {
@@ -23,6 +23,48 @@ fn average_flops(spec: &EmaSpec) -> Count {
     }
     let n = Count::from(fft_size(spec.dims.seq_len));
     batch * width * (2 * real_fft_flops(n) + 3 * n)
+}
+
+/// Operations of the average's sums as they run: whole groups of channels where it is an FFT convolution.
+fn executed_average(spec: &EmaSpec) -> Count {
+    if spec.truncation.is_none() {
+        return average_flops(spec);
+    }
+    let channels = Count::from(spec.dims.d_model.next_multiple_of(GROUP));
+    spec.dims.sizes().batch * channels * Fft::convolution_flops(fft_size(spec.dims.seq_len))
+}
+
+/// Operations of a forward pass as the CPU kernel runs it.
+fn executed_flops(spec: &Spec) -> Count {
+    let softmax = |spec: &AttentionSpec| 4 * spec.pairs();
+    other_flops(spec)
+        + match spec {
+            Spec::Ema(spec) => executed_average(spec),
+            Spec::Attention(spec) => softmax(spec),
+            Spec::Layer(spec) => executed_average(&spec.ema) + softmax(&spec.attention),
+        }
+}
+
+/// Exponentials or error functions of the attention weights and a division for each of their rows, the activations, and
+/// a square root and a division of each row's norm.
+fn transcendentals(spec: &Spec) -> Count {
+    let weights = |spec: &AttentionSpec| {
+        let [batch, length] = Count::all([spec.batch, spec.seq_len]);
+        match spec.activation {
+            Activation::Softmax => spec.pairs() + batch * length,
+            _ => 2 * spec.pairs(),
+        }
+    };
+    let average = |spec: &EmaSpec| 2 * spec.dims.sizes().stream();
+    match spec {
+        Spec::Ema(spec) => average(spec),
+        Spec::Attention(spec) => weights(spec),
+        Spec::Layer(spec) => {
+            let [width, z, h] = Count::all([spec.width(), spec.attention.z, spec.attention.h]);
+            let activations = 2 * (2 * h + z + 2 * width) + 2;
+            weights(&spec.attention) + average(&spec.ema) + spec.ema.dims.sizes().rows() * activations
+        }
+    }
 }
 
 /// Operations of a truncated average as direct sums.
@@ -141,6 +183,8 @@ pub(super) fn cost(spec: &Spec) -> Cost {
     };
     Cost {
         flops: flops(spec).get(),
+        executed_flops: executed_flops(spec).get(),
+        transcendentals: transcendentals(spec).get(),
         bytes: (4 * moved).get(),
         peak_bytes: (4 * (case + held)).get(),
         decode_state_bytes: (4 * state).get(),

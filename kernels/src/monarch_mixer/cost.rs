@@ -20,6 +20,18 @@ fn convolution_flops(spec: &SequenceSpec) -> Count {
     batch * convolutions * width * (2 * real_fft_flops(n) + 3 * n + 2 * length)
 }
 
+/// Operations of the long convolutions as the kernel runs them: whole groups of channels, the skip in the filter.
+fn executed_convolutions(spec: &SequenceSpec) -> Count {
+    let [batch, convolutions] = Count::all([spec.dims.batch, spec.convolutions()]);
+    let channels = Count::from(spec.dims.d_model.next_multiple_of(GROUP));
+    batch * convolutions * channels * Fft::convolution_flops(fft_size(spec.dims.seq_len))
+}
+
+/// Functions of the MLP: the gate's error functions, and a square root and a division of each row's norm.
+fn mlp_transcendentals(spec: &MlpSpec) -> Count {
+    spec.dims.sizes().rows() * (2 * Count::from(spec.intermediate) + 2)
+}
+
 /// Operations of everything else in the sequence mixer: projections, short convolutions, gates, normalisation, MLP.
 pub(super) fn other_flops(spec: &SequenceSpec) -> Count {
     let (stream, width) = (spec.dims.sizes().stream(), spec.dims.sizes().d_model);
@@ -109,6 +121,7 @@ fn sequence(spec: &SequenceSpec) -> Cost {
     });
     let run = layer + stream + cpu::scratch_floats(spec);
     let held = Fft::floats(n) + convolutions * bank + setup.max(run);
+    let norms = if spec.layer.is_some_and(|layer| layer.norm) { 2 * rows } else { Count::ZERO };
     let residual = Count::from(usize::from(spec.residual));
     let streams = if spec.layer.is_some() { 10 + 2 * residual } else { 4 + residual };
     let moved = streams * stream + weights + convolutions * width * Count::from(n);
@@ -120,6 +133,8 @@ fn sequence(spec: &SequenceSpec) -> Cost {
     };
     Cost {
         flops: (convolution_flops(spec) + other_flops(spec)).get(),
+        executed_flops: (executed_convolutions(spec) + other_flops(spec)).get(),
+        transcendentals: (norms + spec.mlp.map_or(Count::ZERO, |mlp| mlp_transcendentals(&mlp))).get(),
         bytes: (4 * moved).get(),
         peak_bytes: (4 * (case + held)).get(),
         decode_state_bytes: (4 * decode).get(),
@@ -132,6 +147,8 @@ fn mlp_cost(spec: &MlpSpec) -> Cost {
     let (stream, params) = (spec.dims.sizes().stream(), mlp_params(spec));
     Cost {
         flops: mlp_flops(spec).get(),
+        executed_flops: mlp_flops(spec).get(),
+        transcendentals: mlp_transcendentals(spec).get(),
         bytes: (4 * (2 * stream + params)).get(),
         peak_bytes: (4 * (2 * stream + params + mlp::floats(spec) + mlp::scratch_floats(spec))).get(),
         ..Cost::default()
@@ -146,6 +163,7 @@ fn block_diagonal(spec: &BlockDiagonalSpec) -> Cost {
     let held = BlockDiagonal::floats(spec.shape, true) + scratch + rows * outputs;
     Cost {
         flops: (rows * spec.shape.flops()).get(),
+        executed_flops: (rows * spec.shape.flops()).get(),
         bytes: (4 * (case + rows * outputs)).get(),
         peak_bytes: (4 * (case + held)).get(),
         ..Cost::default()
@@ -160,6 +178,7 @@ fn monarch(spec: &MonarchSpec) -> Cost {
     let outputs = element * rows * outputs;
     Cost {
         flops: monarch_flops(spec).get(),
+        executed_flops: monarch_flops(spec).get(),
         bytes: (4 * (case + outputs)).get(),
         peak_bytes: (4 * (case + outputs + super::matrix::held_floats(spec))).get(),
         ..Cost::default()

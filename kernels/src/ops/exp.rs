@@ -1,6 +1,6 @@
 //! 2ˣ for x ≤ 0, a vector at a time: what an online softmax needs once log₂e is folded into its scale.
 
-use super::simd::{F32x4, Lanes};
+use super::simd::{F32x4, InstructionSet, Lanes, Work};
 
 /// Below this, 2ˣ is taken as exactly 0: the bits of 1 less 127 exponent steps. A masked score then weighs nothing, and
 /// no product with it is denormal, which some processors take a hundred times longer over.
@@ -62,6 +62,43 @@ pub fn exp2_scalar(x: f32) -> f32 {
     exp2(F32x4::splat(x)).to_array()[0]
 }
 
+/// Independent chains of exponentials: enough to hide their latency, few enough to stay in registers.
+const CHAINS: usize = 6;
+
+/// Chains of 2⁻ˣ that touch nothing but registers: how fast the kernels' exponential can be at most. The result depends
+/// on every one of them, and on `seed`.
+#[derive(Debug, Clone, Copy)]
+pub struct Exponentials {
+    /// Exponentials of each chain.
+    pub rounds: usize,
+    /// Where the chains start, from 0 to 1.
+    pub seed: f32,
+}
+
+impl Exponentials {
+    /// Exponentials of `rounds` rounds with the vectors of `set`.
+    pub fn count(rounds: usize, set: InstructionSet) -> f64 {
+        (CHAINS * rounds * set.lanes()) as f64
+    }
+}
+
+impl Work for Exponentials {
+    type Output = f32;
+
+    #[inline(always)]
+    fn run<V: Lanes>(self) -> f32 {
+        let exp2 = Exp2::<V>::opaque();
+        let zero = V::splat(0.0);
+        let starts: [f32; CHAINS] =
+            std::hint::black_box(std::array::from_fn(|chain| self.seed + chain as f32));
+        let mut chains = starts.map(V::splat);
+        for _ in 0..self.rounds {
+            chains = chains.map(|chain| exp2.of(zero - chain));
+        }
+        chains.iter().map(|chain| chain.fold_sum().sum()).sum()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,6 +122,16 @@ mod tests {
         for step in 0..1000_u16 {
             let y = exp2_scalar(-126.0 - f32::from(step) / 1000.0);
             assert!((0.0..2e-38).contains(&y), "{y}");
+        }
+    }
+
+    #[test]
+    fn every_set_of_instructions_takes_the_same_exponentials() {
+        let want: f64 =
+            (0..CHAINS).map(|chain| (0..3).fold(0.5 + chain as f64, |x: f64, _| (-x).exp2())).sum();
+        for set in InstructionSet::ALL.into_iter().filter(|set| set.is_available()) {
+            let got = f64::from(set.run(Exponentials { rounds: 3, seed: 0.5 })) / set.lanes() as f64;
+            assert!((got - want).abs() < 1e-5, "{set:?}: {got}, {want}");
         }
     }
 }

@@ -28,6 +28,9 @@ pub(super) fn cost(spec: &Spec) -> Cost {
     };
     Cost {
         flops: (batch * (projections + core)).get(),
+        executed_flops: (batch * (projections + core)).get(),
+        // The features of each query and key, and a division for each row.
+        transcendentals: (batch * heads * length * (2 * features + 1)).get(),
         // A second look at the keys finds their maximum before they are summed.
         bytes: (4 * (moved + stream + projection)).get(),
         peak_bytes: (4 * (case + projection + cpu::floats(spec))).get(),

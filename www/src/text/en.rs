@@ -91,6 +91,7 @@ pub static ENGLISH: Text = Text {
     chart_empty: "Press Start, and measured lines grow here.",
     chart_sketch: "Dotted: slopes by theory, not times.",
     chart_no_roofline: "This machine’s peak is measured when a race ends.",
+    chart_roofline: "The share is the least time that the measured peaks allow for a lane’s operations, exponentials and bytes, the longest of the three, over its median. A lane above 100% kept its data in caches, which are faster than the memory that was measured, or another program disturbed the measurement of the peak.",
     chart_summary: |lanes, from, to| {
         format!(
             "Log-log chart of {lanes} lanes from {from} to {to} tokens. The results table below holds the same numbers."
@@ -221,6 +222,7 @@ pub static ENGLISH: Text = Text {
     hw_peak_cpu: "CPU’s measured peak",
     hw_peak_gpu: "GPU’s measured peak",
     hw_peak_f16: |flops| format!(" (f16 {flops})"),
+    hw_peak_exp: |rate| format!(" · {rate}"),
     hw_peak_text: |flops, bytes| format!("{flops} · copies {bytes}"),
     hw_clock_step: |step| format!("{step} steps"),
     hw_memory: "Memory",

@@ -86,6 +86,7 @@ pub static CHINESE: Text = Text {
     chart_empty: "按“开始”，测得的曲线会在这里生长。",
     chart_sketch: "点线：理论斜率，不是时间。",
     chart_no_roofline: "本机峰值在竞赛结束时测量。",
+    chart_roofline: "份额 = 实测峰值所允许的最短时间 ÷ 中位数；最短时间取运算、指数函数和访存三项所需时间中最长的一项。超过 100% 说明数据留在缓存中（缓存比所测的内存更快），或者测量峰值时受到了其他程序的干扰。",
     chart_summary: |lanes, from, to| {
         format!("{lanes} 条赛道从 {from} 到 {to} 个词元的双对数图。下方的结果表有同样的数字。")
     },
@@ -206,6 +207,7 @@ pub static CHINESE: Text = Text {
     hw_peak_cpu: "CPU 实测峰值",
     hw_peak_gpu: "GPU 实测峰值",
     hw_peak_f16: |flops| format!("（f16 {flops}）"),
+    hw_peak_exp: |rate| format!(" · {rate}"),
     hw_peak_text: |flops, bytes| format!("{flops} · 拷贝 {bytes}"),
     hw_clock_step: |step| format!("步长 {step}"),
     hw_memory: "内存",

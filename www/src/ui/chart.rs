@@ -192,6 +192,9 @@ pub fn Chart(store: Store) -> impl IntoView {
         </div>
         <p class="sr-only" id="chart-keys">{text.chart_keys}</p>
         <p class="chart-help">{text.chart_help}</p>
+        <Show when=move || store.metric.get() == Metric::Roofline>
+            <p class="chart-help" data-testid="roofline-note">{text.chart_roofline}</p>
+        </Show>
         <Key store/>
     }
 }

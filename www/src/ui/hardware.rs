@@ -35,6 +35,9 @@ fn lines(environment: &Environment, text: &Text) -> Vec<(&'static str, String)> 
             if let Some(rate) = peaks.f16_flops_per_s {
                 rates.push_str(&(text.hw_peak_f16)(&flops(rate)));
             }
+            if let Some(rate) = peaks.transcendentals_per_s {
+                rates.push_str(&(text.hw_peak_exp)(&format::rate(rate, "exp/s")));
+            }
             lines.push((name, (text.hw_peak_text)(&rates, &format::rate(peaks.bytes_per_s, "B/s"))));
         }
     }

@@ -3,8 +3,9 @@
 use std::hint::black_box;
 use std::sync::Mutex;
 
+use kernels::ops::exp::Exponentials;
 use kernels::ops::simd::{InstructionSet, MultiplyAdds, run_widest};
-use mixer::{LaneError, Memory, Parallel, Peaks};
+use mixer::{LaneError, Memory, MixerError, Parallel, Peaks};
 
 use super::{PROBES, more, now};
 use crate::{CpuPool, Host};
@@ -12,10 +13,19 @@ use crate::{CpuPool, Host};
 /// Multiply-adds of each chain in one task.
 const ROUNDS: usize = 20_000;
 
-/// Words that one task copies: beyond a core's own caches.
+/// Exponentials of each chain in one task.
+const EXPONENTIALS: usize = 4_000;
+
+/// Words that one task copies at first: beyond a core's own caches.
 const COPY_WORDS: usize = 4 << 20;
 
-pub(super) async fn peaks(host: &Host, pool: &CpuPool) -> Result<Peaks, LaneError> {
+/// Part of the rate before that a copy of twice the size must keep for both to count as beyond every cache.
+const STEADY: f64 = 0.9;
+
+/// Most bytes of all buffers together: beyond any processor's caches, within what a phone grants a page.
+const MOST_COPY_BYTES: u64 = if cfg!(target_arch = "wasm32") { 256 << 20 } else { 2 << 30 };
+
+pub(super) async fn peaks(host: &Host, pool: &CpuPool, memory_bytes: u64) -> Result<Peaks, LaneError> {
     // More threads than cores move no more, and each holds buffers of its own. In wasm the pool is what there is.
     let tasks = if cfg!(target_arch = "wasm32") {
         pool.threads()
@@ -31,11 +41,74 @@ pub(super) async fn peaks(host: &Host, pool: &CpuPool) -> Result<Peaks, LaneErro
     };
     let flops_ns = best(host, pool, arithmetic).await?;
 
+    let exponentials = |repeats: u32| {
+        pool.run(tasks, &|task, _| {
+            for _ in 0..repeats {
+                black_box(exponentials(black_box(1.0 / (task + 1) as f32)));
+            }
+        });
+    };
+    let exponentials_ns = best(host, pool, exponentials).await?;
+    let bytes_per_s = copy_rate(host, pool, tasks, memory_bytes).await?;
+    let starting = |repeats: u32| {
+        for _ in 0..repeats {
+            pool.run(tasks, &|task, _| {
+                black_box(task);
+            });
+        }
+    };
+    let dispatch_ns = best(host, pool, starting).await?;
+
+    let flops = tasks as f64 * MultiplyAdds::flops(ROUNDS, InstructionSet::widest());
+    let functions = tasks as f64 * Exponentials::count(EXPONENTIALS, InstructionSet::widest());
+    Ok(Peaks {
+        flops_per_s: 1e9 * flops / flops_ns,
+        f16_flops_per_s: None,
+        transcendentals_per_s: 1e9 * functions / exponentials_ns,
+        bytes_per_s,
+        dispatch_ns,
+    })
+}
+
+/// Bytes per second of copies beyond every cache. How large the caches are is not told everywhere, and cores may share
+/// them: the buffers grow until the rate stops falling, or memory ends.
+async fn copy_rate(host: &Host, pool: &CpuPool, tasks: usize, memory_bytes: u64) -> Result<f64, LaneError> {
     // A budget of its own: the probe runs while no lane does.
-    let memory = Memory::new(u64::MAX);
+    let budget = MOST_COPY_BYTES.min(memory_bytes / 2);
+    let mut words = COPY_WORDS;
+    let mut rate = copy_rate_of(host, pool, tasks, words, u64::MAX).await?;
+    loop {
+        words *= 2;
+        let next = match copy_rate_of(host, pool, tasks, words, budget).await {
+            Ok(next) => next,
+            // The largest buffers that fit have been measured.
+            Err(LaneError::Mixer(MixerError::OutOfMemory { .. })) => return Ok(rate),
+            Err(error) => return Err(error),
+        };
+        if is_steady(rate, next) {
+            return Ok(rate.min(next));
+        }
+        rate = next;
+    }
+}
+
+/// Whether a copy of twice the size is as fast, so that neither fits into a cache.
+fn is_steady(rate: f64, next: f64) -> bool {
+    next >= STEADY * rate
+}
+
+/// Bytes per second of copies of `words` words in each task.
+async fn copy_rate_of(
+    host: &Host,
+    pool: &CpuPool,
+    tasks: usize,
+    words: usize,
+    budget: u64,
+) -> Result<f64, LaneError> {
+    let memory = Memory::new(budget);
     let mut buffers = Vec::new();
     for _ in 0..tasks {
-        buffers.push(Mutex::new((memory.floats(COPY_WORDS)?, memory.floats(COPY_WORDS)?)));
+        buffers.push(Mutex::new((memory.floats(words)?, memory.floats(words)?)));
     }
     let copying = |repeats: u32| {
         pool.run(tasks, &|task, _| {
@@ -49,23 +122,7 @@ pub(super) async fn peaks(host: &Host, pool: &CpuPool) -> Result<Peaks, LaneErro
         });
     };
     let copy_ns = best(host, pool, copying).await?;
-    let starting = |repeats: u32| {
-        for _ in 0..repeats {
-            pool.run(tasks, &|task, _| {
-                black_box(task);
-            });
-        }
-    };
-    let dispatch_ns = best(host, pool, starting).await?;
-
-    let flops = tasks as f64 * MultiplyAdds::flops(ROUNDS, InstructionSet::widest());
-    let bytes = (tasks * COPY_WORDS * 8) as f64;
-    Ok(Peaks {
-        flops_per_s: 1e9 * flops / flops_ns,
-        f16_flops_per_s: None,
-        bytes_per_s: 1e9 * bytes / copy_ns,
-        dispatch_ns,
-    })
+    Ok(1e9 * 8.0 * tasks as f64 * words as f64 / copy_ns)
 }
 
 /// Nanoseconds of one repetition in the best probe.
@@ -94,4 +151,21 @@ async fn best(host: &Host, pool: &CpuPool, work: impl Fn(u32)) -> Result<f64, La
 #[inline(never)]
 fn multiply_adds(seed: f32) -> f32 {
     run_widest(MultiplyAdds { rounds: ROUNDS, seed })
+}
+
+#[inline(never)]
+fn exponentials(seed: f32) -> f32 {
+    run_widest(Exponentials { rounds: EXPONENTIALS, seed })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buffers_grow_while_the_rate_falls() {
+        assert!(!is_steady(100e9, 60e9));
+        assert!(is_steady(60e9, 58e9));
+        assert!(is_steady(60e9, 70e9));
+    }
 }

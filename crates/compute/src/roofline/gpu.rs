@@ -15,6 +15,8 @@ const PEAK: Shader = Shader {
 
 const PEAK_F16: Shader = Shader { label: "peak_f16", source: include_str!("peak_f16.wgsl"), ..PEAK };
 
+const PEAK_EXP: Shader = Shader { label: "peak_exp", source: include_str!("peak_exp.wgsl"), ..PEAK };
+
 const COPY: Shader = Shader {
     label: "copy",
     source: include_str!("copy.wgsl"),
@@ -22,7 +24,8 @@ const COPY: Shader = Shader {
     bindings: &[Access::Read, Access::ReadWrite],
 };
 
-/// Multiply-adds of an invocation in one round of `peak.wgsl` and of `peak_f16.wgsl`.
+/// Multiply-adds of an invocation in one round of `peak.wgsl` and of `peak_f16.wgsl`, exponentials in one of
+/// `peak_exp.wgsl`.
 const PER_ROUND: u64 = 32;
 
 const GROUP: usize = 64;
@@ -38,6 +41,9 @@ pub(super) async fn peaks(gpu: &Gpu, cancel: &CancelSwitch) -> Result<Peaks, Lan
         let f16_ns = best(gpu, peak(PEAK_F16, groups, rounds, flops), cancel).await?;
         f16_flops_per_s = Some(1e9 * flops as f64 / f16_ns);
     }
+    // As many exponentials as there are multiply-adds in a round: special-function units are slower by a power of two.
+    let functions = flops / 2;
+    let functions_ns = best(gpu, peak(PEAK_EXP, groups, rounds, 8 * functions), cancel).await?;
     let copy_ns = best(gpu, copy(copy_words), cancel).await?;
 
     // Alone in its submission, as the first dispatch of a short lane is.
@@ -55,6 +61,7 @@ pub(super) async fn peaks(gpu: &Gpu, cancel: &CancelSwitch) -> Result<Peaks, Lan
     Ok(Peaks {
         flops_per_s: 1e9 * flops as f64 / peak_ns,
         f16_flops_per_s,
+        transcendentals_per_s: 1e9 * functions as f64 / functions_ns,
         bytes_per_s: 1e9 * (8 * copy_words) as f64 / copy_ns,
         dispatch_ns: if dispatch_ns.is_finite() { dispatch_ns } else { 0.0 },
     })

@@ -1,9 +1,9 @@
-//! What this machine can do at most, measured: multiply-adds, copying, and starting work. A kernel's share of it says
+//! What this machine can do at most, measured: multiply-adds, exponentials, copying, and starting work. A kernel's share of it says
 //! how much of a lane's time is the algorithm's and how much the kernel's.
 //!
 //! Each number is the best of several probes of some milliseconds; a probe that another program disturbs only reads
 //! lower. Nothing is clamped: a kernel above its roofline says that the probe was disturbed or that its data sat
-//! in a cache.
+//! in a cache, since bytes are held against copies beyond every cache.
 
 mod cpu;
 mod gpu;
@@ -22,7 +22,10 @@ impl Machine {
         let mut roofline = Roofline::default();
         let host = self.host().clone();
         if backends.contains(&Backend::Cpu) {
-            roofline.cpu = cpu::peaks(&host, self.pool()).await.map(Some).or_else(left_out)?;
+            roofline.cpu = cpu::peaks(&host, self.pool(), self.facts().cpu_memory_bytes)
+                .await
+                .map(Some)
+                .or_else(left_out)?;
         }
         if backends.contains(&Backend::WebGpu)
             && let Ok(device) = self.gpu().cloned()
@@ -91,6 +94,7 @@ mod tests {
         for peaks in [cpu, gpu].into_iter().flatten() {
             assert!((1e7..1e16).contains(&peaks.flops_per_s), "{peaks:?}");
             assert!(peaks.f16_flops_per_s.is_none_or(|rate| (1e7..1e16).contains(&rate)), "{peaks:?}");
+            assert!((1e6..1e15).contains(&peaks.transcendentals_per_s), "{peaks:?}");
             assert!((1e7..1e14).contains(&peaks.bytes_per_s), "{peaks:?}");
             assert!((0.0..1e9).contains(&peaks.dispatch_ns), "{peaks:?}");
         }

@@ -54,6 +54,7 @@ impl LinkPeaks {
             bytes_per_s: value(self.bytes_per_s, COST)?,
             dispatch_ms: value(self.dispatch_ms, COUNT)?,
             f16_flops_per_s: None,
+            transcendentals_per_s: None,
         })
     }
 }

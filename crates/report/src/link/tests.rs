@@ -615,6 +615,7 @@ fn any_report() -> impl Strategy<Value = Report> {
         let any = (1.0..1e19_f64, 1.0..1e19_f64, 0.0..1e12_f64);
         prop::option::of(any.prop_map(|(flops_per_s, bytes_per_s, dispatch_ms)| crate::Peaks {
             flops_per_s,
+            transcendentals_per_s: None,
             f16_flops_per_s: None,
             bytes_per_s,
             dispatch_ms,

@@ -1,6 +1,6 @@
 //! The steps of a transform over many points, each with all its factors in registers.
 
-use super::{Factor, Point, Triple};
+use super::{BUTTERFLY, ENTER, Factor, LEAVE, PRODUCT, Point, Triple};
 use crate::ops::simd::{F32x4, LANES};
 
 /// exp(iπ/8): the factor of a circle's first split, whatever its size.
@@ -8,6 +8,28 @@ const COS: f32 = 0.923_879_5;
 const SIN: f32 = 0.382_683_43;
 /// exp(iπ/4) is (1 + i) times this.
 const SQRT_HALF: f32 = std::f32::consts::FRAC_1_SQRT_2;
+
+#[cfg(test)]
+thread_local! {
+    static TALLY: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
+
+/// Counts operations of one lane in tests.
+#[cfg(test)]
+pub(super) fn tally(operations: u64) {
+    TALLY.set(TALLY.get() + operations);
+}
+
+/// Nothing is counted where it is timed.
+#[cfg(not(test))]
+#[inline(always)]
+pub(super) fn tally(_: u64) {}
+
+/// The operations of this thread since the last look.
+#[cfg(test)]
+pub(super) fn take_tally() -> u64 {
+    TALLY.take()
+}
 
 /// Four complex numbers, one of each sequence.
 #[derive(Clone, Copy)]
@@ -104,6 +126,7 @@ impl Factors {
 /// Splits blocks of 4 · Q points into four: one triple for each.
 #[inline(never)]
 pub(super) fn forward<const Q: usize>(data: &mut [Point], triples: &[Triple]) {
+    tally(data.len() as u64 / 4 * BUTTERFLY);
     for (block, triple) in data.as_chunks_mut::<Q>().0.as_chunks_mut::<4>().0.iter_mut().zip(triples) {
         split(block, Factors::load(triple));
     }
@@ -112,6 +135,7 @@ pub(super) fn forward<const Q: usize>(data: &mut [Point], triples: &[Triple]) {
 /// Joins what [`forward`] split, times four.
 #[inline(never)]
 pub(super) fn inverse<const Q: usize>(data: &mut [Point], triples: &[Triple]) {
+    tally(data.len() as u64 / 4 * BUTTERFLY);
     for (block, triple) in data.as_chunks_mut::<Q>().0.as_chunks_mut::<4>().0.iter_mut().zip(triples) {
         join(block, Factors::load(triple));
     }
@@ -200,6 +224,7 @@ pub(super) fn turn4<F: Factor, const N: usize>(
     triples: &[Triple; N],
     factors: &[[F; 4]; N],
 ) {
+    tally(N as u64 * (2 * BUTTERFLY + 4 * PRODUCT));
     let mut j = 0;
     let mut y = weighted_four(data[j].each_ref(), Factors::load(&triples[j]));
     loop {
@@ -227,6 +252,8 @@ pub(super) fn turn4<F: Factor, const N: usize>(
 /// Blocks of sixteen split twice, multiplied and joined twice.
 #[inline(never)]
 pub(super) fn turn16<F: Factor>(data: &mut [Point], outer: &[Triple], inner: &[Triple], factors: &[F]) {
+    // The inner split and joining count themselves.
+    tally(data.len() as u64 / 4 * 2 * BUTTERFLY);
     let (blocks, _) = data.as_chunks_mut::<4>().0.as_chunks_mut::<4>();
     let (factors, _) = factors.as_chunks::<4>().0.as_chunks::<4>();
     for ((block, factors), (outer, inner)) in
@@ -247,6 +274,7 @@ fn half<const H: usize>(row: &Point) -> F32x4 {
 /// The first split, of real sequences into four.
 #[inline(never)]
 pub(super) fn enter4<const H: usize>([r0, r1, r2, r3]: [&[Point]; 4], [q0, q1, q2, q3]: [&mut [Point]; 4]) {
+    tally(q0.len() as u64 * ENTER[0]);
     let rows = r0.iter().zip(r1).zip(r2.iter().zip(r3));
     let points = q0.iter_mut().zip(q1).zip(q2.iter_mut().zip(q3));
     for (((r0, r1), (r2, r3)), ((p0, p1), (p2, p3))) in rows.zip(points) {
@@ -268,6 +296,7 @@ pub(super) fn enter4<const H: usize>([r0, r1, r2, r3]: [&[Point]; 4], [q0, q1, q
 /// Joins four, of which the real part is kept.
 #[inline(never)]
 pub(super) fn leave4<const H: usize>([q0, q1, q2, q3]: [&[Point]; 4], [r0, r1, r2, r3]: [&mut [Point]; 4]) {
+    tally(q0.len() as u64 * LEAVE[0]);
     let rows = r0.iter_mut().zip(r1).zip(r2.iter_mut().zip(r3));
     let points = q0.iter().zip(q1).zip(q2.iter().zip(q3));
     for (((r0, r1), (r2, r3)), ((p0, p1), (p2, p3))) in rows.zip(points) {
@@ -289,6 +318,7 @@ pub(super) fn leave4<const H: usize>([q0, q1, q2, q3]: [&[Point]; 4], [r0, r1, r
 /// The first split, of real sequences into two.
 #[inline(never)]
 pub(super) fn enter2<const H: usize>([r0, r1, ..]: [&[Point]; 4], [q0, q1]: [&mut [Point]; 2]) {
+    tally(q0.len() as u64 * ENTER[1]);
     for ((r0, r1), (p0, p1)) in r0.iter().zip(r1).zip(q0.iter_mut().zip(q1)) {
         let x0 = half::<H>(r0);
         let y1 = half::<H>(r1) * F32x4::splat(SQRT_HALF);
@@ -300,6 +330,7 @@ pub(super) fn enter2<const H: usize>([r0, r1, ..]: [&[Point]; 4], [q0, q1]: [&mu
 /// Joins two, of which the real part is kept.
 #[inline(never)]
 pub(super) fn leave2<const H: usize>([q0, q1]: [&[Point]; 2], [r0, r1, ..]: [&mut [Point]; 4]) {
+    tally(q0.len() as u64 * LEAVE[1]);
     for ((r0, r1), (p0, p1)) in r0.iter_mut().zip(r1).zip(q0.iter().zip(q1)) {
         let (x0, x1) = (Complex::load(p0), Complex::load(p1));
         (x0.re + x1.re).store(&mut r0[H * LANES..]);

@@ -33,6 +33,18 @@ pub fn real_fft_flops(n: Count) -> Count {
     5 * n * n.ilog2() / 2
 }
 
+/// Operations of a butterfly of four points: three complex products and eight complex sums.
+const BUTTERFLY: u64 = 3 * 6 + 8 * 2;
+
+/// Operations of a product of two complex numbers.
+const PRODUCT: u64 = 6;
+
+/// Operations of the first split of real rows into four, and into two, for each point of a part.
+const ENTER: [u64; 2] = [22, 4];
+
+/// Operations of the last joining into real rows of four, and of two.
+const LEAVE: [u64; 2] = [23, 5];
+
 /// Floats that hold one triple.
 const TRIPLE: usize = 6;
 
@@ -118,6 +130,22 @@ impl Fft {
             blocks *= 4;
         }
         Ok(Self { size, factors })
+    }
+
+    /// Operations of one real channel's convolution on a circle of `size` positions, as they run: the transform of
+    /// `size / 2` points, the products, the transform back. The filter's own transform is set-up.
+    pub fn convolution_flops(size: usize) -> Count {
+        let points = (size / 2).max(1);
+        let parts = first_blocks(points);
+        let (half, quarter) = (Count::from(points / 2), Count::from(points / 4));
+        let [ends, span] = if parts == 4 {
+            [quarter * (ENTER[0] + LEAVE[0]), Count::from(points / 4)]
+        } else {
+            [half * (ENTER[1] + LEAVE[1]), Count::from(points / 2)]
+        };
+        // Each level divides a block by four.
+        let levels = span.ilog2() / 2;
+        ends + 2 * levels * quarter * BUTTERFLY + Count::from(points) * PRODUCT
     }
 
     /// Positions of the circle: twice the points of the transform.
@@ -224,6 +252,7 @@ impl Fft {
                 }
             }
             _ => {
+                butterfly::tally(data.len() as u64 * PRODUCT);
                 for (point, factor) in data.iter_mut().zip(factors) {
                     Complex::load(point).times(factor.complex()).store(point);
                 }
@@ -342,6 +371,33 @@ mod tests {
 
     fn bit_reversed(index: usize, size: usize) -> usize {
         if size == 1 { 0 } else { index.reverse_bits() >> (usize::BITS - size.ilog2()) }
+    }
+
+    /// What the closed form states is what the calls of a convolution execute, level by level.
+    #[test]
+    fn executed_operations_are_those_of_the_steps_that_run() {
+        let memory = Memory::new(1 << 28);
+        for log in 3..=16 {
+            let size = 1 << log;
+            let fft = Fft::new(&memory, size).unwrap();
+            let mut work = vec![0.0; fft.data_floats()];
+            let factors = vec![[1.0, 0.0]; size / 2];
+            butterfly::take_tally();
+            fft.convolve(
+                1,
+                |_| [&factors[..], &factors[..]],
+                size / 2,
+                &|_, _, rows| rows.fill([1.0; POINT]),
+                &|_, _, _| {},
+                &mut work,
+            );
+            // Both halves of a group: eight channels, four to a vector.
+            assert_eq!(butterfly::take_tally(), 2 * Fft::convolution_flops(size).get(), "{size}");
+        }
+        // Half of what the textbook's transforms of the padded length would take.
+        let (textbook, n) = (2 * real_fft_flops(Count::new(1 << 16)).get() + 3 * (1 << 16), 1 << 16);
+        let ratio = Fft::convolution_flops(n).get() as f64 / textbook as f64;
+        assert!((0.5..1.0).contains(&ratio), "{ratio}");
     }
 
     #[test]
