@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use report::units::{length, ratio, time};
-use report::{Lane, LevelName, Point, Report, Status};
+use report::{CrossoverKind, Lane, LevelName, Point, Report, Status};
 
 /// Widest line that fits a usual terminal beside two columns more.
 const MAX_WIDTH: usize = 120;
@@ -95,6 +95,8 @@ fn column(report: &Report, index: usize) -> Vec<String> {
         Some(crossover) => {
             cells.push(report.crossover_word(crossover));
             cells.push(match (crossover.low, crossover.high) {
+                // A bound is no interval.
+                _ if crossover.kind == CrossoverKind::AtMost => String::new(),
                 (Some(low), Some(high)) => format!("{} to {}", length(low), length(high)),
                 (Some(low), None) => format!("from {}", length(low)),
                 (None, Some(high)) => format!("to {}", length(high)),
@@ -254,9 +256,10 @@ mod tests {
             assert!(text.contains(word), "{word} in\n{text}");
         }
         assert!(
-            text.contains("95% interval excludes 1") && text.contains("† the system's sparse pattern"),
+            text.contains("95% interval of × excludes 1") && text.contains("† the system's sparse pattern"),
             "{text}"
         );
+        assert!(!text.contains("256 to 256"), "{text}");
         // Texts of the machine and of warnings are as long as they are.
         let mut own = text.lines().skip(2).filter(|line| !line.starts_with("warning["));
         assert!(own.all(|line| line.chars().count() <= MAX_WIDTH), "{text}");

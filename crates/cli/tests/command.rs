@@ -95,9 +95,37 @@ fn looking_for_a_gpu_says_nothing_where_there_is_no_window_system() {
         .env_remove("DISPLAY")
         .output()
         .unwrap();
-    // A machine without a GPU says that in a line of the product's own.
+    // A machine without a GPU, or without time to race on it, says that in a line of the product's own.
     let message = stderr(&output);
-    assert!(message.lines().all(|line| line.starts_with("no GPU: ")), "{message}");
+    let own = |line: &str| ["no GPU: ", "error[nothing-measured]: "].iter().any(|own| line.starts_with(own));
+    assert!(message.lines().all(own), "{message}");
+}
+
+#[test]
+fn a_race_that_measures_nothing_says_how_much_time_it_needs_and_is_no_success() {
+    // Attention takes 10¹² operations at this length.
+    let output = crossover(&[
+        "race",
+        "--systems",
+        "attention",
+        "--backend",
+        "cpu",
+        "--lengths",
+        "65536",
+        "--budget-ms",
+        "100",
+        "--threads",
+        "1",
+        "--quiet",
+        "--json",
+    ]);
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    let report = Report::from_json(&stdout(&output)).unwrap();
+    let point = &report.lanes[0].points[0];
+    assert_eq!(point.outcome, "time-budget");
+    assert!(point.needed_ms.is_some_and(|ms| ms > 100.0), "{point:?}");
+    let message = stderr(&output);
+    assert!(message.starts_with("error[nothing-measured]: ") && message.contains("needs about"), "{message}");
 }
 
 #[test]

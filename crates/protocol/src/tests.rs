@@ -32,13 +32,14 @@ macro_rules! point {
             r#","outcome":"ok","message":null,"medianMs":1.5,"q1Ms":1.25,"q3Ms":1.75,"minMs":1.0,"samples":15,"repeats":4,"#,
             r#""discarded":0,"deviceMs":null,"setupMs":2.0,"firstRunMs":3.0,"predictedMs":null,"flops":1000000.0,"#,
             r#""bytes":2000000.0,"peakBytes":3000000.0,"decodeStateBytes":4000000.0,"#,
-            r#""verified":{"length":256,"maxAbs":1e-6,"maxRel":1e-7,"pass":true},"rooflineShare":null}"#
+            r#""verified":{"length":256,"maxAbs":1e-6,"maxRel":1e-7,"pass":true},"rooflineShare":null,"lowMs":1.375,"#,
+            r#""highMs":1.625,"setUps":3,"versus":null,"neededMs":null}"#
         )
     };
 }
 
 const REPORT: &str = concat!(
-    r#"{"schema":1,"config":{"systems":["toy"],"lengths":[256,512,1024],"width":256,"heads":4,"batch":1,"causal":true,"#,
+    r#"{"schema":2,"config":{"systems":["toy"],"lengths":[256,512,1024],"width":256,"heads":4,"batch":1,"causal":true,"#,
     r#""level":"core","backend":"cpu","threads":2,"budgetMs":1000.0,"seed":7},"#,
     r#""environment":{"build":"0.1.0","host":"browser","agent":"","cores":2,"threads":2,"simd":"simd128","#,
     r#""isolated":true,"tickMs":0.005,"cpuMemoryBytes":1073741824.0,"gpu":null,"gpuMissing":"no adapter","roofline":null},"#,
@@ -50,7 +51,7 @@ const REPORT: &str = concat!(
     point!(512),
     ",",
     point!(1024),
-    r#"],"exponent":{"estimate":1.1,"low":1.0,"high":1.2,"log2ScaleMs":-13.5,"fromLength":256}}],"#,
+    r#"],"exponent":{"estimate":1.1,"low":1.0,"high":1.2,"log2ScaleMs":-13.5,"fromLength":256,"leading":null}}],"#,
     r#""crossovers":[],"warnings":[{"code":"drift","message":"drifted","lane":0}]}"#
 );
 

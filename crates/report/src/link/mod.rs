@@ -56,7 +56,7 @@ impl Version {
             CrossoverKind::Undecided => true,
             // Read as a bound wherever it is at the shortest length, and nowhere else.
             CrossoverKind::AtMost => report.shortest_common(crossover).map(f64::from) != crossover.estimate,
-            CrossoverKind::Measured => report.led_from(crossover).is_some(),
+            CrossoverKind::Measured => report.schema > OLD_FORMAT && report.led_from(crossover).is_some(),
             CrossoverKind::Predicted | CrossoverKind::None => false,
         };
         if LinkStatistics::is_needed(report) || report.crossovers.iter().any(is_new) {

@@ -262,6 +262,10 @@ fn a_report_without_verdicts_is_written_for_older_readers() {
     (crossover.kind, crossover.estimate, crossover.low, crossover.high) =
         (crate::CrossoverKind::AtMost, at, at, at);
     assert!(encode_link(&old).unwrap().starts_with("#r=1"));
+    // What format 1 measured there is the same bound, and becomes it.
+    let mut older = old.clone();
+    (older.schema, older.crossovers[0].kind) = (1, crate::CrossoverKind::Measured);
+    assert_eq!(decoded(&encode_link(&older).unwrap()).crossovers, old.crossovers);
     // Undecided is nothing that they know.
     let crossover = &mut old.crossovers[0];
     (crossover.kind, crossover.estimate, crossover.low, crossover.high) =
