@@ -13,11 +13,21 @@ export const duel = () => recorded('duel');
 /** A recorded race in which a lane drops out. */
 export const wall = () => recorded('wall');
 
+/** The duel as an older version recorded it: without intervals and verdicts. */
+export async function old() {
+  const report = await duel();
+  report.schema = 1;
+  for (const point of report.lanes.flatMap((lane) => lane.points)) {
+    for (const field of ['lowMs', 'highMs', 'setUps', 'versus']) delete point[field];
+  }
+  return report;
+}
+
 /** The same on a machine `factor` times as fast, otherwise alike. */
 export async function faster(factor) {
   const report = await duel();
   for (const point of report.lanes.flatMap((lane) => lane.points)) {
-    for (const field of ['medianMs', 'q1Ms', 'q3Ms', 'minMs']) if (point[field] !== null) point[field] /= factor;
+    for (const field of ['medianMs', 'q1Ms', 'q3Ms', 'minMs', 'lowMs', 'highMs']) if (point[field] !== null) point[field] /= factor;
   }
   return report;
 }

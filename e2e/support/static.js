@@ -40,7 +40,9 @@ export async function serveFolder(folder, { headers = ISOLATED } = {}) {
       });
       response.end(part);
     } catch {
-      response.writeHead(404, headers).end('not found');
+      // As static hosts do.
+      const page = await readFile(join(folder, '404.html')).catch(() => 'not found');
+      response.writeHead(404, { 'content-type': 'text/html', ...headers }).end(page);
     }
   });
   await new Promise((resolve) => { server.listen(0, '127.0.0.1', resolve); });

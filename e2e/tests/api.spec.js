@@ -27,7 +27,15 @@ for (const backend of ['cpu', 'webgpu']) {
       }
     }
     expect(report.crossovers).toHaveLength(1);
-    expect(['measured', 'predicted', 'none']).toContain(report.crossovers[0].kind);
+    expect(['measured', 'at-most', 'predicted', 'undecided', 'none']).toContain(report.crossovers[0].kind);
+    expect(report.schema).toBe(2);
+    // Which lane is ahead of which is the machine's to say; a verdict that its interval does not support is nobody's.
+    for (const { versus } of report.lanes.flatMap((lane) => lane.points).filter((point) => point.versus)) {
+      expect(versus.low).toBeLessThanOrEqual(versus.speedup);
+      expect(versus.high).toBeGreaterThanOrEqual(versus.speedup);
+      if (versus.verdict === 'ahead') expect(versus.low).toBeGreaterThan(1);
+      if (versus.verdict === 'behind') expect(versus.high).toBeLessThan(1);
+    }
     expect(report.environment.agent).toContain('Chrome');
   });
 }

@@ -121,7 +121,7 @@ test('bad files are refused politely and change nothing (fault 28)', async ({ pa
     ['deep.json', { content: '['.repeat(100_000) }, /not a report/],
     ['twice.json', { content: JSON.stringify(good).replace('"status":', '"status":"done","status":') }, /not a report/],
     ['range.json', { content: JSON.stringify(good).replace(/"medianMs":[\d.e-]+/, '"medianMs":-1') }, /medianMs/],
-    ['text.json', { content: 'hello' }, /#r=/],
+    ['text.json', { content: 'hello' }, /some other text/],
     ['empty.json', { content: '' }, /./],
     ['a\u202enosj.exe', { content: '{}' }, /anosj\.exe/],
   ];
@@ -147,6 +147,36 @@ test('prototype keys and markup are data like any other (faults 25 and 28)', asy
   await expect(page.getByTestId('results-table')).toContainText('<img src=x');
   expect(await page.evaluate(() => [window.hacked === undefined, {}.hacked === undefined])).toEqual([true, true]);
   expect(await page.locator('main img').count()).toBe(0);
+});
+
+test('files of Windows programs are read; the product’s own tables are refused once, by what they are', async ({ page }) => {
+  await opened(page);
+  const json = JSON.stringify(await faster(2));
+  const wide = (mark) => ({ name: `${mark}.json`, mimeType: 'application/json', buffer: Buffer.from(`\ufeff${json}`, 'utf16le') });
+  const swapped = { ...wide('be'), buffer: wide('be').buffer.swap16() };
+  await page.getByTestId('compare-files').setInputFiles([file('utf8.json', `\ufeff${json}`), wide('le'), swapped]);
+  await expect(compared(page)).toHaveCount(4);
+  await expect(refused(page)).toHaveCount(0);
+  const csv = `system,backend,params\r\n${'attention,cpu,\r\n'.repeat(40)}`;
+  await page.getByTestId('compare-files').setInputFiles([file('race.csv', csv)]);
+  await expect(refused(page).getByRole('listitem')).toHaveCount(1);
+  await expect(refused(page)).toContainText('CSV');
+  await drop(page, { files: [{ name: 'race.md', content: '| length | Attention (cpu) |\n| ---: | ---: |\n| 64 | 1 ms |\n' }] });
+  await expect(refused(page).getByRole('listitem')).toHaveCount(1);
+  await expect(refused(page)).toContainText('Markdown');
+});
+
+test('a link out of a mail is opened; a part of one is damaged, whatever its lines begin with', async ({ page }) => {
+  await opened(page);
+  const link = await page.evaluate((report) => window.crossover.encodeLink(report), await faster(3));
+  const lines = link.match(/.{1,76}/g);
+  await drop(page, { files: [{ name: 'mail.txt', content: `Look at this:\n> ${lines.join('\n> ')}\n> Ada` }] });
+  await expect(compared(page)).toHaveCount(2);
+  await drop(page, { text: `[a race](${link}).` });
+  await expect(compared(page)).toHaveCount(3);
+  await drop(page, { text: lines.slice(0, -1).join('\n') });
+  await expect(refused(page)).toContainText('damaged');
+  await expect(refused(page)).not.toContainText('newer');
 });
 
 test('more results than there are line styles are refused', async ({ page }) => {

@@ -108,6 +108,7 @@ test('attributes that are set just before a start are what is raced, whatever th
     }, lengths);
   expect(await race('64')).toEqual([64]);
   expect(await race('128')).toEqual([128]);
+  expect(await race([16, 128])).toEqual([16, 128]);
 });
 
 test('a wrong set-up is refused in the frame and told to the host', async ({ page }) => {
@@ -337,6 +338,27 @@ test('a race that is scrolled out of view rests, and goes on in view (fault 27)'
   expect(await page.evaluate(() => window.heard.some((event) => event.type === 'report'))).toBe(false);
   await page.evaluate(() => window.scrollTo(0, 0));
   await expect.poll(() => page.evaluate(() => document.querySelector('crossover-race').result?.status), { timeout: 90_000 }).toBe('done');
+});
+
+test('the still’s way to the full page leads to the same race, set up', async ({ page }) => {
+  await page.goto(`${site()}embed.html#systems=performer+linformer&lengths=100+200&width=64&heads=4&causal=false&theme=dark`);
+  const href = await page.locator('#full').evaluate((anchor) => anchor.href);
+  expect(href).not.toContain('theme');
+  await page.goto(href);
+  await expect(page.getByTestId('config-lengths')).toHaveValue('100 200');
+  await expect(page.getByTestId('config-width')).toHaveValue('64');
+  await expect(page.getByTestId('config-heads')).toHaveValue('4');
+  await expect(page.getByTestId('config-causal')).not.toBeChecked();
+  await expect(page.getByTestId('config-lane-performer')).toBeVisible();
+  await expect(page.getByTestId('config-lane-linformer')).toBeVisible();
+  await expect(page.getByTestId('config-lane-attention')).toHaveCount(0);
+  // The address becomes the race's link, which holds it as well.
+  await expect.poll(() => page.evaluate(() => location.hash)).toMatch(/^#r=/);
+  await page.reload();
+  await expect(page.getByTestId('config-lengths')).toHaveValue('100, 200');
+  // A frame without a set-up leads to the page as it opens.
+  await page.goto(`${site()}embed.html#theme=dark`);
+  expect(await page.locator('#full').getAttribute('href')).toBe('./');
 });
 
 test('a press that was meant for something else changes nothing that is kept (fault 27: clickjacking)', async ({ page }) => {

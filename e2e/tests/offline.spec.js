@@ -227,6 +227,37 @@ test.describe('files that are missing', () => {
     await expect(page.getByTestId('run')).toHaveCount(1);
   });
 
+  for (const running of [false, true]) {
+    test(`a deploy before the second module is loaded: a ${running ? 'running' : 'finished'} race is kept, then a reload is offered (fault 30)`, async ({ page }) => {
+      page.on('dialog', (dialog) => { throw new Error(`asked before leaving: ${dialog.type()}`); });
+      const next = (await readFile(join(dist, 'index.html'), 'utf8')).replaceAll(/page\/[0-9a-f]+/g, 'page/ffffffff');
+      let deployed = false;
+      site.answers = (path) => {
+        if (path.endsWith('split_rest.wasm')) return { status: 404, body: 'gone' };
+        return deployed && path === '/index.html' ? next : undefined;
+      };
+      await visit(page);
+      await expect(page.getByTestId('rest-failed')).toBeVisible();
+      const playground = new Playground(page);
+      await playground.small();
+      if (running) await playground.set('lengths', '64, 128, 4096, 8192, 16384');
+      await playground.set('budget', running ? 120 : 10);
+      await playground.start.click();
+      deployed = true;
+      await page.getByTestId('rest-retry').click();
+      const notice = page.getByTestId('rest-failed');
+      await expect(notice).toContainText('A newer version of Crossover was put online');
+      await expect(notice).toContainText('The race is kept', { timeout: 60_000 });
+      if (!running) await page.waitForTimeout(12_000);
+      site.answers = () => undefined;
+      await page.getByTestId('rest-reload').click();
+      await expect(page.getByTestId('run')).toHaveCount(1);
+      await page.getByTestId('run-open').click();
+      await expect(page.getByTestId('opened')).toBeVisible();
+      await expect(playground.table).toContainText('ms');
+    });
+  }
+
   test('a link waits for the second module and is opened once it is loaded after all', async ({ page }) => {
     await visit(page);
     await new Playground(page).set('lengths', '64, 128');

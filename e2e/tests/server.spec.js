@@ -1,6 +1,9 @@
 // The headers that threads, security and caching need, as the local server sends them.
 
+import { join } from 'node:path';
 import { test, expect, plainUrl } from '../support/fixtures.js';
+import { root } from '../support/server.js';
+import { serveFolder } from '../support/static.js';
 
 const isolation = {
   'cross-origin-opener-policy': 'same-origin',
@@ -64,6 +67,41 @@ test('what is not there is said so, without being kept', async ({ request }) => 
   const response = await request.get('./assets/nothing.js');
   expect(response.status()).toBe(404);
   expect(response.headers()['cache-control']).toBe('no-store');
+  expect(await response.text()).toContain('There is no such page');
+});
+
+test('names that no file system has are not there either', async ({ request }) => {
+  for (const path of [`./${'a'.repeat(300)}`, './%00', `./assets/${'%E4%B8%AD'.repeat(200)}.js`, './..%2f..%2fCargo.toml']) {
+    const response = await request.get(path);
+    expect(response.status(), path).toBe(404);
+    expect(response.headers()['content-type'], path).toContain('text/html');
+  }
+});
+
+test.describe('addresses that are not there', () => {
+  test.use({ expectedErrors: [/404 \(Not Found\)/] });
+
+  test('a link whose # was escaped leads to the page, here and on static hosts', async ({ page }) => {
+    await page.goto('./#systems=attention+performer&lengths=100,200,300,500,700&width=96&heads=3&seed=4294967295');
+    await expect.poll(() => page.evaluate(() => location.hash), { timeout: 30_000 }).toMatch(/^#r=/);
+    const letters = (await page.evaluate(() => location.hash)).slice('#r='.length);
+    const site = await serveFolder(join(root, 'dist'));
+    try {
+      for (const address of [`./%23r=${letters}`, `./%23r%3D${letters}`, `./%2523r%253D${letters}.`, `${site.url}%23r=${letters}`, `${site.url}%23r%3D${letters}%3E`]) {
+        await page.goto('about:blank');
+        await page.goto(address);
+        await expect(page.getByTestId('config-width'), address).toHaveValue('96');
+        // The address is the link's again.
+        await expect.poll(() => page.evaluate(() => location.hash), address).toBe(`#r=${letters}`);
+      }
+      await page.goto(`${site.url}no/such/page`);
+      await expect(page.getByRole('heading', { name: 'There is no such page' })).toBeVisible();
+      await page.getByRole('link', { name: 'Crossover' }).first().click();
+      await expect(page.getByTestId('config-width')).toBeVisible();
+    } finally {
+      await site.stop();
+    }
+  });
 });
 
 test('every variant of the worker module is in the site', async ({ request }) => {

@@ -10,7 +10,7 @@ import { cells, openDuel } from '../support/results.js';
 async function linkOf(page) {
   await page.getByTestId('share').click();
   const link = await page.getByTestId('share-link').inputValue();
-  expect(link).toMatch(/#r=[123][\w-]+$/);
+  expect(link).toMatch(/#r=[1234][\w-]+$/);
   return link;
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mixer::{
     Case, Cost, CpuKernel, GpuTarget, Info, Memory, MixerError, OpCount, Parallel, Params, Plan, Problem,
-    SpotCheck, System,
+    SpotCheck, SpotDraw, System,
 };
 
 use crate::dims::check_elements;
@@ -19,7 +19,7 @@ pub struct Definition {
     pub(crate) seeded_case: fn(&Problem, &Params) -> Result<Case, MixerError>,
     pub(crate) cost: fn(&Problem, &Params) -> Result<Cost, MixerError>,
     pub(crate) reference: fn(&Case, &mut OpCount) -> Result<Vec<f64>, MixerError>,
-    pub(crate) spot_check: fn(&Case, u64) -> Result<SpotCheck, MixerError>,
+    pub(crate) spot_check: fn(&Case, SpotDraw) -> Result<SpotCheck, MixerError>,
     pub(crate) cpu: fn(&Arc<Case>, &Memory, &dyn Parallel) -> Prepared,
     pub(crate) gpu: fn(&Case, &GpuTarget) -> Result<Plan, MixerError>,
 }
@@ -44,9 +44,9 @@ impl System for Definition {
         (self.reference)(case, count)
     }
 
-    fn spot_check(&self, case: &Case, max_flops: u64) -> Result<SpotCheck, MixerError> {
+    fn spot_check(&self, case: &Case, draw: SpotDraw) -> Result<SpotCheck, MixerError> {
         check_elements(&case.config)?;
-        (self.spot_check)(case, max_flops)
+        (self.spot_check)(case, draw)
     }
 
     fn cpu(&self, case: &Arc<Case>, memory: &Memory, parallel: &dyn Parallel) -> Prepared {

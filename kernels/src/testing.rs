@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use mixer::{
-    Case, GpuTarget, Level, Memory, OpCount, Parallel, Params, Problem, Serial, System, Tensor, Tensors,
-    Tolerance, Value,
+    Case, GpuTarget, Level, Memory, OpCount, Parallel, Params, Problem, Serial, SpotCheck, SpotDraw, System,
+    Tensor, Tensors, Tolerance, Value,
 };
 use safetensors::SafeTensors;
 
@@ -159,14 +159,41 @@ pub(crate) fn agrees_with_reference(system: &dyn System, problem: &Problem, para
             tolerance.compare_rows(&cpu(system, &case, &Threads(threads)), &want, problem.d_model);
         assert!(deviation.pass, "{problem:?}, {threads} threads: {deviation:?}");
     }
-    let spot = system.spot_check(&case, 1 << 24).unwrap();
-    let width = spot.expected.len() / spot.rows.len();
-    let rows: Vec<f64> = spot.rows.iter().flat_map(|row| want[row * width..][..width].to_vec()).collect();
+    // All that there is, a part, and next to nothing.
+    for max_flops in [1 << 24, 1 << 20, 1 << 12] {
+        spot_agrees(system, &case, &want, SpotDraw { max_flops, ..DRAW });
+    }
+}
+
+/// A draw of spot checks.
+pub(crate) const DRAW: SpotDraw = SpotDraw { seed: 11, max_flops: 1 << 26 };
+
+/// What a spot check expects is what the whole reference says, within rounding of f64.
+pub(crate) fn spot_agrees(system: &dyn System, case: &Case, want: &[f64], draw: SpotDraw) {
+    let spot = system.spot_check(case, draw).unwrap();
     let tight = Tolerance { abs: 1e-9, rel: 1e-9 };
-    assert!(
-        !spot.rows.is_empty() && tight.compare(spot.expected.iter().copied(), &rows).pass,
-        "{problem:?}: spot check"
-    );
+    assert!(!spot.is_empty() && want.len().is_multiple_of(spot.width), "{:?}", case.config);
+    let rows: Vec<f64> =
+        spot.rows.iter().flat_map(|row| want[row * spot.width..][..spot.width].to_vec()).collect();
+    let deviation = tight.compare(spot.expected.iter().copied(), &rows);
+    assert!(deviation.pass, "{:?}: rows {:?} {deviation:?}", case.config, spot.rows);
+    for column in &spot.columns {
+        let gain = column.weights.iter().map(|(_, weight)| weight.abs()).sum::<f64>().max(1.0);
+        for (row, expected) in (column.first_row..).zip(&column.expected) {
+            let terms =
+                column.weights.iter().map(|(channel, weight)| weight * want[row * spot.width + channel]);
+            let difference = (terms.sum::<f64>() - expected).abs();
+            assert!(difference <= 1e-9 * gain, "{:?}: row {row} of a column {difference}", case.config);
+        }
+    }
+}
+
+/// The CPU kernel passes the system's own spot check, which says how far it looked.
+pub(crate) fn passes_its_spot_check(system: &dyn System, case: &Case, draw: SpotDraw) -> SpotCheck {
+    let spot = system.spot_check(case, draw).unwrap();
+    let deviation = spot.compare(system.info().tolerance, &cpu(system, case, &Serial));
+    assert!(deviation.pass, "{:?} {:?}: {deviation:?}", case.config, spot.rows);
+    spot
 }
 
 /// Changing the input at t leaves outputs before t within rounding and changes some output from t on.
@@ -383,14 +410,9 @@ pub(crate) fn liquid_far_rows(system: &dyn System) {
     for level in [Level::Core, Level::Layer] {
         let problem = Problem { seq_len: 3001, level, ..PROBLEM };
         let case = system.seeded_case(&problem, &Params::new()).unwrap();
-        let spot = system.spot_check(&case, 1 << 27).unwrap();
-        assert!(spot.rows.contains(&1500) && spot.rows.last() == Some(&3000), "{level:?}: {:?}", spot.rows);
-        let width = spot.expected.len() / spot.rows.len();
-        let output = cpu(system, &case, &Serial);
-        let got: Vec<f32> =
-            spot.rows.iter().flat_map(|row| &output[row * width..][..width]).copied().collect();
-        let deviation = system.info().tolerance.compare_rows(&got, &spot.expected, width);
-        assert!(deviation.pass, "{level:?}: {deviation:?}");
+        let draw = SpotDraw { max_flops: 1 << 27, ..DRAW };
+        let rows = passes_its_spot_check(system, &case, draw).rows;
+        assert!(rows.len() > 4 && rows.last() == Some(&3000), "{level:?}: {rows:?}");
     }
 }
 
@@ -436,13 +458,8 @@ pub(crate) fn costs_linearly(system: &dyn System, most: f64) {
 /// The CPU kernel at a race's greatest length, checked at the rows that the reference can afford, the last among them.
 pub(crate) fn agrees_at_length(system: &dyn System, problem: &Problem, params: &Params) {
     let case = system.seeded_case(problem, params).unwrap();
-    let spot = system.spot_check(&case, 1 << 26).unwrap();
-    let got = cpu(system, &case, &Serial);
-    let width = problem.d_model;
-    let rows: Vec<f32> = spot.rows.iter().flat_map(|row| got[row * width..][..width].to_vec()).collect();
-    assert!(spot.rows.contains(&(problem.seq_len - 1)), "{:?}", spot.rows);
-    let deviation = system.info().tolerance.compare_rows(&rows, &spot.expected, width);
-    assert!(deviation.pass, "{problem:?}: {deviation:?}");
+    let rows = passes_its_spot_check(system, &case, DRAW).rows;
+    assert!(rows.contains(&(problem.seq_len - 1)), "{rows:?}");
 }
 
 /// On the GPU too: buffers and work grow with the length at most, within what every WebGPU device guarantees, and the

@@ -5,12 +5,11 @@
 //! depends on what came before, and they are right about this row and the next ones whatever the kernel did on its way.
 //! Where they do not agree within what the reference may spend, the row is not checked.
 //!
-//! What this cannot see: errors that die out before the rows that are checked (any state forgets them just as fast), and
-//! sequences other than the first.
+//! What this cannot see: errors that die out before the rows that are checked; any state forgets them just as fast.
 
 use std::ops::Range;
 
-use mixer::SpotCheck;
+use mixer::{SpotCheck, SpotDraw};
 
 /// Beyond this the starting states still show. Some powers of ten below what the rows are meant to be right to: the true
 /// state may be further from both than they are from each other.
@@ -26,30 +25,32 @@ pub(crate) struct State {
     pub m: Vec<f64>,
 }
 
-/// Rows at the beginning, where `initial` leads step by step, in the middle and at the end. `step` takes one step of the
+/// Rows at the beginning, where `initial` leads step by step, at the end and, drawn, before it. `step` takes one step of the
 /// first sequence and returns its output row.
 pub(crate) fn spot_check(
     length: usize,
     initial: State,
     step_flops: u64,
-    max_flops: u64,
+    draw: SpotDraw,
     mut step: impl FnMut(&mut State, usize) -> Vec<f64>,
 ) -> SpotCheck {
-    let affordable = usize::try_from(max_flops / step_flops.max(1)).unwrap_or(usize::MAX);
+    let affordable = usize::try_from(draw.max_flops / step_flops.max(1)).unwrap_or(usize::MAX);
     let sizes = [initial.h.len(), initial.m.len()];
     let mut state = initial;
     let reached = (affordable / 4).clamp(1, length);
     let mut found = Vec::new();
+    let early = draw.rows(reached, 2);
     for t in 0..reached {
         let y = step(&mut state, t);
-        if t == 0 || t == reached / 2 || t + 1 == reached {
+        if t == 0 || early.contains(&t) {
             found.push((t, y));
         }
     }
     let mut left = affordable.saturating_sub(reached);
     // The end first: it has seen everything.
-    for (row, budget) in [(length - 1, left / 2), (length / 2, left)] {
-        if row >= reached {
+    let middle = draw.part(1, 1).distinct(length - reached, 1).first().map_or(0, |row| reached + row);
+    for (row, budget) in [(length - 1, left / 2), (middle, left)] {
+        if row >= reached && row < length {
             let window = (budget.min(left) / 2).min(row + 1);
             let (rows, steps) = washed_out(sizes, row + 1 - window..row + 1, &mut step);
             left = left.saturating_sub(steps);
@@ -59,7 +60,7 @@ pub(crate) fn spot_check(
     found.sort_by_key(|(row, _)| *row);
     found.dedup_by_key(|(row, _)| *row);
     let (rows, expected): (_, Vec<_>) = found.into_iter().unzip();
-    SpotCheck { rows, expected: expected.concat() }
+    SpotCheck::of_rows(rows, expected.concat())
 }
 
 /// The first row of `window` at which both starting states agree, and its last, with their outputs; and how many steps
@@ -107,7 +108,7 @@ mod tests {
 
     fn check(decay: f64, max_flops: u64) -> SpotCheck {
         let initial = State { h: vec![0.0; 2], m: Vec::new() };
-        spot_check(1000, initial, 1, max_flops, |state, t| {
+        spot_check(1000, initial, 1, SpotDraw { seed: 1, max_flops }, |state, t| {
             state.h.iter_mut().for_each(|h| *h = decay * *h + t as f64);
             state.h.clone()
         })
@@ -116,7 +117,8 @@ mod tests {
     #[test]
     fn what_forgets_is_checked_to_its_end() {
         let spot = check(0.5, 1000);
-        assert_eq!(spot.rows, [0, 125, 249, 282, 500, 854, 999]);
+        assert!(spot.rows.starts_with(&[0]) && spot.rows.ends_with(&[999]), "{:?}", spot.rows);
+        assert!(spot.rows.contains(&249) && spot.rows.len() == 7, "{:?}", spot.rows);
         let want = |t: usize| (0..=t).fold(0.0, |h, s| 0.5 * h + s as f64);
         for (&row, got) in spot.rows.iter().zip(spot.expected.chunks(2)) {
             assert!(got.iter().all(|got| (got - want(row)).abs() < 1e-9), "row {row}");
@@ -125,7 +127,8 @@ mod tests {
 
     #[test]
     fn what_does_not_forget_is_checked_at_its_beginning_only() {
-        assert_eq!(check(1.0, 1000).rows, [0, 125, 249]);
+        let rows = check(1.0, 1000).rows;
+        assert!(rows.len() == 3 && rows[0] == 0 && rows[2] == 249, "{rows:?}");
         assert_eq!(check(0.5, 3).rows, [0]);
     }
 }

@@ -11,8 +11,8 @@ export type LaneConfig =
 /** What to race. Every field has a default. */
 export interface Config {
   systems?: LaneConfig[];
-  /** Sequence lengths. */
-  lengths?: number[];
+  /** Sequence lengths; or the text of the page's field, such as `"256..16384"` (doubles) or `"256, 512, 1024"`. */
+  lengths?: number[] | string;
   /** Model width. */
   width?: number;
   /** Heads; divides the width. */
@@ -27,6 +27,9 @@ export interface Config {
   budgetMs?: number;
   seed?: number;
 }
+
+/** A configuration as it was raced: every field, lengths as numbers. */
+export type RacedConfig = Required<Omit<Config, 'lengths'>> & { lengths: number[] };
 
 export type Outcome =
   | 'ok'
@@ -78,6 +81,30 @@ export interface Point {
    * that the data sat in a cache, or that the probe was disturbed.
    */
   rooflineShare: number | null;
+  /** 95% interval of `medianMs` over samples and set-ups; null in reports of format 1. */
+  lowMs: number | null;
+  highMs: number | null;
+  /** How often the lane was set up anew at this length; 0 where the report does not say. */
+  setUps: number;
+  /** Against the attention lane of the same backend; null for that lane itself, where either was not measured, and in
+      reports of format 1. */
+  versus: Versus | null;
+  /** There and true where the system's sparse pattern covers every pair of positions at this length. */
+  fullAttention?: true;
+  /** Time that the point would have needed, where the outcome is `time-budget` and it is known. */
+  neededMs: number | null;
+}
+
+export interface Versus {
+  /** Index into `lanes`. */
+  baseline: number;
+  /** Attention's time over the lane's: above 1, the lane is faster. */
+  speedup: number;
+  /** Its 95% interval. */
+  low: number;
+  high: number;
+  /** `ahead` only where `low` is above 1, `behind` only where `high` is below 1. */
+  verdict: 'ahead' | 'behind' | 'undecided';
 }
 
 export interface Exponent {
@@ -86,6 +113,8 @@ export interface Exponent {
   high: number;
   log2ScaleMs: number;
   fromLength: number;
+  /** Exponent of the growth model's leading term: how the time grows far beyond the lengths raced. */
+  leading: { estimate: number; low: number; high: number } | null;
 }
 
 export interface Lane {
@@ -104,8 +133,15 @@ export interface Crossover {
   challenger: number;
   /** Index into `lanes`. */
   baseline: number;
-  kind: 'measured' | 'predicted' | 'none';
+  /**
+   * `measured`: between raced lengths. `at-most`: ahead from the raced length `estimate` on, perhaps before; all three
+   * numbers are that bound. `predicted`: beyond the raced lengths. `undecided`: the measurements do not tell.
+   * `none`: behind as far as raced, and not predicted to get ahead.
+   */
+  kind: 'measured' | 'at-most' | 'predicted' | 'undecided' | 'none';
+  /** In tokens; null where it is `undecided` or there is `none`. */
   estimate: number | null;
+  /** Its 95% interval. */
   low: number | null;
   high: number | null;
 }
@@ -167,8 +203,9 @@ export interface Peaks {
 }
 
 export interface Report {
+  /** Format: 2. Reports of format 1 are read, and come back in this one. */
   schema: number;
-  config: Required<Config>;
+  config: RacedConfig;
   environment: Environment;
   startedAtMs: number | null;
   status: 'running' | 'done' | 'cancelled';
@@ -216,7 +253,7 @@ export interface VerifyResult {
   pass: boolean;
   /** By the file's own word. */
   tolerance: { abs: number; rel: number };
-  /** What the file's configuration says that nothing reads: the file may mean another computation. */
+  /** What the file says that nothing reads, keys of its configuration and then tensors: it may mean another computation. */
   unread: string[];
 }
 
@@ -242,12 +279,13 @@ export function verify(
   options?: { backend?: BackendName; signal?: AbortSignal },
 ): Promise<VerifyResult>;
 
+/** The systems that can race. Also outside of browsers, as links are: see `docs/embed.md`. */
 export function systems(): Promise<SystemEntry[]>;
 export function environment(): Promise<Environment>;
 /** A link to the playground that holds the whole report. */
 export function encodeLink(report: Report): Promise<string>;
 /** What a link holds. Rejects with a `CrossoverError` that says what is wrong with it. */
-export function decodeLink(url: string): Promise<{ config: Required<Config>; report?: Report }>;
+export function decodeLink(url: string): Promise<{ config: RacedConfig; report?: Report }>;
 /** The worker modules that this browser can run, best first. */
 export function variants(): string[];
 /** The one of them that runs, once it does. */
@@ -301,7 +339,7 @@ export interface CrossoverRaceEventMap {
 export interface CrossoverRaceElement extends HTMLElement {
   /** Names of systems, separated by blanks. An array may be assigned. */
   systems: string;
-  /** `512..16384` doubles, `512 1024` is a list. */
+  /** `512..16384` doubles, `512, 1024` is a list. An array may be assigned. */
   lengths: string;
   width: string;
   heads: string;

@@ -71,7 +71,7 @@ let files = new URL('./', here);
  */
 export function configure({ base } = {}) {
   if (base === undefined) return;
-  files = new URL(String(base).replace(/\/?$/, '/'), document.baseURI);
+  files = new URL(String(base).replace(/\/?$/, '/'), globalThis.document?.baseURI ?? globalThis.location?.href ?? here);
   manifestPromise = undefined;
 }
 
@@ -82,12 +82,20 @@ let manifestPromise;
  * wasm-bindgen module of each variant, e.g. `{"boot": "worker-boot-1a2b.js", "workers": {"simd128": "w/simd128-3c4d/worker.js"}}`.
  */
 function manifest() {
-  manifestPromise ??= list('manifest.json');
-  manifestPromise.catch(() => { manifestPromise = undefined; });
+  if (!manifestPromise) {
+    const asked = list('manifest.json');
+    manifestPromise = asked;
+    // A failure is not kept: the next worker asks again.
+    asked.catch(() => { if (manifestPromise === asked) manifestPromise = undefined; });
+  }
   return manifestPromise;
 }
 
 async function list(name) {
+  if (!hasWorkers() && files.protocol === 'file:') {
+    const { json } = await import('{{assets}}/js/outside.js');
+    return json(new URL(name, files));
+  }
   const response = await fetch(new URL(name, files));
   if (!response.ok) throw new Error(`${name}: HTTP ${response.status}`);
   return response.json();
@@ -172,9 +180,16 @@ class Turn {
   }
 }
 
-/** Owns the worker. One per page: two that race at once would disturb each other's timing. */
+/**
+ * Owns the worker. One per page: two that race at once would disturb each other's timing.
+ *
+ * Each start and each end of a worker begins a generation. Whatever waits, for the manifest or for a timer, belongs to
+ * the generation that it began in, and does nothing in a later one.
+ */
 class Engine {
+  #generation = 0;
   #worker;
+  #faults;
   #ready;
   #variants = variants();
   #queue = [];
@@ -187,12 +202,16 @@ class Engine {
   #reason;
   #turn = new Turn();
   #onScreen = true;
+  /** Called with every report of a race, whoever started it. */
+  onRace = () => {};
 
   constructor() {
-    document.addEventListener('visibilitychange', () => this.#visibility());
-    window.addEventListener('pagehide', () => this.#visibility());
-    document.addEventListener('freeze', () => this.#rest());
-    document.addEventListener('resume', () => this.#visibility());
+    // A worker that uses the API has no document, and is never hidden.
+    const page = globalThis.document;
+    page?.addEventListener('visibilitychange', () => this.#visibility());
+    globalThis.window?.addEventListener('pagehide', () => this.#visibility());
+    page?.addEventListener('freeze', () => this.#rest());
+    page?.addEventListener('resume', () => this.#visibility());
     this.#spawn();
   }
 
@@ -228,6 +247,7 @@ class Engine {
       this.#post({ type: 'cancel', id });
       this.#current.cancelTimer = setTimeout(() => {
         const job = this.#take();
+        if (job.report && job.request.type === 'race') this.#tellRace(job, true);
         job.onEvent(job.report ? { type: 'done', id, report: cancelled(job.report) } : errorEvent(id, 'cancelled', 'Cancelled before anything was measured.'));
         this.restart();
       }, SOFT_CANCEL_MS);
@@ -261,19 +281,22 @@ class Engine {
   }
 
   async #spawn() {
-    this.#ready = undefined;
+    this.#end();
+    const generation = this.#generation;
     const variant = this.#variants[0];
     let worker;
     try {
       const { boot, workers } = await manifest();
+      if (generation !== this.#generation) return;
       const path = workers?.[variant];
       if (!path) throw new Error(`this build has no ${variant} module`);
       worker = startWorker(new URL(boot, files), `crossover ${variant}`);
       const threads = variant.startsWith('threads') ? Math.max(1, Math.min(navigator.hardwareConcurrency || 1, MAX_THREADS)) : 1;
-      worker.postMessage({ module: new URL(path, files).href, variant, threads });
+      if (threads > 1) this.#hearThreads();
+      worker.postMessage({ module: new URL(path, files).href, variant, threads, faults: this.#faults?.name });
     } catch (error) {
       worker?.terminate();
-      this.#loadFailed(variant, String(error?.message ?? error));
+      if (generation === this.#generation) this.#loadFailed(variant, String(error?.message ?? error));
       return;
     }
     this.#worker = worker;
@@ -287,6 +310,12 @@ class Engine {
     };
     this.#loadTimer = setTimeout(() => this.#loadFailed(variant, `no answer within ${READY_MS / 1000} seconds`), READY_MS);
     this.#visibility();
+  }
+
+  /** Opens the channel by which the worker's threads tell of faults: the worker itself waits for them and hears nothing. */
+  #hearThreads() {
+    this.#faults = new BroadcastChannel(`crossover-faults-${crypto.randomUUID()}`);
+    this.#faults.onmessage = ({ data }) => this.#receive(data);
   }
 
   #receive(data) {
@@ -317,6 +346,7 @@ class Engine {
       this.#broadcast(event);
     } else if (job && event.id === job.id) {
       if (event.report) job.report = event.report;
+      if (event.report && job.request.type === 'race') this.#tellRace(job, ends(event.type));
       if (ends(event.type)) {
         this.#take();
         job.onEvent(event);
@@ -373,6 +403,7 @@ class Engine {
 
   async #loadFailed(variant, reason) {
     this.#end();
+    const generation = this.#generation;
     // The first reason is the one that counts: what comes after may only be missing from this build.
     this.#reason ??= `${variant}: ${reason}`;
     if (this.#variants.length > 1) {
@@ -381,7 +412,10 @@ class Engine {
       return;
     }
     this.#variants = variants();
-    const message = (await outdated())
+    const gone = await outdated();
+    // Restarted meanwhile: the new worker speaks for itself.
+    if (generation !== this.#generation) return;
+    const message = gone
       ? 'A newer version of Crossover was put online since this page was opened, and the old files are gone. Reload the page to get it.'
       : `The engine could not be loaded (${this.#reason}). Check the connection and reload the page.`;
     this.#failure = errorEvent(undefined, 'worker-load-failed', message);
@@ -392,18 +426,29 @@ class Engine {
 
   #failCurrent(code, message) {
     const job = this.#take();
-    if (job) job.onEvent({ ...errorEvent(job.id, code, message), report: job.report && cancelled(job.report) });
+    if (!job) return;
+    if (job.report && job.request.type === 'race') this.#tellRace(job, true);
+    job.onEvent({ ...errorEvent(job.id, code, message), report: job.report && cancelled(job.report) });
+  }
+
+  #tellRace({ id, report }, over) {
+    this.onRace({ race: id, report: report.status === 'running' ? cancelled(report) : report, over });
   }
 
   #end() {
+    this.#generation += 1;
     clearTimeout(this.#loadTimer);
+    clearTimeout(this.#silenceTimer);
+    // A closed channel delivers nothing more.
+    this.#faults?.close();
+    this.#faults = undefined;
     this.#worker?.terminate();
     this.#worker = undefined;
     this.#ready = undefined;
   }
 
   #away() {
-    return document.visibilityState === 'hidden' || !this.#onScreen;
+    return globalThis.document?.visibilityState === 'hidden' || !this.#onScreen;
   }
 
   #rest() {
@@ -449,8 +494,36 @@ const cancelled = (report) => ({
   warnings: [...report.warnings, { code: 'cancelled', message: 'The race was stopped before its end.', lane: null }],
 });
 
+/** Whether there are Web Workers: Node.js and service workers have none. */
+const hasWorkers = () => typeof Worker === 'function';
+
 let engine;
-const theEngine = () => (engine ??= new Engine());
+function theEngine() {
+  if (!hasWorkers()) {
+    throw new CrossoverError('no-browser', 'Races need a browser or a Web Worker in one. On a command line, use the crossover program: cargo run --release -p cli -- race.');
+  }
+  return (engine ??= new Engine());
+}
+
+const lost = (error) =>
+  new CrossoverError('worker-load-failed', `The engine could not be loaded (${error?.message ?? error}). Check where configure() says that the files are.`);
+
+/** Runs a job that needs no browser in this program itself. */
+async function outside(request) {
+  let event;
+  try {
+    const { run } = await import('{{assets}}/js/outside.js');
+    const { workers } = await manifest();
+    // Without threads, which would need workers.
+    const own = variants().find((variant) => workers[variant] && !variant.startsWith('threads'));
+    if (!own) throw new Error('this build has no module without threads');
+    event = await run(request, new URL(workers[own], files), own);
+  } catch (error) {
+    throw lost(error);
+  }
+  if (event.type === 'error') throw new CrossoverError(event.error.code, event.error.message, { field: event.error.field });
+  return event;
+}
 
 /**
  * Low-level client for user interfaces: JSON text of `protocol::Request` in, JSON text of `protocol::Event` out. Ids are
@@ -483,6 +556,7 @@ export function connect(onEvent) {
 
 /** Runs one job to its end. */
 function job(request, { signal, onEvent, bytes } = {}) {
+  if (!hasWorkers() && (request.type === 'encodeLink' || request.type === 'decodeLink')) return outside(request);
   return new Promise((resolve, reject) => {
     if (signal?.aborted) {
       reject(signal.reason);
@@ -549,6 +623,8 @@ function ready() {
 
 /** The systems that can race. */
 export async function systems() {
+  // The build wrote the same list into a file.
+  if (!hasWorkers()) return list('systems.json').catch((error) => { throw lost(error); });
   return (await ready()).systems;
 }
 
@@ -583,6 +659,14 @@ export function loseDevice() {
 /** For whoever shows a race on a part of a page: whether that part is in view. A race that nobody sees rests. */
 export function setOnScreen(onScreen) {
   theEngine().setOnScreen(Boolean(onScreen));
+}
+
+/**
+ * For whoever keeps races: calls `listener` with every report of a race as `{race, report, over}`, where `report` is closed
+ * as if the race had been stopped there.
+ */
+export function watchRaces(listener) {
+  theEngine().onRace = listener;
 }
 
 /** For whoever shows a race in a frame: whom to ask for a turn where the browser has no locks for it. */

@@ -413,7 +413,8 @@ export function define(base, CrossoverError) {
       /** @this {HTMLElement} @param {unknown} value */
       set(value) {
         if (value === null || value === undefined) this.removeAttribute(attribute);
-        else this.setAttribute(attribute, Array.isArray(value) ? value.join(' ') : String(value));
+        // Between lengths both a comma and a blank: either alone may also separate thousands.
+        else this.setAttribute(attribute, Array.isArray(value) ? value.join(attribute === 'lengths' ? ', ' : ' ') : String(value));
       },
     });
   }

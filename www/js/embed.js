@@ -4,6 +4,7 @@
 // @ts-check
 
 import { Meter, message, read, short, MAX_HEIGHT, MAX_SETUP, TO_FRAME } from './messages.js';
+import { keepTranslated } from './translated.js';
 import { watchTraps } from './traps.js';
 
 /** Messages of the host that are looked at in a second. A host that needs more is at fault. */
@@ -112,8 +113,12 @@ function still(fields) {
   $('how').textContent = recorded ? words.measured : lengths ? words.lengths(lengths) : words.own;
   press.textContent = recorded ? words.show : words.start;
   $('full').textContent = words.full;
+  // The page takes the set-up as it is; how this frame looks and starts is no part of the race.
+  const race = new URLSearchParams(setup);
+  for (const name of ['theme', 'autoplay']) race.delete(name);
   const link = fields.get('r');
-  $('full').setAttribute('href', link ? `./#r=${encodeURIComponent(link)}` : './');
+  const fragment = link ? `r=${encodeURIComponent(link)}` : String(race);
+  $('full').setAttribute('href', fragment ? `./#${fragment}` : './');
 }
 
 /** Starts what the reader has in view, where the host asked for that and the reader does not mind. */
@@ -164,6 +169,7 @@ async function open() {
     onScreen(crossover.setOnScreen);
     crossover.setTurns(turn);
     watchTraps();
+    keepTranslated(document.body);
     await page.default();
     await page.open();
     const focused = document.activeElement === press;

@@ -18,12 +18,19 @@ export async function read(files, limit, take) {
     }
     let text;
     try {
-      text = await file.text();
+      text = decoded(new Uint8Array(await file.arrayBuffer()));
     } catch {
       // A folder, or a file that is gone.
     }
     take(file.name, text, file.size);
   }
+}
+
+/** A file's text: UTF-8, or UTF-16 where the file begins with its mark, as programs on Windows write it. */
+function decoded(bytes) {
+  const [first, second] = bytes;
+  const wide = first === 0xff && second === 0xfe ? 'utf-16le' : first === 0xfe && second === 0xff && 'utf-16be';
+  return new TextDecoder(wide || 'utf-8').decode(bytes);
 }
 
 /** Takes what is dropped anywhere on the page; the page shows that it would while something is dragged over it. */

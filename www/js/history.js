@@ -74,6 +74,17 @@ export async function add(name, savedAtMs, summary, report) {
   return id;
 }
 
+/** Keeps a run as `add` does, in place of the run `id` where there is one. */
+export async function keep(id, name, savedAtMs, summary, report) {
+  if (id === undefined) return add(name, savedAtMs, summary, report);
+  await transact('readwrite', (runs, reports) => {
+    reports.put(report, id);
+    return runs.put({ id, name, savedAtMs, summary });
+  });
+  changed();
+  return id;
+}
+
 /** The report of a run as JSON text; undefined where there is none, null where it is no text. */
 export async function report(id) {
   const text = await transact('readonly', (_, reports) => reports.get(id));

@@ -10,12 +10,13 @@ const WORDS = {
 /**
  * A trap in one line, for a report of the fault; nothing for any other error.
  * @param {unknown} error
+ * @param {string} [where] e.g. `on a thread`
  * @returns {string | undefined}
  */
-export function trap(error) {
+export function trap(error, where) {
   if (typeof WebAssembly !== 'object' || !(error instanceof WebAssembly.RuntimeError)) return undefined;
   const place = /wasm-function\[\d+\](:0x[0-9a-f]+)?/.exec(error.stack ?? '');
-  return `a fault in its code (${[error.message, place?.[0]].filter(Boolean).join(', ')})`;
+  return `a fault in its code (${[error.message, place?.[0], where].filter(Boolean).join(', ')})`;
 }
 
 /**

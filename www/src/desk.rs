@@ -1,7 +1,7 @@
 //! What readers bring: pasted text, dropped files, past runs. Everything is judged here before anything on the page
 //! changes; what is wrong with it becomes words.
 
-use report::{Linked, Report};
+use report::{LinkError, Linked, Report, Seems};
 
 use crate::format;
 use crate::text::Text;
@@ -29,8 +29,9 @@ pub fn read(name: &str, content: Option<&str>, size_bytes: f64, text: &Text) -> 
         let reason = (text.travel.file_too_large)(&format::bytes(size_bytes), &limit);
         return vec![Brought { name, report: Err(reason) }];
     };
-    let content = content.trim_start_matches('\u{feff}').trim();
-    if content.starts_with(['{', '[']) {
+    let content = content.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
+    // A link in Markdown begins with a bracket, too.
+    if content.starts_with('{') || content.starts_with('[') && !report::is_link(content) {
         let report = Report::from_json(content).map(Box::new).map_err(|error| {
             // A configuration is no mistake, but it is nothing that can be shown.
             let setup = content.contains("\"systems\"") && !content.contains("\"schema\"");
@@ -38,23 +39,22 @@ pub fn read(name: &str, content: Option<&str>, size_bytes: f64, text: &Text) -> 
         });
         return vec![Brought { name, report }];
     }
-    // A list of addresses may have comments (RFC 2483).
-    let lines = content.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("# "));
-    let brought: Vec<Brought> = lines
-        .take(MAX_LINKS)
-        .map(|line| Brought {
+    report::decode_links(content, MAX_LINKS)
+        .into_iter()
+        .map(|link| Brought {
             name: name.clone(),
-            report: match report::decode_link(line) {
+            report: match link {
                 Ok(Linked::Report(report)) => Ok(report),
                 Ok(Linked::Config(_)) => Err(text.travel.only_setup.to_owned()),
+                // No link at all: then what else it may be is of more use.
+                Err(LinkError::NoRace | LinkError::Empty) => Err((text.travel.no_race)(Seems::of(content))),
+                Err(LinkError::TooLong { .. }) if !report::is_link(content) => {
+                    Err((text.travel.no_race)(Seems::of(content)))
+                }
                 Err(error) => Err(text.say(&error.to_string())),
             },
         })
-        .collect();
-    if brought.is_empty() {
-        return vec![Brought { name, report: Err(text.travel.nothing_pasted.to_owned()) }];
-    }
-    brought
+        .collect()
 }
 
 /// A name as it may be shown: short, and nothing in it that reorders or breaks the text around it.
@@ -111,7 +111,9 @@ mod tests {
         assert_eq!(one("a.json", &format!("\u{feff}\n{json}")).as_deref(), Ok(&report));
         let link = format!("https://example.org/{}", report::encode_link(&report).unwrap());
         assert!(one("", &link).is_ok());
-        let two = read("", Some(&format!("# a comment\n{link}\r\n\n{link}")), 0.0, &ENGLISH);
+        let other = report::Report { started_at_ms: None, ..report };
+        let other = report::encode_link(&other).unwrap();
+        let two = read("", Some(&format!("# a comment\n{link}\r\n\n{other}\n{link}")), 0.0, &ENGLISH);
         assert!(two.len() == 2 && two.iter().all(|brought| brought.report.is_ok()));
     }
 
@@ -121,9 +123,9 @@ mod tests {
         let setup_link = report::encode_config_link(&Config::default()).unwrap();
         assert_eq!(one("", &setup), Err(ENGLISH.travel.only_setup.to_owned()));
         assert_eq!(one("", &setup_link), Err(ENGLISH.travel.only_setup.to_owned()));
-        assert_eq!(one("", " \n "), Err(ENGLISH.travel.nothing_pasted.to_owned()));
+        assert_eq!(one("", " \n "), Err((ENGLISH.travel.no_race)(Seems::Empty)));
         for (content, words) in [
-            ("hello", "no `#r=`"),
+            ("hello", "seems to be some other text"),
             ("{\"schema\": 99}", "newer Crossover"),
             ("{\"__proto__\": {}}", "not a report"),
             ("[[[[", "not a report"),
@@ -138,6 +140,48 @@ mod tests {
             assert!(error.contains("50.0\u{202f}MiB") && error.contains("4.00\u{202f}MiB"), "{error}");
         }
         assert_eq!(read("", Some(&"#r=x\n".repeat(500)), 0.0, &ENGLISH).len(), MAX_LINKS);
+    }
+
+    #[test]
+    fn links_are_taken_out_of_mails() {
+        let report = samples::duel();
+        let link = format!("https://example.org/{}", report::encode_link(&report).unwrap());
+        let lines: Vec<&str> =
+            link.as_bytes().chunks(76).map(|line| std::str::from_utf8(line).unwrap()).collect();
+        for mail in [
+            lines.join("\n"),
+            format!("Look:\n> {}\n> Ada", lines.join("\n> ")),
+            format!("[a race]({link})"),
+            format!("<{link}>."),
+            link.replace("#r=", "%23r%3D"),
+        ] {
+            assert_eq!(
+                one("mail.txt", &mail).map(|report| report.lanes.len()),
+                Ok(report.lanes.len()),
+                "{mail}"
+            );
+        }
+        // A part of a link is damaged, whatever its lines begin with.
+        let cut = one("mail.txt", &lines[..lines.len() - 1].join("\n")).unwrap_err();
+        assert!(cut.contains("damaged"), "{cut}");
+    }
+
+    #[test]
+    fn other_files_are_refused_once_with_what_they_seem_to_be() {
+        let report = samples::duel();
+        for text in LANGUAGES {
+            for (content, seems) in [
+                (report.to_csv(), Seems::Csv),
+                (report.to_markdown(), Seems::Markdown),
+                ("\u{fffd}PNG\0".to_owned(), Seems::Binary),
+                ("length 256\n".repeat(500), Seems::Text),
+            ] {
+                let all = read("a", Some(&content), 0.0, text);
+                assert_eq!(all.len(), 1);
+                assert_eq!(all[0].report, Err((text.travel.no_race)(seems)));
+            }
+        }
+        assert!((ENGLISH.travel.no_race)(Seems::Csv).contains("CSV"));
     }
 
     #[test]

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 
 use mixer::Problem;
 use report::{
-    BackendName, Config, FullLane, LaneConfig, LevelName, ParamEntry, ParamValue, SystemEntry, Threads,
+    BackendName, Config, FullLane, LaneConfig, LengthsError, LevelName, ParamEntry, ParamValue, SystemEntry,
+    Threads, lengths_text, parse_lengths, parse_whole,
 };
 
 use crate::format;
-use crate::lengths::{lengths_text, parse_lengths};
 use crate::text::Text;
 use crate::typed;
 
@@ -177,8 +177,8 @@ impl Draft {
         {
             errors.insert(Field::Heads, (text.error_divisor)(&width.to_string(), &divisors(width)));
         }
-        let lengths = parse_lengths(&self.lengths, text).unwrap_or_else(|message| {
-            errors.insert(Field::Lengths, message);
+        let lengths = parse_lengths(&self.lengths).unwrap_or_else(|error| {
+            errors.insert(Field::Lengths, lengths_message(&error, text));
             Vec::new()
         });
         if !errors.contains_key(&Field::Batch) && !errors.contains_key(&Field::Width) {
@@ -282,7 +282,7 @@ pub fn default_text(param: &ParamEntry) -> String {
 
 fn guess(typed: &str) -> ParamValue {
     let typed = typed.trim();
-    if let Ok(value) = typed.parse::<i64>() {
+    if let Some(value) = parse_count(typed) {
         ParamValue::Int(value)
     } else if let Ok(value) = typed.parse::<bool>() {
         ParamValue::Bool(value)
@@ -301,9 +301,7 @@ fn param(spec: &ParamEntry, typed: &str, text: &Text) -> Result<ParamValue, Stri
     let (low, high) = (spec.low.map(plain).unwrap_or_default(), spec.high.map(plain).unwrap_or_default());
     match spec.kind.as_str() {
         "flag" => typed.parse().map(ParamValue::Bool).map_err(|_| text.error_flag.to_owned()),
-        "count" => typed
-            .parse::<i64>()
-            .ok()
+        "count" => parse_count(typed)
             .filter(|value| range(*value as f64))
             .map(ParamValue::Int)
             .ok_or_else(|| (text.error_whole)(&low, &high)),
@@ -316,15 +314,28 @@ fn param(spec: &ParamEntry, typed: &str, text: &Text) -> Result<ParamValue, Stri
     }
 }
 
+/// A whole number that may be negative.
+fn parse_count(typed: &str) -> Option<i64> {
+    typed.parse().ok().or_else(|| parse_whole(typed)?.try_into().ok())
+}
+
+/// What is wrong with the lengths, below their field.
+fn lengths_message(error: &LengthsError, text: &Text) -> String {
+    match error {
+        LengthsError::Thousands { meant, apart } => (text.error_thousands)(&meant.to_string(), apart),
+        LengthsError::Order { .. } => text.error_lengths_order.to_owned(),
+        LengthsError::TooMany { limit, .. } => (text.error_too_many_lengths)(*limit),
+        _ => (text.error_lengths)(&format::length(Problem::MAX_SEQ_LEN as f64)),
+    }
+}
+
 fn plain(value: f64) -> String {
     value.to_string()
 }
 
 fn whole(typed: &str, low: u32, high: u32, text: &Text) -> Result<u32, String> {
-    let cleaned: String = typed.trim().chars().filter(|c| *c != ',' && *c != '_').collect();
-    cleaned
-        .parse::<u32>()
-        .ok()
+    parse_whole(typed)
+        .and_then(|value| u32::try_from(value).ok())
         .filter(|value| (low..=high).contains(value))
         .ok_or_else(|| (text.error_whole)(&low.to_string(), &format::length(f64::from(high))))
 }
@@ -390,7 +401,7 @@ mod tests {
 
     #[test]
     fn every_mistake_is_named_at_its_field() {
-        for typed in ["", "0", "-1", "4097", "1e3", "abc", "NaN", "99999999999999999999"] {
+        for typed in ["", "0", "-1", "4097", "1e9", "2,5", "abc", "NaN", "99999999999999999999"] {
             assert_eq!(fields(|d| d.width = typed.to_owned()), [Field::Width], "{typed}");
         }
         assert_eq!(fields(|d| d.heads = "3".to_owned()), [Field::Heads]);
@@ -407,6 +418,19 @@ mod tests {
         });
         assert_eq!(several, [Field::Lengths, Field::Width]);
         assert!(check(|d| d.heads = "3".to_owned()).unwrap_err()[&Field::Heads].contains("256"));
+    }
+
+    #[test]
+    fn separated_thousands_are_joined_or_asked_about() {
+        assert_eq!(check(|d| d.width = "1,024".to_owned()).unwrap().width, 1024);
+        assert_eq!(check(|d| d.lengths = "1K..4K".to_owned()).unwrap().lengths, [1024, 2048, 4096]);
+        for typed in ["16,384", "16 384", "16\u{202f}384"] {
+            let errors = check(|d| d.lengths = typed.to_owned()).unwrap_err();
+            assert!(errors[&Field::Lengths].contains("Did you mean 16384?"), "{errors:?}");
+        }
+        let errors = check(|d| d.lengths = "1,024, 2,048".to_owned()).unwrap_err();
+        assert!(errors[&Field::Lengths].contains("1024"), "{errors:?}");
+        assert_eq!(fields(|d| d.lengths = "2048..512".to_owned()), [Field::Lengths]);
     }
 
     #[test]

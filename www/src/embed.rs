@@ -4,10 +4,9 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use report::{BackendName, Config, LaneConfig, LevelName, Threads};
+use report::{BackendName, Config, LaneConfig, LevelName, Threads, lengths_text};
 
 use crate::draft::Draft;
-use crate::lengths::lengths_text;
 use crate::text::Text;
 use crate::typed;
 
@@ -26,6 +25,11 @@ impl Asked {
         let fragment = if fragment.len() > MAX_BYTES { "" } else { fragment };
         let pairs = form_urlencoded::parse(fragment.as_bytes());
         Self { fields: pairs.into_owned().collect() }
+    }
+
+    /// Whether it says anything about a race that is set up. The address of an embed's still leads to the page with that.
+    pub fn sets_up(&self) -> bool {
+        FIELDS.iter().any(|name| self.field(name).is_some())
     }
 
     /// The link, from `r=` on.
@@ -84,6 +88,12 @@ impl Asked {
         self.fields.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
     }
 }
+
+/// What a race's set-up may say.
+const FIELDS: [&str; 11] = [
+    "systems", "lengths", "width", "heads", "batch", "causal", "level", "backend", "threads", "budgetms",
+    "seed",
+];
 
 const BACKENDS: [(&str, BackendName); 3] =
     [("auto", BackendName::Auto), ("cpu", BackendName::Cpu), ("webgpu", BackendName::Webgpu)];
@@ -209,6 +219,8 @@ mod tests {
             assert_eq!(config(&fragment(&attributes(&race).unwrap())), race);
         }
         assert_eq!(config("lengths=512..2048").lengths, [512, 1024, 2048]);
+        assert_eq!(config("lengths=100+200").lengths, [100, 200]);
+        assert_eq!(config("lengths=1K,3e3").lengths, [1024, 3000]);
     }
 
     #[test]
@@ -233,6 +245,8 @@ mod tests {
             "lengths=0",
             "lengths=9..1",
             "lengths=1e9",
+            "lengths=16,384",
+            "lengths=16+384",
             "budgetms=abc",
             "budgetms=1e300",
             "budgetms=NaN",
@@ -245,6 +259,16 @@ mod tests {
         }
         let many = "a+".repeat(MAX_BYTES);
         assert_eq!(Asked::new(&format!("systems={many}")), Asked::default());
+    }
+
+    #[test]
+    fn fragments_that_set_a_race_up_are_told_from_others() {
+        for fragment in ["systems=performer+linformer&lengths=100+200", "causal=false", "x=1&seed=7"] {
+            assert!(Asked::new(fragment).sets_up(), "{fragment}");
+        }
+        for fragment in ["", "system=hyena", "theme=dark&autoplay=visible", "r=1AAAA", "setup", "systems="] {
+            assert!(!Asked::new(fragment).sets_up(), "{fragment}");
+        }
     }
 
     #[test]

@@ -122,20 +122,27 @@ pub fn length_about(value: f64) -> String {
     length((value / step).round() * step)
 }
 
-/// Where a challenger gets ahead: `≈ 1,100`, or `≤ 256` where it was ahead at the shortest length raced already.
-pub fn crossover_length(estimate: f64, ahead_from: Option<u32>) -> String {
-    match ahead_from {
-        Some(shortest) => format!("≤ {}", length(f64::from(shortest))),
-        None => format!("≈ {}", length_about(estimate)),
+/// Where a challenger gets ahead: `≈ 1,100`, or `≤ 256` where the length is a bound.
+pub fn crossover_length(estimate: f64, kind: report::CrossoverKind) -> String {
+    match kind {
+        report::CrossoverKind::AtMost => format!("≤ {}", length(estimate)),
+        _ => format!("≈ {}", length_about(estimate)),
     }
 }
 
-/// A factor: `12×`, `1.4×`, `0.52×`.
+/// A factor: `12×`, `1.4×`, `0.52×`; near 1 with as many digits as set it apart from 1: `1.03×`, `0.97×`, `1.004×`.
 pub fn ratio(ratio: f64) -> String {
     if !ratio.is_finite() || ratio <= 0.0 {
         return NONE.to_owned();
     }
-    format!("{}×", significant(ratio, 2))
+    let near = (0.9..1.1).contains(&ratio);
+    let text = if near { report::units::ratio(ratio) } else { significant(ratio, 2) };
+    format!("{text}×")
+}
+
+/// An interval of factors: `0.97–1.04×`.
+pub fn ratios(low: f64, high: f64) -> String {
+    format!("{}–{}", ratio(low).trim_end_matches('×'), ratio(high))
 }
 
 /// An exponent: `1.98`.
@@ -170,6 +177,8 @@ pub fn rough_time(ms: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use report::CrossoverKind;
+
     use super::*;
 
     fn plain(text: &str) -> String {
@@ -232,8 +241,8 @@ mod tests {
         assert_eq!(length_about(1_127.0), "1,100");
         assert_eq!(length_about(87.4), "87");
         assert_eq!(length_about(3.6), "4");
-        assert_eq!(crossover_length(1_127.0, None), "≈ 1,100");
-        assert_eq!(crossover_length(256.0, Some(256)), "≤ 256");
+        assert_eq!(crossover_length(1_127.0, CrossoverKind::Measured), "≈ 1,100");
+        assert_eq!(crossover_length(1_127.0, CrossoverKind::AtMost), "≤ 1,127");
     }
 
     #[test]
@@ -246,6 +255,13 @@ mod tests {
         assert_eq!(ratio(1.44), "1.4×");
         assert_eq!(ratio(0.517), "0.52×");
         assert_eq!(ratio(1234.0), "1,234×");
+        for (factor, expected) in
+            [(1.0304, "1.03×"), (1.0957, "1.10×"), (1.1, "1.1×"), (0.9712, "0.97×"), (1.002, "1.002×")]
+        {
+            assert_eq!(ratio(factor), expected);
+        }
+        assert_eq!(ratios(0.97, 1.04), "0.97–1.04×");
+        assert_eq!(ratios(0.61, 23.7), "0.61–24×");
         assert_eq!(deviation(3.14e-7), "3.1e-7");
         assert_eq!(plain(&rough_time(7_200.0)), "8 s");
         assert_eq!(plain(&rough_time(150_000.0)), "2.5 min");

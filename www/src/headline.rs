@@ -1,7 +1,7 @@
-//! The result in a sentence, and no more than the data says: estimates come with their interval, lanes that can't be
-//! told apart are called too close to call, extrapolation is called so.
+//! The result in a sentence, and no more than the report's own verdicts say: estimates come with their interval, what is
+//! undecided is called undecided, bounds and extrapolations are called so.
 
-use report::{Crossover, CrossoverKind, Report, Status};
+use report::{Crossover, CrossoverKind, Report, Speedup, Status, Verdict, compare};
 
 use crate::format;
 use crate::lanes::Look;
@@ -41,9 +41,10 @@ fn told(report: &Report, looks: &[Look], here: bool, text: &Text) -> Option<Head
         .collect();
     // The first to overtake is the news; the prediction nearest to the data comes next.
     let rank = |kind: CrossoverKind| match kind {
-        CrossoverKind::Measured => 0,
+        CrossoverKind::Measured | CrossoverKind::AtMost => 0,
         CrossoverKind::Predicted => 1,
-        CrossoverKind::None => 2,
+        CrossoverKind::Undecided => 2,
+        CrossoverKind::None => 3,
     };
     found.sort_by(|a, b| {
         rank(a.kind)
@@ -55,8 +56,9 @@ fn told(report: &Report, looks: &[Look], here: bool, text: &Text) -> Option<Head
     };
     let mut headline = sentence(report, looks, best, found.len(), here, text)?;
     if found.len() > 1 {
-        let ahead = found.iter().filter(|crossover| crossover.kind == CrossoverKind::Measured).count();
-        let tally = (text.tally)(ahead, found.len());
+        let ahead = found.iter().filter(|crossover| rank(crossover.kind) == 0).count();
+        let undecided = found.iter().filter(|crossover| crossover.kind == CrossoverKind::Undecided).count();
+        let tally = (text.tally)(ahead, undecided, found.len());
         headline.detail =
             if headline.detail.is_empty() { tally } else { format!("{} {tally}", headline.detail) };
     }
@@ -99,61 +101,74 @@ fn sentence(
         }
         _ => String::new(),
     };
-    let standing_text = if at.close {
-        (text.close_at)(&last_text)
-    } else if at.speedup >= 1.0 {
-        (text.faster_at)(name, &last_text, &format::ratio(at.speedup))
-    } else {
-        (text.slower_at)(name, &last_text, &format::ratio(1.0 / at.speedup))
+    let standing_text = standing_at(name, &last_text, at, text);
+    let from = |length: f64| {
+        let shortest = report.shortest_common(crossover).map(f64::from);
+        let sentence = if shortest == Some(length) { text.always_ahead } else { text.ahead_by };
+        sentence(name, &format::length(length), &place)
     };
-    if let Some(shortest) = report.ahead_from(crossover) {
-        let text = (text.always_ahead)(name, &format::length(f64::from(shortest)), &place);
-        return Some(Headline { text, detail: standing_text, lane: Some(challenger) });
-    }
-    let (sentence, detail) = match (crossover.kind, crossover.estimate) {
+    let sentence = match (crossover.kind, crossover.estimate) {
+        (CrossoverKind::AtMost, Some(bound)) => from(bound),
         (CrossoverKind::Measured, Some(estimate)) => {
-            let about = format::length_about(estimate);
-            let sentence = if challengers > 1 {
-                (text.overtakes_first)(name, &about, &interval, &place)
-            } else {
-                (text.overtakes)(name, &about, &interval, &place)
-            };
-            (sentence, standing_text)
+            let overtakes = if challengers > 1 { text.overtakes_first } else { text.overtakes };
+            overtakes(name, &format::length_about(estimate), &interval, &place)
         }
         (CrossoverKind::Predicted, Some(estimate)) => {
-            let about = format::length_about(estimate);
-            ((text.would_overtake)(name, &about, &interval, &last_text), standing_text)
+            (text.would_overtake)(name, &format::length_about(estimate), &interval, &last_text)
         }
-        _ if at.close => ((text.too_close)(name, &last_text, &place), String::new()),
-        _ => ((text.stays_ahead)(&looks[baseline].title, &last_text, &place), standing_text),
+        // A report without verdicts says no more than that it found none.
+        (CrossoverKind::None, _) if at.judged.is_none() => (text.no_overtaking)(name, &last_text, &place),
+        (CrossoverKind::None, _) => (text.stays_ahead)(&looks[baseline].title, &last_text, &place),
+        _ => (text.undecided_overtaking)(name, &last_text, &place),
     };
-    Some(Headline { text: sentence, detail, lane: Some(challenger) })
+    Some(Headline { text: sentence, detail: standing_text, lane: Some(challenger) })
+}
+
+/// How a lane stands against attention at a length.
+fn standing_at(name: &str, length: &str, at: Speedup, text: &Text) -> String {
+    let interval = standing::interval(at, text).unwrap_or_default();
+    match at.judged {
+        Some((_, _, Verdict::Ahead)) => (text.faster_at)(name, length, &format::ratio(at.value), &interval),
+        Some((_, _, Verdict::Behind)) => {
+            (text.slower_at)(name, length, &format::ratio(1.0 / at.value), &interval)
+        }
+        Some((low, high, Verdict::Undecided)) => {
+            (text.undecided_at)(name, length, &format::ratios(low, high))
+        }
+        None => (text.ratio_at)(name, length, &format::ratio(1.0 / at.value)),
+    }
 }
 
 /// Without an attention lane to compare with, the fastest lane at the longest length is the news.
 fn fastest(report: &Report, looks: &[Look], text: &Text) -> Option<Headline> {
     let last = standing::longest_measured(report, |_| true)?;
-    let mut times: Vec<(usize, f64, f64, f64)> = report
+    let mut times: Vec<(usize, f64, &report::Point)> = report
         .lanes
         .iter()
         .enumerate()
         .filter_map(|(index, lane)| {
             let point = standing::measured(lane, last)?;
-            let median = point.median_ms?;
-            Some((index, median, point.q1_ms.unwrap_or(median), point.q3_ms.unwrap_or(median)))
+            Some((index, point.median_ms?, point))
         })
         .collect();
     times.sort_by(|a, b| a.1.total_cmp(&b.1));
-    let &(winner, best, _, best_q3) = times.first()?;
+    let &(winner, best, point) = times.first()?;
     let name = &looks.get(winner)?.label;
     let length = format::length(f64::from(last));
     let sentence = match times.get(1) {
         None => (text.only_lane)(name, &format::time(best), &length),
-        Some(&(second, _, second_q1, _)) if second_q1 <= best_q3 => {
-            (text.close_pair)(name, &looks.get(second)?.label, &length)
-        }
-        Some(&(second, time, ..)) => {
-            (text.fastest)(name, &length, &format::ratio(time / best), &looks.get(second)?.label)
+        Some(&(second, time, other)) => {
+            let second = &looks.get(second)?.label;
+            match compare::speedup(other, point).and_then(|speedup| speedup.judged) {
+                Some((_, _, Verdict::Ahead)) => {
+                    (text.fastest)(name, &length, &format::ratio(time / best), second)
+                }
+                Some((low, high, _)) => (text.close_pair)(name, second, &length, &format::ratios(low, high)),
+                None => {
+                    let [best, time] = [best, time].map(format::time);
+                    (text.pair_without_interval)(name, &best, second, &time, &length)
+                }
+            }
         }
     };
     let sentence = if report.status == Status::Running { (text.so_far)(&sentence) } else { sentence };
@@ -181,35 +196,111 @@ mod tests {
         );
     }
 
-    #[test]
-    fn lanes_whose_quartiles_overlap_are_too_close_to_call() {
+    /// The duel with a crossover of a kind, and its last point judged.
+    fn with(kind: CrossoverKind, at: Option<f64>, last: Option<(f64, f64, f64, Verdict)>) -> Report {
         let mut report = samples::duel();
-        report.crossovers[0].kind = CrossoverKind::None;
-        report.crossovers[0].estimate = None;
-        for lane in &mut report.lanes {
-            let last = lane.points.last_mut().unwrap();
-            (last.q1_ms, last.q3_ms) = (Some(1.0), Some(1000.0));
+        let crossover = &mut report.crossovers[0];
+        (crossover.kind, crossover.estimate) = (kind, at);
+        if kind != CrossoverKind::Measured {
+            (crossover.low, crossover.high) = (at, at);
         }
-        assert!(of(&report).text.contains("too close to call"), "{}", of(&report).text);
+        let point = report.lanes[1].points.last_mut().unwrap();
+        point.versus = last.map(|(speedup, low, high, verdict)| report::Versus {
+            baseline: 0,
+            speedup,
+            low,
+            high,
+            verdict,
+        });
+        report
+    }
+
+    const FASTER: Option<(f64, f64, f64, Verdict)> = Some((5.2, 5.0, 5.4, Verdict::Ahead));
+
+    #[test]
+    fn undecided_is_said_plainly_and_no_winner_is_named() {
+        let equal = Some((1.003, 0.97, 1.04, Verdict::Undecided));
+        let headline = of(&with(CrossoverKind::Undecided, None, equal));
+        assert!(
+            headline.text.starts_with("Undecided: whether Hyena overtakes attention up to 16,384 tokens"),
+            "{}",
+            headline.text
+        );
+        assert!(headline.detail.contains("is 0.97–1.04× as fast as attention"), "{}", headline.detail);
+        let all = format!("{} {}", headline.text, headline.detail);
+        assert!(!all.contains("faster") && !all.contains("slower"), "{all}");
+    }
+
+    #[test]
+    fn bounds_are_called_bounds() {
+        let shortest = of(&with(CrossoverKind::AtMost, Some(256.0), FASTER));
+        assert!(
+            shortest.text.contains("ahead of attention from 256 tokens on, the shortest length raced"),
+            "{}",
+            shortest.text
+        );
+        let later = of(&with(CrossoverKind::AtMost, Some(1024.0), FASTER));
+        assert!(later.text.contains("from 1,024 tokens on at the latest"), "{}", later.text);
+        assert_eq!(later.detail, "At 16,384 tokens, Hyena is 5.2× faster (95%: 5.0–5.4×).");
     }
 
     #[test]
     fn predictions_and_defeats_are_called_so() {
-        let mut report = samples::duel();
-        let crossover = &mut report.crossovers[0];
-        (crossover.kind, crossover.estimate) = (CrossoverKind::Predicted, Some(40_300.0));
+        let report = with(CrossoverKind::Predicted, Some(40_300.0), FASTER);
         assert!(of(&report).text.contains("the fits cross at about 40,000"), "{}", of(&report).text);
-        report.crossovers[0].kind = CrossoverKind::None;
+        let slower = Some((0.97, 0.96, 0.98, Verdict::Behind));
+        let mut report = with(CrossoverKind::None, None, slower);
         assert!(of(&report).text.starts_with("Attention stays ahead up to 16,384"));
+        assert!(
+            of(&report).detail.contains("Hyena is 1.03× slower (95%: 1.02–1.04×)"),
+            "{}",
+            of(&report).detail
+        );
         report.status = Status::Running;
         assert!(of(&report).text.starts_with("So far: "));
     }
 
     #[test]
-    fn ahead_from_the_start_is_not_called_an_overtaking() {
+    fn a_result_without_intervals_shows_its_ratio_and_names_no_winner() {
+        let headline = of(&with(CrossoverKind::None, None, None));
+        assert!(headline.text.contains("was not found to overtake"), "{}", headline.text);
+        assert!(headline.detail.contains("carries no interval"), "{}", headline.detail);
+        let mut lanes = with(CrossoverKind::None, None, None);
+        lanes.crossovers.clear();
+        lanes.lanes[1].points.last_mut().unwrap().low_ms = None;
+        assert!(of(&lanes).text.contains("carries no intervals"), "{}", of(&lanes).text);
+    }
+
+    #[test]
+    fn challengers_that_lead_from_the_start_count_and_undecided_ones_are_counted_apart() {
+        let mut report = with(CrossoverKind::AtMost, Some(256.0), FASTER);
+        for kind in [CrossoverKind::Undecided, CrossoverKind::None] {
+            let mut lane = report.lanes[1].clone();
+            lane.system = format!("{kind:?}").to_lowercase();
+            report.lanes.push(lane);
+            let challenger = report.lanes.len() as u32 - 1;
+            let crossover = report.crossovers[0];
+            let (estimate, low, high) = (None, None, None);
+            report.crossovers.push(Crossover { challenger, kind, estimate, low, high, ..crossover });
+        }
+        let detail = of(&report).detail;
+        assert!(
+            detail.ends_with("1 of 3 challengers overtake within the lengths raced; 1 is undecided."),
+            "{detail}"
+        );
+    }
+
+    #[test]
+    fn two_challengers_are_compared_by_their_intervals() {
         let mut report = samples::duel();
-        report.crossovers[0].estimate = Some(256.0);
-        assert!(of(&report).text.contains("ahead of attention from 256 tokens"), "{}", of(&report).text);
+        report.crossovers.clear();
+        assert!(of(&report).text.contains("Hyena is the fastest"), "{}", of(&report).text);
+        for lane in &mut report.lanes {
+            let last = lane.points.last_mut().unwrap();
+            (last.low_ms, last.high_ms) =
+                (last.median_ms.map(|ms| ms / 9.0), last.median_ms.map(|ms| ms * 9.0));
+        }
+        assert!(of(&report).text.starts_with("Undecided between Hyena and "), "{}", of(&report).text);
     }
 
     #[test]

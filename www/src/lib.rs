@@ -10,7 +10,6 @@ pub mod format;
 pub mod headline;
 pub mod history;
 pub mod lanes;
-pub mod lengths;
 pub mod machine;
 pub mod overlay;
 pub mod pattern;

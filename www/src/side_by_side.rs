@@ -4,8 +4,8 @@
 
 use std::fmt::Write as _;
 
-use report::Report;
 use report::compare::{Comparison, First, Found, Ratio};
+use report::{CrossoverKind, Report};
 
 use crate::chart::Metric;
 use crate::chart::svg::escape;
@@ -104,14 +104,17 @@ pub fn crossings(comparison: &Comparison, text: &Text) -> String {
 
 fn found(name: &str, found: &Found, text: &Text) -> String {
     let about = format::length_about;
-    match (found.estimate, found.predicted) {
-        (None, _) => (text.travel.crossover_none)(name),
-        (Some(length), true) => (text.travel.crossover_predicted)(name, &about(length)),
-        (Some(length), false) => {
+    match (found.kind, found.estimate) {
+        (CrossoverKind::Undecided, _) => (text.travel.crossover_undecided)(name),
+        (_, None) => (text.travel.crossover_none)(name),
+        (CrossoverKind::Predicted, Some(length)) => (text.travel.crossover_predicted)(name, &about(length)),
+        (kind, Some(length)) => {
+            // A bound has no interval.
             let interval = found
                 .interval
+                .filter(|_| kind != CrossoverKind::AtMost)
                 .map_or_else(String::new, |(low, high)| (text.interval)(&about(low), &about(high)));
-            (text.travel.crossover_at)(name, &format::crossover_length(length, found.ahead_from), &interval)
+            (text.travel.crossover_at)(name, &format::crossover_length(length, kind), &interval)
         }
     }
 }
@@ -150,7 +153,10 @@ pub fn ratios(all: &[Named], comparison: &Comparison, metric: Metric, text: &Tex
                     .map(|reading| metric.format(reading.value));
                 // Less memory is not a faster lane.
                 let ratio = column[report].as_ref().filter(|_| metric != Metric::Memory);
-                cell(&mut out, value.as_deref(), ratio, text);
+                let full = own
+                    .and_then(|own| standing::measured(own, *length))
+                    .is_some_and(|point| point.full_attention);
+                cell(&mut out, value.as_deref(), ratio, full, text);
             }
             match own.and_then(table::growth) {
                 Some((exponent, interval)) => {
@@ -174,20 +180,29 @@ pub fn ratios(all: &[Named], comparison: &Comparison, metric: Metric, text: &Tex
     out
 }
 
-fn cell(out: &mut String, value: Option<&str>, ratio: Option<&Ratio>, text: &Text) {
+fn cell(out: &mut String, value: Option<&str>, ratio: Option<&Ratio>, full_attention: bool, text: &Text) {
     let Some(value) = value else {
         let _ = write!(out, r#"<td class="num pending">{}</td>"#, format::NONE);
         return;
     };
     let _ = write!(out, r#"<td class="num"><b>{}</b>"#, escape(value));
-    if let Some((ratio, speedup)) = ratio.and_then(|ratio| Some((ratio, ratio.speedup?))) {
-        let words = match (ratio.close, speedup >= 1.0) {
-            (true, _) => text.too_close_short.to_owned(),
-            (false, true) => (text.faster)(&format::ratio(speedup)),
-            (false, false) => (text.slower)(&format::ratio(1.0 / speedup)),
-        };
-        let ahead = if !ratio.close && speedup > 1.0 { " ahead" } else { "" };
-        let _ = write!(out, r#"<small class="versus{ahead}">{}</small>"#, escape(&words));
+    if let Some(speedup) = ratio.and_then(|ratio| ratio.speedup) {
+        let ahead = if standing::is_ahead(speedup) { " ahead" } else { "" };
+        let interval = standing::interval(speedup, text)
+            .map_or_else(String::new, |interval| format!(r#" title="{}""#, escape(&interval)));
+        let _ = write!(
+            out,
+            r#"<small class="versus{ahead}"{interval}>{}</small>"#,
+            escape(&standing::words(speedup, text))
+        );
+    }
+    if full_attention {
+        let _ = write!(
+            out,
+            r#"<small class="tag" title="{}">{}</small>"#,
+            escape(text.full_attention_note),
+            escape(text.full_attention)
+        );
     }
     out.push_str("</td>");
 }
@@ -228,7 +243,7 @@ mod tests {
             let found = |wanted: &str| elements().filter(|node| node.text() == Some(wanted)).count();
             assert!(reading.as_deref().is_none_or(|reading| found(reading) >= 2), "{metric:?}");
             assert_eq!(found(&growth), 2);
-            let worded = markup.contains(ENGLISH.too_close_short);
+            let worded = markup.contains("about equal");
             assert_eq!(worded, metric != Metric::Memory && reading.is_some(), "{metric:?}");
         }
     }
@@ -238,7 +253,14 @@ mod tests {
         let (mine, mut theirs) = (samples::duel(), samples::duel());
         theirs.config.width = 512;
         for point in theirs.lanes.iter_mut().flat_map(|lane| &mut lane.points) {
-            for time in [&mut point.min_ms, &mut point.q1_ms, &mut point.median_ms, &mut point.q3_ms] {
+            for time in [
+                &mut point.min_ms,
+                &mut point.q1_ms,
+                &mut point.median_ms,
+                &mut point.q3_ms,
+                &mut point.low_ms,
+                &mut point.high_ms,
+            ] {
                 *time = time.map(|ms| ms / 2.0);
             }
         }
@@ -252,6 +274,24 @@ mod tests {
             assert!(markup.contains(text.travel.other_work) && markup.contains("Hyena"));
             assert!(!markup.contains("NaN"));
         }
+    }
+
+    #[test]
+    fn verdicts_need_both_intervals_and_full_attention_is_marked() {
+        let (mine, mut theirs) = (samples::duel(), samples::duel());
+        for lane in &mut theirs.lanes {
+            for point in &mut lane.points {
+                (point.low_ms, point.high_ms, point.versus) = (None, None, None);
+            }
+        }
+        theirs.lanes[1].points[0].full_attention = true;
+        theirs.crossovers[0].kind = report::CrossoverKind::Undecided;
+        theirs.crossovers[0].estimate = None;
+        let markup = all(&[&mine, &theirs], &["mine", "theirs"], &ENGLISH);
+        assert_eq!(markup.matches("as fast, no interval").count(), 14, "{markup}");
+        assert!(!markup.contains("about equal") && !markup.contains("faster"), "{markup}");
+        assert_eq!(markup.matches(ENGLISH.full_attention_note).count(), 1);
+        assert!(markup.contains("B undecided") && !markup.contains("A first"), "{markup}");
     }
 
     #[test]

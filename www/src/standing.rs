@@ -1,35 +1,47 @@
-//! How lanes stand against attention at a length: the ratio, and whether the data can tell them apart.
+//! How lanes stand against attention at a length, in the words of the report's own verdict. Nothing is decided here.
 
-use report::{Lane, Point, Report};
+use report::{Lane, Point, Report, Speedup, Verdict};
 
 use crate::format;
 use crate::text::Text;
 
-/// A challenger against attention on the same backend.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Versus {
-    /// Attention's median over the challenger's: above 1, the challenger is faster.
-    pub speedup: f64,
-    /// Whether the middle halves of the samples overlap, so that no winner should be named.
-    pub close: bool,
+/// Intervals of a ratio within this factor of 1 leave two lanes about equal; wider ones leave everything open.
+const ABOUT: f64 = 1.1;
+
+/// A speed-up in two or three words. Without an interval no winner is named.
+pub fn words(speedup: Speedup, text: &Text) -> String {
+    let Speedup { value, judged } = speedup;
+    match judged {
+        Some((_, _, Verdict::Ahead)) => (text.faster)(&format::ratio(value)),
+        Some((_, _, Verdict::Behind)) => (text.slower)(&format::ratio(1.0 / value)),
+        Some((low, high, Verdict::Undecided)) => {
+            let interval = format::ratios(low, high);
+            if low * ABOUT >= 1.0 && high <= ABOUT {
+                (text.about_equal)(&interval)
+            } else {
+                (text.undecided)(&interval)
+            }
+        }
+        None => (text.no_interval)(&format::ratio(value)),
+    }
 }
 
-impl Versus {
-    /// Whether the challenger is faster beyond doubt.
-    pub fn ahead(self) -> bool {
-        !self.close && self.speedup > 1.0
-    }
+/// The 95% interval behind the words, where they do not say it: of how many times faster or slower.
+pub fn interval(speedup: Speedup, text: &Text) -> Option<String> {
+    let (low, high, verdict) = speedup.judged?;
+    let (low, high) = match verdict {
+        Verdict::Ahead => (low, high),
+        Verdict::Behind => (1.0 / high, 1.0 / low),
+        Verdict::Undecided => return None,
+    };
+    let [low, high] = [low, high].map(format::ratio);
+    let low = if low == high { low.as_str() } else { low.trim_end_matches('×') };
+    Some((text.interval)(low, &high))
+}
 
-    /// In two words.
-    pub fn words(self, text: &Text) -> String {
-        if self.close {
-            text.too_close_short.to_owned()
-        } else if self.speedup >= 1.0 {
-            (text.faster)(&format::ratio(self.speedup))
-        } else {
-            (text.slower)(&format::ratio(1.0 / self.speedup))
-        }
-    }
+/// Whether a lane is faster beyond doubt.
+pub fn is_ahead(speedup: Speedup) -> bool {
+    speedup.judged.is_some_and(|(.., verdict)| verdict == Verdict::Ahead)
 }
 
 /// The measured point of a lane at a length.
@@ -37,16 +49,20 @@ pub fn measured(lane: &Lane, length: u32) -> Option<&Point> {
     lane.points.iter().find(|point| point.length == length && point.median_ms.is_some_and(|ms| ms > 0.0))
 }
 
-/// Compares `challenger` with `baseline` at `length`, where both were measured.
-pub fn versus(report: &Report, challenger: usize, baseline: usize, length: u32) -> Option<Versus> {
+/// `challenger` against `baseline` at `length`, where both were measured: what the report says, or for a lane of another
+/// backend, of which it says nothing, what the two intervals say.
+pub fn versus(report: &Report, challenger: usize, baseline: usize, length: u32) -> Option<Speedup> {
     let mine = measured(report.lanes.get(challenger)?, length)?;
-    let theirs = measured(report.lanes.get(baseline)?, length)?;
-    let (mine_ms, theirs_ms) = (mine.median_ms?, theirs.median_ms?);
-    let middle = |point: &Point, median: f64| {
-        (point.q1_ms.unwrap_or(median).min(median), point.q3_ms.unwrap_or(median).max(median))
-    };
-    let (a, b) = (middle(mine, mine_ms), middle(theirs, theirs_ms));
-    Some(Versus { speedup: theirs_ms / mine_ms, close: a.0 <= b.1 && b.0 <= a.1 })
+    if report.baseline_of(challenger) == Some(baseline) {
+        return report.speedup(challenger, mine);
+    }
+    report::compare::speedup(measured(report.lanes.get(baseline)?, length)?, mine)
+}
+
+/// Why a lane did not finish a length, beyond the outcome's name: its message, or how much time it would have needed.
+pub fn reason(point: &Point, text: &Text) -> Option<String> {
+    let needs = || point.needed_ms.map(|ms| (text.needs)(&format::time(ms)));
+    point.message.as_deref().map(|message| text.say(message)).or_else(needs)
 }
 
 /// Lengths of the race, ascending: those configured and those measured.
@@ -84,4 +100,62 @@ pub fn longest_common(report: &Report, a: usize, b: usize) -> Option<u32> {
         .filter(|point| point.median_ms.is_some() && measured(b, point.length).is_some())
         .map(|point| point.length)
         .max()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples;
+    use crate::text::{CHINESE, ENGLISH};
+
+    fn judged(value: f64, low: f64, high: f64, verdict: Verdict) -> Speedup {
+        Speedup { value, judged: Some((low, high, verdict)) }
+    }
+
+    #[test]
+    fn words_follow_the_verdict_and_never_say_once_as_fast() {
+        for (speedup, english, chinese) in [
+            (judged(1.8, 1.7, 1.9, Verdict::Ahead), "1.8× faster", "快 1.8×"),
+            (judged(1.034, 1.02, 1.05, Verdict::Ahead), "1.03× faster", "快 1.03×"),
+            (judged(0.5, 0.4, 0.6, Verdict::Behind), "2.0× slower", "慢 2.0×"),
+            (judged(0.97, 0.96, 0.98, Verdict::Behind), "1.03× slower", "慢 1.03×"),
+            (
+                judged(1.003, 0.97, 1.04, Verdict::Undecided),
+                "about equal (0.97–1.04×)",
+                "相差无几（0.97–1.04×）",
+            ),
+            (judged(1.2, 0.61, 2.4, Verdict::Undecided), "undecided (0.61–2.4×)", "未分胜负（0.61–2.4×）"),
+            (Speedup { value: 0.55, judged: None }, "0.55× as fast, no interval", "速度为 0.55×，无区间"),
+        ] {
+            assert_eq!(
+                (words(speedup, &ENGLISH).as_str(), words(speedup, &CHINESE).as_str()),
+                (english, chinese)
+            );
+        }
+        assert_eq!(
+            interval(judged(0.5, 0.4, 0.625, Verdict::Behind), &ENGLISH).as_deref(),
+            Some("(95%: 1.6–2.5×)")
+        );
+        assert_eq!(
+            interval(judged(1.8, 1.81, 1.82, Verdict::Ahead), &ENGLISH).as_deref(),
+            Some("(95%: 1.8×)")
+        );
+        assert_eq!(interval(judged(1.0, 0.9, 1.1, Verdict::Undecided), &ENGLISH), None);
+    }
+
+    #[test]
+    fn the_reports_verdict_counts_whatever_the_times() {
+        let mut report = samples::duel();
+        let last = standing_at(&report);
+        assert!(is_ahead(last));
+        let point = report.lanes[1].points.last_mut().unwrap();
+        point.versus.as_mut().unwrap().verdict = Verdict::Undecided;
+        assert!(!is_ahead(standing_at(&report)) && standing_at(&report).value > 2.0);
+        report.lanes[1].points.last_mut().unwrap().versus = None;
+        assert_eq!(standing_at(&report).judged, None);
+    }
+
+    fn standing_at(report: &Report) -> Speedup {
+        versus(report, 1, 0, 16_384).unwrap()
+    }
 }

@@ -1,11 +1,11 @@
 //! The results as a table: the chart's twin for who reads numbers, or can't see the chart.
 
-use report::{Lane, Point, Report, Verified};
+use report::{Lane, Point, Report, Speedup, Verified};
 
 use crate::chart::Metric;
 use crate::format;
 use crate::lanes::Look;
-use crate::standing::{self, Versus};
+use crate::standing;
 use crate::text::Text;
 
 /// One lane's row.
@@ -48,7 +48,9 @@ pub enum Cell {
         /// The quartiles, where the samples spread visibly.
         spread: String,
         /// Against attention on the same backend.
-        versus: Option<Versus>,
+        versus: Option<Speedup>,
+        /// Whether the system ran full attention here.
+        full_attention: bool,
         /// The samples behind it, and those thrown away.
         samples: (u32, u32),
     },
@@ -60,6 +62,8 @@ pub enum Cell {
         message: String,
         /// What the fit predicts.
         predicted: Option<String>,
+        /// How much time it would have needed.
+        needs: Option<String>,
     },
 }
 
@@ -140,6 +144,7 @@ fn cell(
                 value: metric.format(reading.value),
                 spread: if low == high { String::new() } else { format!("{low} – {high}") },
                 versus: baseline.and_then(|baseline| standing::versus(report, index, baseline, length)),
+                full_attention: point.full_attention,
                 samples: (point.samples, point.discarded),
             }
         }
@@ -153,6 +158,7 @@ fn dnf(point: &Point, lane: &Lane, metric: Metric, report: &Report, text: &Text)
         reason: (text.outcome)(&point.outcome).to_owned(),
         message: point.message.as_deref().map(|message| text.say(message)).unwrap_or_default(),
         predicted: metric.prediction(point, lane, report).map(|value| metric.format(value)),
+        needs: point.needed_ms.map(|ms| (text.needs)(&format::time(ms))),
     }
 }
 
@@ -161,7 +167,7 @@ mod tests {
     use super::*;
     use crate::lanes::looks;
     use crate::samples;
-    use crate::text::ENGLISH;
+    use crate::text::{CHINESE, ENGLISH};
 
     #[test]
     fn the_table_holds_what_the_chart_shows() {
@@ -170,7 +176,7 @@ mod tests {
         assert_eq!((rows.len(), rows[0].cells.len()), (2, 7));
         let Cell::Value { value, versus, .. } = &rows[1].cells[6] else { panic!("measured") };
         assert_eq!(*value, format::time(report.lanes[1].points[6].median_ms.unwrap()));
-        assert!(versus.is_some_and(|versus| versus.speedup > 1.0 && !versus.close));
+        assert!(versus.is_some_and(standing::is_ahead));
         assert!(matches!(&rows[0].cells[0], Cell::Value { versus: None, .. }));
         assert!(matches!(rows[0].badge, Badge::Pass(_)));
     }
@@ -180,13 +186,25 @@ mod tests {
         let report = samples::wall();
         let rows = rows(&report, &looks(&report, &[], &ENGLISH), Metric::Time, &ENGLISH);
         let out = rows[1].cells.iter().find_map(|cell| match cell {
-            Cell::Dnf { reason, message, predicted } => Some((reason, message, predicted)),
+            Cell::Dnf { reason, message, predicted, .. } => Some((reason, message, predicted)),
             _ => None,
         });
         let (reason, message, predicted) = out.unwrap();
         assert_eq!(reason, "memory wall");
         assert!(message.contains("GiB") && predicted.is_some());
         assert_eq!(rows[1].cells.last(), Some(&Cell::Pending));
+    }
+
+    #[test]
+    fn a_lane_without_time_says_how_much_it_needs() {
+        let mut report = samples::duel();
+        let point = report.lanes[1].points.last_mut().unwrap();
+        (point.outcome, point.median_ms, point.needed_ms) = ("time-budget".to_owned(), None, Some(12_300.0));
+        for (text, words) in [(&ENGLISH, "needs about 12.3\u{202f}s"), (&CHINESE, "约需 12.3\u{202f}s")] {
+            let rows = rows(&report, &looks(&report, &[], text), Metric::Time, text);
+            let Some(Cell::Dnf { needs, .. }) = rows[1].cells.last() else { panic!("dropped out") };
+            assert_eq!(needs.as_deref(), Some(words));
+        }
     }
 
     #[test]

@@ -76,6 +76,9 @@ pub fn tracks(
             .baseline
             .zip(length)
             .and_then(|(baseline, length)| standing::versus(report, index, baseline, length));
+        let full_attention = length
+            .and_then(|length| standing::measured(lane, length))
+            .is_some_and(|point| point.full_attention);
         let is_baseline = looks.iter().any(|other| other.baseline == Some(index));
         Track {
             look: look.clone(),
@@ -88,16 +91,33 @@ pub fn tracks(
                 (None, Some(point)) => (text.outcome)(&point.outcome).to_owned(),
                 (None, None) => String::new(),
             },
-            standing: match versus {
-                Some(versus) => versus.words(text),
-                None if time.is_some() && is_baseline => text.baseline.to_owned(),
-                None => String::new(),
-            },
-            ahead: versus.is_some_and(standing::Versus::ahead),
+            standing: with_mark(
+                full_attention,
+                text,
+                match versus {
+                    Some(versus) => standing::words(versus, text),
+                    None if time.is_some() && is_baseline => text.baseline.to_owned(),
+                    None if time.is_none() => {
+                        let needed = out.and_then(|point| point.needed_ms);
+                        needed.map(|ms| (text.needs)(&format::time(ms))).unwrap_or_default()
+                    }
+                    None => String::new(),
+                },
+            ),
+            ahead: versus.is_some_and(standing::is_ahead),
             at_work: here.is_some(),
         }
     };
     report.lanes.iter().zip(looks).enumerate().map(track).collect()
+}
+
+/// How a lane stands, and whether it ran full attention.
+fn with_mark(full_attention: bool, text: &Text, standing: String) -> String {
+    match (full_attention, standing.is_empty()) {
+        (false, _) => standing,
+        (true, true) => text.full_attention.to_owned(),
+        (true, false) => format!("{standing} · {}", text.full_attention),
+    }
 }
 
 #[cfg(test)]
@@ -121,6 +141,23 @@ mod tests {
         let short = at(&report, 256, None);
         assert!(!short[1].ahead && short[1].standing.ends_with("slower"));
         assert!(short.iter().all(|track| track.steps.iter().all(|(_, step)| *step == Step::Done)));
+    }
+
+    #[test]
+    fn a_lane_without_time_says_how_much_it_needs_and_one_without_a_verdict_that_it_has_none() {
+        let mut report = samples::duel();
+        report.lanes[1].points[5].versus = None;
+        let point = report.lanes[1].points.last_mut().unwrap();
+        (point.outcome, point.median_ms, point.needed_ms) = ("time-budget".to_owned(), None, Some(12_300.0));
+        let long = at(&report, 16_384, None);
+        assert_eq!(
+            (long[1].time.as_str(), long[1].standing.as_str()),
+            ("time budget", "needs about 12.3\u{202f}s")
+        );
+        report.lanes[1].points[4].full_attention = true;
+        assert!(at(&report, 4096, None)[1].standing.ends_with("faster · full attention"));
+        let before = at(&report, 8192, None);
+        assert!(!before[1].ahead && before[1].standing.ends_with("as fast, no interval"), "{:?}", before[1]);
     }
 
     #[test]

@@ -1,13 +1,21 @@
 import { isolate } from './js/isolation.js';
 import { forget, keep, outdated } from './js/offline.js';
+import { rescue } from './js/rescue.js';
+import { keepTranslated } from './js/translated.js';
 import { shown, watchTraps } from './js/traps.js';
 
 // Starts the page: the engine's client first, at the name that other scripts may use too, then the page's module.
-// Parts that the page loads when it needs them.
-window.crossoverParts = {
-  files: () => import('./js/files.js'),
-  history: () => import('./js/history.js'),
+// Parts that the page loads when it needs them. Past runs at once: after a deploy, a race can be kept only by what is
+// here already.
+let runs = import('./js/history.js');
+runs.catch(() => {});
+const history = () => {
+  runs = runs.catch(() => import('./js/history.js'));
+  return runs;
 };
+window.crossoverParts = { files: () => import('./js/files.js'), history };
+// The last two parts: the folder's name and its hash.
+const gone = () => outdated('{{page}}'.split('/').slice(-2).join('/'));
 
 // A link is read by the page's second module, before anything shows: it comes beside the first.
 if (window.location.hash) {
@@ -36,8 +44,7 @@ const fail = async (error) => {
   if (shown(error)) return;
   const place = document.getElementById('panic');
   const words = [String(error?.message ?? error)];
-  // The last two parts: the folder's name and its hash.
-  if (await outdated('{{page}}'.split('/').slice(-2).join('/'))) words.unshift(WORDS.newer);
+  if (await gone()) words.unshift(WORDS.newer);
   else if (typeof WebAssembly === 'object') words.push(WORDS.blocked);
   if (chinese) document.documentElement.lang = 'zh-Hans';
   document.getElementById('panic-title').textContent = WORDS.title;
@@ -61,6 +68,8 @@ try {
   const [crossover, page] = await Promise.all([import('{{root}}/crossover.js'), import('{{page}}/www.js')]);
   window.crossover = crossover;
   watchTraps();
+  rescue({ watchRaces: crossover.watchRaces, history, outdated: gone, forget });
+  keepTranslated(document.body);
   await page.default();
   await page.open();
   keep(serviceWorker, crossover.variant);

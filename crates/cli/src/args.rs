@@ -31,7 +31,7 @@ pub struct RaceArgs {
     /// Lanes, comma separated: name[@backend][:param=value]…, e.g. attention,hyena@cpu:order=3
     #[arg(long, value_name = "LANES")]
     pub systems: Option<String>,
-    /// Sequence lengths, comma separated; a..b doubles from a to b
+    /// Sequence lengths, e.g. 256,512,1024 or 256..16K, which doubles
     #[arg(long, value_name = "LENGTHS", allow_hyphen_values = true)]
     pub lengths: Option<String>,
     /// Where lanes run that say nothing: cpu, gpu or auto (the GPU where there is one)
@@ -64,7 +64,7 @@ pub struct RaceArgs {
     /// Seed of inputs, weights and schedule
     #[arg(long, allow_hyphen_values = true)]
     pub seed: Option<String>,
-    /// Start from a configuration in JSON, or from a link; other options override it
+    /// Start from a configuration or a report in JSON, or from a link; other options override it
     #[arg(long, value_name = "FILE or LINK")]
     pub config: Option<String>,
     #[command(flatten)]

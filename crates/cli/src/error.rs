@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use compute::ComputeError;
 use mixer::{LaneError, MixerError};
 use race::RaceError;
-use report::{ConfigError, LinkError, ReportError};
+use report::{ConfigError, FileError, LinkError, ReportError, TextError};
 
 /// Why the command could not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +45,17 @@ pub enum CliError {
         /// The system's answer.
         error: std::io::Error,
     },
+    /// A file holds no text.
+    #[error("{path}: {error}", path = path.display())]
+    NoText {
+        /// Its path.
+        path: PathBuf,
+        /// Why.
+        error: TextError,
+    },
+    /// A file's text holds no race, or one that is refused.
+    #[error(transparent)]
+    Content(#[from] FileError),
     /// A pipe, a device or something else that has no end.
     #[error("{path}: is no regular file", path = path.display())]
     NotAFile {
@@ -99,7 +110,10 @@ impl CliError {
             Self::Compute(error) | Self::Golden { error, .. } => error.code(),
             Self::Backend(error) => error.code(),
             Self::Lane { .. } => "lane-syntax",
-            Self::File { .. } | Self::FileTooLarge { .. } | Self::NotAFile { .. } => "file",
+            Self::Content(error) => error.code(),
+            Self::File { .. } | Self::FileTooLarge { .. } | Self::NotAFile { .. } | Self::NoText { .. } => {
+                "file"
+            }
             Self::NoGolden { .. } => "no-golden",
             Self::NoReport => "no-report",
             Self::Signal(_) => "signal",

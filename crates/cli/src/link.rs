@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use report::{Config, Linked, Report};
+use report::{Linked, Report};
 
 use crate::args::{Format, LinkArgs, LinkCommand};
 use crate::error::CliError;
@@ -30,21 +30,18 @@ pub fn run(args: &LinkArgs) -> Result<ExitCode, CliError> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The link of a report's or configuration's JSON. A report has lanes; a configuration refuses that field by name.
-fn encode(json: &str) -> Result<String, CliError> {
-    let is_report = serde_json::from_str::<serde_json::Value>(json)
-        .is_ok_and(|value| value.get("schema").is_some() || value.get("lanes").is_some());
-    Ok(if is_report {
-        report::encode_link(&Report::from_json(json)?)?
-    } else {
-        report::encode_config_link(&Config::from_json(json)?)?
+/// The link of what a file holds.
+fn encode(text: &str) -> Result<String, CliError> {
+    Ok(match report::read_file(text)? {
+        Linked::Report(report) => report::encode_link(&report)?,
+        Linked::Config(config) => report::encode_config_link(&config)?,
     })
 }
 
-/// A text file, or standard input for `-`; never more than a report may have.
+/// A text file, or standard input for `-`; in UTF-8, or in UTF-16 with a mark, and never more than a report may have.
 ///
 /// # Errors
-/// [`CliError::File`] or [`CliError::FileTooLarge`].
+/// [`CliError::File`], [`CliError::NoText`] or [`CliError::FileTooLarge`].
 pub fn read(path: &Path) -> Result<String, CliError> {
     let failed = |error| CliError::File { path: path.to_owned(), error };
     let limit = Report::MAX_JSON_BYTES as u64;
@@ -53,10 +50,15 @@ pub fn read(path: &Path) -> Result<String, CliError> {
     } else {
         Box::new(std::fs::File::open(path).map_err(failed)?)
     };
-    let mut text = String::new();
-    source.take(limit + 1).read_to_string(&mut text).map_err(failed)?;
-    if text.len() as u64 > limit {
-        return Err(CliError::FileTooLarge { path: path.to_owned(), limit });
-    }
-    Ok(text)
+    // UTF-16 takes two bytes for a character of JSON.
+    let mut bytes = Vec::new();
+    source.take(2 * limit + 3).read_to_end(&mut bytes).map_err(failed)?;
+    let text = if bytes.len() as u64 > 2 * limit + 2 {
+        None
+    } else {
+        let text =
+            report::file_text(bytes).map_err(|error| CliError::NoText { path: path.to_owned(), error })?;
+        Some(text).filter(|text| text.len() as u64 <= limit)
+    };
+    text.ok_or_else(|| CliError::FileTooLarge { path: path.to_owned(), limit })
 }

@@ -1,6 +1,6 @@
 //! The `crossover` command: races, verification, the list of systems and links, natively. Results go to standard output,
-//! everything else to standard error. It exits with 0 where all went well, 1 where a verification failed, that of a raced lane too, 2 where the
-//! request itself was wrong or could not be carried out.
+//! everything else to standard error. It exits with 0 where all went well, 1 where a verification failed, that of a raced
+//! lane too, 2 where the request itself was wrong or could not be carried out, 3 where a race measured nothing.
 
 mod args;
 mod error;

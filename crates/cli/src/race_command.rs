@@ -16,9 +16,12 @@ use serde_json::{Map, Value, json};
 use crate::args::{Format, RaceArgs};
 use crate::error::CliError;
 use crate::machine::{self, NativeClock};
-use crate::{form, link};
+use crate::{form, link, table};
 
-/// Runs a race and prints what came of it; status 1 where a lane's output was wrong.
+/// Status of a race in which nothing was measured.
+const NOTHING_MEASURED: u8 = 3;
+
+/// Runs a race and prints what came of it; status 1 where a lane's output was wrong, 3 where nothing was measured.
 ///
 /// # Errors
 /// A configuration out of range, a machine that cannot be set up. A lane that cannot run is part of the report.
@@ -68,7 +71,32 @@ pub fn run(args: &RaceArgs) -> Result<ExitCode, CliError> {
     if args.link {
         eprintln!("{}", report::encode_link(&report)?);
     }
-    Ok(if has_wrong_lane(&report) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    if has_wrong_lane(&report) {
+        return Ok(ExitCode::FAILURE);
+    }
+    if let Some(message) = nothing_measured(&report) {
+        // A device's message may be among the reasons, and a terminal obeys control characters.
+        eprintln!("error[nothing-measured]: {}", mixer::text::clean(&message, crate::MAX_MESSAGE));
+        return Ok(ExitCode::from(NOTHING_MEASURED));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Why a race has no measured point, where it has none.
+fn nothing_measured(report: &Report) -> Option<String> {
+    let mut points = report.lanes.iter().flat_map(|lane| &lane.points);
+    if points.any(|point| point.outcome == "ok") {
+        return None;
+    }
+    let reasons: Vec<String> =
+        report.lanes.iter().filter_map(table::reason).map(|reason| reason.text).collect();
+    let mut message = format!("nothing was measured ({})", reasons.join("; "));
+    let short_of_time =
+        report.lanes.iter().flat_map(|lane| &lane.points).any(|point| point.outcome == "time-budget");
+    if short_of_time {
+        message += "; give the race more time with --budget-ms, or shorter lengths";
+    }
+    Some(message)
 }
 
 /// Whether an output of a lane was wrong: that is no result of a race, and a script must hear of it.
@@ -80,11 +108,17 @@ fn has_wrong_lane(report: &Report) -> bool {
 fn config(args: &RaceArgs) -> Result<Config, CliError> {
     let base = match &args.config {
         None => Config::default(),
-        Some(link) if link.contains("#r=") => match report::decode_link(link)? {
-            Linked::Config(config) => config,
-            Linked::Report(report) => report.config,
-        },
-        Some(path) => Config::from_json(&link::read(Path::new(path))?)?,
+        Some(given) => {
+            let linked = if report::is_link(given) {
+                report::decode_link(given)?
+            } else {
+                report::read_file(&link::read(Path::new(given))?)?
+            };
+            match linked {
+                Linked::Config(config) => config,
+                Linked::Report(report) => report.config,
+            }
+        }
     };
     let Value::Object(mut fields) = serde_json::to_value(&base)? else { return Ok(base) };
     if let Some(systems) = &args.systems {
@@ -92,7 +126,7 @@ fn config(args: &RaceArgs) -> Result<Config, CliError> {
         fields.insert("systems".to_owned(), Value::Array(lanes));
     }
     if let Some(lengths) = &args.lengths {
-        fields.insert("lengths".to_owned(), Value::Array(self::lengths(lengths)));
+        fields.insert("lengths".to_owned(), Value::String(lengths.clone()));
     }
     let mut set = |name: &str, text: Option<&String>| {
         if let Some(text) = text {
@@ -125,31 +159,13 @@ fn value(text: &str) -> Value {
         "false" => Value::Bool(false),
         text => {
             let whole = text.parse::<i64>().map(Value::from).ok();
+            let whole = whole.or_else(|| report::parse_whole(text).map(Value::from));
             let number = whole.or_else(|| {
                 text.parse::<f64>().ok().and_then(serde_json::Number::from_f64).map(Value::Number)
             });
             number.unwrap_or_else(|| Value::String(text.to_owned()))
         }
     }
-}
-
-/// `a,b..c`: a range doubles. What is no number stays a word, for the validator to name.
-fn lengths(text: &str) -> Vec<Value> {
-    let mut lengths = Vec::new();
-    for part in text.split(',') {
-        let Some((low, high)) = part.split_once("..") else {
-            lengths.push(value(part));
-            continue;
-        };
-        match (low.trim().parse::<u64>(), high.trim().parse::<u64>()) {
-            (Ok(low), Ok(high)) if 0 < low && low <= high => {
-                let doubled = std::iter::successors(Some(low), |length| length.checked_mul(2));
-                lengths.extend(doubled.take_while(|length| *length <= high).map(Value::from));
-            }
-            _ => lengths.push(Value::String(part.to_owned())),
-        }
-    }
-    lengths
 }
 
 /// `name[@backend][:param=value]…`.
@@ -278,20 +294,21 @@ impl Watch for Terminal {
 mod tests {
     use super::*;
 
-    fn words(values: &[Value]) -> Vec<String> {
-        values.iter().map(Value::to_string).collect()
-    }
-
     #[test]
-    fn ranges_double_and_lists_stay() {
-        assert_eq!(words(&lengths("256..2048")), ["256", "512", "1024", "2048"]);
-        assert_eq!(words(&lengths("100..500,7")), ["100", "200", "400", "7"]);
-        assert_eq!(words(&lengths("1e3")), ["1000.0"]);
-        for bad in ["0..4", "8..4", "..", "a..b", "NaN", "", "-5..5"] {
-            assert_eq!(words(&lengths(bad)), [format!("\"{bad}\"")], "{bad}");
+    fn values_are_numbers_flags_or_words() {
+        for (text, expected) in [
+            ("64", json!(64)),
+            ("1,024", json!(1024)),
+            ("1K", json!(1024)),
+            ("1e3", json!(1000)),
+            ("-1", json!(-1)),
+            ("0.5", json!(0.5)),
+            ("2,5", json!("2,5")),
+            ("true", json!(true)),
+            ("full", json!("full")),
+        ] {
+            assert_eq!(value(text), expected, "{text}");
         }
-        // The validator counts; the range itself ends where numbers do.
-        assert_eq!(lengths("1..18446744073709551615").len(), 64);
     }
 
     #[test]
@@ -302,6 +319,22 @@ mod tests {
             json!({"system": "hyena", "backend": "webgpu", "params": {"order": 3, "wiring": "full", "bias": true}})
         );
         assert_eq!(lane("hyena:order").unwrap_err().code(), "lane-syntax");
+    }
+
+    #[test]
+    fn a_race_without_a_measured_point_says_how_much_time_it_needs() {
+        let fixture = include_str!("../../report/tests/fixtures/v4-report.json");
+        let mut report = Report::from_json(fixture).unwrap();
+        assert_eq!(nothing_measured(&report), None);
+        report.lanes.truncate(1);
+        report.lanes[0].points.truncate(1);
+        let point = &mut report.lanes[0].points[0];
+        (point.outcome, point.needed_ms) = ("time-budget".to_owned(), Some(1_300_000.0));
+        assert_eq!(
+            nothing_measured(&report).unwrap(),
+            "nothing was measured (Attention on cpu at 256: time-budget: needs about 1300 s); give the race more time \
+             with --budget-ms, or shorter lengths"
+        );
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use report::units::{length, significant, time};
+use report::units::{length, ratio, time};
 use report::{Lane, LevelName, Point, Report, Status};
 
 /// Widest line that fits a usual terminal beside two columns more.
@@ -22,6 +22,7 @@ pub fn render(report: &Report) -> String {
         rows(&labels, group, &mut text);
         rest = after;
     }
+    legend(report, &mut text);
     reasons(report, &mut text);
     for warning in &report.warnings {
         let _ = writeln!(text, "\nwarning[{}]: {}", warning.code, warning.message);
@@ -76,13 +77,10 @@ fn column(report: &Report, index: usize) -> Vec<String> {
         (false, true) => ", bidirectional only",
         _ => "",
     };
-    let baseline = report.baseline_of(index).and_then(|index| report.lanes.get(index));
     let mut cells = vec![lane.title.clone(), format!("{}{form}", lane.backend)];
     for each in report.config.sorted_lengths() {
-        // What a race left unverified, when it was stopped say, is no baseline.
-        let other = baseline.and_then(|lane| point(lane, each)).filter(|point| point.outcome == "ok");
-        let other = other.and_then(|point| point.median_ms);
-        cells.push(point(lane, each).map_or_else(|| "–".to_owned(), |point| cell(lane, point, other)));
+        cells
+            .push(point(lane, each).map_or_else(|| "–".to_owned(), |point| cell(report, index, lane, point)));
     }
     match &lane.exponent {
         Some(fit) => {
@@ -107,14 +105,44 @@ fn column(report: &Report, index: usize) -> Vec<String> {
     cells
 }
 
-fn cell(lane: &Lane, point: &Point, baseline_ms: Option<f64>) -> String {
-    match (point.outcome.as_str(), point.median_ms, lane.predicted_ms(point)) {
-        ("ok", Some(ms), _) => match baseline_ms {
-            Some(baseline_ms) => format!("{} {:>6}", time(ms), format!("×{}", significant(ms / baseline_ms))),
-            None => time(ms),
-        },
-        (reason, _, Some(ms)) => format!("{reason}, ~{}", time(ms)),
+/// What marks a point that ran full attention.
+const FULL: char = '†';
+
+fn cell(report: &Report, index: usize, lane: &Lane, point: &Point) -> String {
+    match (point.outcome.as_str(), point.median_ms, point.needed_ms, lane.predicted_ms(point)) {
+        ("ok", Some(ms), ..) => {
+            let mut cell = time(ms);
+            if let Some(speedup) = report.speedup(index, point) {
+                let word = speedup
+                    .judged
+                    .map_or_else(|| "no interval".to_owned(), |(.., verdict)| format!("{verdict:9}"));
+                let _ = write!(cell, " {:>6} {word}", format!("{}×", ratio(speedup.value)));
+            }
+            if point.full_attention {
+                let _ = write!(cell, " {FULL}");
+            }
+            cell
+        }
+        (reason, _, Some(ms), _) => format!("{reason}, needs {}", time(ms)),
+        (reason, _, _, Some(ms)) => format!("{reason}, ~{}", time(ms)),
         (reason, ..) => reason.to_owned(),
+    }
+}
+
+/// What ratios and marks mean, where there are any.
+fn legend(report: &Report, text: &mut String) {
+    let points = || report.lanes.iter().flat_map(|lane| &lane.points);
+    if points().any(|point| point.versus.is_some()) {
+        text.push_str(
+            "\n×: attention's time over the lane's. ahead, behind: the 95% interval of × excludes 1, by a difference of a\n\
+             percent or more\n",
+        );
+    }
+    if points().any(|point| point.full_attention) {
+        let _ = writeln!(
+            text,
+            "\n{FULL} the system's sparse pattern covers every pair of positions at this length: it ran full attention"
+        );
     }
 }
 
@@ -148,17 +176,38 @@ fn rows(labels: &[String], columns: &[Vec<String>], text: &mut String) {
 /// Why lanes ended, once per lane.
 fn reasons(report: &Report, text: &mut String) {
     for lane in &report.lanes {
-        let first = lane.points.iter().find(|point| point.outcome != "ok");
-        if let Some(Point { length: at, outcome, message: Some(message), .. }) = first {
-            let _ = writeln!(
-                text,
-                "\n{} on {} at {}: {outcome}: {message}",
-                lane.title,
-                lane.backend,
-                length(f64::from(*at))
-            );
+        if let Some(reason) = reason(lane).filter(|reason| reason.is_more_than_a_name) {
+            let _ = writeln!(text, "\n{}", reason.text);
         }
     }
+}
+
+/// Why a lane ended.
+pub struct Reason {
+    /// Lane, length and reason.
+    pub text: String,
+    /// Whether it says more than the outcome's name.
+    pub is_more_than_a_name: bool,
+}
+
+/// Why a lane ended, at its first length without a result.
+pub fn reason(lane: &Lane) -> Option<Reason> {
+    let point = lane.points.iter().find(|point| point.outcome != "ok")?;
+    let more = match (point.needed_ms, &point.message) {
+        (Some(ms), _) => Some(format!("needs about {}", time(ms))),
+        (None, message) => message.clone(),
+    };
+    let mut text = format!(
+        "{} on {} at {}: {}",
+        lane.title,
+        lane.backend,
+        length(f64::from(point.length)),
+        point.outcome
+    );
+    if let Some(more) = &more {
+        let _ = write!(text, ": {more}");
+    }
+    Some(Reason { text, is_more_than_a_name: more.is_some() })
 }
 
 #[cfg(test)]
@@ -175,9 +224,16 @@ mod tests {
         let mut report = sample();
         report.lanes[1].backend = "cpu".into();
         let text = render(&report);
-        for word in
-            ["Attention", "Hyena", "16,384", "6.55 ms", "×0.0068", "L^2.00", "memory, ~27.6 s", "2,344"]
-        {
+        for word in [
+            "Attention",
+            "Hyena",
+            "16,384",
+            "6.55 ms",
+            "147× no interval",
+            "L^2.00",
+            "memory, ~27.6 s",
+            "2,344",
+        ] {
             assert!(text.contains(word), "{word} in\n{text}");
         }
         let rows: Vec<&str> = text.lines().skip(3).take_while(|line| !line.is_empty()).collect();
@@ -185,13 +241,43 @@ mod tests {
         assert!(text.contains("needs 5120 MiB"), "{text}");
     }
 
+    /// A race with every verdict, a bound, full attention and a lane without time.
+    fn judged() -> Report {
+        Report::from_json(include_str!("../../report/tests/fixtures/v4-report.json")).unwrap()
+    }
+
     #[test]
-    fn what_is_ahead_at_the_first_length_crosses_there_or_below() {
+    fn verdicts_bounds_and_what_is_undecided_are_said() {
+        let text = render(&judged());
+        for word in ["147× ahead", "0.996× undecided †", "0.62× behind", "≤ 256", "undecided", "none"]
+        {
+            assert!(text.contains(word), "{word} in\n{text}");
+        }
+        assert!(
+            text.contains("95% interval excludes 1") && text.contains("† the system's sparse pattern"),
+            "{text}"
+        );
+        // Texts of the machine and of warnings are as long as they are.
+        let mut own = text.lines().skip(2).filter(|line| !line.starts_with("warning["));
+        assert!(own.all(|line| line.chars().count() <= MAX_WIDTH), "{text}");
+    }
+
+    #[test]
+    fn a_lane_without_time_says_how_much_it_needs() {
+        let text = render(&judged());
+        assert!(text.contains("time-budget, needs 328 s"), "{text}");
+        assert!(text.contains("Performer on cpu at 4,096: time-budget: needs about 164 s"), "{text}");
+    }
+
+    #[test]
+    fn what_carries_no_interval_names_no_winner() {
         let mut report = sample();
-        let first = report.config.sorted_lengths()[0];
-        report.crossovers[0].estimate = Some(f64::from(first));
-        assert!(render(&report).contains(&format!("≤ {}", length(f64::from(first)))), "{}", render(&report));
-        assert!(!render(&sample()).contains('≤'));
+        report.lanes[1].backend = "cpu".into();
+        let text = render(&report);
+        assert!(
+            text.contains("no interval") && !text.contains("ahead") && !text.contains("behind"),
+            "{text}"
+        );
     }
 
     #[test]

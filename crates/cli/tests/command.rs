@@ -86,6 +86,21 @@ fn a_race_ends_with_a_report() {
 }
 
 #[test]
+fn looking_for_a_gpu_says_nothing_where_there_is_no_window_system() {
+    let output = Command::new(env!("CARGO_BIN_EXE_crossover"))
+        .args(["race", "--systems", "attention", "--backend", "gpu", "--width", "16", "--heads", "2"])
+        .args(["--lengths", "16", "--budget-ms", "100", "--quiet"])
+        .env_remove("XDG_RUNTIME_DIR")
+        .env_remove("WAYLAND_DISPLAY")
+        .env_remove("DISPLAY")
+        .output()
+        .unwrap();
+    // A machine without a GPU says that in a line of the product's own.
+    let message = stderr(&output);
+    assert!(message.lines().all(|line| line.starts_with("no GPU: ")), "{message}");
+}
+
+#[test]
 fn a_table_names_lanes_lengths_and_ratios() {
     let output = crossover(&small("attention,hyena:order=3", &["--link"]));
     let text = stdout(&output);
@@ -127,12 +142,19 @@ fn configurations_out_of_range_are_refused_by_name() {
     refused(&small("hyena:order", &[]), "lane-syntax", "name[@backend]");
     let race =
         |more: &[&'static str]| [&["race", "--systems", "attention", "--backend", "cpu"], more].concat();
-    for length in ["0", "NaN", "-1", "1e99", "99999999999999999999", "1.5", "", "inf", "0..8", "8..4"] {
+    for length in ["0", "NaN", "-1", "1e99", "99999999999999999999", "1.5", "", "inf", "0..8"] {
         refused(
             &race(&["--lengths", length]),
             "invalid-field",
             "lengths: must be a whole number from 1 to 1048576",
         );
+    }
+    refused(&race(&["--lengths", "8..4"]), "invalid-field", "lengths: a range goes from short to long: 4..8");
+    for (typed, meant) in
+        [("16,384", "16384"), ("1,024", "1024"), ("1,024, 2,048", "1024"), ("16 384", "16384")]
+    {
+        let words = format!("lengths: did you mean {meant}?");
+        refused(&race(&["--lengths", typed]), "invalid-field", &words);
     }
     refused(
         &race(&["--lengths", "1..1048576,3,5,7,9,11,13,15,17,19,21,23,25"]),
@@ -357,6 +379,55 @@ fn links_are_written_and_read() {
     }
 }
 
+#[test]
+fn a_changed_link_is_repaired_and_never_taken_for_a_file() {
+    let link = report::encode_config_link(&report::Config { seed: 77, ..report::Config::default() }).unwrap();
+    let data = link.strip_prefix("#r=").unwrap();
+    for changed in [
+        format!("https://example.org/%23r={data}"),
+        format!("https://example.org/%23r%3D{data}."),
+        format!("<https://example.org/#r={data}>"),
+        format!("https://example.org/#r={}\n> {})", &data[..20], &data[20..]),
+    ] {
+        let decoded = crossover(&["link", "decode", &changed]);
+        assert!(stdout(&decoded).contains("\"seed\": 77"), "{changed}: {}", stderr(&decoded));
+        // Refused for its width, not for a file that is not there.
+        refused(&["race", "--config", &changed, "--width", "0"], "invalid-field", "width");
+    }
+    refused(&["race", "--config", "https://example.org/%23r=1AAAA"], "link-damaged", "copy it again");
+}
+
+#[test]
+fn files_of_windows_programs_and_other_exports_are_read_or_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("report.json");
+    let name = path.to_str().unwrap();
+    let json = include_str!("../../report/tests/fixtures/v1-report.json");
+    let report = Report::from_json(json).unwrap();
+    let link = report::encode_link(&report).unwrap();
+    let wide: Vec<u8> =
+        std::iter::once(0xfeff).chain(json.encode_utf16()).flat_map(u16::to_le_bytes).collect();
+    for bytes in [json.as_bytes().to_vec(), [b"\xef\xbb\xbf", json.as_bytes()].concat(), wide] {
+        std::fs::write(&path, bytes).unwrap();
+        assert_eq!(stdout(&crossover(&["link", "encode", name])).trim(), link);
+        // The report's race, but for the width.
+        refused(&["race", "--config", name, "--width", "0"], "invalid-field", "width");
+    }
+    std::fs::write(&path, format!("See https://example.org/{link}.")).unwrap();
+    refused(&["race", "--config", name, "--width", "0"], "invalid-field", "width");
+    for (text, words) in [
+        (report.to_csv(), "seems to be a table of results in CSV"),
+        (report.to_markdown(), "seems to be a table of results in Markdown"),
+        (String::new(), "seems to be empty"),
+    ] {
+        std::fs::write(&path, text).unwrap();
+        refused(&["race", "--config", name], "file-no-race", words);
+        refused(&["link", "encode", name], "file-no-race", words);
+    }
+    std::fs::write(&path, [0x89, b'P', b'N', b'G', 0xff]).unwrap();
+    refused(&["race", "--config", name], "file", "neither UTF-8 nor UTF-16");
+}
+
 /// Ctrl-C ends a race early, and what was measured is printed.
 #[cfg(unix)]
 #[test]
@@ -418,6 +489,7 @@ fn the_schema_takes_real_reports_and_refuses_broken_ones() {
     let mut real = vec![("a race just run".to_owned(), fresh.clone())];
     for file in [
         "report/tests/fixtures/v1-report.json",
+        "report/tests/fixtures/v4-report.json",
         "report/tests/races/eleven-by-nine.json",
         "../www/tests/fixtures/wall.json",
     ] {
@@ -432,7 +504,7 @@ fn the_schema_takes_real_reports_and_refuses_broken_ones() {
         assert!(errors.is_empty(), "{name}: {errors:?}");
     }
     for (pointer, value) in [
-        ("/schema", serde_json::json!(2)),
+        ("/schema", serde_json::json!(3)),
         ("/status", serde_json::json!("won")),
         ("/lanes", serde_json::json!([])),
         ("/lanes/0/backend", serde_json::json!("tpu")),
@@ -445,6 +517,12 @@ fn the_schema_takes_real_reports_and_refuses_broken_ones() {
         ("/lanes/0/points/0/flops", serde_json::json!(1e30)),
         ("/lanes/0/title", serde_json::json!("x".repeat(81))),
         ("/crossovers/0/kind", serde_json::json!("maybe")),
+        ("/lanes/0/points/0/lowMs", serde_json::json!("1")),
+        ("/lanes/0/points/0/setUps", serde_json::json!(-1)),
+        (
+            "/lanes/1/points/0/versus",
+            serde_json::json!({"baseline": 0, "speedup": 2, "low": 1.5, "high": 3, "verdict": "won"}),
+        ),
         ("/environment/tickMs", serde_json::json!(-1)),
         ("/config/threads", serde_json::json!(0)),
         ("/config/systems", serde_json::json!([1])),

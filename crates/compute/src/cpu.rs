@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use mixer::{Case, CpuKernel, LaneError, Memory, MixerError, Parallel, Params, Problem, System};
+use mixer::{Case, CpuKernel, LaneError, Memory, MixerError, Parallel, Params, Problem, SpotDraw, System};
 
 use crate::abandon::unless_cancelled;
 use crate::output::{Spotted, Spotting, finite_sum, probes};
@@ -167,6 +167,7 @@ impl CpuLane {
         pool: &CpuPool,
         limit_bytes: u64,
     ) -> Result<Self, LaneError> {
+        case.tensors.check_finite()?;
         let case = Arc::new(case);
         let case_bytes = case.tensors.bytes();
         let memory = Memory::new(limit_bytes.saturating_sub(case_bytes));
@@ -214,17 +215,17 @@ impl CpuLane {
         self.case.tensors.bytes() + self.memory.peak_bytes()
     }
 
-    /// Compares rows of the last output with the f64 reference, which spends about `max_flops` on them, and sees that
-    /// all of it is finite.
+    /// Compares parts of the last output, chosen by `draw`, with the f64 reference, and sees that all of it is finite.
     ///
     /// # Errors
     /// What the reference says of the case; [`LaneError::NotFinite`]; [`LaneError::Cancelled`].
-    pub fn spot_check(&self, max_flops: u64) -> Result<Spotted, LaneError> {
+    pub fn spot_check(&self, draw: SpotDraw) -> Result<Spotted, LaneError> {
         let (system, case) = (self.system, Arc::clone(&self.case));
-        let check = unless_cancelled(&self.pool.cancel, move || spot_check(system, &case, max_flops))??;
-        let mut spotting = Spotting::new(check);
+        let check = unless_cancelled(&self.pool.cancel, move || spot_check(system, &case, draw))??;
+        let mut spotting = Spotting::new(&check);
         spotting.visit(0, self.output());
-        spotting.finish(self.system)
+        let deviation = spotting.finish(self.system)?;
+        Ok(Spotted { deviation, check })
     }
 }
 
@@ -247,6 +248,7 @@ mod tests {
         seed: 0,
     };
     const GIB: u64 = 1 << 30;
+    const DRAW: SpotDraw = SpotDraw { seed: 3, max_flops: 1 << 26 };
 
     #[test]
     fn every_task_runs_once_and_workers_never_coincide() {
@@ -282,7 +284,7 @@ mod tests {
                 let first = lane.run(1).unwrap();
                 lane.spoil();
                 assert_eq!(first.to_bits(), lane.run(2).unwrap().to_bits());
-                let deviation = lane.spot_check(1 << 26).unwrap().deviation;
+                let deviation = lane.spot_check(DRAW).unwrap().deviation;
                 assert!(deviation.pass, "{} on {threads} threads: {deviation:?}", system.info().id);
                 assert!(lane.peak_bytes() > 0);
             }
@@ -295,7 +297,7 @@ mod tests {
         let pool = CpuPool::new(1).unwrap();
         let lane = CpuLane::seeded(system, &PROBLEM, &Params::new(), &pool, GIB).unwrap();
         // Never run: the output is all zeros.
-        assert!(!lane.spot_check(1 << 26).unwrap().deviation.pass);
+        assert!(!lane.spot_check(DRAW).unwrap().deviation.pass);
     }
 
     #[test]
@@ -314,7 +316,8 @@ mod tests {
         let system = kernels::find("attention").unwrap();
         let pool = CpuPool::new(1).unwrap();
         let mut case = system.seeded_case(&PROBLEM, &Params::new()).unwrap();
-        case.tensors.insert("x", &[1, 256, 64], vec![f32::INFINITY; 256 * 64]);
+        // Finite, and too large for its projections.
+        case.tensors.insert("x", &[1, 256, 64], vec![f32::MAX; 256 * 64]);
         let mut lane = CpuLane::new(system, case, &pool, GIB).unwrap();
         assert!(matches!(lane.run(1), Err(LaneError::NotFinite { .. })));
     }

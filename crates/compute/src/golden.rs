@@ -12,7 +12,7 @@ use safetensors::{Dtype, SafeTensorError, SafeTensors};
 
 pub use error::GoldenError;
 
-pub(crate) use check::check;
+pub(crate) use check::{check, unread_tensors};
 
 /// Largest file accepted.
 pub const MAX_FILE_BYTES: usize = 64 << 20;
@@ -55,7 +55,8 @@ pub struct GoldenResult {
     /// How far it might have been: the file's own tolerance, which [`Machine::verify_golden`](crate::Machine) accepts
     /// within a range.
     pub tolerance: Tolerance,
-    /// What the file's configuration says that nothing here reads: the file may mean another computation.
+    /// What the file says that nothing here reads, keys of its configuration and then tensors: it may mean another
+    /// computation.
     pub unread: Vec<String>,
 }
 
@@ -184,6 +185,14 @@ fn insert(
         Dtype::F64 => {
             tensors.insert(name, shape, doubles().map(|word| f64::from_le_bytes(word) as f32).collect());
         }
+        Dtype::F16 => {
+            let wide = |half: &[u8; 2]| half::f16::from_le_bytes(*half).to_f32();
+            tensors.insert(name, shape, data.as_chunks().0.iter().map(wide).collect());
+        }
+        Dtype::BF16 => {
+            let wide = |half: &[u8; 2]| half::bf16::from_le_bytes(*half).to_f32();
+            tensors.insert(name, shape, data.as_chunks().0.iter().map(wide).collect());
+        }
         Dtype::I32 => tensors.insert_i32(name, shape, words().map(i32::from_le_bytes).collect()),
         Dtype::I64 => {
             let narrow = |word| {
@@ -217,6 +226,25 @@ mod tests {
         assert_eq!(golden.case.config.get("heads"), Some(&Value::Int(2)));
         assert_eq!(golden.tolerance, Tolerance { abs: 1e-5, rel: 1e-4 });
         assert_eq!(golden.expected.len(), 2 * 32);
+    }
+
+    #[test]
+    fn half_precision_is_widened_exactly() {
+        let read = |dtype, bits: [u16; 4]| {
+            let bytes: Vec<u8> = bits.into_iter().flat_map(u16::to_le_bytes).collect();
+            let mut tensors = Tensors::new();
+            insert(&mut tensors, "x", dtype, &[2, 2], &bytes).unwrap();
+            tensors.floats("x", &[2, 2]).unwrap().to_vec()
+        };
+        // The smallest subnormal and the largest number of each.
+        assert_eq!(
+            read(Dtype::F16, [0x3c00, 0xb800, 0x0001, 0x7bff]),
+            [1.0, -0.5, 2.0_f32.powi(-24), 65_504.0]
+        );
+        assert_eq!(
+            read(Dtype::BF16, [0x3f80, 0xbf00, 0x0001, 0x7f7f]),
+            [1.0, -0.5, f32::from_bits(1 << 16), f32::from_bits(0x7f7f_0000)]
+        );
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mixer::{Case, Finished, LaneError, System};
+use mixer::{Case, Finished, LaneError, SpotDraw, System};
 
 use crate::abandon::unless_cancelled;
 use crate::cpu::CpuLane;
@@ -11,12 +11,14 @@ use crate::ledger::Holding;
 use crate::output::{Spotted, Spotting};
 use crate::spot::spot_check;
 
-/// What the f64 reference may spend on the rows that it recomputes after a lane was timed: some tenths of a second.
+/// What the f64 reference may spend on what it recomputes after a lane was timed: some tenths of a second.
 const SPOT_CHECK_FLOPS: u64 = 1 << 28;
 
 /// A case made ready on a backend. Dropping it frees all that it holds.
 pub struct Lane {
     inner: Inner,
+    /// Seed of what is looked at in its output.
+    seed: u64,
     _holdings: Vec<Holding>,
 }
 
@@ -27,7 +29,7 @@ enum Inner {
 
 impl Lane {
     pub(crate) fn cpu(lane: CpuLane, holdings: Vec<Holding>) -> Self {
-        Self { inner: Inner::Cpu(lane), _holdings: holdings }
+        Self { inner: Inner::Cpu(lane), seed: 0, _holdings: holdings }
     }
 
     pub(crate) fn gpu(
@@ -36,7 +38,13 @@ impl Lane {
         lane: GpuLane,
         holdings: Vec<Holding>,
     ) -> Self {
-        Self { inner: Inner::Gpu { system, case, lane: Box::new(lane) }, _holdings: holdings }
+        let inner = Inner::Gpu { system, case, lane: Box::new(lane) };
+        Self { inner, seed: 0, _holdings: holdings }
+    }
+
+    /// This lane with a race's seed, which draws what is compared of its output.
+    pub(crate) fn with_seed(self, seed: u64) -> Self {
+        Self { seed, ..self }
     }
 
     /// The case that runs.
@@ -89,18 +97,18 @@ impl Lane {
         }
     }
 
-    /// Compares rows of the last output with the f64 reference, and sees that all of it is finite.
+    /// Compares parts of the last output with the f64 reference, and sees that all of it is finite.
     pub(crate) async fn spot_check(&self) -> Result<Spotted, LaneError> {
+        let draw = SpotDraw { seed: self.seed, max_flops: SPOT_CHECK_FLOPS };
         match &self.inner {
-            Inner::Cpu(lane) => lane.spot_check(SPOT_CHECK_FLOPS),
+            Inner::Cpu(lane) => lane.spot_check(draw),
             Inner::Gpu { system, case, lane } => {
                 let (system, case) = (*system, Arc::clone(case));
-                let check = unless_cancelled(lane.cancel_switch(), move || {
-                    spot_check(system, &case, SPOT_CHECK_FLOPS)
-                })??;
-                let mut spotting = Spotting::new(check);
+                let check = unless_cancelled(lane.cancel_switch(), move || spot_check(system, &case, draw))??;
+                let mut spotting = Spotting::new(&check);
                 lane.read(|offset, piece| spotting.visit(offset, piece)).await?;
-                spotting.finish(system)
+                let deviation = spotting.finish(system)?;
+                Ok(Spotted { deviation, check })
             }
         }
     }

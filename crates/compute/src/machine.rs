@@ -222,7 +222,7 @@ impl Machine {
             Some(system) => system,
             None => (self.options.find)(&golden.system)?,
         };
-        let unread = golden::check(&golden, system.info())?;
+        let mut unread = golden::check(&golden, system.info())?;
         let GoldenCase { case_name, case, expected, shape, tolerance, .. } = golden;
         let level = case.level;
         let mut lane = self.make_ready(system, case, backend).await?;
@@ -230,6 +230,7 @@ impl Machine {
             Ok(_) | Err(LaneError::NotFinite { .. }) => {}
             Err(error) => return Err(error.into()),
         }
+        unread.extend(golden::unread_tensors(&lane.case().tensors, system.info()));
         let output = lane.output().await?;
         if output.len() != expected.len() {
             let expected = format!("the output has {} elements", output.len());
@@ -240,7 +241,7 @@ impl Machine {
         Ok(GoldenResult { system, case_name, level, deviation, tolerance, unread })
     }
 
-    /// Makes a given case ready to run.
+    /// Makes a given case ready to run. What holds a number that is not finite is refused.
     ///
     /// # Errors
     /// As for [`Executor::prepare`].
@@ -258,6 +259,7 @@ impl Machine {
             }
             Backend::WebGpu => {
                 let gpu = self.gpu()?.clone();
+                case.tensors.check_finite()?;
                 let case = Arc::new(case);
                 let case_bytes = case.tensors.bytes();
                 // The plan has a copy of what it uploads.
@@ -310,7 +312,7 @@ impl Machine {
             self.gpu()?;
         }
         let case = self.seeded_case(system, spec, problem)?;
-        self.make_ready(system, case, spec.backend).await
+        Ok(self.make_ready(system, case, spec.backend).await?.with_seed(problem.seed))
     }
 }
 
@@ -358,9 +360,9 @@ impl Executor for Machine {
 
     async fn check(&mut self, lane: &mut Lane) -> Result<Verification, LaneError> {
         let length = lane.case().config.count_or("length", 1, 1, usize::MAX)?;
-        let Spotted { deviation, rows } = lane.spot_check().await?;
-        // As far as rows were compared: some systems' later rows cost the reference the whole sequence.
-        let seq_len = rows.iter().map(|row| row % length + 1).max().unwrap_or(0);
+        let Spotted { deviation, check } = lane.spot_check().await?;
+        // As far as it was compared: some systems' later rows cost the reference the whole sequence.
+        let seq_len = check.reach(length);
         Ok(Verification { seq_len, deviation })
     }
 

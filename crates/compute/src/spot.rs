@@ -1,7 +1,7 @@
-//! Rows of a case in f64: of its first sequence, which systems choose themselves, and of its last one too, so that no
-//! kernel is right in the first sequence of a batch alone.
+//! Parts of a case's output in f64: of its first sequence and of a later one, drawn like the rows, so that no kernel is
+//! right in the first sequence of a batch alone.
 
-use mixer::{Case, MixerError, SpotCheck, System, Tensor, Tensors};
+use mixer::{Case, MixerError, SpotCheck, SpotDraw, System, Tensor, Tensors};
 
 /// Inputs that have a part for each sequence of a batch. Where there is an `x`, `k` is a filter.
 const INPUTS: [&str; 12] = [
@@ -19,34 +19,33 @@ const INPUTS: [&str; 12] = [
     "mid.buckets",
 ];
 
-/// The rows to compare, of `[batch · length]`, for about `max_flops` operations.
+/// What to compare of `[batch · length]` rows.
 ///
 /// # Errors
 /// What is wrong with the case.
-pub(crate) fn spot_check(system: &dyn System, case: &Case, max_flops: u64) -> Result<SpotCheck, MixerError> {
+pub(crate) fn spot_check(system: &dyn System, case: &Case, draw: SpotDraw) -> Result<SpotCheck, MixerError> {
     let batch = case.config.count_or("batch", 1, 1, usize::MAX)?;
     let length = case.config.count_or("length", 1, 1, usize::MAX)?;
+    // Lengths of a race differ in their rows too.
+    let draw = draw.part(length as u64, 1);
     if batch == 1 {
-        return system.spot_check(case, max_flops);
+        return system.spot_check(case, draw);
     }
-    let mut check = system.spot_check(case, max_flops / 2)?;
-    let last = system.spot_check(&last_sequence(case, batch), max_flops / 2)?;
-    for (row, values) in last.rows.iter().zip(last.expected.chunks(width(&last))) {
-        let row = (batch - 1) * length + row;
-        if !check.rows.contains(&row) {
-            check.rows.push(row);
-            check.expected.extend(values);
-        }
-    }
+    let mut check = system.spot_check(case, draw.part(0, 2))?;
+    let draw = draw.part(1, 2);
+    let index = 1 + draw.distinct(batch - 1, 1).first().copied().unwrap_or(0);
+    let later = system.spot_check(&sequence(case, batch, index), draw)?;
+    check.rows.extend(later.rows.iter().map(|row| index * length + row));
+    check.expected.extend(later.expected);
+    check.columns.extend(later.columns.into_iter().map(|mut column| {
+        column.first_row += index * length;
+        column
+    }));
     Ok(check)
 }
 
-fn width(check: &SpotCheck) -> usize {
-    (check.expected.len() / check.rows.len().max(1)).max(1)
-}
-
-/// The last sequence of a batch, alone.
-fn last_sequence(case: &Case, batch: usize) -> Case {
+/// One sequence of a batch, alone.
+fn sequence(case: &Case, batch: usize, index: usize) -> Case {
     let has_filter = case.tensors.get("x").is_some();
     let mut tensors = Tensors::new();
     for (name, tensor) in case.tensors.iter() {
@@ -58,8 +57,8 @@ fn last_sequence(case: &Case, batch: usize) -> Case {
             whole => whole.to_vec(),
         };
         match tensor {
-            Tensor::F32 { data, .. } => tensors.insert(name, &shape, last(data, sequences)),
-            Tensor::I32 { data, .. } => tensors.insert_i32(name, &shape, last(data, sequences)),
+            Tensor::F32 { data, .. } => tensors.insert(name, &shape, part(data, sequences, index)),
+            Tensor::I32 { data, .. } => tensors.insert_i32(name, &shape, part(data, sequences, index)),
         }
     }
     let mut config = case.config.clone();
@@ -67,8 +66,11 @@ fn last_sequence(case: &Case, batch: usize) -> Case {
     Case { level: case.level, config, tensors }
 }
 
-fn last<T: Copy>(data: &[T], sequences: usize) -> Vec<T> {
-    data.get(data.len() - data.len() / sequences..).unwrap_or_default().to_vec()
+/// Part `index` of `parts`; all of what has one part.
+fn part<T: Copy>(data: &[T], parts: usize, index: usize) -> Vec<T> {
+    let len = data.len() / parts;
+    let first = if parts == 1 { 0 } else { index * len };
+    data.get(first..first + len).unwrap_or_default().to_vec()
 }
 
 #[cfg(test)]
@@ -77,26 +79,34 @@ mod tests {
 
     use super::*;
 
-    /// Every system's rows reach into the last sequence of a batch, and are those of the whole reference there.
+    /// Every system's parts reach into a later sequence of a batch, which another seed may change, and are those of the
+    /// whole reference there.
     #[test]
-    fn the_last_sequence_of_a_batch_is_checked_too() {
+    fn a_later_sequence_of_a_batch_is_checked_too() {
+        let mut sequences = std::collections::HashSet::new();
         for system in kernels::systems() {
-            for level in [Level::Core, Level::Layer] {
-                for causal in [false, true] {
-                    let problem =
-                        Problem { batch: 3, seq_len: 24, d_model: 24, n_heads: 2, causal, level, seed: 5 };
-                    let case = system.seeded_case(&problem, &Params::new()).unwrap();
-                    let whole = system.reference(&case, &mut OpCount::default()).unwrap();
-                    let check = spot_check(system, &case, 1 << 26).unwrap();
-                    let width = width(&check);
-                    let id = system.info().id;
-                    assert!(check.rows.iter().any(|&row| row >= 48), "{id}: {:?}", check.rows);
-                    let rows = check.rows.iter().flat_map(|row| &whole[row * width..][..width]);
-                    let rows: Vec<f64> = rows.copied().collect();
-                    let tight = Tolerance { abs: 1e-9, rel: 1e-9 };
-                    assert!(tight.compare(check.expected.iter().copied(), &rows).pass, "{id} {level:?}");
-                }
+            for (level, causal, seed) in [
+                (Level::Core, false, 1),
+                (Level::Core, true, 2),
+                (Level::Layer, false, 3),
+                (Level::Layer, true, 4),
+            ] {
+                let problem =
+                    Problem { batch: 3, seq_len: 24, d_model: 24, n_heads: 2, causal, level, seed: 5 };
+                let case = system.seeded_case(&problem, &Params::new()).unwrap();
+                let whole = system.reference(&case, &mut OpCount::default()).unwrap();
+                let check = spot_check(system, &case, SpotDraw { seed, max_flops: 1 << 26 }).unwrap();
+                let id = system.info().id;
+                let columns = check.columns.iter().map(|column| column.first_row);
+                let last = check.rows.iter().copied().chain(columns).max().unwrap();
+                assert!(last >= 24, "{id}: {last}");
+                sequences.insert(last / 24);
+                let whole: Vec<f32> = whole.into_iter().map(|value| value as f32).collect();
+                let tight = Tolerance { abs: 1e-6, rel: 1e-6 };
+                let deviation = check.compare(tight, &whole);
+                assert!(deviation.pass, "{id} {level:?}: {deviation:?}");
             }
         }
+        assert_eq!(sequences.len(), 2);
     }
 }

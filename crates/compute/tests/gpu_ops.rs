@@ -15,7 +15,7 @@ use kernels::ops::gpu::{
     stable_sort, transpose, unpack,
 };
 use kernels::ops::long_conv::fft_size;
-use mixer::{GpuTarget, Level, Params, Plan, Problem, Tolerance};
+use mixer::{GpuTarget, Level, Params, Plan, Problem, SpotDraw, Tolerance};
 use pollster::block_on;
 
 /// A device, one test at a time; `None`, said aloud, where there is no adapter.
@@ -484,12 +484,9 @@ fn long_systems_pass_their_spot_checks() {
             let case = system.seeded_case(&problem, &params).unwrap();
             let plan = system.gpu(&case, &GpuTarget { max_dispatch_flops, ..*gpu.target() }).unwrap();
             let got = run(&gpu, plan);
-            let spot = system.spot_check(&case, 1 << 24).unwrap();
-            let width = spot.expected.len() / spot.rows.len();
-            let rows: Vec<f32> =
-                spot.rows.iter().flat_map(|row| got[row * width..][..width].to_vec()).collect();
-            let deviation = system.info().tolerance.compare_f32(&rows, &spot.expected);
-            assert!(deviation.pass && !rows.is_empty(), "{id} at {}: {deviation:?}", problem.seq_len);
+            let spot = system.spot_check(&case, SpotDraw { seed: 5, max_flops: 1 << 24 }).unwrap();
+            let deviation = spot.compare(system.info().tolerance, &got);
+            assert!(deviation.pass, "{id} at {}: {deviation:?}", problem.seq_len);
         }
     }
 }

@@ -4,6 +4,7 @@
 //! and what is verified is what is raced.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::{Count, Level, MixerError, Params};
 
@@ -35,9 +36,33 @@ impl Tensor {
     }
 }
 
-/// Tensors by name, e.g. `x`, `q`, `param.query.weight`.
+/// Tensors by name, e.g. `x`, `q`, `param.query.weight`. They know which of them were asked for.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Tensors(BTreeMap<String, Tensor>);
+pub struct Tensors(BTreeMap<String, Entry>);
+
+#[derive(Debug)]
+struct Entry {
+    tensor: Tensor,
+    read: AtomicBool,
+}
+
+impl Entry {
+    fn new(tensor: Tensor) -> Self {
+        Self { tensor, read: AtomicBool::new(false) }
+    }
+}
+
+impl Clone for Entry {
+    fn clone(&self) -> Self {
+        Self::new(self.tensor.clone())
+    }
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        self.tensor == other.tensor
+    }
+}
 
 impl Tensors {
     /// No tensors.
@@ -48,23 +73,50 @@ impl Tensors {
     /// Adds floats. `data.len()` must be the product of `shape`.
     pub fn insert(&mut self, name: impl Into<String>, shape: &[usize], data: Vec<f32>) {
         debug_assert_eq!(shape.iter().product::<usize>(), data.len());
-        self.0.insert(name.into(), Tensor::F32 { shape: shape.to_vec(), data });
+        self.0.insert(name.into(), Entry::new(Tensor::F32 { shape: shape.to_vec(), data }));
     }
 
     /// Adds indices. `data.len()` must be the product of `shape`.
     pub fn insert_i32(&mut self, name: impl Into<String>, shape: &[usize], data: Vec<i32>) {
         debug_assert_eq!(shape.iter().product::<usize>(), data.len());
-        self.0.insert(name.into(), Tensor::I32 { shape: shape.to_vec(), data });
+        self.0.insert(name.into(), Entry::new(Tensor::I32 { shape: shape.to_vec(), data }));
     }
 
     /// One tensor, if present.
     pub fn get(&self, name: &str) -> Option<&Tensor> {
-        self.0.get(name)
+        let entry = self.0.get(name)?;
+        entry.read.store(true, Ordering::Relaxed);
+        Some(&entry.tensor)
     }
 
     /// All tensors in name order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Tensor)> {
-        self.0.iter().map(|(name, tensor)| (name.as_str(), tensor))
+        self.0.iter().map(|(name, entry)| (name.as_str(), &entry.tensor))
+    }
+
+    /// The names that nothing has asked for by name, in order.
+    pub fn unread(&self) -> impl Iterator<Item = &str> {
+        let entries = self.0.iter().filter(|(_, entry)| !entry.read.load(Ordering::Relaxed));
+        entries.map(|(name, _)| name.as_str())
+    }
+
+    /// Checks that every number is finite: kernels may bound a maximum where they need no exact one, and a NaN would
+    /// then leave no trace.
+    ///
+    /// # Errors
+    /// [`MixerError::NotFinite`].
+    pub fn check_finite(&self) -> Result<(), MixerError> {
+        for (name, tensor) in self.iter() {
+            let Tensor::F32 { data, .. } = tensor else { continue };
+            if let Some(index) = data.iter().position(|value| !value.is_finite()) {
+                return Err(MixerError::NotFinite {
+                    name: name.to_owned(),
+                    index,
+                    value: data[index].to_string(),
+                });
+            }
+        }
+        Ok(())
     }
 
     /// The floats of `name`, which must have exactly `shape`.
@@ -96,7 +148,7 @@ impl Tensors {
     /// Bytes held.
     pub fn bytes(&self) -> u64 {
         let elements = |tensor: &Tensor| tensor.shape().iter().map(|&n| Count::from(n)).product::<Count>();
-        self.0.values().map(|tensor| 4 * elements(tensor)).sum::<Count>().get()
+        self.0.values().map(|entry| 4 * elements(&entry.tensor)).sum::<Count>().get()
     }
 }
 
@@ -122,6 +174,30 @@ pub struct Case {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_nothing_asked_for_is_known() {
+        let mut tensors = Tensors::new();
+        for name in ["x", "y", "mask"] {
+            tensors.insert(name, &[1], vec![0.0]);
+        }
+        assert!(tensors.floats("x", &[1]).is_ok() && tensors.floats("mask", &[2]).is_err());
+        assert!(tensors.unread().eq(["y"]));
+        assert_eq!(tensors.iter().count(), 3);
+        assert!(tensors.unread().eq(["y"]) && tensors.clone().unread().eq(["mask", "x", "y"]));
+    }
+
+    #[test]
+    fn fault_10_the_first_number_that_is_not_finite_is_named() {
+        let mut tensors = Tensors::new();
+        tensors.insert("q", &[2], vec![f32::MAX, -0.0]);
+        assert_eq!(tensors.check_finite(), Ok(()));
+        for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            tensors.insert("k", &[3], vec![0.0, value, f32::NAN]);
+            let error = tensors.check_finite().unwrap_err();
+            assert!(matches!(error, MixerError::NotFinite { name, index: 1, .. } if name == "k"));
+        }
+    }
 
     #[test]
     fn a_tensor_of_another_kind_or_shape_is_refused_by_what_is_wrong() {

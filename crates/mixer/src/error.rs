@@ -74,6 +74,16 @@ pub enum MixerError {
         /// What it holds.
         got: &'static str,
     },
+    /// An input or a weight is NaN or infinite.
+    #[error("tensor `{name}` holds {value} at {index}; inputs and weights must be finite")]
+    NotFinite {
+        /// The tensor's name.
+        name: String,
+        /// Index into the flattened tensor.
+        index: usize,
+        /// `NaN`, `inf` or `-inf`.
+        value: String,
+    },
     /// An allocation would exceed the memory budget, or the allocator refused it.
     #[error("needs {needed_bytes} bytes, but only {limit_bytes} bytes are available")]
     OutOfMemory {
@@ -116,6 +126,7 @@ impl MixerError {
             Self::MissingTensor { .. } => "missing-tensor",
             Self::TensorShape { .. } => "tensor-shape",
             Self::TensorKind { .. } => "tensor-kind",
+            Self::NotFinite { .. } => "input-not-finite",
             Self::OutOfMemory { .. } => "out-of-memory",
             Self::NeedsBuffer { .. } => "needs-buffer",
             Self::NeedsLimit { .. } => "needs-limit",

@@ -15,6 +15,7 @@ mod params;
 mod plan;
 mod power;
 mod problem;
+mod spot;
 mod system;
 pub mod text;
 mod tolerance;
@@ -33,5 +34,6 @@ pub use plan::{
 };
 pub use power::exp2;
 pub use problem::{Backend, Level, Problem};
-pub use system::{Causality, CpuKernel, Family, Info, SpotCheck, System};
+pub use spot::{SpotCheck, SpotColumn, SpotDraw, SpotFound};
+pub use system::{Causality, CpuKernel, Family, Info, System};
 pub use tolerance::{Deviation, Tolerance};

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::{
-    Case, Cost, GpuTarget, Memory, MixerError, OpCount, Parallel, ParamSpec, Params, Plan, Problem, Tolerance,
+    Case, Cost, GpuTarget, Memory, MixerError, OpCount, Parallel, ParamSpec, Params, Plan, Problem,
+    SpotCheck, SpotDraw, Tolerance,
 };
 
 /// Whether a system has a causal form, a bidirectional one, or both.
@@ -62,6 +63,9 @@ pub struct Info {
     /// What the configuration of a golden file says beside the sizes, the heads and `params`: a file that says more
     /// may mean something else.
     pub config: &'static [&'static str],
+    /// Tensors of golden files that may go unread: what the authors' code derives from others or puts out beside `y`, and
+    /// parameters of parts that a configuration leaves out.
+    pub spare: &'static [&'static str],
     /// How far f32 kernels may be from the f64 reference on seeded inputs.
     pub tolerance: Tolerance,
 }
@@ -96,15 +100,6 @@ impl Info {
             Causality::BidirectionalOnly => false,
         }
     }
-}
-
-/// Output rows that the f64 reference can afford to recompute at any length.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct SpotCheck {
-    /// Row indices into the output seen as `[batch · length, width]`.
-    pub rows: Vec<usize>,
-    /// Expected values, `[rows.len(), width]`.
-    pub expected: Vec<f64>,
 }
 
 /// A CPU kernel made ready for one case: weights packed, filters materialised, scratch allocated.
@@ -146,12 +141,13 @@ pub trait System: Send + Sync {
     /// What is wrong with the case.
     fn reference(&self, case: &Case, count: &mut OpCount) -> Result<Vec<f64>, MixerError>;
 
-    /// A few output rows in f64, at most about `max_flops` operations of work, exact like [`System::reference`]; at least
-    /// one row, whatever that takes.
+    /// Parts of the first sequence's output in f64, exact like [`System::reference`]: rows, and of convolutions whole
+    /// channels, drawn from `draw.seed` for about `draw.max_flops` operations; at least one row or channel, whatever that
+    /// takes.
     ///
     /// # Errors
     /// What is wrong with the case.
-    fn spot_check(&self, case: &Case, max_flops: u64) -> Result<SpotCheck, MixerError>;
+    fn spot_check(&self, case: &Case, draw: SpotDraw) -> Result<SpotCheck, MixerError>;
 
     /// Prepares the CPU kernel. Everything it holds comes out of `memory`; the case itself is counted by the caller.
     ///

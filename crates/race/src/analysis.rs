@@ -1,34 +1,18 @@
-//! Comparing lanes: which one is the baseline, how many times slower or faster another is, and the fits and crossovers
-//! of a record.
+//! From points to conclusions: intervals, verdicts against the baseline, fits and crossovers of a record.
 
 use fastrand::Rng;
 
-use crate::fit::Curve;
-use crate::record::{Outcome, Point, RaceSpec, Record};
-use crate::{crossover, stats};
+use crate::growth::{CostLaw, Model};
+use crate::record::{Outcome, Point, RaceSpec, Record, Versus};
+use crate::replicates::Replicates;
+use crate::{crossover, fit, stats, verdict};
 
 /// The system that challengers are measured against: the tiled one, never the naive one.
 const BASELINE: &str = "attention";
 /// Sets the random numbers of the analysis apart from those of the schedule.
 const ANALYSIS_STREAM: u64 = 0x616e_616c_7973_6973;
-/// Bootstrap resamples of a ratio.
-const RATIO_RESAMPLES: usize = 500;
-
-/// One lane's time over another's at the same length.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Ratio {
-    /// Ratio of the medians: below 1, the first lane is faster.
-    pub value: f64,
-    /// 95% bootstrap interval; absent where either lane has a single sample.
-    pub interval: Option<(f64, f64)>,
-}
-
-impl Ratio {
-    /// Whether the interval lies on one side of 1. Otherwise the two are too close to call.
-    pub fn is_clear(&self) -> bool {
-        self.interval.is_some_and(|(low, high)| low > 1.0 || high < 1.0)
-    }
-}
+/// Quantile of Student's distribution for a drift: the scatter behind it is known from a handful of set-ups.
+const DRIFT_QUANTILE: f64 = 2.3;
 
 /// Index of the attention lane on the same backend that `lane` is compared with; `None` where there is none, or where
 /// `lane` is that lane itself. The first one counts where several differ in parameters.
@@ -39,51 +23,71 @@ pub fn baseline_of(spec: &RaceSpec, lane: usize) -> Option<usize> {
     (baseline != lane).then_some(baseline)
 }
 
-/// `lane`'s time over `baseline`'s at a length that both have measured.
-pub fn ratio(record: &Record, lane: usize, baseline: usize, seq_len: usize) -> Option<Ratio> {
-    let mut rng = Rng::with_seed(record.spec.seed ^ seq_len as u64);
-    ratio_of(measured(record, lane, seq_len)?, measured(record, baseline, seq_len)?, &mut rng)
-}
-
-/// Computes every fit and crossover of a record from its points; the same record gives the same numbers.
-pub(crate) fn update(record: &mut Record, n_resamples: usize) {
+/// Computes every interval, verdict, fit and crossover of a record from its points; the same record gives the same
+/// numbers. `laws` are the lanes' closed-form operation counts, in the record's order.
+pub(crate) fn update(record: &mut Record, laws: &[CostLaw], n_replicates: usize) {
     let mut rng = Rng::with_seed(record.spec.seed ^ ANALYSIS_STREAM);
-    let mut curves: Vec<Curve> =
-        record.lanes.iter().map(|lane| Curve::new(&lane.points, record.tick_ns)).collect();
-    curves.iter_mut().for_each(|curve| curve.resample(&mut rng));
-    for (lane, curve) in record.lanes.iter_mut().zip(&curves) {
-        lane.fit = curve.fit(n_resamples, &mut rng);
+    let replicates = Replicates::new(record, n_replicates, &mut rng);
+    let baselines: Vec<Option<usize>> =
+        (0..record.lanes.len()).map(|lane_idx| baseline_of(&record.spec, lane_idx)).collect();
+    let horizon =
+        record.spec.lengths.last().map_or(0.0, |&len| (len as f64).log2()) + crossover::PREDICTION_HORIZON;
+    let no_law = CostLaw::default();
+    let models: Vec<Option<Model>> = (0..record.lanes.len())
+        .map(|lane_idx| Model::new(replicates.lane(lane_idx), laws.get(lane_idx).unwrap_or(&no_law)))
+        .collect();
+    for (lane_idx, lane) in record.lanes.iter_mut().enumerate() {
+        let baseline = baselines.get(lane_idx).copied().flatten();
+        for point in &mut lane.points {
+            let spread = replicates.point(lane_idx, point.seq_len);
+            point.interval_ns = spread.filter(|spread| spread.is_repeated).map(|spread| {
+                let (low, high) = spread.interval_ns();
+                (low.min(point.median_ns), high.max(point.median_ns))
+            });
+            point.versus = spread.zip(baseline).and_then(|(spread, baseline)| {
+                let speedup = spread.speedup(replicates.point(baseline, point.seq_len)?);
+                Some(Versus { baseline, speedup, verdict: verdict::decide(speedup) })
+            });
+        }
+        let model = models.get(lane_idx).and_then(Option::as_ref).map(|model| (model, horizon));
+        lane.fit = fit::fit(replicates.lane(lane_idx), model);
     }
-    record.crossovers = (0..curves.len())
-        .filter_map(|lane| {
-            let baseline = baseline_of(&record.spec, lane)?;
-            let (challenger, against) = (curves.get(lane)?, curves.get(baseline)?);
-            Some(crossover::find((lane, challenger), (baseline, against), n_resamples, &mut rng))
+    let lane = |index: usize| crossover::Lane {
+        index,
+        points: replicates.lane(index),
+        model: models.get(index).and_then(Option::as_ref),
+    };
+    let n_challengers = baselines.iter().flatten().count();
+    record.crossovers = baselines
+        .iter()
+        .enumerate()
+        .filter_map(|(lane_idx, baseline)| {
+            Some(crossover::find(lane(lane_idx), lane((*baseline)?), n_challengers))
         })
         .collect();
 }
 
-/// One point's time over another's.
-pub(crate) fn ratio_of(lane: &Point, baseline: &Point, rng: &mut Rng) -> Option<Ratio> {
-    let value = lane.median_ns / baseline.median_ns;
-    if !(value.is_finite() && value > 0.0) {
-        return None;
-    }
-    let interval = (lane.samples_ns.len() > 1 && baseline.samples_ns.len() > 1).then(|| {
-        let ratios: Vec<f64> = (0..RATIO_RESAMPLES)
-            .filter_map(|_| {
-                let above = stats::resampled_median(&lane.samples_ns, rng)?;
-                let below = stats::resampled_median(&baseline.samples_ns, rng)?;
-                Some(above / below)
-            })
-            .collect();
-        let estimate = stats::interval(value, &ratios);
-        (estimate.low, estimate.high)
-    });
-    Some(Ratio { value, interval })
+/// The growth model of one lane, without replicates, for predictions: nanoseconds at `seq_len`.
+pub(crate) fn predict_ns(record: &Record, lane_idx: usize, law: &CostLaw, seq_len: usize) -> Option<f64> {
+    let replicates = Replicates::new(record, 1, &mut Rng::with_seed(0));
+    let model = Model::new(replicates.lane(lane_idx), law)?;
+    Some(model.growth.at(law, (seq_len as f64).log2())).filter(|ns| ns.is_finite() && *ns > 0.0)
 }
 
-fn measured(record: &Record, lane: usize, seq_len: usize) -> Option<&Point> {
-    let points = &record.lanes.get(lane)?.points;
-    points.iter().find(|point| point.seq_len == seq_len && point.outcome == Outcome::Ok)
+/// How many times as long the first length took when it was measured again, where that is beyond the uncertainty of both
+/// measurements; each is of its own set-ups.
+pub(crate) fn drift(record: &Record, lane_idx: usize, first: &Point, again: &Point) -> Option<f64> {
+    let scatter = {
+        let replicates = Replicates::new(record, 1, &mut Rng::with_seed(0));
+        replicates.scatter(lane_idx) * std::f64::consts::LN_2
+    };
+    let error = |point: &Point| {
+        let quantum = record.tick_ns / f64::from(point.repeats.max(1));
+        let own = stats::relative_error(&point.samples_ns, quantum).filter(|_| point.samples_ns.len() > 1)?;
+        Some(own.hypot(scatter / (point.set_ups.len().max(1) as f64).sqrt()))
+    };
+    let ratio = again.median_ns / first.median_ns;
+    let deviation = error(first)?.hypot(error(again)?);
+    let is_measured = first.outcome == Outcome::Ok && ratio.is_finite() && ratio > 0.0;
+    (is_measured && ratio.ln().abs() > DRIFT_QUANTILE * deviation).then_some(ratio)
 }

@@ -1,100 +1,197 @@
-//! From which length on a challenger stays ahead of attention.
+//! From which length on a challenger stays ahead of attention, decided by the replicates of the race.
 //!
-//! Between measured points, times are interpolated in log-log; beyond the last length that both have measured, the
-//! two fitted lines decide. The interval comes from replicates of both lanes in which the same question is asked
-//! again; a replicate in which the challenger never gets ahead counts as a crossover at the horizon.
+//! Between measured points, the ratio of times is interpolated in log-log; beyond the last length that both lanes have
+//! measured, their growth models decide. Each replicate answers the question anew; a kind is claimed only where at least
+//! 95% of them agree and the verdict at the longest common length supports it. Points at which the challenger ran full
+//! attention take no part.
 
-use fastrand::Rng;
 use mixer::exp2;
 
-use crate::fit::{Curve, Line};
-use crate::record::{Crossover, CrossoverKind};
-use crate::stats;
+use crate::growth::{Grid, Model};
+use crate::record::{Crossover, CrossoverKind, Estimate, Verdict};
+use crate::replicates::Spread;
+use crate::{stats, verdict};
 
-/// How far beyond the longest common length the fits are believed, in log₂ of the length.
+/// How far beyond the longest common length the models are believed, in log₂ of the length.
 pub const PREDICTION_HORIZON: f64 = 8.0;
 
-/// log₂ of the length at which a challenger gets ahead for good.
+/// Share of replicates that must agree.
+const AGREEMENT: f64 = 0.95;
+/// The same of one side of a two-sided 95% interval.
+const ONE_SIDED: f64 = 0.975;
+/// Quantile of the normal distribution for a two-sided 95% statement about one challenger.
+const QUANTILE: f64 = 1.96;
+/// What the square of the quantile grows by with the logarithm of the number of challengers: Bonferroni's correction,
+/// within 1% for up to 28.
+const PER_LOG_CHALLENGERS: f64 = 1.8;
+/// Points of the search for a predicted crossover, per octave.
+const PER_OCTAVE: usize = 8;
+
+/// A lane's points and model.
+#[derive(Clone, Copy)]
+pub(crate) struct Lane<'a> {
+    pub index: usize,
+    pub points: &'a [Spread],
+    pub model: Option<&'a Model>,
+}
+
+/// Where one replicate sees the challenger get ahead for good, as log₂ of the length.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Crossing {
-    Measured(f64),
-    Predicted(f64),
+    /// Ahead at every common length.
+    FromTheStart,
+    /// Between two common lengths.
+    Between(f64),
+    /// Beyond the last one.
+    Beyond(f64),
+    /// Not within the horizon.
     Never,
 }
 
-/// The crossover of `challenger` against `baseline`, whose curves are given.
-pub(crate) fn find(
-    (challenger, challenger_curve): (usize, &Curve),
-    (baseline, baseline_curve): (usize, &Curve),
-    n_resamples: usize,
-    rng: &mut Rng,
-) -> Crossover {
-    let duel = Duel::new(challenger_curve, baseline_curve);
-    let base = duel.crossing(&challenger_curve.heights(), &baseline_curve.heights());
-    let (kind, x) = match base {
-        Crossing::Measured(x) => (CrossoverKind::Measured, x),
-        Crossing::Predicted(x) => (CrossoverKind::Predicted, x),
-        Crossing::Never => {
-            return Crossover { challenger, baseline, kind: CrossoverKind::None, length: None };
-        }
-    };
-    let lengths: Vec<f64> = (0..n_resamples)
-        .map(|_| match duel.crossing(&challenger_curve.replicate(rng), &baseline_curve.replicate(rng)) {
-            Crossing::Measured(x) | Crossing::Predicted(x) => exp2(x),
-            Crossing::Never => exp2(duel.horizon),
-        })
-        .collect();
-    Crossover { challenger, baseline, kind, length: Some(stats::interval(exp2(x), &lengths)) }
+/// The crossover of `challenger` against `baseline`, one of `n_challengers` in the race: readers look for the first of them
+/// that overtakes, so the more there are, the clearer each must be.
+pub(crate) fn find(challenger: Lane<'_>, baseline: Lane<'_>, n_challengers: usize) -> Crossover {
+    let (kind, length) = Duel::new(challenger, baseline)
+        .map_or((CrossoverKind::Undecided, None), |duel| duel.decide(n_challengers));
+    Crossover { challenger: challenger.index, baseline: baseline.index, kind, length }
 }
 
-/// Two curves and the lengths that they share.
+/// Two lanes at the lengths that both have measured.
 struct Duel<'a> {
-    challenger: &'a Curve,
-    baseline: &'a Curve,
-    /// log₂ L, index in the challenger's curve, index in the baseline's; ascending.
-    common: Vec<(f64, usize, usize)>,
-    /// log₂ of the longest length that a prediction may name.
-    horizon: f64,
+    /// Challenger's and baseline's point at each common length, ascending.
+    common: Vec<(&'a Spread, &'a Spread)>,
+    /// Both models with their tables from the last common length to the horizon.
+    models: Option<[(&'a Model, Grid); 2]>,
 }
 
 impl<'a> Duel<'a> {
-    fn new(challenger: &'a Curve, baseline: &'a Curve) -> Self {
-        let mut common = Vec::new();
-        for (own_idx, (seq_len, x)) in challenger.lengths().enumerate() {
-            if let Some(other_idx) = baseline.lengths().position(|(other, _)| other == seq_len) {
-                common.push((x, own_idx, other_idx));
+    fn new(challenger: Lane<'a>, baseline: Lane<'a>) -> Option<Self> {
+        let common: Vec<(&Spread, &Spread)> = challenger
+            .points
+            .iter()
+            .filter(|own| !own.full_attention)
+            .filter_map(|own| Some((own, baseline.points.iter().find(|other| other.seq_len == own.seq_len)?)))
+            .collect();
+        let from = common.last()?.0.x;
+        let steps = PREDICTION_HORIZON as usize * PER_OCTAVE;
+        let xs: Vec<f64> = (0..=steps).map(|step| from + step as f64 / PER_OCTAVE as f64).collect();
+        let with_grid = |model: &'a Model| (model, Grid::new(&model.law, xs.clone()));
+        let models =
+            challenger.model.zip(baseline.model).map(|(own, other)| [with_grid(own), with_grid(other)]);
+        Some(Self { common, models })
+    }
+
+    fn decide(&self, n_challengers: usize) -> (CrossoverKind, Option<Estimate>) {
+        const UNDECIDED: (CrossoverKind, Option<Estimate>) = (CrossoverKind::Undecided, None);
+        let Some((own, other)) = self.common.last() else { return UNDECIDED };
+        let n = own.draws.len();
+        let crossings: Vec<Crossing> = (0..n).map(|replicate| self.crossing(Some(replicate))).collect();
+        let share = |is: fn(&Crossing) -> bool| {
+            crossings.iter().filter(|crossing| is(crossing)).count() as f64 / n.max(1) as f64
+        };
+        let between = share(|crossing| matches!(crossing, Crossing::Between(_)));
+        let base = self.crossing(None);
+        let quantile =
+            (QUANTILE * QUANTILE + PER_LOG_CHALLENGERS * (n_challengers.max(1) as f64).ln()).sqrt();
+        let is_clear = (own.y - other.y).abs() > quantile * own.deviation_from(other);
+        match verdict::decide(own.speedup(other)) {
+            _ if !is_clear => UNDECIDED,
+            Verdict::Ahead => match base {
+                Crossing::Between(x) if between >= AGREEMENT => {
+                    (CrossoverKind::Measured, Some(estimate(x, &crossings)))
+                }
+                _ => self.bound().map_or(UNDECIDED, |bound| (CrossoverKind::AtMost, Some(bound))),
+            },
+            Verdict::Behind => match base {
+                Crossing::Beyond(x)
+                    if x > own.x
+                        && share(|crossing| matches!(crossing, Crossing::Beyond(_))) >= AGREEMENT =>
+                {
+                    (CrossoverKind::Predicted, Some(estimate(x, &crossings)))
+                }
+                Crossing::Never if share(|crossing| *crossing == Crossing::Never) >= AGREEMENT => {
+                    (CrossoverKind::None, None)
+                }
+                _ => UNDECIDED,
+            },
+            Verdict::Undecided => UNDECIDED,
+        }
+    }
+
+    /// The shortest common length from which on the challenger is ahead at every length, as far as the replicates tell.
+    fn bound(&self) -> Option<Estimate> {
+        let n = self.common.last()?.0.draws.len();
+        let mut ahead = vec![true; n];
+        let mut bound = None;
+        for (own, other) in self.common.iter().rev() {
+            for ((ahead, own), other) in ahead.iter_mut().zip(&own.draws).zip(&other.draws) {
+                *ahead &= own < other;
+            }
+            if (ahead.iter().filter(|ahead| **ahead).count() as f64) < ONE_SIDED * n as f64 {
+                break;
+            }
+            bound = Some(own.seq_len as f64);
+        }
+        bound.map(|value| Estimate { value, low: value, high: value })
+    }
+
+    /// Where a replicate, or the measurement itself, sees the challenger get ahead for good.
+    fn crossing(&self, replicate: Option<usize>) -> Crossing {
+        let height = |point: &Spread| {
+            replicate.and_then(|replicate| point.draws.get(replicate)).copied().unwrap_or(point.y)
+        };
+        // How far the challenger is behind, in log₂ of time.
+        let behind: Vec<(f64, f64)> =
+            self.common.iter().map(|(own, other)| (own.x, height(own) - height(other))).collect();
+        let Some(last) = behind.iter().rposition(|&(_, gap)| gap >= 0.0) else {
+            return Crossing::FromTheStart;
+        };
+        match (behind.get(last), behind.get(last + 1)) {
+            (Some(&(x, gap)), Some(&(next_x, next_gap))) => {
+                Crossing::Between(x + (next_x - x) * gap / (gap - next_gap))
+            }
+            _ => self.extrapolate(replicate),
+        }
+    }
+
+    /// Where the growth models meet for the last time within the horizon; at its beginning where the challenger's model is
+    /// ahead all along.
+    fn extrapolate(&self, replicate: Option<usize>) -> Crossing {
+        let Some([(own, own_grid), (other, other_grid)]) = &self.models else {
+            return Crossing::Never;
+        };
+        let growth = |model: &'a Model| {
+            replicate.and_then(|replicate| model.replicates.get(replicate)).unwrap_or(&model.growth)
+        };
+        let mut last_behind: Option<(f64, f64)> = None;
+        let mut next_ahead: Option<(f64, f64)> = None;
+        let gaps = own_grid.evaluate(growth(own)).zip(other_grid.evaluate(growth(other)));
+        for (x, (own, other)) in own_grid.xs.iter().zip(gaps) {
+            let gap = own - other;
+            if gap >= 0.0 {
+                (last_behind, next_ahead) = (Some((*x, (own / other).log2())), None);
+            } else if next_ahead.is_none() {
+                next_ahead = Some((*x, (own / other).log2()));
             }
         }
-        let horizon = common.last().map_or(0.0, |(x, ..)| x + PREDICTION_HORIZON);
-        Self { challenger, baseline, common, horizon }
-    }
-
-    fn crossing(&self, challenger: &[f64], baseline: &[f64]) -> Crossing {
-        // How far the challenger is behind, in log₂ of time, at each common length.
-        let behind: Vec<(f64, f64)> = self
-            .common
-            .iter()
-            .filter_map(|&(x, own, other)| Some((x, challenger.get(own)? - baseline.get(other)?)))
-            .collect();
-        match behind.iter().rposition(|&(_, gap)| gap >= 0.0) {
-            None => behind.first().map_or(Crossing::Never, |&(x, _)| Crossing::Measured(x)),
-            Some(last) => match (behind.get(last), behind.get(last + 1)) {
-                (Some(&(x, gap)), Some(&(next_x, next_gap))) => {
-                    Crossing::Measured(x + (next_x - x) * gap / (gap - next_gap))
-                }
-                (Some(&(x, _)), None) => {
-                    let lines = self.challenger.line(challenger).zip(self.baseline.line(baseline));
-                    lines.map_or(Crossing::Never, |lines| self.extrapolate(lines, x))
-                }
-                (None, _) => Crossing::Never,
-            },
+        match (last_behind, next_ahead) {
+            (_, None) => Crossing::Never,
+            (None, Some((x, _))) => Crossing::Beyond(x),
+            (Some((x, gap)), Some((next_x, next_gap))) => {
+                Crossing::Beyond(x + (next_x - x) * gap / (gap - next_gap))
+            }
         }
     }
+}
 
-    /// Where the lines meet, at `from` or beyond it: at `from` itself the challenger was still measured behind.
-    fn extrapolate(&self, (challenger, baseline): (Line, Line), from: f64) -> Crossing {
-        let gain = baseline.slope - challenger.slope;
-        let x = ((challenger.intercept - baseline.intercept) / gain).max(from);
-        if gain > 0.0 && x <= self.horizon { Crossing::Predicted(x) } else { Crossing::Never }
-    }
+/// A crossing with its interval over the replicates that cross.
+fn estimate(x: f64, crossings: &[Crossing]) -> Estimate {
+    let lengths: Vec<f64> = crossings
+        .iter()
+        .filter_map(|crossing| match crossing {
+            Crossing::Between(x) | Crossing::Beyond(x) => Some(exp2(*x)),
+            Crossing::FromTheStart | Crossing::Never => None,
+        })
+        .collect();
+    stats::interval(exp2(x), &lengths)
 }

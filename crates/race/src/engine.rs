@@ -21,6 +21,8 @@ const VERIFY_BATCH: usize = 2;
 const VERIFY_FLOPS: u64 = 1 << 28;
 /// Part of the budget that verification should take at most.
 const VERIFY_SHARE: f64 = 0.2;
+/// Part of the time planned with after which no further lane is verified: those that are must still be timed.
+const VERIFY_UNTIL: f64 = 0.5;
 /// Nanoseconds per operation of the plain-loop reference, about.
 const REFERENCE_NS_PER_FLOP: f64 = 2.0;
 /// A first length that takes this many times as long, or as short, at the end counts as drift.
@@ -59,13 +61,26 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
         self.set_tick(tick_ns);
         self.publish();
         for lane_idx in 0..self.lanes.len() {
-            self.verify(lane_idx).await?;
+            if self.leaves_time_to_verify() {
+                self.verify(lane_idx).await?;
+            } else if self.is_racing(lane_idx) {
+                self.end_lane(lane_idx, &Dnf::TimeBudget { needed_ns: None });
+                self.publish();
+            }
         }
         for length_idx in 0..self.record.spec.lengths.len() {
             self.race_length(length_idx).await?;
         }
         self.check_drift().await?;
         self.pause().await
+    }
+
+    /// Whether another lane may be verified: always as long as none passed, then until the lanes that did need the rest.
+    fn leaves_time_to_verify(&self) -> bool {
+        let verified = self.record.lanes.iter().zip(&self.lanes);
+        let is_any = verified.into_iter().any(|(record, lane)| record.verification.is_some() && !lane.ended);
+        let worked_ns = self.worked_ns();
+        !is_any || worked_ns <= VERIFY_UNTIL * (worked_ns + self.remaining_ns().max(0.0))
     }
 
     /// Compares a lane's output on a small problem with the reference: a lane that is wrong is never timed.
@@ -78,11 +93,17 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
         let problem = self.verification_problem(lane_idx);
         let reference_ns = self.reference_ns(lane_idx, &problem);
         if reference_ns.is_some_and(|reference_ns| reference_ns > self.own_share_ns()) {
-            self.end_lane(lane_idx, &Dnf::TimeBudget);
+            self.end_lane(lane_idx, &Dnf::TimeBudget { needed_ns: reference_ns });
             self.publish();
             return Ok(());
         }
-        match self.executor.verify(&spec, &problem).await {
+        let mark = self.mark();
+        let verified = self.executor.verify(&spec, &problem).await;
+        let (verify_ns, _) = self.since(mark);
+        if let Some(lane) = self.lanes.get_mut(lane_idx) {
+            lane.verify_ns = Some(verify_ns);
+        }
+        match verified {
             Ok(verification) => {
                 if let Some(lane) = self.record.lanes.get_mut(lane_idx) {
                     lane.verification = Some(verification);
@@ -143,6 +164,7 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
             let left = self.heat(Purpose::Points, length_idx, &entries).await?;
             // Beside others it did not fit; only alone does that mean the memory wall.
             waiting.extend(left.crowded.into_iter().map(|lane_idx| vec![lane_idx]));
+            self.set_up_again(length_idx, &entries).await?;
             self.analyze();
             self.publish();
         }
@@ -221,7 +243,7 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
         if backend == Backend::Cpu && needed_bytes > limit_bytes {
             Dnf::Memory { needed_bytes, limit_bytes }
         } else {
-            Dnf::TimeBudget
+            Dnf::TimeBudget { needed_ns: None }
         }
     }
 
@@ -250,11 +272,9 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
                 let Some(first) = self.point(lane_idx, again.seq_len).cloned() else {
                     continue;
                 };
-                let ratio = analysis::ratio_of(&again, &first, &mut self.rng);
-                let drifted =
-                    ratio.filter(|ratio| ratio.is_clear() && !(1.0 / DRIFT..=DRIFT).contains(&ratio.value));
-                if let Some(ratio) = drifted {
-                    self.record.warnings.push(Warning::Drift { lane: lane_idx, ratio: ratio.value });
+                let drifted = analysis::drift(&self.record, lane_idx, &first, &again);
+                if let Some(ratio) = drifted.filter(|ratio| !(1.0 / DRIFT..=DRIFT).contains(ratio)) {
+                    self.record.warnings.push(Warning::Drift { lane: lane_idx, ratio });
                 }
             }
         }

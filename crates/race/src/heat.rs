@@ -12,6 +12,10 @@ use crate::{Clock, Watch, plan};
 const SET_UP_ATTEMPTS: u32 = 3;
 /// Part of what a lane may still spend that is little enough to give to samples beyond its grant.
 const CHEAP_SHARE: f64 = 0.05;
+/// Part of what a lane may still spend that is little enough to give to a further set-up beyond its grant.
+const AGAIN_SHARE: f64 = 0.01;
+/// Part of what a lane may still spend that a further set-up of long runs may take.
+const LONG_SHARE: f64 = 0.1;
 /// Two suspiciously long runs that differ by no more than this are no accident.
 const SAME: f64 = 0.3;
 
@@ -20,6 +24,8 @@ const SAME: f64 = 0.3;
 pub(crate) enum Purpose {
     /// Points of the record.
     Points,
+    /// Further set-ups of points that the record has.
+    Again,
     /// Measuring the first length again.
     Drift,
 }
@@ -50,9 +56,17 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
         let mut left = Left::default();
         let mut runners = Vec::with_capacity(entries.len());
         let mut order = entries.to_vec();
-        self.rng.shuffle(&mut order);
+        // Without a history nobody knows what a set-up takes: the first lanes of the race must not starve.
+        if length_idx > 0 {
+            self.rng.shuffle(&mut order);
+        }
         for (lane_idx, grant_ns) in order {
             let alone = entries.len() == 1;
+            if purpose == Purpose::Points && !self.leaves_time(&runners) {
+                self.end_lane(lane_idx, &Dnf::TimeBudget { needed_ns: None });
+                self.publish();
+                continue;
+            }
             match self.set_up(purpose, lane_idx, length_idx, grant_ns, alone).await? {
                 Start::Ready(runner) => runners.push(*runner),
                 Start::Crowded => left.crowded.push(lane_idx),
@@ -61,18 +75,21 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
         }
         while !runners.is_empty() {
             self.rng.shuffle(&mut runners);
+            self.round = self.round.saturating_add(1);
             for mut runner in std::mem::take(&mut runners) {
                 if !self.may_run(purpose, runner.lane_idx) {
                     continue;
                 }
                 self.pause().await?;
                 self.report(runner.lane_idx, length_idx, activity(purpose, &runner));
+                runner.round = self.round;
                 match self.round(purpose, &mut runner).await {
                     Ok(Next::Again) => runners.push(runner),
                     Ok(Next::Done) if purpose == Purpose::Drift => {
                         self.drift_spent_ns += self.drift_lane_cost_ns(runner.lane_idx).unwrap_or(0.0);
                         left.repeated.push((runner.lane_idx, runner.point));
                     }
+                    Ok(Next::Done) if purpose == Purpose::Again => self.extend(runner).await?,
                     Ok(Next::Done) => self.complete(runner, length_idx).await?,
                     Ok(Next::Unmeasurable) => self.give_up_on_clock(purpose, runner.lane_idx),
                     Err(error) => self.trouble(purpose, runner.lane_idx, &error)?,
@@ -87,10 +104,66 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
         lane.is_some_and(|lane| !lane.lost && (purpose == Purpose::Drift || !lane.ended))
     }
 
-    /// A lane that fails while the first length is measured again has its points already.
+    /// Whether there is time for another set-up beside what the lanes that are set up already need for a few samples. It
+    /// is taken to last as long as the longest of theirs.
+    fn leaves_time(&self, runners: &[Runner<E::Lane>]) -> bool {
+        let sampling_ns: f64 = runners
+            .iter()
+            .map(|runner| {
+                plan::LEAST_ROUNDS * runner.run_ns.max(self.sample_target_ns()) + runner.point.setup_ns
+            })
+            .sum();
+        let setup_ns = runners.iter().map(|runner| runner.spent_ns).fold(0.0, f64::max);
+        runners.is_empty() || sampling_ns + setup_ns <= self.remaining_ns()
+    }
+
+    /// Sets the lanes of a heat up anew as long as their grants, or a small part of what is left, pay for it, and adds the
+    /// samples to their points: what differs from one set-up to the next is part of a time's uncertainty.
+    pub async fn set_up_again(&mut self, length_idx: usize, entries: &[(usize, f64)]) -> Result<(), Halt> {
+        for _ in 1..plan::SET_UPS {
+            let again: Vec<(usize, f64)> = entries
+                .iter()
+                .copied()
+                .filter(|&(lane_idx, grant_ns)| self.pays_again(lane_idx, length_idx, grant_ns))
+                .collect();
+            if again.is_empty() {
+                break;
+            }
+            self.heat(Purpose::Again, length_idx, &again).await?;
+        }
+        Ok(())
+    }
+
+    fn pays_again(&self, lane_idx: usize, length_idx: usize, grant_ns: f64) -> bool {
+        let (Some(lane), Some(point)) =
+            (self.lanes.get(lane_idx), self.point(lane_idx, self.seq_len(length_idx)))
+        else {
+            return false;
+        };
+        let most = if point.median_ns > plan::LONG_RUN_NS { plan::LONG_SET_UPS } else { plan::SET_UPS };
+        if lane.ended || lane.lost || point.outcome != Outcome::Ok || point.set_ups.len() >= most as usize {
+            return false;
+        }
+        let samples = f64::from(point.set_ups.first().copied().unwrap_or(0) + 1);
+        let next_ns =
+            point.setup_ns + point.first_run_ns + samples * f64::from(point.repeats) * point.median_ns;
+        // The grant beyond the wish is left to longer lengths, where there are any.
+        let is_last = length_idx + 1 == self.record.spec.lengths.len();
+        let wanted_ns = self.demand(lane_idx, length_idx).wanted_ns;
+        let grant_ns = if is_last { grant_ns } else { grant_ns.min(wanted_ns) };
+        let own_ns = self.own_share_ns();
+        let affordable = if point.median_ns > plan::LONG_RUN_NS {
+            next_ns <= LONG_SHARE * own_ns
+        } else {
+            lane.point_ns + next_ns <= grant_ns || next_ns <= AGAIN_SHARE * own_ns
+        };
+        affordable && plan::CAUTION * next_ns <= self.remaining_ns()
+    }
+
+    /// A lane that fails while it is measured again has its points already.
     fn trouble(&mut self, purpose: Purpose, lane_idx: usize, error: &LaneError) -> Result<(), Halt> {
         let harmless = !matches!(error, LaneError::Cancelled | LaneError::DeviceLost { .. });
-        if purpose == Purpose::Drift && harmless { Ok(()) } else { self.fail(lane_idx, error) }
+        if purpose != Purpose::Points && harmless { Ok(()) } else { self.fail(lane_idx, error) }
     }
 
     /// Sets a lane up and runs it once, cold. What was disturbed is done anew: there is only one cold run.
@@ -154,11 +227,17 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
             point.first_run_ns = first_run_ns;
             point.peak_bytes = prepared.peak_bytes;
             let spent_ns = setup_ns + first_run_ns;
+            let clock = (self.record.tick_ns, self.sample_target_ns());
+            if purpose == Purpose::Again {
+                let first = self.point(lane_idx, point.seq_len).cloned().unwrap_or_else(|| point.clone());
+                let spent = (self.own_share_ns() + spent_ns, spent_ns);
+                let runner = Runner::again(lane_idx, (lane, checksum), (point, &first), spent, clock);
+                return Ok(Start::Ready(Box::new(runner)));
+            }
             let Some(grant_ns) = self.affordable(lane_idx, grant_ns, spent_ns, first_run_ns) else {
                 self.too_long(purpose, lane_idx, point);
                 return Ok(Start::Over);
             };
-            let clock = (self.record.tick_ns, self.sample_target_ns());
             let runner = Runner::new(lane_idx, (lane, checksum), point, (grant_ns, spent_ns), clock);
             return Ok(Start::Ready(Box::new(runner)));
         }
@@ -187,14 +266,14 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
     /// The first run has shown that there is no time for a sample. It stays in the record, and the prediction is made
     /// from it.
     fn too_long(&mut self, purpose: Purpose, lane_idx: usize, point: Point) {
-        if purpose == Purpose::Drift {
+        if purpose != Purpose::Points {
             return;
         }
         if let Some(lane) = self.lanes.get_mut(lane_idx) {
             lane.anchor = Some(Anchor { flops: point.cost.flops, run_ns: point.first_run_ns });
         }
         self.put(lane_idx, point);
-        self.end_lane(lane_idx, &Dnf::TimeBudget);
+        self.end_lane(lane_idx, &Dnf::TimeBudget { needed_ns: None });
         self.publish();
     }
 
@@ -258,13 +337,13 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
     fn discard(&mut self, purpose: Purpose, runner: &mut Runner<E::Lane>) {
         match purpose {
             Purpose::Points => runner.point.discarded += 1,
-            Purpose::Drift => self.discarded += 1,
+            Purpose::Again | Purpose::Drift => self.discarded += 1,
         }
     }
 
     /// Compares the timed output with the reference and closes the point.
     async fn complete(&mut self, runner: Runner<E::Lane>, length_idx: usize) -> Result<(), Halt> {
-        let Runner { lane_idx, mut lane, mut point, rounds, repeats, .. } = runner;
+        let Runner { lane_idx, mut lane, checksum, mut point, rounds, repeats, spent_ns, .. } = runner;
         self.pause().await?;
         self.report(lane_idx, length_idx, Activity::Verifying);
         let mark = self.mark();
@@ -299,9 +378,49 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
             lane.anchor = Some(anchor);
             lane.next = length_idx + 1;
             lane.spent_ns = 0.0;
+            lane.point_ns = spent_ns + check_ns;
+            lane.checksum = Some(checksum);
         }
         self.rounds = (self.rounds.0 + u64::from(rounds), self.rounds.1 + 1);
         self.publish();
+        Ok(())
+    }
+
+    /// Adds another set-up's samples to its point. Its output is the first set-up's, bit by bit, or is checked itself.
+    async fn extend(&mut self, runner: Runner<E::Lane>) -> Result<(), Halt> {
+        let Runner { lane_idx, mut lane, checksum, point: mut again, spent_ns, .. } = runner;
+        self.pause().await?;
+        let known = self.lanes.get(lane_idx).and_then(|lane| lane.checksum);
+        if known.is_none_or(|known| known.to_bits() != checksum.to_bits()) {
+            match self.executor.check(&mut lane).await {
+                Ok(verification) if verification.deviation.pass => {}
+                Ok(verification) => {
+                    if let Some(mut point) = self.point(lane_idx, again.seq_len).cloned() {
+                        point.outcome = Outcome::Dnf(Dnf::NotVerified);
+                        point.verified = Some(verification);
+                        self.put(lane_idx, point);
+                    }
+                    self.end_lane(lane_idx, &Dnf::NotVerified);
+                    self.publish();
+                    return Ok(());
+                }
+                Err(error) => return self.trouble(Purpose::Again, lane_idx, &error),
+            }
+        }
+        let peak_bytes = self.executor.peak_bytes(&lane);
+        drop(lane);
+        if let Some(state) = self.lanes.get_mut(lane_idx) {
+            state.point_ns += spent_ns;
+        }
+        if let Some(mut point) = self.point(lane_idx, again.seq_len).cloned() {
+            point.samples_ns.append(&mut again.samples_ns);
+            point.rounds.append(&mut again.rounds);
+            point.set_ups.append(&mut again.set_ups);
+            point.peak_bytes = point.peak_bytes.max(again.peak_bytes).max(peak_bytes);
+            point.summarize();
+            self.put(lane_idx, point);
+        }
+        self.publish_soon();
         Ok(())
     }
 
@@ -328,7 +447,7 @@ fn preparing(purpose: Purpose) -> Activity {
 fn activity<L>(purpose: Purpose, runner: &Runner<L>) -> Activity {
     match purpose {
         Purpose::Drift => Activity::CheckingDrift,
-        Purpose::Points if runner.warm => Activity::Sampling,
-        Purpose::Points => Activity::WarmingUp,
+        Purpose::Points | Purpose::Again if runner.warm => Activity::Sampling,
+        Purpose::Points | Purpose::Again => Activity::WarmingUp,
     }
 }

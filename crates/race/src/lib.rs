@@ -6,26 +6,31 @@ mod crossover;
 mod engine;
 mod error;
 mod fit;
+mod growth;
 mod heat;
 mod plan;
 mod probe;
 mod progress;
 mod record;
+mod replicates;
 mod runner;
+mod scatter;
 mod spec;
 mod state;
 pub mod stats;
 mod tick;
+mod verdict;
 
-pub use analysis::{Ratio, baseline_of, ratio};
+pub use analysis::baseline_of;
 pub use crossover::PREDICTION_HORIZON;
 pub use engine::run;
 pub use error::RaceError;
 pub use fit::MIN_FIT_POINTS;
 pub use record::{
     Activity, Crossover, CrossoverKind, Dnf, Estimate, Fit, LaneRecord, Outcome, Point, Progress, RaceSpec,
-    Record, Status, Warning,
+    Record, Status, Verdict, Versus, Warning,
 };
+pub use verdict::{NEGLIGIBLE, compare, decide};
 
 /// Closed-form cost of one forward pass of a lane: the engine plans with it and records it, and depends on no kernel.
 /// An error is the lane's outcome at that length.

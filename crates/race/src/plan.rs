@@ -4,7 +4,7 @@
 use mixer::{Cost, Executor};
 
 use crate::state::{Measured, Race};
-use crate::{Clock, Watch, fit};
+use crate::{Clock, Watch, analysis};
 
 /// A sample lasts at least so many steps of the clock, so that rounding is at most a twentieth of it.
 pub(crate) const MIN_TICKS: f64 = 20.0;
@@ -12,10 +12,15 @@ pub(crate) const MIN_TICKS: f64 = 20.0;
 const MIN_SAMPLE_NS: f64 = 2e6;
 /// Predictions are raised by this before they are held against a share.
 pub(crate) const CAUTION: f64 = 1.15;
-/// Warm-up and sampling rounds that a point is thought to take before any was seen.
+/// Warm-up and sampling rounds that a point's first set-up is thought to take before any was seen.
 pub(crate) const EXPECTED_ROUNDS: f64 = 12.0;
 /// The same of runs that are long.
 const EXPECTED_LONG_ROUNDS: f64 = 4.0;
+/// Times that a lane is set up at a length where time allows, and where its runs are long.
+pub(crate) const SET_UPS: u32 = 4;
+pub(crate) const LONG_SET_UPS: u32 = 2;
+/// Rounds without which a lane that was set up has no honest point.
+pub(crate) const LEAST_ROUNDS: f64 = 3.0;
 /// Runs this long are sampled fewer times.
 pub(crate) const LONG_RUN_NS: f64 = 1e9;
 /// Speeds assumed before any was seen, in nanoseconds per operation; for the progress display alone.
@@ -151,18 +156,26 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
         Some(by_slope_ns.map_or(by_cost_ns, |by_slope_ns| by_slope_ns.max(by_cost_ns)))
     }
 
-    /// The prediction for the record: by the fit where there is one and nothing newer contradicts it.
+    /// The prediction for the record: by the growth model where there is one and nothing newer contradicts it.
     pub fn predict_ns(&self, lane_idx: usize, length_idx: usize) -> Option<f64> {
         let lane = self.lanes.get(lane_idx)?;
-        let record = self.record.lanes.get(lane_idx)?;
         let last_flops = lane.history.last().map(|last| self.cost_at(lane_idx, last.seq_len).flops);
         let anchored = lane.anchor.is_some_and(|anchor| last_flops.is_none_or(|flops| anchor.flops > flops));
-        let fit = if anchored { None } else { fit::tail(&record.points, self.record.tick_ns) };
-        let predicted_ns = match fit {
-            Some(fit) => Some(fit::predict(&fit, self.seq_len(length_idx))),
-            None => self.expected_run_ns(lane_idx, length_idx),
-        };
+        let modelled_ns = if anchored { None } else { self.modelled_ns(lane_idx, length_idx) };
+        let predicted_ns = modelled_ns.or_else(|| self.expected_run_ns(lane_idx, length_idx));
         predicted_ns.filter(|ns| ns.is_finite() && *ns > 0.0)
+    }
+
+    /// What the lane's growth model says of a length; `None` where too few points are measured.
+    fn modelled_ns(&self, lane_idx: usize, length_idx: usize) -> Option<f64> {
+        analysis::predict_ns(&self.record, lane_idx, self.laws.get(lane_idx)?, self.seq_len(length_idx))
+    }
+
+    /// What a point would need at least, for its reader: set-up, a first run, one sample and the check; `None` where nothing
+    /// is known of the lane's speed.
+    pub fn needed_ns(&self, lane_idx: usize, length_idx: usize) -> Option<f64> {
+        self.expected_run_ns(lane_idx, length_idx)?;
+        Some(self.demand(lane_idx, length_idx).least_ns).filter(|ns| ns.is_finite() && *ns > 0.0)
     }
 
     /// An equal part of everything that is left: what a lane may spend at once if it must, since it takes it from its
@@ -190,16 +203,23 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
         }
     }
 
-    /// Set-up and check, as they were at the last length. Set-up grows with the length; compilation, which dominates
-    /// the first one, does not.
+    /// Set-up and check, as they were at the last length.
     fn overhead_ns(&self, lane_idx: usize, length_idx: usize) -> f64 {
+        let check_ns =
+            self.lanes.get(lane_idx).and_then(|lane| lane.history.last()).map_or(0.0, |last| last.check_ns);
+        self.setup_ns(lane_idx, length_idx) + check_ns
+    }
+
+    /// A set-up, as it was at the last length. It grows with the length; compilation, which dominates the first one, does
+    /// not.
+    fn setup_ns(&self, lane_idx: usize, length_idx: usize) -> f64 {
         let history = self.lanes.get(lane_idx).map(|lane| lane.history.as_slice()).unwrap_or_default();
         match history {
             [] => 0.0,
-            [only] => only.setup_ns + only.check_ns,
+            [only] => only.setup_ns,
             [.., last] => {
                 let growth = self.seq_len(length_idx) as f64 / last.seq_len.max(1) as f64;
-                last.setup_ns * growth.max(1.0) + last.check_ns
+                last.setup_ns * growth.max(1.0)
             }
         }
     }

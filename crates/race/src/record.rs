@@ -1,12 +1,8 @@
 //! What a race leaves behind: the one result type of the engine. Times are nanoseconds of one forward pass.
 
-use fastrand::Rng;
 use mixer::{Cost, LaneSpec, Level, Verification};
 
 use crate::stats;
-
-/// Bootstrap resamples of a point's median.
-const RESAMPLES: usize = 500;
 
 /// Everything that a race asks for, already validated.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,7 +45,10 @@ pub enum Dnf {
         limit_bytes: u64,
     },
     /// The next point would take longer than this lane's share of the budget.
-    TimeBudget,
+    TimeBudget {
+        /// Nanoseconds that the point is expected to need (set-up, runs, check), where that is known.
+        needed_ns: Option<f64>,
+    },
     /// A limit of the device.
     DeviceLimit {
         /// What the device said.
@@ -101,13 +100,17 @@ pub struct Point {
     pub outcome: Outcome,
     /// The kept samples, each the mean time of one forward pass, in the order taken.
     pub samples_ns: Vec<f64>,
+    /// Samples of each set-up of the lane at this length, in order; they add up to the number of samples.
+    pub set_ups: Vec<u32>,
+    /// The round of each sample, ascending. Lanes sampled in the same round shared the state of the machine.
+    pub rounds: Vec<u32>,
     /// Forward passes in a sample.
     pub repeats: u32,
     /// Samples thrown away: the tab was hidden, or the clock jumped.
     pub discarded: u32,
-    /// Quartiles of the samples; the median is the number to quote. Zero where there is none.
+    /// First quartile of all samples; zero where there is none.
     pub q1_ns: f64,
-    /// Median of the samples.
+    /// The point's time: the geometric mean of the set-ups' medians. The number to quote; zero where there is none.
     pub median_ns: f64,
     /// Third quartile.
     pub q3_ns: f64,
@@ -127,12 +130,60 @@ pub struct Point {
     pub predicted_ns: Option<f64>,
     /// Rows of the timed output against the f64 reference.
     pub verified: Option<Verification>,
+    /// 95% interval of the point's time over samples and set-ups; absent where nothing was measured.
+    pub interval_ns: Option<(f64, f64)>,
+    /// The comparison with the baseline; absent for the baseline itself, and where either was not measured.
+    pub versus: Option<Versus>,
+}
+
+/// Which of two lanes is faster, as far as the measurements can tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// The lane is faster than the baseline.
+    Ahead,
+    /// The lane is slower than the baseline.
+    Behind,
+    /// The difference lies within the uncertainty, or is too small to matter.
+    Undecided,
+}
+
+/// A lane against the baseline at one length.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Versus {
+    /// Index of the attention lane on the same backend.
+    pub baseline: usize,
+    /// The baseline's time over the lane's with its 95% interval: above 1, the lane is faster.
+    pub speedup: Estimate,
+    /// The decision, which every reader of the record takes as it is.
+    pub verdict: Verdict,
 }
 
 impl Point {
-    /// The median with its 95% bootstrap interval; `None` for fewer than two samples, which say nothing of spread.
-    pub fn interval(&self) -> Option<Estimate> {
-        stats::median_interval(&self.samples_ns, RESAMPLES, &mut Rng::with_seed(self.seq_len as u64))
+    /// Brings quartiles, time and least sample up to the samples. The time is the geometric mean of the set-ups' medians, so
+    /// that each set-up counts alike.
+    pub(crate) fn summarize(&mut self) {
+        (self.q1_ns, self.median_ns, self.q3_ns, self.min_ns) = (0.0, 0.0, 0.0, 0.0);
+        let Some(quartiles) = stats::quartiles(&self.samples_ns) else {
+            return;
+        };
+        let mut rest = self.samples_ns.as_slice();
+        let medians: Vec<f64> = self
+            .set_ups
+            .iter()
+            .filter_map(|&n| {
+                let (own, later) = rest.split_at_checked(n as usize)?;
+                rest = later;
+                stats::median(own)
+            })
+            .collect();
+        let several = medians.len() > 1 && rest.is_empty();
+        self.median_ns = if several {
+            stats::geometric_mean(&medians).unwrap_or(quartiles.median)
+        } else {
+            quartiles.median
+        };
+        (self.q1_ns, self.q3_ns) = (quartiles.q1.min(self.median_ns), quartiles.q3.max(self.median_ns));
+        self.min_ns = self.samples_ns.iter().copied().fold(f64::INFINITY, f64::min);
     }
 
     /// Samples far beyond Tukey's fences. They are flagged, never dropped.
@@ -141,7 +192,7 @@ impl Point {
     }
 }
 
-/// A number with its 95% bootstrap interval.
+/// A number with its 95% interval.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Estimate {
     /// The estimate.
@@ -163,6 +214,9 @@ pub struct Fit {
     pub from_len: usize,
     /// Number of points fitted.
     pub n_points: usize,
+    /// Exponent of the leading term of the growth model (a constant, a linear term and the closed-form cost, none of
+    /// them negative): how the time grows at lengths far beyond those raced. Absent where no model was fitted.
+    pub leading: Option<Estimate>,
 }
 
 /// One lane's results.
@@ -179,14 +233,18 @@ pub struct LaneRecord {
     pub fit: Option<Fit>,
 }
 
-/// How a crossover was found.
+/// How a crossover was found, decided by the bootstrap replicates of the race.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CrossoverKind {
-    /// Between measured points.
+    /// At least 95% of replicates cross between two raced lengths.
     Measured,
-    /// Where the fits meet, outside the measured points.
+    /// The challenger is ahead from this raced length on; it may have been ahead before. The length is an upper bound.
+    AtMost,
+    /// The challenger is behind at the longest length raced, and the fitted growth models meet beyond it.
     Predicted,
-    /// The challenger is not ahead, and its fit does not say that it will be.
+    /// The measurements do not tell which lane is ahead, or whether the lanes cross.
+    Undecided,
+    /// The challenger is behind as far as raced, and its growth model does not get ahead within the horizon.
     None,
 }
 
@@ -199,8 +257,8 @@ pub struct Crossover {
     pub baseline: usize,
     /// How it was found.
     pub kind: CrossoverKind,
-    /// The length with its interval; absent for [`CrossoverKind::None`]. At the shortest measured length where the
-    /// challenger is ahead from the start.
+    /// The length in tokens with its 95% interval; for [`CrossoverKind::AtMost`] all three numbers are the bound. Absent
+    /// for [`CrossoverKind::Undecided`] and [`CrossoverKind::None`].
     pub length: Option<Estimate>,
 }
 

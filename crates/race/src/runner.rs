@@ -14,16 +14,17 @@ const AGREEMENT: f64 = 0.05;
 const MAX_WARM_UP: u32 = 12;
 /// Warm-up may take this part of what a lane's grant leaves after its set-up.
 const WARM_UP_SHARE: f64 = 0.25;
-/// Fewest samples, where they can be afforded, and of long runs.
-const MIN_SAMPLES: usize = 5;
-const MIN_LONG_SAMPLES: usize = 3;
+/// Numbers of samples at which a set-up may be found to have enough, and those of long runs. Asking after every sample
+/// would stop at the moments when the spread happens to look small.
+const DECISIONS: [usize; 4] = [5, 10, 20, 40];
+const LONG_DECISIONS: [usize; 4] = [3, 5, 10, 20];
 /// Part of the steps of the clock that a sample should take below which it is not kept.
 const SHORTEST: f64 = 0.9;
-/// Most samples.
-const MAX_SAMPLES: usize = 40;
+/// Samples after which further set-ups, where there is time for them, say more than further samples.
+const ENOUGH_OF_ONE: usize = 10;
 /// Half-width of the median's 95% interval that is tight enough.
 const TIGHT: f64 = 0.015;
-/// With its fewest samples taken, a point that is still not tight is given up on after this long.
+/// A set-up that is still not tight is given up on after this long, once it has its fewest samples.
 const PATIENCE_NS: f64 = 2e9;
 
 /// What comes next for a lane.
@@ -44,6 +45,10 @@ pub(crate) struct Runner<L> {
     /// That of the first run's output; every other run's is the same.
     pub checksum: f64,
     pub point: Point,
+    /// The round at work, counted over the race.
+    pub round: u32,
+    /// Samples to take, where an earlier set-up of the point has decided it.
+    fixed: Option<usize>,
     /// Passes in the next sample.
     pub repeats: u32,
     /// One pass, as known now.
@@ -81,6 +86,8 @@ impl<L> Runner<L> {
             lane,
             checksum,
             point,
+            round: 0,
+            fixed: None,
             repeats: 1,
             run_ns,
             grant_ns,
@@ -102,6 +109,25 @@ impl<L> Runner<L> {
         runner
     }
 
+    /// A lane that was set up anew at a length where it has a point already: as many samples of as many passes as its
+    /// first set-up took. It is warm as soon as a round agrees with the first set-up's time or with the round before it.
+    pub fn again(
+        lane_idx: usize,
+        lane: (L, f64),
+        (point, first): (Point, &Point),
+        spent: (f64, f64),
+        clock: (f64, f64),
+    ) -> Self {
+        let n_samples = first.set_ups.first().map_or(0, |&n| n as usize);
+        let mut runner = Self::new(lane_idx, lane, point, spent, clock);
+        runner.fixed = Some(n_samples);
+        runner.repeats = first.repeats.max(1);
+        runner.run_ns = first.median_ns.max(runner.tick_ns / f64::from(runner.repeats));
+        runner.previous_ns = Some(first.median_ns);
+        runner.warm = runner.repeats == 1 && runner.run_ns > LONG_RUN_NS;
+        runner
+    }
+
     /// What the next sample should take.
     pub fn expected_ns(&self) -> f64 {
         f64::from(self.repeats) * self.run_ns
@@ -118,10 +144,11 @@ impl<L> Runner<L> {
         let mean_ns = elapsed_ns / f64::from(self.repeats);
         self.run_ns = mean_ns.max(self.tick_ns / f64::from(self.repeats) / 2.0);
         let worn_out = self.warm_up_ns + elapsed_ns > self.warm_up_grant_ns;
-        if elapsed_ns < self.target_ns && !(worn_out && elapsed_ns >= MIN_TICKS * self.tick_ns) {
+        let lengthens = self.fixed.is_none();
+        if lengthens && elapsed_ns < self.target_ns && !(worn_out && elapsed_ns >= MIN_TICKS * self.tick_ns) {
             return self.lengthen(elapsed_ns);
         }
-        if self.repeats > 1 && elapsed_ns > 4.0 * self.target_ns {
+        if lengthens && self.repeats > 1 && elapsed_ns > 4.0 * self.target_ns {
             self.repeats = self.passes(mean_ns);
         }
         let slack = AGREEMENT + self.tick_ns / elapsed_ns.max(self.tick_ns);
@@ -135,7 +162,11 @@ impl<L> Runner<L> {
     fn sample(&mut self, elapsed_ns: f64, device_ns: Option<f64>, remaining_ns: f64) -> Next {
         // It got faster since its warm-up: these samples are too short to be kept, however often that happens.
         if elapsed_ns <= 0.0 || elapsed_ns < SHORTEST * MIN_TICKS * self.tick_ns {
+            if self.fixed.is_some() {
+                return Next::Unmeasurable;
+            }
             self.point.samples_ns.clear();
+            self.point.rounds.clear();
             self.device_ns.clear();
             self.sampling_ns = 0.0;
             self.summarize();
@@ -147,6 +178,8 @@ impl<L> Runner<L> {
         self.sampling_ns += elapsed_ns;
         self.point.repeats = self.repeats;
         self.point.samples_ns.push(elapsed_ns / f64::from(self.repeats));
+        self.point.rounds.push(self.round);
+        self.point.set_ups = vec![self.point.samples_ns.len() as u32];
         // A device's timestamps may be zero, decreasing or coarse; and no pass takes longer on the device than it took.
         let plausible = |ns: &f64| ns.is_finite() && *ns > 0.0 && *ns <= 1.05 * elapsed_ns + self.tick_ns;
         self.device_ns.extend(device_ns.filter(plausible).map(|ns| ns / f64::from(self.repeats)));
@@ -157,31 +190,41 @@ impl<L> Runner<L> {
     fn has_enough(&self, remaining_ns: f64) -> bool {
         let n_samples = self.point.samples_ns.len();
         let next_ns = self.expected_ns();
-        if n_samples >= MAX_SAMPLES
-            || self.spent_ns + next_ns > self.grant_ns
-            || CAUTION * next_ns > remaining_ns
-        {
+        if CAUTION * next_ns > remaining_ns {
             return true;
         }
-        let fewest = if next_ns > LONG_RUN_NS { MIN_LONG_SAMPLES } else { MIN_SAMPLES };
+        if let Some(fixed) = self.fixed {
+            return n_samples >= fixed;
+        }
+        let decisions = if next_ns > LONG_RUN_NS { LONG_DECISIONS } else { DECISIONS };
+        let [fewest, .., most] = decisions;
+        if n_samples >= most || self.spent_ns + next_ns > self.grant_ns {
+            return true;
+        }
+        if !decisions.contains(&n_samples) {
+            return n_samples >= fewest && self.sampling_ns >= PATIENCE_NS;
+        }
+        if n_samples >= ENOUGH_OF_ONE && self.spent_ns + self.again_ns() <= self.grant_ns {
+            return true;
+        }
         let quantum_ns = self.tick_ns / f64::from(self.repeats);
-        let is_tight = || {
-            stats::relative_error(&self.point.samples_ns, quantum_ns)
-                .is_some_and(|error| 1.96 * error <= TIGHT)
-        };
-        n_samples >= fewest && (self.sampling_ns >= PATIENCE_NS || is_tight())
+        let is_tight = stats::relative_error(&self.point.samples_ns, quantum_ns)
+            .is_some_and(|error| 1.96 * error <= TIGHT);
+        is_tight || self.sampling_ns >= PATIENCE_NS
+    }
+
+    /// What another set-up with as many samples would take.
+    pub fn again_ns(&self) -> f64 {
+        let samples = self.point.samples_ns.len() as f64 + 1.0;
+        self.point.setup_ns + self.point.first_run_ns + samples * self.expected_ns()
     }
 
     /// Brings the point's statistics up to its samples.
     fn summarize(&mut self) {
         let point = &mut self.point;
-        if point.samples_ns.is_empty() {
-            (point.q1_ns, point.median_ns, point.q3_ns, point.min_ns) = (0.0, 0.0, 0.0, 0.0);
-        }
-        if let Some(quartiles) = stats::quartiles(&point.samples_ns) {
-            (point.q1_ns, point.median_ns, point.q3_ns) = (quartiles.q1, quartiles.median, quartiles.q3);
-            point.min_ns = point.samples_ns.iter().copied().fold(f64::INFINITY, f64::min);
-            self.run_ns = quartiles.median;
+        point.summarize();
+        if point.median_ns > 0.0 {
+            self.run_ns = point.median_ns;
         }
         let trusted = 2 * self.device_ns.len() >= point.samples_ns.len();
         point.device_ns = stats::median(&self.device_ns).filter(|_| trusted);

@@ -4,6 +4,7 @@
 use fastrand::Rng;
 use mixer::{Backend, Cost, Executor, LaneError, LaneSpec, MixerError};
 
+use crate::growth::CostLaw;
 use crate::progress::Rest;
 use crate::record::{Dnf, LaneRecord, Outcome, Point, RaceSpec, Record, Status, Warning};
 use crate::{Clock, CostFn, Watch, analysis};
@@ -14,11 +15,14 @@ pub(crate) const JUMP_NS: f64 = 5e9;
 const PUBLISH_EVERY_NS: f64 = 1e8;
 /// Part of the budget that the race plans with; the rest is for what no lane is charged with: snapshots, the analysis.
 const PLANNED_SHARE: f64 = 0.97;
-/// Bootstrap resamples while the race runs, and at its end.
-const LIVE_RESAMPLES: usize = 200;
-const FINAL_RESAMPLES: usize = 1000;
+/// Replicates of an analysis while the race runs, and at its end.
+const LIVE_REPLICATES: usize = 200;
+const FINAL_REPLICATES: usize = 1000;
 /// The clock is coarse where samples must be longer for its sake.
 const COARSE_TICK_NS: f64 = 110_000.0;
+
+/// log₂ of the longest length at which closed forms are asked for.
+const LONGEST_LAW: u32 = 24;
 
 /// Part of a lane's samples that may be outliers without a word: any machine has some.
 const MANY_OUTLIERS: f64 = 0.1;
@@ -62,6 +66,12 @@ pub(crate) struct LaneState {
     pub anchor: Option<Anchor>,
     /// Time spent on the point at work.
     pub spent_ns: f64,
+    /// Time that the last finished point has taken so far, over all its set-ups.
+    pub point_ns: f64,
+    /// Checksum of the checked output of the last finished point.
+    pub checksum: Option<f64>,
+    /// How long the verification took.
+    pub verify_ns: Option<f64>,
 }
 
 /// A moment: what the clock and the disturbance counter said.
@@ -80,12 +90,16 @@ pub(crate) struct Race<'a, E: Executor, C: Clock, W: Watch> {
     pub rng: Rng,
     /// Closed-form costs, lane by length.
     pub cost_table: Vec<Vec<Result<Cost, MixerError>>>,
+    /// Closed-form operation count over the length, lane by lane.
+    pub laws: Vec<CostLaw>,
     /// Samples and warm-up rounds per finished point, and the number of such points.
     pub rounds: (u64, u64),
     /// Time kept for the lengths after the one at work, and for the drift check.
     pub reserve_ns: f64,
     /// Samples thrown away that belong to no point of the record.
     pub discarded: u32,
+    /// Rounds so far, over the whole race.
+    pub round: u32,
     /// The last estimate of what is left.
     pub rest: Option<Rest>,
     /// What the drift check has taken so far.
@@ -111,6 +125,7 @@ impl<'a, E: Executor, C: Clock, W: Watch> Race<'a, E, C, W> {
             .lanes
             .iter()
             .map(|lane| spec.lengths.iter().map(|&seq_len| costs(lane, &spec.problem(seq_len))).collect());
+        let laws = spec.lanes.iter().map(|lane| cost_law(lane, &spec, costs)).collect();
         Self {
             cost_table: cost_table.collect(),
             lanes: spec.lanes.iter().map(|_| LaneState::default()).collect(),
@@ -126,7 +141,9 @@ impl<'a, E: Executor, C: Clock, W: Watch> Race<'a, E, C, W> {
             },
             executor,
             costs,
+            laws,
             rounds: (0, 0),
+            round: 0,
             reserve_ns: 0.0,
             discarded: 0,
             rest: None,
@@ -239,6 +256,8 @@ impl<'a, E: Executor, C: Clock, W: Watch> Race<'a, E, C, W> {
             seq_len: self.seq_len(length_idx),
             outcome,
             samples_ns: Vec::new(),
+            set_ups: Vec::new(),
+            rounds: Vec::new(),
             repeats: 0,
             discarded: 0,
             q1_ns: 0.0,
@@ -252,6 +271,8 @@ impl<'a, E: Executor, C: Clock, W: Watch> Race<'a, E, C, W> {
             peak_bytes: 0,
             predicted_ns: None,
             verified: None,
+            interval_ns: None,
+            versus: None,
         }
     }
 
@@ -290,6 +311,10 @@ impl<'a, E: Executor, C: Clock, W: Watch> Race<'a, E, C, W> {
                     needed_bytes: needed_bytes.max(self.cost(lane_idx, length_idx).peak_bytes),
                     limit_bytes,
                 },
+                Dnf::TimeBudget { needed_ns } => {
+                    let told_ns = needed_ns.filter(|_| length_idx == next);
+                    Dnf::TimeBudget { needed_ns: told_ns.or_else(|| self.needed_ns(lane_idx, length_idx)) }
+                }
                 other => other.clone(),
             };
             let predicted_ns = if may_predict { self.predict_ns(lane_idx, length_idx) } else { None };
@@ -341,7 +366,7 @@ impl<'a, E: Executor, C: Clock, W: Watch> Race<'a, E, C, W> {
 
     /// Fits and crossovers of what is measured so far.
     pub fn analyze(&mut self) {
-        analysis::update(&mut self.record, LIVE_RESAMPLES);
+        analysis::update(&mut self.record, &self.laws, LIVE_REPLICATES);
     }
 
     /// Takes the clock's step; a coarse one is said so.
@@ -361,10 +386,45 @@ impl<'a, E: Executor, C: Clock, W: Watch> Race<'a, E, C, W> {
             }
         }
         self.flag_outliers();
+        self.guess_needs();
         self.record.status = status;
-        analysis::update(&mut self.record, FINAL_RESAMPLES);
+        analysis::update(&mut self.record, &self.laws, FINAL_REPLICATES);
         self.publish();
         self.record
+    }
+
+    /// Lanes that got no time at all are told what the lanes of their backend took on average, at the first length.
+    fn guess_needs(&mut self) {
+        for backend in [Backend::Cpu, Backend::WebGpu] {
+            let mean = |values: Vec<f64>| {
+                (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+            };
+            let lanes: Vec<&LaneState> = self
+                .lanes
+                .iter()
+                .enumerate()
+                .filter(|(lane_idx, _)| self.backend(*lane_idx) == backend)
+                .map(|(_, lane)| lane)
+                .collect();
+            let verify_ns = mean(lanes.iter().filter_map(|lane| lane.verify_ns).collect());
+            let first = lanes.iter().filter_map(|lane| lane.history.first());
+            let point_ns =
+                mean(first.map(|point| point.setup_ns + 4.0 * point.sample_ns + point.check_ns).collect());
+            let Some(needed) = verify_ns.zip(point_ns.or(verify_ns)) else { continue };
+            let needed_ns = Some(needed.0 + needed.1);
+            let specs = &self.record.spec.lanes;
+            for (lane, _) in
+                self.record.lanes.iter_mut().zip(specs).filter(|(_, spec)| spec.backend == backend)
+            {
+                if let Some(Point {
+                    outcome: Outcome::Dnf(Dnf::TimeBudget { needed_ns: unknown @ None }),
+                    ..
+                }) = lane.points.first_mut()
+                {
+                    *unknown = needed_ns;
+                }
+            }
+        }
     }
 
     fn flag_outliers(&mut self) {
@@ -385,6 +445,15 @@ impl<'a, E: Executor, C: Clock, W: Watch> Race<'a, E, C, W> {
             self.record.warnings.push(Warning::Discarded { samples });
         }
     }
+}
+
+/// The closed form at powers of two, as far as predictions reach.
+fn cost_law(lane: &LaneSpec, spec: &RaceSpec, costs: &CostFn<'_>) -> CostLaw {
+    CostLaw::new((0..=LONGEST_LAW).filter_map(|log2| {
+        let seq_len = 1 << log2;
+        let cost = costs(lane, &spec.problem(seq_len)).ok()?;
+        Some((seq_len, cost.flops))
+    }))
 }
 
 /// The outcome that an error means.

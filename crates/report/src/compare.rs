@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 pub use difference::{Difference, Field};
 
-use crate::{CrossoverKind, Lane, ParamValue, Point, Report};
+use crate::{CrossoverKind, Lane, ParamValue, Point, Report, Speedup};
 
 /// Reports side by side.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,11 +40,23 @@ pub struct ComparedLane {
 pub struct Ratio {
     /// Milliseconds, median.
     pub median_ms: f64,
-    /// The first report's median over this one: above 1, this report's machine is faster. Absent where either was not
+    /// The first report's time over this one: above 1, this report's machine is faster. Absent where either was not
     /// measured, and for the first report itself.
-    pub speedup: Option<f64>,
-    /// Whether the middle halves of the samples overlap, so that no winner should be named.
-    pub close: bool,
+    pub speedup: Option<Speedup>,
+}
+
+/// The time of `base` over that of `own`, decided by their intervals where both have one; absent where either was not
+/// measured. The points are taken as independent: of two reports, or of two lanes that no verdict was recorded for.
+pub fn speedup(base: &Point, own: &Point) -> Option<Speedup> {
+    let time = |point: &Point| point.median_ms.filter(|_| point.outcome == "ok");
+    let (base_ms, own_ms) = (time(base)?, time(own)?);
+    let estimate =
+        |point: &Point, value: f64| Some(race::Estimate { value, low: point.low_ms?, high: point.high_ms? });
+    let judged = estimate(base, base_ms).zip(estimate(own, own_ms)).map(|(base, own)| {
+        let (race::Estimate { low, high, .. }, verdict) = race::compare(base, own);
+        (low, high, verdict.into())
+    });
+    Some(Speedup { value: base_ms / own_ms, judged })
 }
 
 /// A challenger's crossover in every report.
@@ -61,14 +73,12 @@ pub struct Crossing {
 /// A crossover as a report has it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Found {
-    /// The length, in tokens; absent where the lanes do not cross as far as the data says.
+    /// How it was found.
+    pub kind: CrossoverKind,
+    /// The length, in tokens; absent where it is undecided, or the lanes do not cross as far as the data says.
     pub estimate: Option<f64>,
     /// Its 95% interval, where it is known.
     pub interval: Option<(f64, f64)>,
-    /// Whether it lies beyond what was measured.
-    pub predicted: bool,
-    /// The shortest length raced, where the challenger was ahead there already.
-    pub ahead_from: Option<u32>,
 }
 
 /// Whose crossover comes at the shortest length.
@@ -78,7 +88,7 @@ pub enum First {
     Report(usize),
     /// Two or more are too close for their intervals to tell.
     Close,
-    /// Fewer than two reports have one.
+    /// Fewer than two reports have one, or one of them leaves it undecided.
     Unknown,
 }
 
@@ -108,13 +118,8 @@ impl Comparison {
         (0..reports.len())
             .map(|report| {
                 let own = point(report)?;
-                let median_ms = own.median_ms?;
                 let other = base.filter(|_| report > 0);
-                Some(Ratio {
-                    median_ms,
-                    speedup: other.and_then(|base| Some(base.median_ms? / median_ms)),
-                    close: other.is_some_and(|base| overlap(base, own)),
-                })
+                Some(Ratio { median_ms: own.median_ms?, speedup: other.and_then(|base| speedup(base, own)) })
             })
             .collect()
     }
@@ -132,11 +137,6 @@ fn measured<'a>(
     lane.points
         .iter()
         .find(|point| point.length == length && point.outcome == "ok" && point.median_ms.is_some())
-}
-
-fn overlap(a: &Point, b: &Point) -> bool {
-    let ends = |point: &Point| Some((point.q1_ms?, point.q3_ms?));
-    ends(a).zip(ends(b)).is_none_or(|((a_low, a_high), (b_low, b_high))| a_low <= b_high && b_low <= a_high)
 }
 
 /// The same lane, told by what was asked for: system, parameters and, while there is a choice, the backend.
@@ -192,19 +192,17 @@ fn crossing(reports: &[&Report], index: usize, lane: &ComparedLane) -> Option<Cr
         .map(|(report, at)| {
             let challenger = (*at)?;
             let entry = report.crossovers.iter().find(|entry| entry.challenger as usize == challenger)?;
-            Some(Found {
-                estimate: entry.estimate,
-                interval: entry.low.zip(entry.high),
-                predicted: entry.kind == CrossoverKind::Predicted,
-                ahead_from: report.ahead_from(entry),
-            })
+            Some(Found { kind: entry.kind, estimate: entry.estimate, interval: entry.low.zip(entry.high) })
         })
         .collect();
     found.iter().any(Option::is_some).then(|| Crossing { lane: index, first: first(&found), found })
 }
 
-/// The least estimate, where its interval ends before every other one begins.
+/// The least estimate, where its interval ends before every other one begins. A bound may lie anywhere below itself.
 fn first(found: &[Option<Found>]) -> First {
+    if found.iter().flatten().any(|found| found.kind == CrossoverKind::Undecided) {
+        return First::Unknown;
+    }
     let mut there: Vec<(usize, f64, Found)> = found
         .iter()
         .enumerate()
@@ -219,8 +217,10 @@ fn first(found: &[Option<Found>]) -> First {
         return First::Unknown;
     }
     let end = least.interval.map_or(*estimate, |(_, high)| high);
-    let begins =
-        |(_, estimate, found): &(usize, f64, Found)| found.interval.map_or(*estimate, |(low, _)| low);
+    let begins = |(_, estimate, found): &(usize, f64, Found)| match found.kind {
+        CrossoverKind::AtMost => 0.0,
+        _ => found.interval.map_or(*estimate, |(low, _)| low),
+    };
     if rest.iter().map(begins).all(|begin| begin > end) { First::Report(*report) } else { First::Close }
 }
 

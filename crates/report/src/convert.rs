@@ -7,8 +7,9 @@ use race::{Dnf, LaneRecord, Outcome, RaceSpec, Record};
 use crate::text::clean;
 use crate::validate::{MAX_AMOUNT, MAX_KERNELS, MAX_MESSAGE, MAX_NAME, MAX_WARNINGS};
 use crate::{
-    ChosenKernel, Config, Crossover, CrossoverKind, Environment, Exponent, Gpu, Lane, ParamEntry, ParamValue,
-    Point, Report, Roofline, SCHEMA_VERSION, Status, SystemEntry, Verified, Warning,
+    ChosenKernel, Config, Crossover, CrossoverKind, Environment, Exponent, Gpu, Lane, Leading, ParamEntry,
+    ParamValue, Point, Report, Roofline, SCHEMA_VERSION, Status, SystemEntry, Verdict, Verified, Versus,
+    Warning,
 };
 
 const NS_PER_MS: f64 = 1e6;
@@ -37,7 +38,23 @@ impl Report {
             warnings: warnings(record, environment),
         };
         report.crossovers = report.possible_crossovers(record);
+        report.drop_impossible_verdicts();
         report.with_shares()
+    }
+
+    /// Takes away comparisons that a report may not hold: of points that are no results, or of numbers that contradict
+    /// each other.
+    fn drop_impossible_verdicts(&mut self) {
+        let kept: Vec<Vec<Option<Versus>>> = (0..self.lanes.len())
+            .map(|lane| {
+                let points = self.lanes.get(lane).map_or(&[][..], |lane| &lane.points);
+                let sound = |point: &Point| point.versus.filter(|_| self.versus(lane, point).is_ok());
+                points.iter().map(sound).collect()
+            })
+            .collect();
+        for (lane, kept) in self.lanes.iter_mut().zip(kept) {
+            lane.points.iter_mut().zip(kept).for_each(|(point, kept)| point.versus = kept);
+        }
     }
 
     fn possible_crossovers(&self, record: &Record) -> Vec<Crossover> {
@@ -46,9 +63,14 @@ impl Report {
             let new = crossovers.iter().all(|other| other.challenger != length(crossover.challenger));
             if new && self.can_cross(crossover.challenger, crossover.baseline) {
                 let found = self::crossover(crossover);
-                let nowhere =
-                    Crossover { kind: CrossoverKind::None, estimate: None, low: None, high: None, ..found };
-                crossovers.push(if self.is_plausible(&found) { found } else { nowhere });
+                let open = Crossover {
+                    kind: CrossoverKind::Undecided,
+                    estimate: None,
+                    low: None,
+                    high: None,
+                    ..found
+                };
+                crossovers.push(if self.is_plausible(&found) { found } else { open });
             }
         }
         crossovers
@@ -105,6 +127,10 @@ fn exponent(fit: &race::Fit) -> Option<Exponent> {
         // Nanoseconds to milliseconds.
         log2_scale_ms: fit.log2_scale - NS_PER_MS.log2(),
         from_length: length(fit.from_len),
+        leading: fit
+            .leading
+            .map(|leading| Leading { estimate: leading.value, low: leading.low, high: leading.high })
+            .filter(crate::validate::is_leading),
     };
     crate::validate::exponent(&exponent).then_some(exponent)
 }
@@ -127,6 +153,9 @@ fn point(record: &race::Point, backend: Backend, trusted: bool) -> Point {
     let timed = quartiles.iter().all(Option::is_some)
         && quartiles.is_sorted_by(|low, high| low.partial_cmp(high).is_some_and(std::cmp::Ordering::is_le));
     let [min_ms, q1_ms, median_ms, q3_ms] = if timed { quartiles } else { [None; 4] };
+    let interval = record.interval_ns.and_then(|(low, high)| Some((ms(low)?, ms(high)?)));
+    let interval =
+        interval.filter(|(low, high)| median_ms.is_some_and(|median| (*low..=*high).contains(&median)));
     let (outcome, message) = match &record.outcome {
         // The engine marks such points itself; no report shows a time of a wrong output as a result.
         Outcome::Ok if timed && !trusted => ("not-verified", None),
@@ -157,6 +186,38 @@ fn point(record: &race::Point, backend: Backend, trusted: bool) -> Point {
         decode_state_bytes: record.cost.decode_state_bytes as f64,
         verified,
         roofline_share: None,
+        low_ms: interval.map(|(low, _)| low),
+        high_ms: interval.map(|(_, high)| high),
+        set_ups: length(record.set_ups.len()).min(crate::validate::MAX_COUNT),
+        versus: record.versus.as_ref().map(Versus::from),
+        full_attention: record.cost.full_attention,
+        needed_ms: match record.outcome {
+            Outcome::Dnf(Dnf::TimeBudget { needed_ns }) => needed_ns.and_then(ms),
+            _ => None,
+        },
+    }
+}
+
+impl From<&race::Versus> for Versus {
+    fn from(versus: &race::Versus) -> Self {
+        let race::Versus { baseline, speedup, verdict } = *versus;
+        Self {
+            baseline: length(baseline),
+            speedup: speedup.value,
+            low: speedup.low,
+            high: speedup.high,
+            verdict: verdict.into(),
+        }
+    }
+}
+
+impl From<race::Verdict> for Verdict {
+    fn from(verdict: race::Verdict) -> Self {
+        match verdict {
+            race::Verdict::Ahead => Self::Ahead,
+            race::Verdict::Behind => Self::Behind,
+            race::Verdict::Undecided => Self::Undecided,
+        }
     }
 }
 
@@ -171,7 +232,8 @@ fn dnf(reason: &Dnf) -> (&'static str, Option<String>) {
                 limit_bytes >> 20
             )),
         ),
-        Dnf::TimeBudget => ("time-budget", None),
+        // How much it needs is a number of its own.
+        Dnf::TimeBudget { .. } => ("time-budget", None),
         Dnf::DeviceLimit { message } => ("device-limit", Some(message.clone())),
         Dnf::DeviceLost { message } => ("device-lost", Some(message.clone())),
         Dnf::NoBackend { message } => ("no-backend", Some(message.clone())),
@@ -184,19 +246,24 @@ fn dnf(reason: &Dnf) -> (&'static str, Option<String>) {
 
 fn crossover(crossover: &race::Crossover) -> Crossover {
     let bound = |value: f64| crate::validate::is_crossover(value).then_some(value);
-    let estimate = crossover.length.filter(|length| crate::validate::is_crossover(length.value));
+    let counts = !matches!(crossover.kind, race::CrossoverKind::Undecided | race::CrossoverKind::None);
+    let estimate = crossover.length.filter(|length| counts && crate::validate::is_crossover(length.value));
     Crossover {
         challenger: length(crossover.challenger),
         baseline: length(crossover.baseline),
         kind: match (crossover.kind, estimate) {
             (race::CrossoverKind::Measured, Some(_)) => CrossoverKind::Measured,
+            (race::CrossoverKind::AtMost, Some(_)) => CrossoverKind::AtMost,
             (race::CrossoverKind::Predicted, Some(_)) => CrossoverKind::Predicted,
-            _ => CrossoverKind::None,
+            (race::CrossoverKind::None, _) => CrossoverKind::None,
+            // Found where no length can be: nothing is known of it.
+            _ => CrossoverKind::Undecided,
         },
         estimate: estimate.map(|length| length.value),
         low: estimate.and_then(|length| bound(length.low).filter(|low| *low <= length.value)),
         high: estimate.and_then(|length| bound(length.high).filter(|high| *high >= length.value)),
     }
+    .with_bound()
 }
 
 fn warnings(record: &Record, environment: &Environment) -> Vec<Warning> {
@@ -436,6 +503,76 @@ mod tests {
     }
 
     #[test]
+    fn verdicts_intervals_and_what_a_lane_needs_are_those_of_the_record() {
+        let config = config();
+        let mut record = record(&config);
+        let last = record.lanes[0].points.last_mut().unwrap();
+        last.outcome = Outcome::Dnf(Dnf::TimeBudget { needed_ns: Some(4.1e10) });
+        let report = Report::from_record(&record, &config, &environment(), None, &SYSTEMS);
+        report.validate().unwrap();
+        let (point, own) = (&report.lanes[1].points[0], &record.lanes[1].points[0]);
+        let versus = own.versus.unwrap();
+        assert_eq!(point.versus, Some(Versus::from(&versus)));
+        assert_eq!((point.versus.unwrap().verdict, point.set_ups), (Verdict::Ahead, 3));
+        assert_eq!(
+            point.low_ms.zip(point.high_ms),
+            own.interval_ns.map(|(low, high)| (low / 1e6, high / 1e6))
+        );
+        assert!(point.full_attention && !report.lanes[1].points[1].full_attention);
+        assert_eq!(report.lanes[0].points.last().unwrap().needed_ms, Some(41_000.0));
+        assert!(report.lanes[0].points.iter().all(|point| point.versus.is_none()));
+        assert_eq!(report.lanes[1].exponent.unwrap().leading.unwrap().estimate, 1.1);
+    }
+
+    #[test]
+    fn a_verdict_that_a_report_may_not_hold_is_left_out() {
+        let config = config();
+        for change in [
+            |versus: &mut race::Versus| versus.speedup.low = 0.5,
+            |versus: &mut race::Versus| versus.speedup.high = f64::NAN,
+            |versus: &mut race::Versus| versus.speedup.value = 1.0,
+            |versus: &mut race::Versus| versus.verdict = race::Verdict::Behind,
+            |versus: &mut race::Versus| versus.baseline = 1,
+        ] {
+            let mut record = record(&config);
+            change(record.lanes[1].points[0].versus.as_mut().unwrap());
+            let report = Report::from_record(&record, &config, &environment(), None, &SYSTEMS);
+            report.validate().unwrap();
+            assert_eq!(report.lanes[1].points[0].versus, None);
+            assert!(report.lanes[1].points[1].versus.is_some());
+        }
+    }
+
+    #[test]
+    fn every_kind_of_crossover_is_passed_on_and_a_bound_is_its_own_interval() {
+        let config = config();
+        let bound = Estimate { value: 256.0, low: 200.0, high: 300.0 };
+        let found = Estimate { value: 2345.6, low: 2000.0, high: 2600.5 };
+        let beyond = Estimate { value: 20_000.0, low: 10_000.0, high: 1e6 };
+        for (kind, length, wire, estimate) in [
+            (race::CrossoverKind::Measured, Some(found), CrossoverKind::Measured, Some(2345.6)),
+            (race::CrossoverKind::AtMost, Some(bound), CrossoverKind::AtMost, Some(256.0)),
+            (race::CrossoverKind::Predicted, Some(beyond), CrossoverKind::Predicted, Some(20_000.0)),
+            (race::CrossoverKind::Undecided, None, CrossoverKind::Undecided, None),
+            (race::CrossoverKind::None, None, CrossoverKind::None, None),
+            // Of what cannot be, nothing is claimed.
+            (race::CrossoverKind::AtMost, Some(found), CrossoverKind::Undecided, None),
+            (race::CrossoverKind::Measured, Some(beyond), CrossoverKind::Undecided, None),
+            (race::CrossoverKind::Measured, None, CrossoverKind::Undecided, None),
+        ] {
+            let mut record = record(&config);
+            (record.crossovers[0].kind, record.crossovers[0].length) = (kind, length);
+            let report = Report::from_record(&record, &config, &environment(), None, &SYSTEMS);
+            report.validate().unwrap();
+            let crossover = report.crossovers[0];
+            assert_eq!((crossover.kind, crossover.estimate), (wire, estimate), "{kind:?}");
+            if wire == CrossoverKind::AtMost {
+                assert_eq!((crossover.low, crossover.high), (estimate, estimate));
+            }
+        }
+    }
+
+    #[test]
     fn a_point_at_work_is_not_shown_before_it_has_a_sample() {
         let config = config();
         let mut record = record(&config);
@@ -452,7 +589,7 @@ mod tests {
         let message = || "line 3:\n\tbad".to_owned();
         let reasons = [
             (Dnf::Memory { needed_bytes: 1, limit_bytes: 0 }, "memory"),
-            (Dnf::TimeBudget, "time-budget"),
+            (Dnf::TimeBudget { needed_ns: None }, "time-budget"),
             (Dnf::DeviceLimit { message: message() }, "device-limit"),
             (Dnf::DeviceLost { message: message() }, "device-lost"),
             (Dnf::NoBackend { message: message() }, "no-backend"),
@@ -539,6 +676,11 @@ mod tests {
             if let Some(fit) = &mut lane.fit {
                 (fit.exponent, fit.log2_scale) = (estimate, numbers[1]);
             }
+            record.lanes[1].points[1].interval_ns = Some((numbers[4], numbers[5]));
+            if let Some(versus) = &mut record.lanes[1].points[2].versus {
+                (versus.speedup, versus.baseline) = (estimate, lanes.1);
+            }
+            record.lanes[0].points[4].outcome = Outcome::Dnf(Dnf::TimeBudget { needed_ns: Some(numbers[2]) });
             record.crossovers[0].length = Some(estimate);
             (record.crossovers[0].challenger, record.crossovers[0].baseline) = lanes;
             record.warnings.push(race::Warning::Drift { lane: lanes.0, ratio: numbers[2] });

@@ -3,6 +3,8 @@
 
 use mixer::MixerError;
 
+use crate::LengthsError;
+
 /// Why a configuration was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -45,6 +47,9 @@ pub enum ConfigError {
         /// What was given.
         got: String,
     },
+    /// Lengths in a text that is not understood in one way only.
+    #[error("lengths: {0}")]
+    Lengths(LengthsError),
     /// More entries than a race may have.
     #[error("{field}: at most {limit} are accepted, got {got}")]
     TooMany {
@@ -96,7 +101,7 @@ impl ConfigError {
             Self::Syntax { .. } => "config-syntax",
             Self::UnknownField { .. } => "unknown-field",
             Self::MissingField { .. } => "missing-field",
-            Self::InvalidField { .. } => "invalid-field",
+            Self::InvalidField { .. } | Self::Lengths(_) => "invalid-field",
             Self::TooMany { .. } => "too-many",
             Self::UnknownSystem { .. } => "unknown-system",
             Self::UnknownParam { .. } => "unknown-param",
@@ -108,6 +113,7 @@ impl ConfigError {
     pub fn field(&self) -> Option<&str> {
         match self {
             Self::TooLarge { .. } | Self::Syntax { .. } => None,
+            Self::Lengths(_) => Some("lengths"),
             Self::UnknownField { field, .. }
             | Self::MissingField { field }
             | Self::InvalidField { field, .. }

@@ -3,10 +3,10 @@
 
 use std::fmt::Write;
 
-use crate::units::{length, significant, time};
-use crate::{Crossover, CrossoverKind, Lane, LevelName, ParamValue, Point, Report};
+use crate::units::{length, ratio, time};
+use crate::{Crossover, CrossoverKind, Lane, LevelName, ParamValue, Point, Report, Verdict, Versus};
 
-const COLUMNS: [&str; 25] = [
+const COLUMNS: [&str; 34] = [
     "system",
     "backend",
     "params",
@@ -31,6 +31,15 @@ const COLUMNS: [&str; 25] = [
     "maxAbs",
     "maxRel",
     "rooflineShare",
+    "lowMs",
+    "highMs",
+    "setUps",
+    "speedup",
+    "speedupLow",
+    "speedupHigh",
+    "verdict",
+    "fullAttention",
+    "neededMs",
     "message",
 ];
 
@@ -73,12 +82,12 @@ impl Report {
         text.push('\n');
         for each in self.config.sorted_lengths() {
             let _ = write!(text, "| {} |", length(f64::from(each)));
-            for lane in &self.lanes {
+            for (index, lane) in self.lanes.iter().enumerate() {
                 let point = lane.points.iter().find(|point| point.length == each);
                 let _ = write!(
                     text,
                     " {} |",
-                    point.map_or_else(|| "–".to_owned(), |point| self.cell(lane, point))
+                    point.map_or_else(|| "–".to_owned(), |point| self.cell(index, lane, point))
                 );
             }
             text.push('\n');
@@ -160,49 +169,45 @@ impl Report {
         (first != lane).then_some(first)
     }
 
-    /// The length of a crossover in words. A challenger that was ahead at the shortest length that both have measured
-    /// crosses there or below: how far below, nobody has measured.
+    /// The length of a crossover in words: `≤ 256` where it is a bound.
     pub fn crossover_word(&self, crossover: &Crossover) -> String {
-        if let Some(shortest) = self.ahead_from(crossover) {
-            return format!("≤ {}", length(f64::from(shortest)));
-        }
         match (crossover.kind, crossover.estimate) {
             (CrossoverKind::Measured, Some(at)) => length(at),
+            (CrossoverKind::AtMost, Some(at)) => format!("≤ {}", length(at)),
             (CrossoverKind::Predicted, Some(at)) => format!("{} (predicted)", length(at)),
+            (CrossoverKind::Undecided, _) => "undecided".to_owned(),
             _ => "none".to_owned(),
         }
     }
 
-    /// The shortest length that both have measured, where the challenger was ahead there already.
-    pub fn ahead_from(&self, crossover: &Crossover) -> Option<u32> {
-        let at = crossover.estimate.filter(|_| crossover.kind == CrossoverKind::Measured)?;
-        let measured = |lane: u32, length: u32| {
-            let lane = self.lanes.get(lane as usize);
-            let points = lane.map(|lane| lane.points.as_slice()).unwrap_or_default();
-            points.iter().any(|point| point.length == length && point.outcome == "ok")
-        };
-        let shortest =
-            self.config.sorted_lengths().into_iter().find(|&length| {
-                measured(crossover.challenger, length) && measured(crossover.baseline, length)
-            })?;
-        (at <= f64::from(shortest)).then_some(shortest)
+    /// A point's speed-up against attention with its 95% interval, where the report has one; without interval and
+    /// verdict where it has only the two times, as reports of format 1 do.
+    pub fn speedup(&self, lane: usize, point: &Point) -> Option<Speedup> {
+        if let Some(Versus { speedup, low, high, verdict, .. }) = point.versus {
+            return Some(Speedup { value: speedup, judged: Some((low, high, verdict)) });
+        }
+        let mine_ms = point.median_ms.filter(|_| point.outcome == "ok")?;
+        let baseline = self.lanes.get(self.baseline_of(lane)?)?;
+        // What a race left unverified, when it was stopped say, is no baseline.
+        let theirs =
+            baseline.points.iter().find(|other| other.length == point.length && other.outcome == "ok")?;
+        Some(Speedup { value: theirs.median_ms? / mine_ms, judged: None })
     }
 
-    fn cell(&self, lane: &Lane, point: &Point) -> String {
-        match (point.outcome.as_str(), point.median_ms, lane.predicted_ms(point)) {
-            ("ok", Some(ms), _) => match self.baseline_ms(lane, point.length) {
-                Some(baseline_ms) => format!("{} (×{})", time(ms), significant(ms / baseline_ms)),
+    fn cell(&self, index: usize, lane: &Lane, point: &Point) -> String {
+        let full = if point.full_attention { ", full attention" } else { "" };
+        match (point.outcome.as_str(), point.median_ms, lane.predicted_ms(point), point.needed_ms) {
+            ("ok", Some(ms), ..) => match self.speedup(index, point) {
+                Some(speedup) => format!("{} ({speedup}{full})", time(ms)),
                 None => time(ms),
             },
-            (reason, _, Some(ms)) => format!("{reason}, ~{}", time(ms)),
+            (reason, _, predicted, Some(needed)) => {
+                let predicted = predicted.map_or_else(String::new, |ms| format!(", ~{}", time(ms)));
+                format!("{reason}{predicted}, needs {}", time(needed))
+            }
+            (reason, _, Some(ms), _) => format!("{reason}, ~{}", time(ms)),
             (reason, ..) => reason.to_owned(),
         }
-    }
-
-    fn baseline_ms(&self, lane: &Lane, at: u32) -> Option<f64> {
-        let index = self.lanes.iter().position(|other| std::ptr::eq(other, lane))?;
-        let baseline = self.lanes.get(self.baseline_of(index)?)?;
-        baseline.points.iter().find(|point| point.length == at && point.outcome == "ok")?.median_ms
     }
 
     fn crossover_cell(&self, index: usize) -> String {
@@ -211,9 +216,40 @@ impl Report {
     }
 }
 
+/// A speed-up against attention, and what is known of it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Speedup {
+    /// Attention's time over the lane's.
+    pub value: f64,
+    /// Its 95% interval and the verdict; absent where the report carries none, so that no winner can be named.
+    pub judged: Option<(f64, f64, Verdict)>,
+}
+
+impl std::fmt::Display for Speedup {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.judged {
+            Some((low, high, verdict)) => {
+                write!(f, "{}×, {} to {}, {verdict}", ratio(self.value), ratio(low), ratio(high))
+            }
+            None => write!(f, "{}×, no interval", ratio(self.value)),
+        }
+    }
+}
+
+impl std::fmt::Display for Verdict {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::Ahead => "ahead",
+            Self::Behind => "behind",
+            Self::Undecided => "undecided",
+        })
+    }
+}
+
 fn row(lane: &Lane, point: &Point) -> [String; COLUMNS.len()] {
     let number = |value: Option<f64>| value.map_or(String::new(), |value| value.to_string());
     let verified = point.verified.as_ref();
+    let versus = point.versus.as_ref();
     [
         lane.system.clone(),
         lane.backend.clone(),
@@ -239,6 +275,15 @@ fn row(lane: &Lane, point: &Point) -> [String; COLUMNS.len()] {
         number(verified.and_then(|verified| verified.max_abs)),
         number(verified.and_then(|verified| verified.max_rel)),
         number(point.roofline_share),
+        number(point.low_ms),
+        number(point.high_ms),
+        if point.set_ups > 0 { point.set_ups.to_string() } else { String::new() },
+        number(versus.map(|versus| versus.speedup)),
+        number(versus.map(|versus| versus.low)),
+        number(versus.map(|versus| versus.high)),
+        versus.map_or_else(String::new, |versus| versus.verdict.to_string()),
+        point.full_attention.to_string(),
+        number(point.needed_ms),
         point.message.clone().unwrap_or_default(),
     ]
 }
@@ -330,7 +375,7 @@ mod tests {
         let text = report().to_markdown();
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[0], "| length | Attention (cpu) | Toy (cpu) |");
-        assert_eq!(lines[2], "| 256 | 6.55 ms | 44.6 µs (×0.0068) |");
+        assert_eq!(lines[2], "| 256 | 6.55 ms | 44.6 µs (147×, 141 to 153, ahead, full attention) |");
         assert_eq!(lines[8], "| 16,384 | memory, ~27.5 s | 4.44 ms |");
         assert_eq!(lines[9], "| exponent | 2.00 (1.98 to 2.03) | 1.10 (1.08 to 1.13) |");
         assert_eq!(lines[10], "| crossover | – | 2,346 |");
@@ -339,6 +384,54 @@ mod tests {
             "{text}"
         );
         assert!(lines[12].ends_with(&report().day().unwrap()), "{text}");
+    }
+
+    #[test]
+    fn what_no_verdict_is_known_of_names_no_winner() {
+        let mut report = report();
+        report.lanes[1].points[1].versus = None;
+        if let Some(versus) = &mut report.lanes[1].points[2].versus {
+            (versus.low, versus.verdict) = (0.9, Verdict::Undecided);
+        }
+        let text = report.to_markdown();
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines[3].ends_with("×, no interval) |"), "{}", lines[3]);
+        assert!(lines[4].ends_with(", undecided) |"), "{}", lines[4]);
+    }
+
+    #[test]
+    fn csv_has_the_verdict_and_its_interval_in_full() {
+        let report = report();
+        let versus = report.lanes[1].points[0].versus.unwrap();
+        let text = report.to_csv();
+        let row = text.split_terminator("\r\n").find(|line| line.starts_with("toy,cpu,")).unwrap();
+        let interval = format!("{},{},{},ahead,true,,", versus.speedup, versus.low, versus.high);
+        assert!(row.ends_with(&interval), "{row}");
+    }
+
+    #[test]
+    fn every_kind_of_crossover_has_its_word() {
+        let report = report();
+        let mut crossover = report.crossovers[0];
+        for (kind, word) in [
+            (CrossoverKind::Measured, "2,346"),
+            (CrossoverKind::AtMost, "≤ 2,346"),
+            (CrossoverKind::Predicted, "2,346 (predicted)"),
+            (CrossoverKind::Undecided, "undecided"),
+            (CrossoverKind::None, "none"),
+        ] {
+            crossover.kind = kind;
+            assert_eq!(report.crossover_word(&crossover), word);
+        }
+    }
+
+    #[test]
+    fn a_lane_without_time_says_how_much_it_needs() {
+        let mut report = report();
+        let point = report.lanes[0].points.last_mut().unwrap();
+        (point.outcome, point.message, point.needed_ms) = ("time-budget".to_owned(), None, Some(41_000.0));
+        assert_eq!(report.validate(), Ok(()));
+        assert!(report.to_markdown().contains("| time-budget, ~27.5 s, needs 41.0 s |"));
     }
 
     #[test]

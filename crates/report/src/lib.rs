@@ -8,8 +8,11 @@ mod convert;
 mod environment;
 mod error;
 mod export;
+mod file;
 mod file_name;
+mod lengths;
 mod link;
+mod migrate;
 mod parse;
 mod resolve;
 #[cfg(feature = "schema")]
@@ -26,9 +29,15 @@ pub use catalog::{ParamEntry, SystemEntry};
 pub use config::{BackendName, Config, FullLane, LaneConfig, LevelName, ParamValue, Threads};
 pub use environment::{ChosenKernel, Environment, Gpu, Peaks, Roofline};
 pub use error::{ConfigError, ReportError};
-pub use link::{LinkError, Linked, as_linked, decode_link, encode_config_link, encode_link};
+pub use export::Speedup;
+pub use file::{FileError, Seems, TextError, file_text, read_file};
+pub use lengths::{LengthsError, lengths_text, parse_lengths, parse_whole};
+pub use link::{
+    LinkError, Linked, as_linked, decode_link, decode_links, encode_config_link, encode_link, is_link,
+};
 #[cfg(feature = "schema")]
 pub use schema::report_schema;
 pub use wire::{
-    Crossover, CrossoverKind, Exponent, Lane, Point, Report, SCHEMA_VERSION, Status, Verified, Warning,
+    Crossover, CrossoverKind, Exponent, Lane, Leading, Point, Report, SCHEMA_VERSION, Status, Verdict,
+    Verified, Versus, Warning,
 };

@@ -92,7 +92,13 @@ fn whole(field: &str, value: &Value, low: u32, high: u32) -> Result<u32, ConfigE
 }
 
 fn lengths(value: &Value) -> Result<Vec<u32>, ConfigError> {
-    let list = value.as_array().ok_or_else(|| invalid("lengths", "a list of whole numbers", value))?;
+    // The text that the page's field takes.
+    if let Value::String(text) = value {
+        return Ok(crate::parse_lengths(text)?);
+    }
+    let list = value.as_array().ok_or_else(|| {
+        invalid("lengths", "a list of whole numbers or a text such as \"256..16384\"", value)
+    })?;
     list.iter().map(|length| whole("lengths", length, 1, Problem::MAX_SEQ_LEN as u32)).collect()
 }
 

@@ -24,6 +24,7 @@ pub(crate) static ATTENTION: Info = Info {
     summary: "Every token looks at every earlier one.",
     params: &[],
     config: &[],
+    spare: &[],
     tolerance: Tolerance { abs: 1e-4, rel: 1e-4 },
 };
 
@@ -58,7 +59,11 @@ pub(crate) static SYSTEMS: [&Info; 2] = [&ATTENTION, &TOY];
 /// A record as a race leaves it: two lanes, the first cut off by memory.
 pub(crate) fn record(config: &Config) -> Record {
     let spec = config.resolve(&SYSTEMS, false).unwrap();
-    let lanes = spec.lanes.iter().enumerate().map(|(index, lane)| lane_record(index, lane, &spec)).collect();
+    let mut lanes: Vec<LaneRecord> =
+        spec.lanes.iter().enumerate().map(|(index, lane)| lane_record(index, lane, &spec)).collect();
+    if let Some((baseline, challengers)) = lanes.split_first_mut() {
+        challengers.iter_mut().for_each(|lane| judge(baseline, lane));
+    }
     let length = Estimate { value: 2345.6, low: 2000.0, high: 2600.5 };
     Record {
         status: Status::Done,
@@ -72,6 +77,20 @@ pub(crate) fn record(config: &Config) -> Record {
         tick_ns: 5000.0,
         warnings: vec![race::Warning::Drift { lane: 1, ratio: 1.25 }],
         spec,
+    }
+}
+
+/// Every point of a lane against the first lane's.
+fn judge(baseline: &LaneRecord, lane: &mut LaneRecord) {
+    for (own, other) in lane.points.iter_mut().zip(&baseline.points) {
+        let time = |point: &Point| {
+            let (low, high) = point.interval_ns?;
+            Some(Estimate { value: point.median_ns, low, high })
+        };
+        own.versus = time(other).zip(time(own)).map(|(other, own)| {
+            let (speedup, verdict) = race::compare(other, own);
+            race::Versus { baseline: 0, speedup, verdict }
+        });
     }
 }
 
@@ -107,11 +126,15 @@ fn lane_record(index: usize, lane: &LaneSpec, spec: &RaceSpec) -> LaneRecord {
                 peak_bytes: 9 * 256 * seq_len as u64,
                 decode_state_bytes: 512 * seq_len as u64,
                 setup_flops: 0,
-                ..Cost::default()
+                full_attention: index == 1 && step == 0,
             },
             peak_bytes: 9 * 256 * seq_len as u64,
             predicted_ns: cut.then_some(median_ns),
             verified: (!cut).then_some(Verification { seq_len, deviation }),
+            set_ups: if cut { vec![] } else { vec![5; 3] },
+            rounds: if cut { vec![] } else { (0..15).collect() },
+            interval_ns: (!cut).then_some((median_ns * 0.97, median_ns * 1.03)),
+            versus: None,
         }
     });
     LaneRecord {
@@ -123,6 +146,7 @@ fn lane_record(index: usize, lane: &LaneSpec, spec: &RaceSpec) -> LaneRecord {
             log2_scale: 6.64,
             from_len: spec.lengths[0],
             n_points: spec.lengths.len(),
+            leading: Some(Estimate { value: exponent, low: exponent - 0.01, high: exponent + 0.01 }),
         }),
     }
 }

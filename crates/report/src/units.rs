@@ -24,6 +24,15 @@ pub fn significant(value: f64) -> String {
     format!("{value:.decimals$}")
 }
 
+/// A ratio of two times: three significant digits, and near 1 as many as set it apart from 1.
+pub fn ratio(value: f64) -> String {
+    if (0.9..1.1).contains(&value) {
+        let decimals = if (value - 1.0).abs() < 0.0095 { 3 } else { 2 };
+        return format!("{value:.decimals$}");
+    }
+    significant(value)
+}
+
 /// A length with thousands apart.
 pub fn length(value: f64) -> String {
     if value >= 1e9 {
@@ -65,6 +74,22 @@ mod tests {
             [(1.0, "1.00"), (0.123, "0.12"), (0.0234, "0.023"), (0.003_64, "0.0036"), (1e-9, "0.00000")]
         {
             assert_eq!(significant(value), text);
+        }
+    }
+
+    #[test]
+    fn ratios_near_1_are_told_from_1() {
+        for (value, text) in [
+            (1.0, "1.000"),
+            (1.0034, "1.003"),
+            (0.9949, "0.995"),
+            (1.0304, "1.03"),
+            (0.9712, "0.97"),
+            (1.349, "1.35"),
+            (0.000_68, "0.00068"),
+            (147.1, "147"),
+        ] {
+            assert_eq!(ratio(value), text);
         }
     }
 

@@ -6,8 +6,8 @@ use race::{MIN_FIT_POINTS, PREDICTION_HORIZON, RaceSpec};
 
 use crate::text::{is_clean, is_id, is_param_name};
 use crate::{
-    BackendName, Crossover, CrossoverKind, Environment, Exponent, Gpu, Lane, ParamValue, Peaks, Point,
-    Report, ReportError, SCHEMA_VERSION, Status, Verified, Warning,
+    BackendName, Crossover, CrossoverKind, Environment, Exponent, Gpu, Lane, Leading, ParamValue, Peaks,
+    Point, Report, ReportError, SCHEMA_VERSION, Status, Verdict, Verified, Versus, Warning,
 };
 
 /// Longest name, in characters.
@@ -26,6 +26,11 @@ pub(crate) const MAX_KERNELS: usize = 32;
 pub(crate) const MAX_WARNINGS: usize = 200;
 /// What rounding in a link may move a crossover by.
 const ROUNDING: f64 = 1.01;
+/// Ratios of two times.
+pub(crate) const RATIO: std::ops::RangeInclusive<f64> = 1e-24..=1e24;
+/// How far a speed-up may be from the ratio of the times that a report shows: an estimate over shared rounds is not
+/// exactly theirs, but it tells of the same two lanes.
+const FROM_TIMES: f64 = 1.5;
 /// Largest exponent or log₂ scale, either way.
 const MAX_EXPONENT: f64 = 1000.0;
 /// Shortest and longest time: a femtosecond, thirty years; milliseconds.
@@ -62,11 +67,19 @@ pub(crate) fn is_crossover(length: f64) -> bool {
 
 /// Whether every number of an exponent is usable.
 pub(crate) fn exponent(exponent: &Exponent) -> bool {
-    let Exponent { estimate, low, high, log2_scale_ms, from_length } = *exponent;
-    [estimate, low, high, log2_scale_ms].iter().all(|value| value.abs() <= MAX_EXPONENT)
+    let Exponent { estimate, low, high, log2_scale_ms, from_length, leading } = *exponent;
+    log2_scale_ms.abs() <= MAX_EXPONENT
+        && is_leading(&Leading { estimate, low, high })
+        && leading.as_ref().is_none_or(is_leading)
+        && is_length(from_length)
+}
+
+/// Whether a growth's exponent is usable: in range, and within its interval.
+pub(crate) fn is_leading(leading: &Leading) -> bool {
+    let Leading { estimate, low, high } = *leading;
+    [estimate, low, high].iter().all(|value| value.abs() <= MAX_EXPONENT)
         && low <= estimate
         && estimate <= high
-        && is_length(from_length)
 }
 
 /// Whether a machine could have these peaks.
@@ -118,7 +131,7 @@ impl Report {
         }
         let report: Self = serde_json::from_str(text).map_err(|error| ReportError::syntax(&error))?;
         report.validate()?;
-        Ok(report.with_shares())
+        Ok(report.upgraded().with_shares())
     }
 
     /// [`Report::from_json`] for a value that is already parsed.
@@ -130,7 +143,7 @@ impl Report {
         Version { schema: schema.map(|schema| u32::try_from(schema).unwrap_or(u32::MAX)) }.check()?;
         let report: Self = serde_json::from_value(value).map_err(|error| ReportError::syntax(&error))?;
         report.validate()?;
-        Ok(report.with_shares())
+        Ok(report.upgraded().with_shares())
     }
 
     /// Checks every number, text and index.
@@ -167,6 +180,13 @@ impl Report {
                 other.system == lane.system && other.backend == lane.backend && other.params == lane.params
             });
             ensure(!twin, at, "another system, backend or parameters than every lane before", &lane.title)?;
+        }
+        for (index, lane) in self.lanes.iter().enumerate() {
+            for (at, point) in lane.points.iter().enumerate() {
+                self.versus(index, point).map_err(|(name, allowed, got)| {
+                    ReportError::invalid(format!("lanes[{index}].points[{at}].versus.{name}"), allowed, got)
+                })?;
+            }
         }
         self.crossovers(lanes)?;
         at_most("warnings", self.warnings.len(), MAX_WARNINGS)?;
@@ -240,7 +260,7 @@ impl Report {
                 baseline,
             )?;
             ensure(
-                estimate.is_some() == (kind != CrossoverKind::None),
+                estimate.is_some() == !matches!(kind, CrossoverKind::Undecided | CrossoverKind::None),
                 format!("{at}.estimate"),
                 "there exactly where there is a crossover",
                 shown(estimate),
@@ -259,6 +279,12 @@ impl Report {
                 "between lengths that both lanes have measured, or predicted not far beyond them",
                 shown(estimate),
             )?;
+            ensure(
+                kind != CrossoverKind::AtMost || (low == estimate && high == estimate),
+                format!("{at}.low"),
+                "the bound itself, as high is, where the kind is at-most",
+                shown(low),
+            )?;
             let ends = [low, estimate, high];
             ensure(
                 ends.iter().flatten().is_sorted(),
@@ -272,6 +298,45 @@ impl Report {
 }
 
 impl Report {
+    /// Checks a point's comparison with attention: what it is compared with, whether both are results, and whether
+    /// verdict, interval and times agree. An error is the field, what it may be, and what it is.
+    pub(crate) fn versus(
+        &self,
+        lane: usize,
+        point: &Point,
+    ) -> Result<(), (&'static str, &'static str, String)> {
+        let Some(versus) = point.versus else { return Ok(()) };
+        let Versus { baseline, speedup, low, high, verdict } = versus;
+        let other = self.lanes.get(baseline as usize);
+        let other = other.filter(|_| self.baseline_of(lane) == Some(baseline as usize));
+        let Some(other) = other else {
+            let allowed = "the index of the attention lane on this lane's backend, another lane than this";
+            return Err(("baseline", allowed, baseline.to_string()));
+        };
+        let theirs = other.points.iter().find(|other| other.length == point.length && other.outcome == "ok");
+        let times =
+            point.median_ms.filter(|_| point.outcome == "ok").zip(theirs.and_then(|other| other.median_ms));
+        let Some((mine_ms, theirs_ms)) = times else {
+            return Err(("speedup", "absent where either lane was not measured", speedup.to_string()));
+        };
+        let ratio = theirs_ms / mine_ms;
+        if !(RATIO.contains(&speedup) && (ratio / FROM_TIMES..=ratio * FROM_TIMES).contains(&speedup)) {
+            return Err(("speedup", "the ratio of the two lanes' times", speedup.to_string()));
+        }
+        if !(RATIO.contains(&low) && RATIO.contains(&high) && low <= speedup && speedup <= high) {
+            return Err(("low", "at most the speedup, and that at most high", low.to_string()));
+        }
+        match verdict {
+            Verdict::Ahead if low <= 1.0 => {
+                Err(("low", "above 1 where the verdict is ahead", low.to_string()))
+            }
+            Verdict::Behind if high >= 1.0 => {
+                Err(("high", "below 1 where the verdict is behind", high.to_string()))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Whether `baseline` is the kind of lane that `challenger` is compared with.
     pub(crate) fn can_cross(&self, challenger: usize, baseline: usize) -> bool {
         self.lanes.get(challenger).zip(self.lanes.get(baseline)).is_some_and(|(challenger, baseline)| {
@@ -285,26 +350,32 @@ impl Report {
         let Some(at) = crossover.estimate else { return true };
         let lanes = [crossover.challenger, crossover.baseline].map(|lane| self.lanes.get(lane as usize));
         let [Some(challenger), Some(baseline)] = lanes else { return false };
-        let both = |length: &f64| challenger.measured_lengths().any(|other| other == *length);
-        let mut common = baseline.measured_lengths().filter(both);
+        let both = |length: &u32| challenger.measured_lengths().any(|other| other == *length);
+        let mut common = baseline.measured_lengths().filter(both).map(f64::from);
+        if crossover.kind == CrossoverKind::AtMost {
+            return common.any(|length| length == at);
+        }
         let Some(shortest) = common.next() else { return false };
         let longest = common.last().unwrap_or(shortest);
         let (low, high) = match crossover.kind {
             CrossoverKind::Predicted => (longest, longest * mixer::exp2(PREDICTION_HORIZON)),
-            CrossoverKind::Measured | CrossoverKind::None => (shortest, longest),
+            CrossoverKind::Measured
+            | CrossoverKind::AtMost
+            | CrossoverKind::Undecided
+            | CrossoverKind::None => (shortest, longest),
         };
         (low / ROUNDING..=high * ROUNDING).contains(&at)
     }
 }
 
 impl Lane {
-    fn measured_lengths(&self) -> impl Iterator<Item = f64> {
-        self.points.iter().filter(|point| point.outcome == "ok").map(|point| f64::from(point.length))
+    pub(crate) fn measured_lengths(&self) -> impl Iterator<Item = u32> {
+        self.points.iter().filter(|point| point.outcome == "ok").map(|point| point.length)
     }
 
     /// Whether enough of the lane was measured for an exponent from this length on.
     pub(crate) fn can_be_fitted(&self, from: u32) -> bool {
-        self.measured_lengths().filter(|length| *length >= f64::from(from)).count() >= MIN_FIT_POINTS
+        self.measured_lengths().filter(|length| *length >= from).count() >= MIN_FIT_POINTS
     }
 }
 
@@ -480,6 +551,9 @@ fn point(at: &str, point: &Point) -> Result<(), ReportError> {
         ("setupMs", point.setup_ms),
         ("firstRunMs", point.first_run_ms),
         ("predictedMs", point.predicted_ms),
+        ("lowMs", point.low_ms),
+        ("highMs", point.high_ms),
+        ("neededMs", point.needed_ms),
     ] {
         time(field(name), value)?;
     }
@@ -498,6 +572,22 @@ fn point(at: &str, point: &Point) -> Result<(), ReportError> {
         "between q1Ms and q3Ms, and those above minMs",
         shown(point.median_ms),
     )?;
+    let interval = [point.low_ms, point.median_ms, point.high_ms];
+    let n_present = interval.iter().flatten().count();
+    ensure(
+        (n_present == 3 && interval.is_sorted_by(|low, high| low <= high))
+            || (point.low_ms.is_none() && point.high_ms.is_none()),
+        field("lowMs"),
+        "there together with highMs, and medianMs between them",
+        shown(point.low_ms),
+    )?;
+    ensure(
+        point.needed_ms.is_none() || point.outcome == "time-budget",
+        field("neededMs"),
+        "null unless the outcome is time-budget",
+        shown(point.needed_ms),
+    )?;
+    count(field("setUps"), point.set_ups)?;
     count(field("samples"), point.samples)?;
     count(field("repeats"), point.repeats)?;
     count(field("discarded"), point.discarded)?;
@@ -645,6 +735,24 @@ mod tests {
             ("/crossovers/0/estimate", json!(100), "crossovers[0].estimate"),
             ("/lanes/1/exponent/fromLength", json!(8192), "lanes[1].exponent"),
             ("/lanes/0/points/0/deviceMs", json!(1), "lanes[0].points[0].deviceMs"),
+            // A verdict that its interval, its times or its lanes do not support.
+            ("/lanes/1/points/0/versus/low", json!(1), "lanes[1].points[0].versus.low"),
+            ("/lanes/1/points/0/versus/low", json!(1e9), "lanes[1].points[0].versus.low"),
+            ("/lanes/1/points/0/versus/high", json!(2), "lanes[1].points[0].versus.low"),
+            ("/lanes/1/points/0/versus/verdict", json!("behind"), "lanes[1].points[0].versus.high"),
+            ("/lanes/1/points/0/versus/speedup", json!(1), "lanes[1].points[0].versus.speedup"),
+            ("/lanes/1/points/0/versus/baseline", json!(1), "lanes[1].points[0].versus.baseline"),
+            ("/lanes/1/points/0/versus/baseline", json!(7), "lanes[1].points[0].versus.baseline"),
+            ("/lanes/0/points/0/outcome", json!("cancelled"), "lanes[1].points[0].versus.speedup"),
+            ("/lanes/1/points/0/lowMs", json!(null), "lanes[1].points[0].lowMs"),
+            ("/lanes/1/points/0/lowMs", json!(1e3), "lanes[1].points[0].lowMs"),
+            ("/lanes/1/points/0/highMs", json!(1e-6), "lanes[1].points[0].lowMs"),
+            ("/lanes/1/points/0/neededMs", json!(5), "lanes[1].points[0].neededMs"),
+            ("/lanes/1/points/0/setUps", json!(2_000_000_000), "lanes[1].points[0].setUps"),
+            ("/lanes/1/exponent/leading/low", json!(9), "lanes[1].exponent"),
+            ("/crossovers/0/kind", json!("at-most"), "crossovers[0].estimate"),
+            ("/crossovers/0/kind", json!("undecided"), "crossovers[0].estimate"),
+            ("/crossovers/0/kind", json!("none"), "crossovers[0].estimate"),
         ] {
             let error = with(pointer, value).unwrap_err();
             assert_eq!((error.code(), error.field()), ("report-invalid", Some(named)), "{error}");
@@ -656,6 +764,7 @@ mod tests {
         let mut unmeasured = report();
         for point in &mut unmeasured.lanes[1].points {
             "cancelled".clone_into(&mut point.outcome);
+            point.versus = None;
         }
         assert_eq!(unmeasured.validate().unwrap_err().field(), Some("lanes[1].exponent"));
         unmeasured.lanes[1].exponent = None;
@@ -667,6 +776,18 @@ mod tests {
             (predicted.crossovers[0].low, predicted.crossovers[0].high) = (None, None);
             assert_eq!(predicted.validate().is_ok(), fits, "{at}");
         }
+        let mut bound = report();
+        bound.crossovers[0].kind = CrossoverKind::AtMost;
+        for (estimate, low, fits) in [(256.0, 256.0, true), (512.0, 512.0, true), (512.0, 256.0, false)] {
+            let crossover = &mut bound.crossovers[0];
+            (crossover.estimate, crossover.low, crossover.high) = (Some(estimate), Some(low), Some(estimate));
+            assert_eq!(bound.validate().is_ok(), fits, "{estimate}");
+        }
+        let mut open = report();
+        let crossover = &mut open.crossovers[0];
+        (crossover.kind, crossover.estimate) = (CrossoverKind::Undecided, None);
+        (crossover.low, crossover.high) = (None, None);
+        assert_eq!(open.validate(), Ok(()));
         let mut twice = report();
         twice.crossovers.push(twice.crossovers[0]);
         assert_eq!(twice.validate().unwrap_err().field(), Some("crossovers[1].challenger"));
@@ -689,7 +810,7 @@ mod tests {
         // A key twice is no report: whichever of the two a reader takes would be a guess.
         let twice = good.replacen(r#""status":"#, r#""status": "running", "status":"#, 1);
         assert_eq!(Report::from_json(&twice).unwrap_err().code(), "report-syntax");
-        let schema_twice = good.replacen(r#""schema":1"#, r#""schema":7,"schema":1"#, 1);
+        let schema_twice = good.replacen(r#""schema":2"#, r#""schema":7,"schema":2"#, 1);
         assert_eq!(Report::from_json(&schema_twice).unwrap_err().code(), "report-syntax");
         for deep in ["[".repeat(100_000), format!(r#"{{"schema":1,"config":{}"#, r#"{"a":"#.repeat(100_000))]
         {
@@ -744,7 +865,7 @@ mod tests {
 
     #[test]
     fn fault_23_a_newer_format_says_so_whatever_its_shape() {
-        assert_eq!(Report::from_json(r#"{"schema": 2, "tracks": []}"#).unwrap_err().code(), "report-newer");
+        assert_eq!(Report::from_json(r#"{"schema": 3, "tracks": []}"#).unwrap_err().code(), "report-newer");
         assert_eq!(
             Report::from_value(json!({"schema": 5_000_000_000_u64})).unwrap_err().code(),
             "report-newer"

@@ -4,16 +4,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Config, Environment, ParamValue, Peaks};
 
-/// Version of this format, raised with every change that a reader must know of.
-pub const SCHEMA_VERSION: u32 = 1;
+/// Version of this format, raised with every change that a reader must know of. 2 has crossovers that are bounds or
+/// undecided, and verdicts with their intervals; reports of version 1 are read, without any of these.
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// Everything about one race.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
-    /// [`SCHEMA_VERSION`] of the writer.
-    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 1)))]
+    /// [`SCHEMA_VERSION`] of the writer; once read, this reader's own.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 2)))]
     pub schema: u32,
     /// The configuration, defaults filled in.
     pub config: Config,
@@ -104,7 +105,7 @@ pub struct Lane {
 }
 
 /// A lane at a length.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Point {
@@ -179,6 +180,61 @@ pub struct Point {
     /// that of memory, or that the probe was disturbed. Follows from the other fields: whoever reads a report works it out anew.
     #[serde(default)]
     pub roofline_share: Option<f64>,
+    /// Lower end of the 95% interval of [`Point::median_ms`] over samples and set-ups.
+    #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1e-12, max = 1e12)))]
+    pub low_ms: Option<f64>,
+    /// Upper end.
+    #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1e-12, max = 1e12)))]
+    pub high_ms: Option<f64>,
+    /// How often the lane was set up anew at this length; 0 where the report does not say.
+    #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 1_000_000_000)))]
+    pub set_ups: u32,
+    /// Against the attention lane of the same backend, where both were measured.
+    #[serde(default)]
+    pub versus: Option<Versus>,
+    /// Whether the system's sparse pattern covers every pair of positions at this length: it ran full attention.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub full_attention: bool,
+    /// Time that this point would have needed (set-up, runs, check), where the outcome is `time-budget` and it is known.
+    #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1e-12, max = 1e12)))]
+    pub needed_ms: Option<f64>,
+}
+
+/// A lane against attention at one length.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Versus {
+    /// Index of the attention lane on the same backend.
+    pub baseline: u32,
+    /// Attention's time over the lane's: above 1, the lane is faster.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1e-24, max = 1e24)))]
+    pub speedup: f64,
+    /// Lower end of its 95% interval.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1e-24, max = 1e24)))]
+    pub low: f64,
+    /// Upper end.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1e-24, max = 1e24)))]
+    pub high: f64,
+    /// The decision, which every reader takes as it is.
+    pub verdict: Verdict,
+}
+
+/// Which of two lanes is faster, as far as the measurements can tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// The lane is faster; the whole interval lies above 1.
+    Ahead,
+    /// The lane is slower; the whole interval lies below 1.
+    Behind,
+    /// The difference lies within the uncertainty, or is too small to matter.
+    Undecided,
 }
 
 /// A comparison with the f64 reference.
@@ -215,6 +271,22 @@ pub struct Exponent {
     /// First length fitted.
     #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 1_048_576)))]
     pub from_length: u32,
+    /// Exponent of the growth model's leading term: how the time grows far beyond the lengths raced.
+    #[serde(default)]
+    pub leading: Option<Leading>,
+}
+
+/// The exponent of a leading term with its 95% interval.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Leading {
+    /// The estimate.
+    pub estimate: f64,
+    /// Lower end.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
 }
 
 /// Where a challenger gets ahead of attention.
@@ -226,11 +298,11 @@ pub struct Crossover {
     pub challenger: u32,
     /// Index of the attention lane.
     pub baseline: u32,
-    /// `measured`, `predicted` or `none`.
+    /// `measured`, `at-most`, `predicted`, `undecided` or `none`.
     pub kind: CrossoverKind,
-    /// The length.
+    /// The length; `null` where it is undecided or there is none.
     pub estimate: Option<f64>,
-    /// Lower end of its 95% interval.
+    /// Lower end of its 95% interval; the bound itself where the length is one.
     pub low: Option<f64>,
     /// Upper end.
     pub high: Option<f64>,
@@ -239,13 +311,17 @@ pub struct Crossover {
 /// How a crossover was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum CrossoverKind {
     /// Between measured points.
     Measured,
-    /// Where the fits meet.
+    /// The challenger is ahead from this raced length on, and may have been ahead before: an upper bound.
+    AtMost,
+    /// Beyond the raced lengths, where the growth models meet.
     Predicted,
-    /// Nowhere that the data says.
+    /// The measurements do not tell.
+    Undecided,
+    /// The challenger is behind as far as raced, and is not predicted to get ahead.
     None,
 }
 

@@ -106,7 +106,7 @@ fn hostile(seeds: &[Seed], rng: &mut Rng) -> (&'static str, String) {
         30..34 => {
             let length = rng.usize(0..400);
             let text: String = std::iter::repeat_with(|| rng.char('\0'..'\u{2fff}')).take(length).collect();
-            ("noise", if rng.bool() { format!("#r={}{text}", rng.u8(0..4)) } else { text })
+            ("noise", if rng.bool() { format!("#r={}{text}", rng.u8(0..5)) } else { text })
         }
         34..64 => {
             let mut body = one.body.clone();
@@ -126,7 +126,7 @@ fn hostile(seeds: &[Seed], rng: &mut Rng) -> (&'static str, String) {
         80..90 => {
             let length = rng.usize(0..600);
             let body: Vec<u8> = std::iter::repeat_with(|| rng.u8(..)).take(length).collect();
-            ("random body", sealed(rng.u8(b'1'..=b'3'), rng.u8(0..6), &body, false))
+            ("random body", sealed(rng.u8(b'1'..=b'4'), rng.u8(0..6), &body, false))
         }
         90..97 => {
             // A packed stream with changed bytes under a right checksum.

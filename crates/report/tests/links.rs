@@ -131,6 +131,30 @@ fn a_real_race_of_eleven_lanes_at_nine_lengths_fits_in_2000_characters() {
         }
     }
     let gpu = encode_link(&report).unwrap().len();
-    println!("native {native}, in a browser {cpu}, on its GPU {gpu}");
+    let judged = encode_link(&judged(report)).unwrap().len();
+    println!("native {native}, in a browser {cpu}, on its GPU {gpu}, with verdicts {judged}");
+    // A QR code holds 2,953.
+    assert!(judged <= 2600, "{judged}");
     assert!(native.max(cpu).max(gpu) <= 2000, "native {native}, in a browser {cpu}, on its GPU {gpu}");
+}
+
+/// The race with intervals as wide as its quartiles, and the verdicts that they give.
+fn judged(mut report: Report) -> Report {
+    for point in report.lanes.iter_mut().flat_map(|lane| &mut lane.points) {
+        (point.low_ms, point.high_ms, point.set_ups) = (point.q1_ms, point.q3_ms, 2);
+    }
+    for lane in 0..report.lanes.len() {
+        let Some(baseline) = report.baseline_of(lane) else { continue };
+        for at in 0..report.lanes[lane].points.len() {
+            let own = &report.lanes[lane].points[at];
+            let other = report.lanes[baseline].points.iter().find(|other| other.length == own.length);
+            let speedup = other.and_then(|other| report::compare::speedup(other, own));
+            report.lanes[lane].points[at].versus = speedup.and_then(|speedup| {
+                let (low, high, verdict) = speedup.judged?;
+                let baseline = u32::try_from(baseline).ok()?;
+                Some(report::Versus { baseline, speedup: speedup.value, low, high, verdict })
+            });
+        }
+    }
+    report
 }

@@ -99,8 +99,8 @@ pub fn run_all(tools: &Tools) -> Outcome<Counts> {
         message: "no counts in test-results/results.json".to_owned(),
     })?;
 
-    step("tests in Firefox, and of the benchmark's statistics");
-    let mut command = node(&["--test", "--test-reporter=tap", "firefox/race.test.js", "bench/"])?;
+    step("tests in Firefox, of the engine's client, and of the benchmark's statistics");
+    let mut command = node(&["--test", "--test-reporter=tap", "firefox/race.test.js", "unit/", "bench/"])?;
     command.env("FIREFOX", &tools.firefox);
     let (output, succeeded) = run_teed(command)?;
     let mut firefox = Counts::from_tap(&output);

@@ -300,26 +300,18 @@ mod tests {
         Point {
             length,
             outcome: outcome.to_owned(),
-            message: None,
             median_ms,
             q1_ms: median_ms,
             q3_ms: median_ms,
             min_ms: median_ms,
             samples: 3,
             repeats: 1,
-            discarded: 0,
-            device_ms: None,
-            setup_ms: None,
-            first_run_ms: None,
-            predicted_ms: None,
             flops: 1.0,
             bytes: 1.0,
             peak_bytes: 1.0,
             decode_state_bytes: 1.0,
-            verified: None,
-            executed_flops: None,
-            transcendentals: None,
             roofline_share: share,
+            ..Point::default()
         }
     }
 

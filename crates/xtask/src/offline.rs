@@ -18,6 +18,7 @@ fn left_out(path: &str) -> bool {
     path == PATH
         || path == "_headers"
         || path == "oembed.json"
+        || path.starts_with("404.")
         || path.starts_with("npm/")
         || path.ends_with(".d.ts")
 }
@@ -75,6 +76,7 @@ mod tests {
             "crossover.d.ts",
             "_headers",
             "npm/crossover-race.tgz",
+            "404.html",
             "worker/simd128-ab/worker.js",
             "worker/plain-cd/worker.js",
         ];
@@ -107,6 +109,7 @@ mod tests {
         assert_ne!(script("worker/plain-cd/worker.js"), script(""));
         assert_eq!(script("npm/crossover-race.tgz"), script(""));
         assert_eq!(script("_headers"), script(""));
+        assert_eq!(script("404.html"), script(""));
     }
 
     #[test]

@@ -5,7 +5,6 @@ use std::io::Write as _;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use serde_json::json;
 
 use crate::Outcome;
 use crate::error::TaskError;
@@ -18,7 +17,7 @@ const NAME: &str = "crossover-race";
 pub const PATH: &str = "npm/crossover-race.tgz";
 
 /// Files that only a host of the site needs.
-const LEFT_OUT: [&str; 1] = ["_headers"];
+const LEFT_OUT: [&str; 3] = ["_headers", "404.html", "404.js"];
 
 /// The tarball: the site's files and the package's own.
 ///
@@ -31,28 +30,41 @@ pub fn tarball(site: &Files, own: Files) -> Outcome<Vec<u8>> {
         .map(|(path, bytes)| (path.clone(), bytes.clone()))
         .collect();
     files.extend(own);
-    files.insert("package.json".to_owned(), format!("{:#}\n", description()).into_bytes());
+    files.insert("package.json".to_owned(), description().into_bytes());
     archive(&files).map_err(TaskError::file("write", std::path::Path::new(PATH)))
 }
 
-fn description() -> serde_json::Value {
-    json!({
-        "name": NAME,
-        "version": env!("CARGO_PKG_VERSION"),
-        "description": "Races softmax attention against subquadratic sequence mixers in the browser",
-        "license": "MIT OR Apache-2.0",
-        "type": "module",
-        "main": "./crossover.js",
-        "types": "./crossover.d.ts",
-        "exports": {
-            ".": { "types": "./crossover.d.ts", "default": "./crossover.js" },
-            "./crossover.js": { "types": "./crossover.d.ts", "default": "./crossover.js" },
-            "./package.json": "./package.json",
-        },
-        // Importing it defines the element.
-        "sideEffects": true,
-        "bin": { NAME: "./copy.js" },
-    })
+/// The text of `package.json`. Written out rather than made by a serialiser, which sorts names: bundlers take the first
+/// condition of `exports` that holds, and `default` always does, so it must come last.
+fn description() -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    format!(
+        r#"{{
+  "name": "{NAME}",
+  "version": "{version}",
+  "description": "Races softmax attention against subquadratic sequence mixers in the browser",
+  "license": "MIT OR Apache-2.0",
+  "type": "module",
+  "main": "./crossover.js",
+  "types": "./crossover.d.ts",
+  "exports": {{
+    ".": {{
+      "types": "./crossover.d.ts",
+      "default": "./crossover.js"
+    }},
+    "./crossover.js": {{
+      "types": "./crossover.d.ts",
+      "default": "./crossover.js"
+    }},
+    "./package.json": "./package.json"
+  }},
+  "sideEffects": true,
+  "bin": {{
+    "{NAME}": "./copy.js"
+  }}
+}}
+"#
+    )
 }
 
 fn archive(files: &Files) -> std::io::Result<Vec<u8>> {
@@ -101,6 +113,23 @@ mod tests {
         );
         let description: serde_json::Value = serde_json::from_slice(&files["package/package.json"]).unwrap();
         assert_eq!(description["exports"]["."]["default"], "./crossover.js");
+        // Importing it defines the element.
+        assert_eq!(description["sideEffects"], true);
         assert_eq!(tarball(&site, own).unwrap(), first);
+    }
+
+    #[test]
+    fn the_default_condition_is_the_last_one_of_each_entry() {
+        let text = description();
+        let exports = text.split_once("\"exports\"").unwrap().1;
+        let entries: Vec<&str> = exports.split('}').filter(|entry| entry.contains("\"default\"")).collect();
+        assert_eq!(entries.len(), 2);
+        for entry in entries {
+            let conditions: Vec<&str> = entry
+                .lines()
+                .filter_map(|line| line.trim().split_once(": \"./").map(|(name, _)| name))
+                .collect();
+            assert_eq!(conditions, ["\"types\"", "\"default\""], "{entry}");
+        }
     }
 }

@@ -6,7 +6,7 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
-use axum::response::Response;
+use axum::response::{Html, IntoResponse, Redirect, Response};
 use tower_http::services::ServeDir;
 
 use crate::error::TaskError;
@@ -56,15 +56,54 @@ fn router(isolated: bool) -> Router {
 
 async fn add_headers(State(isolated): State<bool>, request: Request, next: Next) -> Response {
     let path = request.uri().path().trim_start_matches('/').to_owned();
-    let mut response = next.run(request).await;
+    let mut response = match escaped_link(&path) {
+        Some(address) => Redirect::temporary(&address).into_response(),
+        None => next.run(request).await,
+    };
+    // The file system refuses some names, such as those beyond 255 bytes, with errors that the file service takes for
+    // its own. There is no file of such a name.
+    let missing = response.status() == StatusCode::NOT_FOUND || response.status().is_server_error();
+    if missing {
+        let page = tokio::fs::read_to_string(site::folder().join(site::NOT_FOUND)).await.unwrap_or_default();
+        response = (StatusCode::NOT_FOUND, Html(page)).into_response();
+    }
     for (name, value) in headers::of(&path, isolated) {
         if let Ok(value) = HeaderValue::try_from(value) {
             response.headers_mut().insert(HeaderName::from_static(name), value);
         }
     }
-    if response.status() == StatusCode::NOT_FOUND {
+    if missing {
         // A wrong address may be right after the next build.
         response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     response
+}
+
+/// Where a share link leads whose `#` was escaped on the way, once or up to three times, so that browsers take the link
+/// for a path: to the page, which undoes the other escapes.
+fn escaped_link(path: &str) -> Option<String> {
+    ["%23r", "%2523r", "%252523r"].into_iter().find_map(|mark| {
+        let (head, rest) = path.split_at_checked(mark.len())?;
+        head.eq_ignore_ascii_case(mark).then(|| format!("/#r{rest}"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_that_begin_with_an_escaped_mark_lead_to_the_page() {
+        for (path, address) in [
+            ("%23r=1AAAA", "/#r=1AAAA"),
+            ("%23r%3D1AAAA", "/#r%3D1AAAA"),
+            ("%2523r%253D1AAAA", "/#r%253D1AAAA"),
+            ("%252523R=1AAAA", "/#r=1AAAA"),
+        ] {
+            assert_eq!(escaped_link(path).as_deref(), Some(address), "{path}");
+        }
+        for path in ["", "%23", "index.html", "assets/%23r=1AAAA", "%24r=1"] {
+            assert_eq!(escaped_link(path), None, "{path}");
+        }
+    }
 }

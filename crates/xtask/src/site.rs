@@ -11,6 +11,7 @@
 //! sw.js, _headers          use without a network, isolation where the host can't send headers; the headers for hosts
 //!                          that can
 //! embed.html, oembed.json  the embedded race and its description for other sites
+//! 404.html, 404.js         what hosts send for addresses that are not there
 //! npm/                     the package for bundlers
 //! assets/HASH/             everything else of www/static and www/js, in its own layout, so relative imports hold;
 //!                          crossover.css is the files of www/static/css, joined in the order of their names
@@ -37,6 +38,9 @@ use crate::{Outcome, budget, cache, compress, headers, oembed, offline, package,
 pub fn folder() -> PathBuf {
     root().join("dist")
 }
+
+/// The page that hosts send for addresses that are not there.
+pub const NOT_FOUND: &str = "404.html";
 
 /// The site's files by their path.
 pub type Files = BTreeMap<String, Vec<u8>>;
@@ -131,7 +135,8 @@ fn keeps_its_name(path: &str) -> bool {
     let in_top_folder = !path.contains('/');
     let named = ["html", "txt", "webmanifest", "ico"];
     let ending = Path::new(path).extension().and_then(|ending| ending.to_str()).unwrap_or_default();
-    in_top_folder && (named.contains(&ending) || path == "sw.js") || path.starts_with("js/crossover.")
+    in_top_folder && (named.contains(&ending) || matches!(path, "sw.js" | "404.js"))
+        || path.starts_with("js/crossover.")
 }
 
 /// Copies a folder to `PREFIX<hash>` and returns that.
@@ -291,9 +296,16 @@ mod tests {
 
     #[test]
     fn pages_and_the_api_keep_their_names() {
-        for path in
-            ["index.html", "embed.html", "sw.js", "robots.txt", "js/crossover.js", "js/crossover.d.ts"]
-        {
+        for path in [
+            "index.html",
+            "embed.html",
+            "404.html",
+            "404.js",
+            "sw.js",
+            "robots.txt",
+            "js/crossover.js",
+            "js/crossover.d.ts",
+        ] {
             assert!(keeps_its_name(path), "{path}");
         }
         for path in ["style.css", "js/start.js", "icons/icon.svg", "fonts/readme.txt"] {

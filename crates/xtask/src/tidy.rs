@@ -1,6 +1,6 @@
-//! `cargo xtask tidy`: rules that no compiler checks. Dependencies between crates go one way; a system's folder is
-//! complete; the worker module stays free of GPU code that only native programs need; nothing tracked names a place on
-//! somebody's machine.
+//! `cargo xtask tidy`: rules that no compiler checks. Dependencies between crates go one way; the worker module stays
+//! free of GPU code that only native programs need; nothing tracked names a place on somebody's machine. Rules about
+//! systems are tests that go through the registry: `kernels/tests/folders.rs` and `words/tests.rs`.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::error::TaskError;
 use crate::run::{program, read, root};
 use crate::toolchain::TARGET;
-use crate::{Outcome, step, words};
+use crate::{Outcome, step};
 
 /// What each crate may depend on, of ours.
 const EDGES: [(&str, &[&str]); 11] = [
@@ -36,9 +36,6 @@ const IMPURE: [&str; 6] = ["wasm-bindgen", "js-sys", "web-sys", "wgpu", "leptos"
 /// Native GPU code, which must not reach the browser: the browser has its own.
 const NATIVE_GPU: [&str; 3] = ["wgpu-core", "wgpu-hal", "naga"];
 
-/// Files of every system's folder.
-const SYSTEM_FILES: [&str; 4] = ["README.md", "mod.rs", "cpu.rs", "tests.rs"];
-
 /// Checks every rule and prints what breaks one.
 ///
 /// # Errors
@@ -46,7 +43,6 @@ const SYSTEM_FILES: [&str; 4] = ["README.md", "mod.rs", "cpu.rs", "tests.rs"];
 pub fn run() -> Outcome {
     step("tidy");
     let mut breaches = edges()?;
-    breaches.extend(systems()?);
     breaches.extend(browser_module()?);
     breaches.extend(tracked_files()?);
     for breach in &breaches {
@@ -87,32 +83,6 @@ fn forbidden_edges(metadata: &Value) -> Vec<String> {
         }
     }
     breaches
-}
-
-/// Each registered system has a complete folder.
-fn systems() -> Outcome<Vec<String>> {
-    let path = root().join("kernels/src/registry.rs");
-    let registry = fs::read_to_string(&path).map_err(TaskError::file("read", &path))?;
-    let folders = registered(&registry);
-    let mut breaches = Vec::new();
-    if folders.is_empty() {
-        breaches.push("kernels/src/registry.rs: no system found".to_owned());
-    }
-    for folder in folders {
-        for file in SYSTEM_FILES {
-            if !root().join("kernels/src").join(&folder).join(file).is_file() {
-                breaches.push(format!("kernels/src/{folder}: {file} is missing"));
-            }
-        }
-        breaches.extend(words::faults(&folder));
-    }
-    Ok(breaches)
-}
-
-/// Folders in lines such as `    &crate::hyena::Hyena,`.
-fn registered(registry: &str) -> Vec<String> {
-    let lines = registry.lines().filter_map(|line| line.trim().strip_prefix("&crate::"));
-    lines.filter_map(|line| line.split_once("::")).map(|(folder, _)| folder.to_owned()).collect()
 }
 
 /// What the worker module is made of.
@@ -230,19 +200,6 @@ mod tests {
         assert_eq!(
             native_gpu_code("wgpu v30.0.1\nnaga v30.0.0\nwgpu-core v30.0.0\nnaga v30.0.0 (*)").len(),
             2
-        );
-    }
-
-    #[test]
-    fn every_system_has_its_files_and_its_words_in_each_language() {
-        assert_eq!(systems().unwrap(), Vec::<String>::new());
-    }
-
-    #[test]
-    fn the_registry_is_read() {
-        assert_eq!(
-            registered("use x;\nstatic S: &[&dyn System] = &[\n    &crate::hyena::Hyena,\n];"),
-            ["hyena"]
         );
     }
 

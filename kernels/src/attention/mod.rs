@@ -33,6 +33,7 @@ static INFO: Info = Info {
     summary: "Every position looks at every other one; computed tile by tile, so memory stays linear.",
     params: &[],
     config: &["bias"],
+    spare: &[],
     tolerance: Tolerance { abs: 2e-5, rel: 1e-4 },
 };
 

@@ -1,6 +1,6 @@
 //! Attention in f64, one query at a time, straight from the equations.
 
-use mixer::{Case, Level, MixerError, OpCount, SpotCheck};
+use mixer::{Case, Level, MixerError, OpCount, SpotCheck, SpotDraw};
 
 use super::Spec;
 use crate::ops::exact::{dot, softmax};
@@ -62,7 +62,7 @@ fn mix(spec: &Spec, q: &[f64], k: &[f64], v: &[f64], count: &mut OpCount) -> Vec
 
 /// A few rows at any length. At layer level no projection of the whole sequence is needed: a score is
 /// (W_kᵀ q)·x_j + q·b_k, and Σ w_j v_j is W_v Σ w_j x_j + b_v.
-pub(crate) fn spot_check(case: &Case, max_flops: u64) -> Result<SpotCheck, MixerError> {
+pub(crate) fn spot_check(case: &Case, draw: SpotDraw) -> Result<SpotCheck, MixerError> {
     let spec = Spec::read(case)?;
     let (length, width) = (spec.dims.seq_len, spec.dims.d_model);
     let scores = 4 * length as u64 * width as u64;
@@ -70,10 +70,7 @@ pub(crate) fn spot_check(case: &Case, max_flops: u64) -> Result<SpotCheck, Mixer
         Level::Core => scores,
         Level::Layer => scores * spec.n_heads as u64 + 8 * (width * width) as u64,
     };
-    let affordable = (max_flops / per_row.max(1)).clamp(1, 4) as usize;
-    let mut rows: Vec<usize> = [length - 1, length / 2, length / 3, 0].into_iter().take(affordable).collect();
-    rows.sort_unstable();
-    rows.dedup();
+    let rows = draw.rows(length, draw.affords(per_row, 4));
     let mut expected = Vec::with_capacity(rows.len() * width);
     for &row in &rows {
         expected.extend(match spec.level {
@@ -81,7 +78,7 @@ pub(crate) fn spot_check(case: &Case, max_flops: u64) -> Result<SpotCheck, Mixer
             Level::Layer => layer_row(&spec, case, row)?,
         });
     }
-    Ok(SpotCheck { rows, expected })
+    Ok(SpotCheck::of_rows(rows, expected))
 }
 
 fn core_row(spec: &Spec, case: &Case, row: usize) -> Result<Vec<f64>, MixerError> {
@@ -145,11 +142,14 @@ fn layer_row(spec: &Spec, case: &Case, row: usize) -> Result<Vec<f64>, MixerErro
     Ok(linear(&core, out_weight, out_bias, width, &mut ignored))
 }
 
+/// As f64. Never inlined, as is [`linear`]: see [`crate::ops::exact`].
+#[inline(never)]
 pub(crate) fn widen(values: &[f32]) -> Vec<f64> {
     values.iter().map(|&value| f64::from(value)).collect()
 }
 
 /// y = x Wᵀ + b over rows of `inputs` values; a bias counts no operation, as in the closed form.
+#[inline(never)]
 pub(crate) fn linear(
     x: &[f64],
     weight: &[f32],

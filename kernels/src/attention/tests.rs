@@ -1,4 +1,4 @@
-use mixer::{Case, MixerError, OpCount, Params, Serial, System, Tensor};
+use mixer::{Case, MixerError, OpCount, Params, Serial, SpotDraw, System, Tensor};
 use proptest::prelude::*;
 
 use super::*;
@@ -52,7 +52,7 @@ fn memory_is_linear_and_fits_a_phone_at_32k() {
 fn fault_11_a_key_left_out_of_a_long_sequence_fails_verification() {
     let problem = Problem { seq_len: 16_384, d_model: 16, n_heads: 1, batch: 1, causal: false, ..PROBLEM };
     let case = ATTENTION.seeded_case(&problem, &Params::new()).unwrap();
-    let spot = ATTENTION.spot_check(&case, 1 << 27).unwrap();
+    let spot = ATTENTION.spot_check(&case, SpotDraw { max_flops: 1 << 27, ..testing::DRAW }).unwrap();
     let rows = |case: &Case| -> Vec<f32> {
         let output = testing::cpu(&ATTENTION, case, &Serial);
         spot.rows.iter().flat_map(|row| &output[row * 16..][..16]).copied().collect()

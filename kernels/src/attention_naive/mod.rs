@@ -26,6 +26,7 @@ static INFO: Info = Info {
     summary: "Attention that writes all its scores to memory first: it is here to show the memory wall.",
     params: &[],
     config: &["bias"],
+    spare: &[],
     tolerance: Tolerance { abs: 2e-5, rel: 1e-4 },
 };
 

@@ -63,6 +63,6 @@ pub(super) fn cost(problem: &Problem, blocks: &Blocks) -> Cost {
         // An encoder: it does not decode.
         decode_state_bytes: 0,
         setup_flops: 0,
-        ..Cost::default()
+        full_attention: blocks.full,
     }
 }

@@ -49,6 +49,7 @@ static INFO: Info = Info {
         },
     ],
     config: &["num_blocks"],
+    spare: &[],
     tolerance: Tolerance { abs: 2e-5, rel: 1e-4 },
 };
 

@@ -1,13 +1,13 @@
 //! BigBird in f64, one query at a time, straight from the lists of key blocks.
 
-use mixer::{Case, Level, MixerError, OpCount, SpotCheck};
+use mixer::{Case, Level, MixerError, OpCount, SpotCheck, SpotDraw};
 
 use super::Spec;
 use crate::attention::{linear, widen};
 use crate::key_list::{attend, core_row, layer_row};
 
 /// The keys of position `i`, each as often as its block is listed.
-fn keys(spec: &Spec, random: &[i32], head: usize, i: usize) -> Vec<usize> {
+pub(super) fn keys(spec: &Spec, random: &[i32], head: usize, i: usize) -> Vec<usize> {
     let block = i / spec.blocks.size;
     if spec.is_global(block) {
         return (0..spec.blocks.seq_len).collect();
@@ -52,14 +52,17 @@ pub(super) fn reference(case: &Case, count: &mut OpCount) -> Result<Vec<f64>, Mi
     }
 }
 
-/// A few rows at any length: two from the middle, then the last and the first, which see everything.
-pub(super) fn spot_check(case: &Case, max_flops: u64) -> Result<SpotCheck, MixerError> {
+/// A few rows at any length: two drawn, then the last one and one of the first block, which see everything.
+pub(super) fn spot_check(case: &Case, draw: SpotDraw) -> Result<SpotCheck, MixerError> {
     let spec = Spec::read(case)?;
     let (length, width) = (spec.base.dims.seq_len, spec.base.dims.d_model);
     let random = spec.random(&case.tensors)?;
     let mut rows = Vec::new();
-    let mut left = max_flops;
-    for row in [length / 2, length / 3, length - 1, 0] {
+    let mut left = draw.max_flops;
+    let drawn = draw.distinct(length, 3);
+    let first_block = drawn.last().map(|row| row % spec.blocks.size);
+    let candidates = drawn.iter().copied().take(2).chain([length - 1]).chain(first_block);
+    for row in candidates {
         let n_keys = keys(&spec, random, 0, row).len();
         let flops = match spec.base.level {
             Level::Core => 4 * n_keys * width,
@@ -79,5 +82,5 @@ pub(super) fn spot_check(case: &Case, max_flops: u64) -> Result<SpotCheck, Mixer
             Level::Layer => layer_row(&spec.base, case, ["query", "key", "value"], row, keys)?,
         });
     }
-    Ok(SpotCheck { rows, expected })
+    Ok(SpotCheck::of_rows(rows, expected))
 }

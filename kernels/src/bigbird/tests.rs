@@ -113,6 +113,27 @@ fn random_blocks_are_distinct_and_outside_the_window() {
     }
 }
 
+/// Stated where the lists of keys hold every position, and nowhere else: up to 704 positions with the defaults.
+#[test]
+fn full_attention_is_stated_where_all_pairs_are_seen() {
+    let table = [(Params::new(), 704), (params(8, 0), 40), (params(8, 2), 72), (params(1, 3), 11)];
+    for (params, longest) in table {
+        for seq_len in [1, longest - 1, longest, longest + 1, 3 * longest] {
+            let problem = Problem { seq_len, level: Level::Core, ..PROBLEM };
+            let case = BIGBIRD.seeded_case(&problem, &params).unwrap();
+            let spec = Spec::read(&case).unwrap();
+            let random = spec.random(&case.tensors).unwrap();
+            let sees_all = |i| {
+                let keys: HashSet<usize> = reference::keys(&spec, random, 0, i).into_iter().collect();
+                keys.len() == seq_len
+            };
+            let full = BIGBIRD.cost(&problem, &params).unwrap().full_attention;
+            assert_eq!((0..seq_len).all(sees_all), full, "{seq_len}");
+            assert_eq!(full, seq_len <= longest, "{seq_len}");
+        }
+    }
+}
+
 #[test]
 fn sequences_do_not_mix() {
     testing::batch_independent(&BIGBIRD, &Problem { seq_len: 900, ..PROBLEM }, &["x"]);

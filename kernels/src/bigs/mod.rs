@@ -55,6 +55,7 @@ static INFO: Info = Info {
         },
     ],
     config: &["hidden_size", "intermediate_size", "layer_norm_eps"],
+    spare: &["k_b", "k_f"],
     tolerance: Tolerance { abs: 5e-4, rel: 1e-3 },
 };
 

@@ -1,18 +1,19 @@
-//! Single output rows in f64 at any length. A row sees the whole sequence, but a kernel whose tail is below rounding
+//! Single output rows in f64 at any length, and of a core whole channels. A row sees the whole sequence, but a kernel whose tail is below rounding
 //! sees nothing: only the positions before that are projected.
 
-use mixer::{Case, Level, MixerError, OpCount, SpotCheck};
+use mixer::{Case, Level, MixerError, OpCount, SpotCheck, SpotColumn, SpotDraw};
 
 use super::reference::gelu;
 use super::ssm::Direction;
 use super::{Linears, Spec};
 use crate::attention::{linear, widen};
 use crate::ops::exact;
+use crate::ops::exact_fft::{convolution_flops, convolve};
 
 /// A tail this small relative to the whole kernel is below f64 rounding of the sum.
 const NEGLIGIBLE: f64 = 1e-17;
 
-pub(super) fn spot_check(case: &Case, max_flops: u64) -> Result<SpotCheck, MixerError> {
+pub(super) fn spot_check(case: &Case, draw: SpotDraw) -> Result<SpotCheck, MixerError> {
     let spec = Spec::read(case)?;
     let (length, width) = (spec.dims.seq_len, spec.dims.d_model as u64);
     let mut kernels = Vec::new();
@@ -30,8 +31,10 @@ pub(super) fn spot_check(case: &Case, max_flops: u64) -> Result<SpotCheck, Mixer
     };
     let mut rows = Vec::new();
     let mut spent = 0;
-    for row in [length / 2, length - 1, 0] {
-        if spent + work(row) <= max_flops && !rows.contains(&row) {
+    let draw_rows = draw.part(0, 2);
+    let middle = draw_rows.distinct(length, 1);
+    for row in middle.into_iter().chain([length - 1, 0]) {
+        if spent + work(row) <= draw_rows.max_flops && !rows.contains(&row) {
             rows.push(row);
             spent += work(row);
         }
@@ -45,7 +48,44 @@ pub(super) fn spot_check(case: &Case, max_flops: u64) -> Result<SpotCheck, Mixer
     for &row in &rows {
         expected.extend(output_row(&spec, case, &kernels, row)?);
     }
-    Ok(SpotCheck { rows, expected })
+    let columns = match spec.level {
+        Level::Core => channels(&spec, case, &kernels, draw.part(1, 2))?,
+        Level::Layer => Vec::new(),
+    };
+    Ok(SpotCheck { columns, ..SpotCheck::of_rows(rows, expected) })
+}
+
+/// Channels of either direction that are checked in full, at most.
+const CHANNELS: usize = 2;
+
+/// Whole channels of a core, s_f | s_b.
+fn channels(
+    spec: &Spec,
+    case: &Case,
+    kernels: &[Vec<f64>],
+    draw: SpotDraw,
+) -> Result<Vec<SpotColumn>, MixerError> {
+    let (width, length) = (spec.dims.d_model, spec.dims.seq_len);
+    let x = spec.input(&case.tensors)?;
+    let channels = draw.distinct(width, draw.affords(2 * convolution_flops(length), CHANNELS));
+    let mut columns = Vec::new();
+    for channel in channels {
+        for (direction, kernel) in Direction::BOTH.into_iter().zip(kernels) {
+            let is_forward = direction == Direction::Forward;
+            let channel = channel + if is_forward { 0 } else { width };
+            let values = x.iter().skip(channel).step_by(2 * width).take(length);
+            let mut u: Vec<f64> = values.map(|&u| f64::from(u)).collect();
+            if !is_forward {
+                u.reverse();
+            }
+            let mut s = convolve(kernel, &u, length);
+            if !is_forward {
+                s.reverse();
+            }
+            columns.push(SpotColumn::channel(channel, s));
+        }
+    }
+    Ok(columns)
 }
 
 /// Lags after which the kernel's tail is negligible.

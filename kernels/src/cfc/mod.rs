@@ -71,6 +71,7 @@ static INFO: Info = Info {
         },
     ],
     config: &["input_size", "layer_sizes", "proj_size", "timespans"],
+    spare: &["c_last", "h_last"],
     tolerance: Tolerance { abs: 1e-4, rel: 1e-3 },
 };
 

@@ -1,6 +1,6 @@
 //! The closed-form network in f64, step by step, straight from the equations.
 
-use mixer::{Case, MixerError, OpCount, SpotCheck, Tensors};
+use mixer::{Case, MixerError, OpCount, SpotCheck, SpotDraw, Tensors};
 
 use super::{Activation, CellSpec, Mode, Spec};
 use crate::attention::widen;
@@ -28,13 +28,13 @@ pub(super) fn reference(case: &Case, count: &mut OpCount) -> Result<Vec<f64>, Mi
 }
 
 /// Rows of the first sequence: its beginning, and others as far as the network forgets what came before them.
-pub(super) fn spot_check(case: &Case, max_flops: u64) -> Result<SpotCheck, MixerError> {
+pub(super) fn spot_check(case: &Case, draw: SpotDraw) -> Result<SpotCheck, MixerError> {
     let spec = Spec::read(case)?;
     let network = Network::new(&spec, &case.tensors, &mut OpCount::default())?;
     let mut count = OpCount::default();
     network.step(&mut network.initial(0)?, 0, &mut count);
     let step = |state: &mut State, t: usize| network.step(state, t, &mut OpCount::default());
-    Ok(washout::spot_check(spec.dims.seq_len, network.initial(0)?, count.flops, max_flops, step))
+    Ok(washout::spot_check(spec.dims.seq_len, network.initial(0)?, count.flops, draw, step))
 }
 
 /// A case's network, ready to step.

@@ -7,6 +7,7 @@ use mixer::{Count, MixerError, OpCount, Parallel, Params, Tensors, gather, room}
 use crate::dims::Dims;
 use crate::generate::Generator;
 use crate::ops::exact::dot;
+use crate::ops::exact_lanes::{TOGETHER, product, sines};
 
 /// The filter's configuration.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -69,6 +70,12 @@ impl FilterSpec {
         let [width, channels, embedding] = Count::all([self.width, self.channels, self.emb_dim]);
         let [inner, positions] = Count::all([self.inner, positions]);
         2 * positions * (embedding * width + inner * width * width + width * channels)
+    }
+
+    /// Operations of the network without its output layer, as [`FilterSpec::flops`].
+    pub fn hidden_flops(&self, positions: usize) -> u64 {
+        let [width, channels, positions_in] = Count::all([self.width, self.channels, positions]);
+        (self.flops(positions) - 2 * positions_in * width * channels).get()
     }
 
     /// Floats of the filter's parameters.
@@ -183,6 +190,44 @@ pub fn evaluate_f64(
             count.add_setup(2 * inputs * (weight.len() / inputs));
         }
         count.add_setup(2 * filter.out.len());
+    }
+    Ok(h)
+}
+
+/// Some of the filters in f64, `[wanted][positions]`, several positions at a time. They must not be normalised over
+/// all channels.
+///
+/// # Errors
+/// What is wrong with the parameters.
+pub fn evaluate_some(
+    spec: &FilterSpec,
+    tensors: &Tensors,
+    wanted: std::ops::Range<usize>,
+    positions: usize,
+) -> Result<Vec<Vec<f64>>, MixerError> {
+    let filter = Filter::new(spec, tensors)?;
+    let mut h = vec![Vec::with_capacity(positions); wanted.len()];
+    for first in (0..positions).step_by(TOGETHER) {
+        let lanes = TOGETHER.min(positions - first);
+        let mut hidden = vec![[0.0; TOGETHER]; spec.emb_dim];
+        for lane in 0..lanes {
+            let features = &filter.features[(first + lane) * spec.emb_dim..][..spec.emb_dim];
+            hidden.iter_mut().zip(features).for_each(|(to, &z)| to[lane] = f64::from(z));
+        }
+        for (inputs, weight, bias) in &filter.layers {
+            let rows = weight.chunks_exact(*inputs).zip(bias).zip(&filter.freq);
+            let next = rows
+                .map(|((row, bias), freq)| sines(product(row, &hidden).map(|sum| freq * (sum + bias))))
+                .collect();
+            hidden = next;
+        }
+        for (h, channel) in h.iter_mut().zip(wanted.clone()) {
+            let values = product(&filter.out[channel * spec.width..][..spec.width], &hidden);
+            for (value, &t) in values.iter().zip(&filter.times[first..first + lanes]) {
+                let window = (-f64::from(t) * filter.deltas[channel].abs()).exp() + spec.shift;
+                h.push(value * if spec.modulate { window } else { 1.0 });
+            }
+        }
     }
     Ok(h)
 }

@@ -69,6 +69,7 @@ static INFO: Info = Info {
         "target",
         "w",
     ],
+    spare: &["k", "param.filter_fn.bias"],
     tolerance: Tolerance { abs: 2e-4, rel: 1e-3 },
 };
 

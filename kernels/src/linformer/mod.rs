@@ -46,6 +46,7 @@ static INFO: Info = Info {
         },
     ],
     config: &["inner", "max_length"],
+    spare: &[],
     tolerance: Tolerance { abs: 1e-4, rel: 1e-3 },
 };
 

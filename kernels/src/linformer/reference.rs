@@ -1,7 +1,7 @@
 //! Linformer in f64, straight from the equations, with the sequence maps applied to the input first: the same sums in
 //! the cheaper order.
 
-use mixer::{Case, Level, MixerError, OpCount, SpotCheck};
+use mixer::{Case, Level, MixerError, OpCount, SpotCheck, SpotDraw};
 
 use super::Spec;
 use crate::attention::{linear, widen};
@@ -87,19 +87,16 @@ fn attend(spec: &Spec, q: &[f64], keys: &[f64], values: &[f64], count: &mut OpCo
 
 /// A few rows at any length, without the summaries: a row's scores are Eᵀ p with p_t = x_t·(W_kᵀ q), and its output is
 /// W_v Σ_t (F w)_t x_t.
-pub(super) fn spot_check(case: &Case, max_flops: u64) -> Result<SpotCheck, MixerError> {
+pub(super) fn spot_check(case: &Case, draw: SpotDraw) -> Result<SpotCheck, MixerError> {
     let spec = Spec::read(case)?;
     let (length, width) = (spec.dims.seq_len, spec.dims.d_model);
     let per_row = 4 * length * spec.n_heads * (width + spec.rank);
-    let affordable = (max_flops / per_row.max(1) as u64).clamp(1, 4) as usize;
-    let mut rows: Vec<usize> = [length - 1, length / 2, length / 3, 0].into_iter().take(affordable).collect();
-    rows.sort_unstable();
-    rows.dedup();
+    let rows = draw.rows(length, draw.affords(per_row as u64, 4));
     let mut expected = Vec::new();
     for &row in &rows {
         expected.extend(one_row(&spec, case, row)?);
     }
-    Ok(SpotCheck { rows, expected })
+    Ok(SpotCheck::of_rows(rows, expected))
 }
 
 /// One output row of the first sequence.

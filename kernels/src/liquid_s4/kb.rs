@@ -1,7 +1,8 @@
 //! The KB kernel as coded: L + 1 bins of a transform of length L + 1, used as if they were the bins of a real transform
 //! of length 2L. Equivalently a circular filter of length 2L: set-up, in f64.
 
-use super::complex::Complex;
+use crate::ops::complex::Complex;
+use crate::ops::exact_fft::transform;
 
 /// The circular filter v = irfft₂ₗ(FFT_{L+1}(k)) by fast transforms.
 pub(super) fn filter(k: &[f64]) -> Vec<f64> {
@@ -19,69 +20,6 @@ pub(super) fn filter(k: &[f64]) -> Vec<f64> {
     }
     transform(&mut spectrum, 1.0);
     spectrum.iter().map(|value| value.re / (2 * length) as f64).collect()
-}
-
-/// Σ x[j] e^(sign·2πi·jf/n) in place, n any length.
-fn transform(data: &mut [Complex], sign: f64) {
-    if data.len().is_power_of_two() {
-        radix2(data, sign);
-    } else {
-        bluestein(data, sign);
-    }
-}
-
-fn radix2(data: &mut [Complex], sign: f64) {
-    let n = data.len();
-    if n < 2 {
-        return;
-    }
-    let shift = usize::BITS - n.ilog2();
-    for index in 0..n {
-        let mirrored = index.reverse_bits() >> shift;
-        if index < mirrored {
-            data.swap(index, mirrored);
-        }
-    }
-    let turns: Vec<Complex> =
-        (0..n / 2).map(|j| Complex::unit(sign * std::f64::consts::TAU * j as f64 / n as f64)).collect();
-    let mut half = 1;
-    while half < n {
-        for block in data.chunks_exact_mut(2 * half) {
-            let (low, high) = block.split_at_mut(half);
-            for (j, (low, high)) in low.iter_mut().zip(high).enumerate() {
-                let turned = turns[j * (n / (2 * half))] * *high;
-                (*low, *high) = (*low + turned, *low - turned);
-            }
-        }
-        half *= 2;
-    }
-}
-
-/// Bluestein's algorithm: jf = (j² + f² − (f − j)²)/2 turns any transform into a convolution.
-fn bluestein(data: &mut [Complex], sign: f64) {
-    let n = data.len();
-    let size = (2 * n - 1).next_power_of_two();
-    // j² modulo 2n, exactly.
-    let chirp: Vec<Complex> = (0..n)
-        .map(|j| {
-            let square = (j as u64 * j as u64 % (2 * n as u64)) as f64;
-            Complex::unit(sign * std::f64::consts::PI * square / n as f64)
-        })
-        .collect();
-    let mut signal = vec![Complex::default(); size];
-    let mut filter = vec![Complex::default(); size];
-    for j in 0..n {
-        signal[j] = data[j] * chirp[j];
-        filter[j] = chirp[j].conj();
-        filter[(size - j) % size] = chirp[j].conj();
-    }
-    radix2(&mut signal, -1.0);
-    radix2(&mut filter, -1.0);
-    signal.iter_mut().zip(&filter).for_each(|(signal, filter)| *signal = *signal * *filter);
-    radix2(&mut signal, 1.0);
-    for (f, to) in data.iter_mut().enumerate() {
-        *to = (signal[f] * chirp[f]).times(1.0 / size as f64);
-    }
 }
 
 /// The same filter by its definition, for the reference.

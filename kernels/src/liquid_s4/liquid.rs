@@ -2,9 +2,9 @@
 
 use mixer::{MixerError, Tensors};
 
-use super::complex::Complex;
 use super::spec::{Contraction, Liquid, Spec};
 use super::ssm::discretise;
+use crate::ops::complex::Complex;
 
 /// n choose q, saturating.
 pub(super) fn binomial(n: usize, q: usize) -> u64 {

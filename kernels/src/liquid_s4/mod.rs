@@ -1,7 +1,6 @@
 //! Liquid-S4 (Hasani et al., arXiv 2209.12951): a diagonal state-space model for each channel, and terms that correlate
 //! the input with itself; or the paper's input-dependent recurrence.
 
-mod complex;
 mod cost;
 mod cpu;
 mod gpu;
@@ -67,6 +66,7 @@ static INFO: Info = Info {
         },
     ],
     config: &["measure", "mode"],
+    spare: &["k", "param.liquid_B", "param.liquid_C", "param.liquid_log_dt", "param.liquid_w"],
     tolerance: Tolerance { abs: 5e-4, rel: 1e-3 },
 };
 

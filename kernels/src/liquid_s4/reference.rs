@@ -3,12 +3,12 @@
 
 use mixer::{Case, Count, Level, MixerError, OpCount};
 
-use super::complex::Complex;
 use super::kb;
 use super::liquid::{self, binomial, contract};
 use super::spec::{Liquid, Mode, Spec};
 use super::ssm::{Channel, Ssm, kernel_flops};
 use crate::attention::{linear, widen};
+use crate::ops::complex::Complex;
 use crate::ops::exact;
 
 /// `[batch, length, width]` in f64.

@@ -8,8 +8,8 @@ use std::sync::{Mutex, PoisonError};
 
 use mixer::{Count, MixerError, Parallel, Tensors};
 
-use super::complex::Complex;
 use super::spec::{Mode, Spec};
+use crate::ops::complex::Complex;
 
 /// Modes that are stepped together.
 const TOGETHER: usize = 4;

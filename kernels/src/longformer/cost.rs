@@ -40,6 +40,11 @@ fn causal_pairs(length: Count, reach: Count, race: &Race) -> Count {
     if race.dilation > 1 { local_pairs(length, reach, race) } else { length + sum_min(length, reach) }
 }
 
+/// Pairs of a query and a key that full attention has in one sequence and one head.
+fn every_pair(length: Count, causal: bool) -> Count {
+    if causal { length * (length + 1) / 2 } else { length * length }
+}
+
 /// Cost of the tiled kernel, its scratch taken for one thread.
 pub(super) fn cost(problem: &Problem, race: &Race) -> Cost {
     let Sizes { batch, seq_len: length, d_model: width } = problem.sizes();
@@ -97,6 +102,6 @@ pub(super) fn cost(problem: &Problem, race: &Race) -> Cost {
         peak_bytes: (4 * (case + held + tiles + scratch)).get(),
         decode_state_bytes: state.get(),
         setup_flops: 0,
-        ..Cost::default()
+        full_attention: pairs + g * length == every_pair(length, problem.causal),
     }
 }

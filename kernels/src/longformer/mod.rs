@@ -51,6 +51,14 @@ static INFO: Info = Info {
         },
     ],
     config: &[],
+    spare: &[
+        "param.key_global.bias",
+        "param.key_global.weight",
+        "param.query_global.bias",
+        "param.query_global.weight",
+        "param.value_global.bias",
+        "param.value_global.weight",
+    ],
     tolerance: Tolerance { abs: 2e-5, rel: 1e-4 },
 };
 

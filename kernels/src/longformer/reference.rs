@@ -1,13 +1,13 @@
 //! Longformer in f64, one query at a time, straight from the key sets.
 
-use mixer::{Case, Level, MixerError, OpCount, SpotCheck};
+use mixer::{Case, Level, MixerError, OpCount, SpotCheck, SpotDraw};
 
 use super::Spec;
 use crate::attention::{linear, widen};
 use crate::key_list::{attend, core_row, layer_row};
 
 /// The keys of a position that is not global, ascending, each once.
-fn local_keys(spec: &Spec, sequence: usize, head: usize, i: usize) -> Vec<usize> {
+pub(super) fn local_keys(spec: &Spec, sequence: usize, head: usize, i: usize) -> Vec<usize> {
     let (length, dilation) = (spec.base.dims.seq_len, spec.dilations[head]);
     let left = (1..=spec.reach).map_while(|t| i.checked_sub(t * dilation));
     let mut keys: Vec<usize> = left.collect();
@@ -81,13 +81,17 @@ fn mix(spec: &Spec, local: &[Vec<f64>; 3], global: Option<&[Vec<f64>; 3]>, count
     core
 }
 
-/// A few rows at any length: the last, two from the middle, and the first, which in a race is a global one.
-pub(super) fn spot_check(case: &Case, max_flops: u64) -> Result<SpotCheck, MixerError> {
+/// A few rows at any length: the last, two drawn, and one of the global ones, or another one drawn where there are none.
+pub(super) fn spot_check(case: &Case, draw: SpotDraw) -> Result<SpotCheck, MixerError> {
     let spec = Spec::read(case)?;
     let (length, width) = (spec.base.dims.seq_len, spec.base.dims.d_model);
     let mut rows = Vec::new();
-    let mut left = max_flops;
-    for row in [length - 1, length / 2, length / 3, 0] {
+    let mut left = draw.max_flops;
+    let drawn = draw.distinct(length, 3);
+    let globals = &spec.globals[0];
+    let global = draw.distinct(globals.len(), 1).first().map(|&index| globals[index]);
+    let candidates = drawn.iter().take(2).chain(&global).chain(drawn.last());
+    for row in [length - 1].iter().chain(candidates).copied().take(4) {
         let keys = if spec.is_global(0, row) { length } else { 2 * spec.reach + 1 + spec.globals[0].len() };
         let flops = match spec.base.level {
             Level::Core => 4 * keys * width,
@@ -114,5 +118,5 @@ pub(super) fn spot_check(case: &Case, max_flops: u64) -> Result<SpotCheck, Mixer
             }
         });
     }
-    Ok(SpotCheck { rows, expected })
+    Ok(SpotCheck::of_rows(rows, expected))
 }

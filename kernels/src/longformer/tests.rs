@@ -60,6 +60,33 @@ fn a_full_window_is_attention() {
     }
 }
 
+/// Stated where the lists of keys hold every position that attention's would, and nowhere else: up to 258 positions with
+/// the defaults.
+#[test]
+fn full_attention_is_stated_where_all_pairs_are_seen() {
+    let table = [
+        (params(512, 1, 1), false, 258),
+        (params(512, 0, 1), false, 257),
+        (params(16, 30, 1), false, 39),
+        (params(512, 1, 1), true, 257),
+        (params(512, 0, 2), true, 1),
+    ];
+    for (params, causal, longest) in table {
+        for seq_len in [1, longest, longest + 1, 2 * longest + 5] {
+            let problem = Problem { seq_len, causal, level: Level::Core, ..PROBLEM };
+            let case = LONGFORMER.seeded_case(&problem, &params).unwrap();
+            let spec = Spec::read(&case).unwrap();
+            let sees_all = |i| {
+                let wanted = if causal { i + 1 } else { seq_len };
+                spec.is_global(0, i) || reference::local_keys(&spec, 0, 0, i).len() == wanted
+            };
+            let full = LONGFORMER.cost(&problem, &params).unwrap().full_attention;
+            assert_eq!((0..seq_len).all(sees_all), full, "{seq_len} {causal}");
+            assert_eq!(full, seq_len <= longest, "{seq_len} {causal}");
+        }
+    }
+}
+
 /// With all positions global and the global streams equal to the ordinary ones it is plain attention too.
 #[test]
 fn all_positions_global_is_attention() {

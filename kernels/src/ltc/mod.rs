@@ -69,6 +69,7 @@ static INFO: Info = Info {
         "output_mapping",
         "timespans",
     ],
+    spare: &["c_last", "h_last"],
     tolerance: Tolerance { abs: 1e-4, rel: 1e-3 },
 };
 

@@ -1,7 +1,7 @@
 //! The liquid time-constant network in f64, neuron by neuron, straight from the equations (Hasani et al., arXiv
 //! 2006.04439, algorithm 1, the fused solver).
 
-use mixer::{Case, MixerError, OpCount, SpotCheck, Tensors};
+use mixer::{Case, MixerError, OpCount, SpotCheck, SpotDraw, Tensors};
 
 use super::{Map, Spec, Synapses};
 use crate::lstm;
@@ -28,12 +28,12 @@ pub(super) fn reference(case: &Case, count: &mut OpCount) -> Result<Vec<f64>, Mi
 }
 
 /// Rows of the first sequence: its beginning, and others as far as the network forgets what came before them.
-pub(super) fn spot_check(case: &Case, max_flops: u64) -> Result<SpotCheck, MixerError> {
+pub(super) fn spot_check(case: &Case, draw: SpotDraw) -> Result<SpotCheck, MixerError> {
     let network = Network::new(case, &mut OpCount::default())?;
     let mut count = OpCount::default();
     network.step(&mut network.initial(0)?, 0, &mut count);
     let step = |state: &mut State, t: usize| network.step(state, t, &mut OpCount::default());
-    Ok(washout::spot_check(network.spec.dims.seq_len, network.initial(0)?, count.flops, max_flops, step))
+    Ok(washout::spot_check(network.spec.dims.seq_len, network.initial(0)?, count.flops, draw, step))
 }
 
 /// A case's network, read and made positive.

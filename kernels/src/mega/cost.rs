@@ -189,6 +189,6 @@ pub(super) fn cost(spec: &Spec) -> Cost {
         peak_bytes: (4 * (case + held)).get(),
         decode_state_bytes: (4 * state).get(),
         setup_flops: (setup_flops(spec) + setup).get(),
-        ..Cost::default()
+        full_attention: spec.attention().is_some_and(AttentionSpec::one_chunk),
     }
 }

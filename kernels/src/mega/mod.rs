@@ -90,6 +90,7 @@ static INFO: Info = Info {
         },
     ],
     config: &["activation", "bidirectional", "hidden_size", "intermediate_size", "max_positions", "part"],
+    spare: &["ema_kernel"],
     tolerance: Tolerance { abs: 2e-4, rel: 1e-3 },
 };
 

@@ -64,6 +64,8 @@ pub struct AttentionSpec {
     pub causal: bool,
     /// Positions of a chunk, c; the last chunk of a sequence may be shorter.
     pub chunk: usize,
+    /// Whether the configuration asks for chunks.
+    pub chunked: bool,
     /// Weights.
     pub activation: Activation,
     /// Bias.
@@ -96,6 +98,15 @@ pub struct LayerSpec {
 pub(crate) const EPS: f64 = 1e-5;
 
 impl Spec {
+    /// The attention, where there is one.
+    pub(crate) fn attention(&self) -> Option<&AttentionSpec> {
+        match self {
+            Self::Layer(spec) => Some(&spec.attention),
+            Self::Attention(spec) => Some(spec),
+            Self::Ema(_) => None,
+        }
+    }
+
     /// Reads a case's configuration.
     ///
     /// # Errors
@@ -234,6 +245,7 @@ impl AttentionSpec {
             h: config.count("intermediate_size", 1, 1 << 15)?,
             causal: config.flag_or("causal", false)?,
             chunk: length,
+            chunked: chunk.is_some(),
             activation: match config.choice_or("attention_activation", &["softmax", "laplace", "relu2"])? {
                 "laplace" => Activation::Laplace,
                 "relu2" => Activation::Relu2,
@@ -241,6 +253,11 @@ impl AttentionSpec {
             },
             bias,
         })
+    }
+
+    /// Whether chunks are asked for and one of them holds the whole sequence.
+    pub(crate) fn one_chunk(&self) -> bool {
+        self.chunked && self.chunks() == 1
     }
 
     /// Chunks of a sequence.

@@ -1,9 +1,9 @@
-//! Single output rows in f64 at any length: a row sees its chunk, and through the average only as far as powers of the
+//! Single output rows in f64 at any length, and of the average alone whole channels: a row sees its chunk, and through the average only as far as powers of the
 //! decay stay above rounding.
 
 use std::ops::Range;
 
-use mixer::{Case, MixerError, OpCount, SpotCheck};
+use mixer::{Case, MixerError, OpCount, SpotCheck, SpotColumn, SpotDraw};
 
 use super::bias;
 use super::ema::{self, Dimension};
@@ -11,11 +11,15 @@ use super::reference::{attend_row, normalize};
 use super::spec::{AttentionSpec, EmaSpec, LayerSpec, Spec};
 use crate::attention::{linear, widen};
 use crate::ops::exact;
+use crate::ops::exact_fft::{convolution_flops, convolve};
+
+/// Channels that are checked in full, at most.
+const CHANNELS: usize = 4;
 
 /// A lag's power this small is below f64 rounding of the sum.
 const NEGLIGIBLE: f64 = 1e-18;
 
-pub(super) fn spot_check(case: &Case, max_flops: u64) -> Result<SpotCheck, MixerError> {
+pub(super) fn spot_check(case: &Case, draw: SpotDraw) -> Result<SpotCheck, MixerError> {
     let spec = Spec::read(case)?;
     let length = match spec {
         Spec::Ema(spec) => spec.dims.seq_len,
@@ -38,10 +42,8 @@ pub(super) fn spot_check(case: &Case, max_flops: u64) -> Result<SpotCheck, Mixer
     };
     let average = averager.as_ref().map_or(0, |averager| 2 * averager.kernels.len() * averager.reach());
     let per_position = projections + average;
-    let affordable = (max_flops / (per_position * chunk).max(1) as u64).clamp(1, 3) as usize;
-    let mut rows: Vec<usize> = [length - 1, length / 2, 0].into_iter().take(affordable).collect();
-    rows.sort_unstable();
-    rows.dedup();
+    let half = draw.part(0, 2);
+    let rows = half.rows(length, half.affords((per_position * chunk) as u64, 3));
     let mut expected = Vec::new();
     for &row in &rows {
         expected.extend(match (&spec, &averager) {
@@ -58,7 +60,11 @@ pub(super) fn spot_check(case: &Case, max_flops: u64) -> Result<SpotCheck, Mixer
             (Spec::Ema(_), None) => Vec::new(),
         });
     }
-    Ok(SpotCheck { rows, expected })
+    let columns = match (&spec, &averager) {
+        (Spec::Ema(spec), Some(averager)) => averager.channels(spec.input(&case.tensors)?, draw.part(1, 2)),
+        _ => Vec::new(),
+    };
+    Ok(SpotCheck { columns, ..SpotCheck::of_rows(rows, expected) })
 }
 
 /// Kernels of the average, as far as they reach.
@@ -82,6 +88,27 @@ impl Averager {
     /// Most lags that any channel reaches.
     fn reach(&self) -> usize {
         self.kernels.iter().map(Vec::len).max().unwrap_or(1)
+    }
+
+    /// Whole channels of e of the first sequence.
+    fn channels(&self, x: &[f32], draw: SpotDraw) -> Vec<SpotColumn> {
+        let (width, length) = (self.spec.dims.d_model, self.spec.dims.seq_len);
+        let flops = self.spec.directions() as u64 * convolution_flops(length);
+        let channels = draw.distinct(width, draw.affords(flops, CHANNELS)).into_iter();
+        channels
+            .map(|channel| {
+                let values = x.iter().skip(channel).step_by(width).take(length);
+                let mut x: Vec<f64> = values.map(|&x| f64::from(x)).collect();
+                let mut m = convolve(&self.kernels[channel], &x, length);
+                m.iter_mut().zip(&x).for_each(|(m, x)| *m += self.residual[channel] * x);
+                if self.spec.bidirectional {
+                    x.reverse();
+                    let backward = convolve(&self.kernels[width + channel], &x, length);
+                    m.iter_mut().zip(backward.iter().rev()).for_each(|(m, backward)| *m += backward);
+                }
+                SpotColumn::channel(channel, m.into_iter().map(exact::silu).collect())
+            })
+            .collect()
     }
 
     /// e at the positions `rows` of the first sequence; `inputs(range)` gives x̂.

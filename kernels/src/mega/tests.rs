@@ -121,12 +121,8 @@ fn spot_rows_agree_at_length_65_536() {
     for (level, causal) in [(Level::Core, true), (Level::Layer, true), (Level::Layer, false)] {
         let problem = Problem { seq_len: 65_536, d_model: 8, level, causal, ..PROBLEM };
         let case = MEGA.seeded_case(&problem, &Params::new()).unwrap();
-        let spot = MEGA.spot_check(&case, 1 << 26).unwrap();
-        let got = testing::cpu(&MEGA, &case, &Serial);
-        let width = spot.expected.len() / spot.rows.len();
-        let rows: Vec<f32> = spot.rows.iter().flat_map(|row| got[row * width..][..width].to_vec()).collect();
-        let deviation = INFO.tolerance.compare_f32(&rows, &spot.expected);
-        assert!(deviation.pass && spot.rows.contains(&65_535), "{level:?} {:?}: {deviation:?}", spot.rows);
+        let rows = testing::passes_its_spot_check(&MEGA, &case, testing::DRAW).rows;
+        assert!(rows.contains(&65_535), "{level:?} {rows:?}");
     }
 }
 
@@ -220,6 +216,30 @@ fn fault_10_zero_and_nan_inputs() {
         assert!(testing::cpu(&MEGA, &case, &Serial).iter().all(|&value| value == 0.0));
         case.tensors.insert("v", &[1, 64, 64], vec![f32::NAN; 64 * 64]);
         assert!(testing::cpu(&MEGA, &case, &Serial).iter().all(|value| value.is_nan()), "{activation}");
+    }
+}
+
+/// Stated where one chunk is the whole sequence. Without chunks there is no sparse pattern that could cover anything, and
+/// the average alone has no pairs.
+#[test]
+fn full_attention_is_stated_for_a_single_chunk() {
+    for level in [Level::Core, Level::Layer] {
+        for causal in [false, true] {
+            let at = |seq_len: usize, params: &Params| {
+                let problem = Problem { batch: 1, seq_len, level, causal, ..PROBLEM };
+                let spec = Spec::race(&problem, params).unwrap();
+                let every = (if causal { seq_len * (seq_len + 1) / 2 } else { seq_len * seq_len }) as u64;
+                let covered = spec.attention().map(|spec| spec.pairs().get() == every);
+                (MEGA.cost(&problem, params).unwrap().full_attention, covered)
+            };
+            for (seq_len, full) in [(1, true), (127, true), (128, true), (129, false), (4096, false)] {
+                assert_eq!(at(seq_len, &Params::new()), (full, Some(full)), "{seq_len}");
+            }
+            assert_eq!(at(128, &with(&[("use_chunking", false.into())])), (false, Some(true)));
+            if level == Level::Core {
+                assert_eq!(at(16, &with(&[("core", "ema".into())])), (false, None));
+            }
+        }
     }
 }
 

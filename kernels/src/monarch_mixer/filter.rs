@@ -10,12 +10,10 @@ use mixer::{Count, MixerError, Parallel, Params, Problem, Tensors, gather, room}
 
 use crate::generate::Generator;
 use crate::ops::exact::dot;
+use crate::ops::exact_lanes::{TOGETHER, product, sines};
 
 /// Inner layers, fixed in the reference.
 const INNER: usize = 2;
-
-/// Positions evaluated together: their sums fill the vector registers.
-const TOGETHER: usize = 16;
 
 /// Slowest and fastest decay of the window, and the value that it decays to: the reference's constants.
 const DECAY: [f64; 3] = [1.5, 0.3, 0.01];
@@ -62,6 +60,12 @@ impl FilterSpec {
         let [width, embedding, inner] = Count::all([self.width, self.emb_dim, INNER]);
         let [channels, positions] = Count::all([self.channels, positions]);
         2 * positions * (embedding * width + inner * width * width + width * channels)
+    }
+
+    /// As [`FilterSpec::flops`] without the output layer.
+    pub fn hidden_flops(&self, positions: usize) -> u64 {
+        let [width, channels, positions_in] = Count::all([self.width, self.channels, positions]);
+        (self.flops(positions) - 2 * positions_in * width * channels).get()
     }
 
     /// Floats of a set of `networks` networks and what they share.
@@ -147,8 +151,8 @@ impl<'a> Filters<'a> {
         })
     }
 
-    /// The filters at up to [`TOGETHER`] positions: `out` is `[channels]`, a lane for each position.
-    fn at(&self, network: &Network, first: usize, lanes: usize, out: &mut [[f64; TOGETHER]]) {
+    /// The last hidden layer at up to [`TOGETHER`] positions, `[width]`, a lane for each position.
+    fn hidden(&self, network: &Network, first: usize, lanes: usize) -> Vec<[f64; TOGETHER]> {
         let emb_dim = self.spec.emb_dim;
         let mut hidden = vec![[0.0; TOGETHER]; emb_dim];
         for lane in 0..lanes {
@@ -163,6 +167,27 @@ impl<'a> Filters<'a> {
             let next = next.collect();
             hidden = next;
         }
+        hidden
+    }
+
+    /// The filter of one channel at positions up to `length`; empty where there is no such network.
+    pub fn channel(&self, direction: Direction, channel: usize, length: usize) -> Vec<f64> {
+        let Some(network) = self.network(direction) else { return Vec::new() };
+        let row = &network.out[channel * self.spec.width..][..self.spec.width];
+        let mut filter = Vec::with_capacity(length);
+        for first in (0..length).step_by(TOGETHER) {
+            let lanes = TOGETHER.min(length - first);
+            let values = product(row, &self.hidden(network, first, lanes));
+            let times = &self.times[first..first + lanes];
+            let windowed = values.iter().zip(times);
+            filter.extend(windowed.map(|(h, &t)| h * (-f64::from(t) * self.deltas[channel].abs()).exp()));
+        }
+        filter
+    }
+
+    /// The filters at up to [`TOGETHER`] positions: `out` is `[channels]`, a lane for each position.
+    fn at(&self, network: &Network, first: usize, lanes: usize, out: &mut [[f64; TOGETHER]]) {
+        let hidden = self.hidden(network, first, lanes);
         let mut times = [0.0; TOGETHER];
         for (to, &t) in times.iter_mut().zip(&self.times[first..first + lanes]) {
             *to = f64::from(t);
@@ -218,60 +243,6 @@ impl<'a> Filters<'a> {
             }
         }
     }
-}
-
-/// Σ wᵢ hᵢ in every lane.
-fn product(row: &[f64], hidden: &[[f64; TOGETHER]]) -> [f64; TOGETHER] {
-    let mut sum = [0.0; TOGETHER];
-    for (w, h) in row.iter().zip(hidden) {
-        for lane in 0..TOGETHER {
-            sum[lane] += w * h[lane];
-        }
-    }
-    sum
-}
-
-/// Largest argument that [`sines`] reduces itself.
-const REDUCIBLE: f64 = 1e5;
-
-/// (−1)ᵏ / (2k + 1)! for k = 8 … 1: the Taylor polynomial of the sine, whose remainder on |r| ≤ π/2 is below 5·10⁻¹⁴.
-const SINE: [f64; 8] = [
-    1.0 / 355_687_428_096_000.0,
-    -1.0 / 1_307_674_368_000.0,
-    1.0 / 6_227_020_800.0,
-    -1.0 / 39_916_800.0,
-    1.0 / 362_880.0,
-    -1.0 / 5040.0,
-    1.0 / 120.0,
-    -1.0 / 6.0,
-];
-
-/// sin of every lane, within 10⁻¹² for moderate arguments: a library's sine, called one by one, would take most of the
-/// time of a filter.
-fn sines(x: [f64; TOGETHER]) -> [f64; TOGETHER] {
-    /// Adding 1.5·2⁵² rounds to the nearest integer and leaves its parity in the lowest bit.
-    const ROUND: f64 = 6_755_399_441_055_744.0;
-    /// π less its nearest f64.
-    const PI_REST: f64 = 1.224_646_799_147_353_2e-16;
-    // A NaN is not within the range either.
-    if !x.iter().all(|x| x.abs() <= REDUCIBLE) {
-        return x.map(f64::sin);
-    }
-    let mut y = [0.0; TOGETHER];
-    for lane in 0..TOGETHER {
-        let shifted = x[lane] * std::f64::consts::FRAC_1_PI + ROUND;
-        let turns = shifted - ROUND;
-        let r = (x[lane] - turns * std::f64::consts::PI) - turns * PI_REST;
-        let square = r * r;
-        let mut polynomial = SINE[0];
-        for coefficient in &SINE[1..] {
-            polynomial = polynomial * square + coefficient;
-        }
-        let sine = r + r * square * polynomial;
-        // sin(r + kπ) = (−1)ᵏ sin r.
-        y[lane] = f64::from_bits(sine.to_bits() ^ (shifted.to_bits() << 63));
-    }
-    y
 }
 
 /// The filters of `direction` in f64, `[channels, positions]`, one position at a time.
@@ -354,22 +325,4 @@ fn linspace(low: f64, high: f64, count: usize, index: usize) -> f64 {
 
 fn widen(values: &[f32]) -> Vec<f64> {
     values.iter().map(|&value| f64::from(value)).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sines_are_sines() {
-        for step in -40_000..40_000 {
-            let x = f64::from(step) * 0.01 + 0.003;
-            let got = sines([x; TOGETHER])[TOGETHER - 1];
-            assert!((got - x.sin()).abs() < 1e-12, "sin {x}: {got}");
-        }
-        for x in [0.0, 1e4 + 0.5, -1e5, 3e7, -1e300] {
-            assert!((sines([x; TOGETHER])[0] - x.sin()).abs() < 1e-10, "sin {x}");
-        }
-        assert!(sines([f64::NAN; TOGETHER])[0].is_nan());
-    }
 }

@@ -86,6 +86,7 @@ static INFO: Info = Info {
         "w2",
         "w_mod",
     ],
+    spare: &["k", "k2", "k2_rev", "k_rev"],
     tolerance: Tolerance { abs: 5e-4, rel: 1e-3 },
 };
 

@@ -1,8 +1,10 @@
-//! Functions of the references in f64, accurate to rounding.
+//! Functions of the references in f64, accurate to rounding. The larger ones are never inlined: references are called from
+//! many places, and what a visitor downloads counts more than their calls.
 
 use mixer::OpCount;
 
 /// erf(x) by its series erf(x) = 2/√π · e^(−x²) Σ 2ᵏ x^(2k+1) / (1·3·…·(2k+1)), whose terms never cancel.
+#[inline(never)]
 pub fn erf(x: f64) -> f64 {
     if x.is_nan() {
         return x;
@@ -25,6 +27,7 @@ pub fn gelu(x: f64) -> f64 {
 }
 
 /// ½x(1 + tanh(√(2/π)(x + 0.044715x³))).
+#[inline(never)]
 pub fn gelu_tanh(x: f64) -> f64 {
     0.5 * x * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x * x * x)).tanh())
 }
@@ -45,6 +48,7 @@ pub fn dot(a: &[f64], b: &[f64]) -> f64 {
 }
 
 /// exp(s) / Σ exp(s), shifted by the largest score.
+#[inline(never)]
 pub fn softmax(scores: &[f64]) -> Vec<f64> {
     let highest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let mut weights: Vec<f64> = scores.iter().map(|score| (score - highest).exp()).collect();
@@ -54,6 +58,7 @@ pub fn softmax(scores: &[f64]) -> Vec<f64> {
 }
 
 /// Layer normalisation of rows as wide as `weight`, biased variance: counted as eight operations for each element.
+#[inline(never)]
 pub fn layer_norm(x: &[f64], weight: &[f32], bias: &[f32], eps: f64, count: &mut OpCount) -> Vec<f64> {
     count.add(8 * x.len());
     let mut y = Vec::with_capacity(x.len());
@@ -70,11 +75,81 @@ pub fn layer_norm(x: &[f64], weight: &[f32], bias: &[f32], eps: f64, count: &mut
     y
 }
 
+/// A c of `candidates` with the z for which z·(y − b) is channel c of x where y = W x + b: zᵀ W = e_c. So all of y is held
+/// to one channel of x, and what is wrong in any channel of y shows. Of the candidates it is the one whose z is shortest:
+/// the rounding of y counts |z| times, which is large where W hardly tells c from other channels. `None` where W, `[n, n]`, has
+/// no inverse.
+pub fn best_row(weight: &[f32], candidates: &[usize]) -> Option<(usize, Vec<f64>)> {
+    let square = |z: &[f64]| dot(z, z);
+    let solutions = solve_transposed(weight, candidates)?;
+    let best = candidates.iter().copied().zip(solutions);
+    best.min_by(|(_, a), (_, b)| square(a).total_cmp(&square(b)))
+}
+
+/// For each channel Σ taps[channel · length + s] · signal(s, channel) over the lags s, `taps` being `[width, length]`. A few
+/// channels at a time, whose signals share cache lines.
+pub fn tap_sums(
+    taps: &[f32],
+    width: usize,
+    lags: std::ops::Range<usize>,
+    signal: impl Fn(usize, usize) -> f64,
+) -> Vec<f64> {
+    const TOGETHER: usize = 16;
+    let length = taps.len() / width.max(1);
+    let mut sums = vec![0.0; width];
+    for (block, sums) in sums.chunks_mut(TOGETHER).enumerate() {
+        for lag in lags.clone() {
+            for (channel, sum) in (block * TOGETHER..).zip(sums.iter_mut()) {
+                *sum += f64::from(taps[channel * length + lag]) * signal(lag, channel);
+            }
+        }
+    }
+    sums
+}
+
+/// For each of `rows` the z with zᵀ W = e_row, W being `[n, n]`: by elimination with exchanges, about n³ operations. `None`
+/// where W has no inverse.
+pub fn solve_transposed(weight: &[f32], rows: &[usize]) -> Option<Vec<Vec<f64>>> {
+    let n = weight.len().isqrt();
+    let width = n + rows.len();
+    // Wᵀ and the right-hand sides beside it.
+    let mut matrix: Vec<Vec<f64>> = (0..n)
+        .map(|j| {
+            let left = (0..n).map(|i| f64::from(weight[i * n + j]));
+            left.chain(rows.iter().map(|&row| f64::from(u8::from(row == j)))).collect()
+        })
+        .collect();
+    for column in 0..n {
+        let magnitude = |row: &Vec<f64>| row[column].abs();
+        let pivot = (column..n).max_by(|&i, &j| magnitude(&matrix[i]).total_cmp(&magnitude(&matrix[j])))?;
+        matrix.swap(column, pivot);
+        let (above, below) = matrix.split_at_mut(column + 1);
+        let head = above.last()?;
+        if head[column] == 0.0 || !head[column].is_finite() {
+            return None;
+        }
+        for row in below {
+            let factor = row[column] / head[column];
+            row[column..width].iter_mut().zip(&head[column..]).for_each(|(to, from)| *to -= factor * from);
+        }
+    }
+    let solve = |side: usize| {
+        let mut z = vec![0.0; n];
+        for (row, values) in matrix.iter().enumerate().rev() {
+            let known = dot(&values[row + 1..n], &z[row + 1..]);
+            z[row] = (values[n + side] - known) / values[row];
+        }
+        z
+    };
+    Some((0..rows.len()).map(solve).collect())
+}
+
 /// Rows that [`linear_rows`] multiplies together.
 pub const ROWS: usize = 18;
 
 /// x Wᵀ + b for at most [`ROWS`] rows, summed for all of them at once: several times as fast as row by row.
 /// `weight` is `[outputs, inputs]`.
+#[inline(never)]
 pub fn linear_rows(x: &[f64], weight: &[f64], bias: &[f32], inputs: usize) -> Vec<f64> {
     let (rows, outputs) = (x.len() / inputs, bias.len());
     let mut columns = vec![[0.0; ROWS]; inputs];
@@ -97,6 +172,20 @@ pub fn linear_rows(x: &[f64], weight: &[f64], bias: &[f32], inputs: usize) -> Ve
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn solutions_solve_and_a_singular_matrix_has_none() {
+        let n = 23;
+        let weight: Vec<f32> = (0..n * n).map(|i| ((i * 7919 + i / n) % 101) as f32 / 50.0 - 1.0).collect();
+        for (row, z) in [3, 22].into_iter().zip(solve_transposed(&weight, &[3, 22]).unwrap()) {
+            for j in 0..n {
+                let got: f64 = (0..n).map(|i| z[i] * f64::from(weight[i * n + j])).sum();
+                assert!((got - f64::from(u8::from(j == row))).abs() < 1e-9, "{row} {j}: {got}");
+            }
+        }
+        assert_eq!(solve_transposed(&[1.0, 2.0, 2.0, 4.0], &[0]), None);
+        assert_eq!(solve_transposed(&[-2.0], &[0]), Some(vec![vec![-0.5]]));
+    }
 
     /// Values of Abramowitz and Stegun, table 7.1.
     #[test]

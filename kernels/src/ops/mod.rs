@@ -2,9 +2,12 @@
 
 pub mod activation;
 pub mod block_diagonal;
+pub(crate) mod complex;
 pub mod counting_sort;
 pub mod disjoint;
 pub mod exact;
+pub mod exact_fft;
+pub mod exact_lanes;
 pub mod exp;
 pub mod fft;
 pub mod gemm;

@@ -52,6 +52,7 @@ static INFO: Info = Info {
         },
     ],
     config: &["denominator_eps", "inner", "kernel_eps", "qkv_bias"],
+    spare: &[],
     tolerance: Tolerance { abs: 1e-4, rel: 1e-3 },
 };
 

@@ -1,22 +1,19 @@
 //! Single output rows in f64 at any length. The largest key projection is that of all keys, so every key is projected
 //! once, whatever the row; only values escape, since their weighted sum is the projection of the inputs' weighted sum.
 
-use mixer::{Case, Level, MixerError, OpCount, SpotCheck};
+use mixer::{Case, Level, MixerError, OpCount, SpotCheck, SpotDraw};
 
 use super::Spec;
 use super::reference::{Features, Projected};
 use crate::attention::{linear, widen};
 use crate::ops::exact;
 
-pub(super) fn spot_check(case: &Case, max_flops: u64) -> Result<SpotCheck, MixerError> {
+pub(super) fn spot_check(case: &Case, draw: SpotDraw) -> Result<SpotCheck, MixerError> {
     let spec = Spec::read(case)?;
     let (length, inner) = (spec.dims.seq_len, spec.inner());
     let input = if spec.level == Level::Layer { spec.dims.d_model } else { spec.d_head };
     let per_row = 2 * length * spec.n_heads * (spec.n_features + input);
-    let affordable = (max_flops / per_row.max(1) as u64).clamp(1, 4) as usize;
-    let mut rows: Vec<usize> = [length - 1, length / 2, length / 3, 0].into_iter().take(affordable).collect();
-    rows.sort_unstable();
-    rows.dedup();
+    let rows = draw.rows(length, draw.affords(per_row as u64, 4));
     let mut core = vec![0.0; rows.len() * inner];
     for head in 0..spec.n_heads {
         let outputs = Head::new(&spec, case, head)?.rows(&rows);
@@ -31,7 +28,7 @@ pub(super) fn spot_check(case: &Case, max_flops: u64) -> Result<SpotCheck, Mixer
             linear(&core, weight, bias, inner, &mut OpCount::default())
         }
     };
-    Ok(SpotCheck { rows, expected })
+    Ok(SpotCheck::of_rows(rows, expected))
 }
 
 /// Rows of a stream, and what makes a head's vectors of them: nothing but a choice of columns at core level.

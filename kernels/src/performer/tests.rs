@@ -319,11 +319,6 @@ proptest! {
         let want = PERFORMER.reference(&case, &mut OpCount::default()).unwrap();
         let deviation = INFO.tolerance.compare_f32(&testing::cpu(&PERFORMER, &case, &Threads(2)), &want);
         prop_assert!(deviation.pass, "{deviation:?}");
-        let spot = PERFORMER.spot_check(&case, 1 << 24).unwrap();
-        for (row, expected) in spot.rows.iter().zip(spot.expected.chunks_exact(12)) {
-            for (got, want) in expected.iter().zip(&want[row * 12..]) {
-                prop_assert!((got - want).abs() < 1e-9, "row {row}: {got} {want}");
-            }
-        }
+        testing::spot_agrees(&PERFORMER, &case, &want, testing::DRAW);
     }
 }

@@ -62,6 +62,6 @@ pub(super) fn cost(spec: &Spec) -> Cost {
         peak_bytes: (4 * (case + given + held + own)).get(),
         decode_state_bytes: (4 * state).get(),
         setup_flops: 0,
-        ..Cost::default()
+        full_attention: spec.sees_all(),
     }
 }

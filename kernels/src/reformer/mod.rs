@@ -76,6 +76,7 @@ static INFO: Info = Info {
         },
     ],
     config: &["padded_length"],
+    spare: &["rotations"],
     tolerance: Tolerance { abs: 2e-5, rel: 1e-4 },
 };
 
@@ -180,6 +181,12 @@ impl Spec {
     /// Chunks that a query sees.
     pub(crate) fn seen(&self) -> usize {
         self.before + 1 + self.after
+    }
+
+    /// Whether every query sees every position equally often, so that chunks and hashes change nothing: one chunk, or as many
+    /// neighbours as the ring has.
+    pub(crate) fn sees_all(&self) -> bool {
+        self.seen().is_multiple_of(self.chunks())
     }
 
     /// The chunks seen from chunk `m` of the ring.

@@ -1,6 +1,6 @@
 //! Reformer's attention in f64, one query at a time: the keys of all rounds in one softmax, each mention counted.
 
-use mixer::{Case, Level, MixerError, OpCount, SpotCheck};
+use mixer::{Case, Level, MixerError, OpCount, SpotCheck, SpotDraw};
 
 use super::exact_hash::{Channels, buckets, sum_error};
 use super::{Hashing, Spec};
@@ -8,7 +8,7 @@ use crate::attention::{linear, widen};
 use crate::ops::exact::{dot, softmax};
 
 /// The list of one head of one sequence: the positions of all rounds, round after round, each sorted by bucket.
-struct List {
+pub(super) struct List {
     positions: Vec<usize>,
     /// Where each position stands in each round, `[rounds, padded]`.
     places: Vec<usize>,
@@ -16,7 +16,7 @@ struct List {
 
 impl List {
     /// From bucket numbers `[rounds, length]`; in natural order where there are none.
-    fn new(spec: &Spec, buckets: Option<&[usize]>) -> Self {
+    pub(super) fn new(spec: &Spec, buckets: Option<&[usize]>) -> Self {
         let (padded, seq_len) = (spec.padded(), spec.base.dims.seq_len);
         let mut positions = Vec::with_capacity(spec.rounds() * padded);
         let mut places = vec![0; spec.rounds() * padded];
@@ -36,7 +36,7 @@ impl List {
     }
 
     /// The keys that position `i` sees, of all rounds, padding included.
-    fn keys(&self, spec: &Spec, i: usize) -> Vec<usize> {
+    pub(super) fn keys(&self, spec: &Spec, i: usize) -> Vec<usize> {
         let mut keys = Vec::with_capacity(spec.rounds() * spec.seen() * spec.chunk);
         for round in 0..spec.rounds() {
             let chunk = self.places[round * spec.padded() + i] / spec.chunk;
@@ -169,7 +169,7 @@ fn hashed_positions(spec: &Spec, hashing: &Hashing, max_flops: u64) -> impl Iter
 
 /// A few rows of the first sequence at any length, given the case's buckets, some of which are hashed anew: only the
 /// keys that these rows see are projected, and Σ w_j v_j is W_v Σ w_j x_j.
-pub(super) fn spot_check(case: &Case, max_flops: u64) -> Result<SpotCheck, MixerError> {
+pub(super) fn spot_check(case: &Case, draw: SpotDraw) -> Result<SpotCheck, MixerError> {
     let spec = Spec::read(case)?;
     let (length, width, d_head) = (spec.base.dims.seq_len, spec.base.dims.d_model, spec.base.d_head());
     let n_keys = spec.rounds() * spec.seen() * spec.chunk;
@@ -177,10 +177,8 @@ pub(super) fn spot_check(case: &Case, max_flops: u64) -> Result<SpotCheck, Mixer
         Level::Core => 4 * n_keys * width,
         Level::Layer => n_keys * width * (2 * width + 2 * spec.base.n_heads) + 8 * width * width,
     };
-    let affordable = (max_flops / 4 * 3 / per_row.max(1) as u64).clamp(1, 4) as usize;
-    let mut rows: Vec<usize> = [length / 2, length - 1, length / 3, 0].into_iter().take(affordable).collect();
-    rows.sort_unstable();
-    rows.dedup();
+    // A quarter of the work is hashing.
+    let rows = draw.rows(length, draw.affords(per_row as u64 / 3 * 4, 4));
     let names = spec.projections();
     // One head's channels of the stream `index` (q, k or v) at a position.
     let at = |index: usize, head: usize, position: usize| -> Result<Vec<f64>, MixerError> {
@@ -208,7 +206,7 @@ pub(super) fn spot_check(case: &Case, max_flops: u64) -> Result<SpotCheck, Mixer
                         projection_error(&widen(&x[position * width..][..width]), weight)
                     }),
                 };
-                let checked = hashed_positions(&spec, hashing, max_flops / 4);
+                let checked = hashed_positions(&spec, hashing, draw.max_flops / 4);
                 Some(buckets(&spec, hashing, case, (0, head), checked, u, &mut OpCount::default())?)
             }
             None => None,
@@ -256,5 +254,5 @@ pub(super) fn spot_check(case: &Case, max_flops: u64) -> Result<SpotCheck, Mixer
             linear(&core, spec.base.projection(&case.tensors, "out")?.0, None, width, &mut OpCount::default())
         }
     };
-    Ok(SpotCheck { rows, expected })
+    Ok(SpotCheck::of_rows(rows, expected))
 }

@@ -102,7 +102,7 @@ fn fault_11_a_wrong_hash_is_not_taken_over() {
                 let data = data.into_iter().enumerate().map(|(at, bucket)| change(at, bucket)).collect();
                 changed.tensors.insert_i32("mid.buckets", &shape, data);
                 let whole = REFORMER.reference(&changed, &mut OpCount::default());
-                let spot = REFORMER.spot_check(&changed, 1 << 26);
+                let spot = REFORMER.spot_check(&changed, testing::DRAW);
                 let is_refusal = |error: Option<MixerError>| matches!(error, Some(MixerError::InvalidField { field, .. }) if field == "mid.buckets");
                 (is_refusal(whole.err()), is_refusal(spot.err()))
             };
@@ -188,6 +188,40 @@ fn a_view_of_everything_does_not_depend_on_the_hash() {
     let (a, b) = (testing::cpu(&REFORMER, &case, &Serial), testing::cpu(&REFORMER, &other, &Serial));
     let want: Vec<f64> = b.iter().map(|&value| f64::from(value)).collect();
     assert!(INFO.tolerance.compare_f32(&a, &want).pass);
+}
+
+/// Stated where every query's list holds each position equally often, whatever the buckets, and nowhere else. With the
+/// defaults that is a single chunk: 64 positions.
+#[test]
+fn full_attention_is_stated_where_all_pairs_are_seen() {
+    let mut wide = params(16, 2);
+    wide.set("chunks_before", 5_usize);
+    let table = [
+        (Params::new(), vec![(1, true), (64, true), (65, false), (128, false), (640, false)]),
+        (local(64), vec![(64, true), (128, true), (129, false)]),
+        (params(32, 1), vec![(32, true), (64, true), (65, false)]),
+        (wide, vec![(16, true), (32, false), (48, true), (49, false)]),
+    ];
+    for (params, lengths) in table {
+        for (seq_len, full) in lengths {
+            let problem = Problem { seq_len, causal: false, ..CORE };
+            let spec = Spec::race(&problem, &params).unwrap();
+            let buckets: Vec<usize> =
+                (0..spec.rounds() * seq_len).map(|i| (i * 7 + i / 5 + i / seq_len * 3) % 4).collect();
+            let list = reference::List::new(&spec, spec.hashing.as_ref().map(|_| buckets.as_slice()));
+            let sees_all = |i| {
+                let mut times = vec![0; seq_len];
+                list.keys(&spec, i).into_iter().filter(|&j| j < seq_len).for_each(|j| times[j] += 1);
+                times.iter().all(|&n| n > 0 && n == times[0])
+            };
+            assert_eq!((0..seq_len).all(sees_all), full, "{seq_len} {params:?}");
+            assert_eq!(
+                REFORMER.cost(&problem, &params).unwrap().full_attention,
+                full,
+                "{seq_len} {params:?}"
+            );
+        }
+    }
 }
 
 /// All positions in one bucket: sorted order is natural order, so a round is local attention that avoids itself.

@@ -9,6 +9,7 @@ use super::scale::{self, LogScale};
 use super::{DnfMark, LaneMarks, Metric, Options, PointMark, Rect, Scene, labels};
 use crate::format;
 use crate::lanes::Look;
+use crate::standing;
 use crate::text::Text;
 
 /// Below this width there is no room for names at the lines' ends.
@@ -124,7 +125,7 @@ fn value_range(report: &Report, shown: &[usize], metric: Metric, x_high: f64) ->
             for index in [crossover.challenger, crossover.baseline] {
                 let fit = report.lanes.get(index as usize).and_then(|lane| lane.exponent);
                 if let Some(value) = fit
-                    .map(|fit| fitted(report, &fit, metric, (estimate * 1.15).min(x_high)))
+                    .map(|fit| fitted(report, &fit, metric, estimate))
                     .filter(|value| value.is_finite() && *value > 0.0)
                 {
                     low = low.min(value);
@@ -182,12 +183,17 @@ fn lane_marks(
                 y: py,
                 whisker: (y.pixel(reading.high), y.pixel(reading.low)),
                 value: metric.format(reading.value),
-                description: (text.point_description)(
-                    &look.label,
-                    &format::length(f64::from(point.length)),
-                    &metric.format(reading.value),
-                    &metric.format(reading.low),
-                    &metric.format(reading.high),
+                full_attention: point.full_attention,
+                description: with_reason(
+                    (text.point_description)(
+                        &look.label,
+                        &format::length(f64::from(point.length)),
+                        &metric.format(reading.value),
+                        &metric.format(reading.low),
+                        &metric.format(reading.high),
+                    ),
+                    point,
+                    text,
                 ),
             });
         } else if point.outcome != "ok" {
@@ -195,6 +201,11 @@ fn lane_marks(
         }
     }
     marks
+}
+
+/// A point's description, with the reason where it is marked.
+fn with_reason(description: String, point: &Point, text: &Text) -> String {
+    if point.full_attention { (text.and_full_attention)(&description) } else { description }
 }
 
 /// Lanes that drop out at one length have their reasons above each other.
@@ -237,7 +248,7 @@ fn dropped(
                 &look.label,
                 &format::length(f64::from(point.length)),
                 (text.outcome)(&point.outcome),
-                &point.message.as_deref().map(|message| text.say(message)).unwrap_or_default(),
+                &standing::reason(point, text).unwrap_or_default(),
             ),
         });
     }

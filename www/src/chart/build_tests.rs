@@ -108,6 +108,54 @@ fn a_predicted_crossover_beyond_the_data_is_drawn_dashed() {
 }
 
 #[test]
+fn lines_that_are_predicted_to_meet_are_drawn_to_one_point() {
+    let mut report = samples::duel();
+    for lane in &mut report.lanes {
+        lane.points.truncate(2);
+    }
+    report.config.lengths.truncate(2);
+    let crossover = &mut report.crossovers[0];
+    (crossover.kind, crossover.estimate) = (CrossoverKind::Predicted, Some(2000.0));
+    let scene = drawn(&report, &options(Metric::Time, 900.0));
+    let mark = &scene.crossovers[0];
+    let ends: Vec<_> = scene.lanes.iter().filter_map(|lane| lane.predicted.last()).collect();
+    assert_eq!(ends.len(), 2);
+    assert!(ends[0] == ends[1] && (ends[0].0 - mark.x).abs() < 1e-9 && (ends[0].1 - mark.y).abs() < 1e-9);
+}
+
+#[test]
+fn bounds_are_drawn_as_bounds_and_what_is_undecided_is_not_drawn() {
+    let mut report = samples::duel();
+    let crossover = &mut report.crossovers[0];
+    crossover.kind = CrossoverKind::AtMost;
+    (crossover.estimate, crossover.low, crossover.high) = (Some(1024.0), Some(1024.0), Some(1024.0));
+    let scene = drawn(&report, &options(Metric::Time, 900.0));
+    let mark = &scene.crossovers[0];
+    assert_eq!(mark.label.as_deref(), Some("crossover ≤ 1,024"));
+    assert!(
+        mark.description.contains("≤ 1,024") && !mark.description.contains("95%"),
+        "{}",
+        mark.description
+    );
+    assert_eq!(mark.band, (mark.x, mark.x));
+    for kind in [CrossoverKind::Undecided, CrossoverKind::None] {
+        report.crossovers[0].kind = kind;
+        assert!(drawn(&report, &options(Metric::Time, 900.0)).crossovers.is_empty(), "{kind:?}");
+    }
+}
+
+#[test]
+fn points_that_ran_full_attention_have_a_ring_and_say_why() {
+    let mut report = samples::duel();
+    assert!(!svg::marks(&drawn(&report, &options(Metric::Time, 900.0))).contains("ring"));
+    report.lanes[1].points[0].full_attention = true;
+    let scene = drawn(&report, &options(Metric::Time, 900.0));
+    let hyena = scene.lanes.iter().find(|lane| lane.lane == 1).unwrap();
+    assert!(hyena.points[0].full_attention && hyena.points[0].description.ends_with("full attention"));
+    assert_eq!(svg::marks(&scene).matches(r#"class="ring""#).count(), 1);
+}
+
+#[test]
 fn hidden_lanes_are_left_out_and_pointed_at_lanes_come_last() {
     let report = samples::duel();
     let hidden = drawn(&report, &Options { hidden: vec![1], ..options(Metric::Time, 900.0) });

@@ -40,7 +40,8 @@ pub fn fitted(report: &Report, fit: &Exponent, metric: Metric, length: f64) -> f
     }
 }
 
-/// Draws the fitted laws on, dashed, to where they are predicted to meet.
+/// Draws the lines on, dashed, to where they are predicted to meet. The growth models that tell where are not in the
+/// report; the fitted laws, which are, tell how high: in the middle between their two values there.
 pub fn extend_to_crossovers(
     report: &Report,
     lanes: &mut [LaneMarks],
@@ -56,23 +57,26 @@ pub fn extend_to_crossovers(
         if !(estimate > 0.0 && estimate <= x_high) {
             continue;
         }
-        // A little beyond the meeting point.
-        let until = (estimate * 1.15).min(x_high);
-        for index in [crossover.challenger as usize, crossover.baseline as usize] {
-            let Some(fit) = report.lanes.get(index).and_then(|lane| lane.exponent) else { continue };
+        let pair = [crossover.challenger as usize, crossover.baseline as usize];
+        let heights: Vec<f64> = pair
+            .iter()
+            .filter_map(|&index| report.lanes.get(index)?.exponent)
+            .map(|fit| fitted(report, &fit, metric, estimate))
+            .filter(|value| value.is_finite() && *value > 0.0)
+            .map(|value| y.pixel(value))
+            .collect();
+        let [first, second] = heights[..] else { continue };
+        let meet = (x.pixel(estimate), f64::midpoint(first, second));
+        for index in pair {
             let Some(marks) = lanes.iter_mut().find(|marks| marks.lane == index) else { continue };
             let Some(&last) = marks.predicted.last().or(marks.line.last()) else { continue };
-            let end = x.pixel(until);
-            if end <= last.0 + 1.0 {
+            if meet.0 <= last.0 + 1.0 {
                 continue;
             }
-            let value = fitted(report, &fit, metric, until);
-            if value.is_finite() && value > 0.0 {
-                if marks.predicted.is_empty() {
-                    marks.predicted.push(last);
-                }
-                marks.predicted.push((end, y.pixel(value)));
+            if marks.predicted.is_empty() {
+                marks.predicted.push(last);
             }
+            marks.predicted.push(meet);
         }
     }
 }
@@ -93,7 +97,7 @@ pub fn crossover_marks(
         .iter()
         .filter_map(|crossover| Some((crossover, crossover.estimate?, find(crossover.challenger)?)))
         .filter(|(crossover, estimate, _)| {
-            crossover.kind != CrossoverKind::None
+            !matches!(crossover.kind, CrossoverKind::Undecided | CrossoverKind::None)
                 && estimate.is_finite()
                 && (x.low()..=x.high()).contains(estimate)
                 && options.emphasis.is_none_or(|lane| {
@@ -112,8 +116,10 @@ pub fn crossover_marks(
             let end = |value: Option<f64>| {
                 value.filter(|_| few).map_or(at, |value| x.pixel(value).clamp(plot.left, plot.right))
             };
-            let interval = crossover.low.zip(crossover.high);
-            let length = format::crossover_length(estimate, report.ahead_from(crossover));
+            // A bound has no interval.
+            let interval =
+                crossover.low.zip(crossover.high).filter(|_| crossover.kind != CrossoverKind::AtMost);
+            let length = format::crossover_length(estimate, crossover.kind);
             let label = (few && at - last_label > 96.0).then(|| {
                 last_label = at;
                 (text.crossover_label)(&length)

@@ -112,6 +112,8 @@ pub struct PointMark {
     pub whisker: (f64, f64),
     /// The value in words: `1.23 ms`.
     pub value: String,
+    /// Whether the system ran full attention here: its marker has a ring.
+    pub full_attention: bool,
     /// Everything in a sentence, for who can't see the chart.
     pub description: String,
 }

@@ -59,7 +59,7 @@ pub fn figure_in(report: &Report, looks: &[Look], metric: Metric, hidden: &[usiz
         looks.iter().enumerate().filter(|(lane, _)| !hidden.contains(lane)).map(|(_, look)| look).collect();
     legend(&mut body, &shown, &mut y);
     y += 8.0;
-    for paragraph in caption(report, metric, text) {
+    for paragraph in caption(report, metric, hidden, text) {
         for line in wrapped(&paragraph, 11.0) {
             let _ = write!(body, r#"<text class="caption" x="{MARGIN}" y="{y:.0}">{}</text>"#, escape(&line));
             y += 15.0;
@@ -103,7 +103,7 @@ fn legend(out: &mut String, looks: &[&Look], y: &mut f64) {
 }
 
 /// What was raced on what, and when.
-fn caption(report: &Report, metric: Metric, text: &Text) -> [String; 2] {
+fn caption(report: &Report, metric: Metric, hidden: &[usize], text: &Text) -> Vec<String> {
     let config = &report.config;
     let level = match config.level {
         LevelName::Core => text.level_core,
@@ -122,7 +122,10 @@ fn caption(report: &Report, metric: Metric, text: &Text) -> [String; 2] {
     machine.extend(report.day());
     machine.push(format!("{} {}", text.name, report.environment.build));
     machine.retain(|part| !part.is_empty());
-    [work, machine.join("; ") + "."]
+    let shown = report.lanes.iter().enumerate().filter(|(lane, _)| !hidden.contains(lane));
+    let full = shown.flat_map(|(_, lane)| &lane.points).any(|point| point.full_attention);
+    let marks = full.then(|| text.key_full.to_owned());
+    [work, machine.join("; ") + "."].into_iter().chain(marks).collect()
 }
 
 /// An estimate of a text's width in pixels: no font is at hand, and the reader's is unknown.
@@ -196,6 +199,16 @@ mod tests {
         let chinese =
             figure_in(&samples::duel(), &looks(&samples::duel(), &[], &CHINESE), Metric::Time, &[], &CHINESE);
         assert!(texts(&chinese).join("\n").contains("宽度"));
+    }
+
+    #[test]
+    fn rings_are_explained_where_there_are_any() {
+        let mut report = samples::duel();
+        assert!(!figure(&report, &[]).contains("ringed"));
+        report.lanes[1].points[0].full_attention = true;
+        assert!(figure(&report, &[]).contains("ringed: runs full attention"));
+        let looks = looks(&report, &[], &CHINESE);
+        assert!(!figure_in(&report, &looks, Metric::Time, &[1], &CHINESE).contains("外圈"));
     }
 
     #[test]

@@ -214,6 +214,15 @@ fn lane_marks(out: &mut String, lane: &LaneMarks) {
             r#"<path class="marker" d="{}"/>"#,
             shapes::path(lane.slot, point.x, point.y, MARKER)
         );
+        if point.full_attention {
+            let _ = write!(
+                out,
+                r#"<circle class="ring" cx="{:.1}" cy="{:.1}" r="{:.1}"/>"#,
+                point.x,
+                point.y,
+                MARKER + 3.5
+            );
+        }
     }
     if let Some(dnf) = &lane.dnf {
         let _ = write!(
@@ -239,12 +248,12 @@ pub fn rules(theme: Theme) -> String {
     for (slot, color) in palette::lanes(theme).iter().enumerate() {
         let _ = write!(
             style,
-            ".c{slot} path,.c{slot} .cut{{stroke:{color}}}.c{slot} text,.c{slot} .band,.c{slot} .marker{{fill:{color}}}"
+            ".c{slot} path,.c{slot} .cut,.c{slot} .ring{{stroke:{color}}}.c{slot} text,.c{slot} .band,.c{slot} .marker{{fill:{color}}}"
         );
     }
     let _ = write!(
         style,
-        ".lane .line,.lane .predicted,.lane .whisker,.lane .dnf,.end-label .lead{{fill:none}}.line{{stroke-width:2.25;stroke-linejoin:round}}.predicted{{stroke-width:1.75;stroke-dasharray:5 5}}.whisker,.marker{{stroke-width:1.5}}.dnf{{stroke-width:2.5}}.lead{{stroke-width:.75;opacity:.5}}.hollow .marker{{fill:{ground}}}.crossover .band{{opacity:.12;stroke:none}}.crossover .cut{{stroke-dasharray:2 3}}.crossover .meet{{fill:none;stroke:{ink};stroke-width:1.5}}.crossover .crossover-label{{font-weight:600;fill:{ink}}}.end-label text{{font-weight:600;paint-order:stroke;stroke:{ground};stroke-width:3px}}.raised{{font-size:9.5px}}.guide path{{fill:none;stroke-dasharray:2 4}}.small .cut,.small .band{{display:none}}.faded{{opacity:.3}}"
+        ".lane .line,.lane .predicted,.lane .whisker,.lane .dnf,.end-label .lead{{fill:none}}.line{{stroke-width:2.25;stroke-linejoin:round}}.predicted{{stroke-width:1.75;stroke-dasharray:5 5}}.whisker,.marker{{stroke-width:1.5}}.dnf{{stroke-width:2.5}}.lead{{stroke-width:.75;opacity:.5}}.hollow .marker{{fill:{ground}}}.ring{{fill:none;stroke-width:1.25}}.crossover .band{{opacity:.12;stroke:none}}.crossover .cut{{stroke-dasharray:2 3}}.crossover .meet{{fill:none;stroke:{ink};stroke-width:1.5}}.crossover .crossover-label{{font-weight:600;fill:{ink}}}.end-label text{{font-weight:600;paint-order:stroke;stroke:{ground};stroke-width:3px}}.raised{{font-size:9.5px}}.guide path{{fill:none;stroke-dasharray:2 4}}.small .cut,.small .band{{display:none}}.faded{{opacity:.3}}"
     );
     style
 }

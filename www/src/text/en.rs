@@ -133,6 +133,7 @@ pub static ENGLISH: Text = Text {
         if low == high { format!("(95%: {low})") } else { format!("(95%: {low}–{high})") }
     },
     quartiles: "Middle half",
+    time_interval: "Median’s 95% interval",
     versus: "Than attention",
     device_time: "GPU’s own clock",
     tokens: "tokens",
@@ -143,6 +144,7 @@ pub static ENGLISH: Text = Text {
     key_band: "crossover, 95% interval",
     key_dnf: "dropped out",
     key_fill: "filled: GPU, hollow: CPU",
+    key_full: "ringed: runs full attention at this length",
 
     lanes_title: "Lanes",
     lanes_at: |length| format!("at {length} tokens"),
@@ -154,7 +156,15 @@ pub static ENGLISH: Text = Text {
     baseline: "baseline",
     faster: |ratio| format!("{ratio} faster"),
     slower: |ratio| format!("{ratio} slower"),
-    too_close_short: "too close to call",
+    about_equal: |interval| format!("about equal ({interval})"),
+    undecided: |interval| format!("undecided ({interval})"),
+    no_interval: |ratio| format!("{ratio} as fast, no interval"),
+    needs: |time| format!("needs about {time}"),
+    full_attention: "full attention",
+    and_full_attention: |point| {
+        format!("{point}; its sparse pattern covers every pair of positions here: full attention")
+    },
+    full_attention_note: "At this length its sparse pattern covers every pair of positions: it runs full attention.",
     causal_only: "causal only",
     bidirectional_only: "bidirectional only",
     one_way_note: "This system exists in one form only, and runs as it is.",
@@ -174,7 +184,7 @@ pub static ENGLISH: Text = Text {
     results_title: "Results",
     results_caption: |view| {
         format!(
-            "{view} of one forward pass: median, with the quartiles below it and the ratio to attention’s time on the same backend"
+            "{view} of one forward pass: median, with the quartiles below it and how many times faster or slower than attention on the same backend; hover for the 95% interval"
         )
     },
     results_empty: "Numbers appear here as they are measured.",
@@ -259,6 +269,7 @@ pub static ENGLISH: Text = Text {
     field_backend: "Backend",
     field_lengths: "Sequence lengths",
     field_lengths_help: "256..16384 doubles; or a list: 256, 384, 512",
+    lengths_raced: |lengths| format!("Races {lengths}"),
     field_width: "Width",
     field_heads: "Heads",
     field_batch: "Batch",
@@ -290,6 +301,9 @@ pub static ENGLISH: Text = Text {
     error_threads: |max| format!("Leave empty for all, or a whole number from 1 to {max}"),
     error_lengths: |max| format!("Whole numbers from 1 to {max}, such as 256..16384 or 256, 384, 512"),
     error_lengths_order: "A range goes from short to long, such as 256..16384",
+    error_thousands: |meant, apart| {
+        format!("Did you mean {meant}? Write thousands without a separator, and separate lengths as {apart}")
+    },
     error_too_many_lengths: |max| format!("At most {max} lengths"),
 
     family_attention: "Attention",
@@ -357,16 +371,47 @@ pub static ENGLISH: Text = Text {
             "Attention is still ahead of {lane} at {last} tokens; the fits cross at about {length}{interval}."
         )
     },
-    too_close: |lane, length, place| {
-        format!("{lane} and attention are too close to call at {length} tokens on {place}.")
+    ahead_by: |lane, from, place| {
+        format!("{lane} is ahead of attention from {from} tokens on at the latest, on {place}.")
+    },
+    undecided_overtaking: |lane, last, place| {
+        format!("Undecided: whether {lane} overtakes attention up to {last} tokens on {place}.")
+    },
+    no_overtaking: |lane, last, place| {
+        format!("{lane} was not found to overtake attention up to {last} tokens on {place}.")
     },
     stays_ahead: |baseline, last, place| format!("{baseline} stays ahead up to {last} tokens on {place}."),
-    close_at: |length| format!("At {length} tokens the two are too close to call."),
-    faster_at: |lane, length, ratio| format!("At {length} tokens, {lane} is {ratio} faster."),
-    slower_at: |lane, length, ratio| format!("At {length} tokens, {lane} is {ratio} slower."),
-    tally: |ahead, all| format!("{ahead} of {all} challengers overtake within the lengths raced."),
+    faster_at: |lane, length, ratio, interval| {
+        format!("At {length} tokens, {lane} is {ratio} faster {interval}.")
+    },
+    slower_at: |lane, length, ratio, interval| {
+        format!("At {length} tokens, {lane} is {ratio} slower {interval}.")
+    },
+    undecided_at: |lane, length, interval| {
+        format!(
+            "At {length} tokens the difference is within the uncertainty: {lane} is {interval} as fast as attention."
+        )
+    },
+    ratio_at: |lane, length, ratio| {
+        format!(
+            "At {length} tokens {lane} took {ratio} attention’s time; this result carries no interval for that."
+        )
+    },
+    tally: |ahead, undecided, all| {
+        let open = match undecided {
+            0 => String::new(),
+            1 => "; 1 is undecided".to_owned(),
+            n => format!("; {n} are undecided"),
+        };
+        format!("{ahead} of {all} challengers overtake within the lengths raced{open}.")
+    },
     only_lane: |lane, time, length| format!("{lane} takes {time} at {length} tokens."),
-    close_pair: |a, b, length| format!("{a} and {b} are too close to call at {length} tokens."),
+    close_pair: |a, b, length, interval| {
+        format!("Undecided between {a} and {b} at {length} tokens: {a} is {interval} as fast.")
+    },
+    pair_without_interval: |a, time_a, b, time_b, length| {
+        format!("At {length} tokens {a} takes {time_a} and {b} {time_b}; this result carries no intervals.")
+    },
     fastest: |lane, length, ratio, second| {
         format!("{lane} is the fastest at {length} tokens, {ratio} faster than {second}.")
     },
@@ -394,6 +439,10 @@ pub static ENGLISH: Text = Text {
 
     rest_failed: "The rest of the page could not be loaded: results, links, sharing and past runs wait for it. The connection may be gone; if it is not, a newer version was put online, and reloading the page gets it.",
 
+    rest_gone: "A newer version of Crossover was put online since this page was opened. The chart, results, links, sharing and past runs of this page cannot be loaded any more; reload the page to get the new version.",
+    race_kept: "The race is kept among the past runs.",
+    race_lost: "The race could not be kept, because this browser stores nothing for this page: a reload loses it.",
+
     update_ready: "A newer version of Crossover is ready.",
     update_apply: "Reload to use it",
 
@@ -405,7 +454,7 @@ pub static ENGLISH: Text = Text {
         ),
         (
             "Right before fast",
-            "Every lane’s output is compared with a plain f64 reference before it is timed, and rows of the timed output are compared again. A lane that is wrong is shown as wrong and never ranked.",
+            "Every lane’s output is compared with a plain f64 reference before it is timed, and parts of the timed output, drawn from the race’s seed, are compared again. A lane that is wrong is shown as wrong and never ranked.",
         ),
         (
             "Interleaved rounds",
@@ -413,7 +462,7 @@ pub static ENGLISH: Text = Text {
         ),
         (
             "Medians, and what they can’t tell",
-            "The number is the median, whiskers are quartiles, intervals are 95% bootstraps over the samples of this one run: they don’t cover what another day or another browser would bring. Where intervals overlap, the page says “too close to call”.",
+            "The number is the median, whiskers are quartiles, intervals are 95% bootstraps over the set-ups and samples of this one run: they don’t cover what another day or another browser would bring. A lane is called faster or slower only where the interval of the ratio excludes 1 and the difference is a percent or more; otherwise the page says “undecided”.",
         ),
         (
             "What is outside the timing",
@@ -421,7 +470,7 @@ pub static ENGLISH: Text = Text {
         ),
         (
             "What is predicted",
-            "Dashed means extrapolated from the fitted power law. A lane that would break its time budget or the memory limit drops out, with its reason.",
+            "Dashed means extrapolated from what was fitted to the measured times. A lane that would break its time budget or the memory limit drops out, with its reason.",
         ),
     ],
     phrases: &[],

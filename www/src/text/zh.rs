@@ -126,6 +126,7 @@ pub static CHINESE: Text = Text {
         if low == high { format!("（95%：{low}）") } else { format!("（95%：{low}–{high}）") }
     },
     quartiles: "中间一半",
+    time_interval: "中位数的 95% 区间",
     versus: "相对注意力",
     device_time: "GPU 自身计时",
     tokens: "词元",
@@ -136,6 +137,7 @@ pub static CHINESE: Text = Text {
     key_band: "交叉点，95% 区间",
     key_dnf: "退赛",
     key_fill: "实心：GPU，空心：CPU",
+    key_full: "外圈：此长度下执行全注意力",
 
     lanes_title: "赛道",
     lanes_at: |length| format!("{length} 个词元时"),
@@ -147,7 +149,13 @@ pub static CHINESE: Text = Text {
     baseline: "基准",
     faster: |ratio| format!("快 {ratio}"),
     slower: |ratio| format!("慢 {ratio}"),
-    too_close_short: "难分高下",
+    about_equal: |interval| format!("相差无几（{interval}）"),
+    undecided: |interval| format!("未分胜负（{interval}）"),
+    no_interval: |ratio| format!("速度为 {ratio}，无区间"),
+    needs: |time| format!("约需 {time}"),
+    full_attention: "全注意力",
+    and_full_attention: |point| format!("{point}；此处其稀疏模式覆盖所有位置对，即全注意力"),
+    full_attention_note: "在此长度下，其稀疏模式覆盖所有位置对，实际执行的是全注意力。",
     causal_only: "仅因果",
     bidirectional_only: "仅双向",
     one_way_note: "此系统只有一种形式，按其原样运行。",
@@ -160,7 +168,9 @@ pub static CHINESE: Text = Text {
 
     results_title: "结果",
     results_caption: |view| {
-        format!("一次前向计算的{view}：中位数，其下为四分位数，以及与同一后端上注意力用时之比")
+        format!(
+            "一次前向计算的{view}：中位数，其下为四分位数，以及比同一后端上的注意力快或慢多少倍；悬停可见 95% 区间"
+        )
     },
     results_empty: "测得的数字会出现在这里。",
     col_lane: "赛道",
@@ -242,6 +252,7 @@ pub static CHINESE: Text = Text {
     field_backend: "后端",
     field_lengths: "序列长度",
     field_lengths_help: "256..16384 逐次加倍；或列表：256, 384, 512",
+    lengths_raced: |lengths| format!("将竞赛：{lengths}"),
     field_width: "宽度",
     field_heads: "头数",
     field_batch: "批大小",
@@ -273,6 +284,7 @@ pub static CHINESE: Text = Text {
     error_threads: |max| format!("留空表示全部，或 1 到 {max} 的整数"),
     error_lengths: |max| format!("1 到 {max} 的整数，例如 256..16384 或 256, 384, 512"),
     error_lengths_order: "范围须由短到长，例如 256..16384",
+    error_thousands: |meant, apart| format!("是指 {meant} 吗？千位不加分隔符；多个长度请写作 {apart}"),
     error_too_many_lengths: |max| format!("最多 {max} 个长度"),
 
     family_attention: "注意力",
@@ -339,14 +351,32 @@ pub static CHINESE: Text = Text {
     would_overtake: |lane, length, interval, last| {
         format!("在 {last} 个词元处注意力仍领先 {lane}；拟合曲线约在 {length} 处{interval}相交。")
     },
-    too_close: |lane, length, place| format!("在{place}上，{lane} 与注意力在 {length} 个词元处难分高下。"),
+    ahead_by: |lane, from, place| format!("在{place}上，{lane} 最迟从 {from} 个词元起领先注意力。"),
+    undecided_overtaking: |lane, last, place| {
+        format!("未分胜负：在{place}上，直到 {last} 个词元，无法判定 {lane} 是否超过注意力。")
+    },
+    no_overtaking: |lane, last, place| format!("在{place}上，直到 {last} 个词元，未发现 {lane} 超过注意力。"),
     stays_ahead: |baseline, last, place| format!("在{place}上，{baseline} 直到 {last} 个词元都保持领先。"),
-    close_at: |length| format!("在 {length} 个词元处两者难分高下。"),
-    faster_at: |lane, length, ratio| format!("在 {length} 个词元处，{lane} 快 {ratio}。"),
-    slower_at: |lane, length, ratio| format!("在 {length} 个词元处，{lane} 慢 {ratio}。"),
-    tally: |ahead, all| format!("{all} 个挑战者中有 {ahead} 个在本场长度内超过注意力。"),
+    faster_at: |lane, length, ratio, interval| format!("在 {length} 个词元处，{lane} 快 {ratio}{interval}。"),
+    slower_at: |lane, length, ratio, interval| format!("在 {length} 个词元处，{lane} 慢 {ratio}{interval}。"),
+    undecided_at: |lane, length, interval| {
+        format!("在 {length} 个词元处，差异在不确定范围之内：{lane} 的速度是注意力的 {interval}。")
+    },
+    ratio_at: |lane, length, ratio| {
+        format!("在 {length} 个词元处，{lane} 的用时是注意力的 {ratio}；此结果未附带该比值的区间。")
+    },
+    tally: |ahead, undecided, all| {
+        let open =
+            if undecided == 0 { String::new() } else { format!("，另有 {undecided} 个未分胜负") };
+        format!("{all} 个挑战者中有 {ahead} 个在本场长度内超过注意力{open}。")
+    },
     only_lane: |lane, time, length| format!("{lane} 在 {length} 个词元处用时 {time}。"),
-    close_pair: |a, b, length| format!("{a} 与 {b} 在 {length} 个词元处难分高下。"),
+    close_pair: |a, b, length, interval| {
+        format!("{a} 与 {b} 在 {length} 个词元处未分胜负：{a} 的速度是 {b} 的 {interval}。")
+    },
+    pair_without_interval: |a, time_a, b, time_b, length| {
+        format!("在 {length} 个词元处，{a} 用时 {time_a}，{b} 用时 {time_b}；此结果未附带区间。")
+    },
     fastest: |lane, length, ratio, second| {
         format!("在 {length} 个词元处 {lane} 最快，比 {second} 快 {ratio}。")
     },
@@ -374,6 +404,10 @@ pub static CHINESE: Text = Text {
 
     rest_failed: "页面的其余部分无法加载：结果、链接、分享和过往竞赛都要等它。可能是网络断开；如果网络正常，则是已有新版本上线，重新加载页面即可获取。",
 
+    rest_gone: "打开此页面之后，Crossover 的新版本已上线。此页面的图表、结果、链接、分享和历史运行再也无法加载；请重新加载页面以获取新版本。",
+    race_kept: "本次竞赛已保存到历史运行。",
+    race_lost: "本次竞赛无法保存，因为此浏览器不为此页面存储任何内容：重新加载会丢失它。",
+
     update_ready: "Crossover 的新版本已就绪。",
     update_apply: "重新加载以使用",
 
@@ -385,7 +419,7 @@ pub static CHINESE: Text = Text {
         ),
         (
             "先对，再快",
-            "每条赛道在计时之前，其输出都与朴素的 f64 参考实现比较；计时输出中的若干行会再比较一次。输出错误的赛道会如实标出，从不参与排名。",
+            "每条赛道在计时之前，其输出都与朴素的 f64 参考实现比较；计时输出中由比赛种子抽取的部分会再比较一次。输出错误的赛道会如实标出，从不参与排名。",
         ),
         (
             "交错轮次",
@@ -393,13 +427,13 @@ pub static CHINESE: Text = Text {
         ),
         (
             "中位数，以及它说不了什么",
-            "数字是中位数，须线是四分位数，区间是对本次运行样本的 95% 自助法区间：它们不涵盖换一天或换一个浏览器会带来的变化。区间重叠时，页面会说“难分高下”。",
+            "数字是中位数，须线是四分位数，区间是对本次运行各次准备及其样本的 95% 自助法区间：它们不涵盖换一天或换一个浏览器会带来的变化。只有比值的区间不含 1、且差异不小于百分之一时，才说一条赛道更快或更慢；否则页面会说“未分胜负”。",
         ),
         (
             "什么不计入时间",
             "推理时可以缓存的准备工作（分配、上传、编译、只依赖权重的滤波器）单独计时并展示。凡依赖输入的都计入时间。",
         ),
-        ("什么是预测", "虚线表示由拟合幂律外推。会超出时间预算或内存上限的赛道将退赛，并说明原因。"),
+        ("什么是预测", "虚线表示由实测时间的拟合外推。会超出时间预算或内存上限的赛道将退赛，并说明原因。"),
     ],
     phrases: super::phrases::zh::PHRASES,
     bad_link_title: "无法读取链接",

@@ -19,7 +19,7 @@ use super::live::{live, part};
 use super::race::{Controls, Headline, NewerBuild, Notices, Presets};
 use super::rest::{Parts, Rest};
 use super::share::{ShareDialog, Toolbar};
-use super::store::Store;
+use super::store::{Rescued, Store};
 use super::systems::{SystemDialog, SystemsList};
 use super::table::Results;
 
@@ -29,6 +29,18 @@ pub fn App(start: Start) -> impl IntoView {
     let store = start.store();
     // Before the second module, which gives the page the title of a race that was opened.
     language::follow(store);
+    hooks::listen("crossover-part-told", move |event: web_sys::CustomEvent| {
+        let detail = event.detail();
+        let told = |name: &str| {
+            js_sys::Reflect::get(&detail, &name.into())
+                .ok()
+                .and_then(|word| word.as_string())
+                .unwrap_or_default()
+        };
+        let race = told("race");
+        let race = (!race.is_empty()).then_some(race == "kept");
+        store.rescued.set(Rescued { gone: !told("gone").is_empty(), race });
+    });
     match start.rest {
         Some(rest) => store.take_rest(rest),
         None => store.load_rest(),
@@ -259,7 +271,7 @@ fn keyboard(store: Store) {
 /// Leaving the page asks for confirmation only while a race runs.
 fn leave_guard(store: Store) {
     hooks::listen("beforeunload", move |event: web_sys::BeforeUnloadEvent| {
-        if store.phase.get_untracked() != crate::state::Phase::Idle {
+        if store.phase.get_untracked() != crate::state::Phase::Idle && !store.leaving.get_untracked() {
             event.prevent_default();
             event.set_return_value("");
         }

@@ -148,6 +148,7 @@ pub fn Chart(store: Store) -> impl IntoView {
             on:pointerleave=move |_| point_at(None)
         >
             <svg
+                translate="no"
                 role="group"
                 aria-label=live(summary)
                 aria-describedby="chart-keys"
@@ -347,7 +348,21 @@ fn Tip(
                 if let Some(versus) =
                     look.baseline.and_then(|baseline| standing::versus(report, lane, baseline, length))
                 {
-                    lines.push((text.versus.to_owned(), versus.words(text)));
+                    let words = standing::words(versus, text);
+                    let interval = standing::interval(versus, text);
+                    lines.push((
+                        text.versus.to_owned(),
+                        interval.map_or_else(|| words.clone(), |interval| format!("{words} {interval}")),
+                    ));
+                }
+                if metric == Metric::Time
+                    && let (Some(low), Some(high)) = (point.low_ms, point.high_ms)
+                {
+                    let interval = format!("{} – {}", format::time(low), format::time(high));
+                    lines.push((text.time_interval.to_owned(), interval));
+                }
+                if point.full_attention {
+                    lines.push((String::new(), text.full_attention_note.to_owned()));
                 }
                 if let Some(device) = point.device_ms {
                     lines.push((text.device_time.to_owned(), format::time(device)));
@@ -358,8 +373,8 @@ fn Tip(
                 if let Some(predicted) = metric.prediction(point, record, report) {
                     lines.push((text.predicted.to_owned(), metric.format(predicted)));
                 }
-                if let Some(message) = &point.message {
-                    lines.push((String::new(), text.say(message)));
+                if let Some(reason) = standing::reason(point, text) {
+                    lines.push((String::new(), reason));
                 }
                 (text.outcome)(&point.outcome).to_owned()
             };
@@ -404,6 +419,11 @@ fn Key(store: Store) -> impl IntoView {
     let both = move || {
         store.shown.with(|report| report.lanes.windows(2).any(|pair| pair[0].backend != pair[1].backend))
     };
+    let full = move || {
+        store.shown.with(|report| {
+            report.lanes.iter().flat_map(|lane| &lane.points).any(|point| point.full_attention)
+        })
+    };
     view! {
         <ul class="key" title=text.chart_help>
             <li>
@@ -426,6 +446,12 @@ fn Key(store: Store) -> impl IntoView {
                 <li>
                     <svg viewBox="0 0 28 12" width="28" height="12" aria-hidden="true"><circle class="key-full" cx="7" cy="6" r="4.5"/><circle class="key-hollow" cx="20" cy="6" r="4.5"/></svg>
                     {text.key_fill}
+                </li>
+            </Show>
+            <Show when=full>
+                <li>
+                    <svg viewBox="0 0 20 16" width="20" height="16" aria-hidden="true"><circle class="key-full" cx="10" cy="8" r="3.5"/><circle class="key-ring" cx="10" cy="8" r="6.5"/></svg>
+                    {text.key_full}
                 </li>
             </Show>
         </ul>

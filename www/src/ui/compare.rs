@@ -248,7 +248,7 @@ fn Overlay(store: Store, compared: Memo<Compared>, metric: RwSignal<Metric>) -> 
     };
     view! {
         <div class="chart many" node_ref=holder data-testid="compare-chart">
-            <svg role="img" aria-label=live(label) viewBox=live(move || { let (w, h) = size.get(); format!("0 0 {w:.0} {h:.0}") })>
+            <svg translate="no" role="img" aria-label=live(label) viewBox=live(move || { let (w, h) = size.get(); format!("0 0 {w:.0} {h:.0}") })>
                 <g aria-hidden="true" inner_html=marks></g>
             </svg>
         </div>

@@ -4,7 +4,9 @@ use leptos::prelude::*;
 use report::{BackendName, Config, LevelName, ParamEntry, SystemEntry};
 
 use crate::draft::{self, Draft, Field, LaneDraft};
+use crate::format;
 use crate::lanes::{OneWay, slot_of};
+use crate::text::Text;
 
 use super::lanes::Marker;
 use super::live::{live, part, truth};
@@ -30,7 +32,7 @@ pub fn Setup(store: Store) -> impl IntoView {
             <LaneList store/>
             <fieldset>
                 <legend>{text.config_problem}</legend>
-                <TextField store field=Field::Lengths name="lengths" label=text.field_lengths help=text.field_lengths_help wide=true
+                <TextField store field=Field::Lengths name="lengths" label=text.field_lengths help=text.field_lengths_help note=lengths_note wide=true
                     get=|d| d.lengths.clone() set=|d, v| d.lengths = v/>
                 <TextField store field=Field::Width name="width" label=text.field_width numeric=true
                     get=|d| d.width.clone() set=|d, v| d.width = v/>
@@ -101,6 +103,7 @@ fn TextField(
     name: &'static str,
     label: &'static str,
     #[prop(default = "")] help: &'static str,
+    #[prop(default = |_, _| None)] note: fn(&Draft, &Text) -> Option<String>,
     #[prop(default = "")] placeholder: &'static str,
     #[prop(default = false)] numeric: bool,
     #[prop(default = false)] wide: bool,
@@ -108,6 +111,7 @@ fn TextField(
     set: fn(&mut Draft, String),
 ) -> impl IntoView {
     let error = Memo::new(move |_| error_of(store, &field));
+    let note = Memo::new(move |_| store.draft.with(|draft| note(draft, store.text())));
     view! {
         <div class="field" class:wide=wide class:bad=live(move || error.with(Option::is_some))>
             <label for=format!("config-{name}")>{label}</label>
@@ -129,9 +133,19 @@ fn TextField(
                     Some(error) => view! { <span class="error" data-testid=format!("config-{name}-error")>{error}</span> }.into_any(),
                     None => view! { <span>{help}</span> }.into_any(),
                 })}
+                {part(move || note.get().filter(|_| error.with(Option::is_none)).map(|note| {
+                    view! { <span class="races" data-testid=format!("config-{name}-note")>{note}</span> }
+                }))}
             </p>
         </div>
     }
+}
+
+/// The lengths that the next race has, whatever way they were typed in.
+fn lengths_note(draft: &Draft, text: &Text) -> Option<String> {
+    let lengths = report::parse_lengths(&draft.lengths).ok()?;
+    let lengths: Vec<String> = lengths.into_iter().map(|length| format::length(f64::from(length))).collect();
+    Some((text.lengths_raced)(&lengths.join(" · ")))
 }
 
 /// One of a few words, side by side.

@@ -169,6 +169,8 @@ fn take(store: Store, all: Vec<Brought>) -> bool {
             }
         }
     }
+    // Links of one file that are refused for one reason are one line.
+    reasons.dedup();
     let good = reasons.is_empty();
     refuse(store, reasons);
     good

@@ -1,8 +1,10 @@
 //! The permanent link: the address bar holds the race that is set up, or the report that was opened.
 
 use leptos::prelude::*;
-use report::{Config, Linked, decode_link, encode_config_link};
+use report::{Config, Linked, decode_link, encode_config_link, encode_link};
 use wasm_bindgen::JsValue;
+
+use crate::embed::Asked;
 
 use super::hooks;
 use super::store::Store;
@@ -19,7 +21,12 @@ const MAX_ID: usize = 64;
 /// Whether the page was opened with a link.
 pub fn given() -> bool {
     let hash = fragment();
-    hash.starts_with("#r") || hash.starts_with(SYSTEM)
+    hash.starts_with("#r") || hash.starts_with(SYSTEM) || is_set_up(&hash)
+}
+
+/// Whether a fragment may set a race up by names, as an embed's does: `#systems=attention+hyena&lengths=512..4096`.
+fn is_set_up(hash: &str) -> bool {
+    hash.contains('=') && !hash.starts_with("#r") && !hash.starts_with(SYSTEM)
 }
 
 /// Reads the address the page was opened with, then keeps it in step with the set-up.
@@ -31,7 +38,8 @@ pub fn open(store: Store) {
         if store.phase.get_untracked() == crate::state::Phase::Idle || fragment().starts_with(SYSTEM) {
             read(store, written);
         } else if let Some(config) = written.get_value() {
-            let race = fragment().starts_with("#r");
+            let hash = fragment();
+            let race = hash.starts_with("#r") || is_set_up(&hash);
             // What is raced stays, and so does its address.
             write(&config);
             if race {
@@ -106,21 +114,46 @@ fn read(store: Store, written: StoredValue<Option<Config>>) {
         store.system.set(Some(id.chars().take(MAX_ID).collect()));
         return;
     }
+    if is_set_up(&hash) {
+        let asked = Asked::new(hash.trim_start_matches('#'));
+        if asked.sets_up() {
+            match asked.draft(store.language.get_untracked()) {
+                Ok(draft) => {
+                    store.bad_link.set(None);
+                    // Typed text: what is wrong with it is shown at its fields, and the address follows once it is right.
+                    store.draft.set(draft);
+                }
+                Err(message) => store.bad_link.set(Some(message)),
+            }
+        }
+        return;
+    }
     if !hash.starts_with("#r") {
         return;
     }
     match decode_link(&hash) {
         Ok(Linked::Config(config)) => {
-            written.set_value(Some(config.clone()));
             store.bad_link.set(None);
+            mend(&hash, || encode_config_link(&config).ok());
+            written.set_value(Some(config.clone()));
             store.choose(&config);
         }
         Ok(Linked::Report(report)) => {
             written.set_value(Some(report.config.clone()));
             store.bad_link.set(None);
+            mend(&hash, || encode_link(&report).ok());
             store.show(*report);
         }
         Err(error) => store.bad_link.set(Some(error.to_string())),
+    }
+}
+
+/// Puts the link itself into the address where the address had more than the link, so that it is right when it is copied.
+fn mend(hash: &str, link: impl FnOnce() -> Option<String>) {
+    let own = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    let is_whole = hash.strip_prefix("#r=").is_some_and(|letters| letters.chars().all(own));
+    if !is_whole && let Some(link) = link() {
+        replace(&link);
     }
 }
 

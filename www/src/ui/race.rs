@@ -265,8 +265,15 @@ pub fn Notices(store: Store) -> impl IntoView {
         </Show>
         <Show when=move || matches!(store.rest.get(), Rest::Failed)>
             <div class="notice warn" role="alert" data-testid="rest-failed">
-                <p>{text.rest_failed}</p>
-                <button type="button" class="quiet" data-testid="rest-retry" on:click=move |_| store.load_rest()>{text.retry}</button>
+                <p>
+                    {part(move || if store.rescued.get().gone { text.rest_gone } else { text.rest_failed })}
+                    " "
+                    {part(move || store.rescued.get().race.map(|kept| if kept { text.race_kept } else { text.race_lost }))}
+                </p>
+                <div class="notice-actions">
+                    <button type="button" class="quiet" data-testid="rest-retry" on:click=move |_| store.load_rest()>{text.retry}</button>
+                    <button type="button" class="quiet" data-testid="rest-reload" on:click=move |_| store.reload()>{text.reload}</button>
+                </div>
             </div>
         </Show>
         <Show when=move || store.unspoken.with(Option::is_some)>
@@ -302,6 +309,9 @@ pub fn Notices(store: Store) -> impl IntoView {
                         {part(move || if copied.get() { text.copied } else { text.copy_error })}
                     </button>
                     <button type="button" class="quiet" on:click=move |_| store.restart_engine()>{text.restart_engine}</button>
+                    <Show when=move || store.problem.with(|problem| problem.as_ref().is_some_and(|problem| problem.code == "worker-load-failed"))>
+                        <button type="button" class="quiet" data-testid="error-reload" on:click=move |_| store.reload()>{text.reload}</button>
+                    </Show>
                     <button type="button" class="quiet" on:click=move |_| store.dismiss()>{text.dismiss}</button>
                 </div>
             </div>

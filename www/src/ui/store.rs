@@ -72,7 +72,20 @@ pub struct Store {
     pub said: RwSignal<String>,
     /// The second module.
     pub rest: RwSignal<Rest>,
+    /// While it is missing: why, and whether the race is kept.
+    pub rescued: RwSignal<Rescued>,
+    /// Whether the reader asked for a reload.
+    pub leaving: RwSignal<bool>,
     inner: StoredValue<Inner, LocalStorage>,
+}
+
+/// What `rescue.js` tells while the second module is missing.
+#[derive(Clone, Copy, Default, PartialEq)]
+pub struct Rescued {
+    /// Whether the server has another build by now, so that this page's files are gone.
+    pub gone: bool,
+    /// Whether the race is kept among the past runs, where anything was measured.
+    pub race: Option<bool>,
 }
 
 struct Inner {
@@ -144,6 +157,8 @@ impl Store {
             was_hidden: RwSignal::new(false),
             said: RwSignal::new(String::new()),
             rest,
+            rescued: RwSignal::new(Rescued::default()),
+            leaving: RwSignal::new(false),
             inner: StoredValue::new_local(Inner {
                 model: Rc::new(RefCell::new(Model::default())),
                 client: None,
@@ -190,7 +205,10 @@ impl Store {
         wasm_bindgen_futures::spawn_local(async move {
             match rest::load().await {
                 Ok(rest) => self.take_rest(rest),
-                Err(_) => self.rest.set(Rest::Failed),
+                Err(_) => {
+                    self.rest.set(Rest::Failed);
+                    hooks::announce("crossover-part-missing", &[]);
+                }
             }
         });
     }
@@ -202,6 +220,7 @@ impl Store {
             None => (rest.begin)(self),
         }
         self.rest.set(Rest::Here(rest));
+        hooks::announce("crossover-part-here", &[]);
         let waiting = self.inner.try_update_value(|inner| std::mem::take(&mut inner.waiting));
         for work in waiting.unwrap_or_default() {
             work(rest);
@@ -410,6 +429,12 @@ impl Store {
                 client.restart();
             }
         });
+    }
+
+    /// Loads the page anew; `rescue.js` first keeps a race that this page cannot show.
+    pub fn reload(self) {
+        self.leaving.set(true);
+        hooks::announce("crossover-reload", &[]);
     }
 
     /// Puts the last problem away.

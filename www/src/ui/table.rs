@@ -111,23 +111,27 @@ fn ResultRow(store: Store, table: Memo<Vec<crate::table::Row>>, index: usize) ->
 fn cell_view(cell: Cell, text: &'static Text) -> AnyView {
     match cell {
         Cell::Pending => view! { <td class="num pending">{format::NONE}</td> }.into_any(),
-        Cell::Value { value, spread, versus, samples } => {
-            let ahead = versus.is_some_and(standing::Versus::ahead);
+        Cell::Value { value, spread, versus, full_attention, samples } => {
+            let ahead = versus.is_some_and(standing::is_ahead);
             view! {
                 <td class="num" title=(text.samples)(samples.0, samples.1)>
                     <b>{value}</b>
                     <small>{spread}</small>
-                    {versus.map(|versus| view! { <small class="versus" class:ahead=ahead>{versus.words(text)}</small> })}
+                    {versus.map(|versus| view! {
+                        <small class="versus" class:ahead=ahead title=standing::interval(versus, text)>{standing::words(versus, text)}</small>
+                    })}
+                    {full_attention.then(|| view! { <small class="tag" title=text.full_attention_note>{text.full_attention}</small> })}
                 </td>
             }
             .into_any()
         }
-        Cell::Dnf { reason, message, predicted } => {
+        Cell::Dnf { reason, message, predicted, needs } => {
             let said = (!message.is_empty()).then(|| message.clone());
             view! {
                 <td class="num out" title=message>
                     <b>{reason}</b>
                     {predicted.map(|value| view! { <small>{(text.would_take)(&value)}</small> })}
+                    {needs.map(|needs| view! { <small>{needs}</small> })}
                     {said.map(|message| view! { <span class="sr-only">{message}</span> })}
                 </td>
             }

@@ -1,6 +1,6 @@
 //! What a golden file says of itself, held against the system that runs it.
 
-use mixer::{Info, MixerError, Tolerance, Value, text};
+use mixer::{Info, MixerError, Tensors, Tolerance, Value, text};
 
 use super::{GoldenCase, GoldenError};
 use crate::ComputeError;
@@ -12,6 +12,12 @@ const MOST_REL: f64 = 10.0;
 
 /// What every system's configuration may say.
 const COMMON: [&str; 7] = ["batch", "length", "d_model", "heads", "head_dim", "causal", "scale"];
+
+/// The tensors of a file that nothing asked for and that hold nothing to compare with, fit to be shown.
+pub(crate) fn unread_tensors(tensors: &Tensors, info: &'static Info) -> Vec<String> {
+    let known = |name: &str| name == "y" || name.starts_with("mid.") || info.spare.contains(&name);
+    tensors.unread().filter(|name| !known(name)).map(text::shown).collect()
+}
 
 /// Refuses a file that contradicts the system or itself; what its configuration says that nothing reads comes back.
 ///

@@ -37,7 +37,7 @@ pub enum GoldenError {
         expected: &'static str,
     },
     /// A tensor has a type that no golden file uses.
-    #[error("tensor `{name}` has type {got}; F32, F64, I32 and I64 are accepted")]
+    #[error("tensor `{name}` has type {got}; F32, F64, F16, BF16, I32 and I64 are accepted")]
     TensorType {
         /// The tensor.
         name: String,
@@ -56,7 +56,7 @@ pub enum GoldenError {
     #[error("the expected output `y` is missing")]
     MissingOutput,
     /// The expected output is not of floats.
-    #[error("the expected output `y` holds whole numbers; F32 and F64 are accepted")]
+    #[error("the expected output `y` holds whole numbers, not floats")]
     OutputKind,
     /// The expected output has another shape than what runs.
     #[error("the expected output `y` has shape {got:?}, but {expected}")]

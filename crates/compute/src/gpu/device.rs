@@ -10,6 +10,7 @@ use std::time::Duration;
 use mixer::{ChosenKernel, GpuFacts, GpuTarget, LaneError, MixerError};
 
 use super::adapter::{facts, target, useful_features, useful_limits};
+use super::instance::instance;
 use super::pipeline::Cache;
 use super::signal::{Signal, signal};
 use crate::host::{GpuApi, Host};
@@ -71,11 +72,7 @@ impl Gpu {
                 ));
             }
         }
-        let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
-            backends: wgpu::Backends::PRIMARY,
-            ..wgpu::InstanceDescriptor::new_without_display_handle()
-        });
-        Self::open_on(&instance, host, options).await
+        Self::open_on(&instance(), host, options).await
     }
 
     pub(crate) async fn open_on(

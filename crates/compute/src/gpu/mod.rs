@@ -4,6 +4,7 @@
 mod adapter;
 mod autotune;
 mod device;
+mod instance;
 mod lane;
 mod pacing;
 mod pipeline;

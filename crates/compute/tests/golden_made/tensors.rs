@@ -14,9 +14,10 @@ pub(crate) fn optional(config: &Params, random: &mut Random) -> Tensors {
     if let (Some(batch), Some(units)) = (count("batch"), count("units"))
         && random.flag()
     {
-        for name in ["h0", "c0"] {
+        let mixed = config.flag_or("mixed_memory", false).unwrap();
+        for name in if mixed { &["h0", "c0"][..] } else { &["h0"] } {
             let data = (0..batch * units).map(|_| (0.5 * random.normal()) as f32).collect();
-            tensors.insert(name, &[batch, units], data);
+            tensors.insert(*name, &[batch, units], data);
         }
     }
     if let (Some(batch), Some(length), Some(_)) = (count("batch"), count("length"), count("window")) {

@@ -3,7 +3,7 @@
 use mixer::Backend;
 use race::{Dnf, Outcome, RaceSpec, Record, Status};
 
-use crate::world::{MODEL, Model, World, dnf, lane, measured, spec};
+use crate::world::{Kind, MODEL, Model, World, dnf, lane, measured, spec};
 
 const SYSTEMS: [&str; 14] = [
     "attention",
@@ -65,7 +65,7 @@ fn fourteen_lanes_end_within_any_budget() {
             for point in &lane.points {
                 match &point.outcome {
                     Outcome::Ok => assert!(!point.samples_ns.is_empty()),
-                    Outcome::Dnf(dnf) => assert_eq!(*dnf, Dnf::TimeBudget),
+                    Outcome::Dnf(dnf) => assert!(matches!(dnf, Dnf::TimeBudget { .. }), "{dnf:?}"),
                 }
             }
         }
@@ -74,6 +74,36 @@ fn fourteen_lanes_end_within_any_budget() {
         last = n;
     }
     assert_eq!(last, 14 * 7);
+}
+
+#[test]
+fn slow_checks_and_set_ups_leave_time_to_race_the_first_lanes() {
+    // 14 lanes whose verification takes 2.5 s and each set-up 1 s, as on a software GPU adapter, in 15 s.
+    let models: Vec<(&'static str, Model)> =
+        SYSTEMS.iter().map(|system| (*system, Model { setup_ns: 1e9, ..MODEL })).collect();
+    let world = World::new(1, &models).script(|call, stage| {
+        if call.kind == Kind::Verify {
+            stage.time_ns += 2.5e9;
+        }
+        Ok(())
+    });
+    let mut spec = spec(&SYSTEMS);
+    spec.lengths = vec![64, 128];
+    spec.budget_ns = 15_000_000_000;
+    let record = world.race(spec).unwrap();
+    assert!(!measured(&record, 0).is_empty() && !measured(&record, 1).is_empty());
+    let waiting: Vec<&race::LaneRecord> = record
+        .lanes
+        .iter()
+        .filter(|lane| lane.points.iter().all(|point| point.outcome != Outcome::Ok))
+        .collect();
+    assert!(waiting.len() >= 8, "{} lanes without a point", waiting.len());
+    for lane in waiting {
+        let Outcome::Dnf(Dnf::TimeBudget { needed_ns: Some(needed_ns) }) = lane.points[0].outcome else {
+            panic!("{:?}", lane.points[0]);
+        };
+        assert!((2e9..1e10).contains(&needed_ns), "{needed_ns}");
+    }
 }
 
 #[test]
@@ -88,6 +118,14 @@ fn lanes_on_both_backends_share_one_budget() {
     assert!(n_measured(&record) > 60);
 }
 
+/// What a lane says it needs for a length that it had no time for.
+fn needed_ns(record: &Record, lane: usize, seq_len: usize) -> Option<f64> {
+    match dnf(record, lane, seq_len) {
+        Dnf::TimeBudget { needed_ns } => needed_ns,
+        other => panic!("{other:?}"),
+    }
+}
+
 #[test]
 fn a_first_length_that_cannot_fit_is_found_out_without_running_it() {
     // 16,384² · 200 ns = 54 s, alone and first.
@@ -99,7 +137,8 @@ fn a_first_length_that_cannot_fit_is_found_out_without_running_it() {
     let started_ns = world.time_ns();
     let record = world.race(spec.clone()).unwrap();
     assert_within(&world, started_ns, &spec);
-    assert_eq!(dnf(&record, 0, 16_384), Dnf::TimeBudget);
+    let needed_ns = needed_ns(&record, 0, 16_384);
+    assert!(needed_ns.is_some_and(|ns| (1e11..2e11).contains(&ns)), "two runs of 54 s: {needed_ns:?}");
     // Nothing of it was measured: probes of a few positions are no ground for a prediction.
     assert!(record.lanes[0].points.iter().all(|point| point.predicted_ns.is_none()));
     assert!(!world.calls().iter().any(|call| call.system == "attention-naive" && call.seq_len >= 16_384));
@@ -116,7 +155,7 @@ fn a_lane_whose_reference_alone_would_take_its_budget_is_not_even_verified() {
     let started_ns = world.time_ns();
     let record = world.race(spec.clone()).unwrap();
     assert_within(&world, started_ns, &spec);
-    assert_eq!((dnf(&record, 0, 256), record.lanes[0].verification), (Dnf::TimeBudget, None));
+    assert_eq!((needed_ns(&record, 0, 256), record.lanes[0].verification), (Some(8e9), None));
     assert!(world.calls().iter().all(|call| call.system != "ltc"));
     assert_eq!(measured(&record, 1).len(), 7);
 }
@@ -162,7 +201,7 @@ fn noisy_lanes_get_more_samples_than_quiet_ones() {
     let models = [("attention", Model { noise: 0.2, ..MODEL }), ("hyena", Model { noise: 0.001, ..MODEL })];
     let record = World::new(1, &models).race(spec(&["attention", "hyena"])).unwrap();
     for (noisy, quiet) in record.lanes[0].points.iter().zip(&record.lanes[1].points) {
-        assert!(noisy.samples_ns.len() > 2 * quiet.samples_ns.len(), "{noisy:?} {quiet:?}");
+        assert!(noisy.samples_ns.len() >= 2 * quiet.samples_ns.len(), "{noisy:?} {quiet:?}");
     }
 }
 

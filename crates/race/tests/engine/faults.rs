@@ -177,7 +177,7 @@ fn fault_13_a_sweep_stops_before_a_length_that_would_not_fit() {
     // 2048³/4 ns = 2.1 s, 4096³/4 = 17 s, 8192³/4 = 137 s.
     let record = world.race(spec(&["attention", "attention-naive"])).unwrap();
     for seq_len in [8192, 16_384] {
-        assert_eq!(dnf(&record, 1, seq_len), Dnf::TimeBudget);
+        assert!(matches!(dnf(&record, 1, seq_len), Dnf::TimeBudget { needed_ns: Some(ns) } if ns > 1e10));
         let point = record.lanes[1].points.iter().find(|point| point.seq_len == seq_len).unwrap();
         let truth = (seq_len as f64).powi(3) / 4.0;
         assert!(point.predicted_ns.is_some_and(|ns| (ns / truth - 1.0).abs() < 0.2), "{point:?}");

@@ -6,6 +6,7 @@ mod cancel;
 mod faults;
 mod laws;
 mod schedule;
+mod simulation;
 mod statistics;
 mod timing;
 mod world;

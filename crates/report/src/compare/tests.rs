@@ -2,13 +2,20 @@
 
 use super::*;
 use crate::testing::report;
-use crate::{FullLane, LaneConfig};
+use crate::{FullLane, LaneConfig, Verdict};
 
 /// The sample on a machine `factor` times as fast.
 fn faster(factor: f64) -> Report {
     let mut report = report();
     for point in report.lanes.iter_mut().flat_map(|lane| &mut lane.points) {
-        for time in [&mut point.min_ms, &mut point.q1_ms, &mut point.median_ms, &mut point.q3_ms] {
+        for time in [
+            &mut point.min_ms,
+            &mut point.q1_ms,
+            &mut point.median_ms,
+            &mut point.q3_ms,
+            &mut point.low_ms,
+            &mut point.high_ms,
+        ] {
             *time = time.map(|ms| ms / factor);
         }
     }
@@ -31,13 +38,30 @@ fn the_same_race_on_a_machine_twice_as_fast() {
     assert_eq!(comparison.differences, []);
     let ratios = comparison.ratios(&reports, 1, 256);
     assert_eq!(ratios[0].and_then(|ratio| ratio.speedup), None);
-    let ratio = ratios[1].unwrap();
-    assert!((ratio.speedup.unwrap() - 2.0).abs() < 1e-9 && !ratio.close, "{ratio:?}");
+    let speedup = ratios[1].and_then(|ratio| ratio.speedup).unwrap();
+    let (low, high, verdict) = speedup.judged.unwrap();
+    assert!((speedup.value - 2.0).abs() < 1e-9 && low > 1.9 && high < 2.1, "{speedup:?}");
+    assert_eq!(verdict, Verdict::Ahead);
     // The memory wall has no time to compare.
     assert_eq!(comparison.ratios(&reports, 0, 16_384), [None, None]);
     assert_eq!(comparison.ratios(&reports, 9, 256), []);
-    let near = faster(1.01);
-    assert!(Comparison::new(&[&mine, &near]).ratios(&[&mine, &near], 1, 256)[1].unwrap().close);
+    let near = faster(1.02);
+    let ratios = Comparison::new(&[&mine, &near]).ratios(&[&mine, &near], 1, 256);
+    let judged = ratios[1].and_then(|ratio| ratio.speedup?.judged);
+    assert_eq!(judged.map(|(.., verdict)| verdict), Some(Verdict::Undecided));
+    let reports = [&theirs, &mine];
+    let back = Comparison::new(&reports).ratios(&reports, 1, 256)[1].and_then(|ratio| ratio.speedup?.judged);
+    assert_eq!(back.map(|(.., verdict)| verdict), Some(Verdict::Behind));
+}
+
+#[test]
+fn without_intervals_there_is_a_ratio_and_no_verdict() {
+    let (mine, mut theirs) = (report(), faster(2.0));
+    theirs.lanes[1].points[0].low_ms = None;
+    let reports = [&mine, &theirs];
+    let ratio = Comparison::new(&reports).ratios(&reports, 1, 256)[1].unwrap();
+    let speedup = ratio.speedup.unwrap();
+    assert!((speedup.value - 2.0).abs() < 1e-9 && speedup.judged.is_none(), "{speedup:?}");
 }
 
 #[test]
@@ -85,6 +109,17 @@ fn whose_crossover_comes_first() {
     assert_eq!(first(&[&late, &early]), First::Report(1));
     assert_eq!(first(&[&early, &near, &late]), First::Close);
     assert_eq!(first(&[&late, &never]), First::Unknown);
+    // A bound says nothing of how far below it the lanes cross.
+    let of = |kind: CrossoverKind, report: &Report| {
+        let mut report = report.clone();
+        report.crossovers[0].kind = kind;
+        report
+    };
+    let bound = of(CrossoverKind::AtMost, &early);
+    assert_eq!(first(&[&bound, &late]), First::Report(0));
+    assert_eq!(first(&[&of(CrossoverKind::AtMost, &late), &early]), First::Close);
+    assert_eq!(first(&[&bound, &of(CrossoverKind::AtMost, &late)]), First::Close);
+    assert_eq!(first(&[&early, &late, &of(CrossoverKind::Undecided, &never)]), First::Unknown);
     assert_eq!(first(&[&never, &late, &early]), First::Report(2));
     let comparison = Comparison::new(&[&late, &never]);
     assert_eq!(comparison.crossings[0].lane, 1);

@@ -86,6 +86,19 @@ impl LinkError {
         }
     }
 
+    /// Whether the letters of the link are not what its maker wrote, as far as can be told.
+    pub(super) fn is_of_letters(&self) -> bool {
+        matches!(
+            self,
+            Self::Empty
+                | Self::NoRace
+                | Self::Version
+                | Self::Newer { .. }
+                | Self::Alphabet { .. }
+                | Self::Damaged
+        )
+    }
+
     pub(super) fn content(reason: impl std::fmt::Display) -> Self {
         Self::Content { reason: reason.to_string() }
     }

@@ -8,8 +8,9 @@
 //! same link again.
 //!
 //! Version 2 has the machine's measured roofline after a report's body, version 3 the roofline, the GPU's peak in f16 and
-//! the variants of kernels that its lanes got. A link is written in the oldest version that
-//! can hold it, so that older readers open what they can.
+//! the variants of kernels that its lanes got, version 4 verdicts with their intervals, and
+//! crossovers that are bounds or undecided. A link is written in the oldest version that
+//! can hold it, so that older readers open what they can. Versions 1 to 3 hold reports of format 1.
 
 mod config;
 mod device;
@@ -17,9 +18,11 @@ mod error;
 mod list;
 mod numbers;
 mod points;
+mod repair;
 mod report;
 mod roofline;
 mod sets;
+mod statistics;
 mod words;
 
 use base64ct::{Base64UrlUnpadded, Encoding};
@@ -30,8 +33,9 @@ use serde::de::DeserializeOwned;
 use device::LinkDevice;
 pub use error::LinkError;
 use roofline::LinkRoofline;
+use statistics::LinkStatistics;
 
-use crate::{Config, Report};
+use crate::{Config, CrossoverKind, Report};
 
 /// Every version read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,14 +43,39 @@ enum Version {
     One,
     Two,
     Three,
+    Four,
 }
 
+/// Format of the reports in versions 1 to 3.
+const OLD_FORMAT: u32 = 1;
+
 impl Version {
+    /// The oldest version that can hold a report.
+    fn of(report: &Report) -> Self {
+        let is_new = |crossover: &crate::Crossover| match crossover.kind {
+            CrossoverKind::Undecided => true,
+            // Read as a bound wherever it is at the shortest length, and nowhere else.
+            CrossoverKind::AtMost => report.shortest_common(crossover).map(f64::from) != crossover.estimate,
+            CrossoverKind::Measured => report.led_from(crossover).is_some(),
+            CrossoverKind::Predicted | CrossoverKind::None => false,
+        };
+        if LinkStatistics::is_needed(report) || report.crossovers.iter().any(is_new) {
+            Self::Four
+        } else if LinkDevice::is_needed(&report.environment) {
+            Self::Three
+        } else if report.environment.roofline.is_some() {
+            Self::Two
+        } else {
+            Self::One
+        }
+    }
+
     const fn character(self) -> char {
         match self {
             Self::One => '1',
             Self::Two => '2',
             Self::Three => '3',
+            Self::Four => '4',
         }
     }
 }
@@ -86,13 +115,17 @@ pub fn encode_config_link(config: &Config) -> Result<String, LinkError> {
 /// text for a link.
 pub fn encode_link(report: &Report) -> Result<String, LinkError> {
     report.validate()?;
-    let body = report::Body::new(report);
-    if LinkDevice::is_needed(&report.environment) {
-        return pack(Version::Three, REPORT, &(body, LinkDevice::new(&report.environment)));
-    }
-    match &report.environment.roofline {
-        None => pack(Version::One, REPORT, &body),
-        Some(roofline) => pack(Version::Two, REPORT, &(body, LinkRoofline::new(roofline))),
+    let version = Version::of(report);
+    let body = report::Body::new(report, version == Version::Four);
+    let device = || LinkDevice::new(&report.environment);
+    match (version, &report.environment.roofline) {
+        (Version::Four, _) => {
+            let statistics = LinkStatistics::new(report, &mut body.report()?)?;
+            pack(version, REPORT, &(body, device(), statistics))
+        }
+        (Version::Two, Some(roofline)) => pack(version, REPORT, &(body, LinkRoofline::new(roofline))),
+        (Version::One | Version::Two, _) => pack(version, REPORT, &body),
+        (Version::Three, _) => pack(version, REPORT, &(body, device())),
     }
 }
 
@@ -102,16 +135,67 @@ pub fn encode_link(report: &Report) -> Result<String, LinkError> {
 /// As for [`encode_link`].
 pub fn as_linked(report: &Report) -> Result<Report, LinkError> {
     report.validate()?;
-    let mut linked = report::Body::new(report).report()?;
+    let version = Version::of(report);
+    let mut linked = report::Body::new(report, version == Version::Four).report()?;
     LinkDevice::new(&report.environment).describe(&mut linked.environment)?;
-    Ok(linked.with_shares())
+    if version == Version::Four {
+        LinkStatistics::new(report, &mut linked)?;
+    } else {
+        linked.schema = OLD_FORMAT;
+    }
+    Ok(linked.upgraded().with_shares())
 }
 
-/// Reads a link: a whole address, its fragment, or what follows `#r=`.
+/// Reads a link: a whole address, its fragment, or what follows `#r=`. What mail and chat programs do to links is undone
+/// where the checksum proves it; of several links the first that can be read counts.
 ///
 /// # Errors
-/// [`LinkError`] says what is wrong; nothing that is read is out of the ranges that a configuration or report has.
+/// [`LinkError`] says what is wrong with the link as it stands; nothing that is read is out of the ranges that a
+/// configuration or report has.
 pub fn decode_link(link: &str) -> Result<Linked, LinkError> {
+    decode_exact(link).or_else(|error| {
+        if !error.is_of_letters() {
+            return Err(error);
+        }
+        match repair::repaired(link, &is_sealed).into_iter().flatten().next() {
+            Some(letters) => decode_exact(&format!("#r={letters}")),
+            None => Err(error),
+        }
+    })
+}
+
+/// Reads every link of a text such as a mail or a list, at most `most` of them, each once.
+pub fn decode_links(text: &str, most: usize) -> Vec<Result<Linked, LinkError>> {
+    let mut end = text.len().min(most.saturating_mul(MAX_LINK_BYTES));
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    let text = text.get(..end).unwrap_or_default();
+    let found = repair::repaired(text, &is_sealed);
+    if found.len() <= 1 {
+        return vec![decode_link(text)];
+    }
+    found
+        .into_iter()
+        .take(most)
+        .map(|letters| {
+            letters.map_or(Err(LinkError::Damaged), |letters| decode_exact(&format!("#r={letters}")))
+        })
+        .collect()
+}
+
+/// Whether `text` has the mark `#r=` of a link, in whatever way it is escaped.
+pub fn is_link(text: &str) -> bool {
+    text.len() <= MAX_LINK_BYTES && repair::is_marked(text)
+}
+
+/// Whether letters from the version on are whole: their checksum fits.
+fn is_sealed(letters: &str) -> bool {
+    unpack(letters).is_ok()
+}
+
+/// Reads a link that nothing has changed.
+fn decode_exact(link: &str) -> Result<Linked, LinkError> {
     let (version, kind, body) = unpack(find(link)?)?;
     if kind & REPORT == 0 {
         if version != Version::One {
@@ -121,24 +205,40 @@ pub fn decode_link(link: &str) -> Result<Linked, LinkError> {
         config.check()?;
         Ok(Linked::Config(config))
     } else {
-        let report = match version {
-            Version::One => read::<report::Body>(&body)?.report()?,
+        let mut report = match version {
+            Version::One => old(&read::<report::Body>(&body)?)?,
             Version::Two => {
                 let (body, roofline) = read::<(report::Body, LinkRoofline)>(&body)?;
-                let mut report = body.report()?;
+                let mut report = old(&body)?;
                 report.environment.roofline = Some(roofline.roofline()?);
                 report
             }
             Version::Three => {
                 let (body, device) = read::<(report::Body, LinkDevice)>(&body)?;
+                let mut report = old(&body)?;
+                device.describe(&mut report.environment)?;
+                report
+            }
+            Version::Four => {
+                let (body, device, statistics) = read::<(report::Body, LinkDevice, LinkStatistics)>(&body)?;
                 let mut report = body.report()?;
                 device.describe(&mut report.environment)?;
+                statistics.describe(&mut report)?;
                 report
             }
         };
         report.validate()?;
+        report = report.upgraded();
         Ok(Linked::Report(Box::new(report.with_shares())))
     }
+}
+
+/// The report of a version that knows no bounds.
+fn old(body: &report::Body) -> Result<Report, LinkError> {
+    if body.has_bounds() {
+        return Err(LinkError::content("a crossover of a newer version"));
+    }
+    Ok(Report { schema: OLD_FORMAT, ..body.report()? })
 }
 
 /// The version and data of a link in `text`.
@@ -157,8 +257,10 @@ fn find(text: &str) -> Result<&str, LinkError> {
         return Err(LinkError::Empty);
     }
     let bare = marked.is_none() && !text.starts_with("r=");
-    // Any word is of a link's letters: without a mark, only what begins like a link is taken for one.
+    // Any word is of a link's letters: without a mark, only what begins like a link is taken for one, with a version and
+    // the six upper bits of its kind, which are zero.
     let like_one = data.starts_with(|c: char| c.is_ascii_digit())
+        && data.as_bytes().get(1) == Some(&b'A')
         && data.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
     if bare && !like_one {
         return Err(LinkError::NoRace);
@@ -189,6 +291,7 @@ fn unpack(data: &str) -> Result<(Version, u8, Vec<u8>), LinkError> {
         Some('1') => Version::One,
         Some('2') => Version::Two,
         Some('3') => Version::Three,
+        Some('4') => Version::Four,
         Some('0') => return Err(LinkError::Version),
         Some(got) if got.is_ascii_alphanumeric() => return Err(LinkError::Newer { got }),
         Some(_) => return Err(LinkError::NoRace),

@@ -341,9 +341,7 @@ impl PointReader<'_> {
             peak_bytes,
             decode_state_bytes,
             verified,
-            executed_flops: None,
-            transcendentals: None,
-            roofline_share: None,
+            ..Point::default()
         })
     }
 

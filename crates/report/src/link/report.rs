@@ -117,11 +117,15 @@ struct LinkCrossover {
     above: Option<i64>,
 }
 
+/// The last two since version 4.
 #[derive(Serialize, Deserialize)]
 enum LinkCrossoverKind {
     None,
     Measured(i64),
     Predicted(i64),
+    Undecided,
+    /// A length that was raced, exactly.
+    AtMost(u32),
 }
 
 /// Where crossovers are expected: 1,024, in steps.
@@ -135,7 +139,8 @@ struct LinkWarning {
 }
 
 impl Body {
-    pub(super) fn new(report: &Report) -> Self {
+    /// `with_bounds` where the version tells bounds and undecided crossovers from others.
+    pub(super) fn new(report: &Report, with_bounds: bool) -> Self {
         let mut words = Writer::default();
         let lengths = report.config.sorted_lengths();
         let mut body = Self {
@@ -150,7 +155,11 @@ impl Body {
             },
             lanes: report.lanes.iter().map(|lane| LinkLane::new(lane, &lengths, &mut words)).collect(),
             points: Columns::new(&report.lanes, &mut words),
-            crossovers: report.crossovers.iter().map(LinkCrossover::new).collect(),
+            crossovers: report
+                .crossovers
+                .iter()
+                .map(|crossover| LinkCrossover::new(crossover, with_bounds))
+                .collect(),
             warnings: report.warnings.iter().map(|warning| LinkWarning::new(warning, &mut words)).collect(),
         };
         body.words = words.finish().into();
@@ -181,6 +190,14 @@ impl Body {
                 .map(|warning| warning.warning(&words))
                 .collect::<Result<_, _>>()?,
         })
+    }
+
+    /// Whether a crossover is of a kind that versions 1 to 3 lack.
+    pub(super) fn has_bounds(&self) -> bool {
+        let new = |crossover: &LinkCrossover| {
+            matches!(crossover.kind, LinkCrossoverKind::Undecided | LinkCrossoverKind::AtMost(_))
+        };
+        self.crossovers.iter().any(new)
     }
 
     fn lanes(&self, config: &Config, words: &Reader) -> Result<Vec<Lane>, LinkError> {
@@ -350,6 +367,7 @@ impl LinkExponent {
             high: from_hundredths(self.estimate.wrapping_add(self.above)),
             log2_scale_ms: from_hundredths(self.log2_scale_ms),
             from_length: self.from_length,
+            leading: None,
         }
     }
 }
@@ -371,27 +389,44 @@ impl LinkLaneParams {
 }
 
 impl LinkCrossover {
-    fn new(crossover: &Crossover) -> Self {
+    fn new(crossover: &Crossover, with_bounds: bool) -> Self {
         let steps = |value: f64| quantise(value, COST, *CROSSOVER.start(), *CROSSOVER.end());
         let estimate = crossover.estimate.map_or(MIDDLE, steps);
+        let kind = match (crossover.kind, crossover.estimate) {
+            (CrossoverKind::AtMost, Some(bound)) if with_bounds => LinkCrossoverKind::AtMost(bound as u32),
+            (CrossoverKind::Undecided, _) if with_bounds => LinkCrossoverKind::Undecided,
+            (CrossoverKind::None | CrossoverKind::Undecided, _) => LinkCrossoverKind::None,
+            // Readers of versions 1 to 3 tell the bound by where it is.
+            (CrossoverKind::Measured | CrossoverKind::AtMost, _) => {
+                LinkCrossoverKind::Measured(estimate - MIDDLE)
+            }
+            (CrossoverKind::Predicted, _) => LinkCrossoverKind::Predicted(estimate - MIDDLE),
+        };
+        let ends = !matches!(kind, LinkCrossoverKind::AtMost(_));
         Self {
             challenger: crossover.challenger,
             baseline: crossover.baseline,
-            kind: match crossover.kind {
-                CrossoverKind::None => LinkCrossoverKind::None,
-                CrossoverKind::Measured => LinkCrossoverKind::Measured(estimate - MIDDLE),
-                CrossoverKind::Predicted => LinkCrossoverKind::Predicted(estimate - MIDDLE),
-            },
-            below: crossover.low.map(|low| estimate - steps(low)),
-            above: crossover.high.map(|high| steps(high) - estimate),
+            kind,
+            below: crossover.low.filter(|_| ends).map(|low| estimate - steps(low)),
+            above: crossover.high.filter(|_| ends).map(|high| steps(high) - estimate),
         }
     }
 
     fn crossover(&self) -> Result<Crossover, LinkError> {
+        let (challenger, baseline) = (self.challenger, self.baseline);
         let (kind, estimate) = match self.kind {
             LinkCrossoverKind::None => (CrossoverKind::None, None),
             LinkCrossoverKind::Measured(distance) => (CrossoverKind::Measured, Some(distance)),
             LinkCrossoverKind::Predicted(distance) => (CrossoverKind::Predicted, Some(distance)),
+            LinkCrossoverKind::Undecided => (CrossoverKind::Undecided, None),
+            LinkCrossoverKind::AtMost(bound) => {
+                if self.below.is_some() || self.above.is_some() {
+                    return Err(LinkError::content("an interval of a bound"));
+                }
+                let at = Some(f64::from(bound));
+                let kind = CrossoverKind::AtMost;
+                return Ok(Crossover { challenger, baseline, kind, estimate: at, low: at, high: at });
+            }
         };
         let middle = MIDDLE.wrapping_add(estimate.unwrap_or(0));
         let length = |steps: Option<i64>| {
@@ -400,8 +435,8 @@ impl LinkCrossover {
             value.transpose()
         };
         Ok(Crossover {
-            challenger: self.challenger,
-            baseline: self.baseline,
+            challenger,
+            baseline,
             kind,
             estimate: length(estimate.map(|_| middle))?,
             low: length(self.below.map(|below| middle.wrapping_sub(below)))?,

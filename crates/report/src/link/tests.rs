@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::testing::{environment, report};
-use crate::{FullLane, LaneConfig, ParamValue, Point, Threads, Verified};
+use crate::{FullLane, LaneConfig, ParamValue, Point, Threads, Verdict, Verified, Versus};
 
 fn large(gpu: bool, noise: &mut dyn FnMut() -> f64) -> Report {
     let systems = [
@@ -73,9 +73,7 @@ fn large(gpu: bool, noise: &mut dyn FnMut() -> f64) -> Report {
                             max_rel: Some(1e-7 * (1.0 + 3.0 * noise())),
                             pass: true,
                         }),
-                        executed_flops: None,
-                        transcendentals: None,
-                        roofline_share: None,
+                        ..Point::default()
                     }
                 })
                 .collect();
@@ -92,6 +90,36 @@ fn large(gpu: bool, noise: &mut dyn FnMut() -> f64) -> Report {
         .collect();
     report.warnings.clear();
     report.validate().unwrap();
+    report
+}
+
+/// Gives every measured point an interval, set-ups and, where attention was measured, its verdict.
+fn judged(mut report: Report, noise: &mut dyn FnMut() -> f64) -> Report {
+    for point in report.lanes.iter_mut().flat_map(|lane| &mut lane.points) {
+        let Some(median) = point.median_ms else { continue };
+        let half = 0.001 + 0.02 * noise() * noise();
+        point.low_ms = Some((median / (1.0 + half * (0.7 + 0.6 * noise()))).max(1e-12));
+        point.high_ms = Some((median * (1.0 + half * (0.7 + 0.6 * noise()))).min(1e12));
+        point.set_ups = 2 + u32::from(noise() > 0.8);
+    }
+    for lane in 0..report.lanes.len() {
+        let Some(baseline) = report.baseline_of(lane) else { continue };
+        for at in 0..report.lanes[lane].points.len() {
+            let own = &report.lanes[lane].points[at];
+            let points = &report.lanes[baseline].points;
+            let other = points.iter().find(|other| other.length == own.length).cloned();
+            let speedup = other.and_then(|other| crate::compare::speedup(&other, own));
+            report.lanes[lane].points[at].versus = speedup.and_then(|speedup| {
+                let (low, high, verdict) = speedup.judged?;
+                let baseline = u32::try_from(baseline).unwrap();
+                Some(Versus { baseline, speedup: speedup.value, low, high, verdict })
+            });
+        }
+    }
+    for exponent in report.lanes.iter_mut().filter_map(|lane| lane.exponent.as_mut()) {
+        let estimate = 1.0 + noise().round();
+        exponent.leading = Some(crate::Leading { estimate, low: estimate - 0.02, high: estimate + 0.01 });
+    }
     report
 }
 
@@ -113,13 +141,135 @@ fn decoded(link: &str) -> Report {
     }
 }
 
+/// Most characters of a link to eleven lanes at nine lengths: fewer than a QR code holds.
+const LARGE: usize = 2500;
+
 #[test]
-fn eleven_lanes_at_nine_lengths_fit_in_2000_characters() {
+fn eleven_lanes_at_nine_lengths_fit_in_2500_characters() {
     for gpu in [false, true] {
-        let link = encode_link(&large(gpu, &mut noise())).unwrap();
-        println!("gpu {gpu}: {}", link.len());
-        assert!(link.len() <= 2000, "{} characters, gpu: {gpu}", link.len());
+        let plain = large(gpu, &mut noise());
+        let (without, link) =
+            (encode_link(&plain).unwrap(), encode_link(&judged(plain, &mut noise())).unwrap());
+        println!("gpu {gpu}: {} without verdicts, {} with them", without.len(), link.len());
+        assert!(link.len() <= LARGE, "{} characters, gpu: {gpu}", link.len());
     }
+}
+
+#[test]
+fn a_link_keeps_verdicts_and_an_interval_that_holds_the_measured_one() {
+    let mut noise = noise();
+    let mut report = large(false, &mut noise);
+    // A lane that is attention's twin, so that every verdict is there.
+    report.lanes[1].points = report.lanes[0].points.clone();
+    let report = judged(report, &mut noise);
+    let back = decoded(&encode_link(&report).unwrap());
+    let mut verdicts = [0; 3];
+    for (lane, was) in back.lanes.iter().zip(&report.lanes) {
+        for (point, was) in lane.points.iter().zip(&was.points) {
+            let (low, high) = point.low_ms.zip(point.high_ms).unwrap();
+            assert!(low <= was.low_ms.unwrap() * 1.001 && high >= was.high_ms.unwrap() / 1.001);
+            assert!(low >= was.low_ms.unwrap() * 0.995 && high <= was.high_ms.unwrap() * 1.005);
+            assert_eq!(point.set_ups, was.set_ups);
+            let (Some(versus), Some(was)) = (point.versus, was.versus) else {
+                assert_eq!((point.versus, lane.system.as_str()), (None, "attention"));
+                continue;
+            };
+            assert_eq!((versus.verdict, versus.baseline), (was.verdict, was.baseline));
+            assert!((versus.speedup / was.speedup - 1.0).abs() < 1e-3, "{versus:?} {was:?}");
+            assert!(versus.low <= was.low * 1.001 && versus.high >= was.high / 1.001, "{versus:?} {was:?}");
+            assert!(versus.low >= was.low * 0.99 && versus.high <= was.high * 1.01, "{versus:?} {was:?}");
+            verdicts[versus.verdict as usize] += 1;
+        }
+    }
+    assert!(verdicts.iter().all(|count| *count > 0), "{verdicts:?}");
+    assert_eq!(as_linked(&report), Ok(back));
+}
+
+#[test]
+fn a_verdict_near_1_keeps_its_interval_on_its_side() {
+    let mut report = report();
+    for (speedup, low, high, verdict) in [
+        (1.012, 1.000_01, 1.03, Verdict::Ahead),
+        (1.000_2, 1.000_1, 1.03, Verdict::Ahead),
+        (0.985, 0.97, 0.999_99, Verdict::Behind),
+        (0.999_9, 0.97, 0.999_95, Verdict::Behind),
+        (1.004, 1.001, 1.007, Verdict::Undecided),
+        (1.0, 1.0, 1.0, Verdict::Undecided),
+    ] {
+        let other = report.lanes[0].points[0].clone();
+        let own = &mut report.lanes[1].points[0];
+        let median = other.median_ms.unwrap() / speedup;
+        (own.median_ms, own.q1_ms, own.min_ms) = (Some(median), Some(median), Some(median));
+        (own.q3_ms, own.low_ms, own.high_ms) = (Some(median), Some(median * 0.99), Some(median * 1.01));
+        own.versus = Some(Versus { baseline: 0, speedup, low, high, verdict });
+        report.validate().unwrap();
+        let link = encode_link(&report).unwrap();
+        let back = decoded(&link);
+        assert_eq!(back.lanes[1].points[0].versus.unwrap().verdict, verdict);
+        assert_eq!((encode_link(&back).unwrap(), as_linked(&report)), (link, Ok(back)));
+    }
+}
+
+#[test]
+fn every_kind_of_crossover_survives_a_link() {
+    for (kind, at) in [
+        (crate::CrossoverKind::AtMost, Some(256.0)),
+        (crate::CrossoverKind::AtMost, Some(1024.0)),
+        (crate::CrossoverKind::Measured, Some(256.0)),
+        (crate::CrossoverKind::Undecided, None),
+        (crate::CrossoverKind::None, None),
+    ] {
+        for mut report in [report(), without_statistics(report())] {
+            let crossover = &mut report.crossovers[0];
+            *crossover = crate::Crossover { kind, estimate: at, low: at, high: at, ..*crossover };
+            report.validate().unwrap();
+            let back = decoded(&encode_link(&report).unwrap());
+            assert_eq!(back.crossovers, report.crossovers);
+            assert_eq!(as_linked(&report), Ok(back));
+        }
+    }
+}
+
+/// The report as format 1 has it.
+fn without_statistics(mut report: Report) -> Report {
+    for lane in &mut report.lanes {
+        for point in &mut lane.points {
+            *point = Point {
+                low_ms: None,
+                high_ms: None,
+                set_ups: 0,
+                versus: None,
+                full_attention: false,
+                needed_ms: None,
+                ..point.clone()
+            };
+        }
+        if let Some(exponent) = &mut lane.exponent {
+            exponent.leading = None;
+        }
+    }
+    report
+}
+
+#[test]
+fn a_report_without_verdicts_is_written_for_older_readers() {
+    assert!(encode_link(&report()).unwrap().starts_with("#r=4"));
+    let mut old = without_statistics(report());
+    assert!(encode_link(&old).unwrap().starts_with("#r=1"));
+    // A bound at the shortest length is what older readers take it for.
+    let at = Some(256.0);
+    let crossover = &mut old.crossovers[0];
+    (crossover.kind, crossover.estimate, crossover.low, crossover.high) =
+        (crate::CrossoverKind::AtMost, at, at, at);
+    assert!(encode_link(&old).unwrap().starts_with("#r=1"));
+    // Undecided is nothing that they know.
+    let crossover = &mut old.crossovers[0];
+    (crossover.kind, crossover.estimate, crossover.low, crossover.high) =
+        (crate::CrossoverKind::Undecided, None, None, None);
+    assert!(encode_link(&old).unwrap().starts_with("#r=4"));
+    let body = postcard::to_allocvec(&report::Body::new(&old, true)).unwrap();
+    let error = decode_link(&framed(REPORT, &body)).unwrap_err();
+    assert!(error.to_string().contains("newer version"), "{error}");
 }
 
 #[test]
@@ -190,13 +340,13 @@ fn fault_21_what_is_no_link_says_so() {
         ("#r=!abc", "link-no-race"),
         ("#r=é", "link-no-race"),
         ("#r=0AAAAAAAA", "link-version"),
-        ("#r=4AAAAAAAA", "link-newer"),
+        ("#r=5AAAAAAAA", "link-newer"),
         ("#r=zAAAAAAAA", "link-newer"),
     ] {
         assert_eq!(decode_link(link).unwrap_err().code(), code, "{link:?}");
     }
     let fragment = encode_config_link(&Config::default()).unwrap();
-    for junk in ["A", "=", ".", " x", "\0", "é"] {
+    for junk in ["A", "1", "AAAA", "abc.", "x)"] {
         assert!(decode_link(&format!("{fragment}{junk}")).is_err(), "{junk:?}");
     }
     // Bits that no byte uses are not free to differ.
@@ -233,12 +383,16 @@ fn fault_22_bombs_and_long_links_are_refused_quickly() {
     }
 }
 
-/// A link with a right checksum around any body.
+/// A link of version 1 with a right checksum around any body.
 fn framed(kind: u8, body: &[u8]) -> String {
+    framed_as(Version::One, kind, body)
+}
+
+fn framed_as(version: Version, kind: u8, body: &[u8]) -> String {
     let mut data = vec![kind];
     data.extend(body);
-    data.extend(checksum(Version::One, &data).to_le_bytes());
-    format!("#r=1{}", BASE64URL_NOPAD.encode(&data))
+    data.extend(checksum(version, &data).to_le_bytes());
+    format!("#r={}{}", version.character(), BASE64URL_NOPAD.encode(&data))
 }
 
 #[test]
@@ -262,7 +416,7 @@ fn fault_23_versions_of_the_past_and_future_say_what_they_are() {
     let data = encode_link(&report()).unwrap().split_off(4);
     for (version, code, says) in [
         ('0', "link-version", "never existed"),
-        ('4', "link-newer", "newer Crossover"),
+        ('5', "link-newer", "newer Crossover"),
         ('Z', "link-newer", "(format Z)"),
     ] {
         let error = decode_link(&format!("https://example.org/#r={version}{data}")).unwrap_err();
@@ -276,7 +430,7 @@ fn fault_25_hostile_text_in_a_link_is_refused_or_stays_text() {
     for bad in ["a\0b", "\u{202e}gnp.exe", "\u{2066}x", &"x".repeat(10_000)] {
         let mut evil = report();
         bad.clone_into(&mut evil.lanes[0].title);
-        let body = postcard::to_allocvec(&report::Body::new(&evil)).unwrap();
+        let body = postcard::to_allocvec(&report::Body::new(&evil, false)).unwrap();
         let error = decode_link(&framed(REPORT, &body)).unwrap_err();
         assert!(error.field() == Some("lanes[0].title") || error.code() == "link-malformed", "{error}");
     }
@@ -298,10 +452,12 @@ fn fault_21_links_that_chat_programs_escaped_are_read() {
     {
         assert_eq!(decoded(&escaped), decoded(&link));
     }
-    // Padding, another alphabet, and a last character with bits that mean nothing are other spellings: there is one.
-    for other in [format!("{link}="), format!("{link}=="), link.replace('-', "+"), link.replace('_', "/")] {
+    // Another alphabet and a last character with bits that mean nothing are other spellings: there is one. Padding is
+    // left out as whatever follows a link is.
+    for other in [link.replace('-', "+"), link.replace('_', "/")] {
         assert!(other == link || decode_link(&other).is_err(), "{other}");
     }
+    assert_eq!(decoded(&format!("{link}==")), decoded(&link));
     let bare = encode_config_link(&Config { lengths: vec![1], ..Config::default() }).unwrap();
     if !(bare.len() - 4).is_multiple_of(4) {
         let (head, last) = bare.split_at(bare.len() - 1);
@@ -333,10 +489,10 @@ fn fault_24_a_link_cannot_ask_for_what_the_page_refuses() {
     let mut report = report();
     let mut many = report.clone();
     many.lanes[0].points = vec![report.lanes[0].points[0].clone(); 1000];
-    let body = postcard::to_allocvec(&report::Body::new(&many)).unwrap();
+    let body = postcard::to_allocvec(&report::Body::new(&many, false)).unwrap();
     assert_eq!(decode_link(&framed(REPORT, &body)).unwrap_err().code(), "link-malformed");
     report.lanes[0].points[0].message = Some("\u{202e}".into());
-    let body = postcard::to_allocvec(&report::Body::new(&report)).unwrap();
+    let body = postcard::to_allocvec(&report::Body::new(&report, false)).unwrap();
     assert!(matches!(decode_link(&framed(REPORT, &body)), Err(LinkError::Report(_))));
     assert!(matches!(encode_link(&report), Err(LinkError::Report(_))));
 }
@@ -447,9 +603,7 @@ fn any_report() -> impl Strategy<Value = Report> {
                 peak_bytes,
                 decode_state_bytes,
                 verified,
-                executed_flops: None,
-                transcendentals: None,
-                roofline_share: None,
+                ..Point::default()
             }
         });
     let lane = (
@@ -520,6 +674,7 @@ fn any_report() -> impl Strategy<Value = Report> {
                             high: estimate + above,
                             log2_scale_ms,
                             from_length: fitted[0],
+                            leading: None,
                         }),
                     }
                 },
@@ -556,11 +711,14 @@ proptest! {
     #[test]
     fn a_report_read_from_a_link_gives_the_same_link_again(report in any_report()) {
         prop_assert_eq!(report.validate(), Ok(()));
-        let link = encode_link(&report).unwrap();
-        let back = decoded(&link);
-        prop_assert_eq!(&encode_link(&back).unwrap(), &link);
-        prop_assert_eq!(as_linked(&report), Ok(back.clone()));
-        prop_assert_eq!(decoded(&link), back);
+        for report in [judged(report.clone(), &mut noise()), report] {
+            prop_assert_eq!(report.validate(), Ok(()));
+            let link = encode_link(&report).unwrap();
+            let back = decoded(&link);
+            prop_assert_eq!(&encode_link(&back).unwrap(), &link);
+            prop_assert_eq!(as_linked(&report), Ok(back.clone()));
+            prop_assert_eq!(decoded(&link), back);
+        }
     }
 
     #[test]
@@ -590,10 +748,31 @@ proptest! {
     }
 
     #[test]
+    fn changed_statistics_under_a_right_checksum_are_read_or_refused(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+    ) {
+        let report = report();
+        let body = report::Body::new(&report, true);
+        let statistics = LinkStatistics::new(&report, &mut body.report().unwrap()).unwrap();
+        let mut bytes = postcard::to_allocvec(&statistics).unwrap();
+        for (index, byte) in changes {
+            let index = index.index(bytes.len());
+            bytes[index] = byte;
+        }
+        let body = postcard::to_allocvec(&(body, LinkDevice::new(&report.environment))).unwrap();
+        let link = framed_as(Version::Four, REPORT, &[body, bytes].concat());
+        if let Ok(Linked::Report(report)) = decode_link(&link) {
+            prop_assert_eq!(report.validate(), Ok(()));
+            let link = encode_link(&report).unwrap();
+            prop_assert_eq!(decoded(&link), *report);
+        }
+    }
+
+    #[test]
     fn a_changed_body_under_a_right_checksum_is_read_or_refused(
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
     ) {
-        let mut body = postcard::to_allocvec(&report::Body::new(&report())).unwrap();
+        let mut body = postcard::to_allocvec(&report::Body::new(&report(), false)).unwrap();
         for (index, byte) in changes {
             let index = index.index(body.len());
             body[index] = byte;

@@ -9,8 +9,9 @@ use crate::samples;
 use crate::text::{CHINESE, ENGLISH, LANGUAGES};
 
 /// The sources of sentences, and what stands before one.
-const SOURCES: [(&str, &[&str]); 14] = [
+const SOURCES: [(&str, &[&str]); 15] = [
     ("crates/report/src/error.rs", &["#[error("]),
+    ("crates/report/src/lengths.rs", &["#[error(", "Self::invalid("]),
     ("crates/report/src/link/error.rs", &["#[error("]),
     ("crates/report/src/parse.rs", &["invalid("]),
     ("crates/report/src/resolve.rs", &["invalid(", "let allowed =", "hint:"]),

@@ -52,6 +52,17 @@ pub(in crate::text) static PHRASES: &[Phrase] = &[
     ("it has: {}", "它的参数有：{0}"),
     ("names are of lower-case letters, digits and hyphens", "名称由小写字母、数字和连字符组成"),
     ("names are of letters, digits and underscores", "名称由字母、数字和下划线组成"),
+    ("lengths: {}", "lengths：{0}"),
+    (
+        "`{}` is no sequence length: whole numbers from 1 to {} are, such as 256..16384 or 256, 384, 512",
+        "`{0}` 不是序列长度：须为 1 至 {1} 的整数，例如 256..16384 或 256, 384, 512",
+    ),
+    ("a range goes from short to long: {}..{}, not {}..{}", "范围须由短到长：{0}..{1}，而不是 {2}..{3}"),
+    (
+        "did you mean {}? Thousands have no separator here; separate lengths are written {}",
+        "是指 {0} 吗？此处千位不加分隔符；多个长度请写作 {1}",
+    ),
+    ("at most {} sequence lengths are accepted, got {}", "最多接受 {0} 个序列长度，而这里有 {1} 个"),
     // What is allowed, and what came instead.
     ("\"auto\" or a whole number from 1 to {}", " \"auto\" 或 1 至 {0} 的整数"),
     ("a whole number from {} to {}", " {0} 至 {1} 的整数"),
@@ -61,7 +72,7 @@ pub(in crate::text) static PHRASES: &[Phrase] = &[
     ("a divisor of the width ({})", "宽度（{0}）的约数"),
     ("at most {} for this batch and width", "不超过 {0}（就此批量和宽度而言）"),
     ("a list of at least one", "至少含一项的列表"),
-    ("a list of whole numbers", "整数列表"),
+    ("a list of whole numbers or a text such as \"256..16384\"", "整数列表，或形如 \"256..16384\" 的文本"),
     (
         "a list of names or of objects with `system`, `backend` and `params`",
         "名称的列表，或含 `system`、`backend` 和 `params` 的对象的列表",
@@ -94,6 +105,10 @@ pub(in crate::text) static PHRASES: &[Phrase] = &[
     ("{} does not support {}", "{0} 不支持：{1}"),
     ("tensor `{}` is missing", "缺少张量 `{0}`"),
     ("tensor `{}` must hold {}, got {}", "张量 `{0}` 的元素须为 {1}，而不是 {2}"),
+    (
+        "tensor `{}` holds {} at {}; inputs and weights must be finite",
+        "张量 `{0}` 第 {2} 个元素为 {1}；输入和权重必须是有限数",
+    ),
     ("whole numbers", "整数"),
     ("floats", "浮点数"),
     ("tensor `{}` must have shape {}, got {}", "张量 `{0}` 的形状须为 {1}，而不是 {2}"),
@@ -187,6 +202,14 @@ pub(in crate::text) static PHRASES: &[Phrase] = &[
     (
         "The engine could not be loaded ({}). Check the connection and reload the page.",
         "无法加载引擎（{0}）。请检查网络连接并重新加载页面。",
+    ),
+    (
+        "The engine could not be loaded ({}). Check where configure() says that the files are.",
+        "无法加载引擎（{0}）。请检查 configure() 所指的文件位置。",
+    ),
+    (
+        "Races need a browser or a Web Worker in one. On a command line, use the crossover program: cargo run --release -p cli -- race.",
+        "竞赛需要浏览器或其中的 Web Worker。在命令行中请使用 crossover 程序：cargo run --release -p cli -- race。",
     ),
     ("The race was stopped before its end.", "竞赛在结束前被停止。"),
     ("crossover.js could not be used: {}. Reload the page.", "无法使用 crossover.js：{0}。请重新加载页面。"),

@@ -1,5 +1,6 @@
 //! English.
 
+use report::Seems;
 use report::compare::Field;
 
 use super::Travel;
@@ -68,9 +69,10 @@ pub static ENGLISH: Travel = Travel {
     compare_crossovers: "Whose crossover comes first?",
     crossover_at: |name, length, interval| format!("{name} at {length} tokens {interval}"),
     crossover_predicted: |name, length| format!("{name} at {length} tokens, predicted"),
+    crossover_undecided: |name| format!("{name} undecided"),
     crossover_none: |name| format!("{name} nowhere in its data"),
     comes_first: |name| format!("{name} first"),
-    comes_close: "too close to call",
+    comes_close: "undecided",
     other_work: "These results are of different work: their times do not compare.",
     other_conditions: "Mind what else differs:",
     field: |field| match field {
@@ -117,7 +119,13 @@ pub static ENGLISH: Travel = Travel {
     file_too_large: |size, limit| format!("the file has {size}; results have at most {limit}"),
     file_unreadable: "the file could not be read",
     only_setup: "it holds a race that is yet to run, no result",
-    nothing_pasted: "there is no link in it",
+    no_race: |seems| match seems {
+        Seems::Empty => "there is nothing in it".to_owned(),
+        Seems::Csv | Seems::Markdown | Seems::Svg => {
+            format!("it seems to be {}; only the report in JSON or a link can be opened again", seems.words())
+        }
+        _ => format!("it holds no result and no link to one; it seems to be {}", seems.words()),
+    },
     racing_now: "a race is running; wait for its end or cancel it",
 
     history_title: "Past runs",

@@ -6,6 +6,7 @@ mod zh;
 pub use en::ENGLISH;
 pub use zh::CHINESE;
 
+use report::Seems;
 use report::compare::Field;
 
 /// The messages of a language.
@@ -64,6 +65,7 @@ pub struct Travel {
     pub compare_crossovers: &'static str,
     pub crossover_at: fn(&str, &str, &str) -> String,
     pub crossover_predicted: fn(&str, &str) -> String,
+    pub crossover_undecided: fn(&str) -> String,
     pub crossover_none: fn(&str) -> String,
     pub comes_first: fn(&str) -> String,
     pub comes_close: &'static str,
@@ -84,7 +86,8 @@ pub struct Travel {
     pub file_too_large: fn(&str, &str) -> String,
     pub file_unreadable: &'static str,
     pub only_setup: &'static str,
-    pub nothing_pasted: &'static str,
+    /// Of a file or a paste that holds neither a result nor a link.
+    pub no_race: fn(Seems) -> String,
     pub racing_now: &'static str,
 
     pub history_title: &'static str,

@@ -1,5 +1,6 @@
 //! Simplified Chinese.
 
+use report::Seems;
 use report::compare::Field;
 
 use super::Travel;
@@ -62,9 +63,10 @@ pub static CHINESE: Travel = Travel {
     compare_crossovers: "谁的交叉点更早？",
     crossover_at: |name, length, interval| format!("{name}：{length} 个词元 {interval}"),
     crossover_predicted: |name, length| format!("{name}：{length} 个词元（预测）"),
+    crossover_undecided: |name| format!("{name}：未分胜负"),
     crossover_none: |name| format!("{name}：数据中没有交叉"),
     comes_first: |name| format!("{name} 更早"),
-    comes_close: "难分先后",
+    comes_close: "先后未定",
     other_work: "这些结果对应不同的计算量：用时不可直接比较。",
     other_conditions: "请注意其他差异：",
     field: |field| match field {
@@ -111,7 +113,25 @@ pub static CHINESE: Travel = Travel {
     file_too_large: |size, limit| format!("文件大小为 {size}；结果最大为 {limit}"),
     file_unreadable: "无法读取文件",
     only_setup: "其中是尚未运行的竞赛，没有结果",
-    nothing_pasted: "其中没有链接",
+    no_race: |seems| {
+        let kind = match seems {
+            Seems::Empty => return "其中没有内容".to_owned(),
+            Seems::Csv => "CSV 结果表",
+            Seems::Markdown => "Markdown 结果表",
+            Seems::Svg => "图形文件",
+            Seems::Bibtex => "BibTeX 文献列表",
+            Seems::Html => "网页",
+            Seems::Tensors => "张量文件（safetensors）",
+            Seems::Binary => "图片或其他非文本文件",
+            Seems::Text => "其他文本",
+        };
+        match seems {
+            Seems::Csv | Seems::Markdown | Seems::Svg => {
+                format!("它似乎是{kind}；只有 JSON 报告或链接可以重新打开")
+            }
+            _ => format!("其中没有结果，也没有指向结果的链接；它似乎是{kind}"),
+        }
+    },
     racing_now: "竞赛正在进行；请等待结束或先取消",
 
     history_title: "历史运行",

@@ -1,44 +1,44 @@
-//! Complex numbers in f64, as set-up and references need them.
+//! Complex numbers in f64, as set-ups and references need them.
 
 use std::ops::{Add, Mul, Neg, Sub};
 
 /// re + i·im.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub(super) struct Complex {
+pub struct Complex {
     pub re: f64,
     pub im: f64,
 }
 
 impl Complex {
-    pub(super) const ONE: Self = Self { re: 1.0, im: 0.0 };
+    pub const ONE: Self = Self { re: 1.0, im: 0.0 };
 
-    pub(super) fn new(re: f64, im: f64) -> Self {
+    pub fn new(re: f64, im: f64) -> Self {
         Self { re, im }
     }
 
     /// From a pair of floats.
-    pub(super) fn of(pair: &[f32]) -> Self {
+    pub fn of(pair: &[f32]) -> Self {
         Self { re: f64::from(pair[0]), im: f64::from(pair[1]) }
     }
 
     /// e^(i·angle).
-    pub(super) fn unit(angle: f64) -> Self {
+    pub fn unit(angle: f64) -> Self {
         Self { re: angle.cos(), im: angle.sin() }
     }
 
-    pub(super) fn conj(self) -> Self {
+    pub fn conj(self) -> Self {
         Self { re: self.re, im: -self.im }
     }
 
-    pub(super) fn times(self, factor: f64) -> Self {
+    pub fn times(self, factor: f64) -> Self {
         Self { re: self.re * factor, im: self.im * factor }
     }
 
-    pub(super) fn square(self) -> f64 {
+    pub fn square(self) -> f64 {
         self.re * self.re + self.im * self.im
     }
 
-    pub(super) fn inverse(self) -> Self {
+    pub fn inverse(self) -> Self {
         self.conj().times(1.0 / self.square())
     }
 }

@@ -1,0 +1,308 @@
+//! Parts of an output that the f64 reference can afford to recompute at any length, and how they are chosen.
+
+use crate::{Deviation, Tolerance};
+
+/// Where a spot check takes its choice of rows and channels from, and what it may spend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SpotDraw {
+    /// The same seed gives the same choice.
+    pub seed: u64,
+    /// Operations that the f64 reference may spend, roughly.
+    pub max_flops: u64,
+}
+
+impl SpotDraw {
+    /// Part `index` of this draw, with a choice of its own and `1 / parts` of the operations.
+    #[must_use]
+    #[inline(never)]
+    pub fn part(self, index: u64, parts: u64) -> Self {
+        let mut state = self.seed ^ index.wrapping_mul(0xd1b5_4a32_d192_ed03);
+        Self { seed: next(&mut state), max_flops: self.max_flops / parts.max(1) }
+    }
+
+    /// How many pieces of work of `flops` operations can be afforded: from 1 to `most`.
+    pub fn affords(self, flops: u64, most: usize) -> usize {
+        usize::try_from(self.max_flops / flops.max(1)).unwrap_or(most).clamp(1, most.max(1))
+    }
+
+    /// `count` different numbers below `below`, in the order drawn; all of them where there are no more.
+    #[inline(never)]
+    pub fn distinct(self, below: usize, count: usize) -> Vec<usize> {
+        if below <= count {
+            return (0..below).collect();
+        }
+        let (mut state, mut drawn) = (self.seed, Vec::with_capacity(count));
+        while drawn.len() < count {
+            // The bias of a remainder is below 2⁻⁴⁰ for lengths and widths of a race.
+            let number = (next(&mut state) % below as u64) as usize;
+            if !drawn.contains(&number) {
+                drawn.push(number);
+            }
+        }
+        drawn
+    }
+
+    /// `count` different rows below `length`, ascending: the last one, which has seen everything, and others drawn.
+    #[inline(never)]
+    pub fn rows(self, length: usize, count: usize) -> Vec<usize> {
+        let last = length.saturating_sub(1);
+        let mut rows = self.distinct(last, count.saturating_sub(1));
+        rows.push(last);
+        rows.sort_unstable();
+        rows
+    }
+}
+
+/// The next number of SplitMix64 (Steele, Lea and Flood 2014).
+fn next(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut z = *state;
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// Parts of an output as the f64 reference has them.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct SpotCheck {
+    /// Values in a row of the output.
+    pub width: usize,
+    /// Row indices into the output seen as `[batch · length, width]`.
+    pub rows: Vec<usize>,
+    /// Expected values of the rows, `[rows.len(), width]`.
+    pub expected: Vec<f64>,
+    /// Columns of the output.
+    pub columns: Vec<SpotColumn>,
+}
+
+/// One number for each of consecutive rows: a channel of the output, or a weighted sum of channels.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SpotColumn {
+    /// The first row, an index into the output seen as `[batch · length, width]`.
+    pub first_row: usize,
+    /// Channels and their weights.
+    pub weights: Vec<(usize, f64)>,
+    /// Expected weighted sums, one for each row.
+    pub expected: Vec<f64>,
+}
+
+impl SpotColumn {
+    /// The values of one channel from the first row on.
+    #[inline(never)]
+    pub fn channel(channel: usize, expected: Vec<f64>) -> Self {
+        Self { first_row: 0, weights: vec![(channel, 1.0)], expected }
+    }
+}
+
+impl SpotCheck {
+    /// Rows alone: `expected` is `[rows.len(), width]`.
+    #[inline(never)]
+    pub fn of_rows(rows: Vec<usize>, expected: Vec<f64>) -> Self {
+        let width = expected.len() / rows.len().max(1);
+        Self { width, rows, expected, columns: Vec::new() }
+    }
+
+    /// Compares a whole output, `[.., width]`.
+    pub fn compare(&self, tolerance: Tolerance, output: &[f32]) -> Deviation {
+        let mut found = SpotFound::new(self);
+        found.visit(0, output);
+        found.compare(tolerance)
+    }
+
+    /// How much of a sequence of `length` is compared: one past the last position that a row or column holds.
+    pub fn reach(&self, length: usize) -> usize {
+        let length = length.max(1);
+        let columns = self.columns.iter().map(|column| column.first_row % length + column.expected.len());
+        self.rows.iter().map(|row| row % length + 1).chain(columns).max().unwrap_or(0)
+    }
+
+    /// Whether nothing would be compared.
+    pub fn is_empty(&self) -> bool {
+        self.expected.is_empty() && self.columns.iter().all(|column| column.expected.is_empty())
+    }
+}
+
+/// Consecutive values of a column that are held to their common size, as the values of a row are.
+const BLOCK: usize = 64;
+
+/// What an output, which may come in pieces, has where a [`SpotCheck`] looks.
+#[derive(Debug)]
+pub struct SpotFound<'a> {
+    check: &'a SpotCheck,
+    rows: Vec<f32>,
+    columns: Vec<FoundColumn>,
+}
+
+#[derive(Debug)]
+struct FoundColumn {
+    sums: Vec<f64>,
+    /// Squares of the terms of each sum: where terms cancel, their rounding stays.
+    squares: Vec<f64>,
+    terms: usize,
+}
+
+impl<'a> SpotFound<'a> {
+    /// Nothing found yet.
+    pub fn new(check: &'a SpotCheck) -> Self {
+        let columns = check.columns.iter().map(|column| {
+            let zeros = vec![0.0; column.expected.len()];
+            FoundColumn { sums: zeros.clone(), squares: zeros, terms: 0 }
+        });
+        // Values that no piece holds stay NaN, and pass nowhere.
+        Self { check, rows: vec![f32::NAN; check.expected.len()], columns: columns.collect() }
+    }
+
+    /// Takes the piece of the output that begins at `offset`. Pieces do not overlap.
+    pub fn visit(&mut self, offset: usize, piece: &[f32]) {
+        let width = self.check.width.max(1);
+        for (row, values) in self.check.rows.iter().zip(self.rows.chunks_mut(width)) {
+            copy_overlap(values, row * width, piece, offset);
+        }
+        for (column, found) in self.check.columns.iter().zip(&mut self.columns) {
+            // The rows that the piece has a part of.
+            let first = (offset / width).max(column.first_row);
+            let end = (offset + piece.len()).div_ceil(width).min(column.first_row + found.sums.len());
+            for row in first..end {
+                let index = row - column.first_row;
+                for &(channel, weight) in &column.weights {
+                    let at = (row * width + channel).checked_sub(offset);
+                    let Some(&value) = at.and_then(|at| piece.get(at)) else { continue };
+                    let term = weight * f64::from(value);
+                    found.sums[index] += term;
+                    found.squares[index] += term * term;
+                    found.terms += 1;
+                }
+            }
+        }
+    }
+
+    /// How far it is from what was expected. Nothing compared is nothing verified.
+    pub fn compare(&self, tolerance: Tolerance) -> Deviation {
+        let mut deviation = tolerance.compare_rows(&self.rows, &self.check.expected, self.check.width.max(1));
+        for (column, found) in self.check.columns.iter().zip(&self.columns) {
+            let of_column = found.compare(column, tolerance);
+            deviation = Deviation {
+                max_abs: deviation.max_abs.max(of_column.max_abs),
+                max_rel: deviation.max_rel.max(of_column.max_rel),
+                pass: deviation.pass && of_column.pass,
+            };
+        }
+        Deviation { pass: deviation.pass && !self.check.is_empty(), ..deviation }
+    }
+}
+
+impl FoundColumn {
+    /// As [`Tolerance::compare_rows`] does with rows: `abs` is at most a ten-thousandth of what [`BLOCK`] consecutive values
+    /// measure, or of a hundredth of what the whole column does. For a weighted sum both are those of its terms.
+    fn compare(&self, column: &SpotColumn, tolerance: Tolerance) -> Deviation {
+        let mean = |squares: &[f64]| (squares.iter().sum::<f64>() / squares.len().max(1) as f64).sqrt();
+        let whole = mean(&self.squares);
+        let gain = column.weights.iter().map(|(_, weight)| weight * weight).sum::<f64>().sqrt();
+        let of_block = |size: f64| Tolerance {
+            abs: (tolerance.abs * gain).min(size.max(whole / 100.0) / 10_000.0),
+            ..tolerance
+        };
+        let mut pass = self.terms == self.sums.len() * column.weights.len();
+        let blocks = self.sums.chunks(BLOCK).zip(column.expected.chunks(BLOCK));
+        for (block, (sums, expected)) in blocks.enumerate() {
+            // The last block may have few values, whose size is that of the last `BLOCK`.
+            let end = block * BLOCK + sums.len();
+            let size = mean(&self.squares[end.saturating_sub(BLOCK)..end]);
+            pass &= of_block(size).compare(sums.iter().copied(), expected).pass;
+        }
+        let all = tolerance.compare(self.sums.iter().copied(), &column.expected);
+        Deviation { pass, ..all }
+    }
+}
+
+/// Copies what `to`, which begins at `to_start`, and `from`, which begins at `from_start`, have in common.
+fn copy_overlap(to: &mut [f32], to_start: usize, from: &[f32], from_start: usize) {
+    let start = to_start.max(from_start);
+    let end = (to_start + to.len()).min(from_start + from.len());
+    if start < end {
+        to[start - to_start..end - to_start].copy_from_slice(&from[start - from_start..end - from_start]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TIGHT: Tolerance = Tolerance { abs: 1e-6, rel: 1e-5 };
+
+    #[test]
+    fn fault_11_no_rows_and_rows_that_do_not_come_verify_nothing() {
+        let row = SpotCheck::of_rows(vec![1], vec![1.0, 2.0]);
+        let pass = |output: &[f32]| row.compare(TIGHT, output).pass;
+        assert!(pass(&[0.0, 0.0, 1.0, 2.0]));
+        assert!(!pass(&[1.0, 2.0, 0.0, 0.0]));
+        assert!(!pass(&[1.0, 2.0]));
+        assert!(!SpotCheck::default().compare(TIGHT, &[1.0, 2.0]).pass);
+    }
+
+    #[test]
+    fn fault_11_every_value_of_a_column_counts() {
+        let mut output = vec![0.5; 3 * 200];
+        let column = SpotColumn { first_row: 50, ..SpotColumn::channel(1, vec![0.5; 150]) };
+        let check = SpotCheck { width: 3, columns: vec![column], ..SpotCheck::default() };
+        assert!(check.compare(TIGHT, &output).pass);
+        assert!(!check.compare(TIGHT, &output[..598]).pass);
+        // Other channels and rows do not.
+        output[3 * 100] = 7.0;
+        output[3 * 49 + 1] = 7.0;
+        assert!(check.compare(TIGHT, &output).pass);
+        output[3 * 131 + 1] = 0.5002;
+        assert!(!check.compare(TIGHT, &output).pass);
+    }
+
+    #[test]
+    fn weighted_columns_and_rows_are_gathered_from_pieces() {
+        let output: Vec<f32> = (0..4 * 90_u16).map(f32::from).collect();
+        let weights = vec![(0, 2.0), (3, -1.0)];
+        let expected = (0..90).map(|t| f64::from(4 * t) * 2.0 - f64::from(4 * t + 3)).collect();
+        let columns = vec![SpotColumn { first_row: 0, weights, expected }];
+        let row = SpotCheck::of_rows(vec![17], (68..72).map(f64::from).collect());
+        let check = SpotCheck { columns, ..row };
+        for cut in [1, 4, 69, 70, 71, 359] {
+            let mut found = SpotFound::new(&check);
+            let (head, tail) = output.split_at(cut);
+            found.visit(0, head);
+            assert!(!found.compare(TIGHT).pass);
+            found.visit(cut, tail);
+            assert!(found.compare(TIGHT).pass, "cut at {cut}");
+        }
+    }
+
+    const DRAW: SpotDraw = SpotDraw { seed: 7, max_flops: 1000 };
+
+    #[test]
+    fn rows_follow_from_the_seed_and_end_with_the_last() {
+        let rows = DRAW.rows(4096, 4);
+        assert_eq!(rows, DRAW.rows(4096, 4));
+        assert_ne!(rows, SpotDraw { seed: 8, ..DRAW }.rows(4096, 4));
+        assert_ne!(rows, DRAW.part(1, 1).rows(4096, 4));
+        assert!(rows.is_sorted() && rows.len() == 4 && rows[3] == 4095, "{rows:?}");
+        assert_eq!(DRAW.rows(1, 4), [0]);
+        assert_eq!(DRAW.rows(3, 4), [0, 1, 2]);
+    }
+
+    /// Tiles have 4 to 128 rows: most draws of three rows hold one inside a tile, whatever its size.
+    #[test]
+    fn rows_lie_inside_tiles_too() {
+        for tile in [4, 16, 48, 64, 128] {
+            let inside = |seed| {
+                let rows = SpotDraw { seed, ..DRAW }.rows(65_536, 4);
+                rows[..3].iter().any(|row| row % tile != 0 && (row + 1) % tile != 0)
+            };
+            assert!((0..100).filter(|&seed| inside(seed)).count() > 80, "tiles of {tile}");
+        }
+    }
+
+    #[test]
+    fn work_is_shared_between_parts() {
+        assert_eq!(DRAW.affords(300, 4), 3);
+        assert_eq!(DRAW.affords(100, 4), 4);
+        assert_eq!(DRAW.affords(5000, 4), 1);
+        assert_eq!(DRAW.part(1, 2).max_flops, 500);
+    }
+}

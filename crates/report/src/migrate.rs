@@ -1,0 +1,111 @@
+//! Reports of older formats as this one has them. Verdicts and intervals that they lack stay absent: nothing is decided
+//! on their behalf.
+
+use crate::{Crossover, CrossoverKind, Report, SCHEMA_VERSION};
+
+/// First format with crossovers that are bounds.
+const WITH_BOUNDS: u32 = 2;
+/// Links round lengths by half of this much.
+const ROUNDING: f64 = 1.004;
+
+impl Report {
+    /// The report in this version's format. Format 1 called a challenger that was ahead at the shortest length
+    /// "measured" there, and every reader had to know that this is an upper bound.
+    #[must_use]
+    pub(crate) fn upgraded(mut self) -> Self {
+        if self.schema < WITH_BOUNDS {
+            let bounds: Vec<Option<u32>> =
+                self.crossovers.iter().map(|crossover| self.led_from(crossover)).collect();
+            for (crossover, bound) in self.crossovers.iter_mut().zip(bounds) {
+                if let Some(bound) = bound {
+                    *crossover = Crossover {
+                        kind: CrossoverKind::AtMost,
+                        estimate: Some(f64::from(bound)),
+                        ..*crossover
+                    }
+                    .with_bound();
+                }
+            }
+        }
+        self.schema = SCHEMA_VERSION;
+        self
+    }
+
+    /// The shortest length that both have measured, where format 1 found the crossover there.
+    pub(crate) fn led_from(&self, crossover: &Crossover) -> Option<u32> {
+        let at = crossover.estimate.filter(|_| crossover.kind == CrossoverKind::Measured)?;
+        let shortest = self.shortest_common(crossover)?;
+        (at <= f64::from(shortest) * ROUNDING).then_some(shortest)
+    }
+
+    /// The shortest length that both lanes of a crossover have measured.
+    pub fn shortest_common(&self, crossover: &Crossover) -> Option<u32> {
+        let challenger = self.lanes.get(crossover.challenger as usize)?;
+        let baseline = self.lanes.get(crossover.baseline as usize)?;
+        let both = |length: &u32| baseline.measured_lengths().any(|other| other == *length);
+        challenger.measured_lengths().find(both)
+    }
+}
+
+impl Crossover {
+    /// The same; of a bound, both ends of the interval are the bound.
+    pub(crate) fn with_bound(self) -> Self {
+        match self.kind {
+            CrossoverKind::AtMost => Self { low: self.estimate, high: self.estimate, ..self },
+            _ => self,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::report;
+
+    /// The sample in format 1, its crossover measured at `at`.
+    fn old(at: f64) -> Report {
+        let mut report = report();
+        report.schema = 1;
+        let crossover = &mut report.crossovers[0];
+        (crossover.kind, crossover.estimate) = (CrossoverKind::Measured, Some(at));
+        (crossover.low, crossover.high) = (Some(at), Some(at * 1.2));
+        report
+    }
+
+    #[test]
+    fn a_lead_from_the_shortest_length_becomes_a_bound() {
+        for at in [256.0, 256.5, 255.5] {
+            let upgraded = old(at).upgraded();
+            let Crossover { kind, estimate, low, high, .. } = upgraded.crossovers[0];
+            assert_eq!(
+                (kind, estimate, low, high),
+                (CrossoverKind::AtMost, Some(256.0), Some(256.0), Some(256.0))
+            );
+            assert_eq!(upgraded.schema, SCHEMA_VERSION);
+            assert_eq!(upgraded.validate(), Ok(()));
+        }
+        let between = old(300.0).upgraded();
+        assert_eq!(
+            (between.crossovers[0].kind, between.crossovers[0].estimate),
+            (CrossoverKind::Measured, Some(300.0))
+        );
+    }
+
+    #[test]
+    fn what_this_version_measured_at_the_shortest_length_stays_measured() {
+        let mut report = old(256.0);
+        report.schema = SCHEMA_VERSION;
+        assert_eq!(report.clone().upgraded(), report);
+    }
+
+    #[test]
+    fn a_report_of_format_1_is_read_without_verdicts() {
+        let text = include_str!("../tests/fixtures/v1-report.json");
+        let read = Report::from_json(text).unwrap();
+        assert!(text.contains("\"schema\": 1") && !text.contains("versus"));
+        assert_eq!(read.schema, SCHEMA_VERSION);
+        assert!(read.lanes.iter().flat_map(|lane| &lane.points).all(|point| {
+            point.versus.is_none() && point.low_ms.is_none() && point.set_ups == 0 && !point.full_attention
+        }));
+    }
+}
