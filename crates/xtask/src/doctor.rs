@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::error::TaskError;
 use crate::run::{probe, root};
 use crate::toolchain::{self, Toolchain};
-use crate::{Outcome, e2e, install};
+use crate::{Outcome, e2e, install, narrow};
 
 /// A thing that a task needs.
 struct Need {
@@ -88,6 +88,13 @@ fn needs() -> Vec<Need> {
                 .and_then(|node| Some(format!("{node}, npm {}", probe("npm", &["--version"])?))),
             commands: vec![install::command(&["nodejs", "npm"])],
             required: true,
+        },
+        Need {
+            name: "32-bit C library",
+            used_for: "the tests with 32-bit addresses, which Linux on x86-64 runs",
+            found: narrow::can_link().then(|| "gcc -m32".to_owned()),
+            commands: vec![install::command(&[narrow::PACKAGE])],
+            required: narrow::RUNS,
         },
         Need {
             name: "npm packages",

@@ -18,7 +18,10 @@ const NARROW: &str = "i686-unknown-linux-gnu";
 const CRATES: [&str; 4] = ["mixer", "kernels", "race", "report"];
 
 /// Debian's package of a C library and a linker for [`NARROW`].
-const PACKAGE: &str = "gcc-multilib";
+pub const PACKAGE: &str = "gcc-multilib";
+
+/// Whether this machine can run [`NARROW`] at all.
+pub const RUNS: bool = cfg!(all(target_os = "linux", target_arch = "x86_64"));
 
 /// Prints what the module exports.
 const SCRIPT: &str = "
@@ -108,7 +111,7 @@ fn systems() -> Outcome<usize> {
 /// [`TaskError::Missing`] with the commands that get what is missing.
 pub fn tests() -> Outcome<Counts> {
     step("tests where addresses have 32 bits");
-    if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
+    if !RUNS {
         println!("   skipped: only Linux on x86-64 runs them");
         return Ok(Counts { skipped: 1, ..Counts::default() });
     }
@@ -130,7 +133,7 @@ pub fn tests() -> Outcome<Counts> {
 }
 
 /// Whether the C compiler finds its start-up code for 32 bits.
-fn can_link() -> bool {
+pub fn can_link() -> bool {
     probe("gcc", &["-m32", "-print-file-name=crt1.o"]).is_some_and(|path| Path::new(&path).is_file())
         && probe("gcc", &["-m32", "-print-libgcc-file-name"]).is_some_and(|path| Path::new(&path).is_file())
 }
