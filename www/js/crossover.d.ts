@@ -55,6 +55,8 @@ export interface Point {
   length: number;
   outcome: Outcome;
   message: string | null;
+  /** The reason as a code with arguments; not in links. */
+  reason?: Reason;
   medianMs: number | null;
   q1Ms: number | null;
   q3Ms: number | null;
@@ -211,7 +213,7 @@ export interface Report {
   status: 'running' | 'done' | 'cancelled';
   lanes: Lane[];
   crossovers: Crossover[];
-  warnings: { code: string; message: string; lane: number | null }[];
+  warnings: { code: string; message: string; lane: number | null; args?: Record<string, ReasonArg> }[];
 }
 
 export interface SystemEntry {
@@ -257,9 +259,20 @@ export interface VerifyResult {
   unread: string[];
 }
 
+/** An argument of a reason, with its unit. */
+export type ReasonArg = number | string | { bytes: number } | { ns: number } | Reason;
+
+/** Why something is as it is, for whoever says it in another language than English. */
+export interface Reason {
+  code: string;
+  args?: Record<string, ReasonArg>;
+}
+
 /** A failure with a stable code; `report` is what was measured before it, where there is something. */
 export class CrossoverError extends Error {
   code: string;
+  /** What the message is about. */
+  args: Record<string, ReasonArg>;
   field?: string;
   report?: Report;
 }

@@ -29,14 +29,15 @@ export class CrossoverError extends Error {
   /**
    * @param {string} code
    * @param {string} message
-   * @param {object} [more] `field` and `report`, where there are any
+   * @param {object} [more] `field`, `report` and `args`, where there are any
    */
-  constructor(code, message, { field, report } = {}) {
+  constructor(code, message, { field, report, args } = {}) {
     super(message);
     this.name = 'CrossoverError';
     this.code = code;
     this.field = field;
     this.report = report;
+    this.args = args ?? {};
   }
 }
 
@@ -301,11 +302,11 @@ class Engine {
     }
     this.#worker = worker;
     worker.onmessage = ({ data }) => worker === this.#worker && this.#receive(data);
-    worker.onmessageerror = () => worker === this.#worker && this.#crashed('it sent something unreadable');
+    worker.onmessageerror = () => worker === this.#worker && this.#crashed({ message: 'it sent something unreadable' });
     worker.onerror = (event) => {
       event.preventDefault?.();
       if (worker !== this.#worker) return;
-      if (this.#ready) this.#crashed(event.message || 'it stopped without a word');
+      if (this.#ready) this.#crashed({ message: event.message || 'it stopped without a word' });
       else this.#loadFailed(variant, event.message || 'the worker script could not be loaded');
     };
     this.#loadTimer = setTimeout(() => this.#loadFailed(variant, `no answer within ${READY_MS / 1000} seconds`), READY_MS);
@@ -327,7 +328,7 @@ class Engine {
     }
     if (typeof event?.type !== 'string') return;
     if (event.type === 'crashed') {
-      if (this.#ready) this.#crashed(event.message);
+      if (this.#ready) this.#crashed(event);
       else this.#loadFailed(this.#variants[0], event.message);
       return;
     }
@@ -351,6 +352,7 @@ class Engine {
         this.#take();
         job.onEvent(event);
         this.#next();
+        this.#tellGone(event.report);
       } else {
         job.onEvent(event);
       }
@@ -394,10 +396,11 @@ class Engine {
     }, Math.max(SILENCE_MS, budget));
   }
 
-  #crashed(reason) {
+  #crashed({ message, reason = message }) {
+    const args = { reason };
     this.#end();
-    this.#failCurrent('worker-crashed', `The engine stopped: ${reason}. What was measured is kept; you can start a new race.`);
-    this.#broadcast(errorEvent(undefined, 'worker-crashed', `The engine stopped: ${reason}. A new one was started.`));
+    this.#failCurrent('worker-crashed', `The engine stopped: ${message}. What was measured is kept; you can start a new race.`, args);
+    this.#broadcast(errorEvent(undefined, 'worker-crashed', `The engine stopped: ${message}. A new one was started.`, args));
     this.#spawn();
   }
 
@@ -418,17 +421,26 @@ class Engine {
     const message = gone
       ? 'A newer version of Crossover was put online since this page was opened, and the old files are gone. Reload the page to get it.'
       : `The engine could not be loaded (${this.#reason}). Check the connection and reload the page.`;
-    this.#failure = errorEvent(undefined, 'worker-load-failed', message);
+    const args = { why: gone ? { code: 'load-outdated' } : { code: 'load-failed', args: { reason: this.#reason } } };
+    this.#failure = errorEvent(undefined, 'worker-load-failed', message, args);
     this.#broadcast(this.#failure);
     for (const job of this.#queue.splice(0)) job.onEvent({ ...this.#failure, id: job.id });
-    this.#failCurrent('worker-load-failed', message);
+    this.#failCurrent('worker-load-failed', message, args);
   }
 
-  #failCurrent(code, message) {
+  #failCurrent(code, message, args) {
     const job = this.#take();
     if (!job) return;
     if (job.report && job.request.type === 'race') this.#tellRace(job, true);
-    job.onEvent({ ...errorEvent(job.id, code, message), report: job.report && cancelled(job.report) });
+    job.onEvent({ ...errorEvent(job.id, code, message, args), report: job.report && cancelled(job.report) });
+  }
+
+  /** Tells of systems whose code could not be loaded because a newer build is online: trying again would not help. */
+  async #tellGone(report) {
+    const lacks = (lane) => lane.points.some((point) => point.reason?.code === 'not-loaded');
+    const systems = report?.lanes.filter(lacks).map((lane) => lane.title).join(', ');
+    if (!systems || !(await outdated())) return;
+    this.#broadcast(errorEvent(undefined, 'build-gone', `A newer version of Crossover was put online since this page was opened; the code of ${systems} cannot be loaded any more. Reload the page to get the new version.`, { systems }));
   }
 
   #tellRace({ id, report }, over) {
@@ -486,7 +498,7 @@ class Engine {
 /** Progress of a race that has not begun: another one of this browser is at work. */
 const waiting = (id) => ({ type: 'progress', id, fraction: 0, remainingMs: 0, lane: 0, length: 0, activity: 'waiting' });
 
-const errorEvent = (id, code, message) => ({ type: 'error', id, error: { code, message } });
+const errorEvent = (id, code, message, args) => ({ type: 'error', id, error: { code, message, args } });
 
 const cancelled = (report) => ({
   ...report,
@@ -506,7 +518,9 @@ function theEngine() {
 }
 
 const lost = (error) =>
-  new CrossoverError('worker-load-failed', `The engine could not be loaded (${error?.message ?? error}). Check where configure() says that the files are.`);
+  new CrossoverError('worker-load-failed', `The engine could not be loaded (${error?.message ?? error}). Check where configure() says that the files are.`, {
+    args: { why: { code: 'load-failed', args: { reason: String(error?.message ?? error) } } },
+  });
 
 /** Runs a job that needs no browser in this program itself. */
 async function outside(request) {
@@ -521,7 +535,7 @@ async function outside(request) {
   } catch (error) {
     throw lost(error);
   }
-  if (event.type === 'error') throw new CrossoverError(event.error.code, event.error.message, { field: event.error.field });
+  if (event.type === 'error') throw new CrossoverError(event.error.code, event.error.message, { field: event.error.field, args: event.error.args });
   return event;
 }
 
@@ -577,7 +591,7 @@ function job(request, { signal, onEvent, bytes } = {}) {
         if (last && typeof reason === 'object') reason.report = last;
         reject(reason);
       } else if (event.type === 'error') {
-        reject(new CrossoverError(event.error.code, event.error.message, { field: event.error.field, report: event.report ?? last }));
+        reject(new CrossoverError(event.error.code, event.error.message, { field: event.error.field, args: event.error.args, report: event.report ?? last }));
       } else {
         onEvent?.(event);
         resolve(event);
@@ -593,7 +607,7 @@ export async function race(config = {}, { signal, onEvent } = {}) {
   try {
     plain = JSON.parse(JSON.stringify(config));
   } catch (error) {
-    throw new CrossoverError('invalid-config', `The configuration is not plain data: ${error.message}`);
+    throw new CrossoverError('invalid-config', `The configuration is not plain data: ${error.message}`, { args: { reason: error.message } });
   }
   return (await job({ type: 'race', config: plain }, { signal, onEvent })).report;
 }
@@ -601,7 +615,7 @@ export async function race(config = {}, { signal, onEvent } = {}) {
 /** Verifies the bytes of a golden file. */
 export async function verify(bytes, { backend = 'auto', signal } = {}) {
   if (bytes?.byteLength > MAX_GOLDEN_BYTES) {
-    throw new CrossoverError('golden-too-large', `the file has ${bytes.byteLength} bytes; at most ${MAX_GOLDEN_BYTES} are accepted`);
+    throw new CrossoverError('golden-too-large', `the file has ${bytes.byteLength} bytes; at most ${MAX_GOLDEN_BYTES} are accepted`, { args: { got: { bytes: bytes.byteLength } } });
   }
   let copy;
   if (bytes instanceof ArrayBuffer) copy = new Uint8Array(bytes.slice(0));
@@ -614,7 +628,7 @@ function ready() {
   return new Promise((resolve, reject) => {
     const unsubscribe = theEngine().subscribe((event) => {
       if (event.type === 'ready') resolve(event);
-      else if (event.type === 'error' && event.error.code === 'worker-load-failed') reject(new CrossoverError(event.error.code, event.error.message));
+      else if (event.type === 'error' && event.error.code === 'worker-load-failed') reject(new CrossoverError(event.error.code, event.error.message, { args: event.error.args }));
       else return;
       queueMicrotask(() => unsubscribe());
     });

@@ -2,10 +2,10 @@
 // besides, a fault is told to the page at once. The engine cannot pass it on, since it waits for this thread without
 // looking at messages; the channel leads past it.
 
-import { trap } from './traps.js';
+import { fault } from './traps.js';
 
 const page = new BroadcastChannel(self.name);
-const crashed = (error) => page.postMessage({ type: 'crashed', message: trap(error, 'on a thread') ?? String(error?.message ?? error) });
+const crashed = (error) => page.postMessage({ type: 'crashed', ...fault(error, { thread: true }) });
 self.addEventListener('error', (event) => crashed(event.error ?? event.message));
 self.addEventListener('unhandledrejection', (event) => crashed(event.reason));
 

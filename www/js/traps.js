@@ -8,15 +8,30 @@ const WORDS = {
 };
 
 /**
- * A trap in one line, for a report of the fault; nothing for any other error.
+ * Where a trap was; nothing for any other error.
  * @param {unknown} error
- * @param {string} [where] e.g. `on a thread`
  * @returns {string | undefined}
  */
-export function trap(error, where) {
+function trap(error) {
   if (typeof WebAssembly !== 'object' || !(error instanceof WebAssembly.RuntimeError)) return undefined;
   const place = /wasm-function\[\d+\](:0x[0-9a-f]+)?/.exec(error.stack ?? '');
-  return `a fault in its code (${[error.message, place?.[0], where].filter(Boolean).join(', ')})`;
+  return [error.message, place?.[0]].filter(Boolean).join(', ');
+}
+
+/**
+ * What stopped a worker or one of its threads: in English, and as a code with arguments or somebody else's words.
+ * @param {unknown} error
+ * @param {{ thread?: boolean }} [where]
+ */
+export function fault(error, { thread = false } = {}) {
+  const place = trap(error);
+  if (place === undefined) {
+    const words = String(/** @type {any} */ (error)?.message ?? error);
+    return { message: words, reason: words };
+  }
+  return thread
+    ? { message: `a fault in its code (${place}, on a thread)`, reason: { code: 'fault-on-thread', args: { place } } }
+    : { message: `a fault in its code (${place})`, reason: { code: 'fault', args: { place } } };
 }
 
 /**
@@ -27,12 +42,12 @@ export function trap(error, where) {
 export function shown(error) {
   const place = document.getElementById('panic');
   const told = trap(error);
-  if (!told || !place) return false;
+  if (told === undefined || !place) return false;
   // The first trap is the fault; what comes after is what it left behind.
   if (!place.hidden) return true;
   const words = document.documentElement.lang.startsWith('zh') ? WORDS.zh : WORDS.en;
   const stack = /** @type {Error} */ (error).stack?.split('\n').slice(0, 12).join('\n') ?? '';
-  for (const [id, text] of [['panic-title', words.title], ['panic-text', `${words.why}\n\n${told}\n${stack}\n${navigator.userAgent}`]]) {
+  for (const [id, text] of [['panic-title', words.title], ['panic-text', `${words.why}\n\na fault in its code (${told})\n${stack}\n${navigator.userAgent}`]]) {
     const element = document.getElementById(id);
     if (element) element.textContent = text;
   }

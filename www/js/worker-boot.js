@@ -1,8 +1,8 @@
 // The worker's first script: loads the wasm module that the page chose, then hands it every message.
 
-import { trap } from './traps.js';
+import { fault } from './traps.js';
 
-const crashed = (error) => self.postMessage({ type: 'crashed', message: trap(error) ?? String(error?.message ?? error) });
+const crashed = (error) => self.postMessage({ type: 'crashed', ...fault(error) });
 self.addEventListener('error', (event) => crashed(event.error ?? event.message));
 self.addEventListener('unhandledrejection', (event) => crashed(event.reason));
 

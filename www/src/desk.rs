@@ -4,7 +4,7 @@
 use report::{LinkError, Linked, Report, Seems};
 
 use crate::format;
-use crate::text::Text;
+use crate::text::{Text, Told};
 
 /// Longest name shown, in characters.
 const MAX_NAME: usize = 60;
@@ -35,7 +35,7 @@ pub fn read(name: &str, content: Option<&str>, size_bytes: f64, text: &Text) -> 
         let report = Report::from_json(content).map(Box::new).map_err(|error| {
             // A configuration is no mistake, but it is nothing that can be shown.
             let setup = content.contains("\"systems\"") && !content.contains("\"schema\"");
-            if setup { text.travel.only_setup.to_owned() } else { text.say(&error.to_string()) }
+            if setup { text.travel.only_setup.to_owned() } else { text.told(&Told::of(&error)) }
         });
         return vec![Brought { name, report }];
     }
@@ -51,7 +51,7 @@ pub fn read(name: &str, content: Option<&str>, size_bytes: f64, text: &Text) -> 
                 Err(LinkError::TooLong { .. }) if !report::is_link(content) => {
                     Err((text.travel.no_race)(Seems::of(content)))
                 }
-                Err(error) => Err(text.say(&error.to_string())),
+                Err(error) => Err(text.told(&Told::of(&error))),
             },
         })
         .collect()

@@ -65,6 +65,19 @@ pub fn time(ms: f64) -> String {
     with_unit(ms * 1e6, &["ns", "µs", "ms", "s"], 1000.0)
 }
 
+/// A number without a unit: `16,384`, `1.23`; very small and very large ones by their power of ten.
+pub fn number(value: f64) -> String {
+    if !value.is_finite() {
+        NONE.to_owned()
+    } else if value != 0.0 && !(1e-4..1e15).contains(&value.abs()) {
+        format!("{value:e}")
+    } else if value.fract() == 0.0 {
+        group(&format!("{value:.0}"))
+    } else {
+        significant(value, 3)
+    }
+}
+
 /// Bytes in powers of two: `1.5 MiB`.
 pub fn bytes(bytes: f64) -> String {
     with_unit(bytes, &["B", "KiB", "MiB", "GiB", "TiB"], 1024.0)

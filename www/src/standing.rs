@@ -62,7 +62,7 @@ pub fn versus(report: &Report, challenger: usize, baseline: usize, length: u32) 
 /// Why a lane did not finish a length, beyond the outcome's name: its message, or how much time it would have needed.
 pub fn reason(point: &Point, text: &Text) -> Option<String> {
     let needs = || point.needed_ms.map(|ms| (text.needs)(&format::time(ms)));
-    point.message.as_deref().map(|message| text.say(message)).or_else(needs)
+    text.reason(point).or_else(needs)
 }
 
 /// Lengths of the race, ascending: those configured and those measured.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use protocol::Event;
-use report::{Environment, Report, Status, SystemEntry, Warning};
+use report::{Environment, ReasonArgs, Report, Status, SystemEntry, Warning};
 
 /// How far the current race is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,12 +20,14 @@ pub enum Phase {
 }
 
 /// Something that went wrong, for people.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Problem {
     /// Stable code.
     pub code: String,
     /// What happened, why, what to do.
     pub message: String,
+    /// What the message is about.
+    pub args: ReasonArgs,
     /// The configuration field at fault, where it is one.
     pub field: Option<String>,
 }
@@ -157,8 +159,12 @@ impl Model {
                 }
                 // Being stopped by the user is not an error.
                 if !cancelled {
-                    self.problem =
-                        Some(Problem { code: error.code, message: error.message, field: error.field });
+                    self.problem = Some(Problem {
+                        code: error.code,
+                        message: error.message,
+                        args: error.args,
+                        field: error.field,
+                    });
                 }
             }
             Event::Report { .. }
@@ -184,7 +190,12 @@ impl Model {
             let report = Arc::make_mut(report);
             report.status = Status::Cancelled;
             let code = if code.starts_with("worker-") { "engine-crashed" } else { "cancelled" };
-            report.warnings.push(Warning { code: code.to_owned(), message: message.to_owned(), lane: None });
+            report.warnings.push(Warning {
+                code: code.to_owned(),
+                message: message.to_owned(),
+                lane: None,
+                args: ReasonArgs::new(),
+            });
         }
     }
 }
@@ -197,10 +208,7 @@ mod tests {
     use crate::samples;
 
     fn error(id: Option<u32>, code: &str) -> Event {
-        Event::Error {
-            id,
-            error: WireError { code: code.to_owned(), message: "words".to_owned(), field: None },
-        }
+        Event::Error { id, error: WireError::new(code, "words") }
     }
 
     fn snapshot(id: u32) -> Event {

@@ -156,7 +156,7 @@ fn cell(
 fn dnf(point: &Point, lane: &Lane, metric: Metric, report: &Report, text: &Text) -> Cell {
     Cell::Dnf {
         reason: (text.outcome)(&point.outcome).to_owned(),
-        message: point.message.as_deref().map(|message| text.say(message)).unwrap_or_default(),
+        message: text.reason(point).unwrap_or_default(),
         predicted: metric.prediction(point, lane, report).map(|value| metric.format(value)),
         needs: point.needed_ms.map(|ms| (text.needs)(&format::time(ms))),
     }

@@ -21,7 +21,7 @@ pub use cancel::CancelSwitch;
 #[cfg(target_arch = "wasm32")]
 pub use cpu::on_each_helper;
 pub use cpu::{CpuLane, CpuPool};
-pub use error::ComputeError;
+pub use error::{ComputeError, NO_GPU_CODES};
 pub use golden::GoldenResult;
 pub use host::{GpuApi, Host, HostFuture};
 pub use lane::Lane;

@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use mixer::{
-    Backend, Case, Executor, Finished, GpuMachine, GpuTarget, LaneError, LaneSpec, Level, MachineFacts,
-    MixerError, OpCount, Prepared, Problem, Roofline, System, Verification,
+    Backend, Case, Executor, Explain, Finished, GpuMachine, GpuTarget, LaneError, LaneSpec, Level,
+    MachineFacts, MixerError, OpCount, Prepared, Problem, Roofline, System, Verification,
 };
 
 use crate::abandon::unless_cancelled;
 use crate::cpu::{CpuLane, CpuPool};
+use crate::error::NoGpu;
 use crate::golden::{self, GoldenCase, GoldenError, GoldenResult};
 use crate::gpu::{AUTOTUNE_LIMIT_NS, Gpu, GpuLane, GpuOptions};
 use crate::ledger::Ledger;
@@ -130,9 +131,7 @@ impl Machine {
         } else {
             GpuState::Missing(LaneError::NoBackend {
                 backend: Backend::WebGpu.name(),
-                reason: format!(
-                    "the GPU device was lost twice (last: {reason}); reload the page to try again, or race on the CPU"
-                ),
+                reason: NoGpu::LostTwice { reason }.said(),
             })
         };
         self.gpu_ledger = gpu_ledger(&self.gpu);
@@ -163,7 +162,7 @@ impl Machine {
                 let kernels = gpu.chosen().borrow().clone();
                 (Some(GpuMachine { facts: gpu.facts().clone(), target: *gpu.target(), kernels }), None)
             }
-            GpuState::Missing(LaneError::NoBackend { reason, .. }) => (None, Some(reason.clone())),
+            GpuState::Missing(LaneError::NoBackend { reason, .. }) => (None, Some(reason.to_string())),
             GpuState::Missing(error) => (None, Some(error.to_string())),
         };
         MachineFacts {
@@ -391,10 +390,7 @@ async fn open(options: &MachineOptions) -> GpuState {
 }
 
 fn off() -> LaneError {
-    LaneError::NoBackend {
-        backend: Backend::WebGpu.name(),
-        reason: "the GPU was turned off for this machine; turn it on to race there".to_owned(),
-    }
+    LaneError::NoBackend { backend: Backend::WebGpu.name(), reason: NoGpu::TurnedOff.said() }
 }
 
 fn gpu_ledger(gpu: &GpuState) -> Ledger {

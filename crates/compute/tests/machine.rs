@@ -314,7 +314,7 @@ fn fault_08_a_lost_device_is_replaced_once_at_the_next_race() {
     block_on(machine.begin());
     let outcome = block_on(machine.prepare(&lane, &PROBLEM)).err();
     assert!(
-        matches!(&outcome, Some(LaneError::NoBackend { reason, .. }) if reason.contains("lost twice")),
+        matches!(&outcome, Some(LaneError::NoBackend { reason, .. }) if reason.english.contains("lost twice")),
         "{outcome:?}"
     );
     assert!(machine.facts().gpu.is_none());

@@ -1,5 +1,7 @@
 //! The errors of the domain. Each carries the numbers that its message needs, and a stable code for programs.
 
+use crate::Allowed;
+
 /// Why a problem, a case or a kernel was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -9,8 +11,8 @@ pub enum MixerError {
     InvalidField {
         /// The field's name as users write it, e.g. `lengths` or `params.order`.
         field: String,
-        /// The allowed range in words.
-        allowed: String,
+        /// The allowed range.
+        allowed: Allowed,
         /// What was given.
         got: String,
     },
@@ -115,28 +117,10 @@ pub enum MixerError {
 }
 
 impl MixerError {
-    /// A stable code, the same in the page, the API and the command line.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::InvalidField { .. } => "invalid-field",
-            Self::UnknownSystem { .. } => "unknown-system",
-            Self::NotLoaded { .. } => "not-loaded",
-            Self::UnknownParam { .. } => "unknown-param",
-            Self::Unsupported { .. } => "unsupported",
-            Self::MissingTensor { .. } => "missing-tensor",
-            Self::TensorShape { .. } => "tensor-shape",
-            Self::TensorKind { .. } => "tensor-kind",
-            Self::NotFinite { .. } => "input-not-finite",
-            Self::OutOfMemory { .. } => "out-of-memory",
-            Self::NeedsBuffer { .. } => "needs-buffer",
-            Self::NeedsLimit { .. } => "needs-limit",
-        }
-    }
-
     /// An [`MixerError::InvalidField`] from anything printable, which may be hostile.
     pub fn invalid(
         field: impl Into<String>,
-        allowed: impl Into<String>,
+        allowed: impl Into<Allowed>,
         got: impl std::fmt::Display,
     ) -> Self {
         Self::InvalidField {
@@ -146,3 +130,18 @@ impl MixerError {
         }
     }
 }
+
+explain!(MixerError: {
+    InvalidField { "field": text(field), "allowed": said(allowed), "got": text(got) } = "invalid-field",
+    UnknownSystem { "name": text(name), "known": text(known) } = "unknown-system",
+    NotLoaded { "system": text(system) } = "not-loaded",
+    UnknownParam { "system": text(system), "name": text(name), "known": text(known) } = "unknown-param",
+    Unsupported { "system": text(system), "what": text(what) } = "unsupported",
+    MissingTensor { "name": text(name) } = "missing-tensor",
+    TensorShape { "name": text(name), "expected": shape(expected), "got": shape(got) } = "tensor-shape",
+    TensorKind { "name": text(name), "expected": text(expected), "got": text(got) } = "tensor-kind",
+    NotFinite { "name": text(name), "index": number(index), "value": text(value) } = "input-not-finite",
+    OutOfMemory { "needed": bytes(needed_bytes), "limit": bytes(limit_bytes) } = "out-of-memory",
+    NeedsBuffer { "label": text(label), "needed": bytes(needed_bytes), "limit": bytes(limit_bytes) } = "needs-buffer",
+    NeedsLimit { "limit": text(limit), "needed": number(needed), "available": number(available) } = "needs-limit",
+});

@@ -3,7 +3,7 @@
 
 use std::future::Future;
 
-use crate::{Backend, Deviation, MixerError, Params, Problem};
+use crate::{Backend, Deviation, MixerError, Params, Problem, Said};
 
 /// A system with parameters on a backend.
 #[derive(Debug, Clone, PartialEq)]
@@ -71,7 +71,7 @@ pub enum LaneError {
         /// The backend's name.
         backend: &'static str,
         /// Why, and what a user can do.
-        reason: String,
+        reason: Said,
     },
     /// The GPU device was lost; its other lanes are over too.
     #[error("the GPU device was lost: {reason}")]
@@ -92,20 +92,14 @@ pub enum LaneError {
     Cancelled,
 }
 
-impl LaneError {
-    /// A stable code, the same in the page, the API and the command line.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::Mixer(error) => error.code(),
-            Self::NotFinite { .. } => "not-finite",
-            Self::NotRepeatable { .. } => "not-repeatable",
-            Self::NoBackend { .. } => "no-backend",
-            Self::DeviceLost { .. } => "device-lost",
-            Self::Device { .. } => "device-error",
-            Self::Cancelled => "cancelled",
-        }
-    }
-}
+explain!(LaneError: Mixer, {
+    NotFinite { "index": number(index), "value": text(value) } = "not-finite",
+    NotRepeatable { "first": number(first), "now": number(now) } = "not-repeatable",
+    NoBackend { "backend": text(backend), "reason": told(reason) } = "no-backend",
+    DeviceLost { "reason": text(reason) } = "device-lost",
+    Device { "what": text(what), "message": text(message) } = "device-error",
+    Cancelled {} = "cancelled",
+});
 
 /// Runs lanes. Asynchronous, because a browser's GPU is; a native executor's futures are ready at once.
 pub trait Executor {

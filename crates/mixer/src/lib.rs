@@ -3,6 +3,10 @@
 //!
 //! This crate knows no browser, no GPU and no clock. It holds no kernel either: those live in `kernels`.
 
+#[macro_use]
+pub mod explain;
+
+mod allowed;
 mod case;
 mod cost;
 mod count;
@@ -20,11 +24,13 @@ mod system;
 pub mod text;
 mod tolerance;
 
+pub use allowed::Allowed;
 pub use case::{Case, Tensor, Tensors};
 pub use cost::{Cost, OpCount};
 pub use count::{Count, Sizes};
 pub use error::MixerError;
 pub use executor::{Executor, Finished, LaneError, LaneSpec, Prepared, Verification};
+pub use explain::{Arg, Explain, Said};
 pub use machine::{ChosenKernel, GpuFacts, GpuMachine, MachineFacts, Peaks, Roofline};
 pub use memory::{Counted, Floats, Memory, Words, gather, room, zeros};
 pub use parallel::{Parallel, Serial};

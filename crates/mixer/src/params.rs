@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::MixerError;
+use crate::{Allowed, MixerError};
 
 /// One parameter's value.
 #[derive(Debug, Clone, PartialEq)]
@@ -102,7 +102,7 @@ impl Params {
     /// # Errors
     /// [`MixerError::InvalidField`] where the value is of another kind or out of range.
     pub fn count_or(&self, name: &str, default: usize, low: usize, high: usize) -> Result<usize, MixerError> {
-        let allowed = || format!("a whole number from {low} to {high}");
+        let allowed = || Allowed::whole(low, high);
         match self.get(name) {
             None | Some(Value::Null) => Ok(default),
             Some(Value::Int(value)) => match usize::try_from(*value) {
@@ -119,7 +119,7 @@ impl Params {
     /// [`MixerError::InvalidField`] where the value is absent, of another kind or out of range.
     pub fn count(&self, name: &str, low: usize, high: usize) -> Result<usize, MixerError> {
         if matches!(self.get(name), None | Some(Value::Null)) {
-            return Err(MixerError::invalid(name, format!("a whole number from {low} to {high}"), "nothing"));
+            return Err(MixerError::invalid(name, Allowed::whole(low, high), "nothing"));
         }
         self.count_or(name, low, low, high)
     }
@@ -132,7 +132,7 @@ impl Params {
         match self.get(name) {
             None | Some(Value::Null) => Ok(default),
             Some(Value::Bool(value)) => Ok(*value),
-            Some(other) => Err(MixerError::invalid(name, "true or false", other)),
+            Some(other) => Err(MixerError::invalid(name, Allowed::Flag, other)),
         }
     }
 
@@ -146,13 +146,13 @@ impl Params {
             Some(Value::Int(value)) => *value as f64,
             Some(Value::Float(value)) => *value,
             Some(other) => {
-                return Err(MixerError::invalid(name, format!("a number from {low} to {high}"), other));
+                return Err(MixerError::invalid(name, Allowed::number(low, high), other));
             }
         };
         if value.is_finite() && (low..=high).contains(&value) {
             Ok(value)
         } else {
-            Err(MixerError::invalid(name, format!("a number from {low} to {high}"), value))
+            Err(MixerError::invalid(name, Allowed::number(low, high), value))
         }
     }
 
@@ -165,14 +165,14 @@ impl Params {
             None | Some(Value::Null) => return Ok(choices.first().copied().unwrap_or_default()),
             Some(Value::Text(text)) => text.as_str(),
             Some(other) => {
-                return Err(MixerError::invalid(name, format!("one of {}", choices.join(", ")), other));
+                return Err(MixerError::invalid(name, Allowed::one_of(choices), other));
             }
         };
         choices
             .iter()
             .copied()
             .find(|choice| *choice == given)
-            .ok_or_else(|| MixerError::invalid(name, format!("one of {}", choices.join(", ")), given))
+            .ok_or_else(|| MixerError::invalid(name, Allowed::one_of(choices), given))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The problem that all lanes of a race solve, and the ranges that every entrance (page, link, API, command line)
 //! accepts. There is one validator, here, so that a link cannot ask for what the page would refuse.
 
-use crate::{Count, MixerError, Params, Sizes, Value};
+use crate::{Allowed, Count, MixerError, Params, Sizes, Value};
 
 /// Where a lane runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -102,10 +102,9 @@ impl Problem {
         if elements > Self::MAX_ELEMENTS {
             return Err(MixerError::invalid(
                 "lengths",
-                format!(
-                    "at most {} for this batch and width",
-                    Self::MAX_ELEMENTS / (self.batch as u64 * self.d_model as u64)
-                ),
+                Allowed::AtMostForWidth {
+                    high: Self::MAX_ELEMENTS / (self.batch as u64 * self.d_model as u64),
+                },
                 self.seq_len,
             ));
         }
@@ -119,7 +118,7 @@ impl Problem {
         if self.n_heads == 0 || self.n_heads > self.d_model || !self.d_model.is_multiple_of(self.n_heads) {
             return Err(MixerError::invalid(
                 "heads",
-                format!("a divisor of the width ({})", self.d_model),
+                Allowed::DivisorOfWidth { width: self.d_model as u64 },
                 self.n_heads,
             ));
         }
@@ -142,7 +141,7 @@ fn in_range(field: &str, got: usize, low: usize, high: usize) -> Result<(), Mixe
     if (low..=high).contains(&got) {
         Ok(())
     } else {
-        Err(MixerError::invalid(field, format!("a whole number from {low} to {high}"), got))
+        Err(MixerError::invalid(field, Allowed::whole(low, high), got))
     }
 }
 

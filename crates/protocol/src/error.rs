@@ -1,7 +1,7 @@
 //! What can be wrong with a message, and errors as they travel.
 
-use mixer::{LaneError, MixerError};
-use report::{ConfigError, LinkError, ReportError};
+use mixer::{Explain, LaneError, MixerError, explain};
+use report::{ConfigError, LinkError, ReasonArgs, ReportError, reason_args};
 use serde::{Deserialize, Serialize};
 
 /// Why a message was refused.
@@ -52,19 +52,39 @@ pub enum ProtocolError {
     Report(#[from] ReportError),
 }
 
-impl ProtocolError {
-    /// A stable code.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::TooLarge { .. } => "message-too-large",
-            Self::Syntax { .. } => "message-syntax",
-            Self::NoType { .. } | Self::UnknownType { .. } => "message-type",
-            Self::Field { .. } => "message-field",
-            Self::Config(error) => error.code(),
-            Self::Report(error) => error.code(),
-        }
-    }
+explain!(ProtocolError: Config, Report, {
+    TooLarge { "got": bytes(got), "limit": bytes(limit) } = "message-too-large",
+    Syntax { "reason": text(reason) } = "message-syntax",
+    NoType { "known": text(known) } = "message-type",
+    UnknownType { "got": text(got), "known": text(known) } = "message-type",
+    Field { "kind": text(kind), "reason": text(reason) } = "message-field",
+});
+
+/// Why the worker did not do what it was asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WorkerError {
+    /// Page and worker are of different builds.
+    #[error("the page speaks version {page}, this worker {worker}; reload the page")]
+    Version {
+        /// The page's protocol.
+        page: u32,
+        /// The worker's protocol.
+        worker: u32,
+    },
+    /// The second module is not there.
+    #[error("the code for links could not be loaded; check the connection, reload the page and try again")]
+    LinksNotLoaded,
+    /// One job at a time.
+    #[error("another race or verification is under way")]
+    Busy,
 }
+
+explain!(WorkerError: {
+    Version { "page": number(page), "worker": number(worker) } = "protocol-version",
+    LinksNotLoaded {} = "not-loaded",
+    Busy {} = "busy",
+});
 
 /// A refused message, and the request that it was, so that its sender can be answered.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -77,7 +97,7 @@ pub struct Refused {
 }
 
 /// An error for programs and people.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct WireError {
     /// Stable code.
@@ -87,34 +107,42 @@ pub struct WireError {
     /// The configuration field at fault, where it is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub field: Option<String>,
+    /// What the message is about, for whoever says it in another language.
+    #[serde(default, skip_serializing_if = "ReasonArgs::is_empty")]
+    pub args: ReasonArgs,
 }
 
 impl WireError {
-    /// An error about no field.
+    /// An error that has no arguments and is about no field.
     pub fn new(code: impl Into<String>, message: impl std::fmt::Display) -> Self {
-        Self { code: code.into(), message: message.to_string(), field: None }
+        Self { code: code.into(), message: message.to_string(), field: None, args: ReasonArgs::new() }
     }
 
-    fn about(code: &str, message: &impl std::fmt::Display, field: Option<&str>) -> Self {
-        Self { field: field.map(str::to_owned), ..Self::new(code, message) }
+    /// An error that is about no field.
+    pub fn of(error: &impl Explain) -> Self {
+        Self { args: reason_args(&error.args()), ..Self::new(error.code(), error) }
+    }
+
+    fn about(error: &impl Explain, field: Option<&str>) -> Self {
+        Self { field: field.map(str::to_owned), ..Self::of(error) }
     }
 }
 
 impl From<&ConfigError> for WireError {
     fn from(error: &ConfigError) -> Self {
-        Self::about(error.code(), error, error.field())
+        Self::about(error, error.field())
     }
 }
 
 impl From<&ReportError> for WireError {
     fn from(error: &ReportError) -> Self {
-        Self::about(error.code(), error, error.field())
+        Self::about(error, error.field())
     }
 }
 
 impl From<&LinkError> for WireError {
     fn from(error: &LinkError) -> Self {
-        Self::about(error.code(), error, error.field())
+        Self::about(error, error.field())
     }
 }
 
@@ -125,7 +153,7 @@ impl From<&MixerError> for WireError {
             MixerError::UnknownSystem { .. } => Some("systems"),
             _ => None,
         };
-        Self::about(error.code(), error, field)
+        Self::about(error, field)
     }
 }
 
@@ -133,7 +161,7 @@ impl From<&LaneError> for WireError {
     fn from(error: &LaneError) -> Self {
         match error {
             LaneError::Mixer(error) => error.into(),
-            other => Self::new(other.code(), other),
+            other => Self::of(other),
         }
     }
 }
@@ -143,7 +171,7 @@ impl From<&ProtocolError> for WireError {
         match error {
             ProtocolError::Config(error) => error.into(),
             ProtocolError::Report(error) => error.into(),
-            other => Self::new(other.code(), other),
+            other => Self::of(other),
         }
     }
 }

@@ -4,7 +4,7 @@
 mod error;
 mod parse;
 
-pub use error::{ProtocolError, Refused, WireError};
+pub use error::{ProtocolError, Refused, WireError, WorkerError};
 pub use parse::MAX_MESSAGE_BYTES;
 
 use report::{BackendName, Config, Environment, Report, SystemEntry};

@@ -114,7 +114,7 @@ mod tests {
             r#"{"schema":1,"config":{},"environment":{},"startedAtMs":null,"status":"running","lanes":[],"crossovers":[],"warnings":[]}"#,
         )
         .unwrap();
-        let error = WireError { code: "x".to_owned(), message: "words".to_owned(), field: None };
+        let error = WireError::new("x", "words");
         let result = VerifyResult {
             system: "hyena".to_owned(),
             case: "small".to_owned(),

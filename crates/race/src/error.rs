@@ -1,6 +1,6 @@
 //! Why a race could not be run at all. What ends a lane is a value in the record instead.
 
-use mixer::MixerError;
+use mixer::{MixerError, explain};
 
 /// Why a race did not start.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -20,12 +20,6 @@ pub enum RaceError {
     },
 }
 
-impl RaceError {
-    /// A stable code, the same in the page, the API and the command line.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::Invalid(error) => error.code(),
-            Self::ClockStopped { .. } => "clock-stopped",
-        }
-    }
-}
+explain!(RaceError: Invalid, {
+    ClockStopped { "reads": number(reads) } = "clock-stopped",
+});

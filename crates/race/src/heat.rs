@@ -428,7 +428,10 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
         if purpose == Purpose::Points {
             let message =
                 "a sample is too few steps of this clock, however many passes there is time for".to_owned();
-            self.end_lane(lane_idx, &Dnf::Failed { code: "clock-too-coarse".to_owned(), message });
+            self.end_lane(
+                lane_idx,
+                &Dnf::Failed { code: "clock-too-coarse".to_owned(), message: message.into() },
+            );
             self.publish();
         }
     }

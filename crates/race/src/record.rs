@@ -1,6 +1,6 @@
 //! What a race leaves behind: the one result type of the engine. Times are nanoseconds of one forward pass.
 
-use mixer::{Cost, LaneSpec, Level, Verification};
+use mixer::{Cost, LaneSpec, Level, Said, Verification};
 
 use crate::stats;
 
@@ -52,22 +52,22 @@ pub enum Dnf {
     /// A limit of the device.
     DeviceLimit {
         /// What the device said.
-        message: String,
+        message: Said,
     },
     /// The GPU device was lost.
     DeviceLost {
         /// The reason given.
-        message: String,
+        message: Said,
     },
     /// The backend is not there.
     NoBackend {
         /// Why.
-        message: String,
+        message: Said,
     },
     /// The system does not do this.
     Unsupported {
         /// What, in words.
-        message: String,
+        message: Said,
     },
     /// The output was wrong; a wrong lane is never timed.
     NotVerified,
@@ -76,7 +76,7 @@ pub enum Dnf {
         /// The code.
         code: String,
         /// The message.
-        message: String,
+        message: Said,
     },
     /// The race was cancelled before this point was done.
     Cancelled,

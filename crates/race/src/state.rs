@@ -2,7 +2,7 @@
 //! messages in, ending lanes, publishing.
 
 use fastrand::Rng;
-use mixer::{Backend, Cost, Executor, LaneError, LaneSpec, MixerError};
+use mixer::{Backend, Cost, Executor, Explain, LaneError, LaneSpec, MixerError};
 
 use crate::growth::CostLaw;
 use crate::progress::Rest;
@@ -463,12 +463,12 @@ pub(crate) fn dnf(error: &LaneError) -> Dnf {
             MixerError::OutOfMemory { needed_bytes, limit_bytes }
             | MixerError::NeedsBuffer { needed_bytes, limit_bytes, .. },
         ) => Dnf::Memory { needed_bytes: *needed_bytes, limit_bytes: *limit_bytes },
-        LaneError::Mixer(MixerError::NeedsLimit { .. }) => Dnf::DeviceLimit { message: error.to_string() },
-        LaneError::Mixer(MixerError::Unsupported { .. }) => Dnf::Unsupported { message: error.to_string() },
+        LaneError::Mixer(MixerError::NeedsLimit { .. }) => Dnf::DeviceLimit { message: error.said() },
+        LaneError::Mixer(MixerError::Unsupported { .. }) => Dnf::Unsupported { message: error.said() },
         LaneError::NoBackend { reason, .. } => Dnf::NoBackend { message: reason.clone() },
-        LaneError::DeviceLost { reason } => Dnf::DeviceLost { message: reason.clone() },
+        LaneError::DeviceLost { reason } => Dnf::DeviceLost { message: reason.clone().into() },
         LaneError::Cancelled => Dnf::Cancelled,
-        other => Dnf::Failed { code: other.code().to_owned(), message: other.to_string() },
+        other => Dnf::Failed { code: other.code().to_owned(), message: other.said() },
     }
 }
 

@@ -1,15 +1,17 @@
 //! From the engine's record and the systems' facts to what travels. Whatever the record holds, the report passes
 //! [`Report::validate`]: numbers that are not finite are left out, foreign text is cleaned.
 
-use mixer::{Backend, Causality, Family, Info, LaneSpec, ParamKind, ParamSpec, Params, Value, Verification};
+use mixer::{
+    Arg, Backend, Causality, Family, Info, LaneSpec, ParamKind, ParamSpec, Params, Said, Value, Verification,
+};
 use race::{Dnf, LaneRecord, Outcome, RaceSpec, Record};
 
 use crate::text::clean;
 use crate::validate::{MAX_AMOUNT, MAX_KERNELS, MAX_MESSAGE, MAX_NAME, MAX_WARNINGS};
 use crate::{
     ChosenKernel, Config, Crossover, CrossoverKind, Environment, Exponent, Gpu, Lane, Leading, ParamEntry,
-    ParamValue, Point, Report, Roofline, SCHEMA_VERSION, Status, SystemEntry, Verdict, Verified, Versus,
-    Warning,
+    ParamValue, Point, Reason, ReasonArg, ReasonArgs, Report, Roofline, SCHEMA_VERSION, Status, SystemEntry,
+    Verdict, Verified, Versus, Warning,
 };
 
 const NS_PER_MS: f64 = 1e6;
@@ -156,17 +158,20 @@ fn point(record: &race::Point, backend: Backend, trusted: bool) -> Point {
     let interval = record.interval_ns.and_then(|(low, high)| Some((ms(low)?, ms(high)?)));
     let interval =
         interval.filter(|(low, high)| median_ms.is_some_and(|median| (*low..=*high).contains(&median)));
-    let (outcome, message) = match &record.outcome {
+    let (outcome, message, reason) = match &record.outcome {
         // The engine marks such points itself; no report shows a time of a wrong output as a result.
-        Outcome::Ok if timed && !trusted => ("not-verified", None),
-        Outcome::Ok if timed => ("ok", None),
-        Outcome::Ok => ("failed", Some("the clock gave no usable time".to_owned())),
+        Outcome::Ok if timed && !trusted => ("not-verified", None, None),
+        Outcome::Ok if timed => ("ok", None, None),
+        Outcome::Ok => {
+            ("failed", Some("the clock gave no usable time".to_owned()), Some(Reason::new("no-usable-time")))
+        }
         Outcome::Dnf(reason) => dnf(reason),
     };
     Point {
         length: length(record.seq_len),
         outcome: outcome.to_owned(),
         message: message.map(|message| clean(&message, MAX_MESSAGE)),
+        reason,
         median_ms,
         q1_ms,
         q3_ms,
@@ -221,8 +226,17 @@ impl From<race::Verdict> for Verdict {
     }
 }
 
-/// The stable name of a reason, and what more there is to say.
-fn dnf(reason: &Dnf) -> (&'static str, Option<String>) {
+/// The stable name of an outcome, and what more there is to say: in English, and as data.
+fn dnf(reason: &Dnf) -> (&'static str, Option<String>, Option<Reason>) {
+    let told = |outcome, message: &Said| {
+        let reason = if message.code.is_empty() {
+            // A device's own words.
+            Reason::new(outcome).with("reason", ReasonArg::from(&Arg::Text(message.to_string())))
+        } else {
+            Reason::from(message)
+        };
+        (outcome, Some(message.to_string()), Some(reason))
+    };
     match reason {
         Dnf::Memory { needed_bytes, limit_bytes } => (
             "memory",
@@ -231,16 +245,25 @@ fn dnf(reason: &Dnf) -> (&'static str, Option<String>) {
                 needed_bytes.div_ceil(1 << 20),
                 limit_bytes >> 20
             )),
+            Some(
+                Reason::new("out-of-memory")
+                    .with("needed", ReasonArg::Bytes { bytes: *needed_bytes as f64 })
+                    .with("limit", ReasonArg::Bytes { bytes: *limit_bytes as f64 }),
+            ),
         ),
         // How much it needs is a number of its own.
-        Dnf::TimeBudget { .. } => ("time-budget", None),
-        Dnf::DeviceLimit { message } => ("device-limit", Some(message.clone())),
-        Dnf::DeviceLost { message } => ("device-lost", Some(message.clone())),
-        Dnf::NoBackend { message } => ("no-backend", Some(message.clone())),
-        Dnf::Unsupported { message } => ("unsupported", Some(message.clone())),
-        Dnf::NotVerified => ("not-verified", None),
-        Dnf::Failed { code, message } => ("failed", Some(format!("{message} ({code})"))),
-        Dnf::Cancelled => ("cancelled", None),
+        Dnf::TimeBudget { .. } => ("time-budget", None, None),
+        Dnf::DeviceLimit { message } => told("device-limit", message),
+        Dnf::DeviceLost { message } => told("device-lost", message),
+        Dnf::NoBackend { message } => told("no-backend", message),
+        Dnf::Unsupported { message } => told("unsupported", message),
+        Dnf::NotVerified => ("not-verified", None, None),
+        Dnf::Failed { code, message } => (
+            "failed",
+            Some(format!("{message} ({code})")),
+            Some(Reason { code: clean(code, MAX_NAME), args: crate::reason_args(&message.args) }),
+        ),
+        Dnf::Cancelled => ("cancelled", None, None),
     }
 }
 
@@ -277,6 +300,8 @@ fn warnings(record: &Record, environment: &Environment) -> Vec<Warning> {
 }
 
 fn warning(warning: &race::Warning, record: &Record) -> Option<Warning> {
+    let mut args = ReasonArgs::new();
+    let mut with = |name: &str, arg: ReasonArg| args.insert(name.to_owned(), arg);
     let (code, message, lane) = match warning {
         race::Warning::Drift { lane, ratio } => {
             let name = record.lanes.get(*lane).map_or("a lane", |lane| lane.spec.system.as_str());
@@ -284,6 +309,8 @@ fn warning(warning: &race::Warning, record: &Record) -> Option<Warning> {
                 "{name}: the first length took {ratio:.2} times as long when it was measured again at the end; \
                  let the machine cool down, close other programs, and race again"
             );
+            with("system", ReasonArg::Text(clean(name, MAX_NAME)));
+            with("ratio", ReasonArg::from(&Arg::Number(*ratio)));
             ("drift", text, (*lane < record.lanes.len()).then_some(length(*lane)))
         }
         race::Warning::Discarded { samples } => {
@@ -291,6 +318,7 @@ fn warning(warning: &race::Warning, record: &Record) -> Option<Warning> {
                 "{samples} samples were thrown away because the tab was hidden or the clock jumped; keep the tab in \
                  front while it races"
             );
+            with("samples", ReasonArg::Number(f64::from(*samples)));
             ("discarded", text, None)
         }
         race::Warning::Outliers { lane, samples, of } => {
@@ -299,6 +327,9 @@ fn warning(warning: &race::Warning, record: &Record) -> Option<Warning> {
                 "{name}: {samples} of {of} samples lie far from the others of their length; they are kept: close other \
                  programs and race again"
             );
+            with("system", ReasonArg::Text(clean(name, MAX_NAME)));
+            with("samples", ReasonArg::Number(*samples as f64));
+            with("of", ReasonArg::Number(*of as f64));
             ("outliers", text, (*lane < record.lanes.len()).then_some(length(*lane)))
         }
         race::Warning::CoarseClock { tick_ns } => {
@@ -306,6 +337,7 @@ fn warning(warning: &race::Warning, record: &Record) -> Option<Warning> {
                 "the clock moves in steps of {:.3} ms, so short times are coarse",
                 tick_ns / NS_PER_MS
             );
+            with("step", ReasonArg::from(&Arg::Nanoseconds(*tick_ns)));
             ("coarse-clock", text, None)
         }
         race::Warning::SoftwareGpu => (
@@ -319,7 +351,7 @@ fn warning(warning: &race::Warning, record: &Record) -> Option<Warning> {
         // A kind that this version has no words for.
         _ => return None,
     };
-    Some(Warning { code: code.to_owned(), message: clean(&message, MAX_MESSAGE), lane })
+    Some(Warning { code: code.to_owned(), message: clean(&message, MAX_MESSAGE), lane, args })
 }
 
 impl Environment {
@@ -590,12 +622,12 @@ mod tests {
         let reasons = [
             (Dnf::Memory { needed_bytes: 1, limit_bytes: 0 }, "memory"),
             (Dnf::TimeBudget { needed_ns: None }, "time-budget"),
-            (Dnf::DeviceLimit { message: message() }, "device-limit"),
-            (Dnf::DeviceLost { message: message() }, "device-lost"),
-            (Dnf::NoBackend { message: message() }, "no-backend"),
-            (Dnf::Unsupported { message: message() }, "unsupported"),
+            (Dnf::DeviceLimit { message: message().into() }, "device-limit"),
+            (Dnf::DeviceLost { message: message().into() }, "device-lost"),
+            (Dnf::NoBackend { message: message().into() }, "no-backend"),
+            (Dnf::Unsupported { message: message().into() }, "unsupported"),
             (Dnf::NotVerified, "not-verified"),
-            (Dnf::Failed { code: "x".into(), message: message() }, "failed"),
+            (Dnf::Failed { code: "x".into(), message: message().into() }, "failed"),
             (Dnf::Cancelled, "cancelled"),
         ];
         let config = config();
@@ -684,7 +716,7 @@ mod tests {
             record.crossovers[0].length = Some(estimate);
             (record.crossovers[0].challenger, record.crossovers[0].baseline) = lanes;
             record.warnings.push(race::Warning::Drift { lane: lanes.0, ratio: numbers[2] });
-            record.lanes[0].points[3].outcome = Outcome::Dnf(Dnf::DeviceLost { message: text.clone() });
+            record.lanes[0].points[3].outcome = Outcome::Dnf(Dnf::DeviceLost { message: text.clone().into() });
             let mut machine = environment();
             (machine.tick_ms, machine.agent) = (numbers[3], text);
             let report = Report::from_record(&record, &config, &machine, started, &SYSTEMS);

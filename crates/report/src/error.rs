@@ -1,7 +1,9 @@
 //! What can be wrong with a configuration or a report that comes from outside. Each error carries a stable code, the
 //! public name of the field at fault and the range that it must be in.
 
-use mixer::MixerError;
+use std::fmt;
+
+use mixer::{Allowed, MixerError, explain};
 
 use crate::LengthsError;
 
@@ -42,8 +44,8 @@ pub enum ConfigError {
     InvalidField {
         /// Its public name, e.g. `lengths` or `systems[1].params.order`.
         field: String,
-        /// The allowed range in words.
-        allowed: String,
+        /// The allowed range.
+        allowed: Allowed,
         /// What was given.
         got: String,
     },
@@ -68,7 +70,7 @@ pub enum ConfigError {
         /// The name given.
         name: String,
         /// The known names, or what names look like.
-        hint: String,
+        hint: Hint,
     },
     /// The system has no such parameter.
     #[error("{field}: {system} has no such parameter; {hint}")]
@@ -78,7 +80,7 @@ pub enum ConfigError {
         /// The system.
         system: String,
         /// The known names, or what names look like.
-        hint: String,
+        hint: Hint,
     },
     /// Two lanes have the same system, backend and parameters.
     #[error(
@@ -94,21 +96,6 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
-    /// A stable code, the same in the page, the API and the command line.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::TooLarge { .. } => "config-too-large",
-            Self::Syntax { .. } => "config-syntax",
-            Self::UnknownField { .. } => "unknown-field",
-            Self::MissingField { .. } => "missing-field",
-            Self::InvalidField { .. } | Self::Lengths(_) => "invalid-field",
-            Self::TooMany { .. } => "too-many",
-            Self::UnknownSystem { .. } => "unknown-system",
-            Self::UnknownParam { .. } => "unknown-param",
-            Self::DuplicateLane { .. } => "duplicate-lane",
-        }
-    }
-
     /// Public name of the field at fault, where it is one.
     pub fn field(&self) -> Option<&str> {
         match self {
@@ -127,7 +114,7 @@ impl ConfigError {
     /// An [`ConfigError::InvalidField`] from anything printable, which may be hostile.
     pub(crate) fn invalid(
         field: impl Into<String>,
-        allowed: impl Into<String>,
+        allowed: impl Into<Allowed>,
         got: impl std::fmt::Display,
     ) -> Self {
         Self::InvalidField {
@@ -154,7 +141,7 @@ impl ConfigError {
             MixerError::UnknownParam { system, name, known } => Self::UnknownParam {
                 field: format!("systems[{lane}].params.{}", crate::text::shown(&name)),
                 system,
-                hint: if known.is_empty() { "it has none".to_owned() } else { format!("it has: {known}") },
+                hint: if known.is_empty() { Hint::NoParams } else { Hint::KnownParams { known } },
             },
             other => Self::invalid(format!("systems[{lane}]"), "possible", other),
         }
@@ -197,8 +184,8 @@ pub enum ReportError {
     InvalidField {
         /// Its public name, e.g. `lanes[2].points[0].medianMs`.
         field: String,
-        /// The allowed range in words.
-        allowed: String,
+        /// The allowed range.
+        allowed: Allowed,
         /// What was given.
         got: String,
     },
@@ -215,18 +202,6 @@ pub enum ReportError {
 }
 
 impl ReportError {
-    /// A stable code, the same in the page, the API and the command line.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::TooLarge { .. } => "report-too-large",
-            Self::Syntax { .. } => "report-syntax",
-            Self::Newer { .. } => "report-newer",
-            Self::Config(error) => error.code(),
-            Self::InvalidField { .. } => "report-invalid",
-            Self::TooMany { .. } => "report-too-many",
-        }
-    }
-
     /// Public name of the field at fault, where it is one.
     pub fn field(&self) -> Option<&str> {
         match self {
@@ -244,7 +219,7 @@ impl ReportError {
     /// An [`ReportError::InvalidField`] from anything printable, which may be hostile.
     pub(crate) fn invalid(
         field: impl Into<String>,
-        allowed: impl Into<String>,
+        allowed: impl Into<Allowed>,
         got: impl std::fmt::Display,
     ) -> Self {
         Self::InvalidField {
@@ -254,3 +229,65 @@ impl ReportError {
         }
     }
 }
+
+/// What names there are, or what names look like.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Hint {
+    /// The known systems.
+    KnownSystems {
+        /// Their names, comma separated.
+        known: String,
+    },
+    /// The system's parameters.
+    KnownParams {
+        /// Their names, comma separated.
+        known: String,
+    },
+    /// The system has no parameter.
+    NoParams,
+    /// How systems' names are built.
+    SystemNames,
+    /// How parameters' names are built.
+    ParamNames,
+}
+
+impl fmt::Display for Hint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::KnownSystems { known } => write!(f, "known systems: {known}"),
+            Self::KnownParams { known } => write!(f, "it has: {known}"),
+            Self::NoParams => f.write_str("it has none"),
+            Self::SystemNames => f.write_str("names are of lower-case letters, digits and hyphens"),
+            Self::ParamNames => f.write_str("names are of letters, digits and underscores"),
+        }
+    }
+}
+
+explain!(Hint: {
+    KnownSystems { "known": text(known) } = "hint-known-systems",
+    KnownParams { "known": text(known) } = "hint-known-params",
+    NoParams {} = "hint-no-params",
+    SystemNames {} = "hint-system-names",
+    ParamNames {} = "hint-param-names",
+});
+
+explain!(ConfigError: Lengths, {
+    TooLarge { "got": bytes(got), "limit": bytes(limit) } = "config-too-large",
+    Syntax { "reason": text(reason) } = "config-syntax",
+    UnknownField { "field": text(field), "known": text(known) } = "unknown-field",
+    MissingField { "field": text(field) } = "missing-field",
+    InvalidField { "field": text(field), "allowed": said(allowed), "got": text(got) } = "invalid-field",
+    TooMany { "field": text(field), "limit": number(limit), "got": number(got) } = "too-many",
+    UnknownSystem { "field": text(field), "name": text(name), "hint": said(hint) } = "unknown-system",
+    UnknownParam { "field": text(field), "system": text(system), "hint": said(hint) } = "unknown-param",
+    DuplicateLane { "field": text(field), "first": number(first) } = "duplicate-lane",
+});
+
+explain!(ReportError: Config as "report-config", {
+    TooLarge { "got": bytes(got), "limit": bytes(limit) } = "report-too-large",
+    Syntax { "reason": text(reason) } = "report-syntax",
+    Newer { "got": number(got), "supported": number(supported) } = "report-newer",
+    InvalidField { "field": text(field), "allowed": said(allowed), "got": text(got) } = "report-invalid",
+    TooMany { "field": text(field), "limit": number(limit), "got": number(got) } = "report-too-many",
+});

@@ -18,6 +18,7 @@
 //! Otherwise the text is refused with the number that was probably meant. A comma with a blank, or a semicolon, always
 //! separates lengths: `16, 384` is a list. [`lengths_text`] writes that form.
 
+use mixer::{Allowed, explain};
 use std::fmt::Write as _;
 
 use mixer::Problem;
@@ -71,13 +72,20 @@ pub enum LengthsError {
     },
 }
 
+explain!(LengthsError: {
+    Word { "word": text(word), "max": number(max) } = "invalid-field",
+    Order { "from": number(from), "to": number(to) } = "invalid-field",
+    Thousands { "meant": text(meant), "apart": text(apart) } = "invalid-field",
+    TooMany { "limit": number(limit), "got": number(got) } = "too-many",
+});
+
 impl From<LengthsError> for ConfigError {
     fn from(error: LengthsError) -> Self {
         const FIELD: &str = "lengths";
         match error {
             LengthsError::Word { word, max } => {
                 let low = 1;
-                Self::invalid(FIELD, format!("a whole number from {low} to {max}"), format!("\"{word}\""))
+                Self::invalid(FIELD, Allowed::Whole { low, high: max }, format!("\"{word}\""))
             }
             LengthsError::TooMany { limit, got } => Self::TooMany { field: FIELD.to_owned(), limit, got },
             LengthsError::Order { .. } | LengthsError::Thousands { .. } => Self::Lengths(error),

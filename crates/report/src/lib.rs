@@ -14,6 +14,7 @@ mod lengths;
 mod link;
 mod migrate;
 mod parse;
+mod reason;
 mod resolve;
 #[cfg(feature = "schema")]
 mod schema;
@@ -28,13 +29,14 @@ pub use bibliography::bibliography;
 pub use catalog::{ParamEntry, SystemEntry};
 pub use config::{BackendName, Config, FullLane, LaneConfig, LevelName, ParamValue, Threads};
 pub use environment::{ChosenKernel, Environment, Gpu, Peaks, Roofline};
-pub use error::{ConfigError, ReportError};
+pub use error::{ConfigError, Hint, ReportError};
 pub use export::Speedup;
 pub use file::{FileError, Seems, TextError, file_text, read_file};
 pub use lengths::{LengthsError, lengths_text, parse_lengths, parse_whole};
 pub use link::{
     LinkError, Linked, as_linked, decode_link, decode_links, encode_config_link, encode_link, is_link,
 };
+pub use reason::{Reason, ReasonArg, ReasonArgs, reason_args};
 #[cfg(feature = "schema")]
 pub use schema::report_schema;
 pub use wire::{

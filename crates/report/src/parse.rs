@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use mixer::Problem;
+use mixer::{Allowed, Problem};
 use serde_json::{Map, Value};
 
-use crate::resolve::{BUDGET_MS, MAX_THREADS};
+use crate::resolve::{BUDGET, MAX_THREADS};
 use crate::{BackendName, Config, ConfigError, FullLane, LaneConfig, LevelName, ParamValue, Threads};
 
 const FIELDS: &str = "systems, lengths, width, heads, batch, causal, level, backend, threads, budgetMs, seed";
@@ -36,8 +36,7 @@ impl Config {
     /// # Errors
     /// As for [`Config::from_json`].
     pub fn from_value(value: &Value) -> Result<Self, ConfigError> {
-        let fields =
-            value.as_object().ok_or_else(|| invalid("config", "an object with named fields", value))?;
+        let fields = value.as_object().ok_or_else(|| invalid("config", Allowed::Fields, value))?;
         let mut config = Self::default();
         for (name, value) in fields {
             match name.as_str() {
@@ -47,15 +46,13 @@ impl Config {
                 "heads" => config.heads = whole(name, value, 1, Problem::MAX_D_MODEL as u32)?,
                 "batch" => config.batch = whole(name, value, 1, Problem::MAX_BATCH as u32)?,
                 "causal" => {
-                    config.causal = value.as_bool().ok_or_else(|| invalid(name, "true or false", value))?;
+                    config.causal = value.as_bool().ok_or_else(|| invalid(name, Allowed::Flag, value))?;
                 }
                 "level" => config.level = level(name, value)?,
                 "backend" => config.backend = backend(name, value)?,
                 "threads" => config.threads = threads(name, value)?,
                 "budgetMs" => {
-                    config.budget_ms = value
-                        .as_f64()
-                        .ok_or_else(|| invalid(name, &format!("a number from {BUDGET_MS}"), value))?;
+                    config.budget_ms = value.as_f64().ok_or_else(|| invalid(name, BUDGET, value))?;
                 }
                 "seed" => config.seed = whole(name, value, 0, u32::MAX)?,
                 other => return Err(unknown("", other, FIELDS)),
@@ -66,7 +63,7 @@ impl Config {
     }
 }
 
-fn invalid(field: &str, allowed: &str, value: &Value) -> ConfigError {
+fn invalid(field: &str, allowed: Allowed, value: &Value) -> ConfigError {
     let got = match value {
         Value::Array(_) => "a list".to_owned(),
         Value::Object(_) => "an object".to_owned(),
@@ -88,7 +85,7 @@ fn whole(field: &str, value: &Value, low: u32, high: u32) -> Result<u32, ConfigE
         .as_f64()
         .filter(|number| number.fract() == 0.0 && (f64::from(low)..=f64::from(high)).contains(number))
         .map(|number| number as u32)
-        .ok_or_else(|| invalid(field, &format!("a whole number from {low} to {high}"), value))
+        .ok_or_else(|| invalid(field, Allowed::whole(low as usize, high as usize), value))
 }
 
 fn lengths(value: &Value) -> Result<Vec<u32>, ConfigError> {
@@ -96,9 +93,7 @@ fn lengths(value: &Value) -> Result<Vec<u32>, ConfigError> {
     if let Value::String(text) = value {
         return Ok(crate::parse_lengths(text)?);
     }
-    let list = value.as_array().ok_or_else(|| {
-        invalid("lengths", "a list of whole numbers or a text such as \"256..16384\"", value)
-    })?;
+    let list = value.as_array().ok_or_else(|| invalid("lengths", Allowed::WholeNumbers, value))?;
     list.iter().map(|length| whole("lengths", length, 1, Problem::MAX_SEQ_LEN as u32)).collect()
 }
 
@@ -106,7 +101,7 @@ fn level(field: &str, value: &Value) -> Result<LevelName, ConfigError> {
     match value.as_str() {
         Some("core") => Ok(LevelName::Core),
         Some("layer") => Ok(LevelName::Layer),
-        _ => Err(invalid(field, "\"core\" or \"layer\"", value)),
+        _ => Err(invalid(field, Allowed::Level, value)),
     }
 }
 
@@ -115,7 +110,7 @@ fn backend(field: &str, value: &Value) -> Result<BackendName, ConfigError> {
         Some("cpu") => Ok(BackendName::Cpu),
         Some("webgpu") => Ok(BackendName::Webgpu),
         Some("auto") => Ok(BackendName::Auto),
-        _ => Err(invalid(field, "\"cpu\", \"webgpu\" or \"auto\"", value)),
+        _ => Err(invalid(field, Allowed::Backend, value)),
     }
 }
 
@@ -125,13 +120,11 @@ fn threads(field: &str, value: &Value) -> Result<Threads, ConfigError> {
     }
     whole(field, value, 1, MAX_THREADS)
         .map(Threads::Count)
-        .map_err(|_| invalid(field, &format!("\"auto\" or a whole number from 1 to {MAX_THREADS}"), value))
+        .map_err(|_| invalid(field, Allowed::AutoOrWhole { high: u64::from(MAX_THREADS) }, value))
 }
 
 fn lanes(value: &Value) -> Result<Vec<LaneConfig>, ConfigError> {
-    let list = value.as_array().ok_or_else(|| {
-        invalid("systems", "a list of names or of objects with `system`, `backend` and `params`", value)
-    })?;
+    let list = value.as_array().ok_or_else(|| invalid("systems", Allowed::Lanes, value))?;
     list.iter().enumerate().map(|(index, value)| lane(index, value)).collect()
 }
 
@@ -141,11 +134,7 @@ fn lane(index: usize, value: &Value) -> Result<LaneConfig, ConfigError> {
         Value::String(name) => return Ok(LaneConfig::Name(name.clone())),
         Value::Object(fields) => fields,
         _ => {
-            return Err(invalid(
-                &at,
-                "a system's name or an object with `system`, `backend` and `params`",
-                value,
-            ));
+            return Err(invalid(&at, Allowed::Lane, value));
         }
     };
     if let Some(name) = fields.keys().find(|name| !matches!(name.as_str(), "system" | "backend" | "params")) {
@@ -153,7 +142,7 @@ fn lane(index: usize, value: &Value) -> Result<LaneConfig, ConfigError> {
     }
     let field = format!("{at}.system");
     let system = fields.get("system").ok_or_else(|| ConfigError::MissingField { field: field.clone() })?;
-    let system = system.as_str().ok_or_else(|| invalid(&field, "a system's name", system))?.to_owned();
+    let system = system.as_str().ok_or_else(|| invalid(&field, Allowed::SystemName, system))?.to_owned();
     let backend = fields.get("backend").map(|value| backend(&format!("{at}.backend"), value)).transpose()?;
     let params =
         fields.get("params").map_or(Ok(BTreeMap::new()), |value| params(&format!("{at}.params"), value))?;
@@ -161,7 +150,7 @@ fn lane(index: usize, value: &Value) -> Result<LaneConfig, ConfigError> {
 }
 
 fn params(field: &str, value: &Value) -> Result<BTreeMap<String, ParamValue>, ConfigError> {
-    let fields = value.as_object().ok_or_else(|| invalid(field, "an object with named parameters", value))?;
+    let fields = value.as_object().ok_or_else(|| invalid(field, Allowed::Params, value))?;
     let one = |(name, value): (&String, &Value)| {
         let parsed = match value {
             Value::Bool(flag) => ParamValue::Bool(*flag),
@@ -173,10 +162,10 @@ fn params(field: &str, value: &Value) -> Result<BTreeMap<String, ParamValue>, Co
                     ParamValue::Int(real as i64)
                 }
                 (None, Some(real)) => ParamValue::Float(real),
-                (None, None) => return Err(invalid(&param_field(field, name), "a finite number", value)),
+                (None, None) => return Err(invalid(&param_field(field, name), Allowed::Finite, value)),
             },
             Value::Null | Value::Array(_) | Value::Object(_) => {
-                return Err(invalid(&param_field(field, name), "a number, a word, true or false", value));
+                return Err(invalid(&param_field(field, name), Allowed::ParamValue, value));
             }
         };
         Ok((name.clone(), parsed))

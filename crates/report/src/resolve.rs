@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use mixer::{Backend, Info, LaneSpec, Level, Params, Problem, Value};
+use mixer::{Allowed, Backend, Info, LaneSpec, Level, Params, Problem, Value};
 use race::RaceSpec;
 
 use crate::text::{is_clean, is_id, is_param_name, shown};
-use crate::{BackendName, Config, ConfigError, LaneConfig, LevelName, ParamValue, Threads};
+use crate::{BackendName, Config, ConfigError, Hint, LaneConfig, LevelName, ParamValue, Threads};
 
 /// Most threads that a configuration may ask for.
 pub(crate) const MAX_THREADS: u32 = 256;
@@ -18,7 +18,8 @@ const MAX_WORD: usize = 64;
 const MIN_BUDGET_MS: f64 = 100.0;
 const MAX_BUDGET_MS: f64 = 86_400_000.0;
 /// The same in words.
-pub(crate) const BUDGET_MS: &str = "100 to 86400000 (milliseconds)";
+pub(crate) const BUDGET: Allowed =
+    Allowed::Milliseconds { low: MIN_BUDGET_MS as u64, high: MAX_BUDGET_MS as u64 };
 
 impl LaneConfig {
     /// The system's name.
@@ -113,16 +114,12 @@ impl Config {
             self.problem(length as usize).validate().map_err(ConfigError::of_problem)?;
         }
         if !(MIN_BUDGET_MS..=MAX_BUDGET_MS).contains(&self.budget_ms) {
-            return Err(ConfigError::invalid(
-                "budgetMs",
-                format!("a number from {BUDGET_MS}"),
-                self.budget_ms,
-            ));
+            return Err(ConfigError::invalid("budgetMs", BUDGET, self.budget_ms));
         }
         if let Threads::Count(count) = self.threads
             && !(1..=MAX_THREADS).contains(&count)
         {
-            let allowed = format!("\"auto\" or a whole number from 1 to {MAX_THREADS}");
+            let allowed = Allowed::AutoOrWhole { high: u64::from(MAX_THREADS) };
             return Err(ConfigError::invalid("threads", allowed, count));
         }
         Ok(())
@@ -177,10 +174,9 @@ impl Config {
             return Err(ConfigError::UnknownSystem {
                 field: format!("systems[{index}]"),
                 name: shown(name),
-                hint: format!(
-                    "known systems: {}",
-                    systems.iter().map(|info| info.id).collect::<Vec<_>>().join(", ")
-                ),
+                hint: Hint::KnownSystems {
+                    known: systems.iter().map(|info| info.id).collect::<Vec<_>>().join(", "),
+                },
             });
         };
         let mut params = Params::new();
@@ -207,7 +203,7 @@ impl Config {
 
 fn count(field: &str, got: usize, limit: usize) -> Result<(), ConfigError> {
     match got {
-        0 => Err(ConfigError::invalid(field, "a list of at least one", "an empty list")),
+        0 => Err(ConfigError::invalid(field, Allowed::NonEmptyList, "[]")),
         got if got > limit => Err(ConfigError::TooMany { field: field.to_owned(), limit, got }),
         _ => Ok(()),
     }
@@ -219,7 +215,7 @@ fn check_lane(index: usize, lane: &LaneConfig) -> Result<(), ConfigError> {
         return Err(ConfigError::UnknownSystem {
             field: format!("systems[{index}]"),
             name: shown(name),
-            hint: "names are of lower-case letters, digits and hyphens".to_owned(),
+            hint: Hint::SystemNames,
         });
     }
     let Some(params) = lane.params() else { return Ok(()) };
@@ -236,15 +232,15 @@ fn check_lane(index: usize, lane: &LaneConfig) -> Result<(), ConfigError> {
             return Err(ConfigError::UnknownParam {
                 field: field(),
                 system: lane.system().to_owned(),
-                hint: "names are of letters, digits and underscores".to_owned(),
+                hint: Hint::ParamNames,
             });
         }
         match value {
             ParamValue::Float(real) if !real.is_finite() => {
-                return Err(ConfigError::invalid(field(), "a finite number", real));
+                return Err(ConfigError::invalid(field(), Allowed::Finite, real));
             }
             ParamValue::Text(word) if !is_clean(word, MAX_WORD) => {
-                return Err(ConfigError::invalid(field(), "a short word", word));
+                return Err(ConfigError::invalid(field(), Allowed::ShortWord, word));
             }
             _ => {}
         }

@@ -1,7 +1,7 @@
 //! Checks of reports that come from outside: a file, a link, another page. Every number has a range, every text a
 //! length, every index a target; what passes can be drawn without further thought.
 
-use mixer::Problem;
+use mixer::{Allowed, Problem};
 use race::{MIN_FIT_POINTS, PREDICTION_HORIZON, RaceSpec};
 
 use crate::text::{is_clean, is_id, is_param_name};
@@ -399,7 +399,7 @@ impl Status {
 fn ensure(
     holds: bool,
     field: impl Into<String>,
-    allowed: impl Into<String>,
+    allowed: impl Into<Allowed>,
     got: impl std::fmt::Display,
 ) -> Result<(), ReportError> {
     if holds { Ok(()) } else { Err(ReportError::invalid(field, allowed, got)) }
@@ -541,6 +541,9 @@ fn point(at: &str, point: &Point) -> Result<(), ReportError> {
     let known = OUTCOMES.contains(&point.outcome.as_str());
     ensure(known, field("outcome"), format!("one of {}", OUTCOMES.join(", ")), &point.outcome)?;
     text(field("message"), point.message.as_deref().unwrap_or_default(), MAX_MESSAGE)?;
+    if let Some(reason) = &point.reason {
+        crate::reason::check(reason, &field("reason"))?;
+    }
     let quartiles = [point.min_ms, point.q1_ms, point.median_ms, point.q3_ms];
     for (name, value) in [
         ("minMs", point.min_ms),
@@ -633,6 +636,7 @@ fn warning(at: &str, warning: &Warning, lanes: usize) -> Result<(), ReportError>
         &warning.code,
     )?;
     text(format!("{at}.message"), &warning.message, MAX_MESSAGE)?;
+    crate::reason::check_args(&warning.args, at, crate::reason::WARNING_DEPTH)?;
     let lane = warning.lane.unwrap_or(0);
     ensure(
         warning.lane.is_none_or(|lane| (lane as usize) < lanes),

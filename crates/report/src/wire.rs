@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Config, Environment, ParamValue, Peaks};
+use crate::{Config, Environment, ParamValue, Peaks, Reason, ReasonArgs};
 
 /// Version of this format, raised with every change that a reader must know of. 2 has crossovers that are bounds or
 /// undecided, and verdicts with their intervals; reports of version 1 are read, without any of these.
@@ -119,6 +119,9 @@ pub struct Point {
     /// The reason in words, where there is more to say.
     #[cfg_attr(feature = "schema", schemars(length(max = 400)))]
     pub message: Option<String>,
+    /// The reason as a code with arguments; links do not carry it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Reason>,
     /// Median time of one forward pass.
     #[cfg_attr(feature = "schema", schemars(range(min = 1e-12, max = 1e12)))]
     pub median_ms: Option<f64>,
@@ -338,4 +341,8 @@ pub struct Warning {
     pub message: String,
     /// The lane concerned, where it is one.
     pub lane: Option<u32>,
+    /// What the message is about; links do not carry it.
+    #[serde(default, skip_serializing_if = "ReasonArgs::is_empty")]
+    #[cfg_attr(feature = "schema", schemars(extend("maxProperties" = 8)))]
+    pub args: ReasonArgs,
 }

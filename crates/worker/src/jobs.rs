@@ -6,7 +6,7 @@ use std::rc::Rc;
 use compute::gpu::Gpu;
 use compute::{CancelSwitch, ComputeError, Machine, MachineOptions};
 use mixer::Backend;
-use protocol::{Event, PROTOCOL_VERSION, Request, Tolerance, VerifyResult, WireError};
+use protocol::{Event, PROTOCOL_VERSION, Request, Tolerance, VerifyResult, WireError, WorkerError};
 use race::{Activity, Progress, RaceError};
 use report::{BackendName, Config, Environment, LinkError, Linked, Report, SystemEntry};
 
@@ -88,12 +88,7 @@ impl Worker {
             Request::Hello { protocol, .. } if protocol == PROTOCOL_VERSION => {}
             Request::Hello { protocol, .. } => self.fail(
                 None,
-                WireError::new(
-                    "protocol-version",
-                    format!(
-                        "the page speaks version {protocol}, this worker {PROTOCOL_VERSION}; reload the page"
-                    ),
-                ),
+                WireError::of(&WorkerError::Version { page: protocol, worker: PROTOCOL_VERSION }),
             ),
             Request::Visibility { hidden } => self.surroundings.set_hidden(hidden),
             Request::Ping { id } => self.send(&Event::Pong { id }),
@@ -137,10 +132,7 @@ impl Worker {
         wasm_bindgen_futures::spawn_local(async move {
             let event = match later::get(worker.threads).await {
                 Some(later) => answer(later).map_err(|error| WireError::from(&error)),
-                None => Err(WireError::new(
-                    "not-loaded",
-                    "the code for links could not be loaded; check the connection, reload the page and try again",
-                )),
+                None => Err(WireError::of(&WorkerError::LinksNotLoaded)),
             };
             match event {
                 Ok(event) => worker.send(&event),
@@ -152,7 +144,7 @@ impl Worker {
     /// Runs `job` on the machine, unless another job has it.
     fn spawn(self: &Rc<Self>, id: u32, job: impl AsyncFnOnce(&mut Machine) -> Event + 'static) {
         let Some(mut machine) = self.machine.take() else {
-            return self.fail(Some(id), WireError::new("busy", "another race or verification is under way"));
+            return self.fail(Some(id), WireError::of(&WorkerError::Busy));
         };
         self.surroundings.begin(id);
         let worker = Rc::clone(self);
@@ -299,10 +291,10 @@ fn progress_event(id: u32, progress: &Progress) -> Event {
 fn compute_error(error: &ComputeError) -> WireError {
     match error {
         ComputeError::Lane(error) => error.into(),
-        other => WireError::new(other.code(), other),
+        other => WireError::of(other),
     }
 }
 
 fn race_error(error: &RaceError) -> WireError {
-    WireError::new(error.code(), error)
+    WireError::of(error)
 }

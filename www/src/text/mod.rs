@@ -5,12 +5,14 @@
 
 mod en;
 mod phrases;
+mod said;
 #[cfg(test)]
 mod tests;
 mod travel;
 mod zh;
 
 pub use en::ENGLISH;
+pub use said::Told;
 pub use travel::Travel;
 pub use zh::CHINESE;
 
@@ -378,15 +380,24 @@ pub struct Text {
 
     pub about_title: &'static str,
     pub about: &'static [(&'static str, &'static str)],
-    /// Sentences of other crates and scripts in this language; none for English, which they speak.
+    /// Sentences of other crates and scripts in this language, by their codes; none for English, which comes with them.
+    said: &'static [said::Form],
+    /// Words in the complexities of systems.
+    complexity_words: &'static [phrases::Phrase],
+    /// Sentences of older reports and of links, which have no codes.
     phrases: &'static [phrases::Phrase],
     pub bad_link_title: &'static str,
     pub footer: &'static str,
 }
 
 impl Text {
-    /// What the engine, a format or a script says in English, in this language as far as it is known.
-    pub fn say(&self, english: &str) -> String {
+    /// A system's complexity: its few words in this language.
+    pub fn complexity(&self, complexity: &str) -> String {
+        phrases::translate(self.complexity_words, complexity).unwrap_or_else(|| complexity.to_owned())
+    }
+
+    /// A sentence of an older report or of a link in this language, as far as its form is known.
+    fn old(&self, english: &str) -> String {
         phrases::translate(self.phrases, english).unwrap_or_else(|| english.to_owned())
     }
 

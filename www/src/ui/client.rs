@@ -1,6 +1,7 @@
 //! The engine's client: `window.crossover`, which `index.html` loads before this module. JSON text goes both ways.
 
 use protocol::{Event, Request, WireError};
+use report::ReasonArg;
 use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen]
@@ -62,11 +63,11 @@ pub fn event(json: &str) -> Event {
     Event::from_json(json).unwrap_or_else(|error| Event::Error {
         id: None,
         error: WireError {
-            code: "unreadable-event".to_owned(),
-            message: format!(
-                "The engine sent something that this page can't read: {error}. Reload the page."
-            ),
-            field: None,
+            args: [("error".to_owned(), ReasonArg::Text(error.to_string()))].into(),
+            ..WireError::new(
+                "unreadable-event",
+                format!("The engine sent something that this page can't read: {error}. Reload the page."),
+            )
         },
     })
 }

@@ -432,7 +432,7 @@ fn Picker(store: Store) -> impl IntoView {
                                             >
                                                 <Marker shape=slot_of(&entry.id) filled=true/>
                                                 <span>{entry.title}</span>
-                                                <small>{text.say(&entry.complexity)}</small>
+                                                <small>{text.complexity(&entry.complexity)}</small>
                                             </button>
                                         }
                                     })

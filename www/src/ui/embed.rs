@@ -6,6 +6,7 @@ use report::{Linked, decode_link, encode_config_link, encode_link};
 
 use crate::embed::Asked;
 use crate::state::Phase;
+use crate::text::Told;
 
 use super::Start;
 use super::app::{announcements, hidden_guard};
@@ -100,7 +101,7 @@ fn set_up(store: Store, refused: RwSignal<Option<String>>) {
             Ok(Linked::Config(config)) => store.choose(&config),
             Ok(Linked::Report(report)) => store.show(*report),
             Err(error) => {
-                store.bad_link.set(Some(error.to_string()));
+                store.bad_link.set(Some(Told::of(&error)));
                 set_up_nothing(store);
             }
         },
@@ -133,7 +134,7 @@ fn full(store: Store) -> String {
 
 /// Why the race that was asked for cannot be run, with a stable code.
 fn trouble(store: Store, refused: RwSignal<Option<String>>) -> Option<(&'static str, String)> {
-    let bad_link = store.bad_link.get().map(|message| ("bad-link", message));
+    let bad_link = store.bad_link.get().map(|told| ("bad-link", told.message));
     bad_link.or_else(|| Some(("invalid-setup", wrong(store, refused)?)))
 }
 

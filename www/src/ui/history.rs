@@ -11,6 +11,7 @@ use crate::desk::{run_name, shown_name};
 use crate::history::{self, Run};
 use crate::machine;
 use crate::state::Phase;
+use crate::text::Told;
 
 use super::desk;
 use super::hooks;
@@ -95,7 +96,7 @@ fn load(store: Store, run: &Run, then: impl FnOnce(Report) + 'static) {
                     then(report);
                     return;
                 }
-                Err(error) => text.say(&error.to_string()),
+                Err(error) => text.told(&Told::of(&error)),
             },
         };
         store.desk().history_problem.set(Some((text.travel.not_added)(&name, &reason)));

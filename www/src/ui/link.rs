@@ -5,6 +5,7 @@ use report::{Config, Linked, decode_link, encode_config_link, encode_link};
 use wasm_bindgen::JsValue;
 
 use crate::embed::Asked;
+use crate::text::Told;
 
 use super::hooks;
 use super::store::Store;
@@ -43,7 +44,7 @@ pub fn open(store: Store) {
             // What is raced stays, and so does its address.
             write(&config);
             if race {
-                store.bad_link.set(Some(store.text().travel.racing_now.to_owned()));
+                store.bad_link.set(Some(Told::plain(store.text().travel.racing_now)));
             }
         }
     });
@@ -99,7 +100,7 @@ fn system_address(store: Store) {
             store.systems.with(|systems| !systems.is_empty() && systems.iter().all(|entry| entry.id != id));
         if unknown {
             store.system.set(None);
-            store.bad_link.set(Some((store.text().error_unknown_system)(&id)));
+            store.bad_link.set(Some(Told::plain((store.text().error_unknown_system)(&id))));
         }
     });
 }
@@ -123,7 +124,7 @@ fn read(store: Store, written: StoredValue<Option<Config>>) {
                     // Typed text: what is wrong with it is shown at its fields, and the address follows once it is right.
                     store.draft.set(draft);
                 }
-                Err(message) => store.bad_link.set(Some(message)),
+                Err(message) => store.bad_link.set(Some(Told::plain(message))),
             }
         }
         return;
@@ -144,7 +145,7 @@ fn read(store: Store, written: StoredValue<Option<Config>>) {
             mend(&hash, || encode_link(&report).ok());
             store.show(*report);
         }
-        Err(error) => store.bad_link.set(Some(error.to_string())),
+        Err(error) => store.bad_link.set(Some(Told::of(&error))),
     }
 }
 

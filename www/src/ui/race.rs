@@ -291,7 +291,7 @@ pub fn Notices(store: Store) -> impl IntoView {
         </Show>
         <Show when=move || store.bad_link.with(Option::is_some)>
             <div class="notice warn" role="alert" data-testid="link-error">
-                <p><strong>{text.bad_link_title}</strong>" "{part(move || store.bad_link.get().map(|english| text.say(&english)))}</p>
+                <p><strong>{text.bad_link_title}</strong>" "{part(move || store.bad_link.get().map(|told| text.told(&told)))}</p>
                 <button type="button" class="quiet" on:click=move |_| store.bad_link.set(None)>{text.dismiss}</button>
             </div>
         </Show>
@@ -300,7 +300,7 @@ pub fn Notices(store: Store) -> impl IntoView {
                 <p>
                     <strong>{text.problem_title}</strong>
                     " "
-                    <span>{part(move || store.problem.get().map(|problem| text.say(&problem.message)))}</span>
+                    <span>{part(move || store.problem.get().map(|problem| text.explain(&problem.code, &problem.args, &problem.message)))}</span>
                     " "
                     <code>{part(move || store.problem.get().map(|problem| problem.code))}</code>
                 </p>
@@ -309,7 +309,7 @@ pub fn Notices(store: Store) -> impl IntoView {
                         {part(move || if copied.get() { text.copied } else { text.copy_error })}
                     </button>
                     <button type="button" class="quiet" on:click=move |_| store.restart_engine()>{text.restart_engine}</button>
-                    <Show when=move || store.problem.with(|problem| problem.as_ref().is_some_and(|problem| problem.code == "worker-load-failed"))>
+                    <Show when=move || store.problem.with(|problem| problem.as_ref().is_some_and(|problem| matches!(problem.code.as_str(), "worker-load-failed" | "build-gone")))>
                         <button type="button" class="quiet" data-testid="error-reload" on:click=move |_| store.reload()>{text.reload}</button>
                     </Show>
                     <button type="button" class="quiet" on:click=move |_| store.dismiss()>{text.dismiss}</button>

@@ -47,7 +47,7 @@ pub static PARTS: Parts = Parts {
     sections: super::app::sections,
     dialogs: super::app::dialogs,
     race_ended: desk::race_ended,
-    as_linked: |report| report::as_linked(report).ok(),
+    as_linked: |report| report::as_linked(report).ok().map(|linked| linked.with_reasons_of(report)),
     compare_shown: desk::compare_shown,
     embedded: |start| view! { <embed::Embedded start/> }.into_any(),
 };

@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use leptos::prelude::*;
 use protocol::{Event, Request};
-use report::{Config, Environment, Report, SystemEntry};
+use report::{Config, Environment, ReasonArg, Report, SystemEntry};
 
 use crate::chart::Metric;
 use crate::draft::{Draft, Errors};
 use crate::lanes::{self, Look};
 use crate::preview;
 use crate::state::{Model, Phase, Problem, Progress};
-use crate::text::{Language, Text};
+use crate::text::{Language, Text, Told};
 
 use super::client::Client;
 use super::desk::Desk;
@@ -43,7 +43,7 @@ pub struct Store {
     /// What went wrong last.
     pub problem: RwSignal<Option<Problem>>,
     /// What is wrong with the link that opened the page.
-    pub bad_link: RwSignal<Option<String>>,
+    pub bad_link: RwSignal<Option<Told>>,
     /// The configuration being edited.
     pub draft: RwSignal<Draft>,
     /// The draft as a configuration, or what is wrong with it.
@@ -253,6 +253,7 @@ impl Store {
             Ok(client) => self.inner.update_value(|inner| inner.client = Some(client)),
             Err(message) => self.problem.set(Some(Problem {
                 code: "client-missing".to_owned(),
+                args: [("reason".to_owned(), ReasonArg::Text(message.clone()))].into(),
                 message: format!("crossover.js could not be used: {message}. Reload the page."),
                 field: None,
             })),
@@ -370,7 +371,10 @@ impl Store {
             self.with_model(|model| {
                 model.apply(Event::Error {
                     id: Some(id),
-                    error: protocol::WireError { code: "not-sent".to_owned(), message, field: None },
+                    error: protocol::WireError {
+                        args: [("reason".to_owned(), ReasonArg::Text(message.clone()))].into(),
+                        ..protocol::WireError::new("not-sent", message)
+                    },
                 });
             });
             self.flush();

@@ -57,7 +57,7 @@ fn SystemCard(store: Store, entry: SystemEntry) -> impl IntoView {
                 <span class="system-name"><Marker shape=slot_of(&entry.id) filled=true/>{entry.title.clone()}<small>{entry.year}</small></span>
                 <span class="system-summary">{entry.summary.clone()}</span>
                 <span class="system-meta">
-                    <span class="mono">{text.say(&entry.complexity)}</span>
+                    <span class="mono">{text.complexity(&entry.complexity)}</span>
                     {OneWay::of(&entry.causality).map(|one_way| view! { <span class="tag">{one_way.label(text)}</span> })}
                 </span>
             </button>
@@ -211,7 +211,7 @@ fn SystemPage(store: Store, entry: SystemEntry, loaded: RwSignal<Loaded>) -> imp
     let params = entry.params.clone();
     view! {
         <dl>
-            <div><dt>{text.system_complexity}</dt><dd class="mono">{text.say(&entry.complexity)}</dd></div>
+            <div><dt>{text.system_complexity}</dt><dd class="mono">{text.complexity(&entry.complexity)}</dd></div>
             <div><dt>{text.system_forms}</dt><dd>{forms}</dd></div>
         </dl>
         <button type="button" class="quiet outlined" data-testid="system-race" on:click=race>{text.system_race}</button>

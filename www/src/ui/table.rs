@@ -30,8 +30,8 @@ pub fn Results(store: Store) -> impl IntoView {
                         .map(|lane| store.lane_name(lane as usize))
                         .filter(|name| !name.is_empty());
                     match lane {
-                        Some(lane) => format!("{lane}: {}", text.say(&warning.message)),
-                        None => text.say(&warning.message),
+                        Some(lane) => format!("{lane}: {}", text.warning(warning)),
+                        None => text.warning(warning),
                     }
                 })
                 .collect::<Vec<_>>()

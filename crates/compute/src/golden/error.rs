@@ -1,5 +1,7 @@
 //! What can be wrong with a golden file.
 
+use mixer::explain;
+
 /// What is wrong with a golden file.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -80,19 +82,16 @@ pub enum GoldenError {
     },
 }
 
-impl GoldenError {
-    /// A stable code for programs.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::TooLarge { .. } | Self::HeaderTooLarge { .. } => "golden-too-large",
-            Self::Format { .. } => "golden-format",
-            Self::MissingKey { .. } | Self::BadKey { .. } => "golden-header",
-            Self::Tolerance { .. } => "golden-tolerance",
-            Self::TensorType { .. }
-            | Self::Index { .. }
-            | Self::MissingOutput
-            | Self::OutputKind
-            | Self::OutputShape { .. } => "golden-tensor",
-        }
-    }
-}
+explain!(GoldenError: {
+    TooLarge { "got": bytes(got) } = "golden-too-large",
+    HeaderTooLarge { "got": bytes(got) } = "golden-too-large",
+    Format { "reason": text(reason) } = "golden-format",
+    MissingKey { "key": text(key) } = "golden-header",
+    BadKey { "key": text(key), "expected": text(expected) } = "golden-header",
+    TensorType { "name": text(name), "got": text(got) } = "golden-tensor",
+    Index { "name": text(name), "value": number(value) } = "golden-tensor",
+    MissingOutput {} = "golden-tensor",
+    OutputKind {} = "golden-tensor",
+    OutputShape { "expected": text(expected), "got": shape(got) } = "golden-tensor",
+    Tolerance { "part": text(part), "got": number(got), "system": text(system), "most": number(most) } = "golden-tolerance",
+});

@@ -7,12 +7,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
-use mixer::{ChosenKernel, GpuFacts, GpuTarget, LaneError, MixerError};
+use mixer::{ChosenKernel, Explain, GpuFacts, GpuTarget, LaneError, MixerError};
 
 use super::adapter::{facts, target, useful_features, useful_limits};
 use super::instance::instance;
 use super::pipeline::Cache;
 use super::signal::{Signal, signal};
+use crate::error::NoGpu;
 use crate::host::{GpuApi, Host};
 
 /// Longest that an adapter or a device may keep us waiting.
@@ -62,14 +63,10 @@ impl Gpu {
         match host.gpu_api {
             GpuApi::Present => {}
             GpuApi::Missing => {
-                return Err(no_backend(
-                    "this browser has no WebGPU; use a current Chrome, Edge, Safari or Firefox, or race on the CPU",
-                ));
+                return Err(no_backend(&NoGpu::NoApi));
             }
             GpuApi::InsecureContext => {
-                return Err(no_backend(
-                    "WebGPU needs a secure page; open this page over https:// or on localhost",
-                ));
+                return Err(no_backend(&NoGpu::Insecure));
             }
         }
         Self::open_on(&instance(), host, options).await
@@ -85,12 +82,9 @@ impl Gpu {
             force_fallback_adapter: options.force_fallback,
             ..Default::default()
         };
-        let adapter = answer(host, "adapter", instance.request_adapter(&wanted)).await?.map_err(|error| {
-            no_backend(format!(
-                "no GPU adapter ({error}); turn on hardware acceleration, update the graphics driver, or race on the \
-                 CPU"
-            ))
-        })?;
+        let adapter = answer(host, "adapter", instance.request_adapter(&wanted))
+            .await?
+            .map_err(|error| no_backend(&NoGpu::NoAdapter { reason: error.to_string() }))?;
         Self::open_adapter(&adapter, host, options, useful_limits(&adapter, options)).await
     }
 
@@ -106,13 +100,9 @@ impl Gpu {
             required_limits,
             ..Default::default()
         };
-        let (device, queue) =
-            answer(host, "device", adapter.request_device(&descriptor)).await?.map_err(|error| {
-                no_backend(format!(
-                    "the GPU adapter refused a device ({error}); close other pages that use the GPU and try again, or \
-                     race on the CPU"
-                ))
-            })?;
+        let (device, queue) = answer(host, "device", adapter.request_device(&descriptor))
+            .await?
+            .map_err(|error| no_backend(&NoGpu::Refused { reason: error.to_string() }))?;
         Ok(Self::new(device, queue, adapter, host, options))
     }
 
@@ -307,14 +297,10 @@ pub(crate) async fn answer<T>(
     request: impl Future<Output = T>,
 ) -> Result<T, LaneError> {
     host.within(REQUEST_LIMIT, request).await.ok_or_else(|| {
-        no_backend(format!(
-            "the request for a GPU {what} got no answer within {} s; reload the page, restart the browser, or race on \
-             the CPU",
-            REQUEST_LIMIT.as_secs()
-        ))
+        no_backend(&NoGpu::NoAnswer { what: what.to_owned(), seconds: REQUEST_LIMIT.as_secs() })
     })
 }
 
-pub(crate) fn no_backend(reason: impl Into<String>) -> LaneError {
-    LaneError::NoBackend { backend: mixer::Backend::WebGpu.name(), reason: reason.into() }
+pub(crate) fn no_backend(reason: &NoGpu) -> LaneError {
+    LaneError::NoBackend { backend: mixer::Backend::WebGpu.name(), reason: reason.said() }
 }

@@ -1,6 +1,6 @@
 //! What can go wrong with a lane: each fault ends what it must and nothing else.
 
-use mixer::{Backend, LaneError, LaneSpec, MixerError, Problem};
+use mixer::{Backend, Explain, LaneError, LaneSpec, MixerError, Problem};
 use race::{Dnf, Outcome, RaceSpec, Status};
 
 use crate::world::{Kind, MODEL, Model, World, dnf, lane, measured, spec};
@@ -38,19 +38,19 @@ fn fault_06_a_gpu_buffer_too_large_is_the_memory_wall_and_a_low_limit_is_the_dev
         MixerError::NeedsBuffer { label: "scores".to_owned(), needed_bytes: 1 << 28, limit_bytes: 1 << 27 };
     let needs_limit = MixerError::NeedsLimit { limit: "maxBufferSize".to_owned(), needed: 2, available: 1 };
     let unsupported = MixerError::Unsupported { system: "hyena".to_owned(), what: "this".to_owned() };
-    let no_backend = LaneError::NoBackend { backend: "webgpu", reason: "no adapter".to_owned() };
+    let no_backend = LaneError::NoBackend { backend: "webgpu", reason: "no adapter".into() };
     let device = LaneError::Device { what: "shader".to_owned(), message: "line 3".to_owned() };
     let cases: [(LaneError, Dnf); 6] = [
         (needs_buffer.into(), Dnf::Memory { needed_bytes: 1 << 28, limit_bytes: 1 << 27 }),
-        (needs_limit.clone().into(), Dnf::DeviceLimit { message: needs_limit.to_string() }),
-        (unsupported.clone().into(), Dnf::Unsupported { message: unsupported.to_string() }),
-        (no_backend, Dnf::NoBackend { message: "no adapter".to_owned() }),
-        (device.clone(), Dnf::Failed { code: "device-error".to_owned(), message: device.to_string() }),
+        (needs_limit.clone().into(), Dnf::DeviceLimit { message: needs_limit.said() }),
+        (unsupported.clone().into(), Dnf::Unsupported { message: unsupported.said() }),
+        (no_backend, Dnf::NoBackend { message: "no adapter".into() }),
+        (device.clone(), Dnf::Failed { code: "device-error".to_owned(), message: device.said() }),
         (
             LaneError::NotFinite { index: 3, value: f32::NAN },
             Dnf::Failed {
                 code: "not-finite".to_owned(),
-                message: "output 3 is NaN, not a finite number".to_owned(),
+                message: LaneError::NotFinite { index: 3, value: f32::NAN }.said(),
             },
         ),
     ];
@@ -109,7 +109,7 @@ fn fault_08_a_lost_device_ends_its_lanes_and_the_others_go_on() {
                 let points = &record.lanes[gpu].points;
                 assert_eq!(points.len(), 7);
                 for point in points {
-                    let lost = Outcome::Dnf(Dnf::DeviceLost { message: "destroyed".to_owned() });
+                    let lost = Outcome::Dnf(Dnf::DeviceLost { message: "destroyed".into() });
                     match point.seq_len {
                         len if len < lost_at_len => assert_eq!(point.outcome, Outcome::Ok),
                         len if len > lost_at_len => assert_eq!(point.outcome, lost),

@@ -1,5 +1,7 @@
 //! What can be wrong with a link.
 
+use mixer::explain;
+
 use crate::{ConfigError, ReportError};
 
 /// Why a link could not be read, or written.
@@ -61,22 +63,6 @@ pub enum LinkError {
 }
 
 impl LinkError {
-    /// A stable code, the same in the page, the API and the command line.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::Empty => "link-empty",
-            Self::NoRace => "link-no-race",
-            Self::TooLong { .. } => "link-too-long",
-            Self::Version => "link-version",
-            Self::Newer { .. } => "link-newer",
-            Self::Alphabet { .. } | Self::Damaged => "link-damaged",
-            Self::TooLarge { .. } => "link-too-large",
-            Self::Content { .. } => "link-malformed",
-            Self::Config(error) => error.code(),
-            Self::Report(error) => error.code(),
-        }
-    }
-
     /// Public name of the field at fault, where it is one.
     pub fn field(&self) -> Option<&str> {
         match self {
@@ -103,3 +89,15 @@ impl LinkError {
         Self::Content { reason: reason.to_string() }
     }
 }
+
+explain!(LinkError: Config as "link-config", Report as "link-report", {
+    Empty {} = "link-empty",
+    NoRace {} = "link-no-race",
+    TooLong { "got": number(got), "limit": number(limit) } = "link-too-long",
+    Version {} = "link-version",
+    Newer { "got": text(got) } = "link-newer",
+    Alphabet { "position": number(position) } = "link-damaged",
+    Damaged {} = "link-damaged",
+    TooLarge { "limit": bytes(limit) } = "link-too-large",
+    Content { "reason": text(reason) } = "link-malformed",
+});

@@ -451,6 +451,11 @@ impl LinkWarning {
     }
 
     fn warning(&self, words: &Reader) -> Result<Warning, LinkError> {
-        Ok(Warning { code: words.get(self.code)?, message: words.get(self.message)?, lane: self.lane })
+        Ok(Warning {
+            code: words.get(self.code)?,
+            message: words.get(self.message)?,
+            lane: self.lane,
+            args: crate::ReasonArgs::new(),
+        })
     }
 }

@@ -1,6 +1,6 @@
-//! What the engine, the formats and the page's scripts say, in the reader's language. They speak English: the command line
-//! and the API say the same. Here a sentence is known by its form, whatever names and numbers it carries; what has no
-//! known form stays as it came.
+//! What older reports and links say, in the reader's language: they hold English sentences without codes. A sentence is
+//! known by its form, whatever names and numbers it carries; what has no known form stays as it came. New sentences
+//! have codes and belong into `said`, not here.
 
 #[cfg(test)]
 mod tests;
@@ -10,8 +10,7 @@ pub(super) mod zh;
 /// order. `{1!}` wants a part that has no English in it: without, the next form is tried.
 pub(super) type Phrase = (&'static str, &'static str);
 
-/// Deepest nesting of sentences in sentences: a link's error has a report's, which has a configuration's, which has what
-/// is allowed. Foreign text may look like one too.
+/// Deepest nesting of sentences in sentences. Foreign text may look like one too.
 const MAX_DEPTH: u32 = 5;
 
 /// `english` by the first of `phrases` that it has the form of.

@@ -9,7 +9,7 @@ use crate::{GpuApi, HostFuture};
 
 fn no_backend(error: LaneError) -> String {
     match error {
-        LaneError::NoBackend { backend: "webgpu", reason } => reason,
+        LaneError::NoBackend { backend: "webgpu", reason } => reason.to_string(),
         other => panic!("expected no backend, got {other:?}"),
     }
 }
