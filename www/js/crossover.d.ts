@@ -70,9 +70,9 @@ export interface Point {
   predictedMs: number | null;
   /** Operations by the field's conventions, to compare algorithms. */
   flops: number;
-  /** Operations that the CPU kernel executes; absent in older reports and in links. */
+  /** Operations that the CPU kernel executes; absent in older reports. */
   executedFlops?: number;
-  /** Exponentials, divisions and square roots; absent in older reports and in links. */
+  /** Exponentials, divisions and square roots; absent in older reports. */
   transcendentals?: number;
   bytes: number;
   peakBytes: number;

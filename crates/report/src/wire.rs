@@ -158,12 +158,12 @@ pub struct Point {
     /// Floating-point operations of one forward pass by the field's conventions, closed form: to compare algorithms.
     #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = 18_446_744_073_709_551_616.0)))]
     pub flops: f64,
-    /// Floating-point operations that the CPU kernel executes, closed form: for the roofline. Absent in older reports and
-    /// in links.
+    /// Floating-point operations that the CPU kernel executes, closed form: for the roofline. Absent in reports of
+    /// before they were counted.
     #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = 18_446_744_073_709_551_616.0)))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub executed_flops: Option<f64>,
-    /// Exponentials, divisions and square roots, closed form. Absent in older reports and in links.
+    /// Exponentials, divisions and square roots, closed form. Absent in reports of before they were counted.
     #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = 18_446_744_073_709_551_616.0)))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transcendentals: Option<f64>,

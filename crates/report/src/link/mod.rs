@@ -8,8 +8,8 @@
 //! same link again.
 //!
 //! Version 2 has the machine's measured roofline after a report's body, version 3 the roofline, the GPU's peak in f16 and
-//! the variants of kernels that its lanes got, version 4 verdicts with their intervals, and
-//! crossovers that are bounds or undecided. A link is written in the oldest version that
+//! the variants of kernels that its lanes got, version 4 verdicts with their intervals, executed operations and functions
+//! with the peaks of functions, and crossovers that are bounds or undecided. A link is written in the oldest version that
 //! can hold it, so that older readers open what they can. Versions 1 to 3 hold reports of format 1.
 
 mod config;
@@ -120,8 +120,10 @@ pub fn encode_link(report: &Report) -> Result<String, LinkError> {
     let device = || LinkDevice::new(&report.environment);
     match (version, &report.environment.roofline) {
         (Version::Four, _) => {
-            let statistics = LinkStatistics::new(report, &mut body.report()?)?;
-            pack(version, REPORT, &(body, device(), statistics))
+            let (device, mut linked) = (device(), body.report()?);
+            device.describe(&mut linked.environment)?;
+            let statistics = LinkStatistics::new(report, &mut linked)?;
+            pack(version, REPORT, &(body, device, statistics))
         }
         (Version::Two, Some(roofline)) => pack(version, REPORT, &(body, LinkRoofline::new(roofline))),
         (Version::One | Version::Two, _) => pack(version, REPORT, &body),

@@ -1,11 +1,12 @@
-//! The machine's measured roofline in a link: what version 2 adds to a report.
+//! The machine's measured roofline in a link: what version 2 adds to a report, and the peaks of functions that version 4
+//! adds.
 
 use serde::{Deserialize, Serialize};
 
 use super::LinkError;
 use super::numbers::{COST, COUNT, quantise, restore};
 use crate::validate::{MAX_AMOUNT, TIME_MS};
-use crate::{Peaks, Roofline};
+use crate::{Environment, Peaks, Roofline};
 
 #[derive(Serialize, Deserialize)]
 pub(super) struct LinkRoofline {
@@ -56,5 +57,43 @@ impl LinkPeaks {
             f16_flops_per_s: None,
             transcendentals_per_s: None,
         })
+    }
+}
+
+/// Peaks of exponentials per second.
+#[derive(Default, Serialize, Deserialize)]
+pub(super) struct LinkFunctions {
+    cpu: Option<u32>,
+    webgpu: Option<u32>,
+}
+
+impl LinkFunctions {
+    pub(super) fn new(environment: &Environment) -> Self {
+        let of = |backend: &str| {
+            let rate = environment.roofline.as_ref()?.of(backend)?.transcendentals_per_s?;
+            Some(quantise(rate, COST, 1.0, MAX_AMOUNT) as u32)
+        };
+        Self { cpu: of("cpu"), webgpu: of("webgpu") }
+    }
+
+    /// Whether there is anything here that an older version cannot hold.
+    pub(super) fn is_needed(environment: &Environment) -> bool {
+        let own = Self::new(environment);
+        own.cpu.is_some() || own.webgpu.is_some()
+    }
+
+    /// Adds the peaks to those that the rest of the link gave.
+    pub(super) fn describe(&self, environment: &mut Environment) -> Result<(), LinkError> {
+        let (cpu, webgpu) = match &mut environment.roofline {
+            Some(Roofline { cpu, webgpu }) => (cpu.as_mut(), webgpu.as_mut()),
+            None => (None, None),
+        };
+        for (steps, peaks) in [(self.cpu, cpu), (self.webgpu, webgpu)] {
+            let Some(steps) = steps else { continue };
+            let rate = restore(i64::from(steps), COST).ok_or_else(|| LinkError::content("not a number"))?;
+            peaks.ok_or_else(|| LinkError::content("a peak of no backend"))?.transcendentals_per_s =
+                Some(rate);
+        }
+        Ok(())
     }
 }

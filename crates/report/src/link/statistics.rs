@@ -1,4 +1,4 @@
-//! Verdicts and their intervals in a link: what version 4 adds to a report.
+//! Verdicts, their intervals and the costs behind the roofline in a link: what version 4 adds to a report.
 //!
 //! Intervals are rounded outwards, half widths by an eighth at most, so that a link never claims more than was
 //! measured; a verdict stays what it was, and its interval on its side of 1. What is stored is how far a number is from
@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::LinkError;
 use super::list::{LANES, List, POINTS};
 use super::numbers::{COST, Column, FINE, Guess, Guesser, from_hundredths, hundredths, quantise, restore};
-use crate::validate::{MAX_COUNT, RATIO, TIME_MS};
+use super::roofline::LinkFunctions;
+use crate::validate::{MAX_AMOUNT, MAX_COUNT, RATIO, TIME_MS};
 use crate::{Lane, Leading, Point, Report, Verdict, Versus};
 
 /// What a point has.
@@ -22,7 +23,9 @@ mod has {
     pub(super) const FULL_ATTENTION: i64 = 1 << 4;
     pub(super) const NEEDED: i64 = 1 << 5;
     pub(super) const SET_UPS: i64 = 1 << 6;
-    pub(super) const ALL: i64 = (1 << 7) - 1;
+    pub(super) const EXECUTED: i64 = 1 << 7;
+    pub(super) const FUNCTIONS: i64 = 1 << 8;
+    pub(super) const ALL: i64 = (1 << 9) - 1;
 }
 
 /// Bits of mantissa of half widths.
@@ -31,6 +34,8 @@ const WIDTH: u32 = 3;
 const LEAST_WIDTH: f64 = 1.0 / 4096.0;
 /// Half widths that differ by less than this share are one.
 const ALIKE: f64 = 1e-9;
+/// Bits of mantissa of functions: at most 2⁻⁷, since they bound few points and two more bits cost a real race 15 characters.
+const FUNCTION: u32 = 6;
 /// Neighbours of 1 among the steps of a speed-up.
 const ABOVE_ONE: f64 = 1.0 + 1.0 / 1024.0;
 const BELOW_ONE: f64 = 1.0 - 1.0 / 2048.0;
@@ -56,6 +61,12 @@ pub(super) struct LinkStatistics {
     slower: Values,
     faster: Values,
     needed: Values,
+    /// Distance of the executed operations from the field's count, both in steps, against the point before.
+    executed: Values,
+    /// Functions in steps of their own, against the line through the two points before: most grow by so many per token.
+    functions: Values,
+    /// The machine's peaks of functions.
+    peaks: LinkFunctions,
     /// One entry per lane that has an exponent.
     leading: List<Option<LinkLeading>, LANES>,
 }
@@ -72,7 +83,8 @@ impl LinkStatistics {
     /// Of a checked report. `linked` is the report as the rest of the link holds it; what the link holds of the
     /// statistics is added to it.
     pub(super) fn new(report: &Report, linked: &mut Report) -> Result<Self, LinkError> {
-        let mut own = Self::default();
+        let mut own = Self { peaks: LinkFunctions::new(&report.environment), ..Self::default() };
+        own.peaks.describe(&mut linked.environment)?;
         let mut flags_before = 0;
         for (lane, into) in report.lanes.iter().zip(&mut linked.lanes) {
             let mut guess = Guessers::new();
@@ -120,6 +132,16 @@ impl LinkStatistics {
             self.needed.push(guess.needed.encode(0, steps));
             into.needed_ms = Some(number(steps, COST)?);
         }
+        if let Some(flops) = point.executed_flops {
+            let steps = amount(flops, COST);
+            self.executed.push(guess.executed.encode(0, steps - amount(into.flops, COST)));
+            into.executed_flops = Some(number(steps, COST)?);
+        }
+        if let Some(count) = point.transcendentals {
+            let steps = amount(count, FUNCTION);
+            self.functions.push(guess.functions.encode(point.length, steps));
+            into.transcendentals = Some(number(steps, FUNCTION)?);
+        }
         Ok(())
     }
 
@@ -162,7 +184,10 @@ impl LinkStatistics {
             slower: Column::new(&self.slower),
             faster: Column::new(&self.faster),
             needed: Column::new(&self.needed),
+            executed: Column::new(&self.executed),
+            functions: Column::new(&self.functions),
         };
+        self.peaks.describe(&mut report.environment)?;
         let mut all = Vec::with_capacity(report.lanes.len());
         let mut flags = 0;
         let mut leading = self.leading.iter();
@@ -197,7 +222,19 @@ impl LinkStatistics {
             lane.exponent.is_some_and(|exponent| exponent.leading.is_some())
                 || lane.points.iter().any(|point| point.low_ms.is_some() || flags(point) != 0)
         };
-        report.lanes.iter().any(of_lane)
+        report.lanes.iter().any(of_lane) || LinkFunctions::is_needed(&report.environment)
+    }
+}
+
+#[cfg(test)]
+impl LinkStatistics {
+    /// Changes what the first point has of executed operations and of functions, in steps, as a hostile link may.
+    pub(super) fn shift_first_costs(&mut self, executed: i64, functions: i64) {
+        for (column, by) in [(&mut self.executed, executed), (&mut self.functions, functions)] {
+            if let Some(first) = column.first_mut() {
+                *first = first.wrapping_add(by);
+            }
+        }
     }
 }
 
@@ -211,6 +248,8 @@ struct Reader<'a> {
     slower: Column<'a>,
     faster: Column<'a>,
     needed: Column<'a>,
+    executed: Column<'a>,
+    functions: Column<'a>,
 }
 
 impl Reader<'_> {
@@ -235,6 +274,14 @@ impl Reader<'_> {
         }
         if has(has::NEEDED) {
             point.needed_ms = Some(number(guess.needed.decode(0, self.needed.take()?), COST)?);
+        }
+        if has(has::EXECUTED) {
+            let distance = guess.executed.decode(0, self.executed.take()?);
+            point.executed_flops = Some(number(amount(point.flops, COST).wrapping_add(distance), COST)?);
+        }
+        if has(has::FUNCTIONS) {
+            let steps = guess.functions.decode(point.length, self.functions.take()?);
+            point.transcendentals = Some(number(steps, FUNCTION)?);
         }
         Ok(())
     }
@@ -273,6 +320,8 @@ impl Reader<'_> {
             &self.slower,
             &self.faster,
             &self.needed,
+            &self.executed,
+            &self.functions,
         ];
         all.into_iter().try_for_each(Column::end)
     }
@@ -336,12 +385,15 @@ struct Guessers {
     set_ups: Guesser,
     below: Guesser,
     needed: Guesser,
+    executed: Guesser,
+    functions: Guesser,
 }
 
 impl Guessers {
     fn new() -> Self {
         let same = || Guesser::new(Guess::Same, 0);
-        Self { set_ups: same(), below: same(), needed: same() }
+        let functions = Guesser::new(Guess::Line, FUNCTION);
+        Self { set_ups: same(), below: same(), needed: same(), executed: same(), functions }
     }
 }
 
@@ -374,12 +426,18 @@ fn flags(point: &Point) -> i64 {
         (has::FULL_ATTENTION, point.full_attention),
         (has::NEEDED, point.needed_ms.is_some()),
         (has::SET_UPS, point.set_ups > 0),
+        (has::EXECUTED, point.executed_flops.is_some()),
+        (has::FUNCTIONS, point.transcendentals.is_some()),
     ];
     bits.iter().filter(|(_, there)| *there).fold(0, |flags, (bit, _)| flags | bit)
 }
 
 fn number(steps: i64, bits: u32) -> Result<f64, LinkError> {
     restore(steps, bits).ok_or_else(|| LinkError::content("not a number"))
+}
+
+fn amount(value: f64, bits: u32) -> i64 {
+    quantise(value, bits, 0.0, MAX_AMOUNT)
 }
 
 fn ratio(value: f64) -> i64 {

@@ -102,6 +102,17 @@ fn judged(mut report: Report, noise: &mut dyn FnMut() -> f64) -> Report {
         point.high_ms = Some((median * (1.0 + half * (0.7 + 0.6 * noise()))).min(1e12));
         point.set_ups = 2 + u32::from(noise() > 0.8);
     }
+    // What kernels do: as many operations as the field counts, or a share more or fewer; functions per token, or with
+    // attention per pair of tokens; some lanes have none.
+    for (index, lane) in report.lanes.iter_mut().enumerate() {
+        let (more, of_pairs) = (1.0 + (index % 3) as f64 * 0.2 * (noise() - 0.3), index % 4 == 0);
+        for point in &mut lane.points {
+            let l = f64::from(point.length);
+            let functions = if of_pairs { 8.0 * l * l + 16.0 * l } else { 256.0 * l };
+            point.executed_flops = Some((point.flops * more).round().min(1e19));
+            point.transcendentals = Some(if index % 5 == 1 { 0.0 } else { functions });
+        }
+    }
     for lane in 0..report.lanes.len() {
         let Some(baseline) = report.baseline_of(lane) else { continue };
         for at in 0..report.lanes[lane].points.len() {
@@ -186,6 +197,113 @@ fn a_link_keeps_verdicts_and_an_interval_that_holds_the_measured_one() {
 }
 
 #[test]
+fn a_link_keeps_what_the_roofline_counts_and_both_sides_show_one_share() {
+    let mut report = judged(large(true, &mut noise()), &mut noise());
+    let peaks = |transcendentals_per_s| crate::Peaks {
+        flops_per_s: 1e9,
+        f16_flops_per_s: None,
+        transcendentals_per_s,
+        bytes_per_s: 1e12,
+        dispatch_ms: 0.1,
+    };
+    let points = &mut report.lanes[2].points;
+    (points[0].executed_flops, points[1].transcendentals) = (None, None);
+    (points[2].executed_flops, points[3].flops) = (Some(0.0), 0.0);
+    (points[4].executed_flops, points[4].transcendentals) = (Some(18_446_744_073_709_551_616.0), Some(1e19));
+    report.lanes[3].backend = "cpu".to_owned();
+    report.lanes[3].points.iter_mut().for_each(|point| (point.device_ms, point.versus) = (None, None));
+    for (cpu, webgpu) in [(Some(3e7), Some(2.5e8)), (None, Some(2.5e8)), (Some(3e7), None), (None, None)] {
+        let roofline = crate::Roofline { cpu: Some(peaks(cpu)), webgpu: Some(peaks(webgpu)) };
+        report.environment.roofline = Some(roofline);
+        report.validate().unwrap();
+        let back = decoded(&encode_link(&report).unwrap());
+        let close = |got: Option<f64>, was: Option<f64>, error: f64| match (got, was) {
+            (Some(got), Some(was)) => assert!((got - was).abs() <= error * was, "{got} for {was}"),
+            both => assert_eq!(both, (None, None)),
+        };
+        let linked = back.environment.roofline.unwrap();
+        close(linked.cpu.unwrap().transcendentals_per_s, cpu, 2e-3);
+        close(linked.webgpu.unwrap().transcendentals_per_s, webgpu, 2e-3);
+        let shares = report.clone().with_shares();
+        for (lane, was) in back.lanes.iter().zip(&shares.lanes) {
+            for (point, was) in lane.points.iter().zip(&was.points) {
+                close(point.executed_flops, was.executed_flops, 2e-3);
+                close(point.transcendentals, was.transcendentals, 8e-3);
+                close(point.roofline_share, was.roofline_share, 1.1e-2);
+            }
+        }
+        assert_eq!(as_linked(&report), Ok(back));
+    }
+}
+
+#[test]
+fn executed_operations_and_peaks_of_functions_need_the_newest_version() {
+    let old = without_statistics(report());
+    let peaks = crate::Peaks {
+        flops_per_s: 1e9,
+        f16_flops_per_s: None,
+        transcendentals_per_s: None,
+        bytes_per_s: 1e10,
+        dispatch_ms: 0.1,
+    };
+    let with = |transcendentals_per_s| {
+        let mut report = old.clone();
+        let cpu = Some(crate::Peaks { transcendentals_per_s, ..peaks });
+        report.environment.roofline = Some(crate::Roofline { cpu, webgpu: None });
+        report
+    };
+    assert!(encode_link(&with(None)).unwrap().starts_with("#r=2"));
+    assert!(encode_link(&with(Some(1e8))).unwrap().starts_with("#r=4"));
+    for (executed_flops, transcendentals) in [(Some(1e6), None), (None, Some(0.0))] {
+        let mut report = old.clone();
+        let point = &mut report.lanes[0].points[0];
+        (point.executed_flops, point.transcendentals) = (executed_flops, transcendentals);
+        assert!(encode_link(&report).unwrap().starts_with("#r=4"));
+    }
+}
+
+#[test]
+fn costs_and_peaks_that_no_machine_has_are_refused() {
+    let mut report = report();
+    let body = |report: &Report, peaks: Option<f64>| {
+        let mut described = report.clone();
+        let cpu = peaks.map(|rate| crate::Peaks {
+            flops_per_s: 1e9,
+            f16_flops_per_s: None,
+            transcendentals_per_s: Some(rate),
+            bytes_per_s: 1e10,
+            dispatch_ms: 0.1,
+        });
+        described.environment.roofline = Some(crate::Roofline { cpu, webgpu: None });
+        let body = report::Body::new(&described, true);
+        let mut linked = body.report().unwrap();
+        LinkDevice::new(&described.environment).describe(&mut linked.environment).unwrap();
+        let statistics = LinkStatistics::new(&described, &mut linked).unwrap();
+        // The rest of the link has no roofline where `report` has none.
+        let parts = (body, LinkDevice::new(&report.environment), statistics);
+        framed_as(Version::Four, REPORT, &postcard::to_allocvec(&parts).unwrap())
+    };
+    assert!(decode_link(&body(&report, None)).is_ok());
+    let error = decode_link(&body(&report, Some(1e8))).unwrap_err();
+    assert!(error.to_string().contains("a peak of no backend"), "{error}");
+    // Steps beyond the range of amounts, below 0, and of no number at all.
+    for distance in [100 << 8, -(1 << 40), i64::MAX, i64::MIN] {
+        let mut statistics = LinkStatistics::new(&report, &mut report.clone()).unwrap();
+        statistics.shift_first_costs(distance, 0);
+        let mut linked = report.clone();
+        let read = statistics.describe(&mut linked).and_then(|()| Ok(linked.validate()?));
+        assert!(read.is_err(), "{distance}");
+        let mut statistics = LinkStatistics::new(&report, &mut report.clone()).unwrap();
+        statistics.shift_first_costs(0, distance);
+        let mut linked = report.clone();
+        let read = statistics.describe(&mut linked).and_then(|()| Ok(linked.validate()?));
+        assert!(read.is_err(), "{distance}");
+    }
+    report.lanes[0].points[0].executed_flops = Some(2e19);
+    assert!(matches!(encode_link(&report), Err(LinkError::Report(_))));
+}
+
+#[test]
 fn a_verdict_near_1_keeps_its_interval_on_its_side() {
     let mut report = report();
     for (speedup, low, high, verdict) in [
@@ -241,6 +359,8 @@ fn without_statistics(mut report: Report) -> Report {
                 versus: None,
                 full_attention: false,
                 needed_ms: None,
+                executed_flops: None,
+                transcendentals: None,
                 ..point.clone()
             };
         }
@@ -571,6 +691,7 @@ fn any_report() -> impl Strategy<Value = Report> {
             })
         })
     };
+    let costs = prop::array::uniform2(prop::option::of(prop_oneof![Just(0.0), 0.0..1e19_f64]));
     let point = (
         0..crate::validate::OUTCOMES.len(),
         prop::option::of("[a-zé \"<]{0,30}"),
@@ -578,16 +699,17 @@ fn any_report() -> impl Strategy<Value = Report> {
         any::<bool>(),
         (1..=1_000_000_u32, 1..=1_000_000_u32, 0..=9_u32),
         (time(), time(), time(), time()),
-        prop::array::uniform4(0.0..1e19_f64),
+        (prop::array::uniform4(0.0..1e19_f64), costs),
         verified(),
     )
-        .prop_map(|(outcome, message, mut times, timed, counts, extra, amounts, verified)| {
+        .prop_map(|(outcome, message, mut times, timed, counts, extra, (amounts, costs), verified)| {
             times.sort_by(f64::total_cmp);
             // No race calls a wrong output ok.
             let wrong = verified.is_some_and(|verified: Verified| !verified.pass);
             let outcome = if wrong && outcome == 0 { NOT_VERIFIED } else { outcome };
             let [min_ms, q1_ms, median_ms, q3_ms] = times.map(|time| (timed || outcome == 0).then_some(time));
             let [flops, bytes, peak_bytes, decode_state_bytes] = amounts;
+            let [executed_flops, transcendentals] = costs;
             Point {
                 length: 0,
                 outcome: crate::validate::OUTCOMES[outcome].to_owned(),
@@ -604,6 +726,8 @@ fn any_report() -> impl Strategy<Value = Report> {
                 first_run_ms: extra.2,
                 predicted_ms: extra.3,
                 flops,
+                executed_flops,
+                transcendentals,
                 bytes,
                 peak_bytes,
                 decode_state_bytes,
@@ -626,9 +750,16 @@ fn any_report() -> impl Strategy<Value = Report> {
             dispatch_ms,
         }))
     };
-    let roofline = (peaks(), peaks(), prop::option::of(1.0..1e19_f64)).prop_map(|(cpu, webgpu, f16)| {
-        crate::Roofline { cpu, webgpu: webgpu.map(|peaks| crate::Peaks { f16_flops_per_s: f16, ..peaks }) }
-    });
+    let rates = prop::array::uniform3(prop::option::of(1.0..1e19_f64));
+    let roofline =
+        (peaks(), peaks(), rates).prop_map(|(cpu, webgpu, [f16, on_cpu, on_gpu])| crate::Roofline {
+            cpu: cpu.map(|peaks| crate::Peaks { transcendentals_per_s: on_cpu, ..peaks }),
+            webgpu: webgpu.map(|peaks| crate::Peaks {
+                f16_flops_per_s: f16,
+                transcendentals_per_s: on_gpu,
+                ..peaks
+            }),
+        });
     let kernel = ("[a-z]{1,9}", 0..1_000_000_000_u32, any::<bool>(), "[a-z0-9-]{1,9}", any::<bool>());
     let kernel = kernel.prop_map(|(kernel, d_head, causal, variant, measured)| crate::ChosenKernel {
         kernel,
