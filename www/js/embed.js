@@ -4,7 +4,6 @@
 // @ts-check
 
 import { Meter, message, read, short, MAX_HEIGHT, MAX_SETUP, TO_FRAME } from './messages.js';
-import { keepTranslated } from './translated.js';
 import { watchTraps } from './traps.js';
 
 /** Messages of the host that are looked at in a second. A host that needs more is at fault. */
@@ -163,7 +162,9 @@ async function open() {
   $('note').textContent = words.loading;
   app.dataset.layout = 'embed';
   try {
-    const [crossover, page] = await Promise.all([import('{{root}}/crossover.js'), import('{{page}}/www.js'), style('{{assets}}/crossover.css')]);
+    const [crossover, page, { keepTranslated }] = await Promise.all([
+      import('{{root}}/crossover.js'), import('{{page}}/www.js'), import('./translated.js'), style('{{assets}}/crossover.css'),
+    ]);
     /** @type {any} */ (window).crossover = { ...crossover, connect: relayed(crossover.connect) };
     /** @type {any} */ (window).crossoverParts = PARTS;
     onScreen(crossover.setOnScreen);

@@ -5,12 +5,14 @@ use fastrand::Rng;
 use crate::growth::{CostLaw, Model};
 use crate::record::{Outcome, Point, RaceSpec, Record, Versus};
 use crate::replicates::Replicates;
-use crate::{crossover, fit, stats, verdict};
+use crate::{crossover, fit, growth, stats, verdict};
 
 /// The system that challengers are measured against: the tiled one, never the naive one.
 const BASELINE: &str = "attention";
 /// Sets the random numbers of the analysis apart from those of the schedule.
 const ANALYSIS_STREAM: u64 = 0x616e_616c_7973_6973;
+/// Replicates where only the errors of points are asked for.
+const QUICK_REPLICATES: usize = 100;
 /// Quantile of Student's distribution for a drift: the scatter behind it is known from a handful of set-ups.
 const DRIFT_QUANTILE: f64 = 2.3;
 
@@ -69,16 +71,16 @@ pub(crate) fn update(record: &mut Record, laws: &[CostLaw], n_replicates: usize)
 
 /// The growth model of one lane, without replicates, for predictions: nanoseconds at `seq_len`.
 pub(crate) fn predict_ns(record: &Record, lane_idx: usize, law: &CostLaw, seq_len: usize) -> Option<f64> {
-    let replicates = Replicates::new(record, 1, &mut Rng::with_seed(0));
-    let model = Model::new(replicates.lane(lane_idx), law)?;
-    Some(model.growth.at(law, (seq_len as f64).log2())).filter(|ns| ns.is_finite() && *ns > 0.0)
+    let replicates = Replicates::new(record, QUICK_REPLICATES, &mut Rng::with_seed(0));
+    let growth = growth::fit(replicates.lane(lane_idx), law)?;
+    Some(growth.at(law, (seq_len as f64).log2())).filter(|ns| ns.is_finite() && *ns > 0.0)
 }
 
 /// How many times as long the first length took when it was measured again, where that is beyond the uncertainty of both
 /// measurements; each is of its own set-ups.
 pub(crate) fn drift(record: &Record, lane_idx: usize, first: &Point, again: &Point) -> Option<f64> {
     let scatter = {
-        let replicates = Replicates::new(record, 1, &mut Rng::with_seed(0));
+        let replicates = Replicates::new(record, QUICK_REPLICATES, &mut Rng::with_seed(0));
         replicates.scatter(lane_idx) * std::f64::consts::LN_2
     };
     let error = |point: &Point| {

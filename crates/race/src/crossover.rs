@@ -2,7 +2,8 @@
 //!
 //! Between measured points, the ratio of times is interpolated in log-log; beyond the last length that both lanes have
 //! measured, their growth models decide. Each replicate answers the question anew; a kind is claimed only where at least
-//! 95% of them agree and the verdict at the longest common length supports it. Points at which the challenger ran full
+//! 95% of them agree (97.5% of a bound, which has one side) and the difference at the longest common length is clear, at
+//! Bonferroni's level for the number of challengers. Points at which the challenger ran full
 //! attention take no part.
 
 use mixer::exp2;
@@ -46,6 +47,8 @@ enum Crossing {
     Beyond(f64),
     /// Not within the horizon.
     Never,
+    /// There is no growth model to tell.
+    Unknown,
 }
 
 /// The crossover of `challenger` against `baseline`, one of `n_challengers` in the race: readers look for the first of them
@@ -109,13 +112,21 @@ impl<'a> Duel<'a> {
                 {
                     (CrossoverKind::Predicted, Some(estimate(x, &crossings)))
                 }
-                Crossing::Never if share(|crossing| *crossing == Crossing::Never) >= AGREEMENT => {
+                Crossing::Never
+                    if !self.is_ahead_anywhere()
+                        && share(|crossing| *crossing == Crossing::Never) >= AGREEMENT =>
+                {
                     (CrossoverKind::None, None)
                 }
                 _ => UNDECIDED,
             },
             Verdict::Undecided => UNDECIDED,
         }
+    }
+
+    /// Whether the challenger is ahead at any common length.
+    fn is_ahead_anywhere(&self) -> bool {
+        self.common.iter().any(|(own, other)| verdict::decide(own.speedup(other)) == Verdict::Ahead)
     }
 
     /// The shortest common length from which on the challenger is ahead at every length, as far as the replicates tell.
@@ -158,7 +169,7 @@ impl<'a> Duel<'a> {
     /// ahead all along.
     fn extrapolate(&self, replicate: Option<usize>) -> Crossing {
         let Some([(own, own_grid), (other, other_grid)]) = &self.models else {
-            return Crossing::Never;
+            return Crossing::Unknown;
         };
         let growth = |model: &'a Model| {
             replicate.and_then(|replicate| model.replicates.get(replicate)).unwrap_or(&model.growth)
@@ -184,13 +195,15 @@ impl<'a> Duel<'a> {
     }
 }
 
-/// A crossing with its interval over the replicates that cross.
+/// A crossing with its interval. Replicates that lead from the start or never cross lie below and above every length, so an
+/// end among them is 0 or infinite: readers get no number for it.
 fn estimate(x: f64, crossings: &[Crossing]) -> Estimate {
     let lengths: Vec<f64> = crossings
         .iter()
-        .filter_map(|crossing| match crossing {
-            Crossing::Between(x) | Crossing::Beyond(x) => Some(exp2(*x)),
-            Crossing::FromTheStart | Crossing::Never => None,
+        .map(|crossing| match crossing {
+            Crossing::Between(x) | Crossing::Beyond(x) => exp2(*x),
+            Crossing::FromTheStart => 0.0,
+            Crossing::Never | Crossing::Unknown => f64::INFINITY,
         })
         .collect();
     stats::interval(exp2(x), &lengths)

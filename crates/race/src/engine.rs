@@ -75,7 +75,8 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
         self.pause().await
     }
 
-    /// Whether another lane may be verified: always as long as none passed, then until the lanes that did need the rest.
+    /// Whether another lane may be verified: yes until one lane has passed; after that only in the first half of the planned
+    /// time, since verified lanes must still be timed.
     fn leaves_time_to_verify(&self) -> bool {
         let verified = self.record.lanes.iter().zip(&self.lanes);
         let is_any = verified.into_iter().any(|(record, lane)| record.verification.is_some() && !lane.ended);

@@ -32,10 +32,11 @@ pub(crate) struct CostLaw {
 }
 
 impl CostLaw {
-    /// The law through lengths and their operations, ascending; lengths that the system refuses are left out.
+    /// The law through lengths and their operations, ascending; lengths that the system refuses and counts that saturate are
+    /// left out.
     pub fn new(costs: impl Iterator<Item = (usize, u64)>) -> Self {
         let knots = costs
-            .filter(|(seq_len, flops)| *seq_len > 0 && *flops > 0)
+            .filter(|(seq_len, flops)| *seq_len > 0 && (1..u64::MAX).contains(flops))
             .map(|(seq_len, flops)| ((seq_len as f64).log2(), (flops as f64).log2()))
             .collect();
         Self { knots }
@@ -231,6 +232,13 @@ fn eliminate(mut rows: [[f64; TERMS + 1]; TERMS]) -> Option<[f64; TERMS]> {
         solution[row] = (rows[row][TERMS] - known) / rows[row][row];
     }
     Some(solution)
+}
+
+/// The model of a lane's points, without replicates.
+pub(crate) fn fit(points: &[Spread], law: &CostLaw) -> Option<Growth> {
+    let own: Vec<&Spread> = points.iter().filter(|point| !point.full_attention).collect();
+    let heights: Vec<f64> = own.iter().map(|point| point.y).collect();
+    Design::new(&own, law)?.fit(&heights).map(|(growth, _)| growth)
 }
 
 /// A lane's model with the models of its replicates.

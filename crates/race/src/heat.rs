@@ -12,6 +12,8 @@ use crate::{Clock, Watch, plan};
 const SET_UP_ATTEMPTS: u32 = 3;
 /// Part of what a lane may still spend that is little enough to give to samples beyond its grant.
 const CHEAP_SHARE: f64 = 0.05;
+/// How much longer than expected a further set-up may take before it is given up.
+const AGAIN_MARGIN: f64 = 4.0;
 /// Part of what a lane may still spend that is little enough to give to a further set-up beyond its grant.
 const AGAIN_SHARE: f64 = 0.01;
 /// Part of what a lane may still spend that a further set-up of long runs may take.
@@ -53,6 +55,7 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
         length_idx: usize,
         entries: &[(usize, f64)],
     ) -> Result<Left, Halt> {
+        self.heat = self.heat.saturating_add(1);
         let mut left = Left::default();
         let mut runners = Vec::with_capacity(entries.len());
         let mut order = entries.to_vec();
@@ -62,7 +65,7 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
         }
         for (lane_idx, grant_ns) in order {
             let alone = entries.len() == 1;
-            if purpose == Purpose::Points && !self.leaves_time(&runners) {
+            if purpose == Purpose::Points && !self.leaves_time(lane_idx, &runners) {
                 self.end_lane(lane_idx, &Dnf::TimeBudget { needed_ns: None });
                 self.publish();
                 continue;
@@ -82,7 +85,7 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
                 }
                 self.pause().await?;
                 self.report(runner.lane_idx, length_idx, activity(purpose, &runner));
-                runner.round = self.round;
+                (runner.heat, runner.round) = (self.heat, self.round);
                 match self.round(purpose, &mut runner).await {
                     Ok(Next::Again) => runners.push(runner),
                     Ok(Next::Done) if purpose == Purpose::Drift => {
@@ -104,60 +107,69 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
         lane.is_some_and(|lane| !lane.lost && (purpose == Purpose::Drift || !lane.ended))
     }
 
-    /// Whether there is time for another set-up beside what the lanes that are set up already need for a few samples. It
-    /// is taken to last as long as the longest of theirs.
-    fn leaves_time(&self, runners: &[Runner<E::Lane>]) -> bool {
+    /// Whether there is time to set up a lane of which nothing is known beside what the lanes that are set up already need
+    /// for a few samples. It is taken to last as long as the longest of theirs.
+    fn leaves_time(&self, lane_idx: usize, runners: &[Runner<E::Lane>]) -> bool {
+        if runners.is_empty() || self.lanes.get(lane_idx).is_none_or(|lane| !lane.history.is_empty()) {
+            return true;
+        }
         let sampling_ns: f64 = runners
             .iter()
-            .map(|runner| {
-                plan::LEAST_ROUNDS * runner.run_ns.max(self.sample_target_ns()) + runner.point.setup_ns
-            })
+            .map(|runner| plan::LEAST_ROUNDS * runner.run_ns.max(self.sample_target_ns()))
             .sum();
         let setup_ns = runners.iter().map(|runner| runner.spent_ns).fold(0.0, f64::max);
-        runners.is_empty() || sampling_ns + setup_ns <= self.remaining_ns()
+        sampling_ns + setup_ns <= self.remaining_ns()
     }
 
     /// Sets the lanes of a heat up anew as long as their grants, or a small part of what is left, pay for it, and adds the
     /// samples to their points: what differs from one set-up to the next is part of a time's uncertainty.
     pub async fn set_up_again(&mut self, length_idx: usize, entries: &[(usize, f64)]) -> Result<(), Halt> {
-        for _ in 1..plan::SET_UPS {
-            let again: Vec<(usize, f64)> = entries
-                .iter()
-                .copied()
-                .filter(|&(lane_idx, grant_ns)| self.pays_again(lane_idx, length_idx, grant_ns))
-                .collect();
+        let mut entries = entries.to_vec();
+        for set_ups in 1..plan::SET_UPS {
+            let mut again = Vec::new();
+            for &(lane_idx, grant_ns) in &entries {
+                again.extend(self.price_again(lane_idx, length_idx, grant_ns).map(|ns| (lane_idx, ns)));
+            }
             if again.is_empty() {
                 break;
             }
             self.heat(Purpose::Again, length_idx, &again).await?;
+            // A set-up that failed is not tried again.
+            entries.retain(|&(lane_idx, _)| {
+                let point = self.point(lane_idx, self.seq_len(length_idx));
+                point.is_some_and(|point| point.set_ups.len() > set_ups as usize)
+            });
         }
         Ok(())
     }
 
-    fn pays_again(&self, lane_idx: usize, length_idx: usize, grant_ns: f64) -> bool {
-        let (Some(lane), Some(point)) =
-            (self.lanes.get(lane_idx), self.point(lane_idx, self.seq_len(length_idx)))
-        else {
-            return false;
-        };
+    /// What a further set-up of a lane's point may take, where there is time for it.
+    fn price_again(&self, lane_idx: usize, length_idx: usize, grant_ns: f64) -> Option<f64> {
+        let lane = self.lanes.get(lane_idx)?;
+        let point = self.point(lane_idx, self.seq_len(length_idx))?;
         let most = if point.median_ns > plan::LONG_RUN_NS { plan::LONG_SET_UPS } else { plan::SET_UPS };
         if lane.ended || lane.lost || point.outcome != Outcome::Ok || point.set_ups.len() >= most as usize {
-            return false;
+            return None;
         }
         let samples = f64::from(point.set_ups.first().copied().unwrap_or(0) + 1);
         let next_ns =
             point.setup_ns + point.first_run_ns + samples * f64::from(point.repeats) * point.median_ns;
-        // The grant beyond the wish is left to longer lengths, where there are any.
-        let is_last = length_idx + 1 == self.record.spec.lengths.len();
-        let wanted_ns = self.demand(lane_idx, length_idx).wanted_ns;
-        let grant_ns = if is_last { grant_ns } else { grant_ns.min(wanted_ns) };
         let own_ns = self.own_share_ns();
-        let affordable = if point.median_ns > plan::LONG_RUN_NS {
+        let is_granted = lane.point_ns + next_ns <= self.grant_for_set_ups(lane_idx, length_idx, grant_ns);
+        let is_cheap = if point.median_ns > plan::LONG_RUN_NS {
             next_ns <= LONG_SHARE * own_ns
         } else {
-            lane.point_ns + next_ns <= grant_ns || next_ns <= AGAIN_SHARE * own_ns
+            next_ns <= AGAIN_SHARE * own_ns
         };
-        affordable && plan::CAUTION * next_ns <= self.remaining_ns()
+        let affordable = (is_granted || is_cheap) && plan::CAUTION * next_ns <= self.remaining_ns();
+        affordable.then_some(AGAIN_MARGIN * next_ns)
+    }
+
+    /// The part of a grant that further set-ups may use: beyond the wish, time is left to longer lengths, where there are
+    /// any.
+    fn grant_for_set_ups(&self, lane_idx: usize, length_idx: usize, grant_ns: f64) -> f64 {
+        let is_last = length_idx + 1 == self.record.spec.lengths.len();
+        if is_last { grant_ns } else { grant_ns.min(self.demand(lane_idx, length_idx).wanted_ns) }
     }
 
     /// A lane that fails while it is measured again has its points already.
@@ -205,7 +217,7 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
             let clean = setup_clean && run_clean;
             let last = attempt == SET_UP_ATTEMPTS;
             if !last && !clean {
-                point.discarded += 1;
+                self.discard_set_up(purpose, &mut point);
                 if setup_ns + first_run_ns > JUMP_NS {
                     self.forgive(setup_ns + first_run_ns);
                 }
@@ -214,7 +226,7 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
             let expected_ns = self.expected_run_ns(lane_idx, length_idx);
             let lost_ns = expected_ns.map_or(0.0, |expected_ns| suspended_ns(first_run_ns, expected_ns));
             if !last && lost_ns > 0.0 && forgiven_ns == 0.0 {
-                point.discarded += 1;
+                self.discard_set_up(purpose, &mut point);
                 self.forgive(lost_ns);
                 forgiven_ns = lost_ns;
                 continue;
@@ -230,7 +242,7 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
             let clock = (self.record.tick_ns, self.sample_target_ns());
             if purpose == Purpose::Again {
                 let first = self.point(lane_idx, point.seq_len).cloned().unwrap_or_else(|| point.clone());
-                let spent = (self.own_share_ns() + spent_ns, spent_ns);
+                let spent = (grant_ns, spent_ns);
                 let runner = Runner::again(lane_idx, (lane, checksum), (point, &first), spent, clock);
                 return Ok(Start::Ready(Box::new(runner)));
             }
@@ -238,7 +250,8 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
                 self.too_long(purpose, lane_idx, point);
                 return Ok(Start::Over);
             };
-            let runner = Runner::new(lane_idx, (lane, checksum), point, (grant_ns, spent_ns), clock);
+            let mut runner = Runner::new(lane_idx, (lane, checksum), point, (grant_ns, spent_ns), clock);
+            runner.again_grant_ns = self.grant_for_set_ups(lane_idx, length_idx, grant_ns);
             return Ok(Start::Ready(Box::new(runner)));
         }
         Ok(Start::Over)
@@ -335,8 +348,12 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
     }
 
     fn discard(&mut self, purpose: Purpose, runner: &mut Runner<E::Lane>) {
+        self.discard_set_up(purpose, &mut runner.point);
+    }
+
+    fn discard_set_up(&mut self, purpose: Purpose, point: &mut Point) {
         match purpose {
-            Purpose::Points => runner.point.discarded += 1,
+            Purpose::Points => point.discarded += 1,
             Purpose::Again | Purpose::Drift => self.discarded += 1,
         }
     }
@@ -395,11 +412,11 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
             match self.executor.check(&mut lane).await {
                 Ok(verification) if verification.deviation.pass => {}
                 Ok(verification) => {
-                    if let Some(mut point) = self.point(lane_idx, again.seq_len).cloned() {
-                        point.outcome = Outcome::Dnf(Dnf::NotVerified);
-                        point.verified = Some(verification);
-                        self.put(lane_idx, point);
-                    }
+                    let outcome = Outcome::Dnf(Dnf::NotVerified);
+                    let length_idx = self.record.spec.lengths.iter().position(|&len| len == again.seq_len);
+                    let mut point = self.blank_point(lane_idx, length_idx.unwrap_or_default(), outcome);
+                    point.verified = Some(verification);
+                    self.put(lane_idx, point);
                     self.end_lane(lane_idx, &Dnf::NotVerified);
                     self.publish();
                     return Ok(());
@@ -416,6 +433,7 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
             point.samples_ns.append(&mut again.samples_ns);
             point.rounds.append(&mut again.rounds);
             point.set_ups.append(&mut again.set_ups);
+            point.heats.append(&mut again.heats);
             point.peak_bytes = point.peak_bytes.max(again.peak_bytes).max(peak_bytes);
             point.summarize();
             self.put(lane_idx, point);

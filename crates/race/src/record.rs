@@ -102,6 +102,8 @@ pub struct Point {
     pub samples_ns: Vec<f64>,
     /// Samples of each set-up of the lane at this length, in order; they add up to the number of samples.
     pub set_ups: Vec<u32>,
+    /// The heat of each set-up, counted over the race: lanes of one heat were set up and sampled together.
+    pub heats: Vec<u32>,
     /// The round of each sample, ascending. Lanes sampled in the same round shared the state of the machine.
     pub rounds: Vec<u32>,
     /// Forward passes in a sample.

@@ -6,7 +6,7 @@
 //! lanes that were set up more than once at a length, pooled over the lengths of a lane and shrunk towards its backend's;
 //! where nothing was set up twice, a prior stands in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fastrand::Rng;
 
@@ -18,6 +18,9 @@ use crate::stats;
 const SINGLE_SAMPLE_ERROR: f64 = 0.05;
 /// Degrees of freedom per sample beyond the first in the spread of a median.
 const MEDIAN_FREEDOM: f64 = 1.0;
+/// Part of the noise that is counted as such where set-ups are compared: their scatter, measured beside it, makes up for the
+/// rest, and is less often taken for zero.
+const NOISE_BESIDE_SCATTER: f64 = 0.85;
 /// Median absolute deviations beyond which a sample counts as far from its median: four standard deviations.
 const CLIP: f64 = 5.9;
 /// Most weights drawn for one analysis, so that a race of many lanes and lengths is not held up by it.
@@ -54,16 +57,13 @@ pub(crate) struct Spread {
 impl Spread {
     /// Variance of `y` over the replicates.
     pub fn variance(&self) -> f64 {
-        let squares: f64 = self.draws.iter().map(|draw| (draw - self.y).powi(2)).sum();
-        squares / self.draws.len().max(1) as f64
+        stats::deviation(&self.draws).powi(2)
     }
 
     /// Standard deviation of the difference to another point over the replicates, in log₂.
     pub fn deviation_from(&self, other: &Spread) -> f64 {
-        let gap = self.y - other.y;
-        let squares: f64 =
-            self.draws.iter().zip(&other.draws).map(|(own, other)| (own - other - gap).powi(2)).sum();
-        (squares / self.draws.len().max(1) as f64).sqrt()
+        let gaps: Vec<f64> = self.draws.iter().zip(&other.draws).map(|(own, other)| own - other).collect();
+        stats::deviation(&gaps)
     }
 
     /// 95% interval of the point's time, in nanoseconds.
@@ -85,9 +85,8 @@ struct SetUp {
     /// log₂ of nanoseconds, round.
     samples: Vec<(f64, u32)>,
     median: f64,
-    /// Its first and last round.
-    first: u32,
-    last: u32,
+    /// The heat in which it was made.
+    heat: u32,
 }
 
 /// A measured point on its way to replicates.
@@ -105,10 +104,9 @@ struct Draft {
 }
 
 impl Draft {
-    /// Whether all set-ups were made beside those of `other`: their rounds overlap one by one.
+    /// Whether all set-ups were made beside those of `other`.
     fn is_beside(&self, other: &Draft) -> bool {
-        let overlap = |(own, other): (&SetUp, &SetUp)| own.first <= other.last && other.first <= own.last;
-        self.set_ups.len() == other.set_ups.len() && self.set_ups.iter().zip(&other.set_ups).all(overlap)
+        self.set_ups.iter().map(|set_up| set_up.heat).eq(other.set_ups.iter().map(|set_up| set_up.heat))
     }
 
     fn medians(&self) -> Vec<f64> {
@@ -141,11 +139,12 @@ impl Replicates {
         }
         let scatters = scatters(record, &drafts);
         let moments = Scatter::pool(&moments);
-        let shared: BTreeMap<usize, Vec<f64>> = record
-            .spec
-            .lengths
-            .iter()
-            .map(|&seq_len| (seq_len, (0..n).map(|_| moments.draw(rng) * stats::normal(rng)).collect()))
+        let shared: Vec<f64> = (0..n).map(|_| moments.draw(rng)).collect();
+        let heats: BTreeSet<u32> =
+            drafts.iter().flatten().flat_map(|draft| &draft.set_ups).map(|set_up| set_up.heat).collect();
+        let shared: BTreeMap<u32, Vec<f64>> = heats
+            .into_iter()
+            .map(|heat| (heat, shared.iter().map(|deviation| deviation * stats::normal(rng)).collect()))
             .collect();
         let lanes = drafts
             .into_iter()
@@ -175,15 +174,18 @@ impl Replicates {
 }
 
 impl Draft {
-    fn finish(mut self, scatter: &[f64], shared: &BTreeMap<usize, Vec<f64>>, rng: &mut Rng) -> Spread {
-        let shared = shared.get(&self.spread.seq_len).map(Vec::as_slice).unwrap_or_default();
-        let n_set_ups = (self.set_ups.len().max(1) as f64).sqrt();
+    fn finish(mut self, scatter: &[f64], shared: &BTreeMap<u32, Vec<f64>>, rng: &mut Rng) -> Spread {
+        let n_set_ups = self.set_ups.len().max(1) as f64;
+        let mut moments = vec![0.0; self.noise.len()];
+        for draws in self.set_ups.iter().filter_map(|set_up| shared.get(&set_up.heat)) {
+            moments.iter_mut().zip(draws).for_each(|(moment, draw)| *moment += draw / n_set_ups);
+        }
         self.spread.draws = self
             .noise
             .iter()
             .zip(scatter)
-            .zip(shared)
-            .map(|((noise, scatter), shared)| {
+            .zip(moments)
+            .map(|((noise, scatter), moment)| {
                 // The spread of so few samples is itself uncertain: Student's factor. Where there are several set-ups, the
                 // uncertainty of their scatter contains it.
                 let heavier = if self.set_ups.len() > 1 {
@@ -191,7 +193,7 @@ impl Draft {
                 } else {
                     (self.noise_freedom / stats::chi_squared(self.noise_freedom, rng)).sqrt()
                 };
-                self.spread.y + noise * heavier + (shared + scatter * stats::normal(rng)) / n_set_ups
+                self.spread.y + noise * heavier + moment + scatter * stats::normal(rng) / n_set_ups.sqrt()
             })
             .collect();
         self.spread
@@ -281,7 +283,6 @@ fn draft(point: &Point, tick_ns: f64, weights: &mut Weights, rng: &mut Rng) -> O
     let n = weights.n;
     let mut noise = vec![0.0; n];
     let (mut variance, mut freedom) = (0.0, 0.0);
-    // With several set-ups, their scatter is measured beside this noise, and makes up for its bias.
     let is_alone = set_ups.len() < 2;
     for set_up in &set_ups {
         let draws = set_up.deviations(step, is_alone, weights, rng);
@@ -325,19 +326,15 @@ fn set_ups(point: &Point) -> Vec<SetUp> {
     let mut rest = samples.as_slice();
     counts
         .into_iter()
-        .filter_map(|count| {
+        .enumerate()
+        .filter_map(|(index, count)| {
             let (own, later) = rest.split_at(count);
             rest = later;
             let mut samples = own.to_vec();
             samples.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
             let values: Vec<f64> = samples.iter().map(|sample| sample.0).collect();
-            let rounds = own.iter().map(|sample| sample.1);
-            Some(SetUp {
-                median: stats::quantile(&values, 0.5)?,
-                samples,
-                first: rounds.clone().min()?,
-                last: rounds.max()?,
-            })
+            let heat = point.heats.get(index).copied().unwrap_or(u32::MAX);
+            Some(SetUp { median: stats::quantile(&values, 0.5)?, samples, heat })
         })
         .collect()
 }
@@ -368,7 +365,8 @@ impl SetUp {
                 .map(|_| SINGLE_SAMPLE_ERROR.hypot(rounding) * std::f64::consts::LOG2_E * stats::normal(rng))
                 .collect();
         }
-        let inflation = if is_alone { inflation(count) } else { inflation(count).min(1.0) };
+        let inflation =
+            if is_alone { inflation(count) } else { NOISE_BESIDE_SCATTER * inflation(count).min(1.0) };
         weights.draw(&self.samples, rng);
         let by_sample = weights.of(&self.samples);
         let mut drawn = vec![0.0; count];

@@ -20,6 +20,8 @@ const DECISIONS: [usize; 4] = [5, 10, 20, 40];
 const LONG_DECISIONS: [usize; 4] = [3, 5, 10, 20];
 /// Part of the steps of the clock that a sample should take below which it is not kept.
 const SHORTEST: f64 = 0.9;
+/// The same of set-ups after the first: leaving faster ones out would bias the time.
+const SHORTEST_AGAIN: f64 = 0.5;
 /// Samples after which further set-ups, where there is time for them, say more than further samples.
 const ENOUGH_OF_ONE: usize = 10;
 /// Half-width of the median's 95% interval that is tight enough.
@@ -45,8 +47,11 @@ pub(crate) struct Runner<L> {
     /// That of the first run's output; every other run's is the same.
     pub checksum: f64,
     pub point: Point,
-    /// The round at work, counted over the race.
+    /// The heat and the round at work, counted over the race.
+    pub heat: u32,
     pub round: u32,
+    /// What the point may take with further set-ups.
+    pub again_grant_ns: f64,
     /// Samples to take, where an earlier set-up of the point has decided it.
     fixed: Option<usize>,
     /// Passes in the next sample.
@@ -86,7 +91,9 @@ impl<L> Runner<L> {
             lane,
             checksum,
             point,
+            heat: 0,
             round: 0,
+            again_grant_ns: grant_ns,
             fixed: None,
             repeats: 1,
             run_ns,
@@ -124,6 +131,7 @@ impl<L> Runner<L> {
         runner.repeats = first.repeats.max(1);
         runner.run_ns = first.median_ns.max(runner.tick_ns / f64::from(runner.repeats));
         runner.previous_ns = Some(first.median_ns);
+        runner.warm_up_grant_ns = runner.grant_ns - runner.spent_ns;
         runner.warm = runner.repeats == 1 && runner.run_ns > LONG_RUN_NS;
         runner
     }
@@ -161,7 +169,11 @@ impl<L> Runner<L> {
 
     fn sample(&mut self, elapsed_ns: f64, device_ns: Option<f64>, remaining_ns: f64) -> Next {
         // It got faster since its warm-up: these samples are too short to be kept, however often that happens.
-        if elapsed_ns <= 0.0 || elapsed_ns < SHORTEST * MIN_TICKS * self.tick_ns {
+        // A later set-up has its passes fixed and may be faster than the first.
+        let shortest = if self.fixed.is_some() { SHORTEST_AGAIN } else { SHORTEST };
+        // Part of a later set-up would count its slow beginning too much.
+        let is_cut_short = self.fixed.is_some() && self.spent_ns > self.grant_ns;
+        if is_cut_short || elapsed_ns <= 0.0 || elapsed_ns < shortest * MIN_TICKS * self.tick_ns {
             if self.fixed.is_some() {
                 return Next::Unmeasurable;
             }
@@ -180,6 +192,7 @@ impl<L> Runner<L> {
         self.point.samples_ns.push(elapsed_ns / f64::from(self.repeats));
         self.point.rounds.push(self.round);
         self.point.set_ups = vec![self.point.samples_ns.len() as u32];
+        self.point.heats = vec![self.heat];
         // A device's timestamps may be zero, decreasing or coarse; and no pass takes longer on the device than it took.
         let plausible = |ns: &f64| ns.is_finite() && *ns > 0.0 && *ns <= 1.05 * elapsed_ns + self.tick_ns;
         self.device_ns.extend(device_ns.filter(plausible).map(|ns| ns / f64::from(self.repeats)));
@@ -204,7 +217,7 @@ impl<L> Runner<L> {
         if !decisions.contains(&n_samples) {
             return n_samples >= fewest && self.sampling_ns >= PATIENCE_NS;
         }
-        if n_samples >= ENOUGH_OF_ONE && self.spent_ns + self.again_ns() <= self.grant_ns {
+        if n_samples >= ENOUGH_OF_ONE && self.spent_ns + self.again_ns() <= self.again_grant_ns {
             return true;
         }
         let quantum_ns = self.tick_ns / f64::from(self.repeats);

@@ -48,12 +48,13 @@ impl Scatter {
 
     /// Scatter over several points, each weighted by how well its noise lets it be seen. Satterthwaite's degrees of freedom.
     pub fn pool(seen: &[Scatter]) -> Self {
+        let seen: Vec<&Scatter> = seen.iter().filter(|point| point.freedom > 0.0).collect();
         let mut pooled = Self::NONE;
         for _ in 0..ROUNDS {
             let scatter = pooled.total - pooled.noise;
             let expected = |point: &Scatter| point.noise + scatter.max(0.0) + 1e-12;
             let weight = |point: &Scatter| point.freedom * expected(point).powi(-2);
-            let total: f64 = seen.iter().map(weight).sum();
+            let total: f64 = seen.iter().map(|point| weight(point)).sum();
             if total <= 0.0 {
                 return pooled;
             }
@@ -166,6 +167,13 @@ mod tests {
         assert_eq!(moment, Scatter::NONE);
         assert_eq!(analyze(&[(vec![1.0], 0.25)]), None);
         assert_eq!(analyze(&[]), None);
+    }
+
+    #[test]
+    fn lanes_that_share_no_moment_do_not_hide_that_of_others() {
+        let seen = Scatter { total: 1e-4, noise: 1e-5, freedom: 3.0 };
+        assert_eq!(Scatter::pool(&[Scatter::NONE, seen]), Scatter::pool(&[seen]));
+        assert!(Scatter::pool(&[seen, Scatter::NONE]).freedom > 2.9);
     }
 
     #[test]

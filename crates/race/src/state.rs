@@ -98,7 +98,8 @@ pub(crate) struct Race<'a, E: Executor, C: Clock, W: Watch> {
     pub reserve_ns: f64,
     /// Samples thrown away that belong to no point of the record.
     pub discarded: u32,
-    /// Rounds so far, over the whole race.
+    /// Heats and rounds so far, over the whole race.
+    pub heat: u32,
     pub round: u32,
     /// The last estimate of what is left.
     pub rest: Option<Rest>,
@@ -143,6 +144,7 @@ impl<'a, E: Executor, C: Clock, W: Watch> Race<'a, E, C, W> {
             costs,
             laws,
             rounds: (0, 0),
+            heat: 0,
             round: 0,
             reserve_ns: 0.0,
             discarded: 0,
@@ -257,6 +259,7 @@ impl<'a, E: Executor, C: Clock, W: Watch> Race<'a, E, C, W> {
             outcome,
             samples_ns: Vec::new(),
             set_ups: Vec::new(),
+            heats: Vec::new(),
             rounds: Vec::new(),
             repeats: 0,
             discarded: 0,

@@ -28,6 +28,10 @@ pub fn quantile(sorted: &[f64], p: f64) -> Option<f64> {
     let position = p.clamp(0.0, 1.0) * last as f64;
     let below = sorted.get(position.floor() as usize)?;
     let above = sorted.get((position.ceil() as usize).min(last))?;
+    // Also where both are infinite.
+    if below == above {
+        return Some(*below);
+    }
     Some(below + (above - below) * position.fract())
 }
 
@@ -104,11 +108,28 @@ pub fn normal(rng: &mut Rng) -> f64 {
     }
 }
 
-/// A χ² number of `freedom` degrees, above 0 (Wilson and Hilferty's cube, within 1% of its quantiles from 2 degrees on).
+/// A χ² number of `freedom` degrees: twice a gamma number (Marsaglia and Tsang 2000). At least 1 degree is taken.
 pub(crate) fn chi_squared(freedom: f64, rng: &mut Rng) -> f64 {
-    let freedom = freedom.max(1.0);
-    let ninth = 2.0 / (9.0 * freedom);
-    (freedom * (1.0 - ninth + normal(rng) * ninth.sqrt()).powi(3)).max(0.01)
+    let shape = freedom.max(1.0) / 2.0;
+    // Shapes below 1 come from the next larger one.
+    let (shape, power) =
+        if shape < 1.0 { (shape + 1.0, (1.0 - rng.f64()).powf(1.0 / shape)) } else { (shape, 1.0) };
+    let d = shape - 1.0 / 3.0;
+    let c = 1.0 / (9.0 * d).sqrt();
+    loop {
+        let x = normal(rng);
+        let v = (1.0 + c * x).powi(3);
+        if v > 0.0 && (1.0 - rng.f64()).ln() < 0.5 * x * x + d - d * v + d * v.ln() {
+            return (2.0 * d * v * power).max(f64::MIN_POSITIVE);
+        }
+    }
+}
+
+/// Standard deviation of replicates, from the width of their central 95%: few of them may be very far out.
+pub(crate) fn deviation(replicates: &[f64]) -> f64 {
+    let sorted = ascending(replicates);
+    let ends = quantile(&sorted, 0.025).zip(quantile(&sorted, 0.975));
+    ends.map_or(0.0, |(low, high)| (high - low) / 3.92)
 }
 
 fn ascending(values: &[f64]) -> Vec<f64> {
@@ -165,7 +186,7 @@ mod tests {
     #[test]
     fn chi_squared_numbers_have_their_moments() {
         let mut rng = Rng::with_seed(3);
-        for freedom in [2.0, 5.0, 20.0] {
+        for freedom in [1.0, 2.0, 5.0, 20.0] {
             let values: Vec<f64> = (0..20_000).map(|_| chi_squared(freedom, &mut rng)).collect();
             let mean = values.iter().sum::<f64>() / 20_000.0;
             let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / 20_000.0;

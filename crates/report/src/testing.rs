@@ -132,6 +132,7 @@ fn lane_record(index: usize, lane: &LaneSpec, spec: &RaceSpec) -> LaneRecord {
             predicted_ns: cut.then_some(median_ns),
             verified: (!cut).then_some(Verification { seq_len, deviation }),
             set_ups: if cut { vec![] } else { vec![5; 3] },
+            heats: if cut { vec![] } else { vec![1, 2, 3] },
             rounds: if cut { vec![] } else { (0..15).collect() },
             interval_ns: (!cut).then_some((median_ns * 0.97, median_ns * 1.03)),
             versus: None,

@@ -335,7 +335,7 @@ fn fault_20_outliers_are_flagged_and_kept() {
     let mut runs = 0;
     let world = World::new(1, &[]).script(move |call, stage| {
         runs += u32::from(matches!(call.kind, Kind::Run { .. }));
-        stage.throttle = if runs % 7 == 0 { 3.0 } else { 1.0 };
+        stage.throttle = if runs % 6 == 0 { 3.0 } else { 1.0 };
         Ok(())
     });
     let record = world.race(spec(&["attention", "hyena"])).unwrap();
