@@ -1,7 +1,8 @@
 //! The result in a sentence, and no more than the report's own verdicts say: estimates come with their interval, what is
 //! undecided is called undecided, bounds and extrapolations are called so.
 
-use report::{Crossover, CrossoverKind, Report, Speedup, Status, Verdict, compare};
+use report::compare::{self, Found};
+use report::{Crossover, CrossoverKind, Report, Speedup, Status, Verdict};
 
 use crate::format;
 use crate::lanes::Look;
@@ -39,25 +40,29 @@ fn told(report: &Report, looks: &[Look], here: bool, text: &Text) -> Option<Head
             (crossover.challenger as usize) < lanes && (crossover.baseline as usize) < lanes
         })
         .collect();
-    // The first to overtake is the news; the prediction nearest to the data comes next.
-    let rank = |kind: CrossoverKind| match kind {
-        CrossoverKind::Measured | CrossoverKind::AtMost => 0,
-        CrossoverKind::Predicted => 1,
-        CrossoverKind::Undecided => 2,
-        CrossoverKind::None => 3,
+    if found.is_empty() {
+        return fastest(report, looks, text);
+    }
+    // The first to overtake is the news; the prediction nearest to the data comes next, then whoever may overtake.
+    let rank = |crossover: &Crossover| match (crossover.kind, verdict_at_last(report, crossover)) {
+        (CrossoverKind::Measured | CrossoverKind::AtMost, _) => 0,
+        (CrossoverKind::Predicted, _) => 1,
+        (CrossoverKind::Undecided, Some(Verdict::Ahead)) => 2,
+        (CrossoverKind::Undecided, Some(Verdict::Undecided) | None) => 3,
+        (CrossoverKind::Undecided, Some(Verdict::Behind)) => 4,
+        (CrossoverKind::None, _) => 5,
     };
     found.sort_by(|a, b| {
-        rank(a.kind)
-            .cmp(&rank(b.kind))
+        rank(a)
+            .cmp(&rank(b))
             .then(a.estimate.unwrap_or(f64::INFINITY).total_cmp(&b.estimate.unwrap_or(f64::INFINITY)))
     });
-    let Some(best) = found.first() else {
-        return fastest(report, looks, text);
-    };
-    let mut headline = sentence(report, looks, best, found.len(), here, text)?;
+    // A challenger that was not measured beside attention has no sentence of its own.
+    let mut headline =
+        (0..found.len()).find_map(|index| sentence(report, looks, &found, index, here, text))?;
     if found.len() > 1 {
-        let ahead = found.iter().filter(|crossover| rank(crossover.kind) == 0).count();
-        let undecided = found.iter().filter(|crossover| crossover.kind == CrossoverKind::Undecided).count();
+        let ahead = found.iter().filter(|crossover| rank(crossover) == 0).count();
+        let undecided = found.iter().filter(|crossover| is_open(report, crossover)).count();
         let tally = (text.tally)(ahead, undecided, found.len());
         headline.detail =
             if headline.detail.is_empty() { tally } else { format!("{} {tally}", headline.detail) };
@@ -81,19 +86,47 @@ fn machine(report: &Report, backend: &str, here: bool, text: &Text) -> String {
     .to_owned()
 }
 
+/// The verdict at the longest length at which both lanes of a crossover are compared.
+fn verdict_at_last(report: &Report, crossover: &Crossover) -> Option<Verdict> {
+    let (challenger, baseline) = (crossover.challenger as usize, crossover.baseline as usize);
+    let (_, at) = standing::common(report, challenger, baseline).next_back()?;
+    standing::verdict(at)
+}
+
+/// Whether a challenger may overtake within the lengths raced. One that is clearly behind at the longest does not, though
+/// what happens beyond is undecided.
+fn is_open(report: &Report, crossover: &Crossover) -> bool {
+    crossover.kind == CrossoverKind::Undecided && verdict_at_last(report, crossover) != Some(Verdict::Behind)
+}
+
+/// Whether the interval of the crossover at `index` ends before that of every other challenger can begin.
+fn is_first(report: &Report, found: &[&Crossover], index: usize) -> bool {
+    let range = |crossover: &Crossover| Found::from(crossover).range();
+    let Some((_, end)) = found.get(index).and_then(|best| range(best)) else { return false };
+    found.iter().enumerate().filter(|(other, _)| *other != index).all(|(_, other)| match range(other) {
+        Some((begin, _)) => begin > end,
+        None => !is_open(report, other),
+    })
+}
+
+/// The sentence about the crossover at `index` of those `found`; `None` where its lanes are not compared at any length.
 fn sentence(
     report: &Report,
     looks: &[Look],
-    crossover: &Crossover,
-    challengers: usize,
+    found: &[&Crossover],
+    index: usize,
     here: bool,
     text: &Text,
 ) -> Option<Headline> {
+    let crossover = *found.get(index)?;
+    let challengers = found.len();
+    let is_first = challengers > 1 && is_first(report, found, index);
     let (challenger, baseline) = (crossover.challenger as usize, crossover.baseline as usize);
     let name = looks[challenger].title.as_str();
     let place = machine(report, &report.lanes[challenger].backend, here, text);
-    let last = standing::longest_common(report, challenger, baseline)?;
-    let at = standing::versus(report, challenger, baseline, last)?;
+    let (last, at) = standing::common(report, challenger, baseline).next_back()?;
+    let verdict = standing::verdict(at);
+    let was_ahead = standing::common(report, challenger, baseline).any(|(_, at)| standing::is_ahead(at));
     let last_text = format::length(f64::from(last));
     let interval = match (crossover.low, crossover.high) {
         (Some(low), Some(high)) if low.is_finite() && high.is_finite() => {
@@ -110,16 +143,28 @@ fn sentence(
     let sentence = match (crossover.kind, crossover.estimate) {
         (CrossoverKind::AtMost, Some(bound)) => from(bound),
         (CrossoverKind::Measured, Some(estimate)) => {
-            let overtakes = if challengers > 1 { text.overtakes_first } else { text.overtakes };
+            let overtakes = if is_first { text.overtakes_first } else { text.overtakes };
             overtakes(name, &format::length_about(estimate), &interval, &place)
         }
         (CrossoverKind::Predicted, Some(estimate)) => {
-            (text.would_overtake)(name, &format::length_about(estimate), &interval, &last_text)
+            let would_overtake = match (verdict, was_ahead) {
+                (Some(Verdict::Behind), false) => text.would_overtake,
+                (Some(Verdict::Behind), true) => text.would_overtake_again,
+                _ => text.fits_cross,
+            };
+            would_overtake(name, &format::length_about(estimate), &interval, &last_text)
         }
-        // A report without verdicts says no more than that it found none.
-        (CrossoverKind::None, _) if at.judged.is_none() => (text.no_overtaking)(name, &last_text, &place),
-        (CrossoverKind::None, _) => (text.stays_ahead)(&looks[baseline].title, &last_text, &place),
-        _ => (text.undecided_overtaking)(name, &last_text, &place),
+        (CrossoverKind::None, _) => match (verdict, was_ahead) {
+            (Some(Verdict::Behind), false) => (text.stays_ahead)(&looks[baseline].title, &last_text, &place),
+            (Some(Verdict::Behind), true) => (text.ahead_before)(name, &last_text, &place),
+            // Without that verdict, the report says no more than that it found none.
+            _ => (text.no_overtaking)(name, &last_text, &place),
+        },
+        _ => match verdict {
+            Some(Verdict::Behind) => (text.undecided_behind)(name, &last_text, &place),
+            Some(Verdict::Ahead) => (text.undecided_ahead)(name, &last_text, &place, challengers),
+            Some(Verdict::Undecided) | None => (text.undecided_overtaking)(name, &last_text, &place),
+        },
     };
     Some(Headline { text: sentence, detail: standing_text, lane: Some(challenger) })
 }
@@ -141,33 +186,39 @@ fn standing_at(name: &str, length: &str, at: Speedup, text: &Text) -> String {
 
 /// Without an attention lane to compare with, the fastest lane at the longest length is the news.
 fn fastest(report: &Report, looks: &[Look], text: &Text) -> Option<Headline> {
-    let last = standing::longest_measured(report, |_| true)?;
-    let mut times: Vec<(usize, f64, &report::Point)> = report
-        .lanes
-        .iter()
-        .enumerate()
-        .filter_map(|(index, lane)| {
-            let point = standing::measured(lane, last)?;
-            Some((index, point.median_ms?, point))
-        })
+    // While the race runs, points wait for their intervals until the next analysis.
+    let counts = |point: &report::Point| {
+        standing::is_measured(point) && (report.status != Status::Running || point.low_ms.is_some())
+    };
+    let points = || {
+        let lanes = report.lanes.iter().enumerate();
+        let of_lanes = lanes.flat_map(|(index, lane)| lane.points.iter().map(move |point| (index, point)));
+        of_lanes.filter(|(_, point)| counts(point))
+    };
+    let last = points().map(|(_, point)| point.length).max()?;
+    let mut times: Vec<(usize, f64, &report::Point)> = points()
+        .filter(|(_, point)| point.length == last)
+        .filter_map(|(index, point)| Some((index, point.median_ms?, point)))
         .collect();
     times.sort_by(|a, b| a.1.total_cmp(&b.1));
-    let &(winner, best, point) = times.first()?;
+    let (&(winner, best, point), others) = times.split_first()?;
     let name = &looks.get(winner)?.label;
     let length = format::length(f64::from(last));
-    let sentence = match times.get(1) {
-        None => (text.only_lane)(name, &format::time(best), &length),
-        Some(&(second, time, other)) => {
-            let second = &looks.get(second)?.label;
-            match compare::speedup(other, point).and_then(|speedup| speedup.judged) {
-                Some((_, _, Verdict::Ahead)) => {
-                    (text.fastest)(name, &length, &format::ratio(time / best), second)
-                }
-                Some((low, high, _)) => (text.close_pair)(name, second, &length, &format::ratios(low, high)),
-                None => {
-                    let [best, time] = [best, time].map(format::time);
-                    (text.pair_without_interval)(name, &best, second, &time, &length)
-                }
+    let against = |other: &report::Point| compare::speedup(other, point).and_then(|speedup| speedup.judged);
+    let is_slower = |other: &report::Point| matches!(against(other), Some((_, _, Verdict::Ahead)));
+    let rival = others.iter().find(|(.., other)| !is_slower(other));
+    let sentence = match (others.first(), rival) {
+        (None, _) => (text.only_lane)(name, &format::time(best), &length),
+        (Some(&(second, time, _)), None) => {
+            (text.fastest)(name, &length, &format::ratio(time / best), &looks.get(second)?.label)
+        }
+        (Some(_), Some(&(rival, time, other))) => {
+            let rival = &looks.get(rival)?.label;
+            if let Some((low, high, _)) = against(other) {
+                (text.close_pair)(name, rival, &length, &format::ratios(low, high))
+            } else {
+                let [best, time] = [best, time].map(format::time);
+                (text.pair_without_interval)(name, &best, rival, &time, &length)
             }
         }
     };
@@ -180,7 +231,7 @@ mod tests {
     use super::*;
     use crate::lanes::looks;
     use crate::samples;
-    use crate::text::ENGLISH;
+    use crate::text::{CHINESE, ENGLISH};
 
     fn of(report: &Report) -> Headline {
         headline(report, &looks(report, &[], &ENGLISH), &ENGLISH).unwrap()
@@ -219,8 +270,7 @@ mod tests {
 
     #[test]
     fn undecided_is_said_plainly_and_no_winner_is_named() {
-        let equal = Some((1.003, 0.97, 1.04, Verdict::Undecided));
-        let headline = of(&with(CrossoverKind::Undecided, None, equal));
+        let headline = of(&with(CrossoverKind::Undecided, None, EQUAL));
         assert!(
             headline.text.starts_with("Undecided: whether Hyena overtakes attention up to 16,384 tokens"),
             "{}",
@@ -244,13 +294,59 @@ mod tests {
         assert_eq!(later.detail, "At 16,384 tokens, Hyena is 5.2× faster (95%: 5.0–5.4×).");
     }
 
+    const SLOWER: Option<(f64, f64, f64, Verdict)> = Some((0.97, 0.96, 0.98, Verdict::Behind));
+    const EQUAL: Option<(f64, f64, f64, Verdict)> = Some((1.003, 0.97, 1.04, Verdict::Undecided));
+
+    /// The report with its second lane behind at every length.
+    fn behind_throughout(mut report: Report) -> Report {
+        for point in &mut report.lanes[1].points {
+            let versus = point.versus.as_mut().unwrap();
+            (versus.speedup, versus.low, versus.high, versus.verdict) = (0.97, 0.96, 0.98, Verdict::Behind);
+        }
+        report
+    }
+
+    /// The headline's sentence in English and in Chinese.
+    fn both(report: &Report) -> [String; 2] {
+        [&ENGLISH, &CHINESE].map(|text| headline(report, &looks(report, &[], text), text).unwrap().text)
+    }
+
+    fn assert_both(report: &Report, english: &str, chinese: &str) {
+        let [in_english, in_chinese] = both(report);
+        assert_eq!(in_english, english);
+        assert!(in_chinese.contains(chinese), "{in_chinese}");
+    }
+
+    /// The duel with one more lane like the second for each kind and interval (estimate, low, high).
+    fn joined(mut report: Report, others: &[(CrossoverKind, Option<[f64; 3]>)]) -> Report {
+        for (n, (kind, at)) in others.iter().enumerate() {
+            let mut lane = report.lanes[1].clone();
+            lane.system = format!("other{n}");
+            report.lanes.push(lane);
+            let [estimate, low, high] = at.map_or([None; 3], |at| at.map(Some));
+            report.crossovers.push(Crossover {
+                challenger: report.lanes.len() as u32 - 1,
+                kind: *kind,
+                estimate,
+                low,
+                high,
+                ..report.crossovers[0]
+            });
+        }
+        report
+    }
+
     #[test]
     fn predictions_and_defeats_are_called_so() {
-        let report = with(CrossoverKind::Predicted, Some(40_300.0), FASTER);
+        let report = behind_throughout(with(CrossoverKind::Predicted, Some(40_300.0), SLOWER));
+        assert!(of(&report).text.contains("still ahead of Hyena at 16,384"), "{}", of(&report).text);
         assert!(of(&report).text.contains("the fits cross at about 40,000"), "{}", of(&report).text);
-        let slower = Some((0.97, 0.96, 0.98, Verdict::Behind));
-        let mut report = with(CrossoverKind::None, None, slower);
-        assert!(of(&report).text.starts_with("Attention stays ahead up to 16,384"));
+        let mut report = behind_throughout(with(CrossoverKind::None, None, SLOWER));
+        assert_both(
+            &report,
+            "Attention stays ahead up to 16,384 tokens on this machine’s GPU.",
+            "直到 16,384 个词元都保持领先",
+        );
         assert!(
             of(&report).detail.contains("Hyena is 1.03× slower (95%: 1.02–1.04×)"),
             "{}",
@@ -258,6 +354,143 @@ mod tests {
         );
         report.status = Status::Running;
         assert!(of(&report).text.starts_with("So far: "));
+    }
+
+    /// The duel's challenger is ahead at lengths before the last.
+    #[test]
+    fn attention_does_not_stay_ahead_of_a_lane_that_was_ahead_before() {
+        assert_both(
+            &with(CrossoverKind::None, None, SLOWER),
+            "Hyena is ahead at shorter lengths, but attention is ahead at 16,384 tokens on this machine’s GPU, and no \
+             crossover was found beyond.",
+            "Hyena 在较短长度上领先，但在 16,384 个词元处注意力领先",
+        );
+        assert_both(
+            &with(CrossoverKind::Predicted, Some(40_300.0), SLOWER),
+            "Hyena is ahead at shorter lengths, attention at 16,384 tokens; the fits cross again at about 40,000 (95%: \
+             40,000).",
+            "再次相交",
+        );
+        // What is predicted without that verdict does not say who is ahead.
+        for last in [FASTER, EQUAL, None] {
+            let report = with(CrossoverKind::Predicted, Some(40_300.0), last);
+            assert!(!of(&report).text.contains("ahead"), "{}", of(&report).text);
+            assert!(both(&report)[1].contains("预计在那里超过注意力"), "{}", both(&report)[1]);
+        }
+        assert!(of(&with(CrossoverKind::None, None, FASTER)).text.contains("was not found to overtake"));
+    }
+
+    #[test]
+    fn an_undecided_crossover_does_not_hide_the_verdict_at_the_longest_length() {
+        assert_both(
+            &with(CrossoverKind::Undecided, None, SLOWER),
+            "Attention is ahead at 16,384 tokens on this machine’s GPU; whether Hyena overtakes beyond that is undecided.",
+            "注意力在 16,384 个词元处领先；Hyena 在更长的长度上是否会超过，尚无法判定。",
+        );
+        let ahead = with(CrossoverKind::Undecided, None, FASTER);
+        assert_both(
+            &ahead,
+            "Hyena is ahead at 16,384 tokens on this machine’s GPU, but not clearly enough to name a crossover.",
+            "Hyena 在 16,384 个词元处领先，但优势不够明确，无法给出交叉点。",
+        );
+        assert_both(
+            &joined(ahead, &[(CrossoverKind::None, None), (CrossoverKind::None, None)]),
+            "Hyena is ahead at 16,384 tokens on this machine’s GPU, but not clearly enough among 3 challengers to name a \
+             crossover.",
+            "但在 3 个挑战者中优势不够明确",
+        );
+    }
+
+    #[test]
+    fn a_challenger_that_is_behind_at_the_longest_length_does_not_overtake_within_the_lengths_raced() {
+        let tally = |report: &Report| {
+            [&ENGLISH, &CHINESE].map(|text| headline(report, &looks(report, &[], text), text).unwrap().detail)
+        };
+        let open = (CrossoverKind::Undecided, None);
+        let [english, chinese] = tally(&joined(with(CrossoverKind::Undecided, None, EQUAL), &[open]));
+        assert!(english.ends_with("0 of 2 challengers overtake within the lengths raced; 2 are undecided."));
+        assert!(chinese.ends_with("，另有 2 个未分胜负。"), "{chinese}");
+        let mut report = joined(with(CrossoverKind::Undecided, None, SLOWER), &[open]);
+        let [english, chinese] = tally(&report);
+        assert!(english.ends_with("0 of 2 challengers overtake within the lengths raced."), "{english}");
+        assert!(chinese.ends_with("2 个挑战者中有 0 个在本场长度内超过注意力。"), "{chinese}");
+        // Of two that are undecided, the one that may overtake is the news.
+        let versus = report.lanes[2].points.last_mut().unwrap().versus.as_mut().unwrap();
+        (versus.speedup, versus.low, versus.high, versus.verdict) = EQUAL.unwrap();
+        assert_eq!(of(&report).lane, Some(2));
+        // One that was not measured has no sentence, and does not take the other's.
+        report.lanes[2].points.clear();
+        assert_eq!(of(&report).lane, Some(1));
+    }
+
+    #[test]
+    fn the_first_to_overtake_is_first_by_its_interval() {
+        let mut duel = samples::duel();
+        let own = &mut duel.crossovers[0];
+        (own.estimate, own.low, own.high) = (Some(1000.0), Some(900.0), Some(1100.0));
+        let is_first = |others: &[(CrossoverKind, Option<[f64; 3]>)]| {
+            let [english, chinese] = both(&joined(duel.clone(), others));
+            assert_eq!(english.contains("is the first to overtake"), chinese.contains("最先超过"));
+            assert!(english.contains("overtake") && chinese.contains("超过注意力"), "{english} {chinese}");
+            english.contains("first")
+        };
+        let later = (CrossoverKind::Measured, Some([2000.0, 1500.0, 2500.0]));
+        let near = (CrossoverKind::Measured, Some([1200.0, 1050.0, 1400.0]));
+        let predicted = (CrossoverKind::Predicted, Some([40_000.0, 30_000.0, 50_000.0]));
+        let bound = (CrossoverKind::AtMost, Some([4096.0; 3]));
+        assert!(is_first(&[later, predicted, (CrossoverKind::None, None)]));
+        assert!(!is_first(&[later, near]));
+        assert!(!is_first(&[later, bound]));
+        // An undecided lane that is ahead at the last length may have overtaken anywhere.
+        assert!(!is_first(&[later, (CrossoverKind::Undecided, None)]));
+        assert!(!is_first(&[]));
+        duel.crossovers[0].low = None;
+        let [english, _] = both(&joined(duel, &[later]));
+        assert!(english.contains("overtakes attention"), "{english}");
+    }
+
+    #[test]
+    fn after_a_stop_in_the_middle_of_a_length_the_lengths_before_it_are_the_news() {
+        for lane in [0, 1] {
+            let mut report = samples::duel();
+            report.status = Status::Cancelled;
+            report.lanes[1].points.last_mut().unwrap().versus = None;
+            "cancelled".clone_into(&mut report.lanes[lane].points.last_mut().unwrap().outcome);
+            for (text, start) in
+                [(&ENGLISH, "At 8,192 tokens, Hyena is "), (&CHINESE, "在 8,192 个词元处，Hyena 快")]
+            {
+                let headline = headline(&report, &looks(&report, &[], text), text).unwrap();
+                assert!(headline.detail.starts_with(start), "{}", headline.detail);
+            }
+            report.crossovers.clear();
+            "cancelled".clone_into(&mut report.lanes[1 - lane].points.last_mut().unwrap().outcome);
+            assert!(of(&report).text.contains("fastest at 8,192 tokens"), "{}", of(&report).text);
+        }
+    }
+
+    #[test]
+    fn while_a_race_runs_nothing_is_said_of_lengths_without_verdict() {
+        let mut report = samples::duel();
+        report.status = Status::Running;
+        report.lanes[1].points.last_mut().unwrap().versus = None;
+        for (text, start) in
+            [(&ENGLISH, "At 8,192 tokens, Hyena is "), (&CHINESE, "在 8,192 个词元处，Hyena 快")]
+        {
+            let headline = headline(&report, &looks(&report, &[], text), text).unwrap();
+            assert!(headline.detail.starts_with(start), "{}", headline.detail);
+        }
+        // Lanes without attention wait for their intervals.
+        report.crossovers.clear();
+        let last = report.lanes[1].points.last_mut().unwrap();
+        (last.low_ms, last.high_ms) = (None, None);
+        report.lanes[0].points.pop();
+        assert!(of(&report).text.contains("fastest at 8,192 tokens"), "{}", of(&report).text);
+        for lane in &mut report.lanes {
+            for point in &mut lane.points {
+                (point.low_ms, point.high_ms) = (None, None);
+            }
+        }
+        assert_eq!(headline(&report, &looks(&report, &[], &ENGLISH), &ENGLISH), None);
     }
 
     #[test]
@@ -301,6 +534,31 @@ mod tests {
                 (last.median_ms.map(|ms| ms / 9.0), last.median_ms.map(|ms| ms * 9.0));
         }
         assert!(of(&report).text.starts_with("Undecided between Hyena and "), "{}", of(&report).text);
+    }
+
+    /// The second fastest has a narrow interval, the third a wide one that reaches the fastest.
+    #[test]
+    fn the_fastest_lane_is_ahead_of_every_other() {
+        let mut report = joined(samples::duel(), &[(CrossoverKind::None, None)]);
+        report.crossovers.clear();
+        for (lane, (ms, low, high)) in
+            [(10.0, 9.9, 10.1), (11.0, 10.9, 11.1), (12.0, 7.0, 20.0)].iter().enumerate()
+        {
+            let point = report.lanes[lane].points.last_mut().unwrap();
+            (point.median_ms, point.low_ms, point.high_ms) = (Some(*ms), Some(*low), Some(*high));
+        }
+        "Third".clone_into(&mut report.lanes[2].title);
+        let [english, chinese] = both(&report);
+        assert!(english.starts_with("Undecided between Attention and Third"), "{english}");
+        assert!(chinese.contains("未分胜负") && chinese.contains("16,384"), "{chinese}");
+        let third = report.lanes[2].points.last_mut().unwrap();
+        (third.low_ms, third.high_ms) = (Some(11.9), Some(12.1));
+        let [english, chinese] = both(&report);
+        assert!(english.contains("is the fastest at 16,384 tokens, 1.1× faster than Hyena"), "{english}");
+        assert!(chinese.contains("最快，比 Hyena"), "{chinese}");
+        // Without an interval of the third, there is no fastest.
+        report.lanes[2].points.last_mut().unwrap().low_ms = None;
+        assert!(of(&report).text.contains("carries no intervals"), "{}", of(&report).text);
     }
 
     #[test]

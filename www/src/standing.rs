@@ -1,6 +1,6 @@
 //! How lanes stand against attention at a length, in the words of the report's own verdict. Nothing is decided here.
 
-use report::{Lane, Point, Report, Speedup, Verdict};
+use report::{Lane, Point, Report, Speedup, Status, Verdict};
 
 use crate::format;
 use crate::text::Text;
@@ -41,22 +41,37 @@ pub fn interval(speedup: Speedup, text: &Text) -> Option<String> {
 
 /// Whether a lane is faster beyond doubt.
 pub fn is_ahead(speedup: Speedup) -> bool {
-    speedup.judged.is_some_and(|(.., verdict)| verdict == Verdict::Ahead)
+    verdict(speedup) == Some(Verdict::Ahead)
 }
 
-/// The measured point of a lane at a length.
+/// The verdict, where there is one.
+pub fn verdict(speedup: Speedup) -> Option<Verdict> {
+    speedup.judged.map(|(.., verdict)| verdict)
+}
+
+/// The measured point of a lane at a length. A point that was cancelled, lost or not verified keeps the times it had, but is
+/// no result.
 pub fn measured(lane: &Lane, length: u32) -> Option<&Point> {
-    lane.points.iter().find(|point| point.length == length && point.median_ms.is_some_and(|ms| ms > 0.0))
+    lane.points.iter().find(|point| point.length == length && is_measured(point))
+}
+
+/// Whether a point is a result.
+pub fn is_measured(point: &Point) -> bool {
+    point.outcome == "ok" && point.median_ms.is_some_and(|ms| ms > 0.0)
 }
 
 /// `challenger` against `baseline` at `length`, where both were measured: what the report says, or for a lane of another
-/// backend, of which it says nothing, what the two intervals say.
+/// backend, of which it says nothing, what the two intervals say. While the race runs, a length without a verdict has none
+/// yet: its ratio alone would be called one without an interval until the next analysis.
 pub fn versus(report: &Report, challenger: usize, baseline: usize, length: u32) -> Option<Speedup> {
     let mine = measured(report.lanes.get(challenger)?, length)?;
-    if report.baseline_of(challenger) == Some(baseline) {
-        return report.speedup(challenger, mine);
-    }
-    report::compare::speedup(measured(report.lanes.get(baseline)?, length)?, mine)
+    let theirs = measured(report.lanes.get(baseline)?, length)?;
+    let speedup = if report.baseline_of(challenger) == Some(baseline) {
+        report.speedup(challenger, mine)
+    } else {
+        report::compare::speedup(theirs, mine)
+    };
+    speedup.filter(|speedup| report.status != Status::Running || speedup.judged.is_some())
 }
 
 /// Why a lane did not finish a length, beyond the outcome's name: its message, or how much time it would have needed.
@@ -87,19 +102,20 @@ pub fn longest_measured(report: &Report, lanes: impl Fn(usize) -> bool) -> Optio
         .enumerate()
         .filter(|(index, _)| lanes(*index))
         .flat_map(|(_, lane)| lane.points.iter())
-        .filter(|point| point.median_ms.is_some())
+        .filter(|point| is_measured(point))
         .map(|point| point.length)
         .max()
 }
 
-/// The longest length at which both lanes were measured.
-pub fn longest_common(report: &Report, a: usize, b: usize) -> Option<u32> {
-    let (a, b) = (report.lanes.get(a)?, report.lanes.get(b)?);
-    a.points
-        .iter()
-        .filter(|point| point.median_ms.is_some() && measured(b, point.length).is_some())
-        .map(|point| point.length)
-        .max()
+/// How `challenger` stands against `baseline` at every length at which they are compared, ascending.
+pub fn common(
+    report: &Report,
+    challenger: usize,
+    baseline: usize,
+) -> impl DoubleEndedIterator<Item = (u32, Speedup)> {
+    lengths(report)
+        .into_iter()
+        .filter_map(move |length| Some((length, versus(report, challenger, baseline, length)?)))
 }
 
 #[cfg(test)]
@@ -153,6 +169,30 @@ mod tests {
         assert!(!is_ahead(standing_at(&report)) && standing_at(&report).value > 2.0);
         report.lanes[1].points.last_mut().unwrap().versus = None;
         assert_eq!(standing_at(&report).judged, None);
+    }
+
+    #[test]
+    fn points_that_are_no_results_keep_their_times_and_are_not_compared() {
+        for outcome in ["cancelled", "device-lost", "not-verified"] {
+            for lane in [0, 1] {
+                let mut report = samples::duel();
+                outcome.clone_into(&mut report.lanes[lane].points.last_mut().unwrap().outcome);
+                assert_eq!(measured(&report.lanes[lane], 16_384), None, "{outcome}");
+                assert_eq!(longest_measured(&report, |index| index == lane), Some(8192), "{outcome}");
+                assert_eq!(versus(&report, 1, 0, 16_384), None, "{outcome}");
+                assert_eq!(common(&report, 1, 0).last().map(|(length, _)| length), Some(8192), "{outcome}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_race_that_runs_compares_no_length_before_its_verdict_is_there() {
+        let mut report = samples::duel();
+        report.lanes[1].points.last_mut().unwrap().versus = None;
+        assert_eq!(common(&report, 1, 0).last().map(|(length, _)| length), Some(16_384));
+        report.status = Status::Running;
+        assert_eq!(versus(&report, 1, 0, 16_384), None);
+        assert_eq!(common(&report, 1, 0).last().map(|(length, _)| length), Some(8192));
     }
 
     fn standing_at(report: &Report) -> Speedup {

@@ -61,7 +61,7 @@ pub fn tracks(
         let step = |&length: &u32| {
             let point = lane.points.iter().find(|point| point.length == length);
             let step = match point {
-                Some(point) if point.median_ms.is_some() => Step::Done,
+                Some(point) if standing::is_measured(point) => Step::Done,
                 Some(point) if point.outcome != "ok" => Step::Out,
                 _ if here.is_some_and(|progress| progress.length == length) => Step::Now,
                 _ => Step::Ahead,
@@ -70,7 +70,7 @@ pub fn tracks(
         };
         let time = time_of(index);
         let out = length.and_then(|length| {
-            lane.points.iter().find(|p| p.length <= length && p.outcome != "ok" && p.median_ms.is_none())
+            lane.points.iter().find(|point| point.length <= length && point.outcome != "ok")
         });
         let versus = look
             .baseline
@@ -158,6 +158,15 @@ mod tests {
         assert!(at(&report, 4096, None)[1].standing.ends_with("faster · full attention"));
         let before = at(&report, 8192, None);
         assert!(!before[1].ahead && before[1].standing.ends_with("as fast, no interval"), "{:?}", before[1]);
+    }
+
+    #[test]
+    fn a_length_that_was_stopped_half_way_is_not_done() {
+        let mut report = samples::duel();
+        "cancelled".clone_into(&mut report.lanes[1].points.last_mut().unwrap().outcome);
+        let lane = at(&report, 16_384, None).remove(1);
+        assert_eq!(lane.steps.last().map(|(_, step)| *step), Some(Step::Out));
+        assert_eq!((lane.time.as_str(), lane.standing.as_str()), ((ENGLISH.outcome)("cancelled"), ""));
     }
 
     #[test]

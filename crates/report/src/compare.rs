@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 pub use difference::{Difference, Field};
 
-use crate::{CrossoverKind, Lane, ParamValue, Point, Report, Speedup};
+use crate::{Crossover, CrossoverKind, Lane, ParamValue, Point, Report, Speedup};
 
 /// Reports side by side.
 #[derive(Debug, Clone, PartialEq)]
@@ -79,6 +79,25 @@ pub struct Found {
     pub estimate: Option<f64>,
     /// Its 95% interval, where it is known.
     pub interval: Option<(f64, f64)>,
+}
+
+impl From<&Crossover> for Found {
+    fn from(crossover: &Crossover) -> Self {
+        let Crossover { kind, estimate, low, high, .. } = *crossover;
+        Self { kind, estimate, interval: low.zip(high) }
+    }
+}
+
+impl Found {
+    /// The lengths in tokens between which the lanes cross; absent where they were not found to. A bound may lie anywhere
+    /// below itself, and an estimate without an interval anywhere.
+    pub fn range(&self) -> Option<(f64, f64)> {
+        let estimate = self.estimate?;
+        Some(match self.kind {
+            CrossoverKind::AtMost => (0.0, estimate),
+            _ => self.interval.unwrap_or((0.0, f64::INFINITY)),
+        })
+    }
 }
 
 /// Whose crossover comes at the shortest length.
@@ -192,36 +211,30 @@ fn crossing(reports: &[&Report], index: usize, lane: &ComparedLane) -> Option<Cr
         .map(|(report, at)| {
             let challenger = (*at)?;
             let entry = report.crossovers.iter().find(|entry| entry.challenger as usize == challenger)?;
-            Some(Found { kind: entry.kind, estimate: entry.estimate, interval: entry.low.zip(entry.high) })
+            Some(Found::from(entry))
         })
         .collect();
     found.iter().any(Option::is_some).then(|| Crossing { lane: index, first: first(&found), found })
 }
 
-/// The least estimate, where its interval ends before every other one begins. A bound may lie anywhere below itself.
+/// The one whose range ends first, where it ends before every other one begins.
 fn first(found: &[Option<Found>]) -> First {
     if found.iter().flatten().any(|found| found.kind == CrossoverKind::Undecided) {
         return First::Unknown;
     }
-    let mut there: Vec<(usize, f64, Found)> = found
+    let mut ranges: Vec<(usize, (f64, f64))> = found
         .iter()
         .enumerate()
-        .filter_map(|(report, found)| {
-            let found = (*found)?;
-            Some((report, found.estimate?, found))
-        })
+        .filter_map(|(report, found)| Some((report, found.as_ref()?.range()?)))
         .collect();
-    there.sort_by(|a, b| a.1.total_cmp(&b.1));
-    let Some(((report, estimate, least), rest)) = there.split_first() else { return First::Unknown };
-    if rest.is_empty() {
-        return First::Unknown;
+    ranges.sort_by(|(_, (_, a)), (_, (_, b))| a.total_cmp(b));
+    match ranges.split_first() {
+        None | Some((_, [])) => First::Unknown,
+        Some(((report, (_, end)), rest)) if rest.iter().all(|(_, (begin, _))| begin > end) => {
+            First::Report(*report)
+        }
+        Some(_) => First::Close,
     }
-    let end = least.interval.map_or(*estimate, |(_, high)| high);
-    let begins = |(_, estimate, found): &(usize, f64, Found)| match found.kind {
-        CrossoverKind::AtMost => 0.0,
-        _ => found.interval.map_or(*estimate, |(low, _)| low),
-    };
-    if rest.iter().map(begins).all(|begin| begin > end) { First::Report(*report) } else { First::Close }
 }
 
 #[cfg(test)]

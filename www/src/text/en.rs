@@ -371,16 +371,42 @@ pub static ENGLISH: Text = Text {
             "Attention is still ahead of {lane} at {last} tokens; the fits cross at about {length}{interval}."
         )
     },
+    would_overtake_again: |lane, length, interval, last| {
+        format!(
+            "{lane} is ahead at shorter lengths, attention at {last} tokens; the fits cross again at about {length}{interval}."
+        )
+    },
+    fits_cross: |lane, length, interval, last| {
+        format!(
+            "Beyond {last} tokens, the fits cross at about {length}{interval}: {lane} would overtake attention there."
+        )
+    },
     ahead_by: |lane, from, place| {
         format!("{lane} is ahead of attention from {from} tokens on at the latest, on {place}.")
     },
     undecided_overtaking: |lane, last, place| {
         format!("Undecided: whether {lane} overtakes attention up to {last} tokens on {place}.")
     },
+    undecided_behind: |lane, last, place| {
+        format!(
+            "Attention is ahead at {last} tokens on {place}; whether {lane} overtakes beyond that is undecided."
+        )
+    },
+    undecided_ahead: |lane, last, place, challengers| {
+        let among = if challengers > 1 { format!(" among {challengers} challengers") } else { String::new() };
+        format!(
+            "{lane} is ahead at {last} tokens on {place}, but not clearly enough{among} to name a crossover."
+        )
+    },
     no_overtaking: |lane, last, place| {
         format!("{lane} was not found to overtake attention up to {last} tokens on {place}.")
     },
     stays_ahead: |baseline, last, place| format!("{baseline} stays ahead up to {last} tokens on {place}."),
+    ahead_before: |lane, last, place| {
+        format!(
+            "{lane} is ahead at shorter lengths, but attention is ahead at {last} tokens on {place}, and no crossover was found beyond."
+        )
+    },
     faster_at: |lane, length, ratio, interval| {
         format!("At {length} tokens, {lane} is {ratio} faster {interval}.")
     },

@@ -332,11 +332,19 @@ pub struct Text {
     pub overtakes: fn(&str, &str, &str, &str) -> String,
     pub overtakes_first: fn(&str, &str, &str, &str) -> String,
     pub always_ahead: fn(&str, &str, &str) -> String,
+    /// Predictions, each with the lane, the length, its interval and the last length raced: of a lane that was behind all
+    /// along, of one that was ahead before, and of one that has no verdict at the last length.
     pub would_overtake: fn(&str, &str, &str, &str) -> String,
+    pub would_overtake_again: fn(&str, &str, &str, &str) -> String,
+    pub fits_cross: fn(&str, &str, &str, &str) -> String,
     pub ahead_by: fn(&str, &str, &str) -> String,
     pub undecided_overtaking: fn(&str, &str, &str) -> String,
+    pub undecided_behind: fn(&str, &str, &str) -> String,
+    /// The lane, the last length, the processor and how many challengers there are.
+    pub undecided_ahead: fn(&str, &str, &str, usize) -> String,
     pub no_overtaking: fn(&str, &str, &str) -> String,
     pub stays_ahead: fn(&str, &str, &str) -> String,
+    pub ahead_before: fn(&str, &str, &str) -> String,
     /// The three have the lane, the length and the ratio, the first two of them its interval in brackets.
     pub faster_at: fn(&str, &str, &str, &str) -> String,
     pub slower_at: fn(&str, &str, &str, &str) -> String,

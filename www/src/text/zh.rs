@@ -351,12 +351,33 @@ pub static CHINESE: Text = Text {
     would_overtake: |lane, length, interval, last| {
         format!("在 {last} 个词元处注意力仍领先 {lane}；拟合曲线约在 {length} 处{interval}相交。")
     },
+    would_overtake_again: |lane, length, interval, last| {
+        format!(
+            "{lane} 在较短长度上领先，而在 {last} 个词元处注意力领先；拟合曲线约在 {length} 处{interval}再次相交。"
+        )
+    },
+    fits_cross: |lane, length, interval, last| {
+        format!("在 {last} 个词元之外，拟合曲线约在 {length} 处{interval}相交：{lane} 预计在那里超过注意力。")
+    },
     ahead_by: |lane, from, place| format!("在{place}上，{lane} 最迟从 {from} 个词元起领先注意力。"),
     undecided_overtaking: |lane, last, place| {
         format!("未分胜负：在{place}上，直到 {last} 个词元，无法判定 {lane} 是否超过注意力。")
     },
+    undecided_behind: |lane, last, place| {
+        format!("在{place}上，注意力在 {last} 个词元处领先；{lane} 在更长的长度上是否会超过，尚无法判定。")
+    },
+    undecided_ahead: |lane, last, place, challengers| {
+        let among =
+            if challengers > 1 { format!("在 {challengers} 个挑战者中") } else { String::new() };
+        format!("在{place}上，{lane} 在 {last} 个词元处领先，但{among}优势不够明确，无法给出交叉点。")
+    },
     no_overtaking: |lane, last, place| format!("在{place}上，直到 {last} 个词元，未发现 {lane} 超过注意力。"),
     stays_ahead: |baseline, last, place| format!("在{place}上，{baseline} 直到 {last} 个词元都保持领先。"),
+    ahead_before: |lane, last, place| {
+        format!(
+            "在{place}上，{lane} 在较短长度上领先，但在 {last} 个词元处注意力领先，且未发现更长处的交叉点。"
+        )
+    },
     faster_at: |lane, length, ratio, interval| format!("在 {length} 个词元处，{lane} 快 {ratio}{interval}。"),
     slower_at: |lane, length, ratio, interval| format!("在 {length} 个词元处，{lane} 慢 {ratio}{interval}。"),
     undecided_at: |lane, length, interval| {

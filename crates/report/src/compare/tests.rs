@@ -121,6 +121,14 @@ fn whose_crossover_comes_first() {
     assert_eq!(first(&[&bound, &of(CrossoverKind::AtMost, &late)]), First::Close);
     assert_eq!(first(&[&early, &late, &of(CrossoverKind::Undecided, &never)]), First::Unknown);
     assert_eq!(first(&[&never, &late, &early]), First::Report(2));
+    // An estimate without an interval may lie anywhere.
+    let bare = |report: &Report| {
+        let mut report = report.clone();
+        (report.crossovers[0].low, report.crossovers[0].high) = (None, None);
+        report
+    };
+    assert_eq!(first(&[&early, &bare(&late)]), First::Close);
+    assert_eq!(first(&[&bare(&early), &late]), First::Close);
     let comparison = Comparison::new(&[&late, &never]);
     assert_eq!(comparison.crossings[0].lane, 1);
     assert_eq!(comparison.crossings[0].found[1].unwrap().estimate, None);
