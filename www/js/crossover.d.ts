@@ -311,6 +311,11 @@ export function connect(onEvent: (json: string) => void): {
   restart(): void;
   close(): void;
 };
+/**
+ * For whoever keeps races: calls `listener` with every report of a race, closed as if the race had been stopped there. `race`
+ * tells races apart, `over` whether it has ended.
+ */
+export function watchRaces(listener: (snapshot: { race: number; report: Report; over: boolean }) => void): void;
 /** For whoever shows a race on a part of a page: whether that part is in view. A race that nobody sees rests. */
 export function setOnScreen(onScreen: boolean): void;
 

@@ -90,6 +90,10 @@ fn terms(law: &CostLaw, x: f64) -> [f64; TERMS] {
     [1.0, exp2(x), law.at(x)]
 }
 
+fn point_terms(point: &Spread) -> [f64; TERMS] {
+    [1.0, exp2(point.x), point.flops as f64]
+}
+
 /// A fitted model: nanoseconds per call, per token and per operation.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Growth {
@@ -99,6 +103,11 @@ pub(crate) struct Growth {
 impl Growth {
     fn sum(&self, terms: &[f64; TERMS]) -> f64 {
         self.coefficients.iter().zip(terms).map(|(coefficient, term)| coefficient * term).sum()
+    }
+
+    /// Nanoseconds at a measured point, by its own closed form.
+    fn at_point(&self, point: &Spread) -> f64 {
+        self.sum(&point_terms(point))
     }
 
     /// Nanoseconds at log₂ L = `x`.
@@ -132,7 +141,7 @@ impl Design {
         let rows = points
             .iter()
             .map(|point| {
-                let terms = [1.0, exp2(point.x), point.flops as f64];
+                let terms = point_terms(point);
                 std::array::from_fn(|term| terms[term] / scale[term])
             })
             .collect();
@@ -260,12 +269,14 @@ impl Model {
         let (growth, chi_squared) = design.fit(&heights)?;
         let birge = (chi_squared / design.freedom()).sqrt().max(1.0);
         let n = own.first().map_or(0, |point| point.draws.len());
-        let mut drawn = heights.clone();
+        // Around the model, not around the points: these already are one draw of the noise.
+        let centres: Vec<f64> = own.iter().map(|point| growth.at_point(point).log2()).collect();
+        let mut drawn = centres.clone();
         let replicates = (0..n)
             .map(|replicate| {
-                for (height, point) in drawn.iter_mut().zip(&own) {
+                for ((height, centre), point) in drawn.iter_mut().zip(&centres).zip(&own) {
                     let draw = point.draws.get(replicate).copied().unwrap_or(point.y);
-                    *height = point.y + birge * (draw - point.y);
+                    *height = centre + birge * (draw - point.y);
                 }
                 design.fit(&drawn).map_or(growth, |(growth, _)| growth)
             })

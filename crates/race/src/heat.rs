@@ -217,7 +217,7 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
             let clean = setup_clean && run_clean;
             let last = attempt == SET_UP_ATTEMPTS;
             if !last && !clean {
-                self.discard_set_up(purpose, &mut point);
+                self.discard_set_up(purpose, lane_idx, &mut point);
                 if setup_ns + first_run_ns > JUMP_NS {
                     self.forgive(setup_ns + first_run_ns);
                 }
@@ -226,7 +226,7 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
             let expected_ns = self.expected_run_ns(lane_idx, length_idx);
             let lost_ns = expected_ns.map_or(0.0, |expected_ns| suspended_ns(first_run_ns, expected_ns));
             if !last && lost_ns > 0.0 && forgiven_ns == 0.0 {
-                self.discard_set_up(purpose, &mut point);
+                self.discard_set_up(purpose, lane_idx, &mut point);
                 self.forgive(lost_ns);
                 forgiven_ns = lost_ns;
                 continue;
@@ -348,13 +348,18 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
     }
 
     fn discard(&mut self, purpose: Purpose, runner: &mut Runner<E::Lane>) {
-        self.discard_set_up(purpose, &mut runner.point);
+        self.discard_set_up(purpose, runner.lane_idx, &mut runner.point);
     }
 
-    fn discard_set_up(&mut self, purpose: Purpose, point: &mut Point) {
-        match purpose {
-            Purpose::Points => point.discarded += 1,
-            Purpose::Again | Purpose::Drift => self.discarded += 1,
+    /// Counts a sample or set-up that is thrown away: at the point at work, at that of the record to which a further set-up
+    /// belongs, or at none.
+    fn discard_set_up(&mut self, purpose: Purpose, lane_idx: usize, point: &mut Point) {
+        let points = self.record.lanes.get_mut(lane_idx).map(|lane| lane.points.as_mut_slice());
+        let known = points.into_iter().flatten().find(|known| known.seq_len == point.seq_len);
+        match (purpose, known) {
+            (Purpose::Points, _) => point.discarded += 1,
+            (Purpose::Again, Some(known)) => known.discarded += 1,
+            (Purpose::Again | Purpose::Drift, _) => self.discarded += 1,
         }
     }
 

@@ -17,7 +17,7 @@ pub(crate) const EXPECTED_ROUNDS: f64 = 12.0;
 /// The same of runs that are long.
 const EXPECTED_LONG_ROUNDS: f64 = 4.0;
 /// Times that a lane is set up at a length where time allows, and where its runs are long.
-pub(crate) const SET_UPS: u32 = 4;
+pub(crate) const SET_UPS: u32 = 5;
 pub(crate) const LONG_SET_UPS: u32 = 2;
 /// Rounds without which a lane that was set up has no honest point.
 pub(crate) const LEAST_ROUNDS: f64 = 3.0;
