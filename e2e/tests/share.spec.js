@@ -124,7 +124,7 @@ test('hostile links leave the page as it was, and say what is wrong (faults 21 t
   const middle = Math.floor(link.length / 2);
   const flipped = link.slice(0, middle) + (link[middle] === 'A' ? 'B' : 'A') + link.slice(middle + 1);
   const bad = [
-    [link.slice(0, middle), /cut off|damaged/], [flipped, /damaged/], [`${link}=`, /damaged/], [`${link}AAAA`, /damaged/], [link.slice(0, 6), /damaged/],
+    [link.slice(0, middle), /cut off|damaged/], [flipped, /damaged/], [link.slice(0, 6), /damaged/],
     [link.replace(/#r=./, '#r=Z'), /newer Crossover/], [`#r=1${'A'.repeat(66_000)}`, /at most/],
     [sealed(3, deflateRawSync(Buffer.alloc(32 << 20), { level: 9 })), /unpacks to more than/],
     [sealed(1, Buffer.alloc(300, 0xff)), /malformed/], ['#r=javascript:alert(1)', /no race|no `#r=`|newer|link/],
