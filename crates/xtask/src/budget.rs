@@ -19,12 +19,12 @@ pub struct Written {
 /// What may weigh how much: prefix and ending of the path, and the Brotli size in kilobytes; the first line that fits a file
 /// counts. A ratchet just above what is shipped now; the goals are 200 for the page's first module and 350 for the worker's.
 const BUDGETS: [(&str, &str, usize); 6] = [
-    ("page/", "/www_bg.wasm", 195),
-    ("page/", "/split_rest.wasm", 215),
-    ("page/", "/split_chinese.wasm", 15),
+    ("page/", "/www_bg.wasm", 205),
+    ("page/", "/split_rest.wasm", 232),
+    ("page/", "/split_chinese.wasm", 16),
     // What the two that are split off share.
     ("page/", ".wasm", 5),
-    ("worker/", "/worker_bg.wasm", 355),
+    ("worker/", "/worker_bg.wasm", 390),
     ("worker/", "/split_later.wasm", 350),
 ];
 
