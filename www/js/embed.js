@@ -4,7 +4,6 @@
 // @ts-check
 
 import { Meter, message, read, short, MAX_HEIGHT, MAX_SETUP, TO_FRAME } from './messages.js';
-import { watchTraps } from './traps.js';
 
 /** Messages of the host that are looked at in a second. A host that needs more is at fault. */
 const MESSAGES_PER_SECOND = 40;
@@ -162,8 +161,9 @@ async function open() {
   $('note').textContent = words.loading;
   app.dataset.layout = 'embed';
   try {
-    const [crossover, page, { keepTranslated }] = await Promise.all([
-      import('{{root}}/crossover.js'), import('{{page}}/www.js'), import('./translated.js'), style('{{assets}}/crossover.css'),
+    const [crossover, page, { watchTraps }, { keepTranslated }] = await Promise.all([
+      import('{{root}}/crossover.js'), import('{{page}}/www.js'), import('./traps.js'), import('./translated.js'),
+      style('{{assets}}/crossover.css'),
     ]);
     /** @type {any} */ (window).crossover = { ...crossover, connect: relayed(crossover.connect) };
     /** @type {any} */ (window).crossoverParts = PARTS;

@@ -51,7 +51,7 @@ pub(crate) fn fit(points: &[Spread], model: Option<(&Model, f64)>) -> Option<Fit
     // Where the points deviate more from the line than their errors explain, the slope is less certain (Birge's ratio).
     let chi_squared: f64 =
         knots.iter().map(|knot| (knot.y - line.at(knot.x)).powi(2) / knot.variance.max(1e-12)).sum();
-    let birge = (chi_squared / (knots.len() as f64 - 2.0).max(1.0)).sqrt().max(1.0);
+    let birge = stats::birge(chi_squared, (knots.len() as f64 - 2.0).max(1.0));
     let n = own.first().map_or(0, |point| point.draws.len());
     let slopes: Vec<f64> = (0..n)
         .filter_map(|replicate| {

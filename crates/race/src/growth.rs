@@ -267,7 +267,7 @@ impl Model {
         let design = Design::new(&own, law)?;
         let heights: Vec<f64> = own.iter().map(|point| point.y).collect();
         let (growth, chi_squared) = design.fit(&heights)?;
-        let birge = (chi_squared / design.freedom()).sqrt().max(1.0);
+        let birge = stats::birge(chi_squared, design.freedom());
         let n = own.first().map_or(0, |point| point.draws.len());
         // Around the model, not around the points: these already are one draw of the noise.
         let centres: Vec<f64> = own.iter().map(|point| growth.at_point(point).log2()).collect();

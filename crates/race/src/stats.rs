@@ -125,6 +125,13 @@ pub(crate) fn chi_squared(freedom: f64, rng: &mut Rng) -> f64 {
     }
 }
 
+/// Birge's ratio: by how much errors must grow so that points scatter no more around a model than they explain. 1 unless χ²
+/// exceeds its expectation by two standard deviations, since for a few degrees of freedom it often is a little larger.
+pub(crate) fn birge(chi_squared: f64, freedom: f64) -> f64 {
+    let reduced = chi_squared / freedom;
+    if reduced > 1.0 + 2.0 * (2.0 / freedom).sqrt() { reduced.sqrt() } else { 1.0 }
+}
+
 /// Standard deviation of replicates, from the width of their central 95%: few of them may be very far out.
 pub(crate) fn deviation(replicates: &[f64]) -> f64 {
     let sorted = ascending(replicates);

@@ -359,7 +359,8 @@ mod crossing_lanes {
                 let mut found =
                     find(design, [challenger_layer, attention_layer], &lengths, CrossoverKind::Predicted);
                 assert!(found.of_kind.percent() >= 95.0, "{design:?}: {found:?}");
-                // On noisy machines, predictions are wider than they would have to be.
+                // Here the closed form alone is the law: a model at the border of what it allows, whose replicates are wider
+                // than its estimates on noisy machines.
                 assert!(found.covered.percent() >= 91.0, "{design:?}: {found:?}");
                 assert!((0.8..1.25).contains(&found.median_factor()), "{design:?}: {found:?}");
             }
