@@ -107,7 +107,7 @@ fn column(report: &Report, index: usize) -> Vec<String> {
     cells
 }
 
-/// What marks a point that ran full attention.
+/// Mark of a point that ran full attention.
 const FULL: char = '†';
 
 fn cell(report: &Report, index: usize, lane: &Lane, point: &Point) -> String {
@@ -131,7 +131,7 @@ fn cell(report: &Report, index: usize, lane: &Lane, point: &Point) -> String {
     }
 }
 
-/// What ratios and marks mean, where there are any.
+/// Legend of the ratios and marks in the table; empty where it has none.
 fn legend(report: &Report, text: &mut String) {
     let points = || report.lanes.iter().flat_map(|lane| &lane.points);
     if points().any(|point| point.versus.is_some()) {

@@ -55,7 +55,7 @@ pub struct GoldenResult {
     /// How far it might have been: the file's own tolerance, which [`Machine::verify_golden`](crate::Machine) accepts
     /// within a range.
     pub tolerance: Tolerance,
-    /// What the file says that nothing here reads, keys of its configuration and then tensors: it may mean another
+    /// Unread keys of the file's configuration, then its unread tensors: it may mean another
     /// computation.
     pub unread: Vec<String>,
 }

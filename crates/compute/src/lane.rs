@@ -11,7 +11,7 @@ use crate::ledger::Holding;
 use crate::output::{Spotted, Spotting};
 use crate::spot::spot_check;
 
-/// What the f64 reference may spend on what it recomputes after a lane was timed: some tenths of a second.
+/// Operations that the f64 reference may spend on checking a timed output: some tenths of a second.
 const SPOT_CHECK_FLOPS: u64 = 1 << 28;
 
 /// A case made ready on a backend. Dropping it frees all that it holds.

@@ -1,4 +1,4 @@
-//! What is looked at in a lane's output, on either backend: probes after every run, parts of it and finiteness after the timing.
+//! Checks of a lane's output, on either backend: probes after every run; after the timing, finiteness and comparison of parts.
 
 use mixer::{Deviation, LaneError, SpotCheck, SpotFound, System};
 

@@ -170,7 +170,7 @@ pub struct VerifyResult {
     pub pass: bool,
     /// That tolerance, by the file's own word.
     pub tolerance: Tolerance,
-    /// What the file says that nothing reads, keys of its configuration and then tensors: it may mean another computation.
+    /// Unread keys of the file's configuration, then its unread tensors: it may mean another computation.
     pub unread: Vec<String>,
 }
 

@@ -1,4 +1,4 @@
-//! What this machine can do at most, measured: multiply-adds, exponentials, copying, and starting work. A kernel's share of it says
+//! The machine's peak rates, measured: multiply-adds, exponentials, copying, and starting work. A kernel's share of it says
 //! how much of a lane's time is the algorithm's and how much the kernel's.
 //!
 //! Each number is the best of several probes of some milliseconds; a probe that another program disturbs only reads
