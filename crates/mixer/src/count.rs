@@ -95,8 +95,6 @@ macro_rules! saturating {
     ($($trait:ident $method:ident $function:expr;)*) => {$(
         impl $trait for Count {
             type Output = Self;
-            // Closed forms are computed once per length. Inlined, saturating products are most of their code.
-            #[inline(never)]
             fn $method(self, other: Self) -> Self {
                 let function: fn(u64, u64) -> u64 = $function;
                 Self(function(self.0, other.0))
