@@ -5,7 +5,7 @@ use fastrand::Rng;
 use crate::growth::{CostLaw, Model};
 use crate::record::{Outcome, Point, RaceSpec, Record, Versus};
 use crate::replicates::Replicates;
-use crate::{crossover, fit, growth, stats, verdict};
+use crate::{crossover, fit, stats, verdict};
 
 /// The system that challengers are measured against: the tiled one, never the naive one.
 const BASELINE: &str = "attention";
@@ -69,22 +69,17 @@ pub(crate) fn update(record: &mut Record, laws: &[CostLaw], n_replicates: usize)
         .collect();
 }
 
-/// The growth model of one lane, without replicates, for predictions: nanoseconds at `seq_len`.
-pub(crate) fn predict_ns(record: &Record, lane_idx: usize, law: &CostLaw, seq_len: usize) -> Option<f64> {
-    let replicates = Replicates::new(record, QUICK_REPLICATES, &mut Rng::with_seed(0));
-    let growth = growth::fit(replicates.lane(lane_idx), law)?;
-    Some(growth.at(law, (seq_len as f64).log2())).filter(|ns| ns.is_finite() && *ns > 0.0)
+/// Replicates that are enough for the errors of points and the scatter of lanes.
+pub(crate) fn quick(record: &Record) -> Replicates {
+    Replicates::new(record, QUICK_REPLICATES, &mut Rng::with_seed(0))
 }
 
 /// How many times as long the first length took when it was measured again, where that is beyond the uncertainty of both
-/// measurements; each is of its own set-ups.
-pub(crate) fn drift(record: &Record, lane_idx: usize, first: &Point, again: &Point) -> Option<f64> {
-    let scatter = {
-        let replicates = Replicates::new(record, QUICK_REPLICATES, &mut Rng::with_seed(0));
-        replicates.scatter(lane_idx) * std::f64::consts::LN_2
-    };
+/// measurements; each is of its own set-ups. `scatter` is the lane's between set-ups, in log₂.
+pub(crate) fn drift(scatter: f64, tick_ns: f64, first: &Point, again: &Point) -> Option<f64> {
+    let scatter = scatter * std::f64::consts::LN_2;
     let error = |point: &Point| {
-        let quantum = record.tick_ns / f64::from(point.repeats.max(1));
+        let quantum = tick_ns / f64::from(point.repeats.max(1));
         let own = stats::relative_error(&point.samples_ns, quantum).filter(|_| point.samples_ns.len() > 1)?;
         Some(own.hypot(scatter / (point.set_ups.len().max(1) as f64).sqrt()))
     };

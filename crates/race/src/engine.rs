@@ -265,6 +265,7 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
                 *grant = grant_ns;
             }
         }
+        let replicates = analysis::quick(&self.record);
         for group in self.groups(&field, 0) {
             let entries: Vec<(usize, f64)> =
                 group.iter().filter_map(|&lane_idx| Some((lane_idx, *grants.get(lane_idx)?))).collect();
@@ -273,7 +274,8 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
                 let Some(first) = self.point(lane_idx, again.seq_len).cloned() else {
                     continue;
                 };
-                let drifted = analysis::drift(&self.record, lane_idx, &first, &again);
+                let scatter = replicates.scatter(lane_idx);
+                let drifted = analysis::drift(scatter, self.record.tick_ns, &first, &again);
                 if let Some(ratio) = drifted.filter(|ratio| !(1.0 / DRIFT..=DRIFT).contains(ratio)) {
                     self.record.warnings.push(Warning::Drift { lane: lane_idx, ratio });
                 }

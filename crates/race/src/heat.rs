@@ -151,9 +151,7 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
         if lane.ended || lane.lost || point.outcome != Outcome::Ok || point.set_ups.len() >= most as usize {
             return None;
         }
-        let samples = f64::from(point.set_ups.first().copied().unwrap_or(0) + 1);
-        let next_ns =
-            point.setup_ns + point.first_run_ns + samples * f64::from(point.repeats) * point.median_ns;
+        let next_ns = point.again_ns();
         let own_ns = self.own_share_ns();
         let is_granted = lane.point_ns + next_ns <= self.grant_for_set_ups(lane_idx, length_idx, grant_ns);
         let is_cheap = if point.median_ns > plan::LONG_RUN_NS {

@@ -3,6 +3,7 @@
 
 use mixer::{Cost, Executor};
 
+use crate::growth::{self, Growth};
 use crate::state::{Measured, Race};
 use crate::{Clock, Watch, analysis};
 
@@ -156,19 +157,23 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
         Some(by_slope_ns.map_or(by_cost_ns, |by_slope_ns| by_slope_ns.max(by_cost_ns)))
     }
 
-    /// The prediction for the record: by the growth model where there is one and nothing newer contradicts it.
-    pub fn predict_ns(&self, lane_idx: usize, length_idx: usize) -> Option<f64> {
+    /// The prediction for the record: by the lane's growth model where there is one and nothing newer contradicts it.
+    pub fn predict_ns(&self, lane_idx: usize, length_idx: usize, growth: Option<Growth>) -> Option<f64> {
         let lane = self.lanes.get(lane_idx)?;
         let last_flops = lane.history.last().map(|last| self.cost_at(lane_idx, last.seq_len).flops);
         let anchored = lane.anchor.is_some_and(|anchor| last_flops.is_none_or(|flops| anchor.flops > flops));
-        let modelled_ns = if anchored { None } else { self.modelled_ns(lane_idx, length_idx) };
+        let law = self.laws.get(lane_idx)?;
+        let modelled_ns = growth
+            .filter(|_| !anchored)
+            .map(|growth| growth.at(law, (self.seq_len(length_idx) as f64).log2()))
+            .filter(|ns| ns.is_finite() && *ns > 0.0);
         let predicted_ns = modelled_ns.or_else(|| self.expected_run_ns(lane_idx, length_idx));
         predicted_ns.filter(|ns| ns.is_finite() && *ns > 0.0)
     }
 
-    /// What the lane's growth model says of a length; `None` where too few points are measured.
-    fn modelled_ns(&self, lane_idx: usize, length_idx: usize) -> Option<f64> {
-        analysis::predict_ns(&self.record, lane_idx, self.laws.get(lane_idx)?, self.seq_len(length_idx))
+    /// The lane's growth model; `None` where too few points are measured.
+    pub fn growth(&self, lane_idx: usize) -> Option<Growth> {
+        growth::fit(analysis::quick(&self.record).lane(lane_idx), self.laws.get(lane_idx)?)
     }
 
     /// What a point would need at least, for its reader: set-up, a first run, one sample and the check; `None` where nothing

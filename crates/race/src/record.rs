@@ -188,6 +188,12 @@ impl Point {
         self.min_ns = self.samples_ns.iter().copied().fold(f64::INFINITY, f64::min);
     }
 
+    /// What another set-up with as many samples as the first would take, a round to warm up included.
+    pub(crate) fn again_ns(&self) -> f64 {
+        let samples = f64::from(self.set_ups.first().copied().unwrap_or(0) + 1);
+        self.setup_ns + self.first_run_ns + samples * f64::from(self.repeats) * self.median_ns
+    }
+
     /// Samples far beyond Tukey's fences. They are flagged, never dropped.
     pub fn n_outliers(&self) -> usize {
         stats::n_outliers(&self.samples_ns)

@@ -217,19 +217,13 @@ impl<L> Runner<L> {
         if !decisions.contains(&n_samples) {
             return n_samples >= fewest && self.sampling_ns >= PATIENCE_NS;
         }
-        if n_samples >= ENOUGH_OF_ONE && self.spent_ns + self.again_ns() <= self.again_grant_ns {
+        if n_samples >= ENOUGH_OF_ONE && self.spent_ns + self.point.again_ns() <= self.again_grant_ns {
             return true;
         }
         let quantum_ns = self.tick_ns / f64::from(self.repeats);
         let is_tight = stats::relative_error(&self.point.samples_ns, quantum_ns)
             .is_some_and(|error| 1.96 * error <= TIGHT);
         is_tight || self.sampling_ns >= PATIENCE_NS
-    }
-
-    /// What another set-up with as many samples would take.
-    pub fn again_ns(&self) -> f64 {
-        let samples = self.point.samples_ns.len() as f64 + 1.0;
-        self.point.setup_ns + self.point.first_run_ns + samples * self.expected_ns()
     }
 
     /// Brings the point's statistics up to its samples.

@@ -307,7 +307,12 @@ impl<'a, E: Executor, C: Clock, W: Watch> Race<'a, E, C, W> {
         let is_measured = !state.history.is_empty();
         let may_predict =
             is_measured && !matches!(reason, Dnf::NotVerified | Dnf::Unsupported { .. } | Dnf::Failed { .. });
+        let mut growth = None;
         for length_idx in next..self.record.spec.lengths.len() {
+            // The point at work counts as measured until it has its reason; nothing changes after that.
+            if may_predict && length_idx <= next + 1 {
+                growth = self.growth(lane_idx);
+            }
             let dnf = match reason {
                 // Longer lengths need more of the same.
                 &Dnf::Memory { needed_bytes, limit_bytes } if length_idx > next => Dnf::Memory {
@@ -320,7 +325,7 @@ impl<'a, E: Executor, C: Clock, W: Watch> Race<'a, E, C, W> {
                 }
                 other => other.clone(),
             };
-            let predicted_ns = if may_predict { self.predict_ns(lane_idx, length_idx) } else { None };
+            let predicted_ns = if may_predict { self.predict_ns(lane_idx, length_idx, growth) } else { None };
             let seq_len = self.seq_len(length_idx);
             let mut point = match self.point(lane_idx, seq_len) {
                 Some(point) if !matches!(reason, Dnf::NotVerified | Dnf::Failed { .. }) => point.clone(),
