@@ -2,7 +2,7 @@
 //!
 //! Between measured points, the ratio of times is interpolated in log-log; beyond the last length that both lanes have
 //! measured, their growth models decide. Each replicate answers the question anew; a kind is claimed only where at least
-//! 95% of them agree (97.5% of a bound, which has one side) and the difference at the longest common length is clear, at
+//! 95% of them agree (97.5% of a bound, which has one side), both ends of its 95% interval are lengths, and the difference at the longest common length is clear, at
 //! Bonferroni's level for the number of challengers. Points at which the challenger ran full
 //! attention take no part.
 
@@ -92,25 +92,31 @@ impl<'a> Duel<'a> {
         let share = |is: fn(&Crossing) -> bool| {
             crossings.iter().filter(|crossing| is(crossing)).count() as f64 / n.max(1) as f64
         };
-        let between = share(|crossing| matches!(crossing, Crossing::Between(_)));
         let base = self.crossing(None);
         let quantile =
             (QUANTILE * QUANTILE + PER_LOG_CHALLENGERS * (n_challengers.max(1) as f64).ln()).sqrt();
         let is_clear = (own.y - other.y).abs() > quantile * own.deviation_from(other);
         match verdict::decide(own.speedup(other)) {
             _ if !is_clear => UNDECIDED,
-            Verdict::Ahead => match base {
-                Crossing::Between(x) if between >= AGREEMENT => {
-                    (CrossoverKind::Measured, Some(estimate(x, &crossings)))
-                }
-                _ => self.bound().map_or(UNDECIDED, |bound| (CrossoverKind::AtMost, Some(bound))),
-            },
+            Verdict::Ahead => {
+                let measured = match base {
+                    Crossing::Between(x)
+                        if share(|crossing| matches!(crossing, Crossing::Between(_))) >= AGREEMENT =>
+                    {
+                        estimate(x, &crossings).map(|length| (CrossoverKind::Measured, length))
+                    }
+                    _ => None,
+                };
+                let at_most = || self.bound().map(|bound| (CrossoverKind::AtMost, bound));
+                measured.or_else(at_most).map_or(UNDECIDED, |(kind, length)| (kind, Some(length)))
+            }
             Verdict::Behind => match base {
                 Crossing::Beyond(x)
                     if x > own.x
                         && share(|crossing| matches!(crossing, Crossing::Beyond(_))) >= AGREEMENT =>
                 {
-                    (CrossoverKind::Predicted, Some(estimate(x, &crossings)))
+                    estimate(x, &crossings)
+                        .map_or(UNDECIDED, |length| (CrossoverKind::Predicted, Some(length)))
                 }
                 Crossing::Never
                     if !self.is_ahead_anywhere()
@@ -195,9 +201,9 @@ impl<'a> Duel<'a> {
     }
 }
 
-/// A crossing with its interval. Replicates that lead from the start or never cross lie below and above every length, so an
-/// end among them is 0 or infinite: readers get no number for it.
-fn estimate(x: f64, crossings: &[Crossing]) -> Estimate {
+/// A crossing with its 95% interval. Replicates that lead from the start or never cross lie below and above every length;
+/// `None` where an end of the interval falls among them, because no length can then be stated for it.
+fn estimate(x: f64, crossings: &[Crossing]) -> Option<Estimate> {
     let lengths: Vec<f64> = crossings
         .iter()
         .map(|crossing| match crossing {
@@ -206,5 +212,5 @@ fn estimate(x: f64, crossings: &[Crossing]) -> Estimate {
             Crossing::Never | Crossing::Unknown => f64::INFINITY,
         })
         .collect();
-    stats::interval(exp2(x), &lengths)
+    Some(stats::interval(exp2(x), &lengths)).filter(|length| length.low > 0.0 && length.high.is_finite())
 }
