@@ -8,7 +8,7 @@ use std::{env, fs, io};
 
 fn main() -> io::Result<()> {
     let variable = |name| env::var(name).map(PathBuf::from).map_err(io::Error::other);
-    let folder = variable("CARGO_MANIFEST_DIR")?.join("../../kernels/src");
+    let folder = variable("CARGO_MANIFEST_DIR")?.join("../../kernels/src/systems");
     println!("cargo::rerun-if-changed={}", folder.display());
     let mut readmes = BTreeMap::new();
     for entry in fs::read_dir(&folder)? {

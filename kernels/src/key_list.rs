@@ -3,8 +3,9 @@
 
 use mixer::{Case, MixerError, OpCount};
 
-use crate::attention::{Spec, linear, widen};
+use crate::multi_head::Spec;
 use crate::ops::exact::{dot, softmax};
+use crate::ops::exact::{linear, widen};
 
 /// Softmax of q·k/√d over `keys`, applied to the values; `count` takes two products for each key.
 ///

@@ -3,31 +3,20 @@
 #[macro_use]
 mod wgsl;
 
-pub mod attention;
-pub mod attention_naive;
-pub mod bigbird;
-pub mod bigs;
-pub mod cfc;
 pub mod definition;
 mod dims;
+mod echo_state_washout;
 mod generate;
-pub mod hyena;
+mod initial_state;
 mod key_list;
-pub mod linformer;
-pub mod liquid_s4;
-pub mod longformer;
 mod lstm;
-pub mod ltc;
-pub mod mega;
-pub mod monarch_mixer;
+mod multi_head;
 mod ncp;
 pub mod ops;
-pub mod performer;
 mod recurrence;
-pub mod reformer;
 mod registry;
+pub mod systems;
 #[cfg(test)]
 mod testing;
-mod washout;
 
 pub use registry::{find, find_first, infos, systems, unknown};

@@ -5,22 +5,25 @@ use mixer::{Info, MixerError, System};
 use crate::definition::Definition;
 
 /// Those of the race that the page opens with, whose code the browser's worker has from its start.
-const FIRST: &[&Definition] =
-    &[&crate::attention::ATTENTION, &crate::attention_naive::ATTENTION_NAIVE, &crate::hyena::HYENA];
+const FIRST: &[&Definition] = &[
+    &crate::systems::attention::ATTENTION,
+    &crate::systems::attention_naive::ATTENTION_NAIVE,
+    &crate::systems::hyena::HYENA,
+];
 
 /// Those whose code the browser's worker loads when something asks for one of them.
 const LATER: &[&Definition] = &[
-    &crate::monarch_mixer::MONARCH_MIXER,
-    &crate::bigs::BIGS,
-    &crate::mega::MEGA,
-    &crate::ltc::LTC,
-    &crate::cfc::CFC,
-    &crate::liquid_s4::LIQUID_S4,
-    &crate::linformer::LINFORMER,
-    &crate::longformer::LONGFORMER,
-    &crate::bigbird::BIGBIRD,
-    &crate::reformer::REFORMER,
-    &crate::performer::PERFORMER,
+    &crate::systems::monarch_mixer::MONARCH_MIXER,
+    &crate::systems::bigs::BIGS,
+    &crate::systems::mega::MEGA,
+    &crate::systems::ltc::LTC,
+    &crate::systems::cfc::CFC,
+    &crate::systems::liquid_s4::LIQUID_S4,
+    &crate::systems::linformer::LINFORMER,
+    &crate::systems::longformer::LONGFORMER,
+    &crate::systems::bigbird::BIGBIRD,
+    &crate::systems::reformer::REFORMER,
+    &crate::systems::performer::PERFORMER,
 ];
 
 /// Facts alone: nothing here leads to a system's code.

@@ -14,7 +14,7 @@ const EQUATIONS: [&str; 2] = ["reference.rs", "cost.rs"];
 const PROGRAMS_OF_OTHERS: [&str; 1] = ["attention-naive"];
 
 fn sources() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src/systems")
 }
 
 fn folder(id: &str) -> String {

@@ -4,10 +4,10 @@
 use report::compare::{self, Found};
 use report::{Crossover, CrossoverKind, Report, Speedup, Status, Verdict};
 
+use crate::comparison;
 use crate::format;
 use crate::lanes::Look;
 use crate::machine::processor;
-use crate::standing;
 use crate::text::Text;
 
 /// A sentence and what it amounts to.
@@ -89,8 +89,8 @@ fn machine(report: &Report, backend: &str, here: bool, text: &Text) -> String {
 /// The verdict at the longest length at which both lanes of a crossover are compared.
 fn verdict_at_last(report: &Report, crossover: &Crossover) -> Option<Verdict> {
     let (challenger, baseline) = (crossover.challenger as usize, crossover.baseline as usize);
-    let (_, at) = standing::common(report, challenger, baseline).next_back()?;
-    standing::verdict(at)
+    let (_, at) = comparison::common(report, challenger, baseline).next_back()?;
+    comparison::verdict(at)
 }
 
 /// Whether a challenger may overtake within the lengths raced. One that is clearly behind at the longest does not, though
@@ -124,9 +124,9 @@ fn sentence(
     let (challenger, baseline) = (crossover.challenger as usize, crossover.baseline as usize);
     let name = looks[challenger].title.as_str();
     let place = machine(report, &report.lanes[challenger].backend, here, text);
-    let (last, at) = standing::common(report, challenger, baseline).next_back()?;
-    let verdict = standing::verdict(at);
-    let was_ahead = standing::common(report, challenger, baseline).any(|(_, at)| standing::is_ahead(at));
+    let (last, at) = comparison::common(report, challenger, baseline).next_back()?;
+    let verdict = comparison::verdict(at);
+    let was_ahead = comparison::common(report, challenger, baseline).any(|(_, at)| comparison::is_ahead(at));
     let last_text = format::length(f64::from(last));
     let interval = match (crossover.low, crossover.high) {
         (Some(low), Some(high)) if low.is_finite() && high.is_finite() => {
@@ -171,7 +171,7 @@ fn sentence(
 
 /// How a lane stands against attention at a length.
 fn standing_at(name: &str, length: &str, at: Speedup, text: &Text) -> String {
-    let interval = standing::interval(at, text).unwrap_or_default();
+    let interval = comparison::interval(at, text).unwrap_or_default();
     match at.judged {
         Some((_, _, Verdict::Ahead)) => (text.faster_at)(name, length, &format::ratio(at.value), &interval),
         Some((_, _, Verdict::Behind)) => {
@@ -188,7 +188,7 @@ fn standing_at(name: &str, length: &str, at: Speedup, text: &Text) -> String {
 fn fastest(report: &Report, looks: &[Look], text: &Text) -> Option<Headline> {
     // While the race runs, points wait for their intervals until the next analysis.
     let counts = |point: &report::Point| {
-        standing::is_measured(point) && (report.status != Status::Running || point.low_ms.is_some())
+        comparison::is_measured(point) && (report.status != Status::Running || point.low_ms.is_some())
     };
     let points = || {
         let lanes = report.lanes.iter().enumerate();

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::desk::shown_name;
+use crate::shared_runs::shown_name;
 
 /// A past run.
 #[derive(Debug, Clone, PartialEq)]

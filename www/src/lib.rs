@@ -3,7 +3,7 @@
 //! through `crossover.js`.
 
 pub mod chart;
-pub mod desk;
+pub mod comparison;
 pub mod draft;
 pub mod embed;
 pub mod format;
@@ -18,8 +18,8 @@ pub mod preview;
 pub mod qr;
 #[cfg(test)]
 mod samples;
+pub mod shared_runs;
 pub mod side_by_side;
-pub mod standing;
 pub mod state;
 pub mod table;
 pub mod text;

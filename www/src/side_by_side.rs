@@ -9,9 +9,9 @@ use report::{CrossoverKind, Report};
 
 use crate::chart::Metric;
 use crate::chart::svg::escape;
+use crate::comparison;
 use crate::format;
 use crate::overlay::letter;
-use crate::standing;
 use crate::table;
 use crate::text::Text;
 
@@ -148,13 +148,13 @@ pub fn ratios(all: &[Named], comparison: &Comparison, metric: Metric, text: &Tex
             let own = lane.at[report].and_then(|at| reports[report].lanes.get(at));
             for (length, column) in comparison.lengths.iter().zip(&columns) {
                 let value = own
-                    .and_then(|own| standing::measured(own, *length))
+                    .and_then(|own| comparison::measured(own, *length))
                     .and_then(|point| metric.reading(point, reports[report]))
                     .map(|reading| metric.format(reading.value));
                 // Less memory is not a faster lane.
                 let ratio = column[report].as_ref().filter(|_| metric != Metric::Memory);
                 let full = own
-                    .and_then(|own| standing::measured(own, *length))
+                    .and_then(|own| comparison::measured(own, *length))
                     .is_some_and(|point| point.full_attention);
                 cell(&mut out, value.as_deref(), ratio, full, text);
             }
@@ -187,13 +187,13 @@ fn cell(out: &mut String, value: Option<&str>, ratio: Option<&Ratio>, full_atten
     };
     let _ = write!(out, r#"<td class="num"><b>{}</b>"#, escape(value));
     if let Some(speedup) = ratio.and_then(|ratio| ratio.speedup) {
-        let ahead = if standing::is_ahead(speedup) { " ahead" } else { "" };
-        let interval = standing::interval(speedup, text)
+        let ahead = if comparison::is_ahead(speedup) { " ahead" } else { "" };
+        let interval = comparison::interval(speedup, text)
             .map_or_else(String::new, |interval| format!(r#" title="{}""#, escape(&interval)));
         let _ = write!(
             out,
             r#"<small class="versus{ahead}"{interval}>{}</small>"#,
-            escape(&standing::words(speedup, text))
+            escape(&comparison::words(speedup, text))
         );
     }
     if full_attention {

@@ -3,9 +3,9 @@
 use report::{Lane, Point, Report, Speedup, Verified};
 
 use crate::chart::Metric;
+use crate::comparison;
 use crate::format;
 use crate::lanes::Look;
-use crate::standing;
 use crate::text::Text;
 
 /// One lane's row.
@@ -69,7 +69,7 @@ pub enum Cell {
 
 /// All rows, in the lanes' order.
 pub fn rows(report: &Report, looks: &[Look], metric: Metric, text: &Text) -> Vec<Row> {
-    let lengths = standing::lengths(report);
+    let lengths = comparison::lengths(report);
     report
         .lanes
         .iter()
@@ -143,7 +143,7 @@ fn cell(
             Cell::Value {
                 value: metric.format(reading.value),
                 spread: if low == high { String::new() } else { format!("{low} – {high}") },
-                versus: baseline.and_then(|baseline| standing::versus(report, index, baseline, length)),
+                versus: baseline.and_then(|baseline| comparison::versus(report, index, baseline, length)),
                 full_attention: point.full_attention,
                 samples: (point.samples, point.discarded),
             }
@@ -176,7 +176,7 @@ mod tests {
         assert_eq!((rows.len(), rows[0].cells.len()), (2, 7));
         let Cell::Value { value, versus, .. } = &rows[1].cells[6] else { panic!("measured") };
         assert_eq!(*value, format::time(report.lanes[1].points[6].median_ms.unwrap()));
-        assert!(versus.is_some_and(standing::is_ahead));
+        assert!(versus.is_some_and(comparison::is_ahead));
         assert!(matches!(&rows[0].cells[0], Cell::Value { versus: None, .. }));
         assert!(matches!(rows[0].badge, Badge::Pass(_)));
     }

@@ -2,9 +2,9 @@
 
 use report::Report;
 
+use crate::comparison;
 use crate::format;
 use crate::lanes::Look;
-use crate::standing;
 use crate::state::Progress;
 use crate::table::{self, Badge};
 use crate::text::Text;
@@ -25,7 +25,7 @@ pub struct Track {
     /// Its time in words, or why there is none.
     pub time: String,
     /// Against attention in two words.
-    pub standing: String,
+    pub comparison: String,
     /// Whether it is faster than attention beyond doubt.
     pub ahead: bool,
     /// Whether it is at work right now.
@@ -53,15 +53,15 @@ pub fn tracks(
     progress: Option<&Progress>,
     text: &Text,
 ) -> Vec<Track> {
-    let lengths = standing::lengths(report);
-    let time_of = |index: usize| standing::measured(report.lanes.get(index)?, length?)?.median_ms;
+    let lengths = comparison::lengths(report);
+    let time_of = |index: usize| comparison::measured(report.lanes.get(index)?, length?)?.median_ms;
     let slowest = (0..report.lanes.len()).filter_map(time_of).fold(0.0, f64::max);
     let track = |(index, (lane, look)): (usize, (&report::Lane, &Look))| {
         let here = progress.filter(|progress| progress.lane == index);
         let step = |&length: &u32| {
             let point = lane.points.iter().find(|point| point.length == length);
             let step = match point {
-                Some(point) if standing::is_measured(point) => Step::Done,
+                Some(point) if comparison::is_measured(point) => Step::Done,
                 Some(point) if point.outcome != "ok" => Step::Out,
                 _ if here.is_some_and(|progress| progress.length == length) => Step::Now,
                 _ => Step::Ahead,
@@ -75,9 +75,9 @@ pub fn tracks(
         let versus = look
             .baseline
             .zip(length)
-            .and_then(|(baseline, length)| standing::versus(report, index, baseline, length));
+            .and_then(|(baseline, length)| comparison::versus(report, index, baseline, length));
         let full_attention = length
-            .and_then(|length| standing::measured(lane, length))
+            .and_then(|length| comparison::measured(lane, length))
             .is_some_and(|point| point.full_attention);
         let is_baseline = looks.iter().any(|other| other.baseline == Some(index));
         Track {
@@ -91,11 +91,11 @@ pub fn tracks(
                 (None, Some(point)) => (text.outcome)(&point.outcome).to_owned(),
                 (None, None) => String::new(),
             },
-            standing: with_mark(
+            comparison: with_mark(
                 full_attention,
                 text,
                 match versus {
-                    Some(versus) => standing::words(versus, text),
+                    Some(versus) => comparison::words(versus, text),
                     None if time.is_some() && is_baseline => text.baseline.to_owned(),
                     None if time.is_none() => {
                         let needed = out.and_then(|point| point.needed_ms);
@@ -104,7 +104,7 @@ pub fn tracks(
                     None => String::new(),
                 },
             ),
-            ahead: versus.is_some_and(standing::is_ahead),
+            ahead: versus.is_some_and(comparison::is_ahead),
             at_work: here.is_some(),
         }
     };
@@ -112,11 +112,11 @@ pub fn tracks(
 }
 
 /// How a lane stands, and whether it ran full attention.
-fn with_mark(full_attention: bool, text: &Text, standing: String) -> String {
-    match (full_attention, standing.is_empty()) {
-        (false, _) => standing,
+fn with_mark(full_attention: bool, text: &Text, comparison: String) -> String {
+    match (full_attention, comparison.is_empty()) {
+        (false, _) => comparison,
         (true, true) => text.full_attention.to_owned(),
-        (true, false) => format!("{standing} · {}", text.full_attention),
+        (true, false) => format!("{comparison} · {}", text.full_attention),
     }
 }
 
@@ -136,10 +136,10 @@ mod tests {
         let report = samples::duel();
         let long = at(&report, 16_384, None);
         assert!(long[0].share == 1.0 && long[1].share < 0.5);
-        assert!(long[1].ahead && long[1].standing.ends_with("faster"));
-        assert_eq!(long[0].standing, "baseline");
+        assert!(long[1].ahead && long[1].comparison.ends_with("faster"));
+        assert_eq!(long[0].comparison, "baseline");
         let short = at(&report, 256, None);
-        assert!(!short[1].ahead && short[1].standing.ends_with("slower"));
+        assert!(!short[1].ahead && short[1].comparison.ends_with("slower"));
         assert!(short.iter().all(|track| track.steps.iter().all(|(_, step)| *step == Step::Done)));
     }
 
@@ -151,13 +151,17 @@ mod tests {
         (point.outcome, point.median_ms, point.needed_ms) = ("time-budget".to_owned(), None, Some(12_300.0));
         let long = at(&report, 16_384, None);
         assert_eq!(
-            (long[1].time.as_str(), long[1].standing.as_str()),
+            (long[1].time.as_str(), long[1].comparison.as_str()),
             ("time budget", "needs about 12.3\u{202f}s")
         );
         report.lanes[1].points[4].full_attention = true;
-        assert!(at(&report, 4096, None)[1].standing.ends_with("faster · full attention"));
+        assert!(at(&report, 4096, None)[1].comparison.ends_with("faster · full attention"));
         let before = at(&report, 8192, None);
-        assert!(!before[1].ahead && before[1].standing.ends_with("as fast, no interval"), "{:?}", before[1]);
+        assert!(
+            !before[1].ahead && before[1].comparison.ends_with("as fast, no interval"),
+            "{:?}",
+            before[1]
+        );
     }
 
     #[test]
@@ -166,7 +170,7 @@ mod tests {
         "cancelled".clone_into(&mut report.lanes[1].points.last_mut().unwrap().outcome);
         let lane = at(&report, 16_384, None).remove(1);
         assert_eq!(lane.steps.last().map(|(_, step)| *step), Some(Step::Out));
-        assert_eq!((lane.time.as_str(), lane.standing.as_str()), ((ENGLISH.outcome)("cancelled"), ""));
+        assert_eq!((lane.time.as_str(), lane.comparison.as_str()), ((ENGLISH.outcome)("cancelled"), ""));
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub(crate) enum Purpose {
 
 /// What a heat leaves to its caller.
 #[derive(Debug, Default)]
-pub(crate) struct Left {
+pub(crate) struct HeatOutcome {
     /// Lanes that did not fit into memory beside the others.
     pub crowded: Vec<usize>,
     /// What was measured again.
@@ -54,9 +54,9 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
         purpose: Purpose,
         length_idx: usize,
         entries: &[(usize, f64)],
-    ) -> Result<Left, Halt> {
+    ) -> Result<HeatOutcome, Halt> {
         self.heat = self.heat.saturating_add(1);
-        let mut left = Left::default();
+        let mut left = HeatOutcome::default();
         let mut runners = Vec::with_capacity(entries.len());
         let mut order = entries.to_vec();
         // Without a history nobody knows what a set-up takes: the first lanes of the race must not starve.

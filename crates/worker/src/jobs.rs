@@ -11,7 +11,7 @@ use race::{Activity, Progress, RaceError};
 use report::{BackendName, Config, Environment, LinkError, Linked, Report, SystemEntry};
 
 use crate::browser;
-use crate::later::{self, Later};
+use crate::lazy_module::{self, LazyModule};
 use crate::watch::{PerformanceClock, RaceWatch, Surroundings};
 
 /// The worker's state.
@@ -38,7 +38,7 @@ impl Worker {
         let surroundings = Rc::<Surroundings>::default();
         let options = MachineOptions {
             threads,
-            ..MachineOptions::new(browser::host(&clock, &surroundings), later::find)
+            ..MachineOptions::new(browser::host(&clock, &surroundings), lazy_module::find)
         };
         let machine = Machine::new(options).await.map_err(|error| error.to_string())?;
         let worker = Self {
@@ -127,10 +127,10 @@ impl Worker {
     }
 
     /// Answers a request about a link, which needs no machine.
-    fn link(self: &Rc<Self>, id: u32, answer: impl FnOnce(Later) -> Result<Event, LinkError> + 'static) {
+    fn link(self: &Rc<Self>, id: u32, answer: impl FnOnce(LazyModule) -> Result<Event, LinkError> + 'static) {
         let worker = Rc::clone(self);
         wasm_bindgen_futures::spawn_local(async move {
-            let event = match later::get(worker.threads).await {
+            let event = match lazy_module::get(worker.threads).await {
                 Some(later) => answer(later).map_err(|error| WireError::from(&error)),
                 None => Err(WireError::of(&WorkerError::LinksNotLoaded)),
             };
@@ -168,7 +168,7 @@ impl Worker {
             Ok(spec) => spec,
             Err(error) => return Event::Error { id: Some(id), error: (&error).into() },
         };
-        if !spec.lanes.iter().all(|lane| later::is_here(&lane.system)) {
+        if !spec.lanes.iter().all(|lane| lazy_module::is_here(&lane.system)) {
             self.send(&Event::Progress {
                 id,
                 fraction: 0.0,
@@ -178,7 +178,7 @@ impl Worker {
                 activity: "loading".to_owned(),
             });
             // Where it cannot be loaded, the lanes that need it say so.
-            let _ = later::get(self.threads).await;
+            let _ = lazy_module::get(self.threads).await;
         }
         if let Err(error) = machine.set_threads(config.thread_count(self.threads).min(self.threads)) {
             return Event::Error { id: Some(id), error: compute_error(&error) };
@@ -204,7 +204,7 @@ impl Worker {
             on_progress: &|progress| self.send(&progress_event(id, progress)),
         };
         let costs = |lane: &mixer::LaneSpec, problem: &mixer::Problem| {
-            later::find(&lane.system)?.cost(problem, &lane.params)
+            lazy_module::find(&lane.system)?.cost(problem, &lane.params)
         };
         let record = match race::run(spec, &costs, machine, &self.clock, &watch).await {
             Ok(record) => record,
@@ -235,7 +235,7 @@ impl Worker {
     async fn verify(&self, id: u32, bytes: &[u8], backend: BackendName, machine: &mut Machine) -> Event {
         let backend = backend.resolve(machine.facts().prefers_gpu());
         // Which system it is of is known only once it was read.
-        let _ = later::get(self.threads).await;
+        let _ = lazy_module::get(self.threads).await;
         match machine.verify_golden(bytes, None, backend).await {
             Ok(result) => {
                 let finite = |value: f64| value.is_finite().then_some(value);

@@ -100,7 +100,7 @@ fn compare(wide: &str, narrow: &str, systems: usize) -> Result<usize, String> {
 
 /// Folders of systems: those with a page of text.
 fn systems() -> Outcome<usize> {
-    let folder = root().join("kernels/src");
+    let folder = root().join("kernels/src/systems");
     let entries = fs::read_dir(&folder).map_err(TaskError::file("read", &folder))?;
     Ok(entries.flatten().filter(|entry| entry.path().join("README.md").is_file()).count())
 }

@@ -57,7 +57,7 @@ pub struct Module {
     pub folder: PathBuf,
 }
 
-/// Compiles the page module: small, without SIMD, so that it starts everywhere. What only `www/src/ui/rest.rs` leads to
+/// Compiles the page module: small, without SIMD, so that it starts everywhere. What only `www/src/ui/second_module.rs` leads to
 /// becomes a module of its own beside it, which the page loads once it is up.
 ///
 /// # Errors
@@ -68,7 +68,7 @@ pub fn page(toolchain: &Toolchain) -> Outcome<Module> {
     finish("www", &file, START, false)
 }
 
-/// Compiles a variant of the worker module. What only `crates/worker/src/later.rs` leads to becomes a module of its own,
+/// Compiles a variant of the worker module. What only `crates/worker/src/lazy_module.rs` leads to becomes a module of its own,
 /// which the worker loads when it needs it.
 ///
 /// # Errors

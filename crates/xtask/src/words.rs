@@ -57,10 +57,10 @@ pub struct Readme {
 /// # Errors
 /// [`TaskError::File`] or [`TaskError::Readme`], which says what it lacks.
 pub fn read(folder: &str, language: &Language) -> Outcome<Readme> {
-    let path = root().join("kernels/src").join(folder).join(language.file);
+    let path = root().join("kernels/src/systems").join(folder).join(language.file);
     let text = fs::read_to_string(&path).map_err(TaskError::file("read", &path))?;
     parse(&text, language).map_err(|message| TaskError::Readme {
-        name: format!("kernels/src/{folder}/{}", language.file),
+        name: format!("kernels/src/systems/{folder}/{}", language.file),
         message,
     })
 }
@@ -240,7 +240,7 @@ pub fn files(catalogue: &[Value], patterns: &Value) -> Outcome<BTreeMap<String, 
             let folder = folder_of(&id);
             let readme = read(&folder, language)?;
             let fault = |message| TaskError::Readme {
-                name: format!("kernels/src/{folder}/{}", language.file),
+                name: format!("kernels/src/systems/{folder}/{}", language.file),
                 message,
             };
             if language.params.is_some() {

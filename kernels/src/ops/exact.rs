@@ -47,6 +47,33 @@ pub fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
+/// As f64.
+#[inline(never)]
+pub fn widen(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|&value| f64::from(value)).collect()
+}
+
+/// y = x Wᵀ + b over rows of `inputs` values; a bias counts no operation, as in the closed form.
+#[inline(never)]
+pub fn linear(
+    x: &[f64],
+    weight: &[f32],
+    bias: Option<&[f32]>,
+    inputs: usize,
+    count: &mut OpCount,
+) -> Vec<f64> {
+    let outputs = weight.len() / inputs;
+    let weight = widen(weight);
+    let mut y = Vec::with_capacity(x.len() / inputs * outputs);
+    for row in x.chunks_exact(inputs) {
+        for (output, weight) in weight.chunks_exact(inputs).enumerate() {
+            y.push(dot(row, weight) + bias.map_or(0.0, |bias| f64::from(bias[output])));
+        }
+        count.add(2 * inputs * outputs);
+    }
+    y
+}
+
 /// exp(s) / Σ exp(s), shifted by the largest score.
 #[inline(never)]
 pub fn softmax(scores: &[f64]) -> Vec<f64> {

@@ -9,10 +9,10 @@ use mixer::{Count, Floats, Memory, MixerError, Parallel};
 
 use super::disjoint::Disjoint;
 use super::gemm::PANEL;
+use super::prefetch::prefetch;
 use super::query_block::{KEYS, KeyTile};
 use super::simd::{F32x4, LANES};
 use super::stream::{load, store};
-use super::touch::touch;
 
 /// Sizes of a packed set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,7 +143,7 @@ impl PackedKeys {
                     start.map(|start| start.map_or(&[][..], |start| &floats[start..][..d_head]))
                 };
                 let (key_rows, value_rows): ([&[f32]; PANEL], [&[f32]; PANEL]) = (rows(k), rows(v));
-                touch(key_rows.into_iter().chain(value_rows));
+                prefetch(key_rows.into_iter().chain(value_rows));
                 write_keys(key_rows, panel);
                 for channels in 0..padded_head / PANEL {
                     let start =

@@ -8,8 +8,8 @@ use mixer::Count;
 
 use super::exp::{Exp2, exp2, exp2_scalar};
 use super::gemm::{PANEL, ROWS, Store, Tile, multiply_panels};
+use super::prefetch::prefetch;
 use super::simd::{F32x4, LANES, Lanes, Work, run_widest};
-use super::touch::touch;
 
 /// Most queries in a block: whole register tiles and panels, and few, so that its scores, queries and sums stay in a
 /// first-level cache of 32 KiB, or nearly.
@@ -97,7 +97,7 @@ impl<'a> QueryBlock<'a> {
 
     /// Sets the queries, multiplied by `scale`: `query(row)` is one.
     pub fn set_queries<'q>(&mut self, query: impl Fn(usize) -> &'q [f32], scale: f32) {
-        touch((0..self.rows).map(&query));
+        prefetch((0..self.rows).map(&query));
         let scale = F32x4::splat(scale);
         for (row, scaled) in self.scaled.chunks_exact_mut(self.d_head).take(self.rows).enumerate() {
             let mut square = F32x4::zero();

@@ -7,9 +7,9 @@ use super::crossovers::{crossover_marks, extend_to_crossovers, fitted, predicted
 use super::ends::{end_labels, guides};
 use super::scale::{self, LogScale};
 use super::{DnfMark, LaneMarks, Metric, Options, PointMark, Rect, Scene, labels};
+use crate::comparison;
 use crate::format;
 use crate::lanes::Look;
-use crate::standing;
 use crate::text::Text;
 
 /// Below this width there is no room for names at the lines' ends.
@@ -248,7 +248,7 @@ fn dropped(
                 &look.label,
                 &format::length(f64::from(point.length)),
                 (text.outcome)(&point.outcome),
-                &standing::reason(point, text).unwrap_or_default(),
+                &comparison::reason(point, text).unwrap_or_default(),
             ),
         });
     }

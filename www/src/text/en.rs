@@ -499,7 +499,7 @@ pub static ENGLISH: Text = Text {
             "Dashed means extrapolated from what was fitted to the measured times. A lane that would break its time budget or the memory limit drops out, with its reason.",
         ),
     ],
-    said: &[],
+    catalogue: &[],
     complexity_words: &[],
     phrases: &[],
     bad_link_title: "The link could not be read",

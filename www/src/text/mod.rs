@@ -3,16 +3,16 @@
 //! [`Language`] and one where `ui/language.rs` loads it.
 #![allow(missing_docs, reason = "a message's field name and its English text say what it is")]
 
+mod catalogue;
 mod en;
 mod phrases;
-mod said;
 #[cfg(test)]
 mod tests;
 mod travel;
 mod zh;
 
+pub use catalogue::Told;
 pub use en::ENGLISH;
-pub use said::Told;
 pub use travel::Travel;
 pub use zh::CHINESE;
 
@@ -389,7 +389,7 @@ pub struct Text {
     pub about_title: &'static str,
     pub about: &'static [(&'static str, &'static str)],
     /// Sentences of other crates and scripts in this language, by their codes; none for English, which comes with them.
-    said: &'static [said::Form],
+    catalogue: &'static [catalogue::Form],
     /// Words in the complexities of systems.
     complexity_words: &'static [phrases::Phrase],
     /// Sentences of older reports and of links, which have no codes.

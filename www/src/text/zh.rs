@@ -456,7 +456,7 @@ pub static CHINESE: Text = Text {
         ),
         ("什么是预测", "虚线表示由实测时间的拟合外推。会超出时间预算或内存上限的赛道将退赛，并说明原因。"),
     ],
-    said: super::said::zh::FORMS,
+    catalogue: super::catalogue::zh::FORMS,
     complexity_words: super::phrases::zh::COMPLEXITIES,
     phrases: super::phrases::zh::PHRASES,
     bad_link_title: "无法读取链接",

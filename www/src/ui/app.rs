@@ -17,7 +17,7 @@ use super::lanes::Lanes;
 use super::language::{self, LanguageButtons};
 use super::live::{live, part};
 use super::race::{Controls, Headline, NewerBuild, Notices, Presets};
-use super::rest::{Parts, Rest};
+use super::second_module::{Parts, SecondModule};
 use super::share::{ShareDialog, Toolbar};
 use super::store::{Rescued, Store};
 use super::systems::{SystemDialog, SystemsList};
@@ -41,7 +41,7 @@ pub fn App(start: Start) -> impl IntoView {
         let race = (!race.is_empty()).then_some(race == "kept");
         store.rescued.set(Rescued { gone: !told("gone").is_empty(), race });
     });
-    match start.rest {
+    match start.second_module {
         Some(rest) => store.take_rest(rest),
         None => store.load_rest(),
     }
@@ -91,9 +91,9 @@ fn Page(store: Store) -> impl IntoView {
                     <section class="card race" aria-label=text.chart_title>
                         <Headline store/>
                         <Controls store/>
-                        {part(move || match store.rest.get() {
-                            Rest::Here(rest) => (rest.chart)(store),
-                            Rest::Waiting | Rest::Failed => view! { <div class="chart-room"></div> }.into_any(),
+                        {part(move || match store.second_module.get() {
+                            SecondModule::Here(rest) => (rest.chart)(store),
+                            SecondModule::Waiting | SecondModule::Failed => view! { <div class="chart-room"></div> }.into_any(),
                         })}
                         <Lanes store/>
                         <Toolbar store><EmbedButton store/></Toolbar>
@@ -111,9 +111,9 @@ fn Page(store: Store) -> impl IntoView {
 
 /// The second module, once it is here.
 fn rest(store: Store) -> Option<&'static Parts> {
-    match store.rest.get() {
-        Rest::Here(rest) => Some(rest),
-        Rest::Waiting | Rest::Failed => None,
+    match store.second_module.get() {
+        SecondModule::Here(rest) => Some(rest),
+        SecondModule::Waiting | SecondModule::Failed => None,
     }
 }
 
@@ -164,7 +164,7 @@ fn part_of(key: &str) -> Option<&'static str> {
 
 fn jump(store: Store, id: &'static str) {
     let element = hooks::element(id);
-    if element.is_none() && !matches!(store.rest.get_untracked(), Rest::Here(_)) {
+    if element.is_none() && !matches!(store.second_module.get_untracked(), SecondModule::Here(_)) {
         // It is there once the second module is, and a moment later.
         store.with_rest(move |_| hooks::after(0, move || jump(store, id)));
     }

@@ -5,8 +5,8 @@ use wasm_bindgen::prelude::*;
 use web_sys::{KeyboardEvent, PointerEvent};
 
 use crate::chart::{Metric, Options, Scene, scene, svg};
+use crate::comparison;
 use crate::format;
-use crate::standing;
 use crate::table::{self, Badge};
 use crate::text::Text;
 
@@ -125,7 +125,7 @@ pub fn Chart(store: Store) -> impl IntoView {
     });
     let summary = move || {
         store.shown.with(|report| {
-            let lengths = standing::lengths(report);
+            let lengths = comparison::lengths(report);
             let end =
                 |length: Option<&u32>| length.map_or_else(String::new, |l| format::length(f64::from(*l)));
             (text.chart_summary)(report.lanes.len(), &end(lengths.first()), &end(lengths.last()))
@@ -346,10 +346,10 @@ fn Tip(
                     ));
                 }
                 if let Some(versus) =
-                    look.baseline.and_then(|baseline| standing::versus(report, lane, baseline, length))
+                    look.baseline.and_then(|baseline| comparison::versus(report, lane, baseline, length))
                 {
-                    let words = standing::words(versus, text);
-                    let interval = standing::interval(versus, text);
+                    let words = comparison::words(versus, text);
+                    let interval = comparison::interval(versus, text);
                     lines.push((
                         text.versus.to_owned(),
                         interval.map_or_else(|| words.clone(), |interval| format!("{words} {interval}")),
@@ -373,7 +373,7 @@ fn Tip(
                 if let Some(predicted) = metric.prediction(point, record, report) {
                     lines.push((text.predicted.to_owned(), metric.format(predicted)));
                 }
-                if let Some(reason) = standing::reason(point, text) {
+                if let Some(reason) = comparison::reason(point, text) {
                     lines.push((String::new(), reason));
                 }
                 (text.outcome)(&point.outcome).to_owned()

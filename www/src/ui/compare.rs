@@ -13,9 +13,9 @@ use crate::side_by_side::{self, Named};
 use crate::state::Phase;
 
 use super::chart::Views;
-use super::desk::{self, Entry};
 use super::hooks;
 use super::live::{live, part};
+use super::shared_runs::{self, Entry};
 use super::store::Store;
 
 /// The reports and what comes of comparing them.
@@ -52,7 +52,7 @@ pub fn Compare(store: Store) -> impl IntoView {
     let text = store.text();
     let compared = Memo::new_with_compare(
         move |_| {
-            let entries = store.desk().compared.get();
+            let entries = store.shared_runs().compared.get();
             let reports: Vec<&Report> = entries.iter().map(|entry| &*entry.report).collect();
             let comparison = Arc::new(Comparison::new(&reports));
             Compared { comparison, entries: Arc::new(entries) }
@@ -118,7 +118,7 @@ fn act(store: Store, event: &web_sys::MouseEvent) {
     let target = event.target().and_then(|target| target.dyn_into::<web_sys::Element>().ok());
     let Some(button) = target.and_then(|target| target.closest("[data-act]").ok().flatten()) else { return };
     let key = button.get_attribute("data-key").and_then(|key| key.parse::<u32>().ok());
-    let compared = store.desk().compared;
+    let compared = store.shared_runs().compared;
     match button.get_attribute("data-act").as_deref() {
         Some("open") if store.phase.get_untracked() == Phase::Idle => {
             let entry =
@@ -147,12 +147,12 @@ fn Intake(store: Store) -> impl IntoView {
     let field = NodeRef::<leptos::html::Input>::new();
     let add = move || {
         let Some(field) = field.get_untracked() else { return };
-        if desk::paste(store, &field.value()) {
+        if shared_runs::paste(store, &field.value()) {
             field.set_value("");
         }
     };
     let addable = move || {
-        store.report.with(|report| report.as_deref().is_some_and(crate::desk::measured))
+        store.report.with(|report| report.as_deref().is_some_and(crate::shared_runs::measured))
             && store.phase.get() == Phase::Idle
     };
     view! {
@@ -168,7 +168,7 @@ fn Intake(store: Store) -> impl IntoView {
                         let input: web_sys::HtmlInputElement = event_target(&event);
                         let files: JsValue = js_sys::Reflect::get(&input, &"files".into()).unwrap_or(JsValue::NULL);
                         // A copy: emptying the field, so that the same file can be chosen again, empties the list too.
-                        desk::read_files(store, js_sys::Array::from(&files).into());
+                        shared_runs::read_files(store, js_sys::Array::from(&files).into());
                         input.set_value("");
                     }
                 />
@@ -191,7 +191,7 @@ fn Intake(store: Store) -> impl IntoView {
                 class="quiet framed"
                 data-testid="compare-shown"
                 disabled=live(move || !addable())
-                on:click=move |_| desk::add_shown(store)
+                on:click=move |_| shared_runs::add_shown(store)
             >{travel.compare_this}</button>
         </div>
     }
@@ -201,7 +201,7 @@ fn Intake(store: Store) -> impl IntoView {
 #[component]
 fn Refused(store: Store) -> impl IntoView {
     let text = store.text();
-    let refused = store.desk().refused;
+    let refused = store.shared_runs().refused;
     view! {
         <div role="alert">
             {part(move || {

@@ -16,14 +16,14 @@ use super::lanes::Lanes;
 use super::language;
 use super::live::{live, part};
 use super::race::{Controls, Headline, Notices};
-use super::rest::{self, Rest};
+use super::second_module::{self, SecondModule};
 use super::store::Store;
 
 /// The frame's content.
 #[component]
 pub fn Embedded(start: Start) -> impl IntoView {
     let store = start.store();
-    store.rest.set(Rest::Here(&rest::PARTS));
+    store.second_module.set(SecondModule::Here(&second_module::PARTS));
     let refused = RwSignal::new(None::<String>);
     announcements(store);
     hidden_guard(store);

@@ -16,7 +16,7 @@ pub fn EmbedButton(store: Store) -> impl IntoView {
     let text = store.text();
     let disabled = move || store.phase.get() != Phase::Idle || store.checked.with(Result::is_err);
     view! {
-        <button type="button" class="quiet framed" data-testid="embed-open" disabled=live(disabled) on:click=move |_| store.desk().embedding.set(true)>
+        <button type="button" class="quiet framed" data-testid="embed-open" disabled=live(disabled) on:click=move |_| store.shared_runs().embedding.set(true)>
             {text.embed_title}"…"
         </button>
     }
@@ -37,7 +37,7 @@ struct Choices {
 #[component]
 pub fn EmbedDialog(store: Store) -> impl IntoView {
     let text = store.text();
-    let open = store.desk().embedding;
+    let open = store.shared_runs().embedding;
     let dialog = NodeRef::<leptos::html::Dialog>::new();
     Effect::new(move |_| {
         let wanted = open.get();

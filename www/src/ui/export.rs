@@ -85,7 +85,7 @@ impl Form {
 pub fn ExportDialog(store: Store) -> impl IntoView {
     let text = store.text();
     let travel = text.travel;
-    let open = store.desk().exporting;
+    let open = store.shared_runs().exporting;
     let dialog = NodeRef::<leptos::html::Dialog>::new();
     hooks::modal(dialog, open);
     let message = RwSignal::new(String::new());

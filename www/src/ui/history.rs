@@ -7,17 +7,17 @@ use leptos::prelude::*;
 use report::Report;
 use wasm_bindgen::prelude::*;
 
-use crate::desk::{run_name, shown_name};
 use crate::history::{self, Run};
 use crate::machine;
+use crate::shared_runs::{run_name, shown_name};
 use crate::state::Phase;
 use crate::text::Told;
 
-use super::desk;
 use super::hooks;
 use super::live::{live, part};
 use super::parts;
 use super::share;
+use super::shared_runs;
 use super::store::Store;
 
 /// Reads the list once, and again whenever another tab changes it.
@@ -36,7 +36,7 @@ pub fn open(store: Store) {
 async fn refresh(store: Store) {
     let listed = async { parts::history().await?.list().await }.await;
     match listed {
-        Ok(json) => store.desk().runs.set(history::runs(&json.as_string().unwrap_or_default())),
+        Ok(json) => store.shared_runs().runs.set(history::runs(&json.as_string().unwrap_or_default())),
         Err(error) => failed(store, &error),
     }
 }
@@ -54,18 +54,18 @@ fn failed(store: Store, error: &JsValue) {
         }
         name => (travel.history_failed)(if name.is_empty() { "?" } else { name }),
     };
-    store.desk().history_problem.set(Some(words));
+    store.shared_runs().history_problem.set(Some(words));
 }
 
 /// Does something to the kept runs and lists them anew.
 fn change(store: Store, work: impl Future<Output = Result<JsValue, JsValue>> + 'static) {
     wasm_bindgen_futures::spawn_local(async move {
         match work.await {
-            Ok(_) => store.desk().history_problem.set(None),
+            Ok(_) => store.shared_runs().history_problem.set(None),
             Err(error) => failed(store, &error),
         }
         if let Ok(json) = async { parts::history().await?.list().await }.await {
-            store.desk().runs.set(history::runs(&json.as_string().unwrap_or_default()));
+            store.shared_runs().runs.set(history::runs(&json.as_string().unwrap_or_default()));
         }
     });
 }
@@ -99,7 +99,7 @@ fn load(store: Store, run: &Run, then: impl FnOnce(Report) + 'static) {
                 Err(error) => text.told(&Told::of(&error)),
             },
         };
-        store.desk().history_problem.set(Some((text.travel.not_added)(&name, &reason)));
+        store.shared_runs().history_problem.set(Some((text.travel.not_added)(&name, &reason)));
     });
 }
 
@@ -108,22 +108,22 @@ fn load(store: Store, run: &Run, then: impl FnOnce(Report) + 'static) {
 pub fn History(store: Store) -> impl IntoView {
     let text = store.text();
     let travel = text.travel;
-    let desk = store.desk();
-    let none = move || desk.runs.with(Vec::is_empty);
+    let shared_runs = store.shared_runs();
+    let none = move || shared_runs.runs.with(Vec::is_empty);
     view! {
         <section class="card results history" id="history" tabindex="-1" aria-labelledby="history-title" data-testid="history">
             <h2 id="history-title">{travel.history_title}</h2>
             <p class="muted">{part(move || if none() { travel.history_empty } else { travel.history_intro })}</p>
             <div role="alert">
-                {part(move || desk.history_problem.get().map(|problem| view! {
+                {part(move || shared_runs.history_problem.get().map(|problem| view! {
                     <div class="notice warn" data-testid="history-problem">
                         <p>{problem}</p>
-                        <button type="button" class="quiet" on:click=move |_| desk.history_problem.set(None)>{text.dismiss}</button>
+                        <button type="button" class="quiet" on:click=move |_| shared_runs.history_problem.set(None)>{text.dismiss}</button>
                     </div>
                 }))}
             </div>
             <ul class="runs">
-                {part(move || desk.runs.get().into_iter().map(|run| view! { <KeptRun store run/> }).collect_view())}
+                {part(move || shared_runs.runs.get().into_iter().map(|run| view! { <KeptRun store run/> }).collect_view())}
             </ul>
             <Show when=move || !none()>
                 <p>
@@ -194,7 +194,7 @@ fn KeptRun(store: Store, run: Run) -> impl IntoView {
                         let label = label.clone();
                         move |_| {
                             let label = label.clone();
-                            load(store, &to_compare, move |report| desk::compare(store, &label, Arc::new(report)));
+                            load(store, &to_compare, move |report| shared_runs::compare(store, &label, Arc::new(report)));
                         }
                     }
                 >{travel.compare}</button>

@@ -3,8 +3,8 @@
 use leptos::prelude::*;
 
 use crate::chart::shapes;
+use crate::comparison;
 use crate::format;
-use crate::standing;
 use crate::state::Phase;
 use crate::table::Badge;
 use crate::text::Text;
@@ -74,7 +74,7 @@ pub fn Lanes(store: Store) -> impl IntoView {
         store.at_length.get().or_else(|| {
             store.shown.with(|report| {
                 let hidden = store.hidden.get();
-                standing::longest_measured(report, |lane| !hidden.contains(&lane))
+                comparison::longest_measured(report, |lane| !hidden.contains(&lane))
             })
         })
     });
@@ -168,7 +168,7 @@ fn LaneItem(store: Store, rows: Memo<Vec<Track>>, index: usize) -> impl IntoView
                         </span>
                         <span class="lane-time">
                             <b>{row.time.clone()}</b>
-                            <small class:ahead=row.ahead>{row.standing.clone()}</small>
+                            <small class:ahead=row.ahead>{row.comparison.clone()}</small>
                         </span>
                     }
                 })

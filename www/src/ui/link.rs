@@ -10,7 +10,7 @@ use crate::text::Told;
 use super::hooks;
 use super::store::Store;
 
-/// Rest after the last change before the address is written: browsers refuse many writes in a short time.
+/// SecondModule after the last change before the address is written: browsers refuse many writes in a short time.
 const REST_MS: i32 = 300;
 
 /// What a link to the page of a system starts with.

@@ -5,7 +5,6 @@ mod chart;
 mod client;
 mod compare;
 mod config;
-mod desk;
 mod dialogs;
 mod embed;
 mod embed_dialog;
@@ -20,8 +19,9 @@ mod link;
 mod live;
 mod parts;
 mod race;
-mod rest;
+mod second_module;
 mod share;
+mod shared_runs;
 mod store;
 mod systems;
 mod table;
@@ -45,14 +45,16 @@ pub async fn open() -> Result<(), JsValue> {
     };
     let mut start = Start { text, unspoken, rest: None };
     if root.dataset().get("layout").as_deref() == Some("embed") {
-        let rest = rest::load().await.map_err(|_| JsError::new("a part of the race could not be loaded"))?;
+        let rest = second_module::load()
+            .await
+            .map_err(|_| JsError::new("a part of the race could not be loaded"))?;
         root.set_inner_html("");
         leptos::mount::mount_to(root, move || (rest.embedded)(start)).forget();
         return Ok(());
     }
     // What is shown at first is in the link, and the second module reads it.
     if link::given() {
-        start.rest = rest::load().await.ok();
+        start.second_module = second_module::load().await.ok();
     }
     root.set_inner_html("");
     leptos::mount::mount_to(root, move || view! { <app::App start/> }).forget();
@@ -64,7 +66,7 @@ pub async fn open() -> Result<(), JsValue> {
 struct Start {
     text: &'static Text,
     unspoken: Option<Language>,
-    rest: Option<&'static rest::Parts>,
+    rest: Option<&'static second_module::Parts>,
 }
 
 impl Start {

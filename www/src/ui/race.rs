@@ -9,7 +9,7 @@ use crate::state::{Phase, Progress};
 
 use super::hooks;
 use super::live::{live, part, truth};
-use super::rest::Rest;
+use super::second_module::SecondModule;
 use super::store::Store;
 
 /// The ready races.
@@ -57,8 +57,11 @@ pub fn Presets(store: Store) -> impl IntoView {
 pub fn Headline(store: Store) -> impl IntoView {
     let text = store.text();
     let headline = Memo::new(move |_| {
-        let told =
-            if super::desk::is_opened(store) { headline::headline_elsewhere } else { headline::headline };
+        let told = if super::shared_runs::is_opened(store) {
+            headline::headline_elsewhere
+        } else {
+            headline::headline
+        };
         store.shown.with(|report| store.looks.with(|looks| told(report, looks, text)))
     });
     let sentence = move || match (headline.get(), store.phase.get(), store.report.with(Option::is_some)) {
@@ -263,7 +266,7 @@ pub fn Notices(store: Store) -> impl IntoView {
                 </button>
             </div>
         </Show>
-        <Show when=move || matches!(store.rest.get(), Rest::Failed)>
+        <Show when=move || matches!(store.second_module.get(), SecondModule::Failed)>
             <div class="notice warn" role="alert" data-testid="rest-failed">
                 <p>
                     {part(move || if store.rescued.get().gone { text.rest_gone } else { text.rest_failed })}

@@ -7,13 +7,13 @@ use leptos::prelude::*;
 use report::Report;
 use wasm_bindgen::prelude::*;
 
-use crate::desk::measured;
 use crate::headline::headline_elsewhere;
+use crate::shared_runs::measured;
 use crate::{machine, qr};
 
-use super::desk;
 use super::hooks;
 use super::live::{live, part};
+use super::shared_runs;
 use super::store::Store;
 
 /// What can be done with the result: share, export, compare, and what else the page gives. Below it, where the result is
@@ -26,13 +26,13 @@ pub fn Toolbar(store: Store, children: Children) -> impl IntoView {
     let idle = move || store.phase.get() == crate::state::Phase::Idle;
     view! {
         <div class="toolbar" role="group" aria-label=travel.share_title>
-            <button type="button" class="quiet framed" data-testid="share" on:click=move |_| store.desk().sharing.set(true)>{travel.share}"…"</button>
+            <button type="button" class="quiet framed" data-testid="share" on:click=move |_| store.shared_runs().sharing.set(true)>{travel.share}"…"</button>
             <button
                 type="button"
                 class="quiet framed"
                 data-testid="export"
                 disabled=live(move || !there.get())
-                on:click=move |_| store.desk().exporting.set(true)
+                on:click=move |_| store.shared_runs().exporting.set(true)
             >{travel.export}"…"</button>
             <button
                 type="button"
@@ -42,7 +42,7 @@ pub fn Toolbar(store: Store, children: Children) -> impl IntoView {
                 on:click=move |_| store.with_rest(move |rest| (rest.compare_shown)(store))
             >{travel.compare}"…"</button>
             {children()}
-            <Show when=move || there.get() && desk::is_opened(store)>
+            <Show when=move || there.get() && shared_runs::is_opened(store)>
                 <p class="opened" data-testid="opened">
                     <span>{part(move || store.report.get().map(|report| (travel.shared_by)(&whose(store, &report))))}</span>
                     <button
@@ -50,7 +50,7 @@ pub fn Toolbar(store: Store, children: Children) -> impl IntoView {
                         class="quiet framed strong"
                         data-testid="run-on-mine"
                         disabled=live(move || !idle())
-                        on:click=move |_| desk::run_on_mine(store)
+                        on:click=move |_| shared_runs::run_on_mine(store)
                     >{travel.run_on_mine}</button>
                 </p>
             </Show>
@@ -80,7 +80,7 @@ fn link(store: Store) -> Option<(String, bool)> {
 #[component]
 pub fn ShareDialog(store: Store) -> impl IntoView {
     let travel = store.text().travel;
-    let open = store.desk().sharing;
+    let open = store.shared_runs().sharing;
     let dialog = NodeRef::<leptos::html::Dialog>::new();
     hooks::modal(dialog, open);
     let shared = Memo::new(move |_| if open.get() { link(store) } else { None });
@@ -198,7 +198,7 @@ pub fn title(store: Store, report: &Report) -> String {
     store
         .looks
         .with_untracked(|looks| headline_elsewhere(report, looks, text))
-        .map_or_else(|| crate::desk::run_name(report), |headline| headline.text)
+        .map_or_else(|| crate::shared_runs::run_name(report), |headline| headline.text)
 }
 
 /// Keeps the document's title and description in step with the result that is shown, for previews, bookmarks and tabs.

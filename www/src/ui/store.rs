@@ -16,10 +16,10 @@ use crate::state::{Model, Phase, Problem, Progress};
 use crate::text::{Language, Text, Told};
 
 use super::client::Client;
-use super::desk::Desk;
 use super::hooks::{self, PerFrame, WakeLock};
 use super::language;
-use super::rest::{self, Parts, Rest};
+use super::second_module::{self, Parts, SecondModule};
+use super::shared_runs::SharedRuns;
 
 /// Everything that components read and do. Copied freely.
 #[derive(Clone, Copy)]
@@ -71,7 +71,7 @@ pub struct Store {
     /// What screen readers are told.
     pub said: RwSignal<String>,
     /// The second module.
-    pub rest: RwSignal<Rest>,
+    pub rest: RwSignal<SecondModule>,
     /// While it is missing: why, and whether the race is kept.
     pub rescued: RwSignal<Rescued>,
     /// Whether the reader asked for a reload.
@@ -92,7 +92,7 @@ struct Inner {
     model: Rc<RefCell<Model>>,
     client: Option<Client>,
     wake: WakeLock,
-    desk: Desk,
+    shared_runs: SharedRuns,
     /// Owns what the second module sets up.
     owner: Option<Owner>,
     /// What waits for the second module.
@@ -110,7 +110,7 @@ impl Store {
         let checked = Memo::new(move |_| {
             draft.with(|draft| systems.with(|systems| draft.check(systems, language.get())))
         });
-        let rest = RwSignal::new(Rest::Waiting);
+        let rest = RwSignal::new(SecondModule::Waiting);
         let last_good = StoredValue::new(Config::default());
         let shown = Memo::new_with_compare(
             move |_| {
@@ -163,7 +163,7 @@ impl Store {
                 model: Rc::new(RefCell::new(Model::default())),
                 client: None,
                 wake: WakeLock::default(),
-                desk: Desk::new(),
+                shared_runs: SharedRuns::new(),
                 owner: Owner::current(),
                 waiting: Vec::new(),
             }),
@@ -195,18 +195,18 @@ impl Store {
     }
 
     /// Sharing, comparison, past runs.
-    pub fn desk(self) -> Desk {
-        self.inner.with_value(|inner| inner.desk)
+    pub fn shared_runs(self) -> SharedRuns {
+        self.inner.with_value(|inner| inner.shared_runs)
     }
 
     /// Loads the second module.
     pub fn load_rest(self) {
-        self.rest.set(Rest::Waiting);
+        self.second_module.set(SecondModule::Waiting);
         wasm_bindgen_futures::spawn_local(async move {
-            match rest::load().await {
+            match second_module::load().await {
                 Ok(rest) => self.take_rest(rest),
                 Err(_) => {
-                    self.rest.set(Rest::Failed);
+                    self.second_module.set(SecondModule::Failed);
                     hooks::announce("crossover-part-missing", &[]);
                 }
             }
@@ -219,7 +219,7 @@ impl Store {
             Some(owner) => owner.with(|| (rest.begin)(self)),
             None => (rest.begin)(self),
         }
-        self.rest.set(Rest::Here(rest));
+        self.second_module.set(SecondModule::Here(rest));
         hooks::announce("crossover-part-here", &[]);
         let waiting = self.inner.try_update_value(|inner| std::mem::take(&mut inner.waiting));
         for work in waiting.unwrap_or_default() {
@@ -229,9 +229,9 @@ impl Store {
 
     /// Does something with the second module, once it is here.
     pub fn with_rest(self, work: impl FnOnce(&'static Parts) + 'static) {
-        match self.rest.get_untracked() {
-            Rest::Here(rest) => work(rest),
-            Rest::Waiting | Rest::Failed => {
+        match self.second_module.get_untracked() {
+            SecondModule::Here(rest) => work(rest),
+            SecondModule::Waiting | SecondModule::Failed => {
                 self.inner.update_value(|inner| inner.waiting.push(Box::new(work)));
             }
         }
@@ -392,7 +392,7 @@ impl Store {
         self.choose(&config);
         self.raced.set(Some(config));
         let report = Arc::new(report);
-        self.desk().opened.set(Some(Arc::clone(&report)));
+        self.shared_runs().opened.set(Some(Arc::clone(&report)));
         self.hidden.set(Vec::new());
         self.emphasis.set(None);
         self.at_length.set(None);
@@ -460,9 +460,11 @@ impl Store {
 
 /// A finished race is shown as its link holds it, so that whoever opens that reads the same digits. Exports keep all of
 /// them.
-fn as_shared(report: Arc<Report>, rest: Rest) -> Arc<Report> {
+fn as_shared(report: Arc<Report>, rest: SecondModule) -> Arc<Report> {
     match rest {
-        Rest::Here(rest) if report.status.is_final() => (rest.as_linked)(&report).map_or(report, Arc::new),
+        SecondModule::Here(rest) if report.status.is_final() => {
+            (rest.as_linked)(&report).map_or(report, Arc::new)
+        }
         _ => report,
     }
 }

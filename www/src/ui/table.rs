@@ -2,8 +2,8 @@
 
 use leptos::prelude::*;
 
+use crate::comparison;
 use crate::format;
-use crate::standing;
 use crate::table::{Cell, rows};
 use crate::text::Text;
 
@@ -15,7 +15,7 @@ use super::store::Store;
 #[component]
 pub fn Results(store: Store) -> impl IntoView {
     let text = store.text();
-    let lengths = Memo::new(move |_| store.shown.with(|report| standing::lengths(report)));
+    let lengths = Memo::new(move |_| store.shown.with(|report| comparison::lengths(report)));
     let table = Memo::new(move |_| {
         store.shown.with(|report| store.looks.with(|looks| rows(report, looks, store.metric.get(), text)))
     });
@@ -112,13 +112,13 @@ fn cell_view(cell: Cell, text: &'static Text) -> AnyView {
     match cell {
         Cell::Pending => view! { <td class="num pending">{format::NONE}</td> }.into_any(),
         Cell::Value { value, spread, versus, full_attention, samples } => {
-            let ahead = versus.is_some_and(standing::is_ahead);
+            let ahead = versus.is_some_and(comparison::is_ahead);
             view! {
                 <td class="num" title=(text.samples)(samples.0, samples.1)>
                     <b>{value}</b>
                     <small>{spread}</small>
                     {versus.map(|versus| view! {
-                        <small class="versus" class:ahead=ahead title=standing::interval(versus, text)>{standing::words(versus, text)}</small>
+                        <small class="versus" class:ahead=ahead title=comparison::interval(versus, text)>{comparison::words(versus, text)}</small>
                     })}
                     {full_attention.then(|| view! { <small class="tag" title=text.full_attention_note>{text.full_attention}</small> })}
                 </td>

@@ -17,7 +17,7 @@ fn faults(folder: &str) -> Vec<String> {
         match readme {
             Err(error) => faults.push(error.to_string()),
             Ok(readme) => {
-                let name = format!("kernels/src/{folder}/{}", language.file);
+                let name = format!("kernels/src/systems/{folder}/{}", language.file);
                 if let Err(message) = page(readme, language) {
                     faults.push(format!("{name}: {message}"));
                 }
@@ -34,7 +34,7 @@ fn faults(folder: &str) -> Vec<String> {
         && (first.formulas(), first.bibtex()) != (other.formulas(), other.bibtex())
     {
         faults.push(format!(
-            "kernels/src/{folder}/{}: its formulas or BibTeX differ from README.md",
+            "kernels/src/systems/{folder}/{}: its formulas or BibTeX differ from README.md",
             language.file
         ));
     }

@@ -1,0 +1,47 @@
+//! The four projections of a layer, on the CPU.
+
+use mixer::{Case, Floats, Memory, MixerError, Parallel};
+
+use super::Spec;
+use crate::ops::linear::Linear;
+
+/// The four projections of a layer, with room for what they produce.
+#[derive(Debug)]
+pub(crate) struct Projections {
+    pub query: Linear,
+    pub key: Linear,
+    pub value: Linear,
+    pub out: Linear,
+    /// `[batch, length, width]` each; the core's output overwrites `q`.
+    pub q: Floats,
+    pub k: Floats,
+    pub v: Floats,
+}
+
+impl Projections {
+    /// Packs the weights of a `layer` case.
+    pub(crate) fn new(spec: &Spec, case: &Case, memory: &Memory) -> Result<Self, MixerError> {
+        let width = spec.dims.d_model;
+        let len = spec.dims.sizes().stream();
+        let linear = |name: &str| {
+            let (weight, bias) = spec.projection(&case.tensors, name)?;
+            Linear::new(memory, width, width, weight, bias)
+        };
+        Ok(Self {
+            query: linear("query")?,
+            key: linear("key")?,
+            value: linear("value")?,
+            out: linear("out")?,
+            q: memory.floats(len)?,
+            k: memory.floats(len)?,
+            v: memory.floats(len)?,
+        })
+    }
+
+    /// Fills q, k and v from x.
+    pub(crate) fn project(&mut self, x: &[f32], parallel: &dyn Parallel) {
+        self.query.apply(x, &mut self.q, parallel);
+        self.key.apply(x, &mut self.k, parallel);
+        self.value.apply(x, &mut self.v, parallel);
+    }
+}

@@ -1,0 +1,29 @@
+//! The GPU plan: one product for query, key and value, attention by tiles, the output projection. Same steps and names
+//! as `cpu.rs`.
+
+use mixer::{Case, GpuTarget, MixerError, Plan};
+
+use crate::multi_head::{GpuStreams, Spec};
+use crate::ops::gpu::{Builder, Mask, TileAttention};
+
+pub(super) fn plan(case: &Case, target: &GpuTarget) -> Result<Plan, MixerError> {
+    let spec = Spec::read(case)?;
+    let mut builder = Builder::new(target);
+    let streams = GpuStreams::new(&mut builder, &spec, case)?;
+    TileAttention {
+        batch: spec.dims.batch,
+        n_queries: spec.dims.seq_len,
+        n_keys: spec.dims.seq_len,
+        n_heads: spec.n_heads,
+        d_head: spec.d_head(),
+        one_kv_head: false,
+        mask: if spec.causal { Mask::Causal } else { Mask::Full },
+        scale: 1.0 / (spec.d_head() as f32).sqrt(),
+        q: streams.q,
+        k: streams.k,
+        v: streams.v,
+        o: streams.core,
+    }
+    .record(&mut builder);
+    streams.finish(builder)
+}

@@ -1,0 +1,47 @@
+//! Softmax multi-head attention (Vaswani et al., arXiv 1706.03762, section 3.2), tiled with an online softmax.
+
+mod cost;
+mod cpu;
+mod gpu;
+#[cfg(test)]
+mod tests;
+
+use mixer::{Causality, Family, Info, Tolerance};
+
+use crate::definition::Definition;
+use crate::multi_head::{reference, seeded_case, spot_check};
+
+static INFO: Info = Info {
+    id: "attention",
+    title: "Attention",
+    family: Family::Attention,
+    causality: Causality::Both,
+    complexity: "O(L²·D)",
+    exponent: 2.0,
+    year: 2017,
+    paper: "Vaswani et al., “Attention Is All You Need”",
+    arxiv: "1706.03762",
+    reference: "PyTorch nn.MultiheadAttention and scaled_dot_product_attention",
+    summary: "Every position looks at every other one; computed tile by tile, so memory stays linear.",
+    params: &[],
+    config: &["bias"],
+    spare: &[],
+    tolerance: Tolerance { abs: 2e-5, rel: 1e-4 },
+};
+
+/// The `attention` lane.
+pub static ATTENTION: Definition = Definition {
+    info: &INFO,
+    seeded_case: |problem, params| {
+        INFO.resolve(params)?;
+        seeded_case(problem)
+    },
+    cost: |problem, params| {
+        INFO.resolve(params)?;
+        Ok(cost::tiled(problem))
+    },
+    reference,
+    spot_check,
+    cpu: |case, memory, parallel| Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?)),
+    gpu: gpu::plan,
+};

@@ -1,0 +1,48 @@
+//! The same attention with its L×L scores held in memory, as the first implementations did: a lane that shows the
+//! memory wall. Its arithmetic is the fast GEMM's; only the score buffer is naive.
+
+mod cost;
+mod cpu;
+mod gpu;
+#[cfg(test)]
+mod tests;
+
+use mixer::{Causality, Family, Info, Tolerance};
+
+use crate::definition::Definition;
+use crate::multi_head;
+
+static INFO: Info = Info {
+    id: "attention-naive",
+    title: "Attention, naive",
+    family: Family::Attention,
+    causality: Causality::Both,
+    complexity: "O(L²·D) time, O(L²) memory",
+    exponent: 2.0,
+    year: 2017,
+    paper: "Vaswani et al., “Attention Is All You Need”",
+    arxiv: "1706.03762",
+    reference: "PyTorch nn.MultiheadAttention and scaled_dot_product_attention",
+    summary: "Attention that writes all its scores to memory first: it is here to show the memory wall.",
+    params: &[],
+    config: &["bias"],
+    spare: &[],
+    tolerance: Tolerance { abs: 2e-5, rel: 1e-4 },
+};
+
+/// The `attention-naive` lane.
+pub static ATTENTION_NAIVE: Definition = Definition {
+    info: &INFO,
+    seeded_case: |problem, params| {
+        INFO.resolve(params)?;
+        multi_head::seeded_case(problem)
+    },
+    cost: |problem, params| {
+        INFO.resolve(params)?;
+        Ok(cost::cost(problem))
+    },
+    reference: multi_head::reference,
+    spot_check: multi_head::spot_check,
+    cpu: |case, memory, _parallel| Ok(Box::new(cpu::Kernel::new(case, memory)?)),
+    gpu: gpu::plan,
+};

@@ -1,0 +1,68 @@
+//! Closed forms. Operations of softmax itself (one exponential and four others for each score) are left out of the field's
+//! count and are in the executed one.
+
+#![deny(clippy::arithmetic_side_effects)]
+
+use mixer::{Cost, Count, Level, Problem, Sizes};
+
+use super::Blocks;
+use super::cpu::packed_shape;
+use crate::multi_head;
+use crate::ops::linear::Linear;
+use crate::ops::query_block::QueryBlock;
+use crate::ops::tile_attention::{Shape, TileAttention};
+
+/// Pairs of a query and a key of one sequence and one head, each mention of a block counted. The last block may be
+/// partly filled: it has fewer queries, and fewer keys wherever it is seen.
+fn pairs(blocks: &Blocks) -> Count {
+    let [length, b, r, n] = Count::all([blocks.seq_len, blocks.size, blocks.n_random, blocks.count()]);
+    if blocks.full {
+        return length * length;
+    }
+    let last = length - (n - 1) * b;
+    let global = (b + last) * length;
+    let edge = 2 * b * ((3 + r) * b + last);
+    let inner = (n - 4) * b * ((4 + r) * b + last);
+    global + edge + inner
+}
+
+/// Cost of the tiled kernel, its scratch taken for one thread.
+pub(super) fn cost(problem: &Problem, blocks: &Blocks) -> Cost {
+    let Sizes { batch, seq_len: length, d_model: width } = problem.sizes();
+    let (n_heads, d_head) = (problem.n_heads, problem.d_head());
+    let projections = if problem.level == Level::Layer { 8 * length * width * width } else { Count::ZERO };
+    let tiles = if blocks.full {
+        let seq_len = problem.seq_len;
+        TileAttention::floats(Shape { batch: problem.batch, seq_len, n_heads, d_head, causal: false }, 1)
+    } else {
+        packed_shape(blocks, problem.batch, n_heads, d_head).floats() + QueryBlock::floats(d_head)
+    };
+    let table = if blocks.full {
+        Count::ZERO
+    } else {
+        Count::all(blocks.random_shape(n_heads)).into_iter().product()
+    };
+    let case = multi_head::case_floats(problem) + table;
+    let streams = |n| multi_head::streams_floats(problem, n);
+    let (held, moved) = match problem.level {
+        Level::Core => (streams(1), streams(4)),
+        Level::Layer => (
+            streams(4) + 4 * Linear::floats(problem.d_model, problem.d_model),
+            streams(10) + multi_head::weight_floats(problem),
+        ),
+    };
+    let flops = batch * (4 * width * pairs(blocks) + projections);
+    let heads = batch * Count::from(n_heads);
+    let (more, transcendentals) = multi_head::softmax(heads * pairs(blocks), heads * length);
+    Cost {
+        flops: flops.get(),
+        executed_flops: (flops + more).get(),
+        transcendentals: transcendentals.get(),
+        bytes: (4 * moved).get(),
+        peak_bytes: (4 * (case + held + tiles)).get(),
+        // An encoder: it does not decode.
+        decode_state_bytes: 0,
+        setup_flops: 0,
+        full_attention: blocks.full,
+    }
+}

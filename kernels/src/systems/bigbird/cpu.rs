@@ -1,0 +1,230 @@
+//! The CPU kernel: tiles of keys gathered by block numbers, straight from the packed keys.
+
+#![expect(unsafe_code, reason = "tasks write disjoint rows and columns of the output through `Disjoint`")]
+
+use std::sync::Arc;
+
+use mixer::{Case, CpuKernel, Floats, Level, Memory, MixerError, Parallel};
+
+use super::{Blocks, Spec};
+use crate::multi_head::Projections;
+use crate::ops::disjoint::Disjoint;
+use crate::ops::gemm::PANEL;
+use crate::ops::packed_keys::{PackedKeys, PackedShape};
+use crate::ops::query_block::{KEYS, LOWEST, QUERIES, QueryBlock};
+use crate::ops::scratch::Scratch;
+use crate::ops::tile_attention::TileAttention;
+
+/// Slots of one block: whole panels, so that every block can start a tile.
+fn block_slots(blocks: &Blocks) -> usize {
+    blocks.size.next_multiple_of(PANEL)
+}
+
+/// Sizes of the packed keys.
+pub(super) fn packed_shape(blocks: &Blocks, batch: usize, n_heads: usize, d_head: usize) -> PackedShape {
+    PackedShape { batch, n_heads, d_head, slots: blocks.count() * block_slots(blocks) }
+}
+
+enum Tiles {
+    Full(TileAttention),
+    Sparse { packed: PackedKeys, scratch: Scratch },
+}
+
+impl Tiles {
+    fn new(spec: &Spec, memory: &Memory, threads: usize) -> Result<Self, MixerError> {
+        let (batch, n_heads, d_head) = (spec.base.dims.batch, spec.base.n_heads, spec.base.d_head());
+        if spec.blocks.full {
+            return Ok(Self::Full(TileAttention::new(memory, spec.base.shape(), threads)?));
+        }
+        Ok(Self::Sparse {
+            packed: PackedKeys::new(memory, packed_shape(&spec.blocks, batch, n_heads, d_head))?,
+            scratch: Scratch::new(memory, threads, QueryBlock::floats(d_head))?,
+        })
+    }
+
+    /// Writes the core's output over the queries.
+    fn run(
+        &mut self,
+        spec: &Spec,
+        random: &[i32],
+        q: &mut [f32],
+        (k, v): (&[f32], &[f32]),
+        parallel: &dyn Parallel,
+    ) {
+        let (packed, scratch) = match self {
+            Self::Full(tiles) => return tiles.run_in_place(q, k, v, parallel),
+            Self::Sparse { packed, scratch } => (packed, scratch),
+        };
+        let (blocks, seq_len) = (spec.blocks, spec.blocks.seq_len);
+        let slots = block_slots(&blocks);
+        packed.pack_by(
+            k,
+            v,
+            seq_len,
+            |_, _, slot| {
+                let (block, within) = (slot / slots, slot % slots);
+                Some(block * blocks.size + within)
+                    .filter(|&position| within < blocks.size && position < seq_len)
+            },
+            parallel,
+        );
+        let packed = &*packed;
+        let n_heads = spec.base.n_heads;
+        let (heads, count) = (spec.base.dims.batch * n_heads, blocks.count());
+        let parts = blocks.size.div_ceil(QUERIES);
+        let q = Disjoint::new(q);
+        parallel.run(heads * count * parts, &|task, worker| {
+            let (head_idx, part) = (task % heads, task / heads % parts);
+            // The last block goes first and the first one second: they take longest.
+            let block = match task / heads / parts {
+                0 => count - 1,
+                other => other - 1,
+            };
+            let range = blocks.range(block);
+            let first = range.start + part * QUERIES;
+            if first >= range.end {
+                return;
+            }
+            let rows = QUERIES.min(range.end - first);
+            let (sequence, head) = (head_idx / n_heads, head_idx % n_heads);
+            let task = Task { sequence, head, block, first, rows };
+            let random = if spec.is_global(block) { random } else { spec.random_row(random, head, block) };
+            attend(spec, packed, &task, random, &q, &mut scratch.of(worker));
+        });
+    }
+}
+
+/// `rows` queries from position `first` of one block of one head.
+struct Task {
+    sequence: usize,
+    head: usize,
+    block: usize,
+    first: usize,
+    rows: usize,
+}
+
+fn attend(
+    spec: &Spec,
+    packed: &PackedKeys,
+    task: &Task,
+    random: &[i32],
+    q: &Disjoint<'_>,
+    scratch: &mut [f32],
+) {
+    let (blocks, d_head) = (spec.blocks, spec.base.d_head());
+    let (slots, count) = (block_slots(&blocks), blocks.count());
+    let start = |row: usize| {
+        (task.sequence * blocks.seq_len + task.first + row) * spec.base.dims.d_model + task.head * d_head
+    };
+    let scale = QueryBlock::scale(d_head);
+    let mut queries = QueryBlock::new(scratch, d_head, task.rows);
+    // SAFETY: only this task touches its rows in its head's columns.
+    queries.set_queries(|row| unsafe { q.read(start(row), d_head) }, scale);
+    queries.bound_scores(packed.longest(task.sequence, task.head));
+    // Keys of blocks `from` … `from + n − 1`, which are neighbours in the packed order.
+    let mut absorb = |from: usize, n: usize| {
+        let (low, last) = (from * slots, from + n - 1);
+        let high = last * slots + blocks.range(last).len();
+        for tile_start in (low..high).step_by(KEYS) {
+            let tile = packed.tile(task.sequence, task.head, tile_start, KEYS.min(high - tile_start));
+            queries.absorb(tile, |_, scores| {
+                if slots != blocks.size {
+                    for (slot, score) in scores.iter_mut().enumerate() {
+                        if (tile_start + slot) % slots >= blocks.size {
+                            *score = LOWEST;
+                        }
+                    }
+                }
+            });
+        }
+    };
+    if spec.is_global(task.block) {
+        absorb(0, count);
+    } else {
+        // Runs of neighbours are one range: the window, and a global block that touches it.
+        let mut run: Option<(usize, usize)> = None;
+        for block in spec.key_blocks(task.block, random) {
+            match &mut run {
+                Some((from, n)) if *from + *n == block => *n += 1,
+                _ => {
+                    if let Some((from, n)) = run.replace((block, 1)) {
+                        absorb(from, n);
+                    }
+                }
+            }
+        }
+        if let Some((from, n)) = run {
+            absorb(from, n);
+        }
+    }
+    queries.finish(|row, output| {
+        // SAFETY: as above; the block has read all its queries before it writes the first output.
+        unsafe { q.slice(start(row), d_head) }.copy_from_slice(output);
+    });
+}
+
+/// BigBird made ready for one case.
+pub(super) struct Kernel {
+    case: Arc<Case>,
+    spec: Spec,
+    tiles: Tiles,
+    projections: Option<Projections>,
+    output: Floats,
+}
+
+impl Kernel {
+    pub(super) fn new(
+        case: &Arc<Case>,
+        memory: &Memory,
+        parallel: &dyn Parallel,
+    ) -> Result<Self, MixerError> {
+        let spec = Spec::read(case)?;
+        let projections = match spec.base.level {
+            Level::Core => {
+                spec.base.streams(&case.tensors)?;
+                None
+            }
+            Level::Layer => {
+                spec.base.input(&case.tensors)?;
+                Some(Projections::new(&spec.base, case, memory)?)
+            }
+        };
+        let len = spec.base.dims.sizes().stream();
+        Ok(Self {
+            case: Arc::clone(case),
+            spec,
+            tiles: Tiles::new(&spec, memory, parallel.threads())?,
+            projections,
+            output: memory.floats(len)?,
+        })
+    }
+}
+
+impl CpuKernel for Kernel {
+    fn run(&mut self, parallel: &dyn Parallel) -> Result<(), MixerError> {
+        let tensors = &self.case.tensors;
+        let random = self.spec.random(tensors)?;
+        match &mut self.projections {
+            None => {
+                let [q, k, v] = self.spec.base.streams(tensors)?;
+                self.output.copy_from_slice(q);
+                self.tiles.run(&self.spec, random, &mut self.output, (k, v), parallel);
+            }
+            Some(projections) => {
+                projections.project(self.spec.base.input(tensors)?, parallel);
+                let Projections { q, k, v, out, .. } = projections;
+                self.tiles.run(&self.spec, random, q, (k, v), parallel);
+                out.apply(q, &mut self.output, parallel);
+            }
+        }
+        Ok(())
+    }
+
+    fn output(&self) -> &[f32] {
+        &self.output
+    }
+
+    fn output_mut(&mut self) -> &mut [f32] {
+        &mut self.output
+    }
+}

@@ -1,0 +1,321 @@
+//! The CPU kernel. What the inputs contribute to the first layer, and the projection, do not depend on the state: they
+//! are matrix products over many tokens. Between them each sequence walks its tokens by matrix–vector products; where
+//! there are fewer sequences than threads, a team of threads shares each of them.
+
+#![expect(unsafe_code, reason = "tasks write disjoint rows of shared buffers through `Disjoint`")]
+
+mod cell;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+
+use mixer::{Case, Count, CpuKernel, Floats, Memory, MixerError, Parallel, Serial};
+
+use self::cell::{Cell, Input, Step, entry_width};
+use super::Spec;
+use crate::initial_state::initial_state;
+use crate::lstm::{self, Lstm};
+use crate::ops::disjoint::Disjoint;
+use crate::ops::linear::Linear;
+use crate::ops::matvec::{MatVec, OUTPUTS};
+use crate::ops::scratch::Scratch;
+use crate::ops::team::{self, Team};
+
+/// Tokens whose input products are held at once, and between two looks at the cancel switch.
+const CHUNK: usize = 4 * crate::ops::linear::BLOCK;
+
+/// Most stages of a cell's step.
+const STAGES: usize = 16;
+
+/// Vectors of a sequence's state, and of what it starts from: h and m.
+const STATE: usize = 2;
+
+/// Widest layer of a backbone.
+fn widest(spec: &Spec) -> usize {
+    spec.cells.iter().map(|cell| MatVec::padded(cell.backbone_units)).max().unwrap_or(0)
+}
+
+/// Layers by turns, the new state, and the long short-term memory's gates.
+fn scratch_floats(spec: &Spec) -> usize {
+    let lstm = if spec.mixed_memory { Lstm::scratch_floats(spec.units) } else { 0 };
+    2 * widest(spec) + state_width(spec) + lstm
+}
+
+/// Floats of weights, states, chunk buffers and scratch for one thread; the LSTM and the output are counted apart.
+pub(super) fn floats(spec: &Spec) -> Count {
+    let cells: Count =
+        spec.cells.iter().enumerate().map(|(index, cell)| cell::floats(spec, cell, index == 0)).sum();
+    let projection = spec.projection.map_or(Count::ZERO, |outputs| Linear::floats(spec.hidden(), outputs));
+    let chunk = CHUNK.min(spec.dims.seq_len);
+    let entry = spec.cells.first().map_or(0, |cell| entry_width(spec, cell));
+    let [batch, states] = Count::all([spec.dims.batch, 2 * STATE * state_width(spec)]);
+    let [chunk, row, scratch] = Count::all([chunk, entry + spec.hidden(), scratch_floats(spec)]);
+    cells + projection + batch * (states + chunk * row) + scratch
+}
+
+/// States are padded once at the end, so that the last cell's vectors may run over.
+fn state_width(spec: &Spec) -> usize {
+    spec.units + MatVec::padded(1)
+}
+
+/// What a run reads of the case.
+#[derive(Clone, Copy)]
+struct Inputs<'a> {
+    /// `[batch, length, width]`.
+    x: &'a [f32],
+    times: Option<&'a [f32]>,
+}
+
+impl<'a> Inputs<'a> {
+    fn read(spec: &Spec, case: &'a Case) -> Result<Self, MixerError> {
+        Ok(Self { x: spec.input(&case.tensors)?, times: spec.times(&case.tensors)? })
+    }
+}
+
+/// The network made ready for one case.
+pub(super) struct Kernel {
+    case: Arc<Case>,
+    spec: Spec,
+    cells: Vec<Cell>,
+    lstm: Option<Lstm>,
+    projection: Option<Linear>,
+    /// `[batch, STATE, state width]`.
+    initial: Floats,
+    /// As well.
+    state: Floats,
+    /// What the inputs contribute, `[batch, chunk, entry width]`.
+    entries: Floats,
+    /// The last cell's states, `[batch, chunk, hidden]`.
+    hidden: Floats,
+    scratch: Scratch,
+    output: Floats,
+}
+
+impl Kernel {
+    pub(super) fn new(
+        case: &Arc<Case>,
+        memory: &Memory,
+        parallel: &dyn Parallel,
+    ) -> Result<Self, MixerError> {
+        let spec = Spec::read(case)?;
+        let tensors = &case.tensors;
+        Inputs::read(&spec, case)?;
+        let cells = spec
+            .cells
+            .iter()
+            .enumerate()
+            .map(|(index, cell)| Cell::new(&spec, cell, index == 0, tensors, memory))
+            .collect::<Result<_, _>>()?;
+        let lstm = if spec.mixed_memory {
+            Some(Lstm::new(memory, &lstm::Weights::read(tensors, spec.dims.d_model, spec.units)?)?)
+        } else {
+            None
+        };
+        let projection = match spec.fc(tensors)? {
+            Some((weight, bias)) => Some(Linear::new(memory, spec.hidden(), bias.len(), weight, Some(bias))?),
+            None => None,
+        };
+        let (batch, chunk, width) = (spec.dims.batch, CHUNK.min(spec.dims.seq_len), state_width(&spec));
+        let entry = spec.cells.first().map_or(0, |cell| entry_width(&spec, cell));
+        let mut initial = memory.floats(batch * STATE * width)?;
+        for (sequence, state) in initial.chunks_exact_mut(STATE * width).enumerate() {
+            for (name, to) in ["h0", "c0"].into_iter().zip(state.chunks_exact_mut(width)) {
+                let values = initial_state(tensors, name, batch, spec.units, sequence)?;
+                to.iter_mut().zip(values).for_each(|(to, value)| *to = value as f32);
+            }
+        }
+        Ok(Self {
+            case: Arc::clone(case),
+            cells,
+            lstm,
+            projection,
+            initial,
+            state: memory.floats(batch * STATE * width)?,
+            entries: memory.floats(batch * chunk * entry)?,
+            hidden: memory.floats(batch * chunk * spec.hidden())?,
+            scratch: Scratch::new(memory, parallel.threads(), scratch_floats(&spec))?,
+            output: memory.floats(batch * spec.dims.seq_len * spec.outputs())?,
+            spec,
+        })
+    }
+
+    /// What tokens `first..first + steps` of every sequence contribute to the first cell.
+    fn enter(&mut self, inputs: &Inputs<'_>, first: usize, steps: usize, parallel: &dyn Parallel) {
+        let (width, length) = (self.spec.dims.d_model, self.spec.dims.seq_len);
+        let Some(Cell { input: Input::Hoisted(linear), .. }) = self.cells.first() else { return };
+        let chunk = self.entries.len() / self.spec.dims.batch;
+        for (sequence, entries) in self.entries.chunks_exact_mut(chunk).enumerate() {
+            let rows = &inputs.x[(sequence * length + first) * width..][..steps * width];
+            let entry = chunk / CHUNK.min(length);
+            linear.apply(rows, &mut entries[..steps * entry], parallel);
+        }
+    }
+
+    /// The states after each of the tokens `first..first + steps` of every sequence.
+    fn walk(&mut self, inputs: &Inputs<'_>, first: usize, steps: usize, parallel: &dyn Parallel) {
+        let spec = &self.spec;
+        let (length, hidden, batch) = (spec.dims.seq_len, spec.hidden(), spec.dims.batch);
+        let (width, widest, chunk) = (state_width(spec), widest(spec), CHUNK.min(length));
+        let entry = self.entries.len() / (batch * chunk);
+        let (cells, lstm, scratch, entries) = (&self.cells, self.lstm.as_ref(), &self.scratch, &self.entries);
+        let state = Disjoint::new(&mut self.state);
+        let states = Disjoint::new(&mut self.hidden);
+        let largest = cells
+            .iter()
+            .flat_map(|cell| (0..cell.stages()).map(|stage| cell.operations(stage)))
+            .max()
+            .unwrap_or(0);
+        let walk = |sequence: usize, worker: usize, parallel: &dyn Parallel| {
+            // SAFETY: each sequence is walked by itself.
+            let state = unsafe { state.slice(sequence * STATE * width, STATE * width) };
+            // SAFETY: as above.
+            let states = unsafe { states.slice(sequence * chunk * hidden, steps * hidden) };
+            let (h, m) = state.split_at_mut(width);
+            let mut scratch = scratch.of(worker);
+            let (layers, rest) = scratch.split_at_mut(2 * widest);
+            let (fresh, gates) = rest.split_at_mut(width);
+            let walk = Walk {
+                cells,
+                entries: &entries[sequence * chunk * entry..][..chunk * entry],
+                entry,
+                h: Disjoint::new(h),
+                layers: Disjoint::new(layers),
+                widest,
+                fresh: Disjoint::new(fresh),
+                step: AtomicUsize::new(0),
+                elapsed: AtomicU32::new(0),
+            };
+            let task = |which: u32, chunk: usize, chunks: usize| walk.stage(which as usize, chunk, chunks);
+            Team::run(parallel, team::members(largest), &task, |team| {
+                for (step, to) in states.chunks_exact_mut(hidden).enumerate() {
+                    let row = sequence * length + first + step;
+                    if let Some(lstm) = lstm {
+                        let x = &inputs.x[row * spec.dims.d_model..][..spec.dims.d_model];
+                        // SAFETY: between two loops nobody but the leader is at work.
+                        lstm.step(x, unsafe { walk.h.slice(0, width) }, m, gates);
+                    }
+                    let elapsed = inputs.times.map_or(1.0, |times| times[row]);
+                    walk.step.store(step, Ordering::Relaxed);
+                    walk.elapsed.store(elapsed.to_bits(), Ordering::Relaxed);
+                    to.copy_from_slice(walk.advance(team, hidden));
+                }
+            });
+        };
+        if batch < parallel.threads() {
+            (0..batch).for_each(|sequence| walk(sequence, 0, parallel));
+        } else {
+            parallel.run(batch, &|sequence, worker| walk(sequence, worker, &Serial));
+        }
+    }
+
+    /// The outputs of tokens `first..first + steps` of every sequence.
+    fn project(&mut self, first: usize, steps: usize, parallel: &dyn Parallel) {
+        let (length, hidden, outputs) = (self.spec.dims.seq_len, self.spec.hidden(), self.spec.outputs());
+        for (sequence, hidden_states) in self.hidden.chunks_exact(CHUNK.min(length) * hidden).enumerate() {
+            let from = &hidden_states[..steps * hidden];
+            let to = &mut self.output[(sequence * length + first) * outputs..][..steps * outputs];
+            match &self.projection {
+                Some(projection) => projection.apply(from, to, parallel),
+                None => to.copy_from_slice(from),
+            }
+        }
+    }
+}
+
+/// One sequence's walk, as its threads share it.
+struct Walk<'a> {
+    cells: &'a [Cell],
+    /// What the inputs contribute, `[chunk, entry]`.
+    entries: &'a [f32],
+    entry: usize,
+    /// States of all cells.
+    h: Disjoint<'a>,
+    /// Outputs of a backbone's layers, by turns: `[2, widest]`.
+    layers: Disjoint<'a>,
+    widest: usize,
+    /// New states of all cells.
+    fresh: Disjoint<'a>,
+    /// The token at hand, of the chunk.
+    step: AtomicUsize,
+    /// Bits of the time since the token before.
+    elapsed: AtomicU32,
+}
+
+impl Walk<'_> {
+    /// Takes all cells a step on: the last one's new state, its last `hidden` units.
+    fn advance(&self, team: &Team<'_>, hidden: usize) -> &[f32] {
+        let mut at = 0;
+        for (index, cell) in self.cells.iter().enumerate() {
+            for stage in 0..cell.stages() {
+                let which = (index * STAGES + stage) as u32;
+                team.each(which, cell.panels(stage), cell.operations(stage));
+            }
+            // SAFETY: between two loops nobody but the leader is at work.
+            unsafe { self.h.slice(at, cell.units).copy_from_slice(self.fresh.read(at, cell.units)) };
+            at += cell.units;
+        }
+        // SAFETY: as above, and the caller copies before it starts the next loop.
+        unsafe { self.h.read(at - hidden, hidden) }
+    }
+
+    /// One chunk of a stage of a cell.
+    fn stage(&self, which: usize, chunk: usize, chunks: usize) {
+        let (index, stage) = (which / STAGES, which % STAGES);
+        let cell = &self.cells[index];
+        let panels = team::part(cell.panels(stage), chunk, chunks);
+        let at: usize = self.cells[..index].iter().map(|cell| cell.units).sum();
+        let below = self.cells.get(index.wrapping_sub(1)).map_or(0, |cell| cell.units);
+        let turn = |stage: usize| stage % 2 * self.widest;
+        // SAFETY: no stage writes states, and each writes the layer's turn that it does not read.
+        let (input, h, before) = unsafe {
+            let before = if stage == 0 { 0..0 } else { turn(stage - 1)..turn(stage - 1) + self.widest };
+            (
+                self.h.read(at - below, below),
+                self.h.read(at, cell.units),
+                self.layers.read(before.start, before.len()),
+            )
+        };
+        let step = Step {
+            entry: &self.entries[self.step.load(Ordering::Relaxed) * self.entry..][..self.entry],
+            input,
+            h,
+            before,
+            elapsed: f32::from_bits(self.elapsed.load(Ordering::Relaxed)),
+        };
+        let (start, floats) = (panels.start * OUTPUTS, panels.len() * OUTPUTS);
+        // SAFETY: each chunk is its own range of panels.
+        let to = unsafe {
+            if stage + 1 == cell.stages() {
+                self.fresh.slice(at + start, floats)
+            } else {
+                self.layers.slice(turn(stage) + start, floats)
+            }
+        };
+        cell.stage(stage, panels, &step, to);
+    }
+}
+
+impl CpuKernel for Kernel {
+    fn run(&mut self, parallel: &dyn Parallel) -> Result<(), MixerError> {
+        let case = Arc::clone(&self.case);
+        let inputs = Inputs::read(&self.spec, &case)?;
+        self.state.copy_from_slice(&self.initial);
+        let mut first = 0;
+        while first < self.spec.dims.seq_len {
+            let steps = CHUNK.min(self.spec.dims.seq_len - first);
+            self.enter(&inputs, first, steps, parallel);
+            self.walk(&inputs, first, steps, parallel);
+            self.project(first, steps, parallel);
+            first += steps;
+        }
+        Ok(())
+    }
+
+    fn output(&self) -> &[f32] {
+        &self.output
+    }
+
+    fn output_mut(&mut self) -> &mut [f32] {
+        &mut self.output
+    }
+}

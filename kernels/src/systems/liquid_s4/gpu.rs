@@ -1,0 +1,272 @@
+//! The GPU plan: the state-space model by FFT and the products by a table of positions, or the recurrence as a scan over
+//! chunks; then GELU, the output layer and its gate by blocks of rows. Same steps and names as the CPU files.
+
+use mixer::{Access, Case, Count, GpuTarget, Level, MixerError, Plan, Serial, Shader, gather, room, zeros};
+
+use super::kb;
+use super::liquid::{self, Tuples};
+use super::spec::{Contraction, Liquid, Spec};
+use super::ssm::Ssm;
+use crate::ops::gpu::{
+    Activation, Builder, Columns, Combine, Filter, Gemm, Linear, LongConv, Stream, grid, line_of_groups, map,
+    unpack, vectors, word,
+};
+use crate::ops::long_conv::{circular_lag, fft_size};
+
+const PRODUCTS: Shader = Shader {
+    label: "products",
+    source: wgsl!("ops/gpu/line.wgsl", "systems/liquid_s4/products.wgsl"),
+    entry: "main",
+    bindings: &[Access::Read, Access::Read, Access::Read, Access::ReadWrite],
+};
+
+const SCAN: Shader = Shader {
+    label: "scan",
+    source: wgsl!("ops/gpu/line.wgsl", "systems/liquid_s4/scan.wgsl"),
+    entry: "main",
+    bindings: &[Access::Read, Access::Read, Access::Read, Access::ReadWrite, Access::ReadWrite],
+};
+
+/// Position of a factor before the start.
+const NOWHERE: u32 = u32::MAX;
+
+/// Time steps of a chunk of the scan, at least; long sequences take longer chunks, so that states stay few.
+const CHUNK: usize = 64;
+const MOST_CHUNKS: usize = 512;
+
+/// Modes that a thread of the scan takes together.
+const TOGETHER: usize = 8;
+
+/// Rows that go through the output layer together.
+const ROWS: usize = 16_384;
+
+pub(super) fn plan(case: &Case, target: &GpuTarget) -> Result<Plan, MixerError> {
+    let spec = Spec::read(case)?;
+    let mut builder = Builder::new(target);
+    let (width, rows) = (spec.dims.d_model, spec.rows());
+    let columns = Columns::plain(width);
+    let x = builder.upload("x", spec.input(&case.tensors)?, columns);
+    let s = match spec.liquid {
+        Liquid::Recurrence => scan(&mut builder, &spec, case, x)?,
+        _ => convolution(&mut builder, &spec, case, x)?,
+    };
+    let y = match spec.level {
+        Level::Core => s,
+        Level::Layer => output(&mut builder, &spec, case, s)?,
+    };
+    let output = unpack(&mut builder, y, rows, columns);
+    builder.finish(output)
+}
+
+/// A circular filter of every channel, as taps.
+fn filter(
+    builder: &mut Builder,
+    spec: &Spec,
+    (conv, size): (&LongConv, usize),
+    both_ways: bool,
+    tap: &dyn Fn(usize, Result<usize, usize>) -> f32,
+) -> Result<Filter, MixerError> {
+    let (width, length) = (spec.dims.d_model, spec.dims.seq_len);
+    let stride = Columns::plain(width).stride();
+    let n_taps = if both_ways { size } else { length };
+    if !builder.fits(n_taps.saturating_mul(stride)) {
+        return Err(MixerError::NeedsBuffer {
+            label: "kernel".to_owned(),
+            needed_bytes: (4 * Count::from(n_taps) * Count::from(stride)).get(),
+            limit_bytes: builder.max_binding_bytes(),
+        });
+    }
+    let mut taps: Vec<f32> = zeros(Count::from(n_taps) * Count::from(stride))?;
+    for (position, row) in taps.chunks_exact_mut(stride).enumerate() {
+        let Some(lag) = circular_lag(position, size, length) else { continue };
+        row[..width].iter_mut().enumerate().for_each(|(channel, to)| *to = tap(channel, lag));
+    }
+    let taps = builder.upload_padded("kernel", taps, stride);
+    Ok(conv.filter(builder, taps, n_taps))
+}
+
+fn convolution(builder: &mut Builder, spec: &Spec, case: &Case, x: Stream) -> Result<Stream, MixerError> {
+    let (batch, length, width) = (spec.dims.batch, spec.dims.seq_len, spec.dims.d_model);
+    let (rows, columns) = (spec.rows(), Columns::plain(width));
+    let size = fft_size(length).max(8);
+    let conv = LongConv::new(builder, [batch, length, width], size)?;
+    let skip = spec.skip(&case.tensors)?;
+    let [directions, channels, positions_of_k] = Count::all([spec.directions(), width, length]);
+    let mut k: Vec<f32> = zeros(directions * channels * positions_of_k)?;
+    Ssm::read(spec, &case.tensors)?.kernels(length, &mut k, &Serial);
+    let model = filter(builder, spec, (&conv, size), spec.bidirectional, &|channel, lag| match lag {
+        Ok(0) => k[channel * length] + skip[channel],
+        Ok(s) => k[channel * length + s],
+        // The backward kernel starts one step ahead.
+        Err(s) => k[(width + channel) * length + s - 1],
+    })?;
+    let s = builder.stream("s", rows, columns);
+    conv.apply(builder, &model, (x, None), (s, None));
+    if spec.degree < 2 {
+        return Ok(s);
+    }
+    let gains = liquid::gains(spec, &case.tensors)?;
+    let narrow = |gain: &[f64]| gain.iter().map(|gain| *gain as f32).collect::<Vec<_>>();
+    let products = if spec.liquid == Liquid::Kb { builder.stream("products", rows, columns) } else { s };
+    for degree in 0..spec.degree - 1 {
+        let (positions, factors) = positions(spec, degree + 2)?;
+        let positions = builder.upload_words("positions", positions);
+        for (reversed, gain) in [(true, Some(&gains.reversed[degree])), (false, gains.straight.get(degree))] {
+            let Some(gain) = gain else { continue };
+            let gain = builder.upload("gain", &narrow(gain), columns);
+            let contraction = match spec.contraction {
+                Contraction::None => 0.0,
+                Contraction::Tanh => 1.0,
+                Contraction::Lecun => 2.0,
+            };
+            let set = spec.liquid == Liquid::Kb && degree == 0;
+            let items = rows * columns.stride() / 4;
+            builder.dispatch(
+                PRODUCTS,
+                &[
+                    ("CONTRACTION", contraction),
+                    ("REVERSED", f64::from(u8::from(reversed))),
+                    ("SET", f64::from(u8::from(set))),
+                ],
+                &[
+                    word(items),
+                    vectors(columns.stride()),
+                    word(length),
+                    word(factors),
+                    vectors(x.stride),
+                    vectors(products.stride),
+                ],
+                &[x.buffer, positions, gain.buffer, products.buffer],
+                grid(items),
+                ((factors + 1) * rows * width) as u64,
+            );
+        }
+    }
+    if spec.liquid != Liquid::Kb {
+        return Ok(s);
+    }
+    // All filters at once, before the first is made.
+    drop(room::<f64>(2 * channels * positions_of_k)?);
+    let filters: Vec<Vec<f64>> = (0..width)
+        .map(|channel| {
+            let k: Vec<f64> = k[channel * length..][..length].iter().map(|k| f64::from(*k)).collect();
+            kb::filter(&k)
+        })
+        .collect();
+    let filter = filter(builder, spec, (&conv, size), true, &|channel, lag| match lag {
+        Ok(s) => filters[channel][s] as f32,
+        Err(s) => filters[channel][2 * length - s] as f32,
+    })?;
+    let convolved = builder.stream("convolved", rows, columns);
+    conv.apply(builder, &filter, (products, None), (convolved, None));
+    let sum = builder.stream("sum", rows, columns);
+    map(builder, s, 1.0, Activation::None, Some((Combine::Add, convolved)), sum, [rows, columns.stride()]);
+    Ok(sum)
+}
+
+/// Positions of the factors of each product of degree `q`, and how many there are.
+fn positions(spec: &Spec, q: usize) -> Result<(Vec<u32>, usize), MixerError> {
+    let length = spec.dims.seq_len;
+    if !spec.allcombs {
+        // c_q[t] = c_{q−1}[t] c_{q−1}[t − 1] has binomial(q − 1, age) factors of each age.
+        let ages: Vec<usize> = (0..q)
+            .flat_map(|age| {
+                let times = usize::try_from(liquid::binomial(q - 1, age)).unwrap_or(usize::MAX);
+                std::iter::repeat_n(age, times)
+            })
+            .collect();
+        let position = |t: usize, age: usize| t.checked_sub(age).map_or(NOWHERE, word);
+        let all = (0..length).flat_map(|t| ages.iter().map(move |age| position(t, *age)));
+        return Ok((gather(Count::from(length) * Count::from(ages.len()), all)?, ages.len()));
+    }
+    let mut words = room(Count::from(length) * Count::from(q))?;
+    if let Some(mut tuples) = Tuples::last(length, q) {
+        let base = length - tuples.n();
+        loop {
+            let (prefix, last) = tuples.run();
+            for last in last {
+                words.extend(prefix.iter().map(|p| word(base + p)));
+                words.push(word(base + last));
+            }
+            if !tuples.advance() {
+                break;
+            }
+        }
+    }
+    Ok((words, q))
+}
+
+fn scan(builder: &mut Builder, spec: &Spec, case: &Case, x: Stream) -> Result<Stream, MixerError> {
+    let (batch, length, width) = (spec.dims.batch, spec.dims.seq_len, spec.dims.d_model);
+    let columns = Columns::plain(width);
+    let modes = spec.modes.next_multiple_of(TOGETHER);
+    let mut params = vec![0.0; width * modes * 8];
+    for (channel, model) in Ssm::read(spec, &case.tensors)?.channels.iter().enumerate() {
+        let to = params[channel * modes * 8..].chunks_exact_mut(8);
+        for ((to, (a, b)), c) in to.zip(model.bilinear()).zip(&model.c[0]) {
+            let values = [a.re, a.im, b.re, b.im, 2.0 * c.re, 2.0 * c.im];
+            to.iter_mut().zip(values).for_each(|(to, value)| *to = value as f32);
+        }
+    }
+    let params = builder.upload_padded("model", params, 8);
+    let skip = builder.upload("skip", spec.skip(&case.tensors)?, columns);
+    let y = builder.stream("s", spec.rows(), columns);
+    let chunk = CHUNK.max(length.div_ceil(MOST_CHUNKS));
+    let chunks = length.div_ceil(chunk);
+    let states = builder.scratch("states", 4 * batch * chunks * width * modes);
+    for (stage, items, flops) in [
+        (0_u8, batch * chunks * width * modes / TOGETHER, 20 * chunk * TOGETHER),
+        (1, batch * width * modes, 8 * chunks),
+        (2, batch * chunks * width, 16 * chunk * modes),
+    ] {
+        // One dispatch, or several where one would take too long.
+        let affordable = builder.target().max_dispatch_flops / flops as u64;
+        let at_once = usize::try_from(affordable).unwrap_or(usize::MAX).clamp(64, items.max(64));
+        for first in (0..items).step_by(at_once) {
+            let end = (first + at_once).min(items);
+            let groups = (end - first).div_ceil(64);
+            builder.dispatch(
+                SCAN,
+                &[("STAGE", f64::from(stage))],
+                &[
+                    word(first),
+                    word(end),
+                    word(width),
+                    word(modes),
+                    word(length),
+                    word(chunk),
+                    word(chunks),
+                    word(x.stride),
+                    word(y.stride),
+                ],
+                &[x.buffer, params.buffer, skip.buffer, states, y.buffer],
+                line_of_groups(groups),
+                (flops * (end - first)) as u64,
+            );
+        }
+    }
+    Ok(y)
+}
+
+/// GLU(W gelu(s) + b).
+fn output(builder: &mut Builder, spec: &Spec, case: &Case, s: Stream) -> Result<Stream, MixerError> {
+    let (width, rows) = (spec.dims.d_model, spec.rows());
+    let columns = Columns::plain(width);
+    let (weight, bias) = spec.output_linear(&case.tensors)?;
+    let (value_weight, gate_weight) = weight.split_at(width * width);
+    let (value_bias, gate_bias) = bias.split_at(width);
+    let value = Linear::upload(builder, value_weight, Some(value_bias), columns, columns);
+    let gate = Linear::upload(builder, gate_weight, Some(gate_bias), columns, columns);
+    let block = ROWS.min(rows);
+    let activated = builder.stream("activated", block, columns);
+    let gated = builder.stream("gate", block, columns);
+    let y = builder.stream("y", rows, columns);
+    for first in (0..rows).step_by(block) {
+        let n = block.min(rows - first);
+        map(builder, s.down(first), 1.0, Activation::Gelu, None, activated, [n, columns.stride()]);
+        Gemm { activation: Activation::Sigmoid, ..gate.gemm(activated, n, gated, 0) }.record(builder);
+        let product = value.gemm(activated, n, y.down(first), 0);
+        Gemm { combine: Some((Combine::Multiply, gated.into())), ..product }.record(builder);
+    }
+    Ok(y)
+}

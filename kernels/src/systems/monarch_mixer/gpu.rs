@@ -1,0 +1,419 @@
+//! The GPU plan: projections, short convolutions with the gate fused, long convolutions by FFT; block-diagonal products
+//! as batched products with one block for each batch. Same steps and names as the CPU files.
+
+use mixer::{Access, BufferId, Case, Count, GpuTarget, MixerError, Plan, Serial, Shader, zeros};
+
+use super::filter::{Direction, Filters};
+use super::matrix;
+use super::{BlockDiagonalSpec, MlpParams, MlpSpec, MonarchSpec, NORM_EPS, SequenceSpec, Spec, TAPS};
+use crate::ops::block_diagonal::BlockShape;
+use crate::ops::gpu::{
+    Activation, Batches, Builder, Columns, Combine, Filter, Gemm, Linear, LongConv, Norm, Operand,
+    ShortFilter, Stream, grid, line_of_groups, map, norm, short_conv, unpack, word,
+};
+use crate::ops::long_conv::{circular_lag, fft_size};
+
+const REARRANGE: Shader = Shader {
+    label: "rearrange",
+    source: wgsl!("ops/gpu/line.wgsl", "systems/monarch_mixer/rearrange.wgsl"),
+    entry: "main",
+    bindings: &[Access::Read, Access::ReadWrite],
+};
+
+const FINISH: Shader = Shader {
+    label: "finish",
+    source: wgsl!("ops/gpu/line.wgsl", "ops/gpu/reduce.wgsl", "systems/monarch_mixer/finish.wgsl"),
+    entry: "main",
+    bindings: &[Access::Read, Access::ReadWrite, Access::Read],
+};
+
+/// Rows that go through the MLP together.
+const ROWS: usize = 8192;
+
+/// Rows of a stream in a layout of columns.
+#[derive(Clone, Copy)]
+struct Laid {
+    stream: Stream,
+    columns: Columns,
+}
+
+impl Laid {
+    fn new(builder: &mut Builder, label: &'static str, rows: usize, columns: Columns) -> Self {
+        Self { stream: builder.stream(label, rows, columns), columns }
+    }
+
+    fn down(self, rows: usize) -> Self {
+        Self { stream: self.stream.down(rows), ..self }
+    }
+
+    fn words(self) -> [u32; 4] {
+        let Stream { offset, stride, .. } = self.stream;
+        [word(offset), word(stride), word(self.columns.width), word(self.columns.run())]
+    }
+}
+
+pub(super) fn plan(case: &Case, target: &GpuTarget) -> Result<Plan, MixerError> {
+    let mut builder = Builder::new(target);
+    match Spec::read(case)? {
+        Spec::Sequence(spec) => {
+            let y = sequence(&mut builder, &spec, case)?;
+            let output = unpack(&mut builder, y, spec.rows(), Columns::plain(spec.dims.d_model));
+            builder.finish(output)
+        }
+        Spec::Mlp(spec) => {
+            let (width, rows) = (spec.dims.d_model, spec.dims.batch * spec.dims.seq_len);
+            let params = spec.params(&case.tensors, "param")?;
+            let x = case.tensors.floats("x", &spec.dims.shape(width))?;
+            let x = upload(&mut builder, x, width, in_columns(spec.up()));
+            let mlp = Mlp::new(&mut builder, spec, &params);
+            let output = mlp.apply(&mut builder, x, rows);
+            builder.finish(output)
+        }
+        Spec::BlockDiagonal(spec) => block_diagonal(builder, &spec, case),
+        Spec::Monarch(spec) => monarch(builder, &spec, case),
+    }
+}
+
+/// The layout in which a block-diagonal matrix wants its inputs: a run for each block.
+fn in_columns(shape: BlockShape) -> Columns {
+    Columns::heads(shape.blocks, shape.block_inputs())
+}
+
+/// The layout in which it leaves its outputs.
+fn out_columns(shape: BlockShape) -> Columns {
+    Columns::heads(shape.blocks, shape.block_outputs())
+}
+
+/// Rows of `width` floats in a layout that may have room for more.
+fn upload(builder: &mut Builder, rows: &[f32], width: usize, columns: Columns) -> Laid {
+    let stride = columns.stride();
+    let mut padded = builder.zeros(Count::from(rows.len() / width) * Count::from(stride)).unwrap_or_default();
+    for (to, from) in padded.chunks_exact_mut(stride).zip(rows.chunks_exact(width)) {
+        from.iter().enumerate().for_each(|(column, value)| to[columns.position(column)] = *value);
+    }
+    Laid { stream: builder.upload_padded("x", padded, stride), columns }
+}
+
+/// One block-diagonal matrix on the device.
+#[derive(Clone, Copy)]
+struct Blocks {
+    shape: BlockShape,
+    /// `[blocks · q, p]`, padded.
+    weight: Stream,
+}
+
+impl Blocks {
+    fn upload(builder: &mut Builder, shape: BlockShape, weight: &[f32]) -> Self {
+        Self { shape, weight: builder.upload("blocks", weight, Columns::plain(shape.block_inputs())) }
+    }
+
+    /// y from x, both in this matrix's layouts; `combine` in the outputs' layout joins.
+    fn apply(&self, builder: &mut Builder, x: Stream, y: Stream, rows: usize, combine: Option<Stream>) {
+        let (p, q) = (self.shape.block_inputs(), self.shape.block_outputs());
+        let each = |stream: Stream, columns: Columns| Operand { stream, outer: 0, inner: columns.run() };
+        let weight = Operand { stream: self.weight, outer: 0, inner: q * self.weight.stride };
+        let outputs = out_columns(self.shape);
+        Gemm {
+            batches: Batches { outer: 1, inner: self.shape.blocks },
+            transpose_b: true,
+            combine: combine.map(|stream| (Combine::Add, each(stream, outputs))),
+            ..Gemm::new(each(x, in_columns(self.shape)), weight, each(y, outputs), [rows, q, p])
+        }
+        .record(builder);
+    }
+}
+
+/// How [`rearrange`] changes elements.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Gate {
+    None,
+    Gelu,
+    /// gelu of an element times the one this many floats further on.
+    Times(usize),
+}
+
+/// `count` elements of `floats` floats a row, seen as rows of `source_columns` elements and transposed.
+fn rearrange(
+    builder: &mut Builder,
+    x: Laid,
+    y: Laid,
+    rows: usize,
+    [count, floats, source_columns]: [usize; 3],
+    gate: Gate,
+) {
+    let distance = if let Gate::Times(distance) = gate { distance } else { 0 };
+    let mut uniforms =
+        vec![word(rows * count), word(count), word(floats), word(source_columns), word(distance)];
+    uniforms.extend(x.words());
+    uniforms.extend(y.words());
+    builder.dispatch(
+        REARRANGE,
+        &[
+            ("ACTIVATE", f64::from(u8::from(gate != Gate::None))),
+            ("GATE", f64::from(u8::from(matches!(gate, Gate::Times(_))))),
+        ],
+        &uniforms,
+        &[x.stream.buffer, y.stream.buffer],
+        grid(rows * count),
+        2 * (rows * count * floats) as u64,
+    );
+}
+
+/// y = x + extra or its normalisation, out of blocks into plain rows of `width`.
+fn finish(
+    builder: &mut Builder,
+    x: Laid,
+    y: Laid,
+    [rows, width]: [usize; 2],
+    params: BufferId,
+    eps: Option<f64>,
+) {
+    let mut uniforms = vec![word(rows), word(width)];
+    uniforms.extend(x.words());
+    uniforms.extend(y.words());
+    uniforms.push((eps.unwrap_or(0.0) as f32).to_bits());
+    builder.dispatch(
+        FINISH,
+        &[("NORM", f64::from(u8::from(eps.is_some())))],
+        &uniforms,
+        &[x.stream.buffer, y.stream.buffer, params],
+        line_of_groups(rows),
+        9 * (rows * width) as u64,
+    );
+}
+
+/// Vectors of `width` floats one after the other.
+fn vectors_of(builder: &mut Builder, parts: &[&[f32]]) -> BufferId {
+    let mut all = parts.concat();
+    all.resize(all.len().next_multiple_of(4), 0.0);
+    let stride = all.len();
+    builder.upload_padded("vectors", all, stride).buffer
+}
+
+/// The MLP on the device.
+struct Mlp {
+    spec: MlpSpec,
+    up: Blocks,
+    down: Blocks,
+    /// Bias of the second matrix, weight and bias of the normalisation.
+    params: BufferId,
+}
+
+impl Mlp {
+    fn new(builder: &mut Builder, spec: MlpSpec, params: &MlpParams<'_>) -> Self {
+        Self {
+            spec,
+            up: Blocks::upload(builder, spec.up(), params.up),
+            down: Blocks::upload(builder, spec.down(), params.down),
+            params: vectors_of(builder, &[params.bias, params.norm.0, params.norm.1]),
+        }
+    }
+
+    /// Plain rows from rows in the first matrix's layout, block by block of rows.
+    fn apply(&self, builder: &mut Builder, x: Laid, rows: usize) -> BufferId {
+        let (width, inner) = (self.spec.dims.d_model, self.spec.intermediate);
+        let block = ROWS.min(rows);
+        let hidden = Laid::new(builder, "hidden", block, out_columns(self.spec.up()));
+        let gated = Laid::new(builder, "gated", block, in_columns(self.spec.down()));
+        let sum = Laid::new(builder, "sum", block, out_columns(self.spec.down()));
+        let y = Stream { buffer: builder.scratch("y", rows * width), offset: 0, stride: width };
+        let y = Laid { stream: y, columns: Columns::plain(width) };
+        for first in (0..rows).step_by(block) {
+            let n = block.min(rows - first);
+            let x = x.down(first);
+            self.up.apply(builder, x.stream, hidden.stream, n, None);
+            let gate = if self.spec.glu { Gate::Times(inner) } else { Gate::Gelu };
+            rearrange(builder, hidden, gated, n, [inner, 1, 1], gate);
+            self.down.apply(builder, gated.stream, sum.stream, n, Some(x.stream));
+            finish(builder, sum, y.down(first), [n, width], self.params, Some(self.spec.eps));
+        }
+        y.stream.buffer
+    }
+}
+
+fn block_diagonal(mut builder: Builder, spec: &BlockDiagonalSpec, case: &Case) -> Result<Plan, MixerError> {
+    let BlockShape { inputs, outputs, blocks } = spec.shape;
+    let (weight, bias) = spec.params(&case.tensors)?;
+    let matrix = Blocks::upload(&mut builder, spec.shape, weight);
+    let mut x = upload(&mut builder, spec.input(&case.tensors)?, inputs, in_columns(spec.shape));
+    if spec.shuffle {
+        let shuffled = Laid::new(&mut builder, "shuffled", spec.rows, x.columns);
+        rearrange(&mut builder, x, shuffled, spec.rows, [inputs, 1, inputs / blocks], Gate::None);
+        x = shuffled;
+    }
+    let product = Laid::new(&mut builder, "product", spec.rows, out_columns(spec.shape));
+    matrix.apply(&mut builder, x.stream, product.stream, spec.rows, None);
+    let bias = vectors_of(&mut builder, &[bias]);
+    let y = Stream { buffer: builder.scratch("y", spec.rows * outputs), offset: 0, stride: outputs };
+    let y = Laid { stream: y, columns: Columns::plain(outputs) };
+    finish(&mut builder, product, y, [spec.rows, outputs], bias, None);
+    builder.finish(y.stream.buffer)
+}
+
+fn monarch(mut builder: Builder, spec: &MonarchSpec, case: &Case) -> Result<Plan, MixerError> {
+    let (rows, e) = (spec.rows, spec.floats());
+    let (right_shape, left_shape) = matrix::shapes(spec);
+    let (right, left) = matrix::real_factors(spec, spec.factors(&case.tensors)?);
+    let right = Blocks::upload(&mut builder, right_shape, &right);
+    let left = Blocks::upload(&mut builder, left_shape, &left);
+    let mut x = upload(&mut builder, spec.input(&case.tensors)?, spec.inputs(), in_columns(right_shape));
+    if spec.permute {
+        let permuted = Laid::new(&mut builder, "permuted", rows, x.columns);
+        rearrange(&mut builder, x, permuted, rows, [spec.inputs(), 1, spec.right[0]], Gate::None);
+        x = permuted;
+    }
+    let mid = Laid::new(&mut builder, "middle", rows, out_columns(right_shape));
+    right.apply(&mut builder, x.stream, mid.stream, rows, None);
+    let z = Laid::new(&mut builder, "middle", rows, in_columns(left_shape));
+    rearrange(&mut builder, mid, z, rows, [spec.middle(), e, spec.left[0]], Gate::None);
+    let product = Laid::new(&mut builder, "product", rows, out_columns(left_shape));
+    left.apply(&mut builder, z.stream, product.stream, rows, None);
+    let width = e * spec.outputs();
+    let y = Stream { buffer: builder.scratch("y", rows * width), offset: 0, stride: width };
+    let y = Laid { stream: y, columns: Columns::plain(width) };
+    rearrange(&mut builder, product, y, rows, [spec.outputs(), e, spec.left[1]], Gate::None);
+    builder.finish(y.stream.buffer)
+}
+
+/// Spectra of one convolution's filters. The skip joins the first tap.
+fn filter(
+    builder: &mut Builder,
+    spec: &SequenceSpec,
+    case: &Case,
+    convolution: usize,
+    (conv, size): (&LongConv, usize),
+) -> Result<Filter, MixerError> {
+    let (width, length) = (spec.dims.d_model, spec.dims.seq_len);
+    let stride = Columns::plain(width).stride();
+    let n_taps = if spec.bidirectional { size } else { length };
+    if !builder.fits(n_taps.saturating_mul(stride)) {
+        return Err(MixerError::NeedsBuffer {
+            label: "filter".to_owned(),
+            needed_bytes: (4 * Count::from(n_taps) * Count::from(stride)).get(),
+            limit_bytes: builder.max_binding_bytes(),
+        });
+    }
+    let mut taps: Vec<f32> = zeros(Count::from(n_taps) * Count::from(stride))?;
+    let mut fill = |skip: &[f32], tap: &dyn Fn(usize, Result<usize, usize>) -> f32| {
+        for (position, row) in taps.chunks_exact_mut(stride).enumerate() {
+            let Some(lag) = circular_lag(position, size, length) else { continue };
+            for channel in 0..width {
+                row[channel] = tap(channel, lag) + if lag == Ok(0) { skip[channel] } else { 0.0 };
+            }
+        }
+    };
+    if let Some(layer) = &spec.layer {
+        let set = spec.filter_sets()[convolution];
+        let filters = Filters::new(&layer.filter, &case.tensors, set, spec.bidirectional)?;
+        let values = Count::from(length) * Count::from(width);
+        let mut forward = zeros(values)?;
+        let mut reverse = zeros(if spec.bidirectional { values } else { Count::ZERO })?;
+        filters.evaluate(Direction::Forward, &mut forward, &Serial);
+        filters.evaluate(Direction::Reverse, &mut reverse, &Serial);
+        fill(filters.skip, &|channel, lag| match lag {
+            Ok(s) => forward[s * width + channel],
+            Err(s) => reverse[(s - 1) * width + channel],
+        });
+    } else {
+        let filters = spec.core_filters(&case.tensors, convolution)?;
+        fill(filters.skip, &|channel, lag| match (lag, filters.reverse) {
+            (Ok(s), _) => filters.forward[channel * length + s],
+            (Err(s), Some(reverse)) => reverse[channel * length + s - 1],
+            (Err(_), None) => 0.0,
+        });
+    }
+    let taps = builder.upload_padded("filter", taps, stride);
+    Ok(conv.filter(builder, taps, n_taps))
+}
+
+fn sequence(builder: &mut Builder, spec: &SequenceSpec, case: &Case) -> Result<Stream, MixerError> {
+    let (batch, length, width) = (spec.dims.batch, spec.dims.seq_len, spec.dims.d_model);
+    let (rows, columns) = (spec.rows(), Columns::plain(width));
+    let size = fft_size(length).max(8);
+    let conv = LongConv::new(builder, [batch, length, width], size)?;
+    let filters = (0..spec.convolutions())
+        .map(|convolution| filter(builder, spec, case, convolution, (&conv, size)))
+        .collect::<Result<Vec<_>, _>>()?;
+    if spec.layer.is_some() {
+        return layer(builder, spec, case, &conv, &filters);
+    }
+    let x = builder.upload("streams", spec.streams(&case.tensors)?, Columns::heads(3, width));
+    let part = |index: usize| x.right(index * columns.run());
+    let y = builder.stream("core", rows, columns);
+    conv.apply(builder, &filters[0], (part(2), Some(part(0))), (y, Some(part(1))));
+    let Some(u) = spec.core_input(&case.tensors)? else { return Ok(y) };
+    let u = builder.upload("u", u, columns);
+    Ok(add_residual(builder, &conv, &filters[1], u, y, rows, columns))
+}
+
+/// y plus the residual convolution of u.
+fn add_residual(
+    builder: &mut Builder,
+    conv: &LongConv,
+    filter: &Filter,
+    u: Stream,
+    y: Stream,
+    rows: usize,
+    columns: Columns,
+) -> Stream {
+    let residual = builder.stream("residual", rows, columns);
+    conv.apply(builder, filter, (u, None), (residual, None));
+    let sum = builder.stream("sum", rows, columns);
+    map(builder, y, 1.0, Activation::None, Some((Combine::Add, residual)), sum, [rows, columns.stride()]);
+    sum
+}
+
+fn layer(
+    builder: &mut Builder,
+    spec: &SequenceSpec,
+    case: &Case,
+    conv: &LongConv,
+    filters: &[Filter],
+) -> Result<Stream, MixerError> {
+    let (batch, length, width) = (spec.dims.batch, spec.dims.seq_len, spec.dims.d_model);
+    let (rows, columns) = (spec.rows(), Columns::plain(width));
+    let mut u = builder.upload("x", spec.input(&case.tensors)?, columns);
+    if let Some((weight, bias)) = spec.norm(&case.tensors)? {
+        let normalized = builder.stream("normalized", rows, columns);
+        let layer_norm = Norm::upload(builder, weight, bias);
+        norm(builder, u, layer_norm, NORM_EPS as f32, normalized, [rows, width]);
+        u = normalized;
+    }
+    let (weight, bias) = spec.projection(&case.tensors, "in_linear")?;
+    let (taps, tap_bias) = spec.short_filter(&case.tensors)?;
+    let project = |builder: &mut Builder, index: usize, y: Stream| {
+        let weight = &weight[index * width * width..][..width * width];
+        let bias = &bias[index * width..][..width];
+        Linear::upload(builder, weight, Some(bias), columns, columns).apply(builder, u, rows, y, 0);
+        let taps = &taps[index * width * TAPS..][..width * TAPS];
+        ShortFilter::upload(builder, taps, Some(&tap_bias[index * width..][..width]), TAPS, columns)
+    };
+    // Four streams take turns.
+    let [a, b, c, d] = ["a", "b", "c", "d"].map(|label| builder.stream(label, rows, columns));
+    let sizes = [batch, length, width];
+    let short_v = project(builder, 2, a);
+    let short_x1 = project(builder, 0, b);
+    short_conv(builder, sizes, (a, short_v), Activation::None, Some((b, short_x1)), c);
+    let short_x2 = project(builder, 1, a);
+    short_conv(builder, sizes, (a, short_x2), Activation::None, None, b);
+    conv.apply(builder, &filters[0], (c, None), (a, Some(b)));
+    let mut g = a;
+    if let Some(filter) = filters.get(1) {
+        conv.apply(builder, filter, (u, None), (b, None));
+        map(builder, a, 1.0, Activation::None, Some((Combine::Add, b)), c, [rows, columns.stride()]);
+        g = c;
+    }
+    let (weight, bias) = spec.projection(&case.tensors, "out_linear")?;
+    let Some(mlp_spec) = spec.mlp else {
+        Linear::upload(builder, weight, Some(bias), columns, columns).apply(builder, g, rows, d, 0);
+        return Ok(d);
+    };
+    // Straight into the layout of the MLP's first matrix; what a row has room for beyond its width stays zero.
+    let blocks = in_columns(mlp_spec.up());
+    let mixed = Laid::new(builder, "mixed", rows, blocks);
+    let linear = Linear::upload(builder, weight, Some(bias), columns, blocks);
+    linear.apply(builder, g, rows, mixed.stream, 0);
+    let mlp = Mlp::new(builder, mlp_spec, &mlp_spec.params(&case.tensors, "param.mlp")?);
+    let y = mlp.apply(builder, mixed, rows);
+    Ok(Stream { buffer: y, offset: 0, stride: width })
+}

@@ -1,0 +1,325 @@
+use mixer::{OpCount, Params, Serial, System, Tensor, Value};
+use proptest::prelude::*;
+
+use super::reference::Features;
+use super::*;
+use crate::ops::exact::widen;
+use crate::systems::attention::ATTENTION;
+use crate::testing::{self, PROBLEM, Threads, edge_problems};
+
+#[test]
+fn golden_parity() {
+    testing::golden_parity(&PERFORMER, "performer");
+}
+
+fn params(nb_features: usize, ortho_scaling: usize) -> Params {
+    let mut params = Params::new();
+    params.set("nb_features", nb_features);
+    params.set("ortho_scaling", ortho_scaling);
+    params
+}
+
+#[test]
+fn fault_11_a_flipped_sign_fails_verification() {
+    testing::a_flipped_sign_fails(&PERFORMER, "performer");
+}
+
+#[test]
+fn agrees_with_the_reference_at_the_edges() {
+    for problem in edge_problems() {
+        for params in [params(0, 0), params(1, 1), params(50, 0)] {
+            testing::agrees_with_reference(&PERFORMER, &problem, &params);
+        }
+    }
+}
+
+#[test]
+fn sequences_do_not_mix() {
+    for causal in [false, true] {
+        let problem = Problem { seq_len: 230, causal, ..PROBLEM };
+        testing::batch_independent(&PERFORMER, &problem, &["x"]);
+        testing::batch_independent(&PERFORMER, &Problem { level: Level::Core, ..problem }, &["q", "k", "v"]);
+    }
+}
+
+#[test]
+fn stated_memory_is_what_it_takes() {
+    testing::states_its_memory(&PERFORMER, &[false, true]);
+}
+
+#[test]
+fn counted_operations_equal_the_closed_form() {
+    testing::counts_its_operations(&PERFORMER, |_| vec![params(0, 0), params(3, 1)]);
+}
+
+#[test]
+fn cost_and_memory_are_linear() {
+    testing::costs_linearly(&PERFORMER, 16.1);
+}
+
+#[test]
+fn the_gpu_plan_is_linear_and_fits_guaranteed_limits() {
+    // Keys are projected twice, and the masked square is computed whole.
+    testing::plans_linearly(&PERFORMER, 1.9);
+}
+
+#[test]
+fn spot_rows_agree_at_length_65_536() {
+    for level in [Level::Core, Level::Layer] {
+        for causal in [false, true] {
+            let problem = Problem { seq_len: 65_536, d_model: 16, n_heads: 2, causal, level, ..PROBLEM };
+            testing::agrees_at_length(&PERFORMER, &problem, &Params::new());
+        }
+    }
+}
+
+#[test]
+fn fault_10_constant_huge_and_nan_inputs() {
+    testing::averages_constants_and_shows_nan(&PERFORMER, &Params::new(), &["q", "k", "v"]);
+}
+
+/// Parts of a sequence are summed relative to their own maxima: any number of them gives the same, also where the
+/// maxima lie far apart.
+#[test]
+fn any_number_of_parts_gives_the_same() {
+    for causal in [false, true] {
+        let problem = Problem { seq_len: 1000, n_heads: 1, causal, level: Level::Core, ..PROBLEM };
+        let mut case = PERFORMER.seeded_case(&problem, &Params::new()).unwrap();
+        let Some(Tensor::F32 { shape, mut data }) = case.tensors.get("k").cloned() else { panic!("no k") };
+        for (t, row) in data.chunks_exact_mut(32).enumerate() {
+            row.iter_mut().for_each(|value| *value *= t as f32 / 400.0);
+        }
+        case.tensors.insert("k", &shape, data);
+        let want = PERFORMER.reference(&case, &mut OpCount::default()).unwrap();
+        for threads in [1, 2, 3, 7] {
+            let got = testing::cpu(&PERFORMER, &case, &Threads(threads));
+            let deviation = INFO.tolerance.compare_f32(&got, &want);
+            assert!(deviation.pass, "causal {causal}, {threads} threads: {deviation:?}");
+        }
+    }
+}
+
+fn scaled(case: &mut Case, name: &str, factor: f32) {
+    let Some(Tensor::F32 { shape, mut data }) = case.tensors.get(name).cloned() else { panic!("no {name}") };
+    data.iter_mut().for_each(|value| *value *= factor);
+    case.tensors.insert(name, &shape, data);
+}
+
+/// The largest key projection is that of the whole sequence, so x at t moves earlier outputs; v at t must not.
+#[test]
+fn causal_outputs_do_not_see_later_values() {
+    let problem = Problem { seq_len: 250, causal: true, level: Level::Core, ..PROBLEM };
+    let case = PERFORMER.seeded_case(&problem, &Params::new()).unwrap();
+    let before = testing::cpu(&PERFORMER, &case, &Serial);
+    for t in [1, 47, 48, 95, 96, 200, 249] {
+        let mut changed = case.clone();
+        let Some(Tensor::F32 { shape, mut data }) = case.tensors.get("v").cloned() else { panic!("no v") };
+        data[t * 32..].iter_mut().for_each(|value| *value += 1.0);
+        changed.tensors.insert("v", &shape, data);
+        let after = testing::cpu(&PERFORMER, &changed, &Serial);
+        assert!(testing::bits(&before[..t * 32]) == testing::bits(&after[..t * 32]), "at {t}");
+        for (a, b) in before[t * 32..].iter().zip(&after[t * 32..]) {
+            assert!(a < b, "at {t}: {a} {b}");
+        }
+    }
+}
+
+/// With the largest projection held fixed by a first key that exceeds all others, keys are causal as well.
+#[test]
+fn causal_outputs_do_not_see_later_keys_below_the_maximum() {
+    let problem = Problem { seq_len: 250, causal: true, level: Level::Core, ..PROBLEM };
+    let mut case = PERFORMER.seeded_case(&problem, &Params::new()).unwrap();
+    let Some(Tensor::F32 { shape, mut data }) = case.tensors.get("k").cloned() else { panic!("no k") };
+    data[..32].iter_mut().for_each(|value| *value *= 3.0);
+    let mut changed = case.clone();
+    case.tensors.insert("k", &shape, data.clone());
+    data[150 * 32..].iter_mut().for_each(|value| *value *= 0.5);
+    changed.tensors.insert("k", &shape, data);
+    let (before, after) =
+        (testing::cpu(&PERFORMER, &case, &Serial), testing::cpu(&PERFORMER, &changed, &Serial));
+    assert!(testing::bits(&before[..150 * 32]) == testing::bits(&after[..150 * 32]));
+    assert!(testing::bits(&before[150 * 32..]) != testing::bits(&after[150 * 32..]));
+}
+
+/// For a pair of vectors x and y (queries and keys over d^(1/4)) the estimate of e^(x·y) has the relative variance
+/// (e^‖x+y‖² − 1)/m with independent rows (Choromanski et al., lemma 2), less with orthogonal ones. An output is then off
+/// by Σ a_j δ_j (v_j − c) to first order, a_j being attention's weights and δ_j the relative errors. The measured error
+/// stays below that, and quarters where features become sixteen times as many.
+#[test]
+fn approximates_attention_within_its_error_bound() {
+    let mut errors = Vec::new();
+    for n_features in [256, 4096] {
+        let (mut error, mut bound) = (0.0, 0.0);
+        for seed in 0..4 {
+            let problem = Problem { level: Level::Core, causal: seed % 2 == 0, seed, ..PROBLEM };
+            let mut case = PERFORMER.seeded_case(&problem, &params(n_features, 0)).unwrap();
+            scaled(&mut case, "q", 0.4);
+            scaled(&mut case, "k", 0.4);
+            case.config.set("kernel_eps", 0.0);
+            case.config.set("denominator_eps", 0.0);
+            let exact = ATTENTION.reference(&case, &mut OpCount::default()).unwrap();
+            let got = testing::cpu(&PERFORMER, &case, &Serial);
+            error += got.iter().zip(&exact).map(|(got, want)| (f64::from(*got) - want).abs()).sum::<f64>();
+            bound += first_order_bound(&case, &exact);
+        }
+        assert!(error < bound, "{n_features} features: {error} {bound}");
+        errors.push(error);
+    }
+    assert!((2.5..6.0).contains(&(errors[0] / errors[1])), "{errors:?}");
+}
+
+/// Σ over outputs of Σ_j a_j σ_j |v_j − c|.
+fn first_order_bound(case: &Case, exact: &[f64]) -> f64 {
+    let spec = Spec::read(case).unwrap();
+    let [q, k, v] = spec.streams(&case.tensors).unwrap().map(widen);
+    let (length, d, root) = (spec.dims.seq_len, spec.d_head, (spec.d_head as f64).sqrt());
+    let mut bound = 0.0;
+    for head in 0..spec.n_heads {
+        let row = |stream: &[f64], t: usize| stream[t * 32 + head * d..][..d].to_vec();
+        for i in 0..length {
+            let visible = if spec.causal { i + 1 } else { length };
+            let query = row(&q, i);
+            let pairs: Vec<(f64, f64)> = (0..visible)
+                .map(|j| {
+                    let key = row(&k, j);
+                    let dot: f64 = query.iter().zip(&key).map(|(a, b)| a * b / root).sum();
+                    let sum: f64 = query.iter().zip(&key).map(|(a, b)| (a + b) * (a + b) / root).sum();
+                    (dot.exp(), ((sum.exp() - 1.0) / spec.n_features as f64).sqrt())
+                })
+                .collect();
+            let total: f64 = pairs.iter().map(|(weight, _)| weight).sum();
+            for (j, (weight, deviation)) in pairs.iter().enumerate() {
+                let apart = row(&v, j).iter().zip(&row(exact, i)).map(|(v, c)| (v - c).abs()).sum::<f64>();
+                bound += weight / total * deviation * apart;
+            }
+        }
+    }
+    bound
+}
+
+/// Decoding: a state of the stated size, brought to each new maximum, gives at step t the last row of the reference run
+/// on the first t positions.
+#[test]
+fn decoding_carries_the_stated_state() {
+    let problem = Problem { seq_len: 40, causal: true, level: Level::Core, ..PROBLEM };
+    let params = params(12, 0);
+    let case = PERFORMER.seeded_case(&problem, &params).unwrap();
+    let spec = Spec::read(&case).unwrap();
+    let (m, d, inner) = (spec.n_features, spec.d_head, spec.inner());
+    let [q, k, v] = spec.streams(&case.tensors).unwrap().map(widen);
+    let mut ignored = OpCount::default();
+    let features = Features::new(&spec, spec.projection(&case.tensors).unwrap(), &mut ignored);
+    // For each head Σ e vᵀ and Σ e, Σ v, the maximum.
+    let one_head = m * (d + 1) + d + 1;
+    let mut state = vec![vec![0.0_f64; one_head]; spec.n_heads];
+    state.iter_mut().for_each(|head| head[one_head - 1] = f64::NEG_INFINITY);
+    let stated = PERFORMER.cost(&problem, &params).unwrap().decode_state_bytes;
+    assert_eq!(4 * (spec.n_heads * one_head) as u64, stated);
+    for t in 0..problem.seq_len {
+        let mut row = Vec::new();
+        for (head, state) in state.iter_mut().enumerate() {
+            let at = |stream: &[f64]| stream[t * inner + head * d..][..d].to_vec();
+            let (key, value) = (features.project(&at(&k), &mut ignored), at(&v));
+            let maximum = state[one_head - 1].max(key.maximum);
+            let factor = (state[one_head - 1] - maximum).exp();
+            state[one_head - 1] = maximum;
+            for j in 0..m {
+                let e = (key.p[j] - key.n - maximum).exp();
+                let own = &mut state[j * (d + 1)..][..=d];
+                own.iter_mut().zip(value.iter().chain([&1.0])).for_each(|(s, v)| *s = *s * factor + e * v);
+            }
+            state[m * (d + 1)..][..d].iter_mut().zip(&value).for_each(|(sum, v)| *sum += v);
+            let query = features.project(&at(&q), &mut ignored);
+            let query = features.positive(&query, query.maximum);
+            let root = (m as f64).sqrt();
+            let read = |c: usize, plain: f64| -> f64 {
+                let sum = |j: usize| (state[j * (d + 1) + c] + spec.kernel_eps * plain) / root;
+                query.iter().enumerate().map(|(j, q)| q * sum(j)).sum()
+            };
+            let eta = spec.denominator_eps * query.iter().sum::<f64>();
+            let denominator = read(d, (t + 1) as f64) + eta;
+            row.extend((0..d).map(|c| read(c, state[m * (d + 1) + c]) / denominator));
+        }
+        let mut cut = case.clone();
+        cut.config.set("length", t + 1);
+        for name in ["q", "k", "v"] {
+            let data = case.tensors.floats(name, &[1, 40, inner]).unwrap()[..(t + 1) * inner].to_vec();
+            cut.tensors.insert(name, &[1, t + 1, inner], data);
+        }
+        let want = PERFORMER.reference(&cut, &mut ignored).unwrap();
+        for (got, want) in row.iter().zip(&want[t * inner..]) {
+            assert!((got - want).abs() < 1e-12 * (1.0 + want.abs()), "step {t}: {got} {want}");
+        }
+    }
+}
+
+#[test]
+fn what_makes_no_sense_is_refused_by_name() {
+    let case = PERFORMER.seeded_case(&PROBLEM, &Params::new()).unwrap();
+    let refused = |key: &str, value: Value| {
+        let mut case = case.clone();
+        case.config.set(key, value);
+        match PERFORMER.reference(&case, &mut OpCount::default()).unwrap_err() {
+            MixerError::InvalidField { field, .. } => field,
+            MixerError::TensorShape { name, .. } | MixerError::MissingTensor { name } => name,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(refused("nb_features", Value::Int(1 << 40)), "nb_features");
+    assert_eq!(refused("nb_features", Value::Int(7)), "projection");
+    assert_eq!(refused("inner", Value::Int(33)), "inner");
+    assert_eq!(refused("heads", Value::Int(4)), "param.query.weight");
+    assert_eq!(refused("kernel_eps", Value::Float(f64::NAN)), "kernel_eps");
+    assert_eq!(refused("denominator_eps", Value::Float(-1.0)), "denominator_eps");
+    assert_eq!(refused("qkv_bias", Value::Bool(true)), "param.query.bias");
+    let mut huge = case.clone();
+    huge.config.set("heads", 4096_usize);
+    huge.config.set("head_dim", 4096_usize);
+    let error = PERFORMER.reference(&huge, &mut OpCount::default()).unwrap_err();
+    assert!(matches!(error, MixerError::InvalidField { .. } | MixerError::TensorShape { .. }));
+}
+
+/// An inner width other than the model's, and biases, which no race has.
+fn unusual(problem: &Problem, d_head: usize, n_features: usize) -> Case {
+    let mut case = PERFORMER.seeded_case(problem, &params(n_features, 0)).unwrap();
+    let generator = Generator::new(problem.seed);
+    let (inner, width) = (problem.n_heads * d_head, problem.d_model);
+    case.config.set("head_dim", d_head);
+    case.config.set("inner", inner);
+    case.config.set("qkv_bias", true);
+    for name in ["query", "key", "value"] {
+        generator.uniform(&mut case.tensors, &format!("param.{name}.weight"), &[inner, width], 0.5).unwrap();
+        generator.uniform(&mut case.tensors, &format!("param.{name}.bias"), &[inner], 0.5).unwrap();
+    }
+    generator.uniform(&mut case.tensors, "param.out.weight", &[width, inner], 0.5).unwrap();
+    generator.unit(&mut case.tensors, "projection", &[n_features, d_head]).unwrap();
+    case
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn agrees_with_the_reference_at_random(
+        batch in 1_usize..3, seq_len in 1_usize..300, d_head in 1_usize..20, n_heads in 1_usize..4,
+        n_features in 0_usize..90, ortho_scaling in 0_usize..2, causal in any::<bool>(), layer in any::<bool>(),
+        seed in any::<u64>(),
+    ) {
+        let level = if layer { Level::Layer } else { Level::Core };
+        let problem = Problem { batch, seq_len, d_model: d_head * n_heads, n_heads, causal, level, seed };
+        testing::agrees_with_reference(&PERFORMER, &problem, &params(n_features, ortho_scaling));
+    }
+
+    #[test]
+    fn any_inner_width_agrees_with_the_reference(
+        batch in 1_usize..3, seq_len in 1_usize..200, d_head in 1_usize..40, n_features in 1_usize..50,
+        causal in any::<bool>(), seed in any::<u64>(),
+    ) {
+        let problem = Problem { batch, seq_len, d_model: 12, n_heads: 3, causal, seed, ..PROBLEM };
+        let case = unusual(&problem, d_head, n_features);
+        let want = PERFORMER.reference(&case, &mut OpCount::default()).unwrap();
+        let deviation = INFO.tolerance.compare_f32(&testing::cpu(&PERFORMER, &case, &Threads(2)), &want);
+        prop_assert!(deviation.pass, "{deviation:?}");
+        testing::spot_agrees(&PERFORMER, &case, &want, testing::DRAW);
+    }
+}

@@ -1,0 +1,293 @@
+//! Attention of chunks of a list of positions on themselves and their neighbours, round after round.
+//!
+//! A task walks a few neighbouring chunks and keeps the keys in view packed in a ring, so that a chunk is gathered once
+//! and not once for each chunk that sees it. A query's running softmax goes on from round to round: rescaled to the
+//! larger maximum, which is exactly the mask's where nothing else is seen, so nothing is rounded there.
+
+#![expect(unsafe_code, reason = "tasks write disjoint rows and columns of the output through `Disjoint`")]
+
+use mixer::{Count, Floats, Memory, MixerError, Parallel};
+
+use super::Spec;
+use crate::ops::disjoint::Disjoint;
+use crate::ops::gemm::PANEL;
+use crate::ops::prefetch::prefetch;
+use crate::ops::query_block::{KEYS, KeyTile, QUERIES, QueryBlock};
+use crate::ops::scratch::Scratch;
+use crate::ops::simd::{F32x4, LANES};
+
+/// Score of a key that must not be seen: −10⁹ in units of log₂.
+const HIDDEN: f32 = -1e9 * std::f32::consts::LOG2_E;
+
+/// Score of a position with itself: −10⁵ in units of log₂, above every hidden one.
+const ITSELF: f32 = -1e5 * std::f32::consts::LOG2_E;
+
+/// Added to the mean square of a key before the root, as in the reference.
+const EPSILON: f32 = 1e-6;
+
+/// Most neighbouring chunks that one task walks.
+const RUN: usize = 16;
+
+/// Tasks of a round that are worth more than longer walks: a few for each of many threads.
+const TASKS: usize = 64;
+
+/// Scratch and running softmax.
+pub(super) struct Chunks {
+    spec: Spec,
+    /// Running maximum and total of each query, `[batch, n_heads, length, 2]`; empty where there is one round.
+    state: Floats,
+    scratch: Scratch,
+}
+
+/// Slots of one chunk in the ring: whole panels.
+fn slots(spec: &Spec) -> usize {
+    spec.chunk.next_multiple_of(PANEL)
+}
+
+/// Floats of the keys in view: packed keys, packed values, positions.
+fn ring_floats(spec: &Spec) -> Count {
+    let d_head = spec.base.d_head();
+    let [seen, slots, head] =
+        Count::all([spec.seen(), slots(spec), d_head + d_head.next_multiple_of(PANEL) + 1]);
+    seen * slots * head
+}
+
+fn state_floats(spec: &Spec) -> Count {
+    let rows = spec.base.dims.sizes().rows();
+    if spec.rounds() > 1 { 2 * rows * Count::from(spec.base.n_heads) } else { Count::ZERO }
+}
+
+impl Chunks {
+    /// Floats that [`Chunks::new`] takes from the memory budget.
+    pub(super) fn floats(spec: &Spec, threads: usize) -> Count {
+        let scratch = ring_floats(spec) + QueryBlock::floats(spec.base.d_head());
+        state_floats(spec) + Count::from(threads) * scratch
+    }
+
+    pub(super) fn new(spec: Spec, memory: &Memory, threads: usize) -> Result<Self, MixerError> {
+        let floats = ring_floats(&spec) + QueryBlock::floats(spec.base.d_head());
+        Ok(Self {
+            state: memory.floats(state_floats(&spec))?,
+            scratch: Scratch::new(memory, threads, floats)?,
+            spec,
+        })
+    }
+
+    /// Mixes q, k and v into `out`, all `[batch, length, width]`. `order` holds the positions of each round,
+    /// `[batch, n_heads, rounds, padded]`; without it they are in natural order.
+    pub(super) fn run(
+        &mut self,
+        [q, k, v]: [&[f32]; 3],
+        order: Option<&[u32]>,
+        out: &mut [f32],
+        parallel: &dyn Parallel,
+    ) {
+        let spec = &self.spec;
+        let heads = spec.base.dims.batch * spec.base.n_heads;
+        let per_round = spec.padded() / spec.chunk;
+        // Long walks gather less, short ones occupy more threads. The number of threads has no say, so that it changes
+        // no bit: the order in which a query meets its keys depends on where its walk starts.
+        let run = (per_round * heads / TASKS).clamp(1, RUN);
+        let walks = per_round.div_ceil(run);
+        let out = Disjoint::new(out);
+        let state = Disjoint::new(&mut self.state);
+        for round in 0..spec.rounds() {
+            // A position is in one chunk of each round, so the chunks of a round write different rows.
+            parallel.run(heads * walks, &|task, worker| {
+                let (head_idx, walk) = (task / walks, task % walks);
+                let chunks = walk * run..((walk + 1) * run).min(per_round);
+                let mut scratch = self.scratch.of(worker);
+                let (ring, queries) = scratch.split_at_mut(ring_floats(spec).index());
+                let list = order.map(|order| {
+                    let len = spec.rounds() * spec.padded();
+                    &order[head_idx * len..][..len]
+                });
+                let view = View { spec, head_idx, q, k, v, list, out: &out, state: &state };
+                view.walk(round, chunks, &mut Ring::new(spec, ring), queries);
+            });
+        }
+    }
+}
+
+/// The keys in view.
+struct Ring<'a> {
+    /// Slots in all.
+    len: usize,
+    /// `[len / PANEL, d_head, PANEL]`.
+    keys: &'a mut [f32],
+    /// `[padded_head / PANEL, len, PANEL]`.
+    values: &'a mut [f32],
+    /// The position in each slot, exact as a float; infinite where a slot is empty.
+    positions: &'a mut [f32],
+}
+
+impl<'a> Ring<'a> {
+    fn new(spec: &Spec, floats: &'a mut [f32]) -> Self {
+        let len = spec.seen() * slots(spec);
+        let (keys, rest) = floats.split_at_mut(len * spec.base.d_head());
+        let (positions, values) = rest.split_at_mut(len);
+        positions.fill(f32::INFINITY);
+        Self { len, keys, values, positions }
+    }
+}
+
+/// The streams and results of one head of one sequence.
+struct View<'a> {
+    spec: &'a Spec,
+    head_idx: usize,
+    q: &'a [f32],
+    k: &'a [f32],
+    v: &'a [f32],
+    list: Option<&'a [u32]>,
+    out: &'a Disjoint<'a>,
+    state: &'a Disjoint<'a>,
+}
+
+impl View<'_> {
+    /// The position at `index` of the list of all rounds.
+    fn position(&self, index: usize) -> usize {
+        self.list.map_or(index, |list| list[index] as usize)
+    }
+
+    /// Where the head's channels of a position start in a stream.
+    fn start(&self, position: usize) -> usize {
+        let base = &self.spec.base;
+        let (sequence, head) = (self.head_idx / base.n_heads, self.head_idx % base.n_heads);
+        (sequence * base.dims.seq_len + position) * base.dims.d_model + head * base.d_head()
+    }
+
+    /// Attends from the chunks `chunks` of `round`.
+    fn walk(&self, round: usize, chunks: std::ops::Range<usize>, ring: &mut Ring<'_>, queries: &mut [f32]) {
+        let spec = self.spec;
+        let per_round = spec.padded() / spec.chunk;
+        for (step, chunk) in chunks.enumerate() {
+            let m = round * per_round + chunk;
+            let seen = spec.seen();
+            if step == 0 {
+                for (place, neighbour) in spec.seen_from(m).enumerate() {
+                    self.gather(neighbour, place, ring);
+                }
+            } else if let Some(neighbour) = spec.seen_from(m).last() {
+                // The farthest chunk ahead takes the place of the one that went out of view.
+                self.gather(neighbour, (step - 1) % seen, ring);
+            }
+            self.attend(round, m, ring, queries);
+        }
+    }
+
+    /// Packs one chunk's keys and values into a place of the ring.
+    fn gather(&self, chunk: usize, place: usize, ring: &mut Ring<'_>) {
+        let (spec, d_head) = (self.spec, self.spec.base.d_head());
+        let seq_len = spec.base.dims.seq_len;
+        let position = |entry: usize| self.position(chunk * spec.chunk + entry);
+        for entry in 0..spec.chunk {
+            if entry.is_multiple_of(PANEL) {
+                let ahead =
+                    (entry..spec.chunk.min(entry + PANEL)).map(position).filter(|&next| next < seq_len);
+                prefetch(
+                    ahead.flat_map(|next| {
+                        [self.k, self.v].map(|stream| &stream[self.start(next)..][..d_head])
+                    }),
+                );
+            }
+            let slot = place * slots(spec) + entry;
+            let position = position(entry);
+            ring.positions[slot] = position as f32;
+            let (panel, _) =
+                ring.keys[slot / PANEL * PANEL * d_head..][..PANEL * d_head].as_chunks_mut::<PANEL>();
+            if position >= seq_len {
+                panel.iter_mut().for_each(|channel| channel[slot % PANEL] = 0.0);
+                for panel in 0..d_head.div_ceil(PANEL) {
+                    ring.values[(panel * ring.len + slot) * PANEL..][..PANEL].fill(0.0);
+                }
+                continue;
+            }
+            let start = self.start(position);
+            let key = &self.k[start..][..d_head];
+            let scale = if spec.avoids_self {
+                let squares = key.chunks(LANES).map(F32x4::load);
+                let square = squares.fold(F32x4::zero(), |sum, values| sum.mul_add(values, values)).sum();
+                1.0 / ((square / d_head as f32 + EPSILON) * d_head as f32).sqrt()
+            } else {
+                1.0
+            };
+            panel.iter_mut().zip(key).for_each(|(channel, key)| channel[slot % PANEL] = key * scale);
+            // Whole panels are copied as arrays: a copy of unknown length is a call.
+            let (panels, rest) = self.v[start..][..d_head].as_chunks::<PANEL>();
+            let mut at = slot * PANEL;
+            for from in panels {
+                if let Some(to) = ring.values[at..].first_chunk_mut::<PANEL>() {
+                    *to = *from;
+                }
+                at += ring.len * PANEL;
+            }
+            if !rest.is_empty() {
+                ring.values[at..][..rest.len()].copy_from_slice(rest);
+            }
+        }
+    }
+
+    /// Lets the queries of chunk `m` see the ring.
+    fn attend(&self, round: usize, m: usize, ring: &Ring<'_>, scratch: &mut [f32]) {
+        let (spec, d_head) = (self.spec, self.spec.base.d_head());
+        let seq_len = spec.base.dims.seq_len;
+        let (is_first, is_last) = (round == 0, round + 1 == spec.rounds());
+        // Hashed keys carry 1/√d in their own scale.
+        let scale = if spec.avoids_self { std::f32::consts::LOG2_E } else { QueryBlock::scale(d_head) };
+        let first = m * spec.chunk;
+        // Padding is sorted to the end of a round, so a chunk's real positions come first.
+        let real = (0..spec.chunk).take_while(|&entry| self.position(first + entry) < seq_len).count();
+        let parts = real.div_ceil(QUERIES).max(1);
+        let part_len = real.div_ceil(parts).max(1);
+        for part in (0..real).step_by(part_len) {
+            let rows = part_len.min(real - part);
+            let position = |row: usize| self.position(first + part + row);
+            let state = |row: usize| {
+                let start = 2 * (self.head_idx * seq_len + position(row));
+                // SAFETY: in one round only this task touches the state of its queries.
+                unsafe { self.state.slice(start, 2) }
+            };
+            // SAFETY: in one round only this task touches the rows of its queries, in its head's columns.
+            let out = |row: usize| unsafe { self.out.slice(self.start(position(row)), d_head) };
+            let mut block = QueryBlock::new(scratch, d_head, rows);
+            block.set_queries(|row| &self.q[self.start(position(row))..][..d_head], scale);
+            for row in 0..rows {
+                if !is_first {
+                    let state = state(row);
+                    block.resume(row, out(row), state[0], state[1]);
+                }
+            }
+            for tile_start in (0..ring.len).step_by(KEYS) {
+                let n_keys = KEYS.min(ring.len - tile_start);
+                let tile = KeyTile {
+                    keys: &ring.keys[tile_start * d_head..],
+                    values: &ring.values[tile_start * PANEL..],
+                    values_stride: ring.len * PANEL,
+                    n_keys,
+                };
+                let positions = &ring.positions[tile_start..][..n_keys];
+                block.absorb(tile, |row, scores| {
+                    let i = position(row) as f32;
+                    let last = if spec.base.causal { i } else { (seq_len - 1) as f32 };
+                    for (score, &j) in scores.iter_mut().zip(positions) {
+                        *score = if j > last { HIDDEN } else { *score };
+                    }
+                    if spec.avoids_self {
+                        for (score, &j) in scores.iter_mut().zip(positions) {
+                            *score = if j == i { ITSELF } else { *score };
+                        }
+                    }
+                });
+            }
+            if is_last {
+                block.finish(|row, output| out(row).copy_from_slice(output));
+            } else {
+                for row in 0..rows {
+                    let (sums, maximum, total) = block.state(row);
+                    out(row).copy_from_slice(sums);
+                    state(row).copy_from_slice(&[maximum, total]);
+                }
+            }
+        }
+    }
+}
