@@ -10,8 +10,8 @@ const FILES: [&str; 6] = ["README.md", "README.zh.md", "mod.rs", "cpu.rs", "gpu.
 /// Files of every folder that has equations of its own.
 const EQUATIONS: [&str; 2] = ["reference.rs", "cost.rs"];
 
-/// Systems that compute another system's equations by another program, so that its reference and costs hold for them.
-const PROGRAMS_OF_OTHERS: [&str; 1] = ["attention-naive"];
+/// Programs of softmax attention, whose reference they share: `kernels/src/multi_head`.
+const PROGRAMS_OF_ATTENTION: [&str; 2] = ["attention", "attention-naive"];
 
 fn sources() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src/systems")
@@ -40,7 +40,7 @@ fn every_system_has_the_files_of_a_system() {
     let mut missing = Vec::new();
     for system in kernels::systems() {
         let id = system.info().id;
-        let equations: &[&str] = if PROGRAMS_OF_OTHERS.contains(&id) { &[] } else { &EQUATIONS };
+        let equations: &[&str] = if PROGRAMS_OF_ATTENTION.contains(&id) { &[] } else { &EQUATIONS };
         for file in FILES.iter().chain(equations) {
             if !sources().join(folder(id)).join(file).is_file() {
                 missing.push(format!("{}/{file}", folder(id)));

@@ -1,12 +1,11 @@
-//! Long convolution by FFT, eight real channels at a time: the first four and the others each take the lanes of one
-//! transform (see [`super::fft`]).
+//! Long convolution by FFT, eight real channels at a time: each takes a lane of a transform (see [`super::fft`]).
 
 use std::ops::Range;
 
 use mixer::{Count, Floats, Memory, MixerError};
 
-use super::fft::{Complex, Fft, POINT, Row, SMALLEST};
-use super::simd::LANES;
+use super::fft::{Complex, Fft, PARTS, POINT, Row, SMALLEST};
+use super::simd::{LANES, Wide};
 
 /// Channels in a group.
 pub const GROUP: usize = 2 * LANES;
@@ -32,7 +31,7 @@ pub fn circular_lag(position: usize, size: usize, length: usize) -> Option<Resul
 /// Spectra of the filters of several channel groups, ready to multiply.
 #[derive(Debug)]
 pub struct FilterBank {
-    /// `[groups, 2, size / 2]` points in the transform's order, scaled by 2/size.
+    /// `[groups, PARTS, size / 2]` points in the transform's order, scaled by 2/size.
     spectra: Floats,
 }
 
@@ -85,22 +84,23 @@ impl FilterBank {
         work: &mut [f32],
     ) {
         let (entries, _) = self.spectra.as_chunks::<POINT>();
+        let points = fft.size() / 2;
         let factors = |group| {
-            let entries = &entries[(groups.start + group) * fft.size()..][..fft.size()];
-            entries.split_at(fft.size() / 2).into()
+            let first = (groups.start + group) * PARTS * points;
+            std::array::from_fn(|part| &entries[first + part * points..][..points])
         };
         fft.convolve(groups.len(), factors, length, from, to, work);
     }
 }
 
 /// Transforms filters on the circle, scaled by 2/size: `add(index, part)` takes parts of the spectrum at `index` of
-/// `[2, size / 2]`, which add up to it. `work` is as for [`Fft::spectra`].
+/// `[PARTS, size / 2]`, which add up to it. `work` is as for [`Fft::spectra`].
 pub(super) fn transform(
     fft: &Fft,
     taps: usize,
     tap: impl Fn(usize, usize) -> f32,
     work: &mut [f32],
-    mut add: impl FnMut(usize, Complex),
+    mut add: impl FnMut(usize, Complex<Wide>),
 ) {
     let points = fft.size() / 2;
     let scale = 1.0 / points as f32;
@@ -116,9 +116,9 @@ pub(super) fn transform(
                 row.iter_mut().enumerate().for_each(|(lane, to)| *to = tap(lane, t));
             }
         };
-        fft.spectra((taps - first).min(points), &from, work, |half, spectrum| {
+        fft.spectra((taps - first).min(points), &from, work, |part, spectrum| {
             for (index, point) in spectrum.iter().enumerate() {
-                add(half * points + index, Complex::load(point).times(factor));
+                add(part * points + index, Complex::load(point).times(factor));
             }
         });
     }

@@ -2,8 +2,9 @@
 
 use mixer::{Count, Floats, Memory, MixerError};
 
-use super::fft::{Fft, Row};
+use super::fft::{Fft, PARTS, Row};
 use super::long_conv::transform;
+use super::simd::Lanes as _;
 
 /// The spectrum of one real filter.
 #[derive(Debug)]
@@ -34,8 +35,8 @@ impl SharedFilter {
             &mut work,
             |index, part| {
                 if let Some(pair) = pairs.get_mut(index) {
-                    pair[0] += part.re.to_array()[0];
-                    pair[1] += part.im.to_array()[0];
+                    pair[0] += part.re.fold_max().max_lane();
+                    pair[1] += part.im.fold_max().max_lane();
                 }
             },
         );
@@ -53,7 +54,7 @@ impl SharedFilter {
         work: &mut [f32],
     ) {
         let (pairs, _) = self.spectrum.as_chunks::<2>();
-        fft.convolve(groups, |_| [pairs, pairs], length, from, to, work);
+        fft.convolve(groups, |_| [pairs; PARTS], length, from, to, work);
     }
 }
 

@@ -1,7 +1,7 @@
 //! The steps of a transform over many points, each with all its factors in registers.
 
-use super::{BUTTERFLY, ENTER, Factor, LEAVE, PRODUCT, Point, Triple};
-use crate::ops::simd::{F32x4, LANES};
+use super::{BUTTERFLY, ENTER, Factor, LEAVE, PRODUCT, Point, Row, Triple};
+use crate::ops::simd::{Lanes, WIDE, Work};
 
 /// exp(iπ/8): the factor of a circle's first split, whatever its size.
 const COS: f32 = 0.923_879_5;
@@ -31,25 +31,25 @@ pub(super) fn take_tally() -> u64 {
     TALLY.take()
 }
 
-/// Four complex numbers, one of each sequence.
+/// Complex numbers, one of each sequence.
 #[derive(Clone, Copy)]
-pub(in crate::ops) struct Complex {
-    pub re: F32x4,
-    pub im: F32x4,
+pub(in crate::ops) struct Complex<V> {
+    pub re: V,
+    pub im: V,
 }
 
-impl Complex {
+impl<V: Lanes> Complex<V> {
     #[inline(always)]
     pub(in crate::ops) fn load(point: &Point) -> Self {
-        Self { re: F32x4::load(point), im: F32x4::load(&point[LANES..]) }
+        Self { re: V::load(point), im: V::load(&point[WIDE..]) }
     }
     #[inline(always)]
     pub(in crate::ops) fn splat(pair: [f32; 2]) -> Self {
-        Self { re: F32x4::splat(pair[0]), im: F32x4::splat(pair[1]) }
+        Self { re: V::splat(pair[0]), im: V::splat(pair[1]) }
     }
     #[inline(always)]
     pub(in crate::ops) fn store(self, point: &mut Point) {
-        let (re, im) = point.split_at_mut(LANES);
+        let (re, im) = point.split_at_mut(WIDE);
         self.re.store(re);
         self.im.store(im);
     }
@@ -90,7 +90,7 @@ impl Complex {
 
 /// The four quarters of a slice whose length is a multiple of four.
 #[inline(always)]
-pub(super) fn quarters(data: &mut [Point]) -> [&mut [Point]; 4] {
+pub(super) fn quarters<T>(data: &mut [T]) -> [&mut [T]; 4] {
     let quarter = data.len() / 4;
     let (a, rest) = data.split_at_mut(quarter);
     let (b, rest) = rest.split_at_mut(quarter);
@@ -106,13 +106,13 @@ pub(super) fn halves(data: &mut [Point]) -> [&mut [Point]; 2] {
 
 /// The factors of one block.
 #[derive(Clone, Copy)]
-struct Factors {
-    one: Complex,
-    two: Complex,
-    three: Complex,
+struct Factors<V> {
+    one: Complex<V>,
+    two: Complex<V>,
+    three: Complex<V>,
 }
 
-impl Factors {
+impl<V: Lanes> Factors<V> {
     #[inline(always)]
     fn load([one_re, one_im, two_re, two_im, three_re, three_im]: &Triple) -> Self {
         Self {
@@ -124,20 +124,34 @@ impl Factors {
 }
 
 /// Splits blocks of 4 · Q points into four: one triple for each.
-#[inline(never)]
-pub(super) fn forward<const Q: usize>(data: &mut [Point], triples: &[Triple]) {
-    tally(data.len() as u64 / 4 * BUTTERFLY);
-    for (block, triple) in data.as_chunks_mut::<Q>().0.as_chunks_mut::<4>().0.iter_mut().zip(triples) {
-        split(block, Factors::load(triple));
+pub(super) struct Forward<'a, const Q: usize>(pub &'a mut [Point], pub &'a [Triple]);
+
+impl<const Q: usize> Work for Forward<'_, Q> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Lanes>(self) {
+        let Self(data, triples) = self;
+        tally(data.len() as u64 / 4 * BUTTERFLY);
+        for (block, triple) in data.as_chunks_mut::<Q>().0.as_chunks_mut::<4>().0.iter_mut().zip(triples) {
+            split(block, Factors::<V>::load(triple));
+        }
     }
 }
 
-/// Joins what [`forward`] split, times four.
-#[inline(never)]
-pub(super) fn inverse<const Q: usize>(data: &mut [Point], triples: &[Triple]) {
-    tally(data.len() as u64 / 4 * BUTTERFLY);
-    for (block, triple) in data.as_chunks_mut::<Q>().0.as_chunks_mut::<4>().0.iter_mut().zip(triples) {
-        join(block, Factors::load(triple));
+/// Joins what [`Forward`] split, times four.
+pub(super) struct Inverse<'a, const Q: usize>(pub &'a mut [Point], pub &'a [Triple]);
+
+impl<const Q: usize> Work for Inverse<'_, Q> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Lanes>(self) {
+        let Self(data, triples) = self;
+        tally(data.len() as u64 / 4 * BUTTERFLY);
+        for (block, triple) in data.as_chunks_mut::<Q>().0.as_chunks_mut::<4>().0.iter_mut().zip(triples) {
+            join(block, Factors::<V>::load(triple));
+        }
     }
 }
 
@@ -150,7 +164,7 @@ fn after<const Q: usize>(j: usize) -> usize {
 }
 
 #[inline(always)]
-fn split<const Q: usize>(block: &mut [[Point; Q]; 4], w: Factors) {
+fn split<V: Lanes, const Q: usize>(block: &mut [[Point; Q]; 4], w: Factors<V>) {
     let mut j = 0;
     let mut y = weighted(block, j, w);
     loop {
@@ -169,12 +183,16 @@ fn split<const Q: usize>(block: &mut [[Point; Q]; 4], w: Factors) {
 }
 
 #[inline(always)]
-fn weighted<const Q: usize>([p0, p1, p2, p3]: &[[Point; Q]; 4], j: usize, w: Factors) -> [Complex; 4] {
+fn weighted<V: Lanes, const Q: usize>(
+    [p0, p1, p2, p3]: &[[Point; Q]; 4],
+    j: usize,
+    w: Factors<V>,
+) -> [Complex<V>; 4] {
     weighted_four([&p0[j], &p1[j], &p2[j], &p3[j]], w)
 }
 
 #[inline(always)]
-fn weighted_four([p0, p1, p2, p3]: [&Point; 4], w: Factors) -> [Complex; 4] {
+fn weighted_four<V: Lanes>([p0, p1, p2, p3]: [&Point; 4], w: Factors<V>) -> [Complex<V>; 4] {
     let y1 = Complex::load(p1).times(w.one);
     let y2 = Complex::load(p2).times(w.two);
     let y3 = Complex::load(p3).times(w.three);
@@ -182,7 +200,7 @@ fn weighted_four([p0, p1, p2, p3]: [&Point; 4], w: Factors) -> [Complex; 4] {
 }
 
 #[inline(always)]
-fn split_four([y0, y1, y2, y3]: [Complex; 4]) -> [Complex; 4] {
+fn split_four<V: Lanes>([y0, y1, y2, y3]: [Complex<V>; 4]) -> [Complex<V>; 4] {
     let (sum02, difference02) = (y0.plus(y2), y0.minus(y2));
     let (sum13, difference13) = (y1.plus(y3), y1.minus(y3));
     [
@@ -194,7 +212,7 @@ fn split_four([y0, y1, y2, y3]: [Complex; 4]) -> [Complex; 4] {
 }
 
 #[inline(always)]
-fn join<const Q: usize>([p0, p1, p2, p3]: &mut [[Point; Q]; 4], w: Factors) {
+fn join<V: Lanes, const Q: usize>([p0, p1, p2, p3]: &mut [[Point; Q]; 4], w: Factors<V>) {
     let mut j = 0;
     loop {
         join_four([&mut p0[j], &mut p1[j], &mut p2[j], &mut p3[j]], w);
@@ -206,7 +224,7 @@ fn join<const Q: usize>([p0, p1, p2, p3]: &mut [[Point; Q]; 4], w: Factors) {
 }
 
 #[inline(always)]
-fn join_four([p0, p1, p2, p3]: [&mut Point; 4], w: Factors) {
+fn join_four<V: Lanes>([p0, p1, p2, p3]: [&mut Point; 4], w: Factors<V>) {
     let (x0, x1) = (Complex::load(p0), Complex::load(p1));
     let (sum01, difference01) = (x0.plus(x1), x0.minus(x1));
     let (x2, x3) = (Complex::load(p2), Complex::load(p3));
@@ -219,14 +237,14 @@ fn join_four([p0, p1, p2, p3]: [&mut Point; 4], w: Factors) {
 
 /// Blocks of four split and multiplied, then joined.
 #[inline(always)]
-pub(super) fn turn4<F: Factor, const N: usize>(
+fn turn4<V: Lanes, F: Factor, const N: usize>(
     data: &mut [[Point; 4]; N],
     triples: &[Triple; N],
     factors: &[[F; 4]; N],
 ) {
     tally(N as u64 * (2 * BUTTERFLY + 4 * PRODUCT));
     let mut j = 0;
-    let mut y = weighted_four(data[j].each_ref(), Factors::load(&triples[j]));
+    let mut y = weighted_four(data[j].each_ref(), Factors::<V>::load(&triples[j]));
     loop {
         let [x0, x1, x2, x3] = split_four(y);
         let ([p0, p1, p2, p3], [f0, f1, f2, f3]) = (&mut data[j], &factors[j]);
@@ -241,7 +259,7 @@ pub(super) fn turn4<F: Factor, const N: usize>(
         y = weighted_four(data[j].each_ref(), Factors::load(&triples[j]));
     }
     loop {
-        join_four(data[j].each_mut(), Factors::load(&triples[j]));
+        join_four(data[j].each_mut(), Factors::<V>::load(&triples[j]));
         j = after::<N>(j);
         if j == 0 {
             return;
@@ -250,91 +268,167 @@ pub(super) fn turn4<F: Factor, const N: usize>(
 }
 
 /// Blocks of sixteen split twice, multiplied and joined twice.
-#[inline(never)]
-pub(super) fn turn16<F: Factor>(data: &mut [Point], outer: &[Triple], inner: &[Triple], factors: &[F]) {
-    // The inner split and joining count themselves.
-    tally(data.len() as u64 / 4 * 2 * BUTTERFLY);
-    let (blocks, _) = data.as_chunks_mut::<4>().0.as_chunks_mut::<4>();
-    let (factors, _) = factors.as_chunks::<4>().0.as_chunks::<4>();
-    for ((block, factors), (outer, inner)) in
-        blocks.iter_mut().zip(factors).zip(outer.iter().zip(inner.as_chunks::<4>().0))
-    {
-        split(block, Factors::load(outer));
-        turn4(block, inner, factors);
-        join(block, Factors::load(outer));
+pub(super) struct Turn16<'a, F> {
+    pub data: &'a mut [Point],
+    pub outer: &'a [Triple],
+    pub inner: &'a [Triple],
+    pub factors: &'a [F],
+}
+
+impl<F: Factor> Work for Turn16<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Lanes>(self) {
+        // The inner split and joining count themselves.
+        tally(self.data.len() as u64 / 4 * 2 * BUTTERFLY);
+        let (blocks, _) = self.data.as_chunks_mut::<4>().0.as_chunks_mut::<4>();
+        let (factors, _) = self.factors.as_chunks::<4>().0.as_chunks::<4>();
+        for ((block, factors), (outer, inner)) in
+            blocks.iter_mut().zip(factors).zip(self.outer.iter().zip(self.inner.as_chunks::<4>().0))
+        {
+            split(block, Factors::<V>::load(outer));
+            turn4::<V, _, 4>(block, inner, factors);
+            join(block, Factors::<V>::load(outer));
+        }
+    }
+}
+
+/// Blocks of four split, multiplied and joined.
+pub(super) struct Turn4<'a, F> {
+    pub data: &'a mut [Point],
+    pub triples: &'a [Triple],
+    pub factors: &'a [F],
+}
+
+impl<F: Factor> Work for Turn4<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Lanes>(self) {
+        let blocks = self.data.as_chunks_mut::<4>().0.as_chunks_mut::<1>().0.iter_mut();
+        let factors = self.factors.as_chunks::<4>().0.as_chunks::<1>().0;
+        for ((block, triple), factors) in blocks.zip(self.triples.as_chunks::<1>().0).zip(factors) {
+            turn4::<V, _, 1>(block, triple, factors);
+        }
+    }
+}
+
+/// Single points, multiplied.
+pub(super) struct Multiply<'a, F>(pub &'a mut [Point], pub &'a [F]);
+
+impl<F: Factor> Work for Multiply<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Lanes>(self) {
+        let Self(data, factors) = self;
+        tally(data.len() as u64 * PRODUCT);
+        for (point, factor) in data.iter_mut().zip(factors) {
+            Complex::<V>::load(point).times(factor.complex()).store(point);
+        }
     }
 }
 
 /// One vector of a row of eight channels.
 #[inline(always)]
-fn half<const H: usize>(row: &Point) -> F32x4 {
-    F32x4::load(&row[H * LANES..])
+fn part<V: Lanes, const PART: usize>(row: &Row) -> V {
+    V::load(&row[PART * WIDE..])
 }
 
-/// The first split, of real sequences into four.
-#[inline(never)]
-pub(super) fn enter4<const H: usize>([r0, r1, r2, r3]: [&[Point]; 4], [q0, q1, q2, q3]: [&mut [Point]; 4]) {
-    tally(q0.len() as u64 * ENTER[0]);
-    let rows = r0.iter().zip(r1).zip(r2.iter().zip(r3));
-    let points = q0.iter_mut().zip(q1).zip(q2.iter_mut().zip(q3));
-    for (((r0, r1), (r2, r3)), ((p0, p1), (p2, p3))) in rows.zip(points) {
-        let x0 = half::<H>(r0);
-        let y2 = half::<H>(r2) * F32x4::splat(SQRT_HALF);
-        let (sum02, difference02) = (x0 + y2, x0 - y2);
-        let (x1, x3) = (half::<H>(r1), half::<H>(r3));
-        let (cos, sin) = (F32x4::splat(COS), F32x4::splat(SIN));
-        let (cos1, sin1) = (x1 * cos, x1 * sin);
-        let sum13 = Complex { re: cos1.mul_add(x3, sin), im: sin1.mul_add(x3, cos) };
-        let difference13 = Complex { re: cos1.mul_sub(x3, sin), im: sin1.mul_sub(x3, cos) };
-        Complex { re: sum02 + sum13.re, im: y2 + sum13.im }.store(p0);
-        Complex { re: sum02 - sum13.re, im: y2 - sum13.im }.store(p1);
-        Complex { re: difference02 - difference13.im, im: difference13.re - y2 }.store(p2);
-        Complex { re: difference02 + difference13.im, im: F32x4::zero() - (y2 + difference13.re) }.store(p3);
+/// The first split, of real sequences into four: vector `PART` of the rows.
+pub(super) struct Enter4<'a, const PART: usize>(pub [&'a [Row]; 4], pub [&'a mut [Point]; 4]);
+
+impl<const PART: usize> Work for Enter4<'_, PART> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Lanes>(self) {
+        let Self([r0, r1, r2, r3], [q0, q1, q2, q3]) = self;
+        tally(q0.len() as u64 * ENTER[0]);
+        let rows = r0.iter().zip(r1).zip(r2.iter().zip(r3));
+        let points = q0.iter_mut().zip(q1).zip(q2.iter_mut().zip(q3));
+        let zero = V::splat(0.0);
+        for (((r0, r1), (r2, r3)), ((p0, p1), (p2, p3))) in rows.zip(points) {
+            let x0 = part::<V, PART>(r0);
+            let y2 = part::<V, PART>(r2) * V::splat(SQRT_HALF);
+            let (sum02, difference02) = (x0 + y2, x0 - y2);
+            let (x1, x3) = (part::<V, PART>(r1), part::<V, PART>(r3));
+            let (cos, sin) = (V::splat(COS), V::splat(SIN));
+            let (cos1, sin1) = (x1 * cos, x1 * sin);
+            let sum13 = Complex { re: cos1.mul_add(x3, sin), im: sin1.mul_add(x3, cos) };
+            let difference13 = Complex { re: cos1.mul_sub(x3, sin), im: sin1.mul_sub(x3, cos) };
+            Complex { re: sum02 + sum13.re, im: y2 + sum13.im }.store(p0);
+            Complex { re: sum02 - sum13.re, im: y2 - sum13.im }.store(p1);
+            Complex { re: difference02 - difference13.im, im: difference13.re - y2 }.store(p2);
+            Complex { re: difference02 + difference13.im, im: zero - (y2 + difference13.re) }.store(p3);
+        }
     }
 }
 
 /// Joins four, of which the real part is kept.
-#[inline(never)]
-pub(super) fn leave4<const H: usize>([q0, q1, q2, q3]: [&[Point]; 4], [r0, r1, r2, r3]: [&mut [Point]; 4]) {
-    tally(q0.len() as u64 * LEAVE[0]);
-    let rows = r0.iter_mut().zip(r1).zip(r2.iter_mut().zip(r3));
-    let points = q0.iter().zip(q1).zip(q2.iter().zip(q3));
-    for (((r0, r1), (r2, r3)), ((p0, p1), (p2, p3))) in rows.zip(points) {
-        let (x0, x1) = (Complex::load(p0), Complex::load(p1));
-        let (sum01, difference01) = (x0.plus(x1), x0.minus(x1));
-        let (x2, x3) = (Complex::load(p2), Complex::load(p3));
-        let (sum23, difference23) = (x2.plus(x3), x2.minus(x3));
-        let y2 = sum01.minus(sum23);
-        (sum01.re + sum23.re).store(&mut r0[H * LANES..]);
-        ((y2.re + y2.im) * F32x4::splat(SQRT_HALF)).store(&mut r2[H * LANES..]);
-        let (cos, sin) = (F32x4::splat(COS), F32x4::splat(SIN));
-        let y1 = difference01.minus_turned(difference23);
-        (y1.re * cos).mul_add(y1.im, sin).store(&mut r1[H * LANES..]);
-        let y3 = difference01.plus_turned(difference23);
-        (y3.re * sin).mul_add(y3.im, cos).store(&mut r3[H * LANES..]);
+pub(super) struct Leave4<'a, const PART: usize>(pub [&'a [Point]; 4], pub [&'a mut [Row]; 4]);
+
+impl<const PART: usize> Work for Leave4<'_, PART> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Lanes>(self) {
+        let Self([q0, q1, q2, q3], [r0, r1, r2, r3]) = self;
+        tally(q0.len() as u64 * LEAVE[0]);
+        let rows = r0.iter_mut().zip(r1).zip(r2.iter_mut().zip(r3));
+        let points = q0.iter().zip(q1).zip(q2.iter().zip(q3));
+        for (((r0, r1), (r2, r3)), ((p0, p1), (p2, p3))) in rows.zip(points) {
+            let (x0, x1) = (Complex::<V>::load(p0), Complex::load(p1));
+            let (sum01, difference01) = (x0.plus(x1), x0.minus(x1));
+            let (x2, x3) = (Complex::load(p2), Complex::load(p3));
+            let (sum23, difference23) = (x2.plus(x3), x2.minus(x3));
+            let y2 = sum01.minus(sum23);
+            (sum01.re + sum23.re).store(&mut r0[PART * WIDE..]);
+            ((y2.re + y2.im) * V::splat(SQRT_HALF)).store(&mut r2[PART * WIDE..]);
+            let (cos, sin) = (V::splat(COS), V::splat(SIN));
+            let y1 = difference01.minus_turned(difference23);
+            (y1.re * cos).mul_add(y1.im, sin).store(&mut r1[PART * WIDE..]);
+            let y3 = difference01.plus_turned(difference23);
+            (y3.re * sin).mul_add(y3.im, cos).store(&mut r3[PART * WIDE..]);
+        }
     }
 }
 
-/// The first split, of real sequences into two.
-#[inline(never)]
-pub(super) fn enter2<const H: usize>([r0, r1, ..]: [&[Point]; 4], [q0, q1]: [&mut [Point]; 2]) {
-    tally(q0.len() as u64 * ENTER[1]);
-    for ((r0, r1), (p0, p1)) in r0.iter().zip(r1).zip(q0.iter_mut().zip(q1)) {
-        let x0 = half::<H>(r0);
-        let y1 = half::<H>(r1) * F32x4::splat(SQRT_HALF);
-        Complex { re: x0 + y1, im: y1 }.store(p0);
-        Complex { re: x0 - y1, im: F32x4::zero() - y1 }.store(p1);
+/// The first split, of real sequences into two: vector `PART` of the rows.
+pub(super) struct Enter2<'a, const PART: usize>(pub [&'a [Row]; 4], pub [&'a mut [Point]; 2]);
+
+impl<const PART: usize> Work for Enter2<'_, PART> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Lanes>(self) {
+        let Self([r0, r1, ..], [q0, q1]) = self;
+        tally(q0.len() as u64 * ENTER[1]);
+        for ((r0, r1), (p0, p1)) in r0.iter().zip(r1).zip(q0.iter_mut().zip(q1)) {
+            let x0 = part::<V, PART>(r0);
+            let y1 = part::<V, PART>(r1) * V::splat(SQRT_HALF);
+            Complex { re: x0 + y1, im: y1 }.store(p0);
+            Complex { re: x0 - y1, im: V::splat(0.0) - y1 }.store(p1);
+        }
     }
 }
 
 /// Joins two, of which the real part is kept.
-#[inline(never)]
-pub(super) fn leave2<const H: usize>([q0, q1]: [&[Point]; 2], [r0, r1, ..]: [&mut [Point]; 4]) {
-    tally(q0.len() as u64 * LEAVE[1]);
-    for ((r0, r1), (p0, p1)) in r0.iter_mut().zip(r1).zip(q0.iter().zip(q1)) {
-        let (x0, x1) = (Complex::load(p0), Complex::load(p1));
-        (x0.re + x1.re).store(&mut r0[H * LANES..]);
-        let y1 = x0.minus(x1);
-        ((y1.re + y1.im) * F32x4::splat(SQRT_HALF)).store(&mut r1[H * LANES..]);
+pub(super) struct Leave2<'a, const PART: usize>(pub [&'a [Point]; 2], pub [&'a mut [Row]; 4]);
+
+impl<const PART: usize> Work for Leave2<'_, PART> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Lanes>(self) {
+        let Self([q0, q1], [r0, r1, ..]) = self;
+        tally(q0.len() as u64 * LEAVE[1]);
+        for ((r0, r1), (p0, p1)) in r0.iter_mut().zip(r1).zip(q0.iter().zip(q1)) {
+            let (x0, x1) = (Complex::<V>::load(p0), Complex::load(p1));
+            (x0.re + x1.re).store(&mut r0[PART * WIDE..]);
+            let y1 = x0.minus(x1);
+            ((y1.re + y1.im) * V::splat(SQRT_HALF)).store(&mut r1[PART * WIDE..]);
+        }
     }
 }

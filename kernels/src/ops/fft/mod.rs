@@ -1,4 +1,5 @@
-//! Convolutions of four real sequences at once, one to each SIMD lane: every operation is vertical, nothing is shuffled.
+//! Convolutions of several real sequences at once, one to each SIMD lane ([`WIDE`], four in wasm and eight natively): every
+//! operation is vertical, nothing is shuffled.
 //!
 //! The transform is of N points for sequences of up to N: a right-angle convolution (Crandall and Fagin, *Discrete weighted
 //! transforms and large-integer arithmetic*, 1994). Sequences are polynomials modulo x^N − i, so that what wraps around
@@ -15,9 +16,11 @@ mod butterfly;
 
 use mixer::{Count, Floats, Memory, MixerError, Problem};
 
-use super::simd::LANES;
+use super::simd::{LANES, Lanes, WIDE, Work, run_wide};
 pub(super) use butterfly::Complex;
-use butterfly::{enter2, enter4, halves, leave2, leave4, quarters, turn4, turn16};
+use butterfly::{
+    Enter2, Enter4, Forward, Inverse, Leave2, Leave4, Multiply, Turn4, Turn16, halves, quarters,
+};
 
 /// Factors for convolutions on a circle of one power-of-two size.
 #[derive(Debug)]
@@ -48,8 +51,14 @@ const LEAVE: [u64; 2] = [23, 5];
 /// Floats that hold one triple.
 const TRIPLE: usize = 6;
 
-/// Floats of one element of all four sequences: the real parts, then the imaginary parts; and of eight real channels.
-pub const POINT: usize = 2 * LANES;
+/// Floats of one element of [`WIDE`] sequences: the real parts, then the imaginary parts.
+pub const POINT: usize = 2 * WIDE;
+
+/// Real channels that are convolved together.
+const CHANNELS: usize = 2 * LANES;
+
+/// Transforms that take the channels of a group.
+pub(super) const PARTS: usize = CHANNELS / WIDE;
 
 /// Smallest circle.
 pub const SMALLEST: usize = 8;
@@ -58,7 +67,7 @@ pub const SMALLEST: usize = 8;
 const LARGEST: usize = 2 << 20;
 const _: () = assert!(2 * Problem::MAX_SEQ_LEN <= LARGEST);
 
-/// Points of a transform that a first-level cache holds beside their factors: 8 KiB.
+/// Points of a transform that a first-level cache holds beside their factors: 8 KiB, natively 16.
 const CACHED: usize = 256;
 
 /// Rows of each quarter that are handed over at a time.
@@ -67,18 +76,18 @@ const ROWS: usize = 32;
 pub(super) type Point = [f32; POINT];
 
 /// Eight channels at one position.
-pub type Row = [f32; 2 * LANES];
+pub type Row = [f32; CHANNELS];
 type Triple = [f32; TRIPLE];
 
 /// What a frequency is multiplied by.
 pub(super) trait Factor {
-    fn complex(&self) -> Complex;
+    fn complex<V: Lanes>(&self) -> Complex<V>;
 }
 
 /// One factor for each sequence.
 impl Factor for Point {
     #[inline(always)]
-    fn complex(&self) -> Complex {
+    fn complex<V: Lanes>(&self) -> Complex<V> {
         Complex::load(self)
     }
 }
@@ -86,7 +95,7 @@ impl Factor for Point {
 /// One for all.
 impl Factor for [f32; 2] {
     #[inline(always)]
-    fn complex(&self) -> Complex {
+    fn complex<V: Lanes>(&self) -> Complex<V> {
         Complex::splat(*self)
     }
 }
@@ -155,7 +164,7 @@ impl Fft {
 
     /// Floats of scratch that a group of eight real channels takes on a circle of `size` positions.
     pub fn group_floats(size: usize) -> Count {
-        Count::from(size) * Count::from(POINT)
+        Count::from(size) * Count::from(CHANNELS)
     }
 
     /// [`Fft::group_floats`] on this circle.
@@ -170,8 +179,8 @@ impl Fft {
     }
 
     /// Transforms `length` rows of eight real channels, at most one for each point: `from(t, rows)` fills rows from position
-    /// t on, `emit(half, spectrum)` takes the transform of the first four, then of the others, in the transform's bit-reversed
-    /// order. `work` is scratch, [`Fft::data_floats`].
+    /// t on, `emit(part, spectrum)` takes the transform of the first [`WIDE`] channels, then of the next, in the transform's
+    /// bit-reversed order. `work` is scratch, [`Fft::data_floats`].
     pub(super) fn spectra(
         &self,
         length: usize,
@@ -180,26 +189,26 @@ impl Fft {
         mut emit: impl FnMut(usize, &[Point]),
     ) {
         let (points, _) = work.as_chunks_mut::<POINT>();
-        let points = &mut points[..self.size];
+        let points = &mut points[..PARTS * self.size / 2];
         self.enter(length, &|_, t, rows| from(t, rows), points);
-        for (half, points) in points.chunks_exact_mut(self.size / 2).enumerate() {
+        for (part, points) in points.chunks_exact_mut(self.size / 2).enumerate() {
             let mut span = points.len() / first_blocks(points.len());
             while span > 1 {
                 let blocks = points.len() / span;
                 forward(points, span, self.level(blocks, 0, blocks));
                 span /= 4;
             }
-            emit(half, points);
+            emit(part, points);
         }
     }
 
-    /// Convolves `length` rows of `groups` groups of eight real channels; `factors(group)` are the filters' spectra over N of
-    /// the first four and of the others. `from(group, t, rows)` fills rows from position t on, `to(group, t, rows)` takes
+    /// Convolves `length` rows of `groups` groups of eight real channels; `factors(group)` are the filters' spectra over N, one
+    /// for each of the group's transforms. `from(group, t, rows)` fills rows from position t on, `to(group, t, rows)` takes
     /// them; all are read before the first is written. `work` is scratch, [`Fft::data_floats`] for each group.
     pub(super) fn convolve<'f, F: Factor + 'f>(
         &self,
         groups: usize,
-        factors: impl Fn(usize) -> [&'f [F]; 2],
+        factors: impl Fn(usize) -> [&'f [F]; PARTS],
         length: usize,
         from: &dyn Fn(usize, usize, &mut [Row]),
         to: &dyn Fn(usize, usize, &mut [Row]),
@@ -207,11 +216,11 @@ impl Fft {
     ) {
         debug_assert!(length <= self.size / 2);
         let (points, _) = work.as_chunks_mut::<POINT>();
-        let points = &mut points[..groups * self.size];
+        let points = &mut points[..groups * PARTS * self.size / 2];
         self.enter(length, from, points);
         let first = first_blocks(self.size / 2);
         let span = self.size / 2 / first;
-        for (group, points) in points.chunks_exact_mut(self.size).enumerate() {
+        for (group, points) in points.chunks_exact_mut(PARTS * self.size / 2).enumerate() {
             for (points, factors) in points.chunks_exact_mut(self.size / 2).zip(factors(group)) {
                 let parts = points.chunks_exact_mut(span).zip(factors.chunks_exact(span));
                 for (block, (points, factors)) in parts.enumerate() {
@@ -243,20 +252,9 @@ impl Fft {
             span /= 4;
         }
         match span {
-            16 => turn16(data, triples(n / 16), triples(n / 4), factors),
-            4 => {
-                let blocks = data.as_chunks_mut::<4>().0.as_chunks_mut::<1>().0.iter_mut();
-                let factors = factors.as_chunks::<4>().0.as_chunks::<1>().0;
-                for ((block, triple), factors) in blocks.zip(triples(n / 4).as_chunks::<1>().0).zip(factors) {
-                    turn4(block, triple, factors);
-                }
-            }
-            _ => {
-                butterfly::tally(data.len() as u64 * PRODUCT);
-                for (point, factor) in data.iter_mut().zip(factors) {
-                    Complex::load(point).times(factor.complex()).store(point);
-                }
-            }
+            16 => step(Turn16 { data, outer: triples(n / 16), inner: triples(n / 4), factors }),
+            4 => step(Turn4 { data, triples: triples(n / 4), factors }),
+            _ => step(Multiply(data, factors)),
         }
         while span < n {
             span *= 4;
@@ -271,10 +269,10 @@ impl Fft {
     fn enter(&self, length: usize, from: &dyn Fn(usize, usize, &mut [Row]), points: &mut [Point]) {
         let parts = first_blocks(self.size / 2);
         let span = self.size / 2 / parts;
-        let mut buffer = [[0.0; POINT]; 4 * ROWS];
+        let mut buffer = [[0.0; CHANNELS]; 4 * ROWS];
         for start in (0..span).step_by(ROWS) {
             let count = ROWS.min(span - start);
-            for (group, points) in points.chunks_exact_mut(self.size).enumerate() {
+            for (group, points) in points.chunks_exact_mut(PARTS * self.size / 2).enumerate() {
                 for (part, rows) in buffer.chunks_exact_mut(ROWS).take(parts).enumerate() {
                     let first = part * span + start;
                     let (present, absent) =
@@ -282,16 +280,13 @@ impl Fft {
                     if !present.is_empty() {
                         from(group, first, present);
                     }
-                    absent.fill([0.0; POINT]);
+                    absent.fill([0.0; CHANNELS]);
                 }
                 let rows = [0, 1, 2, 3].map(|part| &buffer[part * ROWS..][..count]);
-                let [low, high] = halves(points);
-                if parts == 4 {
-                    enter4::<0>(rows, quarters(low).map(|part| &mut part[start..][..count]));
-                    enter4::<1>(rows, quarters(high).map(|part| &mut part[start..][..count]));
-                } else {
-                    enter2::<0>(rows, halves(low).map(|part| &mut part[start..][..count]));
-                    enter2::<1>(rows, halves(high).map(|part| &mut part[start..][..count]));
+                let (first, second) = points.split_at_mut(self.size / 2);
+                enter::<0>(parts, rows, first, start, count);
+                if PARTS == 2 {
+                    enter::<1>(parts, rows, second, start, count);
                 }
             }
         }
@@ -301,17 +296,14 @@ impl Fft {
     fn leave(&self, length: usize, to: &dyn Fn(usize, usize, &mut [Row]), points: &mut [Point]) {
         let parts = first_blocks(self.size / 2);
         let span = self.size / 2 / parts;
-        let mut buffer = [[0.0; POINT]; 4 * ROWS];
+        let mut buffer = [[0.0; CHANNELS]; 4 * ROWS];
         for start in (0..span).step_by(ROWS) {
             let count = ROWS.min(span - start);
-            for (group, points) in points.chunks_exact_mut(self.size).enumerate() {
-                let [low, high] = halves(points);
-                if parts == 4 {
-                    leave4::<0>(quarters(low).map(|part| &part[start..][..count]), quarters(&mut buffer));
-                    leave4::<1>(quarters(high).map(|part| &part[start..][..count]), quarters(&mut buffer));
-                } else {
-                    leave2::<0>(halves(low).map(|part| &part[start..][..count]), quarters(&mut buffer));
-                    leave2::<1>(halves(high).map(|part| &part[start..][..count]), quarters(&mut buffer));
+            for (group, points) in points.chunks_exact_mut(PARTS * self.size / 2).enumerate() {
+                let (first, second) = points.split_at_mut(self.size / 2);
+                leave::<0>(parts, first, &mut buffer, start, count);
+                if PARTS == 2 {
+                    leave::<1>(parts, second, &mut buffer, start, count);
                 }
                 for (part, rows) in buffer.chunks_exact_mut(ROWS).take(parts).enumerate() {
                     let first = part * span + start;
@@ -325,19 +317,55 @@ impl Fft {
     }
 }
 
+/// A step of a transform by the widest vectors that the data's layout allows. Never inlined: transforms have many of them.
+#[inline(never)]
+fn step<W: Work>(work: W) -> W::Output {
+    run_wide(work)
+}
+
+/// The first level of transform `PART` for positions `start..start + count` of each of `parts` blocks.
+fn enter<const PART: usize>(
+    parts: usize,
+    rows: [&[Row]; 4],
+    points: &mut [Point],
+    start: usize,
+    count: usize,
+) {
+    if parts == 4 {
+        step(Enter4::<PART>(rows, quarters(points).map(|part| &mut part[start..][..count])));
+    } else {
+        step(Enter2::<PART>(rows, halves(points).map(|part| &mut part[start..][..count])));
+    }
+}
+
+/// The last level, as [`enter`].
+fn leave<const PART: usize>(
+    parts: usize,
+    points: &mut [Point],
+    rows: &mut [Row],
+    start: usize,
+    count: usize,
+) {
+    if parts == 4 {
+        step(Leave4::<PART>(quarters(points).map(|part| &part[start..][..count]), quarters(rows)));
+    } else {
+        step(Leave2::<PART>(halves(points).map(|part| &part[start..][..count]), quarters(rows)));
+    }
+}
+
 /// Splits blocks of `span` points into four. The span is a constant wherever it is used, so that all four addresses are one
 /// and a constant.
 fn forward(data: &mut [Point], span: usize, triples: &[Triple]) {
     match span {
-        4 => butterfly::forward::<1>(data, triples),
-        16 => butterfly::forward::<4>(data, triples),
-        64 => butterfly::forward::<16>(data, triples),
-        256 => butterfly::forward::<64>(data, triples),
-        1024 => butterfly::forward::<256>(data, triples),
-        4096 => butterfly::forward::<1024>(data, triples),
-        16384 => butterfly::forward::<4096>(data, triples),
-        65536 => butterfly::forward::<16384>(data, triples),
-        262_144 => butterfly::forward::<65536>(data, triples),
+        4 => step(Forward::<1>(data, triples)),
+        16 => step(Forward::<4>(data, triples)),
+        64 => step(Forward::<16>(data, triples)),
+        256 => step(Forward::<64>(data, triples)),
+        1024 => step(Forward::<256>(data, triples)),
+        4096 => step(Forward::<1024>(data, triples)),
+        16384 => step(Forward::<4096>(data, triples)),
+        65536 => step(Forward::<16384>(data, triples)),
+        262_144 => step(Forward::<65536>(data, triples)),
         _ => debug_assert!(false, "no step for {span} points"),
     }
 }
@@ -345,13 +373,13 @@ fn forward(data: &mut [Point], span: usize, triples: &[Triple]) {
 /// Joins what [`forward`] split.
 fn inverse(data: &mut [Point], span: usize, triples: &[Triple]) {
     match span {
-        64 => butterfly::inverse::<16>(data, triples),
-        256 => butterfly::inverse::<64>(data, triples),
-        1024 => butterfly::inverse::<256>(data, triples),
-        4096 => butterfly::inverse::<1024>(data, triples),
-        16384 => butterfly::inverse::<4096>(data, triples),
-        65536 => butterfly::inverse::<16384>(data, triples),
-        262_144 => butterfly::inverse::<65536>(data, triples),
+        64 => step(Inverse::<16>(data, triples)),
+        256 => step(Inverse::<64>(data, triples)),
+        1024 => step(Inverse::<256>(data, triples)),
+        4096 => step(Inverse::<1024>(data, triples)),
+        16384 => step(Inverse::<4096>(data, triples)),
+        65536 => step(Inverse::<16384>(data, triples)),
+        262_144 => step(Inverse::<65536>(data, triples)),
         _ => debug_assert!(false, "no step for {span} points"),
     }
 }
@@ -385,14 +413,14 @@ mod tests {
             butterfly::take_tally();
             fft.convolve(
                 1,
-                |_| [&factors[..], &factors[..]],
+                |_| [&factors[..]; PARTS],
                 size / 2,
-                &|_, _, rows| rows.fill([1.0; POINT]),
+                &|_, _, rows| rows.fill([1.0; CHANNELS]),
                 &|_, _, _| {},
                 &mut work,
             );
-            // Both halves of a group: eight channels, four to a vector.
-            assert_eq!(butterfly::take_tally(), 2 * Fft::convolution_flops(size).get(), "{size}");
+            // Counted for one lane of each of a group's transforms.
+            assert_eq!(butterfly::take_tally(), PARTS as u64 * Fft::convolution_flops(size).get(), "{size}");
         }
         // Half of what the textbook's transforms of the padded length would take.
         let (textbook, n) = (2 * real_fft_flops(Count::new(1 << 16)).get() + 3 * (1 << 16), 1 << 16);
@@ -406,25 +434,26 @@ mod tests {
         for log in 2..=9 {
             let points = 1 << log;
             let fft = Fft::new(&memory, 2 * points).unwrap();
-            let rows: Vec<f32> = (0..points * POINT).map(|i| ((i * 37) % 23) as f32 / 11.0 - 1.0).collect();
+            let rows: Vec<f32> =
+                (0..points * CHANNELS).map(|i| ((i * 37) % 23) as f32 / 11.0 - 1.0).collect();
             let from = |t: usize, to: &mut [Row]| {
                 to.copy_from_slice(&rows.as_chunks().0[t..][..to.len()]);
             };
             let mut work = vec![f32::NAN; fft.data_floats()];
-            fft.spectra(points, &from, &mut work, |half, spectrum| {
-                for lane in 0..LANES {
+            fft.spectra(points, &from, &mut work, |part, spectrum| {
+                for lane in 0..WIDE {
                     for frequency in 0..points {
                         let (mut want_re, mut want_im) = (0.0_f64, 0.0_f64);
                         for n in 0..points {
                             let turns = (0.25 + frequency as f64) * n as f64 / points as f64;
-                            let x = f64::from(rows[n * POINT + half * LANES + lane]);
+                            let x = f64::from(rows[n * CHANNELS + part * WIDE + lane]);
                             want_re += x * (std::f64::consts::TAU * turns).cos();
                             want_im += x * (std::f64::consts::TAU * turns).sin();
                         }
                         let got = &spectrum[bit_reversed(frequency, points)];
                         assert!((f64::from(got[lane]) - want_re).abs() < 1e-4 * (points as f64).sqrt());
                         assert!(
-                            (f64::from(got[LANES + lane]) - want_im).abs() < 1e-4 * (points as f64).sqrt()
+                            (f64::from(got[WIDE + lane]) - want_im).abs() < 1e-4 * (points as f64).sqrt()
                         );
                     }
                 }
@@ -439,8 +468,9 @@ mod tests {
             let points = 1 << log;
             let fft = Fft::new(&memory, 2 * points).unwrap();
             let groups = if log > 12 { 1 } else { 1 + log % 3 };
-            let want =
-                |group: usize, t: usize, lane: usize| (((t * POINT + lane) * 17 + group) % 19) as f32 - 9.0;
+            let want = |group: usize, t: usize, lane: usize| {
+                (((t * CHANNELS + lane) * 17 + group) % 19) as f32 - 9.0
+            };
             let from = |group: usize, t: usize, rows: &mut [Row]| {
                 for (t, row) in (t..).zip(rows) {
                     *row = std::array::from_fn(|lane| want(group, t, lane));
@@ -459,7 +489,7 @@ mod tests {
                         written[group * length + t].set(true);
                     }
                 };
-                fft.convolve(groups, |_| [&one, &one], length, &from, &to, &mut work);
+                fft.convolve(groups, |_| [&one[..]; PARTS], length, &from, &to, &mut work);
                 assert!(written.iter().all(Cell::get));
             }
         }

@@ -7,7 +7,7 @@
 )]
 
 use std::arch::x86_64 as x;
-use std::ops::{Add, Mul, Sub};
+use std::ops::{Add, Div, Mul, Sub};
 
 use super::lanes::{Lanes, Work};
 use super::{F32x4, LANES};
@@ -65,6 +65,15 @@ impl Mul for F32x8 {
     }
 }
 
+impl Div for F32x8 {
+    type Output = Self;
+    #[inline(always)]
+    fn div(self, other: Self) -> Self {
+        // SAFETY: see `F32x8`.
+        Self(unsafe { x::_mm256_div_ps(self.0, other.0) })
+    }
+}
+
 impl Lanes for F32x8 {
     const LANES: usize = WIDTH;
     const FUSED: bool = true;
@@ -102,9 +111,32 @@ impl Lanes for F32x8 {
         Self(unsafe { x::_mm256_fmadd_ps(a.0, b.0, self.0) })
     }
     #[inline(always)]
+    fn mul_sub(self, a: Self, b: Self) -> Self {
+        // SAFETY: see `F32x8`.
+        Self(unsafe { x::_mm256_fnmadd_ps(a.0, b.0, self.0) })
+    }
+    #[inline(always)]
     fn max(self, other: Self) -> Self {
         // SAFETY: see `F32x8`.
         Self(unsafe { x::_mm256_max_ps(self.0, other.0) })
+    }
+    #[inline(always)]
+    fn min(self, other: Self) -> Self {
+        // SAFETY: see `F32x8`. Where an operand is NaN, the instruction returns its second one.
+        Self(unsafe { x::_mm256_min_ps(other.0, self.0) })
+    }
+    #[inline(always)]
+    fn abs(self) -> Self {
+        // SAFETY: see `F32x8`.
+        Self(unsafe { x::_mm256_andnot_ps(x::_mm256_set1_ps(-0.0), self.0) })
+    }
+    #[inline(always)]
+    fn with_sign_of(self, sign: Self) -> Self {
+        // SAFETY: see `F32x8`.
+        Self(unsafe {
+            let bit = x::_mm256_set1_ps(-0.0);
+            x::_mm256_or_ps(x::_mm256_andnot_ps(bit, self.0), x::_mm256_and_ps(bit, sign.0))
+        })
     }
     #[inline(always)]
     fn fold_sum(self) -> F32x4 {

@@ -1,14 +1,16 @@
 //! One source for vectors of any width: work that is written once over [`Lanes`] and run by the widest instructions that
 //! the processor has. A native program asks the processor it finds itself on; a browser's module is compiled for one set.
 
-use std::ops::{Add, Mul, Sub};
+use std::ops::{Add, Div, Mul, Sub};
 
 #[cfg(target_arch = "x86_64")]
 use super::avx2;
-use super::{F32x4, LANES};
+use super::{F32x4, LANES, Pair};
 
 /// A vector of f32.
-pub trait Lanes: Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> {
+pub trait Lanes:
+    Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self>
+{
     /// Number of lanes.
     const LANES: usize;
 
@@ -28,9 +30,25 @@ pub trait Lanes: Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output = S
     #[must_use]
     fn mul_add(self, a: Self, b: Self) -> Self;
 
+    /// `self − a · b`, rounded once where [`Lanes::FUSED`].
+    #[must_use]
+    fn mul_sub(self, a: Self, b: Self) -> Self;
+
     /// Lane-wise maximum. A NaN in either operand may or may not win.
     #[must_use]
     fn max(self, other: Self) -> Self;
+
+    /// Lane-wise minimum. A NaN in `self` wins.
+    #[must_use]
+    fn min(self, other: Self) -> Self;
+
+    /// Each lane's magnitude.
+    #[must_use]
+    fn abs(self) -> Self;
+
+    /// Magnitudes of `self` with the signs of `sign`.
+    #[must_use]
+    fn with_sign_of(self, sign: Self) -> Self;
 
     /// Sums of the lanes that are four apart.
     fn fold_sum(self) -> F32x4;
@@ -68,8 +86,24 @@ impl Lanes for F32x4 {
         self.mul_add(a, b)
     }
     #[inline(always)]
+    fn mul_sub(self, a: Self, b: Self) -> Self {
+        self.mul_sub(a, b)
+    }
+    #[inline(always)]
     fn max(self, other: Self) -> Self {
         self.max(other)
+    }
+    #[inline(always)]
+    fn min(self, other: Self) -> Self {
+        self.min(other)
+    }
+    #[inline(always)]
+    fn abs(self) -> Self {
+        self.abs()
+    }
+    #[inline(always)]
+    fn with_sign_of(self, sign: Self) -> Self {
+        self.with_sign_of(sign)
     }
     #[inline(always)]
     fn fold_sum(self) -> F32x4 {
@@ -161,6 +195,34 @@ impl InstructionSet {
             _ => work.run::<F32x4>(),
         }
     }
+}
+
+/// Lanes of the vectors of [`run_wide`].
+pub const WIDE: usize = if cfg!(target_arch = "wasm32") { LANES } else { 2 * LANES };
+
+/// A vector of [`WIDE`] lanes by the instructions for which everything is compiled.
+#[cfg(target_arch = "wasm32")]
+pub type Wide = F32x4;
+/// A vector of [`WIDE`] lanes by the instructions for which everything is compiled.
+#[cfg(not(target_arch = "wasm32"))]
+pub type Wide = Pair;
+
+/// Does `work` with vectors of exactly [`WIDE`] lanes, for data that is laid out by them.
+#[inline(always)]
+pub fn run_wide<W: Work>(work: W) -> W::Output {
+    #[cfg(target_arch = "x86_64")]
+    return avx2::run(work).unwrap_or_else(W::run::<Wide>);
+    #[cfg(not(target_arch = "x86_64"))]
+    work.run::<Wide>()
+}
+
+/// Does `work` with vectors of exactly eight lanes, the channels of a group.
+#[inline(always)]
+pub fn run_eight<W: Work>(work: W) -> W::Output {
+    #[cfg(target_arch = "x86_64")]
+    return avx2::run(work).unwrap_or_else(W::run::<Pair>);
+    #[cfg(not(target_arch = "x86_64"))]
+    work.run::<Pair>()
 }
 
 /// Does `work` with the widest vectors that the processor has.

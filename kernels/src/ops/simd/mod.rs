@@ -4,9 +4,11 @@
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 mod lanes;
+mod pair;
 mod peak;
 
-pub use lanes::{InstructionSet, Lanes, Work, run_widest};
+pub use lanes::{InstructionSet, Lanes, WIDE, Wide, Work, run_eight, run_wide, run_widest};
+pub use pair::Pair;
 pub use peak::MultiplyAdds;
 
 use std::ops::{Add, Div, Mul, Sub};
