@@ -5,7 +5,7 @@ use mixer::{Count, Floats, Memory, MixerError, OpCount, Tensors};
 
 use crate::ops::activation::{sigmoid, tanh};
 use crate::ops::matvec::MatVec;
-use crate::ops::simd::{F32x4, LANES};
+use crate::ops::simd::{Lanes, Work, run_widest};
 use crate::recurrence::pack;
 
 /// The stored weights.
@@ -144,15 +144,31 @@ impl Lstm {
         z.copy_from_slice(&self.bias);
         self.input_map.add(x, z);
         self.recurrent_map.add(&v[..self.units], z);
-        let mut unit = 0;
-        while unit < self.units {
-            let n = LANES.min(self.units - unit);
-            let gate = |gate: usize| F32x4::load(&z[gate * self.units + unit..][..n]);
-            let kept = F32x4::load(&m[unit..unit + n]) * sigmoid(gate(2) + F32x4::splat(1.0));
+        run_widest(Gates { units: self.units, z, v, m });
+    }
+}
+
+/// The cell's gates of every unit: `z` holds their sums, `[4, units]`.
+struct Gates<'a> {
+    units: usize,
+    z: &'a [f32],
+    v: &'a mut [f32],
+    m: &'a mut [f32],
+}
+
+impl Work for Gates<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Lanes>(self) {
+        let Self { units, z, v, m } = self;
+        let states = m[..units].chunks_mut(V::LANES).zip(v[..units].chunks_mut(V::LANES));
+        for (index, (m, v)) in states.enumerate() {
+            let gate = |gate: usize| V::load(&z[gate * units + index * V::LANES..][..m.len()]);
+            let kept = V::load(m) * sigmoid(gate(2) + V::splat(1.0));
             let memory = kept + tanh(gate(0)) * sigmoid(gate(1));
-            memory.store(&mut m[unit..unit + n]);
-            (tanh(memory) * sigmoid(gate(3))).store(&mut v[unit..unit + n]);
-            unit += n;
+            (tanh(memory) * sigmoid(gate(3))).store(v);
+            memory.store(m);
         }
     }
 }

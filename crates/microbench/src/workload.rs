@@ -9,7 +9,8 @@ use kernels::ops::gemm::{PANEL, ROWS, Store, Tile, multiply};
 use kernels::ops::linear::Linear;
 use kernels::ops::long_conv::{FilterBank, GROUP, fft_size};
 use kernels::ops::query_block::{KEYS, LOWEST, QUERIES, online_softmax};
-use kernels::ops::stream::{Stream, load, store};
+use kernels::ops::simd::{Lanes as _, Pair};
+use kernels::ops::stream::Stream;
 use mixer::{CpuKernel, Floats, Level, Memory, MixerError, Parallel, Params, Problem};
 
 use crate::{peak, peer};
@@ -170,7 +171,7 @@ fn convolution(seq_len: usize) -> Result<Workload, MixerError> {
                 let read = |_: usize, t: usize, rows: &mut [Row]| from.read(t, rows);
                 let write = |_: usize, t: usize, rows: &mut [Row]| {
                     let all = to.take();
-                    all[t..].iter_mut().zip(rows).for_each(|(to, row)| store(to, load(&*row)));
+                    all[t..].iter_mut().zip(rows).for_each(|(to, row)| Pair::load(&*row).store(to));
                     to.set(all);
                 };
                 bank.convolve(&fft, group..group + 1, seq_len, &read, &write, &mut work);

@@ -53,7 +53,7 @@ impl<V: Lanes> Exp2<V> {
 
 /// 2ˣ per lane for x ≤ 0 (also slightly above), relative error below 2.5·10⁻⁷ down to −126; lanes below −127 give 0.
 #[inline(always)]
-pub fn exp2(x: F32x4) -> F32x4 {
+pub fn exp2<V: Lanes>(x: V) -> V {
     Exp2::of_constants(&CONSTANTS).of(x)
 }
 

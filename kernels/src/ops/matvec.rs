@@ -3,7 +3,7 @@
 
 use mixer::{Count, Floats, Memory, MixerError};
 
-use super::simd::{F32x4, LANES};
+use super::simd::{LANES, Lanes, Work, run_widest};
 
 /// Outputs in a packed panel: four vectors.
 pub const OUTPUTS: usize = 4 * LANES;
@@ -68,17 +68,55 @@ impl MatVec {
     /// The outputs `panel · OUTPUTS ..` of [`MatVec::add`].
     #[inline]
     pub fn add_panel(&self, panel: usize, x: &[f32], y: &mut [f32; OUTPUTS]) {
-        let mut sums: [F32x4; 4] = std::array::from_fn(|lane| F32x4::load(&y[lane * LANES..]));
         let floats = self.inputs * OUTPUTS;
         let (rows, _) = self.panels[panel * floats..][..floats].as_chunks::<OUTPUTS>();
-        for (row, &value) in rows.iter().zip(x) {
-            let value = F32x4::splat(value);
-            for (lane, sum) in sums.iter_mut().enumerate() {
-                *sum = sum.mul_add(value, F32x4::load(&row[lane * LANES..]));
+        run_widest(Panel { rows, x, y });
+    }
+}
+
+/// Sums of one panel.
+struct Panel<'a> {
+    rows: &'a [[f32; OUTPUTS]],
+    x: &'a [f32],
+    y: &'a mut [f32; OUTPUTS],
+}
+
+impl Work for Panel<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Lanes>(self) {
+        // Eight chains of sums either way: as many as hide the latency of a multiply-add.
+        if V::LANES == OUTPUTS / 2 { self.add::<V, 2, 4>() } else { self.add::<V, 4, 2>() }
+    }
+}
+
+impl Panel<'_> {
+    /// With `VECTORS` vectors of outputs, `ROWS` inputs at a time.
+    #[inline(always)]
+    fn add<V: Lanes, const VECTORS: usize, const ROWS: usize>(self) {
+        let Self { rows, x, y } = self;
+        let mut sums = [[V::splat(0.0); VECTORS]; ROWS];
+        sums[0] = std::array::from_fn(|index| V::load(&y[index * V::LANES..]));
+        let (blocks, rest) = rows.as_chunks::<ROWS>();
+        let (values, last) = x[..rows.len()].as_chunks::<ROWS>();
+        for (block, values) in blocks.iter().zip(values) {
+            for ((row, value), sums) in block.iter().zip(values).zip(&mut sums) {
+                let value = V::splat(*value);
+                for (index, sum) in sums.iter_mut().enumerate() {
+                    *sum = sum.mul_add(value, V::load(&row[index * V::LANES..]));
+                }
             }
         }
-        for (lane, sum) in sums.iter().enumerate() {
-            sum.store(&mut y[lane * LANES..]);
+        for (row, value) in rest.iter().zip(last) {
+            let value = V::splat(*value);
+            for (index, sum) in sums[0].iter_mut().enumerate() {
+                *sum = sum.mul_add(value, V::load(&row[index * V::LANES..]));
+            }
+        }
+        for index in 0..VECTORS {
+            let sum = sums[1..].iter().fold(sums[0][index], |sum, more| sum + more[index]);
+            sum.store(&mut y[index * V::LANES..]);
         }
     }
 }

@@ -1,32 +1,65 @@
 //! Normalisation of one row.
 
-use super::simd::{F32x4, LANES};
-
-/// Sum of `f` over a row, four lanes at a time.
-#[inline(always)]
-fn sum(row: &[f32], f: impl Fn(F32x4) -> F32x4) -> f32 {
-    let (chunks, rest) = row.as_chunks::<LANES>();
-    let lanes = chunks.iter().fold(F32x4::zero(), |sum, chunk| sum + f(F32x4::from_array(chunk)));
-    let rest: f32 = rest.iter().map(|&value| f(F32x4::splat(value)).to_array()[0]).sum();
-    lanes.sum() + rest
-}
+use super::simd::{Lanes, Work, run_widest};
 
 /// (x − mean) / √(variance + ε) · weight + bias in place, biased variance, by two passes.
 pub fn layer_norm(row: &mut [f32], weight: &[f32], bias: &[f32], eps: f32) {
-    let scale = 1.0 / row.len() as f32;
-    let mean = F32x4::splat(sum(row, |x| x) * scale);
-    let variance = sum(row, |x| (x - mean) * (x - mean)) * scale;
-    let factor = F32x4::splat(1.0 / (variance + eps).sqrt());
-    for ((x, weight), bias) in row.chunks_mut(LANES).zip(weight.chunks(LANES)).zip(bias.chunks(LANES)) {
-        F32x4::load(bias).mul_add((F32x4::load(x) - mean) * factor, F32x4::load(weight)).store(x);
+    run_widest(LayerNorm { row, weight, bias, eps });
+}
+
+struct LayerNorm<'a> {
+    row: &'a mut [f32],
+    weight: &'a [f32],
+    bias: &'a [f32],
+    eps: f32,
+}
+
+impl Work for LayerNorm<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Lanes>(self) {
+        let Self { row, weight, bias, eps } = self;
+        let scale = 1.0 / row.len() as f32;
+        let mean = V::splat(sum::<V>(row, |x| x) * scale);
+        let variance = sum::<V>(row, |x| (x - mean) * (x - mean)) * scale;
+        let factor = V::splat(1.0 / (variance + eps).sqrt());
+        for ((x, weight), bias) in
+            row.chunks_mut(V::LANES).zip(weight.chunks(V::LANES)).zip(bias.chunks(V::LANES))
+        {
+            V::load(bias).mul_add((V::load(x) - mean) * factor, V::load(weight)).store(x);
+        }
     }
 }
 
 /// x · g / √(mean(x²) + ε) in place, g one number (Nguyen and Salazar, arXiv 1910.05895, as Mega uses it).
 pub fn scale_norm(row: &mut [f32], g: f32, eps: f32) {
-    let mean_square = sum(row, |x| x * x) / row.len() as f32;
-    let factor = g / (mean_square + eps).sqrt();
-    row.iter_mut().for_each(|x| *x *= factor);
+    run_widest(ScaleNorm { row, g, eps });
+}
+
+struct ScaleNorm<'a> {
+    row: &'a mut [f32],
+    g: f32,
+    eps: f32,
+}
+
+impl Work for ScaleNorm<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Lanes>(self) {
+        let mean_square = sum::<V>(self.row, |x| x * x) / self.row.len() as f32;
+        let factor = self.g / (mean_square + self.eps).sqrt();
+        self.row.iter_mut().for_each(|x| *x *= factor);
+    }
+}
+
+/// Sum of `f` over a row.
+#[inline(always)]
+fn sum<V: Lanes>(row: &[f32], f: impl Fn(V) -> V) -> f32 {
+    let chunks = row.chunks_exact(V::LANES);
+    let rest: f32 = chunks.remainder().iter().map(|&value| f(V::splat(value)).first()).sum();
+    chunks.fold(V::splat(0.0), |sum, chunk| sum + f(V::load(chunk))).fold_sum().sum() + rest
 }
 
 #[cfg(test)]

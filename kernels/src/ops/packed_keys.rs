@@ -11,8 +11,7 @@ use super::disjoint::Disjoint;
 use super::gemm::PANEL;
 use super::prefetch::prefetch;
 use super::query_block::{KEYS, KeyTile};
-use super::simd::{F32x4, LANES};
-use super::stream::{load, store};
+use super::simd::{F32x4, LANES, Lanes as _, Pair};
 
 /// Sizes of a packed set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -184,7 +183,7 @@ fn write_keys(rows: [&[f32]; PANEL], panel: &mut [f32]) {
             rows.map(|row| F32x4::load(row.get(block * LANES..).unwrap_or_default()));
         let (low, high) = (F32x4::transpose([a, b, c, d]), F32x4::transpose([e, f, g, h]));
         for (channel, halves) in channels.iter_mut().zip(low.into_iter().zip(high)) {
-            store(channel, halves.into());
+            Pair(halves.0, halves.1).store(channel);
         }
     }
 }
@@ -192,7 +191,8 @@ fn write_keys(rows: [&[f32]; PANEL], panel: &mut [f32]) {
 /// Writes up to [`PANEL`] slots' values of the `channels`-th panel of channels, `[n, PANEL]`: missing ones as zeros.
 fn write_values(rows: [&[f32]; PANEL], channels: usize, to: &mut [f32]) {
     for (to, row) in to.as_chunks_mut().0.iter_mut().zip(rows) {
-        store(to, load(row.get(channels * PANEL..).unwrap_or_default()));
+        let to: &mut [f32; PANEL] = to;
+        Pair::load(row.get(channels * PANEL..).unwrap_or_default()).store(to);
     }
 }
 

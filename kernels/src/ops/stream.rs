@@ -3,7 +3,7 @@
 
 use super::fft::Row;
 use super::long_conv::GROUP;
-use super::simd::{F32x4, LANES};
+use super::simd::{Lanes, Pair, Work, run_eight};
 
 /// Eight channels of one stream of one sequence.
 #[derive(Debug, Clone, Copy)]
@@ -32,29 +32,25 @@ impl<'a> Stream<'a> {
 
     /// Fills rows with the stream from time `t` on.
     pub fn read(&self, t: usize, rows: &mut [Row]) {
-        self.each(t, rows, store);
+        run_eight(Read { stream: *self, t, rows });
     }
 
     /// Multiplies rows with the stream from time `t` on.
     pub fn gate(&self, t: usize, rows: &mut [Row]) {
-        self.each(t, rows, |row, [low, high]| {
-            let [row_low, row_high] = load(row);
-            store(row, [row_low * low, row_high * high]);
-        });
+        run_eight(Gate { stream: *self, t, rows });
     }
 
     /// Calls `put` with each row and the stream at its time, through the short convolution if there is one.
     #[inline(always)]
-    fn each(&self, t: usize, rows: &mut [Row], put: impl Fn(&mut Row, [F32x4; 2])) {
+    fn each<V: Lanes>(&self, t: usize, rows: &mut [Row], put: impl Fn(&mut Row, V)) {
         debug_assert!((t + rows.len() - 1) * self.stride + self.columns <= self.floats.len());
         let (short, _) = self.short.as_chunks::<GROUP>();
         if let Some((bias, taps)) = short.split_last() {
             for (t, row) in (t..).zip(rows) {
-                let mut sum = load(bias);
+                let mut sum = V::load(bias);
                 // The last tap multiplies the present; taps that would reach before the start see nothing.
                 for (age, tap) in taps.iter().rev().enumerate().take(t + 1) {
-                    let (values, tap) = (self.at(t - age), load(tap));
-                    sum = [sum[0].mul_add(values[0], tap[0]), sum[1].mul_add(values[1], tap[1])];
+                    sum = sum.mul_add(self.at(t - age), V::load(tap));
                 }
                 put(row, sum);
             }
@@ -62,7 +58,7 @@ impl<'a> Stream<'a> {
             // A loop of few instructions: rows lie far apart, and only loads that a core sees at once wait together.
             for (row, values) in rows.iter_mut().zip(self.floats[t * self.stride..].chunks(self.stride)) {
                 if let Some(values) = values.first_chunk::<GROUP>() {
-                    put(row, load(values));
+                    put(row, V::load(values));
                 }
             }
         } else {
@@ -70,25 +66,44 @@ impl<'a> Stream<'a> {
         }
     }
 
-    /// The stream at time `t` as it lies.
+    /// The stream at time `t` as it lies, in a vector of eight lanes.
     #[inline(always)]
-    pub fn at(&self, t: usize) -> [F32x4; 2] {
-        load(&self.floats[t * self.stride..][..self.columns])
+    pub fn at<V: Lanes>(&self, t: usize) -> V {
+        const { assert!(V::LANES == GROUP) };
+        V::load(&self.floats[t * self.stride..][..self.columns])
     }
 }
 
-/// Up to eight channels, missing ones as zero.
-#[inline(always)]
-pub fn load(row: &[f32]) -> [F32x4; 2] {
-    [F32x4::load(row), F32x4::load(row.get(LANES..).unwrap_or(&[]))]
+/// [`Stream::read`].
+struct Read<'a, 'b> {
+    stream: Stream<'a>,
+    t: usize,
+    rows: &'b mut [Row],
 }
 
-/// Eight channels.
-#[inline(always)]
-pub fn store(row: &mut Row, values: [F32x4; 2]) {
-    let (low, high) = row.split_at_mut(LANES);
-    values[0].store(low);
-    values[1].store(high);
+impl Work for Read<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Lanes>(self) {
+        self.stream.each(self.t, self.rows, |row, values: V| values.store(row));
+    }
+}
+
+/// [`Stream::gate`].
+struct Gate<'a, 'b> {
+    stream: Stream<'a>,
+    t: usize,
+    rows: &'b mut [Row],
+}
+
+impl Work for Gate<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Lanes>(self) {
+        self.stream.each(self.t, self.rows, |row, values: V| (V::load(row) * values).store(row));
+    }
 }
 
 /// Writes rows from time `t` on to where `to(t)` says: as many channels as that has room for.
@@ -98,7 +113,7 @@ pub fn write<'a>(t: usize, rows: &[Row], to: impl Fn(usize) -> &'a mut [f32]) {
         let to = to(t);
         if let Some(to) = to.first_chunk_mut() {
             // Not an assignment, which is a call to copy memory.
-            store(to, load(row));
+            Pair::load(row).store(to as &mut Row);
         } else {
             to.iter_mut().zip(row).for_each(|(to, value)| *to = *value);
         }

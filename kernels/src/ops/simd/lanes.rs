@@ -50,6 +50,14 @@ pub trait Lanes:
     #[must_use]
     fn with_sign_of(self, sign: Self) -> Self;
 
+    /// The first lane.
+    #[inline(always)]
+    fn first(self) -> f32 {
+        let mut first = [0.0];
+        self.store(&mut first);
+        first[0]
+    }
+
     /// Sums of the lanes that are four apart.
     fn fold_sum(self) -> F32x4;
 

@@ -9,7 +9,7 @@ use mixer::{Case, Count, CpuKernel, Floats, Level, Memory, MixerError, Parallel}
 
 use super::ssm::Direction;
 use super::{Affine, Gelu, Linears, Spec};
-use crate::ops::activation::{gelu, gelu_tanh, map, map2};
+use crate::ops::activation::{self, GeluTanh, Product, Sum, map, map2};
 use crate::ops::disjoint::Disjoint;
 use crate::ops::fft::{Fft, Row};
 use crate::ops::gemm::PANEL;
@@ -132,8 +132,8 @@ impl Layer {
 /// The configured GELU in place.
 fn activate(which: Gelu, values: &mut [f32]) {
     match which {
-        Gelu::Erf => map(values, gelu),
-        Gelu::Tanh => map(values, gelu_tanh),
+        Gelu::Erf => map(values, activation::Gelu),
+        Gelu::Tanh => map(values, GeluTanh),
     }
 }
 
@@ -259,17 +259,17 @@ impl Kernel {
             layer.merge[0].apply_rows(s, merged);
             panels::gather(&layer.streams[1], rows, first, width, s);
             layer.merge[1].apply_rows(s, other);
-            map2(merged, other, |a, b| a * b);
+            map2(merged, other, Product);
             layer.widen.apply_rows(merged, gated);
             prepare(spec, norm, x, &mut prepared[..len]);
             layer.value.apply_rows(&prepared[..len], value);
             activate(spec.gelu, gated);
             activate(spec.gelu, value);
-            map2(gated, value, |a, b| a * b);
+            map2(gated, value, Product);
             // SAFETY: each block is its own range of rows.
             let y = unsafe { out.slice(first * width, len) };
             layer.out.apply_rows(gated, y);
-            map2(y, x, |y, x| y + x);
+            map2(y, x, Sum);
             if !spec.pre_norm {
                 for row in y.chunks_exact_mut(width) {
                     layer_norm(row, norm.0, norm.1, spec.eps as f32);

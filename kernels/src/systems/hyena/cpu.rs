@@ -16,7 +16,8 @@ use crate::ops::linear::Linear;
 use crate::ops::long_conv::{FilterBank, GROUP, fft_size};
 use crate::ops::panels::{Shares, TOGETHER, of_each};
 use crate::ops::scratch::Scratch;
-use crate::ops::stream::{Stream, load, store, write};
+use crate::ops::simd::{Lanes as _, Pair};
+use crate::ops::stream::{Stream, write};
 
 // A panel of the projection is exactly a channel group of the convolution.
 const _: () = assert!(PANEL == GROUP);
@@ -259,7 +260,7 @@ fn mix<'a>(
                     first[i].gate(t, rows);
                     return;
                 }
-                (t..).zip(rows).for_each(|(t, to)| store(to, load(row(i, t))));
+                (t..).zip(rows).for_each(|(t, to)| Pair::load(row(i, t)).store(to));
             };
             let to = |i: usize, t: usize, rows: &mut [Row]| {
                 gate[i].gate(t, rows);

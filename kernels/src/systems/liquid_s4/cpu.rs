@@ -13,15 +13,15 @@ use super::liquid::{self, MAX_DEGREE, Tuples};
 use super::scan::{self, Scan};
 use super::spec::{Contraction, Liquid, Spec};
 use super::ssm::Ssm;
-use crate::ops::activation::{gelu, map, map2, sigmoid, tanh};
+use crate::ops::activation::{Gelu, SigmoidGated, lecun_tanh, map, map2, tanh};
 use crate::ops::disjoint::Disjoint;
 use crate::ops::fft::{Fft, Row};
 use crate::ops::linear::{BLOCK, Linear};
 use crate::ops::long_conv::{FilterBank, GROUP, circular_lag, fft_size};
 use crate::ops::panels::{self, Shares, TOGETHER, of_each};
 use crate::ops::scratch::Scratch;
-use crate::ops::simd::F32x4;
-use crate::ops::stream::{Stream, load, store, write};
+use crate::ops::simd::{Lanes, Pair, Work, run_eight};
+use crate::ops::stream::{Stream, write};
 
 /// How the state-space model runs.
 enum Model {
@@ -191,54 +191,65 @@ fn fill_kb(k: &[f32], length: usize, filters: &mut [f32], parallel: &dyn Paralle
     });
 }
 
-/// Adds `gain · values` to a row.
-#[inline(always)]
-fn add(row: &mut Row, gain: [F32x4; 2], values: [F32x4; 2]) {
-    let [low, high] = load(row);
-    store(row, [low.mul_add(gain[0], values[0]), high.mul_add(gain[1], values[1])]);
+/// Adds every degree's products to rows of eight channels, reversed and, with gains, straight.
+struct Products<'a, 'b> {
+    spec: &'a Spec,
+    x: Stream<'a>,
+    /// `[degree − 1, 2, padded width]`.
+    gains: &'a [f32],
+    group: usize,
+    rows: &'b mut [Row],
 }
 
-impl Spec {
-    /// Adds every degree's products to rows of eight channels, reversed and, with gains, straight.
-    fn add_products(&self, x: Stream<'_>, gains: &[f32], group: usize, rows: &mut [Row]) {
-        let length = self.dims.seq_len;
-        let gain =
-            |degree: usize, which: usize| load(&gains[(degree * 2 + which) * padded(self) + group * GROUP..]);
-        let mut put = |degree: usize, t: usize, product: [F32x4; 2]| {
-            let product = product.map(|value| match self.contraction {
-                Contraction::None => value,
-                Contraction::Tanh => tanh(value),
-                Contraction::Lecun => F32x4::splat(1.7159) * tanh(F32x4::splat(0.666) * value),
-            });
-            add(&mut rows[length - 1 - t], gain(degree, 0), product);
-            if self.bidirectional && self.liquid == Liquid::PolyB {
-                add(&mut rows[t], gain(degree, 1), product);
-            }
+impl Products<'_, '_> {
+    #[inline(always)]
+    fn put<V: Lanes>(&mut self, degree: usize, t: usize, product: V) {
+        let spec = self.spec;
+        let product = match spec.contraction {
+            Contraction::None => product,
+            Contraction::Tanh => tanh(product),
+            Contraction::Lecun => lecun_tanh(product),
         };
-        let times = |a: [F32x4; 2], b: [F32x4; 2]| [a[0] * b[0], a[1] * b[1]];
-        if !self.allcombs {
-            let mut previous = [[F32x4::zero(); 2]; MAX_DEGREE];
+        let gain =
+            |which: usize| V::load(&self.gains[(degree * 2 + which) * padded(spec) + self.group * GROUP..]);
+        let row = &mut self.rows[spec.dims.seq_len - 1 - t];
+        V::load(row).mul_add(gain(0), product).store(row);
+        if spec.bidirectional && spec.liquid == Liquid::PolyB {
+            let row = &mut self.rows[t];
+            V::load(row).mul_add(gain(1), product).store(row);
+        }
+    }
+}
+
+impl Work for Products<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Lanes>(mut self) {
+        let (spec, x) = (self.spec, self.x);
+        let length = spec.dims.seq_len;
+        if !spec.allcombs {
+            let mut previous = [V::splat(0.0); MAX_DEGREE];
             for t in 0..length {
-                let mut current = x.at(t);
-                for degree in 0..self.degree - 1 {
-                    let next = times(current, previous[degree]);
+                let mut current: V = x.at(t);
+                for degree in 0..spec.degree - 1 {
+                    let next = current * previous[degree];
                     previous[degree] = current;
-                    put(degree, t, next);
+                    self.put(degree, t, next);
                     current = next;
                 }
             }
             return;
         }
-        for degree in 0..self.degree - 1 {
+        for degree in 0..spec.degree - 1 {
             let Some(mut tuples) = Tuples::last(length, degree + 2) else { continue };
             let base = length - tuples.n();
             let mut t = 0;
             while t < length {
                 let (prefix, last) = tuples.run();
-                let fixed =
-                    prefix.iter().fold([F32x4::splat(1.0); 2], |fixed, &p| times(fixed, x.at(base + p)));
+                let fixed: V = prefix.iter().fold(V::splat(1.0), |fixed, &p| fixed * x.at(base + p));
                 for last in last.take(length - t) {
-                    put(degree, t, times(fixed, x.at(base + last)));
+                    self.put(degree, t, fixed * x.at(base + last));
                     t += 1;
                 }
                 if !tuples.advance() {
@@ -271,14 +282,14 @@ impl Kernel {
                 Model::Convolution { fft, bank, kb, gains } => (fft, bank, kb, gains),
                 Model::Recurrence(scan) => {
                     for (i, group) in groups.clone().enumerate() {
-                        let skip = load(&skip[group * GROUP..]);
-                        let emit = |t: usize, s: [F32x4; 2]| {
-                            let x = x[i].at(t);
-                            let mut row = [0.0; GROUP];
-                            store(&mut row, [s[0].mul_add(skip[0], x[0]), s[1].mul_add(skip[1], x[1])]);
-                            write(t, &[row], |t| to(i, t));
+                        let skip = Pair::load(&skip[group * GROUP..]);
+                        let emit = |t: usize, x: &[Row], s: &mut [Row]| {
+                            for (s, x) in s.iter_mut().zip(x) {
+                                Pair::load(s).mul_add(skip, Pair::load(x)).store(s);
+                            }
+                            write(t, s, |t| to(i, t));
                         };
-                        scan.run(group, length, |t| x[i].at(t), emit, &mut scratch);
+                        scan.run(group, length, &x[i], emit, &mut scratch);
                     }
                     return;
                 }
@@ -293,7 +304,7 @@ impl Kernel {
             let (products, _) = products[..groups.len() * length * GROUP].as_chunks_mut();
             products.fill([0.0; GROUP]);
             for ((group, x), products) in groups.clone().zip(x).zip(products.chunks_exact_mut(length)) {
-                spec.add_products(x, gains, group, products);
+                run_eight(Products { spec, x, gains, group, rows: products });
             }
             if let Some(kb) = kb {
                 let products = Cell::from_mut(&mut *products).as_slice_of_cells();
@@ -309,7 +320,7 @@ impl Kernel {
             }
             let put = |i: usize, t: usize, rows: &mut [Row]| {
                 for (row, product) in rows.iter_mut().zip(&products[i * length + t..]) {
-                    add(row, [F32x4::splat(1.0); 2], load(product));
+                    (Pair::load(row) + Pair::load(product)).store(row);
                 }
                 write(t, rows, |t| to(i, t));
             };
@@ -352,13 +363,13 @@ impl CpuKernel for Kernel {
             let activated = &mut activated[..n_rows * width];
             let joint = &mut joint[..n_rows * 2 * width];
             panels::gather(s, rows, first, width, activated);
-            map(activated, gelu);
+            map(activated, Gelu);
             linear.apply_rows(activated, joint);
             // SAFETY: each block is its own range of rows.
             let y = unsafe { out.slice(first * width, n_rows * width) };
             for (y, joint) in y.chunks_exact_mut(width).zip(joint.chunks_exact(2 * width)) {
                 y.copy_from_slice(&joint[..width]);
-                map2(y, &joint[width..], |value, gate| value * sigmoid(gate));
+                map2(y, &joint[width..], SigmoidGated);
             }
         });
         Ok(())

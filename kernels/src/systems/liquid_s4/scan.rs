@@ -4,8 +4,10 @@ use mixer::{Case, Floats, Memory, MixerError};
 
 use super::spec::Spec;
 use super::ssm::Ssm;
+use crate::ops::fft::Row;
 use crate::ops::long_conv::GROUP;
-use crate::ops::simd::{F32x4, LANES};
+use crate::ops::simd::{Lanes, Work, run_eight};
+use crate::ops::stream::Stream;
 
 /// Time steps between changes of mode: a block of sums stays in the first-level cache.
 const STEPS: usize = 64;
@@ -26,7 +28,7 @@ pub(super) fn floats(spec: &Spec) -> usize {
 
 /// Floats of one worker's scratch.
 pub(super) fn scratch_floats(spec: &Spec) -> usize {
-    STEPS * GROUP + spec.modes * 2 * GROUP
+    2 * STEPS * GROUP + spec.modes * 2 * GROUP
 }
 
 impl Scan {
@@ -45,50 +47,87 @@ impl Scan {
         Ok(Self { modes: spec.modes, params })
     }
 
-    /// s without the skip at each time: `x(t)` are a group's inputs, `emit(t, s)` takes the sums.
+    /// s without the skip of group `group` of x: `emit(t, x, s)` takes rows of inputs and of sums from time t on.
     pub(super) fn run(
         &self,
         group: usize,
         length: usize,
-        x: impl Fn(usize) -> [F32x4; 2],
-        emit: impl Fn(usize, [F32x4; 2]),
+        x: &Stream<'_>,
+        emit: impl Fn(usize, &[Row], &mut [Row]),
         scratch: &mut [f32],
     ) {
         let params = &self.params[group * self.modes * MODE..][..self.modes * MODE];
-        let (sums, states) = scratch.split_at_mut(STEPS * GROUP);
+        let (rows, states) = scratch.split_at_mut(2 * STEPS * GROUP);
+        let (sums, inputs) = rows.as_chunks_mut().0.split_at_mut(STEPS);
         let states = &mut states[..self.modes * 2 * GROUP];
         states.fill(0.0);
         for first in (0..length).step_by(STEPS) {
             let steps = STEPS.min(length - first);
-            let (sums, _) = sums[..steps * GROUP].as_chunks_mut::<GROUP>();
-            sums.iter_mut().for_each(|sum| sum.fill(0.0));
-            for (params, state) in params.chunks_exact(MODE).zip(states.chunks_exact_mut(2 * GROUP)) {
-                let param = |part: usize, half: usize| F32x4::load(&params[part * GROUP + half * LANES..]);
-                let mut h: [[F32x4; 2]; 2] = std::array::from_fn(|half| {
-                    [F32x4::load(&state[half * LANES..]), F32x4::load(&state[GROUP + half * LANES..])]
-                });
-                for (step, sum) in sums.iter_mut().enumerate() {
-                    let x = x(first + step);
-                    let (low, high) = sum.split_at_mut(LANES);
-                    for (half, sum) in [low, high].into_iter().enumerate() {
-                        let [re, im] = h[half];
-                        let (b_re, b_im) = (param(2, half) * x[half], param(3, half) * x[half]);
-                        let (a_re, a_im) = (param(0, half) + b_re, param(1, half) + b_im);
-                        let next_re = (b_re - a_im * im).mul_add(a_re, re);
-                        let next_im = b_im.mul_add(a_im, re).mul_add(a_re, im);
-                        h[half] = [next_re, next_im];
-                        let added = F32x4::load(sum).mul_add(param(4, half), next_re);
-                        (added - param(5, half) * next_im).store(sum);
-                    }
-                }
-                for (half, [re, im]) in h.into_iter().enumerate() {
-                    re.store(&mut state[half * LANES..]);
-                    im.store(&mut state[GROUP + half * LANES..]);
-                }
-            }
-            for (step, sum) in sums.iter().enumerate() {
-                emit(first + step, [F32x4::load(sum), F32x4::load(&sum[LANES..])]);
-            }
+            let (sums, inputs) = (&mut sums[..steps], &mut inputs[..steps]);
+            sums.fill([0.0; GROUP]);
+            x.read(first, inputs);
+            run_eight(Steps { params, states, sums, inputs });
+            emit(first, inputs, sums);
+        }
+    }
+}
+
+/// A block of time steps of all modes of one channel group.
+struct Steps<'a> {
+    params: &'a [f32],
+    states: &'a mut [f32],
+    sums: &'a mut [Row],
+    inputs: &'a [Row],
+}
+
+/// Modes that are stepped together: their recurrences are chains of dependent operations, and two hide each other's
+/// latency. A browser's sixteen registers of four lanes hold one.
+const TOGETHER: usize = if cfg!(target_arch = "wasm32") { 1 } else { 2 };
+
+impl Work for Steps<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Lanes>(self) {
+        let Self { params, states, sums, inputs } = self;
+        let (together, rest) = params.split_at(params.len() / (TOGETHER * MODE) * TOGETHER * MODE);
+        let (together_states, rest_states) = states.split_at_mut(together.len() / MODE * 2 * GROUP);
+        let pairs = together.chunks_exact(TOGETHER * MODE);
+        for (params, states) in pairs.zip(together_states.chunks_exact_mut(TOGETHER * 2 * GROUP)) {
+            step_modes::<V, TOGETHER>(params, states, sums, inputs);
+        }
+        for (params, states) in rest.chunks_exact(MODE).zip(rest_states.chunks_exact_mut(2 * GROUP)) {
+            step_modes::<V, 1>(params, states, sums, inputs);
+        }
+    }
+}
+
+#[inline(always)]
+fn step_modes<V: Lanes, const N: usize>(
+    params: &[f32],
+    states: &mut [f32],
+    sums: &mut [Row],
+    inputs: &[Row],
+) {
+    let param = |mode: usize, part: usize| V::load(&params[mode * MODE + part * GROUP..]);
+    let mut h: [[V; 2]; N] =
+        std::array::from_fn(|mode| [0, 1].map(|part| V::load(&states[(2 * mode + part) * GROUP..])));
+    for (sum, x) in sums.iter_mut().zip(inputs) {
+        let x = V::load(x);
+        let mut total = V::load(sum);
+        for (mode, [re, im]) in h.iter_mut().enumerate() {
+            let (b_re, b_im) = (param(mode, 2) * x, param(mode, 3) * x);
+            let (a_re, a_im) = (param(mode, 0) + b_re, param(mode, 1) + b_im);
+            let next_re = b_re.mul_sub(a_im, *im).mul_add(a_re, *re);
+            let next_im = b_im.mul_add(a_im, *re).mul_add(a_re, *im);
+            [*re, *im] = [next_re, next_im];
+            total = total.mul_add(param(mode, 4), next_re).mul_sub(param(mode, 5), next_im);
+        }
+        total.store(sum);
+    }
+    for (mode, h) in h.into_iter().enumerate() {
+        for (part, value) in h.into_iter().enumerate() {
+            value.store(&mut states[(2 * mode + part) * GROUP..]);
         }
     }
 }

@@ -1,5 +1,5 @@
 //! The CPU kernel. Sensory sums do not depend on the state: they are taken for many tokens at once, on all threads. The
-//! solver then walks the tokens of each sequence, four neurons to a vector. Where there are as many sequences as threads
+//! solver then walks the tokens of each sequence, [`WIDE`] neurons to a vector. Where there are as many sequences as threads
 //! they run side by side; else a team of threads shares each step's neurons.
 
 #![expect(unsafe_code, reason = "tasks write disjoint rows of shared buffers through `Disjoint`")]
@@ -16,7 +16,7 @@ use crate::ops::activation::sigmoid_exp2_by;
 use crate::ops::disjoint::Disjoint;
 use crate::ops::exp::Exp2;
 use crate::ops::scratch::Scratch;
-use crate::ops::simd::{F32x4, LANES};
+use crate::ops::simd::{Lanes, WIDE, Work, run_wide};
 use crate::ops::team::{self, Team};
 
 /// Tokens between two looks at the cancel switch, and of sensory sums held at once.
@@ -25,19 +25,19 @@ const CHUNK: usize = 64;
 /// Tokens in a task of sensory sums.
 const BLOCK: usize = 8;
 
-/// Floats of one entry: factor, offset, weight, weight · reversal, four neurons each.
-const ENTRY: usize = 4 * LANES;
+/// Floats of one entry: factor, offset, weight, weight · reversal, a vector of neurons each.
+const ENTRY: usize = 4 * WIDE;
 
 /// Operations of one entry, of which most are a logistic function.
-const ENTRY_OPERATIONS: usize = 20 * LANES;
+const ENTRY_OPERATIONS: usize = 20 * WIDE;
 
 fn padded(units: usize) -> usize {
-    units.next_multiple_of(LANES)
+    units.next_multiple_of(WIDE)
 }
 
 /// Most floats that [`Packed::new`] takes for `count` synapses of `from` × `units` possible ones.
 pub(super) fn synapse_floats(from: usize, units: usize, count: usize) -> Count {
-    let [entries, entry] = Count::all([(from * padded(units) / LANES).min(count), ENTRY]);
+    let [entries, entry] = Count::all([(from * padded(units) / WIDE).min(count), ENTRY]);
     entries * entry
 }
 
@@ -57,7 +57,7 @@ fn scratch_floats(spec: &Spec) -> usize {
 const STATE: usize = 3;
 const INITIAL: usize = 2;
 
-/// Synapses by groups of four target neurons; groups of synapses that do not exist are left out.
+/// Synapses by groups of target neurons, a vector each; groups of synapses that do not exist are left out.
 struct Packed {
     /// First entry of each group, and the end.
     starts: Vec<u32>,
@@ -72,8 +72,8 @@ impl Packed {
         let n_from = synapses.w.len() / units;
         let exists = |from: usize, to: usize| to < units && synapses.mask[from * units + to] != 0.0;
         let (mut starts, mut sources) = (vec![0], Vec::new());
-        for group in 0..padded(units) / LANES {
-            let wired = |from: &usize| (0..LANES).any(|lane| exists(*from, group * LANES + lane));
+        for group in 0..padded(units) / WIDE {
+            let wired = |from: &usize| (0..WIDE).any(|lane| exists(*from, group * WIDE + lane));
             sources.extend((0..n_from).filter(wired).map(|from| from as u32));
             starts.push(sources.len() as u32);
         }
@@ -81,17 +81,17 @@ impl Packed {
         for group in 0..starts.len() - 1 {
             for entry in starts[group] as usize..starts[group + 1] as usize {
                 let from = sources[entry] as usize;
-                for lane in 0..LANES {
-                    let to = group * LANES + lane;
+                for lane in 0..WIDE {
+                    let to = group * WIDE + lane;
                     if exists(from, to) {
                         let at = from * units + to;
                         let slope = f64::from(synapses.sigma[at]) * std::f64::consts::LOG2_E;
                         let weight = spec.positive(synapses.w[at]) * f64::from(synapses.mask[at]);
                         let values = &mut entries[entry * ENTRY + lane..];
                         values[0] = -slope as f32;
-                        values[LANES] = (slope * f64::from(synapses.mu[at])) as f32;
-                        values[2 * LANES] = weight as f32;
-                        values[3 * LANES] = (weight * f64::from(synapses.erev[at])) as f32;
+                        values[WIDE] = (slope * f64::from(synapses.mu[at])) as f32;
+                        values[2 * WIDE] = weight as f32;
+                        values[3 * WIDE] = (weight * f64::from(synapses.erev[at])) as f32;
                     }
                 }
             }
@@ -101,13 +101,13 @@ impl Packed {
 
     /// Σ a E and Σ a of one group of neurons.
     #[inline(always)]
-    fn sums(&self, group: usize, v: &[f32], exp2: &Exp2) -> (F32x4, F32x4) {
+    fn sums<V: Lanes>(&self, group: usize, v: &[f32], exp2: &Exp2<V>) -> (V, V) {
         let range = self.starts[group] as usize..self.starts[group + 1] as usize;
         let (entries, _) = self.entries[range.start * ENTRY..range.end * ENTRY].as_chunks::<ENTRY>();
-        let (mut numerator, mut denominator) = (F32x4::zero(), F32x4::zero());
+        let (mut numerator, mut denominator) = (V::splat(0.0), V::splat(0.0));
         for (entry, &from) in entries.iter().zip(&self.from[range]) {
-            let part = |index: usize| F32x4::load(&entry[index * LANES..]);
-            let gate = sigmoid_exp2_by(exp2, part(1).mul_add(part(0), F32x4::splat(v[from as usize])));
+            let part = |index: usize| V::load(&entry[index * WIDE..]);
+            let gate = sigmoid_exp2_by(exp2, part(1).mul_add(part(0), V::splat(v[from as usize])));
             numerator = numerator.mul_add(part(3), gate);
             denominator = denominator.mul_add(part(2), gate);
         }
@@ -214,7 +214,6 @@ impl Kernel {
             let (sequence, block) = (task / blocks, task % blocks);
             let mut scratch = scratch.of(worker);
             let u = &mut scratch[..width];
-            let exp2 = Exp2::opaque();
             for step in block * BLOCK..steps.min((block + 1) * BLOCK) {
                 u.copy_from_slice(&inputs.x[(sequence * length + first + step) * width..][..width]);
                 if let Some((scale, shift)) = inputs.input_map {
@@ -224,12 +223,7 @@ impl Kernel {
                 }
                 // SAFETY: each token is its own range.
                 let to = unsafe { sums.slice((sequence * chunk + step) * 2 * padded, 2 * padded) };
-                let (above, below) = to.split_at_mut(padded);
-                for group in 0..padded / LANES {
-                    let (numerator, denominator) = sensory.sums(group, u, &exp2);
-                    numerator.store(&mut above[group * LANES..]);
-                    denominator.store(&mut below[group * LANES..]);
-                }
+                run_wide(Sense { sensory, u, to });
             }
         });
     }
@@ -260,7 +254,7 @@ impl Kernel {
                 unfolds_per_time: AtomicU32::new(0),
             };
             let unfold = |turn: u32, chunk: usize, chunks: usize| {
-                solver.unfold(turn as usize, team::part(padded / LANES, chunk, chunks));
+                solver.unfold(turn as usize, team::part(padded / WIDE, chunk, chunks));
             };
             Team::run(parallel, team::members(operations), &unfold, |team| {
                 let mut scratch = scratch.of(worker);
@@ -282,7 +276,7 @@ impl Kernel {
                     let unfolds_per_time = spec.unfolds as f32 / elapsed;
                     solver.unfolds_per_time.store(unfolds_per_time.to_bits(), Ordering::Relaxed);
                     for _ in 0..spec.unfolds {
-                        team.each(turn as u32, padded / LANES, operations);
+                        team.each(turn as u32, padded / WIDE, operations);
                         turn = 1 - turn;
                     }
                     // SAFETY: as above.
@@ -329,22 +323,63 @@ impl Solver<'_> {
     /// One unfold of some groups of neurons, from v at `turn` to the other.
     fn unfold(&self, turn: usize, groups: Range<usize>) {
         let padded = self.constants.len() / 3;
-        let sensed = &self.sums[self.step.load(Ordering::Relaxed) * 2 * padded..][..2 * padded];
-        let per_time = F32x4::splat(f32::from_bits(self.unfolds_per_time.load(Ordering::Relaxed)));
         // SAFETY: an unfold writes to the other half only.
         let v = unsafe { self.v.read(turn * padded, padded) };
-        let start = (1 - turn) * padded + groups.start * LANES;
+        let start = (1 - turn) * padded + groups.start * WIDE;
         // SAFETY: each chunk is its own range of groups.
-        let next = unsafe { self.v.slice(start, groups.len() * LANES) };
-        let exp2 = Exp2::opaque();
-        for (group, next) in groups.zip(next.chunks_exact_mut(LANES)) {
-            let at = |buffer: &[f32], part: usize| F32x4::load(&buffer[part * padded + group * LANES..]);
-            let (numerator, denominator) = self.recurrent.sums(group, v, &exp2);
-            let capacity = at(self.constants, 0) * per_time;
-            let above = (numerator + at(sensed, 0) + at(self.constants, 2)).mul_add(capacity, at(v, 0));
-            let below =
-                denominator + at(sensed, 1) + at(self.constants, 1) + capacity + F32x4::splat(self.epsilon);
+        let next = unsafe { self.v.slice(start, groups.len() * WIDE) };
+        run_wide(Unfold { solver: self, groups, v, next });
+    }
+}
+
+/// [`Solver::unfold`].
+struct Unfold<'a> {
+    solver: &'a Solver<'a>,
+    groups: Range<usize>,
+    v: &'a [f32],
+    next: &'a mut [f32],
+}
+
+impl Work for Unfold<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Lanes>(self) {
+        let Self { solver, groups, v, next } = self;
+        let padded = v.len();
+        let sensed = &solver.sums[solver.step.load(Ordering::Relaxed) * 2 * padded..][..2 * padded];
+        let per_time = V::splat(f32::from_bits(solver.unfolds_per_time.load(Ordering::Relaxed)));
+        let (epsilon, exp2) = (V::splat(solver.epsilon), Exp2::<V>::opaque());
+        for (group, next) in groups.zip(next.chunks_exact_mut(WIDE)) {
+            let at = |buffer: &[f32], part: usize| V::load(&buffer[part * padded + group * WIDE..]);
+            let (numerator, denominator) = solver.recurrent.sums(group, v, &exp2);
+            let capacity = at(solver.constants, 0) * per_time;
+            let above = (numerator + at(sensed, 0) + at(solver.constants, 2)).mul_add(capacity, at(v, 0));
+            let below = denominator + at(sensed, 1) + at(solver.constants, 1) + capacity + epsilon;
             (above / below).store(next);
+        }
+    }
+}
+
+/// Sensory sums of one token: numerators, then denominators.
+struct Sense<'a> {
+    sensory: &'a Packed,
+    u: &'a [f32],
+    to: &'a mut [f32],
+}
+
+impl Work for Sense<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Lanes>(self) {
+        let exp2 = Exp2::<V>::opaque();
+        let (above, below) = self.to.split_at_mut(self.to.len() / 2);
+        let sums = above.chunks_exact_mut(WIDE).zip(below.chunks_exact_mut(WIDE));
+        for (group, (above, below)) in sums.enumerate() {
+            let (numerator, denominator) = self.sensory.sums(group, self.u, &exp2);
+            numerator.store(above);
+            denominator.store(below);
         }
     }
 }

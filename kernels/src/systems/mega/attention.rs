@@ -14,7 +14,7 @@ use crate::ops::activation::erf;
 use crate::ops::disjoint::Disjoint;
 use crate::ops::gemm::{PANEL, Store, Tile, multiply_panels};
 use crate::ops::query_block::{KEYS, LOWEST, QUERIES, online_softmax};
-use crate::ops::simd::{F32x4, LANES};
+use crate::ops::simd::{Lanes, Work, run_widest};
 
 /// μ and 1/(σ√2) of the Laplace function; σ and μ are the authors' six-digit numbers.
 const LAPLACE_MEAN: f32 = 707_107.0 / 1e6;
@@ -213,19 +213,35 @@ impl ChunkAttention {
 
 /// Adds the bias and, where weights are not normalised, turns scores into weights.
 fn weigh(activation: Activation, scores: &mut [f32], bias: &[f32]) {
-    for (scores, bias) in scores.chunks_mut(LANES).zip(bias.chunks(LANES)) {
-        let s = F32x4::load(scores) + F32x4::load(bias);
-        let w = match activation {
-            Activation::Softmax => s,
-            Activation::Laplace => {
-                let half = F32x4::splat(0.5);
-                half.mul_add(half, erf((s - F32x4::splat(LAPLACE_MEAN)) * F32x4::splat(LAPLACE_SCALE)))
-            }
-            Activation::Relu2 => {
-                let positive = s.max(F32x4::zero());
-                positive * positive
-            }
-        };
-        w.store(scores);
+    run_widest(Weigh { activation, scores, bias });
+}
+
+struct Weigh<'a> {
+    activation: Activation,
+    scores: &'a mut [f32],
+    bias: &'a [f32],
+}
+
+impl Work for Weigh<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Lanes>(self) {
+        let Self { activation, scores, bias } = self;
+        for (scores, bias) in scores.chunks_mut(V::LANES).zip(bias.chunks(V::LANES)) {
+            let s = V::load(scores) + V::load(bias);
+            let w = match activation {
+                Activation::Softmax => s,
+                Activation::Laplace => {
+                    let half = V::splat(0.5);
+                    half.mul_add(half, erf((s - V::splat(LAPLACE_MEAN)) * V::splat(LAPLACE_SCALE)))
+                }
+                Activation::Relu2 => {
+                    let positive = s.max(V::splat(0.0));
+                    positive * positive
+                }
+            };
+            w.store(scores);
+        }
     }
 }

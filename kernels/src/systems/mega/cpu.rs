@@ -10,7 +10,7 @@ use mixer::{Case, Count, CpuKernel, Floats, Memory, MixerError, Parallel};
 use super::attention::{self, ChunkAttention};
 use super::ema::{self, Ema};
 use super::spec::{AttentionSpec, EPS, EmaSpec, LayerParams, LayerSpec, Norm};
-use crate::ops::activation::{map, map2, sigmoid, silu};
+use crate::ops::activation::{Difference, Product, Sigmoid, Silu, SiluOfSum, Sum, map, map2};
 use crate::ops::disjoint::Disjoint;
 use crate::ops::gemm::PANEL;
 use crate::ops::linear::Linear;
@@ -19,7 +19,6 @@ use crate::ops::norm::{layer_norm, scale_norm};
 use crate::ops::panels;
 use crate::ops::query_block::QUERIES;
 use crate::ops::scratch::Scratch;
-use crate::ops::simd::F32x4;
 use crate::ops::stream::Stream;
 
 /// The moving average alone.
@@ -231,7 +230,7 @@ impl LayerKernel {
             for panel in 0..spec.attention.h.div_ceil(PANEL) {
                 packing.values(&block, panel, |to| {
                     value.apply_panel(prepared, panel, to);
-                    map(to, silu);
+                    map(to, Silu);
                 });
             }
         });
@@ -255,16 +254,16 @@ impl LayerKernel {
             let base = unsafe { base.slice(block.row * joint, block.rows * joint) };
             joint_linear.apply_rows(gathered, base);
             for row in base.chunks_exact_mut(joint) {
-                map(&mut row[..width], sigmoid);
-                map(&mut row[width..joint - width], silu);
+                map(&mut row[..width], Sigmoid);
+                map(&mut row[width..joint - width], Silu);
             }
             packing.keys(&block, |row, component| {
                 base[row * joint + width + component] * key_weight[component] + key_bias[component]
             });
             for row in base.chunks_exact_mut(joint) {
                 let query = &mut row[width..width + z];
-                map2(query, query_weight, |q, weight| q * weight);
-                map2(query, query_bias, |q, bias| q + bias);
+                map2(query, query_weight, Product);
+                map2(query, query_bias, Sum);
             }
         });
     }
@@ -287,7 +286,7 @@ impl LayerKernel {
                 |row, a| {
                     let gated = &mut gated[row * h..][..h];
                     gated.copy_from_slice(a);
-                    map2(gated, &base[row * joint + width + z..][..h], |a, r| a * r);
+                    map2(gated, &base[row * joint + width + z..][..h], Product);
                 },
             );
             let hidden = &mut hidden[..block.rows * width];
@@ -298,10 +297,10 @@ impl LayerKernel {
             for ((y, hidden), base) in
                 y.chunks_exact_mut(width).zip(hidden.chunks_exact_mut(width)).zip(base.chunks_exact(joint))
             {
-                map2(hidden, &base[joint - width..], |hidden, h0| silu(hidden + h0));
-                map2(hidden, y, |hidden, x| hidden - x);
-                map2(hidden, base, |difference, u| difference * u);
-                map2(y, hidden, |x: F32x4, step| x + step);
+                map2(hidden, &base[joint - width..], SiluOfSum);
+                map2(hidden, y, Difference);
+                map2(hidden, base, Product);
+                map2(y, hidden, Sum);
             }
             if !spec.pre_norm {
                 normalize(params.norm, y, width);

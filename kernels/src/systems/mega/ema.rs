@@ -14,8 +14,8 @@ use crate::ops::fft::{Fft, Row};
 use crate::ops::long_conv::{FilterBank, GROUP, circular_lag, fft_size};
 use crate::ops::panels::{Shares, TOGETHER, of_each};
 use crate::ops::scratch::Scratch;
-use crate::ops::simd::{F32x4, LANES};
-use crate::ops::stream::{Stream, load, store, write};
+use crate::ops::simd::{Lanes, Pair, Work, run_eight};
+use crate::ops::stream::{Stream, write};
 
 /// One dimension of one channel: k[s] = gain · decayˢ.
 #[derive(Debug, Clone, Copy)]
@@ -177,17 +177,16 @@ impl Ema {
             let (sequence, groups) = shares.of(task);
             let mut scratch = scratch.of(worker);
             let x = of_each(&groups, |group| from(sequence, group));
-            let output = |i: usize, t: usize, row: &mut Row| {
-                let omega = load(&self.residual[(groups.start + i) * GROUP..]);
-                let (m, x) = (load(row), x[i].at(t));
-                store(row, [silu(m[0].mul_add(omega[0], x[0])), silu(m[1].mul_add(omega[1], x[1]))]);
+            let output = |i: usize, first: usize, rows: &mut [Row], is_reversed: bool| {
+                let omega = &self.residual[(groups.start + i) * GROUP..][..GROUP];
+                run_eight(Output { x: x[i], first, is_reversed, omega, rows });
             };
             let to = |i: usize, t: usize| to(sequence, groups.start + i, t);
             let packed = match &self.method {
                 Method::Convolution(fft, bank) => {
                     let from = |i: usize, t: usize, rows: &mut [Row]| x[i].read(t, rows);
                     let emit = |i: usize, t: usize, rows: &mut [Row]| {
-                        (t..).zip(rows.iter_mut()).for_each(|(t, row)| output(i, t, row));
+                        output(i, t, rows, false);
                         write(t, rows, |t| to(i, t));
                     };
                     bank.convolve(fft, groups.clone(), length, &from, &emit, &mut scratch);
@@ -196,21 +195,30 @@ impl Ema {
                 Method::Scan(packed) => packed,
             };
             for (i, group) in groups.clone().enumerate() {
-                let kept = |t: usize, row: &mut Row| store(row, load(to(i, t)));
                 let params = |direction: usize| {
                     let per_group = padded_n(&self.spec) * 2 * GROUP;
                     &packed[(direction * width.div_ceil(GROUP) + group) * per_group..][..per_group]
                 };
-                let zero = |_: usize, row: &mut Row| row.fill(0.0);
-                let keep = |t: usize, row: &mut Row| write(t, slice::from_ref(row), |t| to(i, t));
-                let emit = |t: usize, row: &mut Row| {
-                    output(i, t, row);
-                    keep(t, row);
-                };
+                let zero = |_: usize, rows: &mut [Row]| rows.fill([0.0; GROUP]);
+                let keep = |t: usize, rows: &mut [Row]| write(t, rows, |t| to(i, t));
                 if self.spec.bidirectional {
+                    let last = length - 1;
+                    let kept = |t: usize, rows: &mut [Row]| {
+                        (0..t + 1).rev().zip(rows).for_each(|(t, row)| Pair::load(to(i, t)).store(row));
+                    };
+                    let emit = |t: usize, rows: &mut [Row]| {
+                        output(i, t, rows, true);
+                        for (t, row) in (0..t + 1).rev().zip(rows.iter()) {
+                            write(t, slice::from_ref(row), |t| to(i, t));
+                        }
+                    };
                     scan(params(0), length, |t| t, &x[i], zero, keep, &mut scratch);
-                    scan(params(1), length, |t| length - 1 - t, &x[i], kept, emit, &mut scratch);
+                    scan(params(1), length, |t| last - t, &x[i], kept, emit, &mut scratch);
                 } else {
+                    let emit = |t: usize, rows: &mut [Row]| {
+                        output(i, t, rows, false);
+                        keep(t, rows);
+                    };
                     scan(params(0), length, |t| t, &x[i], zero, emit, &mut scratch);
                 }
             }
@@ -238,14 +246,37 @@ impl Ema {
     }
 }
 
-/// m at the times `time(0)`, `time(1)`, …: h ← q h + x, m = Σ g h, on top of what `before` fills in; `emit` takes m.
+/// SiLU(m + ω ⊙ x̂) of rows of m from time `first` on, backwards in time if `is_reversed`.
+struct Output<'a, 'b> {
+    x: Stream<'a>,
+    first: usize,
+    is_reversed: bool,
+    omega: &'b [f32],
+    rows: &'b mut [Row],
+}
+
+impl Work for Output<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Lanes>(self) {
+        let omega = V::load(self.omega);
+        for (step, row) in self.rows.iter_mut().enumerate() {
+            let t = if self.is_reversed { self.first - step } else { self.first + step };
+            silu(V::load(row).mul_add(omega, self.x.at(t))).store(row);
+        }
+    }
+}
+
+/// m at the times `time(0)`, `time(1)`, …: h ← q h + x, m = Σ g h, on top of the rows that `before` fills in; `emit` takes
+/// m. Both get the time of the first row.
 fn scan(
     params: &[f32],
     length: usize,
     time: impl Fn(usize) -> usize,
     x: &Stream<'_>,
-    before: impl Fn(usize, &mut Row),
-    emit: impl Fn(usize, &mut Row),
+    before: impl Fn(usize, &mut [Row]),
+    emit: impl Fn(usize, &mut [Row]),
     scratch: &mut [f32],
 ) {
     let (blocks, states) = scratch.split_at_mut(2 * STEPS * GROUP);
@@ -255,29 +286,43 @@ fn scan(
     for first in (0..length).step_by(STEPS) {
         let steps = STEPS.min(length - first);
         let (sums, inputs) = (&mut sums[..steps], &mut inputs[..steps]);
+        before(time(first), sums);
         // Every pair of dimensions reads the inputs again. Where they lie, few sets of a cache hold all of them.
-        for (step, (sum, input)) in sums.iter_mut().zip(inputs.iter_mut()).enumerate() {
-            before(time(first + step), sum);
-            store(input, x.at(time(first + step)));
+        for (step, input) in inputs.iter_mut().enumerate() {
+            x.at::<Pair>(time(first + step)).store(input);
         }
+        run_eight(Steps { params, states, sums, inputs });
+        emit(time(first), sums);
+    }
+}
+
+/// A block of time steps of all dimensions of one channel group.
+struct Steps<'a> {
+    params: &'a [f32],
+    states: &'a mut [f32],
+    sums: &'a mut [Row],
+    inputs: &'a [Row],
+}
+
+impl Work for Steps<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Lanes>(self) {
+        let Self { params, states, sums, inputs } = self;
         let pairs = params.chunks_exact(DIMENSIONS * 2 * GROUP);
         for (params, states) in pairs.zip(states.chunks_exact_mut(DIMENSIONS * GROUP)) {
-            let vector = |floats: &[f32], index: usize| F32x4::load(&floats[index * LANES..]);
-            let [q0, q1, g0, g1, r0, r1, f0, f1] = std::array::from_fn(|index| vector(params, index));
-            let [mut a0, mut a1, mut b0, mut b1] = std::array::from_fn(|index| vector(states, index));
-            for (sum, input) in sums.iter_mut().zip(inputs.iter()) {
-                let [x0, x1] = load(input);
-                (a0, a1) = (x0.mul_add(q0, a0), x1.mul_add(q1, a1));
-                (b0, b1) = (x0.mul_add(r0, b0), x1.mul_add(r1, b1));
-                let [low, high] = load(sum);
-                store(sum, [low.mul_add(g0, a0).mul_add(f0, b0), high.mul_add(g1, a1).mul_add(f1, b1)]);
+            let vector = |floats: &[f32], index: usize| V::load(&floats[index * GROUP..]);
+            let [q, g, r, f] = std::array::from_fn(|index| vector(params, index));
+            let [mut a, mut b] = std::array::from_fn(|index| vector(states, index));
+            for (sum, input) in sums.iter_mut().zip(inputs) {
+                let x = V::load(input);
+                a = x.mul_add(q, a);
+                b = x.mul_add(r, b);
+                V::load(sum).mul_add(g, a).mul_add(f, b).store(sum);
             }
-            for (index, state) in [a0, a1, b0, b1].into_iter().enumerate() {
-                state.store(&mut states[index * LANES..]);
-            }
-        }
-        for (step, sum) in sums.iter_mut().enumerate() {
-            emit(time(first + step), sum);
+            a.store(states);
+            b.store(&mut states[GROUP..]);
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use mixer::{Case, Count, CpuKernel, Floats, Memory, MixerError, Parallel};
 
 use super::{MlpParams, MlpSpec};
-use crate::ops::activation::{gelu, map, map2};
+use crate::ops::activation::{Gelu, GeluTimes, Sum, map, map2};
 use crate::ops::block_diagonal::BlockDiagonal;
 use crate::ops::disjoint::Disjoint;
 use crate::ops::linear::BLOCK;
@@ -51,17 +51,17 @@ impl Mlp {
             for row in 0..rows {
                 let (before, here) = hidden.split_at_mut(2 * row * inner);
                 let (gate, value) = here[..2 * inner].split_at_mut(inner);
-                map2(gate, value, |gate, value| gelu(gate) * value);
+                map2(gate, value, GeluTimes);
                 if row > 0 {
                     before[row * inner..][..inner].copy_from_slice(gate);
                 }
             }
         } else {
-            map(hidden, gelu);
+            map(hidden, Gelu);
         }
         self.down.apply_rows(&hidden[..rows * inner], y);
         for (y, x) in y.chunks_exact_mut(width).zip(x.chunks_exact(width)) {
-            map2(y, x, |y, x| y + x);
+            map2(y, x, Sum);
             layer_norm(y, params.norm.0, params.norm.1, self.spec.eps as f32);
         }
     }

@@ -22,7 +22,7 @@ use crate::ops::gemm::{PANEL, Store, Tile, multiply, multiply_panels};
 use crate::ops::linear::Linear;
 use crate::ops::query_block::LOWEST;
 use crate::ops::scratch::Scratch;
-use crate::ops::simd::{F32x4, LANES};
+use crate::ops::simd::{Lanes, Work, run_widest};
 
 /// Queries of a block.
 const QUERIES: usize = 48;
@@ -490,17 +490,33 @@ impl Core<'_> {
         row: impl Fn(usize) -> &'q mut [f32],
     ) {
         let (padded_head, padded_features) = (padded(self.spec.d_head), padded(self.spec.n_features));
-        let eta = F32x4::splat(self.spec.unscaled_eta() as f32);
+        let eta = self.spec.unscaled_eta() as f32;
         let outputs = block.outputs.chunks_exact(padded_head);
         let features = block.query_features.chunks_exact(padded_features);
         for (t, ((output, features), own)) in outputs.zip(features).zip(own).enumerate() {
-            let vectors = features.chunks_exact(LANES).zip(totals.chunks_exact(LANES));
-            let weight =
-                vectors.fold(F32x4::zero(), |sum, (q, z)| sum.mul_add(F32x4::load(q), F32x4::load(z) + eta));
-            let inverse = 1.0 / (weight.sum() + own);
+            let inverse = 1.0 / (run_widest(Weight { features, totals, eta }) + own);
             for (to, from) in row(t).iter_mut().zip(output) {
                 *to = inverse * from;
             }
         }
+    }
+}
+
+/// q′·(z + η) of one query; padding of q′ is zero.
+struct Weight<'a> {
+    features: &'a [f32],
+    totals: &'a [f32],
+    eta: f32,
+}
+
+impl Work for Weight<'_> {
+    type Output = f32;
+
+    #[inline(always)]
+    fn run<V: Lanes>(self) -> f32 {
+        let eta = V::splat(self.eta);
+        let vectors = self.features.chunks_exact(V::LANES).zip(self.totals.chunks_exact(V::LANES));
+        let sums = vectors.fold(V::splat(0.0), |sum, (q, z)| sum.mul_add(V::load(q), V::load(z) + eta));
+        sums.fold_sum().sum()
     }
 }

@@ -7,14 +7,11 @@ use super::Spec;
 use crate::ops::exp::exp2;
 use crate::ops::gemm::{PANEL, Store, Tile, multiply_panels};
 use crate::ops::query_block::LOWEST;
-use crate::ops::simd::{F32x4, LANES};
+use crate::ops::simd::{Lanes, Work, run_widest};
 
 /// Most keys in a chunk: inside one, queries meet keys one by one, so a longer chunk costs more there and saves
 /// nothing that matters elsewhere.
 pub(super) const CHUNK: usize = 96;
-
-/// Vectors of a chunk's keys.
-const VECTORS: usize = CHUNK / LANES;
 
 /// W d^(−1/4) log₂e, as either side of a product wants it.
 #[derive(Debug)]
@@ -64,30 +61,16 @@ impl FeatureMap {
         let rows = q.len() / d;
         let mut tile = Tile { floats: out, stride, columns: stride };
         multiply_panels(q, d, rows, d, &self.panels, d * PANEL, Store::Set, &mut tile);
-        let eps = F32x4::splat(self.eps);
         for (q, row) in q.chunks_exact(d).zip(out.chunks_exact_mut(stride)) {
             row[m..].fill(LOWEST);
-            let (vectors, _) = row.as_chunks_mut::<LANES>();
-            let highest = vectors.iter().fold(F32x4::splat(LOWEST), |highest, vector| {
-                let vector = F32x4::from_array(vector);
-                vector.max(highest)
-            });
-            let shift = F32x4::splat(self.norm(q) + highest.max_lane());
-            for vector in vectors {
-                (exp2(F32x4::from_array(vector) - shift) + eps).write_to(vector);
-            }
+            run_widest(QueryFeatures { row, norm: self.norm(q), eps: self.eps });
             row[m..].fill(0.0);
         }
     }
 
     /// n(a) in units of log₂.
     fn norm(&self, a: &[f32]) -> f32 {
-        let (vectors, rest) = a.as_chunks::<LANES>();
-        let squares = vectors.iter().fold(F32x4::zero(), |sum, vector| {
-            let vector = F32x4::from_array(vector);
-            sum.mul_add(vector, vector)
-        });
-        self.norm_scale * (squares.sum() + rest.iter().map(|value| value * value).sum::<f32>())
+        self.norm_scale * run_widest(Squares(a))
     }
 
     /// Packs the keys of a chunk: `key(t)` is key t's row, `[d]`.
@@ -112,31 +95,19 @@ impl FeatureMap {
 
     /// The largest entry of p(k).
     pub(super) fn maximum(&self, keys: &Keys<'_>) -> f32 {
-        let mut highest = [F32x4::splat(LOWEST); VECTORS];
-        for row in keys.features[..self.m * CHUNK].chunks_exact(CHUNK) {
-            let (vectors, _) = row.as_chunks::<LANES>();
-            for (highest, vector) in highest.iter_mut().zip(vectors).take(keys.len.div_ceil(LANES)) {
-                *highest = F32x4::from_array(vector).max(*highest);
-            }
-        }
-        let lanes = highest.iter().flat_map(|vector| vector.to_array());
-        lanes.take(keys.len).fold(LOWEST, f32::max)
+        let mut highest = [LOWEST; CHUNK];
+        run_widest(Highest { features: &keys.features[..self.m * CHUNK], highest: &mut highest });
+        highest[..keys.len].iter().copied().fold(LOWEST, f32::max)
     }
 
     /// Turns p(k) into 2^(p − n − maximum), plus ε if `with_eps`.
     pub(super) fn exponentiate(&self, keys: &mut Keys<'_>, maximum: f32, with_eps: bool) {
-        let eps = F32x4::splat(if with_eps { self.eps } else { 0.0 });
-        let mut shifts = [F32x4::splat(maximum); VECTORS];
-        for (shift, norms) in shifts.iter_mut().zip(keys.norms.chunks_exact(LANES)) {
-            *shift = *shift + F32x4::load(norms);
-        }
-        let n_vectors = keys.len.div_ceil(LANES);
-        for row in keys.features[..self.m * CHUNK].chunks_exact_mut(CHUNK) {
-            let (vectors, _) = row.as_chunks_mut::<LANES>();
-            for (vector, shift) in vectors.iter_mut().zip(&shifts).take(n_vectors) {
-                (exp2(F32x4::from_array(vector) - *shift) + eps).write_to(vector);
-            }
-        }
+        run_widest(KeyFeatures {
+            features: &mut keys.features[..self.m * CHUNK],
+            norms: &keys.norms[..keys.len],
+            maximum,
+            eps: if with_eps { self.eps } else { 0.0 },
+        });
     }
 
     /// Adds each feature's sum over the keys to `totals`, `[m]`.
@@ -147,14 +118,99 @@ impl FeatureMap {
     }
 }
 
-/// Sum of a row, four lanes at a time.
+/// 2^(p − n − max p) + ε of one query, whose row holds p; padding is [`LOWEST`].
+struct QueryFeatures<'a> {
+    row: &'a mut [f32],
+    norm: f32,
+    eps: f32,
+}
+
+impl Work for QueryFeatures<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Lanes>(self) {
+        let lowest = V::splat(LOWEST);
+        let vectors = self.row.chunks_exact(V::LANES);
+        let highest = vectors.fold(lowest, |highest, vector| V::load(vector).max(highest));
+        let shift = V::splat(self.norm + highest.fold_max().max_lane());
+        let eps = V::splat(self.eps);
+        for vector in self.row.chunks_exact_mut(V::LANES) {
+            (exp2(V::load(vector) - shift) + eps).store(vector);
+        }
+    }
+}
+
+/// The sum of squares of a row.
+struct Squares<'a>(&'a [f32]);
+
+impl Work for Squares<'_> {
+    type Output = f32;
+
+    #[inline(always)]
+    fn run<V: Lanes>(self) -> f32 {
+        let squares = self.0.chunks(V::LANES).map(V::load);
+        squares.fold(V::splat(0.0), |sum, vector| sum.mul_add(vector, vector)).fold_sum().sum()
+    }
+}
+
+/// The sum of a row.
+struct Total<'a>(&'a [f32]);
+
+impl Work for Total<'_> {
+    type Output = f32;
+
+    #[inline(always)]
+    fn run<V: Lanes>(self) -> f32 {
+        self.0.chunks(V::LANES).map(V::load).fold(V::splat(0.0), |sum, vector| sum + vector).fold_sum().sum()
+    }
+}
+
+/// The largest entry of each key, over all features `[m, CHUNK]`.
+struct Highest<'a> {
+    features: &'a [f32],
+    highest: &'a mut [f32; CHUNK],
+}
+
+impl Work for Highest<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Lanes>(self) {
+        for row in self.features.chunks_exact(CHUNK) {
+            for (highest, vector) in self.highest.chunks_exact_mut(V::LANES).zip(row.chunks_exact(V::LANES)) {
+                V::load(vector).max(V::load(highest)).store(highest);
+            }
+        }
+    }
+}
+
+/// [`FeatureMap::exponentiate`].
+struct KeyFeatures<'a> {
+    features: &'a mut [f32],
+    norms: &'a [f32],
+    maximum: f32,
+    eps: f32,
+}
+
+impl Work for KeyFeatures<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Lanes>(self) {
+        let Self { features, norms, maximum, eps } = self;
+        let (maximum, eps) = (V::splat(maximum), V::splat(eps));
+        for row in features.chunks_exact_mut(CHUNK) {
+            for (vector, norms) in row.chunks_exact_mut(V::LANES).zip(norms.chunks(V::LANES)) {
+                (exp2(V::load(vector) - (V::load(norms) + maximum)) + eps).store(vector);
+            }
+        }
+    }
+}
+
+/// Sum of a row.
 pub(super) fn sum(row: &[f32]) -> f32 {
-    let (vectors, rest) = row.as_chunks::<LANES>();
-    let lanes = vectors.iter().fold(F32x4::zero(), |sum, vector| {
-        let vector = F32x4::from_array(vector);
-        sum + vector
-    });
-    lanes.sum() + rest.iter().sum::<f32>()
+    run_widest(Total(row))
 }
 
 /// Features, rounded up to whole panels.

@@ -7,11 +7,11 @@ use std::ops::Range;
 use mixer::{Count, Floats, Memory, MixerError, Tensors};
 
 use super::super::{Activation, Affine, CellSpec, Mode, Spec};
-use crate::ops::activation::{gelu, map, sigmoid, silu, tanh};
+use crate::ops::activation::{Gelu, LecunTanh, Relu, Silu, Tanh, map, sigmoid, tanh};
 use crate::ops::exp::exp2;
 use crate::ops::linear::Linear;
 use crate::ops::matvec::{MatVec, OUTPUTS};
-use crate::ops::simd::{F32x4, LANES};
+use crate::ops::simd::{Lanes, Work, run_widest};
 
 /// Operations of a unit's gates.
 const UNIT_OPERATIONS: usize = 80;
@@ -286,34 +286,51 @@ impl Cell {
 
     /// The new state of a panel of units.
     fn combine(&self, panel: usize, heads: &[[f32; OUTPUTS]; 4], step: &Step<'_>, to: &mut [f32; OUTPUTS]) {
-        let elapsed = F32x4::splat(step.elapsed);
-        for (index, to) in to.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
-            let head = |head: usize| F32x4::load(&heads[head][index * LANES..]);
+        run_widest(Combine { cell: self, panel, heads, elapsed: step.elapsed, to });
+    }
+}
+
+/// [`Cell::combine`].
+struct Combine<'a> {
+    cell: &'a Cell,
+    panel: usize,
+    heads: &'a [[f32; OUTPUTS]; 4],
+    elapsed: f32,
+    to: &'a mut [f32; OUTPUTS],
+}
+
+impl Work for Combine<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Lanes>(self) {
+        let Self { cell, panel, heads, elapsed, to } = self;
+        let elapsed = V::splat(elapsed);
+        for (index, to) in to.chunks_exact_mut(V::LANES).enumerate() {
+            let head = |head: usize| V::load(&heads[head][index * V::LANES..]);
             let f = head(0);
-            let next = if let Some((w_tau, a)) = &self.pure {
-                let at = |values: &[f32]| F32x4::load(&values[panel * OUTPUTS + index * LANES..]);
+            let next = if let Some((w_tau, a)) = &cell.pure {
+                let at = |values: &[f32]| V::load(&values[panel * OUTPUTS + index * V::LANES..]);
                 let (w_tau, a) = (at(w_tau), at(a));
-                let exponent = elapsed * (w_tau + f.abs()) * F32x4::splat(-std::f32::consts::LOG2_E);
+                let exponent = elapsed * (w_tau + f.abs()) * V::splat(-std::f32::consts::LOG2_E);
                 a - a * f * exp2(exponent)
             } else {
                 let (f, g) = (tanh(f), tanh(head(1)));
-                let time = if self.n_heads > 3 { head(3).mul_add(elapsed, head(2)) } else { head(2) };
+                let time = if cell.n_heads > 3 { head(3).mul_add(elapsed, head(2)) } else { head(2) };
                 let s = sigmoid(time);
-                if self.mode == Mode::NoGate { f + s * g } else { f + s * (g - f) }
+                if cell.mode == Mode::NoGate { f + s * g } else { f + s * (g - f) }
             };
-            next.write_to(to);
+            next.store(to);
         }
     }
 }
 
 fn activate(activation: Activation, values: &mut [f32]) {
     match activation {
-        Activation::LecunTanh => {
-            map(values, |x| F32x4::splat(1.7159) * tanh(x * F32x4::splat(0.666)));
-        }
-        Activation::Silu => map(values, silu),
-        Activation::Relu => map(values, |x| x.max(F32x4::zero())),
-        Activation::Tanh => map(values, tanh),
-        Activation::Gelu => map(values, gelu),
+        Activation::LecunTanh => map(values, LecunTanh),
+        Activation::Silu => map(values, Silu),
+        Activation::Relu => map(values, Relu),
+        Activation::Tanh => map(values, Tanh),
+        Activation::Gelu => map(values, Gelu),
     }
 }
