@@ -31,13 +31,18 @@ const ENTRY: usize = 4 * WIDE;
 /// Operations of one entry, of which most are a logistic function.
 const ENTRY_OPERATIONS: usize = 20 * WIDE;
 
+/// The widest vector of any build: states are padded to it everywhere, so that costs are the same in wasm and natively.
+const WIDEST: usize = 8;
+const _: () = assert!(WIDEST.is_multiple_of(WIDE));
+
 fn padded(units: usize) -> usize {
-    units.next_multiple_of(WIDE)
+    units.next_multiple_of(WIDEST)
 }
 
-/// Most floats that [`Packed::new`] takes for `count` synapses of `from` × `units` possible ones.
+/// Most floats that [`Packed::new`] takes for `count` synapses of `from` × `units` possible ones; narrower vectors leave out
+/// more of the groups without a synapse.
 pub(super) fn synapse_floats(from: usize, units: usize, count: usize) -> Count {
-    let [entries, entry] = Count::all([(from * padded(units) / WIDE).min(count), ENTRY]);
+    let [entries, entry] = Count::all([(from * padded(units) / WIDEST).min(count), 4 * WIDEST]);
     entries * entry
 }
 
