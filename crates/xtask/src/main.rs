@@ -29,6 +29,7 @@ mod steps;
 mod test;
 mod tidy;
 mod toolchain;
+mod typos;
 mod variant;
 mod wasm;
 mod words;

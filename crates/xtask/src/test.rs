@@ -12,7 +12,7 @@ use crate::run::{find, program, run, run_teed};
 use crate::site::{self, Modules, Recipe};
 use crate::slow::Slow;
 use crate::toolchain::{self, TARGET, Toolchain};
-use crate::{Outcome, budget, e2e, narrow, slow, step, steps, tidy};
+use crate::{Outcome, budget, e2e, narrow, slow, step, steps, tidy, typos};
 
 /// Runs everything, or only what needs no browser.
 ///
@@ -21,13 +21,12 @@ use crate::{Outcome, budget, e2e, narrow, slow, step, steps, tidy};
 pub fn run_all(quick: bool) -> Outcome {
     step("formatting");
     run(program("cargo", &["fmt", "--all", "--check"]))?;
-    spelling()?;
+    let mut counts = spelling()?;
     lints()?;
     step("documentation");
     let mut documentation = program("cargo", &["doc", "--workspace", "--no-deps", "--quiet"]);
     documentation.env("RUSTDOCFLAGS", "-D warnings");
     run(documentation)?;
-    let mut counts = Counts::default();
     // The rules count as one test: a missing page of text must not hide what the tests say.
     match tidy::run() {
         Ok(()) => counts.passed += 1,
@@ -66,14 +65,16 @@ fn lints() -> Outcome {
     Ok(())
 }
 
-/// Checks the spelling of every tracked text and file name, where the tool is installed: `cargo xtask doctor` says how.
-fn spelling() -> Outcome {
+/// Checks the spelling of every tracked text and file name. Without the tool, which [`typos::find_or_install`] gets in seconds,
+/// that counts as a skipped test.
+fn spelling() -> Outcome<Counts> {
     step("spelling");
-    if find("typos").is_none() {
-        println!("   skipped: `typos` is not installed");
-        return Ok(());
-    }
-    run(program("typos", &[]))
+    let Some(typos) = typos::find_or_install() else {
+        println!("   skipped: `typos` is missing; `{}` gets it", typos::COMMAND);
+        return Ok(Counts { skipped: 1, ..Counts::default() });
+    };
+    run(program(typos, &[]))?;
+    Ok(Counts { passed: 1, ..Counts::default() })
 }
 
 /// The native tests, and beside them all that needs neither their target folder nor a quiet machine; then the browsers'.

@@ -64,7 +64,7 @@ pub struct Module {
 pub enum Effort {
     /// Optimised across all crates at once: the modules that visitors download.
     Shipped,
-    /// The same flags and levels without that last pass, incrementally: modules of which the size does not matter.
+    /// In parts and incrementally, with the worker's flags and levels: modules of which the size does not matter.
     Developer,
 }
 
@@ -77,11 +77,12 @@ impl Effort {
         }
     }
 
-    /// Cargo's profile of the page module.
-    const fn page(self) -> &'static str {
+    /// Cargo's profile of the page module, and what differs from the profile. A developer's page has the worker's profile
+    /// but for one setting: macros and build scripts, which have a folder for each profile, then are compiled once.
+    const fn page(self) -> (&'static str, &'static [&'static str]) {
         match self {
-            Self::Shipped => "page",
-            Self::Developer => "developer-page",
+            Self::Shipped => ("page", &[]),
+            Self::Developer => ("developer", &["profile.developer.opt-level=1"]),
         }
     }
 }
@@ -93,7 +94,8 @@ impl Effort {
 /// Those of cargo, of the splitting and wasm-bindgen.
 pub fn page(toolchain: &Toolchain, effort: Effort, split: bool) -> Outcome<Module> {
     step("page module");
-    let file = cargo(toolchain, "www", effort.page(), &[], &variant::page_rustflags(split))?;
+    let (profile, settings) = effort.page();
+    let file = cargo(toolchain, "www", profile, settings, &[], &variant::page_rustflags(split))?;
     finish("www", &file, START, false, split)
 }
 
@@ -104,7 +106,8 @@ pub fn page(toolchain: &Toolchain, effort: Effort, split: bool) -> Outcome<Modul
 /// Those of cargo, of the splitting and wasm-bindgen.
 pub fn worker(toolchain: &Toolchain, variant: Variant, effort: Effort, split: bool) -> Outcome<Module> {
     step(&format!("worker module, {variant}"));
-    let file = cargo(toolchain, "worker", effort.worker(), &variant.features(), &variant.rustflags(split))?;
+    let file =
+        cargo(toolchain, "worker", effort.worker(), &[], &variant.features(), &variant.rustflags(split))?;
     let start = if variant.threaded() { START_ON_THREADS } else { START };
     finish("worker", &file, start, variant.threaded(), split)
 }
@@ -116,7 +119,7 @@ pub fn worker(toolchain: &Toolchain, variant: Variant, effort: Effort, split: bo
 pub fn microbench(toolchain: &Toolchain, variant: Variant, effort: Effort) -> Outcome<PathBuf> {
     step(&format!("kernels alone, {variant}, profile {}", effort.worker()));
     let features: Vec<_> = variant.features().into_iter().filter(|feature| *feature != "threads").collect();
-    let module = cargo(toolchain, "microbench", effort.worker(), &features, &variant.rustflags(true))?;
+    let module = cargo(toolchain, "microbench", effort.worker(), &[], &features, &variant.rustflags(true))?;
     let copy = target().join(format!("microbench-{variant}-{}.wasm", effort.worker()));
     fs::copy(&module, &copy).map_err(TaskError::file("copy", &module))?;
     Ok(copy)
@@ -126,6 +129,7 @@ fn cargo(
     toolchain: &Toolchain,
     package: &str,
     profile: &str,
+    settings: &[&str],
     features: &[&str],
     rustflags: &[String],
 ) -> Outcome<PathBuf> {
@@ -137,6 +141,7 @@ fn cargo(
     if !features.is_empty() {
         args.extend(["--features", &features]);
     }
+    args.extend(settings.iter().flat_map(|setting| ["--config", setting]));
     run(toolchain.cargo(&args, rustflags))?;
     Ok(target.join(TARGET).join(profile).join(format!("{package}.wasm")))
 }
