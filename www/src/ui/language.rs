@@ -2,7 +2,9 @@
 
 use leptos::prelude::*;
 use wasm_bindgen::JsValue;
-use wasm_split_helpers::{SplitLoaderError, wasm_split};
+use wasm_split_helpers::SplitLoaderError;
+#[cfg(not(no_split))]
+use wasm_split_helpers::wasm_split;
 
 use crate::text::{self, CHINESE, ENGLISH, Language, Text};
 
@@ -31,9 +33,16 @@ pub async fn text(language: Language) -> Result<&'static Text, SplitLoaderError>
     }
 }
 
+#[cfg(not(no_split))]
 #[allow(clippy::unnecessary_wraps, reason = "the loader fails in the caller's module")]
 #[wasm_split(chinese, fallible)]
 fn chinese() -> Result<&'static Text, SplitLoaderError> {
+    Ok(&CHINESE)
+}
+
+/// In a module that was not split nothing has to be loaded.
+#[cfg(no_split)]
+async fn chinese() -> Result<&'static Text, SplitLoaderError> {
     Ok(&CHINESE)
 }
 
