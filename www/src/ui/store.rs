@@ -71,7 +71,7 @@ pub struct Store {
     /// What screen readers are told.
     pub said: RwSignal<String>,
     /// The second module.
-    pub rest: RwSignal<SecondModule>,
+    pub second_module: RwSignal<SecondModule>,
     /// While it is missing: why, and whether the race is kept.
     pub rescued: RwSignal<Rescued>,
     /// Whether the reader asked for a reload.
@@ -110,12 +110,12 @@ impl Store {
         let checked = Memo::new(move |_| {
             draft.with(|draft| systems.with(|systems| draft.check(systems, language.get())))
         });
-        let rest = RwSignal::new(SecondModule::Waiting);
+        let second_module = RwSignal::new(SecondModule::Waiting);
         let last_good = StoredValue::new(Config::default());
         let shown = Memo::new_with_compare(
             move |_| {
                 if let Some(report) = report.get() {
-                    return as_shared(report, rest.get());
+                    return as_shared(report, second_module.get());
                 }
                 if let Ok(config) = checked.get() {
                     last_good.set_value(config);
@@ -156,7 +156,7 @@ impl Store {
             help: RwSignal::new(false),
             was_hidden: RwSignal::new(false),
             said: RwSignal::new(String::new()),
-            rest,
+            second_module,
             rescued: RwSignal::new(Rescued::default()),
             leaving: RwSignal::new(false),
             inner: StoredValue::new_local(Inner {
