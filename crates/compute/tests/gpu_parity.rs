@@ -98,19 +98,28 @@ fn in_all_ways(plan: Plan) -> Vec<(&'static str, Plan)> {
     ways.collect()
 }
 
+/// Golden files of a system that are computed by every variant of its kernels; further files by one variant each, in turn. A
+/// software adapter compiles each variant for seconds.
+const IN_ALL_WAYS: usize = 3;
+
 fn goldens(system: &'static dyn System, gpu: &Gpu, failures: &mut Vec<String>) {
     let id = system.info().id;
     let author = if id == "attention-naive" { "attention" } else { id };
-    let mut seen = 0;
+    let mut seen = 0_usize;
     for path in golden_files() {
         let file = golden::read(&std::fs::read(&path).unwrap()).unwrap();
         if file.system != author {
             continue;
         }
-        seen += 1;
         let target = GpuTarget { is_fallback: false, ..*gpu.target() };
         let plan = system.gpu(&file.case, &target).unwrap();
-        for (name, plan) in in_all_ways(plan) {
+        let mut ways = in_all_ways(plan);
+        if seen >= IN_ALL_WAYS {
+            let turn = seen % ways.len();
+            ways = vec![ways.swap_remove(turn)];
+        }
+        seen += 1;
+        for (name, plan) in ways {
             match twice(gpu, plan) {
                 Ok(output) => {
                     let deviation = file.tolerance.compare_f32(&output, &file.expected);
@@ -253,7 +262,8 @@ fn long_sequences_agree_with_the_cpu() {
     let _alone = alone();
     let Some(gpu) = device(GpuOptions::default()) else { return };
     let mut failures = Vec::new();
-    for id in ["monarch-mixer", "bigs", "mega", "liquid-s4", "linformer", "performer"] {
+    // At least two systems for each primitive: long convolutions, scans, prefix sums.
+    for id in ["monarch-mixer", "mega", "liquid-s4", "linformer", "performer"] {
         let system = kernels::find(id).unwrap();
         for causal in [true, false] {
             let problem = Problem { seq_len: 33_001, d_model: 4, causal, ..PROBLEM };
