@@ -18,5 +18,9 @@ mod registry;
 pub mod systems;
 #[cfg(test)]
 mod testing;
+#[cfg(any(test, feature = "trials"))]
+pub mod trials;
 
+#[cfg(any(test, feature = "trials"))]
+pub use registry::trials_of;
 pub use registry::{find, find_first, infos, systems, unknown};

@@ -36,6 +36,12 @@ pub fn find(name: &str) -> Result<&'static dyn System, MixerError> {
     find_in(FIRST, name).or_else(|| find_in(LAZY, name)).ok_or_else(|| unknown(name))
 }
 
+/// What tests try with a system; none where no system is called `name`.
+#[cfg(any(test, feature = "trials"))]
+pub fn trials_of(name: &str) -> Option<&'static crate::trials::Trials> {
+    FIRST.iter().chain(LAZY).find(|system| system.info.id == name).map(|system| system.trials)
+}
+
 /// The system called `name`, where it is one of those that the browser's worker has from its start. Nothing here leads to
 /// the code of the others.
 pub fn find_first(name: &str) -> Option<&'static dyn System> {
