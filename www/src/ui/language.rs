@@ -51,9 +51,9 @@ pub fn follow(store: Store) {
     Effect::new(move |_| {
         let text = store.language.get();
         let Some(document) = hooks::window().and_then(|window| window.document()) else { return };
-        document.set_title(&format!("{}: {}", text.name, text.tagline));
+        document.set_title(&format!("{}: {}", text.words.name, text.tagline));
         if let Some(root) = document.document_element() {
-            let _ = root.set_attribute("lang", text.lang);
+            let _ = root.set_attribute("lang", text.words.lang);
         }
     });
 }
@@ -66,7 +66,7 @@ pub fn LanguageButtons(store: Store) -> impl IntoView {
         <div class="languages" role="group" aria-label=spoken.language>
             {Language::ALL
                 .into_iter()
-                .filter(|language| language.lang() != spoken.lang)
+                .filter(|language| language.lang() != spoken.words.lang)
                 .map(|language| {
                     let lang = language.lang();
                     view! {
