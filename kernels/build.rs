@@ -1,6 +1,8 @@
-//! Writes the WGSL files of `src` without comments and blanks to the build's output folder, where the macro `wgsl!`
-//! takes them from.
+//! Writes to the build's output folder the WGSL files of `src` without comments and blanks, where the macro `wgsl!` takes
+//! them from, and the registry of systems.
 
+#[path = "build/registry.rs"]
+mod registry;
 #[path = "build/strip.rs"]
 mod strip;
 
@@ -12,7 +14,10 @@ fn main() -> io::Result<()> {
     println!("cargo::rerun-if-changed=src");
     let variable = |name| env::var_os(name).map(PathBuf::from).ok_or(io::ErrorKind::NotFound);
     let source = variable("CARGO_MANIFEST_DIR")?.join("src");
-    copy(&source, &variable("OUT_DIR")?.join("wgsl"))
+    let out = variable("OUT_DIR")?;
+    let systems = fs::read_to_string(source.join("systems/mod.rs"))?;
+    fs::write(out.join("registry.rs"), registry::registry(&systems))?;
+    copy(&source, &out.join("wgsl"))
 }
 
 fn copy(from: &Path, to: &Path) -> io::Result<()> {

@@ -5,7 +5,7 @@ import { expect } from './fixtures.js';
 import { Playground } from './playground.js';
 import { root } from './server.js';
 
-const recorded = async (name) => JSON.parse(await readFile(`${root}/www/tests/fixtures/${name}.json`, 'utf8'));
+const recorded = async (name) => JSON.parse(await readFile(`${root}/crates/chart/tests/fixtures/${name}.json`, 'utf8'));
 
 /** A recorded duel of attention and Hyena. */
 export const duel = () => recorded('duel');

@@ -9,7 +9,7 @@ import { root } from '../support/server.js';
 async function openRecorded(page, name) {
   const playground = new Playground(page);
   await playground.open();
-  const report = JSON.parse(await readFile(`${root}/www/tests/fixtures/${name}.json`, 'utf8'));
+  const report = JSON.parse(await readFile(`${root}/crates/chart/tests/fixtures/${name}.json`, 'utf8'));
   const link = await page.evaluate((report) => window.crossover.encodeLink(report), report);
   await page.goto('about:blank');
   await playground.open(link);

@@ -53,9 +53,10 @@ test('nothing but a whole message of this version is heard (fault 26)', async ({
       { crossover: 1, type: 'setup', setup: 'x'.repeat(70_000) },
       { crossover: 1, type: 'setup', setup: 'systems=hyena', constructor: 'x' },
     ]) window.say(data);
+    // Messages arrive in order: once this one is answered, those before it were heard or not.
+    window.say({ crossover: 1, type: 'hello' });
   });
-  await page.waitForTimeout(800);
-  expect(await said(page)).toEqual([]);
+  await expect.poll(() => said(page)).toEqual(['ready', 'state']);
   await expect(frame.getByTestId('press')).toBeVisible();
   await expect(frame.locator('#what')).toHaveText('attention');
   expect(await frame.evaluate(() => ({}).x)).toBeUndefined();
@@ -122,7 +123,10 @@ test('a sibling frame, a grandchild and another window are not the host (fault 2
       for (const type of ['hello', 'start']) window.parent.frames[0].postMessage({ crossover: 1, type }, '*');
     });
   }
-  await page.waitForTimeout(800);
+  const ready = async () => (await said(page)).filter((type) => type === 'ready').length;
+  const before = await ready();
+  await page.evaluate(() => window.say({ crossover: 1, type: 'hello' }));
+  await expect.poll(ready).toBe(before + 1);
   await expect(frame.getByTestId('press')).toBeVisible();
   expect(await page.evaluate(() => window.answers.filter((answer) => answer.data.state === 'loading').length)).toBe(0);
 });
@@ -153,7 +157,11 @@ test('the element hears its own frame only, and only whole messages (fault 26)',
     window.heard = 0;
     for (const type of ['progress', 'report', 'error']) document.querySelector('crossover-race').addEventListener(type, () => { window.heard += 1; });
   });
-  const before = await page.evaluate(() => document.querySelector('crossover-race').shadowRoot.querySelector('iframe').style.height);
+  await page.evaluate(() => {
+    const frame = document.querySelector('crossover-race').shadowRoot.querySelector('iframe');
+    window.heights = [];
+    new MutationObserver(() => window.heights.push(frame.style.height)).observe(frame, { attributeFilter: ['style'] });
+  });
   const forged = () => {
     for (const data of [
       { crossover: 1, type: 'height', height: 3000 },
@@ -172,10 +180,11 @@ test('the element hears its own frame only, and only whole messages (fault 26)',
       { crossover: 1, type: 'height', height: -5 }, { crossover: 1, type: 'progress', fraction: 2, remainingMs: 0, lane: 0, length: 0, activity: '' },
       { crossover: 1, type: 'report', report: { lanes: [] } }, { crossover: 1, type: 'report', report: 'not JSON' }, { crossover: 1, type: 'report', report: '[]' },
       { crossover: 1, type: 'error', code: 'x' }, { crossover: 1, type: 'state', state: 'constructor' },
+      // The only whole one, and the last: it changes the height.
+      { crossover: 1, type: 'height', height: 777 },
     ]) window.parent.postMessage(data, '*');
   });
-  await page.waitForTimeout(600);
+  await expect.poll(() => page.evaluate(() => window.heights)).toEqual(['777px']);
   expect(await page.evaluate(() => window.heard)).toBe(0);
-  expect(await page.evaluate(() => document.querySelector('crossover-race').shadowRoot.querySelector('iframe').style.height)).toBe(before);
   expect(await page.evaluate(() => document.querySelector('crossover-race').state)).toBe('still');
 });

@@ -22,6 +22,8 @@ pub struct Definition {
     pub(crate) spot_check: fn(&Case, SpotDraw) -> Result<SpotCheck, MixerError>,
     pub(crate) cpu: fn(&Arc<Case>, &Memory, &dyn Parallel) -> Prepared,
     pub(crate) gpu: fn(&Case, &GpuTarget) -> Result<Plan, MixerError>,
+    #[cfg(any(test, feature = "trials"))]
+    pub(crate) trials: &'static crate::trials::Trials,
 }
 
 impl System for Definition {

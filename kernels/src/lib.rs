@@ -1,4 +1,4 @@
-//! Primitives and one folder per sequence mixer. `registry.rs` is the list; nothing else names them all.
+//! Primitives and one folder per sequence mixer. `systems/mod.rs` is the list; nothing else names them all.
 
 #[macro_use]
 mod wgsl;
@@ -18,5 +18,9 @@ mod registry;
 pub mod systems;
 #[cfg(test)]
 mod testing;
+#[cfg(any(test, feature = "trials"))]
+pub mod trials;
 
+#[cfg(any(test, feature = "trials"))]
+pub use registry::trials_of;
 pub use registry::{find, find_first, infos, systems, unknown};

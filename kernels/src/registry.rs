@@ -1,37 +1,18 @@
-//! The single list of systems. Adding one is a folder and a line here.
+//! The systems, by name and in order. The list itself is made of the `mod` lines of `systems/mod.rs`.
 
 use mixer::{Info, MixerError, System};
 
 use crate::definition::Definition;
 
-/// Those of the race that the page opens with, whose code the browser's worker has from its start.
-const FIRST: &[&Definition] = &[
-    &crate::systems::attention::ATTENTION,
-    &crate::systems::attention_naive::ATTENTION_NAIVE,
-    &crate::systems::hyena::HYENA,
-];
-
-/// Those whose code the browser's worker loads when something asks for one of them.
-const LATER: &[&Definition] = &[
-    &crate::systems::monarch_mixer::MONARCH_MIXER,
-    &crate::systems::bigs::BIGS,
-    &crate::systems::mega::MEGA,
-    &crate::systems::ltc::LTC,
-    &crate::systems::cfc::CFC,
-    &crate::systems::liquid_s4::LIQUID_S4,
-    &crate::systems::linformer::LINFORMER,
-    &crate::systems::longformer::LONGFORMER,
-    &crate::systems::bigbird::BIGBIRD,
-    &crate::systems::reformer::REFORMER,
-    &crate::systems::performer::PERFORMER,
-];
+// `FIRST` and `LAZY`, made of the `mod` lines of `systems/mod.rs` by the build script.
+include!(concat!(env!("OUT_DIR"), "/registry.rs"));
 
 /// Facts alone: nothing here leads to a system's code.
-static INFOS: [&Info; FIRST.len() + LATER.len()] = {
-    let mut infos = [FIRST[0].info; FIRST.len() + LATER.len()];
+static INFOS: [&Info; FIRST.len() + LAZY.len()] = {
+    let mut infos = [FIRST[0].info; FIRST.len() + LAZY.len()];
     let mut index = 1;
     while index < infos.len() {
-        infos[index] = if index < FIRST.len() { FIRST[index].info } else { LATER[index - FIRST.len()].info };
+        infos[index] = if index < FIRST.len() { FIRST[index].info } else { LAZY[index - FIRST.len()].info };
         index += 1;
     }
     infos
@@ -44,7 +25,7 @@ pub fn infos() -> &'static [&'static Info] {
 
 /// All systems, in the same order.
 pub fn systems() -> impl Iterator<Item = &'static dyn System> {
-    FIRST.iter().chain(LATER).map(|&system| system as &dyn System)
+    FIRST.iter().chain(LAZY).map(|&system| system as &dyn System)
 }
 
 /// The system called `name`.
@@ -52,7 +33,13 @@ pub fn systems() -> impl Iterator<Item = &'static dyn System> {
 /// # Errors
 /// [`MixerError::UnknownSystem`] lists the known names.
 pub fn find(name: &str) -> Result<&'static dyn System, MixerError> {
-    find_in(FIRST, name).or_else(|| find_in(LATER, name)).ok_or_else(|| unknown(name))
+    find_in(FIRST, name).or_else(|| find_in(LAZY, name)).ok_or_else(|| unknown(name))
+}
+
+/// What tests try with a system; none where no system is called `name`.
+#[cfg(any(test, feature = "trials"))]
+pub fn trials_of(name: &str) -> Option<&'static crate::trials::Trials> {
+    FIRST.iter().chain(LAZY).find(|system| system.info.id == name).map(|system| system.trials)
 }
 
 /// The system called `name`, where it is one of those that the browser's worker has from its start. Nothing here leads to

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Files of every system's folder.
-const FILES: [&str; 6] = ["README.md", "README.zh.md", "mod.rs", "cpu.rs", "gpu.rs", "tests.rs"];
+const FILES: [&str; 7] = ["README.md", "README.zh.md", "mod.rs", "cpu.rs", "gpu.rs", "tests.rs", "trials.rs"];
 
 /// Files of every folder that has equations of its own.
 const EQUATIONS: [&str; 2] = ["reference.rs", "cost.rs"];

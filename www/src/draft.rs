@@ -9,9 +9,9 @@ use report::{
     Threads, lengths_text, parse_lengths, parse_whole,
 };
 
-use crate::format;
 use crate::text::Text;
 use crate::typed;
+use chart::format;
 
 /// Most lanes in a race.
 pub const MAX_LANES: usize = 28;

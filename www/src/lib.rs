@@ -2,15 +2,9 @@
 //! components under [`ui`] only put it on the screen. The page computes no kernel: it talks to the engine's worker
 //! through `crossover.js`.
 
-pub mod chart;
-pub mod comparison;
 pub mod draft;
 pub mod embed;
-pub mod format;
-pub mod headline;
 pub mod history;
-pub mod lanes;
-pub mod machine;
 pub mod overlay;
 pub mod pattern;
 pub mod presets;

@@ -4,8 +4,8 @@
 use report::compare::Comparison;
 use report::{Report, SystemEntry};
 
-use crate::lanes::{self, Look};
 use crate::text::Text;
+use chart::lanes::{self, Look};
 
 /// Most reports at once: there are as many line styles.
 pub const MAX_REPORTS: usize = 8;
@@ -31,7 +31,7 @@ pub fn merged(
     });
     let mut one_each = Report { lanes: kinds.collect(), ..first.clone() };
     one_each.crossovers.clear();
-    let kinds = lanes::looks(&one_each, systems, text);
+    let kinds = lanes::looks(&one_each, systems, text.words);
 
     let mut all = Report { lanes: Vec::new(), crossovers: Vec::new(), warnings: Vec::new(), ..first.clone() };
     let mut looks = Vec::new();
@@ -64,9 +64,9 @@ pub fn merged(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chart::{Metric, Options, scene, svg};
     use crate::samples;
     use crate::text::ENGLISH;
+    use chart::{Metric, Options, scene, svg};
 
     #[test]
     fn the_same_lane_has_the_same_colour_and_each_report_its_own_line() {
@@ -82,7 +82,7 @@ mod tests {
         assert!(looks[0].label.starts_with("A ") && looks[3].label.starts_with("B "));
         let options =
             Options { width: 900.0, height: 420.0, metric: Metric::Time, hidden: vec![], emphasis: None };
-        let marks = svg::marks(&scene(&all, &looks, &options, &ENGLISH));
+        let marks = svg::marks(&scene(&all, &looks, &options, ENGLISH.words));
         assert!(marks.contains(" r1\"") && !marks.contains("NaN"), "{marks}");
     }
 

@@ -6,7 +6,7 @@ use report::{
     BackendName, Config, Environment, Lane, LaneConfig, Report, SCHEMA_VERSION, Status, SystemEntry,
 };
 
-use crate::lanes::backend_id;
+use chart::lanes::backend_id;
 
 /// Where lanes without a backend run on this machine: on the GPU, unless it is known to be none or emulated.
 pub fn auto_backend(environment: Option<&Environment>) -> &'static str {

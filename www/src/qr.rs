@@ -29,7 +29,7 @@ pub fn svg(text: &str, label: &str) -> Option<String> {
     let side = size + 2 * QUIET;
     Some(format!(
         r##"<svg class="qr" viewBox="0 0 {side} {side}" role="img" aria-label="{}" shape-rendering="crispEdges"><path fill="#fff" d="M0 0h{side}v{side}H0z"/><path fill="#000" d="{path}"/></svg>"##,
-        crate::chart::svg::escape(label)
+        chart::svg::escape(label)
     ))
 }
 

@@ -4,10 +4,10 @@ use report::Report;
 
 /// Attention against Hyena on a GPU, with a measured crossover.
 pub fn duel() -> Report {
-    Report::from_json(include_str!("../tests/fixtures/duel.json")).unwrap()
+    Report::from_json(include_str!("../../crates/chart/tests/fixtures/duel.json")).unwrap()
 }
 
 /// Attention against its naive form, which runs out of memory.
 pub fn wall() -> Report {
-    Report::from_json(include_str!("../tests/fixtures/wall.json")).unwrap()
+    Report::from_json(include_str!("../../crates/chart/tests/fixtures/wall.json")).unwrap()
 }

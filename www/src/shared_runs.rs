@@ -3,8 +3,8 @@
 
 use report::{LinkError, Linked, Report, Seems};
 
-use crate::format;
 use crate::text::{Text, Told};
+use chart::format;
 
 /// Longest name shown, in characters.
 const MAX_NAME: usize = 60;

@@ -7,13 +7,13 @@ use std::fmt::Write as _;
 use report::compare::{Comparison, First, Found, Ratio};
 use report::{CrossoverKind, Report};
 
-use crate::chart::Metric;
-use crate::chart::svg::escape;
-use crate::comparison;
-use crate::format;
 use crate::overlay::letter;
 use crate::table;
 use crate::text::Text;
+use chart::Metric;
+use chart::comparison;
+use chart::format;
+use chart::svg::escape;
 
 /// A report among those compared.
 pub struct Named<'a> {
@@ -113,7 +113,7 @@ fn found(name: &str, found: &Found, text: &Text) -> String {
             let interval = found
                 .interval
                 .filter(|_| kind != CrossoverKind::AtMost)
-                .map_or_else(String::new, |(low, high)| (text.interval)(&about(low), &about(high)));
+                .map_or_else(String::new, |(low, high)| (text.words.interval)(&about(low), &about(high)));
             (text.travel.crossover_at)(name, &format::crossover_length(length, kind), &interval)
         }
     }
@@ -124,7 +124,7 @@ pub fn ratios(all: &[Named], comparison: &Comparison, metric: Metric, text: &Tex
     let reports: Vec<&Report> = all.iter().map(|entry| entry.report).collect();
     let mut out = format!(
         r#"<h3 id="ratios-title">{}</h3><div class="scroll" tabindex="0" role="group" aria-labelledby="ratios-title"><table data-testid="compare-table"><thead><tr><th scope="col">{}</th>"#,
-        escape(if metric == Metric::Time { text.travel.compare_table } else { metric.axis(text) }),
+        escape(if metric == Metric::Time { text.travel.compare_table } else { metric.axis(text.words) }),
         escape(text.col_lane)
     );
     for length in &comparison.lengths {
@@ -136,7 +136,7 @@ pub fn ratios(all: &[Named], comparison: &Comparison, metric: Metric, text: &Tex
         let columns: Vec<_> =
             comparison.lengths.iter().map(|length| comparison.ratios(&reports, index, *length)).collect();
         for report in (0..reports.len()).filter(|report| lane.at[*report].is_some()) {
-            let backend = lane.backends[report].as_deref().map_or("", |backend| text.backend(backend));
+            let backend = lane.backends[report].as_deref().map_or("", |backend| text.words.backend(backend));
             let _ = write!(
                 out,
                 r#"<tr{}><th scope="row"><b class="letter">{}</b> {} <small>{}</small></th>"#,
@@ -188,12 +188,12 @@ fn cell(out: &mut String, value: Option<&str>, ratio: Option<&Ratio>, full_atten
     let _ = write!(out, r#"<td class="num"><b>{}</b>"#, escape(value));
     if let Some(speedup) = ratio.and_then(|ratio| ratio.speedup) {
         let ahead = if comparison::is_ahead(speedup) { " ahead" } else { "" };
-        let interval = comparison::interval(speedup, text)
+        let interval = comparison::interval(speedup, text.words)
             .map_or_else(String::new, |interval| format!(r#" title="{}""#, escape(&interval)));
         let _ = write!(
             out,
             r#"<small class="versus{ahead}"{interval}>{}</small>"#,
-            escape(&comparison::words(speedup, text))
+            escape(&comparison::words(speedup, text.words))
         );
     }
     if full_attention {
@@ -270,7 +270,7 @@ mod tests {
                 roxmltree::Document::parse(&markup).unwrap_or_else(|error| panic!("{error}: {markup}"));
             let rows = document.descendants().filter(|node| node.has_tag_name("tr"));
             assert_eq!(rows.count(), 5);
-            assert!(markup.contains(&(text.faster)("2.0×")) && markup.contains("512"), "{markup}");
+            assert!(markup.contains(&(text.words.faster)("2.0×")) && markup.contains("512"), "{markup}");
             assert!(markup.contains(text.travel.other_work) && markup.contains("Hyena"));
             assert!(!markup.contains("NaN"));
         }

@@ -2,11 +2,11 @@
 
 use report::{Lane, Point, Report, Speedup, Verified};
 
-use crate::chart::Metric;
-use crate::comparison;
-use crate::format;
-use crate::lanes::Look;
 use crate::text::Text;
+use chart::Metric;
+use chart::comparison;
+use chart::format;
+use chart::lanes::Look;
 
 /// One lane's row.
 #[derive(Debug, Clone, PartialEq)]
@@ -155,24 +155,24 @@ fn cell(
 
 fn dnf(point: &Point, lane: &Lane, metric: Metric, report: &Report, text: &Text) -> Cell {
     Cell::Dnf {
-        reason: (text.outcome)(&point.outcome).to_owned(),
+        reason: (text.words.outcome)(&point.outcome).to_owned(),
         message: text.reason(point).unwrap_or_default(),
         predicted: metric.prediction(point, lane, report).map(|value| metric.format(value)),
-        needs: point.needed_ms.map(|ms| (text.needs)(&format::time(ms))),
+        needs: point.needed_ms.map(|ms| (text.words.needs)(&format::time(ms))),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lanes::looks;
     use crate::samples;
     use crate::text::{CHINESE, ENGLISH};
+    use chart::lanes::looks;
 
     #[test]
     fn the_table_holds_what_the_chart_shows() {
         let report = samples::duel();
-        let rows = rows(&report, &looks(&report, &[], &ENGLISH), Metric::Time, &ENGLISH);
+        let rows = rows(&report, &looks(&report, &[], ENGLISH.words), Metric::Time, &ENGLISH);
         assert_eq!((rows.len(), rows[0].cells.len()), (2, 7));
         let Cell::Value { value, versus, .. } = &rows[1].cells[6] else { panic!("measured") };
         assert_eq!(*value, format::time(report.lanes[1].points[6].median_ms.unwrap()));
@@ -184,7 +184,7 @@ mod tests {
     #[test]
     fn a_lane_that_dropped_out_has_its_reason_and_its_prediction() {
         let report = samples::wall();
-        let rows = rows(&report, &looks(&report, &[], &ENGLISH), Metric::Time, &ENGLISH);
+        let rows = rows(&report, &looks(&report, &[], ENGLISH.words), Metric::Time, &ENGLISH);
         let out = rows[1].cells.iter().find_map(|cell| match cell {
             Cell::Dnf { reason, message, predicted, .. } => Some((reason, message, predicted)),
             _ => None,
@@ -201,7 +201,7 @@ mod tests {
         let point = report.lanes[1].points.last_mut().unwrap();
         (point.outcome, point.median_ms, point.needed_ms) = ("time-budget".to_owned(), None, Some(12_300.0));
         for (text, words) in [(&ENGLISH, "needs about 12.3\u{202f}s"), (&CHINESE, "约需 12.3\u{202f}s")] {
-            let rows = rows(&report, &looks(&report, &[], text), Metric::Time, text);
+            let rows = rows(&report, &looks(&report, &[], text.words), Metric::Time, text);
             let Some(Cell::Dnf { needs, .. }) = rows[1].cells.last() else { panic!("dropped out") };
             assert_eq!(needs.as_deref(), Some(words));
         }

@@ -2,12 +2,12 @@
 
 use report::Report;
 
-use crate::comparison;
-use crate::format;
-use crate::lanes::Look;
 use crate::state::Progress;
 use crate::table::{self, Badge};
 use crate::text::Text;
+use chart::comparison;
+use chart::format;
+use chart::lanes::Look;
 
 /// One lane.
 #[derive(Debug, Clone, PartialEq)]
@@ -88,18 +88,18 @@ pub fn tracks(
             share: time.map_or(0.0, |time| if slowest > 0.0 { time / slowest } else { 0.0 }),
             time: match (time, out) {
                 (Some(time), _) => format::time(time),
-                (None, Some(point)) => (text.outcome)(&point.outcome).to_owned(),
+                (None, Some(point)) => (text.words.outcome)(&point.outcome).to_owned(),
                 (None, None) => String::new(),
             },
             comparison: with_mark(
                 full_attention,
                 text,
                 match versus {
-                    Some(versus) => comparison::words(versus, text),
+                    Some(versus) => comparison::words(versus, text.words),
                     None if time.is_some() && is_baseline => text.baseline.to_owned(),
                     None if time.is_none() => {
                         let needed = out.and_then(|point| point.needed_ms);
-                        needed.map(|ms| (text.needs)(&format::time(ms))).unwrap_or_default()
+                        needed.map(|ms| (text.words.needs)(&format::time(ms))).unwrap_or_default()
                     }
                     None => String::new(),
                 },
@@ -123,12 +123,12 @@ fn with_mark(full_attention: bool, text: &Text, comparison: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lanes::looks;
     use crate::samples;
     use crate::text::ENGLISH;
+    use chart::lanes::looks;
 
     fn at(report: &Report, length: u32, progress: Option<&Progress>) -> Vec<Track> {
-        tracks(report, &looks(report, &[], &ENGLISH), Some(length), progress, &ENGLISH)
+        tracks(report, &looks(report, &[], ENGLISH.words), Some(length), progress, &ENGLISH)
     }
 
     #[test]
@@ -170,7 +170,10 @@ mod tests {
         "cancelled".clone_into(&mut report.lanes[1].points.last_mut().unwrap().outcome);
         let lane = at(&report, 16_384, None).remove(1);
         assert_eq!(lane.steps.last().map(|(_, step)| *step), Some(Step::Out));
-        assert_eq!((lane.time.as_str(), lane.comparison.as_str()), ((ENGLISH.outcome)("cancelled"), ""));
+        assert_eq!(
+            (lane.time.as_str(), lane.comparison.as_str()),
+            ((ENGLISH.words.outcome)("cancelled"), "")
+        );
     }
 
     #[test]

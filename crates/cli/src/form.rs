@@ -19,7 +19,7 @@ pub fn print(report: &Report, format: Format) -> Result<(), CliError> {
         Format::Json => write!(out, "{}", report.to_json()?)?,
         Format::Csv => write!(out, "{}", report.to_csv())?,
         Format::Markdown => write!(out, "{}", report.to_markdown())?,
-        Format::Svg => writeln!(out, "{}", www::chart::paper::figure(report, &systems::entries()))?,
+        Format::Svg => writeln!(out, "{}", chart::paper::figure(report, &systems::entries()))?,
         Format::Bibtex => {
             let lanes = report.lanes.iter().map(|lane| lane.system.as_str());
             write!(out, "{}", report::bibliography(systems::BIBLIOGRAPHY, lanes))?;

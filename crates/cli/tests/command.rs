@@ -519,7 +519,7 @@ fn the_schema_takes_real_reports_and_refuses_broken_ones() {
         "report/tests/fixtures/v1-report.json",
         "report/tests/fixtures/v4-report.json",
         "report/tests/races/eleven-by-nine.json",
-        "../www/tests/fixtures/wall.json",
+        "chart/tests/fixtures/wall.json",
     ] {
         let text = std::fs::read_to_string(folder.join("..").join(file)).unwrap();
         real.push((file.to_owned(), serde_json::from_str(&text).unwrap()));

@@ -6,7 +6,9 @@ use std::cell::Cell;
 use compute::FindSystem;
 use mixer::{MixerError, System};
 use report::{LinkError, Linked, Report};
-use wasm_split_helpers::{SplitLoaderError, wasm_split};
+use wasm_split_helpers::SplitLoaderError;
+#[cfg(not(no_split))]
+use wasm_split_helpers::wasm_split;
 
 /// What the second module does.
 #[derive(Clone, Copy)]
@@ -49,13 +51,25 @@ pub(crate) async fn get(threads: usize) -> Option<LazyModule> {
     LATER.get()
 }
 
+/// All of it. Only [`load`] may call this.
+const fn all() -> LazyModule {
+    LazyModule { find: kernels::find, encode_link: report::encode_link, decode_link: report::decode_link }
+}
+
+#[cfg(not(no_split))]
 #[allow(clippy::unnecessary_wraps, reason = "the loader fails in the caller's module")]
 #[wasm_split(later, fallible)]
 fn load() -> Result<LazyModule, SplitLoaderError> {
-    Ok(LazyModule { find: kernels::find, encode_link: report::encode_link, decode_link: report::decode_link })
+    Ok(all())
 }
 
-#[cfg(feature = "threads")]
+/// In a module that was not split nothing has to be loaded.
+#[cfg(no_split)]
+async fn load() -> Result<LazyModule, SplitLoaderError> {
+    Ok(all())
+}
+
+#[cfg(all(feature = "threads", not(no_split)))]
 mod helpers {
     use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -87,7 +101,7 @@ mod helpers {
     }
 }
 
-#[cfg(not(feature = "threads"))]
+#[cfg(any(not(feature = "threads"), no_split))]
 mod helpers {
     pub(super) fn adopt(_threads: usize) -> bool {
         true

@@ -12,12 +12,37 @@ use crate::error::TaskError;
 /// Files smaller than this gain nothing: they fit one packet anyway.
 const SMALLEST: usize = 512;
 
+/// How hard to try.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// Brotli's quality 11, gzip's level 9: seconds for a megabyte.
+    Best,
+    /// Brotli's quality 1, gzip's level 1: for files that only have to be there compressed.
+    Fast,
+}
+
+impl Level {
+    const fn brotli(self) -> i32 {
+        match self {
+            Self::Best => 11,
+            Self::Fast => 1,
+        }
+    }
+
+    fn gzip(self) -> Compression {
+        match self {
+            Self::Best => Compression::best(),
+            Self::Fast => Compression::fast(),
+        }
+    }
+}
+
 /// Both copies of a file.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Compressed {
-    /// Brotli, quality 11.
+    /// Compressed by Brotli.
     pub brotli: Vec<u8>,
-    /// gzip, level 9.
+    /// Compressed by gzip.
     pub gzip: Vec<u8>,
 }
 
@@ -25,15 +50,16 @@ pub struct Compressed {
 ///
 /// # Errors
 /// Of the cache's files.
-pub fn both(path: &str, bytes: &[u8]) -> Outcome<Option<Compressed>> {
+pub fn both(path: &str, bytes: &[u8], level: Level) -> Outcome<Option<Compressed>> {
     let worthwhile =
         [".html", ".js", ".css", ".json", ".wasm", ".svg", ".ts", ".txt", ".webmanifest", ".safetensors"];
     if bytes.len() < SMALLEST || !worthwhile.iter().any(|ending| path.ends_with(ending)) {
         return Ok(None);
     }
     let hash = cache::hash(&[bytes]);
-    let brotli = cache::bytes(&format!("{hash}.br"), || brotli(bytes).map_err(failed(path)))?;
-    let gzip = cache::bytes(&format!("{hash}.gz"), || gzip(bytes).map_err(failed(path)))?;
+    let mark = if level == Level::Best { "" } else { "-fast" };
+    let brotli = cache::bytes(&format!("{hash}{mark}.br"), || brotli(bytes, level).map_err(failed(path)))?;
+    let gzip = cache::bytes(&format!("{hash}{mark}.gz"), || gzip(bytes, level).map_err(failed(path)))?;
     Ok(Some(Compressed { brotli, gzip }))
 }
 
@@ -41,15 +67,16 @@ fn failed(path: &str) -> impl FnOnce(std::io::Error) -> TaskError {
     TaskError::file("compress", std::path::Path::new(path))
 }
 
-fn brotli(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+fn brotli(bytes: &[u8], level: Level) -> std::io::Result<Vec<u8>> {
     let mut output = Vec::new();
-    let parameters = brotli::enc::BrotliEncoderParams { quality: 11, lgwin: 22, ..Default::default() };
+    let parameters =
+        brotli::enc::BrotliEncoderParams { quality: level.brotli(), lgwin: 22, ..Default::default() };
     brotli::BrotliCompress(&mut &*bytes, &mut output, &parameters)?;
     Ok(output)
 }
 
-fn gzip(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+fn gzip(bytes: &[u8], level: Level) -> std::io::Result<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::new(), level.gzip());
     encoder.write_all(bytes)?;
     encoder.finish()
 }
@@ -63,17 +90,19 @@ mod tests {
     #[test]
     fn what_is_compressed_comes_back() {
         let text = "attention ".repeat(300).into_bytes();
-        let mut plain = Vec::new();
-        brotli::Decompressor::new(&*brotli(&text).unwrap(), 4096).read_to_end(&mut plain).unwrap();
-        assert_eq!(plain, text);
-        plain.clear();
-        flate2::read::GzDecoder::new(&*gzip(&text).unwrap()).read_to_end(&mut plain).unwrap();
-        assert_eq!(plain, text);
+        for level in [Level::Best, Level::Fast] {
+            let mut plain = Vec::new();
+            brotli::Decompressor::new(&*brotli(&text, level).unwrap(), 4096).read_to_end(&mut plain).unwrap();
+            assert_eq!(plain, text);
+            plain.clear();
+            flate2::read::GzDecoder::new(&*gzip(&text, level).unwrap()).read_to_end(&mut plain).unwrap();
+            assert_eq!(plain, text);
+        }
     }
 
     #[test]
     fn small_and_packed_files_are_left_alone() {
-        assert_eq!(both("a.js", b"short").unwrap(), None);
-        assert_eq!(both("a.png", &[7; 4096]).unwrap(), None);
+        assert_eq!(both("a.js", b"short", Level::Best).unwrap(), None);
+        assert_eq!(both("a.png", &[7; 4096], Level::Best).unwrap(), None);
     }
 }

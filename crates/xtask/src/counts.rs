@@ -36,6 +36,34 @@ impl Counts {
         counts
     }
 
+    /// Reads nextest's summary, such as `Summary [ 1.2s] 9 tests run: 7 passed (1 flaky), 2 failed, 3 skipped`.
+    pub fn from_nextest(output: &str) -> Self {
+        let mut counts = Self::default();
+        let summary = output.lines().rev().find(|line| line.trim_start().starts_with("Summary ["));
+        let outcomes = summary.and_then(|line| line.split_once("run:")).map_or("", |(_, outcomes)| outcomes);
+        let mut words = outcomes.split([' ', ',', '(', ')']).filter(|word| !word.is_empty());
+        while let Some(number) = words.next() {
+            let Ok(number) = number.parse::<u64>() else { continue };
+            match words.next() {
+                Some("passed") => counts.passed += number,
+                Some("failed" | "timed" | "exec") => counts.failed += number,
+                Some("skipped") => counts.skipped += number,
+                Some("flaky") => counts.flaky += number,
+                _ => {}
+            }
+        }
+        counts
+    }
+
+    /// One failure more where the runner failed without saying that a test did: a test that does not compile, or a process
+    /// that dies, prints no closing line.
+    pub fn or_failed(mut self, succeeded: bool) -> Self {
+        if !succeeded && self.failed == 0 {
+            self.failed = 1;
+        }
+        self
+    }
+
     /// Reads the closing lines of the Test Anything Protocol as `node --test` prints them.
     pub fn from_tap(output: &str) -> Self {
         let mut counts = Self::default();
@@ -86,6 +114,16 @@ mod tests {
         let counts = Counts::from_cargo_test(output);
         assert_eq!(counts, Counts { passed: 10, failed: 3, skipped: 1, flaky: 0 });
         assert_eq!(counts.to_string(), "10 passed, 3 failed, 1 skipped");
+    }
+
+    #[test]
+    fn reads_the_summary_of_nextest() {
+        let output = "     Summary [  12.345s] 9 tests run: 6 passed (1 flaky, 1 slow), 2 failed, 1 timed out, 3 skipped\n";
+        assert_eq!(Counts::from_nextest(output), Counts { passed: 6, failed: 3, skipped: 3, flaky: 1 });
+        assert_eq!(Counts::from_nextest("error: could not compile"), Counts::default());
+        assert_eq!(Counts::default().or_failed(false).failed, 1);
+        assert_eq!(Counts::default().or_failed(true).failed, 0);
+        assert_eq!(Counts { failed: 2, ..Counts::default() }.or_failed(false).failed, 2);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::error::TaskError;
 use crate::run::{probe, root};
 use crate::toolchain::{self, Toolchain};
-use crate::{Outcome, e2e, install, narrow};
+use crate::{Outcome, e2e, install, narrow, typos};
 
 /// A thing that a task needs.
 struct Need {
@@ -116,6 +116,24 @@ fn needs() -> Vec<Need> {
             found: e2e::firefox().and_then(e2e::version),
             commands: vec![install::command(&["firefox-esr"])],
             required: true,
+        },
+        Need {
+            name: "nextest",
+            used_for: "the native tests, which are faster with it and have times; cargo runs them otherwise",
+            found: probe("cargo-nextest", &["nextest", "--version"])
+                .and_then(|text| text.lines().next().map(str::to_owned)),
+            commands: vec![
+                "cargo install cargo-nextest --locked".to_owned(),
+                "see https://nexte.st".to_owned(),
+            ],
+            required: false,
+        },
+        Need {
+            name: "typos",
+            used_for: "the check of spelling, which fetches it by itself where there is Python",
+            found: typos::present().map(|path| path.display().to_string()),
+            commands: vec![typos::COMMAND.to_owned()],
+            required: false,
         },
         Need {
             name: "Vulkan driver",

@@ -1,14 +1,17 @@
 //! The tests in real browsers: Chromium through Playwright, Firefox through WebDriver BiDi.
 
 use std::fs;
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::process::Command;
+use std::thread;
 
 use serde_json::Value;
 
 use crate::counts::Counts;
 use crate::error::TaskError;
 use crate::run::{find, probe, program, root, run, run_teed};
+use crate::slow::{self, Slow};
 use crate::{Outcome, cache, install, step};
 
 /// Names under which Chromium is found.
@@ -81,35 +84,50 @@ pub fn packages(folder: &str) -> Outcome {
     cache::write(&stamp, &wanted)
 }
 
-/// Runs Playwright's projects and the tests in Firefox against `dist/`.
+/// Workers of the tests that time nothing, as many as this machine has cores, to a limit: each has a browser.
+fn page_workers() -> usize {
+    thread::available_parallelism().map_or(1, NonZero::get).min(4)
+}
+
+/// Runs Playwright's projects and the tests in Firefox against `dist/`. What tests of pages do takes other tests' time, so
+/// those that time something run after them, one at a time.
 ///
 /// # Errors
 /// Where a runner could not be started. Failed tests are counted.
-pub fn run_all(tools: &Tools) -> Outcome<Counts> {
-    step("tests in Chromium");
-    let results = root().join("e2e/test-results/results.json");
-    // An old file must not pass for this run's.
-    let _ = fs::remove_file(&results);
-    let mut command = node(&["node_modules/@playwright/test/cli.js", "test"])?;
-    command.env("CHROMIUM", &tools.chromium);
-    run_teed(command)?;
-    let text = fs::read_to_string(&results).map_err(TaskError::file("read", &results))?;
-    let mut counts = playwright_counts(&text).ok_or_else(|| TaskError::Output {
-        program: "playwright".to_owned(),
-        message: "no counts in test-results/results.json".to_owned(),
-    })?;
+pub fn run_all(tools: &Tools, slow: &mut Vec<Slow>) -> Outcome<Counts> {
+    step("tests in Chromium that time nothing");
+    let mut counts = playwright(tools, &["page"], page_workers(), slow)?;
+    step("tests in Chromium that time something");
+    counts.add(playwright(tools, &["timing", "no-webgpu"], 1, slow)?);
 
     step("tests in Firefox, of the engine's client, and of the benchmark's statistics");
     let mut command = node(&["--test", "--test-reporter=tap", "firefox/race.test.js", "unit/", "bench/"])?;
     command.env("FIREFOX", &tools.firefox);
     let (output, succeeded) = run_teed(command)?;
-    let mut firefox = Counts::from_tap(&output);
-    if !succeeded && firefox.failed == 0 {
-        // The runner itself failed.
-        firefox.failed = 1;
-    }
-    counts.add(firefox);
+    counts.add(Counts::from_tap(&output).or_failed(succeeded));
     Ok(counts)
+}
+
+/// Runs projects of `e2e/playwright.config.js`.
+fn playwright(tools: &Tools, projects: &[&str], workers: usize, slow: &mut Vec<Slow>) -> Outcome<Counts> {
+    let name = projects.join("-");
+    let results = root().join(format!("e2e/test-results/{name}.json"));
+    // An old file must not pass for this run's.
+    let _ = fs::remove_file(&results);
+    let mut command = node(&["node_modules/@playwright/test/cli.js", "test"])?;
+    command
+        .args(projects.iter().map(|project| format!("--project={project}")))
+        .arg(format!("--workers={workers}"))
+        .env("CHROMIUM", &tools.chromium)
+        .env("CROSSOVER_RUN", &name);
+    run_teed(command)?;
+    let text = fs::read_to_string(&results).map_err(TaskError::file("read", &results))?;
+    let report = serde_json::from_str(&text).unwrap_or(Value::Null);
+    slow.extend(slow::of_playwright(&report));
+    playwright_counts(&report).ok_or_else(|| TaskError::Output {
+        program: "playwright".to_owned(),
+        message: format!("no counts in {}", results.display()),
+    })
 }
 
 /// Node.js in `e2e/`.
@@ -124,8 +142,7 @@ pub fn node(args: &[&str]) -> Outcome<Command> {
 }
 
 /// Counts in Playwright's JSON report. A run that could not start reports errors and no test.
-fn playwright_counts(json: &str) -> Option<Counts> {
-    let report: Value = serde_json::from_str(json).ok()?;
+fn playwright_counts(report: &Value) -> Option<Counts> {
     let stats = report.get("stats")?;
     let count = |name: &str| stats.get(name).and_then(Value::as_u64);
     let errors = report.get("errors").and_then(Value::as_array).map_or(0, Vec::len) as u64;
@@ -148,10 +165,12 @@ mod tests {
 
     #[test]
     fn an_error_of_the_runner_counts_as_failed_and_a_flaky_test_apart() {
-        let json =
-            r#"{"errors":[{"message":"x"}],"stats":{"expected":5,"skipped":1,"unexpected":2,"flaky":1}}"#;
-        assert_eq!(playwright_counts(json), Some(Counts { passed: 5, failed: 3, skipped: 1, flaky: 1 }));
-        assert_eq!(playwright_counts("{}"), None);
-        assert_eq!(playwright_counts("not JSON"), None);
+        let report = serde_json::json!({
+            "errors": [{ "message": "x" }],
+            "stats": { "expected": 5, "skipped": 1, "unexpected": 2, "flaky": 1 },
+        });
+        assert_eq!(playwright_counts(&report), Some(Counts { passed: 5, failed: 3, skipped: 1, flaky: 1 }));
+        assert_eq!(playwright_counts(&serde_json::json!({})), None);
+        assert_eq!(playwright_counts(&Value::Null), None);
     }
 }

@@ -1,7 +1,7 @@
 //! The project's tasks: `cargo xtask <command>`.
 //!
-//! `build` compiles the wasm modules and writes the static site to `dist/`; `play` builds and serves it; `test` runs
-//! everything; `doctor` says what is missing. Programs that a task needs are looked for, installed where that can be
+//! `build` compiles the wasm modules and writes the static site to `dist/`; `play` builds a developer's site and serves it;
+//! `test` runs everything; `doctor` says what is missing. Programs that a task needs are looked for, installed where that can be
 //! done without asking anybody, and otherwise named together with the command that gets them.
 
 mod bench;
@@ -19,13 +19,17 @@ mod native_bench;
 mod oembed;
 mod offline;
 mod package;
+mod play;
 mod run;
 mod sections;
 mod serve;
 mod site;
+mod slow;
+mod steps;
 mod test;
 mod tidy;
 mod toolchain;
+mod typos;
 mod variant;
 mod wasm;
 mod words;
@@ -35,6 +39,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::error::TaskError;
+use crate::site::Recipe;
+use crate::steps::step;
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", about = "The project's tasks")]
@@ -45,8 +51,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Builds everything and serves the playground on this machine
-    Play(ServeArguments),
+    /// Builds a playground to try changes on, as soon as possible, and serves it on this machine
+    Play(PlayArguments),
     /// Writes the static site to dist/
     Build {
         /// Builds only these variants of the worker module (comma-separated)
@@ -55,6 +61,9 @@ enum Task {
         /// Address under which the site will be, for what other sites read (oembed.json)
         #[arg(long)]
         site: Option<String>,
+        /// Leaves each wasm module whole, where the tool that splits them fails
+        #[arg(long)]
+        no_split: bool,
     },
     /// Serves dist/ as it is
     Serve(ServeArguments),
@@ -70,6 +79,18 @@ enum Task {
     Tidy,
     /// Lists the programs that the tasks use and how to get those that are missing
     Doctor,
+}
+
+#[derive(clap::Args)]
+struct PlayArguments {
+    #[command(flatten)]
+    serve: ServeArguments,
+    /// Variants of the worker module (comma-separated)
+    #[arg(long, value_delimiter = ',', default_value = variant::LARGEST.name())]
+    variants: Vec<variant::Variant>,
+    /// Leaves each wasm module whole, where the tool that splits them fails
+    #[arg(long)]
+    no_split: bool,
 }
 
 #[derive(clap::Args)]
@@ -90,23 +111,25 @@ impl ServeArguments {
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().task {
-        Task::Play(arguments) => budget::tolerate(site::build(&variant::ALL, None))
-            .and_then(|_| serve::serve(&arguments.options())),
-        Task::Build { variants, site } => {
+        Task::Play(arguments) => {
+            play::play(&arguments.variants, !arguments.no_split, &arguments.serve.options())
+        }
+        Task::Build { variants, site, no_split } => {
             let variants = if variants.is_empty() { variant::ALL.to_vec() } else { variants };
-            site::build(&variants, site.as_deref())
+            let recipe = Recipe { split: !no_split, ..Recipe::shipped(&variants, site.as_deref()) };
+            site::build(&recipe)
         }
         Task::Serve(arguments) => serve::serve(&arguments.options()),
         Task::Test { quick } => test::run_all(quick),
-        Task::Bench(options) if !options.kernels.is_empty() => bench::kernels(&options.kernels),
+        Task::Bench(options) if !options.kernels.is_empty() => bench::kernels(&options),
         Task::Bench(options) if options.native => native_bench::bench(options.output.as_deref()),
         Task::Bench(options) if options.no_build => bench::bench(&options),
-        Task::Bench(options) => {
-            budget::tolerate(site::build(&variant::ALL, None)).and_then(|_| bench::bench(&options))
-        }
+        Task::Bench(options) => budget::tolerate(site::build(&Recipe::shipped(&variant::ALL, None)))
+            .and_then(|_| bench::bench(&options)),
         Task::Tidy => tidy::run(),
         Task::Doctor => doctor::run(),
     };
+    steps::end();
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(TaskError::Tests) => ExitCode::FAILURE,
@@ -115,11 +138,6 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// Prints the heading of a step.
-fn step(name: &str) {
-    println!("── {name}");
 }
 
 /// Shared result type of the tasks.

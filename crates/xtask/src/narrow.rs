@@ -9,7 +9,7 @@ use crate::counts::Counts;
 use crate::error::TaskError;
 use crate::run::{find, probe, program, read, root, run, run_teed};
 use crate::toolchain::{self, TARGET};
-use crate::{Outcome, install, step};
+use crate::{Outcome, install, step, wasm};
 
 /// A target that this machine runs natively with 32-bit addresses.
 const NARROW: &str = "i686-unknown-linux-gnu";
@@ -44,7 +44,7 @@ pub fn costs() -> Outcome<Counts> {
         install::apt("Node.js", &["nodejs"])?;
     }
     let toolchain = toolchain::find_or_install()?;
-    let folder = root().join("target/wasm/costs");
+    let folder = wasm::target();
     let target = folder.to_string_lossy();
     let exports = ["costs_start", "costs_len"].map(|name| format!("-Clink-arg=--export={name}"));
     let build = ["build", "--quiet", "--package", "kernels", "--bin", "costs", "--target-dir", &target];
@@ -124,12 +124,8 @@ pub fn tests() -> Outcome<Counts> {
     let mut args = vec!["test", "--lib", "--no-fail-fast", "--target-dir", &target];
     args.extend(CRATES.iter().flat_map(|name| ["--package", name]));
     let (output, succeeded) = run_teed(toolchain.cargo_for(NARROW, "std,panic_unwind,test", &args))?;
-    let mut counts = Counts::from_cargo_test(&output);
-    // A test that does not compile, or a process that dies, prints no closing line.
-    if (!succeeded && counts.failed == 0) || counts.passed == 0 {
-        counts.failed += 1;
-    }
-    Ok(counts)
+    let counts = Counts::from_cargo_test(&output);
+    Ok(counts.or_failed(succeeded && counts.passed > 0))
 }
 
 /// Whether the C compiler finds its start-up code for 32 bits.

@@ -1,8 +1,10 @@
 //! Starting other programs: always by argument list, never through a shell, and with errors that say what to do.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 
 use crate::Outcome;
 use crate::error::TaskError;
@@ -48,22 +50,34 @@ pub fn probe(name: impl AsRef<std::ffi::OsStr>, args: &[&str]) -> Option<String>
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// Runs a program, passes its standard output through and returns it with whether the program succeeded.
+/// Runs a program, passes what it prints through and returns it with whether the program succeeded. Of what the program prints
+/// on standard error, which is passed through on standard output, whole lines keep their order.
 ///
 /// # Errors
 /// [`TaskError::Start`].
 pub fn run_teed(mut command: Command) -> Outcome<(String, bool)> {
-    let mut child = command.stdout(Stdio::piped()).spawn().map_err(|source| start_error(&command, source))?;
-    let mut output = String::new();
-    if let Some(stdout) = child.stdout.take() {
-        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-            println!("{line}");
-            output.push_str(&line);
-            output.push('\n');
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(|source| start_error(&command, source))?;
+    let output = Mutex::new(String::new());
+    thread::scope(|scope| {
+        if let Some(stderr) = child.stderr.take() {
+            scope.spawn(|| tee(stderr, &output));
         }
-    }
+        if let Some(stdout) = child.stdout.take() {
+            tee(stdout, &output);
+        }
+    });
     let status = child.wait().map_err(|source| start_error(&command, source))?;
-    Ok((output, status.success()))
+    Ok((output.into_inner().unwrap_or_else(PoisonError::into_inner), status.success()))
+}
+
+fn tee(stream: impl Read, output: &Mutex<String>) {
+    for line in BufReader::new(stream).lines().map_while(Result::ok) {
+        println!("{line}");
+        let mut output = output.lock().unwrap_or_else(PoisonError::into_inner);
+        output.push_str(&line);
+        output.push('\n');
+    }
 }
 
 /// Full path of a program on the PATH.

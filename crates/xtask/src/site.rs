@@ -30,8 +30,8 @@ use walkdir::WalkDir;
 
 use crate::error::TaskError;
 use crate::run::{program, read, root};
-use crate::variant::Variant;
-use crate::wasm::{self, Module};
+use crate::variant::{self, Variant};
+use crate::wasm::{self, Effort, Module};
 use crate::{Outcome, budget, cache, compress, headers, oembed, offline, package, step, toolchain, words};
 
 /// Where the site is written.
@@ -45,43 +45,159 @@ pub const NOT_FOUND: &str = "404.html";
 /// The site's files by their path.
 pub type Files = BTreeMap<String, Vec<u8>>;
 
-/// Builds the site with these variants of the worker module. `address` is where it will be, for the few files that other
-/// sites read.
+/// What goes into a site.
+#[derive(Debug, Clone)]
+pub struct Recipe<'a> {
+    /// Effort put into the page module.
+    pub page: Effort,
+    /// Variants of the worker module.
+    pub workers: Vec<(Variant, Effort)>,
+    /// Where the files about the systems come from.
+    pub systems: Systems,
+    /// Whether compressed copies are written.
+    pub compress: bool,
+    /// Whether what a module needs later is split off it.
+    pub split: bool,
+    /// Address under which the site will be, for the few files that other sites read.
+    pub address: Option<&'a str>,
+}
+
+/// Where the files about the systems come from. To make them takes a native build of the command line, then a minute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Systems {
+    /// They are made from the sources as they are.
+    Made,
+    /// Those of the last site that had them, whatever has changed since; a site without them where there was none.
+    Last,
+}
+
+impl<'a> Recipe<'a> {
+    /// The site that visitors get, with these variants.
+    pub fn shipped(variants: &[Variant], address: Option<&'a str>) -> Self {
+        Self {
+            page: Effort::Shipped,
+            workers: variants.iter().map(|&variant| (variant, Effort::Shipped)).collect(),
+            systems: Systems::Made,
+            compress: true,
+            split: true,
+            address,
+        }
+    }
+
+    /// A complete site for tests. The page and the largest variant of the worker, which Chromium runs, are the shipped ones and
+    /// keep the budgets; the other variants differ by flags of the compiler alone.
+    pub fn tested() -> Self {
+        let effort = |variant| if variant == variant::LARGEST { Effort::Shipped } else { Effort::Developer };
+        Self {
+            workers: variant::ALL.into_iter().map(|variant| (variant, effort(variant))).collect(),
+            ..Self::shipped(&[], None)
+        }
+    }
+
+    /// A site to try a change on, as soon as possible: these variants, compiled in parts.
+    pub fn developer(variants: &[Variant]) -> Self {
+        Self {
+            page: Effort::Developer,
+            workers: variants.iter().map(|&variant| (variant, Effort::Developer)).collect(),
+            systems: Systems::Last,
+            compress: false,
+            split: true,
+            address: None,
+        }
+    }
+}
+
+/// Compiled modules of a site.
+pub struct Modules {
+    page: Module,
+    workers: Vec<(Variant, Effort, Module)>,
+}
+
+/// Builds a site.
 ///
 /// # Errors
 /// Of the tools, of the file system, or a size over its budget.
-pub fn build(variants: &[Variant], address: Option<&str>) -> Outcome {
-    let toolchain = toolchain::find_or_install()?;
-    let page = wasm::page(&toolchain)?;
-    let mut workers = Vec::new();
-    for &variant in variants {
-        workers.push((variant, wasm::worker(&toolchain, variant)?));
-    }
-    step("systems");
-    let systems = systems()?;
-    step("site");
-    let files = assemble(&page, &workers, systems, address)?;
-    let written = write(&files)?;
-    budget::check(&written)?;
-    println!("   dist/ holds {} files", written.len());
-    Ok(())
+pub fn build(recipe: &Recipe<'_>) -> Outcome {
+    let modules = compile(recipe)?;
+    finish(recipe, &modules)
 }
 
-fn assemble(
-    page: &Module,
-    workers: &[(Variant, Module)],
-    systems: Files,
-    address: Option<&str>,
-) -> Outcome<Files> {
-    let mut files = Files::new();
-    let page_folder = add_folder(&mut files, "page/", &page.folder)?;
+/// Compiles a site's modules.
+///
+/// # Errors
+/// Of the tools and of the file system.
+pub fn compile(recipe: &Recipe<'_>) -> Outcome<Modules> {
+    let toolchain = toolchain::find_or_install()?;
+    let page = wasm::page(&toolchain, recipe.page, recipe.split)?;
+    let mut workers = Vec::new();
+    for &(variant, effort) in &recipe.workers {
+        workers.push((variant, effort, wasm::worker(&toolchain, variant, effort, recipe.split)?));
+    }
+    Ok(Modules { page, workers })
+}
 
-    let mut modules = serde_json::Map::new();
+/// Writes a site of compiled modules to `dist/`.
+///
+/// # Errors
+/// Of the `crossover` command, of the file system, or a size over its budget.
+pub fn finish(recipe: &Recipe<'_>, modules: &Modules) -> Outcome {
+    let systems = match recipe.systems {
+        Systems::Made => {
+            step("systems");
+            let files = systems()?;
+            keep(&files)?;
+            files
+        }
+        Systems::Last => last()?,
+    };
+    step("site");
+    let files = assemble(modules, systems, recipe.address)?;
+    let fast = developer_folders(&files, modules);
+    let written = write(&files, recipe.compress, &fast)?;
+    println!("   dist/ holds {} files", written.len());
+    if recipe.compress { budget::check(&written) } else { Ok(()) }
+}
+
+/// Addresses of the folders of modules that are not the shipped ones.
+fn developer_folders(files: &Files, modules: &Modules) -> Vec<String> {
+    let developer = modules.workers.iter().filter(|(_, effort, _)| *effort == Effort::Developer);
+    let prefixes = developer.map(|(variant, ..)| format!("worker/{variant}-"));
+    // `threads-simd128-…` has no other variant's name before its hash.
+    let of = |prefix: &String| files.keys().find(|path| path.starts_with(prefix.as_str()));
+    prefixes
+        .filter_map(|prefix| of(&prefix)?.rsplit_once('/').map(|(folder, _)| format!("{folder}/")))
+        .collect()
+}
+
+/// Where the last files about the systems are kept.
+fn last_folder() -> PathBuf {
+    root().join("target/site-systems")
+}
+
+/// Files about the systems of the last site that had them.
+fn last() -> Outcome<Files> {
+    collect(&last_folder(), "")
+}
+
+/// Whether a site had files about the systems before.
+pub fn has_systems() -> bool {
+    last_folder().join("systems.json").is_file()
+}
+
+fn keep(files: &Files) -> Outcome {
+    files.iter().try_for_each(|(path, bytes)| cache::write(&last_folder().join(path), bytes))
+}
+
+fn assemble(modules: &Modules, systems: Files, address: Option<&str>) -> Outcome<Files> {
+    let mut files = Files::new();
+    let page_folder = add_folder(&mut files, "page/", &modules.page.folder)?;
+
+    let mut addresses = serde_json::Map::new();
     let mut variants = BTreeMap::new();
-    for (variant, module) in workers {
+    for (variant, _, module) in &modules.workers {
         let folder = add_folder(&mut files, &format!("worker/{variant}-"), &module.folder)?;
         variants.insert(variant.name().to_owned(), folder.clone());
-        modules.insert(variant.name().to_owned(), json!(format!("{folder}/{}.js", module.name)));
+        addresses.insert(variant.name().to_owned(), json!(format!("{folder}/{}.js", module.name)));
     }
 
     let mut sources = join_styles(collect(&root().join("www/static"), "")?);
@@ -109,7 +225,7 @@ fn assemble(
         files.insert(path, bytes);
     }
 
-    let manifest = json!({ "boot": format!("{assets_folder}/js/worker-boot.js"), "workers": modules });
+    let manifest = json!({ "boot": format!("{assets_folder}/js/worker-boot.js"), "workers": addresses });
     files.insert("manifest.json".to_owned(), format!("{manifest:#}\n").into_bytes());
     files.extend(systems);
     files.insert(oembed::PATH.to_owned(), oembed::description(address).into_bytes());
@@ -229,8 +345,9 @@ fn unreadable(message: String) -> TaskError {
     TaskError::Output { program: "crossover systems".to_owned(), message }
 }
 
-/// Writes the files and their compressed copies aside and puts them in the place of `dist/`.
-fn write(files: &Files) -> Outcome<Vec<budget::Written>> {
+/// Writes the files and, if asked for, their compressed copies aside and puts them in the place of `dist/`. What lies under
+/// one of the `fast` folders is compressed quickly and has no budget.
+fn write(files: &Files, compress: bool, fast: &[String]) -> Outcome<Vec<budget::Written>> {
     let draft = root().join("target/site-draft");
     if draft.exists() {
         fs::remove_dir_all(&draft).map_err(TaskError::file("remove", &draft))?;
@@ -239,13 +356,16 @@ fn write(files: &Files) -> Outcome<Vec<budget::Written>> {
     for (path, bytes) in files {
         let file = draft.join(path);
         cache::write(&file, bytes)?;
-        let compressed = compress::both(path, bytes)?;
+        let shipped = !fast.iter().any(|folder| path.starts_with(folder.as_str()));
+        let level = if shipped { compress::Level::Best } else { compress::Level::Fast };
+        let compressed = if compress { compress::both(path, bytes, level)? } else { None };
         if let Some(compressed) = &compressed {
             cache::write(&draft.join(format!("{path}.br")), &compressed.brotli)?;
             cache::write(&draft.join(format!("{path}.gz")), &compressed.gzip)?;
         }
         written.push(budget::Written {
             path: path.clone(),
+            shipped,
             raw: bytes.len(),
             gzip: compressed.as_ref().map(|compressed| compressed.gzip.len()),
             brotli: compressed.as_ref().map(|compressed| compressed.brotli.len()),

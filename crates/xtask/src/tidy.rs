@@ -13,7 +13,7 @@ use crate::toolchain::TARGET;
 use crate::{Outcome, step};
 
 /// What each crate may depend on, of ours.
-const EDGES: [(&str, &[&str]); 11] = [
+const EDGES: [(&str, &[&str]); 12] = [
     ("mixer", &[]),
     ("race", &["mixer"]),
     ("report", &["mixer", "race"]),
@@ -21,14 +21,15 @@ const EDGES: [(&str, &[&str]); 11] = [
     ("compute", &["mixer", "kernels"]),
     ("protocol", &["mixer", "report"]),
     ("worker", &["protocol", "compute", "race", "report", "mixer", "kernels"]),
-    ("cli", &["compute", "race", "report", "mixer", "kernels", "www"]),
-    ("www", &["mixer", "report", "protocol"]),
+    ("chart", &["mixer", "report"]),
+    ("cli", &["compute", "race", "report", "chart", "mixer", "kernels"]),
+    ("www", &["mixer", "report", "chart", "protocol"]),
     ("microbench", &["mixer", "kernels", "compute"]),
     ("xtask", &["report"]),
 ];
 
 /// Crates that know no browser and no GPU.
-const PURE: [&str; 4] = ["mixer", "race", "report", "kernels"];
+const PURE: [&str; 5] = ["mixer", "race", "report", "chart", "kernels"];
 
 /// Crates of the browser and the GPU.
 const IMPURE: [&str; 6] = ["wasm-bindgen", "js-sys", "web-sys", "wgpu", "leptos", "wasm-bindgen-futures"];

@@ -45,7 +45,7 @@ impl Toolchain {
     /// A `cargo` command for the target, with a standard library built with the same flags.
     pub fn cargo(&self, args: &[&str], rustflags: &[String]) -> Command {
         let mut command = self.cargo_for(TARGET, "std,panic_abort", args);
-        command.args(["-Z", BUILD_STD_FEATURES]);
+        command.args(["-Z", BUILD_STD_FEATURES, "-Z", "build-dir-new-layout"]);
         command.env_remove("RUSTFLAGS").env("CARGO_ENCODED_RUSTFLAGS", rustflags.join("\u{1f}"));
         command
     }
@@ -196,7 +196,17 @@ mod tests {
         let arguments: Vec<_> = command.get_args().map(|word| word.to_string_lossy().into_owned()).collect();
         assert_eq!(
             arguments,
-            ["build", "--target", TARGET, "-Z", "build-std=std,panic_abort", "-Z", BUILD_STD_FEATURES]
+            [
+                "build",
+                "--target",
+                TARGET,
+                "-Z",
+                "build-std=std,panic_abort",
+                "-Z",
+                BUILD_STD_FEATURES,
+                "-Z",
+                "build-dir-new-layout"
+            ]
         );
         let value = |command: &Command, name: &str| {
             command

@@ -23,18 +23,33 @@ pub enum Variant {
 pub const ALL: [Variant; 5] =
     [Variant::Plain, Variant::Simd128, Variant::RelaxedSimd, Variant::Threads, Variant::ThreadsRelaxed];
 
+/// The one with the most code: it stands for all of them where a size is held to its budget.
+pub const LARGEST: Variant = Variant::ThreadsRelaxed;
+
 /// Shared memory must name its limit when it is made. Two gibibytes are what browsers reserve without complaint.
 const MAX_SHARED_BYTES: u64 = 2 << 30;
 
 /// Flags of the modules that a visitor downloads. For their size: a panic is a trap at once, without the code that words its
-/// message and place. The last one tells what refers to what, for splitting.
-const COMMON: [&str; 4] =
-    ["-Zunstable-options", "-Cpanic=immediate-abort", "-Zlocation-detail=none", "-Clink-arg=--emit-relocs"];
+/// message and place.
+const COMMON: [&str; 3] = ["-Zunstable-options", "-Cpanic=immediate-abort", "-Zlocation-detail=none"];
+
+/// The flag that a module is split by: the linker tells what refers to what.
+const SPLIT: &str = "-Clink-arg=--emit-relocs";
+
+/// The flag of a module that stays whole: its own code is where it would otherwise load some.
+const WHOLE: &str = "--cfg=no_split";
+
+/// [`COMMON`] with the flag of a module that will be split or stays whole.
+fn common(split: bool) -> Vec<String> {
+    COMMON.iter().copied().chain([if split { SPLIT } else { WHOLE }]).map(str::to_owned).collect()
+}
 
 /// Flags of the page module. Leptos erases the types of its views: one copy of the code that builds, shows and updates an
 /// element instead of one for every shape of view.
-pub fn page_rustflags() -> Vec<String> {
-    COMMON.iter().copied().chain(["--cfg=erase_components"]).map(str::to_owned).collect()
+pub fn page_rustflags(split: bool) -> Vec<String> {
+    let mut flags = common(split);
+    flags.push("--cfg=erase_components".to_owned());
+    flags
 }
 
 impl Variant {
@@ -79,7 +94,7 @@ impl Variant {
     /// Since rust-lang/rust#147225 the compiler no longer adds the linker's arguments for shared memory and
     /// thread-local storage by itself, and since #156174 it no longer exports the heap's base; wasm-bindgen's thread
     /// transformation needs them all.
-    pub fn rustflags(self) -> Vec<String> {
+    pub fn rustflags(self, split: bool) -> Vec<String> {
         let mut target = Vec::new();
         if self.threaded() {
             target.extend(["+atomics", "+bulk-memory"]);
@@ -92,7 +107,7 @@ impl Variant {
         }
         // LLVM's default order of instructions puts all loads of a matrix product's inner step before its multiply-adds,
         // for which no x86 browser has registers; in the source's order they alternate. docs/performance.md has figures.
-        let mut flags: Vec<_> = COMMON.map(str::to_owned).into();
+        let mut flags = common(split);
         flags.push("-Cllvm-args=-pre-RA-sched=source".to_owned());
         if !target.is_empty() {
             flags.push(format!("-Ctarget-feature={}", target.join(",")));
@@ -128,7 +143,10 @@ mod tests {
     #[test]
     fn each_variant_asks_for_what_its_name_says() {
         for variant in ALL {
-            let flags = variant.rustflags().join(" ");
+            let flags = variant.rustflags(true).join(" ");
+            assert!(flags.contains(SPLIT) && !flags.contains(WHOLE), "{variant}");
+            let whole = variant.rustflags(false).join(" ");
+            assert!(whole.contains(WHOLE) && !whole.contains(SPLIT), "{variant}");
             assert!(flags.contains("-pre-RA-sched=source"), "{variant}");
             assert!(flags.contains("-Cpanic=immediate-abort"), "{variant}");
             assert_eq!(flags.contains("+atomics"), variant.threaded(), "{variant}");

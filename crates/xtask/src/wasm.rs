@@ -1,7 +1,9 @@
 //! Compiling the two wasm modules and generating their JavaScript.
 //!
-//! Each set of compiler flags has a target folder of its own, since cargo would otherwise rebuild everything whenever the
-//! flags change. What comes after cargo (splitting, wasm-bindgen) is kept by the hash of the module.
+//! All modules share one target folder, `target/wasm`. Cargo keeps crates with different flags apart there, and compiles
+//! procedural macros and build scripts, a quarter of the work, once for all of them. With its older layout it would not
+//! tell the linked modules apart, whose file names carry no hash: hence `-Z build-dir-new-layout`. What comes after cargo
+//! (splitting, wasm-bindgen) is kept by the hash of the module.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -57,15 +59,44 @@ pub struct Module {
     pub folder: PathBuf,
 }
 
+/// How much work the compiler puts into a module.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effort {
+    /// Optimised across all crates at once: the modules that visitors download.
+    Shipped,
+    /// In parts and incrementally, with the worker's flags and levels: modules of which the size does not matter.
+    Developer,
+}
+
+impl Effort {
+    /// Cargo's profile of a worker module.
+    const fn worker(self) -> &'static str {
+        match self {
+            Self::Shipped => "release",
+            Self::Developer => "developer",
+        }
+    }
+
+    /// Cargo's profile of the page module, and what differs from the profile. A developer's page has the worker's profile
+    /// but for one setting: macros and build scripts, which have a folder for each profile, then are compiled once.
+    const fn page(self) -> (&'static str, &'static [&'static str]) {
+        match self {
+            Self::Shipped => ("page", &[]),
+            Self::Developer => ("developer", &["profile.developer.opt-level=1"]),
+        }
+    }
+}
+
 /// Compiles the page module: small, without SIMD, so that it starts everywhere. What only `www/src/ui/second_module.rs` leads to
 /// becomes a module of its own beside it, which the page loads once it is up.
 ///
 /// # Errors
 /// Those of cargo, of the splitting and wasm-bindgen.
-pub fn page(toolchain: &Toolchain) -> Outcome<Module> {
+pub fn page(toolchain: &Toolchain, effort: Effort, split: bool) -> Outcome<Module> {
     step("page module");
-    let file = cargo(toolchain, "www", "page", "page", &[], &variant::page_rustflags())?;
-    finish("www", &file, START, false)
+    let (profile, settings) = effort.page();
+    let file = cargo(toolchain, "www", profile, settings, &[], &variant::page_rustflags(split))?;
+    finish("www", &file, START, false, split)
 }
 
 /// Compiles a variant of the worker module. What only `crates/worker/src/lazy_module.rs` leads to becomes a module of its own,
@@ -73,34 +104,36 @@ pub fn page(toolchain: &Toolchain) -> Outcome<Module> {
 ///
 /// # Errors
 /// Those of cargo, of the splitting and wasm-bindgen.
-pub fn worker(toolchain: &Toolchain, variant: Variant) -> Outcome<Module> {
+pub fn worker(toolchain: &Toolchain, variant: Variant, effort: Effort, split: bool) -> Outcome<Module> {
     step(&format!("worker module, {variant}"));
     let file =
-        cargo(toolchain, "worker", "release", variant.name(), &variant.features(), &variant.rustflags())?;
+        cargo(toolchain, "worker", effort.worker(), &[], &variant.features(), &variant.rustflags(split))?;
     let start = if variant.threaded() { START_ON_THREADS } else { START };
-    finish("worker", &file, start, variant.threaded())
+    finish("worker", &file, start, variant.threaded(), split)
 }
 
 /// Compiles the kernels alone with a variant's flags: a module that needs no JavaScript.
 ///
 /// # Errors
 /// Those of cargo.
-pub fn microbench(toolchain: &Toolchain, variant: Variant) -> Outcome<PathBuf> {
-    step(&format!("kernels alone, {variant}"));
+pub fn microbench(toolchain: &Toolchain, variant: Variant, effort: Effort) -> Outcome<PathBuf> {
+    step(&format!("kernels alone, {variant}, profile {}", effort.worker()));
     let features: Vec<_> = variant.features().into_iter().filter(|feature| *feature != "threads").collect();
-    let folder = format!("microbench-{variant}");
-    cargo(toolchain, "microbench", "release", &folder, &features, &variant.rustflags())
+    let module = cargo(toolchain, "microbench", effort.worker(), &[], &features, &variant.rustflags(true))?;
+    let copy = target().join(format!("microbench-{variant}-{}.wasm", effort.worker()));
+    fs::copy(&module, &copy).map_err(TaskError::file("copy", &module))?;
+    Ok(copy)
 }
 
 fn cargo(
     toolchain: &Toolchain,
     package: &str,
     profile: &str,
-    folder: &str,
+    settings: &[&str],
     features: &[&str],
     rustflags: &[String],
 ) -> Outcome<PathBuf> {
-    let target = root().join("target/wasm").join(folder);
+    let target = target();
     let target_text = target.to_string_lossy();
     let features = features.join(",");
     let mut args =
@@ -108,17 +141,35 @@ fn cargo(
     if !features.is_empty() {
         args.extend(["--features", &features]);
     }
+    args.extend(settings.iter().flat_map(|setting| ["--config", setting]));
     run(toolchain.cargo(&args, rustflags))?;
     Ok(target.join(TARGET).join(profile).join(format!("{package}.wasm")))
 }
 
-/// Makes what is served out of a compiled module; `start` is how what is split off is started.
-fn finish(name: &'static str, file: &Path, start: &str, shared_memory: bool) -> Outcome<Module> {
+/// Target folder of everything that is compiled to wasm. A build overwrites the modules of the last one with other flags:
+/// a module is read, or copied, before the next build.
+pub fn target() -> PathBuf {
+    root().join("target/wasm")
+}
+
+/// Makes what is served out of a compiled module; `start` is how what is split off is started, where anything is.
+fn finish(
+    name: &'static str,
+    file: &Path,
+    start: &str,
+    shared_memory: bool,
+    is_split: bool,
+) -> Outcome<Module> {
     let wasm = fs::read(file).map_err(TaskError::file("read", file))?;
-    let key = format!("module-{}", cache::hash(&[TREATMENT, start.as_bytes(), &wasm]));
+    let whole: &[u8] = if is_split { b"" } else { b"whole" };
+    let key = format!("module-{}", cache::hash(&[TREATMENT, start.as_bytes(), whole, &wasm]));
     let folder = cache::directory(&key, |folder| {
         let first = folder.join("first.wasm");
-        if shared_memory {
+        if !is_split {
+            cache::write(&first, &wasm)?;
+            // The page asks for the loader beside its module, whether there is anything to load or not.
+            cache::write(&folder.join(LOADER), b"")?;
+        } else if shared_memory {
             split(name, &changed(&wasm, sections::to_be_split)?, folder, &first, start)?;
             // The tool that splits asks for a memory that the module makes, the one that writes JavaScript for one from outside.
             rewrite(&first, sections::with_imported_memory)?;

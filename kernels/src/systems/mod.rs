@@ -1,16 +1,17 @@
-//! One folder per system.
+//! One folder per system. A line here is the whole registration: the build script makes the registry of these lines, and
+//! the page lists systems in their order.
 
 pub mod attention;
 pub mod attention_naive;
-pub mod bigbird;
-pub mod bigs;
-pub mod cfc;
 pub mod hyena;
-pub mod linformer;
-pub mod liquid_s4;
-pub mod longformer;
-pub mod ltc;
-pub mod mega;
 pub mod monarch_mixer;
-pub mod performer;
+pub mod bigs;
+pub mod mega;
+pub mod ltc;
+pub mod cfc;
+pub mod liquid_s4;
+pub mod linformer;
+pub mod longformer;
+pub mod bigbird;
 pub mod reformer;
+pub mod performer;

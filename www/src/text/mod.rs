@@ -16,6 +16,8 @@ pub use en::ENGLISH;
 pub use travel::Travel;
 pub use zh::CHINESE;
 
+use chart::Words;
+
 /// A language that the page speaks. Its messages may be in a file of their own, which a page in another language does
 /// without.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,14 +63,13 @@ pub static LANGUAGES: [&Text; 2] = [&ENGLISH, &CHINESE];
 
 /// The messages of a language. Messages with holes are functions.
 pub struct Text {
-    /// The BCP 47 tag, for the page's `lang` attribute.
-    pub lang: &'static str,
+    /// Those of charts, figures and headlines.
+    pub words: &'static Words,
     pub language: &'static str,
     /// Says that another language, by its name in itself, could not be loaded.
     pub language_failed: fn(&str) -> String,
     /// Sharing, exports, comparison, past runs.
     pub travel: &'static Travel,
-    pub name: &'static str,
     pub tagline: &'static str,
     pub intro: &'static str,
     pub skip: &'static str,
@@ -83,7 +84,6 @@ pub struct Text {
     pub ready: &'static str,
     pub loading_engine: &'static str,
     pub fix_first: &'static str,
-    pub outcome: fn(&str) -> &'static str,
     pub doing: fn(&str) -> &'static str,
     pub time_left: fn(&str) -> String,
     pub activity: fn(&str, &str, &str) -> String,
@@ -129,24 +129,6 @@ pub struct Text {
     pub chart_roofline: &'static str,
     pub chart_summary: fn(usize, &str, &str) -> String,
     pub views: &'static str,
-    pub metric_time: &'static str,
-    pub metric_throughput: &'static str,
-    pub metric_gflops: &'static str,
-    pub metric_bandwidth: &'static str,
-    pub metric_memory: &'static str,
-    pub metric_roofline: &'static str,
-    pub axis_length: &'static str,
-    pub axis_time: &'static str,
-    pub axis_throughput: &'static str,
-    pub axis_gflops: &'static str,
-    pub axis_bandwidth: &'static str,
-    pub axis_memory: &'static str,
-    pub axis_roofline: &'static str,
-    pub point_description: fn(&str, &str, &str, &str, &str) -> String,
-    pub dnf_description: fn(&str, &str, &str, &str) -> String,
-    pub crossover_label: fn(&str) -> String,
-    pub crossover_description: fn(&str, &str, &str) -> String,
-    pub interval: fn(&str, &str) -> String,
     pub quartiles: &'static str,
     pub time_interval: &'static str,
     pub versus: &'static str,
@@ -159,7 +141,6 @@ pub struct Text {
     pub key_band: &'static str,
     pub key_dnf: &'static str,
     pub key_fill: &'static str,
-    pub key_full: &'static str,
 
     pub lanes_title: &'static str,
     pub lanes_at: fn(&str) -> String,
@@ -169,18 +150,8 @@ pub struct Text {
     pub growth: &'static str,
     pub theory: &'static str,
     pub baseline: &'static str,
-    pub faster: fn(&str) -> String,
-    pub slower: fn(&str) -> String,
-    pub about_equal: fn(&str) -> String,
-    pub undecided: fn(&str) -> String,
-    pub no_interval: fn(&str) -> String,
-    pub needs: fn(&str) -> String,
     pub full_attention: &'static str,
     pub full_attention_note: &'static str,
-    /// A point's description, and that it ran full attention.
-    pub and_full_attention: fn(&str) -> String,
-    pub causal_only: &'static str,
-    pub bidirectional_only: &'static str,
     pub one_way_note: &'static str,
 
     pub badge_pending: &'static str,
@@ -204,14 +175,10 @@ pub struct Text {
     pub setup_note: &'static str,
 
     pub hardware_title: &'static str,
-    pub hw_gpu: &'static str,
     pub hw_gpu_none: &'static str,
     pub hw_gpu_software: &'static str,
-    pub hw_gpu_unnamed: &'static str,
     pub hw_gpu_looking: &'static str,
-    pub hw_cpu: &'static str,
     pub hw_cores: fn(u32) -> String,
-    pub hw_threads: fn(u32) -> String,
     pub hw_simd: &'static str,
     pub hw_isolated: &'static str,
     pub hw_isolated_yes: &'static str,
@@ -253,8 +220,6 @@ pub struct Text {
     pub about_system: fn(&str) -> String,
     pub lane_backend: fn(&str) -> String,
     pub lane_params: &'static str,
-    pub backend_cpu: &'static str,
-    pub backend_gpu: &'static str,
     pub backend_auto: &'static str,
     pub backend_race: &'static str,
     pub field_backend: &'static str,
@@ -268,8 +233,6 @@ pub struct Text {
     pub field_causal: &'static str,
     pub field_causal_help: &'static str,
     pub field_level: &'static str,
-    pub level_core: &'static str,
-    pub level_layer: &'static str,
     pub level_help: &'static str,
     pub field_threads: &'static str,
     pub field_threads_auto: &'static str,
@@ -328,37 +291,6 @@ pub struct Text {
     pub help_keys: &'static [(&'static str, &'static str)],
     pub help_note: &'static str,
 
-    pub so_far: fn(&str) -> String,
-    pub overtakes: fn(&str, &str, &str, &str) -> String,
-    pub overtakes_first: fn(&str, &str, &str, &str) -> String,
-    pub always_ahead: fn(&str, &str, &str) -> String,
-    /// Predictions, each with the lane, the length, its interval and the last length raced: of a lane that was behind all
-    /// along, of one that was ahead before, and of one that has no verdict at the last length.
-    pub would_overtake: fn(&str, &str, &str, &str) -> String,
-    pub would_overtake_again: fn(&str, &str, &str, &str) -> String,
-    pub fits_cross: fn(&str, &str, &str, &str) -> String,
-    pub ahead_by: fn(&str, &str, &str) -> String,
-    pub undecided_overtaking: fn(&str, &str, &str) -> String,
-    pub undecided_behind: fn(&str, &str, &str) -> String,
-    /// The lane, the last length, the processor and how many challengers there are.
-    pub undecided_ahead: fn(&str, &str, &str, usize) -> String,
-    pub no_overtaking: fn(&str, &str, &str) -> String,
-    pub stays_ahead: fn(&str, &str, &str) -> String,
-    pub ahead_before: fn(&str, &str, &str) -> String,
-    /// The three have the lane, the length and the ratio, the first two of them its interval in brackets.
-    pub faster_at: fn(&str, &str, &str, &str) -> String,
-    pub slower_at: fn(&str, &str, &str, &str) -> String,
-    pub undecided_at: fn(&str, &str, &str) -> String,
-    pub ratio_at: fn(&str, &str, &str) -> String,
-    /// Challengers that overtake, that leave it undecided, and all.
-    pub tally: fn(usize, usize, usize) -> String,
-    pub only_lane: fn(&str, &str, &str) -> String,
-    pub close_pair: fn(&str, &str, &str, &str) -> String,
-    pub pair_without_interval: fn(&str, &str, &str, &str, &str) -> String,
-    pub fastest: fn(&str, &str, &str, &str) -> String,
-    pub this_cpu: &'static str,
-    pub this_gpu: &'static str,
-    pub this_software_gpu: &'static str,
     pub headline_idle: &'static str,
     pub headline_racing: &'static str,
     pub headline_nothing: &'static str,
@@ -411,12 +343,7 @@ impl Text {
 
     /// The language's part of file names: the primary subtag.
     pub fn tag(&self) -> &'static str {
-        self.lang.split('-').next().unwrap_or(self.lang)
-    }
-
-    /// `CPU` or `GPU`.
-    pub fn backend(&self, backend: &str) -> &'static str {
-        if backend == "cpu" { self.backend_cpu } else { self.backend_gpu }
+        self.words.lang.split('-').next().unwrap_or(self.words.lang)
     }
 
     /// A family's name.

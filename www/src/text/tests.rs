@@ -21,7 +21,7 @@ fn the_readers_first_language_that_the_page_speaks_is_chosen() {
 #[test]
 fn tags_and_names_of_the_languages_differ_and_are_those_of_their_messages() {
     for (index, language) in Language::ALL.into_iter().enumerate() {
-        assert_eq!(LANGUAGES[index].lang, language.lang());
+        assert_eq!(LANGUAGES[index].words.lang, language.lang());
         for other in &Language::ALL[..index] {
             assert_ne!(language.lang(), other.lang());
             assert_ne!(language.endonym(), other.endonym());

@@ -1,15 +1,19 @@
 //! Simplified Chinese. Numbers are grouped and units abbreviated as in English, which is the custom of the field there
 //! too; names of systems, papers and units stay as published.
 
+use chart::Words;
+
 use super::Text;
+
+/// The words of charts, with the reasons of points from the catalogue.
+static WORDS: Words = Words { reason: |point| CHINESE.reason(point), ..chart::words::CHINESE };
 
 /// Simplified Chinese.
 pub static CHINESE: Text = Text {
-    lang: "zh-Hans",
+    words: &WORDS,
     language: "语言",
     language_failed: |name| format!("无法加载此页面的 {name} 版本。"),
     travel: &super::travel::CHINESE,
-    name: "Crossover",
     tagline: "注意力在哪里落败？",
     intro: "注意力的开销随序列长度的平方增长，而挑战者几乎只线性增长。在这个标签页里、用你自己的硬件让它们赛一场，看看曲线在哪里相交。",
     skip: "跳到竞赛",
@@ -24,17 +28,6 @@ pub static CHINESE: Text = Text {
     ready: "就绪",
     loading_engine: "正在加载引擎…",
     fix_first: "请先改正标出的字段",
-    outcome: |outcome| match outcome {
-        "memory" => "内存墙",
-        "time-budget" => "超出时间预算",
-        "device-limit" => "设备上限",
-        "device-lost" => "GPU 丢失",
-        "no-backend" => "没有 GPU",
-        "unsupported" => "不支持",
-        "not-verified" => "输出有误",
-        "cancelled" => "已取消",
-        _ => "失败",
-    },
     doing: |activity| match activity {
         "loading" => "加载各系统的代码",
         "verifying" => "验证",
@@ -91,40 +84,6 @@ pub static CHINESE: Text = Text {
         format!("{lanes} 条赛道从 {from} 到 {to} 个词元的双对数图。下方的结果表有同样的数字。")
     },
     views: "视图",
-    metric_time: "时间",
-    metric_throughput: "吞吐量",
-    metric_gflops: "GFLOP/s",
-    metric_bandwidth: "GB/s",
-    metric_memory: "内存",
-    metric_roofline: "Roofline",
-    axis_length: "序列长度（词元）",
-    axis_time: "一次前向计算的时间",
-    axis_throughput: "每秒词元数",
-    axis_gflops: "FLOP/s（按闭式公式）",
-    axis_bandwidth: "字节/s（按闭式公式）",
-    axis_memory: "峰值内存",
-    axis_roofline: "占实测峰值的份额",
-    point_description: |lane, length, value, low, high| {
-        if low == high {
-            format!("{lane}，{length} 个词元：{value}")
-        } else {
-            format!("{lane}，{length} 个词元：{value}，中间一半在 {low} 到 {high} 之间")
-        }
-    },
-    dnf_description: |lane, length, reason, message| {
-        if message.is_empty() {
-            format!("{lane} 在 {length} 个词元处退赛：{reason}")
-        } else {
-            format!("{lane} 在 {length} 个词元处退赛：{reason}。{message}")
-        }
-    },
-    crossover_label: |length| format!("交叉点 {length}"),
-    crossover_description: |lane, length, interval| {
-        format!("{lane} 在 {length} 个词元处超过注意力 {interval}")
-    },
-    interval: |low, high| {
-        if low == high { format!("（95%：{low}）") } else { format!("（95%：{low}–{high}）") }
-    },
     quartiles: "中间一半",
     time_interval: "中位数的 95% 区间",
     versus: "相对注意力",
@@ -137,7 +96,6 @@ pub static CHINESE: Text = Text {
     key_band: "交叉点，95% 区间",
     key_dnf: "退赛",
     key_fill: "实心：GPU，空心：CPU",
-    key_full: "外圈：此长度下执行全注意力",
 
     lanes_title: "赛道",
     lanes_at: |length| format!("{length} 个词元时"),
@@ -147,17 +105,8 @@ pub static CHINESE: Text = Text {
     growth: "增长",
     theory: "理论",
     baseline: "基准",
-    faster: |ratio| format!("快 {ratio}"),
-    slower: |ratio| format!("慢 {ratio}"),
-    about_equal: |interval| format!("相差无几（{interval}）"),
-    undecided: |interval| format!("未分胜负（{interval}）"),
-    no_interval: |ratio| format!("速度为 {ratio}，无区间"),
-    needs: |time| format!("约需 {time}"),
     full_attention: "全注意力",
-    and_full_attention: |point| format!("{point}；此处其稀疏模式覆盖所有位置对，即全注意力"),
     full_attention_note: "在此长度下，其稀疏模式覆盖所有位置对，实际执行的是全注意力。",
-    causal_only: "仅因果",
-    bidirectional_only: "仅双向",
     one_way_note: "此系统只有一种形式，按其原样运行。",
 
     badge_pending: "尚未验证",
@@ -191,14 +140,10 @@ pub static CHINESE: Text = Text {
     setup_note: "准备（分配、上传、着色器编译、缓存表）与首次冷运行取自测得的最长长度，二者都不计入结果。",
 
     hardware_title: "这台机器",
-    hw_gpu: "GPU",
     hw_gpu_none: "没有此浏览器可用的 GPU",
     hw_gpu_software: "软件模拟，不是真正的 GPU",
-    hw_gpu_unnamed: "未命名的适配器",
     hw_gpu_looking: "正在查找…",
-    hw_cpu: "CPU",
     hw_cores: |n| format!("{n} 核"),
-    hw_threads: |n| format!("{n} 线程"),
     hw_simd: "指令集",
     hw_isolated: "隔离",
     hw_isolated_yes: "跨源隔离：多线程，精细时钟",
@@ -245,8 +190,6 @@ pub static CHINESE: Text = Text {
     about_system: |system| format!("关于 {system}"),
     lane_backend: |lane| format!("{lane} 的后端"),
     lane_params: "参数",
-    backend_cpu: "CPU",
-    backend_gpu: "GPU",
     backend_auto: "最佳",
     backend_race: "同竞赛",
     field_backend: "后端",
@@ -259,8 +202,6 @@ pub static CHINESE: Text = Text {
     field_causal: "因果",
     field_causal_help: "输出只看到更早的词元，如同语言模型",
     field_level: "层次",
-    level_core: "核心",
-    level_layer: "整层",
     level_help: "核心：仅混合本身。整层：包括所有投影。",
     field_threads: "CPU 线程",
     field_threads_auto: "自动",
@@ -338,72 +279,6 @@ pub static CHINESE: Text = Text {
     ],
     help_note: "所有内容都可用 Tab 键到达。在输入框中打字时，字母与空格键不触发快捷键。",
 
-    so_far: |sentence| format!("目前：{sentence}"),
-    overtakes: |lane, length, interval, place| {
-        format!("在{place}上，{lane} 在约 {length} 个词元处{interval}超过注意力。")
-    },
-    overtakes_first: |lane, length, interval, place| {
-        format!("在{place}上，{lane} 最先超过注意力，约在 {length} 个词元处{interval}。")
-    },
-    always_ahead: |lane, from, place| {
-        format!("在{place}上，{lane} 从 {from} 个词元（本场最短长度）起就领先注意力。")
-    },
-    would_overtake: |lane, length, interval, last| {
-        format!("在 {last} 个词元处注意力仍领先 {lane}；拟合曲线约在 {length} 处{interval}相交。")
-    },
-    would_overtake_again: |lane, length, interval, last| {
-        format!(
-            "{lane} 在较短长度上领先，而在 {last} 个词元处注意力领先；拟合曲线约在 {length} 处{interval}再次相交。"
-        )
-    },
-    fits_cross: |lane, length, interval, last| {
-        format!("在 {last} 个词元之外，拟合曲线约在 {length} 处{interval}相交：{lane} 预计在那里超过注意力。")
-    },
-    ahead_by: |lane, from, place| format!("在{place}上，{lane} 最迟从 {from} 个词元起领先注意力。"),
-    undecided_overtaking: |lane, last, place| {
-        format!("未分胜负：在{place}上，直到 {last} 个词元，无法判定 {lane} 是否超过注意力。")
-    },
-    undecided_behind: |lane, last, place| {
-        format!("在{place}上，注意力在 {last} 个词元处领先；{lane} 在更长的长度上是否会超过，尚无法判定。")
-    },
-    undecided_ahead: |lane, last, place, challengers| {
-        let among =
-            if challengers > 1 { format!("在 {challengers} 个挑战者中") } else { String::new() };
-        format!("在{place}上，{lane} 在 {last} 个词元处领先，但{among}优势不够明确，无法给出交叉点。")
-    },
-    no_overtaking: |lane, last, place| format!("在{place}上，直到 {last} 个词元，未发现 {lane} 超过注意力。"),
-    stays_ahead: |baseline, last, place| format!("在{place}上，{baseline} 直到 {last} 个词元都保持领先。"),
-    ahead_before: |lane, last, place| {
-        format!(
-            "在{place}上，{lane} 在较短长度上领先，但在 {last} 个词元处注意力领先，且未发现更长处的交叉点。"
-        )
-    },
-    faster_at: |lane, length, ratio, interval| format!("在 {length} 个词元处，{lane} 快 {ratio}{interval}。"),
-    slower_at: |lane, length, ratio, interval| format!("在 {length} 个词元处，{lane} 慢 {ratio}{interval}。"),
-    undecided_at: |lane, length, interval| {
-        format!("在 {length} 个词元处，差异在不确定范围之内：{lane} 的速度是注意力的 {interval}。")
-    },
-    ratio_at: |lane, length, ratio| {
-        format!("在 {length} 个词元处，{lane} 的用时是注意力的 {ratio}；此结果未附带该比值的区间。")
-    },
-    tally: |ahead, undecided, all| {
-        let open =
-            if undecided == 0 { String::new() } else { format!("，另有 {undecided} 个未分胜负") };
-        format!("{all} 个挑战者中有 {ahead} 个在本场长度内超过注意力{open}。")
-    },
-    only_lane: |lane, time, length| format!("{lane} 在 {length} 个词元处用时 {time}。"),
-    close_pair: |a, b, length, interval| {
-        format!("{a} 与 {b} 在 {length} 个词元处未分胜负：{a} 的速度是 {b} 的 {interval}。")
-    },
-    pair_without_interval: |a, time_a, b, time_b, length| {
-        format!("在 {length} 个词元处，{a} 用时 {time_a}，{b} 用时 {time_b}；此结果未附带区间。")
-    },
-    fastest: |lane, length, ratio, second| {
-        format!("在 {length} 个词元处 {lane} 最快，比 {second} 快 {ratio}。")
-    },
-    this_cpu: "这台机器的 CPU",
-    this_gpu: "这台机器的 GPU",
-    this_software_gpu: "软件模拟的 GPU（不是本机真正的 GPU）",
     headline_idle: "开始竞赛，看看这台机器上的答案。",
     headline_racing: "竞赛中…",
     headline_nothing: "什么也没有测到。",

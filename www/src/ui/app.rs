@@ -67,9 +67,9 @@ fn Page(store: Store) -> impl IntoView {
     view! {
         <a class="skip" href="#race" on:click=move |event| go(store, &event, "race")>{text.skip}</a>
         <header class="top">
-            <a class="brand" href="./" aria-label=text.name>
+            <a class="brand" href="./" aria-label=text.words.name>
                 <Logo/>
-                <span>{text.name}</span>
+                <span>{text.words.name}</span>
             </a>
             <nav>
                 <a href="#systems" on:click=move |event| go(store, &event, "systems")>{text.systems_title}</a>
@@ -302,7 +302,7 @@ pub fn announcements(store: Store) {
         store.said.set((text.announce)(
             (progress.fraction * 100.0) as u32,
             &doing,
-            &crate::format::rough_time(progress.remaining_ms),
+            &chart::format::rough_time(progress.remaining_ms),
         ));
     });
 }

@@ -4,11 +4,11 @@ use leptos::prelude::*;
 use wasm_bindgen::prelude::*;
 use web_sys::{KeyboardEvent, PointerEvent};
 
-use crate::chart::{Metric, Options, Scene, scene, svg};
-use crate::comparison;
-use crate::format;
 use crate::table::{self, Badge};
 use crate::text::Text;
+use chart::comparison;
+use chart::format;
+use chart::{Metric, Options, Scene, scene, svg};
 
 use super::hooks;
 use super::live::{live, part, truth};
@@ -74,7 +74,7 @@ pub fn Chart(store: Store) -> impl IntoView {
             hidden: store.hidden.get(),
             emphasis: store.emphasis.get(),
         };
-        store.shown.with(|report| store.looks.with(|looks| scene(report, looks, &options, text)))
+        store.shown.with(|report| store.looks.with(|looks| scene(report, looks, &options, text.words)))
     });
     let marks = Memo::new(move |_| scene.with(svg::marks));
     let spots = Memo::new(move |_| scene.with(spots));
@@ -310,7 +310,7 @@ pub fn Views(
                             tabindex=live(move || if chosen() { "0" } else { "-1" })
                             on:click=move |_| metric.set(view)
                         >
-                            {view.label(text)}
+                            {view.label(text.words)}
                         </button>
                     }
                 })
@@ -348,8 +348,8 @@ fn Tip(
                 if let Some(versus) =
                     look.baseline.and_then(|baseline| comparison::versus(report, lane, baseline, length))
                 {
-                    let words = comparison::words(versus, text);
-                    let interval = comparison::interval(versus, text);
+                    let words = comparison::words(versus, text.words);
+                    let interval = comparison::interval(versus, text.words);
                     lines.push((
                         text.versus.to_owned(),
                         interval.map_or_else(|| words.clone(), |interval| format!("{words} {interval}")),
@@ -373,16 +373,16 @@ fn Tip(
                 if let Some(predicted) = metric.prediction(point, record, report) {
                     lines.push((text.predicted.to_owned(), metric.format(predicted)));
                 }
-                if let Some(reason) = comparison::reason(point, text) {
+                if let Some(reason) = comparison::reason(point, text.words) {
                     lines.push((String::new(), reason));
                 }
-                (text.outcome)(&point.outcome).to_owned()
+                (text.words.outcome)(&point.outcome).to_owned()
             };
             if let Badge::Fail(_) = table::badge(record) {
                 lines.push((String::new(), text.badge_fail.to_owned()));
             }
             if let Some(one_way) = look.one_way {
-                lines.push((String::new(), one_way.label(text).to_owned()));
+                lines.push((String::new(), one_way.label(text.words).to_owned()));
             }
             Some((spot, look, length, value, lines))
         })
@@ -451,7 +451,7 @@ fn Key(store: Store) -> impl IntoView {
             <Show when=full>
                 <li>
                     <svg viewBox="0 0 20 16" width="20" height="16" aria-hidden="true"><circle class="key-full" cx="10" cy="8" r="3.5"/><circle class="key-ring" cx="10" cy="8" r="6.5"/></svg>
-                    {text.key_full}
+                    {text.words.key_full}
                 </li>
             </Show>
         </ul>

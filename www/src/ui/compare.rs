@@ -7,10 +7,10 @@ use report::Report;
 use report::compare::Comparison;
 use wasm_bindgen::{JsCast, JsValue};
 
-use crate::chart::{Metric, Options, scene, svg};
 use crate::overlay;
 use crate::side_by_side::{self, Named};
 use crate::state::Phase;
+use chart::{Metric, Options, scene, svg};
 
 use super::chart::Views;
 use super::hooks;
@@ -236,7 +236,7 @@ fn Overlay(store: Store, compared: Memo<Compared>, metric: RwSignal<Metric>) -> 
                     let (width, height) = size.get();
                     let options =
                         Options { width, height, metric: metric.get(), hidden: Vec::new(), emphasis: None };
-                    Some(svg::marks(&scene(&all, &looks, &options, text)))
+                    Some(svg::marks(&scene(&all, &looks, &options, text.words)))
                 })
             })
             .unwrap_or_default()

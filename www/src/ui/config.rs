@@ -4,9 +4,9 @@ use leptos::prelude::*;
 use report::{BackendName, Config, LevelName, ParamEntry, SystemEntry};
 
 use crate::draft::{self, Draft, Field, LaneDraft};
-use crate::format;
-use crate::lanes::{OneWay, slot_of};
 use crate::text::Text;
+use chart::format;
+use chart::lanes::{OneWay, slot_of};
 
 use super::lanes::Marker;
 use super::live::{live, part, truth};
@@ -43,7 +43,7 @@ pub fn Setup(store: Store) -> impl IntoView {
                 <div class="field wide" title=text.level_help>
                     <span class="label" id="label-level">{text.field_level}</span>
                     <Choice store name="level" label="label-level"
-                        options=vec![("layer", text.level_layer), ("core", text.level_core)]
+                        options=vec![("layer", text.words.level_layer), ("core", text.words.level_core)]
                         get=|d| match d.level { LevelName::Core => "core", LevelName::Layer => "layer" }
                         set=|d, v| d.level = if v == "core" { LevelName::Core } else { LevelName::Layer }/>
                 </div>
@@ -62,7 +62,7 @@ pub fn Setup(store: Store) -> impl IntoView {
                 <div class="field wide">
                     <span class="label" id="label-backend">{text.field_backend}</span>
                     <Choice store name="backend" label="label-backend"
-                        options=vec![("auto", text.backend_auto), ("webgpu", text.backend_gpu), ("cpu", text.backend_cpu)]
+                        options=vec![("auto", text.backend_auto), ("webgpu", text.words.backend_gpu), ("cpu", text.words.backend_cpu)]
                         get=|d| backend_word(Some(d.backend))
                         set=|d, v| d.backend = backend_of(&v).unwrap_or(BackendName::Auto)/>
                 </div>
@@ -253,7 +253,7 @@ fn LaneEditor(store: Store, key: u32, system: String) -> impl IntoView {
                 .and_then(|lane| lane.backend)
                 .unwrap_or(draft.backend)
         });
-        crate::lanes::backend_id(own, store.auto_backend()) != "cpu"
+        chart::lanes::backend_id(own, store.auto_backend()) != "cpu"
     };
     let slot = id.with_value(|id| slot_of(id));
     view! {
@@ -277,8 +277,8 @@ fn LaneEditor(store: Store, key: u32, system: String) -> impl IntoView {
                     }
                 >
                     <option value="">{text.backend_race}</option>
-                    <option value="webgpu">{text.backend_gpu}</option>
-                    <option value="cpu">{text.backend_cpu}</option>
+                    <option value="webgpu">{text.words.backend_gpu}</option>
+                    <option value="cpu">{text.words.backend_cpu}</option>
                 </select>
                 <button
                     type="button"
@@ -294,7 +294,7 @@ fn LaneEditor(store: Store, key: u32, system: String) -> impl IntoView {
             {part(move || {
                 entry
                     .with(|entry| entry.as_ref().and_then(|entry| OneWay::of(&entry.causality)))
-                    .map(|one_way| view! { <span class="tag" title=text.one_way_note>{one_way.label(text)}</span> })
+                    .map(|one_way| view! { <span class="tag" title=text.one_way_note>{one_way.label(text.words)}</span> })
             })}
             {part(move || {
                 let params = entry.with(|entry| entry.as_ref().map(|entry| entry.params.clone()).unwrap_or_default());

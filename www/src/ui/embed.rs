@@ -59,7 +59,7 @@ fn Frame(store: Store, refused: RwSignal<Option<String>>) -> impl IntoView {
     view! {
         <main class="embed-race race" data-testid="embed">
             <div class="embed-head">
-                <h1>{text.name}</h1>
+                <h1>{text.words.name}</h1>
                 <a class="full" data-testid="full" href=live(move || full(store)) target="_blank" rel="noopener">{text.embed_open}</a>
                 {part(move || one_thread.get().then(|| view! { <span class="one-thread" data-testid="one-thread">{text.embed_one_thread}</span> }))}
             </div>

@@ -156,6 +156,6 @@ fn snippet(store: Store, choices: Choices) -> Option<String> {
     }
     let site = hooks::site()?;
     let fragment = link.as_deref().unwrap_or(&plain);
-    let title = format!("{}: {}", store.text().name, names.join(", "));
+    let title = format!("{}: {}", store.text().words.name, names.join(", "));
     Some(Snippet { site: &site, attributes: list, fragment, title: &title }.html())
 }

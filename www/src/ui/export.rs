@@ -5,7 +5,7 @@ use std::sync::Arc;
 use leptos::prelude::*;
 use report::Report;
 
-use crate::chart::paper;
+use chart::paper;
 
 use super::hooks;
 use super::live::part;
@@ -67,7 +67,7 @@ impl Form {
         Some(match self {
             Self::Png | Self::Svg => store.looks.with_untracked(|looks| {
                 let hidden = store.hidden.get_untracked();
-                paper::figure_in(report, looks, store.metric.get_untracked(), &hidden, store.text())
+                paper::figure_in(report, looks, store.metric.get_untracked(), &hidden, store.text().words)
             }),
             Self::Csv => report.to_csv(),
             Self::Json => report.to_json().ok()?,

@@ -3,9 +3,9 @@
 use leptos::prelude::*;
 use report::{ChosenKernel, Environment, Gpu};
 
-use crate::format;
-use crate::machine::gpu_name;
 use crate::text::Text;
+use chart::format;
+use chart::machine::gpu_name;
 
 use super::live::part;
 use super::store::Store;
@@ -14,8 +14,12 @@ use super::store::Store;
 fn lines(environment: &Environment, text: &Text) -> Vec<(&'static str, String)> {
     let mut lines = vec![
         (
-            text.hw_cpu,
-            format!("{} · {}", (text.hw_cores)(environment.cores), (text.hw_threads)(environment.threads)),
+            text.words.hw_cpu,
+            format!(
+                "{} · {}",
+                (text.hw_cores)(environment.cores),
+                (text.words.hw_threads)(environment.threads)
+            ),
         ),
         (text.hw_simd, environment.simd.clone()),
         (text.hw_clock, (text.hw_clock_step)(&format::time(environment.tick_ms))),
@@ -90,11 +94,11 @@ pub fn Hardware(store: Store) -> impl IntoView {
                 Some(environment) => view! {
                     <dl>
                         <div>
-                            <dt>{text.hw_gpu}</dt>
+                            <dt>{text.words.hw_gpu}</dt>
                             {match &environment.gpu {
                                 Some(gpu) => view! {
                                     <dd>
-                                        {gpu_name(gpu, text)}
+                                        {gpu_name(gpu, text.words)}
                                         <small class="api">{gpu.api.clone()}</small>
                                         {gpu.fallback.then(|| view! { <span class="tag warn-tag">{text.hw_gpu_software}</span> })}
                                     </dd>

@@ -8,10 +8,10 @@ use report::Report;
 use wasm_bindgen::prelude::*;
 
 use crate::history::{self, Run};
-use crate::machine;
 use crate::shared_runs::{run_name, shown_name};
 use crate::state::Phase;
 use crate::text::Told;
+use chart::machine;
 
 use super::hooks;
 use super::live::{live, part};
@@ -74,7 +74,7 @@ fn change(store: Store, work: impl Future<Output = Result<JsValue, JsValue>> + '
 pub fn keep(store: Store, report: &Report) {
     let Ok(json) = report.to_json() else { return };
     let name = run_name(report);
-    let summary = format!("{} {}", share::title(store, report), machine::summary(report, store.text()));
+    let summary = format!("{} {}", share::title(store, report), machine::summary(report, store.text().words));
     let now = js_sys::Date::now();
     change(store, async move { parts::history().await?.add(&name, now, &summary, &json).await });
 }
@@ -153,7 +153,7 @@ fn KeptRun(store: Store, run: Run) -> impl IntoView {
         for key in ["dateStyle", "timeStyle"] {
             let _ = js_sys::Reflect::set(&options, &key.into(), &"short".into());
         }
-        String::from(date.to_locale_string(store.text().lang, &options))
+        String::from(date.to_locale_string(store.text().words.lang, &options))
     });
     let (to_open, to_compare) = (run.clone(), run.clone());
     let label = name.clone();

@@ -2,13 +2,13 @@
 
 use leptos::prelude::*;
 
-use crate::chart::shapes;
-use crate::comparison;
-use crate::format;
 use crate::state::Phase;
 use crate::table::Badge;
 use crate::text::Text;
 use crate::track::{Step, Track, tracks};
+use chart::comparison;
+use chart::format;
+use chart::shapes;
 
 use super::live::{live, part};
 use super::store::Store;
@@ -143,7 +143,7 @@ fn LaneItem(store: Store, rows: Memo<Vec<Track>>, index: usize) -> impl IntoView
                         </button>
                         <span class="lane-tags">
                             <Verification badge=row.badge.clone() text/>
-                            {row.look.one_way.map(|one_way| view! { <span class="tag" title=text.one_way_note>{one_way.label(text)}</span> })}
+                            {row.look.one_way.map(|one_way| view! { <span class="tag" title=text.one_way_note>{one_way.label(text.words)}</span> })}
                         <button
                             type="button"
                             class="quiet icon small lane-about"

@@ -2,7 +2,9 @@
 
 use leptos::prelude::*;
 use wasm_bindgen::JsValue;
-use wasm_split_helpers::{SplitLoaderError, wasm_split};
+use wasm_split_helpers::SplitLoaderError;
+#[cfg(not(no_split))]
+use wasm_split_helpers::wasm_split;
 
 use crate::text::{self, CHINESE, ENGLISH, Language, Text};
 
@@ -31,9 +33,16 @@ pub async fn text(language: Language) -> Result<&'static Text, SplitLoaderError>
     }
 }
 
+#[cfg(not(no_split))]
 #[allow(clippy::unnecessary_wraps, reason = "the loader fails in the caller's module")]
 #[wasm_split(chinese, fallible)]
 fn chinese() -> Result<&'static Text, SplitLoaderError> {
+    Ok(&CHINESE)
+}
+
+/// In a module that was not split nothing has to be loaded.
+#[cfg(no_split)]
+async fn chinese() -> Result<&'static Text, SplitLoaderError> {
     Ok(&CHINESE)
 }
 
@@ -42,9 +51,9 @@ pub fn follow(store: Store) {
     Effect::new(move |_| {
         let text = store.language.get();
         let Some(document) = hooks::window().and_then(|window| window.document()) else { return };
-        document.set_title(&format!("{}: {}", text.name, text.tagline));
+        document.set_title(&format!("{}: {}", text.words.name, text.tagline));
         if let Some(root) = document.document_element() {
-            let _ = root.set_attribute("lang", text.lang);
+            let _ = root.set_attribute("lang", text.words.lang);
         }
     });
 }
@@ -57,7 +66,7 @@ pub fn LanguageButtons(store: Store) -> impl IntoView {
         <div class="languages" role="group" aria-label=spoken.language>
             {Language::ALL
                 .into_iter()
-                .filter(|language| language.lang() != spoken.lang)
+                .filter(|language| language.lang() != spoken.words.lang)
                 .map(|language| {
                     let lang = language.lang();
                     view! {

@@ -43,7 +43,7 @@ pub async fn open() -> Result<(), JsValue> {
         Ok(text) => (text, None),
         Err(_) => (&ENGLISH, Some(language)),
     };
-    let mut start = Start { text, unspoken, rest: None };
+    let mut start = Start { text, unspoken, second_module: None };
     if root.dataset().get("layout").as_deref() == Some("embed") {
         let rest = second_module::load()
             .await
@@ -66,7 +66,7 @@ pub async fn open() -> Result<(), JsValue> {
 struct Start {
     text: &'static Text,
     unspoken: Option<Language>,
-    rest: Option<&'static second_module::Parts>,
+    second_module: Option<&'static second_module::Parts>,
 }
 
 impl Start {

@@ -2,10 +2,10 @@
 
 use leptos::prelude::*;
 
-use crate::format;
-use crate::headline;
 use crate::presets;
 use crate::state::{Phase, Progress};
+use chart::format;
+use chart::headline;
 
 use super::hooks;
 use super::live::{live, part, truth};
@@ -62,7 +62,7 @@ pub fn Headline(store: Store) -> impl IntoView {
         } else {
             headline::headline
         };
-        store.shown.with(|report| store.looks.with(|looks| told(report, looks, text)))
+        store.shown.with(|report| store.looks.with(|looks| told(report, looks, text.words)))
     });
     let sentence = move || match (headline.get(), store.phase.get(), store.report.with(Option::is_some)) {
         (Some(headline), ..) => headline.text,
@@ -218,8 +218,8 @@ fn summary(store: Store) -> String {
                     format!("{}–{}", format::length(f64::from(*low)), format::length(f64::from(*high)))
                 });
                 let level = match config.level {
-                    report::LevelName::Core => text.level_core,
-                    report::LevelName::Layer => text.level_layer,
+                    report::LevelName::Core => text.words.level_core,
+                    report::LevelName::Layer => text.words.level_layer,
                 };
                 (text.summary)(config.systems.len(), &lengths, config.width, &level.to_ascii_lowercase())
             },

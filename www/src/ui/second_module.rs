@@ -7,7 +7,9 @@ use std::sync::Arc;
 use leptos::prelude::*;
 use protocol::Event;
 use report::{Report, SystemEntry};
-use wasm_split_helpers::{SplitLoaderError, wasm_split};
+use wasm_split_helpers::SplitLoaderError;
+#[cfg(not(no_split))]
+use wasm_split_helpers::wasm_split;
 
 use super::Start;
 use super::chart::Chart;
@@ -67,9 +69,19 @@ pub enum SecondModule {
 ///
 /// # Errors
 /// Where it could not be loaded.
+#[cfg(not(no_split))]
 #[allow(clippy::unnecessary_wraps, reason = "the loader fails in the caller's module")]
 #[wasm_split(rest, fallible)]
 pub fn load() -> Result<&'static Parts, SplitLoaderError> {
+    Ok(&PARTS)
+}
+
+/// In a module that was not split nothing has to be loaded.
+///
+/// # Errors
+/// Never.
+#[cfg(no_split)]
+pub async fn load() -> Result<&'static Parts, SplitLoaderError> {
     Ok(&PARTS)
 }
 

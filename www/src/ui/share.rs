@@ -7,9 +7,11 @@ use leptos::prelude::*;
 use report::Report;
 use wasm_bindgen::prelude::*;
 
-use crate::headline::headline_elsewhere;
 use crate::shared_runs::measured;
-use crate::{machine, qr};
+use chart::machine;
+
+use crate::qr;
+use chart::headline::headline_elsewhere;
 
 use super::hooks;
 use super::live::{live, part};
@@ -59,7 +61,7 @@ pub fn Toolbar(store: Store, children: Children) -> impl IntoView {
 }
 
 fn whose(store: Store, report: &Report) -> String {
-    let mut parts = vec![machine::summary(report, store.text())];
+    let mut parts = vec![machine::summary(report, store.text().words)];
     parts.extend(report.day());
     parts.join(" · ")
 }
@@ -197,7 +199,7 @@ pub fn title(store: Store, report: &Report) -> String {
     let text = store.text();
     store
         .looks
-        .with_untracked(|looks| headline_elsewhere(report, looks, text))
+        .with_untracked(|looks| headline_elsewhere(report, looks, text.words))
         .map_or_else(|| crate::shared_runs::run_name(report), |headline| headline.text)
 }
 
@@ -217,10 +219,10 @@ pub fn describe(store: Store) {
         let (title, description) = match report {
             Some(report) => {
                 let title = title(store, &report);
-                let description = (text.travel.description)(&title, &machine::summary(&report, text));
-                (format!("{title} · {}", text.name), description)
+                let description = (text.travel.description)(&title, &machine::summary(&report, text.words));
+                (format!("{title} · {}", text.words.name), description)
             }
-            None => (format!("{}: {}", text.name, text.tagline), text.intro.to_owned()),
+            None => (format!("{}: {}", text.words.name, text.tagline), text.intro.to_owned()),
         };
         document.set_title(&title);
         for (selector, content) in [

@@ -7,10 +7,10 @@ use report::Report;
 use wasm_bindgen::prelude::*;
 
 use crate::history::Run;
-use crate::machine;
 use crate::overlay::MAX_REPORTS;
 use crate::shared_runs::{self, Brought, measured};
 use crate::state::Phase;
+use chart::machine;
 
 use super::hooks;
 use super::parts;
@@ -213,7 +213,7 @@ pub fn add_shown(store: Store) {
 
 /// Machine and day.
 fn name_of(store: Store, report: &Report) -> String {
-    let mut parts = vec![machine::summary(report, store.text())];
+    let mut parts = vec![machine::summary(report, store.text().words)];
     parts.extend(report.day());
     parts.retain(|part| !part.is_empty());
     shared_runs::shown_name(&parts.join(" · "))

@@ -8,12 +8,12 @@ use leptos::prelude::*;
 use protocol::{Event, Request};
 use report::{Config, Environment, ReasonArg, Report, SystemEntry};
 
-use crate::chart::Metric;
 use crate::draft::{Draft, Errors};
-use crate::lanes::{self, Look};
 use crate::preview;
 use crate::state::{Model, Phase, Problem, Progress};
 use crate::text::{Language, Text, Told};
+use chart::Metric;
+use chart::lanes::{self, Look};
 
 use super::client::Client;
 use super::hooks::{self, PerFrame, WakeLock};
@@ -71,7 +71,7 @@ pub struct Store {
     /// What screen readers are told.
     pub said: RwSignal<String>,
     /// The second module.
-    pub rest: RwSignal<SecondModule>,
+    pub second_module: RwSignal<SecondModule>,
     /// While it is missing: why, and whether the race is kept.
     pub rescued: RwSignal<Rescued>,
     /// Whether the reader asked for a reload.
@@ -110,12 +110,12 @@ impl Store {
         let checked = Memo::new(move |_| {
             draft.with(|draft| systems.with(|systems| draft.check(systems, language.get())))
         });
-        let rest = RwSignal::new(SecondModule::Waiting);
+        let second_module = RwSignal::new(SecondModule::Waiting);
         let last_good = StoredValue::new(Config::default());
         let shown = Memo::new_with_compare(
             move |_| {
                 if let Some(report) = report.get() {
-                    return as_shared(report, rest.get());
+                    return as_shared(report, second_module.get());
                 }
                 if let Ok(config) = checked.get() {
                     last_good.set_value(config);
@@ -127,11 +127,12 @@ impl Store {
             },
             |old: Option<&Arc<Report>>, new| !old.zip(new).is_some_and(|(old, new)| Arc::ptr_eq(old, new)),
         );
-        let looks = Memo::new(move |_| {
-            Arc::new(
-                shown.with(|report| systems.with(|systems| lanes::looks(report, systems, language.get()))),
-            )
-        });
+        let looks =
+            Memo::new(move |_| {
+                Arc::new(shown.with(|report| {
+                    systems.with(|systems| lanes::looks(report, systems, language.get().words))
+                }))
+            });
         let store = Self {
             language,
             unspoken: RwSignal::new(None),
@@ -156,7 +157,7 @@ impl Store {
             help: RwSignal::new(false),
             was_hidden: RwSignal::new(false),
             said: RwSignal::new(String::new()),
-            rest,
+            second_module,
             rescued: RwSignal::new(Rescued::default()),
             leaving: RwSignal::new(false),
             inner: StoredValue::new_local(Inner {
@@ -183,7 +184,7 @@ impl Store {
         wasm_bindgen_futures::spawn_local(async move {
             match language::text(language).await {
                 Ok(text) => {
-                    let before = self.text().lang;
+                    let before = self.text().words.lang;
                     self.unspoken.set(None);
                     self.language.set(text);
                     // The button that was pressed is gone: the one that leads back takes its place.
@@ -274,7 +275,7 @@ impl Store {
                 self.with_rest(move |rest| {
                     let Some(systems) = (rest.catalogue)(&json) else { return };
                     // The reader may have switched on meanwhile.
-                    if self.text().lang == text.lang {
+                    if self.text().words.lang == text.words.lang {
                         self.with_model(|model| model.systems = systems);
                         self.flush();
                     }
@@ -339,7 +340,7 @@ impl Store {
             .with_untracked(|report| {
                 let headline = self
                     .looks
-                    .with_untracked(|looks| crate::headline::headline(report, looks, self.text()))?;
+                    .with_untracked(|looks| chart::headline::headline(report, looks, self.text().words))?;
                 Some(format!("{} {}", headline.text, headline.detail))
             })
             .unwrap_or_default()

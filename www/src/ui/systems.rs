@@ -6,9 +6,9 @@ use report::{Config, LaneConfig, SystemEntry};
 use wasm_bindgen::JsValue;
 
 use crate::draft;
-use crate::format;
-use crate::lanes::{OneWay, slot_of};
 use crate::pattern::{Picture, picture};
+use chart::format;
+use chart::lanes::{OneWay, slot_of};
 
 use super::config::grouped;
 use super::hooks;
@@ -58,7 +58,7 @@ fn SystemCard(store: Store, entry: SystemEntry) -> impl IntoView {
                 <span class="system-summary">{entry.summary.clone()}</span>
                 <span class="system-meta">
                     <span class="mono">{text.complexity(&entry.complexity)}</span>
-                    {OneWay::of(&entry.causality).map(|one_way| view! { <span class="tag">{one_way.label(text)}</span> })}
+                    {OneWay::of(&entry.causality).map(|one_way| view! { <span class="tag">{one_way.label(text.words)}</span> })}
                 </span>
             </button>
         </li>
@@ -194,7 +194,7 @@ pub fn SystemDialog(store: Store) -> impl IntoView {
 #[component]
 fn SystemPage(store: Store, entry: SystemEntry, loaded: RwSignal<Loaded>) -> impl IntoView {
     let text = store.text();
-    let forms = OneWay::of(&entry.causality).map_or(text.forms_both, |one_way| one_way.label(text));
+    let forms = OneWay::of(&entry.causality).map_or(text.forms_both, |one_way| one_way.label(text.words));
     let slot = slot_of(&entry.id);
     let again = entry.id.clone();
     let race = {

@@ -2,10 +2,10 @@
 
 use leptos::prelude::*;
 
-use crate::comparison;
-use crate::format;
 use crate::table::{Cell, rows};
 use crate::text::Text;
+use chart::comparison;
+use chart::format;
 
 use super::lanes::{Marker, Power, Verification};
 use super::live::part;
@@ -40,7 +40,7 @@ pub fn Results(store: Store) -> impl IntoView {
     view! {
         <section class="card results" id="results" aria-labelledby="results-title">
             <h2 id="results-title">{text.results_title}</h2>
-            <p class="muted">{part(move || (text.results_caption)(store.metric.get().label(text)))}</p>
+            <p class="muted">{part(move || (text.results_caption)(store.metric.get().label(text.words)))}</p>
             {part(move || {
                 let warnings = warnings();
                 (!warnings.is_empty()).then(|| {
@@ -90,7 +90,7 @@ fn ResultRow(store: Store, table: Memo<Vec<crate::table::Row>>, index: usize) ->
                                 <Marker shape=look.slot filled=look.filled/>
                                 <span>
                                     {look.label}
-                                    {look.one_way.map(|one_way| view! { <small class="tag">{one_way.label(text)}</small> })}
+                                    {look.one_way.map(|one_way| view! { <small class="tag">{one_way.label(text.words)}</small> })}
                                 </span>
                                 {row.get().map(|row| view! { <Verification badge=row.badge text/> })}
                             </span>
@@ -118,7 +118,7 @@ fn cell_view(cell: Cell, text: &'static Text) -> AnyView {
                     <b>{value}</b>
                     <small>{spread}</small>
                     {versus.map(|versus| view! {
-                        <small class="versus" class:ahead=ahead title=comparison::interval(versus, text)>{comparison::words(versus, text)}</small>
+                        <small class="versus" class:ahead=ahead title=comparison::interval(versus, text.words)>{comparison::words(versus, text.words)}</small>
                     })}
                     {full_attention.then(|| view! { <small class="tag" title=text.full_attention_note>{text.full_attention}</small> })}
                 </td>

@@ -3,10 +3,11 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot make its input has failed")]
 
-mod configs;
 mod tensors;
 
 use compute::{GpuChoice, Host, Machine, MachineOptions};
+use kernels::trials::Random;
+use libtest_mimic::{Arguments, Trial};
 use mixer::{Backend, Case, Level, OpCount, Params, System, Tensor, Value};
 use pollster::block_on;
 use safetensors::Dtype;
@@ -15,51 +16,29 @@ use safetensors::tensor::TensorView;
 /// Files per configuration of a system.
 const FILES: u64 = 20;
 
-/// Random numbers, the same on every machine (SplitMix64).
-pub(crate) struct Random(u64);
-
-impl Random {
-    fn draw(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// A number of `low..=high`.
-    pub(crate) fn count(&mut self, low: usize, high: usize) -> usize {
-        low + (self.draw() % (high - low + 1) as u64) as usize
-    }
-
-    pub(crate) fn flag(&mut self) -> bool {
-        self.draw() & 1 == 1
-    }
-
-    pub(crate) fn of<T: Copy>(&mut self, choices: &[T]) -> T {
-        choices[self.count(0, choices.len() - 1)]
-    }
-
-    /// Uniform in `[low, high)`.
-    pub(crate) fn between(&mut self, low: f64, high: f64) -> f64 {
-        low + (high - low) * (self.draw() >> 11) as f64 / (1_u64 << 53) as f64
-    }
-
-    /// Nearly normal, of mean 0 and variance 1.
-    pub(crate) fn normal(&mut self) -> f64 {
-        (0..12).map(|_| self.between(-0.5, 0.5)).sum()
-    }
-}
-
 /// One configuration's file: its tensors are what the reference asks for, its output what the reference makes of them.
 fn file(system: &dyn System, level: Level, config: &Params, random: &mut Random) -> Vec<u8> {
-    let mut case = Case { level, config: config.clone(), tensors: tensors::optional(config, random) };
-    let y = tensors::fill(&mut case, random, |case| system.reference(case, &mut OpCount::default()));
-    let shape = configs::output_shape(config, y.len());
+    let trials = kernels::trials_of(system.info().id).unwrap();
+    let mut case = Case { level, config: config.clone(), tensors: (trials.optional)(config, random) };
+    let y = tensors::fill(&mut case, trials, random, |case| system.reference(case, &mut OpCount::default()));
+    let shape = output_shape(config, y.len());
     case.tensors.insert("y", &shape, y.iter().map(|&value| value as f32).collect());
     let largest = y.iter().fold(0.0_f64, |most, value| most.max(value.abs()));
     assert!(largest > 1e-3 && largest < 1e4, "{}: outputs up to {largest}", system.info().id);
     write(system.info().id, level, config, &case)
+}
+
+/// The shape of an output of `len` elements, as the configuration states its leading dimensions.
+fn output_shape(config: &Params, len: usize) -> Vec<usize> {
+    let stated = |name: &str| config.get(name).and_then(|_| config.count(name, 1, usize::MAX).ok());
+    let mut shape = vec![stated("batch").unwrap_or(1)];
+    if let Some(length) = stated("length") {
+        shape.push(stated("l_max").map_or(length, |most| length.min(most)));
+    }
+    let leading: usize = shape.iter().product();
+    shape.push(len / leading);
+    assert_eq!(shape.iter().product::<usize>(), len);
+    shape
 }
 
 fn write(system: &str, level: Level, config: &Params, case: &Case) -> Vec<u8> {
@@ -108,20 +87,21 @@ fn json(value: &Value) -> serde_json::Value {
     }
 }
 
-/// Verifies files of every configuration that `configs` has for a system.
-fn check(name: &str) {
+/// Verifies files of every configuration of a system.
+fn check(system: &'static dyn System) {
     let options = MachineOptions {
         threads: 2,
         gpu: GpuChoice::Off,
         ..MachineOptions::new(Host::native(), kernels::find)
     };
     let mut machine = block_on(Machine::new(options)).unwrap();
-    let system = kernels::find(name).unwrap();
-    let made = configs::of(name);
-    assert!(!made.is_empty(), "{name} has no configurations: add some to configs.rs");
-    for (index, make) in made.iter().enumerate() {
+    let name = system.info().id;
+    let trials = kernels::trials_of(name).unwrap();
+    let configs = trials.golden.map_or(trials.configs, |other| kernels::trials_of(other).unwrap().configs);
+    assert!(!configs.is_empty(), "{name} has no configurations: add some to its trials.rs");
+    for (index, make) in configs.iter().enumerate() {
         for seed in 0..FILES {
-            let mut random = Random(seed * 1000 + index as u64);
+            let mut random = Random::new(seed * 1000 + index as u64);
             let (level, config) = make(&mut random);
             let bytes = file(system, level, &config, &mut random);
             let result = block_on(machine.verify_golden(&bytes, None, Backend::Cpu));
@@ -132,35 +112,13 @@ fn check(name: &str) {
     }
 }
 
-#[test]
-fn every_system_has_configurations_here() {
-    for system in kernels::systems() {
-        assert!(!configs::of(system.info().id).is_empty(), "{} has none", system.info().id);
-    }
-}
-
-macro_rules! systems {
-    ($($test:ident: $name:literal),*) => {$(
-        #[test]
-        fn $test() {
-            check($name);
-        }
-    )*};
-}
-
-systems! {
-    attention: "attention",
-    attention_naive: "attention-naive",
-    hyena: "hyena",
-    monarch_mixer: "monarch-mixer",
-    bigs: "bigs",
-    mega: "mega",
-    ltc: "ltc",
-    cfc: "cfc",
-    liquid_s4: "liquid-s4",
-    linformer: "linformer",
-    longformer: "longformer",
-    bigbird: "bigbird",
-    reformer: "reformer",
-    performer: "performer"
+fn main() {
+    let trial = |system: &'static dyn System| {
+        Trial::test(system.info().id, move || {
+            check(system);
+            Ok(())
+        })
+    };
+    let trials = kernels::systems().map(trial).collect();
+    libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }

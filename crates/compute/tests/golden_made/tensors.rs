@@ -1,36 +1,15 @@
 //! Tensors of golden files, as many and as large as the reference asks for.
 
-use mixer::{Case, MixerError, Params, Tensor, Tensors};
-
-use crate::Random;
+use kernels::trials::{Random, Trials};
+use mixer::{Case, MixerError, Params, Tensor};
 
 /// Most tensors that a case has.
 const MOST: usize = 200;
 
-/// What a case may have and may lack.
-pub(crate) fn optional(config: &Params, random: &mut Random) -> Tensors {
-    let mut tensors = Tensors::new();
-    let count = |name: &str| config.count(name, 1, usize::MAX).ok();
-    if let (Some(batch), Some(units)) = (count("batch"), count("units"))
-        && random.flag()
-    {
-        let mixed = config.flag_or("mixed_memory", false).unwrap();
-        for name in if mixed { &["h0", "c0"][..] } else { &["h0"] } {
-            let data = (0..batch * units).map(|_| (0.5 * random.normal()) as f32).collect();
-            tensors.insert(*name, &[batch, units], data);
-        }
-    }
-    if let (Some(batch), Some(length), Some(_)) = (count("batch"), count("length"), count("window")) {
-        let causal = config.flag_or("causal", false).unwrap();
-        let data = (0..batch * length).map(|_| i32::from(!causal && random.count(0, 20) == 0)).collect();
-        tensors.insert_i32("global_mask", &[batch, length], data);
-    }
-    tensors
-}
-
 /// Runs `reference` again and again, each time with the tensor that it lacked.
 pub(crate) fn fill(
     case: &mut Case,
+    trials: &Trials,
     random: &mut Random,
     reference: impl Fn(&Case) -> Result<Vec<f64>, MixerError>,
 ) -> Vec<f64> {
@@ -43,10 +22,11 @@ pub(crate) fn fill(
             Err(MixerError::TensorShape { name, expected, got }) => {
                 assert_eq!(got, [0], "{name} is of another shape than it was asked for");
                 if let Some(Tensor::I32 { .. }) = case.tensors.get(&name) {
-                    let data = indices(&name, &expected, &case.config, random);
+                    let mut draw = || (trials.element)(&name, &case.config, random).unwrap() as i32;
+                    let data = (0..expected.iter().product()).map(|_| draw()).collect();
                     case.tensors.insert_i32(name, &expected, data);
                 } else {
-                    let data = floats(&name, &expected, &case.config, random);
+                    let data = floats(&name, &expected, &case.config, trials, random);
                     case.tensors.insert(name, &expected, data);
                 }
             }
@@ -56,24 +36,16 @@ pub(crate) fn fill(
     panic!("{:?} asks for more than {MOST} tensors", case.config)
 }
 
-fn indices(name: &str, shape: &[usize], config: &Params, random: &mut Random) -> Vec<i32> {
-    assert_eq!(name, "random_blocks");
-    let blocks = config.count("num_blocks", 1, usize::MAX).unwrap();
-    (0..shape.iter().product()).map(|_| i32::try_from(random.count(0, blocks - 1)).unwrap()).collect()
-}
-
 /// Values of the order that a trained model's have.
-fn floats(name: &str, shape: &[usize], config: &Params, random: &mut Random) -> Vec<f32> {
+fn floats(name: &str, shape: &[usize], config: &Params, trials: &Trials, random: &mut Random) -> Vec<f32> {
     let last = name.rsplit_once("param.").map_or(name, |(_, rest)| rest);
     let fan_in = shape.last().copied().unwrap_or(1).max(1) as f64;
     let norm = last.contains("norm");
-    let mut draw = || match last {
+    let draw = |random: &mut Random| match last {
         _ if norm && last.ends_with("weight") => random.between(0.5, 1.5),
         _ if norm && last.ends_with("scalar") => random.between(0.5, 1.5),
-        // Elapsed times and what a package constrains to be positive.
-        "timespans" | "rnn_cell.gleak" | "rnn_cell.cm" => random.between(0.2, 1.5),
-        "rnn_cell.w" | "rnn_cell.sensory_w" => random.between(0.001, 1.0),
-        "rnn_cell.sigma" | "rnn_cell.sensory_sigma" => random.between(3.0, 8.0),
+        // Elapsed times.
+        "timespans" => random.between(0.2, 1.5),
         _ if last.ends_with("sparsity_mask") => f64::from(u8::from(random.flag())),
         // Steps of state spaces, and their modes.
         _ if last.ends_with("log_step") || last.ends_with("log_dt") => random.between(-4.6, -2.3),
@@ -99,5 +71,7 @@ fn floats(name: &str, shape: &[usize], config: &Params, random: &mut Random) -> 
         _ if last.ends_with("bias") => 0.2 * random.normal(),
         _ => random.normal(),
     };
-    (0..shape.iter().product()).map(|_| draw() as f32).collect()
+    let element =
+        |random: &mut Random| (trials.element)(name, config, random).unwrap_or_else(|| draw(random)) as f32;
+    (0..shape.iter().product()).map(|_| element(random)).collect()
 }

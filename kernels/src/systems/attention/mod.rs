@@ -5,6 +5,8 @@ mod cpu;
 mod gpu;
 #[cfg(test)]
 mod tests;
+#[cfg(any(test, feature = "trials"))]
+mod trials;
 
 use mixer::{Causality, Family, Info, Tolerance};
 
@@ -44,4 +46,6 @@ pub static ATTENTION: Definition = Definition {
     spot_check,
     cpu: |case, memory, parallel| Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?)),
     gpu: gpu::plan,
+    #[cfg(any(test, feature = "trials"))]
+    trials: &trials::TRIALS,
 };

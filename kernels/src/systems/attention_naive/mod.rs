@@ -6,6 +6,8 @@ mod cpu;
 mod gpu;
 #[cfg(test)]
 mod tests;
+#[cfg(any(test, feature = "trials"))]
+mod trials;
 
 use mixer::{Causality, Family, Info, Tolerance};
 
@@ -45,4 +47,6 @@ pub static ATTENTION_NAIVE: Definition = Definition {
     spot_check: multi_head::spot_check,
     cpu: |case, memory, _parallel| Ok(Box::new(cpu::Kernel::new(case, memory)?)),
     gpu: gpu::plan,
+    #[cfg(any(test, feature = "trials"))]
+    trials: &trials::TRIALS,
 };

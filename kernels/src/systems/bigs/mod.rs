@@ -9,6 +9,8 @@ mod spot;
 mod ssm;
 #[cfg(test)]
 mod tests;
+#[cfg(any(test, feature = "trials"))]
+mod trials;
 
 use mixer::{
     Case, Causality, Family, Info, Level, MixerError, ParamKind, ParamSpec, Params, Problem, Tensors,
@@ -68,6 +70,8 @@ pub static BIGS: Definition = Definition {
     spot_check: spot::spot_check,
     cpu: |case, memory, parallel| Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?)),
     gpu: gpu::plan,
+    #[cfg(any(test, feature = "trials"))]
+    trials: &trials::TRIALS,
 };
 
 /// Which GELU.

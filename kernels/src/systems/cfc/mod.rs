@@ -8,6 +8,8 @@ mod race;
 mod reference;
 #[cfg(test)]
 mod tests;
+#[cfg(any(test, feature = "trials"))]
+mod trials;
 
 use mixer::{
     Case, Causality, Family, Info, MixerError, ParamKind, ParamSpec, Params, Tensors, Tolerance, Value,
@@ -89,6 +91,8 @@ pub static CFC: Definition = Definition {
     spot_check: reference::spot_check,
     cpu: |case, memory, parallel| Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?)),
     gpu: gpu::plan,
+    #[cfg(any(test, feature = "trials"))]
+    trials: &trials::TRIALS,
 };
 
 /// How a state follows from its heads.

@@ -8,6 +8,8 @@ mod gpu;
 mod reference;
 #[cfg(test)]
 mod tests;
+#[cfg(any(test, feature = "trials"))]
+mod trials;
 
 use mixer::{
     Case, Causality, Count, Family, Info, Level, MixerError, OpCount, ParamKind, ParamSpec, Params, Problem,
@@ -82,6 +84,8 @@ pub static HYENA: Definition = Definition {
     spot_check: reference::spot_check,
     cpu: |case, memory, parallel| Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?)),
     gpu: gpu::plan,
+    #[cfg(any(test, feature = "trials"))]
+    trials: &trials::TRIALS,
 };
 
 /// What a case says of itself.

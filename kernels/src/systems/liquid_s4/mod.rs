@@ -14,6 +14,8 @@ mod spot;
 mod ssm;
 #[cfg(test)]
 mod tests;
+#[cfg(any(test, feature = "trials"))]
+mod trials;
 
 use mixer::{Causality, Family, Info, ParamKind, ParamSpec, Tolerance};
 
@@ -79,4 +81,6 @@ pub static LIQUID_S4: Definition = Definition {
     spot_check: spot::spot_check,
     cpu: |case, memory, parallel| Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?)),
     gpu: gpu::plan,
+    #[cfg(any(test, feature = "trials"))]
+    trials: &trials::TRIALS,
 };

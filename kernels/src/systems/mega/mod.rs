@@ -13,6 +13,8 @@ mod spec;
 mod spot;
 #[cfg(test)]
 mod tests;
+#[cfg(any(test, feature = "trials"))]
+mod trials;
 
 use mixer::{Causality, Family, Info, ParamKind, ParamSpec, Problem, Tolerance};
 
@@ -109,4 +111,6 @@ pub static MEGA: Definition = Definition {
         })
     },
     gpu: gpu::plan,
+    #[cfg(any(test, feature = "trials"))]
+    trials: &trials::TRIALS,
 };

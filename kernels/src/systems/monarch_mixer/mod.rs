@@ -13,6 +13,8 @@ mod spec;
 mod spot;
 #[cfg(test)]
 mod tests;
+#[cfg(any(test, feature = "trials"))]
+mod trials;
 
 use mixer::{Causality, Family, Info, ParamKind, ParamSpec, Tolerance};
 
@@ -108,4 +110,6 @@ pub static MONARCH_MIXER: Definition = Definition {
         })
     },
     gpu: gpu::plan,
+    #[cfg(any(test, feature = "trials"))]
+    trials: &trials::TRIALS,
 };

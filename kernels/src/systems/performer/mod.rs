@@ -10,6 +10,8 @@ mod reference;
 mod spot;
 #[cfg(test)]
 mod tests;
+#[cfg(any(test, feature = "trials"))]
+mod trials;
 
 use mixer::{
     Case, Causality, Family, Info, Level, MixerError, ParamKind, ParamSpec, Params, Problem, Tensors,
@@ -65,6 +67,8 @@ pub static PERFORMER: Definition = Definition {
     spot_check: spot::spot_check,
     cpu: |case, memory, parallel| Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?)),
     gpu: gpu::plan,
+    #[cfg(any(test, feature = "trials"))]
+    trials: &trials::TRIALS,
 };
 
 /// What a case says of itself.

@@ -12,6 +12,8 @@ mod reference;
 mod seed;
 #[cfg(test)]
 mod tests;
+#[cfg(any(test, feature = "trials"))]
+mod trials;
 
 use mixer::{
     Case, Causality, Family, Info, MixerError, ParamKind, ParamSpec, Params, Problem, Tensors, Tolerance,
@@ -89,6 +91,8 @@ pub static REFORMER: Definition = Definition {
     spot_check: reference::spot_check,
     cpu: |case, memory, parallel| Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?)),
     gpu: gpu::plan,
+    #[cfg(any(test, feature = "trials"))]
+    trials: &trials::TRIALS,
 };
 
 /// What a case says of itself.

@@ -10,7 +10,7 @@ use mixer::Explain;
 use report::{Point, Reason, ReasonArg, ReasonArgs, Warning};
 
 use super::Text;
-use crate::format;
+use chart::format;
 
 /// A code with its sentence, `{name}` where an argument goes. A code may have several: the first whose arguments are all
 /// there is taken. `{name!}` takes no words of a language, which English input and devices' words may be.

@@ -115,11 +115,11 @@ fn codes_of_scripts() -> Vec<String> {
 fn every_code_of_the_scripts_has_its_sentence_in_every_language() {
     let codes = codes_of_scripts();
     assert!(codes.len() > 8, "{codes:?}");
-    for text in LANGUAGES.into_iter().filter(|text| text.lang != ENGLISH.lang) {
+    for text in LANGUAGES.into_iter().filter(|text| text.words.lang != ENGLISH.words.lang) {
         for code in &codes {
             let warning = format!("{WARNING}{code}");
             let known = |known: &str| text.catalogue.iter().any(|(form, _)| *form == known);
-            assert!(known(code) || known(&warning), "{}: {code}", text.lang);
+            assert!(known(code) || known(&warning), "{}: {code}", text.words.lang);
         }
     }
 }

@@ -141,10 +141,4 @@ pub static ENGLISH: Travel = Travel {
     history_newer: "Past runs were kept by a newer version of this page. Reload it to see them.",
     history_failed: |why| format!("Past runs are not available: {why}"),
     history_gone: "it was deleted meanwhile",
-
-    figure_work: |metric, level, form| format!("{metric}, median with quartiles; {level}, {form}"),
-    figure_problem: |width, heads, batch, seed| {
-        format!("width {width}, heads {heads}, batch {batch}, f32, seed {seed}")
-    },
-    figure_software: "emulated in software",
 };

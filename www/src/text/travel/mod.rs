@@ -103,8 +103,4 @@ pub struct Travel {
     pub history_newer: &'static str,
     pub history_failed: fn(&str) -> String,
     pub history_gone: &'static str,
-
-    pub figure_work: fn(&str, &str, &str) -> String,
-    pub figure_problem: fn(u32, u32, u32, u32) -> String,
-    pub figure_software: &'static str,
 }

@@ -147,10 +147,4 @@ pub static CHINESE: Travel = Travel {
     history_newer: "历史运行由更新版本的页面保存。请刷新页面后查看。",
     history_failed: |why| format!("无法使用历史运行：{why}"),
     history_gone: "它已被删除",
-
-    figure_work: |metric, level, form| format!("{metric}，中位数与四分位数；{level}，{form}"),
-    figure_problem: |width, heads, batch, seed| {
-        format!("宽度 {width}，头数 {heads}，批大小 {batch}，f32，种子 {seed}")
-    },
-    figure_software: "软件模拟",
 };

@@ -12,7 +12,7 @@ use super::{Metric, Options, shapes, svg};
 use crate::headline::headline_elsewhere;
 use crate::lanes::{Look, looks};
 use crate::machine;
-use crate::text::{ENGLISH, Text};
+use crate::words::{ENGLISH, Words};
 
 /// Width of the figure in pixels.
 const WIDTH: f64 = 760.0;
@@ -31,7 +31,7 @@ pub fn figure(report: &Report, systems: &[SystemEntry]) -> String {
 }
 
 /// The figure of a view in a language. `looks` are the report's lanes' looks, `hidden` the lanes left out.
-pub fn figure_in(report: &Report, looks: &[Look], metric: Metric, hidden: &[usize], text: &Text) -> String {
+pub fn figure_in(report: &Report, looks: &[Look], metric: Metric, hidden: &[usize], text: &Words) -> String {
     let options = Options {
         width: WIDTH - 2.0 * MARGIN,
         height: CHART,
@@ -103,19 +103,17 @@ fn legend(out: &mut String, looks: &[&Look], y: &mut f64) {
 }
 
 /// What was raced on what, and when.
-fn caption(report: &Report, metric: Metric, hidden: &[usize], text: &Text) -> Vec<String> {
+fn caption(report: &Report, metric: Metric, hidden: &[usize], text: &Words) -> Vec<String> {
     let config = &report.config;
     let level = match config.level {
         LevelName::Core => text.level_core,
         LevelName::Layer => text.level_layer,
     };
-    let form = if config.causal { "causal" } else { "bidirectional" };
-    let form = (text.travel.value)(form).unwrap_or(form);
-    let travel = text.travel;
+    let form = text.form(config.causal);
     let work = format!(
         "{}; {}.",
-        (travel.figure_work)(metric.axis(text), &level.to_ascii_lowercase(), form),
-        (travel.figure_problem)(config.width, config.heads, config.batch, config.seed)
+        (text.figure_work)(metric.axis(text), &level.to_ascii_lowercase(), form),
+        (text.figure_problem)(config.width, config.heads, config.batch, config.seed)
     );
     let mut machine = machine::processors(report, text);
     machine.push(machine::program(&report.environment));
@@ -163,7 +161,7 @@ fn wrapped(text: &str, size: f64) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::samples;
-    use crate::text::CHINESE;
+    use crate::words::CHINESE;
 
     fn parsed(svg: &str) -> roxmltree::Document<'_> {
         roxmltree::Document::parse(svg).unwrap_or_else(|error| panic!("{error}: {svg}"))

@@ -69,15 +69,4 @@ mod tests {
             }
         }
     }
-
-    #[test]
-    fn the_style_sheet_has_the_same_colours() {
-        let css = include_str!("../../static/css/10-base.css");
-        for (slot, (light, dark)) in LIGHT.iter().zip(DARK).enumerate() {
-            assert!(
-                css.contains(&format!("--lane-{slot}: light-dark({light}, {dark});")),
-                "lane {slot}: {light}, {dark}"
-            );
-        }
-    }
 }

@@ -8,7 +8,7 @@ use crate::comparison;
 use crate::format;
 use crate::lanes::Look;
 use crate::machine::processor;
-use crate::text::Text;
+use crate::words::Words;
 
 /// A sentence and what it amounts to.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,16 +22,16 @@ pub struct Headline {
 }
 
 /// The headline of a report that was measured here; `None` while nothing can be said yet.
-pub fn headline(report: &Report, looks: &[Look], text: &Text) -> Option<Headline> {
+pub fn headline(report: &Report, looks: &[Look], text: &Words) -> Option<Headline> {
     told(report, looks, true, text)
 }
 
 /// The same for readers elsewhere: the processor has a name instead of being this machine's.
-pub fn headline_elsewhere(report: &Report, looks: &[Look], text: &Text) -> Option<Headline> {
+pub fn headline_elsewhere(report: &Report, looks: &[Look], text: &Words) -> Option<Headline> {
     told(report, looks, false, text)
 }
 
-fn told(report: &Report, looks: &[Look], here: bool, text: &Text) -> Option<Headline> {
+fn told(report: &Report, looks: &[Look], here: bool, text: &Words) -> Option<Headline> {
     let mut found: Vec<&Crossover> = report
         .crossovers
         .iter()
@@ -73,7 +73,7 @@ fn told(report: &Report, looks: &[Look], here: bool, text: &Text) -> Option<Head
     Some(headline)
 }
 
-fn machine(report: &Report, backend: &str, here: bool, text: &Text) -> String {
+fn machine(report: &Report, backend: &str, here: bool, text: &Words) -> String {
     if !here {
         return processor(report, backend, text).unwrap_or_else(|| text.backend(backend).to_owned());
     }
@@ -116,7 +116,7 @@ fn sentence(
     found: &[&Crossover],
     index: usize,
     here: bool,
-    text: &Text,
+    text: &Words,
 ) -> Option<Headline> {
     let crossover = *found.get(index)?;
     let challengers = found.len();
@@ -170,7 +170,7 @@ fn sentence(
 }
 
 /// How a lane stands against attention at a length.
-fn standing_at(name: &str, length: &str, at: Speedup, text: &Text) -> String {
+fn standing_at(name: &str, length: &str, at: Speedup, text: &Words) -> String {
     let interval = comparison::interval(at, text).unwrap_or_default();
     match at.judged {
         Some((_, _, Verdict::Ahead)) => (text.faster_at)(name, length, &format::ratio(at.value), &interval),
@@ -185,7 +185,7 @@ fn standing_at(name: &str, length: &str, at: Speedup, text: &Text) -> String {
 }
 
 /// Without an attention lane to compare with, the fastest lane at the longest length is the news.
-fn fastest(report: &Report, looks: &[Look], text: &Text) -> Option<Headline> {
+fn fastest(report: &Report, looks: &[Look], text: &Words) -> Option<Headline> {
     // While the race runs, points wait for their intervals until the next analysis.
     let counts = |point: &report::Point| {
         comparison::is_measured(point) && (report.status != Status::Running || point.low_ms.is_some())
@@ -231,7 +231,7 @@ mod tests {
     use super::*;
     use crate::lanes::looks;
     use crate::samples;
-    use crate::text::{CHINESE, ENGLISH};
+    use crate::words::{CHINESE, ENGLISH};
 
     fn of(report: &Report) -> Headline {
         headline(report, &looks(report, &[], &ENGLISH), &ENGLISH).unwrap()

@@ -7,7 +7,7 @@ use super::scale::LogScale;
 use super::{CrossoverMark, LaneMarks, Metric, Options, Rect};
 use crate::format;
 use crate::lanes::Look;
-use crate::text::Text;
+use crate::words::Words;
 
 /// Most crossovers that are drawn with their bands and labels at once.
 const FEW_CROSSOVERS: usize = 3;
@@ -89,7 +89,7 @@ pub fn crossover_marks(
     options: &Options,
     x: &LogScale,
     plot: Rect,
-    text: &Text,
+    text: &Words,
 ) -> Vec<CrossoverMark> {
     let find = |index: u32| lanes.iter().find(|marks| marks.lane == index as usize);
     let mut candidates: Vec<_> = report

@@ -4,7 +4,7 @@ use report::{Lane, Point, Report};
 
 use super::scale::{self, Units};
 use crate::format;
-use crate::text::Text;
+use crate::words::Words;
 
 /// What the vertical axis shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +52,7 @@ impl Metric {
     }
 
     /// The tab's label.
-    pub fn label(self, text: &Text) -> &'static str {
+    pub fn label(self, text: &Words) -> &'static str {
         match self {
             Self::Time => text.metric_time,
             Self::Throughput => text.metric_throughput,
@@ -64,7 +64,7 @@ impl Metric {
     }
 
     /// The axis title.
-    pub fn axis(self, text: &Text) -> &'static str {
+    pub fn axis(self, text: &Words) -> &'static str {
         match self {
             Self::Time => text.axis_time,
             Self::Throughput => text.axis_throughput,

@@ -2,10 +2,10 @@
 
 use report::{Environment, Gpu, Report};
 
-use crate::text::Text;
+use crate::words::Words;
 
 /// What the adapter calls itself.
-pub fn gpu_name(gpu: &Gpu, text: &Text) -> String {
+pub fn gpu_name(gpu: &Gpu, text: &Words) -> String {
     let parts: Vec<&str> = [gpu.description.as_str(), &gpu.vendor, &gpu.architecture]
         .into_iter()
         .filter(|part| !part.is_empty())
@@ -19,19 +19,19 @@ pub fn gpu_name(gpu: &Gpu, text: &Text) -> String {
 }
 
 /// The processor that lanes of this backend ran on: `GPU nvidia ampere`, `CPU (8 threads, simd128)`.
-pub fn processor(report: &Report, backend: &str, text: &Text) -> Option<String> {
+pub fn processor(report: &Report, backend: &str, text: &Words) -> Option<String> {
     let environment = &report.environment;
     if backend == "cpu" {
         let threads = (text.hw_threads)(environment.threads.max(1));
         return Some(format!("{} ({threads}, {})", text.hw_cpu, environment.simd));
     }
     let gpu = environment.gpu.as_ref()?;
-    let software = if gpu.fallback { format!(" ({})", text.travel.figure_software) } else { String::new() };
+    let software = if gpu.fallback { format!(" ({})", text.figure_software) } else { String::new() };
     Some(format!("{} {}{software}", text.hw_gpu, gpu_name(gpu, text)))
 }
 
 /// The processors that lanes of the report ran on.
-pub fn processors(report: &Report, text: &Text) -> Vec<String> {
+pub fn processors(report: &Report, text: &Words) -> Vec<String> {
     ["webgpu", "cpu"]
         .into_iter()
         .filter(|backend| report.lanes.iter().any(|lane| lane.backend == *backend))
@@ -40,7 +40,7 @@ pub fn processors(report: &Report, text: &Text) -> Vec<String> {
 }
 
 /// Processors and browser: `GPU nvidia ampere · Chrome 156`.
-pub fn summary(report: &Report, text: &Text) -> String {
+pub fn summary(report: &Report, text: &Words) -> String {
     let mut parts = processors(report, text);
     let program = program(&report.environment);
     if !program.is_empty() {
@@ -77,7 +77,7 @@ pub fn program(environment: &Environment) -> String {
 mod tests {
     use super::*;
     use crate::samples;
-    use crate::text::{CHINESE, ENGLISH};
+    use crate::words::{CHINESE, ENGLISH};
 
     #[test]
     fn browsers_are_told_by_their_own_name() {

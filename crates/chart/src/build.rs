@@ -10,7 +10,7 @@ use super::{DnfMark, LaneMarks, Metric, Options, PointMark, Rect, Scene, labels}
 use crate::comparison;
 use crate::format;
 use crate::lanes::Look;
-use crate::text::Text;
+use crate::words::Words;
 
 /// Below this width there is no room for names at the lines' ends.
 pub const NARROW: f64 = 620.0;
@@ -20,7 +20,7 @@ const MARGIN: f64 = 0.35;
 const REACH: f64 = 8.0;
 
 /// Places everything. `looks` are the report's lanes' looks, in their order.
-pub fn scene(report: &Report, looks: &[Look], options: &Options, text: &Text) -> Scene {
+pub fn scene(report: &Report, looks: &[Look], options: &Options, text: &Words) -> Scene {
     let narrow = options.width < NARROW;
     let shown: Vec<usize> =
         (0..report.lanes.len().min(looks.len())).filter(|lane| !options.hidden.contains(lane)).collect();
@@ -156,7 +156,7 @@ fn lane_marks(
     x: &LogScale,
     y: &LogScale,
     plot: Rect,
-    text: &Text,
+    text: &Words,
 ) -> LaneMarks {
     let metric = options.metric;
     let lane = &report.lanes[index];
@@ -204,7 +204,7 @@ fn lane_marks(
 }
 
 /// A point's description, with the reason where it is marked.
-fn with_reason(description: String, point: &Point, text: &Text) -> String {
+fn with_reason(description: String, point: &Point, text: &Words) -> String {
     if point.full_attention { (text.and_full_attention)(&description) } else { description }
 }
 
@@ -226,7 +226,7 @@ fn dropped(
     look: &Look,
     prediction: Option<f64>,
     (px, y, plot): (f64, &LogScale, Rect),
-    text: &Text,
+    text: &Words,
 ) {
     let py = prediction.map(|value| y.pixel(value).clamp(plot.top, plot.bottom));
     if let Some(py) = py {

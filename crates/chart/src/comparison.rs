@@ -3,13 +3,13 @@
 use report::{Lane, Point, Report, Speedup, Status, Verdict};
 
 use crate::format;
-use crate::text::Text;
+use crate::words::Words;
 
 /// Intervals of a ratio within this factor of 1 leave two lanes about equal; wider ones leave everything open.
 const ABOUT: f64 = 1.1;
 
 /// A speed-up in two or three words. Without an interval no winner is named.
-pub fn words(speedup: Speedup, text: &Text) -> String {
+pub fn words(speedup: Speedup, text: &Words) -> String {
     let Speedup { value, judged } = speedup;
     match judged {
         Some((_, _, Verdict::Ahead)) => (text.faster)(&format::ratio(value)),
@@ -27,7 +27,7 @@ pub fn words(speedup: Speedup, text: &Text) -> String {
 }
 
 /// The 95% interval behind the words, where they do not say it: of how many times faster or slower.
-pub fn interval(speedup: Speedup, text: &Text) -> Option<String> {
+pub fn interval(speedup: Speedup, text: &Words) -> Option<String> {
     let (low, high, verdict) = speedup.judged?;
     let (low, high) = match verdict {
         Verdict::Ahead => (low, high),
@@ -75,9 +75,9 @@ pub fn versus(report: &Report, challenger: usize, baseline: usize, length: u32) 
 }
 
 /// Why a lane did not finish a length, beyond the outcome's name: its message, or how much time it would have needed.
-pub fn reason(point: &Point, text: &Text) -> Option<String> {
+pub fn reason(point: &Point, text: &Words) -> Option<String> {
     let needs = || point.needed_ms.map(|ms| (text.needs)(&format::time(ms)));
-    text.reason(point).or_else(needs)
+    (text.reason)(point).or_else(needs)
 }
 
 /// Lengths of the race, ascending: those configured and those measured.
@@ -122,7 +122,7 @@ pub fn common(
 mod tests {
     use super::*;
     use crate::samples;
-    use crate::text::{CHINESE, ENGLISH};
+    use crate::words::{CHINESE, ENGLISH};
 
     fn judged(value: f64, low: f64, high: f64, verdict: Verdict) -> Speedup {
         Speedup { value, judged: Some((low, high, verdict)) }

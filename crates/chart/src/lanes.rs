@@ -3,7 +3,7 @@
 
 use report::{Config, Lane, LaneConfig, ParamValue, Report, SystemEntry};
 
-use crate::text::Text;
+use crate::words::Words;
 
 /// Number of colours and marker shapes.
 pub const SLOTS: usize = 14;
@@ -69,7 +69,7 @@ impl OneWay {
     }
 
     /// In words.
-    pub fn label(self, text: &Text) -> &'static str {
+    pub fn label(self, text: &Words) -> &'static str {
         match self {
             Self::Causal => text.causal_only,
             Self::Bidirectional => text.bidirectional_only,
@@ -97,13 +97,13 @@ struct Identity<'a> {
 }
 
 /// Looks of a report's lanes, in their order.
-pub fn looks(report: &Report, systems: &[SystemEntry], text: &Text) -> Vec<Look> {
+pub fn looks(report: &Report, systems: &[SystemEntry], text: &Words) -> Vec<Look> {
     let lanes: Vec<_> = report.lanes.iter().map(|lane| of_lane(lane, report, systems)).collect();
     settle(&lanes, text)
 }
 
 /// Looks of a configuration's lanes before it has raced. `auto` is where lanes without a backend would run.
-pub fn looks_of_config(config: &Config, auto: &str, systems: &[SystemEntry], text: &Text) -> Vec<Look> {
+pub fn looks_of_config(config: &Config, auto: &str, systems: &[SystemEntry], text: &Words) -> Vec<Look> {
     let identities: Vec<_> = config
         .systems
         .iter()
@@ -167,7 +167,7 @@ fn param(value: &ParamValue) -> String {
     }
 }
 
-fn settle(lanes: &[Identity<'_>], text: &Text) -> Vec<Look> {
+fn settle(lanes: &[Identity<'_>], text: &Words) -> Vec<Look> {
     let backends_differ = lanes.windows(2).any(|pair| pair[0].backend != pair[1].backend);
     let mut taken = [[false; 2]; SLOTS];
     let mut looks = Vec::with_capacity(lanes.len());
@@ -240,7 +240,7 @@ mod tests {
     use report::{BackendName, FullLane};
 
     use super::*;
-    use crate::text::ENGLISH;
+    use crate::words::ENGLISH;
 
     fn lane(system: &str, backend: BackendName) -> LaneConfig {
         LaneConfig::Full(FullLane {

@@ -7,7 +7,7 @@ use super::svg;
 use super::{Metric, Options, Scene, scene};
 use crate::lanes::looks;
 use crate::samples;
-use crate::text::ENGLISH;
+use crate::words::ENGLISH;
 
 fn options(metric: Metric, width: f64) -> Options {
     Options { width, height: 420.0, metric, hidden: Vec::new(), emphasis: None }

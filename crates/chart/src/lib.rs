@@ -4,18 +4,27 @@
 mod build;
 #[cfg(test)]
 mod build_tests;
+pub mod comparison;
 mod crossovers;
 mod ends;
+pub mod format;
+pub mod headline;
 mod labels;
+pub mod lanes;
+pub mod machine;
 pub mod metric;
 pub mod palette;
 pub mod paper;
+#[cfg(test)]
+mod samples;
 pub mod scale;
 pub mod shapes;
 pub mod svg;
+pub mod words;
 
 pub use build::scene;
 pub use metric::Metric;
+pub use words::Words;
 
 use scale::Tick;
 

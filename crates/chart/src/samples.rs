@@ -1,0 +1,13 @@
+//! Reports for tests: recorded shapes with made-up numbers.
+
+use report::Report;
+
+/// Attention against Hyena on a GPU, with a measured crossover.
+pub fn duel() -> Report {
+    Report::from_json(include_str!("../tests/fixtures/duel.json")).unwrap()
+}
+
+/// Attention against its naive form, which runs out of memory.
+pub fn wall() -> Report {
+    Report::from_json(include_str!("../tests/fixtures/wall.json")).unwrap()
+}

@@ -1,0 +1,17 @@
+//! Parameters and configurations that the tests try.
+
+use mixer::{Level, Params};
+
+use crate::trials::{Random, Trials, headed, level};
+
+pub(super) static TRIALS: Trials =
+    Trials { configs: &[|random| config(random, true), |random| config(random, false)], ..Trials::DEFAULT };
+
+fn config(random: &mut Random, causal: bool) -> (Level, Params) {
+    let level = level(random);
+    let mut config = headed(random, causal, level);
+    if level == Level::Layer {
+        config.set("bias", random.flag());
+    }
+    (level, config)
+}
