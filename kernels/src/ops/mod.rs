@@ -3,7 +3,6 @@
 pub mod activation;
 pub mod block_diagonal;
 pub(crate) mod complex;
-pub mod disjoint;
 pub mod exact;
 pub mod exact_fft;
 pub mod exact_lanes;
