@@ -51,3 +51,24 @@ fn every_system_has_the_files_of_a_system() {
     assert_eq!(checked, kernels::infos().len());
     assert!(missing.is_empty(), "missing: {missing:?}");
 }
+
+#[test]
+fn no_system_has_unsafe_code() {
+    let mut folders = vec![sources()];
+    let (mut checked, mut found) = (0, Vec::new());
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|ending| ending == "rs") {
+                checked += 1;
+                if fs::read_to_string(&path).unwrap().contains("unsafe_code") {
+                    found.push(path);
+                }
+            }
+        }
+    }
+    assert!(checked > kernels::infos().len(), "no sources found");
+    assert!(found.is_empty(), "use `ops::parts`, or add to `ops`: {found:?}");
+}

@@ -1,11 +1,9 @@
 //! The linear layer y = x Wᵀ + b, with W packed once at set-up.
 
-#![expect(unsafe_code, reason = "tasks write disjoint rows of the output through `Disjoint`")]
-
 use mixer::{Count, Floats, Memory, MixerError, Parallel};
 
-use super::disjoint::Disjoint;
 use super::gemm::{PANEL, Store, Tile, multiply_panels};
+use super::parts::{Rows, for_each};
 use super::simd::{F32x4, LANES};
 
 /// Rows of x that one task multiplies: 48 rows of width 256 are 48 KiB, which a second-level cache keeps.
@@ -56,15 +54,8 @@ impl Linear {
 
     /// y `[rows, outputs]` from x `[rows, inputs]`, both row-major.
     pub fn apply(&self, x: &[f32], y: &mut [f32], parallel: &dyn Parallel) {
-        let rows = x.len() / self.inputs;
-        let out = Disjoint::new(y);
-        parallel.run(rows.div_ceil(BLOCK), &|block, _| {
-            let first = block * BLOCK;
-            let n_rows = BLOCK.min(rows - first);
-            // SAFETY: each block is its own range of rows.
-            let y = unsafe { out.slice(first * self.outputs, n_rows * self.outputs) };
-            self.apply_rows(&x[first * self.inputs..][..n_rows * self.inputs], y);
-        });
+        let blocks = x.chunks(BLOCK * self.inputs).zip(y.chunks_mut(BLOCK * self.outputs));
+        for_each(parallel, blocks.len(), blocks, |(x, y), _| self.apply_rows(x, y));
     }
 
     /// As [`Linear::apply`] on the calling thread: for callers that fuse several steps over one block of rows.
@@ -85,15 +76,11 @@ impl Linear {
     /// contiguous stream. Columns past `outputs` are zero.
     pub fn apply_paneled(&self, x: &[f32], y: &mut [f32], parallel: &dyn Parallel) {
         let rows = x.len() / self.inputs;
-        let n_panels = self.outputs.div_ceil(PANEL);
-        let out = Disjoint::new(y);
-        parallel.run(rows.div_ceil(BLOCK), &|block, _| {
-            let first = block * BLOCK;
-            let n_rows = BLOCK.min(rows - first);
-            for panel_idx in 0..n_panels {
-                // SAFETY: each block is its own range of rows of every panel.
-                let y = unsafe { out.slice((panel_idx * rows + first) * PANEL, n_rows * PANEL) };
-                self.apply_panel(&x[first * self.inputs..][..n_rows * self.inputs], panel_idx, y);
+        let panels = Rows::new(y, rows * PANEL);
+        let blocks = x.chunks(BLOCK * self.inputs).zip(panels.column_blocks(BLOCK * PANEL));
+        for_each(parallel, blocks.len(), blocks, |(x, mut y), _| {
+            for panel_idx in 0..y.rows() {
+                self.apply_panel(x, panel_idx, y.row_mut(panel_idx));
             }
         });
     }

@@ -3,8 +3,6 @@
 pub mod activation;
 pub mod block_diagonal;
 pub(crate) mod complex;
-pub mod counting_sort;
-pub mod disjoint;
 pub mod exact;
 pub mod exact_fft;
 pub mod exact_lanes;
@@ -18,6 +16,8 @@ pub mod matvec;
 pub mod norm;
 pub mod packed_keys;
 pub mod panels;
+pub mod parts;
+pub mod permutation;
 pub mod prefetch;
 pub mod query_block;
 pub mod scratch;

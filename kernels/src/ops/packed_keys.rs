@@ -3,12 +3,10 @@
 //! A slot is a place in the packed order; the caller says which position, if any, sits in it. Natural order serves full
 //! and windowed attention, residue classes serve dilated windows, padded blocks serve lists of blocks.
 
-#![expect(unsafe_code, reason = "tasks write disjoint slots of the packed buffers through `Disjoint`")]
-
 use mixer::{Count, Floats, Memory, MixerError, Parallel};
 
-use super::disjoint::Disjoint;
 use super::gemm::PANEL;
+use super::parts::{Rows, for_each};
 use super::prefetch::prefetch;
 use super::query_block::{KEYS, KeyTile};
 use super::simd::{F32x4, LANES, Lanes as _, Pair};
@@ -114,46 +112,48 @@ impl PackedKeys {
         let PackedShape { n_heads, d_head, slots, .. } = shape;
         let (padded_slots, padded_head, d_model) =
             (shape.padded_slots(), shape.padded_head(), n_heads * d_head);
-        let keys = Disjoint::new(&mut self.keys);
-        let values = Disjoint::new(&mut self.values);
-        let longest = Disjoint::new(&mut self.longest);
+        if slots == 0 {
+            return;
+        }
         let chunks = shape.chunks();
-        parallel.run(shape.batch * n_heads * chunks, &|task, _| {
-            let (head_idx, first) = (task / chunks, task % chunks * KEYS);
-            let (sequence, head) = (head_idx / n_heads, head_idx % n_heads);
-            let n_slots = KEYS.min(slots - first);
-            // SAFETY: each task is its own head and its own chunk of slots; KEYS is a multiple of PANEL.
-            let keys = unsafe {
-                keys.slice(
-                    (head_idx * padded_slots + first) * d_head,
-                    n_slots.next_multiple_of(PANEL) * d_head,
-                )
-            };
-            // A panel of slots at a time: each position's channels are read as they lie, and each panel is written as it lies.
-            for (offset, panel) in (0..n_slots).step_by(PANEL).zip(keys.chunks_exact_mut(PANEL * d_head)) {
-                let n = PANEL.min(n_slots - offset);
-                let start: [Option<usize>; PANEL] = std::array::from_fn(|slot| {
-                    let position = (slot < n).then(|| position(sequence, head, first + offset + slot));
-                    position
-                        .flatten()
-                        .map(|position| (sequence * seq_len + position) * d_model + head * d_head)
-                });
-                let rows = |floats: &'a [f32]| {
-                    start.map(|start| start.map_or(&[][..], |start| &floats[start..][..d_head]))
-                };
-                let (key_rows, value_rows): ([&[f32]; PANEL], [&[f32]; PANEL]) = (rows(k), rows(v));
-                prefetch(key_rows.into_iter().chain(value_rows));
-                write_keys(key_rows, panel);
-                for channels in 0..padded_head / PANEL {
-                    let start =
-                        (head_idx * padded_head + channels * PANEL) * slots + (first + offset) * PANEL;
-                    // SAFETY: as above; in each panel of values a slot is a row.
-                    write_values(value_rows, channels, unsafe { values.slice(start, n * PANEL) });
+        // Chunks of slots of one head after another. KEYS is a multiple of PANEL.
+        let keys =
+            self.keys.chunks_mut(padded_slots * d_head).flat_map(|head| head.chunks_mut(KEYS * d_head));
+        let values = self.values.chunks_mut(padded_head * slots);
+        let values = values.flat_map(|head| Rows::new(head, slots * PANEL).column_blocks(KEYS * PANEL));
+        let parts = keys.zip(values).zip(self.longest.iter_mut()).enumerate();
+        for_each(
+            parallel,
+            shape.batch * n_heads * chunks,
+            parts,
+            |(index, ((keys, mut values), longest)), _| {
+                let (head_idx, first) = (index / chunks, index % chunks * KEYS);
+                let (sequence, head) = (head_idx / n_heads, head_idx % n_heads);
+                let n_slots = KEYS.min(slots - first);
+                // A panel of slots at a time: each position's channels are read as they lie, and each panel is written as it lies.
+                for (offset, panel) in (0..n_slots).step_by(PANEL).zip(keys.chunks_exact_mut(PANEL * d_head))
+                {
+                    let n = PANEL.min(n_slots - offset);
+                    let start: [Option<usize>; PANEL] = std::array::from_fn(|slot| {
+                        let position = (slot < n).then(|| position(sequence, head, first + offset + slot));
+                        position
+                            .flatten()
+                            .map(|position| (sequence * seq_len + position) * d_model + head * d_head)
+                    });
+                    let rows = |floats: &'a [f32]| {
+                        start.map(|start| start.map_or(&[][..], |start| &floats[start..][..d_head]))
+                    };
+                    let (key_rows, value_rows): ([&[f32]; PANEL], [&[f32]; PANEL]) = (rows(k), rows(v));
+                    prefetch(key_rows.into_iter().chain(value_rows));
+                    write_keys(key_rows, panel);
+                    for channels in 0..padded_head / PANEL {
+                        let to = &mut values.row_mut(channels)[offset * PANEL..][..n * PANEL];
+                        write_values(value_rows, channels, to);
+                    }
                 }
-            }
-            // SAFETY: as above.
-            unsafe { longest.slice(task, 1) }.fill(longest_key(keys, d_head));
-        });
+                *longest = longest_key(keys, d_head);
+            },
+        );
     }
 
     /// The squared length of the longest key of one head.

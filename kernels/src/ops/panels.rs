@@ -2,10 +2,13 @@
 //! eight channels is one contiguous stream over time.
 
 use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 
-use mixer::Count;
+use mixer::{Count, Parallel};
 
 use super::gemm::PANEL;
+use super::parts::Rows;
+use super::stream::Groups;
 
 /// Floats of a stream of `rows` rows of `width` channels.
 pub fn floats(rows: impl Into<Count>, width: usize) -> Count {
@@ -55,21 +58,74 @@ impl Shares {
         Self { groups, together, tasks: tasks(together), threads }
     }
 
-    /// How many there are.
-    pub fn tasks(&self) -> usize {
-        self.tasks
+    /// The parts of row-major rows of `width` channels that tasks write: those of sequences of `length` rows.
+    pub fn of_rows<'a>(
+        &self,
+        rows: &'a mut [f32],
+        length: usize,
+        width: usize,
+    ) -> impl Iterator<Item = Groups<'a>> + Send + use<'a> {
+        let shares = *self;
+        Rows::new(rows, width).row_blocks(length).flat_map(move |sequence| shares.of_columns(sequence))
     }
 
-    /// The sequence and the groups that task `task` takes, so that each thread, taking tasks by turns, walks neighbours.
+    /// The parts of a panel-major stream of sequences of `length` rows, `rows` in all, that tasks write.
+    pub fn of_panels<'a>(
+        &self,
+        stream: &'a mut [f32],
+        length: usize,
+        rows: usize,
+    ) -> impl Iterator<Item = Groups<'a>> + Send + use<'a> {
+        let shares = *self;
+        let sequences = Rows::new(stream, rows * PANEL).column_blocks(length * PANEL);
+        sequences.flat_map(move |sequence| shares.of_sequence(sequence))
+    }
+
+    /// The parts of one sequence of row-major rows.
+    pub fn of_columns<'a>(&self, rows: Rows<'a>) -> impl Iterator<Item = Groups<'a>> + Send + use<'a> {
+        rows.column_blocks(self.together * PANEL).map(Groups::of_rows)
+    }
+
+    /// The parts of one sequence of a panel-major stream, `[groups, length · PANEL]`.
+    pub fn of_sequence<'a>(&self, panels: Rows<'a>) -> impl Iterator<Item = Groups<'a>> + Send + use<'a> {
+        panels.row_blocks(self.together).map(Groups::of_panels)
+    }
+
+    /// Runs `task(sequence, groups, part, worker)` for every share: `parts` are those of the first sequence's groups, then those
+    /// of the second sequence's, and so on.
+    pub fn for_each<P: Send>(
+        &self,
+        parallel: &dyn Parallel,
+        parts: impl Iterator<Item = P>,
+        task: impl Fn(usize, Range<usize>, P, usize) + Sync,
+    ) {
+        // Tasks take shares out of their order. There are few: some for each thread, or one for every sixteen channels.
+        let parts: Vec<Mutex<Option<P>>> = parts.map(|part| Mutex::new(Some(part))).collect();
+        parallel.run(self.tasks, &|task_idx, worker| {
+            let share = self.share(task_idx);
+            let part =
+                parts.get(share).and_then(|part| part.lock().unwrap_or_else(PoisonError::into_inner).take());
+            if let Some(part) = part {
+                let (sequence, groups) = self.of(share);
+                task(sequence, groups, part, worker);
+            }
+        });
+    }
+
+    /// The share that task `task` takes, so that each thread, taking tasks by turns, walks neighbours.
     /// Groups that are neighbours share cache lines of row-major streams: two threads that wrote them at once would take
     /// the lines from each other at every row, and one thread that takes both in turn finds them in its cache.
-    pub fn of(&self, task: usize) -> (usize, Range<usize>) {
+    fn share(&self, task: usize) -> usize {
         let (n, threads) = (self.tasks, self.threads);
         let (thread, turn) = (task % threads, task / threads);
-        let share = thread * (n / threads) + thread.min(n % threads) + turn;
-        let of_sequence = self.groups.div_ceil(self.together);
-        let first = share % of_sequence * self.together;
-        (share / of_sequence, first..self.groups.min(first + self.together))
+        thread * (n / threads) + thread.min(n % threads) + turn
+    }
+
+    /// The sequence and the groups of share number `share`.
+    fn of(&self, share: usize) -> (usize, Range<usize>) {
+        let per_sequence = self.groups.div_ceil(self.together);
+        let first = share % per_sequence * self.together;
+        (share / per_sequence, first..self.groups.min(first + self.together))
     }
 }
 
@@ -96,9 +152,9 @@ mod tests {
         ] {
             let shares = Shares::new(batch, width, threads);
             let taken: Vec<(usize, usize)> = (0..threads)
-                .flat_map(|thread| (thread..shares.tasks()).step_by(threads))
+                .flat_map(|thread| (thread..shares.tasks).step_by(threads))
                 .flat_map(|task| {
-                    let (sequence, groups) = shares.of(task);
+                    let (sequence, groups) = shares.of(shares.share(task));
                     groups.map(move |group| (sequence, group))
                 })
                 .collect();
@@ -110,10 +166,10 @@ mod tests {
 
     #[test]
     fn no_thread_waits_for_groups_that_are_taken_together() {
-        let tasks = |threads| Shares::new(1, 256, threads).tasks();
+        let tasks = |threads| Shares::new(1, 256, threads).tasks;
         assert_eq!([1, 2, 8, 10, 16].map(tasks), [16; 5]);
         assert_eq!([12, 32].map(tasks), [32; 2]);
-        assert_eq!(Shares::new(1, 24, 1).tasks(), 2);
+        assert_eq!(Shares::new(1, 24, 1).tasks, 2);
     }
 
     #[test]

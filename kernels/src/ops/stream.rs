@@ -1,8 +1,11 @@
 //! Eight channels of a stream, a block of rows at a time: gates and short causal convolutions on the way to and from a long
 //! one.
 
+use std::cell::RefCell;
+
 use super::fft::Row;
 use super::long_conv::GROUP;
+use super::parts::Rows;
 use super::simd::{Lanes, Pair, Work, run_eight};
 
 /// Eight channels of one stream of one sequence.
@@ -106,16 +109,79 @@ impl Work for Gate<'_, '_> {
     }
 }
 
-/// Writes rows from time `t` on to where `to(t)` says: as many channels as that has room for.
-#[inline(always)]
-pub fn write<'a>(t: usize, rows: &[Row], to: impl Fn(usize) -> &'a mut [f32]) {
-    for (t, row) in (t..).zip(rows) {
-        let to = to(t);
-        if let Some(to) = to.first_chunk_mut() {
-            // Not an assignment, which is a call to copy memory.
-            Pair::load(row).store(to as &mut Row);
-        } else {
-            to.iter_mut().zip(row).for_each(|(to, value)| *to = *value);
+/// Neighbouring channel groups of one sequence, which one task writes.
+///
+/// The closures that read and write a convolution's rows share it, one row at a time.
+#[derive(Debug)]
+pub struct Groups<'a> {
+    floats: RefCell<Rows<'a>>,
+    /// Whether a row is a group, `[length, GROUP]`, and not a time.
+    is_paneled: bool,
+}
+
+impl<'a> Groups<'a> {
+    /// Groups that are columns of row-major rows, a row for each time; the last group may have fewer than [`GROUP`] columns.
+    pub fn of_rows(columns: Rows<'a>) -> Self {
+        Self { floats: RefCell::new(columns), is_paneled: false }
+    }
+
+    /// Groups that are panels: each row of `panels` is `[length, GROUP]`.
+    pub fn of_panels(panels: Rows<'a>) -> Self {
+        Self { floats: RefCell::new(panels), is_paneled: true }
+    }
+
+    /// Writes rows of the `i`-th group from time `t` on.
+    #[inline(always)]
+    pub fn write(&self, i: usize, t: usize, rows: &[Row]) {
+        let mut floats = self.floats.borrow_mut();
+        if self.is_paneled {
+            let (panel, _) = floats.row_mut(i)[t * GROUP..].as_chunks_mut::<GROUP>();
+            for (to, row) in panel.iter_mut().zip(rows) {
+                // Not an assignment, which is a call to copy memory.
+                Pair::load(row).store(to);
+            }
+            return;
         }
+        for (t, row) in (t..).zip(rows) {
+            let to = &mut floats.row_mut(t)[i * GROUP..];
+            if let Some(to) = to.first_chunk_mut::<GROUP>() {
+                Pair::load(row).store(to);
+            } else {
+                to.iter_mut().zip(row).for_each(|(to, value)| *to = *value);
+            }
+        }
+    }
+
+    /// Adds rows to those of the `i`-th group from time `t` on.
+    #[inline(always)]
+    pub fn add(&self, i: usize, t: usize, rows: &[Row]) {
+        for (t, row) in (t..).zip(rows) {
+            self.with(i, t, |to| to.iter_mut().zip(row).for_each(|(to, value)| *to += *value));
+        }
+    }
+
+    /// Fills rows from the `i`-th group, from time `t` on; channels that do not exist as zeros.
+    #[inline(always)]
+    pub fn read(&self, i: usize, t: usize, rows: &mut [Row]) {
+        for (t, row) in (t..).zip(rows) {
+            self.with(i, t, |from| Pair::load(from).store(row));
+        }
+    }
+
+    /// Calls `read` with the `i`-th group, which is a panel, as a stream.
+    #[inline(always)]
+    pub fn with_panel(&self, i: usize, read: impl FnOnce(Stream<'_>)) {
+        debug_assert!(self.is_paneled);
+        read(Stream::of_panel(self.floats.borrow().row(i)));
+    }
+
+    /// Calls `use_row` with the channels of the `i`-th group at time `t`.
+    #[inline(always)]
+    fn with(&self, i: usize, t: usize, use_row: impl FnOnce(&mut [f32])) {
+        let mut floats = self.floats.borrow_mut();
+        let (row, first) = if self.is_paneled { (i, t * GROUP) } else { (t, i * GROUP) };
+        let row = &mut floats.row_mut(row)[first..];
+        let columns = GROUP.min(row.len());
+        use_row(&mut row[..columns]);
     }
 }

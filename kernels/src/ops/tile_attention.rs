@@ -4,12 +4,10 @@
 //! Keys and values are packed once for each head. A task takes a block of queries of one head and walks the key tiles
 //! that it may see; causal tiles right of the diagonal are never touched.
 
-#![expect(unsafe_code, reason = "tasks write disjoint rows and columns of the output through `Disjoint`")]
-
 use mixer::{Count, Memory, MixerError, Parallel};
 
-use super::disjoint::Disjoint;
 use super::packed_keys::{PackedKeys, PackedShape};
+use super::parts::{Rows, for_each};
 use super::query_block::{KEYS, LOWEST, QUERIES, QueryBlock};
 use super::scratch::Scratch;
 
@@ -68,85 +66,78 @@ impl TileAttention {
     /// Mixes `q`, `k`, `v` into `out`, all `[batch, seq_len, n_heads · d_head]`.
     pub fn run(&mut self, q: &[f32], k: &[f32], v: &[f32], out: &mut [f32], parallel: &dyn Parallel) {
         self.packed.pack(k, v, parallel);
-        let shape = self.shape;
-        let out = Disjoint::new(out);
-        self.for_each_block(parallel, |sequence, head, first, queries, scratch| {
-            let rows = &q[sequence * shape.seq_len * shape.d_model() + head * shape.d_head..];
-            self.block(
-                |query| &rows[(first + query) * shape.d_model()..][..shape.d_head],
-                |query, values| {
-                    let row = sequence * shape.seq_len + first + query;
-                    // SAFETY: each task owns its rows in its head's columns.
-                    let to = unsafe { out.slice(row * shape.d_model() + head * shape.d_head, shape.d_head) };
-                    to.copy_from_slice(values);
-                },
-                (sequence, head, first, queries),
-                scratch,
-            );
+        let Shape { seq_len, d_head, .. } = self.shape;
+        let d_model = self.shape.d_model();
+        self.for_each_block(out, parallel, |block, scratch, mut out| {
+            let rows = &q[block.sequence * seq_len * d_model + block.head * d_head..];
+            let mut queries = QueryBlock::new(scratch, d_head, block.queries);
+            let query = |query: usize| &rows[(block.first + query) * d_model..][..d_head];
+            queries.set_queries(query, QueryBlock::scale(d_head));
+            self.attend(block, &mut queries);
+            queries.finish(|query, values| out.row_mut(query).copy_from_slice(values));
         });
     }
 
     /// As [`TileAttention::run`] with the output written over the queries, which saves one stream of memory.
     pub fn run_in_place(&mut self, q: &mut [f32], k: &[f32], v: &[f32], parallel: &dyn Parallel) {
         self.packed.pack(k, v, parallel);
-        let shape = self.shape;
-        let q = Disjoint::new(q);
-        self.for_each_block(parallel, |sequence, head, first, queries, scratch| {
-            let start = |query: usize| {
-                (sequence * shape.seq_len + first + query) * shape.d_model() + head * shape.d_head
-            };
-            self.block(
-                // SAFETY: only this task touches its rows in its head's columns, and a block has read all its
-                // queries before it writes the first output.
-                |query| unsafe { q.read(start(query), shape.d_head) },
-                // SAFETY: as above.
-                |query, values| unsafe { q.slice(start(query), shape.d_head) }.copy_from_slice(values),
-                (sequence, head, first, queries),
-                scratch,
-            );
+        let d_head = self.shape.d_head;
+        self.for_each_block(q, parallel, |block, scratch, mut q| {
+            let mut queries = QueryBlock::new(scratch, d_head, block.queries);
+            queries.set_queries(|query| q.row(query), QueryBlock::scale(d_head));
+            self.attend(block, &mut queries);
+            queries.finish(|query, values| q.row_mut(query).copy_from_slice(values));
         });
     }
 
-    /// Runs `task(sequence, head, first query, queries, scratch)` for every block, the longest first.
+    /// Runs `task(block, scratch, part)` for every block and its part of `out`, `[batch, seq_len, n_heads · d_head]`, the longest first.
     fn for_each_block(
         &self,
+        out: &mut [f32],
         parallel: &dyn Parallel,
-        task: impl Fn(usize, usize, usize, usize, &mut [f32]) + Sync,
+        task: impl Fn(Block, &mut [f32], Rows<'_>) + Sync,
     ) {
-        let heads = self.shape.batch * self.shape.n_heads;
-        let blocks = self.shape.seq_len.div_ceil(QUERIES);
-        parallel.run(heads * blocks, &|task_idx, worker| {
-            let first = (blocks - 1 - task_idx / heads) * QUERIES;
-            let (sequence, head) =
-                (task_idx % heads / self.shape.n_heads, task_idx % heads % self.shape.n_heads);
-            let queries = QUERIES.min(self.shape.seq_len - first);
-            task(sequence, head, first, queries, &mut self.scratch.of(worker));
+        let Shape { batch, seq_len, n_heads, d_head, .. } = self.shape;
+        let d_model = self.shape.d_model();
+        let heads = batch * n_heads;
+        let blocks = seq_len.div_ceil(QUERIES);
+        let parts = Rows::new(out, seq_len * d_model)
+            .column_blocks(QUERIES * d_model)
+            .rev()
+            .flat_map(Rows::into_rows)
+            .flat_map(|rows| Rows::new(rows, d_model).column_blocks(d_head))
+            .enumerate();
+        for_each(parallel, heads * blocks, parts, |(index, part), worker| {
+            let (sequence, head) = (index % heads / n_heads, index % heads % n_heads);
+            let first = (blocks - 1 - index / heads) * QUERIES;
+            let block = Block { sequence, head, first, queries: part.rows() };
+            task(block, &mut self.scratch.of(worker), part);
         });
     }
 
-    /// One block of queries of one head against all the keys that it may see.
-    fn block<'a>(
-        &self,
-        query: impl Fn(usize) -> &'a [f32],
-        emit: impl FnMut(usize, &[f32]),
-        (sequence, head, first, queries): (usize, usize, usize, usize),
-        scratch: &mut [f32],
-    ) {
-        let Shape { seq_len, d_head, causal, .. } = self.shape;
-        let scale = QueryBlock::scale(d_head);
-        let mut block = QueryBlock::new(scratch, d_head, queries);
-        block.set_queries(query, scale);
-        block.bound_scores(self.packed.longest(sequence, head));
-        let visible = if causal { first + queries } else { seq_len };
+    /// Lets a block of queries of one head see all the keys that it may see.
+    fn attend(&self, block: Block, queries: &mut QueryBlock<'_>) {
+        let Block { sequence, head, first, queries: n_queries } = block;
+        let Shape { seq_len, causal, .. } = self.shape;
+        queries.bound_scores(self.packed.longest(sequence, head));
+        let visible = if causal { first + n_queries } else { seq_len };
         for start in (0..visible).step_by(KEYS) {
             let tile = self.packed.tile(sequence, head, start, KEYS.min(visible - start));
-            block.absorb(tile, |row, scores| {
+            queries.absorb(tile, |row, scores| {
                 if causal {
                     let allowed = scores.len().min((first + row + 1).saturating_sub(start));
                     scores[allowed..].fill(LOWEST);
                 }
             });
         }
-        block.finish(emit);
     }
+}
+
+/// `queries` queries of one head from position `first` on.
+#[derive(Debug, Clone, Copy)]
+struct Block {
+    sequence: usize,
+    head: usize,
+    first: usize,
+    queries: usize,
 }

@@ -1,15 +1,13 @@
 //! Scores `[heads, length, length]` of one sequence in memory, softmax over their rows, then the product with V.
 
-#![expect(unsafe_code, reason = "tasks write disjoint rows of shared buffers through `Disjoint`")]
-
 use std::sync::Arc;
 
 use mixer::{Case, Count, CpuKernel, Floats, Level, Memory, MixerError, Parallel};
 
 use crate::multi_head::{Projections, Spec};
-use crate::ops::disjoint::Disjoint;
 use crate::ops::exp::exp2_scalar;
 use crate::ops::gemm::{PANEL, Store, Tile, multiply_panels};
+use crate::ops::parts::for_each;
 
 /// Query rows in a task.
 const BLOCK: usize = 48;
@@ -119,12 +117,8 @@ impl Core<'_> {
         let (length, width, d_head) = (self.spec.dims.seq_len, self.spec.dims.d_model, self.spec.d_head());
         let (key_floats, value_floats) = self.head_floats();
         let (keys, values) = self.packed.split_at_mut(self.spec.n_heads * key_floats);
-        let (keys, values) = (Disjoint::new(keys), Disjoint::new(values));
-        parallel.run(self.spec.n_heads, &|head, _| {
-            // SAFETY: each task is its own head.
-            let keys = unsafe { keys.slice(head * key_floats, key_floats) };
-            // SAFETY: as above.
-            let values = unsafe { values.slice(head * value_floats, value_floats) };
+        let heads = keys.chunks_exact_mut(key_floats).zip(values.chunks_exact_mut(value_floats)).enumerate();
+        for_each(parallel, self.spec.n_heads, heads, |(head, (keys, values)), _| {
             for position in 0..length {
                 let row = position * width + head * d_head;
                 for channel in 0..d_head {
@@ -144,12 +138,11 @@ impl Core<'_> {
         let scale = std::f32::consts::LOG2_E / (d_head as f32).sqrt();
         let blocks = length.div_ceil(BLOCK);
         let keys = &self.packed[..self.spec.n_heads * key_floats];
-        let scores = Disjoint::new(self.scores);
-        parallel.run(self.spec.n_heads * blocks, &|task, _| {
-            let (head, first) = (task / blocks, task % blocks * BLOCK);
-            let rows = BLOCK.min(length - first);
-            // SAFETY: each task is its own rows of its own head.
-            let scores = unsafe { scores.slice((head * length + first) * length, rows * length) };
+        let heads = self.scores.chunks_exact_mut(length * length);
+        let parts = heads.flat_map(|head| head.chunks_mut(BLOCK * length)).enumerate();
+        for_each(parallel, self.spec.n_heads * blocks, parts, |(index, scores), _| {
+            let (head, first) = (index / blocks, index % blocks * BLOCK);
+            let rows = scores.len() / length;
             let queries = &q[first * width + head * d_head..];
             let keys = &keys[head * key_floats..];
             let mut tile = Tile { floats: scores, stride: length, columns: length };
@@ -175,14 +168,11 @@ impl Core<'_> {
         let (key_floats, value_floats) = self.head_floats();
         let values = &self.packed[self.spec.n_heads * key_floats..];
         let (scores, n_heads) = (&*self.scores, self.spec.n_heads);
-        let out = Disjoint::new(out);
-        parallel.run(length.div_ceil(BLOCK), &|block, _| {
-            let first = block * BLOCK;
-            let rows = BLOCK.min(length - first);
-            // SAFETY: each task is its own rows.
-            let out = unsafe { out.slice(first * width, rows * width) };
+        let blocks = out.chunks_mut(BLOCK * width).enumerate();
+        for_each(parallel, blocks.len(), blocks, |(block, out), _| {
+            let rows = out.len() / width;
             for head in 0..n_heads {
-                let scores = &scores[(head * length + first) * length..][..rows * length];
+                let scores = &scores[(head * length + block * BLOCK) * length..][..rows * length];
                 let values = &values[head * value_floats..];
                 let mut tile = Tile { floats: &mut out[head * d_head..], stride: width, columns: d_head };
                 multiply_panels(scores, length, rows, length, values, length * PANEL, Store::Set, &mut tile);

@@ -1,16 +1,14 @@
 //! The CPU kernel: tiles of keys gathered by block numbers, straight from the packed keys.
 
-#![expect(unsafe_code, reason = "tasks write disjoint rows and columns of the output through `Disjoint`")]
-
 use std::sync::Arc;
 
 use mixer::{Case, CpuKernel, Floats, Level, Memory, MixerError, Parallel};
 
 use super::{Blocks, Spec};
 use crate::multi_head::Projections;
-use crate::ops::disjoint::Disjoint;
 use crate::ops::gemm::PANEL;
 use crate::ops::packed_keys::{PackedKeys, PackedShape};
+use crate::ops::parts::{Rows, for_each};
 use crate::ops::query_block::{KEYS, LOWEST, QUERIES, QueryBlock};
 use crate::ops::scratch::Scratch;
 use crate::ops::tile_attention::TileAttention;
@@ -72,54 +70,42 @@ impl Tiles {
         let n_heads = spec.base.n_heads;
         let (heads, count) = (spec.base.dims.batch * n_heads, blocks.count());
         let parts = blocks.size.div_ceil(QUERIES);
-        let q = Disjoint::new(q);
-        parallel.run(heads * count * parts, &|task, worker| {
-            let (head_idx, part) = (task % heads, task / heads % parts);
-            // The last block goes first and the first one second: they take longest.
-            let block = match task / heads / parts {
-                0 => count - 1,
-                other => other - 1,
-            };
-            let range = blocks.range(block);
-            let first = range.start + part * QUERIES;
-            if first >= range.end {
-                return;
-            }
-            let rows = QUERIES.min(range.end - first);
-            let (sequence, head) = (head_idx / n_heads, head_idx % n_heads);
-            let task = Task { sequence, head, block, first, rows };
+        let (d_model, d_head) = (spec.base.dims.d_model, spec.base.d_head());
+        let mut by_block = Rows::new(q, seq_len * d_model).column_blocks(blocks.size * d_model).enumerate();
+        // The last block goes first and the first one second: they take longest.
+        let last = by_block.next_back();
+        let tasks = last.into_iter().chain(by_block).flat_map(|(block, positions)| {
+            positions.column_blocks(QUERIES * d_model).flat_map(move |part| {
+                let heads =
+                    part.into_rows().flat_map(move |rows| Rows::new(rows, d_model).column_blocks(d_head));
+                heads.enumerate().map(move |(head_idx, q)| {
+                    let (sequence, head) = (head_idx / n_heads, head_idx % n_heads);
+                    Task { sequence, head, block, q }
+                })
+            })
+        });
+        for_each(parallel, heads * count * parts, tasks, |task, worker| {
+            let Task { head, block, .. } = task;
             let random = if spec.is_global(block) { random } else { spec.random_row(random, head, block) };
-            attend(spec, packed, &task, random, &q, &mut scratch.of(worker));
+            attend(spec, packed, task, random, &mut scratch.of(worker));
         });
     }
 }
 
-/// `rows` queries from position `first` of one block of one head.
-struct Task {
+/// Queries of one block of one head.
+struct Task<'a> {
     sequence: usize,
     head: usize,
     block: usize,
-    first: usize,
-    rows: usize,
+    /// Their rows in their head's columns, over which the output is written.
+    q: Rows<'a>,
 }
 
-fn attend(
-    spec: &Spec,
-    packed: &PackedKeys,
-    task: &Task,
-    random: &[i32],
-    q: &Disjoint<'_>,
-    scratch: &mut [f32],
-) {
+fn attend(spec: &Spec, packed: &PackedKeys, mut task: Task<'_>, random: &[i32], scratch: &mut [f32]) {
     let (blocks, d_head) = (spec.blocks, spec.base.d_head());
     let (slots, count) = (block_slots(&blocks), blocks.count());
-    let start = |row: usize| {
-        (task.sequence * blocks.seq_len + task.first + row) * spec.base.dims.d_model + task.head * d_head
-    };
-    let scale = QueryBlock::scale(d_head);
-    let mut queries = QueryBlock::new(scratch, d_head, task.rows);
-    // SAFETY: only this task touches its rows in its head's columns.
-    queries.set_queries(|row| unsafe { q.read(start(row), d_head) }, scale);
+    let mut queries = QueryBlock::new(scratch, d_head, task.q.rows());
+    queries.set_queries(|row| task.q.row(row), QueryBlock::scale(d_head));
     queries.bound_scores(packed.longest(task.sequence, task.head));
     // Keys of blocks `from` … `from + n − 1`, which are neighbours in the packed order.
     let mut absorb = |from: usize, n: usize| {
@@ -157,10 +143,7 @@ fn attend(
             absorb(from, n);
         }
     }
-    queries.finish(|row, output| {
-        // SAFETY: as above; the block has read all its queries before it writes the first output.
-        unsafe { q.slice(start(row), d_head) }.copy_from_slice(output);
-    });
+    queries.finish(|row, output| task.q.row_mut(row).copy_from_slice(output));
 }
 
 /// BigBird made ready for one case.

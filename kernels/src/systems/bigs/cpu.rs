@@ -1,8 +1,6 @@
 //! BiGS on the CPU. Blocks of rows are normalised and projected into channel groups; a few at a time go through
 //! their direction's transform in place; blocks of rows then take both to the output without leaving the cache.
 
-#![expect(unsafe_code, reason = "tasks write disjoint rows and channel groups through `Disjoint`")]
-
 use std::sync::Arc;
 
 use mixer::{Case, Count, CpuKernel, Floats, Level, Memory, MixerError, Parallel};
@@ -10,16 +8,16 @@ use mixer::{Case, Count, CpuKernel, Floats, Level, Memory, MixerError, Parallel}
 use super::ssm::Direction;
 use super::{Affine, Gelu, Linears, Spec};
 use crate::ops::activation::{self, GeluTanh, Product, Sum, map, map2};
-use crate::ops::disjoint::Disjoint;
 use crate::ops::fft::{Fft, Row};
 use crate::ops::gemm::PANEL;
 use crate::ops::linear::{BLOCK, Linear};
 use crate::ops::long_conv::{GROUP, fft_size};
 use crate::ops::norm::layer_norm;
 use crate::ops::panels::{self, Shares, TOGETHER};
+use crate::ops::parts::{Rows, for_each};
 use crate::ops::scratch::Scratch;
 use crate::ops::shared_conv::SharedFilter;
-use crate::ops::stream::{Stream, write};
+use crate::ops::stream::Stream;
 
 // A panel of the projection is exactly a channel group of the convolution.
 const _: () = assert!(PANEL == GROUP);
@@ -151,26 +149,20 @@ impl Kernel {
     fn run_core(&mut self, parallel: &dyn Parallel) -> Result<(), MixerError> {
         let (width, length) = (self.spec.dims.d_model, self.spec.dims.seq_len);
         let x = self.spec.input(&self.case.tensors)?;
-        let out = Disjoint::new(&mut self.output);
         // Both directions of a sequence are as two sequences.
         let shares = Shares::new(2 * self.spec.dims.batch, width, parallel.threads());
-        parallel.run(shares.tasks(), &|task, worker| {
-            let (stream, groups) = shares.of(task);
+        let stride = 2 * width;
+        let parts = Rows::new(&mut self.output, stride)
+            .row_blocks(length)
+            .flat_map(|sequence| sequence.column_blocks(width))
+            .flat_map(|direction| shares.of_columns(direction));
+        shares.for_each(parallel, parts, |stream, groups, out, worker| {
             let (sequence, direction) = (stream / 2, stream % 2);
-            let channel = |i: usize| (groups.start + i) * GROUP;
-            let columns = |i: usize| GROUP.min(width - channel(i));
-            let stride = 2 * width;
-            let start =
-                |i: usize, t: usize| (sequence * length + t) * stride + direction * width + channel(i);
             let from = |i: usize, t: usize, rows: &mut [Row]| {
                 let first = &x[sequence * length * stride + direction * width..];
                 Stream::of_rows(first, stride, width, groups.start + i).read(t, rows);
             };
-            let to = |i: usize, t: usize, rows: &mut [Row]| {
-                // SAFETY: each task owns its channel groups' columns of its direction and sequence, and uses one row at a
-                // time.
-                write(t, rows, |t| unsafe { out.slice(start(i, t), columns(i)) });
-            };
+            let to = |i: usize, t: usize, rows: &mut [Row]| out.write(i, t, rows);
             let mut scratch = self.scratch.of(worker);
             self.filters[direction].convolve(&self.fft, groups.len(), length, &from, &to, &mut scratch);
         });
@@ -189,17 +181,15 @@ fn project(
     let (width, rows) = (spec.dims.d_model, spec.rows());
     let (x, norm) = (spec.input(&case.tensors)?, spec.norm(&case.tensors)?);
     let [forward, backward] = &mut layer.streams;
-    let streams = [Disjoint::new(forward), Disjoint::new(backward)];
-    parallel.run(rows.div_ceil(BLOCK), &|block, worker| {
-        let first = block * BLOCK;
-        let n_rows = BLOCK.min(rows - first);
+    let blocks = |stream| Rows::new(stream, rows * PANEL).column_blocks(BLOCK * PANEL);
+    let parts = x.chunks(BLOCK * width).zip(blocks(forward).zip(blocks(backward)));
+    for_each(parallel, rows.div_ceil(BLOCK), parts, |(x, (forward, backward)), worker| {
         let mut scratch = scratch.of(worker);
-        let prepared = &mut scratch[..n_rows * width];
-        prepare(spec, norm, &x[first * width..][..n_rows * width], prepared);
-        for (linear, stream) in layer.project.iter().zip(&streams) {
-            for panel in 0..width.div_ceil(PANEL) {
-                // SAFETY: each block is its own range of rows of every panel.
-                let to = unsafe { stream.slice((panel * rows + first) * PANEL, n_rows * PANEL) };
+        let prepared = &mut scratch[..x.len()];
+        prepare(spec, norm, x, prepared);
+        for (linear, mut stream) in layer.project.iter().zip([forward, backward]) {
+            for panel in 0..stream.rows() {
+                let to = stream.row_mut(panel);
                 linear.apply_panel(prepared, panel, to);
                 activate(spec.gelu, to);
             }
@@ -214,22 +204,16 @@ impl Kernel {
         let Some(layer) = &mut self.layer else { return };
         let (length, rows) = (self.spec.dims.seq_len, self.spec.rows());
         let [forward, backward] = &mut layer.streams;
-        let streams = [Disjoint::new(forward), Disjoint::new(backward)];
         let shares = Shares::new(2 * self.spec.dims.batch, self.spec.dims.d_model, parallel.threads());
-        parallel.run(shares.tasks(), &|task, worker| {
-            let (stream, groups) = shares.of(task);
-            let (sequence, direction) = (stream / 2, stream % 2);
-            let panel = |i: usize| ((groups.start + i) * rows + sequence * length) * GROUP;
-            let from = |i: usize, t: usize, rows: &mut [Row]| {
-                // SAFETY: only this task touches its groups of its direction and sequence, and this slice ends before it is
-                // written.
-                let panel = unsafe { streams[direction].read(panel(i), length * GROUP) };
-                Stream::of_panel(panel).read(t, rows);
-            };
-            let to = |i: usize, t: usize, rows: &mut [Row]| {
-                // SAFETY: as above.
-                write(t, rows, |t| unsafe { streams[direction].slice(panel(i) + t * GROUP, GROUP) });
-            };
+        let sequences = |stream| Rows::new(stream, rows * GROUP).column_blocks(length * GROUP);
+        let directions =
+            sequences(forward).zip(sequences(backward)).flat_map(|(forward, backward)| [forward, backward]);
+        let parts = directions.flat_map(|direction| shares.of_sequence(direction));
+        shares.for_each(parallel, parts, |stream, groups, panels, worker| {
+            let direction = stream % 2;
+            let from =
+                |i: usize, t: usize, rows: &mut [Row]| panels.with_panel(i, |panel| panel.read(t, rows));
+            let to = |i: usize, t: usize, rows: &mut [Row]| panels.write(i, t, rows);
             let mut scratch = self.scratch.of(worker);
             self.filters[direction].convolve(&self.fft, groups.len(), length, &from, &to, &mut scratch);
         });
@@ -241,12 +225,10 @@ impl Kernel {
         let Some(layer) = &self.layer else { return Ok(()) };
         let (width, inner, rows) = (spec.dims.d_model, spec.intermediate, spec.rows());
         let (x, norm) = (spec.input(&self.case.tensors)?, spec.norm(&self.case.tensors)?);
-        let out = Disjoint::new(&mut self.output);
-        parallel.run(rows.div_ceil(BLOCK), &|block, worker| {
-            let first = block * BLOCK;
-            let n_rows = BLOCK.min(rows - first);
-            let len = n_rows * width;
-            let x = &x[first * width..][..len];
+        let blocks = x.chunks(BLOCK * width).zip(self.output.chunks_mut(BLOCK * width)).enumerate();
+        for_each(parallel, blocks.len(), blocks, |(block, (x, y)), worker| {
+            let (first, len) = (block * BLOCK, x.len());
+            let n_rows = len / width;
             let mut scratch = self.scratch.of(worker);
             let (s, rest) = scratch.split_at_mut(BLOCK * width);
             let (merged, rest) = rest.split_at_mut(BLOCK * width);
@@ -266,8 +248,6 @@ impl Kernel {
             activate(spec.gelu, gated);
             activate(spec.gelu, value);
             map2(gated, value, Product);
-            // SAFETY: each block is its own range of rows.
-            let y = unsafe { out.slice(first * width, len) };
             layer.out.apply_rows(gated, y);
             map2(y, x, Sum);
             if !spec.pre_norm {

@@ -2,10 +2,9 @@
 //! are matrix products over many tokens. Between them each sequence walks its tokens by matrix–vector products; where
 //! there are fewer sequences than threads, a team of threads shares each of them.
 
-#![expect(unsafe_code, reason = "tasks write disjoint rows of shared buffers through `Disjoint`")]
-
 mod cell;
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
@@ -15,17 +14,27 @@ use self::cell::{Cell, Input, Step, entry_width};
 use super::Spec;
 use crate::initial_state::initial_state;
 use crate::lstm::{self, Lstm};
-use crate::ops::disjoint::Disjoint;
 use crate::ops::linear::Linear;
 use crate::ops::matvec::{MatVec, OUTPUTS};
+use crate::ops::parts::for_each;
 use crate::ops::scratch::Scratch;
-use crate::ops::team::{self, Team};
+use crate::ops::team::{self, Leader};
 
 /// Tokens whose input products are held at once, and between two looks at the cancel switch.
 const CHUNK: usize = 4 * crate::ops::linear::BLOCK;
 
 /// Most stages of a cell's step.
 const STAGES: usize = 16;
+
+/// The team's buffers: the states of all cells, the outputs of a backbone's layers by turns, and a cell's new state.
+const BUFFERS: usize = 4;
+const STATES: usize = 0;
+const FRESH: usize = 3;
+
+/// The buffer that the layer of stage `stage` writes: not the one that the layer before it wrote.
+fn layer(stage: usize) -> usize {
+    1 + stage % 2
+}
 
 /// Vectors of a sequence's state, and of what it starts from: h and m.
 const STATE: usize = 2;
@@ -158,41 +167,38 @@ impl Kernel {
         let (width, widest, chunk) = (state_width(spec), widest(spec), CHUNK.min(length));
         let entry = self.entries.len() / (batch * chunk);
         let (cells, lstm, scratch, entries) = (&self.cells, self.lstm.as_ref(), &self.scratch, &self.entries);
-        let state = Disjoint::new(&mut self.state);
-        let states = Disjoint::new(&mut self.hidden);
+        let hidden_states = self.hidden.chunks_exact_mut(chunk * hidden);
+        let parts = self.state.chunks_exact_mut(STATE * width).zip(hidden_states).enumerate();
         let largest = cells
             .iter()
             .flat_map(|cell| (0..cell.stages()).map(|stage| cell.operations(stage)))
             .max()
             .unwrap_or(0);
-        let walk = |sequence: usize, worker: usize, parallel: &dyn Parallel| {
-            // SAFETY: each sequence is walked by itself.
-            let state = unsafe { state.slice(sequence * STATE * width, STATE * width) };
-            // SAFETY: as above.
-            let states = unsafe { states.slice(sequence * chunk * hidden, steps * hidden) };
+        let walk = |(sequence, (state, states)): (usize, (&mut [f32], &mut [f32])),
+                    worker: usize,
+                    parallel: &dyn Parallel| {
             let (h, m) = state.split_at_mut(width);
             let mut scratch = scratch.of(worker);
             let (layers, rest) = scratch.split_at_mut(2 * widest);
             let (fresh, gates) = rest.split_at_mut(width);
+            let (even, odd) = layers.split_at_mut(widest);
             let walk = Walk {
                 cells,
                 entries: &entries[sequence * chunk * entry..][..chunk * entry],
                 entry,
-                h: Disjoint::new(h),
-                layers: Disjoint::new(layers),
-                widest,
-                fresh: Disjoint::new(fresh),
                 step: AtomicUsize::new(0),
                 elapsed: AtomicU32::new(0),
             };
-            let task = |which: u32, chunk: usize, chunks: usize| walk.stage(which as usize, chunk, chunks);
-            Team::run(parallel, team::members(largest), &task, |team| {
-                for (step, to) in states.chunks_exact_mut(hidden).enumerate() {
+            let task = |which: u32, panels: Range<usize>, buffers: [&[f32]; BUFFERS], to: &mut [f32]| {
+                walk.stage(which as usize, panels, buffers, to);
+            };
+            let buffers = [h, even, odd, fresh];
+            team::run(parallel, team::members(largest), buffers, OUTPUTS, &task, |team| {
+                for (step, to) in states.chunks_exact_mut(hidden).take(steps).enumerate() {
                     let row = sequence * length + first + step;
                     if let Some(lstm) = lstm {
                         let x = &inputs.x[row * spec.dims.d_model..][..spec.dims.d_model];
-                        // SAFETY: between two loops nobody but the leader is at work.
-                        lstm.step(x, unsafe { walk.h.slice(0, width) }, m, gates);
+                        lstm.step(x, team.buffer(STATES), m, gates);
                     }
                     let elapsed = inputs.times.map_or(1.0, |times| times[row]);
                     walk.step.store(step, Ordering::Relaxed);
@@ -202,9 +208,9 @@ impl Kernel {
             });
         };
         if batch < parallel.threads() {
-            (0..batch).for_each(|sequence| walk(sequence, 0, parallel));
+            parts.for_each(|part| walk(part, 0, parallel));
         } else {
-            parallel.run(batch, &|sequence, worker| walk(sequence, worker, &Serial));
+            for_each(parallel, batch, parts, |part, worker| walk(part, worker, &Serial));
         }
     }
 
@@ -228,13 +234,6 @@ struct Walk<'a> {
     /// What the inputs contribute, `[chunk, entry]`.
     entries: &'a [f32],
     entry: usize,
-    /// States of all cells.
-    h: Disjoint<'a>,
-    /// Outputs of a backbone's layers, by turns: `[2, widest]`.
-    layers: Disjoint<'a>,
-    widest: usize,
-    /// New states of all cells.
-    fresh: Disjoint<'a>,
     /// The token at hand, of the chunk.
     step: AtomicUsize,
     /// Bits of the time since the token before.
@@ -243,53 +242,33 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     /// Takes all cells a step on: the last one's new state, its last `hidden` units.
-    fn advance(&self, team: &Team<'_>, hidden: usize) -> &[f32] {
+    fn advance<'t>(&self, team: &'t mut Leader<'_, '_, BUFFERS>, hidden: usize) -> &'t [f32] {
         let mut at = 0;
         for (index, cell) in self.cells.iter().enumerate() {
             for stage in 0..cell.stages() {
                 let which = (index * STAGES + stage) as u32;
-                team.each(which, cell.panels(stage), cell.operations(stage));
+                let target = if stage + 1 == cell.stages() { FRESH } else { layer(stage) };
+                team.each(which, target, cell.panels(stage), cell.operations(stage));
             }
-            // SAFETY: between two loops nobody but the leader is at work.
-            unsafe { self.h.slice(at, cell.units).copy_from_slice(self.fresh.read(at, cell.units)) };
+            let [h, _, _, fresh] = team.buffers();
+            h[at..at + cell.units].copy_from_slice(&fresh[..cell.units]);
             at += cell.units;
         }
-        // SAFETY: as above, and the caller copies before it starts the next loop.
-        unsafe { self.h.read(at - hidden, hidden) }
+        &team.buffer(STATES)[at - hidden..at]
     }
 
-    /// One chunk of a stage of a cell.
-    fn stage(&self, which: usize, chunk: usize, chunks: usize) {
+    /// Some panels of a stage of a cell.
+    fn stage(&self, which: usize, panels: Range<usize>, buffers: [&[f32]; BUFFERS], to: &mut [f32]) {
         let (index, stage) = (which / STAGES, which % STAGES);
         let cell = &self.cells[index];
-        let panels = team::part(cell.panels(stage), chunk, chunks);
         let at: usize = self.cells[..index].iter().map(|cell| cell.units).sum();
         let below = self.cells.get(index.wrapping_sub(1)).map_or(0, |cell| cell.units);
-        let turn = |stage: usize| stage % 2 * self.widest;
-        // SAFETY: no stage writes states, and each writes the layer's turn that it does not read.
-        let (input, h, before) = unsafe {
-            let before = if stage == 0 { 0..0 } else { turn(stage - 1)..turn(stage - 1) + self.widest };
-            (
-                self.h.read(at - below, below),
-                self.h.read(at, cell.units),
-                self.layers.read(before.start, before.len()),
-            )
-        };
         let step = Step {
             entry: &self.entries[self.step.load(Ordering::Relaxed) * self.entry..][..self.entry],
-            input,
-            h,
-            before,
+            input: &buffers[STATES][at - below..at],
+            h: &buffers[STATES][at..at + cell.units],
+            before: stage.checked_sub(1).map_or(&[], |before| buffers[layer(before)]),
             elapsed: f32::from_bits(self.elapsed.load(Ordering::Relaxed)),
-        };
-        let (start, floats) = (panels.start * OUTPUTS, panels.len() * OUTPUTS);
-        // SAFETY: each chunk is its own range of panels.
-        let to = unsafe {
-            if stage + 1 == cell.stages() {
-                self.fresh.slice(at + start, floats)
-            } else {
-                self.layers.slice(turn(stage) + start, floats)
-            }
         };
         cell.stage(stage, panels, &step, to);
     }

@@ -1,23 +1,19 @@
 //! The CPU kernel. A task takes a few groups of eight channels of one sequence from the projected streams to the gated
 //! output, so that a long convolution's working set is a packed transform of each.
 
-#![expect(unsafe_code, reason = "tasks write disjoint columns of the core's output through `Disjoint`")]
-
 use std::sync::Arc;
 
 use mixer::{Case, Count, CpuKernel, Floats, Memory, MixerError, Parallel};
 
 use super::Spec;
 use super::filter::Filter;
-use crate::ops::disjoint::Disjoint;
 use crate::ops::fft::{Fft, Row};
 use crate::ops::gemm::PANEL;
 use crate::ops::linear::Linear;
 use crate::ops::long_conv::{FilterBank, GROUP, fft_size};
 use crate::ops::panels::{Shares, TOGETHER, of_each};
 use crate::ops::scratch::Scratch;
-use crate::ops::simd::{Lanes as _, Pair};
-use crate::ops::stream::{Stream, write};
+use crate::ops::stream::Stream;
 
 // A panel of the projection is exactly a channel group of the convolution.
 const _: () = assert!(PANEL == GROUP);
@@ -238,18 +234,10 @@ fn mix<'a>(
 ) {
     let (width, length, order) = (spec.dims.d_model, spec.out_len(), spec.order);
     let all = groups(width);
-    let out = Disjoint::new(out);
     let shares = Shares::new(spec.dims.batch, width, parallel.threads());
-    parallel.run(shares.tasks(), &|task, worker| {
-        let (sequence, groups) = shares.of(task);
+    let parts = shares.of_rows(out, length, width);
+    shares.for_each(parallel, parts, |sequence, groups, out, worker| {
         let mut scratch = scratch.of(worker);
-        let columns = |group: usize| GROUP.min(width - group * GROUP);
-        let row = |i: usize, t: usize| {
-            let group = groups.start + i;
-            let start = (sequence * length + t) * width + group * GROUP;
-            // SAFETY: each task owns its channel groups' columns of its sequence's rows, and uses one at a time.
-            unsafe { out.slice(start, columns(group)) }
-        };
         let stream = |stream: usize| of_each(&groups, |group| streams(stream, sequence, group));
         let (value, first) = (stream(order), stream(order - 1));
         for o in 0..order - 1 {
@@ -260,11 +248,11 @@ fn mix<'a>(
                     first[i].gate(t, rows);
                     return;
                 }
-                (t..).zip(rows).for_each(|(t, to)| Pair::load(row(i, t)).store(to));
+                out.read(i, t, rows);
             };
             let to = |i: usize, t: usize, rows: &mut [Row]| {
                 gate[i].gate(t, rows);
-                write(t, rows, |t| row(i, t));
+                out.write(i, t, rows);
             };
             let groups = o * all + groups.start..o * all + groups.end;
             bank.convolve(fft, groups, length, &from, &to, &mut scratch);

@@ -8,6 +8,7 @@ use crate::dims::Dims;
 use crate::generate::Generator;
 use crate::ops::exact::dot;
 use crate::ops::exact_lanes::{TOGETHER, product, sines};
+use crate::ops::parts::for_each;
 
 /// The filter's configuration.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -157,11 +158,9 @@ impl<'a> Filter<'a> {
 
     /// Fills `h`, `[positions, channels]`, in parallel.
     pub fn evaluate(&self, h: &mut [f32], parallel: &dyn Parallel) {
-        use std::sync::{Mutex, PoisonError};
         let channels = self.spec.channels;
-        let blocks: Vec<Mutex<&mut [f32]>> = h.chunks_mut(64 * channels).map(Mutex::new).collect();
-        parallel.run(blocks.len(), &|block, _| {
-            let mut rows = blocks[block].lock().unwrap_or_else(PoisonError::into_inner);
+        let blocks = h.chunks_mut(64 * channels).enumerate();
+        for_each(parallel, blocks.len(), blocks, |(block, rows), _| {
             let (mut hidden, mut row) = (Vec::new(), vec![0.0; channels]);
             for (offset, to) in rows.chunks_exact_mut(channels).enumerate() {
                 self.at(block * 64 + offset, &mut hidden, &mut row);

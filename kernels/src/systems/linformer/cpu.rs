@@ -1,16 +1,14 @@
 //! The CPU kernel: summaries of the input, their projections, then tiled attention of every query over the summary rows.
 
-#![expect(unsafe_code, reason = "tasks write disjoint rows and columns of the queries through `Disjoint`")]
-
 use std::sync::Arc;
 
 use mixer::{Case, Count, CpuKernel, Floats, Level, Memory, MixerError, Parallel};
 
 use super::Spec;
 use super::summary::Summary;
-use crate::ops::disjoint::Disjoint;
 use crate::ops::linear::Linear;
 use crate::ops::packed_keys::{PackedKeys, PackedShape};
+use crate::ops::parts::{Rows, for_each};
 use crate::ops::query_block::{KEYS, QUERIES, QueryBlock};
 use crate::ops::scratch::Scratch;
 
@@ -163,27 +161,25 @@ impl Kernel {
         };
         self.packed.pack(keys, values, parallel);
         let (packed, scratch) = (&self.packed, &self.scratch);
-        let core = Disjoint::new(&mut self.core);
         let blocks = dims.seq_len.div_ceil(QUERIES);
         let scale = QueryBlock::scale(d_head);
-        parallel.run(dims.batch * n_heads * blocks, &|task, worker| {
-            let (head_idx, first) = (task / blocks, task % blocks * QUERIES);
+        let parts = Rows::new(&mut self.core, inner)
+            .row_blocks(dims.seq_len)
+            .flat_map(|sequence| sequence.column_blocks(d_head))
+            .flat_map(|head| head.row_blocks(QUERIES))
+            .enumerate();
+        for_each(parallel, dims.batch * n_heads * blocks, parts, |(index, mut core), worker| {
+            let head_idx = index / blocks;
             let (sequence, head) = (head_idx / n_heads, head_idx % n_heads);
-            let rows = QUERIES.min(dims.seq_len - first);
-            let start = |row: usize| (sequence * dims.seq_len + first + row) * inner + head * d_head;
             let mut scratch = scratch.of(worker);
-            let mut block = QueryBlock::new(&mut scratch, d_head, rows);
-            // SAFETY: each task owns its rows in its head's columns.
-            block.set_queries(|row| unsafe { core.read(start(row), d_head) }, scale);
+            let mut block = QueryBlock::new(&mut scratch, d_head, core.rows());
+            block.set_queries(|row| core.row(row), scale);
             let kv_head = if one_kv_head { 0 } else { head };
             block.bound_scores(packed.longest(sequence, kv_head));
             for slot in (0..rank).step_by(KEYS) {
                 block.absorb(packed.tile(sequence, kv_head, slot, KEYS.min(rank - slot)), |_, _| {});
             }
-            block.finish(|row, values| {
-                // SAFETY: as above; all queries have been read.
-                unsafe { core.slice(start(row), d_head) }.copy_from_slice(values);
-            });
+            block.finish(|row, values| core.row_mut(row).copy_from_slice(values));
         });
     }
 }

@@ -1,12 +1,10 @@
 //! Eᵀ x on the CPU: a reduction over the sequence, cut into one part for each thread so that its order, and with it
 //! every bit of the result, depends on the number of threads alone.
 
-#![expect(unsafe_code, reason = "tasks write disjoint partial sums through `Disjoint`")]
-
 use mixer::{Count, Floats, Memory, MixerError, Parallel};
 
-use crate::ops::disjoint::Disjoint;
 use crate::ops::gemm::{PANEL, Store, Tile, multiply};
+use crate::ops::parts::for_each;
 use crate::ops::scratch::Scratch;
 
 /// Positions in a block: a panel of them is 4 KiB, and the partial sums of 256 rows stay in the second-level cache.
@@ -73,11 +71,9 @@ impl Summary {
         let (length, rank, width) = (self.length, self.rank, self.width);
         let n_parts = self.partial.len() / (rank * width).max(1);
         let n_blocks = Self::n_blocks(length);
-        let partial = Disjoint::new(&mut self.partial);
         let (map, panels) = (&self.blocks, &self.panels);
-        parallel.run(n_parts, &|part, worker| {
-            // SAFETY: each part has its own sums.
-            let sums = unsafe { partial.slice(part * rank * width, rank * width) };
+        let partial = self.partial.chunks_exact_mut((rank * width).max(1)).enumerate();
+        for_each(parallel, n_parts, partial, |(part, sums), worker| {
             sums.fill(0.0);
             let mut panels = panels.of(worker);
             for block in part * n_blocks / n_parts..(part + 1) * n_blocks / n_parts {

@@ -1,8 +1,6 @@
 //! Liquid-S4 on the CPU. A task takes groups of eight channels of one sequence through the state-space model (a transform, or the
 //! recurrence) and adds their liquid terms; then blocks of rows go through GELU, the output layer and its gate.
 
-#![expect(unsafe_code, reason = "tasks write disjoint rows and channel groups through `Disjoint`")]
-
 use std::cell::Cell;
 use std::sync::Arc;
 
@@ -14,14 +12,14 @@ use super::scan::{self, Scan};
 use super::spec::{Contraction, Liquid, Spec};
 use super::ssm::Ssm;
 use crate::ops::activation::{Gelu, SigmoidGated, lecun_tanh, map, map2, tanh};
-use crate::ops::disjoint::Disjoint;
 use crate::ops::fft::{Fft, Row};
 use crate::ops::linear::{BLOCK, Linear};
 use crate::ops::long_conv::{FilterBank, GROUP, circular_lag, fft_size};
 use crate::ops::panels::{self, Shares, TOGETHER, of_each};
+use crate::ops::parts::for_each;
 use crate::ops::scratch::Scratch;
 use crate::ops::simd::{Lanes, Pair, Work, run_eight};
-use crate::ops::stream::{Stream, write};
+use crate::ops::stream::{Groups, Stream};
 
 /// How the state-space model runs.
 enum Model {
@@ -182,11 +180,9 @@ fn convolution(
 
 /// The KB filter of each channel, `[width, 2 · length]`.
 fn fill_kb(k: &[f32], length: usize, filters: &mut [f32], parallel: &dyn Parallel) {
-    use std::sync::{Mutex, PoisonError};
-    let rows: Vec<Mutex<&mut [f32]>> = filters.chunks_mut(2 * length).map(Mutex::new).collect();
-    parallel.run(rows.len(), &|channel, _| {
+    let rows = filters.chunks_mut(2 * length).enumerate();
+    for_each(parallel, rows.len(), rows, |(channel, row), _| {
         let k: Vec<f64> = k[channel * length..][..length].iter().map(|&k| f64::from(k)).collect();
-        let mut row = rows[channel].lock().unwrap_or_else(PoisonError::into_inner);
         row.iter_mut().zip(kb::filter(&k)).for_each(|(to, value)| *to = value as f32);
     });
 }
@@ -261,22 +257,19 @@ impl Work for Products<'_, '_> {
 }
 
 impl Kernel {
-    /// s of every sequence and group: `to(sequence, group, t)` takes a row.
+    /// s of every sequence and group, to the parts `to` of `shares`.
     fn mix<'b>(
         spec: &Spec,
         model: &Model,
         (scratch, skip): (&Scratch, &[f32]),
         x: &[f32],
-        to: impl Fn(usize, usize, usize) -> &'b mut [f32] + Sync,
+        (shares, to): (&Shares, impl Iterator<Item = Groups<'b>>),
         parallel: &dyn Parallel,
     ) {
         let (width, length) = (spec.dims.d_model, spec.dims.seq_len);
-        let shares = Shares::new(spec.dims.batch, width, parallel.threads());
-        parallel.run(shares.tasks(), &|task, worker| {
-            let (sequence, groups) = shares.of(task);
+        shares.for_each(parallel, to, |sequence, groups, to, worker| {
             let x = &x[sequence * length * width..];
             let x = of_each(&groups, |group| Stream::of_rows(x, width, width, group));
-            let to = |i: usize, t: usize| to(sequence, groups.start + i, t);
             let mut scratch = scratch.of(worker);
             let (fft, bank, kb, gains) = match model {
                 Model::Convolution { fft, bank, kb, gains } => (fft, bank, kb, gains),
@@ -287,7 +280,7 @@ impl Kernel {
                             for (s, x) in s.iter_mut().zip(x) {
                                 Pair::load(s).mul_add(skip, Pair::load(x)).store(s);
                             }
-                            write(t, s, |t| to(i, t));
+                            to.write(i, t, s);
                         };
                         scan.run(group, length, &x[i], emit, &mut scratch);
                     }
@@ -297,7 +290,7 @@ impl Kernel {
             let (work, products) = scratch.split_at_mut(groups.len() * fft.data_floats());
             let from = |i: usize, t: usize, rows: &mut [Row]| x[i].read(t, rows);
             if spec.liquid == Liquid::None {
-                let put = |i: usize, t: usize, rows: &mut [Row]| write(t, rows, |t| to(i, t));
+                let put = |i: usize, t: usize, rows: &mut [Row]| to.write(i, t, rows);
                 bank.convolve(fft, groups.clone(), length, &from, &put, work);
                 return;
             }
@@ -322,7 +315,7 @@ impl Kernel {
                 for (row, product) in rows.iter_mut().zip(&products[i * length + t..]) {
                     (Pair::load(row) + Pair::load(product)).store(row);
                 }
-                write(t, rows, |t| to(i, t));
+                to.write(i, t, rows);
             };
             bank.convolve(fft, groups.clone(), length, &from, &put, work);
         });
@@ -335,29 +328,17 @@ impl CpuKernel for Kernel {
         let (width, length, rows) = (spec.dims.d_model, spec.dims.seq_len, spec.rows());
         let x = spec.input(&self.case.tensors)?;
         let shared = (&self.scratch, &self.skip[..]);
+        let shares = Shares::new(spec.dims.batch, width, parallel.threads());
         let Some((linear, s)) = &mut self.layer else {
-            let out = Disjoint::new(&mut self.output);
-            let to = |sequence: usize, group: usize, t: usize| {
-                let start = (sequence * length + t) * width + group * GROUP;
-                // SAFETY: each task owns its channel group's columns of its sequence, and uses one row at a time.
-                unsafe { out.slice(start, GROUP.min(width - group * GROUP)) }
-            };
-            Self::mix(&spec, &self.model, shared, x, to, parallel);
+            let to = shares.of_rows(&mut self.output, length, width);
+            Self::mix(&spec, &self.model, shared, x, (&shares, to), parallel);
             return Ok(());
         };
-        {
-            let s = Disjoint::new(s);
-            let to = |sequence: usize, group: usize, t: usize| {
-                let start = (group * rows + sequence * length + t) * GROUP;
-                // SAFETY: each task owns its group of its sequence, and uses one row at a time.
-                unsafe { s.slice(start, GROUP) }
-            };
-            Self::mix(&spec, &self.model, shared, x, to, parallel);
-        }
-        let out = Disjoint::new(&mut self.output);
-        parallel.run(rows.div_ceil(BLOCK), &|block, worker| {
-            let first = block * BLOCK;
-            let n_rows = BLOCK.min(rows - first);
+        let to = shares.of_panels(s, length, rows);
+        Self::mix(&spec, &self.model, shared, x, (&shares, to), parallel);
+        let blocks = self.output.chunks_mut(BLOCK * width).enumerate();
+        for_each(parallel, blocks.len(), blocks, |(block, y), worker| {
+            let (first, n_rows) = (block * BLOCK, y.len() / width);
             let mut scratch = self.scratch.of(worker);
             let (activated, joint) = scratch.split_at_mut(BLOCK * width);
             let activated = &mut activated[..n_rows * width];
@@ -365,8 +346,6 @@ impl CpuKernel for Kernel {
             panels::gather(s, rows, first, width, activated);
             map(activated, Gelu);
             linear.apply_rows(activated, joint);
-            // SAFETY: each block is its own range of rows.
-            let y = unsafe { out.slice(first * width, n_rows * width) };
             for (y, joint) in y.chunks_exact_mut(width).zip(joint.chunks_exact(2 * width)) {
                 y.copy_from_slice(&joint[..width]);
                 map2(y, &joint[width..], SigmoidGated);

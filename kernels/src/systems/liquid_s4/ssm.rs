@@ -4,12 +4,11 @@
 //! The normal-plus-low-rank form needs no dense matrix: (1 − ΔA/2)⁻¹(1 + ΔA/2) with A = diag(w) − p pᴴ is applied to a
 //! state in linear time by the Sherman–Morrison formula, and conjugate pairs are stored once.
 
-use std::sync::{Mutex, PoisonError};
-
 use mixer::{Count, MixerError, Parallel, Tensors};
 
 use super::spec::{Mode, Spec};
 use crate::ops::complex::Complex;
+use crate::ops::parts::for_each;
 
 /// Modes that are stepped together.
 const TOGETHER: usize = 4;
@@ -74,9 +73,8 @@ impl Ssm {
     /// Kernels k[direction, channel, 0 .. length] as f32, in parallel over channels.
     pub(super) fn kernels(&self, length: usize, k: &mut [f32], parallel: &dyn Parallel) {
         let width = self.channels.len();
-        let rows: Vec<Mutex<&mut [f32]>> = k.chunks_mut(length).map(Mutex::new).collect();
-        parallel.run(rows.len(), &|row, _| {
-            let mut to = rows[row].lock().unwrap_or_else(PoisonError::into_inner);
+        let rows = k.chunks_mut(length).enumerate();
+        for_each(parallel, rows.len(), rows, |(row, to), _| {
             self.channels[row % width].for_each_tap(row / width, length, |l, value| to[l] = value as f32);
         });
     }

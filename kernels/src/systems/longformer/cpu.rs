@@ -5,10 +5,10 @@ use std::sync::Arc;
 use mixer::{Case, CpuKernel, Floats, Level, Memory, MixerError, Parallel};
 
 use super::Spec;
-use crate::ops::disjoint::Disjoint;
 use crate::ops::gemm::PANEL;
 use crate::ops::linear::Linear;
 use crate::ops::packed_keys::{PackedKeys, PackedShape};
+use crate::ops::parts::{Rows, for_each};
 use crate::ops::query_block::{KEYS, LOWEST, QUERIES, QueryBlock};
 use crate::ops::scratch::Scratch;
 
@@ -128,39 +128,43 @@ impl Tiles {
             |sequence, _, slot| spec.globals[sequence].get(slot).copied(),
             parallel,
         );
-        let blocks_of = |dilation: usize| seq_len.div_ceil(dilation).div_ceil(QUERIES);
-        let most_blocks = spec.dilations.iter().map(|&dilation| dilation * blocks_of(dilation)).max();
-        let heads = spec.base.dims.batch * n_heads;
-        let q = Disjoint::new(q);
-        parallel.run(heads * most_blocks.unwrap_or_default(), &|task, worker| {
-            let (head_idx, block) = (task % heads, task / heads);
-            let dilation = spec.dilations[head_idx % n_heads];
-            let (class, first) = (block / blocks_of(dilation), block % blocks_of(dilation) * QUERIES);
-            // A class is as long as its positions class, class + δ, … fit; heads with fewer blocks have nothing left.
-            if class >= dilation || class + first * dilation >= seq_len {
-                return;
-            }
-            let class_len = (seq_len - class).div_ceil(dilation);
-            let band =
-                Band { head_idx, dilation, class, class_len, first, rows: QUERIES.min(class_len - first) };
-            self.band(&band, &q, &mut self.scratch.of(worker));
-        });
+        let dilation_of = |head_idx: usize| spec.dilations[head_idx % n_heads];
+        let class_len = |class: usize, dilation: usize| (seq_len - class).div_ceil(dilation);
+        let tasks = |dilation: usize| -> usize {
+            (0..dilation.min(seq_len)).map(|class| class_len(class, dilation).div_ceil(QUERIES)).sum()
+        };
+        let n_tasks = (0..spec.base.dims.batch * n_heads).map(|head_idx| tasks(dilation_of(head_idx))).sum();
+        let bands = Rows::new(q, spec.base.dims.d_model)
+            .row_blocks(seq_len)
+            .flat_map(|sequence| sequence.column_blocks(spec.base.d_head()))
+            .enumerate()
+            .flat_map(|(head_idx, head)| {
+                let dilation = dilation_of(head_idx);
+                head.residue_classes(dilation).enumerate().flat_map(move |(class, positions)| {
+                    let class_len = positions.rows();
+                    positions.row_blocks(QUERIES).enumerate().map(move |(block, queries)| Band {
+                        head_idx,
+                        dilation,
+                        class,
+                        class_len,
+                        first: block * QUERIES,
+                        queries,
+                    })
+                })
+            });
+        for_each(parallel, n_tasks, bands, |band, worker| self.band(band, &mut self.scratch.of(worker)));
     }
 
     /// One block of queries against its window and the global keys.
-    #[expect(unsafe_code, reason = "tasks write disjoint rows and columns of the output through `Disjoint`")]
-    fn band(&self, band: &Band, q: &Disjoint<'_>, scratch: &mut [f32]) {
+    fn band(&self, band: Band<'_>, scratch: &mut [f32]) {
         let spec = &self.spec;
         let (seq_len, n_heads, d_head) = (spec.base.dims.seq_len, spec.base.n_heads, spec.base.d_head());
         let (sequence, head) = (band.head_idx / n_heads, band.head_idx % n_heads);
-        let (reach, first, rows) = (spec.reach, band.first, band.rows);
+        let mut q = band.queries;
+        let (reach, first, rows) = (spec.reach, band.first, q.rows());
         let position = |row: usize| band.class + (first + row) * band.dilation;
-        let start =
-            |row: usize| (sequence * seq_len + position(row)) * spec.base.dims.d_model + head * d_head;
-        let scale = QueryBlock::scale(d_head);
         let mut block = QueryBlock::new(scratch, d_head, rows);
-        // SAFETY: only this task touches its rows in its head's columns.
-        block.set_queries(|row| unsafe { q.read(start(row), d_head) }, scale);
+        block.set_queries(|row| q.row(row), QueryBlock::scale(d_head));
         // Global keys are among the head's own.
         block.bound_scores(self.packed.longest(sequence, head));
         let ahead = if spec.base.causal { 0 } else { reach };
@@ -189,15 +193,13 @@ impl Tiles {
         }
         block.finish(|row, output| {
             if !spec.is_global(sequence, position(row)) {
-                // SAFETY: as above; the block has read all its queries before it writes the first output.
-                unsafe { q.slice(start(row), d_head) }.copy_from_slice(output);
+                q.row_mut(row).copy_from_slice(output);
             }
         });
     }
 
     /// Writes the core's output at the global positions. `query(i)` starts the row of the i-th of all global
     /// positions, counted over the batch, at `position`.
-    #[expect(unsafe_code, reason = "tasks write disjoint rows and columns of the output through `Disjoint`")]
     fn global<'a>(
         &mut self,
         query: impl Fn(usize, usize) -> &'a [f32] + Sync,
@@ -210,21 +212,29 @@ impl Tiles {
         let (seq_len, n_heads, d_head) = (spec.base.dims.seq_len, spec.base.n_heads, spec.base.d_head());
         let in_order = |_, _, slot| Some(slot).filter(|&slot: &usize| slot < seq_len);
         self.packed.pack_by(k, v, seq_len, in_order, parallel);
-        let most = spec.globals.iter().map(Vec::len).max().unwrap_or_default();
-        let heads = spec.base.dims.batch * n_heads;
+        let blocks: usize = spec.globals.iter().map(|globals| globals.len().div_ceil(QUERIES)).sum();
         let scale = QueryBlock::scale(d_head);
-        let out = Disjoint::new(out);
         let packed = &self.packed;
-        parallel.run(heads * most.div_ceil(QUERIES), &|task, worker| {
-            let (head_idx, first) = (task % heads, task / heads * QUERIES);
+        let heads = Rows::new(out, spec.base.dims.d_model)
+            .row_blocks(seq_len)
+            .flat_map(|sequence| sequence.column_blocks(d_head))
+            .enumerate();
+        // Global positions are sorted, so that a block of them lies in a range of rows of its own.
+        let parts = heads.flat_map(|(head_idx, mut rows)| {
+            let mut taken = 0;
+            spec.globals[head_idx / n_heads].chunks(QUERIES).enumerate().map(move |(block, globals)| {
+                let range = globals.first().map_or(taken, |&first| first)
+                    ..globals.last().map_or(taken, |last| last + 1);
+                rows.take_rows(range.start - taken);
+                taken = range.end;
+                (head_idx, block * QUERIES, globals, rows.take_rows(range.len()))
+            })
+        });
+        for_each(parallel, n_heads * blocks, parts, |(head_idx, first, globals, mut out), worker| {
             let (sequence, head) = (head_idx / n_heads, head_idx % n_heads);
-            let globals = &spec.globals[sequence];
-            if first >= globals.len() {
-                return;
-            }
             let before: usize = spec.globals[..sequence].iter().map(Vec::len).sum();
-            let rows = QUERIES.min(globals.len() - first);
-            let row_of = |row: usize| sequence * seq_len + globals[first + row];
+            let rows = globals.len();
+            let row_of = |row: usize| sequence * seq_len + globals[row];
             let mut scratch = self.scratch.of(worker);
             let mut block = QueryBlock::new(&mut scratch, d_head, rows);
             let query = |row: usize| &query(before + first + row, row_of(row))[head * d_head..][..d_head];
@@ -233,23 +243,20 @@ impl Tiles {
             for start in (0..seq_len).step_by(KEYS) {
                 block.absorb(packed.tile(sequence, head, start, KEYS.min(seq_len - start)), |_, _| {});
             }
-            block.finish(|row, output| {
-                let start = row_of(row) * spec.base.dims.d_model + head * d_head;
-                // SAFETY: each task owns its rows in its head's columns.
-                unsafe { out.slice(start, d_head) }.copy_from_slice(output);
-            });
+            block.finish(|row, output| out.row_mut(globals[row] - globals[0]).copy_from_slice(output));
         });
     }
 }
 
-/// A block of queries: `rows` positions of one residue class from index `first` of that class.
-struct Band {
+/// A block of queries: positions of one residue class from index `first` of that class.
+struct Band<'a> {
     head_idx: usize,
     dilation: usize,
     class: usize,
     class_len: usize,
     first: usize,
-    rows: usize,
+    /// Their rows in their head's columns, over which the output is written.
+    queries: Rows<'a>,
 }
 
 /// Longformer made ready for one case.

@@ -2,8 +2,6 @@
 //! solver then walks the tokens of each sequence, [`WIDE`] neurons to a vector. Where there are as many sequences as threads
 //! they run side by side; else a team of threads shares each step's neurons.
 
-#![expect(unsafe_code, reason = "tasks write disjoint rows of shared buffers through `Disjoint`")]
-
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -13,11 +11,11 @@ use mixer::{Case, Count, CpuKernel, Floats, Memory, MixerError, Parallel, Serial
 use super::{Map, Spec, Synapses};
 use crate::lstm::{self, Lstm};
 use crate::ops::activation::sigmoid_exp2_by;
-use crate::ops::disjoint::Disjoint;
 use crate::ops::exp::Exp2;
+use crate::ops::parts::for_each;
 use crate::ops::scratch::Scratch;
 use crate::ops::simd::{Lanes, WIDE, Work, run_wide};
-use crate::ops::team::{self, Team};
+use crate::ops::team;
 
 /// Tokens between two looks at the cancel switch, and of sensory sums held at once.
 const CHUNK: usize = 64;
@@ -214,20 +212,20 @@ impl Kernel {
         let (sensory, scratch) = (&self.sensory, &self.scratch);
         let chunk = CHUNK.min(length);
         let blocks = steps.div_ceil(BLOCK);
-        let sums = Disjoint::new(&mut self.sums);
-        parallel.run(spec.dims.batch * blocks, &|task, worker| {
-            let (sequence, block) = (task / blocks, task % blocks);
+        let token = 2 * padded;
+        let sequences = self.sums.chunks_exact_mut(chunk * token);
+        let parts = sequences.flat_map(|sums| sums[..steps * token].chunks_mut(BLOCK * token)).enumerate();
+        for_each(parallel, spec.dims.batch * blocks, parts, |(index, sums), worker| {
+            let (sequence, block) = (index / blocks, index % blocks);
             let mut scratch = scratch.of(worker);
             let u = &mut scratch[..width];
-            for step in block * BLOCK..steps.min((block + 1) * BLOCK) {
+            for (step, to) in (block * BLOCK..).zip(sums.chunks_exact_mut(token)) {
                 u.copy_from_slice(&inputs.x[(sequence * length + first + step) * width..][..width]);
                 if let Some((scale, shift)) = inputs.input_map {
                     for (i, u) in u.iter_mut().enumerate() {
                         *u = *u * scale[i] + shift.map_or(0.0, |shift| shift[i]);
                     }
                 }
-                // SAFETY: each token is its own range.
-                let to = unsafe { sums.slice((sequence * chunk + step) * 2 * padded, 2 * padded) };
                 run_wide(Sense { sensory, u, to });
             }
         });
@@ -240,52 +238,45 @@ impl Kernel {
         let chunk = CHUNK.min(length);
         let (recurrent, lstm, scratch) = (&self.recurrent, self.lstm.as_ref(), &self.scratch);
         let (constants, sums) = (&self.constants, &self.sums);
-        let state = Disjoint::new(&mut self.state);
-        let output = Disjoint::new(&mut self.output);
+        let outputs = self.output.chunks_exact_mut(length * spec.outputs);
+        let parts = self.state.chunks_exact_mut(STATE * padded).zip(outputs).enumerate();
         let operations = recurrent.from.len() * ENTRY_OPERATIONS;
-        let solve = |sequence: usize, worker: usize, parallel: &dyn Parallel| {
-            // SAFETY: each sequence is solved by itself.
-            let state = unsafe { state.slice(sequence * STATE * padded, STATE * padded) };
-            // SAFETY: as above.
-            let y = unsafe { output.slice((sequence * length + first) * spec.outputs, steps * spec.outputs) };
+        let solve = |(sequence, (state, y)): (usize, (&mut [f32], &mut [f32])),
+                     worker: usize,
+                     parallel: &dyn Parallel| {
+            let y = &mut y[first * spec.outputs..][..steps * spec.outputs];
             let (v, m) = state.split_at_mut(2 * padded);
+            let (v, next) = v.split_at_mut(padded);
             let solver = Solver {
                 recurrent,
                 constants,
                 sums: &sums[sequence * chunk * 2 * padded..],
                 epsilon: spec.epsilon as f32,
-                v: Disjoint::new(v),
                 step: AtomicUsize::new(0),
                 unfolds_per_time: AtomicU32::new(0),
             };
-            let unfold = |turn: u32, chunk: usize, chunks: usize| {
-                solver.unfold(turn as usize, team::part(padded / WIDE, chunk, chunks));
+            // One unfold of some groups of neurons, from v at `turn` to the other buffer.
+            let unfold = |turn: u32, groups: Range<usize>, v: [&[f32]; 2], next: &mut [f32]| {
+                run_wide(Unfold { solver: &solver, groups, v: v[turn as usize], next });
             };
-            Team::run(parallel, team::members(operations), &unfold, |team| {
+            team::run(parallel, team::members(operations), [v, next], WIDE, &unfold, |team| {
                 let mut scratch = scratch.of(worker);
                 let mut turn = 0;
                 for (step, y) in y.chunks_exact_mut(spec.outputs).enumerate() {
                     let row = sequence * length + first + step;
                     if let Some(lstm) = lstm {
-                        // SAFETY: between two loops nobody but the leader is at work.
-                        let v = unsafe { solver.v.slice(turn * padded, padded) };
-                        lstm.step(
-                            &inputs.x[row * spec.dims.d_model..][..spec.dims.d_model],
-                            v,
-                            m,
-                            &mut scratch,
-                        );
+                        let x = &inputs.x[row * spec.dims.d_model..][..spec.dims.d_model];
+                        lstm.step(x, team.buffer(turn), m, &mut scratch);
                     }
                     let elapsed = inputs.times.map_or(1.0, |times| times[row]);
                     solver.step.store(step, Ordering::Relaxed);
                     let unfolds_per_time = spec.unfolds as f32 / elapsed;
                     solver.unfolds_per_time.store(unfolds_per_time.to_bits(), Ordering::Relaxed);
                     for _ in 0..spec.unfolds {
-                        team.each(turn as u32, padded / WIDE, operations);
+                        team.each(turn as u32, 1 - turn, padded / WIDE, operations);
                         turn = 1 - turn;
                     }
-                    // SAFETY: as above.
-                    let v = unsafe { solver.v.read(turn * padded, padded) };
+                    let v = team.buffer(turn);
                     match inputs.output_map {
                         None => y.copy_from_slice(&v[..spec.outputs]),
                         Some((scale, shift)) => {
@@ -296,15 +287,15 @@ impl Kernel {
                     }
                 }
                 if turn == 1 {
-                    // SAFETY: as above.
-                    unsafe { solver.v.slice(0, 2 * padded) }.copy_within(padded.., 0);
+                    let [v, next] = team.buffers();
+                    v.copy_from_slice(next);
                 }
             });
         };
         if batch < parallel.threads() {
-            (0..batch).for_each(|sequence| solve(sequence, 0, parallel));
+            parts.for_each(|part| solve(part, 0, parallel));
         } else {
-            parallel.run(batch, &|sequence, worker| solve(sequence, worker, &Serial));
+            for_each(parallel, batch, parts, |part, worker| solve(part, worker, &Serial));
         }
     }
 }
@@ -316,28 +307,13 @@ struct Solver<'a> {
     /// Of the tokens at hand, `[steps, 2, padded]`.
     sums: &'a [f32],
     epsilon: f32,
-    /// v before and after an unfold, by turns: `[2, padded]`.
-    v: Disjoint<'a>,
     /// The token at hand.
     step: AtomicUsize,
     /// Bits of the unfolds in a unit of time.
     unfolds_per_time: AtomicU32,
 }
 
-impl Solver<'_> {
-    /// One unfold of some groups of neurons, from v at `turn` to the other.
-    fn unfold(&self, turn: usize, groups: Range<usize>) {
-        let padded = self.constants.len() / 3;
-        // SAFETY: an unfold writes to the other half only.
-        let v = unsafe { self.v.read(turn * padded, padded) };
-        let start = (1 - turn) * padded + groups.start * WIDE;
-        // SAFETY: each chunk is its own range of groups.
-        let next = unsafe { self.v.slice(start, groups.len() * WIDE) };
-        run_wide(Unfold { solver: self, groups, v, next });
-    }
-}
-
-/// [`Solver::unfold`].
+/// One unfold of some groups of neurons, from `v` to `next`.
 struct Unfold<'a> {
     solver: &'a Solver<'a>,
     groups: Range<usize>,

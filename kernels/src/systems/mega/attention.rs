@@ -1,18 +1,13 @@
 //! Attention inside chunks on the CPU: a block of queries against its chunk's keys, tile by tile, with any of the three
 //! weight functions and a bias that depends on distance alone.
 
-#![expect(
-    unsafe_code,
-    reason = "tasks write disjoint parts of the packed keys and values through `Disjoint`"
-)]
-
 use mixer::{Count, Floats, Memory, MixerError, OpCount, Tensors};
 
 use super::bias;
 use super::spec::{Activation, AttentionSpec};
 use crate::ops::activation::erf;
-use crate::ops::disjoint::Disjoint;
 use crate::ops::gemm::{PANEL, Store, Tile, multiply_panels};
+use crate::ops::parts::Rows;
 use crate::ops::query_block::{KEYS, LOWEST, QUERIES, online_softmax};
 use crate::ops::simd::{Lanes, Work, run_widest};
 
@@ -66,51 +61,59 @@ pub(super) fn scratch_floats(spec: &AttentionSpec) -> Count {
 }
 
 /// Blocks of all sequences.
-pub(super) fn blocks(spec: &AttentionSpec) -> usize {
-    spec.batch * spec.chunks() * spec.chunk.div_ceil(QUERIES)
-}
-
-/// Block `index`, if there is one: a short last chunk has fewer.
-pub(super) fn block(spec: &AttentionSpec, index: usize) -> Option<Block> {
-    let per_chunk = spec.chunk.div_ceil(QUERIES);
-    let (chunk, first) = (index / per_chunk, index % per_chunk * QUERIES);
-    let (sequence, within) = (chunk / spec.chunks(), chunk % spec.chunks());
-    let chunk_len = spec.chunk_len(within);
-    (first < chunk_len).then(|| Block {
-        chunk,
-        chunk_len,
-        first,
-        rows: QUERIES.min(chunk_len - first),
-        row: sequence * spec.seq_len + within * spec.chunk + first,
+pub(super) fn blocks(spec: &AttentionSpec) -> impl Iterator<Item = Block> + Send + use<> {
+    let spec = *spec;
+    (0..spec.batch * spec.chunks()).flat_map(move |chunk| {
+        let (sequence, within) = (chunk / spec.chunks(), chunk % spec.chunks());
+        let chunk_len = spec.chunk_len(within);
+        (0..chunk_len).step_by(QUERIES).map(move |first| Block {
+            chunk,
+            chunk_len,
+            first,
+            rows: QUERIES.min(chunk_len - first),
+            row: sequence * spec.seq_len + within * spec.chunk + first,
+        })
     })
 }
 
-/// Keys and values of all chunks, each block's part writable by one task.
-pub(super) struct Packing<'a> {
-    spec: AttentionSpec,
-    keys: Disjoint<'a>,
-    values: Disjoint<'a>,
+/// Blocks of chunk `chunk` of all sequences: a sequence's last chunk may have fewer.
+fn blocks_of(spec: &AttentionSpec, chunk: usize) -> usize {
+    spec.chunk_len(chunk % spec.chunks()).div_ceil(QUERIES)
 }
 
-impl Packing<'_> {
-    /// Packs the block's keys: `key(row, component)`.
-    pub(super) fn keys(&self, block: &Block, key: impl Fn(usize, usize) -> f32) {
-        let z = self.spec.z;
-        let start = block.chunk * key_floats(&self.spec).index() + block.first * z;
-        // SAFETY: a block is its own range of whole panels of its chunk: QUERIES is a multiple of PANEL.
-        let keys = unsafe { self.keys.slice(start, block.rows.next_multiple_of(PANEL) * z) };
-        for row in 0..block.rows {
-            let panel = keys[row / PANEL * z * PANEL + row % PANEL..].iter_mut().step_by(PANEL);
+/// Each block's rows of a row-major stream of `width` channels, in the order of [`blocks`].
+pub(super) fn block_rows<'a>(
+    spec: &AttentionSpec,
+    rows: &'a mut [f32],
+    width: usize,
+) -> impl Iterator<Item = &'a mut [f32]> + Send + use<'a> {
+    let AttentionSpec { seq_len, chunk, .. } = *spec;
+    let sequences = rows.chunks_mut(seq_len * width);
+    let chunks = sequences.flat_map(move |sequence| sequence.chunks_mut(chunk * width));
+    chunks.flat_map(move |chunk| chunk.chunks_mut(QUERIES * width))
+}
+
+/// Each block's panels of a panel-major stream, `[groups, batch · length, PANEL]`, in the order of [`blocks`].
+pub(super) fn block_panels<'a>(
+    spec: &AttentionSpec,
+    panels: &'a mut [f32],
+) -> impl Iterator<Item = Rows<'a>> + Send + use<'a> {
+    let AttentionSpec { batch, seq_len, chunk, .. } = *spec;
+    let sequences = Rows::new(panels, batch * seq_len * PANEL).column_blocks(seq_len * PANEL);
+    let chunks = sequences.flat_map(move |sequence| sequence.column_blocks(chunk * PANEL));
+    chunks.flat_map(|chunk| chunk.column_blocks(QUERIES * PANEL))
+}
+
+/// A block's part of the packed keys: whole panels of its chunk, since QUERIES is a multiple of PANEL.
+pub(super) struct PackedKeys<'a>(&'a mut [f32]);
+
+impl PackedKeys<'_> {
+    /// Packs `rows` keys of `z` components: `key(row, component)`.
+    pub(super) fn fill(&mut self, rows: usize, z: usize, key: impl Fn(usize, usize) -> f32) {
+        for row in 0..rows {
+            let panel = self.0[row / PANEL * z * PANEL + row % PANEL..].iter_mut().step_by(PANEL);
             panel.take(z).enumerate().for_each(|(component, to)| *to = key(row, component));
         }
-    }
-
-    /// Hands the block's part of panel `panel` of the values, `[rows, PANEL]`, to `fill`.
-    pub(super) fn values(&self, block: &Block, panel: usize, fill: impl FnOnce(&mut [f32])) {
-        let chunk = block.chunk * value_floats(&self.spec).index();
-        let start = chunk + (panel * self.spec.chunk + block.first) * PANEL;
-        // SAFETY: each block is its own range of rows of every panel of its chunk.
-        fill(unsafe { self.values.slice(start, block.rows * PANEL) });
     }
 }
 
@@ -135,13 +138,23 @@ impl ChunkAttention {
         })
     }
 
-    /// For tasks that fill keys and values.
-    pub(super) fn packing(&mut self) -> Packing<'_> {
-        Packing {
-            spec: self.spec,
-            keys: Disjoint::new(&mut self.keys),
-            values: Disjoint::new(&mut self.values),
-        }
+    /// Each block's part of the packed keys, and of the packed values `[⌈H / PANEL⌉, rows · PANEL]`, in the order of [`blocks`].
+    /// In a sequence's last chunk there is room for more rows of values.
+    pub(super) fn packing(
+        &mut self,
+    ) -> (impl Iterator<Item = PackedKeys<'_>> + Send, impl Iterator<Item = Rows<'_>> + Send) {
+        let spec = self.spec;
+        let [key_floats, value_floats] = [key_floats(&spec), value_floats(&spec)].map(Count::index);
+        let keys = self.keys.chunks_exact_mut(key_floats).enumerate().flat_map(move |(chunk, keys)| {
+            keys.chunks_mut(QUERIES * spec.z).take(blocks_of(&spec, chunk)).map(PackedKeys)
+        });
+        let values =
+            self.values.chunks_exact_mut(value_floats).enumerate().flat_map(move |(chunk, values)| {
+                Rows::new(values, spec.chunk * PANEL)
+                    .column_blocks(QUERIES * PANEL)
+                    .take(blocks_of(&spec, chunk))
+            });
+        (keys, values)
     }
 
     /// Mixes one block: `query(row)` are its queries; `emit(row, a)` takes the outputs, `[H]`.

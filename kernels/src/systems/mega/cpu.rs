@@ -1,8 +1,6 @@
 //! Mega on the CPU, in four passes: normalise, project values; average; project the rest, pack keys; attend, gate and
 //! project. A task of all but the second takes a block of positions of one chunk.
 
-#![expect(unsafe_code, reason = "tasks write disjoint rows and channel groups through `Disjoint`")]
-
 use std::sync::Arc;
 
 use mixer::{Case, Count, CpuKernel, Floats, Memory, MixerError, Parallel};
@@ -11,15 +9,13 @@ use super::attention::{self, ChunkAttention};
 use super::ema::{self, Ema};
 use super::spec::{AttentionSpec, EPS, EmaSpec, LayerParams, LayerSpec, Norm};
 use crate::ops::activation::{Difference, Product, Sigmoid, Silu, SiluOfSum, Sum, map, map2};
-use crate::ops::disjoint::Disjoint;
 use crate::ops::gemm::PANEL;
 use crate::ops::linear::Linear;
-use crate::ops::long_conv::GROUP;
 use crate::ops::norm::{layer_norm, scale_norm};
 use crate::ops::panels;
+use crate::ops::parts::for_each;
 use crate::ops::query_block::QUERIES;
 use crate::ops::scratch::Scratch;
-use crate::ops::stream::Stream;
 
 /// The moving average alone.
 pub(super) struct EmaKernel {
@@ -50,18 +46,8 @@ impl EmaKernel {
 
 impl CpuKernel for EmaKernel {
     fn run(&mut self, parallel: &dyn Parallel) -> Result<(), MixerError> {
-        let (width, length) = (self.spec.dims.d_model, self.spec.dims.seq_len);
         let x = self.spec.input(&self.case.tensors)?;
-        let out = Disjoint::new(&mut self.output);
-        let start = |sequence: usize, group: usize| sequence * length * width + group * GROUP;
-        let columns = |group: usize| GROUP.min(width - group * GROUP);
-        self.ema.run(
-            &self.scratch,
-            |sequence, group| Stream::of_rows(&x[start(sequence, 0)..], width, width, group),
-            // SAFETY: each task owns its channel group's columns of its sequence, and uses one row at a time.
-            |sequence, group, t| unsafe { out.slice(start(sequence, group) + t * width, columns(group)) },
-            parallel,
-        );
+        self.ema.run_rows(&self.scratch, x, &mut self.output, parallel);
         Ok(())
     }
 
@@ -105,24 +91,23 @@ impl CpuKernel for AttentionKernel {
     fn run(&mut self, parallel: &dyn Parallel) -> Result<(), MixerError> {
         let spec = &self.spec;
         let [q, k, v] = spec.streams(&self.case.tensors)?;
-        let packing = self.attention.packing();
-        parallel.run(attention::blocks(spec), &|task, _| {
-            let Some(block) = attention::block(spec, task) else { return };
-            packing.keys(&block, |row, component| k[(block.row + row) * spec.z + component]);
+        let n_blocks = attention::blocks(spec).count();
+        let (keys, values) = self.attention.packing();
+        let parts = attention::blocks(spec).zip(keys.zip(values));
+        for_each(parallel, n_blocks, parts, |(block, (mut keys, mut values)), _| {
+            keys.fill(block.rows, spec.z, |row, component| k[(block.row + row) * spec.z + component]);
             let rows = &v[block.row * spec.h..][..block.rows * spec.h];
-            for panel in 0..spec.h.div_ceil(PANEL) {
-                packing.values(&block, panel, |to| panels::scatter(rows, spec.h, panel, to));
+            for panel in 0..values.rows() {
+                panels::scatter(rows, spec.h, panel, &mut values.row_mut(panel)[..block.rows * PANEL]);
             }
         });
-        let out = Disjoint::new(&mut self.output);
-        parallel.run(attention::blocks(spec), &|task, worker| {
-            let Some(block) = attention::block(spec, task) else { return };
+        let parts = attention::blocks(spec).zip(attention::block_rows(spec, &mut self.output, spec.h));
+        for_each(parallel, n_blocks, parts, |(block, out), worker| {
             self.attention.mix(
                 &block,
                 |row| &q[(block.row + row) * spec.z..][..spec.z],
                 &mut self.scratch.of(worker),
-                // SAFETY: each block is its own range of rows.
-                |row, a| unsafe { out.slice((block.row + row) * spec.h, spec.h) }.copy_from_slice(a),
+                |row, a| out[row * spec.h..][..spec.h].copy_from_slice(a),
             );
         });
         Ok(())
@@ -210,28 +195,24 @@ impl LayerKernel {
     /// x̂ and v.
     fn values(&mut self, params: &LayerParams<'_>, x: &[f32], parallel: &dyn Parallel) {
         let (spec, value, scratch) = (&self.spec, &self.value, &self.scratch);
-        let (width, rows) = (spec.width(), spec.ema.rows());
-        let packing = self.attention.packing();
-        let normalized = Disjoint::new(&mut self.normalized);
-        parallel.run(attention::blocks(&spec.attention), &|task, worker| {
-            let Some(block) = attention::block(&spec.attention, task) else { return };
+        let width = spec.width();
+        let normalized = attention::block_panels(&spec.attention, &mut self.normalized);
+        let parts = attention::blocks(&spec.attention).zip(normalized.zip(self.attention.packing().1));
+        let n_blocks = attention::blocks(&spec.attention).count();
+        for_each(parallel, n_blocks, parts, |(block, (mut normalized, mut values)), worker| {
             let mut scratch = scratch.of(worker);
             let prepared = &mut scratch[..block.rows * width];
             prepared.copy_from_slice(&x[block.row * width..][..block.rows * width]);
             if spec.pre_norm {
                 normalize(params.norm, prepared, width);
             }
-            for group in 0..width.div_ceil(GROUP) {
-                let start = (group * rows + block.row) * GROUP;
-                // SAFETY: each block is its own range of rows of every group.
-                let to = unsafe { normalized.slice(start, block.rows * GROUP) };
-                panels::scatter(prepared, width, group, to);
+            for group in 0..normalized.rows() {
+                panels::scatter(prepared, width, group, normalized.row_mut(group));
             }
-            for panel in 0..spec.attention.h.div_ceil(PANEL) {
-                packing.values(&block, panel, |to| {
-                    value.apply_panel(prepared, panel, to);
-                    map(to, Silu);
-                });
+            for panel in 0..values.rows() {
+                let to = &mut values.row_mut(panel)[..block.rows * PANEL];
+                value.apply_panel(prepared, panel, to);
+                map(to, Silu);
             }
         });
     }
@@ -241,23 +222,21 @@ impl LayerKernel {
         let (spec, joint_linear, scratch, averaged) =
             (&self.spec, &self.joint, &self.scratch, &self.averaged);
         let (width, z, rows, joint) = (spec.width(), spec.attention.z, spec.ema.rows(), spec.joint());
-        let packing = self.attention.packing();
-        let base = Disjoint::new(&mut self.base);
         let (query_weight, key_weight) = params.qk_weight.split_at(z);
         let (query_bias, key_bias) = params.qk_bias.split_at(z);
-        parallel.run(attention::blocks(&spec.attention), &|task, worker| {
-            let Some(block) = attention::block(&spec.attention, task) else { return };
+        let base = attention::block_rows(&spec.attention, &mut self.base, joint);
+        let parts = attention::blocks(&spec.attention).zip(base.zip(self.attention.packing().0));
+        let n_blocks = attention::blocks(&spec.attention).count();
+        for_each(parallel, n_blocks, parts, |(block, (base, mut keys)), worker| {
             let mut scratch = scratch.of(worker);
             let gathered = &mut scratch[..block.rows * width];
             panels::gather(averaged, rows, block.row, width, gathered);
-            // SAFETY: each block is its own range of rows.
-            let base = unsafe { base.slice(block.row * joint, block.rows * joint) };
             joint_linear.apply_rows(gathered, base);
             for row in base.chunks_exact_mut(joint) {
                 map(&mut row[..width], Sigmoid);
                 map(&mut row[width..joint - width], Silu);
             }
-            packing.keys(&block, |row, component| {
+            keys.fill(block.rows, z, |row, component| {
                 base[row * joint + width + component] * key_weight[component] + key_bias[component]
             });
             for row in base.chunks_exact_mut(joint) {
@@ -272,9 +251,13 @@ impl LayerKernel {
     fn finish(&mut self, params: &LayerParams<'_>, x: &[f32], parallel: &dyn Parallel) {
         let spec = &self.spec;
         let (width, z, h, joint) = (spec.width(), spec.attention.z, spec.attention.h, spec.joint());
-        let out = Disjoint::new(&mut self.output);
-        parallel.run(attention::blocks(&spec.attention), &|task, worker| {
-            let Some(block) = attention::block(&spec.attention, task) else { return };
+        let parts = attention::blocks(&spec.attention).zip(attention::block_rows(
+            &spec.attention,
+            &mut self.output,
+            width,
+        ));
+        let n_blocks = attention::blocks(&spec.attention).count();
+        for_each(parallel, n_blocks, parts, |(block, y), worker| {
             let mut scratch = self.scratch.of(worker);
             let (gated, rest) = scratch.split_at_mut(QUERIES * h);
             let (hidden, rest) = rest.split_at_mut(QUERIES * width);
@@ -291,8 +274,6 @@ impl LayerKernel {
             );
             let hidden = &mut hidden[..block.rows * width];
             self.out.apply_rows(&gated[..block.rows * h], hidden);
-            // SAFETY: each block is its own range of rows.
-            let y = unsafe { out.slice(block.row * width, block.rows * width) };
             y.copy_from_slice(&x[block.row * width..][..block.rows * width]);
             for ((y, hidden), base) in
                 y.chunks_exact_mut(width).zip(hidden.chunks_exact_mut(width)).zip(base.chunks_exact(joint))

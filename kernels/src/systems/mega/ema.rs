@@ -1,21 +1,18 @@
 //! The multi-dimensional damped exponential moving average on the CPU: a recurrence of eight channels at a time, or,
 //! where it is truncated, a long convolution.
 
-#![expect(unsafe_code, reason = "tasks write disjoint channel groups through `Disjoint`")]
-
 use std::slice;
 
 use mixer::{Count, Floats, Memory, MixerError, Parallel, Tensors};
 
 use super::spec::EmaSpec;
 use crate::ops::activation::silu;
-use crate::ops::disjoint::Disjoint;
 use crate::ops::fft::{Fft, Row};
 use crate::ops::long_conv::{FilterBank, GROUP, circular_lag, fft_size};
 use crate::ops::panels::{Shares, TOGETHER, of_each};
 use crate::ops::scratch::Scratch;
 use crate::ops::simd::{Lanes, Pair, Work, run_eight};
-use crate::ops::stream::{Stream, write};
+use crate::ops::stream::{Groups, Stream};
 
 /// One dimension of one channel: k[s] = gain · decayˢ.
 #[derive(Debug, Clone, Copy)]
@@ -163,31 +160,55 @@ impl Ema {
         Ok(Self { spec, method, residual })
     }
 
-    /// SiLU(m + ω ⊙ x̂) of every sequence and group: `from(sequence, group)` is read, `to(sequence, group, t)` written.
-    pub(super) fn run<'a, 'b>(
+    /// SiLU(m + ω ⊙ x̂) of row-major rows, `[batch, length, width]`, to others.
+    pub(super) fn run_rows(&self, scratch: &Scratch, from: &[f32], to: &mut [f32], parallel: &dyn Parallel) {
+        let (width, length) = (self.spec.dims.d_model, self.spec.dims.seq_len);
+        let shares = Shares::new(self.spec.dims.batch, width, parallel.threads());
+        let stream = |sequence: usize, group: usize| {
+            Stream::of_rows(&from[sequence * length * width..], width, width, group)
+        };
+        self.run(scratch, stream, &shares, shares.of_rows(to, length, width), parallel);
+    }
+
+    /// [`Ema::run_rows`] from one panel-major stream to another.
+    pub(super) fn run_panels(
+        &self,
+        scratch: &Scratch,
+        from: &[f32],
+        to: &mut [f32],
+        parallel: &dyn Parallel,
+    ) {
+        let (length, rows) = (self.spec.dims.seq_len, self.spec.rows());
+        let shares = Shares::new(self.spec.dims.batch, self.spec.dims.d_model, parallel.threads());
+        let stream = |sequence: usize, group: usize| {
+            Stream::of_panel(&from[(group * rows + sequence * length) * GROUP..])
+        };
+        self.run(scratch, stream, &shares, shares.of_panels(to, length, rows), parallel);
+    }
+
+    /// Reads `from(sequence, group)` and writes `to`, one of `shares` after the other.
+    fn run<'a, 'b>(
         &self,
         scratch: &Scratch,
         from: impl Fn(usize, usize) -> Stream<'a> + Sync,
-        to: impl Fn(usize, usize, usize) -> &'b mut [f32] + Sync,
+        shares: &Shares,
+        to: impl Iterator<Item = Groups<'b>>,
         parallel: &dyn Parallel,
     ) {
         let (width, length) = (self.spec.dims.d_model, self.spec.dims.seq_len);
-        let shares = Shares::new(self.spec.dims.batch, width, parallel.threads());
-        parallel.run(shares.tasks(), &|task, worker| {
-            let (sequence, groups) = shares.of(task);
+        shares.for_each(parallel, to, |sequence, groups, to, worker| {
             let mut scratch = scratch.of(worker);
             let x = of_each(&groups, |group| from(sequence, group));
             let output = |i: usize, first: usize, rows: &mut [Row], is_reversed: bool| {
                 let omega = &self.residual[(groups.start + i) * GROUP..][..GROUP];
                 run_eight(Output { x: x[i], first, is_reversed, omega, rows });
             };
-            let to = |i: usize, t: usize| to(sequence, groups.start + i, t);
             let packed = match &self.method {
                 Method::Convolution(fft, bank) => {
                     let from = |i: usize, t: usize, rows: &mut [Row]| x[i].read(t, rows);
                     let emit = |i: usize, t: usize, rows: &mut [Row]| {
                         output(i, t, rows, false);
-                        write(t, rows, |t| to(i, t));
+                        to.write(i, t, rows);
                     };
                     bank.convolve(fft, groups.clone(), length, &from, &emit, &mut scratch);
                     return;
@@ -200,16 +221,18 @@ impl Ema {
                     &packed[(direction * width.div_ceil(GROUP) + group) * per_group..][..per_group]
                 };
                 let zero = |_: usize, rows: &mut [Row]| rows.fill([0.0; GROUP]);
-                let keep = |t: usize, rows: &mut [Row]| write(t, rows, |t| to(i, t));
+                let keep = |t: usize, rows: &mut [Row]| to.write(i, t, rows);
                 if self.spec.bidirectional {
                     let last = length - 1;
                     let kept = |t: usize, rows: &mut [Row]| {
-                        (0..t + 1).rev().zip(rows).for_each(|(t, row)| Pair::load(to(i, t)).store(row));
+                        for (t, row) in (0..t + 1).rev().zip(rows) {
+                            to.read(i, t, slice::from_mut(row));
+                        }
                     };
                     let emit = |t: usize, rows: &mut [Row]| {
                         output(i, t, rows, true);
                         for (t, row) in (0..t + 1).rev().zip(rows.iter()) {
-                            write(t, slice::from_ref(row), |t| to(i, t));
+                            to.write(i, t, slice::from_ref(row));
                         }
                     };
                     scan(params(0), length, |t| t, &x[i], zero, keep, &mut scratch);
@@ -223,26 +246,6 @@ impl Ema {
                 }
             }
         });
-    }
-
-    /// [`Ema::run`] from one panel-major stream to another.
-    pub(super) fn run_panels(
-        &self,
-        scratch: &Scratch,
-        from: &[f32],
-        to: &mut [f32],
-        parallel: &dyn Parallel,
-    ) {
-        let (length, rows) = (self.spec.dims.seq_len, self.spec.rows());
-        let to = Disjoint::new(to);
-        let start = |sequence: usize, group: usize| (group * rows + sequence * length) * GROUP;
-        self.run(
-            scratch,
-            |sequence, group| Stream::of_panel(&from[start(sequence, group)..]),
-            // SAFETY: each task owns its group of its sequence, and uses one row at a time.
-            |sequence, group, t| unsafe { to.slice(start(sequence, group) + t * GROUP, GROUP) },
-            parallel,
-        );
     }
 }
 

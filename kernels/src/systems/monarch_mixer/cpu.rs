@@ -2,8 +2,6 @@
 //! to the gated output, which replaces the first stream; then blocks of rows go through the output projection and, in a whole
 //! block, the MLP.
 
-#![expect(unsafe_code, reason = "tasks write disjoint rows and channel groups through `Disjoint`")]
-
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -12,15 +10,15 @@ use mixer::{Case, Count, CpuKernel, Floats, Memory, MixerError, Parallel};
 use super::filter::{Direction, Filters};
 use super::mlp::{self, Mlp};
 use super::{NORM_EPS, SequenceSpec, TAPS};
-use crate::ops::disjoint::Disjoint;
 use crate::ops::fft::{Fft, Row};
 use crate::ops::gemm::PANEL;
 use crate::ops::linear::{BLOCK, Linear};
 use crate::ops::long_conv::{FilterBank, GROUP, circular_lag, fft_size};
 use crate::ops::norm::layer_norm;
 use crate::ops::panels::{self, Shares, TOGETHER, of_each};
+use crate::ops::parts::for_each;
 use crate::ops::scratch::Scratch;
-use crate::ops::stream::{Stream, write};
+use crate::ops::stream::{Groups, Stream};
 
 // A panel of the projection is exactly a channel group of the convolution.
 const _: () = assert!(PANEL == GROUP);
@@ -142,13 +140,9 @@ impl Layer {
         let (width, x) = (spec.dims.d_model, spec.input(&case.tensors)?);
         let u = match (&mut self.normalized, spec.norm(&case.tensors)?) {
             (Some(normalized), Some((weight, bias))) => {
-                let out = Disjoint::new(normalized);
-                parallel.run(spec.rows().div_ceil(BLOCK), &|block, _| {
-                    let first = block * BLOCK * width;
-                    let len = (BLOCK * width).min(x.len() - first);
-                    // SAFETY: each block is its own range of rows.
-                    let rows = unsafe { out.slice(first, len) };
-                    rows.copy_from_slice(&x[first..first + len]);
+                let blocks = x.chunks(BLOCK * width).zip(normalized.chunks_mut(BLOCK * width));
+                for_each(parallel, blocks.len(), blocks, |(x, rows), _| {
+                    rows.copy_from_slice(x);
                     for row in rows.chunks_exact_mut(width) {
                         layer_norm(row, weight, bias, NORM_EPS as f32);
                     }
@@ -221,16 +215,16 @@ struct Core<'a> {
 type Streams<'a> = [Stream<'a>; TOGETHER];
 
 impl Core<'_> {
-    /// The convolution of v ⊙ x₁ times x₂, plus the residual convolution. `x1(i, t, rows)` fills rows of the i-th group and
-    /// is read before anything is written; `to(i, t)` is a row of the output.
-    fn mix<'b>(
+    /// The convolution of v ⊙ x₁ times x₂, plus the residual convolution, to `to`. `x1(i, t, rows)` fills rows of the i-th group and
+    /// is read before anything is written.
+    fn mix(
         &self,
         groups: Range<usize>,
         x1: &dyn Fn(usize, usize, &mut [Row]),
         [x2, v]: [Streams<'_>; 2],
         u: Option<Streams<'_>>,
         work: &mut [f32],
-        to: &dyn Fn(usize, usize) -> &'b mut [f32],
+        to: &Groups<'_>,
     ) {
         let Some((first, residual)) = self.banks.split_first() else { return };
         let length = self.spec.dims.seq_len;
@@ -240,15 +234,11 @@ impl Core<'_> {
         };
         let gate = |i: usize, t: usize, rows: &mut [Row]| {
             x2[i].gate(t, rows);
-            write(t, rows, |t| to(i, t));
+            to.write(i, t, rows);
         };
         first.convolve(self.fft, groups.clone(), length, &signal, &gate, work);
         if let (Some(u), [residual, ..]) = (u, residual) {
-            let add = |i: usize, t: usize, rows: &mut [Row]| {
-                for (t, row) in (t..).zip(rows) {
-                    to(i, t).iter_mut().zip(row).for_each(|(to, value)| *to += *value);
-                }
-            };
+            let add = |i: usize, t: usize, rows: &mut [Row]| to.add(i, t, rows);
             residual.convolve(self.fft, groups, length, &|i, t, rows| u[i].read(t, rows), &add, work);
         }
     }
@@ -261,10 +251,9 @@ impl Kernel {
         let core = Core { spec, fft: &self.fft, banks: &self.banks };
         let x = spec.streams(&self.case.tensors)?;
         let u = spec.core_input(&self.case.tensors)?;
-        let out = Disjoint::new(&mut self.output);
         let shares = Shares::new(spec.dims.batch, width, parallel.threads());
-        parallel.run(shares.tasks(), &|task, worker| {
-            let (sequence, groups) = shares.of(task);
+        let parts = shares.of_rows(&mut self.output, length, width);
+        shares.for_each(parallel, parts, |sequence, groups, out, worker| {
             let stream = |floats, first: usize, stride: usize| -> Streams<'_> {
                 let floats: &[f32] = floats;
                 of_each(&groups, |group| Stream::of_rows(&floats[first..], stride, width, group))
@@ -272,14 +261,8 @@ impl Kernel {
             let part = |index: usize| stream(x, (sequence * length * 3 + index) * width, 3 * width);
             let u = u.map(|u| stream(u, sequence * length * width, width));
             let (x1, x2, v) = (part(0), part(1), part(2));
-            let to = |i: usize, t: usize| {
-                let channel = (groups.start + i) * GROUP;
-                let start = (sequence * length + t) * width + channel;
-                // SAFETY: each task owns its channel groups' columns of its sequence's rows, and uses one at a time.
-                unsafe { out.slice(start, GROUP.min(width - channel)) }
-            };
             let mut scratch = self.scratch.of(worker);
-            core.mix(groups.clone(), &|i, t, rows| x1[i].read(t, rows), [x2, v], u, &mut scratch, &to);
+            core.mix(groups.clone(), &|i, t, rows| x1[i].read(t, rows), [x2, v], u, &mut scratch, &out);
         });
         Ok(())
     }
@@ -297,32 +280,24 @@ impl Kernel {
         let taps = GROUP * (TAPS + 1);
         let (first, others) = layer.projected.split_at_mut(1);
         let Some(first) = first.first_mut() else { return Ok(()) };
-        let x1 = Disjoint::new(first);
         let shares = Shares::new(spec.dims.batch, width, parallel.threads());
-        parallel.run(shares.tasks(), &|task, worker| {
-            let (sequence, groups) = shares.of(task);
+        let parts = shares.of_panels(first, length, rows);
+        shares.for_each(parallel, parts, |sequence, groups, x1, worker| {
             let panel = |group: usize| (group * rows + sequence * length) * GROUP;
-            let stream = |floats, index: usize, group: usize| Stream {
-                floats,
-                stride: GROUP,
-                columns: GROUP,
-                short: &layer.short[index][group * taps..][..taps],
-            };
+            let short = |index: usize, group: usize| &layer.short[index][group * taps..][..taps];
             let first = |i: usize, t: usize, rows: &mut [Row]| {
-                let group = groups.start + i;
-                // SAFETY: only this task touches its groups of its sequence, and this slice ends before it is written.
-                let x1 = unsafe { x1.read(panel(group), length * GROUP) };
-                stream(x1, 0, group).read(t, rows);
+                x1.with_panel(i, |x1| Stream { short: short(0, groups.start + i), ..x1 }.read(t, rows));
             };
             let other = |index: usize| -> Streams<'_> {
-                of_each(&groups, |group| stream(&others[index - 1][panel(group)..], index, group))
+                of_each(&groups, |group| Stream {
+                    short: short(index, group),
+                    ..Stream::of_panel(&others[index - 1][panel(group)..])
+                })
             };
             let u = &u[sequence * length * width..];
             let u = of_each(&groups, |group| Stream::of_rows(u, width, width, group));
-            // SAFETY: as above; x₁ has been read.
-            let to = |i: usize, t: usize| unsafe { x1.slice(panel(groups.start + i) + t * GROUP, GROUP) };
             let mut scratch = self.scratch.of(worker);
-            core.mix(groups.clone(), &first, [other(1), other(2)], Some(u), &mut scratch, &to);
+            core.mix(groups.clone(), &first, [other(1), other(2)], Some(u), &mut scratch, &x1);
         });
         Ok(())
     }
@@ -335,12 +310,9 @@ impl Kernel {
             Some(mlp_spec) => Some(mlp_spec.params(&self.case.tensors, "param.mlp")?),
             None => None,
         };
-        let out = Disjoint::new(&mut self.output);
-        parallel.run(rows.div_ceil(BLOCK), &|block, worker| {
-            let first = block * BLOCK;
-            let len = BLOCK.min(rows - first) * width;
-            // SAFETY: each block is its own range of rows.
-            let y = unsafe { out.slice(first * width, len) };
+        let blocks = self.output.chunks_mut(BLOCK * width).enumerate();
+        for_each(parallel, blocks.len(), blocks, |(block, y), worker| {
+            let (first, len) = (block * BLOCK, y.len());
             let mut scratch = self.scratch.of(worker);
             let (core, rest) = scratch.split_at_mut(BLOCK * width);
             panels::gather(&layer.projected[0], rows, first, width, &mut core[..len]);

@@ -4,13 +4,12 @@
 //! window, skip and frequencies. Filters depend on weights alone, so they are set-up, and they are evaluated in f64:
 //! sines amplify rounding about tenfold a layer.
 
-use std::sync::{Mutex, PoisonError};
-
 use mixer::{Count, MixerError, Parallel, Params, Problem, Tensors, gather, room};
 
 use crate::generate::Generator;
 use crate::ops::exact::dot;
 use crate::ops::exact_lanes::{TOGETHER, product, sines};
+use crate::ops::parts::for_each;
 
 /// Inner layers, fixed in the reference.
 const INNER: usize = 2;
@@ -211,9 +210,8 @@ impl<'a> Filters<'a> {
     pub fn evaluate(&self, direction: Direction, h: &mut [f32], parallel: &dyn Parallel) {
         let Some(network) = self.network(direction) else { return h.fill(0.0) };
         let channels = self.spec.channels;
-        let blocks: Vec<Mutex<&mut [f32]>> = h.chunks_mut(4 * TOGETHER * channels).map(Mutex::new).collect();
-        parallel.run(blocks.len(), &|block, _| {
-            let mut rows = blocks[block].lock().unwrap_or_else(PoisonError::into_inner);
+        let blocks = h.chunks_mut(4 * TOGETHER * channels).enumerate();
+        for_each(parallel, blocks.len(), blocks, |(block, rows), _| {
             let mut values = vec![[0.0; TOGETHER]; channels];
             for (part, rows) in rows.chunks_mut(TOGETHER * channels).enumerate() {
                 self.at(network, (4 * block + part) * TOGETHER, rows.len() / channels, &mut values);

@@ -1,7 +1,5 @@
 //! Single block-diagonal layers and Monarch matrices on the CPU: permutations around register-tiled block products.
 
-#![expect(unsafe_code, reason = "tasks write disjoint rows of the output through `Disjoint`")]
-
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -9,8 +7,8 @@ use mixer::{Case, Count, CpuKernel, Floats, Memory, MixerError, Parallel};
 
 use super::{BlockDiagonalSpec, MonarchSpec};
 use crate::ops::block_diagonal::{BlockDiagonal, BlockShape};
-use crate::ops::disjoint::Disjoint;
 use crate::ops::linear::BLOCK;
+use crate::ops::parts::for_each;
 use crate::ops::scratch::Scratch;
 
 /// One block-diagonal layer made ready for one case.
@@ -46,18 +44,13 @@ impl CpuKernel for BlockDiagonalKernel {
     fn run(&mut self, parallel: &dyn Parallel) -> Result<(), MixerError> {
         let BlockShape { inputs, outputs, blocks } = self.spec.shape;
         let x = self.spec.input(&self.case.tensors)?;
-        let out = Disjoint::new(&mut self.output);
-        parallel.run(self.spec.rows.div_ceil(BLOCK), &|block, worker| {
-            let first = block * BLOCK;
-            let rows = BLOCK.min(self.spec.rows - first);
-            let x = &x[first * inputs..][..rows * inputs];
-            // SAFETY: each block is its own range of rows.
-            let y = unsafe { out.slice(first * outputs, rows * outputs) };
+        let parts = x.chunks(BLOCK * inputs).zip(self.output.chunks_mut(BLOCK * outputs));
+        for_each(parallel, parts.len(), parts, |(x, y), worker| {
             if !self.spec.shuffle {
                 return self.matrix.apply_rows(x, y);
             }
             let mut scratch = self.scratch.of(worker);
-            let shuffled = &mut scratch[..rows * inputs];
+            let shuffled = &mut scratch[..x.len()];
             for (to, from) in shuffled.chunks_exact_mut(inputs).zip(x.chunks_exact(inputs)) {
                 transpose(from, to, inputs / blocks, 1);
             }
@@ -179,11 +172,9 @@ impl CpuKernel for MonarchKernel {
         let x = spec.input(&self.case.tensors)?;
         let (n, e) = (spec.inputs(), spec.floats());
         let (middle, outputs) = (e * spec.middle(), e * spec.outputs());
-        let out = Disjoint::new(&mut self.output);
-        parallel.run(spec.rows.div_ceil(VECTORS), &|block, worker| {
-            let first = block * VECTORS;
-            let rows = VECTORS.min(spec.rows - first);
-            let x = &x[first * n..][..rows * n];
+        let blocks = x.chunks(VECTORS * n).zip(self.output.chunks_mut(VECTORS * outputs));
+        for_each(parallel, blocks.len(), blocks, |(x, y), worker| {
+            let rows = x.len() / n;
             let mut scratch = self.scratch.of(worker);
             let (input, rest) = scratch.split_at_mut(VECTORS * n);
             let (mid, rest) = rest.split_at_mut(VECTORS * middle);
@@ -202,8 +193,6 @@ impl CpuKernel for MonarchKernel {
                 transpose(from, to, spec.left[0], e);
             }
             self.left.apply_rows(z, product);
-            // SAFETY: each block is its own range of rows.
-            let y = unsafe { out.slice(first * outputs, rows * outputs) };
             for (to, from) in y.chunks_exact_mut(outputs).zip(product.chunks_exact(outputs)) {
                 transpose(from, to, spec.left[1], e);
             }

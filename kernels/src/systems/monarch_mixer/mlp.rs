@@ -1,7 +1,5 @@
 //! The block-diagonal MLP on the CPU: one block of rows goes through all of it while it is in cache.
 
-#![expect(unsafe_code, reason = "tasks write disjoint rows of the output through `Disjoint`")]
-
 use std::sync::Arc;
 
 use mixer::{Case, Count, CpuKernel, Floats, Memory, MixerError, Parallel};
@@ -9,9 +7,9 @@ use mixer::{Case, Count, CpuKernel, Floats, Memory, MixerError, Parallel};
 use super::{MlpParams, MlpSpec};
 use crate::ops::activation::{Gelu, GeluTimes, Sum, map, map2};
 use crate::ops::block_diagonal::BlockDiagonal;
-use crate::ops::disjoint::Disjoint;
 use crate::ops::linear::BLOCK;
 use crate::ops::norm::layer_norm;
+use crate::ops::parts::for_each;
 use crate::ops::scratch::Scratch;
 
 /// The MLP's matrices, packed.
@@ -100,14 +98,9 @@ impl CpuKernel for Kernel {
         let width = self.spec.dims.d_model;
         let x = self.case.tensors.floats("x", &self.spec.dims.shape(width))?;
         let params = self.spec.params(&self.case.tensors, "param")?;
-        let out = Disjoint::new(&mut self.output);
-        let rows = x.len() / width;
-        parallel.run(rows.div_ceil(BLOCK), &|block, worker| {
-            let first = block * BLOCK;
-            let len = BLOCK.min(rows - first) * width;
-            // SAFETY: each block is its own range of rows.
-            let y = unsafe { out.slice(first * width, len) };
-            self.mlp.apply_rows(&params, &x[first * width..][..len], y, &mut self.scratch.of(worker));
+        let blocks = x.chunks(BLOCK * width).zip(self.output.chunks_mut(BLOCK * width));
+        for_each(parallel, blocks.len(), blocks, |(x, y), worker| {
+            self.mlp.apply_rows(&params, x, y, &mut self.scratch.of(worker));
         });
         Ok(())
     }

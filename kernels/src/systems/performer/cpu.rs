@@ -8,18 +8,16 @@
 //! Features exist for one chunk at a time only. The first step is repeated in the third: projecting the keys again costs
 //! less than keeping their features, which are m/d times as large.
 
-#![expect(unsafe_code, reason = "tasks write disjoint rows, columns and sums through `Disjoint`")]
-
 use std::sync::Arc;
 
 use mixer::{Case, Count, CpuKernel, Floats, Level, Memory, MixerError, Parallel};
 
 use super::Spec;
 use super::features::{CHUNK, FeatureMap, Keys, padded, sum};
-use crate::ops::disjoint::Disjoint;
 use crate::ops::exp::exp2_scalar;
 use crate::ops::gemm::{PANEL, Store, Tile, multiply, multiply_panels};
 use crate::ops::linear::Linear;
+use crate::ops::parts::{Rows, for_each};
 use crate::ops::query_block::LOWEST;
 use crate::ops::scratch::Scratch;
 use crate::ops::simd::{Lanes, Work, run_widest};
@@ -329,11 +327,22 @@ impl Core<'_> {
         own.map(move |chunk| (chunk * CHUNK, CHUNK.min(length - chunk * CHUNK)))
     }
 
+    /// First position of a part; of the part after the last one, the length.
+    fn border(&self, part: usize) -> usize {
+        let length = self.spec.dims.seq_len;
+        (part * length.div_ceil(CHUNK) / self.parts * CHUNK).min(length)
+    }
+
     /// Keys of a part.
     fn n_keys(&self, part: usize) -> f32 {
-        let (length, chunks) = (self.spec.dims.seq_len, self.spec.dims.seq_len.div_ceil(CHUNK));
-        let border = |part: usize| (part * chunks / self.parts * CHUNK).min(length);
-        (border(part + 1) - border(part)) as f32
+        (self.border(part + 1) - self.border(part)) as f32
+    }
+
+    /// The columns of each head of each sequence in a stream.
+    fn head_columns<'c>(&self, stream: &'c mut [f32]) -> impl Iterator<Item = Rows<'c>> + Send + use<'c> {
+        let Spec { dims, d_head, .. } = self.spec;
+        let sequences = Rows::new(stream, self.spec.inner()).row_blocks(dims.seq_len);
+        sequences.flat_map(move |sequence| sequence.column_blocks(d_head))
     }
 
     /// Whether anything reads a part's own sums: the causal form of a single part starts from nothing.
@@ -345,13 +354,11 @@ impl Core<'_> {
     fn sum_parts(&self, sums: &mut [f32], maxima: &mut [f32], parallel: &dyn Parallel) {
         let (spec, d_head) = (&self.spec, self.spec.d_head);
         let size = Sums::floats(spec);
-        let (sums, maxima) = (Disjoint::new(sums), Disjoint::new(maxima));
-        parallel.run(self.heads() * self.parts, &|task, worker| {
-            let (head_idx, part) = (task / self.parts, task % self.parts);
+        let parts = sums.chunks_exact_mut(size).zip(maxima).enumerate();
+        for_each(parallel, self.heads() * self.parts, parts, |(index, (floats, maximum)), worker| {
+            let (head_idx, part) = (index / self.parts, index % self.parts);
             let mut scratch = self.scratch.of(worker);
             let mut block = Block::new(&mut scratch, spec);
-            // SAFETY: each task has its own sums and its own maximum.
-            let (floats, maximum) = unsafe { (sums.slice(task * size, size), maxima.slice(task, 1)) };
             floats.fill(0.0);
             let mut sums = Sums::new(floats, spec);
             let mut highest = LOWEST;
@@ -380,7 +387,7 @@ impl Core<'_> {
                 }
                 highest = next;
             }
-            maximum[0] = highest;
+            *maximum = highest;
         });
     }
 
@@ -390,12 +397,8 @@ impl Core<'_> {
         let (spec, parts) = (&self.spec, self.parts);
         let (m, eps) = (spec.n_features, spec.kernel_eps as f32);
         let size = Sums::floats(spec);
-        let (sums, maxima) = (Disjoint::new(sums), Disjoint::new(maxima));
-        parallel.run(self.heads(), &|head_idx, _| {
-            // SAFETY: each task has its own head's sums and maxima.
-            let (sums, maxima) = unsafe {
-                (sums.slice(head_idx * parts * size, parts * size), maxima.slice(head_idx * parts, parts))
-            };
+        let heads = sums.chunks_exact_mut(parts * size).zip(maxima.chunks_exact_mut(parts));
+        for_each(parallel, self.heads(), heads, |(sums, maxima), _| {
             let maximum = maxima.iter().copied().fold(LOWEST, f32::max);
             maxima.iter_mut().for_each(|own| *own = exp2_scalar(*own - maximum));
             let totals = m * padded(spec.d_head);
@@ -423,29 +426,31 @@ impl Core<'_> {
     fn causal(&self, sums: &mut [f32], maxima: &[f32], core: &mut [f32], parallel: &dyn Parallel) {
         let (spec, d_head, m) = (&self.spec, self.spec.d_head, self.spec.n_features);
         let size = Sums::floats(spec);
-        let (sums, core) = (Disjoint::new(sums), Disjoint::new(core));
-        parallel.run(self.heads() * self.parts, &|task, worker| {
-            let (head_idx, part) = (task / self.parts, task % self.parts);
+        let parts = self.head_columns(core).flat_map(|mut head| {
+            let border = |part: usize| self.border(part);
+            (0..self.parts).map(move |part| head.take_rows(border(part + 1) - border(part)))
+        });
+        let parts = parts.zip(sums.chunks_exact_mut(size)).enumerate();
+        for_each(parallel, self.heads() * self.parts, parts, |(index, (mut core, sums)), worker| {
+            let (head_idx, part) = (index / self.parts, index % self.parts);
             let mut scratch = self.scratch.of(worker);
             let mut block = Block::new(&mut scratch, spec);
-            // SAFETY: each task has its own sums.
-            let mut sums = Sums::new(unsafe { sums.slice(task * size, size) }, spec);
+            let mut sums = Sums::new(sums, spec);
             for (first, n_keys) in self.chunks(part) {
                 let row = |t: usize| self.at(head_idx, first + t);
                 self.map.pack(&mut block.keys, n_keys, |t| &self.k[row(t)..][..d_head]);
                 self.map.project(&mut block.keys);
-                self.map.exponentiate(&mut block.keys, maxima[task], true);
+                self.map.exponentiate(&mut block.keys, maxima[index], true);
                 block.pack_key_panels(m, n_keys);
                 block.pack_values(n_keys, |t| &self.v[row(t)..][..d_head]);
                 for first_query in (0..n_keys).step_by(QUERIES) {
                     let rows = QUERIES.min(n_keys - first_query);
-                    // SAFETY: each task owns its rows in its head's columns, and nothing else is alive in them.
-                    let query = |t: usize| unsafe { core.slice(row(first_query + t), d_head) };
-                    self.set_queries(&mut block, rows, |t| query(t));
+                    let own_row = first + first_query - self.border(part);
+                    self.set_queries(&mut block, rows, |t| core.row(own_row + t));
                     block.read_products(spec, sums.products, rows);
                     let mut own = [0.0; QUERIES];
                     block.add_square(spec, first_query, rows, &mut own);
-                    self.finish(&block, sums.totals, &own[..rows], query);
+                    self.finish(&block, sums.totals, &own[..rows], &mut core, own_row);
                 }
                 sums.add_products(m, block.keys.features, block.values, n_keys);
                 self.map.add_totals(&block.keys, sums.totals);
@@ -455,47 +460,39 @@ impl Core<'_> {
 
     /// The outputs of the bidirectional form, over the queries.
     fn bidirectional(&self, sums: &[f32], core: &mut [f32], parallel: &dyn Parallel) {
-        let (spec, d_head, length) = (&self.spec, self.spec.d_head, self.spec.dims.seq_len);
+        let spec = &self.spec;
         let size = self.parts * Sums::floats(spec);
-        let blocks = length.div_ceil(QUERIES);
-        let core = Disjoint::new(core);
-        parallel.run(self.heads() * blocks, &|task, worker| {
-            let (head_idx, first) = (task / blocks, task % blocks * QUERIES);
-            let rows = QUERIES.min(length - first);
+        let blocks = spec.dims.seq_len.div_ceil(QUERIES);
+        let parts = self.head_columns(core).flat_map(|head| head.row_blocks(QUERIES)).enumerate();
+        for_each(parallel, self.heads() * blocks, parts, |(index, mut core), worker| {
+            let rows = core.rows();
             let mut scratch = self.scratch.of(worker);
             let mut block = Block::new(&mut scratch, spec);
-            // SAFETY: each task owns its rows in its head's columns, and nothing else is alive in them.
-            let query = |t: usize| unsafe { core.slice(self.at(head_idx, first + t), d_head) };
-            self.set_queries(&mut block, rows, |t| query(t));
-            let (products, totals) = Sums::read(&sums[head_idx * size..], spec);
+            self.set_queries(&mut block, rows, |t| core.row(t));
+            let (products, totals) = Sums::read(&sums[index / blocks * size..], spec);
             block.read_products(spec, products, rows);
-            self.finish(&block, totals, &[0.0; QUERIES][..rows], query);
+            self.finish(&block, totals, &[0.0; QUERIES][..rows], &mut core, 0);
         });
     }
 
     /// Features of a block's queries.
-    fn set_queries<'q>(&self, block: &mut Block<'_>, rows: usize, query: impl Fn(usize) -> &'q mut [f32]) {
+    fn set_queries<'q>(&self, block: &mut Block<'_>, rows: usize, query: impl Fn(usize) -> &'q [f32]) {
         for (t, to) in block.queries.chunks_exact_mut(self.spec.d_head).take(rows).enumerate() {
             to.copy_from_slice(query(t));
         }
         self.map.queries(&block.queries[..rows * self.spec.d_head], block.query_features);
     }
 
-    /// Divides the outputs of a block by q′·(z + η) plus `own`, what each query's own chunk weighs, and hands them out.
-    fn finish<'q>(
-        &self,
-        block: &Block<'_>,
-        totals: &[f32],
-        own: &[f32],
-        row: impl Fn(usize) -> &'q mut [f32],
-    ) {
+    /// Divides the outputs of a block by q′·(z + η) plus `own`, the weight of each query's own chunk, and writes them to the rows of
+    /// `core` from `first` on.
+    fn finish(&self, block: &Block<'_>, totals: &[f32], own: &[f32], core: &mut Rows<'_>, first: usize) {
         let (padded_head, padded_features) = (padded(self.spec.d_head), padded(self.spec.n_features));
         let eta = self.spec.unscaled_eta() as f32;
         let outputs = block.outputs.chunks_exact(padded_head);
         let features = block.query_features.chunks_exact(padded_features);
         for (t, ((output, features), own)) in outputs.zip(features).zip(own).enumerate() {
             let inverse = 1.0 / (run_widest(Weight { features, totals, eta }) + own);
-            for (to, from) in row(t).iter_mut().zip(output) {
+            for (to, from) in core.row_mut(first + t).iter_mut().zip(output) {
                 *to = inverse * from;
             }
         }

@@ -4,13 +4,12 @@
 //! and not once for each chunk that sees it. A query's running softmax goes on from round to round: rescaled to the
 //! larger maximum, which is exactly the mask's where nothing else is seen, so nothing is rounded there.
 
-#![expect(unsafe_code, reason = "tasks write disjoint rows and columns of the output through `Disjoint`")]
-
 use mixer::{Count, Floats, Memory, MixerError, Parallel};
 
 use super::Spec;
-use crate::ops::disjoint::Disjoint;
 use crate::ops::gemm::PANEL;
+use crate::ops::parts::{Permuted, Rows, for_each};
+use crate::ops::permutation::Permutations;
 use crate::ops::prefetch::prefetch;
 use crate::ops::query_block::{KEYS, KeyTile, QUERIES, QueryBlock};
 use crate::ops::scratch::Scratch;
@@ -74,11 +73,11 @@ impl Chunks {
     }
 
     /// Mixes q, k and v into `out`, all `[batch, length, width]`. `order` holds the positions of each round,
-    /// `[batch, n_heads, rounds, padded]`; without it they are in natural order.
+    /// `[batch, n_heads, rounds]` of `padded`; without it they are in natural order.
     pub(super) fn run(
         &mut self,
         [q, k, v]: [&[f32]; 3],
-        order: Option<&[u32]>,
+        order: Option<&Permutations>,
         out: &mut [f32],
         parallel: &dyn Parallel,
     ) {
@@ -89,24 +88,45 @@ impl Chunks {
         // no bit: the order in which a query meets its keys depends on where its walk starts.
         let run = (per_round * heads / TASKS).clamp(1, RUN);
         let walks = per_round.div_ceil(run);
-        let out = Disjoint::new(out);
-        let state = Disjoint::new(&mut self.state);
+        let (seq_len, d_model, d_head) = (spec.base.dims.seq_len, spec.base.dims.d_model, spec.base.d_head());
         for round in 0..spec.rounds() {
-            // A position is in one chunk of each round, so the chunks of a round write different rows.
-            parallel.run(heads * walks, &|task, worker| {
-                let (head_idx, walk) = (task / walks, task % walks);
+            // A position is in one chunk of each round, so the walks of a round write different rows.
+            let permutation =
+                |head_idx: usize| order.and_then(|order| order.get(head_idx * spec.rounds() + round));
+            let entries = run * spec.chunk;
+            let outputs = Rows::new(out, d_model)
+                .row_blocks(seq_len)
+                .flat_map(|sequence| sequence.column_blocks(d_head))
+                .enumerate()
+                .flat_map(|(head_idx, head)| {
+                    let walks = head.permuted_blocks(permutation(head_idx), entries).enumerate();
+                    walks.map(move |(walk, out)| (head_idx, walk, out))
+                });
+            let states = Rows::new(&mut self.state, 2).row_blocks(seq_len).enumerate();
+            let states =
+                states.flat_map(|(head_idx, head)| head.permuted_blocks(permutation(head_idx), entries));
+            let parts = outputs.zip(states.map(Some).chain(std::iter::repeat_with(|| None)));
+            for_each(parallel, heads * walks, parts, |((head_idx, walk, out), state), worker| {
                 let chunks = walk * run..((walk + 1) * run).min(per_round);
                 let mut scratch = self.scratch.of(worker);
                 let (ring, queries) = scratch.split_at_mut(ring_floats(spec).index());
                 let list = order.map(|order| {
                     let len = spec.rounds() * spec.padded();
-                    &order[head_idx * len..][..len]
+                    &order.entries()[head_idx * len..][..len]
                 });
-                let view = View { spec, head_idx, q, k, v, list, out: &out, state: &state };
-                view.walk(round, chunks, &mut Ring::new(spec, ring), queries);
+                let view = View { spec, head_idx, q, k, v, list };
+                view.walk(round, chunks, &mut Ring::new(spec, ring), queries, Results { out, state });
             });
         }
     }
+}
+
+/// What a walk writes. Entries count from its first chunk on.
+struct Results<'a> {
+    /// The rows of its queries, in its head's columns.
+    out: Permuted<'a>,
+    /// Running maximum and total of its queries, where there are several rounds.
+    state: Option<Permuted<'a>>,
 }
 
 /// The keys in view.
@@ -131,16 +151,15 @@ impl<'a> Ring<'a> {
     }
 }
 
-/// The streams and results of one head of one sequence.
+/// The streams of one head of one sequence.
 struct View<'a> {
     spec: &'a Spec,
     head_idx: usize,
     q: &'a [f32],
     k: &'a [f32],
     v: &'a [f32],
+    /// The head's positions of all rounds.
     list: Option<&'a [u32]>,
-    out: &'a Disjoint<'a>,
-    state: &'a Disjoint<'a>,
 }
 
 impl View<'_> {
@@ -157,7 +176,14 @@ impl View<'_> {
     }
 
     /// Attends from the chunks `chunks` of `round`.
-    fn walk(&self, round: usize, chunks: std::ops::Range<usize>, ring: &mut Ring<'_>, queries: &mut [f32]) {
+    fn walk(
+        &self,
+        round: usize,
+        chunks: std::ops::Range<usize>,
+        ring: &mut Ring<'_>,
+        queries: &mut [f32],
+        mut results: Results<'_>,
+    ) {
         let spec = self.spec;
         let per_round = spec.padded() / spec.chunk;
         for (step, chunk) in chunks.enumerate() {
@@ -171,7 +197,7 @@ impl View<'_> {
                 // The farthest chunk ahead takes the place of the one that went out of view.
                 self.gather(neighbour, (step - 1) % seen, ring);
             }
-            self.attend(round, m, ring, queries);
+            self.attend(round, m, ring, queries, step * spec.chunk, &mut results);
         }
     }
 
@@ -227,8 +253,16 @@ impl View<'_> {
         }
     }
 
-    /// Lets the queries of chunk `m` see the ring.
-    fn attend(&self, round: usize, m: usize, ring: &Ring<'_>, scratch: &mut [f32]) {
+    /// Lets the queries of chunk `m` see the ring. Their results are entries `first_entry` and on.
+    fn attend(
+        &self,
+        round: usize,
+        m: usize,
+        ring: &Ring<'_>,
+        scratch: &mut [f32],
+        first_entry: usize,
+        results: &mut Results<'_>,
+    ) {
         let (spec, d_head) = (self.spec, self.spec.base.d_head());
         let seq_len = spec.base.dims.seq_len;
         let (is_first, is_last) = (round == 0, round + 1 == spec.rounds());
@@ -242,19 +276,13 @@ impl View<'_> {
         for part in (0..real).step_by(part_len) {
             let rows = part_len.min(real - part);
             let position = |row: usize| self.position(first + part + row);
-            let state = |row: usize| {
-                let start = 2 * (self.head_idx * seq_len + position(row));
-                // SAFETY: in one round only this task touches the state of its queries.
-                unsafe { self.state.slice(start, 2) }
-            };
-            // SAFETY: in one round only this task touches the rows of its queries, in its head's columns.
-            let out = |row: usize| unsafe { self.out.slice(self.start(position(row)), d_head) };
+            let entry = |row: usize| first_entry + part + row;
             let mut block = QueryBlock::new(scratch, d_head, rows);
             block.set_queries(|row| &self.q[self.start(position(row))..][..d_head], scale);
-            for row in 0..rows {
-                if !is_first {
-                    let state = state(row);
-                    block.resume(row, out(row), state[0], state[1]);
+            if let (false, Some(state)) = (is_first, &results.state) {
+                for row in 0..rows {
+                    let state = state.row(entry(row));
+                    block.resume(row, results.out.row(entry(row)), state[0], state[1]);
                 }
             }
             for tile_start in (0..ring.len).step_by(KEYS) {
@@ -280,12 +308,12 @@ impl View<'_> {
                 });
             }
             if is_last {
-                block.finish(|row, output| out(row).copy_from_slice(output));
-            } else {
+                block.finish(|row, output| results.out.row_mut(entry(row)).copy_from_slice(output));
+            } else if let Some(state) = &mut results.state {
                 for row in 0..rows {
                     let (sums, maximum, total) = block.state(row);
-                    out(row).copy_from_slice(sums);
-                    state(row).copy_from_slice(&[maximum, total]);
+                    results.out.row_mut(entry(row)).copy_from_slice(sums);
+                    state.row_mut(entry(row)).copy_from_slice(&[maximum, total]);
                 }
             }
         }

@@ -1,13 +1,11 @@
 //! The hash and the sort: which bucket a position falls into, and in which order chunks are cut.
 
-#![expect(unsafe_code, reason = "tasks write disjoint bucket numbers and orders through `Disjoint`")]
-
 use mixer::{Case, Count, Floats, Memory, MixerError, Parallel, Words};
 
 use super::{Hashing, Spec};
-use crate::ops::counting_sort::stable_sort;
-use crate::ops::disjoint::Disjoint;
 use crate::ops::gemm::{PANEL, Store, Tile, multiply};
+use crate::ops::parts::{Rows, for_each};
+use crate::ops::permutation::Permutations;
 use crate::ops::scratch::Scratch;
 
 /// Positions that one task hashes.
@@ -22,7 +20,7 @@ pub(super) struct Hasher {
     /// `[batch, n_heads, rounds, padded]`.
     buckets: Words,
     /// Positions of each round sorted by (bucket, position), `[batch, n_heads, rounds, padded]`.
-    order: Words,
+    order: Permutations,
     /// For each worker: eight positions' channels, then their products with all rotations.
     scratch: Scratch,
     counts: Scratch<u32>,
@@ -64,11 +62,11 @@ impl Hasher {
                 *to = source[(head * d_head + channel) * rows + row];
             }
         }
-        let positions = spec.base.dims.batch * n_heads * hashing.rounds * spec.padded();
+        let lists = spec.base.dims.batch * n_heads * hashing.rounds;
         Ok(Some(Self {
             rotations,
-            buckets: memory.words(positions)?,
-            order: memory.words(positions)?,
+            buckets: memory.words(lists * spec.padded())?,
+            order: Permutations::new(memory, spec.padded(), lists)?,
             scratch: Scratch::new(memory, threads, scratch_floats(d_head, &hashing))?,
             counts: Scratch::words(memory, threads, hashing.buckets() + 1)?,
             spec: spec.clone(),
@@ -81,8 +79,8 @@ impl Hasher {
         &self.buckets
     }
 
-    /// Positions of each round in sorted order, `[batch, n_heads, rounds, padded]`.
-    pub(super) fn order(&self) -> &[u32] {
+    /// Positions of each round in sorted order, `[batch, n_heads, rounds]` of `padded`.
+    pub(super) fn order(&self) -> &Permutations {
         &self.order
     }
 
@@ -94,9 +92,10 @@ impl Hasher {
         let (rounds, columns) = (hashing.rounds, hashing.columns());
         let rows = rounds * columns;
         let blocks = padded.div_ceil(BLOCK);
-        let buckets = Disjoint::new(buckets);
-        parallel.run(spec.base.dims.batch * n_heads * blocks, &|task, worker| {
-            let (head_idx, block) = (task / blocks, task % blocks);
+        let heads = buckets.chunks_exact_mut(rounds * padded);
+        let parts = heads.flat_map(|head| Rows::new(head, padded).column_blocks(BLOCK)).enumerate();
+        for_each(parallel, spec.base.dims.batch * n_heads * blocks, parts, |(index, mut buckets), worker| {
+            let (head_idx, block) = (index / blocks, index % blocks);
             let (sequence, head) = (head_idx / n_heads, head_idx % n_heads);
             let rotations = &packed[head * rows * d_head..][..rows * d_head];
             let mut scratch = scratch.of(worker);
@@ -112,8 +111,7 @@ impl Hasher {
                 for round in 0..rounds {
                     let products = &products[round * columns * PANEL..][..columns * PANEL];
                     let found = bucket_of(products, &hashing.factors);
-                    // SAFETY: each task is its own positions of its own head.
-                    let to = unsafe { buckets.slice((head_idx * rounds + round) * padded + first, n) };
+                    let to = &mut buckets.row_mut(round)[first - block * BLOCK..][..n];
                     for (lane, (to, found)) in to.iter_mut().zip(found).enumerate() {
                         *to = if first + lane < seq_len { found } else { hashing.buckets() as u32 };
                     }
@@ -125,12 +123,10 @@ impl Hasher {
     /// Sorts every round by (bucket, position).
     pub(super) fn sort(&mut self, parallel: &dyn Parallel) {
         let padded = self.spec.padded();
-        let order = Disjoint::new(&mut self.order);
         let (buckets, counts) = (&self.buckets, &self.counts);
-        parallel.run(buckets.len() / padded, &|round, worker| {
-            // SAFETY: each task is its own round of its own head.
-            let order = unsafe { order.slice(round * padded, padded) };
-            stable_sort(&buckets[round * padded..][..padded], &mut counts.of(worker), order);
+        let rounds = buckets.chunks_exact(padded).zip(self.order.iter_mut());
+        for_each(parallel, buckets.len() / padded, rounds, |(buckets, mut order), worker| {
+            order.sort(buckets, &mut counts.of(worker));
         });
     }
 }

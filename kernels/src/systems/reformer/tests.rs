@@ -237,7 +237,7 @@ fn one_bucket_is_natural_order() {
     let mut hasher = hash::Hasher::new(&spec, &case, &memory, 1).unwrap().unwrap();
     hasher.hash(spec.streams(&case.tensors).unwrap()[0], &Serial);
     hasher.sort(&Serial);
-    assert!(hasher.order().chunks_exact(128).all(|order| order.iter().copied().eq(0..128)));
+    assert!(hasher.order().entries().chunks_exact(128).all(|order| order.iter().copied().eq(0..128)));
     let case = unhashed(&case);
     let want = REFORMER.reference(&case, &mut OpCount::default()).unwrap();
     assert!(INFO.tolerance.compare_f32(&testing::cpu(&REFORMER, &case, &Serial), &want).pass);
