@@ -13,9 +13,9 @@ const webgpu = {
   },
 };
 
-// Tests whose outcome depends on how long something takes: that a race has enough samples or its fits, that it is under way at
+// Tests whose outcome depends on how long something takes: that a race has enough samples for its fits, that it is under way at
 // a moment, or ends within a limit. Nothing else may run beside them, so they have one worker and a run of their own.
-const timing = /(api|embed|faults|gpu-faults|lifecycle|playground|traps)\.spec/;
+const timing = /(api|embed|faults|gpu-faults|lifecycle|messages|playground|traps)\.spec/;
 const withoutGpu = /no-gpu\.spec/;
 
 export default defineConfig({

@@ -1,5 +1,5 @@
 //! The playground page. What it says and shows is decided in pure modules that compile and are tested anywhere; the
-//! components under [`ui`] only put it on the screen. The page computes no kernel: it talks to the engine's worker
+//! components under `ui` only put it on the screen. The page computes no kernel: it talks to the engine's worker
 //! through `crossover.js`.
 
 pub mod draft;

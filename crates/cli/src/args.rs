@@ -28,6 +28,7 @@ pub enum Command {
 
 #[derive(Debug, ClapArgs)]
 pub struct RaceArgs {
+    #[allow(rustdoc::broken_intra_doc_links, reason = "clap shows the brackets as they are")]
     /// Lanes, comma separated: name[@backend][:param=value]…, e.g. attention,hyena@cpu:order=3
     #[arg(long, value_name = "LANES")]
     pub systems: Option<String>,

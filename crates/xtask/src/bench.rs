@@ -2,7 +2,6 @@
 
 use crate::run::run;
 use crate::variant::Variant;
-use crate::wasm::Effort;
 use crate::{Outcome, e2e, native_bench, step, toolchain, wasm};
 
 /// What to measure. Without any of it: everything, at the lengths of the goals, into `docs/benchmarks.md`.
@@ -33,9 +32,6 @@ pub struct Options {
     /// attention:1024:causal:layer, any system's name
     #[arg(long, value_delimiter = ',')]
     pub kernels: Vec<String>,
-    /// Measures the kernels as `play` compiles them beside those of the shipped modules
-    #[arg(long, requires = "kernels")]
-    pub developer: bool,
     /// Measures native programs instead: every system on the CPU, attention and Hyena on the GPU, the kernels alone. Their
     /// section of the file is replaced, the rest stays
     #[arg(long, conflicts_with_all = ["kernels", "lengths", "backends", "parts", "rounds", "pass_limit", "budget"])]
@@ -73,7 +69,7 @@ pub fn bench(options: &Options) -> Outcome {
     let chromium = e2e::prepare_chromium()?;
     // Apart from the tests' packages: they are large, and nothing else needs them.
     e2e::packages("e2e/bench")?;
-    let modules = modules(&[Effort::Shipped])?;
+    let modules = modules()?;
     step("benchmarks");
     let mut command = e2e::node(&["bench/run.js"])?;
     command.args(options.words()).args(modules).env("CHROMIUM", chromium);
@@ -89,32 +85,25 @@ pub fn bench(options: &Options) -> Outcome {
 const MEASURED: [Variant; 2] = [Variant::RelaxedSimd, Variant::Simd128];
 
 /// The kernels alone, compiled, as arguments of the scripts.
-fn modules(efforts: &[Effort]) -> Outcome<Vec<String>> {
+fn modules() -> Outcome<Vec<String>> {
     let toolchain = toolchain::find_or_install()?;
-    let mut modules = Vec::new();
-    for variant in MEASURED {
-        for &effort in efforts {
-            let mark = if effort == Effort::Shipped { "" } else { "-developer" };
-            let path = wasm::microbench(&toolchain, variant, effort)?;
-            modules.push(format!("--module={variant}{mark}={}", path.display()));
-        }
-    }
-    Ok(modules)
+    MEASURED
+        .into_iter()
+        .map(|variant| Ok(format!("--module={variant}={}", wasm::microbench(&toolchain, variant)?.display())))
+        .collect()
 }
 
 /// Measures the kernels alone, which takes seconds.
 ///
 /// # Errors
 /// Where a toolchain or Chromium is missing, or a workload has no such name.
-pub fn kernels(options: &Options) -> Outcome {
+pub fn kernels(workloads: &[String]) -> Outcome {
     let chromium = e2e::prepare_chromium()?;
     e2e::packages("e2e/bench")?;
-    let efforts: &[Effort] =
-        if options.developer { &[Effort::Shipped, Effort::Developer] } else { &[Effort::Shipped] };
-    let modules = modules(efforts)?;
+    let modules = modules()?;
     step("kernels");
     let mut command = e2e::node(&["bench/kernels.js"])?;
-    command.args(modules).args(&options.kernels).env("CHROMIUM", chromium);
+    command.args(modules).args(workloads).env("CHROMIUM", chromium);
     run(command)
 }
 

@@ -121,7 +121,7 @@ fn main() -> ExitCode {
         }
         Task::Serve(arguments) => serve::serve(&arguments.options()),
         Task::Test { quick } => test::run_all(quick),
-        Task::Bench(options) if !options.kernels.is_empty() => bench::kernels(&options),
+        Task::Bench(options) if !options.kernels.is_empty() => bench::kernels(&options.kernels),
         Task::Bench(options) if options.native => native_bench::bench(options.output.as_deref()),
         Task::Bench(options) if options.no_build => bench::bench(&options),
         Task::Bench(options) => budget::tolerate(site::build(&Recipe::shipped(&variant::ALL, None)))

@@ -1,7 +1,6 @@
 //! `cargo xtask play`: a site to try changes on, served as soon as the page and one variant of the worker are compiled.
 //!
-//! Its modules have the flags and the levels of optimisation of the shipped ones, so races measure the shipped kernels
-//! (`cargo xtask bench --kernels … --developer` compares them), but crates are compiled in parts and incrementally. Other
+//! The worker's module is the shipped one to the last byte, so races show its figures; the page's is compiled quickly. Other
 //! variants, compression and the pictures of mixing patterns are the business of `cargo xtask build`. The files about the systems
 //! are those of the last site that had them; where there was none, they are made in the background once the site is served.
 

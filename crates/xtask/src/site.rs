@@ -51,15 +51,26 @@ pub struct Recipe<'a> {
     /// Effort put into the page module.
     pub page: Effort,
     /// Variants of the worker module.
-    pub workers: Vec<(Variant, Effort)>,
+    pub workers: Vec<Variant>,
     /// Where the files about the systems come from.
     pub systems: Systems,
-    /// Whether compressed copies are written.
-    pub compress: bool,
+    /// Which files get compressed copies.
+    pub compress: Compress,
     /// Whether what a module needs later is split off it.
     pub split: bool,
     /// Address under which the site will be, for the few files that other sites read.
     pub address: Option<&'a str>,
+}
+
+/// Which files get compressed copies. The best level of compression takes seconds for each module.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compress {
+    /// All, as well as possible. The size budgets hold for them.
+    Best,
+    /// All, but variants of the worker other than the largest quickly: only the largest has a budget then.
+    BestOfLargest,
+    /// None.
+    Nothing,
 }
 
 /// Where the files about the systems come from. To make them takes a native build of the command line, then a minute.
@@ -76,33 +87,26 @@ impl<'a> Recipe<'a> {
     pub fn shipped(variants: &[Variant], address: Option<&'a str>) -> Self {
         Self {
             page: Effort::Shipped,
-            workers: variants.iter().map(|&variant| (variant, Effort::Shipped)).collect(),
+            workers: variants.to_vec(),
             systems: Systems::Made,
-            compress: true,
+            compress: Compress::Best,
             split: true,
             address,
         }
     }
 
-    /// A complete site for tests. The page and the largest variant of the worker, which Chromium runs, are the shipped ones and
-    /// keep the budgets; the other variants differ by flags of the compiler alone.
+    /// A complete site for tests: the shipped one, but for the compression of most variants.
     pub fn tested() -> Self {
-        let effort = |variant| if variant == variant::LARGEST { Effort::Shipped } else { Effort::Developer };
-        Self {
-            workers: variant::ALL.into_iter().map(|variant| (variant, effort(variant))).collect(),
-            ..Self::shipped(&[], None)
-        }
+        Self { compress: Compress::BestOfLargest, ..Self::shipped(&variant::ALL, None) }
     }
 
-    /// A site to try a change on, as soon as possible: these variants, compiled in parts.
+    /// A site to try a change on, as soon as possible. The modules of these variants are the shipped ones.
     pub fn developer(variants: &[Variant]) -> Self {
         Self {
             page: Effort::Developer,
-            workers: variants.iter().map(|&variant| (variant, Effort::Developer)).collect(),
             systems: Systems::Last,
-            compress: false,
-            split: true,
-            address: None,
+            compress: Compress::Nothing,
+            ..Self::shipped(variants, None)
         }
     }
 }
@@ -110,7 +114,7 @@ impl<'a> Recipe<'a> {
 /// Compiled modules of a site.
 pub struct Modules {
     page: Module,
-    workers: Vec<(Variant, Effort, Module)>,
+    workers: Vec<(Variant, Module)>,
 }
 
 /// Builds a site.
@@ -130,8 +134,8 @@ pub fn compile(recipe: &Recipe<'_>) -> Outcome<Modules> {
     let toolchain = toolchain::find_or_install()?;
     let page = wasm::page(&toolchain, recipe.page, recipe.split)?;
     let mut workers = Vec::new();
-    for &(variant, effort) in &recipe.workers {
-        workers.push((variant, effort, wasm::worker(&toolchain, variant, effort, recipe.split)?));
+    for &variant in &recipe.workers {
+        workers.push((variant, wasm::worker(&toolchain, variant, recipe.split)?));
     }
     Ok(Modules { page, workers })
 }
@@ -152,21 +156,9 @@ pub fn finish(recipe: &Recipe<'_>, modules: &Modules) -> Outcome {
     };
     step("site");
     let files = assemble(modules, systems, recipe.address)?;
-    let fast = developer_folders(&files, modules);
-    let written = write(&files, recipe.compress, &fast)?;
+    let written = write(&files, recipe.compress)?;
     println!("   dist/ holds {} files", written.len());
-    if recipe.compress { budget::check(&written) } else { Ok(()) }
-}
-
-/// Addresses of the folders of modules that are not the shipped ones.
-fn developer_folders(files: &Files, modules: &Modules) -> Vec<String> {
-    let developer = modules.workers.iter().filter(|(_, effort, _)| *effort == Effort::Developer);
-    let prefixes = developer.map(|(variant, ..)| format!("worker/{variant}-"));
-    // `threads-simd128-…` has no other variant's name before its hash.
-    let of = |prefix: &String| files.keys().find(|path| path.starts_with(prefix.as_str()));
-    prefixes
-        .filter_map(|prefix| of(&prefix)?.rsplit_once('/').map(|(folder, _)| format!("{folder}/")))
-        .collect()
+    if recipe.compress == Compress::Nothing { Ok(()) } else { budget::check(&written) }
 }
 
 /// Where the last files about the systems are kept.
@@ -194,7 +186,7 @@ fn assemble(modules: &Modules, systems: Files, address: Option<&str>) -> Outcome
 
     let mut addresses = serde_json::Map::new();
     let mut variants = BTreeMap::new();
-    for (variant, _, module) in &modules.workers {
+    for (variant, module) in &modules.workers {
         let folder = add_folder(&mut files, &format!("worker/{variant}-"), &module.folder)?;
         variants.insert(variant.name().to_owned(), folder.clone());
         addresses.insert(variant.name().to_owned(), json!(format!("{folder}/{}.js", module.name)));
@@ -345,9 +337,8 @@ fn unreadable(message: String) -> TaskError {
     TaskError::Output { program: "crossover systems".to_owned(), message }
 }
 
-/// Writes the files and, if asked for, their compressed copies aside and puts them in the place of `dist/`. What lies under
-/// one of the `fast` folders is compressed quickly and has no budget.
-fn write(files: &Files, compress: bool, fast: &[String]) -> Outcome<Vec<budget::Written>> {
+/// Writes the files and their compressed copies aside and puts them in the place of `dist/`.
+fn write(files: &Files, compress: Compress) -> Outcome<Vec<budget::Written>> {
     let draft = root().join("target/site-draft");
     if draft.exists() {
         fs::remove_dir_all(&draft).map_err(TaskError::file("remove", &draft))?;
@@ -356,16 +347,19 @@ fn write(files: &Files, compress: bool, fast: &[String]) -> Outcome<Vec<budget::
     for (path, bytes) in files {
         let file = draft.join(path);
         cache::write(&file, bytes)?;
-        let shipped = !fast.iter().any(|folder| path.starts_with(folder.as_str()));
-        let level = if shipped { compress::Level::Best } else { compress::Level::Fast };
-        let compressed = if compress { compress::both(path, bytes, level)? } else { None };
+        let best = compress == Compress::Best || !of_smaller_variant(path);
+        let compressed = match compress {
+            Compress::Nothing => None,
+            _ if best => compress::both(path, bytes, compress::Level::Best)?,
+            _ => compress::both(path, bytes, compress::Level::Fast)?,
+        };
         if let Some(compressed) = &compressed {
             cache::write(&draft.join(format!("{path}.br")), &compressed.brotli)?;
             cache::write(&draft.join(format!("{path}.gz")), &compressed.gzip)?;
         }
         written.push(budget::Written {
             path: path.clone(),
-            shipped,
+            has_budget: best,
             raw: bytes.len(),
             gzip: compressed.as_ref().map(|compressed| compressed.gzip.len()),
             brotli: compressed.as_ref().map(|compressed| compressed.brotli.len()),
@@ -377,6 +371,13 @@ fn write(files: &Files, compress: bool, fast: &[String]) -> Outcome<Vec<budget::
     }
     fs::rename(&draft, &site).map_err(TaskError::file("write", &site))?;
     Ok(written)
+}
+
+/// Whether a file is one of a variant of the worker other than the largest.
+fn of_smaller_variant(path: &str) -> bool {
+    path.strip_prefix("worker/")
+        .and_then(|path| path.rsplit_once('/')?.0.rsplit_once('-'))
+        .is_some_and(|(variant, _)| variant != variant::LARGEST.name())
 }
 
 #[cfg(test)]
@@ -403,6 +404,17 @@ mod tests {
         let typed = "@param {{field?: string}} [more]";
         assert_eq!(filled("js/crossover.js", typed), typed);
         assert_eq!(fill_in("a.png", b"{{nothing}}".to_vec(), &FOLDERS).unwrap(), b"{{nothing}}");
+    }
+
+    #[test]
+    fn the_largest_variant_is_told_from_the_others() {
+        assert!(of_smaller_variant("worker/simd128-0a1b/worker.js"));
+        assert!(of_smaller_variant("worker/relaxed-simd-0a1b/worker_bg.wasm"));
+        for path in
+            ["worker/threads-relaxed-simd-0a1b/worker_bg.wasm", "page/0a1b/www_bg.wasm", "crossover.js"]
+        {
+            assert!(!of_smaller_variant(path), "{path}");
+        }
     }
 
     #[test]

@@ -59,33 +59,29 @@ pub struct Module {
     pub folder: PathBuf,
 }
 
-/// How much work the compiler puts into a module.
+/// How much work the compiler puts into the page module. Modules of the worker have one profile: in parts or incrementally
+/// compiled kernels are slower, some loops thirty times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effort {
-    /// Optimised across all crates at once: the modules that visitors download.
+    /// As small as possible: the module that visitors download.
     Shipped,
-    /// In parts and incrementally, with the worker's flags and levels: modules of which the size does not matter.
+    /// Compiled quickly.
     Developer,
 }
 
 impl Effort {
-    /// Cargo's profile of a worker module.
-    const fn worker(self) -> &'static str {
-        match self {
-            Self::Shipped => "release",
-            Self::Developer => "developer",
-        }
-    }
-
     /// Cargo's profile of the page module, and what differs from the profile. A developer's page has the worker's profile
     /// but for one setting: macros and build scripts, which have a folder for each profile, then are compiled once.
-    const fn page(self) -> (&'static str, &'static [&'static str]) {
+    const fn profile(self) -> (&'static str, &'static [&'static str]) {
         match self {
             Self::Shipped => ("page", &[]),
-            Self::Developer => ("developer", &["profile.developer.opt-level=1"]),
+            Self::Developer => (RELEASE, &["profile.release.opt-level=1"]),
         }
     }
 }
+
+/// Cargo's profile of everything but the shipped page.
+const RELEASE: &str = "release";
 
 /// Compiles the page module: small, without SIMD, so that it starts everywhere. What only `www/src/ui/second_module.rs` leads to
 /// becomes a module of its own beside it, which the page loads once it is up.
@@ -94,7 +90,7 @@ impl Effort {
 /// Those of cargo, of the splitting and wasm-bindgen.
 pub fn page(toolchain: &Toolchain, effort: Effort, split: bool) -> Outcome<Module> {
     step("page module");
-    let (profile, settings) = effort.page();
+    let (profile, settings) = effort.profile();
     let file = cargo(toolchain, "www", profile, settings, &[], &variant::page_rustflags(split))?;
     finish("www", &file, START, false, split)
 }
@@ -104,10 +100,9 @@ pub fn page(toolchain: &Toolchain, effort: Effort, split: bool) -> Outcome<Modul
 ///
 /// # Errors
 /// Those of cargo, of the splitting and wasm-bindgen.
-pub fn worker(toolchain: &Toolchain, variant: Variant, effort: Effort, split: bool) -> Outcome<Module> {
+pub fn worker(toolchain: &Toolchain, variant: Variant, split: bool) -> Outcome<Module> {
     step(&format!("worker module, {variant}"));
-    let file =
-        cargo(toolchain, "worker", effort.worker(), &[], &variant.features(), &variant.rustflags(split))?;
+    let file = cargo(toolchain, "worker", RELEASE, &[], &variant.features(), &variant.rustflags(split))?;
     let start = if variant.threaded() { START_ON_THREADS } else { START };
     finish("worker", &file, start, variant.threaded(), split)
 }
@@ -116,11 +111,11 @@ pub fn worker(toolchain: &Toolchain, variant: Variant, effort: Effort, split: bo
 ///
 /// # Errors
 /// Those of cargo.
-pub fn microbench(toolchain: &Toolchain, variant: Variant, effort: Effort) -> Outcome<PathBuf> {
-    step(&format!("kernels alone, {variant}, profile {}", effort.worker()));
+pub fn microbench(toolchain: &Toolchain, variant: Variant) -> Outcome<PathBuf> {
+    step(&format!("kernels alone, {variant}"));
     let features: Vec<_> = variant.features().into_iter().filter(|feature| *feature != "threads").collect();
-    let module = cargo(toolchain, "microbench", effort.worker(), &[], &features, &variant.rustflags(true))?;
-    let copy = target().join(format!("microbench-{variant}-{}.wasm", effort.worker()));
+    let module = cargo(toolchain, "microbench", RELEASE, &[], &features, &variant.rustflags(true))?;
+    let copy = target().join(format!("microbench-{variant}.wasm"));
     fs::copy(&module, &copy).map_err(TaskError::file("copy", &module))?;
     Ok(copy)
 }

@@ -66,7 +66,7 @@ fn bluestein(data: &mut [Complex], sign: f64) {
     }
 }
 
-/// y[t] = Σ_s a[s] b[t − s] for t < `length`, zero beyond either end: within 10⁻¹⁵ or so of |a|·|b| at every t.
+/// `y[t] = Σ_s a[s] b[t − s]` for t < `length`, zero beyond either end: within 10⁻¹⁵ or so of |a|·|b| at every t.
 pub fn convolve(a: &[f64], b: &[f64], length: usize) -> Vec<f64> {
     let (a, b) = (&a[..a.len().min(length)], &b[..b.len().min(length)]);
     let norm = |values: &[f64]| values.iter().map(|value| value * value).sum::<f64>().sqrt();
