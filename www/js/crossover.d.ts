@@ -8,10 +8,10 @@ export type LaneConfig =
   | SystemName
   | { system: SystemName; backend?: BackendName; params?: Record<string, boolean | number | string> };
 
-/** What to race. Every field has a default. */
+/** The configuration of a race. Every field has a default. */
 export interface Config {
   systems?: LaneConfig[];
-  /** Sequence lengths; or the text of the page's field, such as `"256..16384"` (doubles) or `"256, 512, 1024"`. */
+  /** Sequence lengths, or the text of the page's field, such as `"256..16384"` (doubles) or `"256, 512, 1024"`. */
   lengths?: number[] | string;
   /** Model width. */
   width?: number;
@@ -20,15 +20,15 @@ export interface Config {
   batch?: number;
   causal?: boolean;
   level?: Level;
-  /** Backend of lanes that name none. */
+  /** Backend of lanes that do not name one. */
   backend?: BackendName;
   threads?: 'auto' | number;
-  /** What the whole race may take, milliseconds. */
+  /** Time limit of the whole race, in milliseconds. */
   budgetMs?: number;
   seed?: number;
 }
 
-/** A configuration as it was raced: every field, lengths as numbers. */
+/** The configuration of a finished race: every field, lengths as numbers. */
 export type RacedConfig = Required<Omit<Config, 'lengths'>> & { lengths: number[] };
 
 export type Outcome =
@@ -68,7 +68,7 @@ export interface Point {
   setupMs: number | null;
   firstRunMs: number | null;
   predictedMs: number | null;
-  /** Operations by the field's conventions, to compare algorithms. */
+  /** Operations by the field's conventions, for comparing algorithms. */
   flops: number;
   /** Operations that the CPU kernel executes; absent in older reports. */
   executedFlops?: number;
@@ -79,21 +79,21 @@ export interface Point {
   decodeStateBytes: number;
   verified: Verified | null;
   /**
-   * The least time that the measured roofline allows, over the median; 1 is all that the machine can do. More than 1 says
-   * that the data sat in a cache, or that the probe was disturbed.
+   * Least time that the measured roofline allows, over the median; 1 is the machine's peak. A value above 1 means that
+   * the data was in a cache, or that the probe was disturbed.
    */
   rooflineShare: number | null;
   /** 95% interval of `medianMs` over samples and set-ups; null in reports of format 1. */
   lowMs: number | null;
   highMs: number | null;
-  /** How often the lane was set up anew at this length; 0 where the report does not say. */
+  /** Number of set-ups of the lane at this length; 0 where unknown. */
   setUps: number;
   /** Against the attention lane of the same backend; null for that lane itself, where either was not measured, and in
       reports of format 1. */
   versus: Versus | null;
-  /** There and true where the system's sparse pattern covers every pair of positions at this length. */
+  /** Present and true where the system's sparse pattern covers every pair of positions at this length. */
   fullAttention?: true;
-  /** Time that the point would have needed, where the outcome is `time-budget` and it is known. */
+  /** Time that the point would have needed, where the outcome is `time-budget` and the time is known. */
   neededMs: number | null;
 }
 
@@ -115,7 +115,7 @@ export interface Exponent {
   high: number;
   log2ScaleMs: number;
   fromLength: number;
-  /** Exponent of the growth model's leading term: how the time grows far beyond the lengths raced. */
+  /** Exponent of the growth model's leading term: the growth of the time far beyond the raced lengths. */
   leading: { estimate: number; low: number; high: number } | null;
 }
 
@@ -136,12 +136,12 @@ export interface Crossover {
   /** Index into `lanes`. */
   baseline: number;
   /**
-   * `measured`: between raced lengths. `at-most`: ahead from the raced length `estimate` on, perhaps before; all three
-   * numbers are that bound. `predicted`: beyond the raced lengths. `undecided`: the measurements do not tell.
-   * `none`: behind as far as raced, and not predicted to get ahead.
+   * `measured`: between raced lengths. `at-most`: ahead from the raced length `estimate` on, possibly earlier; all
+   * three numbers are that bound. `predicted`: beyond the raced lengths. `undecided`: the measurements do not decide.
+   * `none`: behind at all raced lengths and not predicted to get ahead.
    */
   kind: 'measured' | 'at-most' | 'predicted' | 'undecided' | 'none';
-  /** In tokens; null where it is `undecided` or there is `none`. */
+  /** In tokens; null for `undecided` and `none`. */
   estimate: number | null;
   /** Its 95% interval. */
   low: number | null;
@@ -161,7 +161,7 @@ export interface Gpu {
   timestamps: boolean;
   subgroups: boolean;
   shaderF16: boolean;
-  /** Which of several kernels for the same work its lanes got. */
+  /** The kernel variants that its lanes used. */
   kernels: ChosenKernel[];
 }
 
@@ -171,7 +171,7 @@ export interface ChosenKernel {
   causal: boolean;
   /** `tiles-8x8`, `tiles-4x8` or `direct`. */
   variant: string;
-  /** Whether it was the fastest of several measured before the race; otherwise a rule chose it. */
+  /** Whether it was the fastest of several variants measured before the race. Otherwise a rule chose it. */
   measured: boolean;
 }
 
@@ -187,7 +187,7 @@ export interface Environment {
   cpuMemoryBytes: number;
   gpu: Gpu | null;
   gpuMissing: string | null;
-  /** What the machine can do at most, measured after the race on the backends that raced. */
+  /** Peak rates of the machine, measured after the race on the backends that raced. */
   roofline: { cpu: Peaks | null; webgpu: Peaks | null } | null;
 }
 
@@ -198,14 +198,14 @@ export interface Peaks {
   f16FlopsPerS: number | null;
   /** Exponentials per second; absent in older reports and in links. */
   transcendentalsPerS?: number;
-  /** Bytes per second of a copy beyond the caches, read and written bytes both counted. */
+  /** Bytes per second of a copy that exceeds the caches; bytes read and bytes written both count. */
   bytesPerS: number;
-  /** Milliseconds to start empty work and hear that it is done. */
+  /** Milliseconds from the start of an empty dispatch to the notification of its end. */
   dispatchMs: number;
 }
 
 export interface Report {
-  /** Format: 2. Reports of format 1 are read, and come back in this one. */
+  /** Format: 2. Reports of format 1 are converted to it when they are read. */
   schema: number;
   config: RacedConfig;
   environment: Environment;
@@ -253,33 +253,36 @@ export interface VerifyResult {
   maxRel: number | null;
   /** Whether every |Δ| is at most `tolerance.abs + tolerance.rel · |y|`. */
   pass: boolean;
-  /** By the file's own word. */
+  /** The file's own tolerance. */
   tolerance: { abs: number; rel: number };
-  /** What the file says that nothing reads, keys of its configuration and then tensors: it may mean another computation. */
+  /**
+   * Unread keys of the file's configuration, then its unread tensors. With any of these, the file may describe another
+   * computation.
+   */
   unread: string[];
 }
 
 /** An argument of a reason, with its unit. */
 export type ReasonArg = number | string | { bytes: number } | { ns: number } | Reason;
 
-/** Why something is as it is, for whoever says it in another language than English. */
+/** A reason as data, for translation. */
 export interface Reason {
   code: string;
   args?: Record<string, ReasonArg>;
 }
 
-/** A failure with a stable code; `report` is what was measured before it, where there is something. */
+/** An error with a stable code. `report` has the points measured before it, if there are any. */
 export class CrossoverError extends Error {
   code: string;
-  /** What the message is about. */
+  /** Arguments of the message. */
   args: Record<string, ReasonArg>;
   field?: string;
   report?: Report;
 }
 
 /**
- * Runs a race. Races queue: one runs at a time. An aborted signal rejects with its reason, which carries what was measured
- * as `report`.
+ * Runs a race. Races are queued, and one runs at a time. An aborted signal rejects with its reason, whose `report` has
+ * the points measured so far.
  */
 export function race(
   config?: Config,
@@ -292,16 +295,16 @@ export function verify(
   options?: { backend?: BackendName; signal?: AbortSignal },
 ): Promise<VerifyResult>;
 
-/** The systems that can race. Also outside of browsers, as links are: see `docs/embed.md`. */
+/** The systems that can race. Also available outside of browsers, like links: see `docs/embed.md`. */
 export function systems(): Promise<SystemEntry[]>;
 export function environment(): Promise<Environment>;
-/** A link to the playground that holds the whole report. */
+/** A link to the playground that contains the whole report. */
 export function encodeLink(report: Report): Promise<string>;
-/** What a link holds. Rejects with a `CrossoverError` that says what is wrong with it. */
+/** The content of a link. Rejects with a `CrossoverError` where the link is invalid. */
 export function decodeLink(url: string): Promise<{ config: RacedConfig; report?: Report }>;
 /** The worker modules that this browser can run, best first. */
 export function variants(): string[];
-/** The one of them that runs, once it does. */
+/** The running variant, once it runs. */
 export function variant(): Promise<string>;
 
 /** Low-level client for user interfaces; the messages are those of the project's protocol crate. */
@@ -312,35 +315,35 @@ export function connect(onEvent: (json: string) => void): {
   close(): void;
 };
 /**
- * For whoever keeps races: calls `listener` with every report of a race, closed as if the race had been stopped there. `race`
- * tells races apart, `over` whether it has ended.
+ * For code that stores races: calls `listener` with every report of a race, closed as if the race had been stopped
+ * there. `race` is the race's number, `over` whether it has ended.
  */
 export function watchRaces(listener: (snapshot: { race: number; report: Report; over: boolean }) => void): void;
-/** For whoever shows a race on a part of a page: whether that part is in view. A race that nobody sees rests. */
+/** For code that shows a race on a part of a page: whether that part is in view. A race out of view pauses. */
 export function setOnScreen(onScreen: boolean): void;
 
-/** For whoever shows a race in a frame: whom to ask for a turn where the browser has no locks for it. */
+/** For code that shows a race in a frame: requests a turn where the browser has no locks for it. */
 export function setTurns(ask: (signal: AbortSignal) => Promise<void>): void;
 
 /**
- * Where this module's files are, if not beside it: bundlers move the module, not the files. Call it before anything
- * else. `base` is a folder's address, relative to the page.
+ * Sets the folder of this module's files, where it is not the module's own: bundlers move the module, but not the
+ * files. Must be called before all other functions. `base` is the folder's address, relative to the page.
  */
 export function configure(options?: { base?: string | URL }): void;
 
-/** How far an embedded race is. */
+/** State of an embedded race. */
 export type RaceState = 'still' | 'loading' | 'idle' | 'running' | 'done';
 
 /** Detail of the element's `progress` event. */
 export interface RaceProgress {
-  /** Between 0 and 1. */
+  /** Done fraction of the expected time, between 0 and 1. */
   fraction: number;
   remainingMs: number;
-  /** Index of the lane at work. */
+  /** Index of the current lane. */
   lane: number;
-  /** Sequence length at work. */
+  /** Current sequence length. */
   length: number;
-  /** What is done, e.g. `sampling`; `waiting` while another race of this browser runs. */
+  /** The activity, e.g. `sampling`; `waiting` while another race of this browser runs. */
   activity: string;
 }
 
@@ -351,8 +354,8 @@ export interface CrossoverRaceEventMap {
 }
 
 /**
- * `<crossover-race>`: a race in a frame that sizes itself. Properties reflect attributes; an empty one means the default.
- * Importing this module defines the element.
+ * `<crossover-race>`: a race in a frame that adapts its height. Properties reflect attributes; an empty one means the
+ * default. Importing this module defines the element.
  */
 export interface CrossoverRaceElement extends HTMLElement {
   /** Names of systems, separated by blanks. An array may be assigned. */
@@ -372,15 +375,17 @@ export interface CrossoverRaceElement extends HTMLElement {
   seed: string;
   /** `auto`, `light` or `dark`. */
   theme: string;
-  /** `visible` starts the race once it is in view; readers who want less motion or less data still have to press it. */
+  /**
+   * `visible` starts the race once it is in view. Readers who prefer less motion or less data still have to press it.
+   */
   autoplay: string;
-  /** A link to a report, which is shown; or to a configuration, which is raced. */
+  /** A link to a report to show, or to a configuration to race. */
   report: string;
   readonly state: RaceState;
   readonly result: Report | null;
-  /** Starts the race and answers with its report; while it runs, with that of the race under way. */
+  /** Starts the race and returns its report, or the report of the race under way. */
   start(): Promise<Report>;
-  /** Stops the race. What was measured comes as its report. */
+  /** Stops the race. The points measured so far are in its report. */
   cancel(): void;
   addEventListener<K extends keyof CrossoverRaceEventMap>(
     type: K,
@@ -410,6 +415,6 @@ declare global {
   }
 }
 
-/** Tests only: makes the worker lose its GPU device. */
+/** Makes the worker lose its GPU device, for tests only. */
 export function loseDevice(): void;
 export const protocol: number;

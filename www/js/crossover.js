@@ -1,30 +1,34 @@
-// The page API of Crossover, and the one client of its worker.
+// The page API of Crossover, and the only client of its worker.
 //
-// Messages are the JSON of `crates/protocol`; this module moves them, numbers them, and looks after the worker: it picks
-// the module that this browser can run, starts it, notices when it dies or falls silent, ends what can't be cancelled
-// softly, and starts the next one. Nothing of value lives in the worker: the last report snapshot is the state. Races of
-// one browser take turns: every page and frame of this origin that races holds the same lock meanwhile.
+// Messages are the JSON of `crates/protocol`. This module forwards and numbers them and manages the worker: it picks
+// the module that this browser can run, starts it, notices when it crashes or falls silent, ends jobs that cannot be
+// cancelled by a message, and starts the next worker. The worker holds no state of value: the last report is the
+// complete state. Races of one browser take turns: every page and frame of this origin holds a common lock while it
+// races.
 
 import { define } from '{{assets}}/js/element.js';
 
 const PROTOCOL = 1;
 
-/** How long the worker may take to end a race by itself before it is ended from here, in milliseconds. */
+/** Time for the worker to end a race by itself before it is terminated, in milliseconds. */
 const SOFT_CANCEL_MS = 120;
 
-/** How long a worker may take to load and look for a GPU. */
+/** Time for a worker to load and look for a GPU, in milliseconds. */
 const READY_MS = 30_000;
 
-/** Silence during a job beyond which a worker counts as hung: one kernel at a long sequence may well take this long. */
+/**
+ * Silence during a job after which a worker counts as hung, in milliseconds: one kernel at a long sequence may take
+ * this long.
+ */
 const SILENCE_MS = 60_000;
 
-/** Largest golden file that the worker reads; a larger one need not be copied to be refused. */
+/** Largest golden file that the worker reads, in bytes. A larger one is refused without copying it. */
 const MAX_GOLDEN_BYTES = 64 * 1024 * 1024;
 
-/** Most threads that are asked for. */
+/** Most threads requested. */
 const MAX_THREADS = 32;
 
-/** A failure with a stable code, and the configuration field at fault where it is one. */
+/** An error with a stable code, and the wrong configuration field if there is one. */
 export class CrossoverError extends Error {
   /**
    * @param {string} code
@@ -41,7 +45,7 @@ export class CrossoverError extends Error {
   }
 }
 
-// Smallest modules that use one instruction of each proposal: valid only where the browser has it.
+// The smallest modules that use one instruction of each proposal. They are valid only where the browser supports it.
 const module = (...body) => new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, ...body]);
 const SIMD128 = module(10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11);
 const RELAXED_SIMD = module(15, 1, 13, 0, 65, 1, 253, 15, 65, 2, 253, 15, 253, 128, 2, 11);
@@ -50,7 +54,7 @@ const RELAXED_SIMD = module(15, 1, 13, 0, 65, 1, 253, 15, 65, 2, 253, 15, 253, 1
 export function variants() {
   const simd = WebAssembly.validate(SIMD128);
   const relaxed = simd && WebAssembly.validate(RELAXED_SIMD);
-  // Threads are workers of their own, which start from the files' origin only.
+  // Threads are workers, which can be started from the files' origin only.
   const threads = globalThis.crossOriginIsolated === true && typeof SharedArrayBuffer === 'function' && files.origin === globalThis.origin;
   return [
     threads && relaxed && 'threads-relaxed-simd',
@@ -61,14 +65,14 @@ export function variants() {
   ].filter(Boolean);
 }
 
-// Not written as `new URL(…, import.meta.url)`, which bundlers take for a file to move; scripts that are no modules
-// have no such address.
+// Not written as `new URL(…, import.meta.url)`, since bundlers would move that file. Classic scripts have no such
+// address.
 const here = import.meta.url ?? globalThis.document?.baseURI ?? 'about:blank';
 let files = new URL('./', here);
 
 /**
- * Where this module's files are, if not beside it: bundlers move the module, not the files. `base` is a folder's
- * address, relative to the page.
+ * Sets the folder of this module's files, where it is not the module's own: bundlers move the module, but not the
+ * files. `base` is the folder's address, relative to the page.
  */
 export function configure({ base } = {}) {
   if (base === undefined) return;
@@ -79,14 +83,15 @@ export function configure({ base } = {}) {
 let manifestPromise;
 
 /**
- * What the build wrote, paths relative to this module: `boot` (worker-boot.js under its hashed name) and `workers`, the
- * wasm-bindgen module of each variant, e.g. `{"boot": "worker-boot-1a2b.js", "workers": {"simd128": "w/simd128-3c4d/worker.js"}}`.
+ * The build's list of files, with paths relative to this module: `boot` (worker-boot.js under its hashed name) and
+ * `workers`, the wasm-bindgen module of each variant, e.g. `{"boot": "worker-boot-1a2b.js", "workers": {"simd128":
+ * "w/simd128-3c4d/worker.js"}}`.
  */
 function manifest() {
   if (!manifestPromise) {
     const asked = list('manifest.json');
     manifestPromise = asked;
-    // A failure is not kept: the next worker asks again.
+    // A failure is not cached: the next worker tries again.
     asked.catch(() => { if (manifestPromise === asked) manifestPromise = undefined; });
   }
   return manifestPromise;
@@ -102,10 +107,10 @@ async function list(name) {
   return response.json();
 }
 
-/** Whether the server has another build by now than the one this page was loaded from. */
+/** Whether the server has a newer build than the one from which this page was loaded. */
 async function outdated() {
   try {
-    // With a query, so that no cache answers, the service worker's included.
+    // The query prevents any cache, including the service worker's, from answering.
     const [old, now] = await Promise.all([manifest(), list(`manifest.json?at=${Date.now()}`)]);
     return JSON.stringify(old) !== JSON.stringify(now);
   } catch {
@@ -114,8 +119,8 @@ async function outdated() {
 }
 
 /**
- * A worker. One whose script is of another origin, as everything is to a sandboxed frame, is started by a script of this
- * page's. A classic one: Chromium starts no module from a blob there.
+ * Starts a worker. Where its script has another origin, as for all scripts in a sandboxed frame, a script of this page
+ * imports it. That script is a classic one, because Chromium starts no module from a blob there.
  */
 function startWorker(address, name) {
   if (address.origin === globalThis.origin) return new Worker(address, { type: 'module', name });
@@ -134,21 +139,21 @@ function startWorker(address, name) {
 const isJob = (type) => type === 'race' || type === 'verify' || type === 'encodeLink' || type === 'decodeLink';
 const ends = (type) => type === 'done' || type === 'verified' || type === 'error' || type === 'link' || type === 'linked';
 
-/** Name of the lock that a race holds. */
+/** Name of the lock held during a race. */
 const TURN = 'crossover-race';
 
 /**
- * Asks somebody else for turns where there are no locks: `ask` answers with a promise of the turn and takes a signal that
- * ends it. The embed page asks its host.
+ * Requests turns elsewhere where there are no locks. `ask` returns a promise of the turn and takes a signal that ends
+ * it. The embed page asks its host.
  * @type {((signal: AbortSignal) => Promise<void>) | undefined}
  */
 let askForTurn;
 
-/** A place in the queue of this browser's races, taken while one runs in view. */
+/** A place in the queue of this browser's races, held while a race runs in view. */
 class Turn {
   #stop;
 
-  /** Waits until no other race runs; calls `wait` where that isn't at once. Answers whether the turn came. */
+  /** Waits until no other race runs; calls `wait` unless the turn comes immediately. Returns whether the turn came. */
   async take(wait) {
     this.leave();
     const stop = new AbortController();
@@ -161,7 +166,7 @@ class Turn {
         return lock && ended;
       }).catch(() => resolve('refused'));
     });
-    // Old browsers have no locks; frames of other sites may be refused them.
+    // Old browsers have no locks, and frames of other sites may be refused them.
     let answer = globalThis.navigator?.locks ? await ask({ ifAvailable: true }) : 'refused';
     if (answer === 'taken' && !signal.aborted) {
       wait();
@@ -182,10 +187,10 @@ class Turn {
 }
 
 /**
- * Owns the worker. One per page: two that race at once would disturb each other's timing.
+ * Owns the worker. One per page, since two racing workers would disturb each other's timing.
  *
- * Each start and each end of a worker begins a generation. Whatever waits, for the manifest or for a timer, belongs to
- * the generation that it began in, and does nothing in a later one.
+ * Each start and each end of a worker begins a generation. Pending callbacks, for example of the manifest or a timer,
+ * belong to the generation in which they began and do nothing in a later one.
  */
 class Engine {
   #generation = 0;
@@ -203,11 +208,11 @@ class Engine {
   #reason;
   #turn = new Turn();
   #onScreen = true;
-  /** Called with every report of a race, whoever started it. */
+  /** Called with every report of a race, regardless of its caller. */
   onRace = () => {};
 
   constructor() {
-    // A worker that uses the API has no document, and is never hidden.
+    // A worker that uses the API has no document and is never hidden.
     const page = globalThis.document;
     page?.addEventListener('visibilitychange', () => this.#visibility());
     globalThis.window?.addEventListener('pagehide', () => this.#visibility());
@@ -216,7 +221,10 @@ class Engine {
     this.#spawn();
   }
 
-  /** Calls `listener(event)` for every event that belongs to no job; at once with the last `ready`, if there is one. */
+  /**
+   * Calls `listener(event)` for every event that belongs to no job, and immediately with the last `ready`, if there is
+   * one.
+   */
   subscribe(listener) {
     this.#listeners.add(listener);
     if (this.#ready) listener(this.#ready);
@@ -224,7 +232,9 @@ class Engine {
     return () => this.#listeners.delete(listener);
   }
 
-  /** Queues a job; `onEvent` gets its events, the last of which is `done`, `verified`, `link`, `linked` or `error`. */
+  /**
+   * Queues a job. `onEvent` receives its events, the last of which is `done`, `verified`, `link`, `linked` or `error`.
+   */
   submit(request, onEvent, bytes) {
     const job = { id: this.#nextId++, request, onEvent, bytes, report: undefined, cancelTimer: undefined };
     if (this.#failure && !this.#worker) {
@@ -255,7 +265,7 @@ class Engine {
     }
   }
 
-  /** Ends the worker and starts a new one. Queued jobs go on in it; a running one ends with an error. */
+  /** Ends the worker and starts a new one, which runs the queued jobs. A running job ends with an error. */
   restart() {
     this.#end();
     this.#failCurrent('worker-restarted', 'The engine was restarted.');
@@ -269,14 +279,14 @@ class Engine {
     return this.#variants[0];
   }
 
-  /** Whether what shows the race is in view; one that nobody sees rests, as in a hidden tab. */
+  /** Sets whether the element that shows the race is in view. A race out of view pauses, as in a hidden tab. */
   setOnScreen(onScreen) {
     if (this.#onScreen === onScreen) return;
     this.#onScreen = onScreen;
     this.#visibility();
   }
 
-  /** Passes a message on as it is; for tests of what happens next. */
+  /** Forwards a message unchanged, for tests. */
   post(request) {
     this.#post(request);
   }
@@ -313,7 +323,10 @@ class Engine {
     this.#visibility();
   }
 
-  /** Opens the channel by which the worker's threads tell of faults: the worker itself waits for them and hears nothing. */
+  /**
+   * Opens the channel through which the worker's threads report faults. The worker itself cannot, because it blocks
+   * while it waits for them.
+   */
   #hearThreads() {
     this.#faults = new BroadcastChannel(`crossover-faults-${crypto.randomUUID()}`);
     this.#faults.onmessage = ({ data }) => this.#receive(data);
@@ -357,14 +370,14 @@ class Engine {
         job.onEvent(event);
       }
     }
-    // An event of an earlier job: its worker was slow to hear that it is over. Nobody waits for it.
+    // An event of an earlier job, from a worker that learnt late that the job is over. Nothing waits for it.
   }
 
   async #next() {
     if (this.#current || !this.#ready || this.#queue.length === 0) return;
     const job = this.#queue.shift();
     this.#current = job;
-    // A race out of view rests; its turn comes when it is seen.
+    // A race out of view pauses; it asks for its turn when it is in view.
     if (job.request.type === 'race' && !this.#away()) {
       await this.#turn.take(() => job.onEvent(waiting(job.id)));
       if (this.#current !== job) return;
@@ -386,7 +399,7 @@ class Engine {
 
   #watchSilence() {
     clearTimeout(this.#silenceTimer);
-    // A resting race is silent by right.
+    // A paused race is expected to be silent.
     if (!this.#current?.sent || this.#away()) return;
     const budget = Number(this.#current.request.config?.budgetMs) || 0;
     this.#silenceTimer = setTimeout(() => {
@@ -407,7 +420,7 @@ class Engine {
   async #loadFailed(variant, reason) {
     this.#end();
     const generation = this.#generation;
-    // The first reason is the one that counts: what comes after may only be missing from this build.
+    // The first reason counts: later variants may only be missing from this build.
     this.#reason ??= `${variant}: ${reason}`;
     if (this.#variants.length > 1) {
       this.#variants.shift();
@@ -416,7 +429,7 @@ class Engine {
     }
     this.#variants = variants();
     const gone = await outdated();
-    // Restarted meanwhile: the new worker speaks for itself.
+    // After a restart, only the new worker's events count.
     if (generation !== this.#generation) return;
     const message = gone
       ? 'A newer version of Crossover was put online since this page was opened, and the old files are gone. Reload the page to get it.'
@@ -435,7 +448,10 @@ class Engine {
     job.onEvent({ ...errorEvent(job.id, code, message, args), report: job.report && cancelled(job.report) });
   }
 
-  /** Tells of systems whose code could not be loaded because a newer build is online: trying again would not help. */
+  /**
+   * Reports systems whose code could not be loaded because a newer build is online, so that another attempt would fail
+   * too.
+   */
   async #tellGone(report) {
     const lacks = (lane) => lane.points.some((point) => point.reason?.code === 'not-loaded');
     const systems = report?.lanes.filter(lacks).map((lane) => lane.title).join(', ');
@@ -451,7 +467,7 @@ class Engine {
     this.#generation += 1;
     clearTimeout(this.#loadTimer);
     clearTimeout(this.#silenceTimer);
-    // A closed channel delivers nothing more.
+    // A closed channel delivers no more messages.
     this.#faults?.close();
     this.#faults = undefined;
     this.#worker?.terminate();
@@ -466,7 +482,7 @@ class Engine {
   #rest() {
     this.#post({ type: 'visibility', hidden: true });
     clearTimeout(this.#silenceTimer);
-    // Whoever is seen may race meanwhile. A race that waits for its turn keeps its place.
+    // Races in view may run meanwhile. A race that still waits for its turn keeps its place.
     if (this.#current?.sent) this.#turn.leave();
   }
 
@@ -495,7 +511,7 @@ class Engine {
   }
 }
 
-/** Progress of a race that has not begun: another one of this browser is at work. */
+/** Progress of a race that has not begun because another race of this browser runs. */
 const waiting = (id) => ({ type: 'progress', id, fraction: 0, remainingMs: 0, lane: 0, length: 0, activity: 'waiting' });
 
 const errorEvent = (id, code, message, args) => ({ type: 'error', id, error: { code, message, args } });
@@ -522,13 +538,13 @@ const lost = (error) =>
     args: { why: { code: 'load-failed', args: { reason: String(error?.message ?? error) } } },
   });
 
-/** Runs a job that needs no browser in this program itself. */
+/** Runs a job that needs no browser in this program. */
 async function outside(request) {
   let event;
   try {
     const { run } = await import('{{assets}}/js/outside.js');
     const { workers } = await manifest();
-    // Without threads, which would need workers.
+    // Variants without threads, since threads need workers.
     const own = variants().find((variant) => workers[variant] && !variant.startsWith('threads'));
     if (!own) throw new Error('this build has no module without threads');
     event = await run(request, new URL(workers[own], files), own);
@@ -540,8 +556,8 @@ async function outside(request) {
 }
 
 /**
- * Low-level client for user interfaces: JSON text of `protocol::Request` in, JSON text of `protocol::Event` out. Ids are
- * the caller's own.
+ * Low-level client for user interfaces: takes JSON text of `protocol::Request` and delivers JSON text of
+ * `protocol::Event`. The caller chooses the ids.
  * @param {(json: string) => void} onEvent
  */
 export function connect(onEvent) {
@@ -601,7 +617,7 @@ function job(request, { signal, onEvent, bytes } = {}) {
   });
 }
 
-/** Races `config` and resolves to its report. See `crossover.d.ts`. */
+/** Races `config` and resolves with its report. See `crossover.d.ts`. */
 export async function race(config = {}, { signal, onEvent } = {}) {
   let plain;
   try {
@@ -637,53 +653,53 @@ function ready() {
 
 /** The systems that can race. */
 export async function systems() {
-  // The build wrote the same list into a file.
+  // The build has written the list into a file.
   if (!hasWorkers()) return list('systems.json').catch((error) => { throw lost(error); });
   return (await ready()).systems;
 }
 
-/** This machine as the worker sees it. */
+/** This machine's facts from the worker. */
 export async function environment() {
   return (await ready()).environment;
 }
 
-/** Name of the worker module that runs, once it does. */
+/** Name of the running worker module, once it runs. */
 export async function variant() {
   await ready();
   return theEngine().variant;
 }
 
-/** A link that holds the whole report. */
+/** A link that contains the whole report. */
 export async function encodeLink(report) {
   const { fragment } = await job({ type: 'encodeLink', report });
   return new URL(fragment, files).href;
 }
 
-/** What a link holds: `{config}` or `{config, report}`. */
+/** The content of a link: `{config}` or `{config, report}`. */
 export async function decodeLink(url) {
   const { config, report } = await job({ type: 'decodeLink', url: String(url) });
   return report ? { config, report } : { config };
 }
 
-/** Tests only: makes the worker lose its GPU device. */
+/** Makes the worker lose its GPU device, for tests only. */
 export function loseDevice() {
   theEngine().post({ type: 'loseDevice' });
 }
 
-/** For whoever shows a race on a part of a page: whether that part is in view. A race that nobody sees rests. */
+/** For code that shows a race on a part of a page: whether that part is in view. A race out of view pauses. */
 export function setOnScreen(onScreen) {
   theEngine().setOnScreen(Boolean(onScreen));
 }
 
 /**
- * For whoever keeps races: calls `listener` with every report of a race as `{race, report, over}`, where `report` is closed
- * as if the race had been stopped there.
+ * For code that stores races: calls `listener` with every report of a race as `{race, report, over}`, where `report` is
+ * closed as if the race had been stopped there.
  */
 export function watchRaces(listener) {
   theEngine().onRace = listener;
 }
 
-/** For whoever shows a race in a frame: whom to ask for a turn where the browser has no locks for it. */
+/** For code that shows a race in a frame: requests a turn where the browser has no locks for it. */
 export function setTurns(ask) {
   askForTurn = ask;
 }

@@ -1,11 +1,11 @@
-// The custom element <crossover-race>: a race in an iframe of Crossover's own origin, which sizes itself. The element
-// passes attributes in and events out; everything else happens in the frame (embed.js).
+// The custom element <crossover-race>: a race in an iframe of Crossover's own origin that adapts its height. The
+// element passes attributes to the frame and dispatches its events. The frame (embed.js) does everything else.
 //
 // @ts-check
 
 import { Meter, read, message, MAX_SETUP, TO_HOST } from './messages.js';
 
-/** Attributes that say what to race, and the names of their properties. */
+/** Attributes that configure the race, with the names of their properties. */
 const SETUP = new Map([
   ['systems', 'systems'],
   ['lengths', 'lengths'],
@@ -23,23 +23,23 @@ const SETUP = new Map([
   ['report', 'report'],
 ]);
 
-/** How long a frame that has loaded may stay silent before it counts as blocked, in milliseconds. */
+/** Silence after loading after which a frame counts as blocked, in milliseconds. */
 const SILENCE_MS = 6000;
 
-/** Heights within which a frame may ask for its own, in pixels. */
+/** Range of heights that a frame may request, in pixels. */
 const LOWEST = 80;
 const HIGHEST = 4000;
 
-/** A height that falls more often than this in a second is a loop between the host's layout and the frame's. */
+/** Decreases of the height per second from which the host's layout and the frame's are considered to be in a loop. */
 const MAX_FALLS = 4;
 
-/** How long heights may only grow after such a loop was seen, in milliseconds; twice as long after each further one. */
+/** Time after such a loop during which the height may only grow, in milliseconds. It doubles with each further loop. */
 const SETTLE_MS = 3000;
 
-/** Messages of a frame that are looked at in a second. An engine sends ten. */
+/** Messages of a frame that are processed per second. An engine sends ten. */
 const MESSAGES_PER_SECOND = 60;
 
-/** A frame without a height of its own yet. */
+/** Height of a frame that has not requested one, in pixels. */
 const FIRST_HEIGHT = 260;
 
 const STYLE = `
@@ -48,7 +48,7 @@ const STYLE = `
 iframe { display: block; width: 100%; border: 0; border-radius: 14px; color-scheme: normal; }
 `;
 
-/** Heights that settle: a loop in which a frame grows because it shrank ends at the greater height. */
+/** Stable heights: a loop in which a frame grows because it shrank ends at the greater height. */
 class Heights {
   #falls = /** @type {number[]} */ ([]);
   #hold = SETTLE_MS;
@@ -56,8 +56,8 @@ class Heights {
   #height = 0;
 
   /**
-   * The height to take for one that was asked for, or nothing to leave it; `later` says in how many milliseconds to ask
-   * again.
+   * The height to apply for a requested one, or nothing to keep the current one. `later` is the time after which to
+   * request again, in milliseconds.
    * @param {number} wanted
    * @param {number} now in milliseconds
    * @returns {{height?: number, later?: number}}
@@ -82,8 +82,8 @@ class Heights {
 }
 
 /**
- * Turns of this page's races, for frames that have no locks to share: browsers refuse those to frames of other sites when
- * they refuse them storage. The first in line is at work.
+ * Turns of this page's races, for frames that share no locks: browsers that refuse storage to frames of other sites
+ * refuse locks, too. The first entry is the running race.
  * @type {Map<object, () => void>}
  */
 const line = new Map();
@@ -101,7 +101,10 @@ function leave(who) {
   if (working) line.values().next().value?.();
 }
 
-/** A promise to be settled from elsewhere. Who listens to the events instead leaves it alone, which is no error. */
+/**
+ * A promise with its resolvers. Code that uses the events instead ignores it, so an unhandled rejection is not an
+ * error.
+ */
 function pending() {
   /** @type {(report: unknown) => void} */
   let resolve = () => {};
@@ -116,7 +119,7 @@ function pending() {
 }
 
 /**
- * Text of the frame's fragment for an element's attributes.
+ * The frame's fragment for an element's attributes.
  * @param {Iterable<[string, string]>} attributes
  */
 export function setupOf(attributes) {
@@ -128,14 +131,14 @@ export function setupOf(attributes) {
   return setup.toString();
 }
 
-/** What follows `#r=` in a link, or the whole of what is none. @param {string} link */
+/** The text after `#r=` in a link, or the whole text without one. @param {string} link */
 function linked(link) {
   const start = link.indexOf('#r=');
   return (start >= 0 ? link.slice(start + 3) : link.replace(/^#?r=/, '')).trim();
 }
 
 /**
- * Defines the element, once, where there are elements.
+ * Defines the element once, where custom elements are supported.
  * @param {() => string | URL} base where the site's files are
  * @param {new (code: string, message: string) => Error} CrossoverError
  */
@@ -170,7 +173,7 @@ export function define(base, CrossoverError) {
     constructor() {
       super();
       const shadow = this.attachShadow({ mode: 'open' });
-      // A sheet made by script: hosts may forbid style elements.
+      // A constructed style sheet, because hosts may forbid style elements.
       const sheet = new CSSStyleSheet();
       sheet.replaceSync(STYLE);
       shadow.adoptedStyleSheets = [sheet];
@@ -180,12 +183,12 @@ export function define(base, CrossoverError) {
       this.#frame.setAttribute('part', 'frame');
       this.#frame.style.height = `${FIRST_HEIGHT}px`;
       this.#frame.addEventListener('load', () => this.#loaded());
-      // Its children are what is seen where the frame is blocked.
+      // The element's children are shown where the frame is blocked.
       this.#fallback.hidden = true;
       shadow.append(this.#frame, this.#fallback);
     }
 
-    /** How far the race is: `still`, `loading`, `idle`, `running` or `done`. */
+    /** State of the race: `still`, `loading`, `idle`, `running` or `done`. */
     get state() {
       return this.#state;
     }
@@ -196,7 +199,7 @@ export function define(base, CrossoverError) {
     }
 
     connectedCallback() {
-      // Properties that were set before this module was there.
+      // Properties that were set before this module was loaded.
       for (const property of SETUP.values()) {
         if (!Object.hasOwn(this, property)) continue;
         const own = /** @type {any} */ (this);
@@ -216,13 +219,13 @@ export function define(base, CrossoverError) {
       this.#greeted = false;
       this.#command = undefined;
       this.#state = 'still';
-      // The frame goes with the element, and its worker and its turn with it.
+      // The frame is removed with the element, which ends its worker and its turn.
       this.#fail(new CrossoverError('removed', 'The race was taken out of the page.'));
     }
 
     attributeChangedCallback() {
       if (!this.isConnected || this.#queued) return;
-      // Several attributes are often set at once.
+      // Several attributes are often set together.
       this.#queued = true;
       queueMicrotask(() => {
         this.#queued = false;
@@ -230,29 +233,29 @@ export function define(base, CrossoverError) {
       });
     }
 
-    /** Starts the race, and answers with its report. */
+    /** Starts the race and returns its report. */
     start() {
       if (!this.isConnected) return Promise.reject(new CrossoverError('not-connected', 'Put the element into a page first.'));
       if (!this.#race) {
         this.#race = pending();
-        // Of attributes that were set in this very task the frame has not heard yet.
+        // The frame has not received attributes that were set in the current task.
         this.#change();
         this.#tell('start');
       }
       return this.#race.promise;
     }
 
-    /** Stops the race. What was measured comes as its report. */
+    /** Stops the race. The points measured so far are in its report. */
     cancel() {
       this.#tell('cancel');
     }
 
     #setup() {
-      // What is too long arrives cut, and the frame says so.
+      // An overlong configuration is cut, and the frame reports it.
       return setupOf(this.getAttributeNames().map((name) => [name, this.getAttribute(name) ?? ''])).slice(0, MAX_SETUP);
     }
 
-    /** Tells the frame of attributes that changed. */
+    /** Sends changed attributes to the frame. */
     #change() {
       if (!this.isConnected) return;
       this.#frame.title = this.getAttribute('title') || 'Crossover';
@@ -277,7 +280,7 @@ export function define(base, CrossoverError) {
     }
 
     #loaded() {
-      // The empty document that a frame has at first loads too.
+      // A frame's initial empty document also fires a load event.
       if (!this.isConnected || !this.#origin) return;
       this.#greeted = false;
       this.#alive = false;
@@ -290,7 +293,7 @@ export function define(base, CrossoverError) {
     #silent() {
       const words = `The race at ${this.#origin} does not answer: this page's content policy, a browser extension or the network may block it.`;
       const error = new CrossoverError('frame-silent', words);
-      // A frame that only tells its height is there; its host has no origin that it could answer to.
+      // A frame that only sends its height is working; its host has no origin to which it could answer.
       if (!this.#alive) {
         this.#frame.hidden = true;
         this.#frame.style.display = 'none';
@@ -306,7 +309,7 @@ export function define(base, CrossoverError) {
         this.#post(command);
       } else {
         this.#command = command;
-        // A frame out of sight has not been loaded yet.
+        // A frame out of view is not loaded yet.
         this.#frame.loading = 'eager';
       }
     }
@@ -319,12 +322,12 @@ export function define(base, CrossoverError) {
     /** @param {MessageEvent} event */
     #receive = (event) => {
       if (event.source !== this.#frame.contentWindow || !event.source) return;
-      // Frames of sandboxed hosts have no origin; they may ask for a height all the same.
+      // Frames in sandboxed hosts have no origin, but may request a height.
       const known = event.origin === this.#origin;
       if (!known && event.origin !== 'null') return;
       const data = read(event.data, TO_HOST);
       if (!data || (!known && data.type !== 'height')) return;
-      // The last word on a race is never dropped.
+      // The final messages of a race are never dropped.
       if (data.type !== 'report' && data.type !== 'state' && data.type !== 'turn' && !this.#meter.pass()) return;
       switch (data.type) {
         case 'height': {
@@ -336,7 +339,7 @@ export function define(base, CrossoverError) {
           this.#alive = true;
           this.#greeted = true;
           clearTimeout(this.#silence);
-          // The new address of a frame that was there already may arrive after the command.
+          // The new address of an existing frame may arrive after the command.
           if (this.#reopened) this.#post('setup', { setup: this.#sent });
           this.#reopened = false;
           if (this.#command) this.#post(this.#command);
@@ -413,7 +416,7 @@ export function define(base, CrossoverError) {
       /** @this {HTMLElement} @param {unknown} value */
       set(value) {
         if (value === null || value === undefined) this.removeAttribute(attribute);
-        // Between lengths both a comma and a blank: either alone may also separate thousands.
+        // Lengths are joined by a comma and a blank, since either alone may also be a thousands separator.
         else this.setAttribute(attribute, Array.isArray(value) ? value.join(attribute === 'lengths' ? ', ' : ' ') : String(value));
       },
     });

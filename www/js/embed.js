@@ -1,18 +1,18 @@
-// The embed page: a still until it is pressed, then the page's own application in its embed layout. Talks to its host
-// in the vocabulary of messages.js, and to nobody else.
+// The embed page: a still image until it is pressed, then the page's application in its embed layout. Communicates with
+// its host by the messages of messages.js, and with no other page.
 //
 // @ts-check
 
 import { Meter, message, read, short, MAX_HEIGHT, MAX_SETUP, TO_FRAME } from './messages.js';
 
-/** Messages of the host that are looked at in a second. A host that needs more is at fault. */
+/** Messages of the host that are processed per second. A host that sends more is faulty. */
 const MESSAGES_PER_SECOND = 40;
 
-/** How much of the frame must be seen before a race may start by itself, and for how long, in milliseconds. */
+/** Visible part of the frame, and its duration in milliseconds, after which a race may start by itself. */
 const SEEN = 0.5;
 const SEEN_MS = 600;
 
-/** Names of systems that a still lists before it only counts them. */
+/** Most systems that a still image lists by name; a greater number is only stated. */
 const LISTED = 4;
 
 const WORDS = {
@@ -50,7 +50,7 @@ const WORDS = {
   },
 };
 
-// The first of the reader's languages that there are words in, as in the application.
+// The first of the reader's languages that has texts, as in the application.
 const wish = navigator.languages?.find((tag) => /^(en|zh)\b/i.test(tag)) ?? 'en';
 const words = /^zh/i.test(wish) ? WORDS.zh : WORDS.en;
 
@@ -58,12 +58,12 @@ const $ = (/** @type {string} */ id) => /** @type {HTMLElement} */ (document.get
 const app = $('app');
 const press = /** @type {HTMLButtonElement} */ ($('press'));
 
-/** Where the host is, once it has said hello. @type {string | undefined} */
+/** Origin of the host, once it has sent `hello`. @type {string | undefined} */
 let host;
 let setup = '';
 /** @type {'still' | 'loading' | 'idle' | 'running' | 'done'} */
 let state = 'still';
-/** What is to happen once the application is there. */
+/** Command to execute once the application is loaded. */
 let wanted = '';
 
 /** @param {string} type @param {Record<string, unknown>} [fields] */
@@ -81,7 +81,7 @@ function become(next) {
 /** @param {string} code @param {unknown} text */
 const failed = (code, text) => tell('error', { code: code.slice(0, 64), message: short(text) });
 
-// What is to be raced.
+// The configured race.
 
 /** @param {string} text */
 function take(text) {
@@ -111,7 +111,7 @@ function still(fields) {
   $('how').textContent = recorded ? words.measured : lengths ? words.lengths(lengths) : words.own;
   press.textContent = recorded ? words.show : words.start;
   $('full').textContent = words.full;
-  // The page takes the set-up as it is; how this frame looks and starts is no part of the race.
+  // The page takes the configuration unchanged. The look and start of this frame are not part of the race.
   const race = new URLSearchParams(setup);
   for (const name of ['theme', 'autoplay']) race.delete(name);
   const link = fields.get('r');
@@ -119,7 +119,7 @@ function still(fields) {
   $('full').setAttribute('href', fragment ? `./#${fragment}` : './');
 }
 
-/** Starts what the reader has in view, where the host asked for that and the reader does not mind. */
+/** Starts a race in view, where the host requests it and the reader's preferences allow it. */
 let watcher = /** @type {IntersectionObserver | undefined} */ (undefined);
 let seen = /** @type {ReturnType<typeof setTimeout> | undefined} */ (undefined);
 
@@ -138,15 +138,15 @@ function watch(autoplay) {
   watcher.observe($('still'));
 }
 
-// Its application.
+// The application.
 
-/** The page's parts as an embed has them: it takes no files, and keeps nothing on a device whose reader came for something else. */
+/** The page's parts in an embed: it accepts no files and stores nothing on the reader's device. */
 const PARTS = {
   files: async () => ({ watch() {} }),
   history: async () => ({ async list() { return '[]'; }, async add() {}, watch() {} }),
 };
 
-/** What a press does: a race starts, a recorded one is only shown. */
+/** Handles a press: starts the race, or shows a recorded one. */
 function pressed() {
   if (!new URLSearchParams(setup).has('r')) wanted = 'start';
   open();
@@ -199,13 +199,13 @@ function style(path) {
     link.href = new URL(path, import.meta.url).href;
     link.onload = resolve;
     link.onerror = () => reject(new Error(`${link.href} could not be loaded`));
-    // Before this page's own sheet, which has the last word about the frame.
+    // Before this page's own sheet, which overrides it for the frame.
     document.head.prepend(link);
   });
 }
 
 /**
- * The engine's client, with the host listening in.
+ * The engine's client, whose events are also sent to the host.
  * @param {(onEvent: (json: string) => void) => unknown} connect
  */
 function relayed(connect) {
@@ -223,16 +223,16 @@ function relayed(connect) {
       tell('report', { report: JSON.stringify(event.report) });
     } else if (event.type === 'error' && event.id !== undefined) {
       become('idle');
-      // The page shows every other error itself and says so below; a race that was stopped in time is none to it.
+      // The page reports all other errors itself; a cancelled race is not an error to it.
       if (event.error.code === 'cancelled') failed(event.error.code, event.error.message);
     }
   });
 }
 
-/** Called when the host says that it is this race's turn. */
+/** Called when the host grants this race its turn. */
 let myTurn = () => {};
 
-/** Asks the host for a turn. Without one to ask, every race goes at once. @param {AbortSignal} signal */
+/** Asks the host for a turn. Without a host, every race starts immediately. @param {AbortSignal} signal */
 function turn(signal) {
   if (host === undefined) return Promise.resolve();
   tell('turn', { wanted: true });
@@ -240,7 +240,7 @@ function turn(signal) {
   return /** @type {Promise<void>} */ (new Promise((resolve) => { myTurn = () => resolve(undefined); }));
 }
 
-/** A race that nobody sees rests, as in a hidden tab. @param {(seen: boolean) => void} report */
+/** A race out of view pauses, as in a hidden tab. @param {(seen: boolean) => void} report */
 function onScreen(report) {
   new IntersectionObserver((entries) => {
     const entry = entries[entries.length - 1];
@@ -248,12 +248,12 @@ function onScreen(report) {
   }).observe(document.body);
 }
 
-// Its host.
+// The host.
 
 const meter = new Meter(MESSAGES_PER_SECOND);
 
 window.addEventListener('message', (event) => {
-  // A host without an origin can be told nothing, since there is no address for it alone.
+  // A host without an origin cannot be addressed, so it gets no answer.
   if (window.parent === window || event.source !== window.parent || event.origin === 'null' || !event.origin) return;
   if (host !== undefined && event.origin !== host) return;
   if (!meter.pass()) return;
@@ -297,7 +297,7 @@ new ResizeObserver(() => {
   const height = Math.min(MAX_HEIGHT, Math.ceil(document.body.getBoundingClientRect().height));
   if (height === told || window.parent === window) return;
   told = height;
-  // The one thing that any host may know, before it has said who it is.
+  // The only message that is sent to a host before it has sent `hello`.
   window.parent.postMessage(message('height', { height }), host ?? '*');
 }).observe(document.body);
 

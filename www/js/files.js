@@ -1,14 +1,14 @@
-// Files in and out: dropped and opened ones are read, capped before they are read; exports are saved, drawn as images,
-// copied. Loaded when the page asks for it.
+// Files: dropped and opened ones are read, after a check of their size; exports are saved, drawn as images, copied.
+// Loaded on demand.
 
-/** Most files of one drop: more is a mistake. */
+/** Most files in one drop, since more are probably a mistake. */
 const MAX_FILES = 20;
 /** Pixels per CSS pixel of an image, for print. */
 const SCALE = 3;
 
 /**
- * Gives each file's name and text to `take(name, text, size)`; text is null where it is too large, and undefined where
- * it can't be read.
+ * Passes each file's name and text to `take(name, text, size)`. The text is null where the file is too large, and
+ * undefined where it cannot be read.
  */
 export async function read(files, limit, take) {
   for (const file of [...files].slice(0, MAX_FILES)) {
@@ -20,24 +20,24 @@ export async function read(files, limit, take) {
     try {
       text = decoded(new Uint8Array(await file.arrayBuffer()));
     } catch {
-      // A folder, or a file that is gone.
+      // A folder, or a file that no longer exists.
     }
     take(file.name, text, file.size);
   }
 }
 
-/** A file's text: UTF-8, or UTF-16 where the file begins with its mark, as programs on Windows write it. */
+/** A file's text: UTF-8, or UTF-16 where the file begins with a byte-order mark, as Windows programs write it. */
 function decoded(bytes) {
   const [first, second] = bytes;
   const wide = first === 0xff && second === 0xfe ? 'utf-16le' : first === 0xfe && second === 0xff && 'utf-16be';
   return new TextDecoder(wide || 'utf-8').decode(bytes);
 }
 
-/** Takes what is dropped anywhere on the page; the page shows that it would while something is dragged over it. */
+/** Accepts files dropped anywhere on the page, and marks the page while files are dragged over it. */
 export function watch(limit, take) {
   const carries = ({ dataTransfer }) =>
     dataTransfer && ['Files', 'text/uri-list', 'text/plain'].some((type) => dataTransfer.types.includes(type));
-  // Text that is dragged within the page, or into a field, is the field's.
+  // Text that is dragged within the page, or into a field, is left to the field.
   let own = false;
   const mine = (event) => !own && carries(event) && !event.target?.closest?.('input, textarea, dialog');
   const show = (on) => document.documentElement.toggleAttribute('data-drop', on);
@@ -66,7 +66,7 @@ export function watch(limit, take) {
   });
 }
 
-/** Saves text under a name. Throws where the browser says at once that it won't. */
+/** Saves text as a file. Throws where the browser refuses immediately. */
 export function save(name, type, text) {
   saveBlob(name, new Blob([text], { type }));
 }
@@ -79,7 +79,7 @@ function saveBlob(name, blob) {
   document.body.append(link);
   link.click();
   link.remove();
-  // The download has its own reference by then.
+  // The download holds its own reference by then.
   setTimeout(() => URL.revokeObjectURL(address), 60_000);
 }
 
@@ -106,6 +106,6 @@ export async function savePng(name, svg) {
 }
 
 export async function copyPng(svg) {
-  // The promise goes in, not its result: Safari wants to be asked within the click.
+  // Passes the promise, not its result: Safari requires the call within the click.
   await navigator.clipboard.write([new ClipboardItem({ 'image/png': png(svg) })]);
 }

@@ -1,13 +1,13 @@
-// Past runs in IndexedDB: what is listed and what is heavy apart, so that a long list opens quickly. Loaded when the page
-// asks for it. What fails rejects with the browser's own error name (SecurityError, QuotaExceededError, VersionError…);
-// judging what is read is the page's work.
+// Past runs in IndexedDB. The list and the reports are stored separately, so that a long list opens quickly. Loaded on
+// demand. Errors keep the browser's names (SecurityError, QuotaExceededError, VersionError…). The page validates stored
+// values.
 
 const NAME = 'crossover';
-/** Raised with every change of the stores. A page with an older one is told so by a VersionError. */
+/** Incremented with every change of the stores. A page with an older one gets a VersionError. */
 const VERSION = 1;
 const LIST = 'runs';
 const REPORTS = 'reports';
-/** How long another tab may keep the database from opening. */
+/** Time for which another tab may block the opening of the database, in milliseconds. */
 const PATIENCE_MS = 5000;
 
 let opening = null;
@@ -15,7 +15,7 @@ const channel = typeof BroadcastChannel === 'function' ? new BroadcastChannel('c
 
 function open() {
   opening ??= new Promise((resolve, reject) => {
-    // Without storage, browsers lack the factory, throw, or answer with an error.
+    // Without storage, browsers lack the factory, throw, or return an error.
     const request = globalThis.indexedDB.open(NAME, VERSION);
     const patience = setTimeout(() => reject(new DOMException('another tab blocks the database', 'TimeoutError')), PATIENCE_MS);
     request.onupgradeneeded = () => {
@@ -46,7 +46,9 @@ function open() {
   return opening;
 }
 
-/** Runs `work` on both stores; resolves with what it answers once everything is written, or with nothing written. */
+/**
+ * Runs `work` on both stores. Resolves with its result once everything is written; nothing is written after an error.
+ */
 async function transact(mode, work) {
   const database = await open();
   return new Promise((resolve, reject) => {
@@ -63,7 +65,7 @@ const changed = () => channel?.postMessage('changed');
 /** The list as JSON text. */
 export const list = async () => JSON.stringify(await transact('readonly', (runs) => runs.getAll()));
 
-/** Keeps a run and answers with its number. */
+/** Stores a run and returns its number. */
 export async function add(name, savedAtMs, summary, report) {
   const id = await transact('readwrite', (runs, reports) => {
     const request = runs.add({ name, savedAtMs, summary });
@@ -74,7 +76,7 @@ export async function add(name, savedAtMs, summary, report) {
   return id;
 }
 
-/** Keeps a run as `add` does, in place of the run `id` where there is one. */
+/** Stores a run like `add`, replacing the run `id` if it exists. */
 export async function keep(id, name, savedAtMs, summary, report) {
   if (id === undefined) return add(name, savedAtMs, summary, report);
   await transact('readwrite', (runs, reports) => {
@@ -85,7 +87,7 @@ export async function keep(id, name, savedAtMs, summary, report) {
   return id;
 }
 
-/** The report of a run as JSON text; undefined where there is none, null where it is no text. */
+/** The report of a run as JSON text; undefined where there is none, null where it is not text. */
 export async function report(id) {
   const text = await transact('readonly', (_, reports) => reports.get(id));
   return text === undefined || typeof text === 'string' ? text : null;

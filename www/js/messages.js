@@ -1,20 +1,20 @@
-// What a host page and an embedded race say to each other. One version, a table of fields for each direction, and
-// nothing else gets through: a message with a missing, wrong or additional field is no message.
+// Messages between a host page and an embedded race. One version, with a table of fields for each direction. A message
+// with a missing, wrong or additional field is ignored.
 //
 // @ts-check
 
-/** Version of this vocabulary. A message of another version is ignored. */
+/** Version of this vocabulary. Messages of other versions are ignored. */
 export const VERSION = 1;
 
-/** Longest set-up, in characters: that of the longest link. */
+/** Longest configuration in characters, the length limit of links. */
 export const MAX_SETUP = 64 * 1024;
 
-/** Longest report, in characters of JSON. Twenty-eight lanes at thirty-two lengths are a tenth of it. */
+/** Longest report in characters of JSON, ten times that of 28 lanes at 32 lengths. */
 const MAX_REPORT = 4 * 1024 * 1024;
 
 const MAX_TEXT = 2000;
 
-/** Greatest height that a frame may ask for, in pixels. */
+/** Greatest height that a frame may request, in pixels. */
 export const MAX_HEIGHT = 20_000;
 
 /** @typedef {(value: unknown) => boolean} Check */
@@ -31,26 +31,26 @@ const oneOf = (...words) => (value) => typeof value === 'string' && words.includ
 /** @param {Record<string, Record<string, Check>>} types @returns {Vocabulary} */
 const vocabulary = (types) => new Map(Object.entries(types).map(([type, fields]) => [type, new Map(Object.entries(fields))]));
 
-/** What a frame listens to. Maps, not objects: no name that a message brings finds anything inherited. */
+/** Messages to a frame. Maps, not objects, so that a message's names cannot refer to inherited properties. */
 export const TO_FRAME = vocabulary({
-  /** Asks for `ready`, and tells the frame which origin its host has. */
+  /** Asks for `ready`, and tells the frame the origin of its host. */
   hello: {},
-  /** Starts the race that is set up. */
+  /** Starts the configured race. */
   start: {},
-  /** Stops it. */
+  /** Cancels the race. */
   cancel: {},
-  /** The turn that was asked for has come. */
+  /** Grants the requested turn. */
   turn: {},
-  /** Sets another race up: the same text as the frame's fragment. */
+  /** Configures another race, by the text of the frame's fragment. */
   setup: { setup: text(MAX_SETUP) },
 });
 
-/** What a host listens to. */
+/** Messages to a host. */
 export const TO_HOST = vocabulary({
   /** The height that the frame's content needs, in pixels. */
   height: { height: number(0, MAX_HEIGHT) },
   ready: {},
-  /** Asks for a turn among the host's races, or gives it back. */
+  /** Requests a turn among the host's races, or returns it. */
   turn: { wanted: (value) => typeof value === 'boolean' },
   state: { state: oneOf('still', 'loading', 'idle', 'running', 'done') },
   progress: {
@@ -66,17 +66,17 @@ export const TO_HOST = vocabulary({
 });
 
 /**
- * A message as it travels.
+ * A message in its wire format.
  * @param {string} type
  * @param {Record<string, unknown>} [fields]
  */
 export const message = (type, fields = {}) => ({ crossover: VERSION, type, ...fields });
 
-/** Text cut to what a message may carry. @param {unknown} words */
+/** Text cut to the length limit of messages. @param {unknown} words */
 export const short = (words) => String(words).slice(0, MAX_TEXT);
 
 /**
- * The message in `data`, or nothing where it is none of this vocabulary.
+ * The message in `data`, or nothing where it is invalid.
  * @param {any} data
  * @param {Vocabulary} vocabulary
  * @returns {any}
@@ -93,7 +93,7 @@ export function read(data, vocabulary) {
     if (!Object.hasOwn(data, name) || !check(data[name])) return undefined;
     known += 1;
   }
-  // A loop that ends early, since a hostile message may have a million keys.
+  // Ends early, since a hostile message may have a million keys.
   // eslint-disable-next-line no-unused-vars
   for (const _ in data) {
     known -= 1;
@@ -102,7 +102,7 @@ export function read(data, vocabulary) {
   return data;
 }
 
-/** Lets a few messages through in a second and drops the rest. */
+/** Passes a limited number of messages per second and drops all others. */
 export class Meter {
   #perSecond;
   #left;
@@ -114,7 +114,7 @@ export class Meter {
     this.#left = perSecond;
   }
 
-  /** Whether one more may pass now. */
+  /** Whether another message may pass now. */
   pass(now = performance.now()) {
     this.#left = Math.min(this.#perSecond, this.#left + ((now - this.#since) / 1000) * this.#perSecond);
     this.#since = now;

@@ -1,12 +1,12 @@
-// The page's side of the service worker: has it keep this build for use without a network, and tells the page when a
-// newer one is there. Nothing is exchanged under a page that is open: the reader asks for it.
+// The page's side of the service worker: has it store this build for use without a network, and tells the page when a
+// newer build is available. Files of an open page are never replaced: the reader triggers the update.
 //
 // @ts-check
 
-/** How often a page that stays open asks for a newer build, in milliseconds. */
+/** Interval at which an open page asks for a newer build, in milliseconds. */
 const ASK_MS = 60 * 60 * 1000;
 
-/** How long a newer build waits for this page's start before it takes over, in milliseconds. */
+/** Time for which a newer build waits for the end of this page's start before it takes over, in milliseconds. */
 const START_MS = 5000;
 
 /** Whether this page may have a service worker: not inside a frame, where the host decides. */
@@ -15,8 +15,8 @@ export function possible() {
 }
 
 /**
- * Keeps this build and watches for the next. Never rejects: where workers or storage are refused, the page needs its
- * network, and that is all.
+ * Stores this build and watches for a newer one. Never rejects: where workers or storage are refused, the page simply
+ * needs its network.
  * @param {string | URL} script address of the service worker
  * @param {() => Promise<string>} variant name of the worker module that this browser runs
  */
@@ -29,7 +29,7 @@ export async function keep(script, variant) {
     await kept;
     setInterval(() => registration.update().catch(() => {}), ASK_MS);
   } catch {
-    // Private windows, strict settings, no network, an engine that did not start.
+    // Private windows, strict settings, no network, or an engine that did not start.
   }
 }
 
@@ -45,7 +45,7 @@ async function keepVariant(variant) {
  */
 function watch(registration, kept) {
   const tell = () => {
-    // Without a controller this is the first build, not a newer one.
+    // Without a controller this is the first build and not a newer one.
     if (registration.waiting && navigator.serviceWorker.controller) window.dispatchEvent(new Event('crossover-update'));
   };
   registration.addEventListener('updatefound', () => {
@@ -55,22 +55,22 @@ function watch(registration, kept) {
     });
   });
   window.addEventListener('crossover-update-apply', async () => {
-    // Chromium lets a worker take over once the one before it rests, and looks only once: one that this page's start
-    // wakes after that would put it off for as long as it lives.
+    // Chromium lets a worker take over once the previous one is idle, and checks only once. If this page's start woke
+    // the previous worker after that check, the update would be delayed for as long as that worker lives.
     await Promise.race([kept.catch(() => {}), new Promise((resolve) => { setTimeout(resolve, START_MS); })]);
     const { waiting } = registration;
     if (!waiting) {
       window.location.reload();
       return;
     }
-    // Once: a worker that changes again must not reload the page again.
+    // Once: a further change of the worker must not reload the page again.
     navigator.serviceWorker.addEventListener('controllerchange', () => window.location.reload(), { once: true });
     waiting.postMessage({ type: 'skip' });
   });
   tell();
 }
 
-/** Whether the server has another build than this page's by now. @param {string} part a folder of this page's build */
+/** Whether the server has another build than this page's. @param {string} part a folder of this page's build */
 export async function outdated(part) {
   try {
     const response = await fetch(`./?at=${Date.now()}`, { cache: 'no-store' });
@@ -80,7 +80,7 @@ export async function outdated(part) {
   }
 }
 
-/** Forgets what was kept, so that the next load comes from the server. */
+/** Deletes the stored files, so that the next load comes from the server. */
 export async function forget() {
   try {
     const names = await caches.keys();
@@ -88,6 +88,6 @@ export async function forget() {
     const registration = await navigator.serviceWorker.getRegistration();
     await registration?.update();
   } catch {
-    // Then the browser's own rules decide.
+    // The browser's own rules then apply.
   }
 }

@@ -1,12 +1,12 @@
-// What the API can do outside of browsers, in Node.js: links and the list of systems. The engine's module runs in the
-// program's own thread, since there are no Web Workers; nothing is timed here.
+// Functions of the API outside of browsers, in Node.js: links and the list of systems. The engine's module runs in the
+// program's own thread, since there are no Web Workers. Nothing is timed here.
 //
 // @ts-check
 
 /** @param {URL} address @returns {Promise<Uint8Array>} */
 async function bytes(address) {
   if (address.protocol === 'file:') {
-    // A name that bundlers do not see: they would look for this module in browsers' projects, too.
+    // A variable, so that bundlers do not look for this module in projects for browsers.
     const name = 'node:fs/promises';
     const files = await import(/* webpackIgnore: true */ /* @vite-ignore */ name);
     return files.readFile(address);
@@ -48,7 +48,7 @@ async function load(address, variant) {
 }
 
 /**
- * Runs a job that needs no browser, and answers with its last event.
+ * Runs a job that needs no browser, and returns its last event.
  * @param {object} request
  * @param {URL} address of the wasm-bindgen module
  * @param {string} variant
@@ -72,7 +72,7 @@ let users = 0;
 let network;
 
 /**
- * Lets `fetch` read files while `work` is under way: the module loads its second part with it, and Node.js's own refuses
+ * Lets `fetch` read files during `work`: the module loads its second part with it, and Node.js's own `fetch` refuses
  * addresses of files.
  * @template T @param {() => Promise<T>} work @returns {Promise<T>}
  */

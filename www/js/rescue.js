@@ -1,6 +1,6 @@
-// After a deploy the files of a page that is open are gone. What it has not loaded yet cannot be loaded any more, and a
-// reload loses the race that nothing on this page can show. So the race is kept among the past runs before a reload is
-// offered: the new page lists it.
+// After a deployment, the server no longer has the files of an open page. Parts of the page that are not loaded yet
+// cannot be loaded any more, and a reload would lose a race that this page cannot show. The race is therefore stored
+// among the past runs before a reload is offered, and the new page lists it.
 //
 // @ts-check
 
@@ -15,13 +15,13 @@
  * @property {() => Promise<void>} forget empties what the service worker kept
  */
 
-/** Longest list of names that a run is called by. */
+/** Most lane names in the name of a run. */
 const NAMES = 3;
 
-/** Before the first race. @type {Snapshot} */
+/** State before the first race. @type {Snapshot} */
 const NONE = { race: 0, report: undefined, over: true };
 
-/** Lanes' names, as the page calls runs. @param {any} report */
+/** Lanes' names, as in the page's names for runs. @param {any} report */
 function name(report) {
   const titles = [...new Set(report.lanes.map((/** @type {any} */ lane) => lane.title))];
   const more = titles.length - NAMES;
@@ -32,14 +32,15 @@ function name(report) {
 const measured = (report) => report.lanes.some((/** @type {any} */ lane) => lane.points.some((/** @type {any} */ point) => point.medianMs !== null));
 
 /**
- * Keeps the race while a part of the page is missing, and says so. The page tells `crossover-part-missing` and
- * `crossover-part-here`, and asks for a reload with `crossover-reload`; it hears `crossover-part-told`, whose detail has
- * `gone` (whether the files are of an older build) and `race` (`kept`, `lost` or empty).
+ * Stores the race while a part of the page is missing, and reports the result. The page dispatches
+ * `crossover-part-missing` and `crossover-part-here`, and requests a reload by `crossover-reload`. It listens to
+ * `crossover-part-told`, whose detail has `gone` (whether the files belong to an older build) and `race` (`kept`,
+ * `lost` or empty).
  * @param {Page} page
  */
 export function rescue({ watchRaces, history, outdated, forget }) {
   let last = NONE;
-  /** Runs that were kept, by race. @type {Map<number, number>} */
+  /** Stored runs by race. @type {Map<number, number>} */
   const kept = new Map();
   /** @type {any} */
   let written;
@@ -48,7 +49,7 @@ export function rescue({ watchRaces, history, outdated, forget }) {
   let telling = false;
   let writing = Promise.resolve('');
 
-  /** One write at a time: the first of a race tells the number of its run. */
+  /** One write at a time: the first write of a race returns the number of its run. */
   function keep() {
     writing = writing.then(write);
     return writing;
@@ -68,12 +69,12 @@ export function rescue({ watchRaces, history, outdated, forget }) {
     }
   }
 
-  /** Keeps the newest report, one write at a time, and tells what came of it. */
+  /** Stores the newest report, one write at a time, and reports the result. */
   async function tell() {
     if (telling) return;
     telling = true;
     let told;
-    // Reports that come while one is written are told after it.
+    // Reports that arrive during a write are written after it.
     while (missing && told !== last) {
       told = last;
       const race = await keep();
@@ -93,7 +94,7 @@ export function rescue({ watchRaces, history, outdated, forget }) {
   });
   window.addEventListener('crossover-part-here', async () => {
     missing = false;
-    // The page keeps its races itself now.
+    // From now on the page stores its races itself.
     const runs = [...kept.values()];
     kept.clear();
     written = undefined;

@@ -1,6 +1,6 @@
-// The script of a thread of the engine's pool, in place of the one that wasm-bindgen-rayon starts: the same messages, and
-// besides, a fault is told to the page at once. The engine cannot pass it on, since it waits for this thread without
-// looking at messages; the channel leads past it.
+// The script of a thread of the engine's pool, in place of wasm-bindgen-rayon's own. It handles the same messages and
+// also reports a fault to the page immediately. The engine cannot do so, since it blocks while it waits for this
+// thread, hence the separate channel.
 
 import { fault } from './traps.js';
 
@@ -14,6 +14,6 @@ self.addEventListener('message', async ({ data }) => {
   const engine = await import(data.mainJS);
   await engine.default(data.module, data.memory);
   self.postMessage({ type: 'wasm_bindgen_worker_ready' });
-  // Comes back only by a fault.
+  // Returns only after a fault.
   engine.wbg_rayon_start_worker(data.receiver);
 });

@@ -1,13 +1,13 @@
-// Keeps the page's text alive under a browser's translator. Translators replace each text node by a `font` element that
-// holds the translation; the page's module goes on writing to the node that it made, which nobody sees any more. Here the
-// node is put back, empty, beside its translation: once the page writes to it, or takes it away, the translation goes.
-// The translator then translates the new text as it does all new text.
+// Keeps the page's text up to date under a browser's translator. Translators replace each text node by a `font` element
+// with the translation, but the page's module continues to write to the original, now invisible node. This script puts
+// the original node back, empty, beside its translation. Once the page writes to it or removes it, the translation is
+// removed, and the translator translates the new text.
 //
 // @ts-check
 
-/** Texts of the page by the element that shows their translation, with the words that were translated. */
+/** The page's texts by the element that shows their translation, with the words that were translated. */
 const sources = /** @type {WeakMap<Node, {text: Text, words: string}>} */ (new WeakMap());
-/** The same the other way round. */
+/** Translations by the page's text. */
 const translations = /** @type {WeakMap<Node, ChildNode>} */ (new WeakMap());
 
 /** @param {Node | null} node @returns {node is HTMLElement} */
@@ -20,11 +20,11 @@ export function keepTranslated(root) {
       if (record.type === 'characterData') written(record.target);
       else for (const node of record.removedNodes) removed(node, record);
     }
-    // What was done here needs no answer.
+    // Mutations caused by this script are discarded.
     observer.takeRecords();
   });
 
-  /** The page wrote to one of its texts. @param {Node} text */
+  /** Called when the page wrote to one of its texts. @param {Node} text */
   function written(text) {
     const translation = translations.get(text);
     if (!translation || /** @type {Text} */ (text).data === '') return;
@@ -41,7 +41,7 @@ export function keepTranslated(root) {
     } else if (node instanceof Text) {
       const translation = translations.get(node);
       if (translation) {
-        // The page took its text away.
+        // The page removed its text.
         forget(node, translation);
         translation.remove();
       } else if (node.data !== '') {
@@ -52,10 +52,10 @@ export function keepTranslated(root) {
     }
   }
 
-  /** A translator replaced a text. @param {Text} text @param {HTMLElement} font */
+  /** Called when a translator replaced a text. @param {Text} text @param {HTMLElement} font */
   function adopt(text, font) {
     if (font.parentNode instanceof SVGElement) {
-      // Nothing of HTML shows in a drawing.
+      // HTML elements are invisible in an SVG drawing.
       font.replaceWith(text);
       return;
     }
@@ -66,7 +66,7 @@ export function keepTranslated(root) {
   }
 
   /**
-   * A translation is gone: the translator shows the original again, or another translation.
+   * Called when a translation is gone: the translator shows the original again, or another translation.
    * @param {Node} translation @param {{text: Text, words: string}} source @param {MutationRecord} record
    */
   function replaced(translation, { text, words }, record) {

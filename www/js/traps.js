@@ -1,4 +1,4 @@
-// A panic of a wasm module is a trap: a RuntimeError that has no words of the module's. What can be told is where it is.
+// A panic of a wasm module is a trap: a RuntimeError without the module's message. Only its position is known.
 //
 // @ts-check
 
@@ -8,7 +8,7 @@ const WORDS = {
 };
 
 /**
- * Where a trap was; nothing for any other error.
+ * The position of a trap; nothing for any other error.
  * @param {unknown} error
  * @returns {string | undefined}
  */
@@ -19,7 +19,8 @@ function trap(error) {
 }
 
 /**
- * What stopped a worker or one of its threads: in English, and as a code with arguments or somebody else's words.
+ * The fault that stopped a worker or one of its threads: in English, and as a code with arguments or as the browser's
+ * message.
  * @param {unknown} error
  * @param {{ thread?: boolean }} [where]
  */
@@ -35,7 +36,7 @@ export function fault(error, { thread = false } = {}) {
 }
 
 /**
- * Shows a trap of the page's module in the element that the page keeps for it. The module is unusable from then on.
+ * Shows a trap of the page's module in the page's element for it. The module is unusable afterwards.
  * @param {unknown} error
  * @returns {boolean} whether it was one
  */
@@ -43,7 +44,7 @@ export function shown(error) {
   const place = document.getElementById('panic');
   const told = trap(error);
   if (told === undefined || !place) return false;
-  // The first trap is the fault; what comes after is what it left behind.
+  // The first trap is the fault, and later ones are its consequences.
   if (!place.hidden) return true;
   const words = document.documentElement.lang.startsWith('zh') ? WORDS.zh : WORDS.en;
   const stack = /** @type {Error} */ (error).stack?.split('\n').slice(0, 12).join('\n') ?? '';
@@ -55,7 +56,7 @@ export function shown(error) {
   return true;
 }
 
-/** Shows traps from now on. */
+/** Shows all traps from now on. */
 export function watchTraps() {
   window.addEventListener('error', (event) => shown(event.error));
   window.addEventListener('unhandledrejection', (event) => shown(event.reason));

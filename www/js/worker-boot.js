@@ -1,4 +1,4 @@
-// The worker's first script: loads the wasm module that the page chose, then hands it every message.
+// The worker's first script: loads the wasm module chosen by the page and then passes it every message.
 
 import { fault } from './traps.js';
 
@@ -7,14 +7,15 @@ self.addEventListener('error', (event) => crashed(event.error ?? event.message))
 self.addEventListener('unhandledrejection', (event) => crashed(event.reason));
 
 /**
- * Has the pool's threads run `thread.js`, which tells the page of a fault by the channel of this name. wasm-bindgen-rayon
- * starts workers of its own script, which tell nobody: the engine would wait for such a thread forever.
+ * Makes the pool's threads run `thread.js`, which reports faults to the page through the channel with this name. The
+ * script of wasm-bindgen-rayon reports nothing, so the engine would wait forever for a crashed thread.
  */
 function watchThreads(channel) {
   self.Worker = class extends Worker {
     constructor(script, options) {
       super(new URL('./thread.js', import.meta.url), { ...options, name: channel });
-      // A script that does not load can tell nobody. The engine still listens then: it waits for its threads' first word.
+      // A script that does not load cannot report anything. The engine still listens at that point: it waits for its
+      // threads' first message.
       this.addEventListener('error', (event) => crashed(event.message || 'a thread of the pool could not be started'));
     }
   };

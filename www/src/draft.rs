@@ -1,5 +1,5 @@
-//! The configuration while it is being edited: every field as text, so that nothing typed is lost, and checked field
-//! by field, so that every mistake is shown where it is made, with the range that is allowed.
+//! The configuration in the form. Every field is text, so that no input is lost, and is checked separately, so that
+//! every error appears at its field with the valid range.
 
 use std::collections::BTreeMap;
 
@@ -17,19 +17,19 @@ use chart::format;
 pub const MAX_LANES: usize = 28;
 /// Most threads that may be asked for.
 const MAX_THREADS: u32 = 256;
-/// Shortest and longest budget in seconds.
+/// Least and greatest budget in seconds.
 const BUDGET_S: (f64, f64) = (1.0, 3600.0);
 
 /// A lane being edited.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LaneDraft {
-    /// Tells lanes apart while they come and go.
+    /// Number that identifies the lane while others are added and removed.
     pub key: u32,
     /// The system's stable name.
     pub system: String,
-    /// Its own backend; the race's where absent.
+    /// Its own backend; by default the race's.
     pub backend: Option<BackendName>,
-    /// Parameters as typed, only those that were touched.
+    /// Parameters as typed; only those that the user has edited.
     pub params: BTreeMap<String, String>,
 }
 
@@ -46,15 +46,15 @@ pub struct Draft {
     pub heads: String,
     /// Sequences in a batch.
     pub batch: String,
-    /// Causal forms where a system has both.
+    /// Whether systems that have both forms run the causal one.
     pub causal: bool,
     /// Core or layer.
     pub level: LevelName,
-    /// Backend of lanes that name none.
+    /// Backend of lanes that do not name one.
     pub backend: BackendName,
-    /// `auto` or a number; empty means auto.
+    /// `auto` or a number; empty means `auto`.
     pub threads: String,
-    /// Seconds.
+    /// Budget in seconds, as typed.
     pub budget_s: String,
     /// Seed.
     pub seed: String,
@@ -87,7 +87,7 @@ pub enum Field {
     Seed,
 }
 
-/// What is wrong, by field.
+/// Error messages by field.
 pub type Errors = BTreeMap<Field, String>;
 
 impl Draft {
@@ -128,7 +128,7 @@ impl Draft {
         }
     }
 
-    /// Takes over `config` while keeping keys apart from those of earlier lanes, so that no widget is mistaken for another.
+    /// Replaces the draft by `config`. New lanes get new keys, so that no widget is reused for another lane.
     pub fn replace(&mut self, config: &Config) {
         let offset = self.next_key;
         *self = Self::new(config);
@@ -154,10 +154,10 @@ impl Draft {
         self.lanes.retain(|lane| lane.key != key);
     }
 
-    /// Checks everything and answers with the configuration, or with all that is wrong.
+    /// Checks all fields and returns the configuration, or the errors of all fields.
     ///
     /// # Errors
-    /// One message per field at fault.
+    /// One message per invalid field.
     pub fn check(&self, systems: &[SystemEntry], text: &Text) -> Result<Config, Errors> {
         let mut errors = Errors::new();
         let lanes = self.check_lanes(systems, text, &mut errors);
@@ -227,7 +227,7 @@ impl Draft {
         let mut lanes: Vec<LaneConfig> = Vec::with_capacity(self.lanes.len());
         for draft in &self.lanes {
             let entry = systems.iter().find(|entry| entry.id == draft.system);
-            // Before the catalogue is there nothing is known to be unknown; the engine checks again.
+            // Before the catalogue is loaded, no system can be called unknown. The engine checks again.
             if entry.is_none() && !systems.is_empty() {
                 errors.insert(Field::Lane(draft.key), (text.error_unknown_system)(&draft.system));
             }
@@ -275,7 +275,7 @@ fn shown(value: &ParamValue) -> String {
     }
 }
 
-/// The value of a parameter as the form shows it when it was not touched.
+/// The value of an unedited parameter in the form.
 pub fn default_text(param: &ParamEntry) -> String {
     shown(&param.default)
 }
@@ -319,7 +319,7 @@ fn parse_count(typed: &str) -> Option<i64> {
     typed.parse().ok().or_else(|| parse_whole(typed)?.try_into().ok())
 }
 
-/// What is wrong with the lengths, below their field.
+/// The error message for the lengths' field.
 fn lengths_message(error: &LengthsError, text: &Text) -> String {
     match error {
         LengthsError::Thousands { meant, apart } => (text.error_thousands)(&meant.to_string(), apart),
@@ -451,7 +451,7 @@ mod tests {
         assert!(typed("__proto__", "1").is_err());
         let LaneConfig::Full(full) = &typed("order", "3").unwrap().systems[1] else { panic!("a full lane") };
         assert_eq!(full.params["order"], ParamValue::Int(3));
-        // The paper's value needs no mention.
+        // A parameter with the paper's value is omitted.
         assert_eq!(typed("order", "2").unwrap().systems[1], LaneConfig::Name("hyena".to_owned()));
         let many = fields(|d| (0..40).for_each(|_| d.add("attention")));
         assert!(many.contains(&Field::Systems));

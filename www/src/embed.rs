@@ -1,5 +1,5 @@
-//! Embedded races: what a frame is asked to race, read from its fragment, and the HTML that puts one into another page.
-//! The fragment is foreign text: it becomes a draft like the one that people type, and is checked as that is.
+//! Embedded races: parses a frame's configuration from its fragment, and generates the HTML that embeds a race in
+//! another page. The fragment is untrusted: it becomes a draft, as if typed, and is checked in the same way.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -10,24 +10,24 @@ use crate::draft::Draft;
 use crate::text::Text;
 use crate::typed;
 
-/// Longest set-up that is read, in bytes: that of the longest link.
+/// Longest fragment accepted, in bytes: the length limit of links.
 const MAX_BYTES: usize = 64 << 10;
 
-/// What a frame was asked for: `systems=attention+hyena&lengths=512..16384`, or `r=…` with a link.
+/// The configuration of a frame: `systems=attention+hyena&lengths=512..16384`, or `r=…` with a link.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Asked {
     fields: BTreeMap<String, String>,
 }
 
 impl Asked {
-    /// Reads a fragment without its `#`. Unknown names are left for others; the last of two values counts.
+    /// Parses a fragment without its `#`. Unknown names are ignored, and the last of several values counts.
     pub fn new(fragment: &str) -> Self {
         let fragment = if fragment.len() > MAX_BYTES { "" } else { fragment };
         let pairs = form_urlencoded::parse(fragment.as_bytes());
         Self { fields: pairs.into_owned().collect() }
     }
 
-    /// Whether it says anything about a race that is set up. The address of an embed's still leads to the page with that.
+    /// Whether it configures a race. The still image of an embed links to the page with such a fragment.
     pub fn sets_up(&self) -> bool {
         FIELDS.iter().any(|name| self.field(name).is_some())
     }
@@ -37,16 +37,16 @@ impl Asked {
         self.field("r").map(|link| format!("r={link}"))
     }
 
-    /// The race as a draft; what is not said stays at its default.
+    /// The race as a draft, with defaults for missing fields.
     ///
     /// # Errors
-    /// A message for people where a choice is none of those that there are. Everything else is checked with the draft.
+    /// A message for users where a value is not among the choices. All other fields are checked with the draft.
     pub fn draft(&self, text: &Text) -> Result<Draft, String> {
         let mut draft = Draft::new(&Config::default());
         if let Some(systems) = self.field("systems") {
             draft.lanes.clear();
             for name in systems.split([' ', ',']).map(str::trim).filter(|name| !name.is_empty()) {
-                // `hyena@webgpu` names the lane's backend.
+                // `hyena@webgpu` includes the lane's backend.
                 let (system, own) =
                     name.split_once('@').map_or((name, None), |(name, own)| (name, Some(own)));
                 draft.add(system);
@@ -68,7 +68,7 @@ impl Asked {
         typed("threads", &mut draft.threads);
         typed("seed", &mut draft.seed);
         if let Some(budget) = self.field("budgetms") {
-            // What is no number is shown as it came, where the draft's check finds it.
+            // An invalid number is kept as text, so that the draft's check reports it.
             draft.budget_s = typed::number(budget).map_or(budget.to_owned(), |ms| (ms / 1000.0).to_string());
         }
         if let Some(value) = self.field("causal") {
@@ -83,13 +83,13 @@ impl Asked {
         Ok(draft)
     }
 
-    /// A field that says something.
+    /// A field that is not empty.
     fn field(&self, name: &str) -> Option<&str> {
         self.fields.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
     }
 }
 
-/// What a race's set-up may say.
+/// Names of the fields that configure a race.
 const FIELDS: [&str; 11] = [
     "systems", "lengths", "width", "heads", "batch", "causal", "level", "backend", "threads", "budgetms",
     "seed",
@@ -110,8 +110,8 @@ fn name_of<T: PartialEq>(value: &T, choices: &[(&'static str, T)]) -> &'static s
     choices.iter().find(|(_, other)| other == value).map_or("", |(name, _)| name)
 }
 
-/// Attributes of the element that races `config`, those at their defaults left out. Nothing where attributes can't say
-/// it: a lane with parameters of its own takes a link.
+/// Attributes of the element that races `config`, without those at their defaults. `None` where attributes cannot
+/// express it: lanes with parameters of their own require a link.
 pub fn attributes(config: &Config) -> Option<Vec<(&'static str, String)>> {
     let plain = Config::default();
     let mut attributes = vec![("systems", lane_names(config)?), ("lengths", lengths_text(&config.lengths))];
@@ -152,18 +152,18 @@ fn lane_names(config: &Config) -> Option<String> {
 /// The HTML that embeds a race.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snippet<'a> {
-    /// Address of the site, with a slash at its end.
+    /// Address of the site, with a trailing slash.
     pub site: &'a str,
     /// Attributes of the element.
     pub attributes: Vec<(&'static str, String)>,
-    /// The link's fragment, from `#r=` on: what readers without scripts follow.
+    /// The link's fragment, from `#r=` on, for readers without scripts.
     pub fragment: &'a str,
-    /// What that link says.
+    /// Text of the link.
     pub title: &'a str,
 }
 
 impl Snippet<'_> {
-    /// As text to paste.
+    /// The HTML to paste.
     pub fn html(&self) -> String {
         let mut element = String::new();
         for (name, value) in &self.attributes {
@@ -179,7 +179,7 @@ impl Snippet<'_> {
     }
 }
 
-/// Text for an attribute or an element.
+/// Escapes text for an attribute or an element.
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
@@ -195,7 +195,7 @@ mod tests {
         Asked::new(fragment).draft(&ENGLISH).unwrap().check(&[], &ENGLISH).unwrap()
     }
 
-    /// The fragment that the element makes of attributes.
+    /// The fragment that the element generates from attributes.
     fn fragment(attributes: &[(&'static str, String)]) -> String {
         form_urlencoded::Serializer::new(String::new()).extend_pairs(attributes).finish()
     }

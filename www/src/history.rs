@@ -1,5 +1,5 @@
-//! The list of past runs as the browser kept it. It may be damaged, or of a later version of the page: what can be read
-//! of an entry is shown, and any entry that has a number can be deleted.
+//! The list of past runs, as stored by the browser. An entry may be damaged or from a later version of the page: its
+//! readable parts are shown, and any entry with a number can be deleted.
 
 use serde_json::Value;
 
@@ -12,18 +12,18 @@ pub struct Run {
     pub id: f64,
     /// Its name.
     pub name: String,
-    /// Milliseconds since 1970 when it was kept.
+    /// Time of saving, in milliseconds since 1970.
     pub saved_at_ms: Option<f64>,
-    /// The result in a sentence, and the machine.
+    /// The headline and the machine.
     pub summary: String,
-    /// Whether it can't be read in full.
+    /// Whether a part of the entry cannot be read.
     pub damaged: bool,
 }
 
 /// Longest summary shown, in characters.
 const MAX_SUMMARY: usize = 300;
 
-/// The runs in `json`, the latest first. What is no entry at all is left out.
+/// The runs in `json`, the latest first. Values that are not entries are omitted.
 pub fn runs(json: &str) -> Vec<Run> {
     let Ok(Value::Array(entries)) = serde_json::from_str::<Value>(json) else { return Vec::new() };
     let mut runs: Vec<Run> = entries.iter().filter_map(run).collect();

@@ -1,6 +1,6 @@
-//! The playground page. What it says and shows is decided in pure modules that compile and are tested anywhere; the
-//! components under `ui` only put it on the screen. The page computes no kernel: it talks to the engine's worker
-//! through `crossover.js`.
+//! The playground page. Pure modules, which compile and are tested on any platform, decide what it shows. The
+//! components in [`ui`] only render it. The page runs no kernel: it talks to the engine's worker through
+//! `crossover.js`.
 
 pub mod draft;
 pub mod embed;

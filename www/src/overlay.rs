@@ -1,5 +1,5 @@
-//! Several reports in one chart: their lanes side by side, the same lane in the same colour and shape, each report with a
-//! line of its own style and a letter.
+//! Several reports in one chart. A lane has the same colour and shape in all reports, and each report has its own line
+//! style and letter.
 
 use report::compare::Comparison;
 use report::{Report, SystemEntry};
@@ -7,16 +7,16 @@ use report::{Report, SystemEntry};
 use crate::text::Text;
 use chart::lanes::{self, Look};
 
-/// Most reports at once: there are as many line styles.
+/// Most reports at once, the number of line styles.
 pub const MAX_REPORTS: usize = 8;
 
-/// The letter that stands for a report: A, B, C…
+/// The letter of a report: A, B, C…
 pub fn letter(report: usize) -> String {
     char::from(b'A' + (report % 26) as u8).to_string()
 }
 
-/// All lanes of `reports` as one report for the chart, and how they look. It is for drawing only: its configuration is
-/// the first one's with everybody's lengths.
+/// All lanes of `reports` as one report for the chart, and their looks. The report is for drawing only: its
+/// configuration is the first report's, with the lengths of all reports.
 pub fn merged(
     reports: &[&Report],
     comparison: &Comparison,
@@ -24,7 +24,7 @@ pub fn merged(
     text: &Text,
 ) -> Option<(Report, Vec<Look>)> {
     let first = *reports.first()?;
-    // One lane of each kind settles colours, shapes and names.
+    // One lane of each kind determines colours, shapes and names.
     let kinds = comparison.lanes.iter().filter_map(|lane| {
         let (report, index) = lane.at.iter().enumerate().find_map(|(report, at)| Some((report, (*at)?)))?;
         reports.get(report)?.lanes.get(index).cloned()

@@ -1,5 +1,5 @@
-//! The picture of a system's mixing pattern: rows of hexadecimal digits as the site's build computes them (`crossover
-//! systems --patterns`), one row per output, one digit per input, 0 for unseen to f for strongest.
+//! The picture of a system's mixing pattern, from rows of hexadecimal digits that the site's build computes (`crossover
+//! systems --patterns`): one row per output, one digit per input, from 0 for no influence to f for the strongest.
 
 use std::fmt::Write as _;
 
@@ -10,13 +10,13 @@ pub struct Picture {
     pub size: usize,
     /// SVG path data by strength, 1 to 15; empty where no cell has that strength.
     pub paths: [String; 15],
-    /// Whole percent of all pairs of output and input that are seen.
+    /// Share of the pairs of output and input with any influence, in whole per cent.
     pub share: u32,
-    /// Whether any output sees a later input.
+    /// Whether any output depends on a later input.
     pub later: bool,
 }
 
-/// What rows of digits show. Characters that are no digits count as unseen.
+/// Converts rows of digits. Other characters count as 0.
 pub fn picture<'a>(rows: impl IntoIterator<Item = &'a str>) -> Picture {
     let mut paths: [String; 15] = Default::default();
     let (mut size, mut cells, mut seen, mut later) = (0, 0_usize, 0_usize, false);

@@ -1,4 +1,4 @@
-//! Races that are worth a click. Each is made from the systems that this build has.
+//! Ready-made races, built from the systems that this build has.
 
 use std::collections::BTreeMap;
 
@@ -6,18 +6,18 @@ use report::{BackendName, Config, FullLane, LaneConfig, SystemEntry};
 
 use crate::text::Text;
 
-/// A ready race.
+/// A ready-made race.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Preset {
     /// Stable name, for test ids.
     pub id: &'static str,
-    /// Its name for people.
+    /// Its display name.
     pub title: &'static str,
-    /// What it shows, in a sentence.
+    /// One sentence about it.
     pub blurb: &'static str,
-    /// Whether it makes sense only where there is a GPU.
+    /// Whether it is offered only on machines with a GPU.
     pub needs_gpu: bool,
-    /// The race.
+    /// Its configuration.
     pub config: Config,
 }
 
@@ -35,10 +35,10 @@ fn doubling(from: u32, to: u32) -> Vec<u32> {
         .collect()
 }
 
-/// The presets that make sense with `systems`, the first being what the page opens with.
+/// The presets that are possible with `systems`. The page opens with the first one.
 pub fn presets(systems: &[SystemEntry], text: &Text) -> Vec<Preset> {
     let has = |id: &str| systems.iter().any(|entry| entry.id == id);
-    // Until the catalogue is there, the two that every build has.
+    // Until the catalogue is loaded, the two systems that every build has.
     let known =
         |id: &str| has(id) || (systems.is_empty() && matches!(id, "attention" | "hyena" | "attention-naive"));
     let mut presets = Vec::new();

@@ -1,4 +1,4 @@
-//! The race that is set up, as a report with nothing measured yet, so that chart, lanes and table show what will run.
+//! The configured race as a report without measurements, so that chart, lanes and table show what will run.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use report::{
 
 use chart::lanes::backend_id;
 
-/// Where lanes without a backend run on this machine: on the GPU, unless it is known to be none or emulated.
+/// Backend of lanes that name none: the GPU, unless it is known to be missing or emulated.
 pub fn auto_backend(environment: Option<&Environment>) -> &'static str {
     match environment {
         Some(environment) if environment.gpu.as_ref().is_none_or(|gpu| gpu.fallback) => "cpu",
@@ -57,7 +57,7 @@ pub fn report(config: &Config, environment: Option<&Environment>, systems: &[Sys
     }
 }
 
-/// A name for people from a stable name, until the catalogue is there.
+/// A display name derived from a stable name, until the catalogue is loaded.
 fn title(id: &str) -> String {
     let mut chars = id.chars();
     chars.next().map_or_else(String::new, |first| first.to_ascii_uppercase().to_string() + chars.as_str())

@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 
 use qrcodegen::{QrCode, QrCodeEcc};
 
-/// Modules of white that a reader needs around the code.
+/// White modules required around the code.
 const QUIET: i32 = 4;
 
-/// The code of `text` as an `<svg>` element, dark on white in either theme; `None` where it is too long. Links are of
+/// The code of `text` as an `<svg>` element, dark on white in both themes; `None` where it is too long. Links contain
 /// upper and lower case, so at most 2,953 characters fit.
 pub fn svg(text: &str, label: &str) -> Option<String> {
     let code = QrCode::encode_binary(text.as_bytes(), QrCodeEcc::Low).ok()?;
@@ -37,7 +37,7 @@ pub fn svg(text: &str, label: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    /// The modules that the path draws, read by another library.
+    /// The text encoded by the modules of the path, decoded by another library.
     fn read(svg: &str) -> String {
         let side: usize =
             svg.split("viewBox=\"0 0 ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();

@@ -1,4 +1,4 @@
-//! Reports for tests: recorded shapes with made-up numbers.
+//! Sample reports for tests, with the structure of real ones and made-up numbers.
 
 use report::Report;
 

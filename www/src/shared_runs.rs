@@ -1,5 +1,5 @@
-//! What readers bring: pasted text, dropped files, past runs. Everything is judged here before anything on the page
-//! changes; what is wrong with it becomes words.
+//! Input from readers: pasted text, dropped files, past runs. It is validated here before anything on the page changes,
+//! and errors become messages.
 
 use report::{LinkError, Linked, Report, Seems};
 
@@ -11,17 +11,17 @@ const MAX_NAME: usize = 60;
 /// Most links of one paste or drop.
 const MAX_LINKS: usize = 20;
 
-/// A report that a reader brought.
+/// A report supplied by a reader.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Brought {
-    /// Where it is from: a file's name, or none for a link.
+    /// Name of the file; `None` for a link.
     pub name: Option<String>,
-    /// The report, or why there is none.
+    /// The report, or the error message.
     pub report: Result<Box<Report>, String>,
 }
 
-/// Reads what a file or a paste holds: a report's JSON, or links, one a line. `name` is the file's, empty for other text;
-/// `content` is `None` where the file was not even read for its size of `size_bytes`.
+/// Reads a file's or a paste's content: a report's JSON, or links, one per line. `name` is the file's name, empty for
+/// other text. `content` is `None` where the file's size of `size_bytes` exceeds the limit.
 pub fn read(name: &str, content: Option<&str>, size_bytes: f64, text: &Text) -> Vec<Brought> {
     let name = (!name.is_empty()).then(|| shown_name(name));
     let Some(content) = content else {
@@ -33,7 +33,7 @@ pub fn read(name: &str, content: Option<&str>, size_bytes: f64, text: &Text) -> 
     // A link in Markdown begins with a bracket, too.
     if content.starts_with('{') || content.starts_with('[') && !report::is_link(content) {
         let report = Report::from_json(content).map(Box::new).map_err(|error| {
-            // A configuration is no mistake, but it is nothing that can be shown.
+            // A configuration is valid, but has no results to show.
             let setup = content.contains("\"systems\"") && !content.contains("\"schema\"");
             if setup { text.travel.only_setup.to_owned() } else { text.told(&Told::of(&error)) }
         });
@@ -46,7 +46,7 @@ pub fn read(name: &str, content: Option<&str>, size_bytes: f64, text: &Text) -> 
             report: match link {
                 Ok(Linked::Report(report)) => Ok(report),
                 Ok(Linked::Config(_)) => Err(text.travel.only_setup.to_owned()),
-                // No link at all: then what else it may be is of more use.
+                // Without any link, the apparent kind of the file is more helpful.
                 Err(LinkError::NoRace | LinkError::Empty) => Err((text.travel.no_race)(Seems::of(content))),
                 Err(LinkError::TooLong { .. }) if !report::is_link(content) => {
                     Err((text.travel.no_race)(Seems::of(content)))
@@ -57,7 +57,7 @@ pub fn read(name: &str, content: Option<&str>, size_bytes: f64, text: &Text) -> 
         .collect()
 }
 
-/// A name as it may be shown: short, and nothing in it that reorders or breaks the text around it.
+/// A name for display: shortened, and without characters that reorder or break the surrounding text.
 pub fn shown_name(name: &str) -> String {
     let kept: String = name
         .chars()
@@ -70,12 +70,12 @@ pub fn shown_name(name: &str) -> String {
     kept.trim().to_owned()
 }
 
-/// Whether anything was measured.
+/// Whether the report has a measured point.
 pub fn measured(report: &Report) -> bool {
     report.lanes.iter().any(|lane| lane.points.iter().any(|point| point.median_ms.is_some()))
 }
 
-/// What a run is called until its owner names it: its lanes.
+/// The default name of a run: its lanes.
 pub fn run_name(report: &Report) -> String {
     let mut titles: Vec<&str> = Vec::new();
     for lane in &report.lanes {
@@ -161,7 +161,7 @@ mod tests {
                 "{mail}"
             );
         }
-        // A part of a link is damaged, whatever its lines begin with.
+        // An incomplete link is damaged, whatever its lines begin with.
         let cut = one("mail.txt", &lines[..lines.len() - 1].join("\n")).unwrap_err();
         assert!(cut.contains("damaged"), "{cut}");
     }

@@ -1,6 +1,6 @@
-//! A comparison as markup: who is compared, what differs, whose crossover comes first, times with their ratios. Text and
-//! tables without a life of their own are cheaper as text than as components. Whatever comes from a report is escaped;
-//! what a button does stands in its `data-act` and `data-key`.
+//! A comparison as HTML: the reports, their differences, the first crossover, times with their ratios. Static text and
+//! tables are smaller as HTML text than as components. Text from reports is escaped. A button's action is in its
+//! `data-act` and `data-key`.
 
 use std::fmt::Write as _;
 
@@ -15,9 +15,9 @@ use chart::comparison;
 use chart::format;
 use chart::svg::escape;
 
-/// A report among those compared.
+/// A compared report with its name.
 pub struct Named<'a> {
-    /// Tells it from the others.
+    /// Number that identifies the report.
     pub key: u32,
     /// Its name.
     pub name: &'a str,
@@ -25,7 +25,7 @@ pub struct Named<'a> {
     pub report: &'a Report,
 }
 
-/// The list of reports with their letters and lines, and buttons to open and remove them.
+/// The list of reports with their letters and line styles, and buttons to open and remove them.
 pub fn entries(all: &[Named], text: &Text) -> String {
     let travel = text.travel;
     let mut out = format!(r#"<ul class="entries" aria-label="{}">"#, escape(travel.compare_reports));
@@ -43,7 +43,7 @@ pub fn entries(all: &[Named], text: &Text) -> String {
     out + "</ul>"
 }
 
-/// What keeps the numbers from being compared; nothing where nothing does.
+/// Differences that make the numbers incomparable; an empty string without any.
 pub fn differences(comparison: &Comparison, text: &Text) -> String {
     let travel = text.travel;
     if comparison.differences.is_empty() {
@@ -68,7 +68,7 @@ pub fn differences(comparison: &Comparison, text: &Text) -> String {
     out + "</ul></div></div>"
 }
 
-/// Whose crossover comes first; nothing where no report has any.
+/// Which report's crossover comes first; an empty string where no report has one.
 pub fn crossings(comparison: &Comparison, text: &Text) -> String {
     let travel = text.travel;
     if comparison.crossings.is_empty() {
@@ -119,7 +119,7 @@ fn found(name: &str, found: &Found, text: &Text) -> String {
     }
 }
 
-/// Values and ratios, a row for each report's lane: the chart's table twin.
+/// Values and ratios, a row for each report's lane: the tabular form of the chart.
 pub fn ratios(all: &[Named], comparison: &Comparison, metric: Metric, text: &Text) -> String {
     let reports: Vec<&Report> = all.iter().map(|entry| entry.report).collect();
     let mut out = format!(
@@ -151,7 +151,7 @@ pub fn ratios(all: &[Named], comparison: &Comparison, metric: Metric, text: &Tex
                     .and_then(|own| comparison::measured(own, *length))
                     .and_then(|point| metric.reading(point, reports[report]))
                     .map(|reading| metric.format(reading.value));
-                // Less memory is not a faster lane.
+                // A ratio of memory would read like a speed-up.
                 let ratio = column[report].as_ref().filter(|_| metric != Metric::Memory);
                 let full = own
                     .and_then(|own| comparison::measured(own, *length))
@@ -213,7 +213,7 @@ mod tests {
     use crate::samples;
     use crate::text::{ENGLISH, LANGUAGES};
 
-    /// All parts of a comparison of two samples, as one element.
+    /// All parts of a comparison of two samples, in one element.
     fn all(reports: &[&Report], names: &[&str], text: &Text) -> String {
         let named: Vec<Named> = (1..)
             .zip(reports.iter().zip(names))

@@ -1,72 +1,72 @@
-//! What the page knows of the engine and of the race under way, and how each event changes it. Events of an earlier
-//! race change nothing: the last report snapshot of the current one is the state.
+//! The page's model of the engine and of the current race, and its changes by events. Events of an earlier race are
+//! ignored. The last report of the current race is its complete state.
 
 use std::sync::Arc;
 
 use protocol::Event;
 use report::{Environment, ReasonArgs, Report, Status, SystemEntry, Warning};
 
-/// How far the current race is.
+/// Phase of the current race.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
-    /// Nothing runs.
+    /// No race runs.
     Idle,
-    /// Sent to the engine; no answer yet.
+    /// Sent to the engine, not answered yet.
     Starting,
-    /// Events come in.
+    /// The engine sends events.
     Running,
-    /// Asked to stop.
+    /// Cancellation requested.
     Cancelling,
 }
 
-/// Something that went wrong, for people.
+/// An error to show.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Problem {
     /// Stable code.
     pub code: String,
-    /// What happened, why, what to do.
+    /// The event, its reason and the remedy.
     pub message: String,
-    /// What the message is about.
+    /// Arguments of the message.
     pub args: ReasonArgs,
-    /// The configuration field at fault, where it is one.
+    /// The wrong configuration field, if there is one.
     pub field: Option<String>,
 }
 
-/// What is being done right now.
+/// Current activity of the race.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Progress {
-    /// Between 0 and 1.
+    /// Done fraction of the expected time, between 0 and 1.
     pub fraction: f64,
-    /// Milliseconds left.
+    /// Expected remaining milliseconds.
     pub remaining_ms: f64,
-    /// Index of the lane at work.
+    /// Index of the current lane.
     pub lane: usize,
-    /// Length at work.
+    /// Current sequence length.
     pub length: u32,
-    /// Stable name of what is done.
+    /// Stable name of the activity.
     pub activity: String,
 }
 
-/// What the page knows.
+/// The page's model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Model {
-    /// The machine, once the engine is up.
+    /// The machine, once the engine is ready.
     pub environment: Option<Environment>,
-    /// The systems: from the static catalogue in the reader's language or, until that is there, from the engine.
+    /// The systems: from the static catalogue in the reader's language or, until it is loaded, from the engine.
     pub systems: Vec<SystemEntry>,
-    /// Whether the engine is up.
+    /// Whether the engine is ready.
     pub ready: bool,
     /// The current race's number.
     pub race: u32,
-    /// How far it is.
+    /// Phase of the current race.
     pub phase: Phase,
-    /// The last snapshot of the current race, or of the last one.
+    /// The last report of the current race, or of the last one.
     pub report: Option<Arc<Report>>,
-    /// The report of the race before, until this one has its own.
+    /// The report of the preceding race, until the current one has a report.
     previous: Option<Arc<Report>>,
     /// The last progress.
     pub progress: Option<Progress>,
-    /// The last thing that went wrong.
+    /// The last error.
     pub problem: Option<Problem>,
 }
 
@@ -87,30 +87,30 @@ impl Default for Model {
 }
 
 impl Model {
-    /// Whether a race is under way.
+    /// Whether a race is starting or running.
     pub fn busy(&self) -> bool {
         self.phase != Phase::Idle
     }
 
-    /// Begins a race and answers with its number.
+    /// Begins a race and returns its number.
     pub fn begin(&mut self) -> u32 {
         self.race = self.race.wrapping_add(1);
         self.phase = Phase::Starting;
         self.progress = None;
         self.problem = None;
-        // What was measured before is not lost while nothing new is there.
+        // The earlier result is kept until the new race has one.
         self.previous = self.report.take().or(self.previous.take());
         self.race
     }
 
-    /// Notes that the race was asked to stop.
+    /// Notes that a cancellation was requested.
     pub fn cancelling(&mut self) {
         if self.busy() {
             self.phase = Phase::Cancelling;
         }
     }
 
-    /// Takes one event in.
+    /// Processes an event.
     pub fn apply(&mut self, event: Event) {
         match event {
             Event::Ready { environment, systems, .. } => {
@@ -157,7 +157,7 @@ impl Model {
                     self.close_report(&error.code, &error.message);
                     self.end();
                 }
-                // Being stopped by the user is not an error.
+                // A cancellation by the user is not an error.
                 if !cancelled {
                     self.problem = Some(Problem {
                         code: error.code,
@@ -184,7 +184,7 @@ impl Model {
         self.report = self.report.take().or(previous);
     }
 
-    /// What was measured before the race broke off is kept, and says so.
+    /// Keeps the points measured before the race broke off, with a warning.
     fn close_report(&mut self, code: &str, message: &str) {
         if let Some(report) = self.report.as_mut().filter(|report| report.status == Status::Running) {
             let report = Arc::make_mut(report);
@@ -285,7 +285,7 @@ mod tests {
         model.apply(error(Some(id), "cancelled"));
         assert_eq!((model.phase, &model.problem), (Phase::Idle, &None));
         assert_eq!(model.report.as_ref().map(|report| report.status), Some(Status::Cancelled));
-        // Nothing runs: nothing to stop.
+        // Without a running race there is nothing to cancel.
         model.cancelling();
         assert_eq!(model.phase, Phase::Idle);
     }

@@ -1,4 +1,4 @@
-//! The results as a table: the chart's twin for who reads numbers, or can't see the chart.
+//! The results as a table, for readers who prefer numbers or cannot see the chart.
 
 use report::{Lane, Point, Report, Speedup, Verified};
 
@@ -13,56 +13,56 @@ use chart::lanes::Look;
 pub struct Row {
     /// Index of the lane.
     pub lane: usize,
-    /// Whether its outputs are right.
+    /// Result of the lane's verifications.
     pub badge: Badge,
     /// Exponent of L and its interval: `1.98`, `1.95–2.01`.
     pub exponent: Option<(String, String)>,
-    /// Set-up at the longest length measured.
+    /// Set-up time at the longest measured length.
     pub setup: String,
-    /// First forward pass there.
+    /// Time of the first forward pass at that length.
     pub first_run: String,
     /// One cell per length of the race.
     pub cells: Vec<Cell>,
 }
 
-/// What is known of a lane's correctness.
+/// Result of a lane's verifications.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Badge {
-    /// Not compared yet.
+    /// Not verified yet.
     Pending,
-    /// Within the tolerance; the largest relative deviation seen.
+    /// Within the tolerance, with the largest relative deviation.
     Pass(String),
-    /// Wrong: the lane is not timed.
+    /// Wrong output: the lane is not timed.
     Fail(String),
 }
 
-/// A lane at a length.
+/// The cell of a lane at one length.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Cell {
     /// Not reached yet.
     Pending,
     /// Measured.
     Value {
-        /// The median.
+        /// The time, or the value of another view.
         value: String,
-        /// The quartiles, where the samples spread visibly.
+        /// The quartiles, where they differ visibly from the median.
         spread: String,
-        /// Against attention on the same backend.
+        /// Comparison with attention on the same backend.
         versus: Option<Speedup>,
         /// Whether the system ran full attention here.
         full_attention: bool,
-        /// The samples behind it, and those thrown away.
+        /// Numbers of kept and of discarded samples.
         samples: (u32, u32),
     },
-    /// Dropped out.
+    /// The lane did not finish this length.
     Dnf {
-        /// In two words.
+        /// The reason in two words.
         reason: String,
-        /// In a sentence, or an empty string.
+        /// The reason as a sentence, or an empty string.
         message: String,
-        /// What the fit predicts.
+        /// The predicted value.
         predicted: Option<String>,
-        /// How much time it would have needed.
+        /// The time that the point would have needed.
         needs: Option<String>,
     },
 }
@@ -103,7 +103,7 @@ pub fn growth(lane: &Lane) -> Option<(String, String)> {
     })
 }
 
-/// Whether a lane's outputs are right: the worst of its comparisons counts.
+/// Result of a lane's verifications; the worst one counts.
 pub fn badge(lane: &Lane) -> Badge {
     let all: Vec<Verified> = lane
         .verification

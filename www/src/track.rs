@@ -1,4 +1,4 @@
-//! The lanes as a race: how far each got, its time at the length looked at, and how it stands against attention.
+//! The lanes as a race: the progress of each, its time at the selected length, and its comparison with attention.
 
 use report::Report;
 
@@ -14,38 +14,38 @@ use chart::lanes::Look;
 pub struct Track {
     /// Its look.
     pub look: Look,
-    /// Whether its outputs are right.
+    /// Result of the lane's verifications.
     pub badge: Badge,
     /// Exponent of L and its interval: `1.98`, `1.95–2.01`.
     pub growth: Option<(String, String)>,
-    /// Each length of the race and how the lane fares there.
+    /// Each length of the race with the lane's progress there.
     pub steps: Vec<(u32, Step)>,
-    /// Its time as a share of the slowest lane's, at the length looked at.
+    /// Its time as a share of the slowest lane's time at the selected length.
     pub share: f64,
-    /// Its time in words, or why there is none.
+    /// Its formatted time, or the reason why there is none.
     pub time: String,
-    /// Against attention in two words.
+    /// Comparison with attention in two words.
     pub comparison: String,
-    /// Whether it is faster than attention beyond doubt.
+    /// Whether the verdict is that it is faster than attention.
     pub ahead: bool,
-    /// Whether it is at work right now.
+    /// Whether the engine works on it now.
     pub at_work: bool,
 }
 
-/// How a lane fares at a length.
+/// A lane's progress at a length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// Still to come.
+    /// Not started.
     Ahead,
-    /// Under way.
+    /// Being measured.
     Now,
     /// Measured.
     Done,
-    /// Dropped out.
+    /// Did not finish.
     Out,
 }
 
-/// All lanes, as they stand at `length`. `progress` is what is being done, while a race runs.
+/// All lanes at `length`. `progress` is the current activity while a race runs.
 pub fn tracks(
     report: &Report,
     looks: &[Look],
@@ -111,7 +111,7 @@ pub fn tracks(
     report.lanes.iter().zip(looks).enumerate().map(track).collect()
 }
 
-/// How a lane stands, and whether it ran full attention.
+/// A lane's comparison, with a mark where it ran full attention.
 fn with_mark(full_attention: bool, text: &Text, comparison: String) -> String {
     match (full_attention, comparison.is_empty()) {
         (false, _) => comparison,

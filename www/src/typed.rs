@@ -1,14 +1,14 @@
-//! Numbers as people type them, read by the reader of JSON's numbers, which the page has anyway: the library's own would
-//! bring ten kilobytes of tables along.
+//! Parses typed numbers with the JSON parser that the page contains anyway. The standard library's parser would add 10
+//! kB of tables.
 
-/// The number that `typed` is: decimal, with or without an exponent, and finite.
+/// Parses a finite decimal number, with or without an exponent.
 pub fn number(typed: &str) -> Option<f64> {
     let typed = typed.trim();
     let (sign, rest) = match typed.strip_prefix('-') {
         Some(rest) => ("-", rest),
         None => ("", typed.strip_prefix('+').unwrap_or(typed)),
     };
-    // JSON wants digits on both sides of a point, and no zeros in front.
+    // JSON requires digits on both sides of a point and forbids leading zeros.
     let end = rest.find(['e', 'E']).unwrap_or(rest.len());
     let (digits, exponent) = rest.split_at(end);
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));

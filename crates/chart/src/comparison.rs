@@ -1,11 +1,11 @@
-//! How lanes stand against attention at a length, in the words of the report's own verdict. Nothing is decided here.
+//! Describes how lanes compare with attention at a length. The verdicts are the report's; nothing is decided here.
 
 use report::{Lane, Point, Report, Speedup, Status, Verdict};
 
 use crate::format;
 use crate::words::Words;
 
-/// Intervals of a ratio within this factor of 1 leave two lanes about equal; wider ones leave everything open.
+/// An undecided interval within this factor of 1 is described as about equal. A wider one is described as undecided.
 const ABOUT: f64 = 1.1;
 
 /// A speed-up in two or three words. Without an interval no winner is named.
@@ -26,7 +26,8 @@ pub fn words(speedup: Speedup, text: &Words) -> String {
     }
 }
 
-/// The 95% interval behind the words, where they do not say it: of how many times faster or slower.
+/// The 95% interval behind the words, as a factor by which the lane is faster or slower; `None` where the words contain
+/// it.
 pub fn interval(speedup: Speedup, text: &Words) -> Option<String> {
     let (low, high, verdict) = speedup.judged?;
     let (low, high) = match verdict {
@@ -39,18 +40,18 @@ pub fn interval(speedup: Speedup, text: &Words) -> Option<String> {
     Some((text.interval)(low, &high))
 }
 
-/// Whether a lane is faster beyond doubt.
+/// Whether the verdict is that the lane is faster.
 pub fn is_ahead(speedup: Speedup) -> bool {
     verdict(speedup) == Some(Verdict::Ahead)
 }
 
-/// The verdict, where there is one.
+/// The verdict, if there is one.
 pub fn verdict(speedup: Speedup) -> Option<Verdict> {
     speedup.judged.map(|(.., verdict)| verdict)
 }
 
-/// The measured point of a lane at a length. A point that was cancelled, lost or not verified keeps the times it had, but is
-/// no result.
+/// The measured point of a lane at a length. A point that was cancelled, lost or not verified keeps its times but is
+/// not a result.
 pub fn measured(lane: &Lane, length: u32) -> Option<&Point> {
     lane.points.iter().find(|point| point.length == length && is_measured(point))
 }
@@ -60,9 +61,9 @@ pub fn is_measured(point: &Point) -> bool {
     point.outcome == "ok" && point.median_ms.is_some_and(|ms| ms > 0.0)
 }
 
-/// `challenger` against `baseline` at `length`, where both were measured: what the report says, or for a lane of another
-/// backend, of which it says nothing, what the two intervals say. While the race runs, a length without a verdict has none
-/// yet: its ratio alone would be called one without an interval until the next analysis.
+/// `challenger` compared with `baseline` at `length`, where both were measured: the report's verdict, or the verdict
+/// from the two intervals for a lane of another backend, for which the report has none. While the race runs, a length
+/// without a verdict returns `None`: its ratio would be shown as one without an interval until the next analysis.
 pub fn versus(report: &Report, challenger: usize, baseline: usize, length: u32) -> Option<Speedup> {
     let mine = measured(report.lanes.get(challenger)?, length)?;
     let theirs = measured(report.lanes.get(baseline)?, length)?;
@@ -74,13 +75,14 @@ pub fn versus(report: &Report, challenger: usize, baseline: usize, length: u32) 
     speedup.filter(|speedup| report.status != Status::Running || speedup.judged.is_some())
 }
 
-/// Why a lane did not finish a length, beyond the outcome's name: its message, or how much time it would have needed.
+/// Why a lane did not finish a length, in addition to the outcome's name: its message, or the time that it would have
+/// needed.
 pub fn reason(point: &Point, text: &Words) -> Option<String> {
     let needs = || point.needed_ms.map(|ms| (text.needs)(&format::time(ms)));
     (text.reason)(point).or_else(needs)
 }
 
-/// Lengths of the race, ascending: those configured and those measured.
+/// Lengths of the race, ascending: all configured and all measured ones.
 pub fn lengths(report: &Report) -> Vec<u32> {
     let mut lengths: Vec<u32> = report
         .config
@@ -107,7 +109,7 @@ pub fn longest_measured(report: &Report, lanes: impl Fn(usize) -> bool) -> Optio
         .max()
 }
 
-/// How `challenger` stands against `baseline` at every length at which they are compared, ascending.
+/// The comparison of `challenger` with `baseline` at every length where both were measured, ascending.
 pub fn common(
     report: &Report,
     challenger: usize,

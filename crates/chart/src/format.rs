@@ -1,7 +1,6 @@
-//! Numbers as people read them. Every function answers any input, NaN and infinities included, with text that makes
-//! sense: a dash where there is no number.
+//! Formats numbers for display. Every function accepts all inputs, including NaN and infinities, which become a dash.
 
-/// What stands where there is no number.
+/// Text shown in place of a missing number.
 pub const NONE: &str = "–";
 
 /// A narrow no-break space between a number and its unit.
@@ -14,7 +13,7 @@ fn significant(value: f64, digits: i32) -> String {
     }
     let magnitude = value.abs().log10().floor() as i32;
     let mut decimals = (digits - 1 - magnitude).max(0);
-    // 9.996 rounds up to 10.0: one digit less.
+    // 9.996 rounds up to 10.0, which needs one digit less.
     let scale = 10_f64.powi(decimals);
     if ((value.abs() * scale).round() / scale).log10().floor() as i32 > magnitude {
         decimals = (decimals - 1).max(0);
@@ -46,7 +45,7 @@ fn with_unit(value: f64, units: &[&str], scale: f64) -> String {
     }
     let mut scaled = value;
     let mut index = 0;
-    // 999.7 of one unit would print as 1,000: the next unit says it better.
+    // 999.7 would be printed as 1,000, so the next larger unit is used.
     while scaled.abs() >= scale * 0.9995 && index + 1 < units.len() {
         scaled /= scale;
         index += 1;
@@ -65,7 +64,7 @@ pub fn time(ms: f64) -> String {
     with_unit(ms * 1e6, &["ns", "µs", "ms", "s"], 1000.0)
 }
 
-/// A number without a unit: `16,384`, `1.23`; very small and very large ones by their power of ten.
+/// A number without a unit: `16,384`, `1.23`; very small and very large ones as a power of ten.
 pub fn number(value: f64) -> String {
     if !value.is_finite() {
         NONE.to_owned()
@@ -89,7 +88,7 @@ pub fn rate(per_second: f64, unit: &str) -> String {
         return NONE.to_owned();
     }
     let text = with_unit(per_second, &["", "K", "M", "G", "T"], 1000.0);
-    // A prefix belongs to its unit: "1.2 GB/s", but "1.2 M tokens/s".
+    // A prefix is joined to a unit symbol, as in "1.2 GB/s", but not to a word, as in "1.2 M tokens/s".
     let joint = if unit.starts_with(|c: char| c.is_ascii_uppercase())
         && text.ends_with(|c: char| c.is_ascii_alphabetic())
     {
@@ -126,7 +125,7 @@ pub fn length_short(value: u32) -> String {
     }
 }
 
-/// An estimated length, rounded to the two digits that it deserves: `1,100`.
+/// An estimated length, rounded to two digits: `1,100`.
 pub fn length_about(value: f64) -> String {
     if !value.is_finite() || value <= 0.0 {
         return NONE.to_owned();
@@ -135,7 +134,7 @@ pub fn length_about(value: f64) -> String {
     length((value / step).round() * step)
 }
 
-/// Where a challenger gets ahead: `≈ 1,100`, or `≤ 256` where the length is a bound.
+/// The length of a crossover: `≈ 1,100`, or `≤ 256` for a bound.
 pub fn crossover_length(estimate: f64, kind: report::CrossoverKind) -> String {
     match kind {
         report::CrossoverKind::AtMost => format!("≤ {}", length(estimate)),
@@ -143,7 +142,7 @@ pub fn crossover_length(estimate: f64, kind: report::CrossoverKind) -> String {
     }
 }
 
-/// A factor: `12×`, `1.4×`, `0.52×`; near 1 with as many digits as set it apart from 1: `1.03×`, `0.97×`, `1.004×`.
+/// A factor: `12×`, `1.4×`, `0.52×`; near 1 with as many digits as distinguish it from 1: `1.03×`, `0.97×`, `1.004×`.
 pub fn ratio(ratio: f64) -> String {
     if !ratio.is_finite() || ratio <= 0.0 {
         return NONE.to_owned();
@@ -174,7 +173,7 @@ pub fn deviation(value: f64) -> String {
     }
 }
 
-/// Whole seconds or minutes, for what is left of a race: `8 s`, `2 min`.
+/// Whole seconds or minutes, for the remaining time of a race: `8 s`, `2 min`.
 pub fn rough_time(ms: f64) -> String {
     if !ms.is_finite() {
         return NONE.to_owned();

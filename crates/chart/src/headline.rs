@@ -1,5 +1,5 @@
-//! The result in a sentence, and no more than the report's own verdicts say: estimates come with their interval, what is
-//! undecided is called undecided, bounds and extrapolations are called so.
+//! The result as a sentence that claims no more than the report's verdicts: estimates have intervals, and undecided
+//! results, bounds and predictions are named as such.
 
 use report::compare::{self, Found};
 use report::{Crossover, CrossoverKind, Report, Speedup, Status, Verdict};
@@ -10,23 +10,23 @@ use crate::lanes::Look;
 use crate::machine::processor;
 use crate::words::Words;
 
-/// A sentence and what it amounts to.
+/// The headline of a result.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Headline {
     /// The result.
     pub text: String,
-    /// What qualifies it, or an empty string.
+    /// A qualification of the result, or an empty string.
     pub detail: String,
-    /// The lane that it is mostly about.
+    /// The lane that the sentence is mainly about.
     pub lane: Option<usize>,
 }
 
-/// The headline of a report that was measured here; `None` while nothing can be said yet.
+/// The headline of a report measured on this machine; `None` while there is no result.
 pub fn headline(report: &Report, looks: &[Look], text: &Words) -> Option<Headline> {
     told(report, looks, true, text)
 }
 
-/// The same for readers elsewhere: the processor has a name instead of being this machine's.
+/// The headline for readers on other machines: it names the processor in place of "your machine".
 pub fn headline_elsewhere(report: &Report, looks: &[Look], text: &Words) -> Option<Headline> {
     told(report, looks, false, text)
 }
@@ -43,7 +43,8 @@ fn told(report: &Report, looks: &[Look], here: bool, text: &Words) -> Option<Hea
     if found.is_empty() {
         return fastest(report, looks, text);
     }
-    // The first to overtake is the news; the prediction nearest to the data comes next, then whoever may overtake.
+    // The first challenger to overtake comes first, then the prediction nearest to the data, then challengers that may
+    // overtake.
     let rank = |crossover: &Crossover| match (crossover.kind, verdict_at_last(report, crossover)) {
         (CrossoverKind::Measured | CrossoverKind::AtMost, _) => 0,
         (CrossoverKind::Predicted, _) => 1,
@@ -57,7 +58,7 @@ fn told(report: &Report, looks: &[Look], here: bool, text: &Words) -> Option<Hea
             .cmp(&rank(b))
             .then(a.estimate.unwrap_or(f64::INFINITY).total_cmp(&b.estimate.unwrap_or(f64::INFINITY)))
     });
-    // A challenger that was not measured beside attention has no sentence of its own.
+    // A challenger without a comparison with attention has no sentence of its own.
     let mut headline =
         (0..found.len()).find_map(|index| sentence(report, looks, &found, index, here, text))?;
     if found.len() > 1 {
@@ -86,20 +87,20 @@ fn machine(report: &Report, backend: &str, here: bool, text: &Words) -> String {
     .to_owned()
 }
 
-/// The verdict at the longest length at which both lanes of a crossover are compared.
+/// The verdict at the longest length where both lanes of a crossover were compared.
 fn verdict_at_last(report: &Report, crossover: &Crossover) -> Option<Verdict> {
     let (challenger, baseline) = (crossover.challenger as usize, crossover.baseline as usize);
     let (_, at) = comparison::common(report, challenger, baseline).next_back()?;
     comparison::verdict(at)
 }
 
-/// Whether a challenger may overtake within the lengths raced. One that is clearly behind at the longest does not, though
-/// what happens beyond is undecided.
+/// Whether a challenger may overtake within the raced lengths. A challenger that is clearly behind at the longest one
+/// does not, although the lengths beyond are undecided.
 fn is_open(report: &Report, crossover: &Crossover) -> bool {
     crossover.kind == CrossoverKind::Undecided && verdict_at_last(report, crossover) != Some(Verdict::Behind)
 }
 
-/// Whether the interval of the crossover at `index` ends before that of every other challenger can begin.
+/// Whether the interval of the crossover at `index` ends before that of every other challenger begins.
 fn is_first(report: &Report, found: &[&Crossover], index: usize) -> bool {
     let range = |crossover: &Crossover| Found::from(crossover).range();
     let Some((_, end)) = found.get(index).and_then(|best| range(best)) else { return false };
@@ -109,7 +110,7 @@ fn is_first(report: &Report, found: &[&Crossover], index: usize) -> bool {
     })
 }
 
-/// The sentence about the crossover at `index` of those `found`; `None` where its lanes are not compared at any length.
+/// The sentence about the crossover at `index` in `found`; `None` where its lanes were not compared at any length.
 fn sentence(
     report: &Report,
     looks: &[Look],
@@ -157,7 +158,7 @@ fn sentence(
         (CrossoverKind::None, _) => match (verdict, was_ahead) {
             (Some(Verdict::Behind), false) => (text.stays_ahead)(&looks[baseline].title, &last_text, &place),
             (Some(Verdict::Behind), true) => (text.ahead_before)(name, &last_text, &place),
-            // Without that verdict, the report says no more than that it found none.
+            // Without that verdict, the report claims only that it found no crossover.
             _ => (text.no_overtaking)(name, &last_text, &place),
         },
         _ => match verdict {
@@ -169,7 +170,7 @@ fn sentence(
     Some(Headline { text: sentence, detail: standing_text, lane: Some(challenger) })
 }
 
-/// How a lane stands against attention at a length.
+/// How a lane compares with attention at a length.
 fn standing_at(name: &str, length: &str, at: Speedup, text: &Words) -> String {
     let interval = comparison::interval(at, text).unwrap_or_default();
     match at.judged {
@@ -184,9 +185,9 @@ fn standing_at(name: &str, length: &str, at: Speedup, text: &Words) -> String {
     }
 }
 
-/// Without an attention lane to compare with, the fastest lane at the longest length is the news.
+/// Without an attention lane, the headline is the fastest lane at the longest length.
 fn fastest(report: &Report, looks: &[Look], text: &Words) -> Option<Headline> {
-    // While the race runs, points wait for their intervals until the next analysis.
+    // While the race runs, points have no intervals until the next analysis.
     let counts = |point: &report::Point| {
         comparison::is_measured(point) && (report.status != Status::Running || point.low_ms.is_some())
     };
@@ -247,7 +248,7 @@ mod tests {
         );
     }
 
-    /// The duel with a crossover of a kind, and its last point judged.
+    /// The duel with a crossover of a given kind and a given verdict at its last point.
     fn with(kind: CrossoverKind, at: Option<f64>, last: Option<(f64, f64, f64, Verdict)>) -> Report {
         let mut report = samples::duel();
         let crossover = &mut report.crossovers[0];
@@ -371,7 +372,7 @@ mod tests {
              40,000).",
             "再次相交",
         );
-        // What is predicted without that verdict does not say who is ahead.
+        // A prediction without that verdict does not state which lane is ahead.
         for last in [FASTER, EQUAL, None] {
             let report = with(CrossoverKind::Predicted, Some(40_300.0), last);
             assert!(!of(&report).text.contains("ahead"), "{}", of(&report).text);
@@ -414,11 +415,11 @@ mod tests {
         let [english, chinese] = tally(&report);
         assert!(english.ends_with("0 of 2 challengers overtake within the lengths raced."), "{english}");
         assert!(chinese.ends_with("2 个挑战者中有 0 个在本场长度内超过注意力。"), "{chinese}");
-        // Of two that are undecided, the one that may overtake is the news.
+        // Of two undecided challengers, the headline names the one that may overtake.
         let versus = report.lanes[2].points.last_mut().unwrap().versus.as_mut().unwrap();
         (versus.speedup, versus.low, versus.high, versus.verdict) = EQUAL.unwrap();
         assert_eq!(of(&report).lane, Some(2));
-        // One that was not measured has no sentence, and does not take the other's.
+        // A challenger without measurements has no sentence and does not replace the other challenger's.
         report.lanes[2].points.clear();
         assert_eq!(of(&report).lane, Some(1));
     }
@@ -441,7 +442,7 @@ mod tests {
         assert!(is_first(&[later, predicted, (CrossoverKind::None, None)]));
         assert!(!is_first(&[later, near]));
         assert!(!is_first(&[later, bound]));
-        // An undecided lane that is ahead at the last length may have overtaken anywhere.
+        // An undecided lane that is ahead at the last length may have overtaken at any length.
         assert!(!is_first(&[later, (CrossoverKind::Undecided, None)]));
         assert!(!is_first(&[]));
         duel.crossovers[0].low = None;
@@ -536,7 +537,7 @@ mod tests {
         assert!(of(&report).text.starts_with("Undecided between Hyena and "), "{}", of(&report).text);
     }
 
-    /// The second fastest has a narrow interval, the third a wide one that reaches the fastest.
+    /// The second fastest lane has a narrow interval, the third a wide one that overlaps the fastest lane's.
     #[test]
     fn the_fastest_lane_is_ahead_of_every_other() {
         let mut report = joined(samples::duel(), &[(CrossoverKind::None, None)]);
@@ -556,7 +557,7 @@ mod tests {
         let [english, chinese] = both(&report);
         assert!(english.contains("is the fastest at 16,384 tokens, 1.1× faster than Hyena"), "{english}");
         assert!(chinese.contains("最快，比 Hyena"), "{chinese}");
-        // Without an interval of the third, there is no fastest.
+        // Without an interval of the third lane, no lane is the fastest.
         report.lanes[2].points.last_mut().unwrap().low_ms = None;
         assert!(of(&report).text.contains("carries no intervals"), "{}", of(&report).text);
     }
@@ -569,7 +570,7 @@ mod tests {
         assert!(of(&report).text.starts_with("Hyena takes "));
         report.lanes[0].points.clear();
         assert!(headline(&report, &looks(&report, &[], &ENGLISH), &ENGLISH).is_none());
-        // Indices from elsewhere may point nowhere.
+        // Indices in foreign reports may be out of range.
         let mut foreign = samples::duel();
         foreign.crossovers[0].challenger = 99;
         assert!(of(&foreign).text.contains("fastest"));

@@ -1,5 +1,5 @@
-//! How lanes look and what they are called: one colour and one marker shape per system, filled on the GPU and hollow on
-//! the CPU, so that lanes stay apart without colour vision.
+//! Appearance and names of lanes: one colour and one marker shape per system, filled on the GPU and hollow on the CPU,
+//! so that lanes can be distinguished without colour vision.
 
 use report::{Config, Lane, LaneConfig, ParamValue, Report, SystemEntry};
 
@@ -8,7 +8,7 @@ use crate::words::Words;
 /// Number of colours and marker shapes.
 pub const SLOTS: usize = 14;
 
-/// Systems in the order of their slots, so that a system looks the same in every race.
+/// Systems in the order of their slots. A system has the same look in every race.
 const SLOT_OF: [&str; SLOTS] = [
     "attention",
     "hyena",
@@ -26,26 +26,26 @@ const SLOT_OF: [&str; SLOTS] = [
     "linformer",
 ];
 
-/// A lane's identity on the page.
+/// Name and appearance of a lane on the page.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Look {
     /// Index into the palette and the marker shapes.
     pub slot: usize,
-    /// Whether its markers are filled: on the GPU.
+    /// Whether its markers are filled, for lanes on the GPU.
     pub filled: bool,
-    /// Name that tells it from the other lanes of the same race.
+    /// Name that distinguishes it from the other lanes of its race.
     pub label: String,
     /// The system's name alone.
     pub title: String,
     /// The system's stable name.
     pub system: String,
-    /// Set where the lane runs the only form that its system has.
+    /// The system's only form, or the form that it ran against the race's request; `None` otherwise.
     pub one_way: Option<OneWay>,
-    /// The exponent of L that theory gives.
+    /// The theoretical exponent of L.
     pub theory: Option<f64>,
-    /// Index of the attention lane on the same backend, where it is another lane.
+    /// Index of the attention lane on the same backend, unless the lane is that lane itself.
     pub baseline: Option<usize>,
-    /// Which of several reports it is from, where they share a chart.
+    /// Index of its report where several reports share a chart.
     pub series: usize,
 }
 
@@ -68,7 +68,7 @@ impl OneWay {
         }
     }
 
-    /// In words.
+    /// The label of the form.
     pub fn label(self, text: &Words) -> &'static str {
         match self {
             Self::Causal => text.causal_only,
@@ -77,16 +77,16 @@ impl OneWay {
     }
 }
 
-/// The palette and shape slot of a system, before clashes within a race are settled.
+/// The palette and shape slot of a system, before conflicts within a race are resolved.
 pub fn slot_of(system: &str) -> usize {
     SLOT_OF.iter().position(|id| *id == system).unwrap_or_else(|| {
-        // A system that this page does not know yet: always the same slot, whichever.
+        // A system unknown to this page always gets the same slot.
         system.bytes().fold(7_usize, |hash, byte| hash.wrapping_mul(31).wrapping_add(usize::from(byte)))
             % SLOTS
     })
 }
 
-/// What a lane is, wherever it comes from.
+/// The properties of a lane that determine its look.
 struct Identity<'a> {
     system: &'a str,
     title: String,
@@ -96,13 +96,13 @@ struct Identity<'a> {
     theory: Option<f64>,
 }
 
-/// Looks of a report's lanes, in their order.
+/// Looks of a report's lanes, in order.
 pub fn looks(report: &Report, systems: &[SystemEntry], text: &Words) -> Vec<Look> {
     let lanes: Vec<_> = report.lanes.iter().map(|lane| of_lane(lane, report, systems)).collect();
     settle(&lanes, text)
 }
 
-/// Looks of a configuration's lanes before it has raced. `auto` is where lanes without a backend would run.
+/// Looks of a configuration's lanes before the race. `auto` is the backend of lanes that name none.
 pub fn looks_of_config(config: &Config, auto: &str, systems: &[SystemEntry], text: &Words) -> Vec<Look> {
     let identities: Vec<_> = config
         .systems
@@ -142,7 +142,7 @@ pub fn backend_id(backend: report::BackendName, auto: &str) -> &str {
 fn of_lane<'a>(lane: &'a Lane, report: &Report, systems: &[SystemEntry]) -> Identity<'a> {
     let entry = systems.iter().find(|entry| entry.id == lane.system);
     let known = entry.and_then(|entry| OneWay::of(&entry.causality));
-    // A report may come from elsewhere, with a system that this page has no entry of.
+    // A report may come from elsewhere, with a system that this page does not know.
     let told = match (report.config.causal, lane.causal) {
         (false, true) => Some(OneWay::Causal),
         (true, false) => Some(OneWay::Bidirectional),
@@ -174,7 +174,7 @@ fn settle(lanes: &[Identity<'_>], text: &Words) -> Vec<Look> {
     for (index, lane) in lanes.iter().enumerate() {
         let filled = lane.backend != "cpu";
         let wanted = slot_of(lane.system);
-        // A second lane of the same system and backend takes the next free shape.
+        // A second lane of the same system and backend gets the next free shape.
         let slot = (0..SLOTS)
             .map(|step| (wanted + step) % SLOTS)
             .find(|&slot| !taken[slot][usize::from(filled)])

@@ -1,16 +1,16 @@
-//! The machine that a report was measured on, in a few words: for captions, names of past runs and shared results.
+//! A short description of the machine of a report, for captions, names of past runs and shared results.
 
 use report::{Environment, Gpu, Report};
 
 use crate::words::Words;
 
-/// What the adapter calls itself.
+/// The adapter's name.
 pub fn gpu_name(gpu: &Gpu, text: &Words) -> String {
     let parts: Vec<&str> = [gpu.description.as_str(), &gpu.vendor, &gpu.architecture]
         .into_iter()
         .filter(|part| !part.is_empty())
         .collect();
-    // The description usually repeats the vendor.
+    // The description usually contains the vendor.
     match parts.first() {
         None => text.hw_gpu_unnamed.to_owned(),
         Some(first) if !gpu.description.is_empty() => (*first).to_owned(),
@@ -18,7 +18,7 @@ pub fn gpu_name(gpu: &Gpu, text: &Words) -> String {
     }
 }
 
-/// The processor that lanes of this backend ran on: `GPU nvidia ampere`, `CPU (8 threads, simd128)`.
+/// The processor of a backend's lanes: `GPU nvidia ampere`, `CPU (8 threads, simd128)`.
 pub fn processor(report: &Report, backend: &str, text: &Words) -> Option<String> {
     let environment = &report.environment;
     if backend == "cpu" {
@@ -30,7 +30,7 @@ pub fn processor(report: &Report, backend: &str, text: &Words) -> Option<String>
     Some(format!("{} {}{software}", text.hw_gpu, gpu_name(gpu, text)))
 }
 
-/// The processors that lanes of the report ran on.
+/// The processors of the report's lanes.
 pub fn processors(report: &Report, text: &Words) -> Vec<String> {
     ["webgpu", "cpu"]
         .into_iter()
@@ -49,7 +49,7 @@ pub fn summary(report: &Report, text: &Words) -> String {
     parts.join(" · ")
 }
 
-/// The browser's name and main version, or the operating system of the command.
+/// The browser's name and major version, or the operating system for the command line.
 pub fn program(environment: &Environment) -> String {
     let agent = &environment.agent;
     let version = |mark: &str| {
@@ -57,7 +57,7 @@ pub fn program(environment: &Environment) -> String {
         let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
         (!digits.is_empty()).then_some(digits)
     };
-    // Every browser claims to be the ones before it, so the order matters.
+    // Every browser's user agent contains the names of older ones, so the order matters.
     let browsers = [
         ("Edg/", "Edge"),
         ("OPR/", "Opera"),

@@ -1,19 +1,19 @@
-//! Work that cannot be interrupted: making a case, and the f64 reference. A large cell takes either of them seconds, and
-//! a user who cancels does not wait for them.
+//! Cancellation of uninterruptible work: making a case, and the f64 reference. Either may take seconds for a large
+//! problem, and a user who cancels should not wait for it.
 
 use mixer::LaneError;
 
 use crate::CancelSwitch;
 
-/// How often the switch is looked at.
+/// Interval at which the cancellation is checked.
 #[cfg(not(target_arch = "wasm32"))]
 const LOOK: std::time::Duration = std::time::Duration::from_millis(10);
 
-/// Does `work` on a thread of its own and waits for it or for the cancellation, after which it is left to end by itself
-/// and its result is dropped.
+/// Runs `work` on its own thread and waits for the result or for the cancellation. After a cancellation the thread runs
+/// to its end and its result is dropped.
 ///
 /// # Errors
-/// [`LaneError::Cancelled`].
+/// [`LaneError::Cancelled`] after a cancellation.
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) fn unless_cancelled<T: Send + 'static>(
     cancel: &CancelSwitch,
@@ -26,7 +26,7 @@ pub(crate) fn unless_cancelled<T: Send + 'static>(
     }
     let (sender, receiver) = sync_channel(1);
     let worker = std::thread::spawn(move || {
-        // Nobody listens after a cancellation.
+        // After a cancellation the receiver is gone.
         let _ = sender.send(work());
     });
     loop {
@@ -44,10 +44,10 @@ pub(crate) fn unless_cancelled<T: Send + 'static>(
     }
 }
 
-/// Does `work`. Here nothing hears of a cancellation while something runs: the page ends the whole worker.
+/// Runs `work`. In wasm no cancellation can arrive meanwhile: the page ends the whole worker instead.
 ///
 /// # Errors
-/// [`LaneError::Cancelled`] where it was heard of before.
+/// [`LaneError::Cancelled`] where the cancellation arrived earlier.
 #[cfg(target_arch = "wasm32")]
 pub(crate) fn unless_cancelled<T>(cancel: &CancelSwitch, work: impl FnOnce() -> T) -> Result<T, LaneError> {
     if cancel.is_cancelled() { Err(LaneError::Cancelled) } else { Ok(work()) }

@@ -1,4 +1,4 @@
-//! The CPU executor: a pool of threads that deals out a kernel's tasks, and lanes that hold prepared kernels.
+//! The CPU executor: a pool of threads that runs a kernel's tasks, and lanes that hold prepared kernels.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,10 +10,10 @@ use crate::output::{Spotted, Spotting, finite_sum, probes};
 use crate::spot::spot_check;
 use crate::{CancelSwitch, ComputeError};
 
-/// A pool of threads with a switch that cancels what runs on it. Clones share both.
+/// A pool of threads with a switch that cancels its work. Clones share both.
 ///
-/// Natively each pool has threads of its own. In wasm there is one pool, rayon's global one, which the worker must have
-/// started (through wasm-bindgen-rayon) before it asks for more than one thread here.
+/// Natively each pool has its own threads. In wasm there is only rayon's global pool, which the worker must have
+/// started (through wasm-bindgen-rayon) before it asks for more than one thread.
 #[derive(Clone)]
 pub struct CpuPool {
     helpers: Helpers,
@@ -21,7 +21,7 @@ pub struct CpuPool {
     cancel: CancelSwitch,
 }
 
-/// The threads beside the caller's.
+/// The threads in addition to the caller's.
 #[derive(Clone)]
 enum Helpers {
     None,
@@ -45,7 +45,7 @@ fn helpers(threads: usize) -> Result<(Helpers, usize), ComputeError> {
     Ok((Helpers::Global, threads.min(rayon::current_num_threads() + 1)))
 }
 
-/// Calls `task` once on each thread of the one pool that there is in wasm.
+/// Calls `task` once on each thread of wasm's global pool.
 #[cfg(target_arch = "wasm32")]
 pub fn on_each_helper(task: &(dyn Fn() + Sync)) {
     rayon::broadcast(|_| task());
@@ -55,11 +55,11 @@ impl CpuPool {
     /// Most threads accepted.
     pub const MAX_THREADS: usize = 256;
 
-    /// A pool of `threads` threads, the caller's included. In wasm it has fewer where the global pool does.
+    /// A pool of `threads` threads, the caller's included. In wasm it has at most as many as the global pool.
     ///
     /// # Errors
-    /// [`MixerError::InvalidField`] where `threads` is out of range, [`ComputeError::Threads`] where the system
-    /// refuses.
+    /// [`MixerError::InvalidField`] where `threads` is out of range, [`ComputeError::Threads`] where the operating
+    /// system refuses to start them.
     pub fn new(threads: usize) -> Result<Self, ComputeError> {
         if !(1..=Self::MAX_THREADS).contains(&threads) {
             let allowed = format!("a whole number from 1 to {}", Self::MAX_THREADS);
@@ -69,17 +69,17 @@ impl CpuPool {
         Ok(Self { helpers, threads, cancel: CancelSwitch::default() })
     }
 
-    /// Threads that this machine offers; 1 where it does not say.
+    /// Threads that this machine offers; 1 where it does not report a number.
     pub fn available_threads() -> usize {
         std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(Self::MAX_THREADS)
     }
 
-    /// The switch that skips every task not yet started, in this run and the following ones.
+    /// The switch that skips every task not yet started, in the current and all later runs.
     pub fn cancel_switch(&self) -> &CancelSwitch {
         &self.cancel
     }
 
-    /// This pool with another switch, so that one switch can end several executors' work.
+    /// The pool with another switch, so that one switch can cancel the work of several executors.
     #[must_use]
     pub fn with_cancel_switch(self, cancel: CancelSwitch) -> Self {
         Self { cancel, ..self }
@@ -118,7 +118,7 @@ impl Parallel for CpuPool {
     }
 }
 
-/// `work(0)` on the calling thread, `work(1)` and so on wherever there is one.
+/// Runs `work(0)` on the calling thread and `work(1)`, `work(2)`, … on any free thread.
 fn fan_out<'scope>(scope: &rayon::Scope<'scope>, workers: usize, work: &'scope (impl Fn(usize) + Sync)) {
     for worker in 1..workers {
         scope.spawn(move |_| work(worker));
@@ -126,7 +126,7 @@ fn fan_out<'scope>(scope: &rayon::Scope<'scope>, workers: usize, work: &'scope (
     work(0);
 }
 
-/// One system at one length, ready to run on the CPU.
+/// One system at one length, prepared for the CPU.
 pub struct CpuLane {
     system: &'static dyn System,
     case: Arc<Case>,
@@ -136,11 +136,11 @@ pub struct CpuLane {
 }
 
 impl CpuLane {
-    /// Makes a seeded case and prepares its kernel. What takes time here is set-up.
+    /// Makes a seeded case and prepares its kernel. All time spent here is set-up time.
     ///
     /// # Errors
-    /// What the system refuses; [`MixerError::OutOfMemory`] before anything is allocated where the closed form already
-    /// exceeds `limit_bytes`; [`LaneError::Cancelled`].
+    /// Errors of the system; [`MixerError::OutOfMemory`], before any allocation, where the closed form exceeds
+    /// `limit_bytes`; [`LaneError::Cancelled`].
     pub fn seeded(
         system: &'static dyn System,
         problem: &Problem,
@@ -178,11 +178,12 @@ impl CpuLane {
         Ok(Self { system, case, kernel, memory, pool: pool.clone() })
     }
 
-    /// Runs the forward pass `repeats` times and returns the sum of the last output's beginning, middle and end, so that
-    /// no run can be skipped: as much as a GPU lane reads, and too little to weigh on a timing.
+    /// Runs the forward pass `repeats` times. Returns the sum of the last output's beginning, middle and end, so that
+    /// an optimiser cannot skip the work. The sum covers as many values as a GPU lane reads, and its time is
+    /// negligible.
     ///
     /// # Errors
-    /// [`LaneError::Cancelled`], [`LaneError::NotFinite`] where that part is not finite, or what the kernel says.
+    /// [`LaneError::Cancelled`], [`LaneError::NotFinite`] for a summed value that is not finite, or the kernel's error.
     pub fn run(&mut self, repeats: usize) -> Result<f64, LaneError> {
         for _ in 0..repeats {
             self.kernel.run(&self.pool)?;
@@ -195,7 +196,7 @@ impl CpuLane {
         probes(output.len()).into_iter().map(probe).sum()
     }
 
-    /// Fills the output with NaN, so that what a run does not write is seen.
+    /// Fills the output with NaN, so that values that a run does not write are detected.
     pub fn spoil(&mut self) {
         self.kernel.output_mut().fill(f32::NAN);
     }
@@ -205,20 +206,21 @@ impl CpuLane {
         self.kernel.output()
     }
 
-    /// The case that runs.
+    /// The lane's case.
     pub fn case(&self) -> &Arc<Case> {
         &self.case
     }
 
-    /// Most bytes held at once: the case and everything that the kernel took.
+    /// Peak of the bytes held: the case and all of the kernel's buffers.
     pub fn peak_bytes(&self) -> u64 {
         self.case.tensors.bytes() + self.memory.peak_bytes()
     }
 
-    /// Compares parts of the last output, chosen by `draw`, with the f64 reference, and sees that all of it is finite.
+    /// Compares parts of the last output, chosen by `draw`, with the f64 reference, and checks that the whole output is
+    /// finite.
     ///
     /// # Errors
-    /// What the reference says of the case; [`LaneError::NotFinite`]; [`LaneError::Cancelled`].
+    /// Errors of the reference; [`LaneError::NotFinite`]; [`LaneError::Cancelled`].
     pub fn spot_check(&self, draw: SpotDraw) -> Result<Spotted, LaneError> {
         let (system, case) = (self.system, Arc::clone(&self.case));
         let check = unless_cancelled(&self.pool.cancel, move || spot_check(system, &case, draw))??;
@@ -296,7 +298,7 @@ mod tests {
         let system = kernels::find("attention").unwrap();
         let pool = CpuPool::new(1).unwrap();
         let lane = CpuLane::seeded(system, &PROBLEM, &Params::new(), &pool, GIB).unwrap();
-        // Never run: the output is all zeros.
+        // Before the first run the output is all zeros.
         assert!(!lane.spot_check(DRAW).unwrap().deviation.pass);
     }
 
@@ -316,7 +318,7 @@ mod tests {
         let system = kernels::find("attention").unwrap();
         let pool = CpuPool::new(1).unwrap();
         let mut case = system.seeded_case(&PROBLEM, &Params::new()).unwrap();
-        // Finite, and too large for its projections.
+        // The input is finite, but its projections overflow.
         case.tensors.insert("x", &[1, 256, 64], vec![f32::MAX; 256 * 64]);
         let mut lane = CpuLane::new(system, case, &pool, GIB).unwrap();
         assert!(matches!(lane.run(1), Err(LaneError::NotFinite { .. })));

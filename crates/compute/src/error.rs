@@ -1,14 +1,14 @@
-//! What this crate fails with where a lane's own error does not say it.
+//! Errors of this crate beyond the errors of lanes.
 
 use mixer::{LaneError, MixerError, explain};
 
 use crate::golden::GoldenError;
 
-/// Why what was asked could not be done.
+/// Why an executor failed.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ComputeError {
-    /// A lane could not go on.
+    /// A lane could not continue.
     #[error(transparent)]
     Lane(#[from] LaneError),
     /// A golden file could not be read.
@@ -17,9 +17,9 @@ pub enum ComputeError {
     /// The threads could not be started.
     #[error("cannot start {threads} threads: {reason}; ask for fewer")]
     Threads {
-        /// How many were wanted.
+        /// Number of threads requested.
         threads: usize,
-        /// The system's answer.
+        /// The operating system's message.
         reason: String,
     },
 }
@@ -34,33 +34,33 @@ explain!(ComputeError: Lane, Golden, {
     Threads { "threads": number(threads), "reason": text(reason) } = "threads",
 });
 
-/// Why there is no GPU, and what a user can do.
+/// Why no GPU is available, with a remedy for the user.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub(crate) enum NoGpu {
-    /// A browser without WebGPU.
+    /// The browser lacks WebGPU.
     #[error("this browser has no WebGPU; use a current Chrome, Edge, Safari or Firefox, or race on the CPU")]
     NoApi,
-    /// A page without a secure context.
+    /// The page is not a secure context.
     #[error("WebGPU needs a secure page; open this page over https:// or on localhost")]
     Insecure,
-    /// No adapter.
+    /// The browser or driver offers no adapter.
     #[error(
         "no GPU adapter ({reason}); turn on hardware acceleration, update the graphics driver, or race on the CPU"
     )]
     NoAdapter {
-        /// The browser's or driver's words.
+        /// The message of the browser or driver.
         reason: String,
     },
-    /// No device.
+    /// The adapter refused to open a device.
     #[error(
         "the GPU adapter refused a device ({reason}); close other pages that use the GPU and try again, or race on the \
          CPU"
     )]
     Refused {
-        /// The browser's or driver's words.
+        /// The message of the browser or driver.
         reason: String,
     },
-    /// A request that was not answered.
+    /// A request without an answer.
     #[error(
         "the request for a GPU {what} got no answer within {seconds} s; reload the page, restart the browser, or race on \
          the CPU"
@@ -68,18 +68,18 @@ pub(crate) enum NoGpu {
     NoAnswer {
         /// `adapter` or `device`.
         what: String,
-        /// How long it was waited for.
+        /// Waiting time in seconds.
         seconds: u64,
     },
-    /// A device that was lost twice.
+    /// A device that was lost for the second time.
     #[error(
         "the GPU device was lost twice (last: {reason}); reload the page to try again, or race on the CPU"
     )]
     LostTwice {
-        /// The browser's or driver's words.
+        /// The message of the browser or driver.
         reason: String,
     },
-    /// Options that turn the GPU off.
+    /// The options disable the GPU.
     #[error("the GPU was turned off for this machine; turn it on to race there")]
     TurnedOff,
 }
@@ -94,5 +94,5 @@ explain!(NoGpu: {
     TurnedOff {} = "gpu-turned-off",
 });
 
-/// Codes of why there is no GPU.
+/// Codes of the reasons for a missing GPU.
 pub const NO_GPU_CODES: mixer::explain::Codes = <NoGpu as mixer::Explain>::CODES;

@@ -1,6 +1,6 @@
-//! Golden files: safetensors with a system's configuration, weights, input and the output of its authors' code.
+//! Golden files: safetensors with a system's configuration, weights, input and the output of the authors' code.
 //!
-//! Files may come from anyone, so sizes are capped before anything is parsed, and what is wrong is named.
+//! Files may come from anyone, so sizes are limited before anything is parsed, and errors name the wrong part.
 
 mod check;
 mod error;
@@ -14,56 +14,55 @@ pub use error::GoldenError;
 
 pub(crate) use check::{check, unread_tensors};
 
-/// Largest file accepted.
+/// Largest file accepted, in bytes.
 pub const MAX_FILE_BYTES: usize = 64 << 20;
 
-/// Largest header accepted.
+/// Largest header accepted, in bytes.
 pub const MAX_HEADER_BYTES: u64 = 1 << 20;
 
-/// Longest name of a case that is shown, in characters.
+/// Longest displayed name of a case, in characters.
 const MAX_NAME: usize = 120;
 
-/// A golden file, read.
+/// A parsed golden file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GoldenCase {
-    /// Name of the system, fit to be shown.
+    /// Name of the system, cleaned for display.
     pub system: String,
-    /// Name of the case, fit to be shown.
+    /// Name of the case, cleaned for display.
     pub case_name: String,
-    /// Configuration, weights and input. Holds `y` too, which no kernel reads.
+    /// Configuration, weights and input. Also contains `y`, which no kernel reads.
     pub case: Case,
     /// The expected output, row-major.
     pub expected: Vec<f64>,
-    /// Its shape.
+    /// Shape of the expected output.
     pub shape: Vec<usize>,
-    /// How far from it passes by the file's own word. Where a file states a tolerance for a given filter (Hyena), it is
-    /// that one: filters are computed in f64 here.
+    /// The tolerance stated by the file. Where a file states a separate tolerance for a given filter (Hyena), that one
+    /// is used, since filters are computed in f64 here.
     pub tolerance: Tolerance,
 }
 
-/// What a verification against a golden file found.
+/// Result of a verification against a golden file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GoldenResult {
-    /// Name of the system that ran: `attention` files are also for `attention-naive`.
+    /// Name of the system that ran. Files of `attention` also serve `attention-naive`.
     pub system: String,
     /// Name of the case.
     pub case_name: String,
     /// Core or layer.
     pub level: Level,
-    /// How far it was.
+    /// The deviation of the output.
     pub deviation: Deviation,
-    /// How far it might have been: the file's own tolerance, which [`Machine::verify_golden`](crate::Machine) accepts
-    /// within a range.
+    /// The file's own tolerance, which [`Machine::verify_golden`](crate::Machine) accepts within a range.
     pub tolerance: Tolerance,
-    /// Unread keys of the file's configuration, then its unread tensors: it may mean another
-    /// computation.
+    /// Unread keys of the file's configuration, then its unread tensors. With any of these, the file may describe
+    /// another computation.
     pub unread: Vec<String>,
 }
 
 /// Reads a golden file.
 ///
 /// # Errors
-/// [`GoldenError`] names what is wrong.
+/// [`GoldenError`] names the invalid part.
 pub fn read(bytes: &[u8]) -> Result<GoldenCase, GoldenError> {
     if bytes.len() > MAX_FILE_BYTES {
         return Err(GoldenError::TooLarge { got: bytes.len() });
@@ -102,7 +101,7 @@ pub fn read(bytes: &[u8]) -> Result<GoldenCase, GoldenError> {
     })
 }
 
-/// The reader's words, which may quote the file.
+/// The parser's message, cleaned, since it may quote the file.
 fn unreadable(error: &SafeTensorError) -> GoldenError {
     let reason = match error {
         SafeTensorError::MetadataIncompleteBuffer => {
@@ -236,7 +235,7 @@ mod tests {
             insert(&mut tensors, "x", dtype, &[2, 2], &bytes).unwrap();
             tensors.floats("x", &[2, 2]).unwrap().to_vec()
         };
-        // The smallest subnormal and the largest number of each.
+        // The smallest subnormal and the largest number of each type.
         assert_eq!(
             read(Dtype::F16, [0x3c00, 0xb800, 0x0001, 0x7bff]),
             [1.0, -0.5, 2.0_f32.powi(-24), 65_504.0]

@@ -1,5 +1,6 @@
-//! What the surroundings lend the executors: a clock, a turn of the event loop, a timer, and what is known of the GPU
-//! API. Natively they are trivial; in a browser the worker supplies them, so that this crate knows no browser.
+//! The interface between executors and their surroundings: a clock, a turn of the event loop, a timer, and the presence
+//! of a GPU API. Native implementations are trivial. In a browser the worker supplies them, so that this crate knows no
+//! browser.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -7,13 +8,13 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-/// A future of the surroundings.
+/// A future supplied by the surroundings.
 pub type HostFuture = Pin<Box<dyn Future<Output = ()>>>;
 
-/// Whether the surroundings have a GPU API at all.
+/// Presence of a GPU API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum GpuApi {
-    /// There is one; whether it has an adapter is another question.
+    /// Present, with or without an adapter.
     #[default]
     Present,
     /// A secure page, but no `navigator.gpu`.
@@ -33,8 +34,8 @@ pub struct Host {
 }
 
 impl Host {
-    /// A host from its parts: `now_ns` a monotonic clock in nanoseconds, `breathe` a future that is ready after the
-    /// event loop had a turn (a macrotask, so that messages come in), `sleep` one that is ready after a time.
+    /// A host from its parts: `now_ns` is a monotonic clock in nanoseconds, `breathe` a future that is ready after a
+    /// turn of the event loop (a macrotask, so that messages arrive), `sleep` a future that is ready after a duration.
     pub fn new(
         now_ns: impl Fn() -> f64 + 'static,
         breathe: impl Fn() -> HostFuture + 'static,
@@ -45,7 +46,7 @@ impl Host {
     }
 
     /// The host of a native program: a monotonic clock and no event loop. Native drivers answer before their call
-    /// returns, so there is nothing for a timer to interrupt and `sleep` never ends.
+    /// returns, so no timer is needed and `sleep` never ends.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn native() -> Self {
         let started = std::time::Instant::now();
@@ -62,7 +63,7 @@ impl Host {
         (self.now_ns)()
     }
 
-    /// Lets the event loop have a turn.
+    /// Gives the event loop a turn.
     pub async fn breathe(&self) {
         (self.breathe)().await;
     }

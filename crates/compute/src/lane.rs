@@ -1,4 +1,4 @@
-//! A lane on either backend: a case, made ready to run.
+//! A lane on either backend: a prepared case.
 
 use std::sync::Arc;
 
@@ -14,10 +14,10 @@ use crate::spot::spot_check;
 /// Operations that the f64 reference may spend on checking a timed output: some tenths of a second.
 const SPOT_CHECK_FLOPS: u64 = 1 << 28;
 
-/// A case made ready on a backend. Dropping it frees all that it holds.
+/// A case prepared on a backend. Dropping it frees all of its memory.
 pub struct Lane {
     inner: Inner,
-    /// Seed of what is looked at in its output.
+    /// Seed of the choice of checked rows and channels.
     seed: u64,
     _holdings: Vec<Holding>,
 }
@@ -42,12 +42,12 @@ impl Lane {
         Self { inner, seed: 0, _holdings: holdings }
     }
 
-    /// This lane with a race's seed, which draws what is compared of its output.
+    /// The lane with the race's seed, which determines the checked parts of its output.
     pub(crate) fn with_seed(self, seed: u64) -> Self {
         Self { seed, ..self }
     }
 
-    /// The case that runs.
+    /// The lane's case.
     pub fn case(&self) -> &Arc<Case> {
         match &self.inner {
             Inner::Cpu(lane) => lane.case(),
@@ -55,7 +55,7 @@ impl Lane {
         }
     }
 
-    /// Most bytes held at once: host memory on the CPU, device memory on the GPU.
+    /// Peak of the bytes held: host memory on the CPU, device memory on the GPU.
     pub fn peak_bytes(&self) -> u64 {
         match &self.inner {
             Inner::Cpu(lane) => lane.peak_bytes(),
@@ -63,7 +63,7 @@ impl Lane {
         }
     }
 
-    /// The system's name and the operations per second that it reached, on the GPU.
+    /// The system's name and the operations per second that it reached on the GPU.
     pub(crate) fn gpu_rate(&self) -> Option<(&'static str, f64)> {
         match &self.inner {
             Inner::Cpu(_) => None,
@@ -97,7 +97,7 @@ impl Lane {
         }
     }
 
-    /// Compares parts of the last output with the f64 reference, and sees that all of it is finite.
+    /// Compares parts of the last output with the f64 reference, and checks that the whole output is finite.
     pub(crate) async fn spot_check(&self) -> Result<Spotted, LaneError> {
         let draw = SpotDraw { seed: self.seed, max_flops: SPOT_CHECK_FLOPS };
         match &self.inner {

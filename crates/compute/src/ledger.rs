@@ -1,16 +1,16 @@
-//! What all lanes of a backend hold together.
+//! The memory budget that all lanes of a backend share.
 
 use std::cell::Cell;
 use std::rc::Rc;
 
-/// A budget that lanes draw on. Clones are the same budget.
+/// A memory budget. Clones share it.
 #[derive(Debug, Clone)]
 pub(crate) struct Ledger {
     limit_bytes: u64,
     used_bytes: Rc<Cell<u64>>,
 }
 
-/// Bytes that a lane holds, given back when it is dropped.
+/// Bytes that a lane holds. They return to the budget on drop.
 #[derive(Debug)]
 pub(crate) struct Holding {
     ledger: Ledger,
@@ -22,17 +22,17 @@ impl Ledger {
         Self { limit_bytes, used_bytes: Rc::default() }
     }
 
-    /// The whole budget.
+    /// The whole budget, in bytes.
     pub fn limit_bytes(&self) -> u64 {
         self.limit_bytes
     }
 
-    /// What another lane may take.
+    /// The bytes that another lane may take.
     pub fn free_bytes(&self) -> u64 {
         self.limit_bytes.saturating_sub(self.used_bytes.get())
     }
 
-    /// Counts what a lane took.
+    /// Counts bytes that a lane has taken.
     pub fn hold(&self, bytes: u64) -> Holding {
         self.used_bytes.set(self.used_bytes.get().saturating_add(bytes));
         Holding { ledger: self.clone(), bytes }

@@ -1,7 +1,7 @@
-//! Executors. The CPU one owns threads and memory; the WebGPU one owns the device and is alone in running plans; a
-//! [`Machine`] is both, and what races use.
+//! Executors. The CPU executor owns threads and memory. The WebGPU executor owns the device and is the only code that
+//! runs plans. A [`Machine`] combines both for races.
 //!
-//! Also here, because it needs an executor: reading golden files and verifying against them.
+//! This crate also reads golden files and verifies systems against them, since that needs an executor.
 
 mod abandon;
 mod cancel;

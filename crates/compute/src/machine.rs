@@ -1,4 +1,4 @@
-//! The executor that races use: lanes on the CPU and on the GPU behind one door.
+//! The executor of races, which runs lanes on the CPU and on the GPU.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,54 +18,53 @@ use crate::output::Spotted;
 use crate::{CancelSwitch, ComputeError, Host, Lane};
 use kernels::ops::simd::InstructionSet;
 
-/// Seconds that one dispatch may take at the rate seen.
+/// Seconds that one dispatch may take at the measured rate.
 const DISPATCH_S: f64 = 0.1;
 
-/// Smallest dispatch worth its own overhead.
+/// Smallest dispatch whose work exceeds its overhead.
 const LEAST_DISPATCH_FLOPS: u64 = 1 << 22;
 
-/// What CPU lanes may hold in wasm where the worker does not say: half of what a build with shared memory can grow to.
-/// The rest is for making inputs and for the reference.
+/// Default memory limit of CPU lanes in wasm: half of the most that a build with shared memory can grow to. The other
+/// half is for making inputs and for the reference.
 #[cfg(target_arch = "wasm32")]
 const WASM_MEMORY_BYTES: u64 = 1 << 30;
 
-/// What CPU lanes may hold on a system that does not say how much it has.
+/// Memory limit of CPU lanes on a system that does not report its memory.
 #[cfg(not(target_arch = "wasm32"))]
 const UNKNOWN_MEMORY_BYTES: u64 = 2 << 30;
 
-/// Whether GPU lanes are wanted.
+/// Whether to use a GPU.
 #[derive(Debug, Clone, Copy, Default)]
 pub enum GpuChoice {
-    /// A GPU where there is one.
+    /// Use a GPU if there is one.
     #[default]
     Auto,
-    /// No GPU is asked for.
+    /// Use no GPU.
     Off,
 }
 
-/// How a machine finds a system by its name.
+/// Finds a system by its name.
 pub type FindSystem = fn(&str) -> Result<&'static dyn System, MixerError>;
 
-/// What a machine is made of.
+/// Options of a machine.
 #[derive(Clone)]
 pub struct MachineOptions {
-    /// The systems that it runs: all of them ([`kernels::find`]), or those whose code is there.
+    /// Finds the systems that it runs: all of them ([`kernels::find`]), or those whose code is loaded.
     pub find: FindSystem,
     /// Threads of CPU lanes, 1 to [`CpuPool::MAX_THREADS`].
     pub threads: usize,
-    /// What CPU lanes may hold together; where not given, half of the system's memory, or in wasm what a module can
-    /// well have.
+    /// Bytes that all CPU lanes together may hold. By default half of the system's memory, or a fixed amount in wasm.
     pub cpu_memory_bytes: Option<u64>,
-    /// Whether GPU lanes are wanted.
+    /// Whether to use a GPU.
     pub gpu: GpuChoice,
-    /// What is asked of the GPU.
+    /// Requests to the GPU.
     pub gpu_options: GpuOptions,
     /// The surroundings.
     pub host: Host,
 }
 
 impl MachineOptions {
-    /// All threads, a GPU where there is one, default budgets.
+    /// All threads, a GPU if there is one, default memory limits.
     pub fn new(host: Host, find: FindSystem) -> Self {
         Self {
             find,
@@ -85,8 +84,8 @@ enum GpuState {
 
 /// Runs lanes on this machine.
 ///
-/// A lost GPU device ends its lanes, and every later call for the GPU fails with [`LaneError::DeviceLost`] until
-/// [`Machine::begin`] asks for a new one, once.
+/// A lost GPU device ends its lanes, and every later call for the GPU returns [`LaneError::DeviceLost`] until
+/// [`Machine::begin`] opens a new device, which it does once.
 pub struct Machine {
     pool: CpuPool,
     gpu: GpuState,
@@ -94,18 +93,18 @@ pub struct Machine {
     cpu_ledger: Ledger,
     gpu_ledger: Ledger,
     cancel: CancelSwitch,
-    /// Operations per second that each system was seen to reach on the GPU.
+    /// Operations per second that each system has reached on the GPU.
     gpu_rates: HashMap<&'static str, f64>,
     roofline: Option<Roofline>,
     options: MachineOptions,
 }
 
 impl Machine {
-    /// Starts threads and asks for a GPU. A missing GPU is no error: it is in [`Machine::facts`], and its lanes
-    /// fail with the reason.
+    /// Starts threads and opens a GPU. A missing GPU is not an error: [`Machine::facts`] states the reason, and its
+    /// lanes fail with it.
     ///
     /// # Errors
-    /// [`MixerError::InvalidField`] or [`ComputeError::Threads`] where the threads cannot be had.
+    /// [`MixerError::InvalidField`] or [`ComputeError::Threads`] where the threads cannot be started.
     pub async fn new(options: MachineOptions) -> Result<Self, ComputeError> {
         let cancel = CancelSwitch::default();
         let pool = CpuPool::new(options.threads)?.with_cancel_switch(cancel.clone());
@@ -119,8 +118,8 @@ impl Machine {
         Ok(Self { pool, gpu, losses: 0, cpu_ledger, gpu_ledger, cancel, gpu_rates, roofline: None, options })
     }
 
-    /// Call before each race: lifts a cancellation, and where the GPU device was lost asks for a new one, once in the
-    /// machine's life. After a second loss there is no GPU any more: what lost the device twice will do so again.
+    /// Must be called before each race. Lifts a cancellation and opens a new device after a loss, once in the machine's
+    /// life. After a second loss the GPU stays closed, because the cause is likely to persist.
     pub async fn begin(&mut self) {
         self.cancel.resume();
         let GpuState::Open(gpu) = &self.gpu else { return };
@@ -137,25 +136,26 @@ impl Machine {
         self.gpu_ledger = gpu_ledger(&self.gpu);
     }
 
-    /// Uses `threads` threads for the lanes made ready from now on, 1 to [`CpuPool::MAX_THREADS`].
+    /// Uses `threads` threads for lanes prepared from now on, 1 to [`CpuPool::MAX_THREADS`].
     ///
     /// # Errors
-    /// [`MixerError::InvalidField`] or [`ComputeError::Threads`] where the threads cannot be had; the old ones stay.
+    /// [`MixerError::InvalidField`] or [`ComputeError::Threads`] where the threads cannot be started; the old threads
+    /// remain.
     pub fn set_threads(&mut self, threads: usize) -> Result<(), ComputeError> {
         if threads != mixer::Parallel::threads(&self.pool) {
             self.pool = CpuPool::new(threads)?.with_cancel_switch(self.cancel.clone());
-            // It was that of other threads.
+            // The roofline depends on the number of threads.
             self.roofline = None;
         }
         Ok(())
     }
 
-    /// The switch that ends what runs, to be held by whoever hears the user.
+    /// The switch that cancels running work, for a handler of the user's cancellation.
     pub fn cancel_switch(&self) -> CancelSwitch {
         self.cancel.clone()
     }
 
-    /// What this machine is.
+    /// Facts about this machine.
     pub fn facts(&self) -> MachineFacts {
         let (gpu, gpu_missing) = match &self.gpu {
             GpuState::Open(gpu) => {
@@ -176,7 +176,7 @@ impl Machine {
         }
     }
 
-    /// Forgets the roofline, where what was measured is not to be trusted.
+    /// Discards the roofline, for example after a disturbed measurement.
     pub fn forget_roofline(&mut self) {
         self.roofline = None;
     }
@@ -206,10 +206,10 @@ impl Machine {
         &self.pool
     }
 
-    /// Runs a golden file's case and compares. `system` overrides the file's own.
+    /// Runs a golden file's case and compares the output. `system` overrides the file's own.
     ///
     /// # Errors
-    /// What is wrong with the file, its case or the backend; a deviation beyond the tolerance is a result.
+    /// Errors of the file, its case or the backend. A deviation beyond the tolerance is a result, not an error.
     pub async fn verify_golden(
         &mut self,
         bytes: &[u8],
@@ -240,7 +240,7 @@ impl Machine {
         Ok(GoldenResult { system, case_name, level, deviation, tolerance, unread })
     }
 
-    /// Makes a given case ready to run. What holds a number that is not finite is refused.
+    /// Prepares a given case. Refuses a case with a number that is not finite.
     ///
     /// # Errors
     /// As for [`Executor::prepare`].
@@ -261,13 +261,13 @@ impl Machine {
                 case.tensors.check_finite()?;
                 let case = Arc::new(case);
                 let case_bytes = case.tensors.bytes();
-                // The plan has a copy of what it uploads.
+                // The plan has a copy of the data that it uploads.
                 let (needed_bytes, limit_bytes) = (2 * case_bytes, self.cpu_ledger.free_bytes());
                 if needed_bytes > limit_bytes {
                     return Err(MixerError::OutOfMemory { needed_bytes, limit_bytes }.into());
                 }
                 let held_here = self.cpu_ledger.hold(case_bytes);
-                // Other lanes that are ready at the same time leave less.
+                // Other prepared lanes reduce the available memory.
                 let memory_budget_bytes = self.gpu_ledger.free_bytes();
                 let max_dispatch_flops =
                     dispatch_flops(gpu.target(), self.gpu_rates.get(system.info().id).copied());
@@ -282,7 +282,7 @@ impl Machine {
         }
     }
 
-    /// A seeded case, refused before it is made where it cannot fit.
+    /// Makes a seeded case, unless its closed form shows that it cannot fit.
     fn seeded_case(
         &self,
         system: &'static dyn System,
@@ -360,7 +360,7 @@ impl Executor for Machine {
     async fn check(&mut self, lane: &mut Lane) -> Result<Verification, LaneError> {
         let length = lane.case().config.count_or("length", 1, 1, usize::MAX)?;
         let Spotted { deviation, check } = lane.spot_check().await?;
-        // As far as it was compared: some systems' later rows cost the reference the whole sequence.
+        // The compared prefix. For some systems, later rows would require the whole sequence in the reference.
         let seq_len = check.reach(length);
         Ok(Verification { seq_len, deviation })
     }
@@ -374,9 +374,9 @@ impl Executor for Machine {
     }
 }
 
-/// What one dispatch of a system may do, so that it ends well before a watchdog: no more than the target says, and no
-/// more than the system does in [`DISPATCH_S`] at the rate that it was seen to reach. A recurrence is far slower than
-/// a product of matrices, and its small verification tells.
+/// Most operations of one dispatch of a system, so that it ends well before a watchdog intervenes: the target's limit,
+/// or fewer where the system would exceed [`DISPATCH_S`] at its measured rate. A recurrence is far slower than a matrix
+/// product, and the verification measures its rate.
 fn dispatch_flops(target: &GpuTarget, seen_flops_per_s: Option<f64>) -> u64 {
     let seen = seen_flops_per_s.map_or(u64::MAX, |rate| (rate * DISPATCH_S) as u64);
     target.max_dispatch_flops.min(seen.max(LEAST_DISPATCH_FLOPS))
@@ -400,8 +400,8 @@ fn gpu_ledger(gpu: &GpuState) -> Ledger {
     })
 }
 
-/// Host bytes of a case on its way to the GPU, as far as they are known before it is made: its streams, and the copy of
-/// them that a plan uploads. Filters of a core's own come on top, and are seen once they are there.
+/// Host bytes of a case for the GPU, as far as they are known before it is made: its streams, and the copy of them that
+/// a plan uploads. The filters of a core are added once they exist.
 fn upload_bytes(problem: &Problem) -> u64 {
     let streams = match problem.level {
         Level::Core => 3,
@@ -414,7 +414,7 @@ fn upload_bytes(problem: &Problem) -> u64 {
 fn system_memory_bytes() -> u64 {
     let Ok(mut system) = sysinfo::System::new() else { return UNKNOWN_MEMORY_BYTES };
     system.refresh_memory();
-    // A container may have less than its machine.
+    // A container may have less memory than its machine.
     let total =
         system.cgroup_limits().map_or(u64::MAX, |limits| limits.total_memory).min(system.total_memory());
     total / 2

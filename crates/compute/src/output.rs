@@ -1,11 +1,12 @@
-//! Checks of a lane's output, on either backend: probes after every run; after the timing, finiteness and comparison of parts.
+//! Checks of a lane's output on either backend: probes after every run, and after the timing a check for finite values
+//! and a comparison of parts.
 
 use mixer::{Deviation, LaneError, SpotCheck, SpotFound, System};
 
-/// Words read from each of the output's beginning, middle and end after every run.
+/// Words read from the output's beginning, middle and end each, after every run.
 const PROBE_WORDS: usize = 1024;
 
-/// The beginning, middle and end of an output, or all of it where it is small: offsets and lengths.
+/// Offsets and lengths of the beginning, middle and end of an output, or of all of it where it is small.
 pub(crate) fn probes(words: usize) -> Vec<(usize, usize)> {
     if words <= 3 * PROBE_WORDS {
         return vec![(0, words)];
@@ -13,7 +14,7 @@ pub(crate) fn probes(words: usize) -> Vec<(usize, usize)> {
     [0, (words - PROBE_WORDS) / 2, words - PROBE_WORDS].map(|offset| (offset, PROBE_WORDS)).to_vec()
 }
 
-/// Sum of values, the first of which is at `offset`; refuses NaN and infinities, which a comparison of times would hide.
+/// Sum of values, the first of which is at `offset`. Refuses NaN and infinities.
 pub(crate) fn finite_sum(values: &[f32], offset: usize) -> Result<f64, LaneError> {
     match values.iter().enumerate().find(|(_, value)| !value.is_finite()) {
         Some((index, &value)) => Err(LaneError::NotFinite { index: offset + index, value }),
@@ -24,13 +25,13 @@ pub(crate) fn finite_sum(values: &[f32], offset: usize) -> Result<f64, LaneError
 /// Parts of a lane's output that were compared with the f64 reference.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Spotted {
-    /// How far apart they are.
+    /// The deviation of the parts.
     pub deviation: Deviation,
-    /// Which they are, and what they should be.
+    /// The parts and their expected values.
     pub check: SpotCheck,
 }
 
-/// Gathers what a [`SpotCheck`] looks at from an output that comes in pieces, and sees that all of it is finite.
+/// Collects the values of a [`SpotCheck`] from an output in pieces, and checks that the whole output is finite.
 pub(crate) struct Spotting<'a> {
     found: SpotFound<'a>,
     finite: Result<f64, LaneError>,
@@ -41,7 +42,7 @@ impl<'a> Spotting<'a> {
         Self { found: SpotFound::new(check), finite: Ok(0.0) }
     }
 
-    /// Takes the piece of the output that begins at `offset`.
+    /// Adds the piece of the output that begins at `offset`.
     pub(crate) fn visit(&mut self, offset: usize, piece: &[f32]) {
         if self.finite.is_ok() {
             self.finite = finite_sum(piece, offset);
@@ -49,7 +50,7 @@ impl<'a> Spotting<'a> {
         self.found.visit(offset, piece);
     }
 
-    /// Compares.
+    /// Compares the collected values.
     ///
     /// # Errors
     /// [`LaneError::NotFinite`].

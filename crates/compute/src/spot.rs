@@ -1,9 +1,9 @@
-//! Parts of a case's output in f64: of its first sequence and of a later one, drawn like the rows, so that no kernel is
-//! right in the first sequence of a batch alone.
+//! Spot checks of a case: parts of its first sequence and of a later one in f64. The later sequence is drawn at random,
+//! like the rows, so that a kernel that is right in the first sequence only is detected.
 
 use mixer::{Case, MixerError, SpotCheck, SpotDraw, System, Tensor, Tensors};
 
-/// Inputs that have a part for each sequence of a batch. Where there is an `x`, `k` is a filter.
+/// Inputs with a part for each sequence of a batch. In a case with an `x`, `k` is a filter and not an input.
 const INPUTS: [&str; 12] = [
     "x",
     "u",
@@ -19,14 +19,14 @@ const INPUTS: [&str; 12] = [
     "mid.buckets",
 ];
 
-/// What to compare of `[batch · length]` rows.
+/// The parts to compare in `[batch · length]` rows.
 ///
 /// # Errors
-/// What is wrong with the case.
+/// Errors of the system's [`System::spot_check`].
 pub(crate) fn spot_check(system: &dyn System, case: &Case, draw: SpotDraw) -> Result<SpotCheck, MixerError> {
     let batch = case.config.count_or("batch", 1, 1, usize::MAX)?;
     let length = case.config.count_or("length", 1, 1, usize::MAX)?;
-    // Lengths of a race differ in their rows too.
+    // Each length of a race draws other rows.
     let draw = draw.part(length as u64, 1);
     if batch == 1 {
         return system.spot_check(case, draw);
@@ -44,7 +44,7 @@ pub(crate) fn spot_check(system: &dyn System, case: &Case, draw: SpotDraw) -> Re
     Ok(check)
 }
 
-/// One sequence of a batch, alone.
+/// A case with a single sequence of the batch.
 fn sequence(case: &Case, batch: usize, index: usize) -> Case {
     let has_filter = case.tensors.get("x").is_some();
     let mut tensors = Tensors::new();
@@ -66,7 +66,7 @@ fn sequence(case: &Case, batch: usize, index: usize) -> Case {
     Case { level: case.level, config, tensors }
 }
 
-/// Part `index` of `parts`; all of what has one part.
+/// Part `index` of `parts`.
 fn part<T: Copy>(data: &[T], parts: usize, index: usize) -> Vec<T> {
     let len = data.len() / parts;
     let first = if parts == 1 { 0 } else { index * len };
@@ -79,8 +79,8 @@ mod tests {
 
     use super::*;
 
-    /// Every system's parts reach into a later sequence of a batch, which another seed may change, and are those of the
-    /// whole reference there.
+    /// Every system's spot check includes a part of a later sequence, which depends on the seed and equals the
+    /// reference there.
     #[test]
     fn a_later_sequence_of_a_batch_is_checked_too() {
         let mut sequences = std::collections::HashSet::new();

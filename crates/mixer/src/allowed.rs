@@ -1,35 +1,35 @@
-//! What a field may be.
+//! Valid ranges of fields and parameters, as error messages state them.
 
 use std::fmt;
 
-/// The range of a field or a parameter.
+/// The valid range of a field or a parameter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Allowed {
-    /// A whole number, both ends included.
+    /// A whole number in `low..=high`.
     Whole {
-        /// Least.
+        /// Least value.
         low: u64,
-        /// Most.
+        /// Greatest value.
         high: u64,
     },
-    /// A number, both ends included, as they are written.
+    /// A number in `low..=high`, both written as the message shows them.
     Number {
-        /// Least.
+        /// Least value.
         low: String,
-        /// Most.
+        /// Greatest value.
         high: String,
     },
-    /// A time in milliseconds.
+    /// A time in `low..=high` milliseconds.
     Milliseconds {
-        /// Least.
+        /// Least value.
         low: u64,
-        /// Most.
+        /// Greatest value.
         high: u64,
     },
     /// `auto` or a whole number from 1.
     AutoOrWhole {
-        /// Most.
+        /// Greatest number.
         high: u64,
     },
     /// A divisor of the width.
@@ -37,14 +37,14 @@ pub enum Allowed {
         /// The width.
         width: u64,
     },
-    /// A length that the batch and the width leave room for.
+    /// A length at which `batch · length · width` stays within the limit.
     AtMostForWidth {
-        /// Most.
+        /// Greatest length.
         high: u64,
     },
-    /// An odd number.
+    /// An odd number of at least `low`.
     Odd {
-        /// Least.
+        /// Least value.
         low: u64,
     },
     /// One of a closed set of words.
@@ -60,7 +60,7 @@ pub enum Allowed {
     Finite,
     /// A flag.
     Flag,
-    /// A short word without signs that hide or reorder text.
+    /// A short word without control characters and without characters that hide or reorder text.
     ShortWord,
     /// A list with at least one entry.
     NonEmptyList,
@@ -78,9 +78,9 @@ pub enum Allowed {
     Params,
     /// A parameter's value.
     ParamValue,
-    /// What only one place asks for, in English.
+    /// A range that only one place has, as an English phrase.
     Words {
-        /// The words.
+        /// The phrase.
         words: String,
     },
 }

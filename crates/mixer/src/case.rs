@@ -1,7 +1,7 @@
 //! A case: one concrete instance of a system, with its configuration, weights and input.
 //!
-//! Golden files and seeded races both become a `Case` with the same tensor names, so that a kernel has one entrance
-//! and what is verified is what is raced.
+//! Golden files and seeded races both become a `Case` with equal tensor names, so that a kernel has one entry point and
+//! the verified code is the raced code.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,7 +18,7 @@ pub enum Tensor {
         /// Elements, row-major.
         data: Vec<f32>,
     },
-    /// Indices.
+    /// 32-bit integer indices.
     I32 {
         /// Dimensions, outermost first.
         shape: Vec<usize>,
@@ -36,7 +36,7 @@ impl Tensor {
     }
 }
 
-/// Tensors by name, e.g. `x`, `q`, `param.query.weight`. They know which of them were asked for.
+/// Tensors by name, e.g. `x`, `q`, `param.query.weight`. Each records whether it was read.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Tensors(BTreeMap<String, Entry>);
 
@@ -94,17 +94,17 @@ impl Tensors {
         self.0.iter().map(|(name, entry)| (name.as_str(), &entry.tensor))
     }
 
-    /// The names that nothing has asked for by name, in order.
+    /// Names of the tensors that were never read by name, in name order.
     pub fn unread(&self) -> impl Iterator<Item = &str> {
         let entries = self.0.iter().filter(|(_, entry)| !entry.read.load(Ordering::Relaxed));
         entries.map(|(name, _)| name.as_str())
     }
 
-    /// Checks that every number is finite: kernels may bound a maximum where they need no exact one, and a NaN would
-    /// then leave no trace.
+    /// Checks that every float is finite. Kernels may bound a maximum where they need no exact one, so a NaN in an
+    /// input would not always reach the output.
     ///
     /// # Errors
-    /// [`MixerError::NotFinite`].
+    /// [`MixerError::NotFinite`] names the first value that is not finite.
     pub fn check_finite(&self) -> Result<(), MixerError> {
         for (name, tensor) in self.iter() {
             let Tensor::F32 { data, .. } = tensor else { continue };
@@ -145,7 +145,7 @@ impl Tensors {
         }
     }
 
-    /// Bytes held.
+    /// Bytes of all tensors together.
     pub fn bytes(&self) -> u64 {
         let elements = |tensor: &Tensor| tensor.shape().iter().map(|&n| Count::from(n)).product::<Count>();
         self.0.values().map(|entry| 4 * elements(&entry.tensor)).sum::<Count>().get()

@@ -1,28 +1,30 @@
-//! What a forward pass costs, as closed forms of the problem.
+//! The cost of a forward pass in closed form.
 
 use crate::Count;
 
 /// Closed-form cost of one forward pass, set-up excluded unless a field says otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Cost {
-    /// Floating-point operations by the field's conventions, to compare algorithms: textbook transforms, softmax without
-    /// its own operations. A multiply-add counts as two.
+    /// Floating-point operations by the field's conventions, for comparing algorithms: textbook transforms, and no
+    /// operations for softmax itself. A multiply-add counts as two.
     pub flops: u64,
-    /// Floating-point operations that the CPU kernel executes, to judge a kernel: transforms as they run, channels rounded
-    /// up to whole groups, what softmax adds, subtracts and compares. A multiply-add counts as two.
+    /// Floating-point operations that the CPU kernel executes, for judging a kernel: transforms as executed, channels
+    /// rounded up to whole groups, and softmax's additions, subtractions and comparisons. A multiply-add counts as two.
     pub executed_flops: u64,
-    /// Functions that take many instructions each: an exponential, a division or a square root counts as one, a logistic
-    /// function, hyperbolic tangent or error function as two (an exponential and a division). Set-up is left out.
+    /// Functions that take many instructions each. An exponential, a division or a square root counts as one; a
+    /// logistic function, hyperbolic tangent or error function as two (an exponential and a division). Set-up is
+    /// excluded.
     pub transcendentals: u64,
-    /// Bytes read and written at least once: input, output, weights and every intermediate that does not fit in cache.
+    /// Bytes that must be read or written at least once: input, output, weights and every intermediate that exceeds the
+    /// cache.
     pub bytes: u64,
-    /// Most bytes held at once by the CPU kernel: input, weights, output and scratch.
+    /// Peak of the bytes held by the CPU kernel: input, weights, output and scratch.
     pub peak_bytes: u64,
-    /// Bytes of state that decoding one token at position `seq_len` carries.
+    /// Bytes of state for decoding one token at position `seq_len`.
     pub decode_state_bytes: u64,
-    /// Operations of the set-up that depends on weights alone (a materialised filter, say).
+    /// Operations of the set-up that depends on weights alone, such as a materialised filter.
     pub setup_flops: u64,
-    /// Whether, at this size, the system's sparse pattern covers every pair of positions, so that it runs full attention.
+    /// Whether the system's sparse pattern covers every pair of positions at this size, so that it runs full attention.
     pub full_attention: bool,
 }
 

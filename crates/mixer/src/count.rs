@@ -3,17 +3,17 @@
 use std::iter::{Product, Sum};
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Rem, Sub};
 
-/// A count of operations, elements or bytes in 64 bits, also where `usize` has 32.
+/// A count of operations, elements or bytes in 64 bits, even where `usize` has 32.
 ///
-/// Its arithmetic saturates: a product beyond 2⁶⁴ is [`Count::MAX`], a difference below zero is zero, a division by zero
-/// gives [`Count::MAX`]. A cost that no machine can pay is then still recognised as one.
+/// Arithmetic saturates: a product of 2⁶⁴ or more is [`Count::MAX`], a difference below zero is zero, a division by
+/// zero gives [`Count::MAX`]. A cost beyond any machine therefore stays recognisable as such.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Count(u64);
 
 impl Count {
-    /// Nothing.
+    /// Zero.
     pub const ZERO: Self = Self(0);
-    /// More than anything can hold or do.
+    /// The saturated count, greater than any real cost.
     pub const MAX: Self = Self(u64::MAX);
 
     /// A count.
@@ -21,22 +21,23 @@ impl Count {
         Self(count)
     }
 
-    /// Several sizes at once.
+    /// Converts several sizes.
     pub fn all<const N: usize>(sizes: [usize; N]) -> [Self; N] {
         sizes.map(Self::from)
     }
 
-    /// The count as a number.
+    /// The count as an integer.
     pub const fn get(self) -> u64 {
         self.0
     }
 
-    /// The count as an index or a length in memory; `usize::MAX`, which every allocator refuses, where it is too large.
+    /// The count as an index or a length in memory. A count beyond `usize` becomes `usize::MAX`, which every allocator
+    /// refuses.
     pub fn index(self) -> usize {
         usize::try_from(self.0).unwrap_or(usize::MAX)
     }
 
-    /// The smallest multiple of `step` that is no smaller.
+    /// The smallest multiple of `step` that is at least the count.
     #[must_use]
     pub const fn next_multiple_of(self, step: u64) -> Self {
         Self(self.0.div_ceil(if step == 0 { 1 } else { step }).saturating_mul(step))
@@ -84,13 +85,13 @@ impl Sizes {
         self.batch * self.seq_len
     }
 
-    /// Elements of one stream.
+    /// Elements of one stream `[batch, seq_len, d_model]`.
     pub fn stream(self) -> Count {
         self.rows() * self.d_model
     }
 }
 
-/// `u64` is the only integer type that mixes with counts, so that a literal needs no suffix.
+/// Arithmetic with `u64`, the only integer type that mixes with counts, so that a literal needs no suffix.
 macro_rules! saturating {
     ($($trait:ident $method:ident $function:expr;)*) => {$(
         impl $trait for Count {
@@ -154,7 +155,7 @@ mod tests {
     #[test]
     fn ten_million_tokens_of_a_trillion_parameters_are_counted() {
         let (tokens, parameters) = (Count::from(10_000_000), 1_800_000_000_000 * Count(1));
-        // 3.6e19 operations: beyond 64 bits, and stated as more than anything can do.
+        // 3.6e19 operations exceed 64 bits.
         assert_eq!(2 * tokens * parameters, Count::MAX);
         assert_eq!((tokens * parameters).get(), 18_000_000_000_000_000_000);
         assert_eq!((4 * tokens * tokens).get(), 400_000_000_000_000);

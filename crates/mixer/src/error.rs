@@ -1,4 +1,4 @@
-//! The errors of the domain. Each carries the numbers that its message needs, and a stable code for programs.
+//! Errors of the domain. Each carries the numbers of its message and a stable code for programs.
 
 use crate::Allowed;
 
@@ -13,7 +13,7 @@ pub enum MixerError {
         field: String,
         /// The allowed range.
         allowed: Allowed,
-        /// What was given.
+        /// The value given.
         got: String,
     },
     /// No system has this name.
@@ -24,7 +24,7 @@ pub enum MixerError {
         /// The known names, comma separated.
         known: String,
     },
-    /// The system's code is not there: it could not be loaded.
+    /// The system's code could not be loaded.
     #[error(
         "the code of {system} could not be loaded; check the connection, reload the page and start again"
     )]
@@ -42,15 +42,15 @@ pub enum MixerError {
         /// The known names, comma separated (may be empty).
         known: String,
     },
-    /// The system does not do this, by its definition (a causal Linformer, say).
+    /// The system does not support the request by its definition (a causal Linformer, for example).
     #[error("{system} does not support {what}")]
     Unsupported {
         /// The system's name.
         system: String,
-        /// What was asked for.
+        /// The unsupported property.
         what: String,
     },
-    /// A case lacks a tensor that its configuration calls for.
+    /// A case lacks a tensor that its configuration requires.
     #[error("tensor `{name}` is missing")]
     MissingTensor {
         /// The tensor's name.
@@ -66,14 +66,14 @@ pub enum MixerError {
         /// The shape given.
         got: Vec<usize>,
     },
-    /// A tensor has elements of another kind than its role calls for.
+    /// A tensor has elements of the wrong kind.
     #[error("tensor `{name}` must hold {expected}, got {got}")]
     TensorKind {
         /// The tensor's name.
         name: String,
-        /// What it should hold.
+        /// The required kind of elements.
         expected: &'static str,
-        /// What it holds.
+        /// The kind of elements given.
         got: &'static str,
     },
     /// An input or a weight is NaN or infinite.
@@ -89,12 +89,12 @@ pub enum MixerError {
     /// An allocation would exceed the memory budget, or the allocator refused it.
     #[error("needs {needed_bytes} bytes, but only {limit_bytes} bytes are available")]
     OutOfMemory {
-        /// Bytes in use if the allocation were granted.
+        /// Bytes that would be held after the allocation.
         needed_bytes: u64,
-        /// The budget.
+        /// The memory budget in bytes.
         limit_bytes: u64,
     },
-    /// One GPU buffer would exceed what the adapter allows.
+    /// One GPU buffer would exceed the adapter's limit.
     #[error("GPU buffer `{label}` needs {needed_bytes} bytes; this adapter allows {limit_bytes}")]
     NeedsBuffer {
         /// The buffer's label.
@@ -109,15 +109,16 @@ pub enum MixerError {
     NeedsLimit {
         /// The limit's WebGPU name.
         limit: String,
-        /// What is needed.
+        /// The value needed.
         needed: u64,
-        /// What the adapter offers.
+        /// The value that the adapter offers.
         available: u64,
     },
 }
 
 impl MixerError {
-    /// An [`MixerError::InvalidField`] from anything printable, which may be hostile.
+    /// An [`MixerError::InvalidField`] with a value of any printable type. The value is cleaned and cut, since it may
+    /// be hostile.
     pub fn invalid(
         field: impl Into<String>,
         allowed: impl Into<Allowed>,

@@ -1,5 +1,5 @@
-//! What a race needs of whatever runs its lanes. `crates/compute` implements it over real backends; tests implement it
-//! over fakes.
+//! The interface between a race and the executor of its lanes. `crates/compute` implements it for real backends, tests
+//! implement it with fakes.
 
 use std::future::Future;
 
@@ -12,41 +12,41 @@ pub struct LaneSpec {
     pub system: String,
     /// Where it runs.
     pub backend: Backend,
-    /// Its parameters, defaults filled in.
+    /// The parameters, defaults included.
     pub params: Params,
 }
 
-/// What a prepared lane says of its set-up.
+/// Result of a lane's set-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Prepared {
-    /// Most bytes held at once so far, input and weights included: counted, not estimated.
+    /// Peak of the bytes held so far, input and weights included. Counted, not estimated.
     pub peak_bytes: u64,
 }
 
-/// Repetitions of finished work: the backend has nothing left to do, and the output's checksum was read.
+/// Result of a run: the backend has finished all work, and the output's checksum was read.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Finished {
-    /// Sum of a part of the last output, so that no engine can skip the work. A case's runs give the same, bit by bit:
-    /// no kernel adds in an order that chance decides.
+    /// Sum of a part of the last output; reading it keeps an optimiser from skipping the work. Bit-identical for all
+    /// runs of a case, since no kernel's order of additions depends on chance.
     pub checksum: f64,
     /// Nanoseconds of all repetitions by the device's own timestamps, where it has them.
     pub device_ns: Option<f64>,
 }
 
-/// A comparison with the f64 reference.
+/// Result of a comparison with the f64 reference.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Verification {
-    /// Length of the problem that was compared.
+    /// Sequence length of the compared problem.
     pub seq_len: usize,
-    /// How far the output was.
+    /// The deviation of the output from the reference.
     pub deviation: Deviation,
 }
 
-/// Why a lane could not go on. It ends a lane, never a race.
+/// Why a lane cannot continue. Such an error ends a lane, never a race.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LaneError {
-    /// The problem, the parameters or their memory was refused.
+    /// The problem, the parameters or the memory for them was refused.
     #[error(transparent)]
     Mixer(#[from] MixerError),
     /// An output is NaN or infinite although its input is not.
@@ -57,7 +57,7 @@ pub enum LaneError {
         /// The value.
         value: f32,
     },
-    /// The same case gave another output than before: what was timed is not what was compared.
+    /// A case gave a different output than in an earlier run, so the timed output is not the checked one.
     #[error("its output changed between runs: a part of it summed to {first}, then to {now}")]
     NotRepeatable {
         /// Checksum of the first run.
@@ -65,18 +65,18 @@ pub enum LaneError {
         /// Checksum of a later one.
         now: f64,
     },
-    /// The backend is not there: no WebGPU, no adapter, a refused device.
+    /// The backend is not available: no WebGPU, no adapter, or a refused device.
     #[error("{backend} is not available: {reason}")]
     NoBackend {
         /// The backend's name.
         backend: &'static str,
-        /// Why, and what a user can do.
+        /// The reason, and the remedy for a user.
         reason: Said,
     },
-    /// The GPU device was lost; its other lanes are over too.
+    /// The GPU device was lost, which ends all lanes on it.
     #[error("the GPU device was lost: {reason}")]
     DeviceLost {
-        /// The browser's or driver's words.
+        /// The message of the browser or driver.
         reason: String,
     },
     /// The device refused a shader or a command.
@@ -84,10 +84,10 @@ pub enum LaneError {
     Device {
         /// The shader or command.
         what: String,
-        /// The device's words, with line and column where a shader is at fault.
+        /// The device's message, with line and column where a shader is at fault.
         message: String,
     },
-    /// The run was cancelled; its output is worthless.
+    /// The run was cancelled. Its output is invalid.
     #[error("cancelled")]
     Cancelled,
 }
@@ -101,30 +101,30 @@ explain!(LaneError: Mixer, {
     Cancelled {} = "cancelled",
 });
 
-/// Runs lanes. Asynchronous, because a browser's GPU is; a native executor's futures are ready at once.
+/// Runs lanes. Asynchronous, because a browser's GPU is. A native executor's futures are ready immediately.
 pub trait Executor {
-    /// A lane made ready for one problem. Dropping it frees everything that it holds.
+    /// A lane prepared for one problem. Dropping it frees all of its memory.
     type Lane;
 
-    /// Bytes that the lanes of `backend` may hold together.
+    /// Bytes that all lanes of `backend` together may hold.
     fn memory_limit_bytes(&self, backend: Backend) -> u64;
 
-    /// Runs `problem`, which is as small as the f64 reference can afford, and compares the whole output with it.
+    /// Runs `problem`, which is small enough for the f64 reference, and compares the whole output with the reference.
     fn verify(
         &mut self,
         lane: &LaneSpec,
         problem: &Problem,
     ) -> impl Future<Output = Result<Verification, LaneError>>;
 
-    /// Set-up: input and weights, allocation, upload, compilation, tables that inference would cache.
+    /// Prepares a lane: input and weights, allocation, upload, compilation, and tables that inference would cache.
     fn prepare(
         &mut self,
         lane: &LaneSpec,
         problem: &Problem,
     ) -> impl Future<Output = Result<(Self::Lane, Prepared), LaneError>>;
 
-    /// Fills the lane's output with NaN, so that a run that leaves any of it as it was is found out. Returns when that
-    /// is done: it is in no timing.
+    /// Fills the lane's output with NaN, so that values that a run does not write are detected. Returns when that is
+    /// done, so it is part of no timing.
     fn spoil(&mut self, lane: &mut Self::Lane) -> impl Future<Output = Result<(), LaneError>>;
 
     /// Runs the forward pass `repeats` times and returns when all work is finished.
@@ -134,12 +134,12 @@ pub trait Executor {
         repeats: u32,
     ) -> impl Future<Output = Result<Finished, LaneError>>;
 
-    /// Compares rows of the lane's last output with the f64 reference, at the lane's own length.
+    /// Compares parts of the lane's last output with the f64 reference, at the lane's own length.
     fn check(&mut self, lane: &mut Self::Lane) -> impl Future<Output = Result<Verification, LaneError>>;
 
-    /// Most bytes that the lane has held at once.
+    /// Peak of the bytes that the lane has held.
     fn peak_bytes(&self, lane: &Self::Lane) -> u64;
 
-    /// Lets messages in: returns after the surrounding event loop, if any, had a turn.
+    /// Returns after the surrounding event loop, if any, had a turn, so that messages can arrive.
     fn breathe(&mut self) -> impl Future<Output = ()>;
 }

@@ -1,12 +1,13 @@
-//! Errors as a code with arguments, so that a page can say them in its reader's language. English stays each error's
-//! `Display`: the command line and the API say that.
+//! Errors as a code with arguments, so that a page can state them in its reader's language. The English sentence is
+//! each error's `Display`, which the command line and the API use.
 
 use std::fmt;
 
-/// An argument of an explanation. It keeps its unit: whoever shows it writes numbers as its language does.
+/// An argument of an explanation. It keeps its unit, so that numbers can be written by the conventions of each
+/// language.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Arg {
-    /// A name, a piece of input, or words of a device or a browser: shown as it is.
+    /// A name, a piece of input, or a message of a device or a browser: shown unchanged.
     Text(String),
     /// A number without a unit.
     Number(f64),
@@ -14,7 +15,7 @@ pub enum Arg {
     Bytes(u64),
     /// Nanoseconds.
     Nanoseconds(f64),
-    /// An explanation inside of this one.
+    /// A nested explanation.
     Said(Box<Said>),
 }
 
@@ -26,26 +27,26 @@ pub type Codes = &'static [(&'static str, &'static [&'static str])];
 
 /// Something that has a code and arguments.
 pub trait Explain: fmt::Display {
-    /// Every code of this type with its arguments, without those of what it contains.
+    /// Every code of this type with its arguments, without the codes of nested errors.
     const CODES: Codes;
 
-    /// A stable code, the same in the page, the API and the command line.
+    /// A stable code, equal in the page, the API and the command line.
     fn code(&self) -> &'static str;
 
-    /// What the sentence is about.
+    /// The arguments of the sentence.
     fn args(&self) -> Args;
 
-    /// The whole of it. An error that passes another one on says around it where it is from: the code is then of this sentence, while
-    /// [`Explain::code`] stays the inner error's.
+    /// The whole explanation. An error that wraps another one may add its own sentence around it: the explanation then
+    /// has the code of that sentence, while [`Explain::code`] stays the inner error's.
     fn said(&self) -> Said {
         Said { code: self.code(), args: self.args(), english: self.to_string() }
     }
 }
 
-/// An explanation on its way to whoever shows it.
+/// An explanation, ready to be shown or sent.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Said {
-    /// The code; empty where there is none and only English is known.
+    /// The code; empty where the message exists in English only.
     pub code: &'static str,
     /// The arguments.
     pub args: Args,
@@ -71,7 +72,7 @@ impl From<&str> for Said {
     }
 }
 
-/// Text from anything printable.
+/// A text argument from any printable value.
 pub fn text(value: &(impl fmt::Display + ?Sized)) -> Arg {
     Arg::Text(value.to_string())
 }
@@ -101,18 +102,18 @@ pub fn shape(value: &[usize]) -> Arg {
     Arg::Text(format!("{value:?}"))
 }
 
-/// An explanation inside of another.
+/// A nested explanation.
 pub fn said(explained: &impl Explain) -> Arg {
     Arg::Said(Box::new(explained.said()))
 }
 
-/// An explanation that was made before.
+/// A nested explanation made earlier.
 pub fn told(said: &Said) -> Arg {
-    // Words that have no code are somebody else's.
+    // A message without a code comes from a browser or a driver.
     if said.code.is_empty() { Arg::Text(said.english.clone()) } else { Arg::Said(Box::new(said.clone())) }
 }
 
-/// A number of any of the types that errors carry.
+/// A number of any type that errors carry.
 #[derive(Debug, Clone, Copy)]
 pub struct Amount(f64);
 
@@ -141,15 +142,15 @@ impl From<f64> for Amount {
 }
 
 /// Gives an error type its codes and arguments: a line per variant, `"name": kind(field)` per argument. Variants that
-/// contain another explained error go first, by name, with `as "code"` where they say something around it. The compiler
-/// asks for a line for each new variant.
+/// wrap another explained error come first, by name, with `as "code"` where they add a sentence of their own. A new
+/// variant without a line does not compile.
 #[macro_export]
 macro_rules! explain {
     ($type:ident: $($inner:ident $(as $around:literal)?,)* {
         $($variant:ident { $($name:literal: $kind:ident($field:ident)),* } = $code:literal,)+
     }) => {
         impl $type {
-            /// A stable code, the same in the page, the API and the command line.
+            /// A stable code, equal in the page, the API and the command line.
             pub fn code(&self) -> &'static str {
                 $crate::explain::Explain::code(self)
             }

@@ -1,7 +1,7 @@
-//! The vocabulary that every other crate speaks: what a problem is, what a system (a sequence mixer) must offer, what
-//! it costs, and how its GPU work is described as data.
+//! The shared vocabulary of all crates: the problem, the interface of a system (a sequence mixer), its cost, and the
+//! description of its GPU work as data.
 //!
-//! This crate knows no browser, no GPU and no clock. It holds no kernel either: those live in `kernels`.
+//! This crate has no browser, GPU or clock, and no kernel: those are in `kernels`.
 
 #[macro_use]
 pub mod explain;

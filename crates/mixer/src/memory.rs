@@ -1,4 +1,4 @@
-//! Memory is counted, not guessed: CPU kernels take every buffer from a `Memory`, which knows its limit and its peak.
+//! Counted memory: CPU kernels take every buffer from a `Memory`, which knows its limit and its peak.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
@@ -9,7 +9,8 @@ use crate::{Count, MixerError};
 /// An empty vector with room for `len` elements.
 ///
 /// # Errors
-/// [`MixerError::OutOfMemory`] where the allocator refuses; it then has less than was asked for, and does not say how much.
+/// [`MixerError::OutOfMemory`] where the allocator refuses. Its `limit_bytes` is an upper bound: the allocator does not
+/// report how much it has.
 pub fn room<T>(len: impl Into<Count>) -> Result<Vec<T>, MixerError> {
     let len = len.into();
     let mut data = Vec::new();
@@ -31,7 +32,7 @@ pub fn zeros<T: Clone + Default>(len: impl Into<Count>) -> Result<Vec<T>, MixerE
     Ok(data)
 }
 
-/// The items of an iterator that has at most `len` of them.
+/// Collects an iterator of at most `len` items.
 ///
 /// # Errors
 /// As for [`room`].
@@ -49,7 +50,7 @@ struct Ledger {
     peak: AtomicU64,
 }
 
-/// A budget that hands out zeroed buffers and remembers the most that was held at once. Clones share the budget.
+/// A budget that hands out zeroed buffers and records the peak of the bytes held. Clones share the budget.
 #[derive(Debug, Clone)]
 pub struct Memory(Arc<Ledger>);
 
@@ -67,7 +68,7 @@ impl Memory {
         self.zeroed(len.into())
     }
 
-    /// A zeroed buffer of `len` 32-bit words, counted until it is dropped: positions, bucket numbers.
+    /// A zeroed buffer of `len` 32-bit words (positions, bucket numbers), counted until it is dropped.
     ///
     /// # Errors
     /// [`MixerError::OutOfMemory`] where the budget or the allocator refuses.
@@ -89,7 +90,7 @@ impl Memory {
         Ok(charge)
     }
 
-    /// Counts a buffer that already exists (an input, say) against the budget.
+    /// Counts an existing buffer, such as an input, against the budget.
     ///
     /// # Errors
     /// [`MixerError::OutOfMemory`] where the budget refuses.
@@ -110,7 +111,7 @@ impl Memory {
         }
     }
 
-    /// After an allocation: what the allocator refused was never held.
+    /// Called after an allocation, because a refused one was never held.
     fn note_peak(&self) {
         self.0.peak.fetch_max(self.used_bytes(), Ordering::Relaxed);
     }
@@ -120,12 +121,12 @@ impl Memory {
         self.0.used.load(Ordering::Relaxed)
     }
 
-    /// Most bytes held at once so far.
+    /// Peak of the bytes held so far.
     pub fn peak_bytes(&self) -> u64 {
         self.0.peak.load(Ordering::Relaxed)
     }
 
-    /// The budget.
+    /// The budget in bytes.
     pub fn limit_bytes(&self) -> u64 {
         self.0.limit
     }

@@ -1,4 +1,4 @@
-//! How a kernel asks for threads without knowing where they come from.
+//! The interface through which kernels use threads, whatever provides them.
 
 /// Runs independent tasks, on one thread or several. `crates/compute` implements it over its thread pool.
 pub trait Parallel: Sync {
@@ -11,7 +11,7 @@ pub trait Parallel: Sync {
     fn run(&self, n_tasks: usize, task: &(dyn Fn(usize, usize) + Sync));
 }
 
-/// Everything on the calling thread.
+/// Runs all tasks on the calling thread.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Serial;
 

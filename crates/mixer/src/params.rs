@@ -1,7 +1,7 @@
-//! Parameters of a system as a small typed map, and their description (default, range, words).
+//! Parameters of a system as a small typed map, and their description (default, range, help).
 //!
-//! The same map carries a race's parameters, a golden file's configuration and a link's: each system parses it into
-//! its own typed spec, once, at its entrance.
+//! A race's parameters, a golden file's configuration and a link's parameters all use this map. Each system parses it
+//! once, at its entry point, into its own typed spec.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::{Allowed, MixerError};
 /// One parameter's value.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
-    /// Absent on purpose (`null` in a golden file).
+    /// Explicitly absent (`null` in a golden file).
     Null,
     /// A flag.
     Bool(bool),
@@ -176,12 +176,12 @@ impl Params {
     }
 }
 
-/// What a parameter may be.
+/// Kind, default and range of a parameter.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum ParamKind {
     /// A whole number in `low..=high`.
     Count {
-        /// Value where none is given: the paper's.
+        /// Default: the paper's value.
         default: usize,
         /// Smallest value.
         low: usize,
@@ -190,26 +190,26 @@ pub enum ParamKind {
     },
     /// A flag.
     Flag {
-        /// Value where none is given.
+        /// Default.
         default: bool,
     },
     /// A real number in `low..=high`.
     Number {
-        /// Value where none is given: the paper's.
+        /// Default: the paper's value.
         default: f64,
         /// Smallest value.
         low: f64,
         /// Largest value.
         high: f64,
     },
-    /// A word from a closed set, the first being the default.
+    /// A word from a closed set. The first one is the default.
     Choice {
         /// The words.
         choices: &'static [&'static str],
     },
 }
 
-/// A parameter that a race may set: the user interface, the API and the command line all read this.
+/// A parameter that a race may set. The user interface, the API and the command line all use this description.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ParamSpec {
     /// The key, as in golden files' `config`.

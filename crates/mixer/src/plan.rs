@@ -1,8 +1,8 @@
-//! GPU work as data: buffers and dispatches. A system describes its work as a [`Plan`]; only `crates/compute` executes
-//! one. A plan can be inspected, counted and tested with no GPU.
+//! GPU work as data: buffers and dispatches. A system describes its work as a [`Plan`], and only `crates/compute`
+//! executes one. A plan can be inspected, counted and tested without a GPU.
 //!
-//! Binding convention, the same for every shader: `@group(0) @binding(0)` is the uniform block (`Dispatch::uniforms`,
-//! 32-bit words), `@binding(1 + i)` is `Dispatch::bindings[i]`, accessed as `Shader::bindings[i]` says.
+//! Binding convention of every shader: `@group(0) @binding(0)` is the uniform block (`Dispatch::uniforms`, 32-bit
+//! words), and `@binding(1 + i)` is `Dispatch::bindings[i]` with the access `Shader::bindings[i]`.
 
 use crate::{Count, MixerError, gather};
 
@@ -18,7 +18,7 @@ pub enum Access {
 /// A WGSL module with one entry point. Sources are `include_str!`-ed files: no WGSL is built from user text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Shader {
-    /// The file's stem.
+    /// The source file's stem.
     pub label: &'static str,
     /// WGSL source.
     pub source: &'static str,
@@ -32,7 +32,7 @@ pub struct Shader {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct BufferId(pub usize);
 
-/// What a buffer holds before the first dispatch.
+/// Initial contents of a buffer.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Init {
     /// Zeros.
@@ -46,7 +46,7 @@ pub enum Init {
 /// One storage buffer of 32-bit words.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BufferSpec {
-    /// For messages and debuggers.
+    /// Label for error messages and debuggers.
     pub label: &'static str,
     /// Size in 32-bit words.
     pub words: usize,
@@ -59,31 +59,31 @@ pub struct BufferSpec {
 pub struct Dispatch {
     /// The shader.
     pub shader: Shader,
-    /// Values of the shader's `override` constants. Numbers only, from validated enums and sizes.
+    /// Values of the shader's `override` constants, from validated enums and sizes.
     pub constants: Vec<(&'static str, f64)>,
-    /// The uniform block, in 32-bit words (floats by their bits); padded by the executor to a multiple of 16 bytes.
+    /// The uniform block in 32-bit words (floats as bits). The executor pads it to a multiple of 16 bytes.
     pub uniforms: Vec<u32>,
     /// Storage buffers at bindings 1, 2, ….
     pub bindings: Vec<BufferId>,
     /// Workgroups in x, y, z; each at most 65,535.
     pub workgroups: [u32; 3],
-    /// Estimated operations, by which the executor cuts a plan into submissions that stay under the watchdog.
+    /// Estimated operations. The executor cuts a plan by them into submissions that end before the watchdog intervenes.
     pub flops: u64,
-    /// Other ways to do the same, where there are any.
+    /// Alternative variants of this dispatch, if any.
     pub choice: Option<Choice>,
 }
 
-/// Ways to do a dispatch's work with the same uniforms, bindings and workgroups. Which is fastest depends on the device;
-/// an executor may measure it once for each class ([`Plan::choose`]).
+/// Alternative shaders for a dispatch with equal uniforms, bindings and workgroups. The fastest one depends on the
+/// device; an executor may measure it once for each class ([`Plan::choose`]).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Choice {
-    /// What decides which is fastest.
+    /// The properties that determine the fastest variant.
     pub class: KernelClass,
-    /// Those that the device can run. The first is the dispatch's own until another is chosen.
+    /// Variants that the device can run. The dispatch uses the first one until another is chosen.
     pub variants: Vec<Variant>,
 }
 
-/// One way to do a dispatch's work.
+/// One shader that can do a dispatch's work.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Variant {
     /// Its name in reports.
@@ -97,7 +97,7 @@ pub struct Variant {
 /// Kernels of one class have the same fastest variant on a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct KernelClass {
-    /// What it computes.
+    /// The operation, e.g. `attention`.
     pub kernel: &'static str,
     /// Head dimension.
     pub d_head: usize,
@@ -105,12 +105,12 @@ pub struct KernelClass {
     pub causal: bool,
 }
 
-/// Everything a GPU lane does at one length.
+/// All GPU work of a lane at one length.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Plan {
     /// Buffers, all allocated before anything runs.
     pub buffers: Vec<BufferSpec>,
-    /// Dispatches that depend on weights alone: timed as set-up.
+    /// Dispatches that depend on weights alone. They are timed as set-up.
     pub setup: Vec<Dispatch>,
     /// Dispatches of one forward pass.
     pub run: Vec<Dispatch>,
@@ -133,7 +133,7 @@ impl Plan {
     /// Adds a buffer that holds `data`.
     ///
     /// # Errors
-    /// [`MixerError::OutOfMemory`].
+    /// [`MixerError::OutOfMemory`] where the copy cannot be allocated.
     pub fn upload(&mut self, label: &'static str, data: &[f32]) -> Result<BufferId, MixerError> {
         let init = Init::F32(gather(data.len(), data.iter().copied())?);
         Ok(self.buffer(label, data.len(), init))
@@ -149,7 +149,7 @@ impl Plan {
         self.run.iter().map(|dispatch| Count::new(dispatch.flops)).sum::<Count>().get()
     }
 
-    /// What there is to choose, each class once, in the order of the dispatches.
+    /// The choices of all dispatches, each class once, in the order of the dispatches.
     pub fn choices(&self) -> Vec<Choice> {
         let mut choices: Vec<Choice> = Vec::new();
         for choice in self.setup.iter().chain(&self.run).filter_map(|dispatch| dispatch.choice.as_ref()) {
@@ -160,7 +160,7 @@ impl Plan {
         choices
     }
 
-    /// Has every dispatch of `class` done by the variant of this name, where it has one.
+    /// Switches every dispatch of `class` to the variant of this name, where the dispatch has it.
     pub fn choose(&mut self, class: KernelClass, name: &str) {
         for dispatch in self.setup.iter_mut().chain(&mut self.run) {
             let Some(choice) = dispatch.choice.as_ref().filter(|choice| choice.class == class) else {
@@ -217,33 +217,33 @@ impl Plan {
     }
 }
 
-/// What a plan may rely on: the device's limits and features, in plain numbers.
+/// The device's limits and features that a plan may rely on, in plain numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GpuTarget {
-    /// Largest buffer.
+    /// Largest buffer, in bytes.
     pub max_buffer_bytes: u64,
-    /// Largest storage binding.
+    /// Largest storage binding, in bytes.
     pub max_storage_binding_bytes: u64,
     /// Most storage buffers in one shader.
     pub max_storage_buffers_per_stage: u32,
-    /// Workgroup memory.
+    /// Workgroup memory, in bytes.
     pub max_workgroup_storage_bytes: u32,
-    /// Invocations in a workgroup.
+    /// Most invocations in a workgroup.
     pub max_invocations_per_workgroup: u32,
-    /// Workgroups per dimension of a dispatch.
+    /// Most workgroups per dimension of a dispatch.
     pub max_workgroups_per_dimension: u32,
-    /// What all buffers of a plan may take together.
+    /// Bytes that all buffers of a plan together may hold.
     pub memory_budget_bytes: u64,
-    /// Most operations that one dispatch should take, so that it ends well before a watchdog.
+    /// Most operations of one dispatch, so that it ends well before a watchdog intervenes.
     pub max_dispatch_flops: u64,
-    /// Whether the adapter is a software one.
+    /// Whether the adapter is a software adapter.
     pub is_fallback: bool,
-    /// Whether f16 may be used.
+    /// Whether shaders may use f16.
     pub shader_f16: bool,
 }
 
 impl GpuTarget {
-    /// The limits that every WebGPU implementation guarantees: what a system must run on, or refuse with a reason.
+    /// The limits that every WebGPU implementation guarantees. A system must run within them or refuse with a reason.
     pub const WEBGPU_DEFAULTS: Self = Self {
         max_buffer_bytes: 256 << 20,
         max_storage_binding_bytes: 128 << 20,

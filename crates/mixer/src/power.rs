@@ -1,7 +1,7 @@
 //! Powers of two, for fits and scales.
 
-/// Two to the power of `x`, exact for whole `x`. The library's has a table that weighs four kilobytes in each module that
-/// a visitor downloads.
+/// 2ˣ, exact for whole `x`. The standard library's version has a table that adds 4 kB to every module that visitors
+/// download.
 pub fn exp2(x: f64) -> f64 {
     let x = x.clamp(-1080.0, 1030.0);
     let whole = x.floor();

@@ -1,5 +1,5 @@
-//! The problem that all lanes of a race solve, and the ranges that every entrance (page, link, API, command line)
-//! accepts. There is one validator, here, so that a link cannot ask for what the page would refuse.
+//! The problem that all lanes of a race solve, and its valid ranges. Page, links, API and command line share this
+//! validator, so that a link cannot ask for a problem that the page would refuse.
 
 use crate::{Allowed, Count, MixerError, Params, Sizes, Value};
 
@@ -22,12 +22,12 @@ impl Backend {
     }
 }
 
-/// How much of the layer a lane computes.
+/// The part of the layer that a lane computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Level {
-    /// The mixing of already projected streams.
+    /// The mixing of streams that are already projected.
     Core,
-    /// Input to output, with every projection.
+    /// The whole layer with all its projections.
     Layer,
 }
 
@@ -41,7 +41,7 @@ impl Level {
     }
 }
 
-/// One size of the race: input `[batch, seq_len, d_model]` in f32, forward direction.
+/// One problem of the race: the forward pass for an input `[batch, seq_len, d_model]` in f32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Problem {
     /// Sequences in a batch.
@@ -52,7 +52,7 @@ pub struct Problem {
     pub d_model: usize,
     /// Attention heads; divides `d_model`.
     pub n_heads: usize,
-    /// Whether outputs may only depend on earlier inputs, for systems that can do both.
+    /// Whether an output may depend only on inputs up to its position, for systems that have both forms.
     pub causal: bool,
     /// Core or layer.
     pub level: Level,
@@ -67,7 +67,7 @@ impl Problem {
     pub const MAX_SEQ_LEN: usize = 1 << 20;
     /// Largest model width accepted.
     pub const MAX_D_MODEL: usize = 4096;
-    /// Largest sequence length whose cost can be asked for, beyond what any race runs.
+    /// Largest sequence length whose cost can be computed. It is longer than any race.
     pub const MAX_PLANNED_SEQ_LEN: usize = 1 << 24;
     /// Largest `batch · seq_len · d_model` accepted: 2³⁰ elements, one 4 GiB stream.
     pub const MAX_ELEMENTS: u64 = 1 << 30;
@@ -77,14 +77,14 @@ impl Problem {
         self.d_model / self.n_heads.max(1)
     }
 
-    /// The sizes of the input, for closed forms.
+    /// The sizes of the input as counts.
     pub fn sizes(&self) -> Sizes {
         let [batch, seq_len, d_model] = Count::all([self.batch, self.seq_len, self.d_model]);
         Sizes { batch, seq_len, d_model }
     }
 
-    /// Checks every field against the range whose costs can be asked for: as [`Problem::validate`], with lengths up to
-    /// [`Problem::MAX_PLANNED_SEQ_LEN`] and any number of elements, since nothing is allocated.
+    /// Checks every field against the ranges of a cost computation: as [`Problem::validate`], but with lengths up to
+    /// [`Problem::MAX_PLANNED_SEQ_LEN`] and any number of elements, since no memory is allocated.
     ///
     /// # Errors
     /// As for [`Problem::validate`].
@@ -95,7 +95,7 @@ impl Problem {
     /// Checks every field against its range.
     ///
     /// # Errors
-    /// [`MixerError::InvalidField`] names the first field that is out of range, in the words of the public API.
+    /// [`MixerError::InvalidField`] names the first field that is out of range, as in the public API.
     pub fn validate(&self) -> Result<(), MixerError> {
         self.validate_up_to(Self::MAX_SEQ_LEN)?;
         let elements = self.sizes().stream().get();
@@ -125,7 +125,7 @@ impl Problem {
         Ok(())
     }
 
-    /// The configuration keys that golden files use for the same quantities.
+    /// The sizes under the configuration keys of golden files.
     pub fn to_params(&self) -> Params {
         let mut params = Params::new();
         params.set("batch", Value::from(self.batch));

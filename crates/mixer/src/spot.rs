@@ -1,18 +1,18 @@
-//! Parts of an output that the f64 reference can afford to recompute at any length, and how they are chosen.
+//! Spot checks: parts of an output that the f64 reference can recompute at any length, and their random choice.
 
 use crate::{Deviation, Tolerance};
 
-/// Where a spot check takes its choice of rows and channels from, and what it may spend.
+/// Seed and operation budget of a spot check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SpotDraw {
-    /// The same seed gives the same choice.
+    /// Seed of the random choice. Equal seeds give equal choices.
     pub seed: u64,
     /// Operations that the f64 reference may spend, roughly.
     pub max_flops: u64,
 }
 
 impl SpotDraw {
-    /// Part `index` of this draw, with a choice of its own and `1 / parts` of the operations.
+    /// Part `index` of this draw, with an independent choice and `1 / parts` of the operations.
     #[must_use]
     #[inline(never)]
     pub fn part(self, index: u64, parts: u64) -> Self {
@@ -20,12 +20,12 @@ impl SpotDraw {
         Self { seed: next(&mut state), max_flops: self.max_flops / parts.max(1) }
     }
 
-    /// How many pieces of work of `flops` operations can be afforded: from 1 to `most`.
+    /// Number of work items of `flops` operations that the budget allows, in `1..=most`.
     pub fn affords(self, flops: u64, most: usize) -> usize {
         usize::try_from(self.max_flops / flops.max(1)).unwrap_or(most).clamp(1, most.max(1))
     }
 
-    /// `count` different numbers below `below`, in the order drawn; all of them where there are no more.
+    /// `count` different numbers below `below`, in the order drawn; all numbers where `count` is larger.
     #[inline(never)]
     pub fn distinct(self, below: usize, count: usize) -> Vec<usize> {
         if below <= count {
@@ -33,7 +33,7 @@ impl SpotDraw {
         }
         let (mut state, mut drawn) = (self.seed, Vec::with_capacity(count));
         while drawn.len() < count {
-            // The bias of a remainder is below 2⁻⁴⁰ for lengths and widths of a race.
+            // For lengths and widths of a race, the remainder's bias is below 2⁻⁴⁰.
             let number = (next(&mut state) % below as u64) as usize;
             if !drawn.contains(&number) {
                 drawn.push(number);
@@ -42,7 +42,7 @@ impl SpotDraw {
         drawn
     }
 
-    /// `count` different rows below `length`, ascending: the last one, which has seen everything, and others drawn.
+    /// `count` different rows below `length`, ascending: the last one, which depends on all positions, and random ones.
     #[inline(never)]
     pub fn rows(self, length: usize, count: usize) -> Vec<usize> {
         let last = length.saturating_sub(1);
@@ -53,7 +53,7 @@ impl SpotDraw {
     }
 }
 
-/// The next number of SplitMix64 (Steele, Lea and Flood 2014).
+/// The next number of the SplitMix64 generator (Steele, Lea and Flood 2014).
 fn next(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mut z = *state;
@@ -62,32 +62,33 @@ fn next(state: &mut u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// Parts of an output as the f64 reference has them.
+/// Parts of an output, as computed by the f64 reference.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct SpotCheck {
-    /// Values in a row of the output.
+    /// Columns of the output.
     pub width: usize,
-    /// Row indices into the output seen as `[batch · length, width]`.
+    /// Indices of the checked rows in the output seen as `[batch · length, width]`.
     pub rows: Vec<usize>,
     /// Expected values of the rows, `[rows.len(), width]`.
     pub expected: Vec<f64>,
-    /// Columns of the output.
+    /// Checked columns of the output.
     pub columns: Vec<SpotColumn>,
 }
 
-/// One number for each of consecutive rows: a channel of the output, or a weighted sum of channels.
+/// A column: one number for each of several consecutive rows, either a channel of the output or a weighted sum of
+/// channels.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SpotColumn {
-    /// The first row, an index into the output seen as `[batch · length, width]`.
+    /// First row, an index into the output seen as `[batch · length, width]`.
     pub first_row: usize,
-    /// Channels and their weights.
+    /// Channels with their weights.
     pub weights: Vec<(usize, f64)>,
-    /// Expected weighted sums, one for each row.
+    /// Expected weighted sum of each row.
     pub expected: Vec<f64>,
 }
 
 impl SpotColumn {
-    /// The values of one channel from the first row on.
+    /// A single channel from row 0 on.
     #[inline(never)]
     pub fn channel(channel: usize, expected: Vec<f64>) -> Self {
         Self { first_row: 0, weights: vec![(channel, 1.0)], expected }
@@ -95,7 +96,7 @@ impl SpotColumn {
 }
 
 impl SpotCheck {
-    /// Rows alone: `expected` is `[rows.len(), width]`.
+    /// A check of rows only: `expected` is `[rows.len(), width]`.
     #[inline(never)]
     pub fn of_rows(rows: Vec<usize>, expected: Vec<f64>) -> Self {
         let width = expected.len() / rows.len().max(1);
@@ -109,23 +110,24 @@ impl SpotCheck {
         found.compare(tolerance)
     }
 
-    /// How much of a sequence of `length` is compared: one past the last position that a row or column holds.
+    /// Length of the prefix of a `length`-long sequence that covers all checked rows and columns.
     pub fn reach(&self, length: usize) -> usize {
         let length = length.max(1);
         let columns = self.columns.iter().map(|column| column.first_row % length + column.expected.len());
         self.rows.iter().map(|row| row % length + 1).chain(columns).max().unwrap_or(0)
     }
 
-    /// Whether nothing would be compared.
+    /// Whether the check covers no value.
     pub fn is_empty(&self) -> bool {
         self.expected.is_empty() && self.columns.iter().all(|column| column.expected.is_empty())
     }
 }
 
-/// Consecutive values of a column that are held to their common size, as the values of a row are.
+/// Number of consecutive values of a column that are compared relative to their common size, as the values of a row
+/// are.
 const BLOCK: usize = 64;
 
-/// What an output, which may come in pieces, has where a [`SpotCheck`] looks.
+/// The values of an output, which may arrive in pieces, at the places of a [`SpotCheck`].
 #[derive(Debug)]
 pub struct SpotFound<'a> {
     check: &'a SpotCheck,
@@ -136,30 +138,30 @@ pub struct SpotFound<'a> {
 #[derive(Debug)]
 struct FoundColumn {
     sums: Vec<f64>,
-    /// Squares of the terms of each sum: where terms cancel, their rounding stays.
+    /// Sums of the squared terms: rounding errors remain where terms cancel.
     squares: Vec<f64>,
     terms: usize,
 }
 
 impl<'a> SpotFound<'a> {
-    /// Nothing found yet.
+    /// A collector without values.
     pub fn new(check: &'a SpotCheck) -> Self {
         let columns = check.columns.iter().map(|column| {
             let zeros = vec![0.0; column.expected.len()];
             FoundColumn { sums: zeros.clone(), squares: zeros, terms: 0 }
         });
-        // Values that no piece holds stay NaN, and pass nowhere.
+        // Values that no piece contains stay NaN, so that their comparison fails.
         Self { check, rows: vec![f32::NAN; check.expected.len()], columns: columns.collect() }
     }
 
-    /// Takes the piece of the output that begins at `offset`. Pieces do not overlap.
+    /// Adds the piece of the output that begins at element `offset`. Pieces must not overlap.
     pub fn visit(&mut self, offset: usize, piece: &[f32]) {
         let width = self.check.width.max(1);
         for (row, values) in self.check.rows.iter().zip(self.rows.chunks_mut(width)) {
             copy_overlap(values, row * width, piece, offset);
         }
         for (column, found) in self.check.columns.iter().zip(&mut self.columns) {
-            // The rows that the piece has a part of.
+            // The rows of which the piece contains a part.
             let first = (offset / width).max(column.first_row);
             let end = (offset + piece.len()).div_ceil(width).min(column.first_row + found.sums.len());
             for row in first..end {
@@ -176,7 +178,7 @@ impl<'a> SpotFound<'a> {
         }
     }
 
-    /// How far it is from what was expected. Nothing compared is nothing verified.
+    /// Compares the collected values with the expected ones. A check that covers no value fails.
     pub fn compare(&self, tolerance: Tolerance) -> Deviation {
         let mut deviation = tolerance.compare_rows(&self.rows, &self.check.expected, self.check.width.max(1));
         for (column, found) in self.check.columns.iter().zip(&self.columns) {
@@ -192,8 +194,9 @@ impl<'a> SpotFound<'a> {
 }
 
 impl FoundColumn {
-    /// As [`Tolerance::compare_rows`] does with rows: `abs` is at most a ten-thousandth of what [`BLOCK`] consecutive values
-    /// measure, or of a hundredth of what the whole column does. For a weighted sum both are those of its terms.
+    /// Compares like [`Tolerance::compare_rows`]: `abs` is at most 10⁻⁴ of the root mean square of [`BLOCK`]
+    /// consecutive values, or 10⁻⁴ of a hundredth of the whole column's. For a weighted sum, both are computed from its
+    /// terms.
     fn compare(&self, column: &SpotColumn, tolerance: Tolerance) -> Deviation {
         let mean = |squares: &[f64]| (squares.iter().sum::<f64>() / squares.len().max(1) as f64).sqrt();
         let whole = mean(&self.squares);
@@ -205,7 +208,7 @@ impl FoundColumn {
         let mut pass = self.terms == self.sums.len() * column.weights.len();
         let blocks = self.sums.chunks(BLOCK).zip(column.expected.chunks(BLOCK));
         for (block, (sums, expected)) in blocks.enumerate() {
-            // The last block may have few values, whose size is that of the last `BLOCK`.
+            // The last block may have few values. It is then compared relative to the last [`BLOCK`] values.
             let end = block * BLOCK + sums.len();
             let size = mean(&self.squares[end.saturating_sub(BLOCK)..end]);
             pass &= of_block(size).compare(sums.iter().copied(), expected).pass;
@@ -215,7 +218,7 @@ impl FoundColumn {
     }
 }
 
-/// Copies what `to`, which begins at `to_start`, and `from`, which begins at `from_start`, have in common.
+/// Copies the overlap of `from`, which begins at `from_start`, to `to`, which begins at `to_start`.
 fn copy_overlap(to: &mut [f32], to_start: usize, from: &[f32], from_start: usize) {
     let start = to_start.max(from_start);
     let end = (to_start + to.len()).min(from_start + from.len());
@@ -247,7 +250,7 @@ mod tests {
         let check = SpotCheck { width: 3, columns: vec![column], ..SpotCheck::default() };
         assert!(check.compare(TIGHT, &output).pass);
         assert!(!check.compare(TIGHT, &output[..598]).pass);
-        // Other channels and rows do not.
+        // Values outside of the checked column do not matter.
         output[3 * 100] = 7.0;
         output[3 * 49 + 1] = 7.0;
         assert!(check.compare(TIGHT, &output).pass);
@@ -286,7 +289,7 @@ mod tests {
         assert_eq!(DRAW.rows(3, 4), [0, 1, 2]);
     }
 
-    /// Tiles have 4 to 128 rows: most draws of three rows hold one inside a tile, whatever its size.
+    /// Tiles have 4 to 128 rows. Most draws of three rows contain a row inside a tile, whatever its size.
     #[test]
     fn rows_lie_inside_tiles_too() {
         for tile in [4, 16, 48, 64, 128] {

@@ -1,4 +1,4 @@
-//! What a sequence mixer must offer to race.
+//! The interface of a sequence mixer that can race.
 
 use std::sync::Arc;
 
@@ -7,23 +7,23 @@ use crate::{
     SpotCheck, SpotDraw, Tolerance,
 };
 
-/// Whether a system has a causal form, a bidirectional one, or both.
+/// The causal and bidirectional forms that a system has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Causality {
     /// `Problem::causal` chooses.
     Both,
-    /// Always causal: asked for the bidirectional form, it runs causally and is marked so.
+    /// Always causal. A request for the bidirectional form runs causally and is marked as such.
     CausalOnly,
-    /// Never causal: asked for the causal form, it runs bidirectionally and is marked so.
+    /// Never causal. A request for the causal form runs bidirectionally and is marked as such.
     BidirectionalOnly,
 }
 
-/// Families that the page groups systems by.
+/// Family under which the page groups a system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Family {
-    /// Softmax attention itself.
+    /// Exact softmax attention.
     Attention,
-    /// Attention restricted or approximated.
+    /// Restricted or approximated attention.
     EfficientAttention,
     /// Long convolutions.
     Convolution,
@@ -33,20 +33,20 @@ pub enum Family {
     Liquid,
 }
 
-/// What is known of a system before any problem is posed.
+/// Facts about a system that are independent of a problem.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Info {
-    /// Stable name: it lives in links.
+    /// Stable name, used in links.
     pub id: &'static str,
-    /// Name for people.
+    /// Display name.
     pub title: &'static str,
     /// Family.
     pub family: Family,
-    /// Which forms exist.
+    /// The causal and bidirectional forms.
     pub causality: Causality,
-    /// Time complexity in words of the field, e.g. `O(L²·D)`.
+    /// Time complexity in the field's notation, e.g. `O(L²·D)`.
     pub complexity: &'static str,
-    /// The exponent of L that theory gives, logarithms ignored.
+    /// The theoretical exponent of L, without logarithms.
     pub exponent: f64,
     /// Year of the paper.
     pub year: u16,
@@ -54,24 +54,24 @@ pub struct Info {
     pub paper: &'static str,
     /// arXiv number, e.g. `1706.03762`.
     pub arxiv: &'static str,
-    /// The reference implementation that the golden vectors come from.
+    /// The implementation that the golden vectors come from.
     pub reference: &'static str,
-    /// One sentence for a reader who has never heard of it.
+    /// One sentence for readers who do not know the system.
     pub summary: &'static str,
     /// Parameters that a race may set.
     pub params: &'static [ParamSpec],
-    /// What the configuration of a golden file says beside the sizes, the heads and `params`: a file that says more
-    /// may mean something else.
+    /// Keys that a golden file's configuration may have besides the sizes, the heads and `params`. A file with further
+    /// keys is refused, since it may describe another computation.
     pub config: &'static [&'static str],
-    /// Tensors of golden files that may go unread: what the authors' code derives from others or puts out beside `y`, and
-    /// parameters of parts that a configuration leaves out.
+    /// Tensors of golden files that may stay unread: intermediate results of the authors' code, outputs besides `y`,
+    /// and parameters of parts that a configuration disables.
     pub spare: &'static [&'static str],
-    /// How far f32 kernels may be from the f64 reference on seeded inputs.
+    /// Largest deviation of f32 kernels from the f64 reference on seeded inputs.
     pub tolerance: Tolerance,
 }
 
 impl Info {
-    /// Checks `params`: no unknown name, every value in range; returns them with defaults filled in.
+    /// Checks that every name in `params` is known and every value in range, and returns them with defaults filled in.
     ///
     /// # Errors
     /// [`MixerError::UnknownParam`] or [`MixerError::InvalidField`].
@@ -102,18 +102,19 @@ impl Info {
     }
 }
 
-/// A CPU kernel made ready for one case: weights packed, filters materialised, scratch allocated.
+/// A CPU kernel prepared for one case: weights packed, filters materialised, scratch allocated.
 pub trait CpuKernel: Send {
-    /// One forward pass, input to output. Allocates nothing.
+    /// One forward pass from input to output. Allocates no memory.
     ///
     /// # Errors
-    /// Only what a kernel cannot know before it runs.
+    /// Errors that the kernel cannot detect before it runs.
     fn run(&mut self, parallel: &dyn Parallel) -> Result<(), MixerError>;
 
-    /// The output of the last run, row-major, shaped as the golden file's `y`.
+    /// The output of the last run, row-major, with the shape of the golden file's `y`.
     fn output(&self) -> &[f32];
 
-    /// The same, to be spoiled before a run: what the run does not write is then seen. No run reads what was there.
+    /// The output for overwriting before a run, so that values that the run does not write are detected. No run reads
+    /// it.
     fn output_mut(&mut self) -> &mut [f32];
 }
 
@@ -122,10 +123,10 @@ pub trait System: Send + Sync {
     /// Facts, names, parameters.
     fn info(&self) -> &'static Info;
 
-    /// A seeded instance for a race: weights as the paper initialises them, inputs that all systems share.
+    /// A seeded case for a race: weights as the paper initialises them, and the input that all systems share.
     ///
     /// # Errors
-    /// What `Problem::validate` and `Info::resolve` refuse, and what the system cannot do.
+    /// Errors of `Problem::validate` and `Info::resolve`, and [`MixerError::Unsupported`].
     fn seeded_case(&self, problem: &Problem, params: &Params) -> Result<Case, MixerError>;
 
     /// Closed-form cost of the forward pass.
@@ -134,25 +135,25 @@ pub trait System: Send + Sync {
     /// As for [`System::seeded_case`].
     fn cost(&self, problem: &Problem, params: &Params) -> Result<Cost, MixerError>;
 
-    /// The output in f64, by plain loops straight from the equations, counting its operations into `count` so that
-    /// tests can hold [`System::cost`] against them. Shaped as the golden file's `y`.
+    /// The output in f64, computed by plain loops from the equations, with the shape of the golden file's `y`. Adds its
+    /// operations to `count`, so that tests can compare them with [`System::cost`].
     ///
     /// # Errors
-    /// What is wrong with the case.
+    /// A [`MixerError`] where the case lacks a tensor or has a wrong shape or configuration.
     fn reference(&self, case: &Case, count: &mut OpCount) -> Result<Vec<f64>, MixerError>;
 
-    /// Parts of the first sequence's output in f64, exact like [`System::reference`]: rows, and of convolutions whole
-    /// channels, drawn from `draw.seed` for about `draw.max_flops` operations; at least one row or channel, whatever that
-    /// takes.
+    /// Parts of the first sequence's output in f64, as exact as [`System::reference`]: rows and, for convolutions,
+    /// whole channels. They are drawn from `draw.seed` for about `draw.max_flops` operations, with at least one row or
+    /// channel whatever it costs.
     ///
     /// # Errors
-    /// What is wrong with the case.
+    /// As for [`System::reference`].
     fn spot_check(&self, case: &Case, draw: SpotDraw) -> Result<SpotCheck, MixerError>;
 
-    /// Prepares the CPU kernel. Everything it holds comes out of `memory`; the case itself is counted by the caller.
+    /// Prepares the CPU kernel. All its buffers come out of `memory`; the caller counts the case itself.
     ///
     /// # Errors
-    /// What is wrong with the case, or [`MixerError::OutOfMemory`].
+    /// As for [`System::reference`], or [`MixerError::OutOfMemory`].
     fn cpu(
         &self,
         case: &Arc<Case>,
@@ -160,9 +161,9 @@ pub trait System: Send + Sync {
         parallel: &dyn Parallel,
     ) -> Result<Box<dyn CpuKernel>, MixerError>;
 
-    /// Describes the GPU work.
+    /// Describes the GPU work as a plan.
     ///
     /// # Errors
-    /// What is wrong with the case, or a limit of the device that it cannot live with.
+    /// As for [`System::reference`], or the device's limit that the plan would exceed.
     fn gpu(&self, case: &Case, target: &GpuTarget) -> Result<Plan, MixerError>;
 }

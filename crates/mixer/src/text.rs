@@ -1,9 +1,9 @@
-//! Strings from drivers, browsers and strangers: how to show them.
+//! Cleaning of untrusted strings (from drivers, browsers, links and files) for display.
 
-/// Longest piece of foreign text that an error message quotes, in characters.
+/// Longest piece of untrusted text that an error message quotes, in characters.
 const MAX_SHOWN: usize = 60;
 
-/// Whether a character is fit to be shown: no control characters (a terminal obeys them), no line separators, none that
+/// Whether a character may be shown: no control characters (a terminal obeys them), no line separators, and none that
 /// reorder or hide text.
 pub fn allowed(character: char) -> bool {
     !character.is_control()
@@ -11,7 +11,7 @@ pub fn allowed(character: char) -> bool {
             '\u{061c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
-/// `text` with what is not allowed replaced by spaces, cut to `max` characters.
+/// `text` with every other character replaced by a space, cut to `max` characters.
 pub fn clean(text: &str, max: usize) -> String {
     let mut kept: String =
         text.chars().take(max).map(|character| if allowed(character) { character } else { ' ' }).collect();
@@ -22,7 +22,7 @@ pub fn clean(text: &str, max: usize) -> String {
     kept
 }
 
-/// `text` as an error message may quote it.
+/// `text`, cleaned and cut for a quotation in an error message.
 pub fn shown(text: &str) -> String {
     clean(text, MAX_SHOWN)
 }

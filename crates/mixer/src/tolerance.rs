@@ -1,9 +1,9 @@
-//! How far a computed output may be from its reference.
+//! Tolerances for comparing a computed output with its reference.
 
-/// Passes when `|got − want| ≤ abs + rel · |want|` at every element.
+/// The comparison passes where `|got − want| ≤ abs + rel · |want|` for every element.
 ///
-/// Outputs of long sequences can be smaller than `abs`, which would let anything pass:
-/// [`Tolerance::compare_rows`] bounds it by the size of each row.
+/// Outputs of long sequences can be smaller than `abs`, which would then let any output pass.
+/// [`Tolerance::compare_rows`] therefore bounds `abs` by the size of each row.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Tolerance {
     /// Absolute part.
@@ -12,7 +12,7 @@ pub struct Tolerance {
     pub rel: f64,
 }
 
-/// How far an output was from its reference.
+/// Deviation of an output from its reference.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Deviation {
     /// Largest absolute difference; infinite where an output is not finite.
@@ -30,7 +30,7 @@ fn root_mean_square(values: &[f64]) -> f64 {
 }
 
 impl Tolerance {
-    /// Compares element by element. Differing lengths and values that are not finite fail.
+    /// Compares element by element. Different lengths and values that are not finite fail.
     pub fn compare(self, got: impl ExactSizeIterator<Item = f64>, want: &[f64]) -> Deviation {
         if got.len() != want.len() {
             return FAILED;
@@ -50,9 +50,9 @@ impl Tolerance {
         Deviation { max_abs, max_rel: if scale > 0.0 { max_abs / scale } else { max_abs }, pass }
     }
 
-    /// [`Tolerance::compare`] for rows of `width` of an output `[.., width]`, where `abs` is at most a ten-thousandth of what
-    /// the row's elements measure (their root mean square). A row much smaller than the others counts as a
-    /// hundredth of them: a transform along the sequence spreads the rounding of its largest rows over all.
+    /// [`Tolerance::compare`] for the rows of an output `[.., width]`. `abs` is at most 10⁻⁴ of the root mean square of
+    /// the row's elements. A row much smaller than the other rows counts as a hundredth of their size, since a
+    /// transform along the sequence spreads the rounding of its largest rows over all rows.
     pub fn compare_rows(self, got: &[f32], want: &[f64], width: usize) -> Deviation {
         if got.len() != want.len() || width == 0 {
             return FAILED;
@@ -97,7 +97,7 @@ mod tests {
         assert!(!loose.compare_rows(&[1.0, -1.0, 0.02005, -0.02], &want, 2).pass);
         assert!(!loose.compare_rows(&[1.0, -1.0, 0.02, f32::NAN], &want, 2).pass);
         assert!(!loose.compare_rows(&[1.0, -1.0], &want, 2).pass);
-        // What a transform over all rows rounds.
+        // Within the rounding of a transform over all rows.
         assert!(loose.compare_rows(&[1.0, -1.0, 1e-7, 0.0], &[1.0, -1.0, 0.0, 0.0], 2).pass);
     }
 }

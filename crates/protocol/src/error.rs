@@ -1,4 +1,4 @@
-//! What can be wrong with a message, and errors as they travel.
+//! Errors of messages, and errors as wire types.
 
 use mixer::{Explain, LaneError, MixerError, explain};
 use report::{ConfigError, LinkError, ReasonArgs, ReportError, reason_args};
@@ -8,21 +8,21 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProtocolError {
-    /// More text than a message may have.
+    /// The text exceeds the size limit of a message.
     #[error("the message has {got} bytes; at most {limit} are accepted")]
     TooLarge {
-        /// Its size.
+        /// Size in bytes.
         got: usize,
-        /// The cap.
+        /// Largest size accepted, in bytes.
         limit: usize,
     },
     /// Not a JSON object.
     #[error("the message is not a JSON object: {reason}")]
     Syntax {
-        /// What is wrong.
+        /// The parser's message.
         reason: String,
     },
-    /// It has no `type`.
+    /// The message has no `type`.
     #[error("the message has no `type`; known types: {known}")]
     NoType {
         /// The known types, comma separated.
@@ -41,13 +41,13 @@ pub enum ProtocolError {
     Field {
         /// The message's type.
         kind: String,
-        /// What is wrong.
+        /// The error in the field.
         reason: String,
     },
-    /// The configuration in it is refused.
+    /// The message's configuration is invalid.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The report in it is refused.
+    /// The message's report is invalid.
     #[error(transparent)]
     Report(#[from] ReportError),
 }
@@ -60,11 +60,11 @@ explain!(ProtocolError: Config, Report, {
     Field { "kind": text(kind), "reason": text(reason) } = "message-field",
 });
 
-/// Why the worker did not do what it was asked.
+/// Why the worker refused a request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum WorkerError {
-    /// Page and worker are of different builds.
+    /// Page and worker come from different builds.
     #[error("the page speaks version {page}, this worker {worker}; reload the page")]
     Version {
         /// The page's protocol.
@@ -72,10 +72,10 @@ pub enum WorkerError {
         /// The worker's protocol.
         worker: u32,
     },
-    /// The second module is not there.
+    /// The lazily loaded module could not be loaded.
     #[error("the code for links could not be loaded; check the connection, reload the page and try again")]
     LinksNotLoaded,
-    /// One job at a time.
+    /// The worker runs one job at a time.
     #[error("another race or verification is under way")]
     Busy,
 }
@@ -86,13 +86,13 @@ explain!(WorkerError: {
     Busy {} = "busy",
 });
 
-/// A refused message, and the request that it was, so that its sender can be answered.
+/// A refused message with the number of its request, so that its sender can be answered.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{error}")]
 pub struct Refused {
-    /// The request's number, where it could be read.
+    /// The request's number, if it could be read.
     pub id: Option<u32>,
-    /// Why.
+    /// The reason.
     pub error: ProtocolError,
 }
 
@@ -102,23 +102,23 @@ pub struct Refused {
 pub struct WireError {
     /// Stable code.
     pub code: String,
-    /// What happened, why, what to do.
+    /// The event, its reason and the remedy.
     pub message: String,
-    /// The configuration field at fault, where it is one.
+    /// The wrong configuration field, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub field: Option<String>,
-    /// What the message is about, for whoever says it in another language.
+    /// Arguments of the message, for translation.
     #[serde(default, skip_serializing_if = "ReasonArgs::is_empty")]
     pub args: ReasonArgs,
 }
 
 impl WireError {
-    /// An error that has no arguments and is about no field.
+    /// An error without arguments and without a field.
     pub fn new(code: impl Into<String>, message: impl std::fmt::Display) -> Self {
         Self { code: code.into(), message: message.to_string(), field: None, args: ReasonArgs::new() }
     }
 
-    /// An error that is about no field.
+    /// An error without a field.
     pub fn of(error: &impl Explain) -> Self {
         Self { args: reason_args(&error.args()), ..Self::new(error.code(), error) }
     }

@@ -1,5 +1,5 @@
-//! Messages between a page and its worker, one enum per direction, as JSON text. `crossover.js` moves them without
-//! reading more than `type` and `id`; both ends are decoded in Rust: see [`Request::parse`] and [`Event::parse`].
+//! Messages between a page and its worker, one enum per direction, as JSON text. `crossover.js` forwards them and reads
+//! only `type` and `id`. Both ends are decoded in Rust: see [`Request::parse`] and [`Event::parse`].
 
 mod error;
 mod parse;
@@ -10,72 +10,72 @@ pub use parse::MAX_MESSAGE_BYTES;
 use report::{BackendName, Config, Environment, Report, SystemEntry};
 use serde::{Deserialize, Serialize};
 
-/// Version of these messages: a page and a worker of different builds refuse each other with a clear error.
+/// Version of these messages. A page and a worker of different versions refuse each other with a clear error.
 pub const PROTOCOL_VERSION: u32 = 1;
 
-/// Page to worker. Bytes of a golden file travel beside `verify` as a transferred `ArrayBuffer`.
+/// Messages from page to worker. The bytes of a golden file travel beside `verify` as a transferred `ArrayBuffer`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Request {
-    /// First message: what the page knows and the worker can't see.
+    /// The first message: facts that the page knows and the worker cannot determine.
     Hello {
         /// [`PROTOCOL_VERSION`].
         protocol: u32,
         /// Name of the wasm variant that the page chose.
         variant: String,
     },
-    /// Runs a race; answered by `report` and `progress` events and at last `done` or `error`.
+    /// Runs a race. Answered by `report` and `progress` events, and finally `done` or `error`.
     Race {
-        /// Chosen by the page; every event of this race carries it.
+        /// Number chosen by the page. Every event of this race has it.
         id: u32,
-        /// What to race.
+        /// The configuration.
         config: Box<Config>,
     },
-    /// Ends the race `id` at the next moment that it can.
+    /// Ends the race `id` at the next opportunity.
     Cancel {
         /// The race.
         id: u32,
     },
-    /// The page was hidden or shown: timing is worthless meanwhile.
+    /// The page was hidden or shown. Timing is unreliable while it is hidden.
     Visibility {
         /// Whether it is hidden now.
         hidden: bool,
     },
     /// Verifies a golden file; answered by `verified` or `error`.
     Verify {
-        /// Chosen by the page.
+        /// Number chosen by the page.
         id: u32,
         /// Backend to verify on.
         backend: BackendName,
     },
     /// Asks for the link that holds a report; answered by `link` or `error`.
     EncodeLink {
-        /// Chosen by the page.
+        /// Number chosen by the page.
         id: u32,
         /// The report.
         report: Box<Report>,
     },
-    /// Asks what a link holds; answered by `linked` or `error`.
+    /// Asks for the content of a link; answered by `linked` or `error`.
     DecodeLink {
-        /// Chosen by the page.
+        /// Number chosen by the page.
         id: u32,
         /// The link, or its fragment.
         url: String,
     },
-    /// Asks for a sign of life; answered by `pong` as soon as the worker's event loop turns.
+    /// Asks for a sign of life; answered by `pong` at the next turn of the worker's event loop.
     Ping {
-        /// Echoed.
+        /// Number that the answer repeats.
         id: u32,
     },
-    /// For tests of what happens next: loses the GPU device on purpose.
+    /// Loses the GPU device on purpose, for tests.
     LoseDevice,
 }
 
-/// Worker to page.
+/// Messages from worker to page.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Event {
-    /// The worker is ready; also sent again when the environment changes (a device is lost).
+    /// The worker is ready. Sent again when the environment changes, for example after the loss of a device.
     Ready {
         /// [`PROTOCOL_VERSION`].
         protocol: u32,
@@ -84,24 +84,24 @@ pub enum Event {
         /// All systems.
         systems: Vec<SystemEntry>,
     },
-    /// A snapshot of the race so far. The last one is the state: nothing else needs to be kept.
+    /// A snapshot of the race. Each one is complete, so only the last one is needed.
     Report {
         /// The race.
         id: u32,
         /// The snapshot.
         report: Box<Report>,
     },
-    /// What is being done and how long the rest will take.
+    /// Current activity and expected remaining time.
     Progress {
         /// The race.
         id: u32,
-        /// Between 0 and 1.
+        /// Done fraction of the expected time, between 0 and 1.
         fraction: f64,
-        /// Milliseconds left.
+        /// Expected remaining milliseconds.
         remaining_ms: f64,
-        /// Index of the lane at work.
+        /// Index of the current lane.
         lane: u32,
-        /// Length at work.
+        /// Current sequence length.
         length: u32,
         /// `verifying`, `preparing`, `warming-up`, `sampling` or `checking-drift`.
         activity: String,
@@ -127,25 +127,25 @@ pub enum Event {
         /// The fragment.
         fragment: String,
     },
-    /// What a link holds.
+    /// The content of a link.
     Linked {
         /// The request.
         id: u32,
         /// The configuration.
         config: Box<Config>,
-        /// The report, where the link holds one.
+        /// The report, if the link contains one.
         report: Option<Box<Report>>,
     },
-    /// The request failed; other requests and their results are untouched.
+    /// The request failed. Other requests and their results are unaffected.
     Error {
-        /// The request, where it is about one.
+        /// The request's number, if the error concerns one.
         id: Option<u32>,
         /// The error.
         error: WireError,
     },
     /// Answer to `ping`.
     Pong {
-        /// The ping's.
+        /// The number of the ping.
         id: u32,
     },
 }
@@ -164,17 +164,18 @@ pub struct VerifyResult {
     pub backend: String,
     /// Largest absolute difference; absent where an output was not finite.
     pub max_abs: Option<f64>,
-    /// The same relative to the largest reference magnitude.
+    /// Largest absolute difference over the largest reference magnitude.
     pub max_rel: Option<f64>,
-    /// Whether it is within the file's tolerance.
+    /// Whether the difference is within the file's tolerance.
     pub pass: bool,
-    /// That tolerance, by the file's own word.
+    /// The file's own tolerance.
     pub tolerance: Tolerance,
-    /// Unread keys of the file's configuration, then its unread tensors: it may mean another computation.
+    /// Unread keys of the file's configuration, then its unread tensors. With any of these, the file may describe
+    /// another computation.
     pub unread: Vec<String>,
 }
 
-/// How far an output may be from a golden file's: |Δ| at most `abs` + `rel` · |y|.
+/// Largest deviation from a golden file: |Δ| at most `abs` + `rel` · |y|.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Tolerance {
     /// Absolute part.

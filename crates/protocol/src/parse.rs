@@ -1,5 +1,5 @@
-//! Reading messages. A request may come from a page of another build or from a stranger's script, so it is read in
-//! steps that can say what is wrong; an event comes from our own worker and is read at one go.
+//! Parses messages. A request may come from a page of another build or from a third party's script, so it is parsed in
+//! steps with precise errors. An event comes from our own worker and is parsed at once.
 
 use report::{Config, Report};
 use serde::de::{DeserializeOwned, Error as _};
@@ -7,17 +7,17 @@ use serde_json::{Error, Map, Value};
 
 use crate::{Event, ProtocolError, Refused, Request, WireError};
 
-/// Longest message accepted: a report and its envelope.
+/// Longest message accepted, in bytes: a report and its envelope.
 pub const MAX_MESSAGE_BYTES: usize = Report::MAX_JSON_BYTES + (64 << 10);
 
 const REQUESTS: &str = "hello, race, cancel, visibility, verify, encodeLink, decodeLink, ping, loseDevice";
 const EVENTS: &str = "ready, report, progress, done, verified, link, linked, error, pong";
 
 impl Request {
-    /// Reads a request.
+    /// Parses a request.
     ///
     /// # Errors
-    /// [`Refused`] says why, and which request it was; make it an [`Event`] to answer.
+    /// [`Refused`] states the reason and the request's number. Convert it to an [`Event`] for the answer.
     pub fn parse(text: &str) -> Result<Self, Refused> {
         let fields = object(text).map_err(|error| Refused { id: None, error })?;
         let id = fields.get("id").and_then(Value::as_u64).and_then(|id| u32::try_from(id).ok());
@@ -26,7 +26,7 @@ impl Request {
 }
 
 impl Event {
-    /// Reads an event.
+    /// Parses an event.
     ///
     /// # Errors
     /// [`ProtocolError`].
@@ -51,7 +51,7 @@ fn object(text: &str) -> Result<Map<String, Value>, ProtocolError> {
     if text.len() > MAX_MESSAGE_BYTES {
         return Err(ProtocolError::TooLarge { got: text.len(), limit: MAX_MESSAGE_BYTES });
     }
-    // Nesting is capped by the parser (128 levels).
+    // The parser limits nesting to 128 levels.
     match serde_json::from_str(text) {
         Ok(Value::Object(fields)) => Ok(fields),
         Ok(_) => Err(ProtocolError::Syntax { reason: "another value".to_owned() }),
@@ -59,7 +59,7 @@ fn object(text: &str) -> Result<Map<String, Value>, ProtocolError> {
     }
 }
 
-/// The `type`, if it is among `known`.
+/// The `type`, if it is in `known`.
 fn kind(fields: &Map<String, Value>, known: &'static str) -> Result<String, ProtocolError> {
     let kind = fields.get("type").and_then(Value::as_str).ok_or(ProtocolError::NoType { known })?;
     if known.split(", ").any(|known| known == kind) {
@@ -70,8 +70,8 @@ fn kind(fields: &Map<String, Value>, known: &'static str) -> Result<String, Prot
     }
 }
 
-/// A request of a `kind`, field by field. A derived reader of a tagged enum buffers the message and compiles the reader of
-/// every type that is in it once more, which was a tenth of the worker's module.
+/// A request of type `kind`, parsed field by field. A derived deserializer of a tagged enum buffers the message and
+/// compiles the deserializer of every contained type a second time, which took a tenth of the worker's module.
 fn request(fields: Map<String, Value>) -> Result<Request, ProtocolError> {
     let kind = kind(&fields, REQUESTS)?;
     let mut fields = Fields { kind, fields };
@@ -80,7 +80,7 @@ fn request(fields: Map<String, Value>) -> Result<Request, ProtocolError> {
             fields.only(&["protocol", "variant"])?;
             Request::Hello { protocol: fields.take("protocol")?, variant: fields.take("variant")? }
         }
-        // What has words of its own for its mistakes is read once everything around it is known to be right.
+        // Configurations and reports, which have their own errors, are parsed after all other fields.
         "race" => {
             fields.only(&["id", "config"])?;
             let (id, config) = (fields.take("id")?, fields.take::<Value>("config")?);
@@ -119,14 +119,14 @@ fn request(fields: Map<String, Value>) -> Result<Request, ProtocolError> {
     })
 }
 
-/// What a request of a kind holds.
+/// The fields of a request.
 struct Fields {
     kind: String,
     fields: Map<String, Value>,
 }
 
 impl Fields {
-    /// Refuses fields other than `type` and the `known`.
+    /// Refuses fields other than `type` and `known`.
     fn only(&self, known: &'static [&'static str]) -> Result<(), ProtocolError> {
         let strange = self.fields.keys().find(|name| *name != "type" && !known.contains(&name.as_str()));
         strange.map_or(Ok(()), |name| Err(self.refused(&Error::unknown_field(name, known))))

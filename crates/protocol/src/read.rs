@@ -1,5 +1,5 @@
-//! Reading an event straight from its text. What a derived reader of a tagged enum does is right, but it buffers the
-//! whole message and compiles every type twice: that was a third of the page's module.
+//! Parses an event directly from its text. The derived deserializer of a tagged enum would give an equal result, but it
+//! buffers the whole message and compiles every type twice, which took a third of the page's module.
 
 use report::{Config, Environment, Report, SystemEntry};
 use serde::Deserialize;
@@ -58,10 +58,10 @@ struct Failed {
 }
 
 impl Event {
-    /// Reads an event from JSON; the same language as `serde_json::from_str`.
+    /// Parses an event from JSON, with the result of `serde_json::from_str`.
     ///
     /// # Errors
-    /// What is wrong with the text.
+    /// The parser's error.
     pub fn from_json(text: &str) -> Result<Self, serde_json::Error> {
         let head: Head = serde_json::from_str(text)?;
         let missing = || serde::de::Error::custom("missing field `id`");

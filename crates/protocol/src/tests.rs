@@ -1,11 +1,11 @@
-//! The messages as documented: JSON that must not change without a new [`PROTOCOL_VERSION`], and what is refused.
+//! The documented messages, whose JSON must not change without a new [`PROTOCOL_VERSION`], and refused messages.
 
 use report::{Config, Environment, Report};
 use serde_json::Value;
 
 use super::*;
 
-/// A request and its JSON, both ways.
+/// A request and its JSON, in both directions.
 #[track_caller]
 fn same_request(request: &Request, json: &str) {
     assert_eq!(serde_json::to_string(request).unwrap(), json);

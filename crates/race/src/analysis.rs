@@ -1,4 +1,4 @@
-//! From points to conclusions: intervals, verdicts against the baseline, fits and crossovers of a record.
+//! Computes the conclusions of a record from its points: intervals, verdicts against the baseline, fits and crossovers.
 
 use fastrand::Rng;
 
@@ -7,17 +7,17 @@ use crate::record::{Outcome, Point, RaceSpec, Record, Versus};
 use crate::replicates::Replicates;
 use crate::{crossover, fit, stats, verdict};
 
-/// The system that challengers are measured against: the tiled one, never the naive one.
+/// The system that challengers are measured against: tiled attention. Naive attention would flatter them.
 const BASELINE: &str = "attention";
-/// Sets the random numbers of the analysis apart from those of the schedule.
+/// Seed offset that keeps the random numbers of the analysis independent of those of the schedule.
 const ANALYSIS_STREAM: u64 = 0x616e_616c_7973_6973;
-/// Replicates where only the errors of points are asked for.
+/// Number of replicates where only the errors of points are needed.
 const QUICK_REPLICATES: usize = 100;
-/// Quantile of Student's distribution for a drift: the scatter behind it is known from a handful of set-ups.
+/// Quantile of Student's t distribution for a drift: the scatter is estimated from a handful of set-ups.
 const DRIFT_QUANTILE: f64 = 2.3;
 
-/// Index of the attention lane on the same backend that `lane` is compared with; `None` where there is none, or where
-/// `lane` is that lane itself. The first one counts where several differ in parameters.
+/// Index of the attention lane on the same backend as `lane`: the first one where several differ in parameters. `None`
+/// where there is no such lane, or where it is `lane` itself.
 pub fn baseline_of(spec: &RaceSpec, lane: usize) -> Option<usize> {
     let backend = spec.lanes.get(lane)?.backend;
     let baseline =
@@ -25,8 +25,8 @@ pub fn baseline_of(spec: &RaceSpec, lane: usize) -> Option<usize> {
     (baseline != lane).then_some(baseline)
 }
 
-/// Computes every interval, verdict, fit and crossover of a record from its points; the same record gives the same
-/// numbers. `laws` are the lanes' closed-form operation counts, in the record's order.
+/// Computes every interval, verdict, fit and crossover of a record from its points. The result is deterministic. `laws`
+/// are the lanes' closed-form operation counts, in the record's order.
 pub(crate) fn update(record: &mut Record, laws: &[CostLaw], n_replicates: usize) {
     let mut rng = Rng::with_seed(record.spec.seed ^ ANALYSIS_STREAM);
     let replicates = Replicates::new(record, n_replicates, &mut rng);
@@ -69,13 +69,14 @@ pub(crate) fn update(record: &mut Record, laws: &[CostLaw], n_replicates: usize)
         .collect();
 }
 
-/// Replicates that are enough for the errors of points and the scatter of lanes.
+/// Enough replicates for the errors of points and the scatter of lanes.
 pub(crate) fn quick(record: &Record) -> Replicates {
     Replicates::new(record, QUICK_REPLICATES, &mut Rng::with_seed(0))
 }
 
-/// How many times as long the first length took when it was measured again, where that is beyond the uncertainty of both
-/// measurements; each is of its own set-ups. `scatter` is the lane's between set-ups, in log₂.
+/// Ratio of the first length's time at the end of the race to its time at the beginning, where it exceeds the
+/// uncertainty of both measurements, which come from different set-ups. `scatter` is the lane's scatter between
+/// set-ups, in log₂.
 pub(crate) fn drift(scatter: f64, tick_ns: f64, first: &Point, again: &Point) -> Option<f64> {
     let scatter = scatter * std::f64::consts::LN_2;
     let error = |point: &Point| {

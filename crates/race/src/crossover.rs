@@ -1,10 +1,10 @@
-//! From which length on a challenger stays ahead of attention, decided by the replicates of the race.
+//! Finds the length from which a challenger stays ahead of attention, decided by the replicates of the race.
 //!
-//! Between measured points, the ratio of times is interpolated in log-log; beyond the last length that both lanes have
-//! measured, their growth models decide. Each replicate answers the question anew; a kind is claimed only where at least
-//! 95% of them agree (97.5% of a bound, which has one side), both ends of its 95% interval are lengths, and the difference at the longest common length is clear, at
-//! Bonferroni's level for the number of challengers. Points at which the challenger ran full
-//! attention take no part.
+//! Between measured points, the ratio of times is interpolated in log-log. Beyond the last length that both lanes have
+//! measured, their growth models decide. Each replicate gives its own answer. A kind is claimed only where at least 95%
+//! of the replicates agree (97.5% for a bound, which has one side), both ends of its 95% interval are lengths, and the
+//! difference at the longest common length is clear at Bonferroni's level for the number of challengers. Points at
+//! which the challenger ran full attention are ignored.
 
 use mixer::exp2;
 
@@ -13,19 +13,19 @@ use crate::record::{Crossover, CrossoverKind, Estimate, Verdict};
 use crate::replicates::Spread;
 use crate::{stats, verdict};
 
-/// How far beyond the longest common length the models are believed, in log₂ of the length.
+/// Distance beyond the longest common length up to which the models are used, in log₂ of the length.
 pub const PREDICTION_HORIZON: f64 = 8.0;
 
-/// Share of replicates that must agree.
+/// Share of replicates that must agree, for a two-sided statement.
 const AGREEMENT: f64 = 0.95;
-/// The same of one side of a two-sided 95% interval.
+/// Share of replicates that must agree, for one side of a two-sided 95% interval.
 const ONE_SIDED: f64 = 0.975;
 /// Quantile of the normal distribution for a two-sided 95% statement about one challenger.
 const QUANTILE: f64 = 1.96;
-/// What the square of the quantile grows by with the logarithm of the number of challengers: Bonferroni's correction,
-/// within 1% for up to 28.
+/// Increase of the squared quantile per unit of the logarithm of the number of challengers: Bonferroni's correction,
+/// within 1% for up to 28 challengers.
 const PER_LOG_CHALLENGERS: f64 = 1.8;
-/// Points of the search for a predicted crossover, per octave.
+/// Lengths per octave at which the search for a predicted crossover evaluates the models.
 const PER_OCTAVE: usize = 8;
 
 /// A lane's points and model.
@@ -36,34 +36,34 @@ pub(crate) struct Lane<'a> {
     pub model: Option<&'a Model>,
 }
 
-/// Where one replicate sees the challenger get ahead for good, as log₂ of the length.
+/// Where the challenger gets ahead for good in one replicate, as log₂ of the length.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Crossing {
     /// Ahead at every common length.
     FromTheStart,
     /// Between two common lengths.
     Between(f64),
-    /// Beyond the last one.
+    /// Beyond the last common length.
     Beyond(f64),
-    /// Not within the horizon.
+    /// Not within the prediction horizon.
     Never,
-    /// There is no growth model to tell.
+    /// No growth model exists to decide.
     Unknown,
 }
 
-/// The crossover of `challenger` against `baseline`, one of `n_challengers` in the race: readers look for the first of them
-/// that overtakes, so the more there are, the clearer each must be.
+/// The crossover of `challenger` against `baseline`. `n_challengers` is the number of challengers in the race: readers
+/// look for the first of them that overtakes, so each difference must be clearer the more challengers there are.
 pub(crate) fn find(challenger: Lane<'_>, baseline: Lane<'_>, n_challengers: usize) -> Crossover {
     let (kind, length) = Duel::new(challenger, baseline)
         .map_or((CrossoverKind::Undecided, None), |duel| duel.decide(n_challengers));
     Crossover { challenger: challenger.index, baseline: baseline.index, kind, length }
 }
 
-/// Two lanes at the lengths that both have measured.
+/// Two lanes at the lengths that both of them have measured.
 struct Duel<'a> {
-    /// Challenger's and baseline's point at each common length, ascending.
+    /// The points of challenger and baseline at each common length, ascending.
     common: Vec<(&'a Spread, &'a Spread)>,
-    /// Both models with their tables from the last common length to the horizon.
+    /// Both growth models with their tables from the last common length to the horizon.
     models: Option<[(&'a Model, Grid); 2]>,
 }
 
@@ -135,7 +135,8 @@ impl<'a> Duel<'a> {
         self.common.iter().any(|(own, other)| verdict::decide(own.speedup(other)) == Verdict::Ahead)
     }
 
-    /// The shortest common length from which on the challenger is ahead at every length, as far as the replicates tell.
+    /// The shortest common length from which the challenger is ahead at every further length in the required share of
+    /// replicates.
     fn bound(&self) -> Option<Estimate> {
         let n = self.common.last()?.0.draws.len();
         let mut ahead = vec![true; n];
@@ -152,12 +153,12 @@ impl<'a> Duel<'a> {
         bound.map(|value| Estimate { value, low: value, high: value })
     }
 
-    /// Where a replicate, or the measurement itself, sees the challenger get ahead for good.
+    /// Where the challenger gets ahead for good in a replicate, or in the measurement itself for `None`.
     fn crossing(&self, replicate: Option<usize>) -> Crossing {
         let height = |point: &Spread| {
             replicate.and_then(|replicate| point.draws.get(replicate)).copied().unwrap_or(point.y)
         };
-        // How far the challenger is behind, in log₂ of time.
+        // The challenger's time over the baseline's, in log₂.
         let behind: Vec<(f64, f64)> =
             self.common.iter().map(|(own, other)| (own.x, height(own) - height(other))).collect();
         let Some(last) = behind.iter().rposition(|&(_, gap)| gap >= 0.0) else {
@@ -171,8 +172,8 @@ impl<'a> Duel<'a> {
         }
     }
 
-    /// Where the growth models meet for the last time within the horizon; at its beginning where the challenger's model is
-    /// ahead all along.
+    /// Where the growth models meet for the last time within the horizon; the last common length where the challenger's
+    /// model is ahead throughout.
     fn extrapolate(&self, replicate: Option<usize>) -> Crossing {
         let Some([(own, own_grid), (other, other_grid)]) = &self.models else {
             return Crossing::Unknown;
@@ -201,8 +202,9 @@ impl<'a> Duel<'a> {
     }
 }
 
-/// A crossing with its 95% interval. Replicates that lead from the start or never cross lie below and above every length;
-/// `None` where an end of the interval falls among them, because no length can then be stated for it.
+/// A crossing with its 95% interval. Replicates that lead from the start count as below every length, replicates that
+/// never cross as above every length. `None` where an end of the interval is such a replicate, because it then has no
+/// length.
 fn estimate(x: f64, crossings: &[Crossing]) -> Option<Estimate> {
     let lengths: Vec<f64> = crossings
         .iter()

@@ -1,4 +1,4 @@
-//! The race itself, from its specification to its record: verify, then length by length, then the first length again.
+//! Runs a race from its specification to its record: verification, each length in turn, then the first length again.
 
 use std::collections::VecDeque;
 
@@ -10,35 +10,37 @@ use crate::record::{Activity, Dnf, Outcome, RaceSpec, Record, Status, Warning};
 use crate::state::{Halt, Race, dnf};
 use crate::{Clock, CostFn, RaceError, Watch, analysis};
 
-/// Longest and, where wide layers make the reference slow, shortest problem on which a lane is verified in full.
+/// Longest problem on which a lane is verified in full, and shortest one where wide layers make the reference slow.
 const VERIFY_LENGTH: usize = 160;
 const MIN_VERIFY_LENGTH: usize = 16;
-/// The same where even that would take more than the lane's part of the budget: fewer positions mix nothing.
+/// Shortest verification problem where even [`MIN_VERIFY_LENGTH`] would take more than the lane's part of the budget. A
+/// single position would mix nothing.
 const LEAST_VERIFY_LENGTH: usize = 2;
-/// Most sequences of it: one, and one that is not the first.
+/// Most sequences in a verification problem: the first one and one that is not the first.
 const VERIFY_BATCH: usize = 2;
-/// What the reference may spend on it whatever the budget: some tenths of a second.
+/// Operations that the reference may spend on verification whatever the budget: some tenths of a second.
 const VERIFY_FLOPS: u64 = 1 << 28;
 /// Part of the budget that verification should take at most.
 const VERIFY_SHARE: f64 = 0.2;
-/// Part of the time planned with after which no further lane is verified: those that are must still be timed.
+/// Part of the planned time after which no further lane is verified, since the verified lanes must still be timed.
 const VERIFY_UNTIL: f64 = 0.5;
-/// Nanoseconds per operation of the plain-loop reference, about.
+/// Approximate nanoseconds per operation of the plain-loop reference.
 const REFERENCE_NS_PER_FLOP: f64 = 2.0;
-/// A first length that takes this many times as long, or as short, at the end counts as drift.
+/// Ratio between the first length's times at the end and at the beginning, or its inverse, that counts as drift.
 const DRIFT: f64 = 1.1;
-/// What a lane may take to measure its first length again, over what it is thought to take.
+/// Time granted for measuring a first length again, over its expected time.
 const DRIFT_GRANT: f64 = 1.5;
 
-/// Runs a race to its end, to its budget, or until it is cancelled; whatever was measured is in the record.
+/// Runs a race until it is done, its budget is spent or it is cancelled. The record holds everything measured until
+/// then.
 ///
-/// `spec` is normalized and validated first. `costs` gives the closed-form cost of a lane at a problem. Nothing here
-/// blocks for long except the executor itself: between any two of its steps the engine lets it breathe and looks at
-/// `watch`. While the watch is disturbed the engine does nothing but breathe, so an executor should then take its
-/// time; what is waited is not charged to the budget.
+/// `spec` is normalized and validated first. `costs` gives the closed-form cost of a lane at a problem. Only the
+/// executor itself blocks for long: between any two of its steps the engine calls [`Executor::breathe`] and checks
+/// `watch`. While the watch is disturbed the engine only calls `breathe`, so an executor should then return from it
+/// slowly. Waiting time is not charged to the budget.
 ///
 /// # Errors
-/// [`RaceError`] where no race can be run at all. A lane that cannot run is a value in the record.
+/// [`RaceError`] where no race can run at all. A lane that cannot run is a value in the record.
 pub async fn run<E: Executor, C: Clock, W: Watch>(
     spec: RaceSpec,
     costs: &CostFn<'_>,
@@ -119,10 +121,11 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
         }
     }
 
-    /// As long as the reference can afford: the one place where a problem is shortened to be verified.
+    /// The verification problem, as long as the reference can afford. No other function shortens a problem for
+    /// verification.
     fn verification_problem(&self, lane_idx: usize) -> Problem {
         let share_ns = VERIFY_SHARE * self.record.spec.budget_ns as f64 / self.lanes.len().max(1) as f64;
-        // The shortest length that the system takes: refused ones are told where they would have been raced.
+        // The shortest length that the system accepts. Refused lengths are reported where they would have been raced.
         let allowed = self.cost_table.get(lane_idx).and_then(|costs| costs.iter().position(Result::is_ok));
         let seq_len = self.seq_len(allowed.unwrap_or(0));
         let mut problem = self.record.spec.problem(seq_len.min(VERIFY_LENGTH));
@@ -131,7 +134,7 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
         for (least, affordable_ns) in [(MIN_VERIFY_LENGTH, longest_ns), (LEAST_VERIFY_LENGTH, share_ns)] {
             while self.reference_ns(lane_idx, &problem).is_some_and(|ns| ns > affordable_ns) {
                 let shorter = Problem { seq_len: problem.seq_len / 2, ..problem };
-                // Some systems refuse the shortest.
+                // Some systems refuse the shortest lengths.
                 if shorter.seq_len < least || self.reference_ns(lane_idx, &shorter).is_none() {
                     break;
                 }
@@ -141,13 +144,13 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
         problem
     }
 
-    /// What the reference takes for a problem, about; `None` where the system refuses it.
+    /// Approximate nanoseconds of the reference for a problem; `None` where the system refuses it.
     fn reference_ns(&self, lane_idx: usize, problem: &Problem) -> Option<f64> {
         let cost = (self.costs)(self.lane_spec(lane_idx)?, problem).ok()?;
         Some(cost.flops as f64 * REFERENCE_NS_PER_FLOP)
     }
 
-    /// All lanes that are still in the race, at one length.
+    /// Races all remaining lanes at one length.
     async fn race_length(&mut self, length_idx: usize) -> Result<(), Halt> {
         self.reserve_ns = self.reserve_after(length_idx);
         self.refuse_unsupported(length_idx);
@@ -163,7 +166,7 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
         while let Some(group) = waiting.pop_front() {
             let entries = self.admit(&group, &waiting, length_idx);
             let left = self.heat(Purpose::Points, length_idx, &entries).await?;
-            // Beside others it did not fit; only alone does that mean the memory wall.
+            // The lane did not fit beside others. Only a lane that does not fit alone has met the memory limit.
             waiting.extend(left.crowded.into_iter().map(|lane_idx| vec![lane_idx]));
             self.set_up_again(length_idx, &entries).await?;
             self.analyze();
@@ -172,7 +175,7 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
         Ok(())
     }
 
-    /// A system may refuse one length and take the next.
+    /// Records the reason of lanes whose system refuses this length. They stay in the race: a longer length may be accepted.
     fn refuse_unsupported(&mut self, length_idx: usize) {
         for lane_idx in 0..self.lanes.len() {
             let refused = self.cost_table.get(lane_idx).and_then(|costs| costs.get(length_idx));
@@ -188,7 +191,7 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
         }
     }
 
-    /// Lanes that fit into memory together.
+    /// Divides lanes into groups that fit into memory together.
     fn groups(&self, field: &[usize], length_idx: usize) -> Vec<Vec<usize>> {
         let limits = [Backend::Cpu, Backend::WebGpu].map(|backend| self.executor.memory_limit_bytes(backend));
         let lanes: Vec<(usize, usize, u64)> = field
@@ -201,7 +204,7 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
         plan::group(&lanes, &limits)
     }
 
-    /// Grants for a group, with regard to the groups after it; lanes that do not fit end here.
+    /// Grants time to the lanes of a group, keeping time for later groups. Lanes that do not fit end here.
     fn admit(
         &mut self,
         group: &[usize],
@@ -223,7 +226,7 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
             if !group.contains(&lane_idx) {
                 continue;
             }
-            // A lane that stops here has no use for what is kept for its longer lengths.
+            // A lane that stops here does not need the time reserved for its longer lengths.
             let least_ns = (demand.least_ns <= own_ns).then_some(demand.least_ns);
             if let Some(grant_ns) = grant_ns.or(least_ns) {
                 entries.push((lane_idx, grant_ns));
@@ -235,8 +238,9 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
         entries
     }
 
-    /// Why a lane that gets no time stops: where the memory that its closed form states is not there either, more time
-    /// would not help, and that is what its reader should know. A plan's memory is its own, so this is said of the CPU.
+    /// The reason for stopping a lane that gets no time. Where its closed form also needs more memory than the CPU has,
+    /// more time would not help, so the reason is the memory. Only CPU lanes are judged in this way: the memory of a
+    /// GPU lane is known from its plan.
     fn wall(&self, lane_idx: usize, length_idx: usize) -> Dnf {
         let backend = self.backend(lane_idx);
         let needed_bytes = self.cost(lane_idx, length_idx).peak_bytes;
@@ -248,7 +252,7 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
         }
     }
 
-    /// Measures the first length again, as far as the budget goes, and compares.
+    /// Measures the first length again, as far as the budget allows, and compares the times.
     async fn check_drift(&mut self) -> Result<(), Halt> {
         let mut left_ns = self.remaining_ns();
         let mut grants = vec![0.0; self.lanes.len()];
@@ -284,7 +288,7 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
         Ok(())
     }
 
-    /// Whether a lane's numbers count: none of its outputs was wrong.
+    /// Whether all of a lane's outputs were right, so that its times count.
     fn is_ranked(&self, lane_idx: usize) -> bool {
         let points = self.record.lanes.get(lane_idx).map(|lane| lane.points.as_slice()).unwrap_or_default();
         points.iter().all(|point| point.outcome != Outcome::Dnf(Dnf::NotVerified))

@@ -1,4 +1,4 @@
-//! Why a race could not be run at all. What ends a lane is a value in the record instead.
+//! Reasons why a race cannot run at all. An error that ends a lane is a value in the record instead.
 
 use mixer::{MixerError, explain};
 

@@ -1,6 +1,7 @@
-//! The local slope of a lane's tail: least squares in log-log over the longest lengths, as far back as the slope settles.
+//! The local slope of a lane's tail: least squares in log-log over the longest lengths, extended backwards while the
+//! slope is settled.
 //!
-//! The slope describes the raced lengths. Predictions beyond them come from the growth model instead.
+//! The slope describes the raced lengths only. Predictions beyond them come from the growth model.
 
 use crate::growth::Model;
 use crate::record::Fit;
@@ -9,11 +10,11 @@ use crate::stats;
 
 /// Fewest points of a fit.
 pub const MIN_FIT_POINTS: usize = 3;
-/// The tail reaches back as long as each earlier point changes the slope by no more than this beyond its noise.
+/// Most by which an earlier point may change the slope, beyond its noise, and still belong to the tail.
 const SETTLED: f64 = 0.1;
-/// Deviation from a straight line that any point is allowed on top of its own error (2%, in log₂).
+/// Deviation from a straight line that is allowed to every point on top of its own error: 2%, in log₂.
 const ROUGHNESS: f64 = 0.028_8;
-/// Weight of that allowance against the points' own deviations, in observations.
+/// Weight of [`ROUGHNESS`] against the points' own deviations, in observations.
 const ROUGHNESS_WEIGHT: f64 = 2.0;
 
 /// A straight line in log-log.
@@ -40,7 +41,8 @@ struct Knot {
     variance: f64,
 }
 
-/// The tail's power law with the interval of its exponent, and the exponent far beyond it where there is a growth model.
+/// The tail's power law with the interval of its exponent, and the model's exponent far beyond the tail where there is
+/// a growth model.
 pub(crate) fn fit(points: &[Spread], model: Option<(&Model, f64)>) -> Option<Fit> {
     let own: Vec<&Spread> = points.iter().filter(|point| !point.full_attention).collect();
     let knots: Vec<Knot> =
@@ -48,7 +50,7 @@ pub(crate) fn fit(points: &[Spread], model: Option<(&Model, f64)>) -> Option<Fit
     let start = tail(&knots)?;
     let (knots, own) = (knots.get(start..)?, own.get(start..)?);
     let line = least_squares(knots.iter().copied())?;
-    // Where the points deviate more from the line than their errors explain, the slope is less certain (Birge's ratio).
+    // Points that deviate more from the line than their errors explain make the slope less certain (Birge's ratio).
     let chi_squared: f64 =
         knots.iter().map(|knot| (knot.y - line.at(knot.x)).powi(2) / knot.variance.max(1e-12)).sum();
     let birge = stats::birge(chi_squared, (knots.len() as f64 - 2.0).max(1.0));
@@ -71,7 +73,7 @@ pub(crate) fn fit(points: &[Spread], model: Option<(&Model, f64)>) -> Option<Fit
     })
 }
 
-/// Index of the tail's first point: from the last three points back while the slope stays settled.
+/// Index of the tail's first point, found by going back from the last three points while the slope is settled.
 fn tail(knots: &[Knot]) -> Option<usize> {
     let mut start = knots.len().checked_sub(MIN_FIT_POINTS)?;
     while let Some(candidate) = start.checked_sub(1) {
@@ -83,7 +85,7 @@ fn tail(knots: &[Knot]) -> Option<usize> {
     Some(start)
 }
 
-/// Whether the slope from the earlier point to the tail is the tail's own, up to [`SETTLED`] and noise.
+/// Whether the slope from the earlier point to the tail equals the tail's slope up to [`SETTLED`] and noise.
 fn is_settled(candidate: Knot, tail: &[Knot]) -> bool {
     let (Some(line), Some(first)) = (least_squares(tail.iter().copied()), tail.first()) else {
         return false;
@@ -93,12 +95,12 @@ fn is_settled(candidate: Knot, tail: &[Knot]) -> bool {
     let sxx: f64 = tail.iter().map(|knot| (knot.x - mean_x).powi(2)).sum();
     let squares: f64 = tail.iter().map(|knot| (knot.y - line.at(knot.x)).powi(2)).sum();
     let scatter = (squares + ROUGHNESS_WEIGHT * ROUGHNESS * ROUGHNESS) / (n - 2.0 + ROUGHNESS_WEIGHT);
-    // The variance of a new point around the line carried on to it.
+    // Variance of a new point around the extrapolated line.
     let variance = candidate.variance + scatter * (1.0 + 1.0 / n + (candidate.x - mean_x).powi(2) / sxx);
     (candidate.y - line.at(candidate.x)).abs() <= SETTLED * (first.x - candidate.x) + 2.0 * variance.sqrt()
 }
 
-/// Least squares, each point weighted by its own error and the roughness allowed to any.
+/// Weighted least squares. A point's variance is its own plus the roughness allowed to every point.
 fn least_squares(knots: impl Iterator<Item = Knot> + Clone) -> Option<Line> {
     let weight = |knot: &Knot| 1.0 / (knot.variance + ROUGHNESS * ROUGHNESS);
     let (mut total, mut sum_x, mut sum_y) = (0.0, 0.0, 0.0);

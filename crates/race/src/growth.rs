@@ -1,8 +1,8 @@
-//! How a lane's time grows beyond the lengths raced: t(L) = a + b·L + c·cost(L) with a, b, c ≥ 0 and the system's own
-//! closed-form operation count.
+//! Growth of a lane's time beyond the raced lengths: t(L) = a + b·L + c·cost(L) with a, b, c ≥ 0, where cost(L) is the
+//! system's closed-form operation count.
 //!
-//! A power law carried over octaves overestimates whatever has a linear part: at the raced lengths of a layer, the
-//! projections (linear) hide attention's quadratic term. The terms of this model are known to be there, so it extrapolates.
+//! An extrapolated power law overestimates systems with a linear part: at the raced lengths of a layer, the linear
+//! projections hide attention's quadratic term. All terms of this model are known to exist, so it extrapolates.
 
 use mixer::exp2;
 
@@ -10,21 +10,22 @@ use crate::record::Estimate;
 use crate::replicates::Spread;
 use crate::stats;
 
-/// Fewest points of a model.
+/// Fewest points of a growth model.
 pub(crate) const MIN_POINTS: usize = 3;
-/// Relative error that any point is allowed on top of its own: caches and frequencies follow no closed form.
+/// Relative error that is allowed to every point on top of its own: caches and clock frequencies follow no closed form.
 const MODEL_ERROR: f64 = 0.01;
-/// What a further term must improve χ² by (Akaike's criterion).
+/// Reduction of χ² that a further term must achieve (Akaike's criterion).
 const PRICE_OF_A_TERM: f64 = 2.0;
-/// Relative size below which a pivot is taken for rounding: the terms are multiples of each other.
+/// Relative size below which a pivot is treated as rounding: the terms are multiples of each other.
 const SINGULAR: f64 = 1e-10;
 /// Number of terms.
 const TERMS: usize = 3;
-/// log₂ of the distance over which a local slope is taken.
+/// Distance in log₂ over which a local slope is taken.
 const SLOPE_STEP: f64 = 0.25;
 
-/// A system's closed-form operation count over the length, as a smooth curve through powers of two in log-log. Padding
-/// between them (to a block, to the size of a transform) is smoothed over, as the interpolation of measured times does.
+/// A system's closed-form operation count as a function of the length: a smooth curve in log-log through its values at
+/// powers of two. It smooths over padding between them (to a block or to the size of a transform), as the interpolation
+/// of measured times does.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct CostLaw {
     /// log₂ of the length, log₂ of the operations; ascending.
@@ -32,8 +33,8 @@ pub(crate) struct CostLaw {
 }
 
 impl CostLaw {
-    /// The law through lengths and their operations, ascending; lengths that the system refuses and counts that saturate are
-    /// left out.
+    /// Builds the law from lengths and their operation counts, ascending. Omits lengths that the system refuses and
+    /// counts that saturate.
     pub fn new(costs: impl Iterator<Item = (usize, u64)>) -> Self {
         let knots = costs
             .filter(|(seq_len, flops)| *seq_len > 0 && (1..u64::MAX).contains(flops))
@@ -42,7 +43,7 @@ impl CostLaw {
         Self { knots }
     }
 
-    /// Operations at log₂ L = `x`; the last slope is carried on beyond the knots. 0 where nothing is known.
+    /// Operations at log₂ L = `x`; 0 for an empty law. The last slope continues beyond the knots.
     pub fn at(&self, x: f64) -> f64 {
         let last = self.knots.len().saturating_sub(1);
         let after = self.knots.partition_point(|knot| knot.0 <= x).clamp(1, last.max(1));
@@ -54,7 +55,7 @@ impl CostLaw {
         if !(0.0..=1.0).contains(&part) {
             return exp2(y0 + chord * (x - x0));
         }
-        // Cubic Hermite, with the slopes that the neighbours give.
+        // Cubic Hermite interpolation with slopes from the neighbours.
         let slope = |before: Option<usize>, after: usize| {
             let neighbours = before.and_then(|before| self.knots.get(before)).zip(self.knots.get(after));
             neighbours.map_or(chord, |(before, after)| (after.1 - before.1) / (after.0 - before.0))
@@ -65,7 +66,7 @@ impl CostLaw {
     }
 }
 
-/// The values of the model's terms at some lengths, so that many replicates are evaluated on one table.
+/// Values of the model's terms at fixed lengths, computed once for all replicates.
 #[derive(Debug, Clone)]
 pub(crate) struct Grid {
     /// log₂ of each length, ascending.
@@ -121,18 +122,18 @@ impl Growth {
     }
 }
 
-/// A lane's measured points prepared for many fits: the design does not change from replicate to replicate.
+/// A lane's measured points prepared for many fits: the design is equal for all replicates.
 #[derive(Debug, Clone)]
 pub(crate) struct Design {
     rows: Vec<[f64; TERMS]>,
     /// Relative variance of each point.
     variances: Vec<f64>,
-    /// Each term's size at the longest length, which keeps the equations well-conditioned.
+    /// Each term's size at the longest length. Dividing by it keeps the equations well-conditioned.
     scale: [f64; TERMS],
 }
 
 impl Design {
-    /// The design of these points; `None` for fewer than three.
+    /// Builds the design of these points; `None` for fewer than three.
     pub fn new(points: &[&Spread], law: &CostLaw) -> Option<Self> {
         if points.len() < MIN_POINTS {
             return None;
@@ -151,8 +152,8 @@ impl Design {
         Some(Self { rows, variances, scale })
     }
 
-    /// The best model for these heights (log₂ of nanoseconds): least squares of relative errors over every set of terms
-    /// whose coefficients come out non-negative, the smaller set unless a further term pays. With it its χ².
+    /// The best model for these heights (log₂ of nanoseconds) and its χ²: least squares of relative errors over every
+    /// set of terms whose coefficients are non-negative. A larger set must reduce χ² by [`PRICE_OF_A_TERM`] per term.
     pub fn fit(&self, heights: &[f64]) -> Option<(Growth, f64)> {
         // Normal equations of Σ (1 − Σ cⱼ termⱼ / t)² / variance, over all terms.
         let mut equations = [[0.0; TERMS + 1]; TERMS];
@@ -189,14 +190,14 @@ impl Design {
         best.map(|(growth, chi_squared, _)| (growth, chi_squared))
     }
 
-    /// Degrees of freedom that χ² is held against.
+    /// Degrees of freedom to compare χ² with.
     pub fn freedom(&self) -> f64 {
         (self.rows.len() as f64 - 2.0).max(1.0)
     }
 }
 
-/// The least-squares coefficients of a set of terms (bit by bit), the remaining ones being zero; `None` where one comes out
-/// negative.
+/// Least-squares coefficients of a set of terms, given as a bit mask; the coefficients of all other terms are zero.
+/// `None` where a coefficient is negative.
 fn solve(equations: &[[f64; TERMS + 1]; TERMS], set: u32) -> Option<[f64; TERMS]> {
     let is_chosen = |term: usize| set >> term & 1 == 1;
     let mut chosen = *equations;
@@ -211,7 +212,7 @@ fn solve(equations: &[[f64; TERMS + 1]; TERMS], set: u32) -> Option<[f64; TERMS]
     solution.iter().all(|coefficient| *coefficient >= 0.0 && coefficient.is_finite()).then_some(solution)
 }
 
-/// Gauss's elimination with pivoting; `None` where the terms cannot be told apart.
+/// Gaussian elimination with pivoting; `None` where the terms are linearly dependent.
 fn eliminate(mut rows: [[f64; TERMS + 1]; TERMS]) -> Option<[f64; TERMS]> {
     for column in 0..TERMS {
         let pivot =
@@ -227,7 +228,7 @@ fn eliminate(mut rows: [[f64; TERMS + 1]; TERMS]) -> Option<[f64; TERMS]> {
             for (entry, pivot) in row.iter_mut().zip(&pivot_row) {
                 *entry -= factor * pivot;
             }
-            // What is left of a sum of equal terms is rounding.
+            // The difference of two equal terms is rounding error.
             if row[column + 1..TERMS].iter().all(|entry| entry.abs() <= SINGULAR * factor.abs() * size)
                 && column + 1 < TERMS
             {
@@ -243,7 +244,7 @@ fn eliminate(mut rows: [[f64; TERMS + 1]; TERMS]) -> Option<[f64; TERMS]> {
     Some(solution)
 }
 
-/// The model of a lane's points, without replicates.
+/// The growth model of a lane's points, without replicates.
 pub(crate) fn fit(points: &[Spread], law: &CostLaw) -> Option<Growth> {
     let own: Vec<&Spread> = points.iter().filter(|point| !point.full_attention).collect();
     let heights: Vec<f64> = own.iter().map(|point| point.y).collect();
@@ -255,13 +256,13 @@ pub(crate) fn fit(points: &[Spread], law: &CostLaw) -> Option<Growth> {
 pub(crate) struct Model {
     pub law: CostLaw,
     pub growth: Growth,
-    /// One for each replicate of the race; the fit itself where a replicate has none.
+    /// One model per replicate of the race; the fit itself where a replicate has none.
     pub replicates: Vec<Growth>,
 }
 
 impl Model {
-    /// Fits the points that show the system's own growth. Where they scatter more around the model than their errors
-    /// explain, all replicates are spread out accordingly (Birge's ratio).
+    /// Fits the points at which the system did not run full attention. Where they scatter more around the model than
+    /// their errors explain, the replicates are spread out accordingly (Birge's ratio).
     pub fn new(points: &[Spread], law: &CostLaw) -> Option<Self> {
         let own: Vec<&Spread> = points.iter().filter(|point| !point.full_attention).collect();
         let design = Design::new(&own, law)?;
@@ -269,7 +270,7 @@ impl Model {
         let (growth, chi_squared) = design.fit(&heights)?;
         let birge = stats::birge(chi_squared, design.freedom());
         let n = own.first().map_or(0, |point| point.draws.len());
-        // Around the model, not around the points: these already are one draw of the noise.
+        // The replicates are centred on the model: the points already are one draw of the noise.
         let centres: Vec<f64> = own.iter().map(|point| growth.at_point(point).log2()).collect();
         let mut drawn = centres.clone();
         let replicates = (0..n)
@@ -284,7 +285,8 @@ impl Model {
         Some(Self { law: law.clone(), growth, replicates })
     }
 
-    /// The slope in log-log at log₂ L = `x` with its 95% interval: far from the points, the leading term's exponent.
+    /// The slope in log-log at log₂ L = `x` with its 95% interval. Far from the points it is the leading term's
+    /// exponent.
     pub fn slope(&self, x: f64) -> Estimate {
         let slopes: Vec<f64> = self.replicates.iter().map(|growth| growth.slope(&self.law, x)).collect();
         stats::interval(self.growth.slope(&self.law, x), &slopes)

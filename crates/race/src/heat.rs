@@ -1,5 +1,5 @@
-//! Measuring the lanes that are in memory together, at one length: set-up, then rounds in random order, so that
-//! whatever the machine does in the meantime hits all of them alike.
+//! A heat: measures the lanes that are in memory together at one length. Set-up first, then rounds in random order, so
+//! that disturbances of the machine affect all lanes alike.
 
 use mixer::{Executor, Finished, LaneError};
 
@@ -8,36 +8,36 @@ use crate::runner::{Next, Runner};
 use crate::state::{Anchor, Halt, JUMP_NS, Mark, Measured, Race};
 use crate::{Clock, Watch, plan};
 
-/// A set-up that was disturbed is done anew so many times.
+/// Attempts at a set-up that is disturbed.
 const SET_UP_ATTEMPTS: u32 = 3;
-/// Part of what a lane may still spend that is little enough to give to samples beyond its grant.
+/// Part of a lane's remaining time that may always be spent on samples beyond its grant.
 const CHEAP_SHARE: f64 = 0.05;
-/// How much longer than expected a further set-up may take before it is given up.
+/// Ratio of a further set-up's time to its expected time above which the set-up is abandoned.
 const AGAIN_MARGIN: f64 = 4.0;
-/// Part of what a lane may still spend that is little enough to give to a further set-up beyond its grant.
+/// Part of a lane's remaining time that may always be spent on a further set-up beyond its grant.
 const AGAIN_SHARE: f64 = 0.01;
-/// Part of what a lane may still spend that a further set-up of long runs may take.
+/// Part of a lane's remaining time that a further set-up of long runs may take.
 const LONG_SHARE: f64 = 0.1;
-/// Two suspiciously long runs that differ by no more than this are no accident.
+/// Relative difference up to which two suspiciously long runs are taken as the lane's real time.
 const SAME: f64 = 0.3;
 
-/// What a heat is for.
+/// Purpose of a heat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// Points of the record.
+    /// The first set-ups of points of the record.
     Points,
-    /// Further set-ups of points that the record has.
+    /// Further set-ups of points that are already in the record.
     Again,
     /// Measuring the first length again.
     Drift,
 }
 
-/// What a heat leaves to its caller.
+/// Result of a heat: lanes to retry alone, and repeated measurements.
 #[derive(Debug, Default)]
 pub(crate) struct HeatOutcome {
-    /// Lanes that did not fit into memory beside the others.
+    /// Lanes that did not fit into memory beside the other lanes of the heat.
     pub crowded: Vec<usize>,
-    /// What was measured again.
+    /// Points of the drift check, by lane.
     pub repeated: Vec<(usize, Point)>,
 }
 
@@ -59,7 +59,8 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
         let mut left = HeatOutcome::default();
         let mut runners = Vec::with_capacity(entries.len());
         let mut order = entries.to_vec();
-        // Without a history nobody knows what a set-up takes: the first lanes of the race must not starve.
+        // The time of a set-up is unknown before the first length, so a check here would starve the first lanes of the
+        // race.
         if length_idx > 0 {
             self.rng.shuffle(&mut order);
         }
@@ -107,8 +108,8 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
         lane.is_some_and(|lane| !lane.lost && (purpose == Purpose::Drift || !lane.ended))
     }
 
-    /// Whether there is time to set up a lane of which nothing is known beside what the lanes that are set up already need
-    /// for a few samples. It is taken to last as long as the longest of theirs.
+    /// Whether there is time to set up an unknown lane beside the samples that the prepared lanes still need. Its
+    /// set-up is assumed to take as long as the longest of theirs.
     fn leaves_time(&self, lane_idx: usize, runners: &[Runner<E::Lane>]) -> bool {
         if runners.is_empty() || self.lanes.get(lane_idx).is_none_or(|lane| !lane.history.is_empty()) {
             return true;
@@ -121,8 +122,8 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
         sampling_ns + setup_ns <= self.remaining_ns()
     }
 
-    /// Sets the lanes of a heat up anew as long as their grants, or a small part of what is left, pay for it, and adds the
-    /// samples to their points: what differs from one set-up to the next is part of a time's uncertainty.
+    /// Sets the lanes of a heat up again while their grants, or a small part of the remaining time, pay for it, and
+    /// adds the samples to their points: the scatter between set-ups is part of a time's uncertainty.
     pub async fn set_up_again(&mut self, length_idx: usize, entries: &[(usize, f64)]) -> Result<(), Halt> {
         let mut entries = entries.to_vec();
         for set_ups in 1..plan::SET_UPS {
@@ -134,7 +135,7 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
                 break;
             }
             self.heat(Purpose::Again, length_idx, &again).await?;
-            // A set-up that failed is not tried again.
+            // A failed set-up is not repeated.
             entries.retain(|&(lane_idx, _)| {
                 let point = self.point(lane_idx, self.seq_len(length_idx));
                 point.is_some_and(|point| point.set_ups.len() > set_ups as usize)
@@ -143,7 +144,7 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
         Ok(())
     }
 
-    /// What a further set-up of a lane's point may take, where there is time for it.
+    /// Nanoseconds that a further set-up of a lane's point may take; `None` where there is no time for one.
     fn price_again(&self, lane_idx: usize, length_idx: usize, grant_ns: f64) -> Option<f64> {
         let lane = self.lanes.get(lane_idx)?;
         let point = self.point(lane_idx, self.seq_len(length_idx))?;
@@ -163,20 +164,21 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
         affordable.then_some(AGAIN_MARGIN * next_ns)
     }
 
-    /// The part of a grant that further set-ups may use: beyond the wish, time is left to longer lengths, where there are
-    /// any.
+    /// The part of a grant that further set-ups may use. Unless this is the last length, time beyond the wanted amount
+    /// is kept for longer lengths.
     fn grant_for_set_ups(&self, lane_idx: usize, length_idx: usize, grant_ns: f64) -> f64 {
         let is_last = length_idx + 1 == self.record.spec.lengths.len();
         if is_last { grant_ns } else { grant_ns.min(self.demand(lane_idx, length_idx).wanted_ns) }
     }
 
-    /// A lane that fails while it is measured again has its points already.
+    /// Handles an error. A lane that fails while it is measured again keeps its points.
     fn trouble(&mut self, purpose: Purpose, lane_idx: usize, error: &LaneError) -> Result<(), Halt> {
         let harmless = !matches!(error, LaneError::Cancelled | LaneError::DeviceLost { .. });
         if purpose != Purpose::Points && harmless { Ok(()) } else { self.fail(lane_idx, error) }
     }
 
-    /// Sets a lane up and runs it once, cold. What was disturbed is done anew: there is only one cold run.
+    /// Sets a lane up and runs it once, cold. A disturbed attempt is repeated with a new set-up, since a lane has only
+    /// one cold run.
     async fn set_up(
         &mut self,
         purpose: Purpose,
@@ -230,7 +232,7 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
                 continue;
             }
             if lost_ns > 0.0 {
-                // It took that long twice: that is the lane, not the machine.
+                // Two attempts took equally long: the time is the lane's own, not a suspension of the machine.
                 self.charge(forgiven_ns);
             }
             point.setup_ns = setup_ns;
@@ -255,8 +257,9 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
         Ok(Start::Over)
     }
 
-    /// The grant, raised where that buys the samples that a point needs; `None` where not even one can be had. What
-    /// was spent is spent: only what is still to come is weighed against the lane's part of what is left.
+    /// The grant, raised where that buys the samples that a point needs; `None` where there is no time for a single
+    /// sample. Only future costs are weighed against the lane's share of the remaining time, since past costs cannot be
+    /// recovered.
     fn affordable(&self, lane_idx: usize, grant_ns: f64, spent_ns: f64, run_ns: f64) -> Option<f64> {
         if plan::CAUTION * run_ns > self.remaining_ns() {
             return None;
@@ -265,7 +268,7 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
             self.lanes.get(lane_idx).and_then(|lane| lane.history.last()).map_or(0.0, |last| last.check_ns);
         let own_ns = self.own_share_ns() - check_ns;
         let comfort_ns = plan::EXPECTED_ROUNDS * run_ns.max(self.sample_target_ns());
-        // Cheap samples are not spared because a set-up was expensive.
+        // An expensive set-up is no reason to save on cheap samples.
         let cheap_ns = comfort_ns.min(CHEAP_SHARE * own_ns);
         if spent_ns + run_ns.max(cheap_ns) <= grant_ns {
             return Some(grant_ns);
@@ -274,8 +277,8 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
             .then_some(grant_ns.max(spent_ns + run_ns.max(cheap_ns)))
     }
 
-    /// The first run has shown that there is no time for a sample. It stays in the record, and the prediction is made
-    /// from it.
+    /// Ends a lane whose first run shows that there is no time for a sample. The run stays in the record, and the
+    /// prediction is based on it.
     fn too_long(&mut self, purpose: Purpose, lane_idx: usize, point: Point) {
         if purpose != Purpose::Points {
             return;
@@ -288,7 +291,7 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
         self.publish();
     }
 
-    /// Runs a lane whose output was made worthless before; the mark is the moment at which the run began.
+    /// Fills the output with NaN and runs the lane. The mark is the moment at which the run began.
     async fn run_spoiled(&mut self, lane: &mut E::Lane, repeats: u32) -> Result<(Mark, Finished), LaneError> {
         self.executor.spoil(lane).await?;
         if self.watch().cancelled() {
@@ -298,7 +301,7 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
         Ok((mark, self.executor.run(lane, repeats).await?))
     }
 
-    /// One round of one lane.
+    /// Runs one round of one lane.
     async fn round(&mut self, purpose: Purpose, runner: &mut Runner<E::Lane>) -> Result<Next, LaneError> {
         let (mark, finished) = self.run_spoiled(&mut runner.lane, runner.repeats).await?;
         let (elapsed_ns, clean) = self.since(mark);
@@ -325,7 +328,7 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
             runner.spent_ns += elapsed_ns - lost_ns;
             Next::Again
         } else {
-            // It took that long twice: that is the lane, not the machine.
+            // Two samples took equally long: the time is the lane's own, not a suspension of the machine.
             if let Some((_, forgiven_ns)) = seen_before {
                 self.charge(forgiven_ns);
                 runner.spent_ns += forgiven_ns;
@@ -349,8 +352,8 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
         self.discard_set_up(purpose, runner.lane_idx, &mut runner.point);
     }
 
-    /// Counts a sample or set-up that is thrown away: at the point at work, at that of the record to which a further set-up
-    /// belongs, or at none.
+    /// Counts a discarded sample or set-up: at the point being measured, at the recorded point to which a further
+    /// set-up belongs, or for the race as a whole.
     fn discard_set_up(&mut self, purpose: Purpose, lane_idx: usize, point: &mut Point) {
         let points = self.record.lanes.get_mut(lane_idx).map(|lane| lane.points.as_mut_slice());
         let known = points.into_iter().flatten().find(|known| known.seq_len == point.seq_len);
@@ -361,7 +364,7 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
         }
     }
 
-    /// Compares the timed output with the reference and closes the point.
+    /// Compares the timed output with the reference and completes the point.
     async fn complete(&mut self, runner: Runner<E::Lane>, length_idx: usize) -> Result<(), Halt> {
         let Runner { lane_idx, mut lane, checksum, mut point, rounds, repeats, spent_ns, .. } = runner;
         self.pause().await?;
@@ -406,7 +409,8 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
         Ok(())
     }
 
-    /// Adds another set-up's samples to its point. Its output is the first set-up's, bit by bit, or is checked itself.
+    /// Adds the samples of another set-up to its point. Its output must equal the first set-up's bit by bit; otherwise
+    /// it is checked against the reference.
     async fn extend(&mut self, runner: Runner<E::Lane>) -> Result<(), Halt> {
         let Runner { lane_idx, mut lane, checksum, point: mut again, spent_ns, .. } = runner;
         self.pause().await?;
@@ -458,7 +462,7 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
     }
 }
 
-/// The part of a run that only a suspended machine or tab explains.
+/// The part of a run's time that only a suspended machine or tab can explain.
 fn suspended_ns(elapsed_ns: f64, expected_ns: f64) -> f64 {
     let unexplained_ns = elapsed_ns - expected_ns;
     if unexplained_ns > JUMP_NS && elapsed_ns > 3.0 * expected_ns { unexplained_ns } else { 0.0 }

@@ -1,5 +1,5 @@
-//! The experiment: plan, schedule, sampling, statistics, fits, crossover. It knows no browser, no GPU and no clock of
-//! its own: it takes a [`Clock`], a [`Watch`] and a [`mixer::Executor`].
+//! The experiment: plan, schedule, sampling, statistics, fits and crossovers. This crate has no browser, GPU or clock
+//! of its own: callers supply a [`Clock`], a [`Watch`] and a [`mixer::Executor`].
 
 mod analysis;
 mod crossover;
@@ -32,32 +32,32 @@ pub use record::{
 };
 pub use verdict::{NEGLIGIBLE, compare, decide};
 
-/// Closed-form cost of one forward pass of a lane: the engine plans with it and records it, and depends on no kernel.
+/// Closed-form cost of one forward pass of a lane. The engine plans with it and records it, so it depends on no kernel.
 /// An error is the lane's outcome at that length.
 pub type CostFn<'a> =
     dyn Fn(&mixer::LaneSpec, &mixer::Problem) -> Result<mixer::Cost, mixer::MixerError> + 'a;
 
 /// A monotonic clock.
 pub trait Clock {
-    /// Nanoseconds since any fixed moment.
+    /// Nanoseconds since an arbitrary fixed moment.
     fn now_ns(&self) -> f64;
 }
 
-/// What happens around a race while it runs.
+/// The surroundings of a running race: cancellation, disturbances and a receiver of snapshots.
 pub trait Watch {
-    /// Whether the user wants it to stop.
+    /// Whether the user has cancelled the race.
     fn cancelled(&self) -> bool;
 
-    /// Counts every moment at which timing became worthless: the tab was hidden or shown, the page frozen, the worker
-    /// suspended. A sample during which it changed is thrown away.
+    /// Counter that increases whenever timing becomes unreliable: the tab was hidden or shown, the page frozen, the
+    /// worker suspended. A sample during which it changed is discarded.
     fn disturbances(&self) -> u64;
 
-    /// Whether timing is worthless now (the tab is hidden): the race waits until it is not.
+    /// Whether timing is unreliable now (the tab is hidden). The race waits while it is.
     fn disturbed(&self) -> bool;
 
-    /// A snapshot after each change worth showing.
+    /// Receives a snapshot after each change worth showing.
     fn record(&self, record: &Record);
 
-    /// Called often.
+    /// Receives the progress. Called often: implementations should be cheap.
     fn progress(&self, progress: &Progress);
 }

@@ -1,5 +1,6 @@
-//! Who may take how long. Lengths get shares of what is left of the budget, longer ones larger shares; within a length
-//! each lane gets what it wants up to a level that the others' modesty raises. What is not used flows on.
+//! Divides the budget. Each length gets a share of the remaining time, longer lengths a larger one. Within one length,
+//! time is divided by max-min fairness: each lane gets min(demand, level), and the level rises when other lanes need
+//! less. Unused time carries over to longer lengths.
 
 use mixer::{Cost, Executor};
 
@@ -7,42 +8,43 @@ use crate::growth::{self, Growth};
 use crate::state::{Measured, Race};
 use crate::{Clock, Watch, analysis};
 
-/// A sample lasts at least so many steps of the clock, so that rounding is at most a twentieth of it.
+/// Least length of a sample in steps of the clock, so that rounding is at most a twentieth of it.
 pub(crate) const MIN_TICKS: f64 = 20.0;
-/// And at least this long where that is cheap, so that what surrounds it does not matter.
+/// Least length of a sample where that is cheap, so that the fixed costs around it are negligible.
 const MIN_SAMPLE_NS: f64 = 2e6;
-/// Predictions are raised by this before they are held against a share.
+/// Safety factor on predictions before they are compared with a share.
 pub(crate) const CAUTION: f64 = 1.15;
-/// Warm-up and sampling rounds that a point's first set-up is thought to take before any was seen.
+/// Expected number of warm-up and sampling rounds of a point's first set-up, before any was measured.
 pub(crate) const EXPECTED_ROUNDS: f64 = 12.0;
-/// The same of runs that are long.
+/// The number corresponding to [`EXPECTED_ROUNDS`] for long runs.
 const EXPECTED_LONG_ROUNDS: f64 = 4.0;
-/// Times that a lane is set up at a length where time allows, and where its runs are long.
+/// Set-ups of a lane at a length where time allows; [`LONG_SET_UPS`] where its runs are long.
 pub(crate) const SET_UPS: u32 = 5;
 pub(crate) const LONG_SET_UPS: u32 = 2;
-/// Rounds without which a lane that was set up has no honest point.
+/// Fewest rounds of an honest point.
 pub(crate) const LEAST_ROUNDS: f64 = 3.0;
-/// Runs this long are sampled fewer times.
+/// Duration from which runs are long and sampled fewer times.
 pub(crate) const LONG_RUN_NS: f64 = 1e9;
-/// Speeds assumed before any was seen, in nanoseconds per operation; for the progress display alone.
+/// Assumed nanoseconds per operation before any was measured; used by the progress display only.
 const CPU_NS_PER_FLOP: f64 = 0.2;
 const GPU_NS_PER_FLOP: f64 = 0.02;
-/// Largest share of the remaining budget kept for the drift check.
+/// Largest share of the remaining budget reserved for the drift check.
 const DRIFT_SHARE: f64 = 0.1;
-/// Rounds that the drift check is thought to take per lane.
+/// Expected number of rounds of the drift check per lane.
 const DRIFT_ROUNDS: f64 = 10.0;
 
-/// What one lane asks of a length.
+/// Time that one lane asks for at a length.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Demand {
-    /// Without this there is no honest point: set-up, a first run, one sample, the check.
+    /// Least time of an honest point: set-up, a first run, one sample, the check.
     pub least_ns: f64,
-    /// With this the point is comfortable.
+    /// Time of a point with all its samples.
     pub wanted_ns: f64,
 }
 
-/// Divides `capacity_ns`: every lane gets what it wants up to a common level, and the level rises with what others
-/// leave. A lane whose least exceeds that is refused (`None`), the most demanding first; what all leave is shared out.
+/// Divides `capacity_ns` by max-min fairness: each lane gets min(wanted, level), and the level rises when other lanes
+/// need less. A lane whose least time exceeds its grant is refused (`None`), the most demanding lane first. Time left
+/// over when every demand is met is shared equally.
 pub(crate) fn divide(capacity_ns: f64, demands: &[Demand]) -> Vec<Option<f64>> {
     let mut admitted: Vec<bool> = demands.iter().map(|_| capacity_ns > 0.0).collect();
     loop {
@@ -64,7 +66,7 @@ pub(crate) fn divide(capacity_ns: f64, demands: &[Demand]) -> Vec<Option<f64>> {
     }
 }
 
-/// The level up to which wants can be met (infinite where all can), and each lane's part of what is left over.
+/// The level up to which demands can be met (infinite where all can be met), and each lane's part of the surplus.
 fn level(capacity_ns: f64, mut wants: Vec<f64>) -> (f64, f64) {
     wants.sort_unstable_by(f64::total_cmp);
     let mut left_ns = capacity_ns;
@@ -79,8 +81,8 @@ fn level(capacity_ns: f64, mut wants: Vec<f64>) -> (f64, f64) {
     (f64::INFINITY, left_ns / n.max(1) as f64)
 }
 
-/// Groups of lanes that fit into memory together: first fit, in order. A lane that fits nowhere gets its own group, and
-/// its executor the chance to refuse it.
+/// Groups of lanes that fit into memory together: first fit, in order. A lane that fits nowhere gets a group of its
+/// own, so that its executor decides whether to refuse it.
 pub(crate) fn group(lanes: &[(usize, usize, u64)], limits: &[u64]) -> Vec<Vec<usize>> {
     let mut groups: Vec<(Vec<usize>, Vec<u64>)> = Vec::new();
     for &(lane_idx, backend, bytes) in lanes {
@@ -104,13 +106,13 @@ pub(crate) fn group(lanes: &[(usize, usize, u64)], limits: &[u64]) -> Vec<Vec<us
 }
 
 impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
-    /// How long a sample should last.
+    /// Nanoseconds that a sample should last.
     pub fn sample_target_ns(&self) -> f64 {
         MIN_SAMPLE_NS.max(MIN_TICKS * self.record.tick_ns)
     }
 
-    /// The time kept for the lengths after this one and for the drift check, out of what is left now. A length's
-    /// weight is √L: long lengths need more, and get besides what the short ones leave.
+    /// Time reserved for the later lengths and for the drift check, out of the remaining time. A length's weight is √L:
+    /// long lengths need more, and also receive the time that short lengths do not use.
     pub fn reserve_after(&self, length_idx: usize) -> f64 {
         let weights =
             self.record.spec.lengths.iter().skip(length_idx).map(|&seq_len| (seq_len as f64).sqrt());
@@ -121,19 +123,19 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
         drift_ns + (remaining_ns - drift_ns) * (1.0 - own / total.max(f64::MIN_POSITIVE))
     }
 
-    /// What measuring the first length again will take.
+    /// Expected nanoseconds of measuring the first length again, over all lanes.
     pub fn drift_cost_ns(&self) -> f64 {
         (0..self.lanes.len()).filter_map(|lane_idx| self.drift_lane_cost_ns(lane_idx)).sum()
     }
 
-    /// The same for one lane; `None` where its first length was not measured.
+    /// Expected nanoseconds of measuring the first length again for one lane; `None` where it was not measured.
     pub fn drift_lane_cost_ns(&self, lane_idx: usize) -> Option<f64> {
         let first = self.lanes.get(lane_idx)?.history.first()?;
         let measured = first.seq_len == self.seq_len(0);
         measured.then_some(first.setup_ns + first.run_ns + DRIFT_ROUNDS * first.sample_ns)
     }
 
-    /// What a lane asks of a length.
+    /// Time that a lane asks for at a length.
     pub fn demand(&self, lane_idx: usize, length_idx: usize) -> Demand {
         let overhead_ns = self.overhead_ns(lane_idx, length_idx);
         let run_ns = CAUTION * self.expected_run_ns(lane_idx, length_idx).unwrap_or(0.0);
@@ -144,8 +146,8 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
         }
     }
 
-    /// One forward pass at a length, scaled from the last known time by closed-form operations or by the last slope,
-    /// whichever is more; `None` where nothing is known.
+    /// Expected nanoseconds of one forward pass at a length: the larger of two extrapolations of the last known time,
+    /// by closed-form operations and by the last slope. `None` where no time is known.
     pub fn expected_run_ns(&self, lane_idx: usize, length_idx: usize) -> Option<f64> {
         let lane = self.lanes.get(lane_idx)?;
         let anchor = lane.anchor?;
@@ -157,7 +159,8 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
         Some(by_slope_ns.map_or(by_cost_ns, |by_slope_ns| by_slope_ns.max(by_cost_ns)))
     }
 
-    /// The prediction for the record: by the lane's growth model where there is one and nothing newer contradicts it.
+    /// The prediction for the record: from the lane's growth model where there is one, unless a longer run was
+    /// timed since its last point.
     pub fn predict_ns(&self, lane_idx: usize, length_idx: usize, growth: Option<Growth>) -> Option<f64> {
         let lane = self.lanes.get(lane_idx)?;
         let last_flops = lane.history.last().map(|last| self.cost_at(lane_idx, last.seq_len).flops);
@@ -171,27 +174,27 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
         predicted_ns.filter(|ns| ns.is_finite() && *ns > 0.0)
     }
 
-    /// The lane's growth model; `None` where too few points are measured.
+    /// The lane's growth model; `None` where it has too few points.
     pub fn growth(&self, lane_idx: usize) -> Option<Growth> {
         growth::fit(analysis::quick(&self.record).lane(lane_idx), self.laws.get(lane_idx)?)
     }
 
-    /// What a point would need at least, for its reader: set-up, a first run, one sample and the check; `None` where nothing
-    /// is known of the lane's speed.
+    /// Least nanoseconds that a point would need, as shown to readers: set-up, a first run, one sample and the check.
+    /// `None` where the lane's speed is unknown.
     pub fn needed_ns(&self, lane_idx: usize, length_idx: usize) -> Option<f64> {
         self.expected_run_ns(lane_idx, length_idx)?;
         Some(self.demand(lane_idx, length_idx).least_ns).filter(|ns| ns.is_finite() && *ns > 0.0)
     }
 
-    /// An equal part of everything that is left: what a lane may spend at once if it must, since it takes it from its
-    /// own longer lengths only.
+    /// An equal part of the remaining time. A lane may spend it at once, because it takes it from its own longer
+    /// lengths only.
     pub fn own_share_ns(&self) -> f64 {
         let racing = self.lanes.iter().filter(|lane| !lane.ended).count();
         self.remaining_ns() / racing.max(1) as f64
     }
 
-    /// What a point will probably take, for the progress display: as [`Race::demand`], without caution, and with a
-    /// guess where nothing is known.
+    /// Expected time of a point for the progress display: like [`Race::demand`], without the safety factor, and with an
+    /// assumed speed where none is known.
     pub fn expectation(&self, lane_idx: usize, length_idx: usize) -> Demand {
         let overhead_ns = self.overhead_ns(lane_idx, length_idx);
         let run_ns = self
@@ -208,15 +211,15 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
         }
     }
 
-    /// Set-up and check, as they were at the last length.
+    /// Nanoseconds of set-up and check, extrapolated from the last length.
     fn overhead_ns(&self, lane_idx: usize, length_idx: usize) -> f64 {
         let check_ns =
             self.lanes.get(lane_idx).and_then(|lane| lane.history.last()).map_or(0.0, |last| last.check_ns);
         self.setup_ns(lane_idx, length_idx) + check_ns
     }
 
-    /// A set-up, as it was at the last length. It grows with the length; compilation, which dominates the first one, does
-    /// not.
+    /// Nanoseconds of a set-up, extrapolated from the last length. Compilation, which dominates the first set-up, does
+    /// not grow with the length.
     fn setup_ns(&self, lane_idx: usize, length_idx: usize) -> f64 {
         let history = self.lanes.get(lane_idx).map(|lane| lane.history.as_slice()).unwrap_or_default();
         match history {
@@ -248,12 +251,12 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
     }
 }
 
-/// A time scaled by closed-form operations.
+/// Scales a time by closed-form operations.
 pub(crate) fn scale(run_ns: f64, flops: u64, to: Cost) -> f64 {
     run_ns * to.flops.max(1) as f64 / flops.max(1) as f64
 }
 
-/// The last slope carried on. Points close together say nothing of a slope; one beyond cubic is no slope but noise.
+/// Extrapolates by the last slope. Points close together define no slope, and a slope beyond cubic is noise.
 fn extend(before: Measured, last: Measured, seq_len: usize) -> Option<f64> {
     let step = last.seq_len as f64 / before.seq_len.max(1) as f64;
     if step < 1.2 {

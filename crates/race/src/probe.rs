@@ -1,5 +1,5 @@
-//! A first idea of a lane's speed, where its first length may be too long to simply try: small problems, each larger
-//! than the last, until the prediction fits or is hopeless.
+//! Estimates a lane's speed where its first length may be too long to try: small problems of growing size, until the
+//! prediction fits the lane's share or the next probe would take too long.
 
 use mixer::{Executor, LaneError, Problem};
 
@@ -8,19 +8,19 @@ use crate::record::Activity;
 use crate::state::{Anchor, Halt, Race};
 use crate::{Clock, Watch};
 
-/// No machine that a race runs on is slower than this, about: without any time, a first length that fits at this speed
-/// is simply tried.
+/// Approximate speed of the slowest machine that a race runs on. A first length that fits at this speed is run without
+/// a probe.
 const SLOWEST_NS_PER_FLOP: f64 = 1.0;
-/// Length of the first probe, and growth of the next ones.
+/// Length of the first probe; each further probe is [`GROWTH`] times as long.
 const FIRST_PROBE: usize = 16;
 const GROWTH: usize = 4;
-/// Part of a lane's share at which a first length counts as surely short.
+/// Part of a lane's share below which a first length is certainly short enough.
 const SHORT: f64 = 0.25;
-/// Part of a lane's share that its probes may take; compilation counts.
+/// Part of a lane's share that its probes may take, compilation included.
 const PROBE_SHARE: f64 = 0.5;
 
 impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
-    /// Times small problems of a lane of which nothing is known, unless its length is surely short.
+    /// Times small problems of a lane whose speed is unknown, unless its first length is certainly short enough.
     pub async fn probe(&mut self, lane_idx: usize, length_idx: usize) -> Result<(), Halt> {
         let share_ns = self.own_share_ns();
         let cost = self.cost(lane_idx, length_idx);
@@ -44,7 +44,7 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
                 Err(error @ (LaneError::Cancelled | LaneError::DeviceLost { .. })) => {
                     return self.fail(lane_idx, &error);
                 }
-                // The length itself will say what is wrong.
+                // The run at the full length will report the error.
                 Err(_) => return Ok(()),
             };
             let (probe_ns, _) = self.since(mark);
@@ -64,7 +64,7 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
         Ok(())
     }
 
-    /// The faster of two runs: the first one is cold.
+    /// The faster of two runs, since the first one is cold.
     async fn probe_run(&mut self, lane_idx: usize, problem: &Problem) -> Result<f64, LaneError> {
         let Some(spec) = self.lane_spec(lane_idx).cloned() else {
             return Err(LaneError::Cancelled);

@@ -1,4 +1,4 @@
-//! How far a race is, by the time that the rest is expected to take.
+//! Progress of a race, measured by the expected remaining time.
 
 use mixer::Executor;
 
@@ -7,10 +7,10 @@ use crate::record::{Activity, Progress};
 use crate::state::Race;
 use crate::{Clock, Watch};
 
-/// The estimate is worked out anew this often; in between it runs down with the clock.
+/// Interval at which the estimate is computed again; in between it counts down with the clock.
 const RENEW_EVERY_NS: f64 = 5e7;
 
-/// What was last estimated, and when.
+/// The last estimate and its time.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rest {
     worked_ns: f64,
@@ -18,7 +18,7 @@ pub(crate) struct Rest {
 }
 
 impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
-    /// Says what is being done.
+    /// Reports the activity under way.
     pub fn report(&mut self, lane_idx: usize, length_idx: usize, activity: Activity) {
         let worked_ns = self.worked_ns();
         let rest = match self.rest {
@@ -38,8 +38,8 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
         });
     }
 
-    /// What is left to do, by playing the plan through: at each length the lanes share what the budget still has, some
-    /// drop out, the others take what they are expected to take.
+    /// Estimates the remaining time by simulating the plan: at each length the lanes divide the remaining budget, lanes
+    /// that cannot afford the length drop out, and all others take their expected time.
     fn rest_ns(&self, only_drift: bool) -> f64 {
         let left_ns = self.remaining_ns().max(0.0);
         let drift_ns = self.drift_cost_ns();

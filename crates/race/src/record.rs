@@ -1,10 +1,10 @@
-//! What a race leaves behind: the one result type of the engine. Times are nanoseconds of one forward pass.
+//! The result of a race: the only result type of the engine. Times are nanoseconds of one forward pass.
 
 use mixer::{Cost, LaneSpec, Level, Said, Verification};
 
 use crate::stats;
 
-/// Everything that a race asks for, already validated.
+/// The specification of a race.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RaceSpec {
     /// The lanes, at most [`RaceSpec::MAX_LANES`].
@@ -17,11 +17,11 @@ pub struct RaceSpec {
     pub n_heads: usize,
     /// Sequences in a batch.
     pub batch: usize,
-    /// Whether causal forms run where a system has both.
+    /// Whether systems that have both forms run the causal one.
     pub causal: bool,
     /// Core or layer.
     pub level: Level,
-    /// What the whole race may take.
+    /// Time limit of the whole race, in nanoseconds.
     pub budget_ns: u64,
     /// Seed of inputs, weights and schedule.
     pub seed: u64,
@@ -37,7 +37,7 @@ impl RaceSpec {
 /// Why a lane did not finish a length.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Dnf {
-    /// The memory wall: bytes needed, bytes available.
+    /// The memory limit.
     Memory {
         /// Bytes needed.
         needed_bytes: u64,
@@ -51,68 +51,69 @@ pub enum Dnf {
     },
     /// A limit of the device.
     DeviceLimit {
-        /// What the device said.
+        /// The device's message.
         message: Said,
     },
     /// The GPU device was lost.
     DeviceLost {
-        /// The reason given.
+        /// The reason given by the browser or driver.
         message: Said,
     },
-    /// The backend is not there.
+    /// The backend is not available.
     NoBackend {
         /// Why.
         message: Said,
     },
-    /// The system does not do this.
+    /// The system does not support the problem.
     Unsupported {
-        /// What, in words.
+        /// The unsupported property.
         message: Said,
     },
-    /// The output was wrong; a wrong lane is never timed.
+    /// The output was wrong. A lane with a wrong output is never timed.
     NotVerified,
-    /// Anything else, with its stable code.
+    /// Any other error, with its stable code.
     Failed {
         /// The code.
         code: String,
         /// The message.
         message: Said,
     },
-    /// The race was cancelled before this point was done.
+    /// The race was cancelled before this point was measured.
     Cancelled,
 }
 
 /// Whether a point was measured.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
-    /// Measured and verified. While the race runs, the point at work is here too, before [`Point::verified`] is known.
+    /// Measured and verified. While the race runs, the point being measured is included, before [`Point::verified`] is
+    /// known.
     Ok,
     /// Did not finish.
     Dnf(Dnf),
 }
 
-/// A lane at a length.
+/// The measurement of a lane at one length.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Point {
     /// Sequence length.
     pub seq_len: usize,
     /// Whether it was measured.
     pub outcome: Outcome,
-    /// The kept samples, each the mean time of one forward pass, in the order taken.
+    /// The kept samples in the order taken; each is the mean nanoseconds of one forward pass.
     pub samples_ns: Vec<f64>,
-    /// Samples of each set-up of the lane at this length, in order; they add up to the number of samples.
+    /// Number of samples of each set-up of the lane at this length, in order. Their sum is the number of samples.
     pub set_ups: Vec<u32>,
-    /// The heat of each set-up, counted over the race: lanes of one heat were set up and sampled together.
+    /// The heat of each set-up, numbered over the race: lanes of one heat are set up and sampled together.
     pub heats: Vec<u32>,
-    /// The round of each sample, ascending. Lanes sampled in the same round shared the state of the machine.
+    /// The round of each sample, ascending. Lanes sampled in one round shared the state of the machine.
     pub rounds: Vec<u32>,
     /// Forward passes in a sample.
     pub repeats: u32,
-    /// Samples thrown away: the tab was hidden, or the clock jumped.
+    /// Discarded samples: the tab was hidden, or the clock jumped.
     pub discarded: u32,
     /// First quartile of all samples; zero where there is none.
     pub q1_ns: f64,
-    /// The point's time: the geometric mean of the set-ups' medians. The number to quote; zero where there is none.
+    /// The point's time, the number to quote: geometric mean of the set-ups' medians. Zero where there are no samples.
     pub median_ns: f64,
     /// Third quartile.
     pub q3_ns: f64,
@@ -122,47 +123,47 @@ pub struct Point {
     pub device_ns: Option<f64>,
     /// Set-up: allocation, upload, compilation, tables that inference would cache.
     pub setup_ns: f64,
-    /// The first forward pass, warm-up excluded nowhere: what a cold start costs.
+    /// The first forward pass, without warm-up: the time of a cold start.
     pub first_run_ns: f64,
     /// Closed-form cost at this length.
     pub cost: Cost,
-    /// Most bytes held at once, counted.
+    /// Peak of the bytes held, counted.
     pub peak_bytes: u64,
-    /// Time that the fit of the shorter lengths predicts, where the point was not measured and others of its lane were.
+    /// Time predicted by the lane's growth model, where the point was not measured but other points of its lane were.
     pub predicted_ns: Option<f64>,
-    /// Rows of the timed output against the f64 reference.
+    /// Comparison of parts of the timed output with the f64 reference.
     pub verified: Option<Verification>,
     /// 95% interval of the point's time over samples and set-ups; absent where nothing was measured.
     pub interval_ns: Option<(f64, f64)>,
-    /// The comparison with the baseline; absent for the baseline itself, and where either was not measured.
+    /// The comparison with the baseline. Absent for the baseline itself, and where either lane was not measured.
     pub versus: Option<Versus>,
 }
 
-/// Which of two lanes is faster, as far as the measurements can tell.
+/// Which of two lanes is faster, as far as the measurements can decide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// The lane is faster than the baseline.
     Ahead,
     /// The lane is slower than the baseline.
     Behind,
-    /// The difference lies within the uncertainty, or is too small to matter.
+    /// The difference lies within the uncertainty, or is below [`NEGLIGIBLE`](crate::NEGLIGIBLE).
     Undecided,
 }
 
-/// A lane against the baseline at one length.
+/// Comparison of a lane with the baseline at one length.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Versus {
     /// Index of the attention lane on the same backend.
     pub baseline: usize,
     /// The baseline's time over the lane's with its 95% interval: above 1, the lane is faster.
     pub speedup: Estimate,
-    /// The decision, which every reader of the record takes as it is.
+    /// The decision. Pages, tables and exports use it unchanged.
     pub verdict: Verdict,
 }
 
 impl Point {
-    /// Brings quartiles, time and least sample up to the samples. The time is the geometric mean of the set-ups' medians, so
-    /// that each set-up counts alike.
+    /// Updates the quartiles, the time and the fastest sample from the samples. The time is the geometric mean of the
+    /// set-ups' medians, so that each set-up has equal weight.
     pub(crate) fn summarize(&mut self) {
         (self.q1_ns, self.median_ns, self.q3_ns, self.min_ns) = (0.0, 0.0, 0.0, 0.0);
         let Some(quartiles) = stats::quartiles(&self.samples_ns) else {
@@ -188,13 +189,13 @@ impl Point {
         self.min_ns = self.samples_ns.iter().copied().fold(f64::INFINITY, f64::min);
     }
 
-    /// What another set-up with as many samples as the first would take, a round to warm up included.
+    /// Expected nanoseconds of another set-up with as many samples as the first and one warm-up round.
     pub(crate) fn again_ns(&self) -> f64 {
         let samples = f64::from(self.set_ups.first().copied().unwrap_or(0) + 1);
         self.setup_ns + self.first_run_ns + samples * f64::from(self.repeats) * self.median_ns
     }
 
-    /// Samples far beyond Tukey's fences. They are flagged, never dropped.
+    /// Number of samples beyond Tukey's outer fences. They are flagged, never dropped.
     pub fn n_outliers(&self) -> usize {
         stats::n_outliers(&self.samples_ns)
     }
@@ -223,36 +224,37 @@ pub struct Fit {
     /// Number of points fitted.
     pub n_points: usize,
     /// Exponent of the leading term of the growth model (a constant, a linear term and the closed-form cost, none of
-    /// them negative): how the time grows at lengths far beyond those raced. Absent where no model was fitted.
+    /// them negative): the growth of the time at lengths far beyond the raced ones. Absent where no model was fitted.
     pub leading: Option<Estimate>,
 }
 
 /// One lane's results.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LaneRecord {
-    /// What ran.
+    /// The system, backend and parameters.
     pub spec: LaneSpec,
-    /// Comparison on a small problem, before anything was timed.
+    /// Comparison on a small problem, before any timing.
     pub verification: Option<Verification>,
-    /// Points at ascending lengths. A lane that ends early has a point with the reason, and a prediction where one
-    /// can be made, at every length that it did not finish.
+    /// Points at ascending lengths. A lane that ends early has a point with the reason, and a prediction where
+    /// possible, at every length that it did not finish.
     pub points: Vec<Point>,
     /// The tail's power law, once at least three points are measured.
     pub fit: Option<Fit>,
 }
 
-/// How a crossover was found, decided by the bootstrap replicates of the race.
+/// How a crossover was found. The bootstrap replicates of the race decide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CrossoverKind {
     /// At least 95% of replicates cross between two raced lengths.
     Measured,
-    /// The challenger is ahead from this raced length on; it may have been ahead before. The length is an upper bound.
+    /// The challenger is ahead from this raced length on. It may be ahead at shorter lengths too: the length is an
+    /// upper bound.
     AtMost,
     /// The challenger is behind at the longest length raced, and the fitted growth models meet beyond it.
     Predicted,
-    /// The measurements do not tell which lane is ahead, or whether the lanes cross.
+    /// The measurements do not show which lane is ahead, or whether the lanes cross.
     Undecided,
-    /// The challenger is behind as far as raced, and its growth model does not get ahead within the horizon.
+    /// The challenger is behind at all raced lengths, and its growth model does not get ahead within the horizon.
     None,
 }
 
@@ -270,44 +272,44 @@ pub struct Crossover {
     pub length: Option<Estimate>,
 }
 
-/// What a reader must know to trust or doubt the numbers.
+/// Circumstances that a reader needs to judge the numbers.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Warning {
-    /// The first length, measured again at the end, took this ratio of its first time, beyond the noise.
+    /// The first length, measured again at the end, took `ratio` times its first time, beyond the noise.
     Drift {
         /// Index of the lane.
         lane: usize,
-        /// Last over first.
+        /// Time at the end over time at the beginning.
         ratio: f64,
     },
-    /// Samples were thrown away because the tab was hidden or the clock jumped.
+    /// Samples were discarded because the tab was hidden or the clock jumped.
     Discarded {
-        /// How many.
+        /// Number of discarded samples.
         samples: u32,
     },
-    /// Many of a lane's samples lie far outside the middle half of their point's: something else was at work. They are
-    /// kept.
+    /// Many of a lane's samples lie far outside the middle half of their point's samples, so something else disturbed
+    /// them. They are kept.
     Outliers {
         /// Index of the lane.
         lane: usize,
-        /// How many.
+        /// Number of outliers.
         samples: usize,
-        /// Of how many.
+        /// Number of samples.
         of: usize,
     },
     /// The clock's step is coarse.
     CoarseClock {
-        /// Its step.
+        /// The clock's step in nanoseconds.
         tick_ns: f64,
     },
-    /// The adapter is a software one.
+    /// The GPU adapter is a software adapter.
     SoftwareGpu,
     /// The race was cancelled.
     Cancelled,
 }
 
-/// How far a race is.
+/// Status of a race.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
     /// Under way.
@@ -318,10 +320,10 @@ pub enum Status {
     Cancelled,
 }
 
-/// A race, at any moment of it.
+/// A race, finished or under way.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Record {
-    /// What was asked for.
+    /// The specification.
     pub spec: RaceSpec,
     /// How far it is.
     pub status: Status,
@@ -331,35 +333,35 @@ pub struct Record {
     pub crossovers: Vec<Crossover>,
     /// The clock's measured step.
     pub tick_ns: f64,
-    /// What a reader must know.
+    /// Warnings to the reader.
     pub warnings: Vec<Warning>,
 }
 
-/// What is being done right now, and how long the rest will take.
+/// Current activity and expected remaining time.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Progress {
-    /// Between 0 and 1, by expected time.
+    /// Done fraction of the expected time, between 0 and 1.
     pub fraction: f64,
-    /// Honest estimate of what is left.
+    /// Expected remaining nanoseconds.
     pub remaining_ns: f64,
     /// The lane at work.
     pub lane: usize,
     /// The length at work.
     pub seq_len: usize,
-    /// What is done with it.
+    /// The activity.
     pub activity: Activity,
 }
 
-/// What is done with a lane.
+/// Activity of the engine on a lane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Activity {
-    /// Comparing it with the reference.
+    /// Comparing a small problem with the reference.
     Verifying,
-    /// Setting it up.
+    /// Setting the lane up.
     Preparing,
-    /// Warming it up.
+    /// Warming the lane up.
     WarmingUp,
-    /// Sampling.
+    /// Taking samples.
     Sampling,
     /// Measuring the first length again.
     CheckingDrift,

@@ -1,10 +1,10 @@
-//! What the race might have measured instead: replicates of every point's time, from which all intervals come.
+//! Replicates of every point's time: values that the race might have measured instead. All intervals come from them.
 //!
-//! Two things make a time uncertain. Samples of one set-up differ from round to round: the Bayesian bootstrap (Rubin 1981)
-//! weights whole rounds, with the same weights for every lane, because lanes sampled in one round share what the machine
-//! did meanwhile. And set-ups differ from each other (placement in memory, frequency): this scatter is measured from
-//! lanes that were set up more than once at a length, pooled over the lengths of a lane and shrunk towards its backend's;
-//! where nothing was set up twice, a prior stands in.
+//! A time has two sources of uncertainty. Samples of one set-up differ from round to round: the Bayesian bootstrap
+//! (Rubin 1981) weights whole rounds, with equal weights for every lane, because lanes sampled in one round shared the
+//! state of the machine. And set-ups differ from each other (placement in memory, clock frequency): this scatter is
+//! measured from lanes that were set up more than once at a length, pooled over the lengths of a lane and shrunk
+//! towards its backend's. Where no lane was set up twice, a prior is used.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,18 +14,18 @@ use crate::record::{Estimate, Outcome, Point, Record};
 use crate::scatter::{self, Scatter};
 use crate::stats;
 
-/// Relative standard error assumed of a set-up with a single sample.
+/// Assumed relative standard error of a set-up with a single sample.
 const SINGLE_SAMPLE_ERROR: f64 = 0.05;
-/// Degrees of freedom per sample beyond the first in the spread of a median.
+/// Degrees of freedom that each sample beyond the first contributes to the spread of a median.
 const MEDIAN_FREEDOM: f64 = 1.0;
-/// Part of the noise that is counted as such where set-ups are compared: their scatter, measured beside it, makes up for the
-/// rest, and is less often taken for zero.
+/// Part of the noise that is subtracted from the scatter of set-ups. Subtracting less than all of it leaves the
+/// remainder in the scatter, which is then less often estimated as zero.
 const NOISE_BESIDE_SCATTER: f64 = 0.85;
-/// Median absolute deviations beyond which a sample counts as far from its median: four standard deviations.
+/// Median absolute deviations from the median at which a sample is clipped: four standard deviations.
 const CLIP: f64 = 5.9;
-/// Most weights drawn for one analysis, so that a race of many lanes and lengths is not held up by it.
+/// Most weights drawn for one analysis, which bounds its time for races of many lanes and lengths.
 const MOST_WEIGHTS: usize = 20_000_000;
-/// Fewest replicates.
+/// Fewest replicates of an analysis.
 const FEWEST: usize = 200;
 
 /// Replicates of all measured points, lane by lane in the order of the record.
@@ -46,11 +46,11 @@ pub(crate) struct Spread {
     pub y: f64,
     /// Closed-form operations.
     pub flops: u64,
-    /// Whether the system ran full attention here, so that the point says nothing of its own growth.
+    /// Whether the system ran full attention here, so that the point does not show the system's own growth.
     pub full_attention: bool,
     /// Whether there is more than one sample.
     pub is_repeated: bool,
-    /// Replicates of `y`; the same index is the same replicate of the race in every lane.
+    /// Replicates of `y`. Equal indices belong to one replicate of the race in every lane.
     pub draws: Vec<f64>,
 }
 
@@ -60,7 +60,7 @@ impl Spread {
         stats::deviation(&self.draws).powi(2)
     }
 
-    /// Standard deviation of the difference to another point over the replicates, in log₂.
+    /// Standard deviation over the replicates of the difference to another point, in log₂.
     pub fn deviation_from(&self, other: &Spread) -> f64 {
         let gaps: Vec<f64> = self.draws.iter().zip(&other.draws).map(|(own, other)| own - other).collect();
         stats::deviation(&gaps)
@@ -72,7 +72,7 @@ impl Spread {
         (mixer::exp2(low), mixer::exp2(high))
     }
 
-    /// `other`'s time over this one's with its 95% interval: above 1, this one is faster.
+    /// `other`'s time over this point's time with its 95% interval: above 1, this point is faster.
     pub fn speedup(&self, other: &Spread) -> Estimate {
         let draws: Vec<f64> = self.draws.iter().zip(&other.draws).map(|(own, other)| other - own).collect();
         let Estimate { value, low, high } = stats::interval(other.y - self.y, &draws);
@@ -85,26 +85,26 @@ struct SetUp {
     /// log₂ of nanoseconds, round.
     samples: Vec<(f64, u32)>,
     median: f64,
-    /// The heat in which it was made.
+    /// The heat of the set-up.
     heat: u32,
 }
 
-/// A measured point on its way to replicates.
+/// A measured point before its replicates are drawn.
 struct Draft {
     spread: Spread,
     set_ups: Vec<SetUp>,
-    /// Deviations of the mean of the set-ups' medians.
+    /// Deviations of the mean of the set-ups' medians, one per replicate.
     noise: Vec<f64>,
-    /// Variance of one set-up's median by its own samples.
+    /// Variance of one set-up's median, estimated from its own samples.
     noise_variance: f64,
     /// Degrees of freedom of the noise.
     noise_freedom: f64,
-    /// What its set-ups show of the lane's scatter.
+    /// The lane's scatter as seen in this point's set-ups.
     scatter: Option<Scatter>,
 }
 
 impl Draft {
-    /// Whether all set-ups were made beside those of `other`.
+    /// Whether the set-ups of both points were made in the same heats, in order.
     fn is_beside(&self, other: &Draft) -> bool {
         self.set_ups.iter().map(|set_up| set_up.heat).eq(other.set_ups.iter().map(|set_up| set_up.heat))
     }
@@ -115,7 +115,7 @@ impl Draft {
 }
 
 impl Replicates {
-    /// Draws up to `n` replicates of every measured point; the same record and generator give the same numbers.
+    /// Draws up to `n` replicates of every measured point; deterministic for a given record and generator.
     pub fn new(record: &Record, n: usize, rng: &mut Rng) -> Self {
         let n_samples: usize =
             record.lanes.iter().flat_map(|lane| &lane.points).map(|point| point.samples_ns.len()).sum();
@@ -167,7 +167,7 @@ impl Replicates {
         self.lane(lane_idx).iter().find(|point| point.seq_len == seq_len)
     }
 
-    /// Standard deviation between set-ups of a lane, in log₂.
+    /// The scatter of a lane between set-ups: a standard deviation in log₂.
     pub fn scatter(&self, lane_idx: usize) -> f64 {
         self.scatters.get(lane_idx).copied().unwrap_or(Scatter::PRIOR).deviation()
     }
@@ -186,8 +186,8 @@ impl Draft {
             .zip(scatter)
             .zip(moments)
             .map(|((noise, scatter), moment)| {
-                // The spread of so few samples is itself uncertain: Student's factor. Where there are several set-ups, the
-                // uncertainty of their scatter contains it.
+                // The spread of few samples is itself uncertain, hence Student's factor. With several set-ups, the
+                // uncertainty of their scatter already contains it.
                 let heavier = if self.set_ups.len() > 1 {
                     1.0
                 } else {
@@ -200,7 +200,7 @@ impl Draft {
     }
 }
 
-/// Notes the scatter that each point at a length shows, and returns that of the moments that lanes share.
+/// Stores the scatter shown by each point at a length, and returns the scatter of the moments that lanes share.
 fn see_scatter(at_length: &mut [(usize, Draft)]) -> Vec<Scatter> {
     let mut left: Vec<usize> = (0..at_length.len()).collect();
     let mut moments = Vec::new();
@@ -222,7 +222,7 @@ fn see_scatter(at_length: &mut [(usize, Draft)]) -> Vec<Scatter> {
     moments
 }
 
-/// Scatter of every lane: its own, shrunk towards that of its backend's other lanes.
+/// Scatter of every lane: its own, shrunk towards that of other lanes of its backend.
 fn scatters(record: &Record, drafts: &[Vec<Draft>]) -> Vec<Scatter> {
     let seen = |lane: usize| drafts.get(lane).into_iter().flatten().filter_map(|draft| draft.scatter);
     let specs = &record.spec.lanes;
@@ -238,7 +238,7 @@ fn scatters(record: &Record, drafts: &[Vec<Draft>]) -> Vec<Scatter> {
         .collect()
 }
 
-/// The exponential weights of the rounds of one length, replicate by replicate: drawn once, for every lane.
+/// The exponential weights of the rounds of one length for each replicate: drawn once and shared by all lanes.
 struct Weights {
     n: usize,
     rounds: BTreeMap<u32, Vec<f64>>,
@@ -249,7 +249,7 @@ impl Weights {
         Self { n, rounds: BTreeMap::new() }
     }
 
-    /// Draws the weights of the rounds that have none yet.
+    /// Draws the weights of new rounds.
     fn draw(&mut self, samples: &[(f64, u32)], rng: &mut Rng) {
         for (_, round) in samples {
             let draw = |_| -(1.0 - rng.f64()).ln();
@@ -266,7 +266,7 @@ impl Weights {
     }
 }
 
-/// A point's samples by set-up with the deviations that its noise explains; `None` where there is no positive time.
+/// A point's samples by set-up with the deviations explained by noise; `None` without a positive time.
 fn draft(point: &Point, tick_ns: f64, weights: &mut Weights, rng: &mut Rng) -> Option<Draft> {
     if point.outcome != Outcome::Ok || point.seq_len == 0 || point.samples_ns.is_empty() {
         return None;
@@ -311,7 +311,7 @@ fn draft(point: &Point, tick_ns: f64, weights: &mut Weights, rng: &mut Rng) -> O
     })
 }
 
-/// The samples by set-up; all in one where the record does not tell.
+/// The samples by set-up; a single set-up where the record does not list them.
 fn set_ups(point: &Point) -> Vec<SetUp> {
     let samples: Vec<(f64, u32)> = point
         .samples_ns
@@ -339,8 +339,8 @@ fn set_ups(point: &Point) -> Vec<SetUp> {
         .collect()
 }
 
-/// Moves samples far from their set-up's median to [`CLIP`] robust standard deviations from it: they stay in every median,
-/// but how far out they are says nothing of how well the median is known.
+/// Moves samples far from their set-up's median to [`CLIP`] median absolute deviations from it. They still count in
+/// every median, but their distance says nothing about the precision of the median.
 fn clip(set_ups: &mut [SetUp]) {
     let residuals: Vec<f64> = set_ups
         .iter()
@@ -356,7 +356,7 @@ fn clip(set_ups: &mut [SetUp]) {
 }
 
 impl SetUp {
-    /// How far off this set-up's median may be: its deviation under random weights of the rounds.
+    /// Deviations of this set-up's median under random weights of the rounds, one per replicate.
     fn deviations(&self, step: f64, is_alone: bool, weights: &mut Weights, rng: &mut Rng) -> Vec<f64> {
         let count = self.samples.len();
         let rounding = step / 12.0_f64.sqrt() / (count.max(1) as f64).sqrt();
@@ -382,8 +382,8 @@ impl SetUp {
     }
 }
 
-/// What the Bayesian bootstrap's spread of a median is short by for a few samples, and over by for many (normal samples,
-/// simulated).
+/// Correction of the Bayesian bootstrap's spread of a median, which is too small for few samples and too large for many
+/// (from a simulation with normal samples).
 fn inflation(n_samples: usize) -> f64 {
     match n_samples {
         0..=2 => 2.0,
@@ -396,7 +396,7 @@ fn inflation(n_samples: usize) -> f64 {
     }
 }
 
-/// The median of ascending values with weights, interpolated between the middles of their shares.
+/// The weighted median of ascending values, interpolated between the centres of their weights.
 fn weighted_median(ascending: &[(f64, u32)], weights: &[f64]) -> f64 {
     let half = weights.iter().sum::<f64>() / 2.0;
     let mut before: Option<(f64, f64)> = None;

@@ -1,4 +1,4 @@
-//! One lane at one length while it is measured: how many passes make a sample, when it is warm, when it has enough.
+//! State of one lane at one length while it is measured: passes per sample, warm-up, and when it has enough samples.
 
 use crate::plan::{CAUTION, LONG_RUN_NS, MIN_TICKS};
 use crate::record::Point;
@@ -6,64 +6,64 @@ use crate::stats;
 
 /// Most passes in a sample.
 const MAX_REPEATS: u32 = 1 << 24;
-/// Samples are planned this much longer than they must be, so that a faster one is still long enough.
+/// Ratio of the planned to the least length of a sample, so that a fast sample is still long enough.
 const MARGIN: f64 = 1.25;
-/// Successive warm-up rounds agree when they differ by no more than this, besides the clock's rounding.
+/// Largest relative difference, besides the clock's rounding, between successive warm-up rounds that agree.
 const AGREEMENT: f64 = 0.05;
-/// Warm-up ends here even if rounds do not agree.
+/// Most warm-up rounds, whether or not they agree.
 const MAX_WARM_UP: u32 = 12;
-/// Warm-up may take this part of what a lane's grant leaves after its set-up.
+/// Part of the grant after set-up that warm-up may take.
 const WARM_UP_SHARE: f64 = 0.25;
-/// Numbers of samples at which a set-up may be found to have enough, and those of long runs. Asking after every sample
-/// would stop at the moments when the spread happens to look small.
+/// Numbers of samples at which a set-up may be found to have enough, for ordinary and for long runs. A test after every
+/// sample would stop at moments when the spread happens to look small.
 const DECISIONS: [usize; 4] = [5, 10, 20, 40];
 const LONG_DECISIONS: [usize; 4] = [3, 5, 10, 20];
-/// Part of the steps of the clock that a sample should take below which it is not kept.
+/// Least length of a kept sample, as a part of the planned number of clock steps.
 const SHORTEST: f64 = 0.9;
-/// The same of set-ups after the first: leaving faster ones out would bias the time.
+/// Least length of a kept sample in later set-ups. Dropping faster samples there would bias the time.
 const SHORTEST_AGAIN: f64 = 0.5;
-/// Samples after which further set-ups, where there is time for them, say more than further samples.
+/// Samples of one set-up after which a further set-up, where there is time for one, is worth more than further samples.
 const ENOUGH_OF_ONE: usize = 10;
-/// Half-width of the median's 95% interval that is tight enough.
+/// Relative half-width of the median's 95% interval at which a set-up has enough samples.
 const TIGHT: f64 = 0.015;
-/// A set-up that is still not tight is given up on after this long, once it has its fewest samples.
+/// Time after which a set-up with the fewest samples stops although its interval is still wide.
 const PATIENCE_NS: f64 = 2e9;
 
-/// What comes next for a lane.
+/// Next step of a lane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Next {
     /// Another round.
     Again,
-    /// Its samples are enough.
+    /// The lane has enough samples.
     Done,
-    /// Even the most passes, or the most that there is time for, take too few steps of this clock.
+    /// Even the largest possible or affordable number of passes takes too few steps of this clock.
     Unmeasurable,
 }
 
-/// A lane at work.
+/// A lane being measured.
 pub(crate) struct Runner<L> {
     pub lane_idx: usize,
     pub lane: L,
-    /// That of the first run's output; every other run's is the same.
+    /// Checksum of the first run's output. All further runs must have an equal one.
     pub checksum: f64,
     pub point: Point,
-    /// The heat and the round at work, counted over the race.
+    /// The current heat and round, counted over the race.
     pub heat: u32,
     pub round: u32,
-    /// What the point may take with further set-ups.
+    /// Time that the point may take including further set-ups.
     pub again_grant_ns: f64,
-    /// Samples to take, where an earlier set-up of the point has decided it.
+    /// Number of samples to take, where an earlier set-up of the point has decided it.
     fixed: Option<usize>,
     /// Passes in the next sample.
     pub repeats: u32,
-    /// One pass, as known now.
+    /// Current estimate of one pass.
     pub run_ns: f64,
     pub grant_ns: f64,
     pub spent_ns: f64,
     /// Rounds so far.
     pub rounds: u32,
     pub warm: bool,
-    /// A sample that looked like a suspension, and the time that was forgiven for it.
+    /// A sample that looked like a suspension, and the time that was not charged because of it.
     pub doubted: Option<(f64, f64)>,
     tick_ns: f64,
     target_ns: f64,
@@ -75,7 +75,7 @@ pub(crate) struct Runner<L> {
 }
 
 impl<L> Runner<L> {
-    /// A lane after its first run, which took `point.first_run_ns` and gave this checksum.
+    /// Creates the state after a lane's first run, which took `point.first_run_ns` and gave this checksum.
     pub fn new(
         lane_idx: usize,
         (lane, checksum): (L, f64),
@@ -84,7 +84,7 @@ impl<L> Runner<L> {
         (tick_ns, target_ns): (f64, f64),
     ) -> Self {
         let run_ns = point.first_run_ns.max(tick_ns);
-        // A longer sample than the clock needs is a comfort that a small grant does not pay for.
+        // A sample longer than the clock requires is optional, so a small grant does not pay for it.
         let target_ns = (MIN_TICKS * tick_ns).max(target_ns.min((grant_ns - spent_ns) / 8.0));
         let mut runner = Self {
             lane_idx,
@@ -111,13 +111,13 @@ impl<L> Runner<L> {
             device_ns: Vec::new(),
         };
         runner.repeats = runner.passes(run_ns);
-        // The first run has warmed up what is too long to warm up otherwise.
+        // A lane that is too slow for a warm-up counts as warm after its first run.
         runner.warm = runner.repeats == 1 && 2.0 * run_ns > runner.warm_up_grant_ns;
         runner
     }
 
-    /// A lane that was set up anew at a length where it has a point already: as many samples of as many passes as its
-    /// first set-up took. It is warm as soon as a round agrees with the first set-up's time or with the round before it.
+    /// Creates the state for a further set-up at a length: as many samples of as many passes as in the first set-up. It
+    /// is warm as soon as a round agrees with the first set-up's time or with the preceding round.
     pub fn again(
         lane_idx: usize,
         lane: (L, f64),
@@ -136,12 +136,12 @@ impl<L> Runner<L> {
         runner
     }
 
-    /// What the next sample should take.
+    /// Expected nanoseconds of the next sample.
     pub fn expected_ns(&self) -> f64 {
         f64::from(self.repeats) * self.run_ns
     }
 
-    /// Takes a finished, undisturbed round.
+    /// Processes a finished, undisturbed round.
     pub fn take(&mut self, elapsed_ns: f64, device_ns: Option<f64>, remaining_ns: f64) -> Next {
         self.rounds += 1;
         if self.warm { self.sample(elapsed_ns, device_ns, remaining_ns) } else { self.warm_up(elapsed_ns) }
@@ -168,10 +168,10 @@ impl<L> Runner<L> {
     }
 
     fn sample(&mut self, elapsed_ns: f64, device_ns: Option<f64>, remaining_ns: f64) -> Next {
-        // It got faster since its warm-up: these samples are too short to be kept, however often that happens.
-        // A later set-up has its passes fixed and may be faster than the first.
+        // Once warm, the lane got faster: these samples are too short to be kept, however often that happens. A later
+        // set-up has a fixed number of passes and may be faster than the first.
         let shortest = if self.fixed.is_some() { SHORTEST_AGAIN } else { SHORTEST };
-        // Part of a later set-up would count its slow beginning too much.
+        // An incomplete later set-up would overweight its slow beginning.
         let is_cut_short = self.fixed.is_some() && self.spent_ns > self.grant_ns;
         if is_cut_short || elapsed_ns <= 0.0 || elapsed_ns < shortest * MIN_TICKS * self.tick_ns {
             if self.fixed.is_some() {
@@ -193,7 +193,8 @@ impl<L> Runner<L> {
         self.point.rounds.push(self.round);
         self.point.set_ups = vec![self.point.samples_ns.len() as u32];
         self.point.heats = vec![self.heat];
-        // A device's timestamps may be zero, decreasing or coarse; and no pass takes longer on the device than it took.
+        // A device's timestamps may be zero, decreasing or coarse, and no pass takes longer on the device than in
+        // total.
         let plausible = |ns: &f64| ns.is_finite() && *ns > 0.0 && *ns <= 1.05 * elapsed_ns + self.tick_ns;
         self.device_ns.extend(device_ns.filter(plausible).map(|ns| ns / f64::from(self.repeats)));
         self.summarize();
@@ -226,7 +227,7 @@ impl<L> Runner<L> {
         is_tight || self.sampling_ns >= PATIENCE_NS
     }
 
-    /// Brings the point's statistics up to its samples.
+    /// Updates the point's statistics from its samples.
     fn summarize(&mut self) {
         let point = &mut self.point;
         point.summarize();
@@ -237,19 +238,19 @@ impl<L> Runner<L> {
         point.device_ns = stats::median(&self.device_ns).filter(|_| trusted);
     }
 
-    /// More passes, so that a sample gets long enough.
+    /// Raises the number of passes, so that a sample is long enough.
     fn lengthen(&mut self, elapsed_ns: f64) -> Next {
         if self.repeats >= MAX_REPEATS {
             return Next::Unmeasurable;
         }
         let wanted =
             if elapsed_ns > 0.0 { self.passes(elapsed_ns / f64::from(self.repeats)) } else { MAX_REPEATS };
-        // A first guess from a cold or a rounded time may be far off: no more than sixteen times as many at once.
+        // A first estimate from a cold or rounded time may be far off, so the number grows at most sixteenfold at once.
         self.repeats = wanted.clamp(self.repeats + 1, self.repeats.saturating_mul(16)).min(MAX_REPEATS);
         Next::Again
     }
 
-    /// Passes that fill a sample.
+    /// Number of passes in a sample.
     fn passes(&self, run_ns: f64) -> u32 {
         if run_ns >= self.target_ns {
             return 1;

@@ -1,24 +1,24 @@
-//! Scatter between set-ups: how much a lane's time differs from one set-up to the next beyond the noise of its samples.
+//! Scatter between set-ups: how much a lane's time varies from one set-up to the next beyond the noise of its samples.
 //!
-//! Lanes that are set up together share what the machine is like at that moment. Their medians are split into an effect of
-//! the lane, one of the moment (shared by all lanes, so it cancels in ratios) and a remainder (the lane's own scatter), as
-//! in an analysis of variance in two ways without repetition.
+//! Lanes that are set up together share the state of the machine at that moment. Their medians are split into an effect
+//! of the lane, one of the moment (shared by all lanes, so it cancels in ratios) and a remainder (the lane's own
+//! scatter), by a two-way analysis of variance without replication.
 
 use fastrand::Rng;
 
 use crate::stats;
 
-/// Scatter between set-ups that is assumed where none could be measured: 2%, in log₂.
+/// Assumed scatter between set-ups where it could not be measured: 2%, in log₂.
 const PRIOR_SCATTER: f64 = 0.028_8;
-/// Degrees of freedom of that assumption. They give way to measured ones.
+/// Degrees of freedom of [`PRIOR_SCATTER`]; measured degrees of freedom replace them.
 const PRIOR_FREEDOM: f64 = 4.0;
-/// Most degrees of freedom that a lane takes over from its backend's other lanes.
+/// Most degrees of freedom that a lane takes over from other lanes of its backend.
 const SHARED_FREEDOM: f64 = 6.0;
-/// Rounds in which the weights of [`Scatter::pool`] settle.
+/// Iterations after which the weights of [`Scatter::pool`] are settled.
 const ROUNDS: usize = 3;
 
-/// Mean square between the set-ups of a point or of a moment, with the part that noise is expected to contribute to it and
-/// its degrees of freedom. All in log₂ squared.
+/// Mean square between the set-ups of a point or of a moment, the expected contribution of noise to it, and its degrees
+/// of freedom. Squares are in log₂ squared.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Scatter {
     total: f64,
@@ -27,17 +27,17 @@ pub(crate) struct Scatter {
 }
 
 impl Scatter {
-    /// What is assumed where nothing was set up twice.
+    /// The assumption where no lane was set up twice.
     pub const PRIOR: Self = Self { total: PRIOR_SCATTER * PRIOR_SCATTER, noise: 0.0, freedom: PRIOR_FREEDOM };
-    /// Nothing known, and nothing assumed.
+    /// No measurement and no assumption.
     pub const NONE: Self = Self { total: 0.0, noise: 0.0, freedom: 0.0 };
 
-    /// Standard deviation between set-ups.
+    /// Standard deviation between set-ups, in log₂.
     pub fn deviation(self) -> f64 {
         (self.total - self.noise).max(0.0).sqrt()
     }
 
-    /// A standard deviation that is as compatible with so few set-ups: a scaled inverse χ², noise taken off.
+    /// Draws a standard deviation from its distribution given so few set-ups: a scaled inverse χ², minus the noise.
     pub fn draw(self, rng: &mut Rng) -> f64 {
         if self.freedom <= 0.0 {
             return 0.0;
@@ -46,7 +46,8 @@ impl Scatter {
         (total - self.noise).max(0.0).sqrt()
     }
 
-    /// Scatter over several points, each weighted by how well its noise lets it be seen. Satterthwaite's degrees of freedom.
+    /// Pooled scatter of several points, each weighted by the precision that its noise allows, with Satterthwaite's
+    /// degrees of freedom.
     pub fn pool(seen: &[Scatter]) -> Self {
         let seen: Vec<&Scatter> = seen.iter().filter(|point| point.freedom > 0.0).collect();
         let mut pooled = Self::NONE;
@@ -73,13 +74,14 @@ impl Scatter {
         pooled
     }
 
-    /// A lane's scatter shrunk towards that of its backend's other lanes, and towards the prior where little is known.
+    /// The lane's scatter shrunk towards that of other lanes of its backend, and towards the prior where few set-ups
+    /// were made.
     pub fn shrunk(self, others: Self) -> Self {
         let scatter = self.with(others, SHARED_FREEDOM);
         scatter.with(Self::PRIOR, (PRIOR_FREEDOM - scatter.freedom).max(0.0))
     }
 
-    /// Both together, weighted by their degrees of freedom; of `other` at most `most` count.
+    /// The mean of both scatters weighted by degrees of freedom, at most `most` of `other`'s.
     fn with(self, other: Self, most: f64) -> Self {
         let borrowed = other.freedom.min(most);
         let freedom = self.freedom + borrowed;
@@ -91,8 +93,9 @@ impl Scatter {
     }
 }
 
-/// The medians of lanes that were set up together, as many times each (rows: lanes), with the variance of one median by its
-/// own samples. Returns the scatter of each lane and that of the moments; `None` for lanes that were set up once.
+/// Splits the medians of lanes that were set up together equally often (rows: lanes), each with the variance of one
+/// median by its own samples. Returns the scatter of each lane and that of the moments; `None` for lanes that were set
+/// up once.
 pub(crate) fn analyze(lanes: &[(Vec<f64>, f64)]) -> Option<(Vec<Scatter>, Scatter)> {
     let n_lanes = lanes.len() as f64;
     let n_moments = lanes.first().map(|(medians, _)| medians.len()).filter(|n| *n > 1)?;
@@ -132,7 +135,7 @@ pub(crate) fn analyze(lanes: &[(Vec<f64>, f64)]) -> Option<(Vec<Scatter>, Scatte
 mod tests {
     use super::*;
 
-    /// Medians of `lanes` lanes over four set-ups with these standard deviations.
+    /// Medians of `lanes` lanes over four set-ups with these standard deviations, in log₂.
     fn medians(lanes: usize, own: f64, shared: f64, noise: f64, rng: &mut Rng) -> Vec<(Vec<f64>, f64)> {
         let moments: Vec<f64> = (0..4).map(|_| shared * stats::normal(rng)).collect();
         (0..lanes)

@@ -1,4 +1,5 @@
-//! What a race may be asked for: one validator, in the words of the public API, for the page, links and command line.
+//! Valid ranges of a race's specification. Page, links and command line share this validator; it names fields as the
+//! public API does.
 
 use mixer::{MixerError, Problem};
 
@@ -10,7 +11,7 @@ impl RaceSpec {
     /// Largest budget of a race: a day.
     pub const MAX_BUDGET_NS: u64 = 86_400_000_000_000;
 
-    /// Sorts the lengths, drops repeated ones, and checks everything.
+    /// Sorts the lengths, drops duplicates and validates every field.
     ///
     /// # Errors
     /// As for [`RaceSpec::validate`].
@@ -24,7 +25,7 @@ impl RaceSpec {
     /// Checks every field.
     ///
     /// # Errors
-    /// [`MixerError::InvalidField`] names the first field that is out of range, as users write it: `systems`,
+    /// [`MixerError::InvalidField`] names the first field that is out of range, as in the public API: `systems`,
     /// `lengths`, `width`, `heads`, `batch`, `budgetMs`.
     pub fn validate(&self) -> Result<(), MixerError> {
         if !(1..=Self::MAX_LANES).contains(&self.lanes.len()) {

@@ -1,5 +1,5 @@
-//! The state of a race, and the few operations that every part of the engine goes through: reading the clock, letting
-//! messages in, ending lanes, publishing.
+//! The state of a race and its shared operations: reading the clock, letting messages in, ending lanes, publishing
+//! snapshots.
 
 use fastrand::Rng;
 use mixer::{Backend, Cost, Executor, Explain, LaneError, LaneSpec, MixerError};
@@ -9,39 +9,40 @@ use crate::progress::Rest;
 use crate::record::{Dnf, LaneRecord, Outcome, Point, RaceSpec, Record, Status, Warning};
 use crate::{Clock, CostFn, Watch, analysis};
 
-/// A gap this long between two readings that nothing explains: the machine or the tab slept.
+/// Unexplained gap between two readings of the clock from which the machine or tab is assumed to have slept.
 pub(crate) const JUMP_NS: f64 = 5e9;
-/// Snapshots while samples come in are no closer than this.
+/// Least time between two snapshots while samples are taken.
 const PUBLISH_EVERY_NS: f64 = 1e8;
-/// Part of the budget that the race plans with; the rest is for what no lane is charged with: snapshots, the analysis.
+/// Part of the budget that is planned. The remainder is for work that is charged to no lane: snapshots and the
+/// analysis.
 const PLANNED_SHARE: f64 = 0.97;
-/// Replicates of an analysis while the race runs, and at its end.
+/// Replicates of an analysis while the race runs ([`LIVE_REPLICATES`]) and at its end ([`FINAL_REPLICATES`]).
 const LIVE_REPLICATES: usize = 200;
 const FINAL_REPLICATES: usize = 1000;
-/// The clock is coarse where samples must be longer for its sake.
+/// Clock step from which samples must be lengthened because of it.
 const COARSE_TICK_NS: f64 = 110_000.0;
 
-/// log₂ of the longest length at which closed forms are asked for.
+/// log₂ of the longest length at which closed forms are evaluated.
 const LONGEST_LAW: u32 = 24;
 
-/// Part of a lane's samples that may be outliers without a word: any machine has some.
+/// Part of a lane's samples that may be outliers without a warning: every machine has some.
 const MANY_OUTLIERS: f64 = 0.1;
 
-/// What ends a race before its plan does.
+/// Why a race ends early.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Halt {
     Cancelled,
     ClockStopped { reads: u64 },
 }
 
-/// The closed form of one lane's work and what it took, from which longer lengths are predicted.
+/// The closed-form work and the time of one run, from which longer lengths are predicted.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Anchor {
     pub flops: u64,
     pub run_ns: f64,
 }
 
-/// A finished point, as the plan sees it.
+/// A finished point, as used by the plan.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Measured {
     pub seq_len: usize,
@@ -51,30 +52,30 @@ pub(crate) struct Measured {
     pub sample_ns: f64,
 }
 
-/// What the engine knows of a lane beside its record.
+/// State of a lane besides its record.
 #[derive(Debug, Default)]
 pub(crate) struct LaneState {
-    /// No more lengths will be tried.
+    /// Whether the lane runs at no further length.
     pub ended: bool,
-    /// The device is lost: not even the drift check can run.
+    /// Whether the device is lost, so that the drift check cannot run either.
     pub lost: bool,
     /// Index of the first length without a final point.
     pub next: usize,
     /// Finished points, ascending.
     pub history: Vec<Measured>,
-    /// The last time that is known: of a probe, of the last point, or of a first run that was too long.
+    /// The last known time: of a probe, of the last point, or of a first run that was too long.
     pub anchor: Option<Anchor>,
-    /// Time spent on the point at work.
+    /// Time spent on the current point.
     pub spent_ns: f64,
-    /// Time that the last finished point has taken so far, over all its set-ups.
+    /// Time spent on the last finished point, over all its set-ups.
     pub point_ns: f64,
-    /// Checksum of the checked output of the last finished point.
+    /// Checksum of the last finished point's checked output.
     pub checksum: Option<f64>,
-    /// How long the verification took.
+    /// Nanoseconds of the verification.
     pub verify_ns: Option<f64>,
 }
 
-/// A moment: what the clock and the disturbance counter said.
+/// A moment: readings of the clock and of the disturbance counter.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Mark {
     at_ns: f64,
@@ -94,18 +95,18 @@ pub(crate) struct Race<'a, E: Executor, C: Clock, W: Watch> {
     pub laws: Vec<CostLaw>,
     /// Samples and warm-up rounds per finished point, and the number of such points.
     pub rounds: (u64, u64),
-    /// Time kept for the lengths after the one at work, and for the drift check.
+    /// Time reserved for the lengths after the current one, and for the drift check.
     pub reserve_ns: f64,
-    /// Samples thrown away that belong to no point of the record.
+    /// Discarded samples that belong to no point of the record.
     pub discarded: u32,
     /// Heats and rounds so far, over the whole race.
     pub heat: u32,
     pub round: u32,
-    /// The last estimate of what is left.
+    /// The last estimate of the remaining time.
     pub rest: Option<Rest>,
-    /// What the drift check has taken so far.
+    /// Time spent on the drift check.
     pub drift_spent_ns: f64,
-    /// Largest fraction reported so far: progress never goes back.
+    /// Largest fraction reported so far, since progress never goes back.
     pub fraction: f64,
     clock: &'a C,
     watch: &'a W,
@@ -165,17 +166,17 @@ impl<'a, E: Executor, C: Clock, W: Watch> Race<'a, E, C, W> {
         self.watch
     }
 
-    /// What is left of the budget.
+    /// Remaining nanoseconds of the budget.
     pub fn remaining_ns(&self) -> f64 {
         self.deadline_ns - self.now_ns()
     }
 
-    /// A moment to measure from.
+    /// The current moment.
     pub fn mark(&self) -> Mark {
         Mark { at_ns: self.now_ns(), disturbances: self.watch.disturbances() }
     }
 
-    /// Nanoseconds since the mark, and whether nothing disturbed them. A clock that went back is a disturbance.
+    /// Nanoseconds since the mark, and whether they were undisturbed. A clock that went back counts as a disturbance.
     pub fn since(&self, mark: Mark) -> (f64, bool) {
         let elapsed_ns = self.now_ns() - mark.at_ns;
         let clean = elapsed_ns >= 0.0
@@ -185,8 +186,8 @@ impl<'a, E: Executor, C: Clock, W: Watch> Race<'a, E, C, W> {
         (if elapsed_ns.is_finite() { elapsed_ns.max(0.0) } else { 0.0 }, clean)
     }
 
-    /// Whether nothing disturbed the time since the mark, also by what is heard of only now: a kernel on the CPU lets no
-    /// message in while it runs.
+    /// Whether the time since the mark was undisturbed. Lets messages in first: a kernel on the CPU blocks the event
+    /// loop, so disturbances during a run become known only afterwards.
     pub async fn undisturbed(&mut self, mark: Mark) -> bool {
         if !self.watch.cancelled() {
             self.executor.breathe().await;
@@ -194,24 +195,24 @@ impl<'a, E: Executor, C: Clock, W: Watch> Race<'a, E, C, W> {
         self.watch.disturbances() == mark.disturbances && !self.watch.disturbed()
     }
 
-    /// Time at work since the start: waiting for a hidden tab is not work.
+    /// Working time since the start. Waiting for a hidden tab does not count.
     pub fn worked_ns(&self) -> f64 {
         (PLANNED_SHARE * self.record.spec.budget_ns as f64 - self.remaining_ns()).max(0.0)
     }
 
-    /// Gives time back that the race did not have: the tab was hidden, the machine slept.
+    /// Returns time to the budget that was lost to a hidden tab or a sleeping machine.
     pub fn forgive(&mut self, lost_ns: f64) {
         if lost_ns.is_finite() && lost_ns > 0.0 {
             self.deadline_ns += lost_ns;
         }
     }
 
-    /// Takes forgiven time back: it was the lane's own after all.
+    /// Charges forgiven time after all: it was the lane's own.
     pub fn charge(&mut self, forgiven_ns: f64) {
         self.deadline_ns -= forgiven_ns;
     }
 
-    /// Lets messages in, ends on a cancellation, and waits while timing is worthless. Time waited is not charged.
+    /// Lets messages in, ends on a cancellation, and waits while timing is unreliable. Waiting time is not charged.
     pub async fn pause(&mut self) -> Result<(), Halt> {
         loop {
             let before_ns = self.now_ns();
@@ -252,7 +253,7 @@ impl<'a, E: Executor, C: Clock, W: Watch> Race<'a, E, C, W> {
         self.lanes.get(lane_idx).is_some_and(|lane| !lane.ended)
     }
 
-    /// A point with nothing in it yet.
+    /// An empty point.
     pub fn blank_point(&self, lane_idx: usize, length_idx: usize, outcome: Outcome) -> Point {
         Point {
             seq_len: self.seq_len(length_idx),
@@ -284,7 +285,7 @@ impl<'a, E: Executor, C: Clock, W: Watch> Race<'a, E, C, W> {
         self.record.lanes.get(lane_idx)?.points.iter().find(|point| point.seq_len == seq_len)
     }
 
-    /// Puts a point into the record, in place of an earlier state of it.
+    /// Puts a point into the record, replacing an earlier state of it.
     pub fn put(&mut self, lane_idx: usize, point: Point) {
         let Some(lane) = self.record.lanes.get_mut(lane_idx) else {
             return;
@@ -295,26 +296,26 @@ impl<'a, E: Executor, C: Clock, W: Watch> Race<'a, E, C, W> {
         }
     }
 
-    /// Ends a lane: every length that it has not finished gets this reason and, where one can be made, a prediction. A
-    /// point at work keeps its samples, unless its output is wrong or unknown.
+    /// Ends a lane: every length that it has not finished gets this reason and, where possible, a prediction. The
+    /// current point keeps its samples, unless its output is wrong or unknown.
     pub fn end_lane(&mut self, lane_idx: usize, reason: &Dnf) {
         let Some(state) = self.lanes.get_mut(lane_idx).filter(|lane| !lane.ended) else {
             return;
         };
         state.ended = true;
         let next = state.next;
-        // Small probes and a single cold run are no measurement that a reader could see a prediction grow out of.
+        // A prediction needs at least one measured point: readers could not trace it to probes or to a single cold run.
         let is_measured = !state.history.is_empty();
         let may_predict =
             is_measured && !matches!(reason, Dnf::NotVerified | Dnf::Unsupported { .. } | Dnf::Failed { .. });
         let mut growth = None;
         for length_idx in next..self.record.spec.lengths.len() {
-            // The point at work counts as measured until it has its reason; nothing changes after that.
+            // The current point counts as measured until it has its reason, and later lengths add no information.
             if may_predict && length_idx <= next + 1 {
                 growth = self.growth(lane_idx);
             }
             let dnf = match reason {
-                // Longer lengths need more of the same.
+                // Longer lengths need more memory.
                 &Dnf::Memory { needed_bytes, limit_bytes } if length_idx > next => Dnf::Memory {
                     needed_bytes: needed_bytes.max(self.cost(lane_idx, length_idx).peak_bytes),
                     limit_bytes,
@@ -337,7 +338,7 @@ impl<'a, E: Executor, C: Clock, W: Watch> Race<'a, E, C, W> {
         }
     }
 
-    /// What an error of a lane means for it, and for the others of its backend.
+    /// Applies an error to its lane and, where the device is lost, to all lanes of its backend.
     pub fn fail(&mut self, lane_idx: usize, error: &LaneError) -> Result<(), Halt> {
         match error {
             LaneError::Cancelled => return Err(Halt::Cancelled),
@@ -358,26 +359,26 @@ impl<'a, E: Executor, C: Clock, W: Watch> Race<'a, E, C, W> {
         Ok(())
     }
 
-    /// A snapshot, now.
+    /// Publishes a snapshot now.
     pub fn publish(&mut self) {
         self.count_discarded();
         self.published_ns = self.now_ns();
         self.watch.record(&self.record);
     }
 
-    /// A snapshot, unless the last one is too recent.
+    /// Publishes a snapshot unless the last one is too recent.
     pub fn publish_soon(&mut self) {
         if self.now_ns() - self.published_ns >= PUBLISH_EVERY_NS {
             self.publish();
         }
     }
 
-    /// Fits and crossovers of what is measured so far.
+    /// Computes fits and crossovers of the points measured so far.
     pub fn analyze(&mut self) {
         analysis::update(&mut self.record, &self.laws, LIVE_REPLICATES);
     }
 
-    /// Takes the clock's step; a coarse one is said so.
+    /// Stores the clock's step, with a warning where it is coarse.
     pub fn set_tick(&mut self, tick_ns: f64) {
         self.record.tick_ns = tick_ns;
         if tick_ns > COARSE_TICK_NS {
@@ -385,7 +386,7 @@ impl<'a, E: Executor, C: Clock, W: Watch> Race<'a, E, C, W> {
         }
     }
 
-    /// Closes the record.
+    /// Completes the record.
     pub fn finish(mut self, status: Status) -> Record {
         if status == Status::Cancelled {
             self.record.warnings.push(Warning::Cancelled);
@@ -401,7 +402,7 @@ impl<'a, E: Executor, C: Clock, W: Watch> Race<'a, E, C, W> {
         self.record
     }
 
-    /// Lanes that got no time at all are told what the lanes of their backend took on average, at the first length.
+    /// Estimates the time needed by lanes that got none: the average of their backend's lanes at the first length.
     fn guess_needs(&mut self) {
         for backend in [Backend::Cpu, Backend::WebGpu] {
             let mean = |values: Vec<f64>| {
@@ -455,7 +456,7 @@ impl<'a, E: Executor, C: Clock, W: Watch> Race<'a, E, C, W> {
     }
 }
 
-/// The closed form at powers of two, as far as predictions reach.
+/// The closed form at powers of two, up to the longest predicted length.
 fn cost_law(lane: &LaneSpec, spec: &RaceSpec, costs: &CostFn<'_>) -> CostLaw {
     CostLaw::new((0..=LONGEST_LAW).filter_map(|log2| {
         let seq_len = 1 << log2;
@@ -464,7 +465,7 @@ fn cost_law(lane: &LaneSpec, spec: &RaceSpec, costs: &CostFn<'_>) -> CostLaw {
     }))
 }
 
-/// The outcome that an error means.
+/// The outcome for an error.
 pub(crate) fn dnf(error: &LaneError) -> Dnf {
     match error {
         LaneError::Mixer(

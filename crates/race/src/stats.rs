@@ -1,14 +1,15 @@
-//! Robust statistics of a handful of samples. Everything here is finite for finite input; nothing drops a sample.
+//! Robust statistics of a handful of samples. All results are finite for finite input, and no sample is dropped.
 
 use fastrand::Rng;
 
 use crate::Estimate;
 
-/// Makes the median absolute deviation of normal samples estimate their standard deviation.
+/// Ratio of the standard deviation to the median absolute deviation of normal samples.
 const MAD_TO_SIGMA: f64 = 1.482_6;
-/// For 2 to 9 samples, on top of [`MAD_TO_SIGMA`]: the deviation of a few is biased low (Croux and Rousseeuw 1992).
+/// Correction of [`MAD_TO_SIGMA`] for 2 to 9 samples, whose median absolute deviation is biased low (Croux and
+/// Rousseeuw 1992).
 const MAD_OF_FEW: [f64; 8] = [1.196, 1.495, 1.363, 1.206, 1.200, 1.140, 1.129, 1.107];
-/// The standard error of a median is this much larger than that of a mean (normal samples): √(π/2).
+/// Ratio of the standard error of a median to that of a mean for normal samples: √(π/2).
 const MEDIAN_PENALTY: f64 = 1.253_3;
 
 /// First quartile, median, third quartile.
@@ -22,20 +23,20 @@ pub struct Quartiles {
     pub q3: f64,
 }
 
-/// The `p`-quantile of ascending values, interpolated linearly between order statistics; `None` where there are none.
+/// The `p`-quantile of ascending values, interpolated linearly between order statistics; `None` for no values.
 pub fn quantile(sorted: &[f64], p: f64) -> Option<f64> {
     let last = sorted.len().checked_sub(1)?;
     let position = p.clamp(0.0, 1.0) * last as f64;
     let below = sorted.get(position.floor() as usize)?;
     let above = sorted.get((position.ceil() as usize).min(last))?;
-    // Also where both are infinite.
+    // This case avoids ∞ − ∞ where both are infinite.
     if below == above {
         return Some(*below);
     }
     Some(below + (above - below) * position.fract())
 }
 
-/// Quartiles of values in any order; `None` where there are none.
+/// Quartiles of values in any order; `None` for no values.
 pub fn quartiles(values: &[f64]) -> Option<Quartiles> {
     let sorted = ascending(values);
     Some(Quartiles {
@@ -45,26 +46,26 @@ pub fn quartiles(values: &[f64]) -> Option<Quartiles> {
     })
 }
 
-/// Median of values in any order; `None` where there are none.
+/// Median of values in any order; `None` for no values.
 pub fn median(values: &[f64]) -> Option<f64> {
     quantile(&ascending(values), 0.5)
 }
 
-/// Geometric mean of positive values; `None` where there are none.
+/// Geometric mean of positive values; `None` for no values.
 pub fn geometric_mean(values: &[f64]) -> Option<f64> {
     let first = values.first()?;
     let sum: f64 = values.iter().map(|value| (value / first).ln()).sum();
     Some(first * (sum / values.len() as f64).exp()).filter(|mean| mean.is_finite() && *mean > 0.0)
 }
 
-/// Median absolute deviation from the median: zero where all are equal, `None` where there are none.
+/// Median absolute deviation from the median: zero where all values are equal, `None` for no values.
 pub fn mad(values: &[f64]) -> Option<f64> {
     let center = median(values)?;
     let deviations: Vec<f64> = values.iter().map(|value| (value - center).abs()).collect();
     median(&deviations)
 }
 
-/// Values beyond Tukey's outer fences, three interquartile ranges from the quartiles. They stay in every statistic.
+/// Number of values beyond Tukey's outer fences, three interquartile ranges from the quartiles.
 pub fn n_outliers(values: &[f64]) -> usize {
     let Some(Quartiles { q1, q3, .. }) = quartiles(values) else {
         return 0;
@@ -73,8 +74,8 @@ pub fn n_outliers(values: &[f64]) -> usize {
     values.iter().filter(|&&value| value < q1 - reach || value > q3 + reach).count()
 }
 
-/// Relative standard error of the median, from the median absolute deviation and from the clock's step, which hides
-/// whatever happens within it: `quantum` is that step per forward pass. `None` where there is no positive median.
+/// Relative standard error of the median, from the median absolute deviation and from the clock's step, which hides any
+/// variation below it. `quantum` is that step per forward pass. `None` without a positive median.
 pub fn relative_error(values: &[f64], quantum: f64) -> Option<f64> {
     let center = median(values).filter(|&center| center > 0.0)?;
     let sigma = MAD_TO_SIGMA * small_sample_factor(values.len()) * mad(values)?;
@@ -89,7 +90,7 @@ fn small_sample_factor(n: usize) -> f64 {
     of_few.unwrap_or(n as f64 / (n as f64 - 0.8).max(0.2))
 }
 
-/// A value with the central 95% of its replicates, widened where needed to hold the value itself.
+/// A value with the central 95% of its replicates, widened where needed to contain the value.
 pub(crate) fn interval(value: f64, replicates: &[f64]) -> Estimate {
     let sorted = ascending(replicates);
     let low = quantile(&sorted, 0.025).unwrap_or(value);
@@ -97,7 +98,7 @@ pub(crate) fn interval(value: f64, replicates: &[f64]) -> Estimate {
     Estimate { value, low: low.min(value), high: high.max(value) }
 }
 
-/// A standard normal number (Marsaglia's polar method).
+/// Draws a standard normal number (Marsaglia's polar method).
 pub fn normal(rng: &mut Rng) -> f64 {
     loop {
         let (a, b) = (2.0 * rng.f64() - 1.0, 2.0 * rng.f64() - 1.0);
@@ -108,10 +109,10 @@ pub fn normal(rng: &mut Rng) -> f64 {
     }
 }
 
-/// A χ² number of `freedom` degrees: twice a gamma number (Marsaglia and Tsang 2000). At least 1 degree is taken.
+/// Draws a χ² number of max(`freedom`, 1) degrees: twice a gamma number (Marsaglia and Tsang 2000).
 pub(crate) fn chi_squared(freedom: f64, rng: &mut Rng) -> f64 {
     let shape = freedom.max(1.0) / 2.0;
-    // Shapes below 1 come from the next larger one.
+    // Shapes below 1 are reduced to the shape plus 1.
     let (shape, power) =
         if shape < 1.0 { (shape + 1.0, (1.0 - rng.f64()).powf(1.0 / shape)) } else { (shape, 1.0) };
     let d = shape - 1.0 / 3.0;
@@ -125,14 +126,15 @@ pub(crate) fn chi_squared(freedom: f64, rng: &mut Rng) -> f64 {
     }
 }
 
-/// Birge's ratio: by how much errors must grow so that points scatter no more around a model than they explain. 1 unless χ²
-/// exceeds its expectation by two standard deviations, since for a few degrees of freedom it often is a little larger.
+/// Birge's ratio: the factor by which errors must grow to explain the scatter of points around a model. 1 unless χ²
+/// exceeds its expectation by two standard deviations, since for few degrees of freedom it is often a little larger.
 pub(crate) fn birge(chi_squared: f64, freedom: f64) -> f64 {
     let reduced = chi_squared / freedom;
     if reduced > 1.0 + 2.0 * (2.0 / freedom).sqrt() { reduced.sqrt() } else { 1.0 }
 }
 
-/// Standard deviation of replicates, from the width of their central 95%: few of them may be very far out.
+/// Standard deviation of replicates, estimated from the width of their central 95%, so that a few extreme replicates
+/// have no influence.
 pub(crate) fn deviation(replicates: &[f64]) -> f64 {
     let sorted = ascending(replicates);
     let ends = quantile(&sorted, 0.025).zip(quantile(&sorted, 0.975));

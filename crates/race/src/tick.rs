@@ -1,4 +1,4 @@
-//! The clock's step, measured: browsers coarsen it to anything between 5 µs and 100 ms.
+//! Measures the clock's step, which browsers coarsen to between 5 µs and 100 ms.
 
 use mixer::Executor;
 
@@ -6,20 +6,20 @@ use crate::Clock;
 use crate::state::{Halt, Race};
 use crate::{Watch, stats};
 
-/// Steps that are enough to tell a regular step from an interruption.
+/// Number of steps that distinguishes a regular step from an interruption.
 const STEPS: usize = 32;
-/// Fewer are enough of a coarse clock, for which that many would take long.
+/// Number of steps of a coarse clock, for which [`STEPS`] would take too long.
 const FEW_STEPS: usize = 3;
 const LONG_NS: f64 = 50_000_000.0;
-/// Readings between two looks at the event loop.
+/// Readings between two turns of the event loop.
 const CHUNK: u64 = 100_000;
-/// A clock that has not moved after so many readings never will: about a second of readings in a browser, ten times
-/// the coarsest step that a browser is known to have.
+/// Readings after which an unmoved clock is taken as stopped: about a second in a browser, ten times the coarsest known
+/// step.
 const MAX_READS: u64 = 10_000_000;
 
 impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
-    /// Measures the step: the median of the nonzero differences of successive readings. The least of them would believe
-    /// in the jitter that some browsers add, and the mean in interruptions.
+    /// Measures the step: the median of the nonzero differences between successive readings. The minimum would follow
+    /// the jitter that some browsers add, and the mean would follow interruptions.
     pub(crate) async fn measure_tick(&mut self) -> Result<f64, Halt> {
         let started_ns = self.now_ns();
         let mut previous_ns = started_ns;
@@ -41,7 +41,7 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
             self.pause().await?;
             previous_ns = self.now_ns();
         }
-        // Too few steps for the rule above, but steps.
+        // Fewer steps than required above, but better than none.
         stats::median(&steps).ok_or(Halt::ClockStopped { reads })
     }
 }

@@ -1,18 +1,18 @@
-//! Which of two times is shorter, as far as their intervals can tell. Every "faster" and "slower" that a reader of a
-//! race sees was decided here.
+//! Decides which of two times is shorter, as far as their intervals allow. Every "faster" and "slower" shown to a
+//! reader of a race is decided here.
 
 use mixer::exp2;
 
 use crate::{Estimate, Verdict};
 
-/// Differences below this share are too small to matter to anybody, however well they are measured: 1%. Clocks of
-/// neighbouring machines differ by as much, and so does one machine from one day to the next.
+/// Relative difference below which a result is undecided, however precise: 1%. The speeds of two machines of one kind
+/// differ by as much, and so does one machine's from one day to the next.
 pub const NEGLIGIBLE: f64 = 0.01;
 
-/// The decision on a ratio (the other time over the lane's own: above 1, the lane is faster) by its 95% interval: a
-/// verdict needs an interval that excludes 1 and a ratio that differs from 1 by [`NEGLIGIBLE`] or more.
+/// Decides on a ratio (the other lane's time over the lane's own: above 1, the lane is faster) by its 95% interval: a
+/// verdict needs an interval that excludes 1 and a ratio that differs from 1 by at least [`NEGLIGIBLE`].
 ///
-/// Ratios that are not finite and positive, or outside of their own interval, are undecided.
+/// Ratios that are not finite and positive, or that lie outside of their own interval, are undecided.
 pub fn decide(speedup: Estimate) -> Verdict {
     let Estimate { value, low, high } = speedup;
     let sound = 0.0 < low && low <= value && value <= high && high.is_finite();
@@ -25,11 +25,11 @@ pub fn decide(speedup: Estimate) -> Verdict {
     }
 }
 
-/// `a` over `b` with its 95% interval, and whether `b` is ahead (shorter), behind, or neither can be told.
+/// The ratio `a` / `b` with its 95% interval, and whether `b` is ahead (shorter), behind or undecided.
 ///
-/// Both are positive and in one unit, times as a rule. They are taken as independent: in logarithms, a half width of
-/// the ratio is the root of the sum of the squares of theirs. Times of one race that share their disturbances are
-/// compared more sharply by their rounds; here nothing but the two intervals is known, as of two reports.
+/// Both are positive and in one unit, usually times. They are treated as independent: in logarithms, a half-width of
+/// the ratio is the root of the sum of squares of their half-widths. For times of one race, which share disturbances, a
+/// comparison by rounds is sharper; this function is for two reports, of which only the intervals are known.
 pub fn compare(a: Estimate, b: Estimate) -> (Estimate, Verdict) {
     let below = (a.value / a.low).log2().hypot((b.high / b.value).log2());
     let above = (a.high / a.value).log2().hypot((b.value / b.low).log2());
@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn the_sides_of_a_lopsided_interval_keep_to_their_sides() {
-        // The slower lane may have been hit upwards, which speaks for the faster one, not against it.
+        // A disturbance may have raised the slower lane's interval, which supports the faster lane's lead.
         let (a, b) = (estimate(1.1, 0.001, 0.5), estimate(1.0, 0.001, 0.001));
         let (speedup, verdict) = compare(a, b);
         assert_eq!(verdict, Verdict::Ahead);
@@ -94,7 +94,7 @@ mod tests {
             let one = estimate(1.0, 0.0, 0.0);
             assert_eq!(compare(Estimate { value: bad, low: bad, high: bad }, one).1, Verdict::Undecided);
         }
-        // An interval beside its estimate.
+        // An interval that does not contain its estimate.
         assert_eq!(decide(Estimate { value: 2.0, low: 3.0, high: 4.0 }), Verdict::Undecided);
     }
 }

@@ -1,10 +1,10 @@
-//! BibTeX of the systems in a race, picked from the bibliography of all systems.
+//! BibTeX entries of the systems in a race, selected from the bibliography of all systems.
 
-/// The line before a system's entry: BibTeX takes what stands between entries for a comment.
+/// The line before a system's entry. BibTeX treats text between entries as a comment.
 const MARK: &str = "% system: ";
 
-/// The entries of these systems, in their order, each paper once. `all` is what `crossover systems --bibtex` prints: for
-/// every system a line `% system: NAME` and its entry. Systems without one are left out.
+/// The entries of these systems, in the given order, each paper once. `all` is the output of `crossover systems
+/// --bibtex`: for every system a line `% system: NAME` and its entry. Systems without an entry are omitted.
 pub fn bibliography<'a>(all: &str, systems: impl IntoIterator<Item = &'a str>) -> String {
     let entries: Vec<(&str, &str)> = all
         .split(MARK)

@@ -1,4 +1,4 @@
-//! The systems as the page, the API and the command line list them.
+//! The list of systems for the page, the API and the command line.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,25 +10,25 @@ use crate::ParamValue;
 pub struct SystemEntry {
     /// Stable name.
     pub id: String,
-    /// Name for people.
+    /// Display name.
     pub title: String,
     /// `attention`, `efficient-attention`, `convolution`, `state-space` or `liquid`.
     pub family: String,
     /// `both`, `causal-only` or `bidirectional-only`.
     pub causality: String,
-    /// Complexity in words of the field.
+    /// Time complexity in the field's notation.
     pub complexity: String,
-    /// Theory's exponent of L.
+    /// Theoretical exponent of L, without logarithms.
     pub exponent: f64,
     /// Year of the paper.
     pub year: u32,
-    /// Authors and title.
+    /// Authors and title of the paper.
     pub paper: String,
     /// arXiv number.
     pub arxiv: String,
-    /// The reference implementation.
+    /// The implementation that the golden vectors come from.
     pub reference: String,
-    /// One sentence.
+    /// One-sentence summary.
     pub summary: String,
     /// Parameters that a race may set.
     pub params: Vec<ParamEntry>,
@@ -40,16 +40,16 @@ pub struct SystemEntry {
 pub struct ParamEntry {
     /// Key.
     pub name: String,
-    /// One sentence.
+    /// One-sentence description.
     pub help: String,
     /// `count`, `flag`, `number` or `choice`.
     pub kind: String,
-    /// The paper's value.
+    /// Default: the paper's value.
     pub default: ParamValue,
     /// Smallest value, for numbers.
     pub low: Option<f64>,
     /// Largest value, for numbers.
     pub high: Option<f64>,
-    /// The words, for choices.
+    /// The allowed words, for choices.
     pub choices: Vec<String>,
 }

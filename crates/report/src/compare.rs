@@ -1,5 +1,5 @@
-//! Reports side by side: which lanes are the same race run elsewhere, how their times relate, where each crosses
-//! attention first, and what keeps the numbers from being compared. The first report is the one others are held against.
+//! Compares reports side by side: which lanes correspond, the ratios of their times, where each crosses attention
+//! first, and the differences that make the numbers incomparable. The first report is the reference for all others.
 
 mod difference;
 
@@ -9,44 +9,45 @@ pub use difference::{Difference, Field};
 
 use crate::{Crossover, CrossoverKind, Lane, ParamValue, Point, Report, Speedup};
 
-/// Reports side by side.
+/// A comparison of reports.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Comparison {
-    /// Lanes in the order in which the reports name them first.
+    /// Lanes in the order of their first appearance in the reports.
     pub lanes: Vec<ComparedLane>,
     /// Lengths at which any lane was raced, ascending.
     pub lengths: Vec<u32>,
-    /// Challengers that have a crossover entry in any report.
+    /// Challengers that have a crossover entry in at least one report.
     pub crossings: Vec<Crossing>,
-    /// What differs between the reports beside their times.
+    /// Differences between the reports other than their times.
     pub differences: Vec<Difference>,
 }
 
-/// A lane and where each report has it.
+/// A lane and its position in each report.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ComparedLane {
     /// The system's stable name.
     pub system: String,
-    /// Its name for people.
+    /// The system's display name.
     pub title: String,
-    /// The backend of each report's lane.
+    /// The backend on which each report ran the lane.
     pub backends: Vec<Option<String>>,
-    /// Index of each report's lane, where it has one.
+    /// Index of the lane in each report, where the report has it.
     pub at: Vec<Option<usize>>,
 }
 
-/// A time against the first report's.
+/// A time relative to the first report's time.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Ratio {
-    /// Milliseconds, median.
+    /// Median, in milliseconds.
     pub median_ms: f64,
-    /// The first report's time over this one: above 1, this report's machine is faster. Absent where either was not
-    /// measured, and for the first report itself.
+    /// The first report's time over this report's time: above 1, this report's machine is faster. Absent where either
+    /// time was not measured, and for the first report itself.
     pub speedup: Option<Speedup>,
 }
 
 /// The time of `base` over that of `own`, decided by their intervals where both have one; absent where either was not
-/// measured. The points are taken as independent: of two reports, or of two lanes that no verdict was recorded for.
+/// measured. The points are treated as independent: they belong to two reports, or to two lanes without a recorded
+/// verdict.
 pub fn speedup(base: &Point, own: &Point) -> Option<Speedup> {
     let time = |point: &Point| point.median_ms.filter(|_| point.outcome == "ok");
     let (base_ms, own_ms) = (time(base)?, time(own)?);
@@ -59,25 +60,26 @@ pub fn speedup(base: &Point, own: &Point) -> Option<Speedup> {
     Some(Speedup { value: base_ms / own_ms, judged })
 }
 
-/// A challenger's crossover in every report.
+/// A challenger's crossover in each report.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Crossing {
     /// Index into [`Comparison::lanes`].
     pub lane: usize,
-    /// What each report found.
+    /// The crossover found by each report.
     pub found: Vec<Option<Found>>,
-    /// Whose comes first.
+    /// The report whose crossover is at the shortest length.
     pub first: First,
 }
 
-/// A crossover as a report has it.
+/// A crossover of one report.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Found {
     /// How it was found.
     pub kind: CrossoverKind,
-    /// The length, in tokens; absent where it is undecided, or the lanes do not cross as far as the data says.
+    /// The length in tokens; absent where it is undecided, or where the lanes do not cross within the raced and
+    /// predicted lengths.
     pub estimate: Option<f64>,
-    /// Its 95% interval, where it is known.
+    /// Its 95% interval, if known.
     pub interval: Option<(f64, f64)>,
 }
 
@@ -89,8 +91,8 @@ impl From<&Crossover> for Found {
 }
 
 impl Found {
-    /// The lengths in tokens between which the lanes cross; absent where they were not found to. A bound may lie anywhere
-    /// below itself, and an estimate without an interval anywhere.
+    /// The range of lengths in tokens in which the lanes cross; absent without a crossover. For a bound, the range is
+    /// all lengths up to it; for an estimate without an interval, all lengths.
     pub fn range(&self) -> Option<(f64, f64)> {
         let estimate = self.estimate?;
         Some(match self.kind {
@@ -100,20 +102,20 @@ impl Found {
     }
 }
 
-/// Whose crossover comes at the shortest length.
+/// The report whose crossover is at the shortest length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum First {
-    /// This report's.
+    /// The report with this index.
     Report(usize),
-    /// Two or more are too close for their intervals to tell.
+    /// The intervals of two or more reports overlap.
     Close,
-    /// Fewer than two reports have one, or one of them leaves it undecided.
+    /// Fewer than two reports have a crossover, or a report leaves it undecided.
     Unknown,
 }
 
 impl Comparison {
-    /// Compares reports; with fewer than two there is nothing to compare, and every list but the lanes is what the one
-    /// report says.
+    /// Compares reports. For fewer than two reports, nothing is compared, and every list except the lanes describes the
+    /// single report.
     pub fn new(reports: &[&Report]) -> Self {
         let lanes = match_lanes(reports);
         let mut lengths: Vec<u32> = reports
@@ -129,7 +131,7 @@ impl Comparison {
         Self { lanes, lengths, crossings, differences }
     }
 
-    /// Each report's time of a lane at a length, against the first report's.
+    /// Each report's time of a lane at a length, relative to the first report's time.
     pub fn ratios(&self, reports: &[&Report], lane: usize, length: u32) -> Vec<Option<Ratio>> {
         let Some(lane) = self.lanes.get(lane) else { return Vec::new() };
         let point = |report: usize| measured(reports, lane, report, length);
@@ -144,7 +146,7 @@ impl Comparison {
     }
 }
 
-/// The point of a lane at a length, where it is a result.
+/// The measured point of a lane at a length.
 fn measured<'a>(
     reports: &[&'a Report],
     lane: &ComparedLane,
@@ -158,12 +160,12 @@ fn measured<'a>(
         .find(|point| point.length == length && point.outcome == "ok" && point.median_ms.is_some())
 }
 
-/// The same lane, told by what was asked for: system, parameters and, while there is a choice, the backend.
+/// Matches lanes by their configuration: system, parameters and, where that is ambiguous, the backend.
 fn match_lanes(reports: &[&Report]) -> Vec<ComparedLane> {
     let mut lanes: Vec<(ComparedLane, &BTreeMap<String, ParamValue>)> = Vec::new();
     for (at, report) in reports.iter().enumerate() {
         let mut left: Vec<usize> = (0..report.lanes.len()).collect();
-        // First those that agree in everything, then those that ran on another backend: `auto` differs by machine.
+        // Exact matches first, then lanes on another backend, since `auto` depends on the machine.
         for strict in [true, false] {
             left.retain(|&index| {
                 let lane = &report.lanes[index];
@@ -217,7 +219,7 @@ fn crossing(reports: &[&Report], index: usize, lane: &ComparedLane) -> Option<Cr
     found.iter().any(Option::is_some).then(|| Crossing { lane: index, first: first(&found), found })
 }
 
-/// The one whose range ends first, where it ends before every other one begins.
+/// The report whose range ends before the range of every other report begins.
 fn first(found: &[Option<Found>]) -> First {
     if found.iter().flatten().any(|found| found.kind == CrossoverKind::Undecided) {
         return First::Unknown;

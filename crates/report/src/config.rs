@@ -1,5 +1,5 @@
-//! The configuration of a race as users write it: in the page's API, in links, on the command line. Every field has a
-//! default, unknown fields are refused by name, and one validator turns it into what the engine takes.
+//! The configuration of a race, as users write it in the page's API, in links and on the command line. Every field has
+//! a default, unknown fields are refused by name, and a single validator turns it into the engine's specification.
 
 use std::collections::BTreeMap;
 
@@ -24,15 +24,15 @@ pub struct Config {
     pub heads: u32,
     /// Sequences in a batch.
     pub batch: u32,
-    /// Whether causal forms run where a system has both.
+    /// Whether systems that have both forms run the causal one.
     pub causal: bool,
     /// `core` or `layer`.
     pub level: LevelName,
-    /// Backend of lanes that name none.
+    /// Backend of lanes that do not name one.
     pub backend: BackendName,
     /// CPU threads.
     pub threads: Threads,
-    /// What the whole race may take, milliseconds.
+    /// Time limit of the whole race, in milliseconds.
     #[cfg_attr(feature = "schema", schemars(range(min = 100.0, max = 86_400_000.0)))]
     pub budget_ms: f64,
     /// Seed of inputs, weights and schedule.
@@ -57,28 +57,28 @@ impl Default for Config {
     }
 }
 
-/// One lane: a name, or a name with more.
+/// One lane: a name, or an object with backend and parameters.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub enum LaneConfig {
-    /// Just the system.
+    /// The system's name alone.
     Name(String),
     /// The system with its backend and parameters.
     Full(FullLane),
 }
 
-/// A lane in full.
+/// A lane with optional backend and parameters.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct FullLane {
     /// The system's stable name.
     pub system: String,
-    /// Backend; the race's where absent.
+    /// Backend; by default the race's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backend: Option<BackendName>,
-    /// Parameters; the paper's where absent.
+    /// Parameters; by default the paper's.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub params: BTreeMap<String, ParamValue>,
 }
@@ -103,13 +103,13 @@ pub enum ParamValue {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum LevelName {
-    /// The mixing of already projected streams.
+    /// The mixing of streams that are already projected.
     Core,
-    /// Input to output with every projection.
+    /// The whole layer with all its projections.
     Layer,
 }
 
-/// `cpu`, `webgpu` or `auto`: the GPU where it works, the CPU otherwise.
+/// `cpu`, `webgpu` or `auto`: the GPU where one works, otherwise the CPU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
@@ -118,16 +118,16 @@ pub enum BackendName {
     Cpu,
     /// WebGPU.
     Webgpu,
-    /// The GPU where it works, the CPU otherwise.
+    /// The GPU where one works, otherwise the CPU.
     Auto,
 }
 
 /// `"auto"` or a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Threads {
-    /// All that the machine offers.
+    /// All threads that the machine offers.
     Auto,
-    /// This many.
+    /// This number of threads.
     Count(u32),
 }
 

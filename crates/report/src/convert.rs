@@ -1,5 +1,5 @@
-//! From the engine's record and the systems' facts to what travels. Whatever the record holds, the report passes
-//! [`Report::validate`]: numbers that are not finite are left out, foreign text is cleaned.
+//! Converts the engine's record and the systems' facts to wire types. Whatever the record holds, the report passes
+//! [`Report::validate`]: numbers that are not finite are omitted, untrusted text is cleaned.
 
 use mixer::{
     Arg, Backend, Causality, Family, Info, LaneSpec, ParamKind, ParamSpec, Params, Said, Value, Verification,
@@ -17,7 +17,7 @@ use crate::{
 const NS_PER_MS: f64 = 1e6;
 
 impl Report {
-    /// The report of `record`, which ran what `config` asked for. `systems` gives titles and forms.
+    /// The report of `record`, the result of running `config`. `systems` supplies titles and forms.
     pub fn from_record(
         record: &Record,
         config: &Config,
@@ -44,8 +44,8 @@ impl Report {
         report.with_shares()
     }
 
-    /// Takes away comparisons that a report may not hold: of points that are no results, or of numbers that contradict
-    /// each other.
+    /// Removes comparisons that a report may not contain: of unmeasured points, or with numbers that contradict each
+    /// other.
     fn drop_impossible_verdicts(&mut self) {
         let kept: Vec<Vec<Option<Versus>>> = (0..self.lanes.len())
             .map(|lane| {
@@ -137,13 +137,13 @@ fn exponent(fit: &race::Fit) -> Option<Exponent> {
     crate::validate::exponent(&exponent).then_some(exponent)
 }
 
-/// Nanoseconds to milliseconds, where they are a time.
+/// Converts nanoseconds to milliseconds; `None` unless they are a valid time.
 fn ms(ns: f64) -> Option<f64> {
     let ms = ns / NS_PER_MS;
     crate::validate::is_time(ms).then_some(ms)
 }
 
-/// Whether a point is being worked at and has nothing to show yet.
+/// Whether a point is being measured and has no sample yet.
 fn at_work(point: &race::Point) -> bool {
     point.outcome == Outcome::Ok && point.samples_ns.is_empty()
 }
@@ -159,7 +159,7 @@ fn point(record: &race::Point, backend: Backend, trusted: bool) -> Point {
     let interval =
         interval.filter(|(low, high)| median_ms.is_some_and(|median| (*low..=*high).contains(&median)));
     let (outcome, message, reason) = match &record.outcome {
-        // The engine marks such points itself; no report shows a time of a wrong output as a result.
+        // The engine already marks such points. This guard ensures that no report shows the time of a wrong output.
         Outcome::Ok if timed && !trusted => ("not-verified", None, None),
         Outcome::Ok if timed => ("ok", None, None),
         Outcome::Ok => {
@@ -226,11 +226,11 @@ impl From<race::Verdict> for Verdict {
     }
 }
 
-/// The stable name of an outcome, and what more there is to say: in English, and as data.
+/// The outcome's stable name, the English message and the reason as data.
 fn dnf(reason: &Dnf) -> (&'static str, Option<String>, Option<Reason>) {
     let told = |outcome, message: &Said| {
         let reason = if message.code.is_empty() {
-            // A device's own words.
+            // The device's own message.
             Reason::new(outcome).with("reason", ReasonArg::from(&Arg::Text(message.to_string())))
         } else {
             Reason::from(message)
@@ -251,7 +251,7 @@ fn dnf(reason: &Dnf) -> (&'static str, Option<String>, Option<Reason>) {
                     .with("limit", ReasonArg::Bytes { bytes: *limit_bytes as f64 }),
             ),
         ),
-        // How much it needs is a number of its own.
+        // The time needed has a field of its own.
         Dnf::TimeBudget { .. } => ("time-budget", None, None),
         Dnf::DeviceLimit { message } => told("device-limit", message),
         Dnf::DeviceLost { message } => told("device-lost", message),
@@ -279,7 +279,7 @@ fn crossover(crossover: &race::Crossover) -> Crossover {
             (race::CrossoverKind::AtMost, Some(_)) => CrossoverKind::AtMost,
             (race::CrossoverKind::Predicted, Some(_)) => CrossoverKind::Predicted,
             (race::CrossoverKind::None, _) => CrossoverKind::None,
-            // Found where no length can be: nothing is known of it.
+            // A length out of range means that nothing is known.
             _ => CrossoverKind::Undecided,
         },
         estimate: estimate.map(|length| length.value),
@@ -290,7 +290,7 @@ fn crossover(crossover: &race::Crossover) -> Crossover {
 }
 
 fn warnings(record: &Record, environment: &Environment) -> Vec<Warning> {
-    // The engine knows no adapters; the environment does.
+    // The engine does not know the adapter, but the environment does.
     let software = environment.gpu.as_ref().is_some_and(|gpu| gpu.fallback)
         && record.lanes.iter().any(|lane| lane.spec.backend == Backend::WebGpu)
         && !record.warnings.contains(&race::Warning::SoftwareGpu);
@@ -348,14 +348,14 @@ fn warning(warning: &race::Warning, record: &Record) -> Option<Warning> {
         race::Warning::Cancelled => {
             ("cancelled", "the race was stopped before its end; what was measured stands".to_owned(), None)
         }
-        // A kind that this version has no words for.
+        // A kind of warning that this version cannot describe.
         _ => return None,
     };
     Some(Warning { code: code.to_owned(), message: clean(&message, MAX_MESSAGE), lane, args })
 }
 
 impl Environment {
-    /// The same with foreign text cleaned and numbers that are not finite set to 0.
+    /// The environment with untrusted text cleaned and numbers that are not finite set to 0.
     #[must_use]
     pub fn cleaned(&self) -> Self {
         Self {
@@ -470,7 +470,7 @@ impl From<&ParamSpec> for ParamEntry {
     }
 }
 
-/// The wire's name of a backend, read back.
+/// Parses the wire's name of a backend.
 pub(crate) fn backend(name: &str) -> Option<Backend> {
     [Backend::Cpu, Backend::WebGpu].into_iter().find(|backend| backend.name() == name)
 }
@@ -587,7 +587,7 @@ mod tests {
             (race::CrossoverKind::Predicted, Some(beyond), CrossoverKind::Predicted, Some(20_000.0)),
             (race::CrossoverKind::Undecided, None, CrossoverKind::Undecided, None),
             (race::CrossoverKind::None, None, CrossoverKind::None, None),
-            // Of what cannot be, nothing is claimed.
+            // Nothing is claimed for an impossible combination.
             (race::CrossoverKind::AtMost, Some(found), CrossoverKind::Undecided, None),
             (race::CrossoverKind::Measured, Some(beyond), CrossoverKind::Undecided, None),
             (race::CrossoverKind::Measured, None, CrossoverKind::Undecided, None),
@@ -651,7 +651,7 @@ mod tests {
         if let Some(gpu) = &mut machine.gpu {
             gpu.fallback = true;
         }
-        // Its lanes are on the CPU.
+        // The lanes on the CPU do not concern the adapter.
         assert_eq!(codes(&record, &machine), ["drift"]);
         record.lanes[1].spec.backend = Backend::WebGpu;
         assert_eq!(codes(&record, &machine), ["software-gpu", "drift"]);
@@ -679,7 +679,7 @@ mod tests {
         assert!(SystemEntry::from(&ATTENTION).params.is_empty());
     }
 
-    /// Any number, the strange ones often.
+    /// Any number, with frequent special values.
     fn number() -> impl Strategy<Value = f64> {
         let strange =
             vec![f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -1.0, 0.0, f64::MIN_POSITIVE, f64::MAX];

@@ -1,14 +1,14 @@
-//! What is known of the machine that raced. Strings come from drivers and browsers: show them as text only.
+//! Facts about the machine that raced. The strings come from drivers and browsers: show them as text only.
 
 use mixer::{GpuMachine, MachineFacts};
 use serde::{Deserialize, Serialize};
 
-/// The machine, as the worker (or the command line) found it.
+/// The machine as seen by the worker or the command line.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct Environment {
-    /// Version of Crossover that measured.
+    /// Version of Crossover that ran the race.
     #[cfg_attr(feature = "schema", schemars(length(max = 80)))]
     pub build: String,
     /// `browser` or `native`.
@@ -24,55 +24,55 @@ pub struct Environment {
     /// `plain`, `simd128`, `relaxed-simd`, or the native instruction set.
     #[cfg_attr(feature = "schema", schemars(length(max = 80)))]
     pub simd: String,
-    /// Whether the page is cross-origin isolated (threads and a fine clock).
+    /// Whether the page is cross-origin isolated, which allows threads and a fine clock.
     pub isolated: bool,
-    /// The clock's measured step, milliseconds.
+    /// The clock's measured step, in milliseconds.
     #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = 60_000.0)))]
     pub tick_ms: f64,
-    /// Bytes that CPU lanes may hold.
+    /// Bytes that all CPU lanes together may hold.
     #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = 18_446_744_073_709_551_616.0)))]
     pub cpu_memory_bytes: f64,
     /// The GPU, where there is one.
     pub gpu: Option<Gpu>,
-    /// Why there is no GPU, where there is none, and what to do about it.
+    /// The reason for a missing GPU, and the remedy.
     #[cfg_attr(feature = "schema", schemars(length(max = 400)))]
     pub gpu_missing: Option<String>,
-    /// What the machine can do at most, measured after the race.
+    /// Peak rates of the machine, measured after the race.
     pub roofline: Option<Roofline>,
 }
 
-/// The measured peaks of the backends that raced.
+/// The measured peak rates of the backends that raced.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct Roofline {
-    /// All threads that CPU lanes used.
+    /// Peak rates of all threads that CPU lanes used.
     pub cpu: Option<Peaks>,
-    /// The GPU.
+    /// Peak rates of the GPU.
     pub webgpu: Option<Peaks>,
 }
 
-/// What one backend can do at most.
+/// Peak rates of one backend.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Peaks {
     /// f32 operations per second, a multiply-add counting as two.
     pub flops_per_s: f64,
-    /// f16 operations per second in the same way, where shaders may use them.
+    /// f16 operations per second, a multiply-add counting as two, where shaders may use f16.
     #[serde(default)]
     pub f16_flops_per_s: Option<f64>,
-    /// Exponentials per second; absent in reports of before they were measured.
+    /// Exponentials per second; absent in older reports.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transcendentals_per_s: Option<f64>,
-    /// Bytes per second of a copy beyond the caches, read and written bytes both counted.
+    /// Bytes per second of a copy that exceeds the caches; bytes read and bytes written both count.
     pub bytes_per_s: f64,
-    /// Milliseconds to start empty work and hear that it is done.
+    /// Milliseconds from the start of an empty dispatch to the notification of its end.
     pub dispatch_ms: f64,
 }
 
 impl Roofline {
-    /// The peaks of the backend of this name.
+    /// The peak rates of the named backend.
     pub fn of(&self, backend: &str) -> Option<&Peaks> {
         match backend {
             "cpu" => self.cpu.as_ref(),
@@ -83,9 +83,9 @@ impl Roofline {
 }
 
 impl Peaks {
-    /// Milliseconds that `flops` operations and `transcendentals` functions over `bytes` bytes take at least: the longest
-    /// of the three, as if the other two went on meanwhile. Their sum would be more than that where units work side by
-    /// side, as a GPU's special-function units do beside its multipliers, and a bound must hold everywhere.
+    /// Least milliseconds for `flops` operations, `transcendentals` functions and `bytes` bytes: the longest of the
+    /// three times, as if all three ran in parallel. Their sum would be no lower bound where units work in parallel, as
+    /// a GPU's special-function units and multipliers do.
     pub fn least_ms(&self, flops: f64, transcendentals: f64, bytes: f64) -> f64 {
         let functions = self.transcendentals_per_s.map_or(0.0, |rate| transcendentals / rate);
         1e3 * (flops / self.flops_per_s).max(bytes / self.bytes_per_s).max(functions)
@@ -111,35 +111,35 @@ pub struct Gpu {
     pub api: String,
     /// Whether it is a software adapter.
     pub fallback: bool,
-    /// Largest storage binding.
+    /// Largest storage binding, in bytes.
     #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = 18_446_744_073_709_551_616.0)))]
     pub max_storage_binding_bytes: f64,
-    /// Largest buffer.
+    /// Largest buffer, in bytes.
     #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = 18_446_744_073_709_551_616.0)))]
     pub max_buffer_bytes: f64,
-    /// Workgroup memory.
+    /// Workgroup memory, in bytes.
     #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = 18_446_744_073_709_551_616.0)))]
     pub max_workgroup_storage_bytes: f64,
-    /// Invocations per workgroup.
+    /// Most invocations per workgroup.
     #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = 18_446_744_073_709_551_616.0)))]
     pub max_invocations_per_workgroup: f64,
-    /// Whether it has timestamp queries.
+    /// Whether timestamp queries are supported.
     pub timestamps: bool,
-    /// Whether it has subgroups.
+    /// Whether subgroup operations are supported.
     pub subgroups: bool,
-    /// Whether it has f16.
+    /// Whether f16 is supported.
     pub shader_f16: bool,
-    /// Which variants of kernels its lanes got.
+    /// The kernel variants that its lanes used.
     #[cfg_attr(feature = "schema", schemars(length(max = 32)))]
     pub kernels: Vec<ChosenKernel>,
 }
 
-/// Which of several kernels for the same work the lanes of a class got.
+/// The variant of a kernel that the lanes of a class used.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ChosenKernel {
-    /// What it computes: `attention`.
+    /// The operation: `attention`.
     #[cfg_attr(feature = "schema", schemars(length(max = 80)))]
     pub kernel: String,
     /// Head dimension.
@@ -147,15 +147,15 @@ pub struct ChosenKernel {
     pub d_head: u32,
     /// Whether it ran causally.
     pub causal: bool,
-    /// `tiles-8x8`, `tiles-4x8` or `direct`: the queries and keys that a thread holds, or no tiles at all.
+    /// `tiles-8x8`, `tiles-4x8` or `direct`: the queries and keys per thread, or no tiles.
     #[cfg_attr(feature = "schema", schemars(length(max = 80)))]
     pub variant: String,
-    /// Whether it was the fastest of several measured before the race; otherwise a rule chose it.
+    /// Whether it was the fastest of several variants measured before the race. Otherwise a rule chose it.
     pub measured: bool,
 }
 
 impl Environment {
-    /// Takes over what the executors found; what only the surroundings know (agent, clock, build) stays.
+    /// Copies the executors' facts. Facts of the surroundings (agent, clock, build) are unchanged.
     pub fn describe(&mut self, machine: &MachineFacts) {
         self.cores = u32::try_from(machine.cores).unwrap_or(u32::MAX).max(self.cores);
         self.threads = u32::try_from(machine.threads).unwrap_or(u32::MAX);
@@ -237,7 +237,7 @@ mod tests {
         assert_eq!(PEAKS.least_ms(1e9, 1e7, 1e9), 1e3);
         assert_eq!(PEAKS.least_ms(1e8, 1e8, 1e9), 1e3);
         assert_eq!(PEAKS.least_ms(1e8, 1e7, 1e10), 1e3);
-        // Where their rate was not measured yet, functions take no time.
+        // Without a measured rate, functions take no time.
         let older = Peaks { transcendentals_per_s: None, ..PEAKS };
         assert_eq!(older.least_ms(1e9, 1e9, 1e9), 1e3);
     }

@@ -1,5 +1,5 @@
-//! What can be wrong with a configuration or a report that comes from outside. Each error carries a stable code, the
-//! public name of the field at fault and the range that it must be in.
+//! Errors of configurations and reports from outside. Each carries a stable code, the public name of the wrong field
+//! and its valid range.
 
 use std::fmt;
 
@@ -11,21 +11,21 @@ use crate::LengthsError;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// More text than a configuration may have.
+    /// The text exceeds the size limit of a configuration.
     #[error("the configuration has {got} bytes; at most {limit} are accepted")]
     TooLarge {
-        /// Its size.
+        /// Size in bytes.
         got: usize,
-        /// The cap.
+        /// Largest size accepted, in bytes.
         limit: usize,
     },
     /// Not JSON.
     #[error("the configuration is not JSON: {reason}")]
     Syntax {
-        /// What is wrong, with line and column.
+        /// The parser's message, with line and column.
         reason: String,
     },
-    /// A field that no configuration has.
+    /// A field that configurations do not have.
     #[error("unknown field `{field}`; known fields: {known}")]
     UnknownField {
         /// Its name as written.
@@ -33,7 +33,7 @@ pub enum ConfigError {
         /// The known names, comma separated.
         known: String,
     },
-    /// A field is not there although it is needed.
+    /// A required field is missing.
     #[error("{field}: is missing")]
     MissingField {
         /// Its public name.
@@ -46,10 +46,10 @@ pub enum ConfigError {
         field: String,
         /// The allowed range.
         allowed: Allowed,
-        /// What was given.
+        /// The value given.
         got: String,
     },
-    /// Lengths in a text that is not understood in one way only.
+    /// A text of lengths that is invalid or ambiguous.
     #[error("lengths: {0}")]
     Lengths(LengthsError),
     /// More entries than a race may have.
@@ -57,9 +57,9 @@ pub enum ConfigError {
     TooMany {
         /// `systems`, `lengths` or a lane's `params`.
         field: String,
-        /// The cap.
+        /// Most entries accepted.
         limit: usize,
-        /// How many were given.
+        /// Number of entries given.
         got: usize,
     },
     /// No system has this name.
@@ -69,7 +69,7 @@ pub enum ConfigError {
         field: String,
         /// The name given.
         name: String,
-        /// The known names, or what names look like.
+        /// The known names, or the form of names.
         hint: Hint,
     },
     /// The system has no such parameter.
@@ -79,7 +79,7 @@ pub enum ConfigError {
         field: String,
         /// The system.
         system: String,
-        /// The known names, or what names look like.
+        /// The known names, or the form of names.
         hint: Hint,
     },
     /// Two lanes have the same system, backend and parameters.
@@ -88,15 +88,15 @@ pub enum ConfigError {
          where there is no GPU)"
     )]
     DuplicateLane {
-        /// The later lane.
+        /// The later of the two lanes.
         field: String,
-        /// Index of the earlier one.
+        /// Index of the earlier lane.
         first: usize,
     },
 }
 
 impl ConfigError {
-    /// Public name of the field at fault, where it is one.
+    /// Public name of the wrong field, if there is one.
     pub fn field(&self) -> Option<&str> {
         match self {
             Self::TooLarge { .. } | Self::Syntax { .. } => None,
@@ -111,7 +111,8 @@ impl ConfigError {
         }
     }
 
-    /// An [`ConfigError::InvalidField`] from anything printable, which may be hostile.
+    /// An [`ConfigError::InvalidField`] with a value of any printable type. The value is cleaned and cut, since it may
+    /// be hostile.
     pub(crate) fn invalid(
         field: impl Into<String>,
         allowed: impl Into<Allowed>,
@@ -124,7 +125,7 @@ impl ConfigError {
         }
     }
 
-    /// An error of the domain about the whole problem.
+    /// Converts an error about the whole problem.
     pub(crate) fn of_problem(error: MixerError) -> Self {
         match error {
             MixerError::InvalidField { field, allowed, got } => Self::InvalidField { field, allowed, got },
@@ -132,7 +133,7 @@ impl ConfigError {
         }
     }
 
-    /// An error of the domain about lane `lane` and its parameters.
+    /// Converts an error about lane `lane` and its parameters.
     pub(crate) fn of_lane(lane: usize, error: MixerError) -> Self {
         match error {
             MixerError::InvalidField { field, allowed, got } => {
@@ -152,31 +153,31 @@ impl ConfigError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReportError {
-    /// More text than a report may have.
+    /// The text exceeds the size limit of a report.
     #[error("the report has {got} bytes; at most {limit} are accepted")]
     TooLarge {
-        /// Its size.
+        /// Size in bytes.
         got: usize,
-        /// The cap.
+        /// Largest size accepted, in bytes.
         limit: usize,
     },
     /// Not the JSON of a report.
     #[error("this is not a report: {reason}")]
     Syntax {
-        /// What is wrong, with line and column.
+        /// The parser's message, with line and column.
         reason: String,
     },
-    /// Written by a newer version.
+    /// A report of a newer version.
     #[error(
         "the report has format {got}; this version reads formats up to {supported}: get a newer Crossover"
     )]
     Newer {
-        /// Its format.
+        /// Its format version.
         got: u32,
-        /// The newest format that can be read.
+        /// The newest format version that can be read.
         supported: u32,
     },
-    /// Its configuration is refused.
+    /// The report's configuration is invalid.
     #[error("config.{0}")]
     Config(#[from] ConfigError),
     /// A field out of range.
@@ -186,7 +187,7 @@ pub enum ReportError {
         field: String,
         /// The allowed range.
         allowed: Allowed,
-        /// What was given.
+        /// The value given.
         got: String,
     },
     /// More entries than a report may have.
@@ -194,15 +195,15 @@ pub enum ReportError {
     TooMany {
         /// Its public name.
         field: String,
-        /// The cap.
+        /// Most entries accepted.
         limit: usize,
-        /// How many were given.
+        /// Number of entries given.
         got: usize,
     },
 }
 
 impl ReportError {
-    /// Public name of the field at fault, where it is one.
+    /// Public name of the wrong field, if there is one.
     pub fn field(&self) -> Option<&str> {
         match self {
             Self::TooLarge { .. } | Self::Syntax { .. } | Self::Newer { .. } => None,
@@ -211,12 +212,13 @@ impl ReportError {
         }
     }
 
-    /// What the JSON reader says, cut: it may quote what it read.
+    /// The JSON parser's message, cut, since it may quote the input.
     pub(crate) fn syntax(error: &serde_json::Error) -> Self {
         Self::Syntax { reason: crate::text::clean(&error.to_string(), 200) }
     }
 
-    /// An [`ReportError::InvalidField`] from anything printable, which may be hostile.
+    /// An [`ReportError::InvalidField`] with a value of any printable type. The value is cleaned and cut, since it may
+    /// be hostile.
     pub(crate) fn invalid(
         field: impl Into<String>,
         allowed: impl Into<Allowed>,
@@ -230,7 +232,7 @@ impl ReportError {
     }
 }
 
-/// What names there are, or what names look like.
+/// The known names, or the form of names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Hint {
@@ -244,11 +246,11 @@ pub enum Hint {
         /// Their names, comma separated.
         known: String,
     },
-    /// The system has no parameter.
+    /// The system has no parameters.
     NoParams,
-    /// How systems' names are built.
+    /// The form of systems' names.
     SystemNames,
-    /// How parameters' names are built.
+    /// The form of parameters' names.
     ParamNames,
 }
 

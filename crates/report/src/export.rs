@@ -1,5 +1,5 @@
 //! Exports for other programs: CSV for spreadsheets, a Markdown table for a README. A report's texts come from drivers
-//! and strangers, so nothing in them is left that a spreadsheet would run or Markdown would format.
+//! and strangers, so anything that a spreadsheet would run or Markdown would format is escaped.
 
 use std::fmt::Write;
 
@@ -44,15 +44,15 @@ const COLUMNS: [&str; 34] = [
 ];
 
 impl Report {
-    /// The JSON of a file: indented, with a line's end.
+    /// The JSON of a file: indented, with a final newline.
     ///
     /// # Errors
-    /// Only where memory ends: a checked report is always JSON.
+    /// Only where memory is exhausted: a validated report is always valid JSON.
     pub fn to_json(&self) -> Result<String, serde_json::Error> {
         serde_json::to_string_pretty(self).map(|json| json + "\n")
     }
 
-    /// One row per point, RFC 4180 with a header; numbers in full, with a decimal point.
+    /// One row per point, RFC 4180 with a header. Numbers have full precision and a decimal point.
     pub fn to_csv(&self) -> String {
         let mut text = COLUMNS.join(",") + "\r\n";
         for lane in &self.lanes {
@@ -65,11 +65,11 @@ impl Report {
         text
     }
 
-    /// A table with a row per length and a column per lane, and a line that says what was raced on what.
+    /// A table with a row per length and a column per lane, and a line with the problem and the machine.
     pub fn to_markdown(&self) -> String {
         let mut text = String::from("| length |");
         for (lane, name) in self.lanes.iter().zip(self.names()) {
-            // What a lane can't do otherwise must be seen wherever its numbers are.
+            // Numbers of a lane that exists in one form only are marked wherever they appear.
             let form = match (self.config.causal, lane.causal) {
                 (true, false) => ", bidirectional",
                 (false, true) => ", causal",
@@ -133,8 +133,8 @@ impl Report {
         text
     }
 
-    /// A name for each lane. Lanes of one system on one backend are told apart by the parameters that differ, or by a
-    /// number where none does.
+    /// A name for each lane. Lanes of one system on one backend are distinguished by their differing parameters, or by
+    /// a number where no parameter differs.
     fn names(&self) -> Vec<String> {
         let twins = |a: &Lane, b: &Lane| a.system == b.system && a.backend == b.backend;
         self.lanes
@@ -159,7 +159,7 @@ impl Report {
             .collect()
     }
 
-    /// The attention lane on the same backend that `lane` is compared with.
+    /// The attention lane on the same backend as `lane`, its baseline.
     pub fn baseline_of(&self, lane: usize) -> Option<usize> {
         let own = self.lanes.get(lane)?;
         let first = self
@@ -169,7 +169,7 @@ impl Report {
         (first != lane).then_some(first)
     }
 
-    /// The length of a crossover in words: `≤ 256` where it is a bound.
+    /// The length of a crossover as text: `≤ 256` for a bound.
     pub fn crossover_word(&self, crossover: &Crossover) -> String {
         match (crossover.kind, crossover.estimate) {
             (CrossoverKind::Measured, Some(at)) => length(at),
@@ -180,15 +180,15 @@ impl Report {
         }
     }
 
-    /// A point's speed-up against attention with its 95% interval, where the report has one; without interval and
-    /// verdict where it has only the two times, as reports of format 1 do.
+    /// A point's speed-up over attention with its 95% interval, where the report has one. Without interval and verdict
+    /// where it has only the two times, as in reports of format 1.
     pub fn speedup(&self, lane: usize, point: &Point) -> Option<Speedup> {
         if let Some(Versus { speedup, low, high, verdict, .. }) = point.versus {
             return Some(Speedup { value: speedup, judged: Some((low, high, verdict)) });
         }
         let mine_ms = point.median_ms.filter(|_| point.outcome == "ok")?;
         let baseline = self.lanes.get(self.baseline_of(lane)?)?;
-        // What a race left unverified, when it was stopped say, is no baseline.
+        // An unverified point, for example of a stopped race, cannot be a baseline.
         let theirs =
             baseline.points.iter().find(|other| other.length == point.length && other.outcome == "ok")?;
         Some(Speedup { value: theirs.median_ms? / mine_ms, judged: None })
@@ -216,12 +216,12 @@ impl Report {
     }
 }
 
-/// A speed-up against attention, and what is known of it.
+/// A speed-up over attention and its verdict.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Speedup {
     /// Attention's time over the lane's.
     pub value: f64,
-    /// Its 95% interval and the verdict; absent where the report carries none, so that no winner can be named.
+    /// Its 95% interval and the verdict. Absent where the report has none, so that no winner can be named.
     pub judged: Option<(f64, f64, Verdict)>,
 }
 
@@ -301,9 +301,9 @@ fn param((name, value): (&String, &ParamValue)) -> String {
     }
 }
 
-/// A cell: quoted where it must be, and never one that a spreadsheet takes for a formula.
+/// A cell, quoted where necessary, and never one that a spreadsheet would run as a formula.
 fn csv_cell(text: &str) -> String {
-    // The wide forms too: spreadsheets of East Asian languages take them for the same.
+    // Includes the full-width forms, which East Asian spreadsheets treat alike.
     let formula =
         text.trim_start().starts_with(['=', '+', '-', '@', '\t', '\r', '|', '%', '＝', '＋', '－', '＠']);
     let text = if formula { format!("'{text}") } else { text.to_owned() };
@@ -314,7 +314,7 @@ fn csv_cell(text: &str) -> String {
     }
 }
 
-/// Text with everything escaped that Markdown or HTML in it could mean.
+/// Text with all characters escaped that have a meaning in Markdown or HTML.
 fn markdown(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
@@ -352,7 +352,7 @@ mod tests {
         assert_eq!(cells[..6], ["attention", "cpu", "", "true", "256", "ok"]);
         assert_eq!(cells[6].parse::<f64>().ok(), report.lanes[0].points[0].median_ms);
         assert!(lines.last().unwrap().contains("bias=true gain=0.5 mode=fast order=2"));
-        // The memory wall: no time, a prediction, a message.
+        // A point that ran out of memory has no time, but a prediction and a message.
         assert!(text.contains(",memory,,,,,0,0,0,,,,27541.4"), "{text}");
     }
 
@@ -364,7 +364,7 @@ mod tests {
             report.lanes[0].points[6].message = Some(evil.to_owned());
             let text = report.to_csv();
             let line = text.split_terminator("\r\n").nth(7).unwrap();
-            // What a reader of CSV sees in the last cell.
+            // The last cell as a CSV reader sees it.
             let cell = line.split_once(",\"").unwrap().1.strip_suffix('"').unwrap().replace("\"\"", "\"");
             assert!(cell.starts_with('\'') || cell == "a\",=1,\"b", "{line}");
         }

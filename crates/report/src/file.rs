@@ -1,21 +1,21 @@
-//! Files that people hand over: their bytes as text, and what they seem to be where they hold no race.
+//! Files from users: decodes their text, finds the race in it, and guesses the kind of a file without a race.
 
 use crate::{Config, ConfigError, LinkError, Linked, Report, ReportError, decode_link, is_link};
 
-/// Why the bytes of a file are no text.
+/// Why the bytes of a file cannot be decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TextError {
-    /// Not UTF-8, and no mark of another encoding in front.
+    /// Not UTF-8, and without a byte-order mark of another encoding.
     #[error("the file is no text: it is neither UTF-8 nor UTF-16 with a byte-order mark")]
     Encoding,
 }
 
-/// The text of a file: UTF-8 with or without a byte-order mark, or UTF-16 with one, as programs on Windows write it. The
-/// mark is left out.
+/// The text of a file: UTF-8 with or without a byte-order mark, or UTF-16 with one, as Windows programs write it. The
+/// mark is removed.
 ///
 /// # Errors
-/// [`TextError::Encoding`] for anything else.
+/// [`TextError::Encoding`] for any other encoding.
 pub fn file_text(bytes: Vec<u8>) -> Result<String, TextError> {
     let wide = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
         let (units, rest) = bytes.as_chunks::<2>();
@@ -36,14 +36,14 @@ pub fn file_text(bytes: Vec<u8>) -> Result<String, TextError> {
     }
 }
 
-/// What a text without a race seems to be.
+/// The apparent kind of a file without a race.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Seems {
-    /// Nothing at all.
+    /// An empty file.
     Empty,
-    /// The table that [`Report::to_csv`] writes.
+    /// The CSV of [`Report::to_csv`].
     Csv,
-    /// The table that [`Report::to_markdown`] writes.
+    /// The table of [`Report::to_markdown`].
     Markdown,
     /// A figure or another SVG or XML file.
     Svg,
@@ -53,19 +53,19 @@ pub enum Seems {
     Html,
     /// A file of tensors in the safetensors format.
     Tensors,
-    /// An image or something else that is no text.
+    /// An image or other binary data.
     Binary,
     /// Any other text.
     Text,
 }
 
 impl Seems {
-    /// Judges the start of a text. Bytes that are no text may stand in it as U+FFFD.
+    /// Guesses the kind from the start of a text. Bytes that are not text may appear in it as U+FFFD.
     pub fn of(text: &str) -> Self {
         let start = text.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
         let line = start.lines().next().unwrap_or_default();
         let begins = |word: &str| start.get(..word.len()).is_some_and(|head| head.eq_ignore_ascii_case(word));
-        // Eight bytes of length, then JSON.
+        // The length in eight bytes, then JSON.
         let tensors = text.chars().take(12).any(|c| c == '{') && text.contains("\"data_offsets\"");
         if start.is_empty() {
             Self::Empty
@@ -88,7 +88,7 @@ impl Seems {
         }
     }
 
-    /// In English, to follow "it seems to be".
+    /// An English noun phrase that follows "it seems to be".
     pub const fn words(self) -> &'static str {
         match self {
             Self::Empty => "empty",
@@ -104,27 +104,27 @@ impl Seems {
     }
 }
 
-/// Why no race could be read from a file.
+/// Why a file contains no race.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FileError {
-    /// Its configuration is refused.
+    /// Its configuration is invalid.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// Its report is refused.
+    /// Its report is invalid.
     #[error(transparent)]
     Report(#[from] ReportError),
-    /// Its link is refused.
+    /// Its link is invalid.
     #[error(transparent)]
     Link(#[from] LinkError),
-    /// It is something else.
+    /// It is a file of another kind.
     #[error(
         "the file holds no race; it seems to be {}. Races are read from reports and configurations in JSON, and from \
          links",
         .seems.words()
     )]
     NoRace {
-        /// What it seems to be.
+        /// The apparent kind.
         seems: Seems,
     },
 }
@@ -141,10 +141,10 @@ impl FileError {
     }
 }
 
-/// The race in a file's text: a report or a configuration in JSON, or a link.
+/// Reads the race in a file's text: a report or a configuration in JSON, or a link.
 ///
 /// # Errors
-/// [`FileError`] of what the text seems to hold.
+/// [`FileError`] for the kind of file that the text seems to be.
 pub fn read_file(text: &str) -> Result<Linked, FileError> {
     let text = text.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
     // A link in Markdown begins with a bracket, too.
@@ -162,7 +162,7 @@ pub fn read_file(text: &str) -> Result<Linked, FileError> {
     }
 }
 
-/// Whether JSON is meant as a report: it has a report's fields, which no configuration has.
+/// Whether the JSON is intended as a report: it has a report's fields, which configurations lack.
 fn is_report(json: &str) -> bool {
     serde_json::from_str::<serde_json::Value>(json)
         .is_ok_and(|value| value.get("schema").is_some() || value.get("lanes").is_some())

@@ -1,13 +1,14 @@
-//! Names of files that a report is saved as, and dates.
+//! File names for saved reports, and dates.
 
 use crate::Report;
 
-/// Longest part of a name that systems take, in characters.
+/// Longest part of a file name that lists systems, in characters.
 const MAX_SYSTEMS: usize = 60;
 
 impl Report {
-    /// A name for a file with this ending: `crossover-attention-hyena-2026-11-24.svg`. Of lower-case letters, digits,
-    /// hyphens and one point, whatever the report says, so that no system takes it for anything else.
+    /// A name for a file with this extension, e.g. `crossover-attention-hyena-2026-11-24.svg`. It consists of
+    /// lower-case letters, digits, hyphens and one dot, whatever the report contains, so that it is safe on every
+    /// operating system.
     pub fn file_name(&self, ending: &str) -> String {
         let mut name = "crossover".to_owned();
         let mut seen: Vec<&str> = Vec::new();
@@ -28,7 +29,7 @@ impl Report {
         name + "." + ending
     }
 
-    /// The day of the start, `2026-11-24`, in universal time.
+    /// The UTC day of the start, e.g. `2026-11-24`.
     pub fn day(&self) -> Option<String> {
         let ms = self.started_at_ms.filter(|ms| (0.0..=crate::validate::MAX_DATE_MS).contains(ms))?;
         let (year, month, day) = civil((ms / 86_400_000.0).floor() as i64);
@@ -36,8 +37,8 @@ impl Report {
     }
 }
 
-/// Year, month and day of a number of days since 1970, by Howard Hinnant's
-/// `civil_from_days` (low-level date algorithms), for days not before 1970.
+/// Year, month and day of a number of days since 1970, which must not be negative, by Howard Hinnant's
+/// `civil_from_days` (low-level date algorithms).
 fn civil(days: i64) -> (i64, i64, i64) {
     let shifted = days + 719_468;
     let era = shifted / 146_097;

@@ -1,4 +1,4 @@
-//! Sequence lengths and whole numbers as people write them: one grammar for the page, embedded races, the API and the
+//! Parses sequence lengths and whole numbers in user input: one grammar for the page, embedded races, the API and the
 //! command line.
 //!
 //! ```text
@@ -10,13 +10,13 @@
 //! digits    = "0"…"9" { "0"…"9" }                no zero in front; "_" may stand between groups of three
 //! ```
 //!
-//! `K` is 1,024 and `M` is 1,048,576; `1e3` is 1,000. The order does not matter, and each length counts once.
+//! `K` is 1,024 and `M` is 1,048,576; `1e3` is 1,000. Lengths may be in any order, and duplicates are dropped.
 //!
-//! A comma or a blank may also be meant to separate thousands. Where exactly three digits follow one to three others
-//! behind a single such character (`1,024`, `16 384`), the text is a list only if the second number is a plausible next
-//! length: no zero in front, larger than the first, at most eight times as large, and the two together no power of two.
-//! Otherwise the text is refused with the number that was probably meant. A comma with a blank, or a semicolon, always
-//! separates lengths: `16, 384` is a list. [`lengths_text`] writes that form.
+//! A comma or a blank may also be a thousands separator. Where exactly three digits follow one to three digits and a
+//! single such character (`1,024`, `16 384`), the text is a list only if the second number is a plausible next length:
+//! no leading zero, larger than the first number, at most eight times as large, and the two numbers joined are no power
+//! of two. Otherwise the text is refused, and the error states the number that was probably meant. A comma with a
+//! blank, or a semicolon, always separates lengths: `16, 384` is a list. [`lengths_text`] writes that form.
 
 use mixer::{Allowed, explain};
 use std::fmt::Write as _;
@@ -26,27 +26,27 @@ use race::RaceSpec;
 
 use crate::ConfigError;
 
-/// Largest factor between two lengths of a list that are written with nothing but a comma or a blank between them.
+/// Largest ratio between successive lengths that are separated by a comma or a blank alone.
 const MAX_STEP: u64 = 8;
 
 /// Longest part of a text that is quoted in an error, in characters.
 const MAX_QUOTED: usize = 40;
 
-/// Why a text is no list of sequence lengths.
+/// Why a text is not a list of sequence lengths.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LengthsError {
-    /// A word that is no length.
+    /// A word that is not a length.
     #[error(
         "`{word}` is no sequence length: whole numbers from 1 to {max} are, such as 256..16384 or 256, 384, 512"
     )]
     Word {
-        /// The word, shortened; empty where there is no length at all.
+        /// The word, shortened; empty where the text has no length.
         word: String,
-        /// The longest length.
+        /// The greatest length.
         max: u64,
     },
-    /// A range from long to short.
+    /// A descending range.
     #[error("a range goes from short to long: {to}..{from}, not {from}..{to}")]
     Order {
         /// Its first length.
@@ -54,20 +54,20 @@ pub enum LengthsError {
         /// Its second, smaller length.
         to: u64,
     },
-    /// A comma or a blank that probably separates thousands.
+    /// A comma or a blank that is probably a thousands separator.
     #[error("did you mean {meant}? Thousands have no separator here; separate lengths are written {apart}")]
     Thousands {
-        /// The number with its thousands joined.
+        /// The number without the separator.
         meant: u64,
-        /// The parts as separate lengths, in the form that is never refused.
+        /// The parts as separate lengths, in the form that is never ambiguous.
         apart: String,
     },
     /// More lengths than a race may have.
     #[error("at most {limit} sequence lengths are accepted, got {got}")]
     TooMany {
-        /// The cap.
+        /// Most lengths accepted.
         limit: usize,
-        /// How many different lengths were counted before the rest was left unread.
+        /// Number of different lengths counted before reading stopped.
         got: usize,
     },
 }
@@ -93,8 +93,8 @@ impl From<LengthsError> for ConfigError {
     }
 }
 
-/// `256..16384` where lengths double, otherwise a list with a comma and a blank between lengths. [`parse_lengths`] reads
-/// it back.
+/// `256..16384` where lengths double, otherwise a list separated by a comma and a blank. [`parse_lengths`] can read
+/// both.
 pub fn lengths_text(lengths: &[u32]) -> String {
     match lengths {
         [first, .., last]
@@ -106,11 +106,11 @@ pub fn lengths_text(lengths: &[u32]) -> String {
     }
 }
 
-/// Sequence lengths from text, in rising order, each once; from 1 to [`RaceSpec::MAX_LENGTHS`] of them, each from 1 to
-/// [`Problem::MAX_SEQ_LEN`]. The module's description has the grammar.
+/// Parses sequence lengths: ascending, without duplicates, 1 to [`RaceSpec::MAX_LENGTHS`] lengths of 1 to
+/// [`Problem::MAX_SEQ_LEN`]. The module's documentation has the grammar.
 ///
 /// # Errors
-/// [`LengthsError`] for the first part at fault.
+/// [`LengthsError`] for the first invalid part.
 pub fn parse_lengths(typed: &str) -> Result<Vec<u32>, LengthsError> {
     let plain = plain(typed);
     let words = words(&plain);
@@ -148,8 +148,8 @@ pub fn parse_lengths(typed: &str) -> Result<Vec<u32>, LengthsError> {
     }
 }
 
-/// A single whole number, such as a width or a seed. Unlike in a list, thousands may be separated: by a comma, a blank,
-/// an apostrophe or `_`.
+/// Parses a single whole number, such as a width or a seed. Unlike in a list, thousands separators are accepted: a
+/// comma, a blank, an apostrophe or `_`.
 pub fn parse_whole(typed: &str) -> Option<u64> {
     let plain = plain(typed);
     let mut groups = plain.trim().split([',', ' ', '\'', '\u{2019}']);
@@ -165,10 +165,10 @@ pub fn parse_whole(typed: &str) -> Option<u64> {
     number(&joined)
 }
 
-/// How a range is spelled in [`plain`] text.
+/// The range mark in [`plain`] text.
 const TO: &str = "..";
 
-/// The text with one spelling for everything that has several: blanks, commas, digits, ranges.
+/// The text with alternative spellings unified: blanks, commas, digits, range marks.
 fn plain(typed: &str) -> String {
     let mut plain = String::with_capacity(typed.len());
     for character in typed.chars() {
@@ -179,7 +179,7 @@ fn plain(typed: &str) -> String {
             '，' => plain.push(','),
             '；' | '、' => plain.push(';'),
             '…' | '–' | '—' | '-' | '－' | '～' | '~' => plain.push_str(TO),
-            // Zero-width characters that come along with copied text.
+            // Zero-width characters, which often come with copied text.
             '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}' => {}
             character if character.is_whitespace() => plain.push(' '),
             character => plain.push(character),
@@ -191,7 +191,7 @@ fn plain(typed: &str) -> String {
 /// A number, a range mark or anything else between separators.
 struct Word<'a> {
     text: &'a str,
-    /// Whether only one comma or one blank stands between it and the word before.
+    /// Whether only one comma or one blank separates it from the preceding word.
     close: bool,
 }
 
@@ -208,7 +208,7 @@ fn words(plain: &str) -> Vec<Word<'_>> {
         };
         let (text, after) = rest.split_at(end);
         if !text.is_empty() {
-            // `...` is a range as well.
+            // `...` is a range mark, too.
             let text = if text.starts_with(TO) { TO } else { text };
             words.push(Word { text, close: matches!(before, "," | " ") });
         }
@@ -218,7 +218,7 @@ fn words(plain: &str) -> Vec<Word<'_>> {
     words
 }
 
-/// Refuses a comma or a blank that more probably separates thousands than lengths.
+/// Refuses a comma or a blank that is more probably a thousands separator than a list separator.
 fn refuse_thousands(words: &[Word]) -> Result<(), LengthsError> {
     let is_group = |word: &Word| word.close && word.text.len() == 3 && is_digits(word.text);
     for (index, pair) in words.windows(2).enumerate() {
@@ -235,7 +235,7 @@ fn refuse_thousands(words: &[Word]) -> Result<(), LengthsError> {
         if is_list {
             continue;
         }
-        // Millions have two groups.
+        // Millions have two groups of three digits.
         let mut meant = joined;
         let mut apart = format!("{low}, {high}");
         for group in words.iter().skip(index + 2).take_while(|word| is_group(word)) {
@@ -257,12 +257,12 @@ fn is_digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// A length within its range.
+/// Parses a length and checks its range.
 fn length(word: &str) -> Result<u32, LengthsError> {
     if let Some(value) = number(word).filter(|value| (1..=Problem::MAX_SEQ_LEN as u64).contains(value)) {
         return Ok(value as u32);
     }
-    // `16.384` and `16'384` separate thousands, too.
+    // `16.384` and `16'384` contain thousands separators.
     let joined: String = word.chars().filter(|c| !matches!(c, '.' | '\'' | '\u{2019}')).collect();
     let groups: Vec<&str> = word.split(['.', '\'', '\u{2019}']).collect();
     let is_grouped = groups.len() > 1 && groups.iter().skip(1).all(|group| group.len() == 3);
@@ -278,7 +278,7 @@ fn refused<T>(word: &str) -> Result<T, LengthsError> {
     Err(LengthsError::Word { word: mixer::text::clean(word, MAX_QUOTED), max: Problem::MAX_SEQ_LEN as u64 })
 }
 
-/// `number` of the grammar, and 0.
+/// Parses `number` of the grammar, and 0.
 fn number(word: &str) -> Option<u64> {
     let (digits, factor) = if let Some(digits) = word.strip_suffix(['k', 'K']) {
         (digits, 1 << 10)
@@ -468,7 +468,8 @@ mod tests {
         #[test]
         fn grouped_thousands_are_never_taken_apart(value in 1000_u32..=99_999) {
             let grouped = format!("{},{:03}", value / 1000, value % 1000);
-            // What is read is a list that rises at most eightfold, never a jump from thousands to their rest.
+            // The result is a list that rises at most eightfold, never a jump from the thousands to the remaining
+            // digits.
             if let Ok(lengths) = parse_lengths(&grouped) {
                 prop_assert!(lengths[1] <= 8 * lengths[0] && !value.is_power_of_two(), "{}", grouped);
             }

@@ -1,4 +1,5 @@
-//! The report that travels: wire types, configuration, JSON schema, link codec, exports. Pure: no browser, no clock.
+//! The report format: wire types, configuration, JSON schema, link codec, exports. This crate has no browser and no
+//! clock.
 
 mod bibliography;
 mod catalog;

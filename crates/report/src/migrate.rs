@@ -1,16 +1,16 @@
-//! Reports of older formats as this one has them. Verdicts and intervals that they lack stay absent: nothing is decided
-//! on their behalf.
+//! Upgrades reports of older formats. Verdicts and intervals that they lack stay absent, since they cannot be computed
+//! from the report.
 
 use crate::{Crossover, CrossoverKind, Report, SCHEMA_VERSION};
 
-/// First format with crossovers that are bounds.
+/// First format in which crossovers can be bounds.
 const WITH_BOUNDS: u32 = 2;
-/// Links round lengths by half of this much.
+/// Ratio by which a link's rounding may change a length.
 const ROUNDING: f64 = 1.004;
 
 impl Report {
-    /// The report in this version's format. Format 1 called a challenger that was ahead at the shortest length
-    /// "measured" there, and every reader had to know that this is an upper bound.
+    /// The report in this version's format. In format 1, a challenger that is ahead at the shortest length has a
+    /// "measured" crossover there, which is in fact an upper bound.
     #[must_use]
     pub(crate) fn upgraded(mut self) -> Self {
         if self.schema < WITH_BOUNDS {
@@ -31,7 +31,7 @@ impl Report {
         self
     }
 
-    /// The shortest length that both have measured, where format 1 found the crossover there.
+    /// The shortest length that both lanes have measured, if format 1 placed the crossover there.
     pub(crate) fn led_from(&self, crossover: &Crossover) -> Option<u32> {
         let at = crossover.estimate.filter(|_| crossover.kind == CrossoverKind::Measured)?;
         let shortest = self.shortest_common(crossover)?;
@@ -48,7 +48,7 @@ impl Report {
 }
 
 impl Crossover {
-    /// The same; of a bound, both ends of the interval are the bound.
+    /// The crossover in this version's format: both ends of a bound's interval are the bound.
     pub(crate) fn with_bound(self) -> Self {
         match self.kind {
             CrossoverKind::AtMost => Self { low: self.estimate, high: self.estimate, ..self },
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
     use crate::testing::report;
 
-    /// The sample in format 1, its crossover measured at `at`.
+    /// The sample in format 1 with a crossover measured at `at`.
     fn old(at: f64) -> Report {
         let mut report = report();
         report.schema = 1;

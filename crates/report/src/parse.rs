@@ -1,5 +1,5 @@
-//! Reading a configuration's JSON. By hand rather than derived, so that every mistake is named in the words of the
-//! public API: which field, what it may be, what was given.
+//! Reads a configuration's JSON. Hand-written rather than derived, so that an error can name the field as in the public
+//! API, its valid range and the value given.
 
 use std::collections::BTreeMap;
 
@@ -13,25 +13,25 @@ const FIELDS: &str = "systems, lengths, width, heads, batch, causal, level, back
 const LANE_FIELDS: &str = "system, backend, params";
 
 impl Config {
-    /// Longest JSON accepted.
+    /// Longest JSON accepted, in bytes.
     pub const MAX_JSON_BYTES: usize = 64 << 10;
 
-    /// Reads a configuration from JSON; absent fields take their defaults.
+    /// Reads a configuration from JSON. Missing fields take their defaults.
     ///
     /// # Errors
-    /// [`ConfigError`] names the field at fault and what it may be. Names of systems and parameters are checked by
+    /// [`ConfigError`] names the wrong field and its valid range. Names of systems and parameters are checked by
     /// [`Config::resolve`].
     pub fn from_json(text: &str) -> Result<Self, ConfigError> {
         if text.len() > Self::MAX_JSON_BYTES {
             return Err(ConfigError::TooLarge { got: text.len(), limit: Self::MAX_JSON_BYTES });
         }
-        // Nesting is capped by the parser (128 levels).
+        // The parser limits nesting to 128 levels.
         let value: Value =
             serde_json::from_str(text).map_err(|error| ConfigError::Syntax { reason: error.to_string() })?;
         Self::from_value(&value)
     }
 
-    /// [`Config::from_json`] for a value that is already parsed.
+    /// Reads a configuration from a parsed value.
     ///
     /// # Errors
     /// As for [`Config::from_json`].
@@ -79,7 +79,7 @@ fn unknown(prefix: &str, field: &str, known: &str) -> ConfigError {
     }
 }
 
-/// A whole number; JavaScript makes no difference between 4 and 4.0, so neither does this.
+/// A whole number. As in JavaScript, 4 and 4.0 are equal.
 fn whole(field: &str, value: &Value, low: u32, high: u32) -> Result<u32, ConfigError> {
     value
         .as_f64()
@@ -89,7 +89,7 @@ fn whole(field: &str, value: &Value, low: u32, high: u32) -> Result<u32, ConfigE
 }
 
 fn lengths(value: &Value) -> Result<Vec<u32>, ConfigError> {
-    // The text that the page's field takes.
+    // The text of the page's field.
     if let Value::String(text) = value {
         return Ok(crate::parse_lengths(text)?);
     }
@@ -157,7 +157,7 @@ fn params(field: &str, value: &Value) -> Result<BTreeMap<String, ParamValue>, Co
             Value::String(word) => ParamValue::Text(word.clone()),
             Value::Number(number) => match (number.as_i64(), number.as_f64()) {
                 (Some(whole), _) => ParamValue::Int(whole),
-                // Whole numbers of JavaScript may arrive as 4.0.
+                // Whole numbers from JavaScript may arrive as 4.0.
                 (None, Some(real)) if real.fract() == 0.0 && real.abs() < MAX_EXACT => {
                     ParamValue::Int(real as i64)
                 }
@@ -173,7 +173,7 @@ fn params(field: &str, value: &Value) -> Result<BTreeMap<String, ParamValue>, Co
     fields.iter().map(one).collect()
 }
 
-/// 2⁵³: beyond it, an f64 does not tell neighbouring whole numbers apart.
+/// 2⁵³, from which an f64 cannot distinguish neighbouring whole numbers.
 const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
 
 fn param_field(field: &str, name: &str) -> String {

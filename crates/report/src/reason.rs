@@ -1,5 +1,4 @@
-//! Reasons and errors as they travel: a code with arguments beside the English message, for whoever speaks another
-//! language.
+//! Reasons and errors as wire types: a code with arguments beside the English message, for translation.
 
 use std::collections::BTreeMap;
 
@@ -12,13 +11,14 @@ use crate::{Report, ReportError};
 
 /// Most arguments of a reason.
 const MAX_ARGS: usize = 8;
-/// Deepest nesting of reasons: a link's error has a report's, which has a configuration's, which has what is allowed.
+/// Deepest nesting of reasons: a link's error contains a report's, which contains a configuration's, which contains a
+/// range.
 const MAX_DEPTH: usize = 5;
 
 /// Arguments by their names.
 pub type ReasonArgs = BTreeMap<String, ReasonArg>;
 
-/// Why something is as it is.
+/// A reason as data.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -26,7 +26,7 @@ pub struct Reason {
     /// Stable code.
     #[cfg_attr(feature = "schema", schemars(regex(pattern = "^[a-z0-9-]{1,40}$")))]
     pub code: String,
-    /// What its sentence is about.
+    /// Arguments of its sentence.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[cfg_attr(feature = "schema", schemars(extend("maxProperties" = 8)))]
     pub args: ReasonArgs,
@@ -39,7 +39,7 @@ pub struct Reason {
 pub enum ReasonArg {
     /// A number without a unit.
     Number(f64),
-    /// A name, a piece of input, or words of a device or a browser.
+    /// A name, a piece of input, or a message of a device or a browser.
     Text(#[cfg_attr(feature = "schema", schemars(length(max = 400)))] String),
     /// An amount of memory.
     Bytes {
@@ -51,7 +51,7 @@ pub enum ReasonArg {
         /// Nanoseconds.
         ns: f64,
     },
-    /// A reason inside of this one.
+    /// A nested reason.
     Reason(Reason),
 }
 
@@ -59,7 +59,7 @@ impl From<&Arg> for ReasonArg {
     fn from(arg: &Arg) -> Self {
         match arg {
             Arg::Number(number) if number.is_finite() => Self::Number(*number),
-            // JSON has no such numbers.
+            // JSON has no NaN and no infinities.
             Arg::Number(number) => Self::Text(number.to_string()),
             Arg::Text(text) => Self::Text(clean(text, MAX_MESSAGE)),
             Arg::Bytes(bytes) => Self::Bytes { bytes: *bytes as f64 },
@@ -76,7 +76,7 @@ impl From<&Said> for Reason {
     }
 }
 
-/// Arguments as they travel.
+/// Converts arguments to wire types.
 pub fn reason_args(args: &[(&'static str, Arg)]) -> ReasonArgs {
     args.iter().map(|(name, arg)| ((*name).to_owned(), ReasonArg::from(arg))).collect()
 }
@@ -87,7 +87,7 @@ impl Reason {
         Self { code: code.to_owned(), args: ReasonArgs::new() }
     }
 
-    /// The same with another argument.
+    /// Adds an argument.
     #[must_use]
     pub fn with(mut self, name: &str, arg: ReasonArg) -> Self {
         self.args.insert(name.to_owned(), arg);
@@ -96,7 +96,7 @@ impl Reason {
 }
 
 impl Report {
-    /// The same with the reasons of `other`, where both tell the same: links carry the messages alone.
+    /// Adds the reasons of `other` where both reports have the same message, since links carry the messages alone.
     #[must_use]
     pub fn with_reasons_of(mut self, other: &Self) -> Self {
         for (lane, from) in self.lanes.iter_mut().zip(&other.lanes) {
@@ -123,7 +123,7 @@ pub(crate) fn check(reason: &Reason, at: &str) -> Result<(), ReportError> {
     check_args(&reason.args, at, MAX_DEPTH)
 }
 
-/// Checks arguments from outside, which may hold reasons down to `depth`.
+/// Checks arguments from outside, with reasons nested at most `depth` deep.
 pub(crate) fn check_args(args: &ReasonArgs, at: &str, depth: usize) -> Result<(), ReportError> {
     if args.len() > MAX_ARGS {
         return Err(ReportError::TooMany { field: format!("{at}.args"), limit: MAX_ARGS, got: args.len() });

@@ -1,4 +1,5 @@
-//! The one validator: what a page, a link, the API or the command line asks for, turned into what the engine takes.
+//! The validator of configurations from the page, links, the API and the command line. Turns them into the engine's
+//! specification.
 
 use std::collections::BTreeMap;
 
@@ -10,14 +11,14 @@ use crate::{BackendName, Config, ConfigError, Hint, LaneConfig, LevelName, Param
 
 /// Most threads that a configuration may ask for.
 pub(crate) const MAX_THREADS: u32 = 256;
-/// Most parameters of a lane; no system has as many.
+/// Most parameters of a lane, more than any system has.
 const MAX_PARAMS: usize = 32;
-/// Longest word that a parameter may be, in characters.
+/// Longest word as a parameter's value, in characters.
 const MAX_WORD: usize = 64;
-/// Shortest and longest budget, milliseconds: a tenth of a second, a day.
+/// Least and greatest budget in milliseconds: a tenth of a second, a day.
 const MIN_BUDGET_MS: f64 = 100.0;
 const MAX_BUDGET_MS: f64 = 86_400_000.0;
-/// The same in words.
+/// The budget's range for error messages.
 pub(crate) const BUDGET: Allowed =
     Allowed::Milliseconds { low: MIN_BUDGET_MS as u64, high: MAX_BUDGET_MS as u64 };
 
@@ -30,7 +31,7 @@ impl LaneConfig {
         }
     }
 
-    /// The lane's own backend, where it names one.
+    /// The lane's own backend, if it names one.
     pub fn backend(&self) -> Option<BackendName> {
         match self {
             Self::Name(_) => None,
@@ -38,7 +39,7 @@ impl LaneConfig {
         }
     }
 
-    /// The parameters given.
+    /// The parameters given, if any.
     pub fn params(&self) -> Option<&BTreeMap<String, ParamValue>> {
         match self {
             Self::Name(_) => None,
@@ -59,7 +60,7 @@ impl From<&ParamValue> for Value {
 }
 
 impl From<&Value> for ParamValue {
-    /// Lists and nothing occur in golden files only; they become words.
+    /// Lists and nulls occur in golden files only. They become text.
     fn from(value: &Value) -> Self {
         match value {
             Value::Bool(flag) => Self::Bool(*flag),
@@ -81,7 +82,7 @@ impl From<LevelName> for Level {
 }
 
 impl BackendName {
-    /// The backend meant on a machine with or without a GPU worth preferring.
+    /// The backend on a machine with or without a GPU that lanes should prefer.
     pub fn resolve(self, gpu: bool) -> Backend {
         match self {
             Self::Webgpu => Backend::WebGpu,
@@ -92,7 +93,7 @@ impl BackendName {
 }
 
 impl Config {
-    /// Threads to use on a machine that offers `available`.
+    /// Number of threads on a machine that offers `available`.
     pub fn thread_count(&self, available: usize) -> usize {
         match self.threads {
             Threads::Auto => available.clamp(1, MAX_THREADS as usize),
@@ -100,10 +101,10 @@ impl Config {
         }
     }
 
-    /// Checks everything that can be checked without knowing the systems.
+    /// Checks everything that does not depend on the systems.
     ///
     /// # Errors
-    /// [`ConfigError`] names the first field at fault.
+    /// [`ConfigError`] names the first wrong field.
     pub fn check(&self) -> Result<(), ConfigError> {
         count("systems", self.systems.len(), RaceSpec::MAX_LANES)?;
         count("lengths", self.lengths.len(), RaceSpec::MAX_LENGTHS)?;
@@ -125,12 +126,12 @@ impl Config {
         Ok(())
     }
 
-    /// What the engine takes: names looked up among `systems`, `auto` settled by whether a `gpu` is worth preferring here, the
-    /// paper's values filled in, lengths ascending and distinct. A lane that asks for the GPU where there is none stays:
-    /// it ends with a reason when it is raced, like any lane that cannot run.
+    /// The engine's specification: names looked up among `systems`, `auto` resolved (`gpu`: whether lanes should prefer
+    /// a GPU), defaults filled in, lengths ascending and distinct. A lane that asks for a missing GPU is accepted. It
+    /// ends with a reason in the race, like any lane that cannot run.
     ///
     /// # Errors
-    /// [`ConfigError`] names the first field at fault.
+    /// [`ConfigError`] names the first wrong field.
     pub fn resolve(&self, systems: &[&Info], gpu: bool) -> Result<RaceSpec, ConfigError> {
         self.check()?;
         let mut lanes: Vec<LaneSpec> = Vec::with_capacity(self.systems.len());
@@ -154,7 +155,7 @@ impl Config {
         })
     }
 
-    /// The lengths, ascending and distinct: those that a race runs.
+    /// The raced lengths, ascending and distinct.
     pub fn sorted_lengths(&self) -> Vec<u32> {
         let mut lengths = self.lengths.clone();
         lengths.sort_unstable();
@@ -285,7 +286,7 @@ mod tests {
             spec.map(|spec| spec.lanes.iter().map(|lane| lane.backend).collect()).unwrap_or_default()
         };
         assert_eq!(backends(true), [Backend::WebGpu, Backend::Cpu, Backend::WebGpu]);
-        // Without a GPU the first two are the same lane.
+        // Without a GPU, the first two lanes are equal.
         let error = config.resolve(&SYSTEMS, false).unwrap_err();
         assert_eq!((error.code(), error.field()), ("duplicate-lane", Some("systems[1]")));
     }
@@ -372,7 +373,7 @@ mod tests {
             "systems",
             "at most 28 are accepted, got 29",
         );
-        // The paper's value, given and left out, is the same lane.
+        // A lane with the paper's value and one without a value are equal.
         refused(
             r#"{"systems": ["toy", {"system": "toy", "params": {"order": 2.0}}]}"#,
             "duplicate-lane",

@@ -1,5 +1,5 @@
-//! The JSON Schema of reports, from the wire types themselves, so that it cannot lag behind them. It states shapes and
-//! ranges; what depends on other fields (a lane for each system, ascending lengths) only [`Report::validate`] checks.
+//! The JSON Schema of reports, derived from the wire types, so that it is never outdated. It states shapes and ranges.
+//! Conditions between fields (a lane for each system, ascending lengths) are checked by [`Report::validate`] only.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings, json_schema};
 

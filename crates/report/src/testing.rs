@@ -56,7 +56,7 @@ pub(crate) static TOY: Info = Info {
 
 pub(crate) static SYSTEMS: [&Info; 2] = [&ATTENTION, &TOY];
 
-/// A record as a race leaves it: two lanes, the first cut off by memory.
+/// A finished record with two lanes, the first one ended by the memory limit.
 pub(crate) fn record(config: &Config) -> Record {
     let spec = config.resolve(&SYSTEMS, false).unwrap();
     let mut lanes: Vec<LaneRecord> =
@@ -80,7 +80,7 @@ pub(crate) fn record(config: &Config) -> Record {
     }
 }
 
-/// Every point of a lane against the first lane's.
+/// Compares every point of a lane with the first lane's.
 fn judge(baseline: &LaneRecord, lane: &mut LaneRecord) {
     for (own, other) in lane.points.iter_mut().zip(&baseline.points) {
         let time = |point: &Point| {

@@ -1,14 +1,14 @@
-//! What may stand in a report; how to show the rest is `mixer::text`'s to say.
+//! Checks of a report's texts. `mixer::text` cleans texts for display.
 
 use mixer::text::allowed;
 pub(crate) use mixer::text::{clean, shown};
 
-/// Whether `text` is at most `max` characters, all of them allowed.
+/// Whether `text` has at most `max` characters, all of them allowed.
 pub(crate) fn is_clean(text: &str, max: usize) -> bool {
     text.chars().take(max + 1).count() <= max && text.chars().all(allowed)
 }
 
-/// Whether `text` is a name of ours: lower case, digits and hyphens, at most 40 characters.
+/// Whether `text` is an identifier: lower-case letters, digits and hyphens, at most 40 characters.
 pub(crate) fn is_id(text: &str) -> bool {
     (1..=40).contains(&text.len())
         && text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))

@@ -1,4 +1,4 @@
-//! Numbers for people, in tables and exports.
+//! Formats numbers for tables and exports.
 
 /// A time with three significant digits and its unit.
 pub fn time(ms: f64) -> String {
@@ -11,7 +11,7 @@ pub fn time(ms: f64) -> String {
     format!("{} {unit}", significant(value))
 }
 
-/// Three significant digits, without an exponent; two below a tenth, at most five decimals.
+/// Three significant digits without an exponent; two for numbers below a tenth, at most five decimals.
 pub fn significant(value: f64) -> String {
     let decimals = match value.abs() {
         value if value >= 99.95 => 0,
@@ -24,7 +24,7 @@ pub fn significant(value: f64) -> String {
     format!("{value:.decimals$}")
 }
 
-/// A ratio of two times: three significant digits, and near 1 as many as set it apart from 1.
+/// A ratio of two times: three significant digits, and for a ratio near 1 as many as distinguish it from 1.
 pub fn ratio(value: f64) -> String {
     if (0.9..1.1).contains(&value) {
         let decimals = if (value - 1.0).abs() < 0.0095 { 3 } else { 2 };
@@ -33,7 +33,7 @@ pub fn ratio(value: f64) -> String {
     significant(value)
 }
 
-/// A length with thousands apart.
+/// A length with thousands separators.
 pub fn length(value: f64) -> String {
     if value >= 1e9 {
         return format!("{value:.1e}");

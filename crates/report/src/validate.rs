@@ -1,5 +1,5 @@
-//! Checks of reports that come from outside: a file, a link, another page. Every number has a range, every text a
-//! length, every index a target; what passes can be drawn without further thought.
+//! Validates reports from outside: files, links, other pages. Every number has a range, every text a maximum length and
+//! every index a target, so that a valid report can be drawn without further checks.
 
 use mixer::{Allowed, Problem};
 use race::{MIN_FIT_POINTS, PREDICTION_HORIZON, RaceSpec};
@@ -14,34 +14,34 @@ use crate::{
 pub(crate) const MAX_NAME: usize = 80;
 /// Longest message, in characters.
 pub(crate) const MAX_MESSAGE: usize = 400;
-/// Largest count of samples, repeats, cores.
+/// Greatest count of samples, repeats or cores.
 pub(crate) const MAX_COUNT: u32 = 1_000_000_000;
-/// Largest number of bytes or operations: they are counted in 64 bits.
+/// Greatest number of bytes or operations, which are counted in 64 bits.
 pub(crate) const MAX_AMOUNT: f64 = 18_446_744_073_709_551_616.0;
-/// The year 9999.
+/// Greatest date: the year 9999.
 pub(crate) const MAX_DATE_MS: f64 = 253_402_300_800_000.0;
-/// Most choices of a kernel.
+/// Most kernel choices.
 pub(crate) const MAX_KERNELS: usize = 32;
 /// Most warnings.
 pub(crate) const MAX_WARNINGS: usize = 200;
-/// What rounding in a link may move a crossover by.
+/// Ratio by which a link's rounding may change a crossover.
 const ROUNDING: f64 = 1.01;
-/// Ratios of two times.
+/// Range of ratios of two times.
 pub(crate) const RATIO: std::ops::RangeInclusive<f64> = 1e-24..=1e24;
-/// How far a speed-up may be from the ratio of the times that a report shows: an estimate over shared rounds is not
-/// exactly theirs, but it tells of the same two lanes.
+/// Largest ratio between a speed-up and the ratio of the times in a report. An estimate over shared rounds may differ
+/// from that ratio, but not by much.
 const FROM_TIMES: f64 = 1.5;
-/// Largest exponent or log₂ scale, either way.
+/// Greatest absolute value of an exponent or log₂ scale.
 const MAX_EXPONENT: f64 = 1000.0;
-/// Shortest and longest time: a femtosecond, thirty years; milliseconds.
+/// Range of times in milliseconds: a femtosecond to thirty years.
 pub(crate) const TIME_MS: std::ops::RangeInclusive<f64> = 1e-12..=1e12;
-/// Lengths where lanes may cross.
+/// Range of lengths where lanes may cross.
 pub(crate) const CROSSOVER: std::ops::RangeInclusive<f64> = 1e-6..=1e18;
-/// Steps of a clock that can time anything: below a minute.
+/// Greatest clock step in milliseconds: a minute.
 pub(crate) const MAX_TICK_MS: f64 = 60_000.0;
 /// The system that challengers are compared with.
 pub(crate) const BASELINE: &str = "attention";
-/// Every outcome of a point. Links number them: append only.
+/// All outcomes of a point. Links store their index: append only.
 pub(crate) const OUTCOMES: [&str; 10] = [
     "ok",
     "memory",
@@ -55,17 +55,17 @@ pub(crate) const OUTCOMES: [&str; 10] = [
     "cancelled",
 ];
 
-/// Whether `ms` can be a time of a forward pass.
+/// Whether `ms` is within the range of times of a forward pass.
 pub(crate) fn is_time(ms: f64) -> bool {
     TIME_MS.contains(&ms)
 }
 
-/// Whether `length` can be where lanes cross; predictions may lie far outside of what can be raced.
+/// Whether `length` is within the range of crossovers. Predictions may lie far beyond the lengths that can be raced.
 pub(crate) fn is_crossover(length: f64) -> bool {
     CROSSOVER.contains(&length)
 }
 
-/// Whether every number of an exponent is usable.
+/// Whether every number of an exponent is finite and in range.
 pub(crate) fn exponent(exponent: &Exponent) -> bool {
     let Exponent { estimate, low, high, log2_scale_ms, from_length, leading } = *exponent;
     log2_scale_ms.abs() <= MAX_EXPONENT
@@ -74,7 +74,7 @@ pub(crate) fn exponent(exponent: &Exponent) -> bool {
         && is_length(from_length)
 }
 
-/// Whether a growth's exponent is usable: in range, and within its interval.
+/// Whether the exponent of a leading term is in range and within its interval.
 pub(crate) fn is_leading(leading: &Leading) -> bool {
     let Leading { estimate, low, high } = *leading;
     [estimate, low, high].iter().all(|value| value.abs() <= MAX_EXPONENT)
@@ -82,7 +82,7 @@ pub(crate) fn is_leading(leading: &Leading) -> bool {
         && estimate <= high
 }
 
-/// Whether a machine could have these peaks.
+/// Whether the peak rates are plausible.
 pub(crate) fn are_peaks(peaks: &Peaks) -> bool {
     let rates = [
         Some(peaks.flops_per_s),
@@ -98,7 +98,7 @@ fn is_length(length: u32) -> bool {
     (1..=Problem::MAX_SEQ_LEN as u32).contains(&length)
 }
 
-/// What can be read of any version.
+/// The part of a report that every version has.
 #[derive(serde::Deserialize)]
 struct Version {
     schema: Option<u32>,
@@ -114,18 +114,19 @@ impl Version {
 }
 
 impl Report {
-    /// Longest JSON accepted.
+    /// Longest JSON accepted, in bytes.
     pub const MAX_JSON_BYTES: usize = 4 << 20;
 
-    /// Reads a report from JSON and checks it.
+    /// Reads a report from JSON and validates it.
     ///
     /// # Errors
-    /// [`ReportError`] names the field at fault.
+    /// [`ReportError`] names the wrong field.
     pub fn from_json(text: &str) -> Result<Self, ReportError> {
         if text.len() > Self::MAX_JSON_BYTES {
             return Err(ReportError::TooLarge { got: text.len(), limit: Self::MAX_JSON_BYTES });
         }
-        // Nesting is capped by the parser (128 levels). The version first: a newer report may have another shape.
+        // The parser limits nesting to 128 levels. The version is read first, because a newer report may have another
+        // shape.
         if let Ok(version) = serde_json::from_str::<Version>(text) {
             version.check()?;
         }
@@ -134,7 +135,7 @@ impl Report {
         Ok(report.upgraded().with_shares())
     }
 
-    /// [`Report::from_json`] for a value that is already parsed.
+    /// Reads and validates a report from a parsed value.
     ///
     /// # Errors
     /// As for [`Report::from_json`].
@@ -146,10 +147,10 @@ impl Report {
         Ok(report.upgraded().with_shares())
     }
 
-    /// Checks every number, text and index.
+    /// Validates every number, text and index.
     ///
     /// # Errors
-    /// [`ReportError`] names the first field at fault.
+    /// [`ReportError`] names the first wrong field.
     pub fn validate(&self) -> Result<(), ReportError> {
         Version { schema: Some(self.schema) }.check()?;
         ensure(self.schema >= 1, "schema", "1", self.schema)?;
@@ -196,7 +197,7 @@ impl Report {
         Ok(())
     }
 
-    /// Whether a lane ran what the configuration asked for: its backend, its parameters, its lengths.
+    /// Checks that a lane agrees with the configuration: its backend, its parameters, its lengths.
     fn as_configured(&self, index: usize, at: &str, lane: &Lane) -> Result<(), ReportError> {
         let Some(asked) = self.config.systems.get(index) else { return Ok(()) };
         let wanted = match asked.backend().unwrap_or(self.config.backend) {
@@ -298,8 +299,8 @@ impl Report {
 }
 
 impl Report {
-    /// Checks a point's comparison with attention: what it is compared with, whether both are results, and whether
-    /// verdict, interval and times agree. An error is the field, what it may be, and what it is.
+    /// Checks a point's comparison with attention: the baseline, the outcomes of both points, and the agreement of
+    /// verdict, interval and times. An error is the field, its valid range and its value.
     pub(crate) fn versus(
         &self,
         lane: usize,
@@ -337,15 +338,15 @@ impl Report {
         }
     }
 
-    /// Whether `baseline` is the kind of lane that `challenger` is compared with.
+    /// Whether `baseline` is a valid baseline of `challenger`.
     pub(crate) fn can_cross(&self, challenger: usize, baseline: usize) -> bool {
         self.lanes.get(challenger).zip(self.lanes.get(baseline)).is_some_and(|(challenger, baseline)| {
             challenger.system != BASELINE && baseline.system == BASELINE
         })
     }
 
-    /// Whether a crossover lies where its lanes' points allow one: between the shortest and the longest length that both
-    /// have measured, or beyond the longest one by no more than fits are believed.
+    /// Whether a crossover is compatible with its lanes' points: between the shortest and the longest length that both
+    /// have measured, or beyond the longest one by at most the prediction horizon.
     pub(crate) fn is_plausible(&self, crossover: &Crossover) -> bool {
         let Some(at) = crossover.estimate else { return true };
         let lanes = [crossover.challenger, crossover.baseline].map(|lane| self.lanes.get(lane as usize));
@@ -373,13 +374,13 @@ impl Lane {
         self.points.iter().filter(|point| point.outcome == "ok").map(|point| point.length)
     }
 
-    /// Whether enough of the lane was measured for an exponent from this length on.
+    /// Whether the lane has enough measured points for an exponent from this length on.
     pub(crate) fn can_be_fitted(&self, from: u32) -> bool {
         self.measured_lengths().filter(|length| *length >= from).count() >= MIN_FIT_POINTS
     }
 }
 
-/// Whether two values of a parameter mean the same: 1 and 1.0 do.
+/// Whether two values of a parameter are equal; 1 and 1.0 are.
 fn same(a: &ParamValue, b: &ParamValue) -> bool {
     let number = |value: &ParamValue| match value {
         ParamValue::Int(whole) => Some(*whole as f64),
@@ -390,7 +391,7 @@ fn same(a: &ParamValue, b: &ParamValue) -> bool {
 }
 
 impl Status {
-    /// Whether nothing more will come.
+    /// Whether the race has ended.
     pub fn is_final(self) -> bool {
         self != Self::Running
     }
@@ -653,7 +654,7 @@ mod tests {
     use super::*;
     use crate::testing::report;
 
-    /// The sample with one field set, read again.
+    /// The sample with one field set, parsed again.
     fn with(pointer: &str, value: Value) -> Result<Report, ReportError> {
         let mut json = serde_json::to_value(report()).unwrap();
         *json.pointer_mut(pointer).unwrap_or_else(|| panic!("{pointer}")) = value;
@@ -717,7 +718,7 @@ mod tests {
     #[test]
     fn fault_24_values_that_no_race_produces_are_refused_by_name() {
         for (pointer, value, named) in [
-            // Not what was asked for.
+            // Differs from the configuration.
             ("/lanes/1/params/gain", json!(0.75), "lanes[1].params.gain"),
             ("/config/backend", json!("webgpu"), "lanes[0].backend"),
             ("/lanes/1/points/0/length", json!(300), "lanes[1].points"),
@@ -728,18 +729,18 @@ mod tests {
             ("/lanes/1/points/0/verified/pass", json!(false), "lanes[1].points[0].outcome"),
             ("/lanes/1/points/0/verified/maxAbs", json!(null), "lanes[1].points[0].verified.pass"),
             ("/lanes/1/verification/pass", json!(false), "lanes[1].points[0].outcome"),
-            // Crossovers of nothing.
+            // Crossovers without a basis.
             ("/crossovers/0/low", json!(1e9), "crossovers[0].low"),
             ("/crossovers/0/high", json!(1), "crossovers[0].low"),
             ("/lanes/1/exponent/estimate", json!(9), "lanes[1].exponent"),
             ("/lanes/1/points/0/flops", json!(2e19), "lanes[1].points[0].flops"),
             ("/environment/tickMs", json!(1e9), "environment.tickMs"),
-            // Far from everything that was measured.
+            // Far from all measured points.
             ("/crossovers/0/estimate", json!(20_000), "crossovers[0].estimate"),
             ("/crossovers/0/estimate", json!(100), "crossovers[0].estimate"),
             ("/lanes/1/exponent/fromLength", json!(8192), "lanes[1].exponent"),
             ("/lanes/0/points/0/deviceMs", json!(1), "lanes[0].points[0].deviceMs"),
-            // A verdict that its interval, its times or its lanes do not support.
+            // A verdict that contradicts its interval, its times or its lanes.
             ("/lanes/1/points/0/versus/low", json!(1), "lanes[1].points[0].versus.low"),
             ("/lanes/1/points/0/versus/low", json!(1e9), "lanes[1].points[0].versus.low"),
             ("/lanes/1/points/0/versus/high", json!(2), "lanes[1].points[0].versus.low"),
@@ -803,7 +804,7 @@ mod tests {
     #[test]
     fn fault_28_files_that_are_no_reports_are_refused_and_nothing_else_happens() {
         let good = serde_json::to_string(&report()).unwrap();
-        // Prototype keys are fields like any other: unknown ones mean nothing.
+        // Prototype keys are ordinary unknown fields and are ignored.
         let keyed = good.replacen('{', r#"{"__proto__": {"schema": 9}, "constructor": null, "#, 1);
         assert_eq!(Report::from_json(&keyed), Ok(report()));
         let mut param = serde_json::to_value(report()).unwrap();
@@ -811,7 +812,7 @@ mod tests {
         assert!(
             Report::from_value(param).is_ok_and(|report| report.lanes[0].params.contains_key("__proto__"))
         );
-        // A key twice is no report: whichever of the two a reader takes would be a guess.
+        // A duplicate key is refused: choosing either of its values would be a guess.
         let twice = good.replacen(r#""status":"#, r#""status": "running", "status":"#, 1);
         assert_eq!(Report::from_json(&twice).unwrap_err().code(), "report-syntax");
         let schema_twice = good.replacen(r#""schema":2"#, r#""schema":7,"schema":2"#, 1);
@@ -827,7 +828,7 @@ mod tests {
         for wrong in ["\u{feff}", "null", "true", "1e999", r#""report""#, r#"{"schema":1,"lanes":{}}"#] {
             assert_eq!(Report::from_json(wrong).unwrap_err().code(), "report-syntax", "{wrong}");
         }
-        // A lone surrogate is no text.
+        // A lone surrogate is not valid text.
         let lone = good.replacen(r#""title":"Attention""#, r#""title":"\ud800""#, 1);
         assert_eq!(Report::from_json(&lone).unwrap_err().code(), "report-syntax");
     }
@@ -862,7 +863,7 @@ mod tests {
                 let error = with(pointer, json!(bad)).unwrap_err();
                 assert_eq!(error.field(), Some(field), "{error}");
             }
-            // Markup is text like any other: it is never shown as anything else.
+            // Markup is ordinary text and is never shown as anything else.
             assert!(with(pointer, json!("</script><b onload=x>")).is_ok(), "{pointer}");
         }
     }

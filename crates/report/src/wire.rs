@@ -1,26 +1,27 @@
-//! The report as it travels: JSON, links, messages. Camel case, milliseconds; domain types stay free of serialisation.
+//! The report as a wire type for JSON, links and messages. Camel case, milliseconds. Domain types have no
+//! serialisation.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Config, Environment, ParamValue, Peaks, Reason, ReasonArgs};
 
-/// Version of this format, raised with every change that a reader must know of. 2 has crossovers that are bounds or
-/// undecided, and verdicts with their intervals; reports of version 1 are read, without any of these.
+/// Version of this format, raised with every change that readers must know. Version 2 adds crossovers that are bounds
+/// or undecided, and verdicts with their intervals. Reports of version 1 are read and lack these.
 pub const SCHEMA_VERSION: u32 = 2;
 
-/// Everything about one race.
+/// The report of one race.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
-    /// [`SCHEMA_VERSION`] of the writer; once read, this reader's own.
+    /// [`SCHEMA_VERSION`] of the writer; in a parsed report that of the reader.
     #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 2)))]
     pub schema: u32,
     /// The configuration, defaults filled in.
     pub config: Config,
     /// The machine.
     pub environment: Environment,
-    /// Milliseconds since 1970 at the start, where a calendar is at hand.
+    /// Start in milliseconds since 1970, where a calendar is available.
     #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = 253_402_300_800_000.0)))]
     pub started_at_ms: Option<f64>,
     /// `running`, `done` or `cancelled`.
@@ -31,12 +32,12 @@ pub struct Report {
     /// One entry per challenger that has an attention lane on its backend.
     #[cfg_attr(feature = "schema", schemars(length(max = 28)))]
     pub crossovers: Vec<Crossover>,
-    /// What a reader must know to trust or doubt the numbers.
+    /// Circumstances that a reader needs to judge the numbers.
     #[cfg_attr(feature = "schema", schemars(length(max = 200)))]
     pub warnings: Vec<Warning>,
 }
 
-/// How far the race is.
+/// Status of the race.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
@@ -50,13 +51,13 @@ pub enum Status {
 }
 
 impl Report {
-    /// Works out every point's share of the roofline.
+    /// Computes every point's share of the roofline.
     #[must_use]
     pub(crate) fn with_shares(mut self) -> Self {
         for lane in &mut self.lanes {
             let peaks = self.environment.roofline.as_ref().and_then(|roofline| roofline.of(&lane.backend));
             for point in &mut lane.points {
-                // Reports of before operations were counted as they run have the field's count alone.
+                // Older reports lack executed operations, so the field's count is used.
                 let flops = point.executed_flops.unwrap_or(point.flops);
                 let functions = point.transcendentals.unwrap_or(0.0);
                 let share =
@@ -69,8 +70,8 @@ impl Report {
 }
 
 impl Lane {
-    /// The time predicted for a point, where points of the lane were measured: what nothing was measured for has no
-    /// prediction to show, whatever a report says.
+    /// The predicted time of a point, if a point of the lane was measured. Without any measurement, a report's
+    /// prediction is ignored.
     pub fn predicted_ms(&self, point: &Point) -> Option<f64> {
         let is_measured = self.points.iter().any(|point| point.outcome == "ok");
         point.predicted_ms.filter(|_| is_measured)
@@ -85,26 +86,26 @@ pub struct Lane {
     /// The system's stable name.
     #[cfg_attr(feature = "schema", schemars(regex(pattern = "^[a-z0-9-]{1,40}$")))]
     pub system: String,
-    /// Its name for people.
+    /// The system's display name.
     #[cfg_attr(feature = "schema", schemars(length(max = 80)))]
     pub title: String,
     /// `cpu` or `webgpu`.
     #[cfg_attr(feature = "schema", schemars(extend("enum" = ["cpu", "webgpu"])))]
     pub backend: String,
-    /// Parameters, defaults filled in.
+    /// Parameters, defaults included.
     pub params: std::collections::BTreeMap<String, ParamValue>,
-    /// Whether it ran causally: some systems exist only one way, whatever was asked.
+    /// Whether it ran causally: some systems exist in one form only, whatever the configuration.
     pub causal: bool,
-    /// Comparison on a small problem, before anything was timed.
+    /// Comparison on a small problem, before any timing.
     pub verification: Option<Verified>,
     /// One entry per length reached, ascending.
     #[cfg_attr(feature = "schema", schemars(length(max = 32)))]
     pub points: Vec<Point>,
-    /// Exponent of the time's growth over the tail.
+    /// Exponent of the time's growth over the tail of the lengths.
     pub exponent: Option<Exponent>,
 }
 
-/// A lane at a length.
+/// The measurement of a lane at one length.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -116,13 +117,13 @@ pub struct Point {
     /// `unsupported`, `not-verified`, `failed`, `cancelled`.
     #[cfg_attr(feature = "schema", schemars(extend("enum" = crate::validate::OUTCOMES)))]
     pub outcome: String,
-    /// The reason in words, where there is more to say.
+    /// The reason as an English message, where there is one.
     #[cfg_attr(feature = "schema", schemars(length(max = 400)))]
     pub message: Option<String>,
-    /// The reason as a code with arguments; links do not carry it.
+    /// The reason as a code with arguments. Links do not carry it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
-    /// Median time of one forward pass.
+    /// Time of one forward pass: geometric mean of the set-ups' medians.
     #[cfg_attr(feature = "schema", schemars(range(min = 1e-12, max = 1e12)))]
     pub median_ms: Option<f64>,
     /// First quartile.
@@ -140,7 +141,7 @@ pub struct Point {
     /// Forward passes per sample.
     #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 1_000_000_000)))]
     pub repeats: u32,
-    /// Samples thrown away.
+    /// Number of discarded samples.
     #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 1_000_000_000)))]
     pub discarded: u32,
     /// Median by the device's own timestamps.
@@ -152,35 +153,36 @@ pub struct Point {
     /// First forward pass.
     #[cfg_attr(feature = "schema", schemars(range(min = 1e-12, max = 1e12)))]
     pub first_run_ms: Option<f64>,
-    /// What the fit predicts, where nothing was measured.
+    /// Time predicted by the lane's growth model, where nothing was measured.
     #[cfg_attr(feature = "schema", schemars(range(min = 1e-12, max = 1e12)))]
     pub predicted_ms: Option<f64>,
-    /// Floating-point operations of one forward pass by the field's conventions, closed form: to compare algorithms.
+    /// Floating-point operations of one forward pass in closed form by the field's conventions, for comparing
+    /// algorithms.
     #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = 18_446_744_073_709_551_616.0)))]
     pub flops: f64,
-    /// Floating-point operations that the CPU kernel executes, closed form: for the roofline. Absent in reports of
-    /// before they were counted.
+    /// Floating-point operations that the CPU kernel executes, in closed form, for the roofline. Absent in older
+    /// reports.
     #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = 18_446_744_073_709_551_616.0)))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub executed_flops: Option<f64>,
-    /// Exponentials, divisions and square roots, closed form. Absent in reports of before they were counted.
+    /// Exponentials, divisions and square roots, in closed form. Absent in older reports.
     #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = 18_446_744_073_709_551_616.0)))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transcendentals: Option<f64>,
-    /// Bytes moved, closed form.
+    /// Bytes moved, in closed form.
     #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = 18_446_744_073_709_551_616.0)))]
     pub bytes: f64,
-    /// Most bytes held at once, counted.
+    /// Peak of the bytes held, counted.
     #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = 18_446_744_073_709_551_616.0)))]
     pub peak_bytes: f64,
-    /// Bytes of state that decoding carries at this length.
+    /// Bytes of state for decoding one token at this length.
     #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = 18_446_744_073_709_551_616.0)))]
     pub decode_state_bytes: f64,
-    /// Rows of the timed output against the f64 reference.
+    /// Comparison of parts of the timed output with the f64 reference.
     pub verified: Option<Verified>,
-    /// The least time that the measured roofline allows for the executed operations, the functions and the bytes, over the
-    /// median: 1 is all that the machine can do. More than 1 says that the data sat in a cache, whose bandwidth is not
-    /// that of memory, or that the probe was disturbed. Follows from the other fields: whoever reads a report works it out anew.
+    /// Least time that the measured roofline allows for the executed operations, the functions and the bytes, over the
+    /// median: 1 is the machine's peak. A value above 1 means that the data was in a cache, which has more bandwidth
+    /// than memory, or that the probe was disturbed. Readers compute it from the other fields.
     #[serde(default)]
     pub roofline_share: Option<f64>,
     /// Lower end of the 95% interval of [`Point::median_ms`] over samples and set-ups.
@@ -191,23 +193,25 @@ pub struct Point {
     #[serde(default)]
     #[cfg_attr(feature = "schema", schemars(range(min = 1e-12, max = 1e12)))]
     pub high_ms: Option<f64>,
-    /// How often the lane was set up anew at this length; 0 where the report does not say.
+    /// Number of set-ups of the lane at this length; 0 where unknown.
     #[serde(default)]
     #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 1_000_000_000)))]
     pub set_ups: u32,
-    /// Against the attention lane of the same backend, where both were measured.
+    /// Comparison with the attention lane of the same backend, where both were measured.
     #[serde(default)]
     pub versus: Option<Versus>,
-    /// Whether the system's sparse pattern covers every pair of positions at this length: it ran full attention.
+    /// Whether the system's sparse pattern covers every pair of positions at this length, so that it ran full
+    /// attention.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub full_attention: bool,
-    /// Time that this point would have needed (set-up, runs, check), where the outcome is `time-budget` and it is known.
+    /// Time that this point would have needed (set-up, runs, check), where the outcome is `time-budget` and the time is
+    /// known.
     #[serde(default)]
     #[cfg_attr(feature = "schema", schemars(range(min = 1e-12, max = 1e12)))]
     pub needed_ms: Option<f64>,
 }
 
-/// A lane against attention at one length.
+/// Comparison of a lane with attention at one length.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -223,11 +227,11 @@ pub struct Versus {
     /// Upper end.
     #[cfg_attr(feature = "schema", schemars(range(min = 1e-24, max = 1e24)))]
     pub high: f64,
-    /// The decision, which every reader takes as it is.
+    /// The decision. Pages, tables and exports use it unchanged.
     pub verdict: Verdict,
 }
 
-/// Which of two lanes is faster, as far as the measurements can tell.
+/// Which of two lanes is faster, as far as the measurements can decide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
@@ -245,16 +249,16 @@ pub enum Verdict {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Verified {
-    /// Length of the problem compared.
+    /// Sequence length of the compared problem.
     #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 1_048_576)))]
     pub length: u32,
     /// Largest absolute difference; absent where an output was not finite.
     #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = 18_446_744_073_709_551_616.0)))]
     pub max_abs: Option<f64>,
-    /// The same relative to the largest reference magnitude.
+    /// Largest absolute difference over the largest reference magnitude.
     #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = 18_446_744_073_709_551_616.0)))]
     pub max_rel: Option<f64>,
-    /// Whether it is within the system's tolerance.
+    /// Whether the difference is within the system's tolerance.
     pub pass: bool,
 }
 
@@ -274,7 +278,7 @@ pub struct Exponent {
     /// First length fitted.
     #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 1_048_576)))]
     pub from_length: u32,
-    /// Exponent of the growth model's leading term: how the time grows far beyond the lengths raced.
+    /// Exponent of the growth model's leading term: the growth of the time far beyond the raced lengths.
     #[serde(default)]
     pub leading: Option<Leading>,
 }
@@ -292,7 +296,7 @@ pub struct Leading {
     pub high: f64,
 }
 
-/// Where a challenger gets ahead of attention.
+/// The length from which a challenger stays ahead of attention.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -303,9 +307,9 @@ pub struct Crossover {
     pub baseline: u32,
     /// `measured`, `at-most`, `predicted`, `undecided` or `none`.
     pub kind: CrossoverKind,
-    /// The length; `null` where it is undecided or there is none.
+    /// The length; `null` where it is undecided or where there is none.
     pub estimate: Option<f64>,
-    /// Lower end of its 95% interval; the bound itself where the length is one.
+    /// Lower end of its 95% interval; for a bound, the bound itself.
     pub low: Option<f64>,
     /// Upper end.
     pub high: Option<f64>,
@@ -318,17 +322,17 @@ pub struct Crossover {
 pub enum CrossoverKind {
     /// Between measured points.
     Measured,
-    /// The challenger is ahead from this raced length on, and may have been ahead before: an upper bound.
+    /// The challenger is ahead from this raced length on. It may be ahead at shorter lengths too: an upper bound.
     AtMost,
     /// Beyond the raced lengths, where the growth models meet.
     Predicted,
-    /// The measurements do not tell.
+    /// The measurements do not decide.
     Undecided,
-    /// The challenger is behind as far as raced, and is not predicted to get ahead.
+    /// The challenger is behind at all raced lengths and is not predicted to get ahead.
     None,
 }
 
-/// Something that a reader must know.
+/// A circumstance that a reader needs to judge the numbers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -336,12 +340,12 @@ pub struct Warning {
     /// Stable code: `drift`, `discarded`, `outliers`, `coarse-clock`, `software-gpu`, `cancelled`, `engine-crashed`.
     #[cfg_attr(feature = "schema", schemars(regex(pattern = "^[a-z0-9-]{1,40}$")))]
     pub code: String,
-    /// In words.
+    /// The English message.
     #[cfg_attr(feature = "schema", schemars(length(max = 400)))]
     pub message: String,
-    /// The lane concerned, where it is one.
+    /// Index of the lane concerned, if there is one.
     pub lane: Option<u32>,
-    /// What the message is about; links do not carry it.
+    /// Arguments of the message. Links do not carry them.
     #[serde(default, skip_serializing_if = "ReasonArgs::is_empty")]
     #[cfg_attr(feature = "schema", schemars(extend("maxProperties" = 8)))]
     pub args: ReasonArgs,

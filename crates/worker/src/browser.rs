@@ -1,4 +1,4 @@
-//! What the worker asks of its browser: a turn of the event loop and facts for the hardware card.
+//! Browser functions that the worker needs: a turn of the event loop and facts for the hardware card.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -10,18 +10,18 @@ use wasm_bindgen_futures::JsFuture;
 
 use crate::watch::{PerformanceClock, Surroundings};
 
-/// The surroundings that the executors need.
+/// The surroundings of the executors.
 pub(crate) fn host(clock: &PerformanceClock, surroundings: &Rc<Surroundings>) -> Host {
     let clock = clock.clone();
     let surroundings = Rc::clone(surroundings);
     let breathe = move || -> HostFuture {
-        // A hidden page's race only waits: it should not keep a core busy with that.
+        // The race of a hidden page only waits, so it should not keep a core busy.
         if surroundings.is_hidden() { Box::pin(sleep(HIDDEN_PAUSE)) } else { Box::pin(breathe()) }
     };
     Host::new(move || clock.now_ns(), breathe, |limit| Box::pin(sleep(limit)), gpu_api())
 }
 
-/// How often a waiting race looks whether the page is shown again.
+/// Interval at which a waiting race checks whether the page is shown again.
 const HIDDEN_PAUSE: Duration = Duration::from_millis(50);
 
 fn gpu_api() -> GpuApi {
@@ -45,12 +45,12 @@ async fn sleep(limit: Duration) {
     let _ = JsFuture::from(promise).await;
 }
 
-/// Lets the event loop turn once, so that messages get in. A message channel, not a timer: timers are held back to 4 ms
-/// when nested, and to a second in hidden tabs.
+/// Gives the event loop one turn, so that messages arrive. Uses a message channel, because browsers delay nested timers
+/// by 4 ms and timers of hidden tabs by a second.
 async fn breathe() {
     let promise = js_sys::Promise::new(&mut |resolve, _| {
         let Ok(channel) = web_sys::MessageChannel::new() else {
-            // Without channels the microtask queue must do.
+            // Without channels, the microtask queue is the fallback.
             let _ = resolve.call0(&JsValue::NULL);
             return;
         };
@@ -60,12 +60,12 @@ async fn breathe() {
     let _ = JsFuture::from(promise).await;
 }
 
-/// `navigator.userAgent`, empty where there is none.
+/// `navigator.userAgent`, or an empty string.
 pub(crate) fn user_agent() -> String {
     navigator_field("userAgent").and_then(|value| value.as_string()).unwrap_or_default()
 }
 
-/// `navigator.hardwareConcurrency`, 1 where there is none.
+/// `navigator.hardwareConcurrency`, or 1.
 pub(crate) fn cores() -> u32 {
     navigator_field("hardwareConcurrency").and_then(|value| value.as_f64()).map_or(1, |cores| cores as u32)
 }

@@ -1,4 +1,4 @@
-//! One machine, one job at a time: races, verifications, links.
+//! The worker's jobs: races, verifications, links. Its machine runs one job at a time.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -19,10 +19,10 @@ pub(crate) struct Worker {
     emit: js_sys::Function,
     clock: PerformanceClock,
     surroundings: Rc<Surroundings>,
-    /// Taken while a job runs.
+    /// `None` while a job runs.
     machine: RefCell<Option<Machine>>,
     cancel: CancelSwitch,
-    /// To lose the device while a job has the machine.
+    /// A handle for losing the device while a job has the machine.
     gpu: RefCell<Option<Gpu>>,
     environment: RefCell<Environment>,
     threads: usize,
@@ -63,7 +63,7 @@ impl Worker {
         Ok(worker)
     }
 
-    /// Puts the machine back, with what is now known of it.
+    /// Puts the machine back and stores its current facts.
     fn keep(&self, machine: Machine) {
         self.gpu.replace(machine.gpu().ok().cloned());
         self.environment.borrow_mut().describe(&machine.facts());
@@ -78,7 +78,7 @@ impl Worker {
         });
     }
 
-    /// Takes one message.
+    /// Handles one message.
     pub(crate) fn receive(self: &Rc<Self>, json: &str, bytes: Option<Vec<u8>>) {
         let request = match Request::parse(json) {
             Ok(request) => request,
@@ -141,7 +141,7 @@ impl Worker {
         });
     }
 
-    /// Runs `job` on the machine, unless another job has it.
+    /// Runs `job` on the machine, unless another job is running.
     fn spawn(self: &Rc<Self>, id: u32, job: impl AsyncFnOnce(&mut Machine) -> Event + 'static) {
         let Some(mut machine) = self.machine.take() else {
             return self.fail(Some(id), WireError::of(&WorkerError::Busy));
@@ -177,7 +177,7 @@ impl Worker {
                 length: 0,
                 activity: "loading".to_owned(),
             });
-            // Where it cannot be loaded, the lanes that need it say so.
+            // If loading fails, the lanes that need the module report it.
             let _ = lazy_module::get(self.threads).await;
         }
         if let Err(error) = machine.set_threads(config.thread_count(self.threads).min(self.threads)) {
@@ -211,7 +211,7 @@ impl Worker {
             Err(error) => return Event::Error { id: Some(id), error: race_error(&error) },
         };
         if record.status == race::Status::Done {
-            // The machine is as warm as the lanes left it, and the page has shown the result.
+            // The machine is still warm from the lanes, and the page already shows the result.
             self.send(&Event::Progress {
                 id,
                 fraction: 1.0,
@@ -222,9 +222,9 @@ impl Worker {
             });
             let backends: Vec<Backend> = record.spec.lanes.iter().map(|lane| lane.backend).collect();
             let before = self.surroundings.disturbances();
-            // Where the user cancels this, the race itself is over, and its report whole without.
+            // A cancellation here affects only the roofline: the race is over and its report complete.
             let _ = machine.measure_roofline(&backends).await;
-            // A hidden tab is throttled: its peaks would flatter every lane.
+            // A hidden tab is throttled, and peak rates measured in it would flatter every lane.
             if self.surroundings.is_hidden() || self.surroundings.disturbances() != before {
                 machine.forget_roofline();
             }
@@ -234,7 +234,7 @@ impl Worker {
 
     async fn verify(&self, id: u32, bytes: &[u8], backend: BackendName, machine: &mut Machine) -> Event {
         let backend = backend.resolve(machine.facts().prefers_gpu());
-        // Which system it is of is known only once it was read.
+        // The file's system is known only after reading it.
         let _ = lazy_module::get(self.threads).await;
         match machine.verify_golden(bytes, None, backend).await {
             Ok(result) => {
@@ -264,7 +264,7 @@ impl Worker {
 
     fn send(&self, event: &Event) {
         if let Ok(json) = serde_json::to_string(event) {
-            // A page that throws while it takes an event is its own affair.
+            // An exception in the page's handler is the page's responsibility.
             let _ = self.emit.call1(&wasm_bindgen::JsValue::NULL, &json.into());
         }
     }

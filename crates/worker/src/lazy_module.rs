@@ -1,5 +1,5 @@
-//! What the worker can do without at first: every system but those of the race that the page opens with, and links. The
-//! build puts all that only [`load`] leads to into a module of its own, which is loaded when something asks for it.
+//! Code in the lazily loaded second module: all systems except those in `FIRST`, and the link codec. The build moves
+//! all code that is reachable only from [`load`] into this module, which is loaded on demand.
 
 use std::cell::Cell;
 
@@ -10,14 +10,14 @@ use wasm_split_helpers::SplitLoaderError;
 #[cfg(not(no_split))]
 use wasm_split_helpers::wasm_split;
 
-/// What the second module does.
+/// Functions of the second module.
 #[derive(Clone, Copy)]
 pub(crate) struct LazyModule {
     /// Finds every system.
     find: FindSystem,
-    /// Packs a report into a link.
+    /// Encodes a report as a link.
     pub(crate) encode_link: fn(&Report) -> Result<String, LinkError>,
-    /// Reads a link.
+    /// Decodes a link.
     pub(crate) decode_link: fn(&str) -> Result<Linked, LinkError>,
 }
 
@@ -28,7 +28,7 @@ thread_local! {
 /// The system called `name`.
 ///
 /// # Errors
-/// [`MixerError::NotLoaded`] where its code is not there, [`MixerError::UnknownSystem`].
+/// [`MixerError::NotLoaded`] where its code is not loaded, [`MixerError::UnknownSystem`].
 pub(crate) fn find(name: &str) -> Result<&'static dyn System, MixerError> {
     match (LATER.get(), kernels::infos().iter().find(|info| info.id == name)) {
         (Some(later), _) => (later.find)(name),
@@ -37,12 +37,12 @@ pub(crate) fn find(name: &str) -> Result<&'static dyn System, MixerError> {
     }
 }
 
-/// Whether [`find`] finds the system called `name`, or would not find it with the second module either.
+/// Whether the second module would not change the result of [`find`] for `name`.
 pub(crate) fn is_here(name: &str) -> bool {
     !matches!(find(name), Err(MixerError::NotLoaded { .. }))
 }
 
-/// Loads the second module, once, on all of the worker's threads; after a failure, anew.
+/// Loads the second module once, on all of the worker's threads. After a failure the next call tries again.
 pub(crate) async fn get(threads: usize) -> Option<LazyModule> {
     if LATER.get().is_none() {
         let later = load().await.ok()?;
@@ -77,15 +77,16 @@ mod helpers {
 
     #[wasm_bindgen(raw_module = "./split.js")]
     extern "C" {
-        /// The bytes of the module that was loaded.
+        /// The bytes of the loaded module.
         fn code() -> Vec<u8>;
 
-        /// Puts its functions into the calling thread's table.
+        /// Adds its functions to the calling thread's table.
         #[wasm_bindgen(catch)]
         fn adopt_code(code: &[u8]) -> Result<(), JsValue>;
     }
 
-    /// Each thread has a table of functions of its own, and what was loaded is in the loading one's alone. Whether all have it now.
+    /// Adds the loaded functions to every thread's table, since each thread has its own and loading fills only one.
+    /// Returns whether all threads have them now.
     pub(super) fn adopt(threads: usize) -> bool {
         if threads == 1 {
             return true;

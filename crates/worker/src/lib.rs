@@ -1,5 +1,5 @@
-//! The wasm module in the Web Worker: messages in, events out. It owns the GPU device and the threads, and holds nothing
-//! of value: every result leaves it as a report snapshot the moment it exists, so the page may end it at any time.
+//! The wasm module in the Web Worker: messages in, events out. It owns the GPU device and the threads. Every result
+//! leaves it immediately as a report snapshot, so the page may end it at any time without a loss.
 
 #[cfg(target_arch = "wasm32")]
 mod browser;

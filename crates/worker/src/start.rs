@@ -1,4 +1,4 @@
-//! The two functions that JavaScript calls: one starts the worker, one hands it a message.
+//! The two functions that JavaScript calls: one starts the worker, one passes it a message.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -14,7 +14,7 @@ thread_local! {
 /// Opens the machine and sends `ready`. `emit` takes the JSON text of each event.
 ///
 /// # Errors
-/// Words for people, where not even the CPU can be used.
+/// An English message, where not even the CPU can be used.
 #[wasm_bindgen]
 pub async fn start(variant: String, threads: usize, emit: js_sys::Function) -> Result<(), JsValue> {
     let worker = Worker::open(variant, threads, emit).await.map_err(|error| JsValue::from_str(&error))?;
@@ -23,7 +23,7 @@ pub async fn start(variant: String, threads: usize, emit: js_sys::Function) -> R
     Ok(())
 }
 
-/// Takes the JSON text of a request, and the bytes that travel beside a verification.
+/// Handles the JSON text of a request, and the bytes beside a verification.
 #[wasm_bindgen]
 pub fn receive(json: &str, bytes: Option<Vec<u8>>) {
     if let Some(worker) = WORKER.with(|slot| slot.borrow().clone()) {

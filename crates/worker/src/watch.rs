@@ -1,4 +1,4 @@
-//! The clock of a worker, and what goes on around a race there.
+//! The clock of a worker, and the surroundings of a race.
 
 use std::cell::Cell;
 
@@ -8,10 +8,10 @@ use race::{Clock, Progress, Record, Watch};
 #[derive(Clone)]
 pub(crate) struct PerformanceClock(web_sys::Performance);
 
-/// Steps of the clock that are enough for the hardware card; a race measures it again, with care.
+/// Number of clock steps for the hardware card. A race measures the step again, more thoroughly.
 const STEPS: usize = 9;
 
-/// Readings after which a clock that has not moved is taken as stopped.
+/// Readings after which an unmoved clock is taken as stopped.
 const MAX_READS: usize = 1_000_000;
 
 impl PerformanceClock {
@@ -22,7 +22,7 @@ impl PerformanceClock {
         (!performance.is_undefined()).then(|| Self(performance.into()))
     }
 
-    /// The clock's step in nanoseconds, the median of a few; 0 where it does not move.
+    /// The clock's step in nanoseconds, the median of a few; 0 where the clock does not move.
     pub(crate) fn tick_ns(&self) -> f64 {
         let mut steps = Vec::with_capacity(STEPS);
         let mut previous = self.now_ns();
@@ -46,12 +46,12 @@ impl Clock for PerformanceClock {
     }
 }
 
-/// What the page told the worker: visibility and cancellation.
+/// State set by the page's messages: visibility and cancellation.
 #[derive(Default)]
 pub(crate) struct Surroundings {
     hidden: Cell<bool>,
     disturbances: Cell<u64>,
-    /// The job under way.
+    /// The running job.
     job: Cell<Option<u32>>,
     cancelled: Cell<bool>,
 }
@@ -80,7 +80,7 @@ impl Surroundings {
         self.job.set(None);
     }
 
-    /// Cancels `job` if it is the one under way: a late message about an old race must not end a new one.
+    /// Cancels `job` if it is running. A late message about an earlier race must not end a new one.
     pub(crate) fn cancel(&self, job: u32) -> bool {
         let current = self.job.get() == Some(job);
         if current {
@@ -90,17 +90,17 @@ impl Surroundings {
     }
 }
 
-/// A race seen from the worker: passes snapshots and progress on.
+/// The watch of a race in the worker: forwards snapshots and progress.
 pub(crate) struct RaceWatch<'a> {
     pub(crate) surroundings: &'a Surroundings,
     pub(crate) on_record: &'a dyn Fn(&Record),
     pub(crate) on_progress: &'a dyn Fn(&Progress),
     pub(crate) clock: &'a PerformanceClock,
-    /// When progress was last passed on: the page redraws at most so often.
+    /// Time of the last forwarded progress.
     pub(crate) last_progress_ns: Cell<f64>,
 }
 
-/// Progress is passed on at most this often: ten times a second is as much as a reader sees.
+/// Least time between two progress events: readers see no more than ten per second.
 const PROGRESS_EVERY_NS: f64 = 1e8;
 
 impl Watch for RaceWatch<'_> {

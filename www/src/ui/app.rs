@@ -1,4 +1,4 @@
-//! The page's frame: header, race, set-up, results, explanations.
+//! The page's frame: header, race, configuration, results, explanations.
 
 use leptos::prelude::*;
 use web_sys::KeyboardEvent;
@@ -23,11 +23,11 @@ use super::store::{Rescued, Store};
 use super::systems::{SystemDialog, SystemsList};
 use super::table::Results;
 
-/// The page. Its state outlives a change of the language, its view does not.
+/// The page. A change of the language rebuilds the view and keeps the state.
 #[component]
 pub fn App(start: Start) -> impl IntoView {
     let store = start.store();
-    // Before the second module, which gives the page the title of a race that was opened.
+    // Before the second module, which sets the page's title for an opened race.
     language::follow(store);
     hooks::listen("crossover-part-told", move |event: web_sys::CustomEvent| {
         let detail = event.detail();
@@ -109,7 +109,7 @@ fn Page(store: Store) -> impl IntoView {
     }
 }
 
-/// The second module, once it is here.
+/// The second module, once it is loaded.
 fn rest(store: Store) -> Option<&'static Parts> {
     match store.second_module.get() {
         SecondModule::Here(rest) => Some(rest),
@@ -117,7 +117,7 @@ fn rest(store: Store) -> Option<&'static Parts> {
     }
 }
 
-/// What follows the race. Part of the second module.
+/// The sections below the race. Part of the second module.
 pub fn sections(store: Store) -> AnyView {
     view! {
         <Results store/>
@@ -130,7 +130,7 @@ pub fn sections(store: Store) -> AnyView {
     .into_any()
 }
 
-/// What opens over the page, and its last line. Part of the second module.
+/// Dialogs, overlays and the footer. Part of the second module.
 pub fn dialogs(store: Store) -> AnyView {
     let text = store.text();
     view! {
@@ -145,13 +145,13 @@ pub fn dialogs(store: Store) -> AnyView {
     .into_any()
 }
 
-/// Goes to a part of the page and leaves the address alone: it holds the race.
+/// Scrolls to a part of the page without changing the address, which contains the race.
 fn go(store: Store, event: &web_sys::MouseEvent, id: &'static str) {
     event.prevent_default();
     jump(store, id);
 }
 
-/// The part of the page that a key leads to.
+/// The part of the page that a key scrolls to.
 fn part_of(key: &str) -> Option<&'static str> {
     Some(match key {
         "g" => "race",
@@ -165,7 +165,7 @@ fn part_of(key: &str) -> Option<&'static str> {
 fn jump(store: Store, id: &'static str) {
     let element = hooks::element(id);
     if element.is_none() && !matches!(store.second_module.get_untracked(), SecondModule::Here(_)) {
-        // It is there once the second module is, and a moment later.
+        // The part exists a moment after the second module is loaded.
         store.with_rest(move |_| hooks::after(0, move || jump(store, id)));
     }
     if let Some(element) = element {
@@ -188,7 +188,7 @@ fn Logo() -> impl IntoView {
     }
 }
 
-/// As the system, light, dark.
+/// Cycles through the themes: the system's, light, dark.
 #[component]
 fn ThemeButton(store: Store) -> impl IntoView {
     let text = store.text();
@@ -227,8 +227,8 @@ fn ThemeButton(store: Store) -> impl IntoView {
     }
 }
 
-/// The keys of `Text::help_keys`, unless the focus is on something that uses the key itself. Letters and signs are
-/// taken only outside fields, where nobody types them.
+/// Handles the keys of `Text::help_keys`, unless the focused element uses the key itself. Letters and signs are handled
+/// only outside of fields.
 fn keyboard(store: Store) {
     hooks::listen("keydown", move |event: KeyboardEvent| {
         if event.default_prevented()
@@ -268,7 +268,7 @@ fn keyboard(store: Store) {
     });
 }
 
-/// Leaving the page asks for confirmation only while a race runs.
+/// Asks for confirmation before leaving the page while a race runs.
 fn leave_guard(store: Store) {
     hooks::listen("beforeunload", move |event: web_sys::BeforeUnloadEvent| {
         if store.phase.get_untracked() != crate::state::Phase::Idle && !store.leaving.get_untracked() {
@@ -278,7 +278,7 @@ fn leave_guard(store: Store) {
     });
 }
 
-/// Remembers that the tab was hidden during a race: the reader should know why it took longer.
+/// Notes that the tab was hidden during a race, so that the page can explain the longer duration.
 pub fn hidden_guard(store: Store) {
     hooks::on_hidden(move || {
         if store.phase.get_untracked() != crate::state::Phase::Idle {
@@ -287,7 +287,7 @@ pub fn hidden_guard(store: Store) {
     });
 }
 
-/// Tells screen readers of the progress, at most every six seconds.
+/// Announces the progress to screen readers, at most every six seconds.
 pub fn announcements(store: Store) {
     let last = StoredValue::new(0.0_f64);
     Effect::new(move |_| {

@@ -1,4 +1,4 @@
-//! The live chart: the scene as SVG, points that can be pointed at and walked through by keyboard, and the key.
+//! The live chart: the scene as SVG, points that can be selected by pointer and keyboard, and the legend.
 
 use leptos::prelude::*;
 use wasm_bindgen::prelude::*;
@@ -14,10 +14,10 @@ use super::hooks;
 use super::live::{live, part, truth};
 use super::store::Store;
 
-/// How near the pointer must be to a point, in pixels.
+/// Largest distance between pointer and point, in pixels.
 const REACH: f64 = 36.0;
 
-/// A place that can be pointed at: a measured point, or where a lane dropped out.
+/// A selectable point: a measurement, or the length at which a lane dropped out.
 #[derive(Debug, Clone, PartialEq)]
 struct Spot {
     lane: usize,
@@ -49,12 +49,12 @@ fn spots(scene: &Scene) -> Vec<Spot> {
             points.chain(end)
         })
         .collect();
-    // The order of the report, whatever is drawn last.
+    // The report's order, independent of the drawing order.
     spots.sort_by_key(|spot| (spot.lane, spot.length));
     spots
 }
 
-/// The chart with its views and its key.
+/// The chart with its views and its legend.
 #[component]
 pub fn Chart(store: Store) -> impl IntoView {
     let text = store.text();
@@ -112,7 +112,7 @@ pub fn Chart(store: Store) -> impl IntoView {
         active.set(Some(next));
         focus_spot(next);
     };
-    // One point takes part in the page's tab order.
+    // Only one point is in the page's tab order.
     let tab_stop = Memo::new(move |_| {
         let active = active.get();
         spots.with(|spots| {
@@ -213,7 +213,7 @@ fn focus_spot(key: (usize, u32)) {
     }
 }
 
-/// The point that an arrow key leads to.
+/// The point that an arrow key selects.
 fn step(spots: &[Spot], from: Option<(usize, u32)>, key: &str) -> Option<(usize, u32)> {
     let here = spots.iter().find(|spot| Some((spot.lane, spot.length)) == from).or(spots.first())?;
     let along = |forward: bool| {
@@ -225,7 +225,7 @@ fn step(spots: &[Spot], from: Option<(usize, u32)>, key: &str) -> Option<(usize,
             .find(|spot| if forward { spot.length > here.length } else { spot.length < here.length })
             .cloned()
     };
-    // Up and down go by what the eye sees: the next line above or below at this length.
+    // Up and down follow the visual order: the next line above or below at this length.
     let across = |up: bool| {
         spots
             .iter()
@@ -246,7 +246,7 @@ fn step(spots: &[Spot], from: Option<(usize, u32)>, key: &str) -> Option<(usize,
     Some(next.map_or((here.lane, here.length), |spot| (spot.lane, spot.length)))
 }
 
-/// Follows the size of an element, at most once a frame.
+/// Follows the size of an element, at most once per frame.
 pub fn watch_size(holder: NodeRef<leptos::html::Div>, size: RwSignal<(f64, f64)>) {
     Effect::new(move |_| {
         let Some(element) = holder.get() else { return };
@@ -254,7 +254,7 @@ pub fn watch_size(holder: NodeRef<leptos::html::Div>, size: RwSignal<(f64, f64)>
         let frame = hooks::PerFrame::new(move || {
             let rect = target.get_bounding_client_rect();
             let now = (rect.width().round(), rect.height().round());
-            // The observer also speaks up when the chart is taken down, and its signal with it.
+            // The observer also fires when the chart and its signal are disposed.
             if size.try_get_untracked().is_some_and(|size| size != now) {
                 size.set(now);
             }
@@ -268,7 +268,7 @@ pub fn watch_size(holder: NodeRef<leptos::html::Div>, size: RwSignal<(f64, f64)>
     });
 }
 
-/// Views to choose from, side by side; their elements' ids begin with `name`.
+/// A row of buttons that select a view; their elements' ids begin with `name`.
 #[component]
 pub fn Views(
     text: &'static Text,
@@ -319,7 +319,7 @@ pub fn Views(
     }
 }
 
-/// What is pointed at, in full.
+/// Details of the selected point.
 #[component]
 fn Tip(
     store: Store,
@@ -412,7 +412,7 @@ fn Tip(
     })
 }
 
-/// What the marks mean.
+/// The legend.
 #[component]
 fn Key(store: Store) -> impl IntoView {
     let text = store.text();

@@ -1,4 +1,4 @@
-//! The engine's client: `window.crossover`, which `index.html` loads before this module. JSON text goes both ways.
+//! The engine's client: `window.crossover`, which `index.html` loads before this module. Messages are JSON text.
 
 use protocol::{Event, Request, WireError};
 use report::ReasonArg;
@@ -28,10 +28,10 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects; every event goes to `on_event`, as JSON.
+    /// Connects. `on_event` receives every event as JSON.
     ///
     /// # Errors
-    /// Where `crossover.js` is not there, with what the browser says.
+    /// The browser's message, where `crossover.js` is not loaded.
     pub fn connect(on_event: impl FnMut(String) + 'static) -> Result<Self, String> {
         let callback = Closure::<dyn FnMut(String)>::new(on_event);
         let js = connect(&callback.into_js_value()).map_err(|error| words(&error))?;
@@ -41,13 +41,13 @@ impl Client {
     /// Sends a request.
     ///
     /// # Errors
-    /// What the client says.
+    /// The client's message.
     pub fn send(&self, request: &Request) -> Result<(), String> {
         let json = serde_json::to_string(request).map_err(|error| error.to_string())?;
         self.js.send(&json).map_err(|error| words(&error))
     }
 
-    /// Stops the race `id` soon, softly or not.
+    /// Cancels the race `id`; the client ends the worker if necessary.
     pub fn cancel(&self, id: u32) {
         let _ = self.js.cancel(id);
     }
@@ -58,7 +58,7 @@ impl Client {
     }
 }
 
-/// Reads an event; what can't be read is an error event.
+/// Parses an event. An invalid one becomes an error event.
 pub fn event(json: &str) -> Event {
     Event::from_json(json).unwrap_or_else(|error| Event::Error {
         id: None,

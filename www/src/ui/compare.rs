@@ -1,4 +1,4 @@
-//! Results side by side: lines over each other, times with their ratios, whose crossover comes first, what differs.
+//! Compares results: lines in one chart, times with their ratios, the first crossover, the differences.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use super::live::{live, part};
 use super::shared_runs::{self, Entry};
 use super::store::Store;
 
-/// The reports and what comes of comparing them.
+/// The reports and their comparison.
 #[derive(Clone)]
 struct Compared {
     entries: Arc<Vec<Entry>>,
@@ -30,7 +30,8 @@ impl Compared {
         self.entries.iter().map(|entry| &*entry.report).collect()
     }
 
-    /// The views that all results share: tokens a second are per batch, and the chart has one.
+    /// The views that apply to all results. Tokens per second depend on the batch, so all reports must have the same
+    /// one.
     fn views(&self) -> Vec<Metric> {
         let mut batches = self.entries.iter().map(|entry| entry.report.config.batch);
         let first = batches.next();
@@ -46,7 +47,7 @@ impl Compared {
     }
 }
 
-/// The section: how results get in, and the comparison once there are two.
+/// The section: inputs for results, and the comparison once there are two.
 #[component]
 pub fn Compare(store: Store) -> impl IntoView {
     let text = store.text();
@@ -60,7 +61,7 @@ pub fn Compare(store: Store) -> impl IntoView {
         |_, _| true,
     );
     let metric = RwSignal::new(Metric::Time);
-    // A view that the results no longer share gives way to the one that they always do.
+    // A view that no longer applies to all results is replaced by the default one, which always applies.
     Effect::new(move |_| {
         if compared.with(|compared| !compared.views().contains(&metric.get())) {
             metric.set(Metric::Time);
@@ -113,7 +114,7 @@ pub fn Compare(store: Store) -> impl IntoView {
     }
 }
 
-/// Does what the button that was clicked says.
+/// Handles a click on a button of the comparison.
 fn act(store: Store, event: &web_sys::MouseEvent) {
     let target = event.target().and_then(|target| target.dyn_into::<web_sys::Element>().ok());
     let Some(button) = target.and_then(|target| target.closest("[data-act]").ok().flatten()) else { return };
@@ -140,7 +141,7 @@ fn act(store: Store, event: &web_sys::MouseEvent) {
     }
 }
 
-/// Files, a paste, the result above.
+/// Inputs: files, a paste, the result above.
 #[component]
 fn Intake(store: Store) -> impl IntoView {
     let travel = store.text().travel;
@@ -167,7 +168,8 @@ fn Intake(store: Store) -> impl IntoView {
                     on:change=move |event| {
                         let input: web_sys::HtmlInputElement = event_target(&event);
                         let files: JsValue = js_sys::Reflect::get(&input, &"files".into()).unwrap_or(JsValue::NULL);
-                        // A copy: emptying the field, so that the same file can be chosen again, empties the list too.
+                        // A copy, because clearing the field (so that the same file can be chosen again) also clears
+                        // the list.
                         shared_runs::read_files(store, js_sys::Array::from(&files).into());
                         input.set_value("");
                     }
@@ -197,7 +199,7 @@ fn Intake(store: Store) -> impl IntoView {
     }
 }
 
-/// What could not be opened.
+/// Inputs that could not be opened.
 #[component]
 fn Refused(store: Store) -> impl IntoView {
     let text = store.text();
@@ -220,7 +222,7 @@ fn Refused(store: Store) -> impl IntoView {
     }
 }
 
-/// All lines in one chart.
+/// The lines of all reports in one chart.
 #[component]
 fn Overlay(store: Store, compared: Memo<Compared>, metric: RwSignal<Metric>) -> impl IntoView {
     let text = store.text();

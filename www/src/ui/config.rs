@@ -1,4 +1,4 @@
-//! The set-up of a race: lanes, problem, run. Everything typed is kept; what is wrong is said where it is wrong.
+//! The form for the configuration of a race: lanes, problem, run. All input is kept, and errors appear at their fields.
 
 use leptos::prelude::*;
 use report::{BackendName, Config, LevelName, ParamEntry, SystemEntry};
@@ -16,7 +16,7 @@ fn error_of(store: Store, field: &Field) -> Option<String> {
     store.checked.with(|checked| checked.as_ref().err().and_then(|errors| errors.get(field).cloned()))
 }
 
-/// The panel.
+/// The form.
 #[component]
 pub fn Setup(store: Store) -> impl IntoView {
     let text = store.text();
@@ -141,14 +141,14 @@ fn TextField(
     }
 }
 
-/// The lengths that the next race has, whatever way they were typed in.
+/// The lengths of the next race, however they were typed.
 fn lengths_note(draft: &Draft, text: &Text) -> Option<String> {
     let lengths = report::parse_lengths(&draft.lengths).ok()?;
     let lengths: Vec<String> = lengths.into_iter().map(|length| format::length(f64::from(length))).collect();
     Some((text.lengths_raced)(&lengths.join(" · ")))
 }
 
-/// One of a few words, side by side.
+/// A group of radio buttons.
 #[component]
 fn Choice(
     store: Store,
@@ -182,7 +182,7 @@ fn Choice(
     }
 }
 
-/// The chosen lanes, and how to add more.
+/// The chosen lanes, and the button that adds more.
 #[component]
 fn LaneList(store: Store) -> impl IntoView {
     let text = store.text();
@@ -219,7 +219,7 @@ fn LaneList(store: Store) -> impl IntoView {
     }
 }
 
-/// One lane of the set-up.
+/// One lane of the form.
 #[component]
 fn LaneEditor(store: Store, key: u32, system: String) -> impl IntoView {
     let text = store.text();
@@ -386,7 +386,7 @@ fn ParamField(store: Store, key: u32, param: ParamEntry) -> impl IntoView {
     }
 }
 
-/// All systems by family, with a search.
+/// All systems by family, with a search field.
 #[component]
 fn Picker(store: Store) -> impl IntoView {
     let text = store.text();

@@ -1,10 +1,10 @@
-//! How the race measures.
+//! The explanation of how the race measures.
 
 use leptos::prelude::*;
 
 use super::store::Store;
 
-/// How it measures.
+/// The explanation.
 #[component]
 pub fn About(store: Store) -> impl IntoView {
     let text = store.text();

@@ -1,5 +1,6 @@
-//! The race in a frame of another page: headline, controls, chart, lanes, and the way to the full page. `embed.js` draws
-//! the still before, loads this, and stands between it and the host; they talk by events of the window.
+//! The race in a frame of another page: headline, controls, chart, lanes, and a link to the full page. `embed.js` draws
+//! the still image, loads this module and relays messages between it and the host. Both communicate by events of the
+//! window.
 
 use leptos::prelude::*;
 use report::{Linked, decode_link, encode_config_link, encode_link};
@@ -30,12 +31,12 @@ pub fn Embedded(start: Start) -> impl IntoView {
     language::follow(store);
     set_up(store, refused);
     hooks::listen("crossover-setup", move |_: web_sys::Event| {
-        // Whoever sets another race up no longer wants this one.
+        // A new configuration replaces the current race.
         store.cancel();
         set_up(store, refused);
     });
     hooks::listen("crossover-start", move |_: web_sys::Event| match untrack(|| trouble(store, refused)) {
-        // Whoever asks again is told again.
+        // A repeated request gets the answer again.
         Some((code, message)) => tell(code, &message),
         None => store.start(),
     });
@@ -77,7 +78,7 @@ fn Frame(store: Store, refused: RwSignal<Option<String>>) -> impl IntoView {
     }
 }
 
-/// What is wrong with the race that was asked for.
+/// The error in the requested race, if any.
 fn wrong(store: Store, refused: RwSignal<Option<String>>) -> Option<String> {
     if store.bad_link.with(Option::is_some) {
         return None;
@@ -90,7 +91,7 @@ fn wrong(store: Store, refused: RwSignal<Option<String>>) -> Option<String> {
     })
 }
 
-/// Reads what `embed.js` noted on the application's element.
+/// Reads the configuration that `embed.js` stored on the application's element.
 fn set_up(store: Store, refused: RwSignal<Option<String>>) {
     let asked = hooks::element("app").and_then(|app| app.dataset().get("setup")).unwrap_or_default();
     let asked = Asked::new(&asked);
@@ -115,13 +116,13 @@ fn set_up(store: Store, refused: RwSignal<Option<String>>) {
     }
 }
 
-/// What cannot be read cannot be raced, and nobody asked for another race in its place.
+/// Configures no race, since a configuration that cannot be read must not start another race in its place.
 fn set_up_nothing(store: Store) {
     store.draft.update(|draft| draft.lanes.clear());
 }
 
-/// The full page's address with what is shown here. Links of reports take a while to make, so a race under way has the
-/// one of its configuration.
+/// The full page's address with the content shown here. Links of reports take time to encode, so during a race the link
+/// holds its configuration.
 fn full(store: Store) -> String {
     let fragment = match (store.phase.get(), store.report.get()) {
         (Phase::Idle, Some(report)) => encode_link(&report).ok(),
@@ -132,13 +133,13 @@ fn full(store: Store) -> String {
     format!("./{}", fragment.unwrap_or_default())
 }
 
-/// Why the race that was asked for cannot be run, with a stable code.
+/// Why the requested race cannot run, with a stable code.
 fn trouble(store: Store, refused: RwSignal<Option<String>>) -> Option<(&'static str, String)> {
     let bad_link = store.bad_link.get().map(|told| ("bad-link", told.message));
     bad_link.or_else(|| Some(("invalid-setup", wrong(store, refused)?)))
 }
 
-/// The host hears of what goes wrong.
+/// Reports errors to the host.
 fn tell_problems(store: Store, refused: RwSignal<Option<String>>) {
     Effect::new(move |_| {
         if let Some(problem) = store.problem.get() {

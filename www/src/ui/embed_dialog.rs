@@ -1,4 +1,4 @@
-//! The dialog that hands out the HTML of an embedded race, with the race itself as its preview.
+//! The dialog with the HTML of an embedded race, and the race itself as a preview.
 
 use leptos::prelude::*;
 use report::{encode_config_link, encode_link};
@@ -10,7 +10,7 @@ use super::hooks;
 use super::live::{live, part};
 use super::store::Store;
 
-/// Opens the dialog.
+/// The button that opens the dialog.
 #[component]
 pub fn EmbedButton(store: Store) -> impl IntoView {
     let text = store.text();
@@ -25,7 +25,7 @@ pub fn EmbedButton(store: Store) -> impl IntoView {
 /// The element that holds the HTML.
 const CODE: &str = "embed-code";
 
-/// What the reader chose in the dialog.
+/// The reader's choices in the dialog.
 #[derive(Clone, Copy)]
 struct Choices {
     recorded: RwSignal<bool>,
@@ -125,12 +125,12 @@ fn Content(store: Store) -> impl IntoView {
         <button type="button" class="chip" data-testid="embed-copy" on:click=copy>{text.embed_copy}</button>
         <p class="small" role="status" data-testid="embed-status">{part(move || message.get())}</p>
         <h3>{text.embed_preview}</h3>
-        // The element of the snippet, made by the browser from the very text that is copied.
+        // The snippet's element, parsed by the browser from the very text that is copied.
         <div class="embed-preview" data-testid="embed-preview" inner_html=live(move || preview(&html.get()))></div>
     }
 }
 
-/// The element alone: this page has its script already.
+/// The element alone, since this page has loaded its script.
 fn preview(html: &str) -> String {
     html.split_once("</script>").map(|(_, element)| element.to_owned()).unwrap_or_default()
 }
@@ -144,7 +144,7 @@ fn snippet(store: Store, choices: Choices) -> Option<String> {
     let plain = encode_config_link(&config).ok()?;
     let mut list = match &link {
         Some(link) => vec![("report", link.trim_start_matches("#r=").to_owned())],
-        // A lane with parameters of its own takes a link.
+        // A lane with parameters of its own requires a link.
         None => attributes(&config)
             .unwrap_or_else(|| vec![("report", plain.trim_start_matches("#r=").to_owned())]),
     };

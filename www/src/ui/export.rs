@@ -1,4 +1,4 @@
-//! Exports: each form of the result, to save or to copy.
+//! Exports: each format of the result, to save or to copy.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use super::parts;
 use super::share::Close;
 use super::store::Store;
 
-/// A form of the result.
+/// A format of the result.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Form {
     Png,
@@ -27,7 +27,7 @@ enum Form {
 impl Form {
     const ALL: [Self; 6] = [Self::Png, Self::Svg, Self::Csv, Self::Json, Self::Markdown, Self::Bibtex];
 
-    /// The ending of its files, and its name in tests.
+    /// The extension of its files, also its name in tests.
     fn ending(self) -> &'static str {
         match self {
             Self::Png => "png",
@@ -62,7 +62,7 @@ impl Form {
         }
     }
 
-    /// The text; of an image, the drawing that it is made from.
+    /// The text; for an image, the drawing that it is made from.
     async fn text(self, store: Store, report: &Report) -> Option<String> {
         Some(match self {
             Self::Png | Self::Svg => store.looks.with_untracked(|looks| {
@@ -147,7 +147,7 @@ fn save(store: Store, form: Form, message: RwSignal<String>) {
         let saved = match (parts::files().await, form) {
             (Err(error), _) => Err(error),
             (Ok(files), Form::Png) => files.save_png(&name, &text).await.map(drop),
-            // Spreadsheets take a file without a mark for one of another alphabet.
+            // Spreadsheets assume another encoding for a file without a byte-order mark.
             (Ok(files), Form::Csv) => files.save(&name, form.mime(), &format!("\u{feff}{text}")),
             (Ok(files), _) => files.save(&name, form.mime(), &text),
         };

@@ -1,4 +1,4 @@
-//! What is known of this machine, and what to do where something is missing.
+//! The machine's facts, and advice where something is missing.
 
 use leptos::prelude::*;
 use report::{ChosenKernel, Environment, Gpu};

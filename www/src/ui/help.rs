@@ -1,10 +1,10 @@
-//! The sheet of keyboard shortcuts.
+//! The list of keyboard shortcuts.
 
 use leptos::prelude::*;
 
 use super::store::Store;
 
-/// Opens the sheet.
+/// The button that opens the list.
 #[component]
 pub fn HelpButton(store: Store) -> impl IntoView {
     let text = store.text();
@@ -23,7 +23,7 @@ pub fn HelpButton(store: Store) -> impl IntoView {
     }
 }
 
-/// The sheet.
+/// The list.
 #[component]
 pub fn HelpDialog(store: Store) -> impl IntoView {
     let text = store.text();

@@ -1,5 +1,5 @@
-//! Past runs: kept in this browser, listed, named, deleted, opened, compared. A browser that keeps nothing says so, and
-//! everything else works.
+//! Past runs: stored in this browser, listed, renamed, deleted, opened, compared. Where the browser refuses storage,
+//! the page says so, and all other functions work.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use super::share;
 use super::shared_runs;
 use super::store::Store;
 
-/// Reads the list once, and again whenever another tab changes it.
+/// Reads the list at the start and whenever another tab changes it.
 pub fn open(store: Store) {
     wasm_bindgen_futures::spawn_local(async move {
         refresh(store).await;
@@ -41,14 +41,14 @@ async fn refresh(store: Store) {
     }
 }
 
-/// Says what is wrong with keeping runs.
+/// Shows the error of the storage.
 fn failed(store: Store, error: &JsValue) {
     let travel = store.text().travel;
     let words = match parts::error_name(error).as_str() {
         "QuotaExceededError" => travel.history_full.to_owned(),
         parts::MISSING => travel.part_missing.to_owned(),
         "VersionError" => travel.history_newer.to_owned(),
-        // What browsers say where storage is off, for all sites or for this frame.
+        // Browsers report these errors where storage is disabled, for all sites or for this frame.
         "SecurityError" | "InvalidStateError" | "TypeError" | "NotAllowedError" => {
             travel.history_denied.to_owned()
         }
@@ -57,7 +57,7 @@ fn failed(store: Store, error: &JsValue) {
     store.shared_runs().history_problem.set(Some(words));
 }
 
-/// Does something to the kept runs and lists them anew.
+/// Changes the stored runs and refreshes the list.
 fn change(store: Store, work: impl Future<Output = Result<JsValue, JsValue>> + 'static) {
     wasm_bindgen_futures::spawn_local(async move {
         match work.await {
@@ -70,7 +70,7 @@ fn change(store: Store, work: impl Future<Output = Result<JsValue, JsValue>> + '
     });
 }
 
-/// Keeps a report that was measured just now.
+/// Stores a report that was measured just now.
 pub fn keep(store: Store, report: &Report) {
     let Ok(json) = report.to_json() else { return };
     let name = run_name(report);
@@ -79,7 +79,7 @@ pub fn keep(store: Store, report: &Report) {
     change(store, async move { parts::history().await?.add(&name, now, &summary, &json).await });
 }
 
-/// Reads a kept report and hands it to `then`.
+/// Loads a stored report and passes it to `then`.
 fn load(store: Store, run: &Run, then: impl FnOnce(Report) + 'static) {
     let (id, name) = (run.id, run.name.clone());
     wasm_bindgen_futures::spawn_local(async move {

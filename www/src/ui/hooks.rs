@@ -1,5 +1,5 @@
-//! Small bridges to the browser: elements, frames, timers, storage, wake lock. Everything that may be refused answers
-//! with nothing instead of failing.
+//! Small bridges to the browser: elements, frames, timers, storage, wake lock. Functions that the browser may refuse
+//! return `None` and do not fail.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -10,7 +10,7 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{HtmlElement, Window};
 
-/// The window. There is always one: the module runs in pages only.
+/// The window, which always exists, since the module runs in pages only.
 pub fn window() -> Option<Window> {
     web_sys::window()
 }
@@ -20,7 +20,7 @@ pub fn element(id: &str) -> Option<HtmlElement> {
     window()?.document()?.get_element_by_id(id)?.dyn_into().ok()
 }
 
-/// Moves the focus to the element with this id, once the page has settled.
+/// Moves the focus to the element with this id after the next update of the page.
 pub fn focus_soon(id: impl Into<String>) {
     let id = id.into();
     after(0, move || {
@@ -38,8 +38,8 @@ pub fn after(ms: i32, work: impl FnOnce() + 'static) {
     }
 }
 
-/// Runs its work at most once per animation frame, however often it is asked; after 250 ms at the latest, since hidden
-/// pages get no frames.
+/// Runs its work at most once per animation frame, however often it is requested, and after 250 ms at the latest, since
+/// hidden pages get no frames.
 #[derive(Clone)]
 pub struct PerFrame(Rc<PerFrameState>);
 
@@ -49,12 +49,12 @@ struct PerFrameState {
 }
 
 impl PerFrame {
-    /// For this work.
+    /// Creates the object for this work.
     pub fn new(work: impl FnMut() + 'static) -> Self {
         Self(Rc::new(PerFrameState { pending: Cell::new(false), work: RefCell::new(Box::new(work)) }))
     }
 
-    /// Asks for a run.
+    /// Requests a run.
     pub fn request(&self) {
         if self.0.pending.replace(true) {
             return;
@@ -77,7 +77,7 @@ impl PerFrame {
     }
 }
 
-/// Listens on the window for as long as the page lives.
+/// Listens on the window for the lifetime of the page.
 pub fn listen<E: JsCast + 'static>(event: &str, handler: impl FnMut(E) + 'static) {
     let mut handler = handler;
     let callback = Closure::<dyn FnMut(JsValue)>::new(move |event: JsValue| handler(event.unchecked_into()));
@@ -100,19 +100,19 @@ pub fn on_hidden(work: impl Fn() + 'static) {
     callback.forget();
 }
 
-/// Reads from local storage, where the browser lets us.
+/// Reads from local storage, where the browser allows it.
 pub fn stored(key: &str) -> Option<String> {
     window()?.local_storage().ok()??.get_item(key).ok()?
 }
 
-/// Writes to local storage, where the browser lets us.
+/// Writes to local storage, where the browser allows it.
 pub fn store(key: &str, value: &str) {
     if let Some(Ok(Some(storage))) = window().map(|window| window.local_storage()) {
         let _ = storage.set_item(key, value);
     }
 }
 
-/// Calls a method that may not be there, or may refuse.
+/// Calls a method that may be missing or may fail.
 pub fn call(target: &JsValue, name: &str, argument: Option<&JsValue>) -> Option<JsValue> {
     let function: Function = Reflect::get(target, &name.into()).ok()?.dyn_into().ok()?;
     match argument {
@@ -121,7 +121,7 @@ pub fn call(target: &JsValue, name: &str, argument: Option<&JsValue>) -> Option<
     }
 }
 
-/// Keeps the screen on while it is held, where the browser can and may.
+/// Keeps the screen on while it is held, where the browser supports and allows it.
 #[derive(Clone, Default)]
 pub struct WakeLock(Rc<WakeState>);
 
@@ -132,7 +132,7 @@ struct WakeState {
 }
 
 impl WakeLock {
-    /// Takes it.
+    /// Acquires the lock.
     pub fn hold(&self) {
         self.0.wanted.set(true);
         let state = Rc::clone(&self.0);
@@ -147,13 +147,13 @@ impl WakeLock {
             if state.wanted.get() {
                 *state.lock.borrow_mut() = lock;
             } else if let Some(lock) = lock {
-                // The race was over before the browser had answered.
+                // The race ended before the browser answered.
                 let _ = call(&lock, "release", None);
             }
         });
     }
 
-    /// Gives it back.
+    /// Releases the lock.
     pub fn release(&self) {
         self.0.wanted.set(false);
         if let Some(lock) = self.0.lock.borrow_mut().take() {
@@ -162,10 +162,10 @@ impl WakeLock {
     }
 }
 
-/// Copies text; answers whether the browser let us.
+/// Copies text; returns whether the browser allowed it.
 pub async fn copy(text: String) -> bool {
     let promise = window().and_then(|window| {
-        // Outside secure contexts there is no clipboard.
+        // Outside of secure contexts there is no clipboard.
         let clipboard = Reflect::get(&window.navigator(), &"clipboard".into()).ok()?;
         call(&clipboard, "writeText", Some(&text.into()))?.dyn_into::<js_sys::Promise>().ok()
     });
@@ -175,11 +175,12 @@ pub async fn copy(text: String) -> bool {
     }
 }
 
-/// Copies text, or selects it in the element with this id, from where the reader can copy it; answers whether it was copied.
+/// Copies text, or selects it in the element with this id so that the reader can copy it. Returns whether it was
+/// copied.
 pub async fn copy_or_select(text: String, id: &str) -> bool {
     let copied = copy(text).await;
     if let Some(element) = element(id).filter(|_| !copied) {
-        // A field selects its own text, and wants the focus for it.
+        // A field can select its own text, but needs the focus.
         let _ = call(&element, "focus", None);
         if call(&element, "select", None).is_none()
             && let Some(selection) = window().and_then(|window| call(&window, "getSelection", None))
@@ -190,7 +191,7 @@ pub async fn copy_or_select(text: String, id: &str) -> bool {
     copied
 }
 
-/// Fetches text next to the page.
+/// Fetches text relative to the page.
 pub async fn fetch_text(address: &str) -> Option<String> {
     let response = JsFuture::from(window()?.fetch_with_str(address)).await.ok()?;
     let response: web_sys::Response = response.dyn_into().ok()?;
@@ -213,7 +214,7 @@ pub fn takes_keys(target: Option<web_sys::EventTarget>) -> bool {
         .is_some()
 }
 
-/// Keeps a dialog open exactly while the signal is true; a click on the backdrop closes it.
+/// Keeps a dialog open while the signal is true. A click on the backdrop closes it.
 pub fn modal(dialog: NodeRef<leptos::html::Dialog>, open: RwSignal<bool>) {
     Effect::new(move |_| {
         let wanted = open.get();
@@ -230,7 +231,7 @@ pub fn modal(dialog: NodeRef<leptos::html::Dialog>, open: RwSignal<bool>) {
             let own: web_sys::EventTarget = element.clone().into();
             let target = own.clone();
             let callback = Closure::<dyn FnMut(web_sys::Event)>::new(move |event: web_sys::Event| {
-                // A click on the backdrop is a click on the dialog itself.
+                // A click on the backdrop has the dialog itself as its target.
                 if event.target().as_ref() == Some(&own) {
                     open.set(false);
                 }
@@ -242,7 +243,7 @@ pub fn modal(dialog: NodeRef<leptos::html::Dialog>, open: RwSignal<bool>) {
     });
 }
 
-/// Whether the element is one that text is typed into.
+/// Whether text can be typed into the element.
 pub fn typing(target: Option<web_sys::EventTarget>) -> bool {
     target
         .and_then(|target| target.dyn_into::<web_sys::Element>().ok())
@@ -255,7 +256,7 @@ pub fn typing(target: Option<web_sys::EventTarget>) -> bool {
         .is_some()
 }
 
-/// Whether a dialog is open: it has the first claim on Escape.
+/// Whether a dialog is open, which then handles Escape.
 pub fn dialog_open() -> bool {
     window()
         .and_then(|window| window.document())
@@ -271,7 +272,7 @@ pub fn focused_within(id: &str) -> bool {
     element(id).is_some_and(|element| element.contains(focused.as_deref()))
 }
 
-/// Whether anything but the page itself has the focus.
+/// Whether an element other than the page's body has the focus.
 pub fn focused_elsewhere() -> bool {
     window()
         .and_then(|window| window.document())
@@ -279,7 +280,7 @@ pub fn focused_elsewhere() -> bool {
         .is_some_and(|element| element.tag_name() != "BODY")
 }
 
-/// Fires an event of this name on the window, with these words as its detail.
+/// Dispatches an event with this name on the window, with these fields in its detail.
 pub fn announce(event: &str, words: &[(&str, &str)]) {
     let detail = js_sys::Object::new();
     for (name, word) in words {
@@ -294,7 +295,7 @@ pub fn announce(event: &str, words: &[(&str, &str)]) {
     }
 }
 
-/// The address of the site, with a slash at its end.
+/// The address of the site, with a trailing slash.
 pub fn site() -> Option<String> {
     let base = window()?.document()?.base_uri().ok()??;
     let bare = base.split(['#', '?']).next().unwrap_or_default();

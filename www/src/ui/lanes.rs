@@ -1,4 +1,4 @@
-//! The lanes as a race: each with its growth, how far it got, and its time at the length pointed at.
+//! The lanes as a race: the growth of each, its progress, and its time at the selected length.
 
 use leptos::prelude::*;
 
@@ -23,7 +23,7 @@ pub fn Marker(shape: usize, filled: bool) -> impl IntoView {
     }
 }
 
-/// L to a power; an empty exponent is 1.
+/// L to a power; an empty exponent stands for 1.
 #[component]
 pub fn Power(exponent: String) -> impl IntoView {
     view! { <span class="power">"L"<sup>{exponent}</sup></span> }
@@ -38,12 +38,12 @@ fn step_class(step: Step) -> &'static str {
     }
 }
 
-/// An exponent as theory writes it: nothing for 1.
+/// A theoretical exponent; an empty string for 1.
 fn plain_power(exponent: f64) -> String {
     if exponent == 1.0 { String::new() } else { exponent.to_string() }
 }
 
-/// Whether a lane's outputs are right.
+/// Result of a lane's verifications.
 #[component]
 pub fn Verification(badge: Badge, text: &'static Text) -> impl IntoView {
     match badge {

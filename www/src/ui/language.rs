@@ -1,4 +1,4 @@
-//! The language: chosen from the browser at first, remembered once the reader has switched.
+//! The language: the browser's at first, then the reader's choice, which is stored.
 
 use leptos::prelude::*;
 use wasm_bindgen::JsValue;
@@ -13,7 +13,7 @@ use super::store::Store;
 
 const KEY: &str = "language";
 
-/// What the reader chose before, or else the first of the browser's languages that the page speaks.
+/// The reader's stored choice, or the first of the browser's languages that the page has.
 pub fn chosen() -> Language {
     let remembered = hooks::stored(KEY);
     let wishes = hooks::window().map(|window| window.navigator().languages().to_vec()).unwrap_or_default();
@@ -25,7 +25,7 @@ pub fn chosen() -> Language {
 /// The messages of a language.
 ///
 /// # Errors
-/// Where they could not be loaded; another call tries again.
+/// Where they could not be loaded. A further call tries again.
 pub async fn text(language: Language) -> Result<&'static Text, SplitLoaderError> {
     match language {
         Language::English => Ok(&ENGLISH),
@@ -46,7 +46,7 @@ async fn chinese() -> Result<&'static Text, SplitLoaderError> {
     Ok(&CHINESE)
 }
 
-/// Keeps the document's `lang` and title in step.
+/// Updates the document's `lang` and title.
 pub fn follow(store: Store) {
     Effect::new(move |_| {
         let text = store.language.get();
@@ -58,7 +58,7 @@ pub fn follow(store: Store) {
     });
 }
 
-/// A button for each language but the one that is spoken, named in itself.
+/// A button for each language except the current one, labelled in that language.
 #[component]
 pub fn LanguageButtons(store: Store) -> impl IntoView {
     let spoken = store.text();

@@ -1,4 +1,4 @@
-//! The permanent link: the address bar holds the race that is set up, or the report that was opened.
+//! The permanent link: the address bar contains the configured race or the opened report.
 
 use leptos::prelude::*;
 use report::{Config, Linked, decode_link, encode_config_link, encode_link};
@@ -10,13 +10,13 @@ use crate::text::Told;
 use super::hooks;
 use super::store::Store;
 
-/// SecondModule after the last change before the address is written: browsers refuse many writes in a short time.
+/// Milliseconds between the last change and the update of the address, since browsers refuse frequent updates.
 const REST_MS: i32 = 300;
 
-/// What a link to the page of a system starts with.
+/// Beginning of a link to the page of a system.
 const SYSTEM: &str = "#system=";
 
-/// Longest name of a system that is looked up, in characters.
+/// Longest system name that is looked up, in characters.
 const MAX_ID: usize = 64;
 
 /// Whether the page was opened with a link.
@@ -25,14 +25,14 @@ pub fn given() -> bool {
     hash.starts_with("#r") || hash.starts_with(SYSTEM) || is_set_up(&hash)
 }
 
-/// Whether a fragment may set a race up by names, as an embed's does: `#systems=attention+hyena&lengths=512..4096`.
+/// Whether a fragment configures a race by names, as an embed's does: `#systems=attention+hyena&lengths=512..4096`.
 fn is_set_up(hash: &str) -> bool {
     hash.contains('=') && !hash.starts_with("#r") && !hash.starts_with(SYSTEM)
 }
 
-/// Reads the address the page was opened with, then keeps it in step with the set-up.
+/// Reads the address with which the page was opened, then keeps it up to date with the configuration.
 pub fn open(store: Store) {
-    // What the address holds already need not be written again.
+    // The configuration that the address already contains, which need not be written again.
     let written = StoredValue::new(None::<Config>);
     read(store, written);
     hooks::listen("hashchange", move |_: web_sys::Event| {
@@ -41,7 +41,7 @@ pub fn open(store: Store) {
         } else if let Some(config) = written.get_value() {
             let hash = fragment();
             let race = hash.starts_with("#r") || is_set_up(&hash);
-            // What is raced stays, and so does its address.
+            // The race under way stays, and so does its address.
             write(&config);
             if race {
                 store.bad_link.set(Some(Told::plain(store.text().travel.racing_now)));
@@ -51,7 +51,7 @@ pub fn open(store: Store) {
     let turn = StoredValue::new(0_u32);
     Effect::new(move |_| {
         let Ok(config) = store.checked.get() else { return };
-        // A link that could not be read stays in the address until its error is put away.
+        // A link that could not be read stays in the address until its error is dismissed.
         if store.bad_link.with(Option::is_some)
             || written.with_value(|written| written.as_ref() == Some(&config))
         {
@@ -70,7 +70,7 @@ pub fn open(store: Store) {
     system_address(store);
 }
 
-/// While the page of a system is open the address leads to it; then it is again what it was.
+/// While the page of a system is open, the address links to it. Afterwards the former address is restored.
 fn system_address(store: Store) {
     let before = StoredValue::new(String::new());
     Effect::new(move |was_open: Option<bool>| {
@@ -121,7 +121,7 @@ fn read(store: Store, written: StoredValue<Option<Config>>) {
             match asked.draft(store.language.get_untracked()) {
                 Ok(draft) => {
                     store.bad_link.set(None);
-                    // Typed text: what is wrong with it is shown at its fields, and the address follows once it is right.
+                    // Typed text: errors appear at its fields, and the address is updated once it is valid.
                     store.draft.set(draft);
                 }
                 Err(message) => store.bad_link.set(Some(Told::plain(message))),
@@ -149,7 +149,7 @@ fn read(store: Store, written: StoredValue<Option<Config>>) {
     }
 }
 
-/// Puts the link itself into the address where the address had more than the link, so that it is right when it is copied.
+/// Replaces an altered address by the link that was recovered from it, so that a copy of the address is correct.
 fn mend(hash: &str, link: impl FnOnce() -> Option<String>) {
     let own = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     let is_whole = hash.strip_prefix("#r=").is_some_and(|letters| letters.chars().all(own));
@@ -162,7 +162,7 @@ fn write(config: &Config) -> bool {
     encode_config_link(config).is_ok_and(|fragment| replace(&fragment))
 }
 
-/// Puts another fragment into the address; an empty one leaves none.
+/// Replaces the fragment of the address; an empty one removes it.
 fn replace(fragment: &str) -> bool {
     let fragment = if fragment.is_empty() { "./" } else { fragment };
     hooks::window()

@@ -1,4 +1,4 @@
-//! The components. They hold no judgement of their own: what is shown is computed in the pure modules.
+//! The components. They contain no logic: the pure modules compute what is shown.
 
 mod app;
 mod chart;
@@ -31,10 +31,10 @@ use wasm_bindgen::prelude::*;
 
 use crate::text::{ENGLISH, Language, Text};
 
-/// Puts the page where `index.html` has made room for it, or the frame of another page where `embed.html` has.
+/// Mounts the page at its place in `index.html`, or the frame of another page at its place in `embed.html`.
 ///
 /// # Errors
-/// Where the frame, which is in the second module, could not be loaded; another call tries again.
+/// Where the frame, which is in the second module, could not be loaded. A further call tries again.
 #[wasm_bindgen]
 pub async fn open() -> Result<(), JsValue> {
     let Some(root) = hooks::element("app") else { return Ok(()) };
@@ -52,7 +52,7 @@ pub async fn open() -> Result<(), JsValue> {
         leptos::mount::mount_to(root, move || (rest.embedded)(start)).forget();
         return Ok(());
     }
-    // What is shown at first is in the link, and the second module reads it.
+    // A link determines what is shown first, and the second module reads it.
     if link::given() {
         start.second_module = second_module::load().await.ok();
     }
@@ -61,7 +61,7 @@ pub async fn open() -> Result<(), JsValue> {
     Ok(())
 }
 
-/// What was loaded before the page is shown.
+/// Values loaded before the page is shown.
 #[derive(Clone, Copy)]
 struct Start {
     text: &'static Text,

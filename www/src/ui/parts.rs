@@ -1,12 +1,12 @@
-//! Parts of the page that are scripts and are loaded when they are needed: `files.js` and `history.js`, which `boot.js`
-//! offers as `window.crossoverParts`. Browsers do this work; wasm would only add weight to it.
+//! JavaScript parts of the page, loaded on demand: `files.js` and `history.js`, which `boot.js` provides as
+//! `window.crossoverParts`. They mainly call browser functions, so wasm would only make them larger.
 
 use js_sys::Reflect;
 use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen]
 extern "C" {
-    /// Files in and out.
+    /// Reading and saving files.
     pub type Files;
 
     #[wasm_bindgen(js_namespace = crossoverParts, js_name = files, catch)]
@@ -61,7 +61,7 @@ extern "C" {
     pub fn watch_history(this: &History, listener: &JsValue);
 }
 
-/// The part that handles files.
+/// The module that handles files.
 ///
 /// # Errors
 /// Where it could not be loaded.
@@ -69,7 +69,7 @@ pub async fn files() -> Result<Files, JsValue> {
     load_files().await.map(JsCast::unchecked_into).map_err(missing)
 }
 
-/// The part that keeps past runs.
+/// The module that stores past runs.
 ///
 /// # Errors
 /// Where it could not be loaded.
@@ -77,7 +77,7 @@ pub async fn history() -> Result<History, JsValue> {
     load_history().await.map(JsCast::unchecked_into).map_err(missing)
 }
 
-/// Name of the error where a part is gone: its own is one that browsers have for much else.
+/// Name of the error for a missing part, since browsers use its original error's name for many other errors.
 pub const MISSING: &str = "PartMissingError";
 
 fn missing(_: JsValue) -> JsValue {
@@ -86,7 +86,7 @@ fn missing(_: JsValue) -> JsValue {
     error.into()
 }
 
-/// The name of what was thrown, such as `QuotaExceededError`.
+/// The name of an error, such as `QuotaExceededError`.
 pub fn error_name(error: &JsValue) -> String {
     Reflect::get(error, &"name".into()).ok().and_then(|name| name.as_string()).unwrap_or_default()
 }

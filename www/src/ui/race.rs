@@ -1,4 +1,4 @@
-//! Starting, stopping and following a race.
+//! Starts, stops and follows a race.
 
 use leptos::prelude::*;
 
@@ -12,7 +12,7 @@ use super::live::{live, part, truth};
 use super::second_module::SecondModule;
 use super::store::Store;
 
-/// The ready races.
+/// The ready-made races.
 #[component]
 pub fn Presets(store: Store) -> impl IntoView {
     let text = store.text();
@@ -52,7 +52,7 @@ pub fn Presets(store: Store) -> impl IntoView {
     }
 }
 
-/// The result in a sentence.
+/// The headline.
 #[component]
 pub fn Headline(store: Store) -> impl IntoView {
     let text = store.text();
@@ -79,10 +79,10 @@ pub fn Headline(store: Store) -> impl IntoView {
     }
 }
 
-/// What is being done, in words.
+/// The current activity in words.
 pub fn doing(store: Store, progress: &Progress) -> String {
     let text = store.text();
-    // Of the machine, not of a lane at a length.
+    // An activity of the whole machine, without lane and length.
     if progress.length == 0 {
         return (text.doing)(&progress.activity).to_owned();
     }
@@ -93,8 +93,8 @@ pub fn doing(store: Store, progress: &Progress) -> String {
     )
 }
 
-/// Whether a click is no second one of a double click: Start and Cancel take each other's place, and the second would
-/// undo the first.
+/// Whether a click is not the second one of a double click. Start and Cancel replace each other, so the second click
+/// would undo the first.
 fn is_first(event: &web_sys::MouseEvent) -> bool {
     event.detail() < 2
 }
@@ -104,8 +104,9 @@ fn is_first(event: &web_sys::MouseEvent) -> bool {
 pub fn Controls(store: Store) -> impl IntoView {
     let text = store.text();
     let busy = Memo::new(move |_| store.phase.get() != Phase::Idle);
-    // The focus follows from the button that goes to the one that comes. Browsers take it from what is hidden at once or
-    // later, and don't say whereto, so it counts as here until something else has it.
+    // The focus moves from the button that disappears to the one that replaces it. Browsers remove the focus from a
+    // hidden element immediately or later, without reporting where it goes, so it counts as inside until another
+    // element has it.
     let inside = StoredValue::new(false);
     Effect::new(move |was: Option<bool>| {
         let is = busy.get();
@@ -227,11 +228,12 @@ fn summary(store: Store) -> String {
     })
 }
 
-/// Whether a newer build of the site waits; `offline.js` tells. A frame in another page has none of its own.
+/// Whether a newer build of the site is waiting, as reported by `offline.js`. Frames in other pages have no service
+/// worker.
 #[derive(Clone, Copy)]
 pub struct NewerBuild(pub RwSignal<bool>);
 
-/// What went wrong, and what to know.
+/// Errors and warnings.
 #[component]
 pub fn Notices(store: Store) -> impl IntoView {
     let text = store.text();

@@ -1,6 +1,7 @@
-//! What the page can do without at first: the chart, everything below the race and every dialog, links, files, past runs,
-//! what the engine says, the frame of other pages. The build puts all that only [`PARTS`] leads to into a second module,
-//! which is loaded once the page is up. Nothing outside may call it in any other way, or it moves back into the first.
+//! Code in the lazily loaded second module: the chart, everything below the race, all dialogs, links, files, past runs,
+//! the engine's messages, and the frame of other pages. The build moves all code that is reachable only from [`PARTS`]
+//! into this module, which is loaded once the page is shown. A call from elsewhere would move its target back into the
+//! first module.
 
 use std::sync::Arc;
 
@@ -16,31 +17,31 @@ use super::chart::Chart;
 use super::store::Store;
 use super::{client, embed, history, link, share, shared_runs};
 
-/// What the second module does.
+/// Functions of the second module.
 pub struct Parts {
-    /// Reads the page's address and keeps it in step, takes files, lists past runs.
+    /// Reads the page's address and keeps it up to date, accepts files, lists past runs.
     pub begin: fn(Store),
-    /// Reads an event of the engine.
+    /// Parses an event of the engine.
     pub event: fn(&str) -> Event,
-    /// Reads the catalogue of systems.
+    /// Parses the catalogue of systems.
     pub catalogue: fn(&str) -> Option<Vec<SystemEntry>>,
     /// The chart.
     pub chart: fn(Store) -> AnyView,
-    /// What follows the race.
+    /// The sections below the race.
     pub sections: fn(Store) -> AnyView,
-    /// What opens over the page, and its last line.
+    /// Dialogs, overlays and the footer.
     pub dialogs: fn(Store) -> AnyView,
-    /// Keeps the report of a race that came to its end.
+    /// Stores the report of a finished race.
     pub race_ended: fn(Store, &Arc<Report>),
-    /// A report as its link holds it.
+    /// A report as decoded from its link.
     pub as_linked: fn(&Report) -> Option<Report>,
-    /// Compares what is shown.
+    /// Adds the shown report to the comparison.
     pub compare_shown: fn(Store),
     /// The frame of another page.
     pub embedded: fn(Start) -> AnyView,
 }
 
-/// All of it. Only what is part of it may name it.
+/// The only value of this type. Only code of the second module may name it.
 pub static PARTS: Parts = Parts {
     begin,
     event: client::event,
@@ -54,18 +55,18 @@ pub static PARTS: Parts = Parts {
     embedded: |start| view! { <embed::Embedded start/> }.into_any(),
 };
 
-/// How far the second module is.
+/// Loading state of the second module.
 #[derive(Clone, Copy)]
 pub enum SecondModule {
-    /// On its way.
+    /// Loading.
     Waiting,
-    /// It could not be loaded.
+    /// Loading failed.
     Failed,
-    /// Here.
+    /// Loaded.
     Here(&'static Parts),
 }
 
-/// Loads the second module, once; after a failure, anew.
+/// Loads the second module once. After a failure the next call tries again.
 ///
 /// # Errors
 /// Where it could not be loaded.

@@ -1,4 +1,4 @@
-//! Sharing: the link of what is shown, as text, as a QR code, through the system; the title of what is shown.
+//! Sharing: the link of the shown content as text, as a QR code and through the operating system; the page's title.
 
 use std::sync::Arc;
 
@@ -18,8 +18,8 @@ use super::live::{live, part};
 use super::shared_runs;
 use super::store::Store;
 
-/// What can be done with the result: share, export, compare, and what else the page gives. Below it, where the result is
-/// from elsewhere, whose it is.
+/// Actions on the result: share, export, compare, and the page's own buttons. Below, the origin of a result from
+/// elsewhere.
 #[component]
 pub fn Toolbar(store: Store, children: Children) -> impl IntoView {
     let text = store.text();
@@ -66,7 +66,7 @@ fn whose(store: Store, report: &Report) -> String {
     parts.join(" · ")
 }
 
-/// The link of what is shown, in full, and whether it holds a result.
+/// The full link of the shown content, and whether it holds a result.
 fn link(store: Store) -> Option<(String, bool)> {
     let address = hooks::window()?.location().href().ok()?;
     let base = address.split('#').next().unwrap_or_default().to_owned();
@@ -108,7 +108,7 @@ pub fn ShareDialog(store: Store) -> impl IntoView {
     }
 }
 
-/// The cross in a dialog's corner.
+/// The close button in a dialog's corner.
 #[component]
 pub fn Close(open: RwSignal<bool>, label: &'static str) -> impl IntoView {
     view! {
@@ -132,7 +132,7 @@ fn LinkOut(store: Store, link: String) -> impl IntoView {
             if hooks::copy(link).await {
                 message.set(travel.copied.to_owned());
             } else {
-                // The next best: the reader copies what is selected.
+                // As a fallback, the text is selected for the reader to copy.
                 if let Some(field) = field.get_untracked() {
                     let _ = field.focus();
                     field.select();
@@ -176,7 +176,7 @@ fn can_share() -> bool {
         .is_some_and(|share| share.is_function())
 }
 
-/// Opens the system's share sheet. That the reader closes it again is nothing to report.
+/// Opens the operating system's share sheet. Closing it without sharing is not an error.
 fn system_share(store: Store, link: &str) {
     let Some(window) = hooks::window() else { return };
     let data = js_sys::Object::new();
@@ -194,7 +194,7 @@ fn system_share(store: Store, link: &str) {
     }
 }
 
-/// The result in a sentence, or the lanes.
+/// The headline, or the lanes.
 pub fn title(store: Store, report: &Report) -> String {
     let text = store.text();
     store
@@ -203,13 +203,13 @@ pub fn title(store: Store, report: &Report) -> String {
         .map_or_else(|| crate::shared_runs::run_name(report), |headline| headline.text)
 }
 
-/// Keeps the document's title and description in step with the result that is shown, for previews, bookmarks and tabs.
+/// Keeps the document's title and description up to date with the shown result, for previews, bookmarks and tabs.
 pub fn describe(store: Store) {
     let before = StoredValue::new(None::<Arc<Report>>);
     Effect::new(move |_| {
         let text = store.language.get();
         let report = store.report.get().filter(|report| report.status.is_final() && measured(report));
-        // A race under way leaves the title alone.
+        // A running race does not change the title.
         if report.is_none() && before.with_value(Option::is_none) {
             return;
         }

@@ -1,4 +1,4 @@
-//! Results that come and go: what is compared, what was opened from elsewhere, what a reader dropped or pasted.
+//! Results other than the current race: compared ones, opened ones, dropped and pasted ones.
 
 use std::sync::Arc;
 
@@ -16,10 +16,10 @@ use super::hooks;
 use super::parts;
 use super::store::Store;
 
-/// A report among those compared.
+/// A compared report.
 #[derive(Clone)]
 pub struct Entry {
-    /// Tells it from the others.
+    /// Number that identifies the report.
     pub key: u32,
     /// Its name.
     pub name: String,
@@ -27,16 +27,16 @@ pub struct Entry {
     pub report: Arc<Report>,
 }
 
-/// Signals of sharing, comparison and past runs. Copied freely.
+/// Signals of sharing, comparison and past runs. Cheap to copy.
 #[derive(Clone, Copy)]
 pub struct SharedRuns {
-    /// What is compared, in the order of its letters.
+    /// The compared reports, in the order of their letters.
     pub compared: RwSignal<Vec<Entry>>,
-    /// The report that was opened rather than measured here.
+    /// The opened report, where the shown one was not measured here.
     pub opened: RwSignal<Option<Arc<Report>>>,
-    /// The report that the race under way is run against.
+    /// The report with which the current race will be compared.
     against: StoredValue<Option<Arc<Report>>>,
-    /// What could not be opened, and why.
+    /// Names and error messages of inputs that could not be opened.
     pub refused: RwSignal<Vec<String>>,
     /// Whether the sharing dialog is open.
     pub sharing: RwSignal<bool>,
@@ -46,15 +46,15 @@ pub struct SharedRuns {
     pub embedding: RwSignal<bool>,
     /// Past runs.
     pub runs: RwSignal<Vec<Run>>,
-    /// What is wrong with keeping them.
+    /// The error of the storage, if any.
     pub history_problem: RwSignal<Option<String>>,
-    /// The last report that was kept.
+    /// The last stored report.
     pub kept: StoredValue<Option<Arc<Report>>>,
     keys: StoredValue<u32>,
 }
 
 impl SharedRuns {
-    /// With nothing on it.
+    /// No reports.
     pub fn new() -> Self {
         Self {
             compared: RwSignal::new(Vec::new()),
@@ -82,7 +82,7 @@ impl SharedRuns {
     }
 }
 
-/// Starts to take what is dropped on the page.
+/// Starts accepting files dropped on the page.
 pub fn watch(store: Store) {
     wasm_bindgen_futures::spawn_local(async move {
         if let Ok(files) = parts::files().await {
@@ -92,7 +92,7 @@ pub fn watch(store: Store) {
     });
 }
 
-/// Reads files that were chosen.
+/// Reads chosen files.
 pub fn read_files(store: Store, files: JsValue) {
     wasm_bindgen_futures::spawn_local(async move {
         let text = store.text();
@@ -109,7 +109,7 @@ pub fn read_files(store: Store, files: JsValue) {
     });
 }
 
-/// What `files.js` calls with each file's name, text and size.
+/// The callback of `files.js` for each file's name, text and size.
 fn taker(store: Store) -> JsValue {
     Closure::<dyn FnMut(String, JsValue, f64)>::new(move |name: String, content: JsValue, size: f64| {
         if content.is_undefined() {
@@ -123,7 +123,7 @@ fn taker(store: Store) -> JsValue {
     .into_js_value()
 }
 
-/// Reads pasted text; answers whether all of it was taken.
+/// Reads pasted text; returns whether all of it was accepted.
 pub fn paste(store: Store, pasted: &str) -> bool {
     take(store, shared_runs::read("", Some(pasted), pasted.len() as f64, store.text()))
 }
@@ -132,8 +132,8 @@ fn refuse(store: Store, reasons: Vec<String>) {
     store.shared_runs().refused.set(reasons);
 }
 
-/// Opens the one report that was brought where nothing is measured yet, and compares otherwise. What is wrong with any
-/// of them is said; what is on the page stays.
+/// Opens a single report where the page shows no measurement, and otherwise adds the reports to the comparison. Errors
+/// are shown, and the page's content stays.
 fn take(store: Store, all: Vec<Brought>) -> bool {
     let text = store.text();
     let shared_runs = store.shared_runs();
@@ -169,14 +169,14 @@ fn take(store: Store, all: Vec<Brought>) -> bool {
             }
         }
     }
-    // Links of one file that are refused for one reason are one line.
+    // Links of one file that are refused for the same reason share one line.
     reasons.dedup();
     let good = reasons.is_empty();
     refuse(store, reasons);
     good
 }
 
-/// Adds a report to those compared; the one that is shown comes first where there is none yet.
+/// Adds a report to the comparison. The shown report is added first where the comparison is empty.
 pub fn compare(store: Store, name: &str, report: Arc<Report>) {
     if store.shared_runs().compared.with_untracked(Vec::is_empty) {
         add_shown(store);
@@ -191,7 +191,7 @@ pub fn compare(store: Store, name: &str, report: Arc<Report>) {
     go_to("compare");
 }
 
-/// Compares what is shown.
+/// Adds the shown report to the comparison.
 pub fn compare_shown(store: Store) {
     if let Some(report) = store.report.get_untracked() {
         add_shown(store);
@@ -199,7 +199,7 @@ pub fn compare_shown(store: Store) {
     }
 }
 
-/// Adds the report that is shown, where there is one with a result and it is not there yet.
+/// Adds the shown report, if it has a result and is not in the comparison yet.
 pub fn add_shown(store: Store) {
     let Some(report) = store.report.get_untracked().filter(|report| measured(report)) else { return };
     if store.shared_runs().compared.with_untracked(|all| all.iter().any(|entry| *entry.report == *report)) {
@@ -211,7 +211,7 @@ pub fn add_shown(store: Store) {
     store.shared_runs().push(name, report);
 }
 
-/// Machine and day.
+/// The machine and the day.
 fn name_of(store: Store, report: &Report) -> String {
     let mut parts = vec![machine::summary(report, store.text().words)];
     parts.extend(report.day());
@@ -219,7 +219,7 @@ fn name_of(store: Store, report: &Report) -> String {
     shared_runs::shown_name(&parts.join(" · "))
 }
 
-/// Whether what is shown was opened rather than measured here.
+/// Whether the shown report was opened, not measured here.
 pub fn is_opened(store: Store) -> bool {
     store.report.with(|shown| {
         store.shared_runs().opened.with(|opened| {
@@ -228,7 +228,7 @@ pub fn is_opened(store: Store) -> bool {
     })
 }
 
-/// Runs the opened race here; both are laid over each other when it is over.
+/// Runs the opened race on this machine and compares both when it is over.
 pub fn run_on_mine(store: Store) {
     let Some(opened) = store.shared_runs().opened.get_untracked() else { return };
     if store.phase.get_untracked() != Phase::Idle {
@@ -239,7 +239,7 @@ pub fn run_on_mine(store: Store) {
     store.start();
 }
 
-/// A race came to its end: it is kept, and laid over the one that it was run against.
+/// Handles the end of a race: stores it, and compares it with the report that it was run against.
 pub fn race_ended(store: Store, report: &Arc<Report>) {
     if !measured(report) {
         return;
@@ -248,7 +248,7 @@ pub fn race_ended(store: Store, report: &Arc<Report>) {
     let against = store.shared_runs().against.get_value();
     store.shared_runs().against.set_value(None);
     if same(store.shared_runs().opened.get_untracked()) || same(store.shared_runs().kept.get_value()) {
-        // The race never began, and what was shown before is back.
+        // The race never began, and the earlier report is shown again.
         return;
     }
     store.shared_runs().kept.set_value(Some(Arc::clone(report)));
@@ -266,7 +266,7 @@ pub fn race_ended(store: Store, report: &Arc<Report>) {
     }
 }
 
-/// Brings a part of the page into view once it is there.
+/// Scrolls a part of the page into view once it exists.
 fn go_to(id: &'static str) {
     hooks::after(50, move || {
         if let Some(element) = hooks::element(id) {

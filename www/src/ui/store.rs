@@ -1,4 +1,4 @@
-//! The page's state as signals, and what changes it: events of the engine, at most once per frame, and the user.
+//! The page's state as signals, updated by the user and by events of the engine, at most once per frame.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -21,70 +21,70 @@ use super::language;
 use super::second_module::{self, Parts, SecondModule};
 use super::shared_runs::SharedRuns;
 
-/// Everything that components read and do. Copied freely.
+/// State and actions for all components. Cheap to copy.
 #[derive(Clone, Copy)]
 pub struct Store {
-    /// The language that is spoken; the page is built anew when it changes.
+    /// The current language. The page is rebuilt when it changes.
     pub language: RwSignal<&'static Text>,
     /// The language that could not be loaded.
     pub unspoken: RwSignal<Option<Language>>,
-    /// The machine, once the engine is up.
+    /// The machine, once the engine is ready.
     pub environment: RwSignal<Option<Environment>>,
     /// The systems.
     pub systems: RwSignal<Vec<SystemEntry>>,
-    /// Whether the engine is up.
+    /// Whether the engine is ready.
     pub ready: RwSignal<bool>,
-    /// How far the race is.
+    /// Phase of the current race.
     pub phase: RwSignal<Phase>,
-    /// The last snapshot.
+    /// The last report.
     pub report: RwSignal<Option<Arc<Report>>>,
     /// The last progress.
     pub progress: RwSignal<Option<Progress>>,
-    /// What went wrong last.
+    /// The last error.
     pub problem: RwSignal<Option<Problem>>,
-    /// What is wrong with the link that opened the page.
+    /// The error of the link with which the page was opened.
     pub bad_link: RwSignal<Option<Told>>,
     /// The configuration being edited.
     pub draft: RwSignal<Draft>,
-    /// The draft as a configuration, or what is wrong with it.
+    /// The draft as a configuration, or the errors of its fields.
     pub checked: Memo<Result<Config, Errors>>,
-    /// What charts and tables show: the last report, or the race that is set up.
+    /// The report in charts and tables: the last one, or a preview of the configured race.
     pub shown: Memo<Arc<Report>>,
     /// Looks of the shown report's lanes.
     pub looks: Memo<Arc<Vec<Look>>>,
-    /// The configuration of the race that is shown.
+    /// The configuration of the shown race.
     pub raced: RwSignal<Option<Config>>,
-    /// The view.
+    /// The selected view.
     pub metric: RwSignal<Metric>,
-    /// Lanes left out of the chart.
+    /// Lanes hidden in the chart.
     pub hidden: RwSignal<Vec<usize>>,
-    /// The lane pointed at.
+    /// The highlighted lane.
     pub emphasis: RwSignal<Option<usize>>,
-    /// The length pointed at.
+    /// The selected length.
     pub at_length: RwSignal<Option<u32>>,
     /// The system whose page is open.
     pub system: RwSignal<Option<String>>,
-    /// Whether the sheet of keyboard shortcuts is open.
+    /// Whether the list of keyboard shortcuts is open.
     pub help: RwSignal<bool>,
     /// Whether the tab was hidden while this race ran.
     pub was_hidden: RwSignal<bool>,
-    /// What screen readers are told.
+    /// The last announcement to screen readers.
     pub said: RwSignal<String>,
     /// The second module.
     pub second_module: RwSignal<SecondModule>,
-    /// While it is missing: why, and whether the race is kept.
+    /// While the second module is missing: the reason, and whether the race is stored.
     pub rescued: RwSignal<Rescued>,
     /// Whether the reader asked for a reload.
     pub leaving: RwSignal<bool>,
     inner: StoredValue<Inner, LocalStorage>,
 }
 
-/// What `rescue.js` tells while the second module is missing.
+/// State reported by `rescue.js` while the second module is missing.
 #[derive(Clone, Copy, Default, PartialEq)]
 pub struct Rescued {
-    /// Whether the server has another build by now, so that this page's files are gone.
+    /// Whether the server has a newer build, so that this page's files are gone.
     pub gone: bool,
-    /// Whether the race is kept among the past runs, where anything was measured.
+    /// Whether the race was stored among the past runs; `None` without measurements.
     pub race: Option<bool>,
 }
 
@@ -93,14 +93,14 @@ struct Inner {
     client: Option<Client>,
     wake: WakeLock,
     shared_runs: SharedRuns,
-    /// Owns what the second module sets up.
+    /// Owner of the second module's signals and effects.
     owner: Option<Owner>,
-    /// What waits for the second module.
+    /// Work that waits for the second module.
     waiting: Vec<Box<dyn FnOnce(&'static Parts)>>,
 }
 
 impl Store {
-    /// Sets the state up in a language and connects to the engine.
+    /// Creates the state in a language and connects to the engine.
     pub fn new(text: &'static Text) -> Self {
         let language = RwSignal::new(text);
         let environment = RwSignal::new(None::<Environment>);
@@ -174,12 +174,12 @@ impl Store {
         store
     }
 
-    /// The messages of the language that is spoken. Views need not follow it: they are built anew when it changes.
+    /// The texts of the current language. Views need not track it, since they are rebuilt when it changes.
     pub fn text(self) -> &'static Text {
         self.language.get_untracked()
     }
 
-    /// Speaks another language from now on.
+    /// Switches to another language.
     pub fn speak(self, language: Language) {
         wasm_bindgen_futures::spawn_local(async move {
             match language::text(language).await {
@@ -187,7 +187,7 @@ impl Store {
                     let before = self.text().words.lang;
                     self.unspoken.set(None);
                     self.language.set(text);
-                    // The button that was pressed is gone: the one that leads back takes its place.
+                    // The pressed button is gone, so the focus moves to the button that switches back.
                     hooks::focus_soon(format!("language-{before}"));
                 }
                 Err(_) => self.unspoken.set(Some(language)),
@@ -195,7 +195,7 @@ impl Store {
         });
     }
 
-    /// Sharing, comparison, past runs.
+    /// State of sharing, comparison and past runs.
     pub fn shared_runs(self) -> SharedRuns {
         self.inner.with_value(|inner| inner.shared_runs)
     }
@@ -214,7 +214,7 @@ impl Store {
         });
     }
 
-    /// Puts the second module to work.
+    /// Initialises the second module.
     pub fn take_rest(self, rest: &'static Parts) {
         match self.inner.with_value(|inner| inner.owner.clone()) {
             Some(owner) => owner.with(|| (rest.begin)(self)),
@@ -228,7 +228,7 @@ impl Store {
         }
     }
 
-    /// Does something with the second module, once it is here.
+    /// Runs `work` with the second module, once it is loaded.
     pub fn with_rest(self, work: impl FnOnce(&'static Parts) + 'static) {
         match self.second_module.get_untracked() {
             SecondModule::Here(rest) => work(rest),
@@ -261,7 +261,7 @@ impl Store {
         }
     }
 
-    /// The static catalogue makes the page usable before the engine is up, and speaks the reader's language.
+    /// The static catalogue makes the page usable before the engine is ready, and is in the reader's language.
     fn load_catalogue(self) {
         Effect::new(move |_| {
             let text = self.language.get();
@@ -274,7 +274,7 @@ impl Store {
                 let Some(json) = hooks::fetch_text(&address).await else { return };
                 self.with_rest(move |rest| {
                     let Some(systems) = (rest.catalogue)(&json) else { return };
-                    // The reader may have switched on meanwhile.
+                    // The reader may have switched the language again.
                     if self.text().words.lang == text.words.lang {
                         self.with_model(|model| model.systems = systems);
                         self.flush();
@@ -289,7 +289,7 @@ impl Store {
         model.try_borrow_mut().ok().map(|mut model| change(&mut model))
     }
 
-    /// Brings the signals up to date with the model; only what changed wakes its readers.
+    /// Updates the signals from the model. Only changed signals notify their readers.
     fn flush(self) {
         let Some(model) = self.with_model(|model| model.clone()) else { return };
         let was = self.phase.get_untracked();
@@ -346,9 +346,9 @@ impl Store {
             .unwrap_or_default()
     }
 
-    /// Starts the race that is set up; does nothing while one runs or where the set-up is wrong.
+    /// Starts the configured race. Does nothing while a race runs or where the configuration is invalid.
     pub fn start(self) {
-        // Who heard of a race's end before the next frame may start another at once.
+        // Code that handles a race's end before the next frame may start another race immediately.
         self.flush();
         if self.phase.get_untracked() != Phase::Idle {
             return;
@@ -382,7 +382,7 @@ impl Store {
         }
     }
 
-    /// Sets another race up.
+    /// Configures another race.
     pub fn choose(self, config: &Config) {
         self.draft.update(|draft| draft.replace(config));
     }
@@ -401,13 +401,13 @@ impl Store {
         self.flush();
     }
 
-    /// Whether what is set up differs from what is shown.
+    /// Whether the configuration differs from the shown race.
     pub fn stale(self) -> bool {
         self.report.with(Option::is_some)
             && self.checked.with(|checked| self.raced.with(|raced| raced.as_ref() != checked.as_ref().ok()))
     }
 
-    /// Stops the race.
+    /// Cancels the race.
     pub fn cancel(self) {
         if matches!(self.phase.get_untracked(), Phase::Idle | Phase::Cancelling) {
             return;
@@ -436,19 +436,19 @@ impl Store {
         });
     }
 
-    /// Loads the page anew; `rescue.js` first keeps a race that this page cannot show.
+    /// Reloads the page. `rescue.js` first stores a race that this page cannot show.
     pub fn reload(self) {
         self.leaving.set(true);
         hooks::announce("crossover-reload", &[]);
     }
 
-    /// Puts the last problem away.
+    /// Dismisses the last error.
     pub fn dismiss(self) {
         self.with_model(|model| model.problem = None);
         self.flush();
     }
 
-    /// Where lanes without a backend would run on this machine.
+    /// Backend on this machine of lanes that name none.
     pub fn auto_backend(self) -> &'static str {
         self.environment.with(|environment| preview::auto_backend(environment.as_ref()))
     }
@@ -459,8 +459,7 @@ impl Store {
     }
 }
 
-/// A finished race is shown as its link holds it, so that whoever opens that reads the same digits. Exports keep all of
-/// them.
+/// A finished race as decoded from its link, so that readers of the link see the same digits. Exports keep all digits.
 fn as_shared(report: Arc<Report>, rest: SecondModule) -> Arc<Report> {
     match rest {
         SecondModule::Here(rest) if report.status.is_final() => {

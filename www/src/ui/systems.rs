@@ -1,5 +1,5 @@
-//! The systems, and the page of each: what it is, which inputs each output sees, its formula, price and source. The
-//! catalogue is loaded with the page, the words and pictures of a system only when its page is opened.
+//! The systems, and a page for each: summary, mixing pattern, formula, cost and source. The catalogue is loaded with
+//! the page; a system's texts and pictures are loaded when its page is opened.
 
 use leptos::prelude::*;
 use report::{Config, LaneConfig, SystemEntry};
@@ -65,7 +65,7 @@ fn SystemCard(store: Store, entry: SystemEntry) -> impl IntoView {
     }
 }
 
-/// The words and pictures of a system, as `systems/ID.LANGUAGE.json` holds them. The HTML is made by the site's build.
+/// Texts and pictures of a system, from `systems/ID.LANGUAGE.json`. The site's build generates the HTML.
 #[derive(Debug, Clone, PartialEq, Default)]
 struct Words {
     idea: String,
@@ -98,7 +98,7 @@ fn text_of(object: &JsValue, name: &str) -> String {
     get(object, name).as_string().unwrap_or_default()
 }
 
-/// By hand, since a derived reader of JSON would weigh more than all the rest of this file.
+/// Hand-written, because a derived JSON deserializer would be larger than the rest of this file.
 fn read(json: &str) -> Option<Words> {
     let page = js_sys::JSON::parse(json).ok()?;
     let patterns = js_sys::Array::from(&get(&page, "patterns"))
@@ -125,7 +125,7 @@ fn read(json: &str) -> Option<Words> {
     })
 }
 
-/// Fetches the page of a system, unless another one has been opened by then.
+/// Fetches the page of a system, unless another one has been opened meanwhile.
 fn load(store: Store, id: String, loaded: RwSignal<Loaded>) {
     loaded.set(Loaded::Waiting);
     let address = format!("systems/{id}.{}.json", store.text().tag());
@@ -137,13 +137,13 @@ fn load(store: Store, id: String, loaded: RwSignal<Loaded>) {
     });
 }
 
-/// One system in full.
+/// The page of one system.
 #[component]
 pub fn SystemDialog(store: Store) -> impl IntoView {
     let text = store.text();
     let dialog = NodeRef::<leptos::html::Dialog>::new();
     let loaded = RwSignal::new(Loaded::Waiting);
-    // A link may name a system before the catalogue is there.
+    // A link may name a system before the catalogue is loaded.
     let entry = Memo::new(move |_| {
         let id = store.system.get()?;
         store.systems.with(|systems| systems.iter().find(|entry| entry.id == id).cloned())
@@ -171,7 +171,7 @@ pub fn SystemDialog(store: Store) -> impl IntoView {
             data-testid="system-dialog"
             on:close=move |_| store.system.set(None)
             on:click=move |event| {
-                // A click on the backdrop is a click on the dialog itself.
+                // A click on the backdrop has the dialog itself as its target.
                 let on_backdrop = dialog.get_untracked().is_some_and(|dialog| {
                     event.target().is_some_and(|target| &target == AsRef::<web_sys::EventTarget>::as_ref(&*dialog))
                 });
@@ -291,7 +291,7 @@ fn PatternPicture(store: Store, pattern: Pattern) -> impl IntoView {
                     .into_iter()
                     .enumerate()
                     .filter(|(_, path)| !path.is_empty())
-                    // The faintest must still be told from nothing.
+                    // The faintest cells must be distinguishable from empty ones.
                     .map(|(strength, path)| view! { <path d=path fill-opacity=format!("{:.2}", 0.16 + 0.06 * strength as f64)/> })
                     .collect_view()}
             </svg>

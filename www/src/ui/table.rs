@@ -11,7 +11,7 @@ use super::lanes::{Marker, Power, Verification};
 use super::live::part;
 use super::store::Store;
 
-/// Lane by length.
+/// A row per lane and a column per length.
 #[component]
 pub fn Results(store: Store) -> impl IntoView {
     let text = store.text();

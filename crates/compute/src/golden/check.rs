@@ -1,25 +1,25 @@
-//! What a golden file says of itself, held against the system that runs it.
+//! Checks of a golden file's statements against the system that runs it.
 
 use mixer::{Info, MixerError, Tensors, Tolerance, Value, text};
 
 use super::{GoldenCase, GoldenError};
 use crate::ComputeError;
 
-/// Most that a file's tolerance may be, as a multiple of the system's own. Outputs differ in scale from file to file, so
-/// it is not the system's own; one that is far beyond it would pass what is wrong.
+/// Largest tolerance of a file, as a multiple of the system's own. Outputs differ in scale from file to file, so a file
+/// may state a larger tolerance, but one far beyond the system's would let wrong outputs pass.
 const MOST_ABS: f64 = 50.0;
 const MOST_REL: f64 = 10.0;
 
-/// What every system's configuration may say.
+/// Configuration keys that every system accepts.
 const COMMON: [&str; 7] = ["batch", "length", "d_model", "heads", "head_dim", "causal", "scale"];
 
-/// The tensors of a file that nothing asked for and that hold nothing to compare with, fit to be shown.
+/// Tensors that were never read and that contain no expected values, with names cleaned for display.
 pub(crate) fn unread_tensors(tensors: &Tensors, info: &'static Info) -> Vec<String> {
     let known = |name: &str| name == "y" || name.starts_with("mid.") || info.spare.contains(&name);
     tensors.unread().filter(|name| !known(name)).map(text::shown).collect()
 }
 
-/// Refuses a file that contradicts the system or itself; what its configuration says that nothing reads comes back.
+/// Refuses a file that contradicts the system or itself. Returns the configuration keys that are never read.
 ///
 /// # Errors
 /// [`GoldenError::Tolerance`], [`GoldenError::OutputShape`], [`MixerError::InvalidField`].
@@ -47,7 +47,7 @@ fn tolerance(stated: Tolerance, info: &'static Info) -> Result<(), GoldenError> 
     }
 }
 
-/// A file of one form is not for a system that only has the other.
+/// Refuses a causal file for a bidirectional system and vice versa.
 fn causality(golden: &GoldenCase, info: &Info) -> Result<(), MixerError> {
     let Some(&Value::Bool(causal)) = golden.case.config.get("causal") else {
         golden.case.config.flag_or("causal", false)?;
@@ -63,7 +63,8 @@ fn causality(golden: &GoldenCase, info: &Info) -> Result<(), MixerError> {
     Ok(())
 }
 
-/// An output is `[batch, length, …]`, as far as the configuration states them; a filter may cut the length.
+/// Checks that the output is `[batch, length, …]`, as far as the configuration states these; a filter may shorten the
+/// length.
 fn shape(golden: &GoldenCase) -> Result<(), ComputeError> {
     let config = &golden.case.config;
     let stated = |name: &str| match config.get(name) {

@@ -1,27 +1,27 @@
-//! What can be wrong with a golden file.
+//! Errors of golden files.
 
 use mixer::explain;
 
-/// What is wrong with a golden file.
+/// Why a golden file was refused.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum GoldenError {
-    /// More bytes than a golden file may have.
+    /// The file exceeds the size limit.
     #[error("the file has {got} bytes; at most {} are accepted", super::MAX_FILE_BYTES)]
     TooLarge {
-        /// Its size.
+        /// Size in bytes.
         got: usize,
     },
-    /// The header is longer than accepted.
+    /// The header exceeds the size limit.
     #[error("the header has {got} bytes; at most {} are accepted", super::MAX_HEADER_BYTES)]
     HeaderTooLarge {
-        /// Its size.
+        /// Size in bytes.
         got: u64,
     },
     /// Not a safetensors file, or a damaged one.
     #[error("not a readable safetensors file: {reason}")]
     Format {
-        /// The reader's words.
+        /// The parser's message.
         reason: String,
     },
     /// A header string is missing.
@@ -30,12 +30,12 @@ pub enum GoldenError {
         /// Its name.
         key: &'static str,
     },
-    /// A header string does not hold what it should.
+    /// A header string has an invalid value.
     #[error("the header's `{key}` must be {expected}")]
     BadKey {
         /// Its name.
         key: &'static str,
-        /// What it should hold.
+        /// The valid values.
         expected: &'static str,
     },
     /// A tensor has a type that no golden file uses.
@@ -46,7 +46,7 @@ pub enum GoldenError {
         /// Its type.
         got: String,
     },
-    /// An index does not fit.
+    /// An index exceeds 32 bits.
     #[error("tensor `{name}` holds {value}, which is no 32-bit index")]
     Index {
         /// The tensor.
@@ -57,13 +57,13 @@ pub enum GoldenError {
     /// The expected output is missing.
     #[error("the expected output `y` is missing")]
     MissingOutput,
-    /// The expected output is not of floats.
+    /// The expected output contains integers.
     #[error("the expected output `y` holds whole numbers, not floats")]
     OutputKind,
-    /// The expected output has another shape than what runs.
+    /// The expected output's shape differs from the configuration's.
     #[error("the expected output `y` has shape {got:?}, but {expected}")]
     OutputShape {
-        /// What it should be, in words.
+        /// The expected shape, in words.
         expected: String,
         /// Its shape.
         got: Vec<usize>,
@@ -73,11 +73,11 @@ pub enum GoldenError {
     Tolerance {
         /// `abs` or `rel`.
         part: &'static str,
-        /// What the file states.
+        /// The stated value.
         got: f64,
         /// The system.
         system: &'static str,
-        /// The most that is accepted.
+        /// The largest value accepted.
         most: f64,
     },
 }

@@ -1,19 +1,19 @@
-//! What an adapter offers and what of it is asked for, in the words of plans and reports.
+//! The limits and features to request from an adapter, and its facts in the types of plans and reports.
 
 use mixer::{GpuFacts, GpuTarget};
 
 use super::device::GpuOptions;
 
-/// Device memory that lanes may hold where nothing is known: WebGPU does not say how much there is.
+/// Device memory that lanes may hold where its size is unknown. WebGPU does not report it.
 const DEFAULT_BUDGET_BYTES: u64 = 2 << 30;
 
-/// A dispatch of this many operations takes some 40 ms on modest hardware (100 GFLOP/s).
+/// Operations of a dispatch that takes about 40 ms on modest hardware (100 GFLOP/s).
 const HARDWARE_DISPATCH_FLOPS: u64 = 1 << 32;
 
-/// A software adapter makes a few GFLOP/s.
+/// Operations of a dispatch on a software adapter, which reaches a few GFLOP/s.
 const SOFTWARE_DISPATCH_FLOPS: u64 = 1 << 28;
 
-/// The guaranteed limits, raised to the adapter's where plans profit from it.
+/// The guaranteed limits, raised to the adapter's where plans benefit.
 pub(super) fn useful_limits(adapter: &wgpu::Adapter, options: &GpuOptions) -> wgpu::Limits {
     let guaranteed = wgpu::Limits::default();
     if options.guaranteed_limits_only {
@@ -34,7 +34,7 @@ pub(super) fn useful_limits(adapter: &wgpu::Adapter, options: &GpuOptions) -> wg
     }
 }
 
-/// What plans and probes use, where the adapter has it.
+/// The features that plans and probes use, where the adapter has them.
 pub(super) fn useful_features(adapter: &wgpu::Adapter) -> wgpu::Features {
     adapter.features() & (wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SHADER_F16)
 }
@@ -61,7 +61,7 @@ pub(super) fn facts(device: &wgpu::Device, adapter: &wgpu::Adapter) -> GpuFacts 
     }
 }
 
-/// Vendor and architecture: a browser names them, a driver numbers the vendor.
+/// Vendor and architecture. A browser reports names, a driver reports a vendor number.
 #[cfg(not(target_arch = "wasm32"))]
 fn names(_device: &wgpu::Device, info: &wgpu::AdapterInfo) -> (String, String) {
     // PCI vendor numbers, and Mesa's Khronos vendor number for its software drivers.
@@ -80,7 +80,7 @@ fn names(_device: &wgpu::Device, info: &wgpu::AdapterInfo) -> (String, String) {
 
 #[cfg(target_arch = "wasm32")]
 fn names(device: &wgpu::Device, _info: &wgpu::AdapterInfo) -> (String, String) {
-    // wgpu leaves these two out of its `AdapterInfo`.
+    // wgpu omits these two from its `AdapterInfo`.
     let read = |object: &js_sys::wasm_bindgen::JsValue, key: &str| {
         js_sys::Reflect::get(object, &key.into()).unwrap_or_default()
     };

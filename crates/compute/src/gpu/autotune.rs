@@ -1,8 +1,8 @@
-//! Which of several kernels for the same work is the fastest on this device: measured once for each class, before
-//! anything is timed, on a problem of its own.
+//! Chooses the fastest of several kernel variants on this device. Each class is measured once on a probe problem,
+//! before any timing.
 //!
-//! The first variant of a plan is what a device gets where nothing else is known to be clearly faster: where there is
-//! only one, where measuring fails, and where it takes too long.
+//! The first variant of a plan is the default. It is used where no other variant is clearly faster, where there is only
+//! one, where a measurement fails, and where it would take too long.
 
 use kernels::ops::gpu::attention_probe;
 use mixer::{Choice, ChosenKernel, GpuTarget, KernelClass, LaneError, Plan};
@@ -11,36 +11,35 @@ use super::device::Gpu;
 use super::lane::GpuLane;
 use crate::cancel::CancelSwitch;
 
-/// What measuring one class may take, once the first variant has been compiled; the last probe may end later.
+/// Time limit for measuring one class, from the end of the first variant's compilation. The last probe may exceed it.
 pub(crate) const LIMIT_NS: f64 = 150e6;
 
-/// A device that takes so long to compile the first variant is not asked to compile others.
+/// Compilation time of the first variant above which no further variant is compiled.
 const SLOW_COMPILER_NS: f64 = 500e6;
 
-/// Sequences of the small probe, which finds out what is out of the question, and of the large one, which fills a large
-/// device.
+/// Sequences of the small probe, which excludes slow variants, and of the large one, which fills a large device.
 const SMALL: usize = 1;
 const LARGE: usize = 8;
 
-/// A variant slower than the fastest by this factor in the small probe is not tried in the large one.
+/// Ratio to the fastest variant's time in the small probe above which a variant is excluded from the large one.
 const OUT_OF_THE_QUESTION: f64 = 2.0;
 
-/// What a sample of the large probe should take, so that a round trip does not count, and the most repetitions.
+/// Duration of a sample of the large probe, long enough to make a round trip negligible, and its most repetitions.
 const SAMPLE_NS: f64 = 3e6;
 const MOST_REPEATS: f64 = 64.0;
 
-/// Rounds of the large probe, in each of which every variant has its turn; the best of a variant counts.
+/// Rounds of the large probe. Each round measures every variant, and the fastest time of a variant counts.
 const ROUNDS: usize = 5;
 
-/// Share of the first variant's time that another must stay below to be chosen instead.
+/// Ratio to the first variant's time below which another variant is chosen.
 const CLEARLY_FASTER: f64 = 0.95;
 
 impl Gpu {
-    /// Has every dispatch of the plan that can be done in several ways done in the fastest. What is not known yet of a
-    /// class is measured within about `limit_ns`.
+    /// Sets every dispatch of the plan that has variants to its fastest variant. Unknown classes are measured within
+    /// about `limit_ns` each.
     ///
     /// # Errors
-    /// [`LaneError::DeviceLost`], [`LaneError::Cancelled`]; any other failure leaves the first variant.
+    /// [`LaneError::DeviceLost`], [`LaneError::Cancelled`]. After any other error the first variant is used.
     pub(crate) async fn autotune(
         &self,
         plan: &mut Plan,
@@ -69,7 +68,7 @@ impl Gpu {
         Ok(())
     }
 
-    /// The fastest of several variants; `None` where they could not all be measured within the limit.
+    /// The fastest of several variants; `None` where not all could be measured within the limit.
     async fn fastest(
         &self,
         target: &GpuTarget,
@@ -95,7 +94,7 @@ impl Gpu {
         }
         let mut times = Vec::new();
         for lane in &mut small {
-            // The first run also warms caches and learns how much a submission may hold.
+            // The first run also warms the caches and calibrates the size of submissions.
             let warm = self.sample(lane, 1).await?;
             times.push(warm.min(self.sample(lane, 1).await?));
             if now() > deadline {
@@ -130,7 +129,7 @@ impl Gpu {
         Ok(best.map(|&(name, _, time)| if time < bar { name } else { first }))
     }
 
-    /// The probe of a class, done by one variant; `None` where there is no probe for such kernels.
+    /// The probe of a class with one variant; `None` where the kernel has no probe.
     async fn probe(
         &self,
         target: &GpuTarget,

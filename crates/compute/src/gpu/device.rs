@@ -1,4 +1,4 @@
-//! The device: how it is asked for, what it offers, and how its errors and its loss come to light.
+//! The GPU device: opening it, its limits, its errors and its loss.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -16,23 +16,23 @@ use super::signal::{Signal, signal};
 use crate::error::NoGpu;
 use crate::host::{GpuApi, Host};
 
-/// Longest that an adapter or a device may keep us waiting.
+/// Time limit for the request of an adapter or a device.
 const REQUEST_LIMIT: Duration = Duration::from_secs(5);
 
-/// How long after a failed call a browser may still say that the device was lost.
+/// Time after a failed call within which a browser may still report the loss of the device.
 const LOSS_GRACE: Duration = Duration::from_millis(200);
 
-/// Uncaptured errors that are kept.
+/// Most uncaptured errors that are stored.
 const MAX_RECORDED_ERRORS: usize = 16;
 
-/// What is asked of the device beyond defaults.
+/// Requests beyond the defaults.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct GpuOptions {
-    /// What all buffers may take together; 2 GiB where not given.
+    /// Bytes that all buffers together may hold; 2 GiB by default.
     pub memory_budget_bytes: Option<u64>,
-    /// Asks for no more than the limits that every WebGPU implementation guarantees.
+    /// Requests only the limits that every WebGPU implementation guarantees.
     pub guaranteed_limits_only: bool,
-    /// Asks for a software adapter.
+    /// Requests a software adapter.
     pub force_fallback: bool,
 }
 
@@ -55,10 +55,10 @@ struct Inner {
 }
 
 impl Gpu {
-    /// Asks for an adapter and a device with all that it offers of what is useful here.
+    /// Requests an adapter and a device with all of its useful limits and features.
     ///
     /// # Errors
-    /// [`LaneError::NoBackend`] says which step failed and what can be done about it.
+    /// [`LaneError::NoBackend`] states the failed step and a remedy.
     pub async fn open(host: &Host, options: &GpuOptions) -> Result<Self, LaneError> {
         match host.gpu_api {
             GpuApi::Present => {}
@@ -122,8 +122,8 @@ impl Gpu {
             set_lost.set(if message.is_empty() { word.to_owned() } else { format!("{word}: {message}") });
         });
         let uncaptured = Arc::new(Mutex::new(VecDeque::new()));
-        // In a browser wgpu panics on an internal error that it hands to this callback, and every call here is within
-        // an error scope anyway: what still escapes is left to the browser's console.
+        // In a browser, wgpu panics on an internal error that it passes to this callback. Every call here is within an
+        // error scope, so any remaining error is left to the browser's console.
         if cfg!(not(target_arch = "wasm32")) {
             let record = uncaptured.clone();
             device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
@@ -151,27 +151,27 @@ impl Gpu {
         }))
     }
 
-    /// What the device offers to plans.
+    /// The limits and features for plans.
     pub fn target(&self) -> &GpuTarget {
         &self.0.target
     }
 
-    /// What is known of the adapter.
+    /// Facts about the adapter.
     pub fn facts(&self) -> &GpuFacts {
         &self.0.facts
     }
 
-    /// Why the device was lost, if it was.
+    /// The reason for the loss of the device, if it was lost.
     pub fn lost(&self) -> Option<String> {
         self.0.lost.get()
     }
 
-    /// Errors that no scope caught, oldest first: a fault in this crate, worth a report.
+    /// Errors that no scope caught, oldest first. They are bugs of this crate and worth a report.
     pub fn uncaptured_errors(&self) -> Vec<String> {
         self.0.uncaptured.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
-    /// Destroys the device, for tests of what follows: every later call ends with [`LaneError::DeviceLost`].
+    /// Destroys the device, for tests: every later call returns [`LaneError::DeviceLost`].
     pub fn lose(&self) {
         self.0.device.destroy();
         self.poll();
@@ -193,7 +193,7 @@ impl Gpu {
         &self.0.cache
     }
 
-    /// Which variants of kernels lanes get, as far as that came up.
+    /// The kernel variants chosen so far.
     pub(crate) fn chosen(&self) -> &RefCell<Vec<ChosenKernel>> {
         &self.0.chosen
     }
@@ -203,13 +203,13 @@ impl Gpu {
         self.0.uniform_alignment
     }
 
-    /// Remembers that the device granted `bytes` at once.
+    /// Stores that the device granted `bytes` at once.
     pub(crate) fn granted(&self, bytes: u64) {
         self.0.granted_bytes.set(self.0.granted_bytes.get().max(bytes));
     }
 
     /// # Errors
-    /// [`LaneError::DeviceLost`] where the device is gone.
+    /// [`LaneError::DeviceLost`] where the device is lost.
     pub(crate) fn alive(&self) -> Result<(), LaneError> {
         match self.lost() {
             Some(reason) => Err(LaneError::DeviceLost { reason }),
@@ -217,8 +217,8 @@ impl Gpu {
         }
     }
 
-    /// What a failure really was: a lost device makes all kinds of calls fail, and a browser may tell of the loss some
-    /// turns of the event loop after that.
+    /// The actual cause of an error. A lost device makes all kinds of calls fail, and a browser may report the loss a
+    /// few turns of the event loop later.
     pub(crate) async fn blame(&self, error: LaneError) -> LaneError {
         if cfg!(target_arch = "wasm32") {
             let lost = std::future::poll_fn(|context| self.0.lost.poll(context.waker()));
@@ -232,10 +232,10 @@ impl Gpu {
         }
     }
 
-    /// Waits for a callback, or for the device's loss.
+    /// Waits for a callback or for the device's loss.
     ///
     /// # Errors
-    /// [`LaneError::DeviceLost`], or [`LaneError::Device`] where the callback was dropped unheard.
+    /// [`LaneError::DeviceLost`], or [`LaneError::Device`] where the callback was dropped without a call.
     pub(crate) async fn wait<T: Clone>(
         &self,
         what: &'static str,
@@ -245,7 +245,7 @@ impl Gpu {
         self.hear(what, signal).await
     }
 
-    /// [`Gpu::wait`] where a native device was polled already.
+    /// [`Gpu::wait`] after a native device was polled.
     pub(crate) async fn hear<T: Clone>(
         &self,
         what: &'static str,
@@ -270,10 +270,10 @@ impl Gpu {
         answer
     }
 
-    /// Natively, waits until all submitted work is done and calls back: nothing is called back outside a poll. In a
-    /// browser the event loop does that.
+    /// Natively, waits until all submitted work is done and runs the callbacks, which run only during a poll. In a
+    /// browser the event loop runs them.
     fn poll(&self) {
-        // The only errors are a timeout, which was not asked for, and a bad submission index, which was not given.
+        // The only errors are a timeout and an invalid submission index. This call has neither.
         let _ = self.0.device.poll(wgpu::PollType::wait_indefinitely());
     }
 
@@ -282,7 +282,7 @@ impl Gpu {
         let _ = self.0.device.poll(wgpu::PollType::Wait { submission_index: Some(index), timeout: None });
     }
 
-    /// What an allocation failure means: more was needed than the device has been seen to grant.
+    /// The error for an allocation failure: the device needed more than it has been seen to grant.
     pub(crate) fn out_of_memory(&self, needed_bytes: u64) -> LaneError {
         LaneError::Mixer(MixerError::OutOfMemory {
             needed_bytes,

@@ -1,10 +1,10 @@
-//! The wgpu instance that a native program looks for its GPU with.
+//! The wgpu instance through which a native program finds its GPU.
 //!
-//! Windowing is left out on Linux: nothing here is drawn, and a Vulkan instance with the extensions of window systems
-//! connects to one. libwayland writes an error of its own to the terminal where there is none (no `XDG_RUNTIME_DIR`, as
-//! over SSH, in containers and in CI).
+//! On Linux the instance has no windowing extensions: nothing is drawn here, and a Vulkan instance with these
+//! extensions connects to a window system. Without one (no `XDG_RUNTIME_DIR`, as over SSH, in containers and in CI),
+//! libwayland would print an error to the terminal.
 
-/// An instance with every backend that races run on.
+/// An instance with every backend that races use.
 pub(super) fn instance() -> wgpu::Instance {
     #[cfg(target_os = "linux")]
     if let Some(instance) = vulkan_without_windows() {
@@ -16,8 +16,8 @@ pub(super) fn instance() -> wgpu::Instance {
     })
 }
 
-/// An instance of Vulkan, which is the only backend in [`wgpu::Backends::PRIMARY`] on Linux, without the extensions of
-/// X11 and Wayland. None where there is no Vulkan loader.
+/// A Vulkan instance without the extensions of X11 and Wayland. Vulkan is the only backend in
+/// [`wgpu::Backends::PRIMARY`] on Linux. `None` without a Vulkan loader.
 #[cfg(target_os = "linux")]
 #[allow(
     unsafe_code,

@@ -1,4 +1,4 @@
-//! A plan made ready on a device: buffers allocated and filled, shaders compiled, set-up dispatches done.
+//! A plan prepared on a device: buffers allocated and filled, shaders compiled, set-up dispatches done.
 
 use mixer::{Finished, LaneError};
 
@@ -10,7 +10,7 @@ use super::timestamps;
 use crate::cancel::CancelSwitch;
 use crate::output::finite_sum;
 
-/// Submissions that may wait in the queue: enough to keep the device busy, few enough to cancel quickly.
+/// Most submissions in the queue: enough to keep the device busy, few enough to cancel quickly.
 const MAX_IN_FLIGHT: usize = 2;
 
 pub(super) struct Step {
@@ -20,16 +20,16 @@ pub(super) struct Step {
     pub(super) flops: u64,
 }
 
-/// A plan ready to run. Dropping it frees its buffers at once, not when a garbage collector finds them.
+/// A prepared plan. Dropping it frees its buffers immediately, without waiting for a garbage collector.
 pub struct GpuLane {
     pub(super) gpu: Gpu,
     pub(super) steps: Vec<Step>,
     pub(super) output: wgpu::Buffer,
     pub(super) output_words: usize,
-    /// Offsets and lengths, in words, of what is read back after a run.
+    /// Offsets and lengths, in words, of the parts that are read back after a run.
     pub(super) probes: Vec<(usize, usize)>,
     pub(super) staging: wgpu::Buffer,
-    /// NaN, to fill the output with.
+    /// A buffer of NaNs for filling the output.
     pub(super) sentinel: wgpu::Buffer,
     pub(super) queries: Option<Queries>,
     pub(super) buffers: Vec<wgpu::Buffer>,
@@ -45,11 +45,11 @@ impl Drop for GpuLane {
 }
 
 impl GpuLane {
-    /// Runs the forward pass `repeats` times and returns when the device has finished and a part of the output was
-    /// read back. The checksum is the sum of that part: the output's beginning, middle and end.
+    /// Runs the forward pass `repeats` times. Returns when the device has finished and a part of the output was read
+    /// back. The checksum is the sum of that part: the output's beginning, middle and end.
     ///
     /// # Errors
-    /// [`LaneError::NotFinite`] where that part holds a NaN or an infinity, [`LaneError::Device`] where the device
+    /// [`LaneError::NotFinite`] where that part contains a NaN or an infinity, [`LaneError::Device`] where the device
     /// refused a command, [`LaneError::DeviceLost`], [`LaneError::Cancelled`].
     pub async fn run(&mut self, repeats: u32) -> Result<Finished, LaneError> {
         let steps = std::mem::take(&mut self.steps);
@@ -59,7 +59,7 @@ impl GpuLane {
         outcome
     }
 
-    /// Runs the first `n` of `steps`, repeated without end, and reads the probes back where `probe` is set.
+    /// Runs the first `n` of `steps`, repeated cyclically, and reads the probes back where `probe` is set.
     pub(super) async fn execute(
         &mut self,
         steps: &[Step],
@@ -72,7 +72,7 @@ impl GpuLane {
         let scopes = gpu.scopes("a pass", 0);
         let mut in_flight = std::collections::VecDeque::new();
         let (mut start, mut total_flops, mut passes) = (0, 0, 0);
-        // The operations of the last submission and when it was made.
+        // The operations of the last submission and its start.
         let (last_flops, last_submitted) = loop {
             if self.cancel.is_cancelled() {
                 return Err(LaneError::Cancelled);
@@ -127,7 +127,7 @@ impl GpuLane {
         }
         let bytes = self.map(&self.staging, "a read-back").await;
         let now = gpu.host().now_ns();
-        // An error in a pass explains a failed read-back, so it comes first.
+        // An error in a pass explains a failed read-back, so it is reported first.
         scopes.await?;
         if self.pacer.settled() {
             self.pacer.observe(total_flops, now - started);
@@ -164,13 +164,13 @@ impl GpuLane {
         Ok(Finished { checksum, device_ns })
     }
 
-    /// Operations per second of the fastest submission so far, by the plan's own counts; `None` before one took some
-    /// milliseconds.
+    /// Operations per second of the fastest submission so far, by the plan's counts; `None` before a submission was
+    /// long enough to measure.
     pub fn flops_per_s(&self) -> Option<f64> {
         self.pacer.flops_per_ns().map(|rate| 1e9 * rate)
     }
 
-    /// What ends its work.
+    /// The switch that cancels its work.
     pub(crate) fn cancel_switch(&self) -> &CancelSwitch {
         &self.cancel
     }
@@ -180,7 +180,7 @@ impl GpuLane {
         self.output_words
     }
 
-    /// Bytes of device memory that the lane holds: all that it ever holds, since everything is allocated at once.
+    /// Bytes of device memory that the lane holds. Constant, since everything is allocated at once.
     pub fn device_bytes(&self) -> u64 {
         self.device_bytes
     }

@@ -1,5 +1,5 @@
-//! The WebGPU executor: a device, and lanes that run plans on it. The same code natively and in a browser; the only
-//! difference is who drives callbacks: a poll that blocks, or the event loop.
+//! The WebGPU executor: a device, and lanes that run plans on it. Native and browser builds share the code. They differ
+//! only in how callbacks run: by a blocking poll natively, by the event loop in a browser.
 
 mod adapter;
 mod autotune;

@@ -1,24 +1,24 @@
-//! How work is cut into submissions. Browsers and drivers reset a GPU that does not answer for a while (Windows after
-//! two seconds, browsers perhaps after half a second), so each submission is kept to a few tens of milliseconds: by the
-//! plan's operation counts, at a rate that is learnt from the submissions before.
+//! Divides work into submissions. Browsers and drivers reset a GPU that is unresponsive for some time (Windows after
+//! two seconds, browsers perhaps after half a second), so each submission is limited to a few tens of milliseconds: by
+//! the plan's operation counts, at the rate measured in earlier submissions.
 
-/// What one submission should take.
+/// Target duration of a submission.
 const TARGET_NS: f64 = 50e6;
 
-/// Most dispatches in a submission: recording them takes the host's time, which a cancellation must not wait for.
+/// Most dispatches in a submission: recording them takes time on the host, during which a cancellation waits.
 const MAX_DISPATCHES: usize = 1024;
 
-/// Operations in a device's first submission: a few tens of milliseconds where an adapter is emulated in software, and
-/// left behind within a few steps by the fastest hardware.
+/// Operations in a device's first submission: a few tens of milliseconds on a software adapter. The fastest hardware
+/// outgrows it within a few steps.
 const FIRST_FLOPS: u64 = 1 << 25;
 
-/// How fast the cap may grow from one measured submission to the next.
+/// Largest growth of the cap from one measured submission to the next.
 const GROWTH: u64 = 4;
 
-/// Smallest cap: below it a submission costs more than what it holds.
+/// Smallest cap. Below it, a submission's overhead exceeds its work.
 const LEAST_FLOPS: u64 = 1 << 16;
 
-/// The cap on one submission, learnt as it goes.
+/// The cap on the operations of one submission, adapted to the device.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pacer {
     cap_flops: u64,
@@ -36,20 +36,20 @@ impl Pacer {
         self.cap_flops
     }
 
-    /// Whether the cap is known well enough to submit ahead of the device.
+    /// Whether the cap is known well enough to queue further submissions.
     pub fn settled(&self) -> bool {
         self.settled
     }
 
-    /// The fastest rate of a submission long enough to tell, if there was any.
+    /// The fastest rate of a sufficiently long submission, if there was any.
     pub fn flops_per_ns(&self) -> Option<f64> {
         (self.flops_per_ns > 0.0).then_some(self.flops_per_ns)
     }
 
-    /// Learns that `flops` operations took `elapsed_ns`, round trip included.
+    /// Adapts the cap: `flops` operations took `elapsed_ns`, round trip included.
     pub fn observe(&mut self, flops: u64, elapsed_ns: f64) {
         let rate = flops as f64 / elapsed_ns.max(1.0);
-        // In a shorter one the round trip counts for too much.
+        // In a shorter submission the round trip dominates.
         if elapsed_ns >= TARGET_NS / 10.0 {
             self.flops_per_ns = self.flops_per_ns.max(rate);
         }
@@ -60,8 +60,8 @@ impl Pacer {
     }
 }
 
-/// The end of the submission that starts at `start` in a sequence of `n` dispatches of `flops_of(index)` operations
-/// each, and its operations: at least one dispatch, and no more than the cap allows.
+/// The end, and the number of operations, of the submission that starts at `start` in a sequence of `n` dispatches of
+/// `flops_of(index)` operations each. It has at least one dispatch, and otherwise stays within the cap.
 pub(crate) fn cut(start: usize, n: usize, flops_of: impl Fn(usize) -> u64, cap_flops: u64) -> (usize, u64) {
     let mut end = start;
     let mut flops = 0_u64;
@@ -96,7 +96,7 @@ mod tests {
     fn fault_13_work_over_the_cap_is_split_and_none_is_lost() {
         assert_eq!(sizes(10, 30, 100), [3, 3, 3, 1]);
         assert_eq!(sizes(3, 30, 1000), [3]);
-        // One dispatch over the cap goes alone: the plan's own limit is what keeps it small.
+        // A dispatch beyond the cap is submitted alone. The plan limits its size.
         assert_eq!(sizes(3, 300, 100), [1, 1, 1]);
         assert_eq!(sizes(2500, 0, 100), [1024, 1024, 452]);
         assert_eq!(sizes(3, u64::MAX / 4, u64::MAX), [3]);

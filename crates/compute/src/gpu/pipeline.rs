@@ -1,7 +1,7 @@
-//! Pipelines, compiled once per shader, entry point and constants, with the line and column of what does not compile.
+//! Pipelines, compiled once per shader, entry point and constants. Errors state the line and column.
 //!
 //! Layouts are explicit. Binding 0 is always a uniform block of at least 16 bytes, whether or not the shader declares
-//! it; binding `1 + i` is a storage buffer with the access that `Shader::bindings[i]` states.
+//! it. Binding `1 + i` is a storage buffer with the access `Shader::bindings[i]`.
 
 use std::collections::{HashMap, HashSet};
 
@@ -17,7 +17,7 @@ pub(crate) struct Pipeline {
     pub layout: wgpu::BindGroupLayout,
 }
 
-/// What has been compiled on a device.
+/// The compiled pipelines of a device.
 #[derive(Debug, Default)]
 pub(crate) struct Cache {
     pipelines: HashMap<Key, Pipeline>,
@@ -27,7 +27,7 @@ pub(crate) struct Cache {
 
 #[cfg(test)]
 impl Cache {
-    /// How many pipelines were compiled.
+    /// Number of compiled pipelines.
     pub fn len(&self) -> usize {
         self.pipelines.len()
     }
@@ -36,7 +36,7 @@ impl Cache {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Key {
     shader: Shader,
-    /// Constants by the bits of their values.
+    /// Constants with the bits of their values.
     constants: Vec<(&'static str, u64)>,
 }
 
@@ -47,11 +47,12 @@ impl Key {
     }
 }
 
-/// The pipelines of all dispatches, in their order. Those that are new are all asked for before any is waited for, so
-/// that the device compiles one while it is told of the next.
+/// The pipelines of all dispatches, in order. All new ones are requested before the first is awaited, so that the
+/// device compiles while further requests arrive.
 ///
 /// # Errors
-/// [`LaneError::Device`] names the shader, the line and the column; [`LaneError::DeviceLost`], [`LaneError::Cancelled`].
+/// [`LaneError::Device`] names the shader, the line and the column; [`LaneError::DeviceLost`],
+/// [`LaneError::Cancelled`].
 pub(crate) async fn pipelines<'a>(
     gpu: &Gpu,
     dispatches: impl Iterator<Item = &'a Dispatch>,
@@ -73,7 +74,7 @@ pub(crate) async fn pipelines<'a>(
             Ok(()) => drop(gpu.cache().borrow_mut().pipelines.insert(key.clone(), pipeline)),
             Err(LaneError::Device { message, .. }) => {
                 let what = format!("shader `{}`, entry point `{}`", key.shader.label, key.shader.entry);
-                // A message without a place is about the entry point, the layout or the constants.
+                // A message without a position concerns the entry point, the layout or the constants.
                 let message = first_error(&module).await.unwrap_or(message);
                 return Err(gpu.blame(LaneError::Device { what, message }).await);
             }
@@ -85,7 +86,7 @@ pub(crate) async fn pipelines<'a>(
     keys.iter().map(|key| cache.pipelines.get(key).cloned().ok_or_else(unknown)).collect()
 }
 
-/// Asks for a pipeline; the future says whether the device accepts it.
+/// Requests a pipeline. The future returns whether the device accepts it.
 fn ask(
     gpu: &Gpu,
     key: &Key,
@@ -112,7 +113,7 @@ fn ask(
     (Pipeline { pipeline, layout }, module, scopes.close())
 }
 
-/// The module of a shader: several pipelines may be made of it.
+/// The module of a shader, which several pipelines may share.
 fn module(gpu: &Gpu, shader: &Shader) -> wgpu::ShaderModule {
     if let Some(known) = gpu.cache().borrow().modules.get(shader) {
         return known.clone();

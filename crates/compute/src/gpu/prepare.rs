@@ -1,4 +1,4 @@
-//! Making a plan ready: its buffers, its uniform blocks, its bind groups.
+//! Preparation of a plan: buffers, uniform blocks, bind groups.
 
 use mixer::{BufferId, Dispatch, Init, LaneError, Plan};
 
@@ -12,22 +12,22 @@ use super::submit::Ticket;
 use crate::cancel::CancelSwitch;
 use crate::output::probes;
 
-/// What the output holds before anything is written to it: a NaN that arithmetic does not make.
+/// Initial value of the output: a NaN whose bits do not result from arithmetic.
 const SENTINEL: u32 = 0x7fc0_5e17;
 
-/// Smallest buffer: a binding may not be empty, and must hold the largest WGSL scalar or vector.
+/// Smallest buffer in bytes: a binding must not be empty, and must be able to hold the largest WGSL scalar or vector.
 const LEAST_BYTES: u64 = 16;
 
-/// Most bytes of NaN that are kept to fill the output with.
+/// Largest buffer of NaNs for filling the output, in bytes.
 const MOST_SENTINEL_BYTES: u64 = 1 << 18;
 
 impl GpuLane {
-    /// Checks the plan against the device, compiles, allocates, uploads, and runs the set-up dispatches. An
-    /// output without contents of its own starts as NaN, so that a plan that does not write all of it is found out.
+    /// Checks the plan against the device, compiles, allocates, uploads, and runs the set-up dispatches. An output
+    /// without initial contents starts as NaN, so that a plan that does not write all of it is detected.
     ///
     /// # Errors
-    /// What [`Plan::check`] refuses, [`mixer::MixerError::OutOfMemory`] where the device does, [`LaneError::Device`]
-    /// for a shader that does not compile or a plan that is malformed, [`LaneError::DeviceLost`],
+    /// Errors of [`Plan::check`], [`mixer::MixerError::OutOfMemory`] where the device lacks memory,
+    /// [`LaneError::Device`] for a shader that does not compile or a malformed plan, [`LaneError::DeviceLost`],
     /// [`LaneError::Cancelled`].
     pub async fn new(gpu: &Gpu, plan: Plan, cancel: &CancelSwitch) -> Result<Self, LaneError> {
         gpu.alive()?;
@@ -62,8 +62,7 @@ impl GpuLane {
         Ok(lane)
     }
 
-    /// Allocates every buffer under error scopes, which are asked before anything counts. The last buffer is the
-    /// uniform one.
+    /// Allocates every buffer within error scopes and awaits their result. The last buffer is the uniform buffer.
     async fn allocate(
         gpu: &Gpu,
         plan: &Plan,
@@ -107,7 +106,7 @@ impl GpuLane {
             uniform_bytes,
             wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
         ));
-        // Made before the scopes are asked, so that its drop frees what was granted.
+        // Constructed before the scopes are awaited, so that an error drops and frees the granted buffers.
         let lane = Self {
             gpu: gpu.clone(),
             steps: Vec::new(),
@@ -127,7 +126,7 @@ impl GpuLane {
         Ok(lane)
     }
 
-    /// Writes initial contents and uniform blocks; returns each dispatch's offset and size in the uniform buffer.
+    /// Writes initial contents and uniform blocks. Returns each dispatch's offset and size in the uniform buffer.
     fn upload(&self, plan: &Plan) -> Vec<(u64, u64)> {
         let sentinel = vec![SENTINEL; (self.sentinel.size() / 4) as usize];
         self.write(&self.sentinel, bytemuck::cast_slice(&sentinel));
@@ -159,7 +158,8 @@ impl GpuLane {
         }
     }
 
-    /// Fills the output with NaN, so that what a run does not write is seen; returns when the device has done it.
+    /// Fills the output with NaN, so that values that a run does not write are detected. Returns when the device has
+    /// done it.
     ///
     /// # Errors
     /// [`LaneError::Device`], [`LaneError::DeviceLost`].
@@ -203,7 +203,7 @@ impl GpuLane {
     }
 }
 
-/// A plan whose parts fit together; returns its output.
+/// Checks that the plan's parts fit together and returns its output.
 fn well_formed(plan: &Plan) -> Result<BufferId, LaneError> {
     let malformed = |message: String| LaneError::Device { what: "the plan".to_owned(), message };
     let known = |id: &BufferId| id.0 < plan.buffers.len();
@@ -248,7 +248,7 @@ fn block_bytes(dispatch: &Dispatch) -> u64 {
     (4 * dispatch.uniforms.len() as u64).next_multiple_of(16).max(16)
 }
 
-/// Bytes that a block takes in the uniform buffer.
+/// Bytes of a dispatch's aligned slot in the uniform buffer.
 fn slot(gpu: &Gpu, dispatch: &Dispatch) -> u64 {
     block_bytes(dispatch).next_multiple_of(gpu.uniform_alignment())
 }

@@ -1,11 +1,11 @@
-//! The timestamps of passes: their queries, and how they are read back.
+//! Timestamp queries of passes and their read-back.
 
 use super::device::Gpu;
 
-/// Timestamps at the beginning and the end of passes.
+/// Timestamps at the beginning and end of each pass.
 pub(crate) struct Queries {
     set: wgpu::QuerySet,
-    /// Where they are resolved to before they are copied to mappable memory.
+    /// Target of the resolve step, from which timestamps are copied to mappable memory.
     pub resolved: wgpu::Buffer,
 }
 
@@ -16,7 +16,7 @@ impl Queries {
     /// Bytes of all timestamps.
     pub const BYTES: u64 = 16 * Self::MAX_PASSES as u64;
 
-    /// A device with the timestamp feature is needed.
+    /// Requires a device with the timestamp feature.
     pub fn new(gpu: &Gpu) -> Self {
         let set = gpu.device().create_query_set(&wgpu::QuerySetDescriptor {
             label: None,
@@ -32,7 +32,7 @@ impl Queries {
         Self { set, resolved }
     }
 
-    /// What pass number `pass` writes; nothing beyond the last that fits.
+    /// The timestamp writes of pass number `pass`; `None` beyond [`Self::MAX_PASSES`].
     pub fn writes(&self, pass: usize) -> Option<wgpu::ComputePassTimestampWrites<'_>> {
         let begin = 2 * pass as u32;
         (pass < Self::MAX_PASSES).then_some(wgpu::ComputePassTimestampWrites {
@@ -49,7 +49,7 @@ impl Queries {
         encoder.copy_buffer_to_buffer(&self.resolved, 0, to, offset, 16 * passes as u64);
     }
 
-    /// The timestamps from the bytes that were read back; `None` where not every pass had some.
+    /// The timestamps from the bytes read back; `None` where a pass had no queries.
     pub fn stamps(bytes: &[u8], passes: usize) -> Option<Vec<u64>> {
         if passes > Self::MAX_PASSES {
             return None;

@@ -1,4 +1,4 @@
-//! Reading the output back.
+//! Reads the output back from the device.
 
 use mixer::LaneError;
 
@@ -6,11 +6,11 @@ use super::lane::GpuLane;
 use super::prepare::buffer;
 use super::signal::signal;
 
-/// Most bytes written or read in one piece, so that staging memory stays small beside the lane's.
+/// Most bytes written or read at once, so that staging memory stays small compared with the lane's.
 pub(super) const PIECE_BYTES: u64 = 16 << 20;
 
 impl GpuLane {
-    /// Maps a buffer, copies what it holds, and unmaps it.
+    /// Maps a buffer, copies its contents and unmaps it.
     pub(super) async fn map(&self, buffer: &wgpu::Buffer, what: &'static str) -> Result<Vec<u8>, LaneError> {
         let (setter, mapped) = signal();
         buffer.map_async(wgpu::MapMode::Read, .., move |result| setter.set(result.is_ok()));
@@ -28,7 +28,7 @@ impl GpuLane {
         }
     }
 
-    /// Reads the whole output back, a piece at a time: `visit(offset, piece)`.
+    /// Reads the whole output in pieces: `visit(offset, piece)`.
     ///
     /// # Errors
     /// [`mixer::MixerError::OutOfMemory`] for the staging buffer, [`LaneError::Device`], [`LaneError::DeviceLost`].

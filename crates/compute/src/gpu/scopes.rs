@@ -1,11 +1,11 @@
-//! Error scopes: what the device refuses comes back as an error of the lane that asked for it.
+//! Error scopes: an error of the device becomes an error of the lane that caused it.
 
 use mixer::LaneError;
 
 use super::device::Gpu;
 
 impl Gpu {
-    /// Opens error scopes; the device's errors go there until [`Scopes::close`].
+    /// Opens error scopes, which receive the device's errors until [`Scopes::close`].
     pub(crate) fn scopes(&self, what: &'static str, needed_bytes: u64) -> Scopes {
         let memory = self.device().push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let validation = self.device().push_error_scope(wgpu::ErrorFilter::Validation);
@@ -13,7 +13,7 @@ impl Gpu {
     }
 }
 
-/// Open error scopes. Dropped without [`Scopes::close`], they close and forget what they caught.
+/// Open error scopes. Dropping them without [`Scopes::close`] discards their errors.
 pub(crate) struct Scopes {
     // Fields drop in this order, which is the order in which scopes must close.
     validation: wgpu::ErrorScopeGuard,
@@ -24,7 +24,7 @@ pub(crate) struct Scopes {
 }
 
 impl Scopes {
-    /// Closes the scopes now; the future says what they caught.
+    /// Closes the scopes immediately. The future returns the first error caught.
     ///
     /// # Errors
     /// [`LaneError::DeviceLost`], [`mixer::MixerError::OutOfMemory`] or [`LaneError::Device`].
@@ -34,7 +34,7 @@ impl Scopes {
         async move {
             let (validation, memory) = (validation.await, memory.await);
             let error = if memory.is_some() {
-                // A failed allocation makes later calls invalid, so this one comes first.
+                // A failed allocation makes later calls invalid, so it is reported first.
                 gpu.out_of_memory(needed_bytes)
             } else if let Some(error) = validation {
                 LaneError::Device { what: what.to_owned(), message: error.to_string() }

@@ -1,5 +1,5 @@
-//! A one-shot cell between a wgpu callback and a future: set once, awaited by anyone, and closed when the callback is
-//! dropped unheard.
+//! A one-shot cell between a wgpu callback and a future. It is set once, any number of futures can await it, and it is
+//! closed when the callback is dropped without a call.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
@@ -11,7 +11,7 @@ struct State<T> {
     wakers: Vec<Waker>,
 }
 
-/// The waiting side. Clones wait for the same value.
+/// The waiting side. Clones wait for one value.
 #[derive(Debug, Clone)]
 pub(crate) struct Signal<T>(Arc<Mutex<State<T>>>);
 
@@ -30,7 +30,7 @@ pub(crate) fn signal<T>() -> (Setter<T>, Signal<T>) {
 }
 
 impl<T> Setter<T> {
-    /// Sets the value; the first one stays.
+    /// Sets the value. Later values are ignored.
     pub fn set(&self, value: T) {
         let wakers = {
             let mut state = lock(&self.0);
@@ -58,7 +58,7 @@ impl<T: Clone> Signal<T> {
         lock(&self.0).value.clone()
     }
 
-    /// Ready with the value, or with `None` where the setter is gone; otherwise wakes `waker` later.
+    /// Ready with the value, or with `None` where the setter was dropped. Otherwise wakes `waker` later.
     pub fn poll(&self, waker: &Waker) -> Poll<Option<T>> {
         let mut state = lock(&self.0);
         if state.value.is_some() || state.closed {

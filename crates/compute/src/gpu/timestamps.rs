@@ -1,16 +1,16 @@
-//! Device time from timestamp queries, or nothing where they cannot be believed.
+//! Device time from timestamp queries, or `None` where they are implausible.
 //!
-//! WebGPU allows timestamps to be coarsened, to be equal and even to decrease; what is unbelievable is dropped rather
-//! than reported.
+//! WebGPU allows timestamps to be coarsened, to be equal and even to decrease. Implausible values are dropped, not
+//! reported.
 
-/// Steps that a device time must span: an error of half a step at each end is then at most 5%.
+/// Least number of steps in a device time: half a step of error at each end is then at most 5%.
 const STEPS: u64 = 20;
 
-/// Nanoseconds that the passes took together.
+/// Total nanoseconds of the passes.
 ///
-/// `stamps` holds a beginning and an end for each pass, `period_ns` is the length of a device tick. Returns `None`
-/// where there is no pass, where a pass ends before it begins, where nothing took any time, where the sum is longer
-/// than the `wall_ns` in which it ran, or where the clock is too coarse for the sum.
+/// `stamps` holds the beginning and end of each pass, `period_ns` is the length of a device tick. Returns `None`
+/// without a pass, where a pass ends before it begins, where the total is zero or longer than the `wall_ns` in which
+/// the passes ran, or where the clock is too coarse for it.
 pub(crate) fn device_ns(stamps: &[u64], period_ns: f64, wall_ns: f64) -> Option<f64> {
     let passes = stamps.as_chunks::<2>().0;
     let mut ticks = 0_u64;
@@ -24,7 +24,7 @@ pub(crate) fn device_ns(stamps: &[u64], period_ns: f64, wall_ns: f64) -> Option<
 }
 
 /// The clock's step in ticks. Browsers round to 100 µs (WebGPU, "timestamp query coarsening") or, in Chromium, clear
-/// the low 16 bits; anything else is taken as a clock that counts every tick.
+/// the low 16 bits. Any other clock is assumed to count every tick.
 fn step_ticks(stamps: &[u64], period_ns: f64) -> u64 {
     let hundred_us = (100_000.0 / period_ns).round() as u64;
     [hundred_us, 1 << 16]
@@ -64,7 +64,7 @@ mod tests {
         assert_eq!(device_ns(&[300_000, 500_000], 1.0, WALL), None);
         assert_eq!(device_ns(&[300_000, 2_400_000], 1.0, WALL), Some(2_100_000.0));
         assert_eq!(device_ns(&[65_536, 3 * 65_536], 1.0, WALL), None);
-        // The same spans by a clock that is not rounded.
+        // Equal spans from a clock that is not rounded.
         assert_eq!(device_ns(&[300_001, 500_000], 1.0, WALL), Some(199_999.0));
     }
 }

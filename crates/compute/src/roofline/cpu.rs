@@ -1,4 +1,4 @@
-//! The CPU's peaks, in the instruction set that kernels use.
+//! Measures the CPU's peak rates with the kernels' instruction set.
 
 use std::hint::black_box;
 use std::sync::Mutex;
@@ -16,17 +16,17 @@ const ROUNDS: usize = 20_000;
 /// Exponentials of each chain in one task.
 const EXPONENTIALS: usize = 4_000;
 
-/// Words that one task copies at first: beyond a core's own caches.
+/// Words that one task copies at first: more than the caches of a core.
 const COPY_WORDS: usize = 4 << 20;
 
-/// Part of the rate before that a copy of twice the size must keep for both to count as beyond every cache.
+/// Ratio to the rate of a copy of half the size from which both copies are taken to exceed every cache.
 const STEADY: f64 = 0.9;
 
-/// Most bytes of all buffers together: beyond any processor's caches, within what a phone grants a page.
+/// Most bytes of all buffers together: more than the caches of any processor, and less than a phone grants a page.
 const MOST_COPY_BYTES: u64 = if cfg!(target_arch = "wasm32") { 256 << 20 } else { 2 << 30 };
 
 pub(super) async fn peaks(host: &Host, pool: &CpuPool, memory_bytes: u64) -> Result<Peaks, LaneError> {
-    // More threads than cores move no more, and each holds buffers of its own. In wasm the pool is what there is.
+    // More threads than cores move no more bytes, and each has its own buffers. In wasm the pool's threads are fixed.
     let tasks = if cfg!(target_arch = "wasm32") {
         pool.threads()
     } else {
@@ -70,10 +70,10 @@ pub(super) async fn peaks(host: &Host, pool: &CpuPool, memory_bytes: u64) -> Res
     })
 }
 
-/// Bytes per second of copies beyond every cache. How large the caches are is not told everywhere, and cores may share
-/// them: the buffers grow until the rate stops falling, or memory ends.
+/// Bytes per second of copies beyond every cache. The sizes of caches are not reported everywhere, and cores may share
+/// them, so the buffers grow until the rate stops falling or memory is exhausted.
 async fn copy_rate(host: &Host, pool: &CpuPool, tasks: usize, memory_bytes: u64) -> Result<f64, LaneError> {
-    // A budget of its own: the probe runs while no lane does.
+    // Has its own budget, since no lane is prepared during the probe.
     let budget = MOST_COPY_BYTES.min(memory_bytes / 2);
     let mut words = COPY_WORDS;
     let mut rate = copy_rate_of(host, pool, tasks, words, u64::MAX).await?;
@@ -112,7 +112,7 @@ async fn copy_rate_of(
     }
     let copying = |repeats: u32| {
         pool.run(tasks, &|task, _| {
-            // Each task has a buffer of its own, so the lock is never contended.
+            // Each task has its own buffer, so the lock is never contended.
             let Some(Ok(mut guard)) = buffers.get(task).map(Mutex::lock) else { return };
             let (from, to) = &mut *guard;
             for _ in 0..repeats {
@@ -125,7 +125,7 @@ async fn copy_rate_of(
     Ok(1e9 * 8.0 * tasks as f64 * words as f64 / copy_ns)
 }
 
-/// Nanoseconds of one repetition in the best probe.
+/// Nanoseconds of one repetition in the fastest probe.
 async fn best(host: &Host, pool: &CpuPool, work: impl Fn(u32)) -> Result<f64, LaneError> {
     let mut repeats = 1;
     let mut best = f64::INFINITY;

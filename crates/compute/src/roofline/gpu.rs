@@ -1,4 +1,4 @@
-//! The GPU's peaks, measured through the same executor that runs lanes.
+//! Measures the GPU's peak rates through the executor that runs lanes.
 
 use mixer::{Access, Dispatch, LaneError, Peaks, Plan, Shader};
 
@@ -24,14 +24,14 @@ const COPY: Shader = Shader {
     bindings: &[Access::Read, Access::ReadWrite],
 };
 
-/// Multiply-adds of an invocation in one round of `peak.wgsl` and of `peak_f16.wgsl`, exponentials in one of
+/// Multiply-adds of an invocation per round of `peak.wgsl` and `peak_f16.wgsl`, and exponentials per round of
 /// `peak_exp.wgsl`.
 const PER_ROUND: u64 = 32;
 
 const GROUP: usize = 64;
 
 pub(super) async fn peaks(gpu: &Gpu, cancel: &CancelSwitch) -> Result<Peaks, LaneError> {
-    // Enough groups to fill hardware; a software adapter has few cores and must not be kept for long.
+    // Enough groups to fill hardware. A software adapter has few cores, so its probe is small.
     let (groups, rounds, copy_words) =
         if gpu.target().is_fallback { (256, 64, 4 << 20) } else { (16_384, 64, 16 << 20) };
     let flops = 2 * PER_ROUND * (groups * GROUP) as u64 * rounds;
@@ -41,19 +41,19 @@ pub(super) async fn peaks(gpu: &Gpu, cancel: &CancelSwitch) -> Result<Peaks, Lan
         let f16_ns = best(gpu, peak(PEAK_F16, groups, rounds, flops), cancel).await?;
         f16_flops_per_s = Some(1e9 * flops as f64 / f16_ns);
     }
-    // As many exponentials as there are multiply-adds in a round: special-function units are slower by a power of two.
+    // As many exponentials as multiply-adds per round, since special-function units are slower by a power of two.
     let functions = flops / 2;
     let functions_ns = best(gpu, peak(PEAK_EXP, groups, rounds, 8 * functions), cancel).await?;
     let copy_ns = best(gpu, copy(copy_words), cancel).await?;
 
-    // Alone in its submission, as the first dispatch of a short lane is.
+    // A separate submission, like the first dispatch of a short lane.
     let mut lane = GpuLane::new(gpu, peak(PEAK, 1, 0, 1), cancel).await?;
     let mut dispatch_ns = f64::INFINITY;
     for _ in 0..3 * PROBES {
         let started = now(gpu.host());
         lane.run(1).await?;
         let elapsed = now(gpu.host()) - started;
-        // A coarse clock shows some round trips as none.
+        // A coarse clock measures some round trips as zero.
         if elapsed > 0.0 {
             dispatch_ns = dispatch_ns.min(elapsed);
         }
@@ -102,8 +102,8 @@ fn copy(words: usize) -> Plan {
     plan
 }
 
-/// Nanoseconds of one repetition in the best probe: by the device's clock where that is to be believed, otherwise by
-/// finished work.
+/// Nanoseconds of one repetition in the fastest probe: by the device's clock where it is plausible, otherwise by the
+/// time until the work is finished.
 async fn best(gpu: &Gpu, plan: Plan, cancel: &CancelSwitch) -> Result<f64, LaneError> {
     let mut lane = GpuLane::new(gpu, plan, cancel).await?;
     let mut repeats = 1;

@@ -1,9 +1,9 @@
-//! The machine's peak rates, measured: multiply-adds, exponentials, copying, and starting work. A kernel's share of it says
-//! how much of a lane's time is the algorithm's and how much the kernel's.
+//! Measures the machine's peak rates: multiply-adds, exponentials, copying, and starting work. A kernel's share of them
+//! shows how much of a lane's time is due to the algorithm and how much to the kernel.
 //!
-//! Each number is the best of several probes of some milliseconds; a probe that another program disturbs only reads
-//! lower. Nothing is clamped: a kernel above its roofline says that the probe was disturbed or that its data sat
-//! in a cache, since bytes are held against copies beyond every cache.
+//! Each rate is the best of several probes of some milliseconds, since a disturbance can only lower a rate. Nothing is
+//! clamped: a kernel above its roofline shows that the probe was disturbed or that its data was in a cache, since bytes
+//! are compared with copies beyond every cache.
 
 mod cpu;
 mod gpu;
@@ -13,11 +13,11 @@ use mixer::{Backend, LaneError, Peaks, Roofline};
 use crate::{Host, Machine};
 
 impl Machine {
-    /// Measures what `backends` can do at most, for [`Machine::facts`]; takes about half a second for each. The machine
-    /// should be idle. A backend that cannot be measured is left out.
+    /// Measures the peak rates of `backends` for [`Machine::facts`], in about half a second each. The machine should be
+    /// idle. A backend that cannot be measured is omitted.
     ///
     /// # Errors
-    /// [`LaneError::Cancelled`]; what was known before stays.
+    /// [`LaneError::Cancelled`]; earlier results remain.
     pub async fn measure_roofline(&mut self, backends: &[Backend]) -> Result<Roofline, LaneError> {
         let mut roofline = Roofline::default();
         let host = self.host().clone();
@@ -37,24 +37,24 @@ impl Machine {
     }
 }
 
-/// What a backend that failed leaves: its lanes have said why, only the user's word ends the measurement.
+/// Omits a backend whose probe failed, since its lanes have reported the error, and propagates a cancellation.
 fn left_out(error: LaneError) -> Result<Option<Peaks>, LaneError> {
     if error == LaneError::Cancelled { Err(error) } else { Ok(None) }
 }
 
-/// What a probe must last, so that the clock's step does not matter (5 µs to 1 ms in browsers).
+/// Least duration of a probe, so that the clock's step (5 µs to 1 ms in browsers) is negligible.
 const PROBE_NS: f64 = 10e6;
 
-/// Probes of which the best counts.
+/// Number of probes, of which the fastest counts.
 const PROBES: u32 = 10;
 
-/// Repetitions for the next probe after `repeats` took `elapsed_ns`; `None` where that was long enough.
+/// Repetitions of the next probe after `repeats` took `elapsed_ns`; `None` where the probe was long enough.
 fn more(repeats: u32, elapsed_ns: f64) -> Option<u32> {
     if elapsed_ns >= PROBE_NS || repeats >= 1 << 24 {
         return None;
     }
     let wanted = f64::from(repeats) * 1.2 * PROBE_NS / elapsed_ns.max(1.0);
-    // A coarse clock may have shown almost nothing: grow, but not without bound.
+    // A coarse clock may have measured almost zero, so the growth is bounded.
     Some((wanted as u32).clamp(repeats + 1, repeats.saturating_mul(8)))
 }
 

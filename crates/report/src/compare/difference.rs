@@ -1,21 +1,21 @@
-//! What differs between reports beside their times, and whether it keeps the times from being compared.
+//! Differences between reports other than their times, and whether they make the times incomparable.
 
 use crate::compare::ComparedLane;
 use crate::{LevelName, Report, Status, Threads};
 
-/// Clock steps that differ by more than this factor are worth a word.
+/// Ratio of clock steps from which a difference is reported.
 const CLOCK_FACTOR: f64 = 2.0;
 
-/// Something that is not the same in all reports.
+/// A property that differs between reports.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
-    /// What it is.
+    /// The property.
     pub field: Field,
-    /// Each report's value as text: numbers, names and codes, none of them translated.
+    /// Each report's value as untranslated text: numbers, names and codes.
     pub values: Vec<String>,
 }
 
-/// What can differ.
+/// A property that can differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Field {
     /// Model width.
@@ -28,11 +28,11 @@ pub enum Field {
     Causal,
     /// Core or whole layer.
     Level,
-    /// Which systems with which parameters raced.
+    /// Systems and their parameters.
     Lanes,
     /// Sequence lengths.
     Lengths,
-    /// Where the same lane ran.
+    /// The backend on which a lane ran.
     Backend,
     /// CPU threads.
     Threads,
@@ -51,13 +51,13 @@ pub enum Field {
 }
 
 impl Field {
-    /// Whether times of reports that differ in this are times of different work.
+    /// Whether a difference in this property means that the reports timed different work.
     pub fn other_work(self) -> bool {
         matches!(self, Self::Width | Self::Heads | Self::Batch | Self::Causal | Self::Level)
     }
 }
 
-/// Everything that differs, other work first.
+/// All differences. Those that mean different work come first.
 pub(super) fn differences(reports: &[&Report], lanes: &[ComparedLane]) -> Vec<Difference> {
     let mut found = Vec::new();
     let mut add = |field: Field, value: &dyn Fn(&Report) -> String| {
@@ -123,7 +123,7 @@ fn spans(lengths: &[u32]) -> String {
     }
 }
 
-/// Lanes that not all reports have: how many of all each one has.
+/// Lanes that some reports lack, as the number of lanes that each report has out of all.
 fn missing_lanes(reports: &[&Report], lanes: &[ComparedLane]) -> Option<Difference> {
     let whole = lanes.iter().all(|lane| lane.at.iter().all(Option::is_some));
     (reports.len() > 1 && !whole).then(|| Difference {

@@ -1,4 +1,4 @@
-//! A configuration in a link, exactly as it was given.
+//! A configuration in a link, stored without changes.
 
 use serde::{Deserialize, Serialize};
 
@@ -36,7 +36,7 @@ pub(super) struct LinkConfig {
     causal: bool,
     level: LinkLevel,
     backend: LinkBackend,
-    /// 0 for `auto`.
+    /// 0 stands for `auto`.
     threads: u32,
     budget_ms: LinkNumber,
     seed: u32,
@@ -67,7 +67,7 @@ enum LinkBackend {
     Auto,
 }
 
-/// A number that is mostly whole.
+/// A number that is usually whole.
 #[derive(Serialize, Deserialize)]
 enum LinkNumber {
     Whole(u64),

@@ -1,4 +1,4 @@
-//! More of the GPU in a link: what version 3 adds to a report.
+//! The part of a report that link version 3 adds: further facts about the GPU.
 
 use serde::{Deserialize, Serialize};
 
@@ -36,7 +36,7 @@ impl LinkDevice {
         }
     }
 
-    /// Whether there is anything here that an older version cannot hold.
+    /// Whether the environment has facts that older versions cannot store.
     pub(super) fn is_needed(environment: &Environment) -> bool {
         f16_of(environment).is_some() || environment.gpu.as_ref().is_some_and(|gpu| !gpu.kernels.is_empty())
     }
@@ -80,7 +80,7 @@ impl LinkKernel {
     }
 }
 
-/// The GPU's peak in f16.
+/// The GPU's peak f16 rate.
 fn f16_of(environment: &Environment) -> Option<f64> {
     environment.roofline?.webgpu?.f16_flops_per_s
 }

@@ -1,4 +1,4 @@
-//! What can be wrong with a link.
+//! Errors of links.
 
 use mixer::explain;
 
@@ -11,21 +11,21 @@ pub enum LinkError {
     /// Nothing follows `#r=`.
     #[error("the link holds no race: nothing follows `#r=`")]
     Empty,
-    /// Not a link of ours.
+    /// The text has no link.
     #[error("this is no link to a race: it has no `#r=`")]
     NoRace,
-    /// More characters than a link may have.
+    /// The link exceeds the length limit.
     #[error("the link has {got} characters; at most {limit} are accepted")]
     TooLong {
-        /// Its length.
+        /// Its length in characters.
         got: usize,
-        /// The cap.
+        /// Greatest length accepted, in characters.
         limit: usize,
     },
-    /// Version 0 never was.
+    /// The version is 0, which never existed.
     #[error("the link claims version 0, which never existed; copy it again in full")]
     Version,
-    /// A version that this build does not know.
+    /// A version that this build cannot read.
     #[error(
         "the link was made with a newer Crossover (format {got}); reload the page or get the newest version"
     )]
@@ -33,37 +33,37 @@ pub enum LinkError {
         /// Its version.
         got: char,
     },
-    /// A character that no link has, or a cut in the middle of one.
+    /// A character that links do not have, or a link that ends within a group of letters.
     #[error("the link is damaged at character {position}; copy it again in full")]
     Alphabet {
-        /// Position after `#r=`.
+        /// Position of the character after `#r=`.
         position: usize,
     },
-    /// The checksum does not fit.
+    /// The checksum does not match.
     #[error("the link is damaged or cut off; copy it again in full")]
     Damaged,
-    /// It inflates beyond the cap.
+    /// The link inflates beyond the size limit.
     #[error("the link unpacks to more than {limit} bytes")]
     TooLarge {
-        /// The cap.
+        /// Greatest size accepted, in bytes.
         limit: usize,
     },
-    /// The checksum fits, but the content is not of this format.
+    /// The checksum matches, but the content does not have this format.
     #[error("the link's content is malformed: {reason}")]
     Content {
-        /// What is wrong.
+        /// The decoder's message.
         reason: String,
     },
-    /// Its configuration is out of range.
+    /// The link's configuration is invalid.
     #[error("the link's configuration is refused: {0}")]
     Config(#[from] ConfigError),
-    /// Its report is out of range.
+    /// The link's report is invalid.
     #[error("the link's report is refused: {0}")]
     Report(#[from] ReportError),
 }
 
 impl LinkError {
-    /// Public name of the field at fault, where it is one.
+    /// Public name of the wrong field, if there is one.
     pub fn field(&self) -> Option<&str> {
         match self {
             Self::Config(error) => error.field(),
@@ -72,7 +72,7 @@ impl LinkError {
         }
     }
 
-    /// Whether the letters of the link are not what its maker wrote, as far as can be told.
+    /// Whether the error suggests that the link's letters were altered in transit.
     pub(super) fn is_of_letters(&self) -> bool {
         matches!(
             self,

@@ -1,5 +1,5 @@
-//! Lists of a link. A list knows how many entries it may have, so that a link that claims more is refused before they
-//! are there: a few characters can unpack to a list that fills a memory.
+//! Lists in a link. Each list has a maximum length in its type, so that a longer list is refused before it is read: a
+//! few characters can inflate to a list that fills the memory.
 
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
@@ -8,21 +8,21 @@ use race::RaceSpec;
 use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// Most lanes, and what there is one of per lane.
+/// Most lanes, and most entries of lists with one entry per lane.
 pub(super) const LANES: usize = RaceSpec::MAX_LANES;
 /// Most lengths.
 pub(super) const LENGTHS: usize = RaceSpec::MAX_LENGTHS;
 /// Most points of a report.
 pub(super) const POINTS: usize = LANES * LENGTHS;
-/// Most words of its own: one per point, per warning and per lane's parameter would be more than any race has.
+/// Most strings listed in a link. One per point, per warning and per parameter would be more than any race has.
 pub(super) const WORDS: usize = 2048;
-/// Most parameters of a lane; the checks of a configuration allow no more.
+/// Most parameters of a lane, as in a configuration.
 pub(super) const PARAMS: usize = 32;
 
-/// Most choices of a kernel.
+/// Most kernel choices.
 pub(super) const KERNELS: usize = crate::validate::MAX_KERNELS;
 
-/// At most `MAX` entries; on the wire a list like any other.
+/// A list of at most `MAX` entries, with the wire format of an ordinary list.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(transparent)]
 pub(super) struct List<T, const MAX: usize>(Vec<T>);
@@ -96,7 +96,7 @@ mod tests {
             |n: usize| postcard::from_bytes::<List<u8, 3>>(&postcard::to_allocvec(&vec![7_u8; n]).unwrap());
         assert_eq!(read(3).map(|list| list.to_vec()), Ok(vec![7; 3]));
         assert!(read(4).is_err());
-        // It claims more than there is.
+        // The list claims more entries than there are bytes.
         assert!(postcard::from_bytes::<List<u8, 3>>(&[0xff, 0xff, 0xff, 0x7f]).is_err());
         assert_eq!(
             postcard::to_allocvec(&List::<u8, 3>::from(vec![1, 2])),

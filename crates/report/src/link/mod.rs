@@ -1,15 +1,16 @@
 //! Share links: `…/#r=<version><base64url>` holds a configuration or a whole report, so that it opens anywhere,
 //! offline, without a server.
 //!
-//! One character of version, then base64url without padding of `kind · body · CRC-32`. The body is postcard,
-//! deflated where that is shorter; the checksum covers version, kind and body, so that a cut or changed link is an
-//! error and never a wrong number. The structs here are the format and belong to it alone; what is read passes the same
-//! checks as a file or the page. Numbers of a report are rounded (see `numbers`); encoding what was decoded gives the
+//! One character of version is followed by base64url without padding of `kind · body · CRC-32`. The body is postcard,
+//! deflated where that is shorter. The checksum covers version, kind and body, so that a cut or changed link is an
+//! error and never a wrong number. The structs in this module are the format and have no other use; a decoded value
+//! passes the same validation as a file or the page's input. Numbers of a report are rounded (see `numbers`). Encoding
+//! a decoded report reproduces the link.
 //! same link again.
-//!
-//! Version 2 has the machine's measured roofline after a report's body, version 3 the roofline, the GPU's peak in f16 and
-//! the variants of kernels that its lanes got, version 4 verdicts with their intervals, executed operations and functions
-//! with the peaks of functions, and crossovers that are bounds or undecided. A link is written in the oldest version that
+//! Version 2 adds the machine's measured roofline after a report's body. Version 3 adds the GPU's peak f16 rate and the
+//! kernel variants that its lanes used. Version 4 adds verdicts with their intervals, executed operations,
+//! transcendental functions with their peak rates, and crossovers that are bounds or undecided. A link is written in
+//! the oldest version that can store it, so that older readers can open it. Versions 1 to 3 store reports of format 1.
 //! can hold it, so that older readers open what they can. Versions 1 to 3 hold reports of format 1.
 
 mod config;
@@ -37,7 +38,7 @@ use statistics::LinkStatistics;
 
 use crate::{Config, CrossoverKind, Report};
 
-/// Every version read.
+/// All versions that can be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Version {
     One,
@@ -54,7 +55,7 @@ impl Version {
     fn of(report: &Report) -> Self {
         let is_new = |crossover: &crate::Crossover| match crossover.kind {
             CrossoverKind::Undecided => true,
-            // Read as a bound wherever it is at the shortest length, and nowhere else.
+            // Format 1 reads a crossover at the shortest length as a bound, and no other crossover.
             CrossoverKind::AtMost => report.shortest_common(crossover).map(f64::from) != crossover.estimate,
             CrossoverKind::Measured => report.schema > OLD_FORMAT && report.led_from(crossover).is_some(),
             CrossoverKind::Predicted | CrossoverKind::None => false,
@@ -80,29 +81,29 @@ impl Version {
     }
 }
 
-/// Longest link read, in bytes.
+/// Longest link accepted, in bytes.
 const MAX_LINK_BYTES: usize = 64 << 10;
 /// Most bytes that a link may inflate to.
 const MAX_BODY_BYTES: usize = 128 << 10;
 /// Bits of `kind`.
 const REPORT: u8 = 1;
 const DEFLATED: u8 = 2;
-/// Miniz's slowest level: links are short.
+/// Miniz's slowest level, since links are short.
 const LEVEL: u8 = 10;
 
-/// What a link holds.
+/// Content of a link.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Linked {
     /// A race to run.
     Config(Config),
-    /// A race that was run.
+    /// A finished race.
     Report(Box<Report>),
 }
 
-/// The fragment of a link to a race that is yet to run, from `#r=` on.
+/// The fragment of a link to a configuration, from `#r=` on.
 ///
 /// # Errors
-/// [`LinkError::Config`] where the configuration would be refused on reading.
+/// [`LinkError::Config`] where a reader would refuse the configuration.
 pub fn encode_config_link(config: &Config) -> Result<String, LinkError> {
     config.check()?;
     pack(Version::One, 0, &config::Body::new(config))
@@ -111,8 +112,8 @@ pub fn encode_config_link(config: &Config) -> Result<String, LinkError> {
 /// The fragment of a link to a report, from `#r=` on. Times keep three significant digits.
 ///
 /// # Errors
-/// [`LinkError::Report`] where the report would be refused on reading, [`LinkError::TooLong`] where it has too much
-/// text for a link.
+/// [`LinkError::Report`] where a reader would refuse the report, [`LinkError::TooLong`] where its text is too long for
+/// a link.
 pub fn encode_link(report: &Report) -> Result<String, LinkError> {
     report.validate()?;
     let version = Version::of(report);
@@ -131,7 +132,7 @@ pub fn encode_link(report: &Report) -> Result<String, LinkError> {
     }
 }
 
-/// The report as its link holds it: what others will read. A page that shows this one shows the same digits as theirs.
+/// The report as decoded from its link. A page that shows it has the same digits as the pages that open the link.
 ///
 /// # Errors
 /// As for [`encode_link`].
@@ -148,12 +149,11 @@ pub fn as_linked(report: &Report) -> Result<Report, LinkError> {
     Ok(linked.upgraded().with_shares())
 }
 
-/// Reads a link: a whole address, its fragment, or what follows `#r=`. What mail and chat programs do to links is undone
-/// where the checksum proves it; of several links the first that can be read counts.
+/// Reads a link: a whole address, its fragment, or the text after `#r=`. Changes made by mail and chat programs are
+/// undone where the checksum proves them. Of several links, the first readable one counts.
 ///
 /// # Errors
-/// [`LinkError`] says what is wrong with the link as it stands; nothing that is read is out of the ranges that a
-/// configuration or report has.
+/// [`LinkError`] for the link as given. Every value returned is within the ranges of a configuration or report.
 pub fn decode_link(link: &str) -> Result<Linked, LinkError> {
     decode_exact(link).or_else(|error| {
         if !error.is_of_letters() {
@@ -166,7 +166,7 @@ pub fn decode_link(link: &str) -> Result<Linked, LinkError> {
     })
 }
 
-/// Reads every link of a text such as a mail or a list, at most `most` of them, each once.
+/// Reads every link in a text such as a mail or a list, each link once and at most `most` of them.
 pub fn decode_links(text: &str, most: usize) -> Vec<Result<Linked, LinkError>> {
     let mut end = text.len().min(most.saturating_mul(MAX_LINK_BYTES));
     while !text.is_char_boundary(end) {
@@ -186,17 +186,17 @@ pub fn decode_links(text: &str, most: usize) -> Vec<Result<Linked, LinkError>> {
         .collect()
 }
 
-/// Whether `text` has the mark `#r=` of a link, in whatever way it is escaped.
+/// Whether `text` contains the mark `#r=` of a link, escaped or not.
 pub fn is_link(text: &str) -> bool {
     text.len() <= MAX_LINK_BYTES && repair::is_marked(text)
 }
 
-/// Whether letters from the version on are whole: their checksum fits.
+/// Whether the checksum of letters, which begin with the version, matches.
 fn is_sealed(letters: &str) -> bool {
     unpack(letters).is_ok()
 }
 
-/// Reads a link that nothing has changed.
+/// Reads an unaltered link.
 fn decode_exact(link: &str) -> Result<Linked, LinkError> {
     let (version, kind, body) = unpack(find(link)?)?;
     if kind & REPORT == 0 {
@@ -235,7 +235,7 @@ fn decode_exact(link: &str) -> Result<Linked, LinkError> {
     }
 }
 
-/// The report of a version that knows no bounds.
+/// The report of a version without bounds.
 fn old(body: &report::Body) -> Result<Report, LinkError> {
     if body.has_bounds() {
         return Err(LinkError::content("a crossover of a newer version"));
@@ -253,14 +253,14 @@ fn find(text: &str) -> Result<&str, LinkError> {
     let marks = ["#r=", "%23r=", "%23r%3D", "%23r%3d"];
     let marked = marks.iter().find_map(|mark| text.split_once(mark)).map(|(_, rest)| rest);
     let rest = marked.or_else(|| text.strip_prefix("r=")).unwrap_or(text);
-    // Other settings of a page may follow, as in `#r=…&theme=dark`.
+    // Other settings of the page may follow, as in `#r=…&theme=dark`.
     let data = rest.split('&').next().unwrap_or_default();
     if data.is_empty() || data == "#" {
         return Err(LinkError::Empty);
     }
     let bare = marked.is_none() && !text.starts_with("r=");
-    // Any word is of a link's letters: without a mark, only what begins like a link is taken for one, with a version and
-    // the six upper bits of its kind, which are zero.
+    // Any word consists of a link's letters. Without a mark, only a text that begins like a link is accepted: with a
+    // version and the six upper bits of its kind, which are zero.
     let like_one = data.starts_with(|c: char| c.is_ascii_digit())
         && data.as_bytes().get(1) == Some(&b'A')
         && data.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
@@ -324,16 +324,16 @@ fn unpack(data: &str) -> Result<(Version, u8, Vec<u8>), LinkError> {
     Ok((version, kind, body))
 }
 
-/// Where the first letter stands that base64url does not have, from 0; the last one where all are its own but their number
-/// or their left-over bits are not what is written.
+/// Index of the first letter that base64url does not have. The last index where all letters are valid but their number
+/// or their unused bits are not.
 fn first_foreign(letters: &str) -> usize {
     let own = |letter: &u8| letter.is_ascii_alphanumeric() || b"-_".contains(letter);
     letters.bytes().position(|letter| !own(&letter)).unwrap_or(letters.len().saturating_sub(1))
 }
 
-/// CRC-32 over the version and what follows.
+/// CRC-32 over the version and the data.
 fn checksum(version: Version, data: &[u8]) -> u32 {
-    // No table: it would weigh more than links are long.
+    // Without a table, which would be larger than the links.
     const CRC: Crc<u32, NoTable> = Crc::<u32, NoTable>::new(&CRC_32_ISO_HDLC);
     let mut digest = CRC.digest();
     digest.update(&[version.character() as u8]);

@@ -1,23 +1,23 @@
-//! Numbers of a link. Measurements need few digits and wide ranges, and successive ones grow regularly: a positive
-//! number becomes the upper bits of its f64 (exponent and a few bits of mantissa, which is a staircase logarithm), and
-//! what is stored is how far it is from what the previous ones suggest.
+//! Numbers in a link. Measurements need few digits and a wide range, and successive ones grow regularly. A positive
+//! number is stored as the upper bits of its f64 (the exponent and a few bits of the mantissa, a staircase
+//! approximation of the logarithm), relative to a prediction from the preceding numbers.
 
 use super::LinkError;
 
-/// Bits of mantissa of times: a relative error of at most 2⁻¹¹.
+/// Mantissa bits of times: a relative error of at most 2⁻¹¹.
 pub(super) const FINE: u32 = 10;
-/// Bits of mantissa of costs, limits and crossovers: at most 2⁻⁹.
+/// Mantissa bits of costs, limits and crossovers: at most 2⁻⁹.
 pub(super) const COST: u32 = 8;
-/// Bits of mantissa of one-off times: at most 2⁻⁴.
+/// Mantissa bits of one-off times: at most 2⁻⁴.
 pub(super) const COARSE: u32 = 3;
-/// Bits of mantissa of repetitions and the clock's step: at most 2⁻⁴; whole numbers up to 16 are exact.
+/// Mantissa bits of repetitions and the clock's step: at most 2⁻⁴; whole numbers up to 16 are exact.
 pub(super) const COUNT: u32 = 3;
-/// Bits of mantissa of deviations from the reference, of which the magnitude matters: at most 2⁻³.
+/// Mantissa bits of deviations from the reference, of which only the magnitude matters: at most 2⁻³.
 pub(super) const ROUGH: u32 = 2;
-/// Spreads around a median are kept in units of this many of its steps: 2⁻⁸ of it.
+/// Steps of the median per unit in which spreads around it are stored: 2⁻⁸ of the median.
 pub(super) const SPREAD: i64 = 4;
 
-/// `value` (not negative) on the staircase with `bits` of mantissa, within `low..=high`.
+/// The step of `value` (not negative) with `bits` bits of mantissa, within `low..=high`.
 pub(super) fn quantise(value: f64, bits: u32, low: f64, high: f64) -> i64 {
     let shift = 52 - bits;
     let exact = value.max(0.0).to_bits();
@@ -30,49 +30,49 @@ pub(super) fn quantise(value: f64, bits: u32, low: f64, high: f64) -> i64 {
     }
 }
 
-/// The number of a step, where it is one.
+/// The number of a step, if valid.
 pub(super) fn restore(step: i64, bits: u32) -> Option<f64> {
     let step = u64::try_from(step).ok()?;
     let value = f64::from_bits(step.checked_mul(1 << (52 - bits))?);
     value.is_finite().then_some(value)
 }
 
-/// A distance in steps of a median, as a number of [`SPREAD`]s; cut, so that what is read lies between the median and
-/// what was written, and in no case out of range.
+/// Converts a distance in steps of a median to units of [`SPREAD`]. Rounds towards zero, so that the decoded value lies
+/// between the median and the original and never out of range.
 pub(super) fn spread(steps: i64) -> i64 {
     steps / SPREAD
 }
 
-/// Hundredths, for exponents.
+/// Converts to hundredths, for exponents.
 pub(super) fn hundredths(value: f64) -> i64 {
     (value * 100.0).round() as i64
 }
 
-/// [`hundredths`], read back.
+/// Converts from hundredths.
 pub(super) fn from_hundredths(value: i64) -> f64 {
     value as f64 / 100.0
 }
 
-/// How the next value of a lane is guessed from those before it.
+/// Prediction of a lane's next value from its preceding values.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Guess {
-    /// Like the last one.
+    /// Equal to the last value.
     Same,
-    /// As many steps from the last one as that was from the one before: powers of the length.
+    /// As many steps from the last value as that one was from the value before it: powers of the length.
     Power,
-    /// On the straight line through the last two, steps restored: bytes, which grow by so many per token.
+    /// On the straight line through the last two decoded values: bytes, which grow by a constant per token.
     Line,
-    /// As far from the last one as they were apart on average: times, which are noisy.
+    /// The last value plus the average difference between values: times, which are noisy.
     Trend,
 }
 
-/// The state of a guess: what it has seen of this lane, and where the lane before began.
+/// State of a prediction: the values of the current lane, and the first value of the preceding lane.
 #[derive(Debug, Clone)]
 pub(super) struct Guesser {
     guess: Guess,
     bits: u32,
     first: i64,
-    /// The last value and the one before, each with its length.
+    /// The last value and the value before it, each with its length.
     last: (i64, u32),
     before: (i64, u32),
     seen: i64,
@@ -83,7 +83,7 @@ impl Guesser {
         Self { guess, bits, first: 0, last: (0, 0), before: (0, 0), seen: 0 }
     }
 
-    /// A new lane begins; it is expected to begin where the last one did.
+    /// Begins a new lane, whose first value is predicted to be that of the preceding lane.
     pub(super) fn begin(&mut self) {
         self.last = (self.first, 0);
         self.seen = 0;
@@ -93,7 +93,7 @@ impl Guesser {
         let last = self.last.0;
         match (self.guess, self.seen) {
             (Guess::Same, _) | (_, 0) => last,
-            // One doubling.
+            // One doubling of the length.
             (_, 1) => last.wrapping_add(1 << self.bits),
             (Guess::Power, _) => last.wrapping_mul(2).wrapping_sub(self.before.0),
             (Guess::Line, _) => self.on_line(length).unwrap_or(last),
@@ -101,7 +101,7 @@ impl Guesser {
         }
     }
 
-    /// Sums, products and quotients of f64 are the same on every machine, so both ends guess alike.
+    /// Sums, products and quotients of f64 are equal on every machine, so writer and reader predict equal values.
     fn on_line(&self, length: u32) -> Option<i64> {
         let [(y0, x0), (y1, x1)] = [self.before, self.last];
         let [y0, y1] = [restore(y0, self.bits)?, restore(y1, self.bits)?];
@@ -118,7 +118,7 @@ impl Guesser {
         self.seen += 1;
     }
 
-    /// What to store for `value` at `length`.
+    /// The number to store for `value` at `length`.
     pub(super) fn encode(&mut self, length: u32, value: i64) -> i64 {
         let stored = value.wrapping_sub(self.next(length));
         self.see(value, length);
@@ -133,7 +133,7 @@ impl Guesser {
     }
 }
 
-/// A column that is read.
+/// A column being read.
 pub(super) struct Column<'a>(std::slice::Iter<'a, i64>);
 
 impl<'a> Column<'a> {

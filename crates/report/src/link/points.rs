@@ -1,4 +1,4 @@
-//! The points of all lanes as columns: one quantity after the other, so that like stands beside like and deflates well.
+//! The points of all lanes as columns, one quantity after another: adjacent similar values deflate well.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +11,7 @@ use super::words::{Reader, Writer};
 use crate::validate::{MAX_AMOUNT, MAX_COUNT, OUTCOMES, TIME_MS};
 use crate::{Lane, Point, Verified};
 
-/// Bits above the outcome's four: what a point has.
+/// Bits above the four of the outcome: the fields that a point has.
 mod has {
     pub(super) const MESSAGE: i64 = 1 << 4;
     pub(super) const TIMES: i64 = 1 << 5;
@@ -31,14 +31,14 @@ mod has {
 /// Numbers of points.
 type Values = List<i64, POINTS>;
 
-/// One list per quantity; a point that lacks one has no entry in its list.
+/// One list per quantity. A point without the quantity has no entry in its list.
 #[derive(Default, Serialize, Deserialize)]
 pub(super) struct Columns {
-    /// Outcome and presence, exclusive-or with the point before.
+    /// Outcome and presence bits, exclusive-or with the preceding point.
     flags: Values,
     messages: Values,
     median: Values,
-    /// Distances of the quartiles from the median and of the fastest from the first quartile, in [`SPREAD`]s.
+    /// Distances of the quartiles from the median, and of the fastest sample from the first quartile, in [`SPREAD`]s.
     below: Values,
     above: Values,
     fastest: Values,
@@ -48,7 +48,7 @@ pub(super) struct Columns {
     /// Distance from the median where there is one, in [`SPREAD`]s.
     device: Values,
     setup: Values,
-    /// Distance from the median where there is one, in its own steps.
+    /// Distance from the median where there is one, in the steps of first runs.
     first_run: Values,
     predicted: Values,
     flops: Values,
@@ -56,12 +56,12 @@ pub(super) struct Columns {
     peak_bytes: Values,
     decode_state_bytes: Values,
     max_abs: Values,
-    /// Distance from the absolute one where there is one.
+    /// Distance from the absolute deviation where there is one.
     max_rel: Values,
     verified_length: Values,
 }
 
-/// What is guessed from point to point, in the order of `Columns`.
+/// Predictions from point to point, in the order of `Columns`.
 struct Guessers {
     flags: i64,
     all: [Guesser; 13],
@@ -122,7 +122,7 @@ fn number(steps: i64, bits: u32) -> Result<f64, LinkError> {
 }
 
 impl Columns {
-    /// The points of checked lanes.
+    /// The points of validated lanes.
     pub(super) fn new(lanes: &[Lane], words: &mut Writer) -> Self {
         let mut columns = Self::default();
         let mut guess = Guessers::new();
@@ -363,7 +363,7 @@ impl PointReader<'_> {
         })
     }
 
-    /// Checks that nothing is left over.
+    /// Checks that all entries were read.
     pub(super) fn end(&self) -> Result<(), LinkError> {
         [
             &self.flags,

@@ -1,31 +1,31 @@
-//! Links that mail and chat programs changed on their way.
+//! Recovers links that mail and chat programs altered.
 //!
-//! What follows `#r=` is letters, digits, `-` and `_` only, and ends with a checksum, so a guess costs nothing: letters
-//! are taken as they stand, with whatever is between them left out, up to every place where they may end, and the first
-//! reading whose checksum fits is the link. That covers punctuation, brackets and further settings behind a link, lines
-//! that were wrapped, with or without a mark of quotation, and invisible characters inside. Escapes (quoted-printable,
-//! per cent signs up to three times, HTML) are undone first where the text has any.
+//! The text after `#r=` consists of letters, digits, `-` and `_`, and ends with a checksum, so a guess is cheap to
+//! verify. Letters are collected, ignoring all other characters between them, up to every position where the link may
+//! end, and the first reading with a matching checksum is the link. This covers punctuation, brackets and further
+//! settings after a link, wrapped lines with or without quotation marks, and invisible characters. Escapes
+//! (quoted-printable, per cent signs up to three times, HTML) are undone first where the text has any.
 //!
-//! A checksum of 32 bits lets one wrong reading in four billion pass. A link that can be read as it stands never comes
-//! here.
+//! A checksum of 32 bits accepts one wrong reading in four billion. Links that can be read unchanged never reach this
+//! module.
 
 use std::borrow::Cow;
 
 use super::MAX_LINK_BYTES;
 
-/// Most times that per cent signs are undone: a link, escaped by a mail program, in the address of a mail filter.
+/// Most times that per cent escapes are undone: a link, escaped by a mail program, within the address of a mail filter.
 const MAX_ESCAPES: usize = 3;
 
-/// Most letters that are read for one text, readings of different length counted each. A link of 2,000 characters,
-/// wrapped at 76 columns, takes 54,000.
+/// Most letters read for one text, counting each reading. A link of 2,000 characters, wrapped at 76 columns, takes
+/// 54,000.
 const MAX_LETTERS: usize = 4 << 20;
 
-/// Most characters of emphasis that may close a link in Markdown: they look like letters of the link.
+/// Most emphasis characters that may close a link in Markdown. They are valid letters of a link.
 const MAX_EMPHASIS: usize = 3;
 
-/// What follows each mark `#r=` in `text`, in its order, each link once; `None` where nothing after a mark is accepted.
-/// Text without a mark is one link if it begins like one. `accepts` says whether letters from the version on are a link
-/// with a right checksum.
+/// For each mark `#r=` in `text`, the link that follows it, in order and without duplicates; `None` where no reading is
+/// accepted. Text without a mark is one link if it begins like one. `accepts` decides whether letters, from the version
+/// on, are a link with a matching checksum.
 pub(super) fn repaired(text: &str, accepts: &dyn Fn(&str) -> bool) -> Vec<Option<String>> {
     let mut failed = Vec::new();
     for text in readings(text) {
@@ -38,7 +38,7 @@ pub(super) fn repaired(text: &str, accepts: &dyn Fn(&str) -> bool) -> Vec<Option
             }
         }
         if found.iter().any(Option::is_some) {
-            // Programs write a link twice, the visible one shortened.
+            // Mail programs may write a link twice, the visible one shortened.
             if found.len() == 2 {
                 found.retain(Option::is_some);
             }
@@ -51,12 +51,12 @@ pub(super) fn repaired(text: &str, accepts: &dyn Fn(&str) -> bool) -> Vec<Option
     failed
 }
 
-/// Whether `text` has the mark of a link, escaped or not.
+/// Whether `text` contains the mark of a link, escaped or not.
 pub(super) fn is_marked(text: &str) -> bool {
     readings(text).iter().any(|text| !marks(text).is_empty())
 }
 
-/// `text` as it is and with its escapes undone, each reading once.
+/// `text` unchanged and with its escapes undone, without duplicates.
 fn readings(text: &str) -> Vec<Cow<'_, str>> {
     let mut all: Vec<Cow<str>> = vec![Cow::Borrowed(text)];
     let mut add = |reading: String| {
@@ -75,7 +75,7 @@ fn readings(text: &str) -> Vec<Cow<'_, str>> {
     all
 }
 
-/// The parts of `text` that may hold a link each: from behind a mark to the next mark.
+/// The parts of `text` that may each contain a link: from after a mark to the next mark.
 fn segments(text: &str) -> Vec<&str> {
     let marks = marks(text);
     if marks.is_empty() {
@@ -87,11 +87,11 @@ fn segments(text: &str) -> Vec<&str> {
     marks.iter().zip(ends).filter_map(|((_, from), to)| text.get(*from..to)).collect()
 }
 
-/// Where each mark starts and where what follows it starts. Blanks, line ends and invisible characters may be inside.
+/// Start and end of each mark. Blanks, line ends and invisible characters may be inside.
 fn marks(text: &str) -> Vec<(usize, usize)> {
     let mut marks = Vec::new();
     for (start, sign) in text.char_indices() {
-        // A mail filter writes `*` for the `#` of an address.
+        // Mail filters may replace the `#` of an address by `*`.
         if !matches!(sign, '#' | '*' | '＃') {
             continue;
         }
@@ -109,7 +109,7 @@ fn marks(text: &str) -> Vec<(usize, usize)> {
     marks
 }
 
-/// Characters without width, which chat programs and editors put into long words.
+/// Zero-width characters, which chat programs and editors insert into long words.
 fn is_invisible(character: char) -> bool {
     matches!(character, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}' | '\u{feff}')
 }
@@ -157,7 +157,7 @@ fn without_quoted_printable(text: &str) -> String {
     plain
 }
 
-/// Undoes per cent signs and HTML's names and numbers of the characters that an address and its mark have.
+/// Undoes per cent escapes and HTML's character references for the characters of an address and its mark.
 fn without_escapes(text: &str) -> String {
     const NAMES: [(&str, char); 8] = [
         ("amp;", '&'),
@@ -187,7 +187,7 @@ fn without_escapes(text: &str) -> String {
     plain
 }
 
-/// The ASCII character that two hexadecimal digits stand for, and what follows them.
+/// The ASCII character encoded by two hexadecimal digits, and the text after them.
 fn hex(text: &str) -> Option<(char, &str)> {
     let digits = text.get(..2).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
     let byte = u8::from_str_radix(digits, 16).ok().filter(u8::is_ascii)?;
@@ -291,7 +291,7 @@ mod tests {
                 assert_eq!(all.len(), 1, "{form}");
                 assert_eq!(all[0].as_ref(), Ok(&linked), "{form}");
             }
-            // Without the address as well.
+            // The links are also read without the address.
             let data = link.split_once("#r=").unwrap().1;
             for form in [format!("{data}."), wrapped(data, 76, "\n> "), format!("r={data})")] {
                 assert_eq!(decode_link(&form).as_ref(), Ok(&linked), "{form}");
@@ -356,7 +356,7 @@ mod tests {
         }
     }
 
-    /// A configuration that differs from others in a few fields.
+    /// A configuration with a few random fields.
     fn config() -> impl Strategy<Value = Config> {
         (0_u32..1000, 1_u32..5, proptest::collection::vec(1_u32..100_000, 1..20)).prop_map(
             |(seed, heads, lengths)| Config { seed, heads, width: 60, lengths, ..Config::default() },
@@ -364,7 +364,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is inserted, removed or put behind: the link's own race is read, or none.
+        /// Whatever is inserted, removed or appended, the result is the link's own race or none.
         #[test]
         fn a_link_never_becomes_another(
             config in config(),
@@ -379,7 +379,7 @@ mod tests {
             let mut text = link[..end].to_owned();
             text.insert_str(3 + at % (text.len() - 2), &inserted);
             text.push_str(&tail);
-            // Two different links run into each other, too.
+            // Includes two different links that run into each other.
             for text in [text.clone(), format!("{text}{}", &encode_config_link(&other).unwrap()[3..])] {
                 if let Ok(linked) = decode_link(&text) {
                     prop_assert!(

@@ -1,4 +1,4 @@
-//! A report in a link. Names, texts and the configuration are exact; numbers are rounded as `numbers` says.
+//! A report in a link. Names, texts and the configuration are exact; numbers are rounded as described in `numbers`.
 
 use std::collections::BTreeMap;
 
@@ -74,7 +74,7 @@ struct LinkLane {
     causal: bool,
     params: LinkLaneParams,
     verification: Option<LinkVerified>,
-    /// Lengths where they are not the first ones of the configuration.
+    /// Lengths, where they are not the first ones of the configuration.
     lengths: Option<List<u32, LENGTHS>>,
     n_points: u32,
     exponent: Option<LinkExponent>,
@@ -88,7 +88,7 @@ pub(super) struct LinkVerified {
     pass: bool,
 }
 
-/// Hundredths, the ends as distances from the estimate.
+/// Hundredths; the ends of the interval as distances from the estimate.
 #[derive(Serialize, Deserialize)]
 struct LinkExponent {
     estimate: i64,
@@ -98,16 +98,16 @@ struct LinkExponent {
     from_length: u32,
 }
 
-/// Parameters of a lane that ran: nearly always the paper's.
+/// Parameters of a lane that ran, usually the paper's.
 #[derive(Serialize, Deserialize)]
 enum LinkLaneParams {
-    /// A set that is known by number.
+    /// The number of a known set.
     Known(u32),
-    /// Any other.
+    /// Any other parameters.
     Spelled(LinkParams),
 }
 
-/// The length in steps from [`MIDDLE`], the ends as distances from it.
+/// The length in steps from [`MIDDLE`]; the ends of the interval as distances from it.
 #[derive(Serialize, Deserialize)]
 struct LinkCrossover {
     challenger: u32,
@@ -117,18 +117,18 @@ struct LinkCrossover {
     above: Option<i64>,
 }
 
-/// The last two since version 4.
+/// The last two kinds exist since version 4.
 #[derive(Serialize, Deserialize)]
 enum LinkCrossoverKind {
     None,
     Measured(i64),
     Predicted(i64),
     Undecided,
-    /// A length that was raced, exactly.
+    /// A raced length, stored exactly.
     AtMost(u32),
 }
 
-/// Where crossovers are expected: 1,024, in steps.
+/// The expected crossover, 1,024, in steps.
 const MIDDLE: i64 = (1023 + 10) << COST;
 
 #[derive(Serialize, Deserialize)]
@@ -139,7 +139,7 @@ struct LinkWarning {
 }
 
 impl Body {
-    /// `with_bounds` where the version tells bounds and undecided crossovers from others.
+    /// `with_bounds` is set for versions that distinguish bounds and undecided crossovers.
     pub(super) fn new(report: &Report, with_bounds: bool) -> Self {
         let mut words = Writer::default();
         let lengths = report.config.sorted_lengths();
@@ -169,7 +169,7 @@ impl Body {
     pub(super) fn report(&self) -> Result<Report, LinkError> {
         let words = Reader(&self.words);
         let config = self.config.config(&words)?;
-        // Before anything grows with what the link claims.
+        // Validated before any list is allocated from the link's numbers.
         config.check()?;
         let lanes = self.lanes(&config, &words)?;
         Ok(Report {
@@ -192,7 +192,7 @@ impl Body {
         })
     }
 
-    /// Whether a crossover is of a kind that versions 1 to 3 lack.
+    /// Whether a crossover has a kind that versions 1 to 3 lack.
     pub(super) fn has_bounds(&self) -> bool {
         let new = |crossover: &LinkCrossover| {
             matches!(crossover.kind, LinkCrossoverKind::Undecided | LinkCrossoverKind::AtMost(_))
@@ -229,7 +229,7 @@ impl Body {
     }
 }
 
-/// An amount as steps; they fit in 32 bits: 11 of exponent, at most 11 of mantissa.
+/// An amount in steps, which fit in 32 bits: 11 of exponent, at most 11 of mantissa.
 fn amount(value: f64, bits: u32) -> u32 {
     quantise(value, bits, 0.0, MAX_AMOUNT) as u32
 }
@@ -396,7 +396,7 @@ impl LinkCrossover {
             (CrossoverKind::AtMost, Some(bound)) if with_bounds => LinkCrossoverKind::AtMost(bound as u32),
             (CrossoverKind::Undecided, _) if with_bounds => LinkCrossoverKind::Undecided,
             (CrossoverKind::None | CrossoverKind::Undecided, _) => LinkCrossoverKind::None,
-            // Readers of versions 1 to 3 tell the bound by where it is.
+            // Readers of versions 1 to 3 recognise the bound by its position.
             (CrossoverKind::Measured | CrossoverKind::AtMost, _) => {
                 LinkCrossoverKind::Measured(estimate - MIDDLE)
             }

@@ -1,5 +1,5 @@
-//! The machine's measured roofline in a link: what version 2 adds to a report, and the peaks of functions that version 4
-//! adds.
+//! The machine's measured roofline in a link: the part that version 2 adds to a report, and the peak rates of
+//! transcendental functions that version 4 adds.
 
 use serde::{Deserialize, Serialize};
 
@@ -76,13 +76,13 @@ impl LinkFunctions {
         Self { cpu: of("cpu"), webgpu: of("webgpu") }
     }
 
-    /// Whether there is anything here that an older version cannot hold.
+    /// Whether the environment has rates that older versions cannot store.
     pub(super) fn is_needed(environment: &Environment) -> bool {
         let own = Self::new(environment);
         own.cpu.is_some() || own.webgpu.is_some()
     }
 
-    /// Adds the peaks to those that the rest of the link gave.
+    /// Adds the rates to the roofline decoded from the rest of the link.
     pub(super) fn describe(&self, environment: &mut Environment) -> Result<(), LinkError> {
         let (cpu, webgpu) = match &mut environment.roofline {
             Some(Roofline { cpu, webgpu }) => (cpu.as_mut(), webgpu.as_mut()),

@@ -1,6 +1,6 @@
-//! Sets of parameters that links know by number: what the systems race with where nobody says otherwise. The table only
-//! ever grows at its end. A set that is not in it is spelled out, so that a changed default costs some characters and
-//! never changes what an older link says.
+//! Sets of parameters that links store by number: the defaults of the systems. The table only grows at its end. A set
+//! that is not in the table is spelled out, so that a changed default makes links a little longer and never changes the
+//! meaning of an older link.
 
 use std::collections::BTreeMap;
 
@@ -124,12 +124,12 @@ fn params(set: &[(&str, Known)]) -> BTreeMap<String, ParamValue> {
     set.iter().map(one).collect()
 }
 
-/// The number of a system's set, where it has one.
+/// The number of a system's set, if it is in the table.
 pub(super) fn find(system: &str, given: &BTreeMap<String, ParamValue>) -> Option<u32> {
     (0..).zip(SETS).find(|(_, (name, set))| *name == system && params(set) == *given).map(|(index, _)| index)
 }
 
-/// The set of a number.
+/// The set with this number.
 pub(super) fn get(index: u32) -> Result<BTreeMap<String, ParamValue>, LinkError> {
     let set = SETS.get(index as usize).ok_or_else(|| LinkError::content("parameters of a newer version"))?;
     Ok(params(set.1))

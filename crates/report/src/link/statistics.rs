@@ -1,9 +1,9 @@
-//! Verdicts, their intervals and the costs behind the roofline in a link: what version 4 adds to a report.
+//! Verdicts, their intervals and the costs for the roofline in a link: the part that version 4 adds to a report.
 //!
-//! Intervals are rounded outwards, half widths by an eighth at most, so that a link never claims more than was
-//! measured; a verdict stays what it was, and its interval on its side of 1. What is stored is how far a number is from
-//! what the times and the intervals before it suggest. Sums, quotients and roots of f64 are the same on every machine,
-//! so both ends suggest alike.
+//! Intervals are rounded outwards, their half-widths by at most an eighth, so that a link never claims more precision
+//! than was measured. Verdicts are unchanged, and their intervals stay on the same side of 1. Numbers are stored
+//! relative to a prediction from the times and the preceding intervals. Sums, quotients and roots of f64 are equal on
+//! every machine, so writer and reader predict equal values.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +14,7 @@ use super::roofline::LinkFunctions;
 use crate::validate::{MAX_AMOUNT, MAX_COUNT, RATIO, TIME_MS};
 use crate::{Lane, Leading, Point, Report, Verdict, Versus};
 
-/// What a point has.
+/// The fields that a point has.
 mod has {
     pub(super) const INTERVAL: i64 = 1;
     pub(super) const VERSUS: i64 = 1 << 1;
@@ -28,50 +28,52 @@ mod has {
     pub(super) const ALL: i64 = (1 << 9) - 1;
 }
 
-/// Bits of mantissa of half widths.
+/// Mantissa bits of half-widths.
 const WIDTH: u32 = 3;
-/// The least half width but none, relative to its estimate.
+/// The least positive half-width, relative to its estimate.
 const LEAST_WIDTH: f64 = 1.0 / 4096.0;
-/// Half widths that differ by less than this share are one.
+/// Relative difference below which half-widths count as equal.
 const ALIKE: f64 = 1e-9;
-/// Bits of mantissa of functions: at most 2⁻⁷, since they bound few points and two more bits cost a real race 15 characters.
+/// Mantissa bits of the number of functions, a relative error of at most 2⁻⁷. They limit few points, and two more bits
+/// would add 15 characters to the link of a real race.
 const FUNCTION: u32 = 6;
 /// Neighbours of 1 among the steps of a speed-up.
 const ABOVE_ONE: f64 = 1.0 + 1.0 / 1024.0;
 const BELOW_ONE: f64 = 1.0 - 1.0 / 2048.0;
-/// How far a speed-up may be from the ratio of the times: a little less than a report may have it, since rounding moves
-/// both.
+/// Largest ratio between a speed-up and the ratio of the times. Slightly less than a report may have, since rounding
+/// changes both.
 const FROM_TIMES: f64 = 1.49;
 
 /// Numbers of points.
 type Values = List<i64, POINTS>;
 
-/// One list per quantity; a point that lacks one has no entry in its list.
+/// One list per quantity. A point without the quantity has no entry in its list.
 #[derive(Default, Serialize, Deserialize)]
 pub(super) struct LinkStatistics {
-    /// Presence, exclusive-or with the point before.
+    /// Presence bits, exclusive-or with the preceding point.
     flags: Values,
     set_ups: Values,
-    /// Half widths of a time's interval, downwards and, by its distance from that, upwards.
+    /// Half-widths of a time's interval: downwards, and upwards as a distance from the downward one.
     below: Values,
     above: Values,
     /// Distance from the ratio of the times.
     speedup: Values,
-    /// Distance of the half widths from those that the two times' intervals give.
+    /// Distance of the half-widths from the prediction by the two times' intervals.
     slower: Values,
     faster: Values,
     needed: Values,
-    /// Distance of the executed operations from the field's count, both in steps, against the point before.
+    /// Distance of the executed operations from the field's count, in steps, relative to the preceding point.
     executed: Values,
-    /// Functions in steps of their own, against the line through the two points before: most grow by so many per token.
+    /// Functions in steps of their own, relative to the line through the two preceding points, since most grow by a
+    /// constant per token.
     functions: Values,
-    /// The machine's peaks of functions.
+    /// The machine's peak rates of functions.
     peaks: LinkFunctions,
     /// One entry per lane that has an exponent.
     leading: List<Option<LinkLeading>, LANES>,
 }
 
-/// Hundredths, the ends as distances from the estimate.
+/// Hundredths; the ends of the interval as distances from the estimate.
 #[derive(Serialize, Deserialize)]
 struct LinkLeading {
     estimate: i64,
@@ -80,8 +82,8 @@ struct LinkLeading {
 }
 
 impl LinkStatistics {
-    /// Of a checked report. `linked` is the report as the rest of the link holds it; what the link holds of the
-    /// statistics is added to it.
+    /// The statistics of a validated report. `linked` is the report as decoded from the rest of the link. The
+    /// statistics, as the link will store them, are added to it.
     pub(super) fn new(report: &Report, linked: &mut Report) -> Result<Self, LinkError> {
         let mut own = Self { peaks: LinkFunctions::new(&report.environment), ..Self::default() };
         own.peaks.describe(&mut linked.environment)?;
@@ -145,7 +147,7 @@ impl LinkStatistics {
         Ok(())
     }
 
-    /// Nothing where the rounded speed-up would be too far from the ratio of the rounded times.
+    /// Stores nothing where the rounded speed-up would be too far from the ratio of the rounded times.
     fn push_versus(
         &mut self,
         versus: &Versus,
@@ -173,7 +175,7 @@ impl LinkStatistics {
         Ok(Some(()))
     }
 
-    /// Adds what the link holds to a report that the rest of it gave.
+    /// Adds the link's statistics to the report decoded from the rest of the link.
     pub(super) fn describe(&self, report: &mut Report) -> Result<(), LinkError> {
         let mut read = Reader {
             flags: Column::new(&self.flags),
@@ -216,7 +218,7 @@ impl LinkStatistics {
         read.end()
     }
 
-    /// Whether there is anything here that an older version cannot hold.
+    /// Whether the report has statistics that older versions cannot store.
     pub(super) fn is_needed(report: &Report) -> bool {
         let of_lane = |lane: &Lane| {
             lane.exponent.is_some_and(|exponent| exponent.leading.is_some())
@@ -228,7 +230,7 @@ impl LinkStatistics {
 
 #[cfg(test)]
 impl LinkStatistics {
-    /// Changes what the first point has of executed operations and of functions, in steps, as a hostile link may.
+    /// Changes the first point's executed operations and functions by steps, as a hostile link may do.
     pub(super) fn shift_first_costs(&mut self, executed: i64, functions: i64) {
         for (column, by) in [(&mut self.executed, executed), (&mut self.functions, functions)] {
             if let Some(first) = column.first_mut() {
@@ -238,7 +240,7 @@ impl LinkStatistics {
     }
 }
 
-/// Columns in the order in which they were written.
+/// Reads the columns in the order of writing.
 struct Reader<'a> {
     flags: Column<'a>,
     set_ups: Column<'a>,
@@ -309,7 +311,7 @@ impl Reader<'_> {
         pair.put(report, (lane, at), speedup, (below, above), verdict)
     }
 
-    /// Checks that nothing is left over.
+    /// Checks that all entries were read.
     fn end(&self) -> Result<(), LinkError> {
         let all = [
             &self.flags,
@@ -327,12 +329,12 @@ impl Reader<'_> {
     }
 }
 
-/// A point and attention's at its length, both measured.
+/// A lane's point and attention's point at one length, both measured.
 struct Pair {
     baseline: u32,
     /// Attention's time over the lane's.
     ratio: f64,
-    /// Steps of the half widths that the two intervals give, where there are any.
+    /// Predicted half-widths of the ratio in steps, from the two intervals if there are any.
     below: i64,
     above: i64,
 }
@@ -344,7 +346,7 @@ impl Pair {
         let points = &report.lanes.get(baseline)?.points;
         let other = points.iter().find(|other| other.length == own.length)?;
         let (own_ms, other_ms) = (own.median_ms?, other.median_ms?);
-        // Both ends of the interval, as shares of the time.
+        // Both ends of the interval, relative to the time.
         let widths = |point: &Point, ms: f64| Some((ms / point.low_ms? - 1.0, point.high_ms? / ms - 1.0));
         let joint = |a: f64, b: f64| width(1.0 + (a * a + b * b).sqrt());
         let (below, above) = widths(own, own_ms)
@@ -357,7 +359,7 @@ impl Pair {
         (self.ratio / FROM_TIMES..=self.ratio * FROM_TIMES).contains(&speedup) && RATIO.contains(&speedup)
     }
 
-    /// Gives the point its comparison.
+    /// Stores the comparison in the point.
     fn put(
         &self,
         report: &mut Report,
@@ -380,7 +382,7 @@ impl Pair {
     }
 }
 
-/// What is guessed from point to point of a lane.
+/// Predictions from point to point of a lane.
 struct Guessers {
     set_ups: Guesser,
     below: Guesser,
@@ -444,19 +446,19 @@ fn ratio(value: f64) -> i64 {
     quantise(value, FINE, *RATIO.start(), *RATIO.end())
 }
 
-/// The step of the least half width.
+/// The step of the least half-width.
 fn least() -> i64 {
     up(LEAST_WIDTH)
 }
 
-/// The step of the least number with [`WIDTH`] bits of mantissa that is not below `value`, which is positive.
+/// The step of the least number with [`WIDTH`] bits of mantissa that is at least `value`, which is positive.
 fn up(value: f64) -> i64 {
     let shift = 52 - WIDTH;
     (value.to_bits().saturating_add((1 << shift) - 1) >> shift).cast_signed()
 }
 
-/// The half width of an end that is `ratio` (at least 1) times away from its estimate, rounded outwards: 0 for none,
-/// otherwise steps from [`LEAST_WIDTH`], which is 1.
+/// The half-width for an end at `ratio` (at least 1) times its estimate or its inverse, rounded outwards: 0 for none,
+/// otherwise steps, where [`LEAST_WIDTH`] is 1.
 fn width(ratio: f64) -> i64 {
     let width = ratio - 1.0;
     if width <= ALIKE {
@@ -465,7 +467,7 @@ fn width(ratio: f64) -> i64 {
     up((width * (1.0 - ALIKE)).max(LEAST_WIDTH)) - least() + 1
 }
 
-/// The half width of a number of steps.
+/// The half-width for a number of steps.
 fn from_width(steps: i64) -> Result<f64, LinkError> {
     match steps {
         0 => Ok(0.0),

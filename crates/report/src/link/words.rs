@@ -1,5 +1,6 @@
-//! Strings of a link. Frequent ones are numbers into a table that only ever grows at its end: a link made before a word
-//! was added spells it out and stays readable. All others are listed once, at the head of the link.
+//! Strings in a link. Frequent strings are stored as an index into a table that only grows at its end; all other
+//! strings are listed once, at the beginning of the link. A link made before a word was added contains the string
+//! itself and stays readable.
 
 use super::LinkError;
 
@@ -75,7 +76,7 @@ const WORDS: &[&str] = &[
     "num_buckets",
     "nblocks",
     "measure",
-    // Words that parameters take.
+    // Words that occur as parameter values.
     "full",
     "ncp",
     "diag",
@@ -135,12 +136,12 @@ const WORDS: &[&str] = &[
     "macos aarch64",
 ];
 
-/// Number of the first string that a link lists itself.
+/// Index of the first string that a link lists itself.
 const FIRST_OWN: usize = 128;
 const _: () = assert!(WORDS.len() <= FIRST_OWN);
 
-/// Phrases that strings of a link have as control characters, which no string has by itself: U+0001, U+0002, …. Append
-/// only, at most 31; of two that could stand for the same text, the earlier does.
+/// Phrases that are stored as control characters, which strings never contain: U+0001, U+0002, …. Append only, at most
+/// 31. Of two phrases that match a text, the earlier one is used.
 const PHRASES: &[&str] = &[
     "Mozilla/5.0 (",
     ") AppleWebKit/537.36 (KHTML, like Gecko) Chrome/",
@@ -172,7 +173,7 @@ const PHRASES: &[&str] = &[
 ];
 const _: () = assert!(PHRASES.len() <= 31);
 
-/// Longest string that phrases may grow to, in bytes: beyond the longest text that a report may have.
+/// Longest string after expansion, in bytes: more than the longest text of a report.
 const MAX_EXPANDED: usize = 2048;
 
 fn phrases() -> impl Iterator<Item = (char, &'static str)> {
@@ -199,12 +200,12 @@ fn expand(text: &str) -> Result<String, LinkError> {
     Ok(expanded)
 }
 
-/// Strings on their way into a link.
+/// Strings of a link being written.
 #[derive(Default)]
 pub(super) struct Writer(Vec<String>);
 
 impl Writer {
-    /// The number that stands for `text`.
+    /// The index that stands for `text`.
     pub(super) fn put(&mut self, text: &str) -> u32 {
         let known = WORDS.iter().position(|word| *word == text);
         let index = known.unwrap_or_else(|| {
@@ -223,11 +224,11 @@ impl Writer {
     }
 }
 
-/// Strings of a link that is read.
+/// Strings of a link being read.
 pub(super) struct Reader<'a>(pub(super) &'a [String]);
 
 impl Reader<'_> {
-    /// The string that `index` stands for.
+    /// The string with this index.
     pub(super) fn get(&self, index: u32) -> Result<String, LinkError> {
         let index = index as usize;
         let newer = || LinkError::content("a word of a newer version");
@@ -247,7 +248,7 @@ mod tests {
         for (index, word) in WORDS.iter().enumerate() {
             assert_eq!(WORDS.iter().position(|other| other == word), Some(index), "{word}");
         }
-        // Version 1 as released: the fixtures check the rest.
+        // Version 1 as released. The fixtures check all other words.
         assert_eq!((WORDS[0], WORDS[13], WORDS[28]), ("attention", "linformer", "order"));
     }
 

@@ -7,7 +7,7 @@ use super::*;
 
 const CLASS: KernelClass = KernelClass { kernel: "attention", d_head: 8, causal: true };
 
-/// Attention as hardware is offered it, whatever the adapter is.
+/// The attention plan with the variants for hardware, whatever the adapter.
 fn attention(gpu: &Gpu) -> (GpuTarget, Plan) {
     let target = GpuTarget { is_fallback: false, ..*gpu.target() };
     (target, attention_probe(&target, CLASS, 1).unwrap().unwrap())
@@ -27,7 +27,7 @@ fn the_fastest_variant_is_measured_once_and_remembered() {
     assert_eq!(gpu.chosen().borrow().len(), 1);
     let chosen = gpu.chosen().borrow()[0];
     assert_eq!(chosen.class, CLASS);
-    // A compiler slower than the limit for compilers leaves the first.
+    // A compiler beyond the time limit leaves the first variant.
     assert!(chosen.measured || chosen.variant == "tiles-8x8", "{chosen:?}");
     assert!(names.contains(&chosen.variant), "{chosen:?}");
 

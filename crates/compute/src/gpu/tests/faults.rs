@@ -1,4 +1,4 @@
-//! Faults 1–9, 13 and 14 of the executor: what a device refuses, loses or leaves unwritten.
+//! Faults 1–9, 13 and 14 of the executor: refused requests, lost devices, unwritten outputs.
 
 use std::time::Duration;
 
@@ -79,7 +79,7 @@ fn broken(source: &'static str) -> (String, String) {
     let mut bad = plan(64);
     bad.run[1].shader.source = source;
     let error = lane(&gpu, bad).err().unwrap();
-    // The device and the shaders that compile go on.
+    // The device and the valid shaders still work.
     let mut good = lane(&gpu, plan(64)).unwrap();
     block_on(good.run(1)).unwrap();
     assert_eq!(gpu.uncaptured_errors(), [""; 0]);
@@ -115,7 +115,7 @@ fn fault_05_a_missing_entry_point_is_reported() {
     }
 }
 
-/// Set in the process that may not have much address space.
+/// Set in the process whose address space is limited.
 #[cfg(target_os = "linux")]
 const CONFINED: &str = "CROSSOVER_TEST_CONFINED";
 
@@ -131,7 +131,7 @@ fn fault_06_memory_that_the_device_refuses_is_the_memory_wall() {
             .ok();
         return;
     }
-    // A software adapter allocates from this process: 4 GiB of address space are less than the plan needs.
+    // A software adapter allocates from this process, and 4 GiB of address space are less than the plan needs.
     let test = "gpu::tests::faults::fault_06_memory_that_the_device_refuses_is_the_memory_wall";
     let output = std::process::Command::new("sh")
         .args(["-c", "ulimit -v 4194304; exec \"$0\" --exact \"$1\" --nocapture"])
@@ -158,7 +158,7 @@ fn refused_memory() {
         panic!("{error:?}")
     };
     assert!(needed_bytes >= 64 * (127 << 20) && limit_bytes < needed_bytes);
-    // What was granted is freed, and the lane that was there still runs.
+    // The granted memory is freed, and an existing lane still runs.
     block_on(small.run(1)).unwrap();
     assert!(lane(&gpu, plan(1 << 20)).is_ok());
     assert_eq!((gpu.lost(), gpu.uncaptured_errors().len()), (None, 0));
@@ -179,7 +179,7 @@ fn fault_06_a_plan_over_the_budget_is_refused_before_anything_is_allocated() {
 #[test]
 fn fault_07_a_command_that_the_device_refuses_ends_the_lane_and_nothing_else() {
     let Some((_guard, gpu)) = device(&GpuOptions::default()) else { return };
-    // Read and written in the same dispatch: WebGPU refuses that when the pass is recorded.
+    // The buffer is both read and written in one dispatch, which WebGPU refuses when the pass is recorded.
     let mut bad = plan(64);
     let (out, sum) = (bad.run[1].bindings[2], bad.run[0].bindings[2]);
     bad.run[1].bindings = vec![sum, out, out];
@@ -249,7 +249,7 @@ fn fault_08_a_device_lost_before_a_map_is_a_lost_device_and_no_stale_output() {
     let Some((_guard, gpu)) = device(&GpuOptions::default()) else { return };
     let mut lane = lane(&gpu, plan(64)).unwrap();
     block_on(lane.run(1)).unwrap();
-    // Destroyed without the poll that lets the executor hear of it first.
+    // Destroyed without the poll through which the executor would learn of it.
     gpu.device().destroy();
     lost(block_on(lane.output()));
 }
@@ -263,7 +263,8 @@ fn fault_09_an_output_that_is_not_written_is_not_finite() {
     let mut lane_ = lane(&gpu, short).unwrap();
     let error = block_on(lane_.run(1)).unwrap_err();
     assert!(matches!(error, LaneError::NotFinite { index: 99, .. }), "{error:?}");
-    // Where a first run wrote all, a second that does not is seen once the output is poisoned again.
+    // After a first run that wrote everything, a second run that does not is detected once the output is filled with
+    // NaN.
     let mut whole = lane(&gpu, plan(n)).unwrap();
     block_on(whole.run(1)).unwrap();
     block_on(whole.spoil()).unwrap();

@@ -1,4 +1,4 @@
-//! The executor on a real adapter, with a plan of its own.
+//! Tests of the executor on a real adapter, with a plan made for them.
 
 mod autotune;
 mod faults;
@@ -14,13 +14,13 @@ use crate::{CancelSwitch, Host};
 
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
-/// A device of its own for each test, one test at a time; `None`, said aloud, where there is no adapter.
+/// A new device for each test, one test at a time; `None`, with a printed message, without an adapter.
 fn device(options: &GpuOptions) -> Option<(MutexGuard<'static, ()>, Gpu)> {
     let guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     match block_on(Gpu::open(&Host::native(), options)) {
         Ok(gpu) => Some((guard, gpu)),
         Err(error) => {
-            // Past the test runner's capture: a skipped test must be seen.
+            // Written to stderr directly, past the test runner's capture, so that a skipped test is visible.
             writeln!(std::io::stderr(), "GPU TEST SKIPPED: {error}").ok();
             None
         }
@@ -46,7 +46,7 @@ fn dispatch(n: usize, scale: f32, bindings: [BufferId; 3]) -> Dispatch {
     }
 }
 
-/// out = 3a + b, with 2a computed once as set-up and kept.
+/// out = 3a + b, with 2a computed once in the set-up and reused.
 fn plan(n: usize) -> Plan {
     let mut plan = Plan::default();
     let a: Vec<f32> = (0..n).map(|i| i as f32).collect();
@@ -108,7 +108,7 @@ fn the_same_shader_and_constants_compile_once() {
     assert_eq!(gpu.cache().borrow().len(), 2);
 }
 
-/// A race compiles for each kind of transform, not at each length.
+/// A race compiles once for each kind of transform, not for each length.
 #[test]
 fn the_lengths_of_a_race_share_their_pipelines() {
     let Some((_guard, gpu)) = device(&GpuOptions::default()) else { return };
@@ -121,15 +121,15 @@ fn the_lengths_of_a_race_share_their_pipelines() {
         level: mixer::Level::Layer,
         seed: 1,
     };
-    // Transforms have a first step of their own where they are no power of sixteen, and without one no step between the
-    // first and the middle; up to 704 BigBird is dense.
+    // Transforms whose size is no power of sixteen have a different first step, and small ones have no step between the
+    // first and the middle one. Up to 704 positions BigBird is dense.
     for lengths in [&[160, 256], &[300, 512], &[530, 640], &[1100, 2000], &[2100, 4000], &[9000, 16_000]] {
         for system in kernels::systems() {
             let mut compiled = Vec::new();
             for &seq_len in lengths {
                 let case = system.seeded_case(&problem(seq_len), &mixer::Params::new()).unwrap();
                 let plan = match system.gpu(&case, gpu.target()) {
-                    // L×L scores outgrow a buffer; whatever else is refused is a fault.
+                    // L×L scores exceed a buffer. Any other refusal is a fault.
                     Err(mixer::MixerError::NeedsBuffer { .. }) => break,
                     plan => plan.unwrap(),
                 };
