@@ -1,4 +1,4 @@
-//! Primitives and one folder per sequence mixer. `registry.rs` is the list; nothing else names them all.
+//! Primitives, and one folder per sequence mixer. Only `registry.rs` lists all systems.
 
 #[macro_use]
 mod wgsl;

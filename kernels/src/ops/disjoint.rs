@@ -1,10 +1,10 @@
-//! Tasks of one parallel loop writing disjoint, possibly strided parts of one buffer.
+//! A buffer of which the tasks of a parallel loop write disjoint, possibly strided parts.
 
 #![expect(unsafe_code, reason = "the borrow checker cannot see that tasks write different rows and columns")]
 
 use std::marker::PhantomData;
 
-/// A mutable buffer that several tasks write at once, each its own part.
+/// A mutable buffer that several tasks write at once, each a different part.
 #[derive(Debug)]
 pub struct Disjoint<'a, T = f32> {
     start: *mut T,
@@ -18,7 +18,7 @@ unsafe impl<T: Send> Sync for Disjoint<'_, T> {}
 unsafe impl<T: Send> Send for Disjoint<'_, T> {}
 
 impl<'a, T> Disjoint<'a, T> {
-    /// Wraps a buffer for the length of one parallel loop.
+    /// Wraps a buffer for the duration of one parallel loop.
     pub fn new(buffer: &'a mut [T]) -> Self {
         Self { start: buffer.as_mut_ptr(), len: buffer.len(), borrow: PhantomData }
     }
@@ -34,7 +34,7 @@ impl<'a, T> Disjoint<'a, T> {
         unsafe { std::slice::from_raw_parts_mut(self.start.add(start), len) }
     }
 
-    /// As [`Disjoint::slice`], to read only.
+    /// Like [`Disjoint::slice`], for reading.
     ///
     /// # Safety
     /// No slice that is written while this one is alive may overlap it.

@@ -1,34 +1,35 @@
-//! Loops so short that dealing each out to a thread pool would take longer than the loop: the steps of a recurrence. The
-//! threads of a team stay together for many of them and wait for each other without sleeping.
+//! Loops so short that distributing them by a thread pool would take longer than the loop, such as the steps of a
+//! recurrence. The threads of a team stay together for many loops and wait for each other without sleeping.
 //!
-//! One thread leads. It publishes a loop as a ticket that says which loop it is and which of its chunks comes next;
-//! whoever is there takes chunks from it, the leader as well, who goes on as soon as those that others took are
-//! done. So nobody is ever waited for who has not come: with no helper at all the leader does everything, and a
-//! cancelled or a busy pool cannot hold it up.
+//! One thread, the leader, publishes a loop as a ticket with the loop's number and its next chunk. All present threads,
+//! including the leader, take chunks from it, and the leader continues as soon as all taken chunks are done. The leader
+//! never waits for a thread that has not joined: without helpers it does all chunks itself, so a cancelled or busy pool
+//! cannot block it.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use mixer::Parallel;
 
-/// Operations worth a thread's while in one loop: some 2 µs, where joining a loop and leaving it takes some 0.3.
+/// Operations of a loop per thread from which a thread pays off: about 2 µs, where joining and leaving a loop takes
+/// about 0.3 µs.
 const GRAIN: usize = 1 << 15;
 
-/// Looks at the ticket before a helper lets other threads have its processor.
+/// Polls of the ticket before a helper yields its processor to other threads.
 const LOOKS: u32 = 1 << 14;
 
 /// Most chunks of a loop.
 const MAX_CHUNKS: usize = 1 << 15;
 
-/// A cache line of its own: who waits for one value must not slow down who changes the other.
+/// A separate cache line, so that threads that poll one value do not slow down threads that change another.
 #[repr(align(64))]
 struct Line<T>(T);
 
-/// Threads that share loops.
+/// Threads that share short loops.
 pub struct Team<'a> {
-    /// Which loop (32 bits), its number of chunks (16 bits), the next chunk (16 bits).
+    /// Number of the loop (32 bits), its number of chunks (16 bits), its next chunk (16 bits).
     ticket: Line<AtomicU64>,
-    /// Chunks of the present loop that helpers have finished.
+    /// Chunks of the current loop that helpers have finished.
     done: Line<AtomicUsize>,
     closed: AtomicBool,
     members: usize,
@@ -36,8 +37,8 @@ pub struct Team<'a> {
 }
 
 impl Team<'_> {
-    /// Calls `lead` once, unless the pool is cancelled, with a team of up to `members` threads of `parallel`. `task(which, chunk, chunks)` does one chunk
-    /// of a loop that the leader starts by [`Team::each`].
+    /// Calls `lead` once, unless the pool is cancelled, with a team of up to `members` threads of `parallel`.
+    /// `task(which, chunk, chunks)` runs one chunk of a loop that the leader starts by [`Team::each`].
     pub fn run(
         parallel: &dyn Parallel,
         members: usize,
@@ -54,7 +55,7 @@ impl Team<'_> {
         };
         let lead = Mutex::new(Some(lead));
         parallel.run(members, &|_, _| {
-            // Whoever comes first.
+            // The first worker to arrive becomes the leader.
             let lead = lead.lock().unwrap_or_else(PoisonError::into_inner).take();
             match lead {
                 Some(lead) => {
@@ -66,12 +67,12 @@ impl Team<'_> {
         });
     }
 
-    /// A loop over parts of `items` things, which takes about `operations`: task `which` is called for each chunk, on
-    /// several threads where that pays. Returns when all is done, and everything that was written can be read.
+    /// Runs a loop over parts of `items` items with about `operations` operations: calls task `which` for each chunk,
+    /// on several threads where that pays off. Returns when all chunks are done and their writes are visible.
     pub fn each(&self, which: u32, items: usize, operations: usize) {
         let worth = members(operations);
-        // A long loop has more chunks than threads, because they do not all run at the same speed. In a short one taking another
-        // chunk would cost more than waiting does.
+        // A long loop has more chunks than threads, because threads differ in speed. In a short one, taking a further
+        // chunk would cost more than waiting.
         let wanted = match self.members {
             1 => 1,
             members if worth < 16 * members => members,
@@ -94,7 +95,8 @@ impl Team<'_> {
         }
     }
 
-    /// The next chunk, if there is one: which loop's, its index, how many there are. The loop does not end without it.
+    /// The next chunk, if there is one: the number of its loop, its index, the number of chunks. The loop cannot end
+    /// without it.
     fn claim(&self) -> Option<(u32, usize, usize)> {
         let mut ticket = self.ticket.0.load(Ordering::Acquire);
         loop {
@@ -113,7 +115,7 @@ impl Team<'_> {
         let mut looks = 0;
         while !self.closed.load(Ordering::Acquire) {
             if let Some((which, chunk, chunks)) = self.claim() {
-                // Also where the task panics: the leader must not wait for ever.
+                // Also after a panic of the task, so that the leader does not wait forever.
                 let _end = OnDrop(|| {
                     self.done.0.fetch_add(1, Ordering::Release);
                 });
@@ -126,12 +128,12 @@ impl Team<'_> {
     }
 }
 
-/// Threads worth their while in a loop of `operations`.
+/// Number of threads that pay off in a loop of `operations` operations.
 pub fn members(operations: usize) -> usize {
     operations / GRAIN
 }
 
-/// The part of `items` that is chunk `chunk` of `chunks`.
+/// The range of `items` in chunk `chunk` of `chunks`.
 pub fn part(items: usize, chunk: usize, chunks: usize) -> std::ops::Range<usize> {
     items * chunk / chunks..items * (chunk + 1) / chunks
 }
@@ -160,7 +162,7 @@ mod tests {
     use super::*;
     use crate::testing::Threads;
 
-    /// Squares of what the loop before it left, over and over.
+    /// Squares the results of the preceding loop repeatedly.
     fn iterate(parallel: &dyn Parallel, members: usize) -> Vec<u32> {
         let cells: Vec<AtomicUsize> = (0..64).map(AtomicUsize::new).collect();
         let round = AtomicUsize::new(0);
@@ -175,7 +177,7 @@ mod tests {
             for step in 0..2000 {
                 round.store(step, Ordering::Relaxed);
                 team.each(3, cells.len(), 1 << 20);
-                // The leader alone, on what all have done.
+                // The leader alone, on the results of all threads.
                 let sum: usize = cells.iter().map(|cell| cell.load(Ordering::Relaxed)).sum();
                 cells[step % cells.len()].store(sum % 65_521, Ordering::Relaxed);
                 team.each(7, cells.len(), 10);
