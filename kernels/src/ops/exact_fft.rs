@@ -4,7 +4,7 @@ use std::f64::consts::{PI, TAU};
 
 use super::complex::Complex;
 
-/// Σ x[j] e^(sign·2πi·jf/n) in place, for any length n.
+/// Σ x\[j\] e^(sign·2πi·jf/n) in place, for any length n.
 pub(crate) fn transform(data: &mut [Complex], sign: f64) {
     if data.len().is_power_of_two() {
         radix2(data, sign);
@@ -66,7 +66,7 @@ fn bluestein(data: &mut [Complex], sign: f64) {
     }
 }
 
-/// y[t] = Σ_s a[s] b[t − s] for t < `length`, zero beyond either end. The error is about 10⁻¹⁵ of |a|·|b| at every t.
+/// y\[t\] = Σ_s a\[s\] b\[t − s\] for t < `length`, zero beyond either end. The error is about 10⁻¹⁵ of |a|·|b| at every t.
 pub fn convolve(a: &[f64], b: &[f64], length: usize) -> Vec<f64> {
     let (a, b) = (&a[..a.len().min(length)], &b[..b.len().min(length)]);
     let norm = |values: &[f64]| values.iter().map(|value| value * value).sum::<f64>().sqrt();

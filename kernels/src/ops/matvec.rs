@@ -8,7 +8,7 @@ use super::simd::{LANES, Lanes, Work, run_widest};
 /// Outputs per packed panel: four vectors.
 pub const OUTPUTS: usize = 4 * LANES;
 
-/// Weights packed for [`MatVec::apply`].
+/// Weights packed for [`MatVec::add`].
 #[derive(Debug)]
 pub struct MatVec {
     inputs: usize,

@@ -112,7 +112,7 @@ impl<'a> QueryBlock<'a> {
     }
 
     /// Must be called after all queries are set. `longest_key` is the squared length of the longest key that will be
-    /// absorbed. No score exceeds the product of the two lengths; where that is at most [`BOUNDED`], the softmax needs
+    /// absorbed. No score exceeds the product of the two lengths; where that is at most `BOUNDED`, the softmax needs
     /// no maximum.
     pub fn bound_scores(&mut self, longest_key: f32) {
         self.bounded = self.longest_query * longest_key <= BOUNDED * BOUNDED;
