@@ -1,4 +1,4 @@
-//! How a folder defines its system: a table of functions, with the one implementation of [`System`] for all of them.
+//! The definition of a system as a table of functions, with the only implementation of [`System`].
 
 use std::sync::Arc;
 
@@ -9,10 +9,11 @@ use mixer::{
 
 use crate::dims::check_elements;
 
-/// What [`Definition::cpu`] returns.
+/// Result of [`Definition::cpu`].
 pub(crate) type Prepared = Result<Box<dyn CpuKernel>, MixerError>;
 
-/// A system by its parts; each field is the method of [`System`] of the same name, where its contract stands.
+/// A system by its functions. Each field implements the method of [`System`] with its name, which documents the
+/// contract.
 #[derive(Debug, Clone, Copy)]
 pub struct Definition {
     pub(crate) info: &'static Info,

@@ -1,4 +1,4 @@
-//! The sizes that every case states, read from its configuration with the ranges that races use.
+//! The sizes of a case, read from its configuration and checked against the ranges of races.
 
 use mixer::{Count, MixerError, Params, Problem, Sizes};
 
@@ -14,14 +14,14 @@ impl Dims {
     /// Reads the three sizes.
     ///
     /// # Errors
-    /// [`MixerError::InvalidField`] where one is absent or out of range.
+    /// [`MixerError::InvalidField`] where a size is missing or out of range.
     pub fn read(config: &Params) -> Result<Self, MixerError> {
         let dims = Self {
             batch: config.count("batch", 1, Problem::MAX_BATCH)?,
             seq_len: config.count("length", 1, Problem::MAX_PLANNED_SEQ_LEN)?,
             d_model: config.count("d_model", 1, Problem::MAX_D_MODEL)?,
         };
-        // Other names of the width.
+        // Alternative names of the width.
         for name in ["hidden_size", "input_size"] {
             config.count_or(name, dims.d_model, dims.d_model, dims.d_model)?;
         }
@@ -40,11 +40,11 @@ impl Dims {
     }
 }
 
-/// Refuses a case that is to be held in memory and has more elements than a race's: costs may be asked for sizes
-/// beyond those.
+/// Refuses a case with more elements than a race may have, before it is allocated. Costs may be computed for larger
+/// sizes.
 ///
 /// # Errors
-/// [`MixerError::InvalidField`].
+/// [`MixerError::InvalidField`] where the case has too many elements.
 pub fn check_elements(config: &Params) -> Result<(), MixerError> {
     let size = |name: &str| config.count_or(name, 1, 1, usize::MAX >> 1).map(Count::from);
     let rows = size("batch")? * size("length")?;
@@ -62,13 +62,14 @@ pub fn check_elements(config: &Params) -> Result<(), MixerError> {
     Ok(())
 }
 
-/// How far `scale` may be from the one that the head's width gives: the rounding of a printed double, generously.
+/// Largest relative difference between a stated `scale` and 1/√`d_head`: well above the rounding of a printed double.
 const SCALE_ROUNDING: f64 = 1e-6;
 
-/// The head count of a case: a divisor of its width. What else it says of its heads (`head_dim`, `scale`) must follow.
+/// The number of heads, a divisor of the width. Other keys about the heads (`head_dim`, `scale`) must be consistent
+/// with it.
 ///
 /// # Errors
-/// [`MixerError::InvalidField`].
+/// [`MixerError::InvalidField`] names the inconsistent key.
 pub fn heads(config: &Params, d_model: usize) -> Result<usize, MixerError> {
     let heads = config.count("heads", 1, d_model)?;
     if !d_model.is_multiple_of(heads) {

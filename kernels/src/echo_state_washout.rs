@@ -1,32 +1,32 @@
-//! Rows of a recurrence in f64 far from its start, where stepping there from the first token is out of reach.
+//! Spot checks of recurrences far from their start in f64, where stepping from the first token would take too long.
 //!
-//! These recurrences forget: after enough steps two states that began far apart agree to rounding. So the reference
-//! starts some steps before the row from two states as far apart as states get. Once they agree, the state no longer
-//! depends on what came before, and they are right about this row and the next ones whatever the kernel did on its way.
-//! Where they do not agree within what the reference may spend, the row is not checked.
+//! These recurrences forget: after enough steps, two different initial states agree up to rounding. The reference
+//! therefore starts some steps before the checked row from two extreme states. Once they agree, the state no longer
+//! depends on earlier inputs, so the reference is right about this row and the following ones without the steps before.
+//! If they do not agree within the operation budget, the row is not checked.
 //!
-//! What this cannot see: errors that die out before the rows that are checked; any state forgets them just as fast.
+//! Undetectable: errors that decay before the checked rows, since every state forgets them equally fast.
 
 use std::ops::Range;
 
 use mixer::{SpotCheck, SpotDraw};
 
-/// Beyond this the starting states still show. Some powers of ten below what the rows are meant to be right to: the true
-/// state may be further from both than they are from each other.
+/// Largest difference of agreeing states. It is several powers of ten below the rows' tolerance, since the true state
+/// may differ more from both states than they differ from each other.
 const AGREEMENT: f64 = 1e-12;
 
-/// Magnitude of the starting states: more than any state of these networks.
+/// Magnitude of the initial states, larger than any state of these networks.
 const EXTREME: f64 = 2.0;
 
-/// State of the neurons, and of the mixed memory where there is one.
+/// State of the neurons, and of the mixed memory if there is one.
 #[derive(Debug, Clone)]
 pub(crate) struct State {
     pub h: Vec<f64>,
     pub m: Vec<f64>,
 }
 
-/// Rows at the beginning, where `initial` leads step by step, at the end and, drawn, before it. `step` takes one step of the
-/// first sequence and returns its output row.
+/// Checks rows at the beginning, by stepping from `initial`; at the end; and at a random place between. `step` takes
+/// one step of the first sequence and returns its output row.
 pub(crate) fn spot_check(
     length: usize,
     initial: State,
@@ -47,7 +47,7 @@ pub(crate) fn spot_check(
         }
     }
     let mut left = affordable.saturating_sub(reached);
-    // The end first: it has seen everything.
+    // The end comes first, since it depends on the whole sequence.
     let middle = draw.part(1, 1).distinct(length - reached, 1).first().map_or(0, |row| reached + row);
     for (row, budget) in [(length - 1, left / 2), (middle, left)] {
         if row >= reached && row < length {
@@ -63,8 +63,8 @@ pub(crate) fn spot_check(
     SpotCheck::of_rows(rows, expected.concat())
 }
 
-/// The first row of `window` at which both starting states agree, and its last, with their outputs; and how many steps
-/// that took.
+/// The first row of `window` at which both states agree, and its last row, with their outputs, and the number of steps
+/// taken.
 fn washed_out(
     sizes: [usize; 2],
     window: Range<usize>,

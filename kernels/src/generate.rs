@@ -1,15 +1,15 @@
-//! Seeded inputs and weights: the same numbers on every platform, and for every system that asks for the same name.
+//! Seeded inputs and weights: equal numbers on every platform and for every system that uses an equal tensor name.
 
 use mixer::{Count, MixerError, Tensors, gather};
 
-/// A stream of pseudo-random numbers for each tensor name.
+/// Generates an independent stream of pseudo-random numbers for each tensor name.
 #[derive(Debug, Clone, Copy)]
 pub struct Generator {
     seed: u64,
 }
 
 impl Generator {
-    /// A generator for one race.
+    /// A generator with the race's seed.
     pub fn new(seed: u64) -> Self {
         Self { seed }
     }
@@ -32,8 +32,8 @@ impl Generator {
         Ok(())
     }
 
-    /// Adds `name` with values of mean 0 and variance 1. Uniform rather than Gaussian: it needs no logarithm, so the
-    /// values do not depend on a platform's mathematical library.
+    /// Adds `name` with values of mean 0 and variance 1. They are uniform, since Gaussian values need a logarithm,
+    /// which depends on the platform's mathematical library.
     ///
     /// # Errors
     /// [`MixerError::OutOfMemory`].
@@ -81,7 +81,7 @@ mod tests {
     #[test]
     fn a_tensor_that_no_memory_holds_is_refused() {
         let mut tensors = Tensors::new();
-        // Where `usize` has 32 bits the product itself wraps to zero.
+        // Where `usize` has 32 bits, the product itself wraps to zero.
         let shape = [1 << 16, 1 << 16, 1 << 16];
         let refused = Generator::new(1).unit(&mut tensors, "x", &shape);
         assert!(

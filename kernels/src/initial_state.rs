@@ -1,8 +1,8 @@
-//! The state that a recurrence begins with.
+//! The initial state of a recurrence.
 
 use mixer::{MixerError, Tensors};
 
-/// The state before the first step: zeros where the case has none.
+/// The state before the first step; zeros where the case has none.
 pub(crate) fn initial_state(
     tensors: &Tensors,
     name: &str,

@@ -1,5 +1,5 @@
-//! Attention in f64 over an explicit list of keys for each query, one query at a time: the reference of systems that
-//! restrict which keys a query sees. A key that is listed twice counts twice.
+//! Attention in f64 with an explicit list of keys for each query, one query at a time: the reference of systems with
+//! restricted keys. A key that is listed twice counts twice.
 
 use mixer::{Case, MixerError, OpCount};
 
@@ -7,7 +7,7 @@ use crate::multi_head::Spec;
 use crate::ops::exact::{dot, softmax};
 use crate::ops::exact::{linear, widen};
 
-/// Softmax of q·k/√d over `keys`, applied to the values; `count` takes two products for each key.
+/// Softmax of q·k/√d over `keys`, applied to the values. Two products per key are added to `count`.
 ///
 /// `query` is one head's `[d_head]`; `k` and `v` are streams `[batch · length, width]` whose row `row_of(j)` holds key
 /// j, the head's channels starting at `first`.
@@ -55,8 +55,8 @@ pub(crate) fn core_row(
     out
 }
 
-/// As [`core_row`] for a `layer` case and its output projection. No projection of the whole sequence is needed: a
-/// score is (W_kᵀ q)·x_j + q·b_k, and Σ w_j v_j is W_v Σ w_j x_j + b_v. `names` are those of q's, k's and v's weights.
+/// Like [`core_row`], for a `layer` case with its output projection. Avoids projecting the whole sequence: a score is
+/// (W_kᵀ q)·x_j + q·b_k, and Σ w_j v_j is W_v Σ w_j x_j + b_v. `names` are the weights of q, k and v.
 pub(crate) fn layer_row(
     spec: &Spec,
     case: &Case,

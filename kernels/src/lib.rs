@@ -1,4 +1,4 @@
-//! Primitives and one folder per sequence mixer. `systems/mod.rs` is the list; nothing else names them all.
+//! Primitives, and one folder per sequence mixer. Only `systems/mod.rs` lists all systems.
 
 #[macro_use]
 mod wgsl;

@@ -1,4 +1,4 @@
-//! The long short-term memory step that liquid networks call mixed memory: as in the `ncps` package, one bias, forget
+//! The long short-term memory step, called mixed memory in liquid networks. As in the `ncps` package: one bias, forget
 //! gate shifted by one, gates in the order input, input gate, forget gate, output gate.
 
 use mixer::{Count, Floats, Memory, MixerError, OpCount, Tensors};
@@ -32,8 +32,8 @@ impl<'a> Weights<'a> {
         })
     }
 
-    /// The input map with its bias, for all steps at once: rows `slot · 4 + gate` of `[4 · slots, inputs]` and of
-    /// `[4 · slots]`, where unit u is slot `slot_of(u)` of a GPU's state.
+    /// The input map with its bias for all steps: rows `slot · 4 + gate` of `[4 · slots, inputs]` and of `[4 · slots]`.
+    /// Unit u is in slot `slot_of(u)` of the GPU's state.
     pub(crate) fn entries(&self, slot_of: impl Fn(usize) -> usize, slots: usize) -> (Vec<f32>, Vec<f32>) {
         let (mut weight, mut bias) = (vec![0.0; 4 * slots * self.inputs], vec![0.0; 4 * slots]);
         for unit in 0..self.units {
@@ -47,7 +47,7 @@ impl<'a> Weights<'a> {
         (weight, bias)
     }
 
-    /// The recurrent map as `recurrence.wgsl` reads it, `[units, inputs]` slots of which `unit_of` names the units.
+    /// The recurrent map in the layout of `recurrence.wgsl`, for `[units, inputs]` slots whose units `unit_of` names.
     pub(crate) fn packed(
         &self,
         [units, inputs]: [usize; 2],
@@ -59,7 +59,7 @@ impl<'a> Weights<'a> {
         })
     }
 
-    /// One step in f64: (v, m) from x, v, m.
+    /// One step in f64: updates v and m from x, v and m.
     pub(crate) fn step(&self, x: &[f64], v: &mut [f64], m: &mut [f64], count: &mut OpCount) {
         let dot = |row: &[f32], values: &[f64]| -> f64 {
             row.iter().zip(values).map(|(&weight, value)| f64::from(weight) * value).sum()
@@ -92,13 +92,13 @@ pub(crate) fn transcendentals(units: usize) -> Count {
     10 * Count::from(units)
 }
 
-/// Parameters.
+/// Number of parameters in floats.
 pub(crate) fn param_floats(inputs: usize, units: usize) -> Count {
     let [inputs, units] = Count::all([inputs, units]);
     4 * units * (inputs + units + 1)
 }
 
-/// The step in f32, packed.
+/// The step in f32 with packed weights.
 #[derive(Debug)]
 pub(crate) struct Lstm {
     units: usize,
@@ -138,7 +138,7 @@ impl Lstm {
         })
     }
 
-    /// One step. `v` and `m` hold at least `units` floats.
+    /// One step. `v` and `m` have at least `units` floats.
     pub(crate) fn step(&self, x: &[f32], v: &mut [f32], m: &mut [f32], scratch: &mut [f32]) {
         let z = &mut scratch[..self.bias.len()];
         z.copy_from_slice(&self.bias);
@@ -148,7 +148,7 @@ impl Lstm {
     }
 }
 
-/// The cell's gates of every unit: `z` holds their sums, `[4, units]`.
+/// The gates of every unit; `z` holds their sums, `[4, units]`.
 struct Gates<'a> {
     units: usize,
     z: &'a [f32],
@@ -173,7 +173,8 @@ impl Work for Gates<'_> {
     }
 }
 
-/// Weights as the package initialises them: Xavier for the input map, orthogonal in scale for the recurrent one, bias 0.
+/// Seeded weights with the package's initialisation: Xavier for the input map, orthogonal in scale for the recurrent
+/// map, bias 0.
 pub(crate) fn seed(
     generator: &crate::generate::Generator,
     tensors: &mut Tensors,

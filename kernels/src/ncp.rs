@@ -1,6 +1,6 @@
-//! Sparse wirings of neural circuit policies (Lechner et al., Nature Machine Intelligence 2020): sensory, inter, command
-//! and motor neurons, each layer wired to the next by a fixed number of random synapses. The proportions are those of
-//! `ncps.wirings.AutoNCP`; the random choices are our own, deterministic from the seed.
+//! Sparse wirings of neural circuit policies (Lechner et al., Nature Machine Intelligence 2020): sensory, inter,
+//! command and motor neurons, each layer wired to the next by a fixed number of random synapses. The proportions are
+//! those of `ncps.wirings.AutoNCP`. The random choices differ from the package's and are determined by the seed.
 
 use mixer::MixerError;
 
@@ -20,7 +20,8 @@ pub(crate) struct Wiring {
 }
 
 impl Wiring {
-    /// Everything wired to everything, reversal potentials −1 with probability 1/3, as `ncps.wirings.FullyConnected`.
+    /// All units wired to all units, with reversal potential −1 at probability 1/3, as in
+    /// `ncps.wirings.FullyConnected`.
     pub(crate) fn full(units: usize, inputs: usize, outputs: usize, seed: u64) -> Self {
         let mut random = Random(seed);
         let mut draw = |n: usize| (0..n).map(|_| if random.below(3) == 0 { -1 } else { 1 }).collect();
@@ -33,10 +34,10 @@ impl Wiring {
         }
     }
 
-    /// As `AutoNCP(units, outputs, sparsity)` divides and wires the units.
+    /// Units divided and wired as by `AutoNCP(units, outputs, sparsity)`.
     ///
     /// # Errors
-    /// [`MixerError::InvalidField`] where `units` leaves no inter and command neurons.
+    /// [`MixerError::InvalidField`] where `units` is too small for inter and command neurons.
     pub(crate) fn auto(
         units: usize,
         inputs: usize,
@@ -93,18 +94,18 @@ impl Wiring {
         Ok(wiring)
     }
 
-    /// Synapses between units.
+    /// Number of synapses between units.
     pub(crate) fn recurrent_synapses(&self) -> usize {
         self.recurrent.iter().filter(|&&sign| sign != 0).count()
     }
 
-    /// Synapses from inputs.
+    /// Number of synapses from inputs.
     pub(crate) fn sensory_synapses(&self) -> usize {
         self.sensory.iter().filter(|&&sign| sign != 0).count()
     }
 }
 
-/// Wires each of `from` to `fanout` of `to`, then each of `to` that nobody chose to one of `from`.
+/// Wires each unit of `from` to `fanout` units of `to`, then each unchosen unit of `to` to one of `from`.
 fn wire(
     matrix: &mut [i8],
     units: usize,

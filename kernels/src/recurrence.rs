@@ -1,28 +1,28 @@
-//! What the GPU plans of recurrences share. One workgroup takes a sequence and walks it step by step, its state in
-//! workgroup memory; between dispatches the state waits in a buffer, so that a long sequence is many short dispatches.
+//! Shared parts of the GPU plans of recurrences. One workgroup steps through one sequence with its state in workgroup
+//! memory. Between dispatches the state is stored in a buffer, so that a long sequence becomes many short dispatches.
 
 use mixer::{GpuTarget, MixerError};
 
 use crate::dims::Dims;
 use crate::ops::gpu::{INVOCATION_TURNS, SOFTWARE_TURNS};
 
-/// Invocations of a workgroup.
+/// Invocations per workgroup.
 const THREADS: usize = 256;
 
 /// Floats of `memory` in `recurrence.wgsl`.
 const MEMORY: usize = 3072;
 
-/// Operations that one workgroup may do in a dispatch. It runs on one of a device's many cores, at a few GFLOP/s on a
-/// weak one: some tens of milliseconds.
+/// Most operations of one workgroup in a dispatch: some tens of milliseconds on a weak device, one of whose many cores
+/// reaches a few GFLOP/s.
 const WORKGROUP_FLOPS: u64 = 1 << 26;
 
-/// Turns that a single step may make on a software adapter: the loops around it take some dozens.
+/// Most loop iterations of a single step on a software adapter. The outer loops take some dozens.
 const STEP_TURNS: u64 = SOFTWARE_TURNS as u64 - 1000;
 
-/// Most bytes of what is computed for the steps of a dispatch before it.
+/// Most bytes of the values that earlier dispatches compute for the steps of a dispatch.
 const CHUNK_BYTES: usize = 32 << 20;
 
-/// Refuses states, and what layers compute from them, that workgroup memory cannot hold.
+/// Refuses a state, or intermediate values of layers, that exceed workgroup memory.
 ///
 /// # Errors
 /// [`MixerError::NeedsLimit`].
@@ -40,41 +40,41 @@ pub(crate) fn check_memory(floats: usize, target: &GpuTarget) -> Result<(), Mixe
     Ok(())
 }
 
-/// How a workgroup is dealt out over `units` that sum up `terms` terms each: how many it takes at once, and threads that
-/// share each of them. No more than there are terms: their sums are added up one by one.
+/// Division of a workgroup among `units` units with sums of `terms` terms: units processed at once, and threads that
+/// share each of them. At most one thread per term, since the partial sums are added one by one.
 pub(crate) fn width_and_parts(units: usize, terms: usize) -> [usize; 2] {
     let width = units.next_power_of_two().min(THREADS);
     [width, terms.clamp(1, THREADS / width)]
 }
 
-/// Turns of loops that an invocation makes for a layer of `units` units that sum up `terms` terms each, as the shaders
-/// deal them out.
+/// Loop iterations of an invocation for a layer of `units` units with sums of `terms` terms, as the shaders divide
+/// them.
 pub(crate) fn layer_turns(units: usize, terms: usize) -> u64 {
     let [width, parts] = width_and_parts(units, terms);
     let joining = if parts > 1 { parts } else { 0 };
     let groups = units.div_ceil(width);
-    // Of each group its sums, their joining and the group itself; then what each thread stores.
+    // For each group: its sums, their joining and the group's own iteration; then the stores of each thread.
     (groups * (terms.div_ceil(parts) + joining + 1) + groups) as u64
 }
 
-/// What one step of a sequence takes.
+/// Cost of one step of a sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Step {
     /// Operations of the workgroup.
     pub flops: u64,
-    /// Turns of loops of an invocation.
+    /// Loop iterations of an invocation.
     pub turns: u64,
-    /// Floats that are computed before.
+    /// Floats computed by an earlier dispatch.
     pub row_floats: usize,
 }
 
-/// How time and sequences are cut into dispatches.
+/// Division of time and sequences into dispatches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Chunks {
     dims: Dims,
-    /// Sequences of a dispatch.
+    /// Sequences per dispatch.
     pub sequences: usize,
-    /// Steps of a dispatch.
+    /// Steps per dispatch.
     pub steps: usize,
 }
 
@@ -88,10 +88,10 @@ pub(crate) struct Chunk {
 }
 
 impl Chunks {
-    /// Dispatches that are short for `target`.
+    /// Dispatches that are short enough for `target`.
     ///
     /// # Errors
-    /// [`MixerError::NeedsLimit`] where a software adapter would end the loops of a single step too early.
+    /// [`MixerError::NeedsLimit`] where a single step exceeds a software adapter's limit of loop iterations.
     pub(crate) fn new(target: &GpuTarget, dims: Dims, step: Step) -> Result<Self, MixerError> {
         if target.is_fallback && step.turns > STEP_TURNS {
             return Err(MixerError::NeedsLimit {
@@ -127,8 +127,8 @@ impl Chunks {
     }
 }
 
-/// A matrix of `heads` rows for each of `units` units, as `products` of `recurrence.wgsl` reads it: vectors of four
-/// inputs, `[inputs / 4, heads, units]`, zeros beyond the last input.
+/// A matrix of `heads` rows for each of `units` units in the layout of `products` in `recurrence.wgsl`: vectors of four
+/// inputs, `[inputs / 4, heads, units]`, zero-padded.
 pub(crate) fn pack(
     [units, heads, inputs]: [usize; 3],
     weight: impl Fn(usize, usize, usize) -> f32,
@@ -177,7 +177,7 @@ mod tests {
     #[test]
     fn no_invocation_makes_more_turns_than_a_software_adapter_counts() {
         let dims = Dims { batch: 1, seq_len: 1 << 20, d_model: 4 };
-        // Few units: a step is short, and what bounds a dispatch is not its operations.
+        // With few units a step is short, and operations do not limit a dispatch.
         for (units, terms) in [(1, 1), (8, 8), (64, 64), (300, 300)] {
             let turns = 6 * layer_turns(units, terms);
             let step = Step { flops: (10 * units * terms) as u64, turns, row_floats: 2 * units };
@@ -195,7 +195,7 @@ mod tests {
         let target = GpuTarget::WEBGPU_DEFAULTS;
         assert_eq!(check_memory(MEMORY, &target), Ok(()));
         assert!(matches!(check_memory(MEMORY + 1, &target), Err(MixerError::NeedsLimit { .. })));
-        // A device with more does not help: the shader's array is what it is.
+        // A device with more memory does not help, since the shader's array has a fixed size.
         let large = GpuTarget { max_workgroup_storage_bytes: 1 << 20, ..target };
         assert!(check_memory(MEMORY + 1, &large).is_err());
     }

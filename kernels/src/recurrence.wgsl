@@ -1,20 +1,21 @@
-// What the kernels of recurrences share; prepended to ltc/solve.wgsl and cfc/steps.wgsl. A workgroup of 256 walks the
-// steps of one sequence with the state in its memory; the units of a layer are dealt out over its threads, and where
-// there are fewer units than threads several threads share a unit's sum. Packed as `recurrence.rs` says.
+// Common part of the kernels of recurrences; prepended to ltc/solve.wgsl and cfc/steps.wgsl. A workgroup of 256 threads
+// steps through one sequence with the state in its memory. The units of a layer are divided among the threads; where
+// there are fewer units than threads, several threads share a unit's sum. The layout of matrices is described in
+// `recurrence.rs`.
 
-// State, and room for what layers compute: 12 KiB.
+// The state, and the layers' intermediate values: 12 KiB.
 var<workgroup> memory: array<f32, 3072>;
-// Sums that several threads share: 4 KiB.
+// Partial sums of several threads: 4 KiB.
 var<workgroup> partial: array<vec4<f32>, 256>;
 
-// A matrix of up to four heads that each unit has a row in.
+// A matrix with up to four heads, each with a row per unit.
 struct Layer {
     units: u32,
     heads: u32,
-    // Where its inputs lie in `memory`, and how many vectors of four they are.
+    // Position of its inputs in `memory`, and their number in vectors of four.
     input: u32,
     quads: u32,
-    // Where its weights lie, [quads, heads, units] vectors of four inputs.
+    // Position of its weights, [quads, heads, units] vectors of four inputs.
     weights: u32,
 }
 
@@ -22,13 +23,13 @@ fn sigmoid(x: f32) -> f32 {
     return 1.0 / (1.0 + exp(min(-x, 80.0)));
 }
 
-// WGSL's own tanh is only promised to 1e-5.
+// The precision of WGSL's tanh is guaranteed to 1e-5 only.
 fn hyperbolic_tangent(x: f32) -> f32 {
     let e = exp(-2.0 * abs(x));
     return sign(x) * (1.0 - e) / (1.0 + e);
 }
 
-// Every `parts`-th term, from `part` on, of what a unit's heads sum up.
+// Every `parts`-th term, from `part` on, of the sums of a unit's heads.
 fn products(layer: Layer, unit: u32, part: u32, parts: u32) -> vec4<f32> {
     var sum = vec4<f32>(0.0);
     for (var quad = part; quad < layer.quads; quad += parts) {
@@ -43,7 +44,7 @@ fn products(layer: Layer, unit: u32, part: u32, parts: u32) -> vec4<f32> {
     return sum;
 }
 
-// The sum of all parts, for the thread of part 0. `partial` may be used again after the caller's next barrier.
+// The sum of all parts, for the thread of part 0. `partial` may be overwritten after the caller's next barrier.
 fn joined(sum: vec4<f32>, thread: u32, width: u32, parts: u32) -> vec4<f32> {
     partial[thread] = sum;
     workgroupBarrier();

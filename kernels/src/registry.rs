@@ -1,4 +1,5 @@
 //! The systems, by name and in order. The list itself is made of the `mod` lines of `systems/mod.rs`.
+//! The list of all systems. Adding a system takes its folder and a line here.
 
 use mixer::{Info, MixerError, System};
 
@@ -10,6 +11,31 @@ include!(concat!(env!("OUT_DIR"), "/registry.rs"));
 /// Facts alone: nothing here leads to a system's code.
 static INFOS: [&Info; FIRST.len() + LAZY.len()] = {
     let mut infos = [FIRST[0].info; FIRST.len() + LAZY.len()];
+/// Systems of the race with which the page opens. The browser's worker loads their code at its start.
+const FIRST: &[&Definition] = &[
+    &crate::systems::attention::ATTENTION,
+    &crate::systems::attention_naive::ATTENTION_NAIVE,
+    &crate::systems::hyena::HYENA,
+];
+
+/// Systems whose code the browser's worker loads on demand.
+const LATER: &[&Definition] = &[
+    &crate::systems::monarch_mixer::MONARCH_MIXER,
+    &crate::systems::bigs::BIGS,
+    &crate::systems::mega::MEGA,
+    &crate::systems::ltc::LTC,
+    &crate::systems::cfc::CFC,
+    &crate::systems::liquid_s4::LIQUID_S4,
+    &crate::systems::linformer::LINFORMER,
+    &crate::systems::longformer::LONGFORMER,
+    &crate::systems::bigbird::BIGBIRD,
+    &crate::systems::reformer::REFORMER,
+    &crate::systems::performer::PERFORMER,
+];
+
+/// Facts only, without a reference to any system's code.
+static INFOS: [&Info; FIRST.len() + LATER.len()] = {
+    let mut infos = [FIRST[0].info; FIRST.len() + LATER.len()];
     let mut index = 1;
     while index < infos.len() {
         infos[index] = if index < FIRST.len() { FIRST[index].info } else { LAZY[index - FIRST.len()].info };
@@ -18,12 +44,12 @@ static INFOS: [&Info; FIRST.len() + LAZY.len()] = {
     infos
 };
 
-/// The facts of all systems, in the order in which the page lists them.
+/// The facts of all systems, in the order of the page.
 pub fn infos() -> &'static [&'static Info] {
     &INFOS
 }
 
-/// All systems, in the same order.
+/// All systems, in the order of [`infos`].
 pub fn systems() -> impl Iterator<Item = &'static dyn System> {
     FIRST.iter().chain(LAZY).map(|&system| system as &dyn System)
 }
@@ -42,8 +68,8 @@ pub fn trials_of(name: &str) -> Option<&'static crate::trials::Trials> {
     FIRST.iter().chain(LAZY).find(|system| system.info.id == name).map(|system| system.trials)
 }
 
-/// The system called `name`, where it is one of those that the browser's worker has from its start. Nothing here leads to
-/// the code of the others.
+/// The system called `name`, if the browser's worker has its code from its start. Contains no reference to the code of
+/// other systems.
 pub fn find_first(name: &str) -> Option<&'static dyn System> {
     find_in(FIRST, name)
 }
@@ -52,7 +78,7 @@ fn find_in(systems: &[&'static Definition], name: &str) -> Option<&'static dyn S
     systems.iter().find(|system| system.info.id == name).map(|&system| system as &dyn System)
 }
 
-/// That no system is called `name`.
+/// The error for an unknown system name.
 pub fn unknown(name: &str) -> MixerError {
     MixerError::UnknownSystem {
         name: name.chars().take(64).collect(),
@@ -78,8 +104,8 @@ mod tests {
         }
     }
 
-    /// The largest problem of a race has streams of 4 GiB, which no 32-bit address space holds; a wide and long one has
-    /// costs that only 64 bits hold.
+    /// The largest problem of a race has streams of 4 GiB, which no 32-bit address space holds; the costs of a wide and
+    /// long one need 64 bits.
     #[test]
     fn what_no_memory_holds_is_refused_and_its_cost_is_known() {
         let problem = Problem {
@@ -115,8 +141,8 @@ mod tests {
         }
     }
 
-    /// A score of exact attention is one product of queries and keys and one of weights and values, whose operations are
-    /// held against the references; each has one exponential, each row a division.
+    /// A score of exact attention takes one product of queries and keys and one of weights and values, whose operations
+    /// are compared with the references. Each score has one exponential and each row a division.
     #[test]
     fn exponentials_follow_from_the_counted_products() {
         for causal in [false, true] {
@@ -138,7 +164,7 @@ mod tests {
         }
     }
 
-    /// No kernel executes far less than the textbook says, nor many times as much.
+    /// Executed operations are neither far fewer nor many times more than the textbook's.
     #[test]
     fn executed_operations_are_of_the_order_of_the_stated_ones() {
         for seq_len in [256, 4096, 65_536] {

@@ -1,5 +1,5 @@
-//! The battery that every system passes: golden parity, agreement with the f64 reference over random shapes, causality,
-//! batch independence, determinism, truthful costs. A system's `tests.rs` calls it and adds what is special to it.
+//! The tests that every system passes: golden parity, agreement with the f64 reference over random shapes, causality,
+//! batch independence, determinism, correct costs. A system's `tests.rs` calls them and adds its special properties.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use safetensors::SafeTensors;
 
 pub(crate) const GIB: u64 = 1 << 30;
 
-/// A golden file as the tests need it.
+/// A golden file for the tests.
 pub(crate) struct Golden {
     pub name: String,
     pub case: Case,
@@ -56,7 +56,7 @@ fn golden(path: &Path) -> Golden {
         Some(Tensor::F32 { data, .. }) => data.iter().map(|&value| f64::from(value)).collect(),
         other => panic!("y: {other:?}"),
     };
-    // The filter is computed in f64 here, so the tolerance for a given filter is the one to meet.
+    // The filter is computed in f64 here, so the tolerance for a given filter applies.
     let abs = tolerance.get("abs_given_k").unwrap_or(&tolerance["abs"]).as_f64().unwrap();
     Golden {
         name: path.file_stem().unwrap().to_string_lossy().into_owned(),
@@ -82,7 +82,7 @@ fn convert(value: &serde_json::Value) -> Value {
     }
 }
 
-/// Several threads, tasks dealt out dynamically.
+/// Several threads with dynamic distribution of tasks.
 pub(crate) struct Threads(pub usize);
 
 impl Parallel for Threads {
@@ -109,7 +109,7 @@ impl Parallel for Threads {
     }
 }
 
-/// The CPU kernel's output, run twice to see that nothing is left over from the first run.
+/// The CPU kernel's output, computed twice to detect state left over from the first run.
 pub(crate) fn cpu(system: &dyn System, case: &Case, parallel: &dyn Parallel) -> Vec<f32> {
     let case = Arc::new(case.clone());
     let mut kernel = system.cpu(&case, &Memory::new(8 * GIB), parallel).unwrap();
@@ -124,7 +124,8 @@ pub(crate) fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|value| value.to_bits()).collect()
 }
 
-/// Every golden file of `folder`: the f64 reference to near f32 precision, the CPU kernel to the file's tolerance.
+/// Compares the f64 reference with every golden file of `folder` to nearly f32 precision, and the CPU kernel to the
+/// file's tolerance.
 pub(crate) fn golden_parity(system: &dyn System, folder: &str) {
     for golden in goldens(folder) {
         let reference = system.reference(&golden.case, &mut OpCount::default()).unwrap();
@@ -139,7 +140,7 @@ pub(crate) fn golden_parity(system: &dyn System, folder: &str) {
     }
 }
 
-/// A wrong sign in the output must fail every golden file.
+/// A wrong sign in the output fails every golden file.
 pub(crate) fn a_flipped_sign_fails(system: &dyn System, folder: &str) {
     for golden in goldens(folder) {
         let mut got = cpu(system, &golden.case, &Serial);
@@ -149,7 +150,7 @@ pub(crate) fn a_flipped_sign_fails(system: &dyn System, folder: &str) {
     }
 }
 
-/// Seeded cases of many shapes agree with the reference, and so do the spot check's rows.
+/// Seeded cases of many shapes agree with the reference, and so do the rows of spot checks.
 pub(crate) fn agrees_with_reference(system: &dyn System, problem: &Problem, params: &Params) {
     let case = system.seeded_case(problem, params).unwrap();
     let want = system.reference(&case, &mut OpCount::default()).unwrap();
@@ -159,7 +160,7 @@ pub(crate) fn agrees_with_reference(system: &dyn System, problem: &Problem, para
             tolerance.compare_rows(&cpu(system, &case, &Threads(threads)), &want, problem.d_model);
         assert!(deviation.pass, "{problem:?}, {threads} threads: {deviation:?}");
     }
-    // All that there is, a part, and next to nothing.
+    // The whole output, a part of it, and almost nothing.
     for max_flops in [1 << 24, 1 << 20, 1 << 12] {
         spot_agrees(system, &case, &want, SpotDraw { max_flops, ..DRAW });
     }
@@ -168,7 +169,7 @@ pub(crate) fn agrees_with_reference(system: &dyn System, problem: &Problem, para
 /// A draw of spot checks.
 pub(crate) const DRAW: SpotDraw = SpotDraw { seed: 11, max_flops: 1 << 26 };
 
-/// What a spot check expects is what the whole reference says, within rounding of f64.
+/// The expected values of a spot check equal the whole reference, within rounding of f64.
 pub(crate) fn spot_agrees(system: &dyn System, case: &Case, want: &[f64], draw: SpotDraw) {
     let spot = system.spot_check(case, draw).unwrap();
     let tight = Tolerance { abs: 1e-9, rel: 1e-9 };
@@ -188,7 +189,7 @@ pub(crate) fn spot_agrees(system: &dyn System, case: &Case, want: &[f64], draw: 
     }
 }
 
-/// The CPU kernel passes the system's own spot check, which says how far it looked.
+/// The CPU kernel passes the system's own spot check, which is returned.
 pub(crate) fn passes_its_spot_check(system: &dyn System, case: &Case, draw: SpotDraw) -> SpotCheck {
     let spot = system.spot_check(case, draw).unwrap();
     let deviation = spot.compare(system.info().tolerance, &cpu(system, case, &Serial));
@@ -196,7 +197,7 @@ pub(crate) fn passes_its_spot_check(system: &dyn System, case: &Case, draw: Spot
     spot
 }
 
-/// Changing the input at t leaves outputs before t within rounding and changes some output from t on.
+/// Changing the input at t leaves outputs before t unchanged up to rounding and changes some output from t on.
 pub(crate) fn causal(system: &dyn System, problem: &Problem, input: &str, t: usize) {
     let case = system.seeded_case(problem, &Params::new()).unwrap();
     let mut changed = case.clone();
@@ -218,7 +219,7 @@ pub(crate) fn causal(system: &dyn System, problem: &Problem, input: &str, t: usi
     assert!(before[t * width..].iter().zip(&after[t * width..]).any(|(a, b)| (a - b).abs() > 1e-3));
 }
 
-/// Each sequence of a batch is computed as if it were alone.
+/// Each sequence of a batch is computed independently.
 pub(crate) fn batch_independent(system: &dyn System, problem: &Problem, inputs: &[&str]) {
     let case = system.seeded_case(&Problem { batch: 3, ..*problem }, &Params::new()).unwrap();
     let together = cpu(system, &case, &Serial);
@@ -244,7 +245,7 @@ pub(crate) fn batch_independent(system: &dyn System, problem: &Problem, inputs: 
     }
 }
 
-/// `cost.peak_bytes` is what the kernel and its case really take on one thread, to within `slack`.
+/// `cost.peak_bytes` equals the memory of the kernel and its case on one thread, within `slack`.
 pub(crate) fn truthful_memory(system: &dyn System, problem: &Problem, slack: f64) {
     let cost = system.cost(problem, &Params::new()).unwrap();
     let case = Arc::new(system.seeded_case(problem, &Params::new()).unwrap());
@@ -256,7 +257,7 @@ pub(crate) fn truthful_memory(system: &dyn System, problem: &Problem, slack: f64
     assert!((1.0..=1.0 + slack).contains(&ratio), "{problem:?}: stated {} actual {actual}", cost.peak_bytes);
 }
 
-/// A kernel refused for memory says how much it needed, and leaves nothing behind.
+/// A kernel refused for memory states the need and frees everything.
 pub(crate) fn refuses_what_does_not_fit(system: &dyn System, problem: &Problem) {
     let case = Arc::new(system.seeded_case(problem, &Params::new()).unwrap());
     let memory = Memory::new(1000);
@@ -270,7 +271,7 @@ pub(crate) fn refuses_what_does_not_fit(system: &dyn System, problem: &Problem) 
 pub(crate) const PROBLEM: Problem =
     Problem { batch: 1, seq_len: 64, d_model: 32, n_heads: 2, causal: true, level: Level::Layer, seed: 1 };
 
-/// Shapes that find edges: one token, primes, lengths around a tile's size, odd head dimensions, one channel.
+/// Shapes with edge cases: one token, primes, lengths around a tile's size, odd head dimensions, one channel.
 pub(crate) fn edge_problems() -> Vec<Problem> {
     let mut problems = Vec::new();
     for level in [Level::Core, Level::Layer] {
@@ -301,7 +302,7 @@ pub(crate) fn sparse() -> Params {
     params
 }
 
-/// Wide enough that threads share each step, whose sums do not depend on how it is cut.
+/// Wide enough that threads share each step. The sums must not depend on the division.
 pub(crate) fn liquid_team(system: &dyn System) {
     let mut mixed = Params::new();
     mixed.set("mixed_memory", true);
@@ -313,7 +314,7 @@ pub(crate) fn liquid_team(system: &dyn System) {
     }
 }
 
-/// The battery of a liquid network: what every system passes, fully connected, in a sparse wiring and with mixed memory.
+/// The tests of a liquid network: those of every system, fully connected, in a sparse wiring and with mixed memory.
 macro_rules! liquid_battery {
     ($system:ident, $folder:literal) => {
         #[test]
@@ -405,7 +406,7 @@ pub(crate) fn liquid_operations(system: &dyn System) {
     }
 }
 
-/// At race lengths the middle and the end are checked too, and what is expected there is what the kernel gives.
+/// At race lengths the middle and the end are checked too, and their expected values equal the kernel's.
 pub(crate) fn liquid_far_rows(system: &dyn System) {
     for level in [Level::Core, Level::Layer] {
         let problem = Problem { seq_len: 3001, level, ..PROBLEM };
@@ -416,7 +417,7 @@ pub(crate) fn liquid_far_rows(system: &dyn System) {
     }
 }
 
-/// [`truthful_memory`] at both levels, several lengths and the given forms; and a refusal where nothing fits.
+/// [`truthful_memory`] at both levels, several lengths and the given forms, and a refusal of a case that does not fit.
 pub(crate) fn states_its_memory(system: &dyn System, forms: &[bool]) {
     for level in [Level::Core, Level::Layer] {
         for seq_len in [64, 1000, 4096] {
@@ -428,7 +429,7 @@ pub(crate) fn states_its_memory(system: &dyn System, forms: &[bool]) {
     refuses_what_does_not_fit(system, &PROBLEM);
 }
 
-/// The operations that the reference counts are those of the closed form, at every edge shape with each of `params`.
+/// The reference's operation counts equal the closed form at every edge shape with each of `params`.
 pub(crate) fn counts_its_operations(system: &dyn System, params: impl Fn(&Problem) -> Vec<Params>) {
     for problem in edge_problems() {
         for params in params(&problem) {
@@ -442,7 +443,7 @@ pub(crate) fn counts_its_operations(system: &dyn System, params: impl Fn(&Proble
     }
 }
 
-/// Sixteen times the length costs sixteen times the operations (`most` times at most) and the memory, up to a million
+/// Sixteen times the length costs sixteen times the operations (at most `most` times) and memory, up to a million
 /// positions, where the scores of full attention alone would take terabytes.
 pub(crate) fn costs_linearly(system: &dyn System, most: f64) {
     let at = |seq_len| {
@@ -455,15 +456,16 @@ pub(crate) fn costs_linearly(system: &dyn System, most: f64) {
     assert!((15.9..most).contains(&flops) && (15.0..16.5).contains(&bytes), "{flops} {bytes}");
 }
 
-/// The CPU kernel at a race's greatest length, checked at the rows that the reference can afford, the last among them.
+/// The CPU kernel at the greatest length of a race, checked at the rows that the reference can afford, including the
+/// last.
 pub(crate) fn agrees_at_length(system: &dyn System, problem: &Problem, params: &Params) {
     let case = system.seeded_case(problem, params).unwrap();
     let rows = passes_its_spot_check(system, &case, DRAW).rows;
     assert!(rows.contains(&(problem.seq_len - 1)), "{rows:?}");
 }
 
-/// On the GPU too: buffers and work grow with the length at most, within what every WebGPU device guarantees, and the
-/// work is at most `overhead` times what the cost states.
+/// On the GPU, buffers and work grow at most linearly with the length within the guaranteed limits of WebGPU, and the
+/// work is at most `overhead` times the stated cost.
 pub(crate) fn plans_linearly(system: &dyn System, overhead: f64) {
     let at = |seq_len, causal| {
         let problem = Problem { seq_len, d_model: 64, n_heads: 1, causal, ..PROBLEM };
@@ -483,7 +485,7 @@ pub(crate) fn plans_linearly(system: &dyn System, overhead: f64) {
     }
 }
 
-/// At core level, constant `inputs` weigh all keys alike, however large their scores; a NaN is never hidden.
+/// At core level, constant `inputs` weight all keys equally, however large their scores, and a NaN is never hidden.
 pub(crate) fn averages_constants_and_shows_nan(system: &dyn System, params: &Params, inputs: &[&str]) {
     let problem = Problem { level: Level::Core, causal: false, ..PROBLEM };
     for value in [0.0, 1.0, -3.5, 1e-40, 1e4, f32::NAN] {

@@ -1,7 +1,6 @@
 //! Sources of shaders.
 
-/// WGSL files of `src`, one after the other, as the build script left them: without comments and needless blanks, line
-/// by line.
+/// The concatenated WGSL files of `src` without comments and needless blanks. The build script keeps line numbers.
 macro_rules! wgsl {
     ($($path:literal),+ $(,)?) => {
         concat!($(include_str!(concat!(env!("OUT_DIR"), "/wgsl/", $path))),+)

@@ -1,4 +1,4 @@
-//! The command line. Values of a race stay text here: the validator that the page and links use says what they may be.
+//! The command line. A race's values stay text here: the validator that the page and links use checks their ranges.
 
 use std::path::PathBuf;
 
@@ -35,7 +35,7 @@ pub struct RaceArgs {
     /// Sequence lengths, e.g. 256,512,1024 or 256..16K, which doubles
     #[arg(long, value_name = "LENGTHS", allow_hyphen_values = true)]
     pub lengths: Option<String>,
-    /// Where lanes run that say nothing: cpu, gpu or auto (the GPU where there is one)
+    /// Backend of lanes that name none: cpu, gpu or auto (the GPU where there is one)
     #[arg(long)]
     pub backend: Option<String>,
     /// Model width
@@ -47,19 +47,19 @@ pub struct RaceArgs {
     /// Sequences in a batch
     #[arg(long, allow_hyphen_values = true)]
     pub batch: Option<String>,
-    /// Run causal forms (the default)
+    /// Run the causal form of systems that have both (the default)
     #[arg(long, action = ArgAction::SetTrue, overrides_with = "no_causal")]
     pub causal: bool,
-    /// Run bidirectional forms
+    /// Run the bidirectional form of systems that have both
     #[arg(long, action = ArgAction::SetTrue)]
     pub no_causal: bool,
-    /// core (the mixing alone) or layer (with every projection)
+    /// core (the mixing alone) or layer (with all projections)
     #[arg(long)]
     pub level: Option<String>,
     /// Threads of CPU lanes: auto or a number
     #[arg(long, allow_hyphen_values = true)]
     pub threads: Option<String>,
-    /// What the whole race may take, in milliseconds
+    /// Time limit of the whole race, in milliseconds
     #[arg(long, value_name = "MS", allow_hyphen_values = true)]
     pub budget_ms: Option<String>,
     /// Seed of inputs, weights and schedule
@@ -78,11 +78,11 @@ pub struct RaceArgs {
     pub quiet: bool,
 }
 
-/// How to print a report: one of these.
+/// Format of a printed report; at most one of these options.
 #[derive(Debug, Clone, ClapArgs)]
 #[group(multiple = false)]
 pub struct Form {
-    /// How to print the report
+    /// Format of the printed report
     #[arg(long, value_enum)]
     pub format: Option<Format>,
     /// Print the report as JSON; short for --format json, and so on
@@ -103,7 +103,7 @@ pub struct Form {
 }
 
 impl Form {
-    /// The form asked for, `or` where none is.
+    /// The requested format, or `or` without a request.
     pub fn or(&self, or: Format) -> Format {
         let short = [
             (self.json, Format::Json),
@@ -116,12 +116,12 @@ impl Form {
     }
 }
 
-/// Forms of a report.
+/// Formats of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// For a terminal
     Table,
-    /// Everything, as the page's API has it
+    /// All data, as in the page's API
     Json,
     /// One row per lane and length
     Csv,
@@ -135,13 +135,13 @@ pub enum Format {
 
 #[derive(Debug, ClapArgs)]
 pub struct VerifyArgs {
-    /// Golden files, or folders that hold some
+    /// Golden files, or folders that contain some
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<PathBuf>,
-    /// Where to compute
+    /// Backend to verify on
     #[arg(long, value_enum, default_value_t = VerifyBackend::Cpu)]
     pub backend: VerifyBackend,
-    /// Verify this system with the files instead of their own
+    /// Verify this system with the files, instead of the system that they name
     #[arg(long, value_name = "NAME")]
     pub system: Option<String>,
     /// Threads of the CPU
@@ -158,13 +158,13 @@ pub enum VerifyBackend {
 
 #[derive(Debug, ClapArgs)]
 pub struct SystemsArgs {
-    /// Print JSON, as the page's API has it
+    /// Print JSON, as in the page's API
     #[arg(long)]
     pub json: bool,
-    /// Print the papers as BibTeX, a line `% system: NAME` before each
+    /// Print the papers as BibTeX, each after a line `% system: NAME`
     #[arg(long, conflicts_with = "json")]
     pub bibtex: bool,
-    /// Print, as JSON, which inputs each output sees: computed with the f64 references, which takes a while
+    /// Print, as JSON, which inputs influence each output: computed by the f64 references, which takes a while
     #[arg(long, conflicts_with_all = ["json", "bibtex"])]
     pub patterns: bool,
 }
@@ -177,9 +177,9 @@ pub struct LinkArgs {
 
 #[derive(Debug, Subcommand)]
 pub enum LinkCommand {
-    /// Print what a link holds, as JSON unless another form is asked for
+    /// Print the content of a link, as JSON unless another format is requested
     Decode {
-        /// The address, its fragment, or what follows `#r=`; - reads it from standard input
+        /// The address, its fragment, or the text after `#r=`; - reads it from standard input
         #[arg(value_name = "URL")]
         url: String,
         #[command(flatten)]
@@ -187,7 +187,7 @@ pub enum LinkCommand {
     },
     /// Print the link of a report or a configuration
     Encode {
-        /// Its JSON; - reads it from standard input
+        /// File with its JSON; - reads it from standard input
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },

@@ -1,4 +1,4 @@
-//! What ends the command with status 2. Codes are those of the page and its API.
+//! Errors that end the command with status 2. Their codes are those of the page and its API.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use mixer::{LaneError, MixerError};
 use race::RaceError;
 use report::{ConfigError, FileError, LinkError, ReportError, TextError};
 
-/// Why the command could not do what was asked.
+/// Why the command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CliError {
     /// The configuration was refused.
@@ -28,7 +28,7 @@ pub enum CliError {
     /// The machine could not be set up.
     #[error(transparent)]
     Compute(#[from] ComputeError),
-    /// A backend is not there.
+    /// A backend is not available.
     #[error(transparent)]
     Backend(#[from] LaneError),
     /// A lane's text cannot be read.
@@ -42,21 +42,21 @@ pub enum CliError {
     File {
         /// Its path.
         path: PathBuf,
-        /// The system's answer.
+        /// The operating system's message.
         error: std::io::Error,
     },
-    /// A file holds no text.
+    /// A file is not text.
     #[error("{path}: {error}", path = path.display())]
     NoText {
         /// Its path.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         error: TextError,
     },
-    /// A file's text holds no race, or one that is refused.
+    /// A file's text contains no race, or an invalid one.
     #[error(transparent)]
     Content(#[from] FileError),
-    /// A pipe, a device or something else that has no end.
+    /// A pipe, a device or another file without an end.
     #[error("{path}: is no regular file", path = path.display())]
     NotAFile {
         /// Its path.
@@ -67,18 +67,18 @@ pub enum CliError {
     Golden {
         /// Its path.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         error: ComputeError,
     },
-    /// A file is longer than anything that it could hold.
+    /// A file exceeds the size limit.
     #[error("{path}: has more than {limit} bytes", path = path.display())]
     FileTooLarge {
         /// Its path.
         path: PathBuf,
-        /// The cap.
+        /// Largest size accepted, in bytes.
         limit: u64,
     },
-    /// A link to a race that is yet to run was to be printed as a result.
+    /// A link with a configuration cannot be printed as a result.
     #[error("the link holds a race that is yet to run: there is nothing to print but its JSON")]
     NoReport,
     /// No golden file was found.
@@ -87,7 +87,7 @@ pub enum CliError {
         /// The folder.
         path: PathBuf,
     },
-    /// Ctrl-C cannot be heard.
+    /// The handler of Ctrl-C could not be installed.
     #[error("cannot listen for Ctrl-C: {0}")]
     Signal(#[from] ctrlc::Error),
     /// Standard output cannot be written.

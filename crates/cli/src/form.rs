@@ -1,4 +1,4 @@
-//! Reports as they are printed.
+//! Prints reports.
 
 use std::io::Write;
 

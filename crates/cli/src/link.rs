@@ -1,4 +1,4 @@
-//! `crossover link`: links there and back.
+//! `crossover link`: encodes and decodes links.
 
 use std::io::{Read, Write};
 use std::path::Path;
@@ -9,10 +9,10 @@ use report::{Linked, Report};
 use crate::args::{Format, LinkArgs, LinkCommand};
 use crate::error::CliError;
 
-/// Carries out a link command.
+/// Runs a link command.
 ///
 /// # Errors
-/// What is wrong with the link, the file or its content.
+/// Errors of the link, the file or its content.
 pub fn run(args: &LinkArgs) -> Result<ExitCode, CliError> {
     match &args.command {
         LinkCommand::Decode { url, form } => {
@@ -30,7 +30,7 @@ pub fn run(args: &LinkArgs) -> Result<ExitCode, CliError> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The link of what a file holds.
+/// The link of a file's report or configuration.
 fn encode(text: &str) -> Result<String, CliError> {
     Ok(match report::read_file(text)? {
         Linked::Report(report) => report::encode_link(&report)?,
@@ -38,7 +38,8 @@ fn encode(text: &str) -> Result<String, CliError> {
     })
 }
 
-/// A text file, or standard input for `-`; in UTF-8, or in UTF-16 with a mark, and never more than a report may have.
+/// Reads a text file, or standard input for `-`, in UTF-8 or in UTF-16 with a byte-order mark, up to the size limit of
+/// reports.
 ///
 /// # Errors
 /// [`CliError::File`], [`CliError::NoText`] or [`CliError::FileTooLarge`].
@@ -50,7 +51,7 @@ pub fn read(path: &Path) -> Result<String, CliError> {
     } else {
         Box::new(std::fs::File::open(path).map_err(failed)?)
     };
-    // UTF-16 takes two bytes for a character of JSON.
+    // In UTF-16, a character of JSON takes two bytes.
     let mut bytes = Vec::new();
     source.take(2 * limit + 3).read_to_end(&mut bytes).map_err(failed)?;
     let text = if bytes.len() as u64 > 2 * limit + 2 {

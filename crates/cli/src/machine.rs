@@ -1,4 +1,4 @@
-//! This machine: its executor, its clock, and what a report says of it.
+//! This machine: its executor, its clock and its facts for reports.
 
 use compute::{GpuChoice, Host, Machine, MachineOptions};
 use mixer::{Cost, LaneSpec, MixerError, Problem};
@@ -7,10 +7,10 @@ use report::Environment;
 
 use crate::error::CliError;
 
-/// Opens the machine; a GPU is asked for only where it is wanted.
+/// Opens the machine, with a GPU only on request.
 ///
 /// # Errors
-/// Threads that cannot be had. A missing GPU is no error.
+/// Threads that cannot be started. A missing GPU is not an error.
 pub fn open(threads: usize, gpu: bool) -> Result<Machine, CliError> {
     let mut options = MachineOptions::new(Host::native(), kernels::find);
     options.threads = threads;
@@ -21,7 +21,7 @@ pub fn open(threads: usize, gpu: bool) -> Result<Machine, CliError> {
 /// The closed-form cost of a lane.
 ///
 /// # Errors
-/// What the system refuses.
+/// Errors of the system.
 pub fn cost(lane: &LaneSpec, problem: &Problem) -> Result<Cost, MixerError> {
     kernels::find(&lane.system)?.cost(problem, &lane.params)
 }
@@ -41,7 +41,7 @@ impl Clock for NativeClock {
     }
 }
 
-/// What a report says of this machine.
+/// This machine's facts for a report.
 pub fn environment(machine: &Machine, tick_ns: f64) -> Environment {
     let mut environment = Environment {
         build: env!("CARGO_PKG_VERSION").to_owned(),

@@ -1,6 +1,6 @@
-//! The `crossover` command: races, verification, the list of systems and links, natively. Results go to standard output,
-//! everything else to standard error. It exits with 0 where all went well, 1 where a verification failed, that of a raced
-//! lane too, 2 where the request itself was wrong or could not be carried out, 3 where a race measured nothing.
+//! The native `crossover` command: races, verification, the list of systems, links. Results go to standard output, all
+//! other text to standard error. The exit status is 0 on success, 1 where a verification failed (including that of a
+//! raced lane), 2 where the request was invalid or failed, 3 where a race measured nothing.
 
 mod args;
 mod error;
@@ -21,7 +21,7 @@ use clap::Parser;
 use crate::args::{Args, Command};
 use crate::error::CliError;
 
-/// Longest message that is shown, in characters.
+/// Longest message shown, in characters.
 const MAX_MESSAGE: usize = 2000;
 
 /// Prints the JSON Schema of reports.
@@ -40,10 +40,10 @@ fn main() -> ExitCode {
     };
     match outcome {
         Ok(code) => code,
-        // The reader of a pipe has gone: there is nobody left to tell.
+        // The reader of the pipe has exited, so an error message would have no reader.
         Err(CliError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
-            // It may quote a path, a file or a link, and a terminal obeys control characters.
+            // The message may quote a path, a file or a link, and a terminal obeys control characters.
             eprintln!("error[{}]: {}", error.code(), mixer::text::clean(&error.to_string(), MAX_MESSAGE));
             ExitCode::from(2)
         }

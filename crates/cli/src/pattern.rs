@@ -1,5 +1,5 @@
-//! Which inputs each output sees, found out by trying: replace a few input tokens, run the system's own f64 reference
-//! again, and see which outputs change, and how much. Nothing here knows how any system works.
+//! Determines by experiment which inputs influence each output: replaces a few input tokens, runs the system's f64
+//! reference again, and measures the changes of the outputs. No knowledge of any system is used.
 
 use std::num::NonZero;
 use std::thread;
@@ -7,28 +7,29 @@ use std::thread;
 use mixer::{Case, Causality, Level, MixerError, OpCount, Params, Problem, System, Tensor, Tensors};
 use serde::Serialize;
 
-/// Lengths at which patterns are taken, and tokens in a cell: token by token, and from afar, where windows and blocks of
-/// the papers' sizes show.
+/// Lengths of the patterns and tokens per cell: one view token by token, and one at a length where the papers' windows
+/// and blocks are visible.
 const VIEWS: [(usize, usize); 2] = [(64, 1), (2048, 64)];
 
-/// Small, since patterns do not depend on the width; heads, since some patterns differ by head.
+/// Small, since patterns do not depend on the width. Two heads, since some patterns differ by head.
 const WIDTH: usize = 16;
 const HEADS: usize = 2;
 const SEED: u64 = 1;
 
-/// Changes below this share of the output's own size are the rounding of f64, or so faint that nobody could use them.
+/// Changes below this share of the output's size are rounding errors of f64, or too faint to be useful.
 const UNSEEN: f64 = 1e-12;
 
-/// The faintest step of the scale, as a share of the output's own size; what is seen at all is at least there.
+/// The faintest step of the scale, as a share of the output's size. Fainter changes above [`UNSEEN`] are shown as this
+/// step.
 const FAINTEST: f64 = 1e-7;
 
-/// Strengths are given by one hexadecimal digit: 0 is unseen, 15 a change as large as the output itself.
+/// Strengths are one hexadecimal digit: 0 is no change, 15 a change as large as the output itself.
 const TOP: f64 = 15.0;
 
 /// Prefix of tensors that a case states although they follow from its input, such as the buckets of a hash.
 const INTERMEDIATE: &str = "mid.";
 
-/// Prefix of the same tensors where they are to hold for another input too.
+/// Prefix of these tensors where they are kept for a changed input.
 const HELD: &str = "held.";
 
 /// The pattern of a system at one length in one form.
@@ -39,19 +40,19 @@ pub struct Pattern {
     pub length: usize,
     /// Whether this is the causal form.
     pub causal: bool,
-    /// Whether choices that the system takes from the data, such as the buckets of a hash, were held as they were before
-    /// the inputs were replaced.
+    /// Whether choices that the system derives from the data, such as the buckets of a hash, were kept from the
+    /// original input.
     pub held: bool,
-    /// For each cell of output tokens from first to last, one hexadecimal digit for each cell of input tokens: how much
-    /// these outputs change, root of the mean square and relative to their size, when those inputs are replaced. 0 is
-    /// unseen; 1 to f is a logarithmic scale from 10⁻⁷ or less to 1.
+    /// For each cell of output tokens, in order, one hexadecimal digit per cell of input tokens: the change of these
+    /// outputs when these inputs are replaced, as a root mean square relative to their size. 0 is no change; 1 to f is
+    /// a logarithmic scale from 10⁻⁷ or less to 1.
     pub rows: Vec<String>,
 }
 
-/// The patterns of a system at the paper's parameters, whole layer, in each form that it has.
+/// The patterns of a system's whole layer with the paper's parameters, in each form that it has.
 ///
 /// # Errors
-/// What the system refuses.
+/// Errors of the system.
 pub fn patterns(system: &dyn System) -> Result<Vec<Pattern>, MixerError> {
     let mut patterns = Vec::new();
     for &causal in forms(system) {
@@ -86,7 +87,7 @@ fn at(
     };
     let params = system.info().resolve(&Params::new())?;
     let case = system.seeded_case(&problem, &params)?;
-    // Other tokens of the same kind: the input that another seed draws.
+    // The replacement tokens come from the input of another seed.
     let other = system.seeded_case(&Problem { seed: SEED + 1, ..problem }, &params)?;
     let (input, others) = (input(&case)?, input(&other)?);
     let chooses = case.tensors.iter().any(|(name, _)| name.starts_with(INTERMEDIATE));
@@ -104,7 +105,7 @@ fn at(
         .collect()
 }
 
-/// The rows of a pattern, where `output` answers the output for an input in which a range of tokens is replaced.
+/// The rows of a pattern. `output` returns the output for an input in which a range of tokens is replaced.
 fn rows(
     cells: usize,
     tokens: usize,
@@ -129,7 +130,7 @@ fn rows(
             .collect();
         workers
             .into_iter()
-            // A panic of a reference is one of this command.
+            // A panic of a reference is passed on.
             .map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
             .collect()
     });
@@ -151,7 +152,8 @@ fn input(case: &Case) -> Result<Vec<f32>, MixerError> {
     }
 }
 
-/// The case with another input; what follows from the input is left to the system to find unless it is held.
+/// The case with another input. Intermediate tensors are removed, so that the system recomputes them, unless they are
+/// held.
 fn with_input(case: &Case, x: &[f32], held: bool) -> Case {
     let mut tensors = Tensors::new();
     for (name, tensor) in case.tensors.iter() {
@@ -186,7 +188,7 @@ fn digit(strength: f64) -> char {
 mod tests {
     use super::*;
 
-    /// Whether any output sees a later input.
+    /// Whether any output depends on a later input.
     fn sees_later(pattern: &Pattern) -> bool {
         pattern.rows.iter().enumerate().any(|(row, cells)| cells[row + 1..].bytes().any(|cell| cell != b'0'))
     }
@@ -213,8 +215,8 @@ mod tests {
 
     #[test]
     fn causal_forms_see_nothing_later_and_others_do() {
-        // What hashing and stabilisers of the published Reformer and Performer leak in their causal forms is no fault of
-        // the picture: it is to be seen in it.
+        // Hashing and stabilisers of the published Reformer and Performer leak later inputs in their causal forms. The
+        // pattern is correct in showing this.
         for system in kernels::systems() {
             let id = system.info().id;
             if ["reformer", "performer"].contains(&id) {

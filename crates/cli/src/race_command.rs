@@ -1,4 +1,4 @@
-//! `crossover race`: from the command line to a report.
+//! `crossover race`: runs a race and prints its report.
 
 use std::cell::{Cell, RefCell};
 use std::io::IsTerminal;
@@ -18,17 +18,18 @@ use crate::error::CliError;
 use crate::machine::{self, NativeClock};
 use crate::{form, link, table};
 
-/// Status of a race in which nothing was measured.
+/// Exit status of a race in which nothing was measured.
 const NOTHING_MEASURED: u8 = 3;
 
-/// Runs a race and prints what came of it; status 1 where a lane's output was wrong, 3 where nothing was measured.
+/// Runs a race and prints its report. The status is 1 where a lane's output was wrong, and 3 where nothing was
+/// measured.
 ///
 /// # Errors
-/// A configuration out of range, a machine that cannot be set up. A lane that cannot run is part of the report.
+/// An invalid configuration, or a machine that cannot be set up. A lane that cannot run is part of the report.
 pub fn run(args: &RaceArgs) -> Result<ExitCode, CliError> {
     let config = config(args)?;
     let infos = kernels::infos();
-    // Refuse what is wrong before a GPU is looked for.
+    // Validates before looking for a GPU.
     let wanted = config.resolve(infos, true)?;
     let gpu_wanted = wanted.lanes.iter().any(|lane| lane.backend == Backend::WebGpu);
     let threads = config.thread_count(compute::CpuPool::available_threads());
@@ -43,7 +44,7 @@ pub fn run(args: &RaceArgs) -> Result<ExitCode, CliError> {
     let cancelled = Arc::new(AtomicBool::new(false));
     let heard = Arc::clone(&cancelled);
     ctrlc::set_handler(move || {
-        // The second time, the user means it.
+        // A second Ctrl-C ends the program immediately.
         if heard.swap(true, Ordering::Relaxed) {
             std::process::exit(130);
         }
@@ -61,7 +62,7 @@ pub fn run(args: &RaceArgs) -> Result<ExitCode, CliError> {
     watch.finish();
     if record.status == race::Status::Done {
         let backends: Vec<Backend> = record.spec.lanes.iter().map(|lane| lane.backend).collect();
-        // Where the user cancels this, the race itself is over, and its report whole without.
+        // A cancellation here affects only the roofline: the race is over and its report complete.
         let _ = pollster::block_on(machine.measure_roofline(&backends));
     }
 
@@ -75,14 +76,14 @@ pub fn run(args: &RaceArgs) -> Result<ExitCode, CliError> {
         return Ok(ExitCode::FAILURE);
     }
     if let Some(message) = nothing_measured(&report) {
-        // A device's message may be among the reasons, and a terminal obeys control characters.
+        // The reasons may contain a device's message, and a terminal obeys control characters.
         eprintln!("error[nothing-measured]: {}", mixer::text::clean(&message, crate::MAX_MESSAGE));
         return Ok(ExitCode::from(NOTHING_MEASURED));
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Why a race has no measured point, where it has none.
+/// Why a race has no measured point; `None` if it has one.
 fn nothing_measured(report: &Report) -> Option<String> {
     let mut points = report.lanes.iter().flat_map(|lane| &lane.points);
     if points.any(|point| point.outcome == "ok") {
@@ -99,12 +100,12 @@ fn nothing_measured(report: &Report) -> Option<String> {
     Some(message)
 }
 
-/// Whether an output of a lane was wrong: that is no result of a race, and a script must hear of it.
+/// Whether an output of a lane was wrong. Scripts must be able to detect this by the status.
 fn has_wrong_lane(report: &Report) -> bool {
     report.lanes.iter().flat_map(|lane| &lane.points).any(|point| point.outcome == "not-verified")
 }
 
-/// The configuration that the options describe, through the reader that pages and files go through.
+/// The configuration described by the options, validated like those of pages and files.
 fn config(args: &RaceArgs) -> Result<Config, CliError> {
     let base = match &args.config {
         None => Config::default(),
@@ -147,12 +148,12 @@ fn config(args: &RaceArgs) -> Result<Config, CliError> {
     Ok(Config::from_value(&Value::Object(fields))?)
 }
 
-/// The public name of a backend; `gpu` is short for it.
+/// The public name of a backend, with `gpu` as a short form.
 fn backend(name: &String) -> String {
     if name == "gpu" { "webgpu".to_owned() } else { name.clone() }
 }
 
-/// Text as JSON would have it: a number, `true`, `false`, or a word.
+/// Text as a JSON value: a number, a flag, or a string.
 fn value(text: &str) -> Value {
     match text.trim() {
         "true" => Value::Bool(true),
@@ -194,13 +195,13 @@ fn lane(text: &str) -> Result<Value, CliError> {
     Ok(Value::Object(lane))
 }
 
-/// What the race tells while it runs: one line that is written over on a terminal, a line per step elsewhere.
+/// Shows the progress of a race: one line that is overwritten on a terminal, a line per step elsewhere.
 struct Terminal {
     quiet: bool,
     overwrite: bool,
     cancelled: Arc<AtomicBool>,
     lanes: RefCell<Vec<String>>,
-    /// Lane and length last shown.
+    /// The lane and the length shown last.
     shown: Cell<Option<(usize, usize)>>,
     width: Cell<usize>,
 }
@@ -217,7 +218,7 @@ impl Terminal {
         }
     }
 
-    /// Leaves the line empty for what follows.
+    /// Clears the line for further output.
     fn finish(&self) {
         if self.overwrite && self.width.get() > 0 {
             eprint!("\r{:width$}\r", "", width = self.width.get());
@@ -230,7 +231,7 @@ impl Watch for Terminal {
         self.cancelled.load(Ordering::Relaxed)
     }
 
-    // A terminal cannot be hidden from the scheduler as a tab can.
+    // Unlike a tab, a terminal is never throttled when it is hidden.
     fn disturbances(&self) -> u64 {
         0
     }
@@ -255,7 +256,7 @@ impl Watch for Terminal {
         if self.quiet {
             return;
         }
-        // Samples go back and forth between lanes: in a file that would be thousands of lines.
+        // Samples alternate between lanes, which would write thousands of lines to a file.
         let step = match progress.activity {
             Activity::Verifying | Activity::Preparing => Some((progress.lane, progress.seq_len)),
             Activity::CheckingDrift => Some((usize::MAX, progress.seq_len)),

@@ -1,4 +1,4 @@
-//! `crossover systems`: what can race.
+//! `crossover systems`: lists the systems that can race.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -14,7 +14,7 @@ use crate::pattern::patterns;
 /// The papers of all systems, from their READMEs.
 pub const BIBLIOGRAPHY: &str = include_str!(concat!(env!("OUT_DIR"), "/systems.bib"));
 
-/// The systems as the page lists them.
+/// The catalogue of systems, as in the page.
 pub fn entries() -> Vec<SystemEntry> {
     kernels::infos().iter().copied().map(SystemEntry::from).collect()
 }
@@ -22,7 +22,7 @@ pub fn entries() -> Vec<SystemEntry> {
 /// Prints the systems.
 ///
 /// # Errors
-/// Where standard output cannot be written, or a system refuses the case that its pattern is taken from.
+/// Standard output that cannot be written, or errors of a system's case for its pattern.
 pub fn run(args: &SystemsArgs) -> Result<ExitCode, CliError> {
     if args.patterns {
         let patterns = kernels::systems()

@@ -1,11 +1,12 @@
-//! A report as a table for a terminal: one row per length, one column per lane, ratios to attention beside the times.
+//! Formats a report as a table for a terminal: one row per length, one column per lane, with ratios to attention beside
+//! the times.
 
 use std::fmt::Write;
 
 use report::units::{length, ratio, time};
 use report::{CrossoverKind, Lane, LevelName, Point, Report, Status};
 
-/// Widest line that fits a usual terminal beside two columns more.
+/// Widest line, which fits a usual terminal.
 const MAX_WIDTH: usize = 120;
 
 /// The whole report.
@@ -62,7 +63,7 @@ fn point(lane: &Lane, length: u32) -> Option<&Point> {
     lane.points.iter().find(|point| point.length == length)
 }
 
-/// The first column: what each row is.
+/// The first column: labels of the rows.
 fn labels(report: &Report) -> Vec<String> {
     let mut labels = vec!["length".to_owned(), String::new()];
     labels.extend(report.config.sorted_lengths().into_iter().map(|each| length(f64::from(each))));
@@ -95,7 +96,7 @@ fn column(report: &Report, index: usize) -> Vec<String> {
         Some(crossover) => {
             cells.push(report.crossover_word(crossover));
             cells.push(match (crossover.low, crossover.high) {
-                // A bound is no interval.
+                // A bound has no interval.
                 _ if crossover.kind == CrossoverKind::AtMost => String::new(),
                 (Some(low), Some(high)) => format!("{} to {}", length(low), length(high)),
                 (Some(low), None) => format!("from {}", length(low)),
@@ -131,7 +132,7 @@ fn cell(report: &Report, index: usize, lane: &Lane, point: &Point) -> String {
     }
 }
 
-/// Legend of the ratios and marks in the table; empty where it has none.
+/// Legend of the ratios and marks in the table, which may be empty.
 fn legend(report: &Report, text: &mut String) {
     let points = || report.lanes.iter().flat_map(|lane| &lane.points);
     if points().any(|point| point.versus.is_some()) {
@@ -152,7 +153,7 @@ fn width(cells: &[String]) -> usize {
     cells.iter().map(|cell| cell.chars().count()).max().unwrap_or_default()
 }
 
-/// How many of `columns` fit in a line beside the labels; at least one.
+/// The number of `columns` that fit in a line beside the labels; at least one.
 fn fitting(labels: &[String], columns: &[Vec<String>]) -> usize {
     let mut used = width(labels);
     let fits = columns.iter().take_while(|column| {
@@ -175,7 +176,7 @@ fn rows(labels: &[String], columns: &[Vec<String>], text: &mut String) {
     }
 }
 
-/// Why lanes ended, once per lane.
+/// Why lanes ended, each lane once.
 fn reasons(report: &Report, text: &mut String) {
     for lane in &report.lanes {
         if let Some(reason) = reason(lane).filter(|reason| reason.is_more_than_a_name) {
@@ -188,7 +189,7 @@ fn reasons(report: &Report, text: &mut String) {
 pub struct Reason {
     /// Lane, length and reason.
     pub text: String,
-    /// Whether it says more than the outcome's name.
+    /// Whether it contains more than the outcome's name.
     pub is_more_than_a_name: bool,
 }
 
@@ -216,7 +217,7 @@ pub fn reason(lane: &Lane) -> Option<Reason> {
 mod tests {
     use super::*;
 
-    /// The report of a link that is kept for ever.
+    /// The report of a link in the permanent fixtures.
     fn sample() -> Report {
         Report::from_json(include_str!("../../report/tests/fixtures/v1-report.json")).unwrap()
     }
@@ -260,7 +261,7 @@ mod tests {
             "{text}"
         );
         assert!(!text.contains("256 to 256"), "{text}");
-        // Texts of the machine and of warnings are as long as they are.
+        // Texts of the machine and of warnings are not wrapped.
         let mut own = text.lines().skip(2).filter(|line| !line.starts_with("warning["));
         assert!(own.all(|line| line.chars().count() <= MAX_WIDTH), "{text}");
     }

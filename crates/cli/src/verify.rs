@@ -1,4 +1,4 @@
-//! `crossover verify`: golden files, one line each.
+//! `crossover verify`: verifies golden files and prints a line for each.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -13,16 +13,16 @@ use crate::args::{VerifyArgs, VerifyBackend};
 use crate::error::CliError;
 use crate::machine;
 
-/// Deepest folder that is searched, so that a loop of links ends.
+/// Deepest folder that is searched, so that a cycle of links ends.
 const MAX_DEPTH: usize = 8;
 
-/// Longest path that is shown, in characters.
+/// Longest path shown, in characters.
 const MAX_SHOWN: usize = 300;
 
-/// Verifies every file; status 1 where one of them does not pass or cannot be verified.
+/// Verifies every file. The status is 1 where a file does not pass or cannot be verified.
 ///
 /// # Errors
-/// An unknown system, a machine that cannot be set up, no GPU. What is wrong with a single path is said in its line.
+/// An unknown system, a machine that cannot be set up, or a missing GPU. Errors of a single path are in its line.
 pub fn run(args: &VerifyArgs) -> Result<ExitCode, CliError> {
     let system = args.system.as_deref().map(kernels::find).transpose()?;
     let backend = match args.backend {
@@ -67,7 +67,7 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode, CliError> {
     Ok(if failed + errors == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// What a file's verification found, in one line.
+/// The result of a file's verification in one line.
 fn line(result: &GoldenResult, backend: Backend, path: &Path) -> String {
     let unread = if result.unread.is_empty() {
         String::new()
@@ -100,7 +100,7 @@ fn verify(
     Ok(pollster::block_on(machine.verify_golden(&bytes, system, backend))?)
 }
 
-/// The bytes of a regular file, never more than a golden file may have: a pipe may not end, and a device may not either.
+/// The bytes of a regular file, up to the size limit of golden files. Pipes and devices may have no end.
 fn read(path: &Path) -> Result<Vec<u8>, CliError> {
     let failed = |error| CliError::File { path: path.to_owned(), error };
     let metadata = std::fs::metadata(path).map_err(failed)?;
@@ -116,12 +116,12 @@ fn read(path: &Path) -> Result<Vec<u8>, CliError> {
         return Err(too_large(metadata.len()));
     }
     let mut bytes = Vec::new();
-    // It may have grown since.
+    // The file may have grown since its size was read.
     File::open(path).and_then(|file| file.take(limit + 1).read_to_end(&mut bytes)).map_err(failed)?;
     if bytes.len() as u64 > limit { Err(too_large(bytes.len() as u64)) } else { Ok(bytes) }
 }
 
-/// The golden files at `path`, in order of their names, and what cannot be read there.
+/// The golden files at `path`, in order of their names, and the errors of unreadable paths.
 fn collect(path: &Path, depth: usize, files: &mut Vec<Result<PathBuf, CliError>>) {
     let failed = |error| CliError::File { path: path.to_owned(), error };
     let is_dir = match std::fs::metadata(path) {

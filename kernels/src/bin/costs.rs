@@ -1,6 +1,5 @@
-//! The costs of every system over a grid of sizes, one line for each. Run natively it prints them; compiled for the
-//! browser's target it exports them. `cargo xtask test` holds the two equal, because `usize` has 32 bits in a browser and
-//! 64 natively.
+//! Prints the costs of every system for a grid of sizes, one line each. A wasm build exports the lines. `cargo xtask
+//! test` compares the native and the wasm lines, because `usize` has 32 bits in a browser and 64 natively.
 
 #![expect(unsafe_code, reason = "a script calls these functions by their names")]
 
@@ -12,7 +11,7 @@ use mixer::{Level, Params, Problem};
 /// log₂ of the shortest and of the longest sequence.
 const LENGTHS: std::ops::RangeInclusive<u32> = 8..=24;
 
-/// Width and heads: ordinary, wide, and one that no vector divides.
+/// Widths and heads: ordinary, wide, and a width that is no multiple of a vector.
 const WIDTHS: [(usize, usize); 4] = [(64, 4), (256, 4), (1024, 16), (60, 3)];
 
 const BATCHES: [usize; 2] = [1, 8];
@@ -31,7 +30,7 @@ fn costs() -> String {
                                 Problem { batch, seq_len, d_model, n_heads, causal, level, seed: 0 };
                             let (id, level) = (info.id, level.name());
                             let form = if causal { "causal" } else { "bidirectional" };
-                            // Every field, one that is added later too.
+                            // Prints every field, including fields added later.
                             let cost = match system.cost(&problem, &params) {
                                 Ok(cost) => format!("{cost:?}"),
                                 Err(error) => error.to_string(),
@@ -49,13 +48,13 @@ fn costs() -> String {
 
 static TEXT: OnceLock<String> = OnceLock::new();
 
-/// Where the lines are, in UTF-8.
+/// Address of the lines, in UTF-8.
 #[unsafe(no_mangle)]
 pub extern "C" fn costs_start() -> *const u8 {
     TEXT.get_or_init(costs).as_ptr()
 }
 
-/// How many bytes they have.
+/// Length of the lines, in bytes.
 #[unsafe(no_mangle)]
 pub extern "C" fn costs_len() -> usize {
     TEXT.get_or_init(costs).len()

@@ -1,5 +1,5 @@
-//! Closed forms of multi-head attention and its projections. Operations of softmax itself (one exponential and four others
-//! for each score) are left out of the field's count and are in the executed one.
+//! Closed forms of multi-head attention and its projections. Operations of softmax itself (one exponential and four
+//! others per score) count as executed operations but not in the field's count.
 
 #![deny(clippy::arithmetic_side_effects)]
 
@@ -24,14 +24,14 @@ pub(crate) fn weight_floats(problem: &Problem) -> Count {
     if problem.level == Level::Layer { 4 * width * (width + 1) } else { Count::ZERO }
 }
 
-/// Floats of the case itself: inputs and weights.
+/// Floats of the case: inputs and weights.
 pub(crate) fn case_floats(problem: &Problem) -> Count {
     let streams = if problem.level == Level::Layer { 1 } else { 3 };
     streams_floats(problem, streams) + weight_floats(problem)
 }
 
-/// What a softmax over `scores` scores of `rows` rows executes beside the products: scaling, maximum, difference and sum
-/// of each score; then its exponentials, and a division for each row.
+/// Executed operations of a softmax over `scores` scores in `rows` rows, products excluded (scaling, maximum,
+/// difference and sum of each score), and its transcendentals (an exponential per score and a division per row).
 pub(crate) fn softmax(scores: Count, rows: Count) -> (Count, Count) {
     (4 * scores, scores + rows)
 }

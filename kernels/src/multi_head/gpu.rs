@@ -1,11 +1,11 @@
-//! Uploaded streams and recorded projections of a case with heads, on the GPU.
+//! GPU plans of cases with heads: uploaded streams and recorded projections.
 
 use mixer::{Case, Level, MixerError, Plan};
 
 use super::Spec;
 use crate::ops::gpu::{Builder, Columns, Linear, Stream, unpack};
 
-/// Query, key and value of a case, and where the core's output and the layer's go.
+/// Query, key and value of a case, and the outputs of core and layer.
 pub(crate) struct Streams {
     /// The input, at layer level.
     pub x: Option<Stream>,

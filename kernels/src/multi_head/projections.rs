@@ -5,7 +5,7 @@ use mixer::{Case, Floats, Memory, MixerError, Parallel};
 use super::Spec;
 use crate::ops::linear::Linear;
 
-/// The four projections of a layer, with room for what they produce.
+/// The four projections of a layer, with buffers for their results.
 #[derive(Debug)]
 pub(crate) struct Projections {
     pub query: Linear,

@@ -57,7 +57,7 @@ pub fn sigmoid_exp2<V: Lanes>(a: V) -> V {
     one / (one + exp2(a.min(V::splat(126.0))))
 }
 
-/// As [`sigmoid_exp2`], for long loops.
+/// Like [`sigmoid_exp2`], with the constants in registers, for long loops.
 #[inline(always)]
 pub fn sigmoid_exp2_by<V: Lanes>(exp2: &Exp2<V>, a: V) -> V {
     let one = V::splat(1.0);
@@ -89,13 +89,13 @@ pub fn lecun_tanh<V: Lanes>(x: V) -> V {
     V::splat(1.715_9) * tanh(V::splat(0.666) * x)
 }
 
-/// A function of one number, for vectors of any width.
+/// A function of one number, defined for vectors of any width.
 pub trait Unary: Copy {
     /// f(x) in each lane.
     fn of<V: Lanes>(self, x: V) -> V;
 }
 
-/// A function of two numbers, for vectors of any width.
+/// A function of two numbers, defined for vectors of any width.
 pub trait Binary: Copy {
     /// f(a, b) in each lane.
     fn of<V: Lanes>(self, a: V, b: V) -> V;
@@ -169,7 +169,7 @@ impl<F: Unary> Work for Map<'_, F> {
     }
 }
 
-/// `values[i] = f(values[i], others[i])` over the shorter of the two.
+/// `values[i] = f(values[i], others[i])` up to the shorter length.
 pub fn map2(values: &mut [f32], others: &[f32], f: impl Binary) {
     run_widest(Map2(values, others, f));
 }

@@ -4,7 +4,7 @@ use mixer::{Count, Floats, Memory, MixerError};
 
 use super::gemm::{PANEL, Store, Tile, multiply};
 
-/// Sizes: `inputs` and `outputs` need not be multiples of `blocks`; the last blocks are then cut.
+/// Sizes. `inputs` and `outputs` need not be multiples of `blocks`; the last blocks are then shorter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BlockShape {
     /// Inputs of the whole layer.
@@ -26,13 +26,13 @@ impl BlockShape {
         self.outputs.div_ceil(self.blocks)
     }
 
-    /// Operations for one row, padded blocks counted in full.
+    /// Operations of one row; padded blocks count in full.
     pub fn flops(self) -> Count {
         let [blocks, inputs, outputs] = Count::all([self.blocks, self.block_inputs(), self.block_outputs()]);
         2 * blocks * inputs * outputs
     }
 
-    /// The part of `size` that block `block` of `each` covers.
+    /// Start and length of block `block` within `size`, at `each` elements per block.
     fn part(size: usize, each: usize, block: usize) -> (usize, usize) {
         let start = (block * each).min(size);
         (start, each.min(size - start))

@@ -1,4 +1,4 @@
-//! Complex numbers in f64, as set-ups and references need them.
+//! Complex numbers in f64 for set-ups and references.
 
 use std::ops::{Add, Mul, Neg, Sub};
 
@@ -16,7 +16,7 @@ impl Complex {
         Self { re, im }
     }
 
-    /// From a pair of floats.
+    /// From a pair of floats (re, im).
     pub fn of(pair: &[f32]) -> Self {
         Self { re: f64::from(pair[0]), im: f64::from(pair[1]) }
     }

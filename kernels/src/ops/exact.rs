@@ -1,5 +1,5 @@
-//! Functions of the references in f64, accurate to rounding. The larger ones are never inlined: references are called from
-//! many places, and what a visitor downloads counts more than their calls.
+//! Functions of the references in f64, accurate to rounding. The larger ones are never inlined: references call them
+//! from many places, and the size of the download matters more than the cost of a call.
 
 use mixer::OpCount;
 
@@ -47,13 +47,13 @@ pub fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
-/// As f64.
+/// Converts to f64.
 #[inline(never)]
 pub fn widen(values: &[f32]) -> Vec<f64> {
     values.iter().map(|&value| f64::from(value)).collect()
 }
 
-/// y = x Wᵀ + b over rows of `inputs` values; a bias counts no operation, as in the closed form.
+/// y = x Wᵀ + b over rows of `inputs` values. The bias counts no operation, as in the closed form.
 #[inline(never)]
 pub fn linear(
     x: &[f64],
@@ -84,7 +84,7 @@ pub fn softmax(scores: &[f64]) -> Vec<f64> {
     weights
 }
 
-/// Layer normalisation of rows as wide as `weight`, biased variance: counted as eight operations for each element.
+/// Layer normalisation of rows as wide as `weight`, with biased variance. Counts as eight operations per element.
 #[inline(never)]
 pub fn layer_norm(x: &[f64], weight: &[f32], bias: &[f32], eps: f64, count: &mut OpCount) -> Vec<f64> {
     count.add(8 * x.len());
@@ -102,10 +102,10 @@ pub fn layer_norm(x: &[f64], weight: &[f32], bias: &[f32], eps: f64, count: &mut
     y
 }
 
-/// A c of `candidates` with the z for which z·(y − b) is channel c of x where y = W x + b: zᵀ W = e_c. So all of y is held
-/// to one channel of x, and what is wrong in any channel of y shows. Of the candidates it is the one whose z is shortest:
-/// the rounding of y counts |z| times, which is large where W hardly tells c from other channels. `None` where W, `[n, n]`, has
-/// no inverse.
+/// A channel c of `candidates`, and the z for which z·(y − b) is channel c of x where y = W x + b, that is, zᵀ W = e_c.
+/// An error in any channel of y changes this product, so it checks all of y by one channel of x. The chosen candidate
+/// has the shortest z, because the rounding of y is multiplied by |z|, which is large where W hardly distinguishes c
+/// from other channels. `None` where W, `[n, n]`, is singular.
 pub fn best_row(weight: &[f32], candidates: &[usize]) -> Option<(usize, Vec<f64>)> {
     let square = |z: &[f64]| dot(z, z);
     let solutions = solve_transposed(weight, candidates)?;
@@ -113,8 +113,8 @@ pub fn best_row(weight: &[f32], candidates: &[usize]) -> Option<(usize, Vec<f64>
     best.min_by(|(_, a), (_, b)| square(a).total_cmp(&square(b)))
 }
 
-/// For each channel Σ taps[channel · length + s] · signal(s, channel) over the lags s, `taps` being `[width, length]`. A few
-/// channels at a time, whose signals share cache lines.
+/// For each channel Σ taps[channel · length + s] · signal(s, channel) over the lags s, where `taps` is `[width,
+/// length]`. Processes a few channels at a time, whose signals share cache lines.
 pub fn tap_sums(
     taps: &[f32],
     width: usize,
@@ -134,12 +134,12 @@ pub fn tap_sums(
     sums
 }
 
-/// For each of `rows` the z with zᵀ W = e_row, W being `[n, n]`: by elimination with exchanges, about n³ operations. `None`
-/// where W has no inverse.
+/// For each of `rows` the z with zᵀ W = e_row, where W is `[n, n]`: elimination with pivoting, about n³ operations.
+/// `None` where W is singular.
 pub fn solve_transposed(weight: &[f32], rows: &[usize]) -> Option<Vec<Vec<f64>>> {
     let n = weight.len().isqrt();
     let width = n + rows.len();
-    // Wᵀ and the right-hand sides beside it.
+    // Wᵀ augmented by the right-hand sides.
     let mut matrix: Vec<Vec<f64>> = (0..n)
         .map(|j| {
             let left = (0..n).map(|i| f64::from(weight[i * n + j]));
@@ -174,8 +174,7 @@ pub fn solve_transposed(weight: &[f32], rows: &[usize]) -> Option<Vec<Vec<f64>>>
 /// Rows that [`linear_rows`] multiplies together.
 pub const ROWS: usize = 18;
 
-/// x Wᵀ + b for at most [`ROWS`] rows, summed for all of them at once: several times as fast as row by row.
-/// `weight` is `[outputs, inputs]`.
+/// x Wᵀ + b for at most [`ROWS`] rows at once, several times as fast as row by row. `weight` is `[outputs, inputs]`.
 #[inline(never)]
 pub fn linear_rows(x: &[f64], weight: &[f64], bias: &[f32], inputs: usize) -> Vec<f64> {
     let (rows, outputs) = (x.len() / inputs, bias.len());

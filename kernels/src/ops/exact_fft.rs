@@ -1,10 +1,10 @@
-//! Fourier transforms and convolutions of the references in f64. What they give is held to the direct sums by tests.
+//! Fourier transforms and convolutions of the references in f64. Tests compare them with the direct sums.
 
 use std::f64::consts::{PI, TAU};
 
 use super::complex::Complex;
 
-/// Σ x[j] e^(sign·2πi·jf/n) in place, n any length.
+/// Σ x\[j\] e^(sign·2πi·jf/n) in place, for any length n.
 pub(crate) fn transform(data: &mut [Complex], sign: f64) {
     if data.len().is_power_of_two() {
         radix2(data, sign);
@@ -39,7 +39,7 @@ fn radix2(data: &mut [Complex], sign: f64) {
     }
 }
 
-/// Bluestein's algorithm: jf = (j² + f² − (f − j)²)/2 turns any transform into a convolution.
+/// Bluestein's algorithm: jf = (j² + f² − (f − j)²)/2 turns a transform of any length into a convolution.
 fn bluestein(data: &mut [Complex], sign: f64) {
     let n = data.len();
     let size = (2 * n - 1).next_power_of_two();
@@ -74,7 +74,7 @@ pub fn convolve(a: &[f64], b: &[f64], length: usize) -> Vec<f64> {
     if norms == 0.0 {
         return vec![0.0; length];
     }
-    // One transform serves both: with z = a/|a| + i·b/|b|, the imaginary part of z ∗ z is twice a ∗ b over the norms.
+    // A single transform suffices: with z = a/|a| + i·b/|b|, the imaginary part of z ∗ z is 2 a ∗ b / (|a|·|b|).
     let size = (a.len() + b.len() - 1).next_power_of_two();
     let mut z = vec![Complex::default(); size];
     let (of_a, of_b) = (1.0 / norm(a), 1.0 / norm(b));
@@ -89,7 +89,7 @@ pub fn convolve(a: &[f64], b: &[f64], length: usize) -> Vec<f64> {
     y
 }
 
-/// Operations of [`convolve`] for `length` values with as many: two transforms of twice as many points.
+/// Operations of [`convolve`] for two inputs of `length` values: two transforms of twice as many points.
 pub fn convolution_flops(length: usize) -> u64 {
     let size = (2 * length).next_power_of_two() as u64;
     10 * size * u64::from(size.ilog2())
@@ -126,7 +126,7 @@ mod tests {
         for (n, m, length) in
             [(1, 1, 1), (1, 5, 3), (7, 3, 12), (64, 64, 64), (100, 1000, 900), (2049, 2049, 2049)]
         {
-            // Of very different sizes, as filters and signals are.
+            // Of very different magnitudes, like filters and signals.
             let (a, b) = (noise(n, 3), noise(m, 4).iter().map(|b| 1e6 * b).collect::<Vec<_>>());
             let bound = 1e6 * 1e-14 * ((n * m) as f64).sqrt();
             for (t, got) in convolve(&a, &b, length).into_iter().enumerate() {

@@ -1,6 +1,7 @@
-//! Networks of the position in f64, several positions at a time: as exact as one by one, and several times as fast.
+//! Networks of the position in f64, evaluated at several positions at once: as exact as single positions, and several
+//! times as fast.
 
-/// Positions evaluated together: their sums fill the vector registers.
+/// Positions evaluated together, so that their sums fill the vector registers.
 pub const TOGETHER: usize = 16;
 
 /// Σ wᵢ hᵢ in every lane.
@@ -14,7 +15,7 @@ pub fn product(row: &[f64], hidden: &[[f64; TOGETHER]]) -> [f64; TOGETHER] {
     sum
 }
 
-/// Largest argument that [`sines`] reduces itself.
+/// Largest argument that [`sines`] reduces without the standard library.
 const REDUCIBLE: f64 = 1e5;
 
 /// (−1)ᵏ / (2k + 1)! for k = 8 … 1: the Taylor polynomial of the sine, whose remainder on |r| ≤ π/2 is below 5·10⁻¹⁴.
@@ -29,14 +30,14 @@ const SINE: [f64; 8] = [
     -1.0 / 6.0,
 ];
 
-/// sin of every lane, within 10⁻¹² for moderate arguments: a library's sine, called one by one, would take most of the
-/// time of a filter.
+/// The sine of every lane, within 10⁻¹² for moderate arguments. With the standard library's scalar sine, most of a
+/// filter's time would be spent on sines.
 pub fn sines(x: [f64; TOGETHER]) -> [f64; TOGETHER] {
     /// Adding 1.5·2⁵² rounds to the nearest integer and leaves its parity in the lowest bit.
     const ROUND: f64 = 6_755_399_441_055_744.0;
-    /// π less its nearest f64.
+    /// π minus its nearest f64.
     const PI_REST: f64 = 1.224_646_799_147_353_2e-16;
-    // A NaN is not within the range either.
+    // A NaN is not within the range, too.
     if !x.iter().all(|x| x.abs() <= REDUCIBLE) {
         return x.map(f64::sin);
     }

@@ -1,31 +1,31 @@
-//! 2ˣ for x ≤ 0, a vector at a time: what an online softmax needs once log₂e is folded into its scale.
+//! 2ˣ for x ≤ 0 on vectors, as an online softmax needs it once log₂e is folded into its scale.
 
 use super::simd::{F32x4, InstructionSet, Lanes, Work};
 
-/// Below this, 2ˣ is taken as exactly 0: the bits of 1 less 127 exponent steps. A masked score then weighs nothing, and
-/// no product with it is denormal, which some processors take a hundred times longer over.
+/// Below this, the result is exactly 0: the bits of 1 minus 127 exponent steps. A masked score then has no weight, and
+/// no product with it is denormal, which is a hundred times slower on some processors.
 const LOWEST: f32 = -127.0;
 
-/// Adding 1.5·2²³ rounds to the nearest integer and leaves that integer in the low mantissa bits.
+/// Adding 1.5·2²³ rounds to the nearest integer and leaves it in the low mantissa bits.
 const ROUND: f32 = 12_582_912.0;
 
-/// 2ᶠ on |f| ≤ ½ as 1 + c₁f + … + c₅f⁵, the polynomial whose largest relative error, 9.2·10⁻⁸, is the smallest (Remez).
+/// 2ᶠ on |f| ≤ ½ as 1 + c₁f + … + c₅f⁵, the polynomial with the smallest maximum relative error, 9.2·10⁻⁸ (Remez).
 #[expect(clippy::approx_constant, reason = "the first coefficient is close to ln 2, and not ln 2")]
 const MINIMAX: [f32; 5] = [0.693_147, 0.240_222_42, 0.055_507_336, 0.009_671_513, 0.001_326_472_7];
 
 /// All constants of 2ˣ, in the order of their use.
 static CONSTANTS: [f32; 8] = [LOWEST, ROUND, MINIMAX[4], MINIMAX[3], MINIMAX[2], MINIMAX[1], MINIMAX[0], 1.0];
 
-/// 2ˣ for long loops, with its constants in registers. Browsers build a vector constant out of integer ones, by four
-/// instructions, in every round of a loop; a number that they cannot know is loaded once.
+/// 2ˣ for long loops, with its constants in registers. Browsers rebuild a vector constant from integers by four
+/// instructions in every iteration. A value that is unknown at compile time is loaded once.
 #[derive(Debug, Clone, Copy)]
 pub struct Exp2<V = F32x4>([V; CONSTANTS.len()]);
 
 impl<V: Lanes> Exp2<V> {
-    /// To be made outside of the loop.
+    /// Must be created outside of the loop.
     #[inline(always)]
     pub fn opaque() -> Self {
-        // Natively a constant is an operand in memory anyway.
+        // Natively a constant is a memory operand anyway.
         let constants =
             if cfg!(target_arch = "wasm32") { std::hint::black_box(&CONSTANTS) } else { &CONSTANTS };
         Self::of_constants(constants)
@@ -36,7 +36,7 @@ impl<V: Lanes> Exp2<V> {
         Self(std::array::from_fn(|index| V::splat(constants[index])))
     }
 
-    /// 2ˣ per lane, as [`exp2`].
+    /// 2ˣ per lane, like [`exp2`].
     #[inline(always)]
     pub fn of(&self, x: V) -> V {
         let [lowest, round, c5, c4, c3, c2, c1, one] = self.0;
@@ -51,13 +51,14 @@ impl<V: Lanes> Exp2<V> {
     }
 }
 
-/// 2ˣ per lane for x ≤ 0 (also slightly above), relative error below 2.5·10⁻⁷ down to −126; lanes below −127 give 0.
+/// 2ˣ per lane for x ≤ 0 (also slightly above), with a relative error below 2.5·10⁻⁷ down to −126. Lanes below −127 are
+/// 0.
 #[inline(always)]
 pub fn exp2<V: Lanes>(x: V) -> V {
     Exp2::of_constants(&CONSTANTS).of(x)
 }
 
-/// 2ˣ of one float, by the same steps.
+/// 2ˣ of one float, by the steps of [`exp2`].
 pub fn exp2_scalar(x: f32) -> f32 {
     exp2(F32x4::splat(x)).to_array()[0]
 }
@@ -65,13 +66,13 @@ pub fn exp2_scalar(x: f32) -> f32 {
 /// Independent chains of exponentials: enough to hide their latency, few enough to stay in registers.
 const CHAINS: usize = 6;
 
-/// Chains of 2⁻ˣ that touch nothing but registers: how fast the kernels' exponential can be at most. The result depends
-/// on every one of them, and on `seed`.
+/// Chains of 2⁻ˣ in registers, which measure the peak rate of the kernels' exponential. The result depends on every
+/// exponential and on `seed`.
 #[derive(Debug, Clone, Copy)]
 pub struct Exponentials {
     /// Exponentials of each chain.
     pub rounds: usize,
-    /// Where the chains start, from 0 to 1.
+    /// Initial value of the chains, from 0 to 1.
     pub seed: f32,
 }
 

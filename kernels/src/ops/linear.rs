@@ -6,7 +6,7 @@ use super::gemm::{PANEL, Store, Tile, multiply_panels};
 use super::parts::{Rows, for_each};
 use super::simd::{F32x4, LANES};
 
-/// Rows of x that one task multiplies: 48 rows of width 256 are 48 KiB, which a second-level cache keeps.
+/// Rows of x per task: 48 rows of width 256 are 48 KiB, which fit a second-level cache.
 pub const BLOCK: usize = 48;
 
 /// Weights `[outputs, inputs]` and bias `[outputs]`, packed for the microkernel.
@@ -26,7 +26,7 @@ impl Linear {
         Count::from(outputs.next_multiple_of(PANEL)) * (Count::from(inputs) + 1)
     }
 
-    /// Packs `weight`, `[outputs, inputs]` row-major as PyTorch stores it, and `bias` if there is one.
+    /// Packs `weight`, `[outputs, inputs]` row-major as PyTorch stores it, and the optional `bias`.
     ///
     /// # Errors
     /// [`MixerError::OutOfMemory`].
@@ -58,10 +58,10 @@ impl Linear {
         for_each(parallel, blocks.len(), blocks, |(x, y), _| self.apply_rows(x, y));
     }
 
-    /// As [`Linear::apply`] on the calling thread: for callers that fuse several steps over one block of rows.
+    /// Like [`Linear::apply`], on the calling thread, for callers that fuse several steps over one block of rows.
     pub fn apply_rows(&self, x: &[f32], y: &mut [f32]) {
         let n_rows = x.len() / self.inputs;
-        // Two panels at a time: the widest vectors' tile has as many, and their sums stay in a first-level cache.
+        // Two panels at a time: the tile of the widest vectors has two, and their sums stay in a first-level cache.
         for first in (0..self.outputs).step_by(2 * PANEL) {
             let columns = (2 * PANEL).min(self.outputs - first);
             for column in (first..first + columns).step_by(PANEL) {
@@ -72,8 +72,8 @@ impl Linear {
         }
     }
 
-    /// As [`Linear::apply`], but panel-major: y `[⌈outputs / PANEL⌉, rows, PANEL]`, so that a channel group is one
-    /// contiguous stream. Columns past `outputs` are zero.
+    /// Like [`Linear::apply`], but panel-major: y is `[⌈outputs / PANEL⌉, rows, PANEL]`, so that a channel group is
+    /// contiguous. Columns beyond `outputs` are zero.
     pub fn apply_paneled(&self, x: &[f32], y: &mut [f32], parallel: &dyn Parallel) {
         let rows = x.len() / self.inputs;
         let panels = Rows::new(y, rows * PANEL);
@@ -85,7 +85,7 @@ impl Linear {
         });
     }
 
-    /// One panel of [`Linear::apply_paneled`] on the calling thread: y `[rows, PANEL]`.
+    /// Computes one panel of [`Linear::apply_paneled`], y `[rows, PANEL]`, on the calling thread.
     pub fn apply_panel(&self, x: &[f32], panel_idx: usize, y: &mut [f32]) {
         let n_rows = x.len() / self.inputs;
         self.set_bias(y, PANEL, panel_idx * PANEL, PANEL, n_rows);
@@ -104,7 +104,7 @@ impl Linear {
         }
     }
 
-    /// The product with as many panels from `panel_idx` on as `tile` has columns for.
+    /// The product for panels from `panel_idx` on, as many as `tile` has columns for.
     fn product(&self, x: &[f32], rows: usize, panel_idx: usize, tile: &mut Tile<'_>) {
         let stride = self.inputs * PANEL;
         let panels = &self.panels[panel_idx * stride..];

@@ -1,4 +1,4 @@
-//! Long convolution by FFT, eight real channels at a time: each takes a lane of a transform (see [`super::fft`]).
+//! Long convolution by FFT, eight real channels at a time, one per lane of a transform (see [`super::fft`]).
 
 use std::ops::Range;
 
@@ -7,17 +7,18 @@ use mixer::{Count, Floats, Memory, MixerError};
 use super::fft::{Complex, Fft, PARTS, POINT, Row, SMALLEST};
 use super::simd::{LANES, Wide};
 
-/// Channels in a group.
+/// Channels per group.
 pub const GROUP: usize = 2 * LANES;
 
-/// Smallest circle on which the circular convolution equals the linear one on the first `seq_len` outputs, whichever way the
-/// filter reaches.
+/// Smallest circle on which the circular convolution equals the linear one on the first `seq_len` outputs, for causal
+/// and for two-sided filters.
 pub fn fft_size(seq_len: usize) -> usize {
     (2 * seq_len).next_power_of_two().max(SMALLEST)
 }
 
-/// The lag of position `position` of a circular filter of `size` positions that reaches `length − 1` steps both ways:
-/// `Ok(s)` multiplies the input s steps ago, `Err(s)` the input s ≥ 1 steps ahead; `None` where the filter is zero.
+/// The lag at position `position` of a circular filter on `size` positions that reaches `length − 1` steps in both
+/// directions: `Ok(s)` multiplies the input s steps ago, `Err(s)` the input s ≥ 1 steps ahead. `None` where the filter
+/// is zero.
 pub fn circular_lag(position: usize, size: usize, length: usize) -> Option<Result<usize, usize>> {
     if position < length {
         Some(Ok(position))
@@ -28,7 +29,7 @@ pub fn circular_lag(position: usize, size: usize, length: usize) -> Option<Resul
     }
 }
 
-/// Spectra of the filters of several channel groups, ready to multiply.
+/// Spectra of the filters of several channel groups.
 #[derive(Debug)]
 pub struct FilterBank {
     /// `[groups, PARTS, size / 2]` points in the transform's order, scaled by 2/size.
@@ -36,13 +37,13 @@ pub struct FilterBank {
 }
 
 impl FilterBank {
-    /// Floats that [`FilterBank::new`] takes from the memory budget, its own scratch included.
+    /// Floats that [`FilterBank::new`] takes from the memory budget, including its scratch.
     pub fn floats(size: usize, groups: usize) -> Count {
         (Count::from(groups) + 1) * Fft::group_floats(size)
     }
 
-    /// Transforms the filters. `tap(group, lane, t)` is the filter of channel `group · GROUP + lane` at position t of the
-    /// circle, for t < `taps` ≤ size.
+    /// Transforms the filters. `tap(group, lane, t)` is the filter of channel `group · GROUP + lane` at position t of
+    /// the circle, for t < `taps` ≤ size.
     ///
     /// # Errors
     /// [`MixerError::OutOfMemory`].
@@ -71,9 +72,9 @@ impl FilterBank {
         Ok(Self { spectra })
     }
 
-    /// Convolves groups of `length` ≤ size / 2 positions: `from(i, t, rows)` fills rows with the eight channels of the i-th
-    /// group from position t on, `to(i, t, rows)` takes them; all are read before the first is written. `work`:
-    /// [`Fft::data_floats`] of scratch for each group.
+    /// Convolves groups of `length` ≤ size / 2 positions. `from(i, t, rows)` fills rows with the eight channels of the
+    /// i-th group from position t on, `to(i, t, rows)` receives them; all rows are read before the first one is
+    /// written. `work` is scratch of [`Fft::data_floats`] per group.
     pub fn convolve(
         &self,
         fft: &Fft,
@@ -93,8 +94,8 @@ impl FilterBank {
     }
 }
 
-/// Transforms filters on the circle, scaled by 2/size: `add(index, part)` takes parts of the spectrum at `index` of
-/// `[PARTS, size / 2]`, which add up to it. `work` is as for [`Fft::spectra`].
+/// Transforms filters on the circle, scaled by 2/size. `add(index, part)` receives summands of the spectrum at `index`
+/// of `[PARTS, size / 2]`. `work` is as for [`Fft::spectra`].
 pub(super) fn transform(
     fft: &Fft,
     taps: usize,
@@ -104,8 +105,8 @@ pub(super) fn transform(
 ) {
     let points = fft.size() / 2;
     let scale = 1.0 / points as f32;
-    // A step back from position 0 leads to position N − 1 with the factor −i: the circle's second half are the imaginary
-    // parts of the filter.
+    // A step back from position 0 leads to position N − 1 with the factor −i, so the circle's second half holds the
+    // imaginary parts of the filter.
     for (first, factor) in [(0, [scale, 0.0]), (points, [0.0, -scale])] {
         let factor = Complex::splat(factor);
         if taps <= first {

@@ -1,11 +1,11 @@
-//! y = W x for one vector: what a recurrence does at every step. Sixteen outputs are accumulated at once, so that the
-//! chain of additions of one does not hold up the others.
+//! y = W x for one vector, the main work of a recurrent step. Sixteen outputs are accumulated at once, so that their
+//! chains of additions overlap.
 
 use mixer::{Count, Floats, Memory, MixerError};
 
 use super::simd::{LANES, Lanes, Work, run_widest};
 
-/// Outputs in a packed panel: four vectors.
+/// Outputs per packed panel: four vectors.
 pub const OUTPUTS: usize = 4 * LANES;
 
 /// Weights packed for [`MatVec::add`].
@@ -22,12 +22,12 @@ impl MatVec {
         Count::from(inputs) * Count::from(Self::padded(outputs))
     }
 
-    /// Length that a result buffer must have: the outputs rounded up to whole panels.
+    /// Length of a result buffer: the outputs rounded up to whole panels.
     pub fn padded(outputs: usize) -> usize {
         outputs.next_multiple_of(OUTPUTS)
     }
 
-    /// Packs `outputs` rows of `inputs` weights; `weight(output, input)` is one.
+    /// Packs `outputs` rows of `inputs` weights, given by `weight(output, input)`.
     ///
     /// # Errors
     /// [`MixerError::OutOfMemory`].
@@ -47,12 +47,12 @@ impl MatVec {
         Ok(Self { inputs, panels })
     }
 
-    /// Outputs, padding included.
+    /// Number of outputs, padding included.
     pub fn outputs(&self) -> usize {
         self.panels.len() / self.inputs.max(1)
     }
 
-    /// Weights, padding included.
+    /// Number of weights, padding included.
     pub fn weights(&self) -> usize {
         self.panels.len()
     }
@@ -86,13 +86,13 @@ impl Work for Panel<'_> {
 
     #[inline(always)]
     fn run<V: Lanes>(self) {
-        // Eight chains of sums either way: as many as hide the latency of a multiply-add.
+        // Eight chains of sums in both cases, enough to hide the latency of a multiply-add.
         if V::LANES == OUTPUTS / 2 { self.add::<V, 2, 4>() } else { self.add::<V, 4, 2>() }
     }
 }
 
 impl Panel<'_> {
-    /// With `VECTORS` vectors of outputs, `ROWS` inputs at a time.
+    /// Adds to `VECTORS` vectors of outputs, `ROWS` inputs at a time.
     #[inline(always)]
     fn add<V: Lanes, const VECTORS: usize, const ROWS: usize>(self) {
         let Self { rows, x, y } = self;

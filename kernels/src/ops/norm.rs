@@ -2,7 +2,7 @@
 
 use super::simd::{Lanes, Work, run_widest};
 
-/// (x − mean) / √(variance + ε) · weight + bias in place, biased variance, by two passes.
+/// (x − mean) / √(variance + ε) · weight + bias in place, with biased variance, in two passes.
 pub fn layer_norm(row: &mut [f32], weight: &[f32], bias: &[f32], eps: f32) {
     run_widest(LayerNorm { row, weight, bias, eps });
 }
@@ -32,7 +32,7 @@ impl Work for LayerNorm<'_> {
     }
 }
 
-/// x · g / √(mean(x²) + ε) in place, g one number (Nguyen and Salazar, arXiv 1910.05895, as Mega uses it).
+/// x · g / √(mean(x²) + ε) in place with a scalar g (Nguyen and Salazar, arXiv 1910.05895, as used by Mega).
 pub fn scale_norm(row: &mut [f32], g: f32, eps: f32) {
     run_widest(ScaleNorm { row, g, eps });
 }

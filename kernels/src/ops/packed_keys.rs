@@ -1,7 +1,7 @@
 //! Keys and values of all heads, packed once for the microkernel, in any order of positions.
 //!
-//! A slot is a place in the packed order; the caller says which position, if any, sits in it. Natural order serves full
-//! and windowed attention, residue classes serve dilated windows, padded blocks serve lists of blocks.
+//! A slot is a place in the packed order. The caller maps slots to positions, and slots may be empty. Natural order
+//! serves full and windowed attention, residue classes serve dilated windows, padded blocks serve lists of blocks.
 
 use mixer::{Count, Floats, Memory, MixerError, Parallel};
 
@@ -20,12 +20,12 @@ pub struct PackedShape {
     pub n_heads: usize,
     /// Head dimension.
     pub d_head: usize,
-    /// Slots of each head.
+    /// Slots per head.
     pub slots: usize,
 }
 
 impl PackedShape {
-    /// Slots, rounded up to whole panels.
+    /// Number of slots, rounded up to whole panels.
     fn padded_slots(self) -> usize {
         self.slots.next_multiple_of(PANEL)
     }
@@ -47,7 +47,7 @@ impl PackedShape {
         self.heads() * Count::from(self.padded_head()) * Count::from(self.slots)
     }
 
-    /// Chunks of slots that are packed by one task.
+    /// Number of chunks of slots, one per task.
     fn chunks(self) -> usize {
         self.slots.div_ceil(KEYS)
     }
@@ -56,7 +56,7 @@ impl PackedShape {
         self.heads() * Count::from(self.chunks())
     }
 
-    /// Floats that a packed set takes.
+    /// Floats of a packed set.
     pub fn floats(self) -> Count {
         self.key_floats() + self.value_floats() + self.length_floats()
     }
@@ -75,7 +75,7 @@ pub struct PackedKeys {
 }
 
 impl PackedKeys {
-    /// Allocates for `shape`.
+    /// Allocates the buffers for `shape`.
     ///
     /// # Errors
     /// [`MixerError::OutOfMemory`].
@@ -98,8 +98,8 @@ impl PackedKeys {
         self.pack_by(k, v, self.shape.slots, |_, _, slot| Some(slot), parallel);
     }
 
-    /// Packs `k` and `v`, `[batch, seq_len, n_heads · d_head]`: `position(sequence, head, slot)` is the position in
-    /// that slot, none leaves zeros.
+    /// Packs `k` and `v`, `[batch, seq_len, n_heads · d_head]`. `position(sequence, head, slot)` is the position in
+    /// that slot; empty slots become zero.
     pub fn pack_by<'a>(
         &mut self,
         k: &'a [f32],
@@ -156,14 +156,14 @@ impl PackedKeys {
         );
     }
 
-    /// The squared length of the longest key of one head.
+    /// The squared length of one head's longest key.
     pub fn longest(&self, sequence: usize, head: usize) -> f32 {
         let chunks = self.shape.chunks();
         let head_idx = sequence * self.shape.n_heads + head;
         self.longest[head_idx * chunks..][..chunks].iter().copied().fold(0.0, f32::max)
     }
 
-    /// The tile of `n_keys` slots from `first`, a multiple of `PANEL`, of one head.
+    /// The tile of `n_keys` slots of one head from slot `first`, a multiple of `PANEL`.
     pub fn tile(&self, sequence: usize, head: usize, first: usize, n_keys: usize) -> KeyTile<'_> {
         let PackedShape { n_heads, d_head, slots, .. } = self.shape;
         let head_idx = sequence * n_heads + head;
@@ -176,7 +176,7 @@ impl PackedKeys {
     }
 }
 
-/// Writes a panel of keys, `[d_head, PANEL]`, whose rows of `d_head` channels are `rows`: empty ones as zeros.
+/// Writes a panel of keys, `[d_head, PANEL]`, from `rows` of `d_head` channels; empty rows become zero.
 fn write_keys(rows: [&[f32]; PANEL], panel: &mut [f32]) {
     for (block, channels) in panel.as_chunks_mut::<PANEL>().0.chunks_mut(LANES).enumerate() {
         let [a, b, c, d, e, f, g, h] =
@@ -188,7 +188,8 @@ fn write_keys(rows: [&[f32]; PANEL], panel: &mut [f32]) {
     }
 }
 
-/// Writes up to [`PANEL`] slots' values of the `channels`-th panel of channels, `[n, PANEL]`: missing ones as zeros.
+/// Writes the values of up to [`PANEL`] slots for panel `channels` of the channels, `[n, PANEL]`; missing values become
+/// zero.
 fn write_values(rows: [&[f32]; PANEL], channels: usize, to: &mut [f32]) {
     for (to, row) in to.as_chunks_mut().0.iter_mut().zip(rows) {
         let to: &mut [f32; PANEL] = to;
@@ -196,7 +197,7 @@ fn write_values(rows: [&[f32]; PANEL], channels: usize, to: &mut [f32]) {
     }
 }
 
-/// The squared length of the longest of packed keys. A key with a NaN may be passed over: its scores show it.
+/// The squared length of the longest packed key. A key with a NaN may be skipped, since its scores are NaN.
 fn longest_key(panels: &[f32], d_head: usize) -> f32 {
     let squares = |panel: &[f32]| {
         let start = [F32x4::zero(); PANEL / LANES];

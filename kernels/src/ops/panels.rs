@@ -1,5 +1,5 @@
-//! Panel-major streams `[groups, rows, PANEL]`, as [`super::linear::Linear::apply_paneled`] writes them: a group of
-//! eight channels is one contiguous stream over time.
+//! Panel-major streams `[groups, rows, PANEL]`, the layout of [`super::linear::Linear::apply_paneled`]: a group of
+//! eight channels is contiguous over time.
 
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
@@ -10,12 +10,12 @@ use super::gemm::PANEL;
 use super::parts::Rows;
 use super::stream::Groups;
 
-/// Floats of a stream of `rows` rows of `width` channels.
+/// Floats of a stream with `rows` rows of `width` channels.
 pub fn floats(rows: impl Into<Count>, width: usize) -> Count {
     rows.into() * Count::from(width.next_multiple_of(PANEL))
 }
 
-/// Rows `first ..` of a panel-major stream of `rows` rows, into row-major `to`, `[n, width]`.
+/// Copies rows from `first` on of a panel-major stream of `rows` rows to row-major `to`, `[n, width]`.
 pub fn gather(stream: &[f32], rows: usize, first: usize, width: usize, to: &mut [f32]) {
     for (group, panel) in stream.chunks_exact(rows * PANEL).enumerate() {
         let columns = PANEL.min(width.saturating_sub(group * PANEL));
@@ -26,7 +26,8 @@ pub fn gather(stream: &[f32], rows: usize, first: usize, width: usize, to: &mut 
     }
 }
 
-/// The panel of group `group` of row-major `from`, `[n, width]`, into `to`, `[n, PANEL]`; missing channels are zero.
+/// Copies group `group` of row-major `from`, `[n, width]`, to the panel `to`, `[n, PANEL]`; missing channels become
+/// zero.
 pub fn scatter(from: &[f32], width: usize, group: usize, to: &mut [f32]) {
     let columns = PANEL.min(width - group * PANEL);
     for (to, from) in to.chunks_exact_mut(PANEL).zip(from.chunks_exact(width)) {
@@ -35,13 +36,13 @@ pub fn scatter(from: &[f32], width: usize, group: usize, to: &mut [f32]) {
     }
 }
 
-/// Channel groups that a task takes at once, at most: as many as share a cache line of a row-major stream.
+/// Most channel groups per task: as many as share a cache line of a row-major stream.
 pub const TOGETHER: usize = 2;
 
-/// The channel groups of several sequences, shared out among tasks.
+/// Division of the channel groups of several sequences among tasks.
 #[derive(Debug, Clone, Copy)]
 pub struct Shares {
-    /// Of each sequence.
+    /// Groups per sequence.
     groups: usize,
     together: usize,
     tasks: usize,
@@ -49,7 +50,7 @@ pub struct Shares {
 }
 
 impl Shares {
-    /// [`TOGETHER`] groups for each task, or one where more of them would leave threads waiting.
+    /// [`TOGETHER`] groups per task, or one where tasks of several groups would leave threads idle.
     pub fn new(batch: usize, width: usize, threads: usize) -> Self {
         let (groups, threads) = (width.div_ceil(PANEL), threads.max(1));
         let tasks = |together: usize| batch * groups.div_ceil(together);
@@ -129,7 +130,7 @@ impl Shares {
     }
 }
 
-/// What `of` gives for each of a task's groups; where there are fewer than [`TOGETHER`], the last one's again.
+/// The values of `of` for each of a task's groups. Fewer than [`TOGETHER`] groups are padded by the last value.
 pub fn of_each<T>(groups: &Range<usize>, of: impl Fn(usize) -> T) -> [T; TOGETHER] {
     std::array::from_fn(|i| of((groups.start + i).min(groups.end - 1)))
 }

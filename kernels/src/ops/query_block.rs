@@ -1,8 +1,8 @@
-//! A block of queries of one head with its running softmax: the part that every tiled attention shares, whichever keys
-//! its queries see (all, a window, a list of blocks, a bucket's chunk).
+//! A block of queries of one head with its running softmax. All tiled attentions share it, whichever keys their queries
+//! see (all keys, a window, a list of blocks, a bucket's chunk).
 //!
-//! Keys are absorbed in tiles, in any order; the online softmax (Milakov and Gimelshein, arXiv 1805.02867) makes the
-//! result independent of the cut. Scores are kept in units of log₂, so that every exponential is a power of two.
+//! Keys are absorbed in tiles in any order. The online softmax (Milakov and Gimelshein, arXiv 1805.02867) makes the
+//! result independent of the tiling. Scores are in units of log₂, so that every exponential is a power of two.
 
 use mixer::Count;
 
@@ -11,21 +11,21 @@ use super::gemm::{PANEL, ROWS, Store, Tile, multiply_panels};
 use super::prefetch::prefetch;
 use super::simd::{F32x4, LANES, Lanes, Work, run_widest};
 
-/// Most queries in a block: whole register tiles and panels, and few, so that its scores, queries and sums stay in a
-/// first-level cache of 32 KiB, or nearly.
+/// Most queries in a block: a whole number of register tiles and panels, and few enough that the block's scores,
+/// queries and sums nearly fit a first-level cache of 32 KiB.
 pub const QUERIES: usize = if ROWS.is_multiple_of(2) { 4 * ROWS } else { 8 * ROWS };
 
-/// Most keys in a tile: a tile of keys and one of values of head dimension 64 take 64 KiB together.
+/// Most keys in a tile: with head dimension 64, a tile of keys and one of values take 64 KiB together.
 pub const KEYS: usize = 128;
 
-/// Stands for −∞: finite, so that differences of two of them stay defined. Its weight beside any real score is 0.
+/// Stands for −∞. Finite, so that the difference of two of them is defined. Its weight beside any real score is 0.
 pub const LOWEST: f32 = -1e30;
 
-/// Where no score of a block is larger than this in magnitude (in units of log₂), its weights are 2^score: far from both
-/// ends of a float's range, so that it does not matter how far from the maximum they are, and nobody looks for it.
+/// Bound on the magnitude of all scores of a block, in units of log₂, up to which weights are 2^score: far from both
+/// ends of a float's range, so that the maximum need not be computed or subtracted.
 const BOUNDED: f32 = 40.0;
 
-/// Keys and values of one tile, packed for the microkernel.
+/// Packed keys and values of one tile.
 #[derive(Debug, Clone, Copy)]
 pub struct KeyTile<'a> {
     /// `[⌈n_keys / PANEL⌉, d_head, PANEL]`.
@@ -34,11 +34,11 @@ pub struct KeyTile<'a> {
     pub values: &'a [f32],
     /// Floats between panels of values.
     pub values_stride: usize,
-    /// Keys, at most [`KEYS`].
+    /// Number of keys, at most [`KEYS`].
     pub n_keys: usize,
 }
 
-/// The running state of up to [`QUERIES`] queries, in borrowed scratch.
+/// The running state of up to [`QUERIES`] queries in borrowed scratch memory.
 #[derive(Debug)]
 pub struct QueryBlock<'a> {
     rows: usize,
@@ -52,21 +52,21 @@ pub struct QueryBlock<'a> {
     scaled: &'a mut [f32],
     maxima: &'a mut [f32],
     totals: &'a mut [f32],
-    /// The squared length of the longest scaled query.
+    /// Squared length of the longest scaled query.
     longest_query: f32,
-    /// Whether weights are 2^score: `maxima` are then 0, and stay so.
+    /// Whether weights are 2^score. All `maxima` are then 0.
     bounded: bool,
 }
 
 impl<'a> QueryBlock<'a> {
-    /// Floats of scratch that a block needs.
+    /// Floats of scratch for a block.
     pub fn floats(d_head: usize) -> Count {
         let [queries, keys, head, padded_head] =
             Count::all([QUERIES, KEYS, d_head, d_head.next_multiple_of(PANEL)]);
         queries * (keys + padded_head + head + 2)
     }
 
-    /// A block of `rows` queries that has seen no key yet. `scratch` holds [`QueryBlock::floats`].
+    /// A block of `rows` queries without keys. `scratch` has [`QueryBlock::floats`] floats.
     pub fn new(scratch: &'a mut [f32], d_head: usize, rows: usize) -> Self {
         let padded_head = d_head.next_multiple_of(PANEL);
         let (scores, rest) = scratch.split_at_mut(QUERIES * KEYS);
@@ -90,12 +90,12 @@ impl<'a> QueryBlock<'a> {
         }
     }
 
-    /// What turns q·k into a score in units of log₂, where scores are divided by √d.
+    /// Factor from q·k to a score in units of log₂, including the division by √d.
     pub fn scale(d_head: usize) -> f32 {
         std::f32::consts::LOG2_E / (d_head as f32).sqrt()
     }
 
-    /// Sets the queries, multiplied by `scale`: `query(row)` is one.
+    /// Sets the queries to `query(row)` times `scale`.
     pub fn set_queries<'q>(&mut self, query: impl Fn(usize) -> &'q [f32], scale: f32) {
         prefetch((0..self.rows).map(&query));
         let scale = F32x4::splat(scale);
@@ -106,13 +106,14 @@ impl<'a> QueryBlock<'a> {
                 values.store(to);
                 square = square.mul_add(values, values);
             }
-            // A NaN may be passed over: the scores show it.
+            // A NaN may be skipped, since its scores are NaN.
             self.longest_query = square.sum().max(self.longest_query);
         }
     }
 
-    /// Says, once all queries are set, how long the longest key is that they will see, as its length's square: no score is larger
-    /// than the product of two lengths, and where that is small, softmax does without its maximum.
+    /// Must be called after all queries are set. `longest_key` is the squared length of the longest key that will be
+    /// absorbed. No score exceeds the product of the two lengths; where that is at most `BOUNDED`, the softmax needs
+    /// no maximum.
     pub fn bound_scores(&mut self, longest_key: f32) {
         self.bounded = self.longest_query * longest_key <= BOUNDED * BOUNDED;
         if self.bounded {
@@ -120,7 +121,7 @@ impl<'a> QueryBlock<'a> {
         }
     }
 
-    /// Goes on from what [`QueryBlock::state`] gave for this row.
+    /// Restores a row from its [`QueryBlock::state`].
     pub fn resume(&mut self, row: usize, sums: &[f32], maximum: f32, total: f32) {
         self.sums[row * self.padded_head..][..self.d_head].copy_from_slice(sums);
         self.maxima[row] = maximum;
@@ -132,7 +133,7 @@ impl<'a> QueryBlock<'a> {
         (&self.sums[row * self.padded_head..][..self.d_head], self.maxima[row], self.totals[row])
     }
 
-    /// Lets the queries see a tile of keys. `mask(row, scores)` may overwrite any of a row's `n_keys` scores.
+    /// Absorbs a tile of keys. `mask(row, scores)` may overwrite any of a row's `n_keys` scores.
     #[inline]
     pub fn absorb(&mut self, tile: KeyTile<'_>, mut mask: impl FnMut(usize, &mut [f32])) {
         let KeyTile { keys, values, values_stride, n_keys } = tile;
@@ -152,8 +153,8 @@ impl<'a> QueryBlock<'a> {
         multiply_panels(self.scores, KEYS, self.rows, n_keys, values, values_stride, Store::Add, &mut to);
     }
 
-    /// Turns up to four rows' scores from row `first` on into weights, and brings their totals up to date. What is done once a
-    /// row is done for all of them in one vector, and without a branch for each.
+    /// Converts the scores of up to four rows from row `first` on to weights and updates their totals. Per-row work is
+    /// done for all four rows in one vector, without branches.
     fn weigh_rows(&mut self, first: usize, padded_keys: usize) {
         let rows = LANES.min(self.rows - first);
         let scores = &mut self.scores[first * KEYS..][..rows * KEYS];
@@ -167,7 +168,7 @@ impl<'a> QueryBlock<'a> {
         (F32x4::load(totals) + added).store(totals);
     }
 
-    /// Hands every row's finished output, `[d_head]`, to `emit(row, output)`.
+    /// Passes every row's output, `[d_head]`, to `emit(row, output)`.
     pub fn finish(self, mut emit: impl FnMut(usize, &[f32])) {
         for row in 0..self.rows {
             let inverse = 1.0 / self.totals[row];
@@ -178,7 +179,7 @@ impl<'a> QueryBlock<'a> {
     }
 }
 
-/// The largest of each of up to four rows of scores, `KEYS` floats apart.
+/// The maximum of each of up to four rows of scores, which are `KEYS` floats apart.
 struct Highest<'a> {
     scores: &'a [f32],
     padded_keys: usize,
@@ -204,7 +205,7 @@ impl Work for Highest<'_> {
     }
 }
 
-/// Turns up to four rows of scores, `KEYS` floats apart, into weights 2^(score − shift), and adds up each row.
+/// Converts up to four rows of scores, `KEYS` floats apart, to weights 2^(score − shift) and sums each row.
 struct Weigh<'a> {
     scores: &'a mut [f32],
     padded_keys: usize,
@@ -233,8 +234,8 @@ impl Work for Weigh<'_> {
     }
 }
 
-/// Brings the running maxima of up to four rows up to date with their scores of one tile, `KEYS` floats apart, and what is
-/// relative to them: totals and weighted sums.
+/// Updates the running maxima of up to four rows by their scores of one tile, `KEYS` floats apart, and rescales the
+/// totals and weighted sums that are relative to them.
 fn follow_maxima(
     scores: &[f32],
     padded_keys: usize,
@@ -259,8 +260,8 @@ fn follow_maxima(
     (F32x4::load(totals) * factors).store(totals);
 }
 
-/// One row of one tile: turns scores (in units of log₂) into weights in place, and brings the row's running maximum,
-/// total and weighted sums up to date. `scores` is a whole number of vectors.
+/// Processes one row of one tile: converts scores (in units of log₂) to weights in place, and updates the row's running
+/// maximum, total and weighted sums. `scores` must be a whole number of vectors.
 pub fn online_softmax(scores: &mut [f32], maximum: &mut f32, total: &mut f32, sums: &mut [f32]) {
     let (scores, _) = scores.as_chunks_mut::<LANES>();
     let highest = scores

@@ -1,10 +1,10 @@
-//! Scratch memory per worker: allocated at set-up, borrowed by whichever task runs on that worker.
+//! Scratch memory per worker, allocated at set-up and borrowed by the worker's current task.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use mixer::{Count, Counted, Floats, Memory, MixerError, Words};
 
-/// One buffer for each worker.
+/// One buffer per worker.
 #[derive(Debug)]
 pub struct Scratch<T = f32>(Vec<Mutex<Counted<T>>>);
 
@@ -35,7 +35,7 @@ impl Scratch {
 }
 
 impl<T> Scratch<T> {
-    /// The buffer of `worker`. Never contended: two tasks that run at once have different workers.
+    /// The buffer of `worker`. Never contended, since concurrent tasks have different workers.
     pub fn of(&self, worker: usize) -> MutexGuard<'_, Counted<T>> {
         let slot = worker % self.0.len();
         self.0[slot].lock().unwrap_or_else(PoisonError::into_inner)

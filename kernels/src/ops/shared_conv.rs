@@ -1,4 +1,4 @@
-//! Long convolution of all channels with one and the same filter: its spectrum is one number for each frequency.
+//! Long convolution of all channels with one filter, whose spectrum is one number per frequency.
 
 use mixer::{Count, Floats, Memory, MixerError};
 
@@ -14,12 +14,12 @@ pub struct SharedFilter {
 }
 
 impl SharedFilter {
-    /// Floats that a filter keeps.
+    /// Floats of a filter.
     pub fn floats(size: usize) -> Count {
         size.into()
     }
 
-    /// Transforms the filter: `tap(position)` for each position of the circle.
+    /// Transforms the filter `tap(position)`, given for each position of the circle.
     ///
     /// # Errors
     /// [`MixerError::OutOfMemory`].
@@ -27,7 +27,7 @@ impl SharedFilter {
         let mut spectrum = memory.floats(Self::floats(fft.size()))?;
         let mut work = memory.floats(fft.data_floats())?;
         let (pairs, _) = spectrum.as_chunks_mut::<2>();
-        // Every lane is the same filter.
+        // All lanes hold the filter.
         transform(
             fft,
             fft.size(),
@@ -43,7 +43,7 @@ impl SharedFilter {
         Ok(Self { spectrum })
     }
 
-    /// Convolves groups of eight real channels, as [`super::long_conv::FilterBank::convolve`] does.
+    /// Convolves groups of eight real channels like [`super::long_conv::FilterBank::convolve`].
     pub fn convolve(
         &self,
         fft: &Fft,

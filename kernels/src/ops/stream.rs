@@ -1,4 +1,4 @@
-//! Eight channels of a stream, a block of rows at a time: gates and short causal convolutions on the way to and from a long
+//! Eight channels of a stream, a block of rows at a time: gates and short causal convolutions before and after a long
 //! one.
 
 use std::cell::RefCell;
@@ -8,27 +8,28 @@ use super::long_conv::GROUP;
 use super::parts::Rows;
 use super::simd::{Lanes, Pair, Work, run_eight};
 
-/// Eight channels of one stream of one sequence.
+/// Eight channels of a stream of one sequence.
 #[derive(Debug, Clone, Copy)]
 pub struct Stream<'a> {
-    /// From the group's first float at time 0 on.
+    /// The floats from the group's first channel at time 0 on.
     pub floats: &'a [f32],
-    /// Floats between one time and the next.
+    /// Floats between successive times.
     pub stride: usize,
-    /// Channels that exist, at most [`GROUP`].
+    /// Number of existing channels, at most [`GROUP`].
     pub columns: usize,
-    /// `[taps + 1, GROUP]`, the bias last; empty where the stream is used as it is.
+    /// Taps `[taps + 1, GROUP]`, the bias last; empty without a short convolution.
     pub short: &'a [f32],
 }
 
 impl<'a> Stream<'a> {
-    /// Channel group `group` of row-major rows of `width` channels, `stride` floats apart, the first of which begins `rows`.
+    /// Channel group `group` of row-major rows of `width` channels, `stride` floats apart; `rows` begins with the first
+    /// row.
     pub fn of_rows(rows: &'a [f32], stride: usize, width: usize, group: usize) -> Self {
         let channel = group * GROUP;
         Self { floats: &rows[channel..], stride, columns: GROUP.min(width - channel), short: &[] }
     }
 
-    /// Channel group that is a panel, `[length, GROUP]`.
+    /// The channel group in a panel, `[length, GROUP]`.
     pub fn of_panel(panel: &'a [f32]) -> Self {
         Self { floats: panel, stride: GROUP, columns: GROUP, short: &[] }
     }
@@ -38,12 +39,12 @@ impl<'a> Stream<'a> {
         run_eight(Read { stream: *self, t, rows });
     }
 
-    /// Multiplies rows with the stream from time `t` on.
+    /// Multiplies rows by the stream from time `t` on.
     pub fn gate(&self, t: usize, rows: &mut [Row]) {
         run_eight(Gate { stream: *self, t, rows });
     }
 
-    /// Calls `put` with each row and the stream at its time, through the short convolution if there is one.
+    /// Calls `put` with each row and the stream at its time, after the short convolution if there is one.
     #[inline(always)]
     fn each<V: Lanes>(&self, t: usize, rows: &mut [Row], put: impl Fn(&mut Row, V)) {
         debug_assert!((t + rows.len() - 1) * self.stride + self.columns <= self.floats.len());
@@ -51,14 +52,15 @@ impl<'a> Stream<'a> {
         if let Some((bias, taps)) = short.split_last() {
             for (t, row) in (t..).zip(rows) {
                 let mut sum = V::load(bias);
-                // The last tap multiplies the present; taps that would reach before the start see nothing.
+                // The last tap multiplies the current input. Taps before the start multiply nothing.
                 for (age, tap) in taps.iter().rev().enumerate().take(t + 1) {
                     sum = sum.mul_add(self.at(t - age), V::load(tap));
                 }
                 put(row, sum);
             }
         } else if self.columns == GROUP {
-            // A loop of few instructions: rows lie far apart, and only loads that a core sees at once wait together.
+            // A loop of few instructions: rows are far apart, and only loads within a core's instruction window
+            // overlap.
             for (row, values) in rows.iter_mut().zip(self.floats[t * self.stride..].chunks(self.stride)) {
                 if let Some(values) = values.first_chunk::<GROUP>() {
                     put(row, V::load(values));
@@ -69,7 +71,7 @@ impl<'a> Stream<'a> {
         }
     }
 
-    /// The stream at time `t` as it lies, in a vector of eight lanes.
+    /// The stream at time `t` without the short convolution, in a vector of eight lanes.
     #[inline(always)]
     pub fn at<V: Lanes>(&self, t: usize) -> V {
         const { assert!(V::LANES == GROUP) };

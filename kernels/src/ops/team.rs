@@ -21,7 +21,8 @@ use std::sync::{Mutex, PoisonError};
 
 use mixer::Parallel;
 
-/// Operations worth a thread's while in one loop: some 2 µs, where joining a loop and leaving it takes some 0.3.
+/// Operations of a loop per thread from which a thread pays off: about 2 µs, where joining and leaving a loop takes
+/// about 0.3 µs.
 const GRAIN: usize = 1 << 15;
 
 /// Looks at the ticket before a helper lets other threads have its processor.
@@ -30,7 +31,7 @@ const LOOKS: u32 = if cfg!(miri) { 1 } else { 1 << 14 };
 /// Most chunks of a loop.
 const MAX_CHUNKS: usize = 1 << 15;
 
-/// A cache line of its own: who waits for one value must not slow down who changes the other.
+/// A separate cache line, so that threads that poll one value do not slow down threads that change another.
 #[repr(align(64))]
 struct Line<T>(T);
 
@@ -54,7 +55,7 @@ unsafe impl Sync for Buffer<'_> {}
 struct Team<'a, const N: usize> {
     /// Which loop (32 bits), its number of chunks (16 bits), the next chunk (16 bits).
     ticket: Line<AtomicU64>,
-    /// Chunks of the present loop that helpers have finished.
+    /// Chunks of the current loop that helpers have finished.
     done: Line<AtomicUsize>,
     /// Index of the buffer that the present loop writes, and its number of units. They change between two loops only.
     target: AtomicUsize,
@@ -204,7 +205,8 @@ impl<const N: usize> Team<'_, N> {
         (self.task)(which, units, buffers, to);
     }
 
-    /// The next chunk, if there is one: which loop's, its index, how many there are. The loop does not end without it.
+    /// The next chunk, if there is one: the number of its loop, its index, the number of chunks. The loop cannot end
+    /// without it.
     fn claim(&self) -> Option<(u32, usize, usize)> {
         let mut ticket = self.ticket.0.load(Ordering::Acquire);
         loop {
@@ -223,7 +225,7 @@ impl<const N: usize> Team<'_, N> {
         let mut looks = 0;
         while !self.closed.load(Ordering::Acquire) {
             if let Some((which, chunk, chunks)) = self.claim() {
-                // Also where the task panics: the leader must not wait for ever.
+                // Also after a panic of the task, so that the leader does not wait forever.
                 let _end = OnDrop(|| {
                     self.done.0.fetch_add(1, Ordering::Release);
                 });
@@ -241,7 +243,7 @@ impl<const N: usize> Team<'_, N> {
     }
 }
 
-/// Threads worth their while in a loop of `operations`.
+/// Number of threads that pay off in a loop of `operations` operations.
 pub fn members(operations: usize) -> usize {
     operations / GRAIN
 }

@@ -1,8 +1,8 @@
-//! Softmax attention by tiles with an online softmax: never an L×L buffer (Rabe and Staats, arXiv 2112.05682; Dao et
+//! Softmax attention by tiles with an online softmax, without an L×L buffer (Rabe and Staats, arXiv 2112.05682; Dao et
 //! al., arXiv 2205.14135, algorithm 1).
 //!
-//! Keys and values are packed once for each head. A task takes a block of queries of one head and walks the key tiles
-//! that it may see; causal tiles right of the diagonal are never touched.
+//! Keys and values are packed once per head. A task processes a block of queries of one head and all key tiles that it
+//! may see; causal tiles above the diagonal are skipped.
 
 use mixer::{Count, Memory, MixerError, Parallel};
 
@@ -22,7 +22,7 @@ pub struct Shape {
     pub n_heads: usize,
     /// Head dimension.
     pub d_head: usize,
-    /// Whether position i sees only j ≤ i.
+    /// Whether position i sees positions j ≤ i only.
     pub causal: bool,
 }
 
@@ -37,7 +37,7 @@ impl Shape {
     }
 }
 
-/// Packed keys and values and scratch for attention of one shape.
+/// Packed keys and values, and scratch, for attention of one shape.
 #[derive(Debug)]
 pub struct TileAttention {
     shape: Shape,
@@ -51,7 +51,7 @@ impl TileAttention {
         shape.packed().floats() + Count::from(threads) * QueryBlock::floats(shape.d_head)
     }
 
-    /// Allocates for `shape`.
+    /// Allocates the buffers for `shape`.
     ///
     /// # Errors
     /// [`MixerError::OutOfMemory`].
@@ -78,7 +78,7 @@ impl TileAttention {
         });
     }
 
-    /// As [`TileAttention::run`] with the output written over the queries, which saves one stream of memory.
+    /// Like [`TileAttention::run`], but overwrites the queries with the output, which saves the memory of one stream.
     pub fn run_in_place(&mut self, q: &mut [f32], k: &[f32], v: &[f32], parallel: &dyn Parallel) {
         self.packed.pack(k, v, parallel);
         let d_head = self.shape.d_head;

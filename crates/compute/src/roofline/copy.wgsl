@@ -1,4 +1,4 @@
-// Copy bandwidth: every word read once and written once.
+// Copy bandwidth: reads and writes every word once.
 // 1 read   from [n]
 // 2 write  to   [n]
 

@@ -1,7 +1,7 @@
-// Peak multiply-adds: independent chains in registers, nothing read, one word per invocation written.
+// Peak multiply-adds: independent chains in registers. Reads nothing and writes one word per invocation.
 // 0 uniform  Block { rounds }
 // 1 write    out [workgroups · 64]
-// Each invocation does 32 multiply-adds a round: 8 chains of four lanes.
+// An invocation does 32 multiply-adds per round: 8 chains of four lanes.
 
 struct Block {
     rounds: u32,

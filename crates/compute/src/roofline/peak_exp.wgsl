@@ -1,7 +1,7 @@
-// Peak exponentials: peak.wgsl with another operation. Independent chains in registers, nothing read, one word per invocation written.
+// Peak exponentials, like peak.wgsl: independent chains in registers. Reads nothing and writes one word per invocation.
 // 0 uniform  Block { rounds }
 // 1 write    out [workgroups · 64]
-// Each invocation takes 32 exponentials a round: 8 chains of four lanes.
+// An invocation does 32 exponentials per round: 8 chains of four lanes.
 
 struct Block {
     rounds: u32,

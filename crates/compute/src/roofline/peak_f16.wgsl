@@ -1,7 +1,8 @@
-// Peak multiply-adds in f16: peak.wgsl in another type. Independent chains in registers, nothing read, one word per invocation written.
+// Peak multiply-adds in f16, like peak.wgsl: independent chains in registers. Reads nothing and writes one word per
+// invocation.
 // 0 uniform  Block { rounds }
 // 1 write    out [workgroups · 64]
-// Each invocation does 32 multiply-adds a round: 8 chains of four lanes.
+// An invocation does 32 multiply-adds per round: 8 chains of four lanes.
 
 enable f16;
 

@@ -1,9 +1,9 @@
-//! The steps of a transform over many points, each with all its factors in registers.
+//! The steps of a transform over many points, each with all of its factors in registers.
 
 use super::{BUTTERFLY, ENTER, Factor, LEAVE, PRODUCT, Point, Row, Triple};
 use crate::ops::simd::{Lanes, WIDE, Work};
 
-/// exp(iπ/8): the factor of a circle's first split, whatever its size.
+/// exp(iπ/8), the factor of a circle's first split for every size.
 const COS: f32 = 0.923_879_5;
 const SIN: f32 = 0.382_683_43;
 /// exp(iπ/4) is (1 + i) times this.
@@ -14,24 +14,24 @@ thread_local! {
     static TALLY: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
 }
 
-/// Counts operations of one lane in tests.
+/// Counts the operations of one lane, in tests.
 #[cfg(test)]
 pub(super) fn tally(operations: u64) {
     TALLY.set(TALLY.get() + operations);
 }
 
-/// Nothing is counted where it is timed.
+/// Operations are counted in tests only.
 #[cfg(not(test))]
 #[inline(always)]
 pub(super) fn tally(_: u64) {}
 
-/// The operations of this thread since the last look.
+/// The operations of this thread since the last call.
 #[cfg(test)]
 pub(super) fn take_tally() -> u64 {
     TALLY.take()
 }
 
-/// Complex numbers, one of each sequence.
+/// Complex numbers, one per sequence.
 #[derive(Clone, Copy)]
 pub(in crate::ops) struct Complex<V> {
     pub re: V,
@@ -78,7 +78,7 @@ impl<V: Lanes> Complex<V> {
             im: (self.im * other.re).mul_add(self.re, other.im),
         }
     }
-    /// Times the other's conjugate.
+    /// Product with the conjugate of `other`.
     #[inline(always)]
     fn times_conjugate(self, other: Self) -> Self {
         Self {
@@ -123,7 +123,7 @@ impl<V: Lanes> Factors<V> {
     }
 }
 
-/// Splits blocks of 4 · Q points into four: one triple for each.
+/// Splits blocks of 4 · Q points into four, with one triple of factors per block.
 pub(super) struct Forward<'a, const Q: usize>(pub &'a mut [Point], pub &'a [Triple]);
 
 impl<const Q: usize> Work for Forward<'_, Q> {
@@ -139,7 +139,7 @@ impl<const Q: usize> Work for Forward<'_, Q> {
     }
 }
 
-/// Joins what [`Forward`] split, times four.
+/// The inverse of [`Forward`], times four.
 pub(super) struct Inverse<'a, const Q: usize>(pub &'a mut [Point], pub &'a [Triple]);
 
 impl<const Q: usize> Work for Inverse<'_, Q> {
@@ -155,8 +155,8 @@ impl<const Q: usize> Work for Inverse<'_, Q> {
     }
 }
 
-/// The index after `j`, 0 after the last of a power of two. Compilers do not see a counter in it. Where they do, LLVM works
-/// each address out anew, because a sum of its own making may wrap, instead of adding a constant to one.
+/// The index after `j`, or 0 after the last of Q, a power of two. Written so that compilers do not recognise a loop
+/// counter: if they do, LLVM recomputes each address, because its own sum may wrap, instead of adding a constant.
 #[inline(always)]
 fn after<const Q: usize>(j: usize) -> usize {
     const { assert!(Q.is_power_of_two()) };
@@ -235,7 +235,7 @@ fn join_four<V: Lanes>([p0, p1, p2, p3]: [&mut Point; 4], w: Factors<V>) {
     difference01.plus_turned(difference23).times_conjugate(w.three).store(p3);
 }
 
-/// Blocks of four split and multiplied, then joined.
+/// Splits blocks of four, multiplies and joins them.
 #[inline(always)]
 fn turn4<V: Lanes, F: Factor, const N: usize>(
     data: &mut [[Point; 4]; N],
@@ -267,7 +267,7 @@ fn turn4<V: Lanes, F: Factor, const N: usize>(
     }
 }
 
-/// Blocks of sixteen split twice, multiplied and joined twice.
+/// Splits blocks of sixteen twice, multiplies, and joins them twice.
 pub(super) struct Turn16<'a, F> {
     pub data: &'a mut [Point],
     pub outer: &'a [Triple],
@@ -280,7 +280,7 @@ impl<F: Factor> Work for Turn16<'_, F> {
 
     #[inline(always)]
     fn run<V: Lanes>(self) {
-        // The inner split and joining count themselves.
+        // The inner split and join count their own operations.
         tally(self.data.len() as u64 / 4 * 2 * BUTTERFLY);
         let (blocks, _) = self.data.as_chunks_mut::<4>().0.as_chunks_mut::<4>();
         let (factors, _) = self.factors.as_chunks::<4>().0.as_chunks::<4>();
@@ -294,7 +294,7 @@ impl<F: Factor> Work for Turn16<'_, F> {
     }
 }
 
-/// Blocks of four split, multiplied and joined.
+/// Splits blocks of four, multiplies and joins them.
 pub(super) struct Turn4<'a, F> {
     pub data: &'a mut [Point],
     pub triples: &'a [Triple],
@@ -314,7 +314,7 @@ impl<F: Factor> Work for Turn4<'_, F> {
     }
 }
 
-/// Single points, multiplied.
+/// Multiplies single points.
 pub(super) struct Multiply<'a, F>(pub &'a mut [Point], pub &'a [F]);
 
 impl<F: Factor> Work for Multiply<'_, F> {
@@ -336,7 +336,7 @@ fn part<V: Lanes, const PART: usize>(row: &Row) -> V {
     V::load(&row[PART * WIDE..])
 }
 
-/// The first split, of real sequences into four: vector `PART` of the rows.
+/// The first split of real sequences into four, for vector `PART` of the rows.
 pub(super) struct Enter4<'a, const PART: usize>(pub [&'a [Row]; 4], pub [&'a mut [Point]; 4]);
 
 impl<const PART: usize> Work for Enter4<'_, PART> {
@@ -366,7 +366,7 @@ impl<const PART: usize> Work for Enter4<'_, PART> {
     }
 }
 
-/// Joins four, of which the real part is kept.
+/// Joins four blocks and keeps the real part.
 pub(super) struct Leave4<'a, const PART: usize>(pub [&'a [Point]; 4], pub [&'a mut [Row]; 4]);
 
 impl<const PART: usize> Work for Leave4<'_, PART> {
@@ -395,7 +395,7 @@ impl<const PART: usize> Work for Leave4<'_, PART> {
     }
 }
 
-/// The first split, of real sequences into two: vector `PART` of the rows.
+/// The first split of real sequences into two, for vector `PART` of the rows.
 pub(super) struct Enter2<'a, const PART: usize>(pub [&'a [Row]; 4], pub [&'a mut [Point]; 2]);
 
 impl<const PART: usize> Work for Enter2<'_, PART> {
@@ -414,7 +414,7 @@ impl<const PART: usize> Work for Enter2<'_, PART> {
     }
 }
 
-/// Joins two, of which the real part is kept.
+/// Joins two blocks and keeps the real part.
 pub(super) struct Leave2<'a, const PART: usize>(pub [&'a [Point]; 2], pub [&'a mut [Row]; 4]);
 
 impl<const PART: usize> Work for Leave2<'_, PART> {

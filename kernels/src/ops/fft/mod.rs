@@ -1,16 +1,17 @@
-//! Convolutions of several real sequences at once, one to each SIMD lane ([`WIDE`], four in wasm and eight natively): every
-//! operation is vertical, nothing is shuffled.
+//! Convolutions of several real sequences at once, one per SIMD lane ([`WIDE`]: four in wasm, eight natively). Every
+//! operation is vertical, so no lanes are shuffled.
 //!
-//! The transform is of N points for sequences of up to N: a right-angle convolution (Crandall and Fagin, *Discrete weighted
-//! transforms and large-integer arithmetic*, 1994). Sequences are polynomials modulo x^N − i, so that what wraps around
-//! lands in the imaginary part, and the real part is the linear convolution; padding to 2N is not needed, and no two
-//! sequences share a complex one.
+//! Sequences of up to N values need a transform of N points only: a right-angle convolution (Crandall and Fagin,
+//! *Discrete weighted transforms and large-integer arithmetic*, 1994). Sequences are polynomials modulo x^N − i, so
+//! that wrapped products are in the imaginary part, and the real part is the linear convolution. No padding to 2N is
+//! needed, and each transform has one sequence.
 //!
-//! A block modulo x^n − z⁴ is split into four modulo x^(n/4) − z, + z, − iz and + iz, whose factors z, z² and z³ are the
-//! same at all its points: they stay in registers, where a transform of weighted points would read three at each. Down to
-//! single points, which lie in bit-reversed order and are multiplied, and back up the same way: nothing is ever reordered.
-//! Large blocks recurse until one fits in a core's own cache, and goes both ways there: a convolution of any size reads
-//! memory only a few times.
+//! A block modulo x^n − z⁴ is split into four blocks modulo x^(n/4) − z, + z, − iz and + iz. The factors z, z² and z³
+//! are equal for all points of a block and stay in registers, whereas a transform with weighted points reads three
+//! factors per point. The splits continue down to single points, which are in bit-reversed order. The points are
+//! multiplied, and the splits are reversed, so nothing is ever reordered. Large blocks recurse until one fits in a
+//! core's own cache, where it is transformed in both directions: a convolution of any size reads memory only a few
+//! times.
 
 mod butterfly;
 
@@ -22,12 +23,12 @@ use butterfly::{
     Enter2, Enter4, Forward, Inverse, Leave2, Leave4, Multiply, Turn4, Turn16, halves, quarters,
 };
 
-/// Factors for convolutions on a circle of one power-of-two size.
+/// Factors for convolutions on a circle of a fixed power-of-two size.
 #[derive(Debug)]
 pub struct Fft {
     size: usize,
-    /// Triples (z, z², z³) as re, im pairs: one for each block that the first level leaves, then one for each of their
-    /// quarters and so on down to blocks of four.
+    /// Triples (z, z², z³) as (re, im) pairs: one for each block after the first level, then one for each of their
+    /// quarters, and so on down to blocks of four points.
     factors: Floats,
 }
 
@@ -48,29 +49,29 @@ const ENTER: [u64; 2] = [22, 4];
 /// Operations of the last joining into real rows of four, and of two.
 const LEAVE: [u64; 2] = [23, 5];
 
-/// Floats that hold one triple.
+/// Floats of one triple.
 const TRIPLE: usize = 6;
 
-/// Floats of one element of [`WIDE`] sequences: the real parts, then the imaginary parts.
+/// Floats of one point of [`WIDE`] sequences: the real parts, then the imaginary parts.
 pub const POINT: usize = 2 * WIDE;
 
-/// Real channels that are convolved together.
+/// Number of real channels that are convolved together.
 const CHANNELS: usize = 2 * LANES;
 
-/// Transforms that take the channels of a group.
+/// Number of transforms for the channels of a group.
 pub(super) const PARTS: usize = CHANNELS / WIDE;
 
-/// Smallest circle.
+/// Smallest circle, in positions.
 pub const SMALLEST: usize = 8;
 
-/// Largest circle: its first level leaves blocks of 4⁹ points, the largest that [`forward`] knows.
+/// Largest circle, in positions: its first level leaves blocks of 4⁹ points, the largest that [`forward`] supports.
 const LARGEST: usize = 2 << 20;
 const _: () = assert!(2 * Problem::MAX_SEQ_LEN <= LARGEST);
 
-/// Points of a transform that a first-level cache holds beside their factors: 8 KiB, natively 16.
+/// Points of a transform that a first-level cache holds beside their factors: 8 KiB, natively 16 KiB.
 const CACHED: usize = 256;
 
-/// Rows of each quarter that are handed over at a time.
+/// Rows of each quarter that are processed at a time.
 const ROWS: usize = 32;
 
 pub(super) type Point = [f32; POINT];
@@ -79,12 +80,12 @@ pub(super) type Point = [f32; POINT];
 pub type Row = [f32; CHANNELS];
 type Triple = [f32; TRIPLE];
 
-/// What a frequency is multiplied by.
+/// The factor of a frequency.
 pub(super) trait Factor {
     fn complex<V: Lanes>(&self) -> Complex<V>;
 }
 
-/// One factor for each sequence.
+/// A factor per sequence.
 impl Factor for Point {
     #[inline(always)]
     fn complex<V: Lanes>(&self) -> Complex<V> {
@@ -92,7 +93,7 @@ impl Factor for Point {
     }
 }
 
-/// One for all.
+/// A factor for all sequences.
 impl Factor for [f32; 2] {
     #[inline(always)]
     fn complex<V: Lanes>(&self) -> Complex<V> {
@@ -100,7 +101,7 @@ impl Factor for [f32; 2] {
     }
 }
 
-/// How many blocks the first level leaves: four, or two where the points are not a power of four.
+/// Number of blocks after the first level: four, or two where the number of points is no power of four.
 fn first_blocks(points: usize) -> usize {
     if points.ilog2().is_multiple_of(2) { 4 } else { 2 }
 }
@@ -109,7 +110,7 @@ impl Fft {
     /// Floats that [`Fft::new`] takes from the memory budget.
     pub fn floats(size: usize) -> Count {
         let points = size / 2;
-        // As many as points / 4 + points / 16 + …: the blocks of each level below the first.
+        // The sum of points / 4, points / 16, …: the number of blocks of all levels below the first.
         Count::from((points - first_blocks(points)) / 3) * Count::from(TRIPLE)
     }
 
@@ -128,7 +129,7 @@ impl Fft {
         while blocks < points {
             let (this, rest) = level.split_at_mut(blocks * TRIPLE);
             for (block, triple) in this.chunks_exact_mut(TRIPLE).enumerate() {
-                // Block b of B is modulo x^n − exp(2πi (¼ + rev b) / B), b's bits reversed.
+                // Block b of B is modulo x^n − exp(2πi (¼ + rev b) / B), where rev reverses the bits of b.
                 let reversed = block.reverse_bits() >> (usize::BITS - blocks.ilog2());
                 let turns = (0.25 + reversed as f64) / (4 * blocks) as f64;
                 for (power, pair) in (1_u32..).zip(triple.chunks_exact_mut(2)) {
@@ -141,8 +142,8 @@ impl Fft {
         Ok(Self { size, factors })
     }
 
-    /// Operations of one real channel's convolution on a circle of `size` positions, as they run: the transform of
-    /// `size / 2` points, the products, the transform back. The filter's own transform is set-up.
+    /// Executed operations of one real channel's convolution on a circle of `size` positions: the transform of `size /
+    /// 2` points, the products, and the inverse transform. The filter's transform is part of the set-up.
     pub fn convolution_flops(size: usize) -> Count {
         let points = (size / 2).max(1);
         let parts = first_blocks(points);
@@ -152,17 +153,17 @@ impl Fft {
         } else {
             [half * (ENTER[1] + LEAVE[1]), Count::from(points / 2)]
         };
-        // Each level divides a block by four.
+        // Each level divides a block into four.
         let levels = span.ilog2() / 2;
         ends + 2 * levels * quarter * BUTTERFLY + Count::from(points) * PRODUCT
     }
 
-    /// Positions of the circle: twice the points of the transform.
+    /// Positions of the circle, twice the points of the transform.
     pub fn size(&self) -> usize {
         self.size
     }
 
-    /// Floats of scratch that a group of eight real channels takes on a circle of `size` positions.
+    /// Floats of scratch for a group of eight real channels on a circle of `size` positions.
     pub fn group_floats(size: usize) -> Count {
         Count::from(size) * Count::from(CHANNELS)
     }
@@ -172,15 +173,15 @@ impl Fft {
         Self::group_floats(self.size).index()
     }
 
-    /// The triples of blocks `first..first + count` of the level at which the whole transform has `blocks`.
+    /// The triples of blocks `first..first + count` at the level with `blocks` blocks.
     fn level(&self, blocks: usize, first: usize, count: usize) -> &[Triple] {
         let above = (blocks - first_blocks(self.size / 2)) / 3;
         &self.factors.as_chunks::<TRIPLE>().0[above + first..][..count]
     }
 
-    /// Transforms `length` rows of eight real channels, at most one for each point: `from(t, rows)` fills rows from position
-    /// t on, `emit(part, spectrum)` takes the transform of the first [`WIDE`] channels, then of the next, in the transform's
-    /// bit-reversed order. `work` is scratch, [`Fft::data_floats`].
+    /// Transforms `length` rows of eight real channels, at most as many as there are points. `from(t, rows)` fills rows
+    /// from position t on. `emit(part, spectrum)` receives the transform of the first [`WIDE`] channels, then of the
+    /// next, in bit-reversed order. `work` is scratch of [`Fft::data_floats`].
     pub(super) fn spectra(
         &self,
         length: usize,
@@ -202,9 +203,10 @@ impl Fft {
         }
     }
 
-    /// Convolves `length` rows of `groups` groups of eight real channels; `factors(group)` are the filters' spectra over N, one
-    /// for each of the group's transforms. `from(group, t, rows)` fills rows from position t on, `to(group, t, rows)` takes
-    /// them; all are read before the first is written. `work` is scratch, [`Fft::data_floats`] for each group.
+    /// Convolves `length` rows of `groups` groups of eight real channels. `factors(group)` are the filters' spectra
+    /// over N, one for each transform of the group. `from(group, t, rows)` fills rows from position t on, `to(group, t,
+    /// rows)` receives them; all rows are read before the first one is written. `work` is scratch of
+    /// [`Fft::data_floats`] per group.
     pub(super) fn convolve<'f, F: Factor + 'f>(
         &self,
         groups: usize,
@@ -231,7 +233,7 @@ impl Fft {
         self.leave(length, to, points);
     }
 
-    /// Splits block `block` of `blocks`, multiplies and joins. The result is times `data.len()`.
+    /// Splits block `block` of `blocks`, multiplies and joins. The result is scaled by `data.len()`.
     fn multiply<F: Factor>(&self, data: &mut [Point], blocks: usize, block: usize, factors: &[F]) {
         let n = data.len();
         if n > CACHED {
@@ -244,7 +246,7 @@ impl Fft {
             inverse(data, n, level);
             return;
         }
-        // Each level has four times as many blocks as the one before.
+        // Each level has four times as many blocks as the preceding one.
         let triples = |count: usize| self.level(count * blocks, count * block, count);
         let mut span = n;
         while span > 16 {
@@ -264,8 +266,8 @@ impl Fft {
         }
     }
 
-    /// The first level, from rows. All groups take their part of the same rows before the next rows are read: groups that
-    /// are neighbours share cache lines and pages of row-major streams.
+    /// The first level, from rows. All groups process a part of the rows before the next rows are read, because
+    /// neighbouring groups share cache lines and pages of row-major streams.
     fn enter(&self, length: usize, from: &dyn Fn(usize, usize, &mut [Row]), points: &mut [Point]) {
         let parts = first_blocks(self.size / 2);
         let span = self.size / 2 / parts;
@@ -292,7 +294,7 @@ impl Fft {
         }
     }
 
-    /// The last level, to rows, in the same order.
+    /// The last level, to rows, in the order of [`Fft::enter`].
     fn leave(&self, length: usize, to: &dyn Fn(usize, usize, &mut [Row]), points: &mut [Point]) {
         let parts = first_blocks(self.size / 2);
         let span = self.size / 2 / parts;
@@ -317,7 +319,7 @@ impl Fft {
     }
 }
 
-/// A step of a transform by the widest vectors that the data's layout allows. Never inlined: transforms have many of them.
+/// Runs a step with the widest vectors that the data's layout allows. Never inlined, since transforms have many steps.
 #[inline(never)]
 fn step<W: Work>(work: W) -> W::Output {
     run_wide(work)
@@ -338,7 +340,7 @@ fn enter<const PART: usize>(
     }
 }
 
-/// The last level, as [`enter`].
+/// The last level, see [`enter`].
 fn leave<const PART: usize>(
     parts: usize,
     points: &mut [Point],
@@ -353,8 +355,8 @@ fn leave<const PART: usize>(
     }
 }
 
-/// Splits blocks of `span` points into four. The span is a constant wherever it is used, so that all four addresses are one
-/// and a constant.
+/// Splits blocks of `span` points into four. The span is a constant in each case, so that the four addresses have one
+/// base and constant offsets.
 fn forward(data: &mut [Point], span: usize, triples: &[Triple]) {
     match span {
         4 => step(Forward::<1>(data, triples)),
@@ -370,7 +372,7 @@ fn forward(data: &mut [Point], span: usize, triples: &[Triple]) {
     }
 }
 
-/// Joins what [`forward`] split.
+/// Joins the blocks that [`forward`] split.
 fn inverse(data: &mut [Point], span: usize, triples: &[Triple]) {
     match span {
         64 => step(Inverse::<16>(data, triples)),
@@ -401,7 +403,7 @@ mod tests {
         if size == 1 { 0 } else { index.reverse_bits() >> (usize::BITS - size.ilog2()) }
     }
 
-    /// What the closed form states is what the calls of a convolution execute, level by level.
+    /// The closed form equals the operations executed by a convolution, level by level.
     #[test]
     fn executed_operations_are_those_of_the_steps_that_run() {
         let memory = Memory::new(1 << 28);
@@ -419,10 +421,10 @@ mod tests {
                 &|_, _, _| {},
                 &mut work,
             );
-            // Counted for one lane of each of a group's transforms.
+            // Counted for one lane of each transform of a group.
             assert_eq!(butterfly::take_tally(), PARTS as u64 * Fft::convolution_flops(size).get(), "{size}");
         }
-        // Half of what the textbook's transforms of the padded length would take.
+        // Half of the operations of the textbook's transforms of the padded length.
         let (textbook, n) = (2 * real_fft_flops(Count::new(1 << 16)).get() + 3 * (1 << 16), 1 << 16);
         let ratio = Fft::convolution_flops(n).get() as f64 / textbook as f64;
         assert!((0.5..1.0).contains(&ratio), "{ratio}");

@@ -1,7 +1,7 @@
-//! The register-tiled matrix product under every projection and every attention tile.
+//! The register-tiled matrix product of all projections and attention tiles.
 //!
-//! The right-hand side is packed into panels of [`PANEL`] columns, each stored row by row and zero-padded, so the
-//! microkernel reads it as one stream. The left-hand side stays row-major: its elements are broadcast.
+//! The right-hand side is packed into panels of [`PANEL`] columns, each stored row by row and zero-padded, so that the
+//! microkernel reads it sequentially. The left-hand side stays row-major, and its elements are broadcast.
 
 #![expect(
     unsafe_code,
@@ -14,11 +14,11 @@ use super::simd::{LANES, Lanes, Work, run_widest};
 /// Columns of a packed panel: two vectors.
 pub const PANEL: usize = 2 * LANES;
 
-/// Rows of the register tile. Browsers leave 15 of x86's 16 vector registers: ROWS × 2 accumulators, 2 panel vectors and a
-/// broadcast, and one more for the product where multiply and add are two instructions.
+/// Rows of the register tile. Browsers leave 15 of x86's 16 vector registers: ROWS × 2 accumulators, two panel vectors,
+/// a broadcast, and a further one for the product where multiply and add are separate instructions.
 pub const ROWS: usize = if cfg!(target_feature = "relaxed-simd") { 6 } else { 5 };
 
-/// What becomes of a product tile.
+/// How a product tile is stored.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Store {
     /// `c = a·b`.
@@ -27,14 +27,14 @@ pub enum Store {
     Add,
 }
 
-/// Where an output tile goes: element (row, column) of the product is at `row · stride + column`.
+/// Destination of an output tile: element (row, column) of the product is at `row · stride + column`.
 #[derive(Debug)]
 pub struct Tile<'a> {
     /// The floats from the tile's first element on.
     pub floats: &'a mut [f32],
     /// Floats between rows.
     pub stride: usize,
-    /// Columns wanted, at most [`PANEL`].
+    /// Columns to store, at most [`PANEL`].
     pub columns: usize,
 }
 
@@ -54,7 +54,7 @@ pub fn multiply(
     multiply_panels(a, a_stride, rows, depth, panel, panel.len(), store, c);
 }
 
-/// [`multiply`] by as many panels as `c` has columns for, `panel_stride` floats apart.
+/// [`multiply`] for all panels of the columns of `c`, which are `panel_stride` floats apart.
 #[inline]
 pub fn multiply_panels(
     a: &[f32],
@@ -71,7 +71,7 @@ pub fn multiply_panels(
     run_widest(Product { a, a_stride, rows, depth, panels, panel_stride, store, c });
 }
 
-/// A product of all of `c`.
+/// The product for all of `c`.
 struct Product<'a> {
     a: &'a [f32],
     a_stride: usize,
@@ -93,7 +93,7 @@ impl Work for Product<'_> {
         while panel * PANEL < self.c.columns {
             let left = self.c.columns - panel * PANEL;
             if V::LANES == PANEL && left <= PANEL {
-                // A vector alone: twice the rows have as many accumulators.
+                // A single vector: twice as many rows give as many accumulators.
                 let rest = self.strips::<V, 12, 1>(0, panel);
                 let rest = self.strips::<V, 4, 1>(rest, panel);
                 self.strips::<V, 1, 1>(rest, panel);
@@ -118,8 +118,9 @@ impl Work for Product<'_> {
 }
 
 impl Product<'_> {
-    /// Rows from `first` on, `R` at a time, of `N` vectors' columns from panel `panel` on; returns the first row that is left
-    /// over. Not inlined in a browser's module: inside a larger loop the register allocator of some browsers spills it.
+    /// Computes rows from `first` on, `R` at a time, for `N` vectors of columns from panel `panel` on. Returns the
+    /// first remaining row. Not inlined in wasm: within a larger loop, the register allocators of some browsers spill
+    /// it.
     #[cfg_attr(target_arch = "wasm32", inline(never))]
     #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
     fn strips<V: Lanes, const R: usize, const N: usize>(&mut self, first: usize, panel: usize) -> usize {
@@ -148,7 +149,7 @@ impl Product<'_> {
             }
             let c = &mut self.c.floats[first * c_stride + panel * PANEL..][..(R - 1) * c_stride + columns];
             if columns < N * V::LANES {
-                // A copy, so that the sums themselves never need an address.
+                // A copy, so that the accumulators never need an address.
                 let copy = sums;
                 store_some(&copy, columns, self.store, c, c_stride);
                 continue;
@@ -168,7 +169,7 @@ impl Product<'_> {
     }
 }
 
-/// Stores the first `columns` of each row of `sums`, where these are not whole vectors.
+/// Stores the first `columns` of each row of `sums`, for an incomplete vector.
 #[cfg_attr(target_arch = "wasm32", cold, inline(never))]
 #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
 fn store_some<V: Lanes, const R: usize, const N: usize>(
@@ -192,7 +193,7 @@ mod tests {
     use super::*;
     use crate::ops::simd::InstructionSet;
 
-    /// Every set of instructions that the machine has, every rest of rows, of columns and of panels.
+    /// Covers every instruction set of the machine, and every remainder of rows, columns and panels.
     #[test]
     fn agrees_with_plain_loops_at_every_edge() {
         for set in InstructionSet::ALL.into_iter().filter(|set| set.is_available()) {

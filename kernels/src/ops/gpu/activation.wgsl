@@ -1,5 +1,5 @@
-// Elementwise functions and how a second stream joins; shared by gemm.wgsl and map.wgsl (prepended to them).
-// Numbers as in `Activation` and `Combine` of elementwise.rs. WGSL's own tanh may overflow, so it is written out.
+// Elementwise functions, and the combination with a second stream; prepended to gemm.wgsl and map.wgsl. The numbers are
+// those of `Activation` and `Combine` in elementwise.rs. WGSL's tanh may overflow, so it is written out.
 
 override ACTIVATION: u32 = 0u;
 override COMBINE: u32 = 0u;

@@ -1,7 +1,8 @@
-// What both kernels of softmax attention share; tile_attention.wgsl or direct_attention.wgsl follows, and a mask file is
-// prepended. It says which tiles of 32 keys a block of 64 queries visits, where their rows lie, and what becomes of the
-// scores of a query with four keys: `enter`, `n_tiles`, `tile_start`, `has_query`, `has_key`, `query_row`, `key_row`,
-// `needs_mask`, `hide`. It may remember the tile that `tile_start` was last asked for.
+// Common part of both kernels of softmax attention; followed by tile_attention.wgsl or direct_attention.wgsl and
+// preceded by a mask file. The mask file defines which tiles of 32 keys a block of 64 queries visits, the positions of
+// their rows, and the masking of the scores of a query with four keys: `enter`, `n_tiles`, `tile_start`, `has_query`,
+// `has_key`, `query_row`, `key_row`, `needs_mask`, `hide`. It may keep the tile of the last call of `tile_start` as
+// state.
 //
 // binding 0: sizes; offsets and strides in vectors of four floats
 // binding 1..3: q, k, v; rows of heads
@@ -15,9 +16,9 @@ override CHUNKS: u32 = 1u;
 struct Sizes {
     n_queries: u32,
     n_keys: u32,
-    // Vectors of a head.
+    // Number of vectors per head.
     head: u32,
-    // Passes over the output columns, each of 8 · CHUNKS vectors.
+    // Number of passes over the output columns, each of 8 · CHUNKS vectors.
     passes: u32,
     q_offset: u32,
     q_stride: u32,
@@ -27,7 +28,7 @@ struct Sizes {
     v_stride: u32,
     o_offset: u32,
     o_stride: u32,
-    // Blocks of queries that this dispatch takes.
+    // Blocks of queries in this dispatch.
     first_block: u32,
     end_block: u32,
     first_head: u32,
@@ -35,12 +36,12 @@ struct Sizes {
     // Heads times passes.
     heads: u32,
     blocks: u32,
-    // Range of tiles, counted from a block's first, that this dispatch visits.
+    // Range of tiles in this dispatch, counted from a block's first tile.
     first_tile: u32,
     end_tile: u32,
-    // Whether it is the first, and the last, of its blocks' dispatches: bits 0 and 1.
+    // Bit 0: first dispatch of its blocks; bit 1: last dispatch.
     stage: u32,
-    // log₂ e times the scores' scale: the exponential is taken to base two.
+    // log₂ e times the scale of the scores, since exponentials have base two.
     scale: f32,
     // Band of visible keys: key + before ≥ query and key ≤ query + after.
     before: u32,
@@ -48,7 +49,7 @@ struct Sizes {
     // Rows of a sequence in q and o, and in k and v.
     query_rows: u32,
     key_rows: u32,
-    // Vectors from one head's keys and values to the next's: none where all share one.
+    // Vectors between the keys and values of successive heads; 0 where all heads share them.
     kv_head: u32,
 }
 
@@ -61,25 +62,25 @@ struct Sizes {
 
 const ZERO = vec4<f32>(0.0);
 
-// Where a workgroup's part lies: its block of queries, its head, and where that one's rows begin in each buffer.
+// Position of a workgroup's part: its block of queries, its head, and the beginning of the head's rows in each buffer.
 struct Place {
     block: u32,
     // Head · pass.
     head_pass: u32,
     sequence: u32,
     head: u32,
-    // Of this pass over the output columns, in vectors.
+    // First column of this pass over the output columns, in vectors.
     first_column: u32,
     start_q: u32,
     start_k: u32,
     start_v: u32,
     start_o: u32,
-    // In `state`, of the block's first four queries.
+    // Index in `state` of the block's first four queries.
     slot: u32,
 }
 
 fn place_of(workgroup: vec3<u32>) -> Place {
-    // The longest causal rows first, so that no straggler starts last.
+    // The longest causal rows come first, so that no long workgroup starts last.
     let block = sizes.end_block - 1u - workgroup.x;
     let head_pass = sizes.first_head + workgroup.y;
     let sequence = sizes.first_sequence + workgroup.z;
@@ -98,10 +99,10 @@ fn place_of(workgroup: vec3<u32>) -> Place {
     );
 }
 
-// Stands for −∞: finite, so that differences of two of them stay defined.
+// Stands for −∞. Finite, so that the difference of two of them is defined.
 const LOWEST: f32 = -1e30;
 
-// A thread's eight queries by four keys or columns.
+// A thread's values for eight queries by four keys or columns.
 struct Block {
     r0: vec4<f32>,
     r1: vec4<f32>,
@@ -113,7 +114,7 @@ struct Block {
     r7: vec4<f32>,
 }
 
-// A number for each of the eight queries.
+// A number for each of eight queries.
 struct Eight {
     low: vec4<f32>,
     high: vec4<f32>,
@@ -152,7 +153,7 @@ fn across_of(x: Block) -> Eight {
     );
 }
 
-// Weights of one query's scores; what is hidden stays zero even where all is hidden. A NaN stays a NaN.
+// Weights of one query's scores. Hidden keys have weight zero even where all keys are hidden. A NaN stays a NaN.
 fn weights(row: vec4<f32>, maximum: f32) -> vec4<f32> {
     return select(exp2(row - maximum), ZERO, row < vec4<f32>(0.5 * LOWEST));
 }
@@ -186,12 +187,12 @@ fn plus(a: Eight, b: Eight) -> Eight {
     return Eight(a.low + b.low, a.high + b.high);
 }
 
-// What sums below one maximum are multiplied by below the next.
+// Factor that rescales sums from one maximum to the next.
 fn decay_of(maximum: Eight, next: Eight) -> Eight {
     return Eight(exp2(maximum.low - next.low), exp2(maximum.high - next.high));
 }
 
-// A query that saw no key is zero.
+// The output of a query without visible keys is zero.
 fn inverse_of(sum: Eight) -> Eight {
     return Eight(select(1.0 / sum.low, ZERO, sum.low == ZERO), select(1.0 / sum.high, ZERO, sum.high == ZERO));
 }

@@ -1,4 +1,4 @@
-//! The ways in which softmax attention can be done on a GPU, and work by which an executor measures which is fastest.
+//! Variants of softmax attention on a GPU, and the probe by which an executor finds the fastest one.
 
 use mixer::{Access, GpuTarget, KernelClass, MixerError, Plan, Shader, Variant};
 
@@ -8,17 +8,17 @@ use super::tile_attention::{Mask, TileAttention};
 
 const READ: Access = Access::Read;
 
-/// The kernels of softmax attention behind one mask file. They take the same uniforms, bindings and workgroups.
+/// The kernels of softmax attention for one mask file. They have equal uniforms, bindings and workgroups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AttentionShaders {
-    /// By tiles in workgroup memory, for threads that run together.
+    /// Uses tiles in workgroup memory, for hardware, whose threads run together.
     pub tiled: Shader,
-    /// Without workgroup memory or barriers, for software adapters: theirs are slow, and they clear a workgroup's
-    /// memory word by word.
+    /// Uses no workgroup memory and no barriers, for software adapters, where both are slow and a workgroup's memory is
+    /// cleared word by word.
     pub direct: Shader,
 }
 
-/// [`AttentionShaders`] of mask files, given by their paths in `src`, with what they bind after the first five.
+/// [`AttentionShaders`] of mask files, given by their paths in `src` and their bindings after the first five.
 macro_rules! attention_shaders {
     ($label:literal, [$($binding:expr),*], $($mask:literal),+) => {{
         use mixer::{Access, Shader};
@@ -58,11 +58,11 @@ pub(super) const LISTED: AttentionShaders = attention_shaders!(
     "ops/gpu/mask_listed.wgsl"
 );
 
-/// What attention's [`KernelClass`] calls it.
+/// The name of attention in its [`KernelClass`].
 pub(super) const KERNEL: &str = "attention";
 
-/// What a device can run, the one that needs no measuring first. A software adapter takes seconds to compile the kernels
-/// of hardware and is several times slower in them, so that there is nothing to choose.
+/// The variants that a device can run; the first one is the default without a measurement. Software adapters take
+/// seconds to compile the kernels for hardware and run them several times slower, so they get a single variant.
 pub(super) fn variants(target: &GpuTarget, shaders: &AttentionShaders, chunks: usize) -> Vec<Variant> {
     let chunks = ("CHUNKS", f64::from(word(chunks)));
     let direct = Variant { name: "direct", shader: shaders.direct, constants: vec![chunks] };
@@ -77,11 +77,11 @@ pub(super) fn variants(target: &GpuTarget, shaders: &AttentionShaders, chunks: u
 /// Queries and keys of [`attention_probe`].
 const PROBE_LENGTH: usize = 512;
 
-/// Heads of each of its sequences.
+/// Heads of each sequence of the probe.
 const PROBE_HEADS: usize = 4;
 
-/// Attention of zeros over `batch` sequences of 512 positions and 4 heads, 32 workgroups each: enough to tell the
-/// variants of `class` apart. `None` for another kernel's class.
+/// Attention of zeros over `batch` sequences of 512 positions and four heads, with 32 workgroups each: enough to
+/// compare the variants of `class`. `None` for the class of another kernel.
 ///
 /// # Errors
 /// As for [`Plan::check`].

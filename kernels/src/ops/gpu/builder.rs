@@ -1,23 +1,23 @@
-//! Records a [`Plan`].
+//! Builds a [`Plan`].
 
 use mixer::{BufferId, Choice, Count, Dispatch, GpuTarget, MixerError, Plan, Shader};
 
 use super::stream::{Columns, Stream};
 
-/// Turns of all its loops after which llvmpipe and lavapipe end every loop of an invocation, without a word.
+/// Total loop iterations of an invocation after which llvmpipe and lavapipe silently end all of its loops.
 pub(crate) const SOFTWARE_TURNS: usize = 65_535;
 
-/// Turns that an invocation may make in a dispatch. Half of what software adapters allow leaves room for the loops
-/// around.
+/// Most loop iterations of an invocation in a dispatch: half of the limit of software adapters, so that outer loops
+/// fit, too.
 pub(crate) const INVOCATION_TURNS: usize = 1 << 15;
 
-/// A plan under construction, for a device's limits.
+/// A plan under construction for a device's limits.
 #[derive(Debug)]
 pub struct Builder {
     plan: Plan,
     target: GpuTarget,
     setup: bool,
-    /// The first upload that memory had no room for; the plan is then refused as a whole.
+    /// The error of the first upload for which there was no memory. [`Builder::finish`] then refuses the plan.
     refused: Option<MixerError>,
 }
 
@@ -48,24 +48,24 @@ impl Builder {
         Stream { buffer: self.plan.scratch(label, rows.saturating_mul(stride)), offset: 0, stride }
     }
 
-    /// Uploads `rows`, `[rows, columns.len()]`, padded.
+    /// Uploads `rows`, `[rows, columns.len()]`, and pads them.
     pub fn upload(&mut self, label: &'static str, rows: &[f32], columns: Columns) -> Stream {
         let padded = columns.pad(rows);
         let padded = self.granted(padded).unwrap_or_default();
         self.upload_padded(label, padded, columns.stride())
     }
 
-    /// Zeros to be filled and uploaded; nothing where memory has no room for them, and [`Builder::finish`] says so.
+    /// A zeroed vector for an upload; `None` where memory is exhausted, which [`Builder::finish`] reports.
     pub fn zeros(&mut self, len: impl Into<Count>) -> Option<Vec<f32>> {
         self.granted(mixer::zeros(len))
     }
 
-    /// What was allocated; keeps the reason where it was not.
+    /// The result of an allocation. Stores the first error.
     fn granted<T>(&mut self, data: Result<T, MixerError>) -> Option<T> {
         data.map_err(|error| self.refused.get_or_insert(error)).ok()
     }
 
-    /// Uploads rows that are already padded to `stride`.
+    /// Uploads rows that already have the stride `stride`.
     pub fn upload_padded(&mut self, label: &'static str, rows: Vec<f32>, stride: usize) -> Stream {
         let words = rows.len();
         Stream { buffer: self.plan.buffer(label, words, mixer::Init::F32(rows)), offset: 0, stride }
@@ -81,7 +81,7 @@ impl Builder {
         self.plan.scratch(label, words)
     }
 
-    /// What `record` dispatches depends on weights alone: it runs once, before the first forward pass.
+    /// Records dispatches that depend on weights alone. They run once, before the first forward pass.
     pub fn setup<T>(&mut self, record: impl FnOnce(&mut Self) -> T) -> T {
         let before = std::mem::replace(&mut self.setup, true);
         let result = record(self);
@@ -112,7 +112,7 @@ impl Builder {
         if self.setup { self.plan.setup.push(dispatch) } else { self.plan.run.push(dispatch) }
     }
 
-    /// Records one dispatch that can be done in several ways, by the first of them until another is chosen.
+    /// Records one dispatch with several variants. It uses the first one until another is chosen.
     pub fn dispatch_one_of(
         &mut self,
         choice: Choice,
@@ -129,10 +129,10 @@ impl Builder {
         }
     }
 
-    /// The plan, whose result is in `output`, checked against the device.
+    /// Returns the plan with its result in `output`, after a check against the device.
     ///
     /// # Errors
-    /// As for [`Plan::check`], and [`MixerError::OutOfMemory`] where an upload had no room.
+    /// As for [`Plan::check`], and [`MixerError::OutOfMemory`] for a failed upload.
     pub fn finish(mut self, output: BufferId) -> Result<Plan, MixerError> {
         if let Some(refused) = self.refused {
             return Err(refused);

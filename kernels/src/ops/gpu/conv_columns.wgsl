@@ -2,8 +2,8 @@
 // size = rows · columns. Time is row-major, t = row · columns + column; this pass transforms the columns.
 //
 // Forward: loads x · gate_in, transforms along the rows (2^log_size of them), multiplies frequency k of column c by
-// exp(−2πi k c / size), stores [frequency, column, pair]. With BACK the same in reverse, times gate_out, into y.
-// A workgroup takes 2048 / rows neighbouring (column, pair)s, of one sequence.
+// exp(−2πi k c / size), stores [frequency, column, pair]. With BACK the reverse, times gate_out, into y. A workgroup
+// processes 2048 / rows neighbouring (column, pair)s of one sequence.
 //
 // binding 0: sizes; offsets and strides in pairs of floats
 // binding 1: x or, with BACK, work
@@ -17,7 +17,7 @@ override GATE: u32 = 0u;
 override BACK: u32 = 0u;
 
 struct Sizes {
-    // Pairs of channels in this chunk, and the first of them.
+    // Number of pairs of channels in this chunk, and the first pair.
     chunk: u32,
     first_pair: u32,
     length: u32,
@@ -42,11 +42,11 @@ fn fine_root(k: u32) -> vec2<f32> {
 }
 
 struct Place {
-    // Of row 0 in work.
+    // Index of row 0 in work.
     work: u32,
     column: u32,
     pair: u32,
-    // Of time 0 in x or y.
+    // Row of time 0 in x or y.
     sequence_row: u32,
 }
 

@@ -1,8 +1,8 @@
-// The middle of a long convolution without workgroup memory: the last step of the transforms, of sixteen points that lie
-// side by side, the products with the filters' spectra, and the first step of the inverse, whose numbers have their parts
-// swapped. complex.wgsl, line.wgsl and conv_points.wgsl are prepended.
+// The middle step of a long convolution without workgroup memory: the last step of the transforms, on sixteen adjacent
+// points; the products with the filters' spectra; and the first step of the inverse, on numbers with real and imaginary
+// parts swapped. complex.wgsl, line.wgsl and conv_points.wgsl are prepended.
 //
-// binding 1: spectra, [N, pairs of channels, real and imaginary], in the order that the steps leave
+// binding 1: spectra, [N, pairs of channels, real and imaginary], in the order of the steps
 // binding 2: work, in place, [sequences, N, pairs of channels, real and imaginary]
 
 struct Sizes {

@@ -1,5 +1,5 @@
-// Transforms of up to sixteen points, of two channels at once; prepended to conv_step.wgsl and conv_middle.wgsl after
-// complex.wgsl. A point is both real parts, then both imaginary parts.
+// Transforms of up to sixteen points for two channels at once; prepended to conv_step.wgsl and conv_middle.wgsl after
+// complex.wgsl. A point has both real parts, then both imaginary parts.
 
 alias Points = array<vec4<f32>, 16>;
 
@@ -11,7 +11,7 @@ fn both_times(x: vec4<f32>, w: vec2<f32>) -> vec4<f32> {
     return x * w.x + vec4<f32>(-x.zw, x.xy) * w.y;
 }
 
-// Both times −i.
+// Both numbers times −i.
 fn turned(x: vec4<f32>) -> vec4<f32> {
     return vec4<f32>(x.zw, -x.xy);
 }

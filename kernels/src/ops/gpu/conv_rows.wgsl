@@ -17,7 +17,7 @@ fn store(number: u32, place: Place, value: vec2<f32>) {
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) t: u32) {
     let place = place_of(workgroup, t);
     transform_rows(place, t);
-    // Each thread takes four pairs of conjugate frequencies.
+    // Each thread processes four pairs of conjugate frequencies.
     for (var item = t; item < 1024u; item += 256u) {
         let pair = conjugates(item, workgroup);
         if (pair.exists) {

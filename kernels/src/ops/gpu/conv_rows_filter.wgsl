@@ -1,5 +1,5 @@
-// Middle pass of the four-step FFT of filters: transforms rows of work and stores the spectra that conv_rows.wgsl
-// multiplies by; rows_pair.wgsl is prepended.
+// Middle pass of the four-step FFT for filters: transforms rows of work and stores the spectra for conv_rows.wgsl;
+// rows_pair.wgsl is prepended.
 //
 // binding 2: work, of one sequence
 // binding 3: the spectra
@@ -10,7 +10,7 @@
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) t: u32) {
     transform_rows(place_of(workgroup, t), t);
-    // Each thread takes four pairs of conjugate frequencies.
+    // Each thread processes four pairs of conjugate frequencies.
     for (var item = t; item < 1024u; item += 256u) {
         let pair = conjugates(item, workgroup);
         if (pair.exists) {

@@ -1,13 +1,13 @@
 // One step of the transforms of a long convolution without workgroup memory, for software adapters. complex.wgsl,
 // line.wgsl and conv_points.wgsl are prepended.
 //
-// The transforms are those of a right-angle convolution: point n is weighted by t(n) = exp(iπn / 2N) first, and the
-// result by its inverse, so that N points make N positions of a channel of its own (Crandall and Fagin 1994).
+// The transforms are those of a right-angle convolution: point n is first weighted by t(n) = exp(iπn / 2N), and the
+// result by its inverse, so that N points convolve N positions of a channel (Crandall and Fagin 1994).
 //
-// Forward, a step splits blocks of 2^log_span points into RADIX smaller ones, in place; BACK it joins them again, on
-// numbers whose parts are swapped, which makes the inverse a transform as well. The first step LOADs, the
-// last one STOREs. A thread makes one butterfly of two channels. Software adapters run both sides of a branch, so that what differs
-// between steps is a constant.
+// Forward, a step splits blocks of 2^log_span points into RADIX smaller ones in place. With BACK it joins them, on
+// numbers with real and imaginary parts swapped, which turns the inverse into a forward transform. The first step
+// LOADs, the last one STOREs. A thread computes one butterfly of two channels. Software adapters execute both sides of
+// a branch, so differences between steps are override constants.
 //
 // binding 1: x where LOAD, work where STORE; binding 2: gate_in or gate_out, where GATE
 // binding 3: roots of unity, exp(−2πi k / 4N), k < 2N
@@ -22,14 +22,14 @@ override GATE: u32 = 0u;
 override BACK: u32 = 0u;
 
 struct Sizes {
-    // t(jN / RADIX), two by two; that every thread takes the same ones is only seen here.
+    // t(jN / RADIX), two per vector. Uniform, so that compilers see that all threads use equal values.
     weights: array<vec4<f32>, 8>,
     // Pairs of channels.
     chunk: u32,
     length: u32,
     log_points: u32,
     log_span: u32,
-    // Positions of the circle that taps are on.
+    // Positions of the taps' circle.
     circle: u32,
     first_sequence: u32,
     offset: u32,
@@ -44,14 +44,14 @@ struct Sizes {
 @group(0) @binding(3) var<storage, read> roots: array<vec2<f32>>;
 @group(0) @binding(4) var<storage, read_write> y: array<vec2<f32>>;
 
-// Where a butterfly's points are.
+// Positions of a butterfly's points.
 struct Place {
-    // The first one, and how far apart they are, in a sequence and in work.
+    // The first point, and the distance between points, in a sequence and in work.
     point: u32,
     apart: u32,
     work: u32,
     work_apart: u32,
-    // A sequence's first row in x or y.
+    // First row of a sequence in x or y.
     row: u32,
     lane: u32,
 }
@@ -62,7 +62,7 @@ fn weight(j: u32) -> vec2<f32> {
 }
 
 fn from_row(number: u32, exists: bool, place: Place) -> vec2<f32> {
-    // Beyond the end of x it reads something that is there.
+    // Beyond the end of x, an existing row is read instead.
     let row = place.row + select(0u, number, exists);
     var value = x[sizes.offset + row * sizes.stride + place.lane];
     if (GATE == 1u) {
@@ -111,7 +111,7 @@ fn store(j: u32, place: Place, value: vec4<f32>) {
     }
 }
 
-// By the powers of a root, and where weights meet the rows by t of the butterfly.
+// Multiplies by the powers of a root, and by the weights at the ends of the transform; t is the butterfly's index.
 fn twiddled(x: Points, t: u32) -> Points {
     var w: array<vec2<f32>, 16>;
     w[0] = vec2<f32>(1.0, 0.0);

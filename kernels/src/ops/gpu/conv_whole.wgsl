@@ -1,7 +1,7 @@
 // Long convolution whose transform fits workgroup memory: y = gate_out · (filter ∗ (x · gate_in)), two real channels
 // to a complex transform; with FILTER, the transform of the filter itself. Mirrors `ops::long_conv`.
 //
-// A workgroup takes 2048 / size neighbouring pairs of channels of one sequence.
+// A workgroup processes 2048 / size neighbouring pairs of channels of one sequence.
 //
 // binding 0: sizes; offsets and strides in pairs of floats
 // binding 1: x, [batch · length, pairs]
@@ -85,11 +85,11 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     write_eight(t, z);
     workgroupBarrier();
 
-    // Each thread takes four pairs of conjugate frequencies.
+    // Each thread processes four pairs of conjugate frequencies.
     for (var number = t; number < 1024u; number += 256u) {
         let frequency = number >> log_count;
         let column = number & (count - 1u);
-        // Frequency 0 is its own conjugate, and so is size / 2: they share an entry.
+        // Frequencies 0 and size / 2 are their own conjugates and share an entry.
         let partner = (select(size - frequency, size / 2u, frequency == 0u) << log_count) + column;
         let channel = workgroup.x * count + column;
         if (channel < sizes.pairs) {

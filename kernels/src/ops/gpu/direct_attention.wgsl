@@ -1,14 +1,14 @@
 // Softmax attention without workgroup memory, with an online softmax; mirrors `ops::tile_attention`. For software
-// adapters, which suspend every thread at a barrier and clear all workgroup memory one word after the other;
-// attention.wgsl and a mask file are prepended.
+// adapters, which suspend every thread at a barrier and clear workgroup memory word by word; attention.wgsl and a mask
+// file are prepended.
 //
-// A thread takes eight queries of one head, sixteen keys at a time: their scores, sums of dot products of rows, stay in
-// its registers, and o is where its sums wait.
+// A thread processes eight queries of one head, sixteen keys at a time. Their scores, sums of products of row elements,
+// stay in registers; the weighted sums are stored in o in between.
 
-// Keys at a time: half a tile.
+// Keys per iteration: half a tile.
 const KEYS: u32 = 16u;
 
-// Where eight rows lie, or their numbers.
+// Positions of eight rows, or their numbers.
 struct Rows {
     low: vec4<u32>,
     high: vec4<u32>,
@@ -18,7 +18,7 @@ fn dots(row: vec4<f32>, k0: vec4<f32>, k1: vec4<f32>, k2: vec4<f32>, k3: vec4<f3
     return vec4<f32>(dot(row, k0), dot(row, k1), dot(row, k2), dot(row, k3));
 }
 
-// Adds what one vector of columns of four keys gives to the scores.
+// Adds the contribution of one vector of columns of four keys to the scores.
 fn scores(s: Block, x: Block, at: vec4<u32>, column: u32) -> Block {
     let k0 = k[at.x + column];
     let k1 = k[at.y + column];
@@ -40,7 +40,7 @@ fn blend(p: vec4<f32>, v0: vec4<f32>, v1: vec4<f32>, v2: vec4<f32>, v3: vec4<f32
     return p.x * v0 + p.y * v1 + p.z * v2 + p.w * v3;
 }
 
-// Adds one vector of columns of four values, weighed by p.
+// Adds one vector of columns of four values, weighted by p.
 fn weigh(y: Block, p: Block, at: vec4<u32>, column: u32) -> Block {
     let v0 = v[at.x + column];
     let v1 = v[at.y + column];
@@ -71,7 +71,7 @@ fn hidden(x: Block, number: Rows, key: u32) -> Block {
     );
 }
 
-// A row that is there in any case; the mask hides its score.
+// An existing row in any case; the mask hides its score.
 fn row_of_key(key: u32) -> u32 {
     return select(0u, key_row(key), has_key(key));
 }
@@ -80,7 +80,7 @@ fn rows_of_keys(key: u32) -> vec4<u32> {
     return vec4<u32>(row_of_key(key), row_of_key(key + 1u), row_of_key(key + 2u), row_of_key(key + 3u));
 }
 
-// The first of eight numbers of queries that exists.
+// The first existing one of eight query numbers.
 fn first_query(query: u32) -> u32 {
     for (var index = 0u; index < 8u; index++) {
         if (has_query(query + index)) {
@@ -90,7 +90,7 @@ fn first_query(query: u32) -> u32 {
     return query + 8u;
 }
 
-// One that does not exist is computed as a twin of one that does: to the same place goes the same value.
+// A missing query is computed as a copy of an existing one, so that equal values are written to one place.
 fn stand_in(query: u32, other: u32) -> u32 {
     return select(other, query, has_query(query));
 }

@@ -1,8 +1,8 @@
-//! Long convolution for software adapters, without workgroup memory: transforms in place in a buffer, a dispatch for each
-//! step of radix 16. SwiftShader clears a workgroup's memory word by word in every thread and suspends threads at a
-//! barrier, which takes longer there than a transform.
+//! Long convolution for software adapters without workgroup memory: transforms in place in a buffer, with a dispatch
+//! for each step of radix 16. SwiftShader clears workgroup memory word by word in every thread and suspends threads at
+//! barriers, which takes longer than a transform.
 //!
-//! It is a right-angle convolution, as on the CPU (see `ops::fft`): N points for N positions of a channel.
+//! A right-angle convolution as on the CPU (see `ops::fft`): N points for N positions of a channel.
 
 use mixer::{Access, BufferId, Shader};
 
@@ -41,10 +41,10 @@ const MIDDLE: Shader = Shader {
 /// Invocations of a workgroup.
 const THREADS: usize = 64;
 
-/// Points of the butterflies in the middle, and of all but the first step.
+/// Points of the middle butterflies and of all steps except the first.
 const RADIX: usize = 16;
 
-/// N for a circle of `size` positions; the middle has sixteen at least.
+/// N for a circle of `size` positions, at least 16 for the middle step.
 fn points(size: usize) -> usize {
     (size / 2).max(RADIX)
 }
@@ -55,25 +55,25 @@ pub(super) fn roots(size: usize) -> Vec<f32> {
     (0..2 * points).flat_map(|k| root(k as f64 / (4 * points) as f64)).collect()
 }
 
-/// How the transforms are done.
+/// State of the transforms.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Direct {
     /// log₂ of N, at least 4.
     log_points: u32,
-    /// Positions of the circle that filters are on.
+    /// Positions of the filters' circle.
     circle: usize,
-    /// Pairs of channels at once, and sequences at once.
+    /// Pairs of channels per set of dispatches, and sequences.
     pub chunk: usize,
     pub sequences: usize,
     roots: BufferId,
-    /// `[sequences, N, chunk]` points of two channels.
+    /// Points of two channels, `[sequences, N, chunk]`.
     work: BufferId,
 }
 
 /// The channels and sequences of one set of dispatches.
 #[derive(Clone, Copy)]
 pub(super) struct Part {
-    /// First pair of channels, and how many.
+    /// First pair of channels.
     pub first: usize,
     pub chunk: usize,
     pub first_sequence: usize,
@@ -82,14 +82,14 @@ pub(super) struct Part {
     pub length: usize,
 }
 
-/// A stream and what it is multiplied by.
+/// A stream with its gate.
 #[derive(Clone, Copy)]
 struct End {
     stream: Stream,
     gate: Option<Stream>,
 }
 
-/// What a step takes its numbers from, or puts them, if not work.
+/// Source or target of a step other than `work`.
 #[derive(Clone, Copy)]
 enum Kind {
     Forward,
@@ -100,15 +100,15 @@ enum Kind {
 }
 
 impl Direct {
-    /// Convolutions on a circle of `size` positions, of which inputs take at most half: `chunk` pairs of channels and
-    /// `sequences` sequences at once, with [`roots`] of that size.
+    /// Convolutions on a circle of `size` positions, of which inputs take at most half. `chunk` pairs of channels and
+    /// `sequences` sequences are processed at once, with the [`roots`] of that size.
     pub fn new(builder: &mut Builder, size: usize, [chunk, sequences]: [usize; 2], roots: BufferId) -> Self {
         let points = points(size);
         let work = builder.scratch("transforms", 4 * points * chunk * sequences);
         Self { log_points: points.ilog2(), circle: size, chunk, sequences, roots, work }
     }
 
-    /// The spectra of the filters in `taps`, `[N, chunk]` points of two channels in the order that the steps leave.
+    /// The spectra of the filters in `taps`: `[N, chunk]` points of two channels in the order of the steps.
     pub fn filter(&self, builder: &mut Builder, part: Part, taps: Stream) -> BufferId {
         let spectra = builder.scratch("spectra", (4 * part.chunk) << self.log_points);
         let mut span = self.log_points;
@@ -144,8 +144,8 @@ impl Direct {
         }
     }
 
-    /// The steps besides the one in the middle: one of a smaller radix where N is no power of sixteen, then radix 16.
-    /// There is at least one, if only of radix 1, since the middle neither loads nor stores.
+    /// The radices of the steps except the middle one: a smaller radix where N is no power of sixteen, then radix 16.
+    /// At least one step, possibly of radix 1, because the middle step neither loads nor stores.
     fn radices(&self) -> Vec<usize> {
         let first = 1 << (self.log_points % 4);
         let sixteens = self.log_points as usize / 4 - 1;
@@ -153,7 +153,7 @@ impl Direct {
         has_first.then_some(first).into_iter().chain(std::iter::repeat_n(RADIX, sixteens)).collect()
     }
 
-    /// One step of blocks of `span` points, in place in `work`, or from or to a stream.
+    /// One step on blocks of `span` points: in place in `work`, or from or to a stream.
     fn step(&self, builder: &mut Builder, part: Part, [radix, span]: [usize; 2], kind: Kind, work: BufferId) {
         let flag = |set: bool| f64::from(u8::from(set));
         let points = 1_usize << self.log_points;
@@ -206,7 +206,7 @@ impl Direct {
         );
     }
 
-    /// The last step of the transforms, the products, and the first step of the inverse.
+    /// The last step of the transforms, the products, and the first step of the inverse transforms.
     fn middle(&self, builder: &mut Builder, part: Part, spectra: BufferId) {
         let butterflies = (1 << self.log_points) / RADIX * part.chunk;
         let [x, y, _] = line_of_groups(butterflies.div_ceil(THREADS));

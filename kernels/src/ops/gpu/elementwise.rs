@@ -1,4 +1,4 @@
-//! Elementwise work on streams, and the functions that other shaders fuse.
+//! Elementwise operations on streams, and the functions that other shaders include.
 
 use mixer::{Access, BufferId, Shader};
 
@@ -22,7 +22,8 @@ const UNPACK: Shader = Shader {
 /// Invocations in a workgroup.
 const THREADS: usize = 256;
 
-/// Workgroups in x before a line of them continues in y: what every device takes, and `line.wgsl` counts by.
+/// Workgroups in x before a line of workgroups continues in y. Every device supports this number, and `line.wgsl` uses
+/// it.
 pub(crate) const ROW_OF_GROUPS: usize = 65_535;
 
 /// A function of one element.
@@ -56,10 +57,10 @@ impl Activation {
     }
 }
 
-/// How a second stream joins the first.
+/// How a second stream is combined with the first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Combine {
-    /// It does not.
+    /// No second stream.
     None = 0,
     /// Product: a gate.
     Multiply = 1,
@@ -79,13 +80,14 @@ pub fn grid(items: usize) -> [usize; 3] {
     line_of_groups(items.div_ceil(THREADS))
 }
 
-/// A line of workgroups as a grid below the limit in each dimension; `place_in_line` of `line.wgsl` finds each one's place.
+/// A line of workgroups as a grid below the limit in each dimension. `place_in_line` of `line.wgsl` returns a
+/// workgroup's place.
 pub(crate) fn line_of_groups(groups: usize) -> [usize; 3] {
     [groups.min(ROW_OF_GROUPS), groups.div_ceil(ROW_OF_GROUPS), 1]
 }
 
-/// y = combine(act(alpha · a), b) over `rows` rows of `width` floats (padding included; rounded up to a multiple of
-/// four). y may be in no buffer that is read.
+/// y = combine(act(alpha · a), b) over `rows` rows of `width` floats, padding included and rounded up to a multiple of
+/// four. y must not be in a buffer that is read.
 pub fn map(
     builder: &mut Builder,
     a: Stream,
@@ -118,7 +120,8 @@ pub fn map(
     );
 }
 
-/// The rows of `x` in a buffer without padding, as an output must lie: `x`'s own buffer where it has none.
+/// Returns a buffer with the rows of `x` without padding, the layout of outputs. Reuses `x`'s own buffer where it has
+/// no padding.
 pub fn unpack(builder: &mut Builder, x: Stream, rows: usize, columns: Columns) -> BufferId {
     if columns.is_packed() && x.offset == 0 && x.stride == columns.len() {
         return x.buffer;

@@ -1,9 +1,9 @@
-// Complex FFTs in workgroup memory, prepended to conv_*.wgsl after complex.wgsl. 256 threads hold 2048 numbers, eight each, as
-// 2^(11 − log_size) interleaved transforms of 2^log_size: element e of transform p is number e · transforms + p.
-// Stockham's algorithm with radix 8, after one step of radix 2 or 4 where the size is no power of eight: thread t
-// reads numbers t, t + 256, …, and ends with the frequencies of the same numbers, in natural order.
+// Complex FFTs in workgroup memory; prepended to conv_*.wgsl after complex.wgsl. 256 threads hold 2048 numbers, eight
+// each, as 2^(11 − log_size) interleaved transforms of 2^log_size: element e of transform p is number e · transforms +
+// p. Stockham's algorithm with radix 8, after one step of radix 2 or 4 where the size is no power of eight. Thread t
+// starts with numbers t, t + 256, …, and ends with the frequencies of these numbers in natural order.
 
-// Real and imaginary parts apart, so that neighbouring threads use neighbouring banks.
+// Real and imaginary parts are separate, so that neighbouring threads use neighbouring banks.
 var<workgroup> re: array<f32, 2048>;
 var<workgroup> im: array<f32, 2048>;
 
@@ -19,7 +19,7 @@ struct Eight {
     h: vec2<f32>,
 }
 
-// Spreads the strides 2, 4, 8, … of the steps over the banks.
+// Distributes the strides 2, 4, 8, … of the steps over the banks.
 fn slot(number: u32) -> u32 {
     return number ^ ((number >> 5u) & 7u) ^ (((number >> 6u) & 3u) << 3u);
 }
@@ -58,7 +58,7 @@ fn write_eight(t: u32, x: Eight) {
     put(t + 1792u, x.h);
 }
 
-// Real and imaginary parts swapped: turns the transform into the inverse one, not scaled.
+// Real and imaginary parts swapped: turns the transform into the unscaled inverse.
 fn swapped(x: Eight) -> Eight {
     return Eight(x.a.yx, x.b.yx, x.c.yx, x.d.yx, x.e.yx, x.f.yx, x.g.yx, x.h.yx);
 }
@@ -94,7 +94,7 @@ fn butterfly8(x: Eight) -> Eight {
     );
 }
 
-// One step of radix 2: four butterflies of numbers 1024 apart. `s` transforms are interleaved.
+// One step of radix 2: four butterflies of numbers 1024 apart, for `s` interleaved transforms.
 fn step2(x: Eight, t: u32, s: u32) {
     let mask = ~(s - 1u);
     let k0 = t & mask;
@@ -151,7 +151,7 @@ fn step8(x: Eight, t: u32, s: u32) {
     put(to + 7u * s, times(y.h, times(w4, w3)));
 }
 
-// Forward transform, not scaled. Workgroup memory is free to be written when it returns only after a barrier.
+// Unscaled forward transform. After its return, workgroup memory may be written only after a barrier.
 fn transform(input: Eight, t: u32) -> Eight {
     var x = input;
     var s = 1u << (11u - sizes.log_size);

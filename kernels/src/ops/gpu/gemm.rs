@@ -1,4 +1,4 @@
-//! Matrix products on the GPU, and the linear layer made of them.
+//! Matrix products on the GPU, and linear layers built from them.
 
 use mixer::{Access, BufferId, Count, Shader};
 
@@ -13,10 +13,10 @@ const SHADER: Shader = Shader {
     bindings: &[Access::Read, Access::Read, Access::Read, Access::Read, Access::ReadWrite],
 };
 
-/// Rows, and columns, of the result that a workgroup computes.
+/// Rows and columns of the result per workgroup.
 const TILE: usize = 64;
 
-/// How many products of one shape run together: `outer` (sequences) times `inner` (heads).
+/// Number of products of one shape: `outer` (sequences) times `inner` (heads).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Batches {
     /// Sequences.
@@ -30,14 +30,14 @@ impl Batches {
     pub const ONE: Self = Self { outer: 1, inner: 1 };
 }
 
-/// A matrix of each product: where the first one lies and how far apart they are, in floats (multiples of four).
+/// A matrix of each product: the first one, and the distances between matrices in floats (multiples of four).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Operand {
     /// The first matrix.
     pub stream: Stream,
-    /// From one sequence's matrix to the next's.
+    /// Distance between the matrices of successive sequences.
     pub outer: usize,
-    /// From one head's matrix to the next's.
+    /// Distance between the matrices of successive heads.
     pub inner: usize,
 }
 
@@ -55,9 +55,9 @@ impl Operand {
 
 /// Y = combine(act(alpha · A·B + bias), C) for each product of a batch.
 ///
-/// A is `[rows, inner]` (`[inner, rows]` if `transpose_a`), B is `[inner, columns]` (`[columns, inner]` if
-/// `transpose_b`), Y is `[rows, columns]`; none of the sizes needs to be a multiple of anything. Y's padding columns
-/// become zero. Y must be in another buffer than A, B, C and the bias.
+/// A is `[rows, inner]` (`[inner, rows]` with `transpose_a`), B is `[inner, columns]` (`[columns, inner]` with
+/// `transpose_b`), Y is `[rows, columns]`. The sizes are arbitrary. Y's padding columns become zero. Y must not be in
+/// the buffer of A, B, C or the bias.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Gemm {
     /// Left factor.
@@ -78,20 +78,20 @@ pub struct Gemm {
     pub transpose_a: bool,
     /// Whether B is stored transposed.
     pub transpose_b: bool,
-    /// Factor before the bias.
+    /// Factor of the product, applied before the bias.
     pub alpha: f32,
     /// `[columns]`, zero-padded to a multiple of four.
     pub bias: Option<BufferId>,
-    /// Applied after the bias.
+    /// Activation, applied after the bias.
     pub activation: Activation,
-    /// A stream shaped like Y that joins last.
+    /// A stream with the shape of Y, combined last.
     pub combine: Option<(Combine, Operand)>,
-    /// Columns of Y that lie together, padding included, and how far apart such planes are. `None`: all of them.
+    /// Contiguous columns of Y, padding included, and the distance between such planes; `None` for a single plane.
     pub planes: Option<(usize, usize)>,
 }
 
 impl Gemm {
-    /// One product A·B without extras.
+    /// A plain product A·B.
     pub fn new(a: Operand, b: Operand, y: Operand, [rows, columns, inner]: [usize; 3]) -> Self {
         Self {
             a,
@@ -111,7 +111,7 @@ impl Gemm {
         }
     }
 
-    /// Records the dispatches: one, or several where one would exceed the device's limits.
+    /// Records one dispatch, or several where one would exceed the device's limits.
     pub fn record(&self, builder: &mut Builder) {
         let most = builder.target().max_workgroups_per_dimension as usize;
         let tile_flops = 2 * (TILE * TILE) as u64 * self.inner as u64;
@@ -134,7 +134,7 @@ impl Gemm {
         }
     }
 
-    /// Some tiles of columns, of rows, and some products.
+    /// Records a range of column tiles, row tiles and products.
     fn part(&self, builder: &mut Builder, first: [usize; 3], count: [usize; 3]) {
         let (width, stride) = self.planes.unwrap_or((self.columns.next_multiple_of(4), 0));
         let mut uniforms = vec![
@@ -148,7 +148,7 @@ impl Gemm {
             vectors(stride),
         ];
         let (combine, c) = self.combine.map_or((Combine::None, None), |(how, with)| (how, Some(with)));
-        // Unused bindings are bound to what is read anyway.
+        // Unused bindings are bound to buffers that are read anyway.
         let c = c.unwrap_or(self.a);
         for operand in [self.a, self.b, c, self.y] {
             uniforms.extend(operand.words());
@@ -179,8 +179,8 @@ impl Gemm {
     }
 }
 
-/// The linear layer y = x Wᵀ + b with W on the device, or several layers of one input side by side (query, key and
-/// value, say).
+/// The linear layer y = x Wᵀ + b with W on the device, or several layers of one input side by side, such as query, key
+/// and value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Linear {
     /// `[inputs, layers · outputs]`, both padded.
@@ -203,7 +203,7 @@ impl Linear {
         Self::upload_stacked(builder, &[(weight, bias)], inputs, outputs)
     }
 
-    /// Uploads layers that share their input and the layout of their output.
+    /// Uploads layers with equal inputs and equal output layouts.
     pub fn upload_stacked(
         builder: &mut Builder,
         layers: &[(&[f32], Option<&[f32]>)],
@@ -214,7 +214,7 @@ impl Linear {
         let size = Count::from(inputs.stride()) * Count::from(stride);
         let mut packed = builder.zeros(size).unwrap_or_default();
         let mut biases = vec![0.0; stride];
-        // Without room for the weights the plan is refused as a whole.
+        // Where memory for the weights is exhausted, the whole plan is refused later.
         let layers_with_room = if packed.is_empty() { &[] } else { layers };
         for (layer, (weight, bias)) in layers_with_room.iter().enumerate() {
             for (output, row) in weight.chunks_exact(inputs.len().max(1)).enumerate() {
@@ -233,13 +233,12 @@ impl Linear {
         Self { weight, bias, inputs, outputs, layers: layers.len() }
     }
 
-    /// y `[rows, outputs]` from x `[rows, inputs]`; where there are several layers, the output of layer i lies
-    /// `i · plane` floats after y.
+    /// y `[rows, outputs]` from x `[rows, inputs]`. The output of layer i of several begins `i · plane` floats after y.
     pub fn apply(&self, builder: &mut Builder, x: Stream, rows: usize, y: Stream, plane: usize) {
         self.gemm(x, rows, y, plane).record(builder);
     }
 
-    /// [`Linear::apply`] as a product to which an activation or a second stream may be added.
+    /// [`Linear::apply`] as a product, to which an activation or a second stream can be added.
     pub fn gemm(&self, x: Stream, rows: usize, y: Stream, plane: usize) -> Gemm {
         let sizes = [rows, self.weight.stride, self.inputs.stride()];
         Gemm {

@@ -1,7 +1,7 @@
 // Y = combine(act(alpha · A·B + bias), C), batched. Mirrors `ops::gemm` and `ops::linear`.
 //
-// A workgroup computes 64 × 64 of Y with 128 threads, each 8 rows × 4 columns in registers, in steps of 16 along the
-// inner dimension through workgroup memory (8 KiB).
+// A workgroup computes 64 × 64 elements of Y with 128 threads, each with 8 rows × 4 columns in registers, in steps of
+// 16 along the inner dimension through workgroup memory (8 KiB).
 //
 // binding 0: sizes; offsets and strides in vectors of four floats
 // binding 1: A, [rows, inner], or [inner, rows] with TRANSPOSE_A
@@ -17,7 +17,7 @@ override HAS_BIAS: u32 = 0u;
 struct Operand {
     offset: u32,
     stride: u32,
-    // From one sequence to the next, and from one head to the next.
+    // Distances between successive sequences, and between successive heads.
     outer: u32,
     inner: u32,
 }
@@ -56,7 +56,7 @@ fn base(operand: Operand, batch: u32) -> u32 {
     return operand.offset + (batch / sizes.heads) * operand.outer + (batch % sizes.heads) * operand.inner;
 }
 
-// Four components from `first` on, those from `end` on as zero: padding may hold anything.
+// Four components from `first` on; those from `end` on become zero, since padding may have any content.
 fn within(value: vec4<f32>, first: u32, end: u32) -> vec4<f32> {
     return select(ZERO, value, vec4<u32>(first, first + 1u, first + 2u, first + 3u) < vec4<u32>(end));
 }

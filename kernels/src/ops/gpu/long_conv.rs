@@ -1,6 +1,6 @@
-//! Long convolution by FFT on the GPU: in one dispatch while the transform fits workgroup memory, beyond by the
-//! four-step FFT (Bailey 1990) in three; on software adapters as `direct_conv.rs` says. Channels 2p and 2p + 1 travel as
-//! the real and imaginary part of one transform.
+//! Long convolution by FFT on the GPU: one dispatch where the transform fits workgroup memory, otherwise three by the
+//! four-step FFT (Bailey 1990). Software adapters use `direct_conv.rs`. Channels 2p and 2p + 1 are the real and
+//! imaginary part of one transform.
 
 use mixer::{Access, BufferId, MixerError, Shader};
 
@@ -56,17 +56,17 @@ const ROWS_FILTER: Shader = Shader {
     bindings: &[READ, READ, WRITE],
 };
 
-/// log₂ of the numbers in a workgroup's memory: 2048 complex ones are 16 KiB, what every WebGPU device has.
+/// log₂ of the complex numbers in a workgroup's memory: 2048 take 16 KiB, which every WebGPU device has.
 const LOG_WORKGROUP: u32 = 11;
 
-/// Smallest and largest transform: 2048 rows of 1024 columns, which cover a million positions.
+/// log₂ of the smallest and largest transform: 2048 rows of 1024 columns cover a million positions.
 const LOG_LEAST: u32 = 3;
 const LOG_MOST: u32 = 21;
 
 /// Fine steps of the two-level table of roots.
 const FINE: usize = 1024;
 
-/// Most bytes of intermediate transforms: small enough to stay in a large device's second-level cache.
+/// Most bytes of intermediate transforms, which fit the second-level cache of a large device.
 const WORK_BYTES: usize = 32 << 20;
 
 /// Convolutions of one length and width.
@@ -81,25 +81,25 @@ pub struct LongConv {
     way: Way,
 }
 
-/// How the transforms are done.
+/// Method of the transforms.
 #[derive(Debug, Clone, Copy)]
 enum Way {
-    /// In one workgroup's memory each.
+    /// Each in one workgroup's memory.
     Whole,
-    /// In steps that each fit one.
+    /// In steps that each fit workgroup memory.
     Split(Split),
     /// Without workgroup memory.
     Direct(Direct),
 }
 
-/// How a transform larger than workgroup memory is done.
+/// State of transforms larger than workgroup memory.
 #[derive(Debug, Clone, Copy)]
 struct Split {
     log_rows: u32,
     log_columns: u32,
-    /// Pairs of channels at once.
+    /// Pairs of channels per set of dispatches.
     chunk: usize,
-    /// Sequences at once.
+    /// Sequences per set of dispatches.
     sequences: usize,
     /// `[sequences, rows, columns, chunk]` complex numbers.
     work: BufferId,
@@ -108,14 +108,14 @@ struct Split {
 /// Filters in the frequency domain.
 #[derive(Debug, Clone)]
 pub struct Filter {
-    /// For each chunk of channels `[size / 2, chunk, 4]`, at least 16 of the first for software adapters.
+    /// For each chunk of channels `[size / 2, chunk, 4]`; on software adapters the first dimension is at least 16.
     spectra: Vec<BufferId>,
 }
 
 impl LongConv {
     /// Convolutions of `batch` sequences of `seq_len` rows of `width` floats (rounded up to a multiple of four) by
-    /// transforms of `size`, a power of two; `ops::long_conv::fft_size` gives the one that keeps a causal convolution
-    /// from wrapping around.
+    /// transforms of `size`, a power of two. `ops::long_conv::fft_size` returns the size at which a causal convolution
+    /// does not wrap around.
     ///
     /// # Errors
     /// [`MixerError::InvalidField`] for a size that is no power of two or too large.
@@ -128,7 +128,7 @@ impl LongConv {
             let allowed = format!("a power of two up to 2^{LOG_MOST}");
             return Err(MixerError::invalid("size of a transform", allowed, size));
         }
-        // A transform of less than eight is as well done by one of eight only if nothing wraps around.
+        // A transform of fewer than eight points can be replaced by one of eight only where nothing wraps around.
         let log_size = size.ilog2().max(LOG_LEAST);
         let size = 1_usize << log_size;
         let pairs = width.next_multiple_of(4) / 2;
@@ -152,8 +152,8 @@ impl LongConv {
         Ok(Self { batch, seq_len, pairs, log_size, tables, way })
     }
 
-    /// Transforms filters as set-up: `taps`, `[n_taps, width]` with n_taps ≤ size, tap t multiplying the input t steps
-    /// ago; taps beyond size / 2 reach ahead by size − t instead, as a circular convolution has it.
+    /// Transforms filters in the set-up. `taps` is `[n_taps, width]` with n_taps ≤ size, where tap t multiplies the
+    /// input t steps ago. Taps beyond size / 2 multiply the input size − t steps ahead, as in a circular convolution.
     pub fn filter(&self, builder: &mut Builder, taps: Stream, n_taps: usize) -> Filter {
         builder.setup(|builder| {
             let words = |pairs: usize| 4 * (1 << (self.log_size - 1)) * pairs;
@@ -190,8 +190,8 @@ impl LongConv {
         })
     }
 
-    /// y = gate_out · (filter ∗ (x · gate_in)), each gate only where given; all streams `[batch · seq_len, width]`. y
-    /// must be in a buffer of its own.
+    /// y = gate_out · (filter ∗ (x · gate_in)) with optional gates. All streams are `[batch · seq_len, width]`. y must
+    /// have a buffer of its own.
     pub fn apply(
         &self,
         builder: &mut Builder,
@@ -280,7 +280,7 @@ impl LongConv {
         }
     }
 
-    /// The pass over columns: from `stream` to work, or with `back` from work to `stream`.
+    /// The pass over columns: from `stream` to the work buffer, or with `back` from the work buffer to `stream`.
     fn columns(
         &self,
         builder: &mut Builder,
@@ -321,7 +321,7 @@ impl LongConv {
         );
     }
 
-    /// The pass over rows, in place; without a spectrum, writes `made` instead.
+    /// The pass over rows, in place. Without a spectrum, writes `made` instead.
     fn rows(
         &self,
         builder: &mut Builder,
@@ -367,7 +367,7 @@ impl Pass {
     }
 }
 
-/// Operations of one complex transform, as the field counts them.
+/// Operations of one complex transform by the field's convention.
 fn fft_flops(size: usize, log_size: u32) -> usize {
     5 * size * log_size as usize
 }
@@ -376,14 +376,14 @@ fn flag(set: bool) -> f64 {
     f64::from(u8::from(set))
 }
 
-/// An even number of floats, in pairs.
+/// An even number of floats as a number of pairs.
 fn pairs(floats: usize) -> u32 {
     debug_assert!(floats.is_multiple_of(2));
     word(floats / 2)
 }
 
-/// exp(−2πi k / 2048) for k < 2048, then exp(−2πi j / size) for j < 1024, then exp(−2πi 1024 j / size) while that is
-/// below a full turn: WGSL's own sine is too coarse. Interleaved real and imaginary parts.
+/// exp(−2πi k / 2048) for k < 2048, then exp(−2πi j / size) for j < 1024, then exp(−2πi 1024 j / size) for less than a
+/// full turn, as interleaved real and imaginary parts. WGSL's own sine is too inaccurate.
 fn roots(size: usize) -> Vec<f32> {
     let whole = 1_usize << LOG_WORKGROUP;
     let turns = (0..whole)
@@ -407,8 +407,8 @@ mod tests {
     use crate::ops::gpu::Columns;
     use crate::ops::long_conv::fft_size;
 
-    /// Dispatches of a causal convolution, and the floats that they read and write if each buffer that one binds is gone
-    /// over once: in units of `length · width`.
+    /// Dispatches of a causal convolution, and the floats that they read and write where each bound buffer is traversed
+    /// once, in units of `length · width`.
     fn traffic(length: usize, width: usize) -> (usize, f64) {
         let mut builder = Builder::new(&GpuTarget::WEBGPU_DEFAULTS);
         let columns = Columns::plain(width);
@@ -424,7 +424,7 @@ mod tests {
             for (access, buffer) in dispatch.shader.bindings.iter().zip(&dispatch.bindings) {
                 // The pass over rows works in place.
                 let in_place = dispatch.shader == ROWS && *access == WRITE;
-                // Roots of unity stay in a cache; unused gates are bound to them or to x.
+                // Roots of unity stay in a cache. Unused gates are bound to the roots or to x.
                 let is_gate = dispatch.shader == WHOLE && *buffer == x.buffer;
                 if *buffer != conv.tables && !is_gate {
                     floats += plan.buffers[buffer.0].words * if in_place { 2 } else { 1 };
@@ -437,11 +437,11 @@ mod tests {
 
     #[test]
     fn a_convolution_is_one_pass_or_three_and_each_goes_over_its_operands_once() {
-        // x, the spectra of twice the length, y.
+        // x, the spectra of twice the length, and y.
         assert_eq!(traffic(1024, 256), (1, 4.0));
-        // x to the transforms, which are twice as long; there, the spectra and back; from there to y.
+        // x to the transforms of twice the length; there, the spectra and back; from there to y.
         assert_eq!(traffic(4096, 256), (3, 12.0));
-        // A longer one goes in runs of channels, whose passes are as many as before for each.
+        // Longer sequences are processed in chunks of channels, each with three passes.
         let (passes, _) = traffic(65_536, 256);
         assert!(passes.is_multiple_of(3) && passes > 3, "{passes}");
         assert_eq!(traffic(65_536, 8), (3, 12.0));

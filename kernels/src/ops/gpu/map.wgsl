@@ -1,4 +1,4 @@
-// Y = combine(act(alpha · A), B), element by element, rows of vectors of four floats.
+// Y = combine(act(alpha · A), B), elementwise on rows of vectors of four floats.
 //
 // binding 0: sizes; offsets and strides in vectors of four floats
 // binding 1: A; binding 2: B, where COMBINE; binding 3: Y

@@ -1,7 +1,7 @@
 // Mask file of attention.wgsl: keys within a band around the query, [query − before, query + after]. Dense
 // attention and causal attention are bands as wide as the sequence.
 
-// First key that some query of the block sees, rounded down to a tile.
+// First key visible to any query of the block, rounded down to a tile.
 fn band_start(block: u32) -> u32 {
     let first = block * 64u;
     return select(0u, (first - sizes.before) / 32u * 32u, first > sizes.before);
@@ -9,7 +9,7 @@ fn band_start(block: u32) -> u32 {
 
 fn n_tiles(block: u32, sequence: u32, head: u32) -> u32 {
     let last = min(block * 64u + 63u, sizes.n_queries - 1u);
-    // Written so that it cannot overflow where `after` is as wide as it gets.
+    // Written so that it cannot overflow for the largest `after`.
     var end = sizes.n_keys;
     if (last < sizes.n_keys && sizes.after < sizes.n_keys - last) {
         end = min(end, last + sizes.after + 1u);
@@ -22,7 +22,7 @@ fn tile_start(block: u32, sequence: u32, head: u32, tile: u32) -> u32 {
     return band_start(block) + tile * 32u;
 }
 
-// Whether some pair of the tile is hidden.
+// Whether any pair of the tile is hidden.
 fn needs_mask(block: u32, first_key: u32) -> bool {
     let first = block * 64u;
     let last = first + 63u;

@@ -1,10 +1,10 @@
 // Mask file of attention.wgsl: runs of keys listed for each block of queries, within a band.
 //
-// binding 6: [blocks, 2]: where a block's runs begin, in words, and how many it has; then all runs, [start, end)
+// binding 6: [blocks, 2]: start of a block's runs, in words, and their number; then all runs, [start, end)
 
 @group(0) @binding(6) var<storage, read> lists: array<u32>;
 
-// The end of the run that the workgroup is in.
+// End of the workgroup's current run.
 var<private> run_end: u32;
 
 fn n_tiles(block: u32, sequence: u32, head: u32) -> u32 {

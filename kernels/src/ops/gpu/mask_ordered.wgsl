@@ -1,4 +1,4 @@
-// Part of the mask files of attention.wgsl whose queries and keys lie in order.
+// Part of mask files for attention.wgsl with queries and keys in natural order.
 
 fn enter(block: u32, sequence: u32, head: u32) {}
 

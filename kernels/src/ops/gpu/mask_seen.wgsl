@@ -1,4 +1,4 @@
-// Part of the mask files of attention.wgsl that only say which of four keys are `seen`.
+// Part of mask files for attention.wgsl that only define which of four keys are `seen`.
 
 // Keys within [query − before, query + after].
 fn in_band(query: u32, key: vec4<u32>, before: u32, after: u32) -> vec4<bool> {

@@ -1,9 +1,9 @@
-//! Builders of GPU work. Each takes a [`Builder`] and shapes, and records dispatches of a WGSL file that lies beside it;
-//! nothing here talks to a GPU.
+//! Builders of GPU work. Each one takes a [`Builder`] and shapes, and records dispatches of a WGSL file in this folder.
+//! Nothing here uses a GPU.
 //!
-//! All of them speak of [`Stream`]s: row-major activations whose rows are padded with zeros to a multiple of four
-//! floats ([`Columns`]), so that every shader may load four floats at once whatever the model's width. Offsets and
-//! strides are in floats. A buffer that a dispatch writes may not be bound to it a second time.
+//! All operations use [`Stream`]s: row-major activations whose rows are padded with zeros to a multiple of four floats
+//! ([`Columns`]), so that every shader can load four floats at once whatever the model's width. Offsets and strides are
+//! in floats. A buffer that a dispatch writes must have no second binding in it.
 //!
 //! | op | what |
 //! |---|---|
@@ -13,12 +13,12 @@
 //! | [`LongConv`] | long convolution by FFT, causal or circular, gates fused |
 //! | [`short_conv`] | causal depthwise convolution with few taps, activation and the product of two fused |
 //! | [`norm`], [`softmax_rows`] | layer norm, scale norm, softmax of rows |
-//! | [`map`] | activations, gates and residuals, element by element |
+//! | [`map`] | elementwise activations, gates and residuals |
 //! | [`prefix_sum`], [`move_rows`], [`transpose`] | running sums, gathered and scattered rows, transposes |
-//! | [`stable_sort`] | many lists of small numbers at once |
-//! | [`unpack`] | an output without padding; call it last |
+//! | [`stable_sort`] | sorts many lists of small numbers at once |
+//! | [`unpack`] | removes the padding of an output; must be the last call |
 //!
-//! A new shader of a system's own is a `Shader` constant and one [`Builder::dispatch`].
+//! A system's own shader takes a `Shader` constant and one [`Builder::dispatch`].
 //!
 //! ```
 //! use kernels::ops::gpu::{Activation, Builder, Columns, Gemm, Linear, unpack};

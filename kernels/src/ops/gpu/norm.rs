@@ -13,10 +13,10 @@ const SHADER: Shader = Shader {
     bindings: &[Access::Read, Access::Read, Access::ReadWrite],
 };
 
-/// Which normalisation.
+/// Kind of normalisation.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Norm {
-    /// (x − mean) / √(variance + ε) · weight + bias; the buffer is [`Norm::upload`]'s.
+    /// (x − mean) / √(variance + ε) · weight + bias; the buffer is from [`Norm::upload`].
     Layer(BufferId),
     /// x · g / √(mean(x²) + ε).
     Scale(f32),

@@ -1,8 +1,8 @@
 // Normalisation of rows: y = (x − mean) / √(variance + ε) · weight + bias, or with SCALE y = x · g / √(mean(x²) + ε).
-// Mirrors `ops::norm`. A workgroup takes one row.
+// Mirrors `ops::norm`. A workgroup processes one row.
 //
 // binding 0: sizes; offsets and strides in vectors of four floats, the width in floats
-// binding 1: x; binding 2: weight, then bias, [2, width] (with SCALE anything); binding 3: y
+// binding 1: x; binding 2: weight, then bias, [2, width] (unused with SCALE); binding 3: y
 
 override SCALE: u32 = 0u;
 

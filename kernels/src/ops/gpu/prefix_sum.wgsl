@@ -1,5 +1,5 @@
-// Running sums along one axis: y[o, t, c] = Σ x[o, s, c] over s ≤ t, or s < t with EXCLUSIVE. An invocation takes four
-// neighbouring columns of one outer index and walks the axis: for axes of a few hundred steps (chunks of a sequence).
+// Running sums along one axis: y[o, t, c] = Σ x[o, s, c] over s ≤ t, or s < t with EXCLUSIVE. An invocation processes
+// all steps of four neighbouring columns of one outer index, for axes of a few hundred steps (chunks of a sequence).
 //
 // binding 0: sizes; offsets and strides in vectors of four floats
 // binding 1: x, [outer, steps, columns]; binding 2: y, like x

@@ -1,4 +1,4 @@
-//! Moving data: rows by an index, transposes, running sums.
+//! Rearrangement of data: indexed rows, transposes, running sums.
 
 use mixer::{Access, BufferId, Shader};
 
@@ -27,13 +27,13 @@ const PREFIX_SUM: Shader = Shader {
     bindings: &[Access::Read, Access::ReadWrite],
 };
 
-/// Rows, and columns, of a transposed tile.
+/// Rows and columns of a transposed tile.
 const TILE: usize = 32;
 
 /// Invocations of a running sum's workgroup.
 const THREADS: usize = 64;
 
-/// How [`move_rows`] reads its index.
+/// Direction of [`move_rows`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Move {
     /// y row i = x row index\[i\].
@@ -42,9 +42,9 @@ pub enum Move {
     Scatter,
 }
 
-/// Moves rows of `width` floats (rounded up to a multiple of four) within each of `batch` sequences. `index` is words,
-/// `[batch, rows]` from word `index_offset` on; x has `x_rows` and y `y_rows` rows in a sequence. y must be in a buffer
-/// of its own.
+/// Moves rows of `width` floats (rounded up to a multiple of four) within each of `batch` sequences. `index` has words
+/// `[batch, rows]` from word `index_offset` on. A sequence has `x_rows` rows in x and `y_rows` rows in y. y must have a
+/// buffer of its own.
 pub fn move_rows(
     builder: &mut Builder,
     how: Move,
@@ -77,7 +77,7 @@ pub fn move_rows(
 }
 
 /// y\[b, j, i\] = x\[b, i, j\] for `batches` matrices x of `[rows, columns]` floats, `x_batch` and `y_batch` floats
-/// apart. Only y's meaningful columns are written. y must be in another buffer.
+/// apart. Y's padding columns are not written. y must be in another buffer.
 pub fn transpose(
     builder: &mut Builder,
     (x, x_batch): (Stream, usize),
@@ -108,18 +108,18 @@ pub fn transpose(
     }
 }
 
-/// An axis to sum along: the first element, and how far apart steps and outer indices are, in floats.
+/// An axis of a running sum: the first element, and the distances between steps and between outer indices, in floats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Axis {
-    /// The buffer and the first element; its stride is from one step to the next.
+    /// Buffer and first element. The stream's stride is the distance between steps.
     pub stream: Stream,
-    /// From one outer index to the next.
+    /// Distance between outer indices.
     pub outer: usize,
 }
 
-/// y\[o, t, c\] = Σ x\[o, s, c\] over s ≤ t (s < t if `exclusive`) for `[outer, steps, width]`, the width rounded up to a
-/// multiple of four. One invocation walks all steps of four columns: meant for a few hundred steps and many columns.
-/// y must be in another buffer.
+/// y\[o, t, c\] = Σ x\[o, s, c\] over s ≤ t (s < t with `exclusive`) for `[outer, steps, width]`, the width rounded up
+/// to a multiple of four. One invocation traverses all steps of four columns, so this suits a few hundred steps and
+/// many columns. y must be in another buffer.
 pub fn prefix_sum(
     builder: &mut Builder,
     x: Axis,

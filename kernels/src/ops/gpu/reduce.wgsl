@@ -1,4 +1,4 @@
-// Sums and maxima over the 64 threads of a workgroup, for all of them.
+// Sums and maxima over the 64 threads of a workgroup. All threads get the result.
 
 var<workgroup> partial: array<f32, 64>;
 

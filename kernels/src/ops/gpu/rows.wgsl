@@ -1,4 +1,4 @@
-// Rows put in another order: y row i = x row index[i], within each sequence; with SCATTER y row index[i] = x row i.
+// Reorders rows: y row i = x row index[i] within each sequence; with SCATTER y row index[i] = x row i.
 //
 // binding 0: sizes; offsets and strides in vectors of four floats
 // binding 1: x; binding 2: index, [batch, rows]; binding 3: y

@@ -1,8 +1,8 @@
 // Rows of work and their conjugates, for the middle pass of the four-step FFT; prepended to conv_rows.wgsl and
-// conv_rows_filter.wgsl, which say what becomes of their frequencies.
+// conv_rows_filter.wgsl, which process their frequencies.
 //
-// Row r holds the frequencies r + rows · k. A workgroup takes two rows that are each other's conjugates, r and
-// rows − r (workgroup 0: rows 0 and rows / 2, each its own), of 1024 / columns neighbouring pairs of channels.
+// Row r holds the frequencies r + rows · k. A workgroup processes two conjugate rows, r and rows − r (workgroup 0: rows
+// 0 and rows / 2, each its own conjugate), of 1024 / columns neighbouring pairs of channels.
 //
 // binding 0: sizes
 // binding 1: roots of unity, see fft.wgsl
@@ -12,14 +12,15 @@ struct Sizes {
     chunk: u32,
     rows: u32,
     scale: f32,
-    // Of the columns.
+    // log₂ of the number of columns.
     log_size: u32,
 }
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
 @group(0) @binding(1) var<storage, read> tables: array<vec2<f32>>;
 
-// Where this thread's numbers lie: number n is column n >> (11 − log_size) of a row, and neighbours are `step` apart.
+// Positions of this thread's numbers: number n is in column n >> (11 − log_size) of a row, and neighbours are `step`
+// apart.
 struct Place {
     start: u32,
     exists: bool,
@@ -28,7 +29,7 @@ struct Place {
 }
 
 fn log_pairs() -> u32 {
-    // Each pair of channels has two rows here.
+    // Each pair of channels has two rows in workgroup memory.
     return 10u - sizes.log_size;
 }
 
@@ -51,7 +52,7 @@ fn load(number: u32, place: Place) -> vec2<f32> {
     return vec2<f32>(0.0);
 }
 
-// Leaves the rows' frequencies in workgroup memory.
+// Computes the rows' frequencies in workgroup memory.
 fn transform_rows(place: Place, t: u32) {
     let z = transform(
         Eight(
@@ -64,17 +65,17 @@ fn transform_rows(place: Place, t: u32) {
     workgroupBarrier();
 }
 
-// Two conjugate frequencies: where they are in workgroup memory, and their entry in the spectra.
+// Two conjugate frequencies: their positions in workgroup memory, and their entry in the spectra.
 struct Conjugates {
     here: u32,
     there: u32,
     at: u32,
-    // Two frequencies that are their own conjugates.
+    // Whether both frequencies are their own conjugates.
     alone: bool,
     exists: bool,
 }
 
-// The workgroup's pair number `item` of 1024.
+// Pair number `item` of the workgroup's 1024.
 fn conjugates(item: u32, workgroup: vec3<u32>) -> Conjugates {
     let log_count = log_pairs() + 1u;
     let n_pairs = 1u << log_pairs();
@@ -87,7 +88,7 @@ fn conjugates(item: u32, workgroup: vec3<u32>) -> Conjugates {
     if (first == 0u) {
         let half = columns / 2u;
         if (q < half) {
-            // Row 0, whose frequencies 0 and half the size are their own conjugates and share an entry.
+            // In row 0, frequencies 0 and half the size are their own conjugates and share an entry.
             there = (select(columns - q, half, q == 0u) << log_count) + lane;
         } else {
             here = ((q - half) << log_count) + n_pairs + lane;

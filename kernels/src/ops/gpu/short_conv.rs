@@ -18,11 +18,11 @@ const SHADER: Shader = Shader {
     bindings: &[Access::Read, Access::Read, Access::Read, Access::Read, Access::ReadWrite],
 };
 
-/// Invocations in a workgroup, and times of each.
+/// Invocations in a workgroup, and time steps per invocation.
 const THREADS: usize = 64;
 const RUN: usize = 8;
 
-/// Taps on the device: `[taps + 1, channels]`, the last tap multiplying the present, then the bias.
+/// Taps on the device: `[taps + 1, channels]`, where the last tap multiplies the current input, followed by the bias.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ShortFilter {
     stream: Stream,
@@ -54,8 +54,8 @@ impl ShortFilter {
 }
 
 /// y = act(short ∗ x) · (gate_short ∗ gate) for `batch` sequences of `seq_len` rows of `width` floats (rounded up to a
-/// multiple of four); without `gate` only the first factor. Both filters have equally many taps. y must be in a buffer
-/// of its own.
+/// multiple of four); only the first factor without `gate`. Both filters must have equally many taps. y must have a
+/// buffer of its own.
 pub fn short_conv(
     builder: &mut Builder,
     [batch, seq_len, width]: [usize; 3],

@@ -1,5 +1,5 @@
-// Causal depthwise convolution with few taps; with GATE the product of two such convolutions of two streams.
-// y[t, c] = (bias[c] + Σ_j w[j, c] · x[t − TAPS + 1 + j, c]) · (the same of the gate), x = 0 at negative times.
+// Causal depthwise convolution with few taps; with GATE the product of two such convolutions of two streams. y[t, c] =
+// (bias[c] + Σ_j w[j, c] · x[t − TAPS + 1 + j, c]) · (the gate's convolution), x = 0 at negative times.
 //
 // binding 0: sizes; offsets and strides in vectors of four floats
 // binding 1: x, [batch · length, channels]; binding 2: its taps, then its bias, [TAPS + 1, channels]
@@ -31,12 +31,12 @@ struct Sizes {
 @group(0) @binding(4) var<storage, read> gate_taps: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read_write> y: array<vec4<f32>>;
 
-// Times of one thread: neighbours share all but one of their inputs, which stay in the first-level cache.
+// Time steps per thread. Neighbouring times share all inputs but one, which stay in the first-level cache.
 const RUN: u32 = 8u;
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    // Neighbouring threads take neighbouring vectors of channels, then the next run of times.
+    // Neighbouring threads process neighbouring vectors of channels, then the next run of times.
     let item = place_in_line(workgroup) * 64u + thread;
     let column = item % sizes.vectors;
     let first = item / sizes.vectors * RUN;

@@ -1,4 +1,4 @@
-//! Softmax over rows that lie in memory.
+//! Softmax over stored rows.
 
 use mixer::{Access, Shader};
 
@@ -13,9 +13,8 @@ const SHADER: Shader = Shader {
     bindings: &[Access::ReadWrite],
 };
 
-/// Replaces each row of `matrices` matrices `[rows, columns]`, which lie one after the other in `x`, by
-/// softmax(scale · row); `causal` lets row i see columns up to i. What is hidden and the padding up to the stride
-/// become zero.
+/// Replaces each row of `matrices` contiguous matrices `[rows, columns]` in `x` by softmax(scale · row). With `causal`,
+/// row i includes columns up to i only. Excluded columns and padding up to the stride become zero.
 pub fn softmax_rows(
     builder: &mut Builder,
     x: Stream,

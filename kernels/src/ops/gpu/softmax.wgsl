@@ -1,7 +1,7 @@
-// Softmax of rows in place; a workgroup takes one row. Columns behind the causal mask and padding become zero.
+// Softmax of rows in place; a workgroup processes one row. Columns beyond the causal mask and padding become zero.
 //
-// A row is read twice and written once: maxima and sums are found together, each thread's sum rescaled as its maximum
-// grows, and the threads' are joined in two steps of eight, with one barrier each.
+// A row is read twice and written once. Maxima and sums are computed together: each thread rescales its sum as its
+// maximum grows, and the threads' results are joined in two steps of eight, with one barrier each.
 //
 // binding 0: sizes; offset and stride in vectors of four floats; binding 1: x, [matrices, rows, stride]
 
@@ -12,10 +12,10 @@ struct Sizes {
     columns: u32,
     offset: u32,
     stride: u32,
-    // Rows of all matrices together; row r of them is row r % rows of its matrix.
+    // Rows of all matrices together; row r is row r % rows of its matrix.
     all_rows: u32,
     first_row: u32,
-    // log₂ e times the scores' scale: the exponential is taken to base two.
+    // log₂ e times the scale of the scores, since exponentials have base two.
     scale: f32,
 }
 
@@ -24,7 +24,7 @@ struct Sizes {
 
 const ZERO = vec4<f32>(0.0);
 
-// Finite, so that differences of two of them stay defined.
+// Finite, so that the difference of two of them is defined.
 const LOWEST: f32 = -1e30;
 
 var<workgroup> of_threads: array<vec2<f32>, 64>;
@@ -39,7 +39,7 @@ fn powers(value: vec4<f32>, largest: f32) -> vec4<f32> {
     return exp2((value - largest) * sizes.scale);
 }
 
-// The largest of two parts of a row, and their sum of powers below it.
+// Joins two parts of a row: the larger maximum, and the sum of powers relative to it.
 fn joined(a: vec2<f32>, b: vec2<f32>) -> vec2<f32> {
     let largest = max(a.x, b.x);
     return vec2<f32>(largest, a.y * exp2((a.x - largest) * sizes.scale) + b.y * exp2((b.x - largest) * sizes.scale));

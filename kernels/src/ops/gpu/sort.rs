@@ -1,5 +1,5 @@
-//! A stable sort of many lists of small numbers at once: a radix sort, four bits in a pass (Harada and Howes 2011, after
-//! Zagha and Blelloch 1991).
+//! A stable radix sort of many lists of small numbers at once, four bits per pass (Harada and Howes 2011, after Zagha
+//! and Blelloch 1991).
 
 use mixer::{Access, BufferId, Shader};
 
@@ -27,15 +27,15 @@ const MOVE: Shader = Shader {
     bindings: &[Access::Read, Access::Read, Access::Read, Access::ReadWrite, Access::ReadWrite],
 };
 
-/// Keys of a workgroup.
+/// Keys per workgroup.
 const TILE: usize = 1024;
 
-/// Bits, and values, of a digit.
+/// Bits of a digit, and number of its values.
 const BITS: u32 = 4;
 const DIGITS: usize = 1 << BITS;
 
-/// Sorts each of `lists` lists of `n` numbers below `bound` and returns the buffer of their indices in that order,
-/// `[lists, n]`: equal numbers keep their order. `keys`, `[lists, n]`, is scratch afterwards.
+/// Sorts each of `lists` lists of `n` numbers below `bound` and returns a buffer of the sorted indices, `[lists, n]`;
+/// equal numbers keep their order. `keys`, `[lists, n]`, is overwritten.
 pub fn stable_sort(builder: &mut Builder, keys: BufferId, [lists, n]: [usize; 2], bound: usize) -> BufferId {
     let tiles = n.div_ceil(TILE);
     let counts = builder.scratch("sort counts", lists * DIGITS * tiles);

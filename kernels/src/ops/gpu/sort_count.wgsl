@@ -1,4 +1,4 @@
-// First step of a pass of the radix sort: how often each digit occurs in each tile of 1024 keys.
+// First step of a pass of the radix sort: counts each digit in each tile of 1024 keys.
 //
 // binding 0: sizes
 // binding 1: keys, [lists, n]

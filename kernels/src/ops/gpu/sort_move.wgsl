@@ -1,9 +1,9 @@
-// Third step of a pass of the radix sort: every key goes to its place, equal digits in the order in which they were.
+// Third step of a pass of the radix sort: moves every key to its place; keys with equal digits keep their order.
 //
 // binding 0: sizes
 // binding 1: keys, [lists, n]
 // binding 2: values, [lists, n]; unused in the first pass, where a value is its own index
-// binding 3: where tiles begin, [lists, 16 digits, tiles]
+// binding 3: first place of each tile's keys, [lists, 16 digits, tiles]
 // binding 4, 5: sorted keys and values
 
 struct Sizes {
@@ -27,7 +27,7 @@ var<workgroup> digit_starts: array<u32, 16>;
 @compute @workgroup_size(128)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     let list = workgroup.y * sizes.n;
-    // Eight neighbouring keys for each thread: the order of threads is the order of keys.
+    // Eight neighbouring keys per thread, so that the order of threads is the order of keys.
     let first = workgroup.x * 1024u + thread * 8u;
     for (var digit = 0u; digit < 16u; digit++) {
         places[digit * 128u + thread] = 0u;

@@ -1,4 +1,5 @@
-// Second step of a pass of the radix sort: counts become where each tile's keys of each digit begin in their list.
+// Second step of a pass of the radix sort: converts counts to the first place of each tile's keys of each digit in the
+// list.
 //
 // binding 0: sizes
 // binding 1: counts, [lists, 16 digits, tiles], in place
@@ -18,7 +19,7 @@ var<workgroup> partial: array<u32, 256>;
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     let len = 16u * sizes.tiles;
     let first = workgroup.x * len;
-    // Neighbouring counts for each thread, so that one scan of 256 sums suffices.
+    // Neighbouring counts per thread, so that one scan of 256 sums suffices.
     let each = (len + 255u) / 256u;
     let start = min(thread * each, len);
     let end = min(start + each, len);

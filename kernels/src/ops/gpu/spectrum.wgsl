@@ -1,8 +1,9 @@
 // Products with filters in the frequency domain, for two real channels in a complex transform; prepended to conv_*.wgsl.
 //
-// With Z the transform of the packed signal at a frequency, Z′ at its negative, A and B the spectra of the two filters,
-// S = (A + B)/2 and T = (A − B)/2, the packed product is Y = Z·S + conj(Z′)·T, and Y′ = Z′·conj(S) + conj(Z)·conj(T).
-// An entry is (S, T). The frequencies 0 and half the size, where A and B are real, share (A₀, B₀, A½, B½).
+// Let Z be the transform of the packed signal at a frequency, Z′ at the negative frequency, A and B the spectra of the
+// two filters, S = (A + B)/2 and T = (A − B)/2. The packed product is Y = Z·S + conj(Z′)·T, and Y′ = Z′·conj(S) +
+// conj(Z)·conj(T). An entry is (S, T). The frequencies 0 and half the size, where A and B are real, share (A₀, B₀, A½,
+// B½).
 
 // An entry from the transform of the packed filters.
 fn entry(here: vec2<f32>, there: vec2<f32>, alone: bool) -> vec4<f32> {

@@ -1,17 +1,17 @@
-//! How activations lie in GPU buffers.
+//! Layout of activations in GPU buffers.
 
 use mixer::{BufferId, Count, MixerError, gather, zeros};
 
 /// Floats that a shader loads at once.
 pub(super) const LANES: usize = 4;
 
-/// How the columns of a row are laid out: `groups` runs (heads, say) of `width` floats, each padded with zeros to a
+/// Layout of the columns of a row: `groups` runs (such as heads) of `width` floats, each padded with zeros to a
 /// multiple of four.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Columns {
-    /// Runs.
+    /// Number of runs.
     pub groups: usize,
-    /// Floats in a run that mean something.
+    /// Columns per run, padding excluded.
     pub width: usize,
 }
 
@@ -26,7 +26,7 @@ impl Columns {
         Self { groups: n_heads, width: d_head }
     }
 
-    /// Floats of a row that mean something.
+    /// Columns per row, padding excluded.
     #[expect(clippy::len_without_is_empty, reason = "a row is never empty")]
     pub fn len(self) -> usize {
         self.groups * self.width
@@ -37,22 +37,22 @@ impl Columns {
         self.width.next_multiple_of(LANES)
     }
 
-    /// Floats of a row, padding included: the stride of a stream that holds nothing else.
+    /// Floats of a row, padding included: the stride of a stream without other columns.
     pub fn stride(self) -> usize {
         self.groups * self.run()
     }
 
-    /// Whether there is no padding, so that rows lie as in a golden file.
+    /// Whether there is no padding, so that rows have the layout of a golden file.
     pub fn is_packed(self) -> bool {
         self.stride() == self.len()
     }
 
-    /// Where column `column` lies within a padded row.
+    /// Position of column `column` in a padded row.
     pub fn position(self, column: usize) -> usize {
         column / self.width * self.run() + column % self.width
     }
 
-    /// `rows`, `[rows, len]`, with padding: `[rows, stride]`.
+    /// Pads `rows` from `[rows, len]` to `[rows, stride]`.
     ///
     /// # Errors
     /// [`MixerError::OutOfMemory`].
@@ -68,38 +68,38 @@ impl Columns {
     }
 }
 
-/// Rows of floats in a buffer. `offset` and `stride` are in floats and multiples of four.
+/// Rows of floats in a buffer. `offset` and `stride` are in floats, multiples of four.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stream {
     /// The buffer.
     pub buffer: BufferId,
-    /// Where row 0 starts.
+    /// Start of row 0.
     pub offset: usize,
-    /// From one row to the next.
+    /// Distance between successive rows.
     pub stride: usize,
 }
 
 impl Stream {
-    /// The same rows, `columns` floats further right.
+    /// These rows, `columns` floats further right.
     #[must_use]
     pub fn right(self, columns: usize) -> Self {
         Self { offset: self.offset + columns, ..self }
     }
 
-    /// The same columns, `rows` rows further down.
+    /// These columns, `rows` rows further down.
     #[must_use]
     pub fn down(self, rows: usize) -> Self {
         Self { offset: self.offset + rows * self.stride, ..self }
     }
 }
 
-/// A size as a uniform word. What does not fit saturates: its buffer is larger than any adapter's limit, so that
-/// `Plan::check` refuses the plan before anything runs.
+/// Converts a size to a uniform word. A larger size saturates: its buffer would exceed every adapter's limit, so
+/// `Plan::check` refuses the plan before it runs.
 pub fn word(value: usize) -> u32 {
     u32::try_from(value).unwrap_or(u32::MAX)
 }
 
-/// A multiple of four floats, in vectors of four.
+/// Converts a multiple of four floats to a number of vectors.
 pub fn vectors(floats: usize) -> u32 {
     debug_assert!(floats.is_multiple_of(LANES), "{floats} floats are not aligned");
     word(floats / LANES)

@@ -1,4 +1,4 @@
-//! Softmax attention on the GPU, a few keys at a time: never an L×L buffer.
+//! Softmax attention on the GPU, one tile of keys at a time, without an L×L buffer.
 
 use mixer::{BufferId, Choice, KernelClass};
 
@@ -6,74 +6,76 @@ use super::attention_variants::{AttentionShaders, BAND, KERNEL, LISTED, variants
 use super::builder::{Builder, INVOCATION_TURNS};
 use super::stream::{Stream, vectors, word};
 
-/// Queries of a workgroup.
+/// Queries per workgroup.
 pub const QUERIES: usize = 64;
 
-/// Keys of a tile.
+/// Keys per tile.
 pub const KEYS: usize = 32;
 
-/// Output columns of a chunk; a workgroup holds at most [`MAX_CHUNKS`].
+/// Output columns per chunk. A workgroup has at most [`MAX_CHUNKS`] chunks.
 const COLUMNS: usize = 32;
 const MAX_CHUNKS: usize = 4;
 
-/// Workgroups that keep a large device busy: a dispatch that must be short takes fewer keys before it takes fewer
-/// workgroups than these.
+/// Workgroups that keep a large device busy. A dispatch that must be short first takes fewer keys, down to this number
+/// of workgroups.
 const BUSY: usize = 256;
 
-/// Fewest tiles of keys in a dispatch, so that carrying the state over stays cheap.
+/// Fewest tiles of keys in a dispatch, so that storing and loading the state stays cheap.
 const FEWEST_TILES: usize = 16;
 
-/// Which keys a query sees.
+/// The keys that a query may attend to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Mask {
-    /// All.
+    /// All keys.
     Full,
-    /// Those up to its own position.
+    /// Keys up to the query's own position.
     Causal,
-    /// Those within `[query − before, query + after]`.
+    /// Keys within `[query − before, query + after]`.
     Band {
         /// Keys before the query.
         before: usize,
         /// Keys after it.
         after: usize,
     },
-    /// Those in the runs of keys listed for its block of [`QUERIES`] queries, of which those further than `after`
-    /// behind or `before` ahead of the query are hidden.
+    /// Keys in the runs listed for the query's block of [`QUERIES`] queries, within the band given by `before` and
+    /// `after`.
     Listed {
-        /// For each block the runs `[start, end)`, each at most [`KEYS`] long.
+        /// The runs `[start, end)` of each block, each at most [`KEYS`] long.
         runs: Vec<Vec<[u32; 2]>>,
         /// Keys before the query.
         before: usize,
         /// Keys after it.
         after: usize,
     },
-    /// As a mask file of the caller's own says.
+    /// A mask file of the caller.
     Custom(CustomMask),
 }
 
-/// A mask file of a system's own. Its queries and keys may be numbered in any order, with gaps: `n_queries` and `n_keys`
-/// are counts of numbers then, and the file says which rows they stand for.
+/// A system's own mask file. Queries and keys may be numbered in any order and with gaps. `n_queries` and `n_keys` then
+/// count these numbers, and the file maps them to rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CustomMask {
-    /// The kernels behind the mask file; five bindings of theirs, then those of `lists`, all read.
+    /// The kernels with the mask file. Their bindings are the first five and then those of `lists`, all of them
+    /// read-only.
     pub shaders: AttentionShaders,
     /// Buffers at bindings 6 and 7.
     pub lists: Vec<BufferId>,
-    /// For each block of [`QUERIES`] query numbers the most tiles of keys that any head of any sequence visits.
+    /// For each block of [`QUERIES`] query numbers, the most tiles of keys that any head of any sequence visits.
     pub tiles: Vec<usize>,
     /// Rows of a sequence in `q` and `o`.
     pub query_rows: usize,
     /// Rows of a sequence in `k` and `v`.
     pub key_rows: usize,
-    /// Where running maxima and sums are left, [`TileAttention::state_words`] words. The output is then not divided by
-    /// the sums, so that it can be merged with others.
+    /// Buffer for running maxima and sums, of [`TileAttention::state_words`] words. With it, the output is not divided
+    /// by the sums, so that it can be merged with other outputs.
     pub state: Option<BufferId>,
 }
 
 /// One softmax attention: o = softmax(scale · q kᵀ) v for each head.
 ///
-/// Rows of `q` and `o` are `[batch, n_queries]`, rows of `k` and `v` `[batch, n_keys]`; head h starts at column
-/// h · [`Columns::run`](super::Columns::run) in each. A query that sees no key gives zeros. `o` must be in a buffer of its own.
+/// Rows of `q` and `o` are `[batch, n_queries]`, rows of `k` and `v` are `[batch, n_keys]`. Head h starts at column h ·
+/// [`Columns::run`](super::Columns::run) of each. The output of a query without visible keys is zero. `o` must have a
+/// buffer of its own.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TileAttention {
     /// Sequences.

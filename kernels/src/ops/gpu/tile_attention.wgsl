@@ -1,18 +1,19 @@
-// Softmax attention by tiles in workgroup memory, with an online softmax; mirrors `ops::tile_attention`. For devices
+// Softmax attention by tiles in workgroup memory, with an online softmax; mirrors `ops::tile_attention`. For hardware,
 // whose threads run together; attention.wgsl and a mask file are prepended.
 //
-// A workgroup takes 64 queries of one head, and two tiles of keys at a time. 64 threads: thread (tx, ty) of 8 × 8 holds
-// queries 4 ty and 32 + 4 ty with the three after each, by keys 4 tx and the three after in both tiles, so that four
-// vectors from workgroup memory make 64 multiply-adds; and the same queries by the vectors of columns tx, 8 + tx, … of
-// the output. All of that is in registers. Or 128 threads, which hold half as much: thread (tx, ty) of 8 × 16 has queries
-// 4 ty and the three after, and three vectors make 32 multiply-adds. Its second four are never read then.
+// A workgroup processes 64 queries of one head, two tiles of keys at a time. With 64 threads, thread (tx, ty) of 8 × 8
+// holds queries 4 ty to 4 ty + 3 and 32 + 4 ty to 32 + 4 ty + 3, by keys 4 tx to 4 tx + 3 of both tiles, so that four
+// vectors from workgroup memory make 64 multiply-adds; and these queries by the vectors tx, 8 + tx, … of output
+// columns. All of these values are in registers. With 128 threads, each holds half as much: thread (tx, ty) of 8 × 16
+// has queries 4 ty to 4 ty + 3, and three vectors make 32 multiply-adds. The second four queries of a block are then
+// unused.
 
-// Quads of queries that a thread holds: 2, or 1 where registers are few.
+// Quads of queries per thread: 2, or 1 on devices with few registers.
 override QUADS: u32 = 2u;
 override THREADS: u32 = 128u / QUADS;
 
-// [16 columns, 16 vectors of four queries], then [16 keys, 16] weights. Vectors are shuffled within eight against bank
-// conflicts: a number that belongs to the row is taken to theirs by exclusive or.
+// [16 columns, 16 vectors of four queries], then [16 keys, 16] weights. Vectors are permuted within groups of eight to
+// avoid bank conflicts: their index is combined with a number of the row by exclusive or.
 var<workgroup> tile_q: array<vec4<f32>, 256>;
 // [16 columns, 16 vectors of four keys], then [16 keys, 8 · CHUNKS vectors of output columns].
 var<workgroup> tile_k: array<vec4<f32>, 512>;
@@ -20,7 +21,7 @@ var<workgroup> tile_k: array<vec4<f32>, 512>;
 var<workgroup> partial: array<vec4<f32>, 128>;
 var<workgroup> visited_tiles: u32;
 
-// Adds the outer product of a number for each query and four columns.
+// Adds the outer product of one number per query and four columns.
 fn outer(sum: Block, left: Eight, right: vec4<f32>) -> Block {
     var result = sum;
     result.r0 = fma(vec4<f32>(left.low.x), right, sum.r0);
@@ -57,7 +58,7 @@ fn load_v(key: u32, start: u32, column: u32) -> vec4<f32> {
     return v[start + key_row(key) * sizes.v_stride + column];
 }
 
-// What the eight threads that share queries have, for each other.
+// Stores a thread's values for the other seven threads with its queries.
 fn share(value: Eight, tx: u32, ty: u32) {
     let at = tx * 16u + (ty ^ tx);
     partial[at] = value.low;
@@ -71,7 +72,7 @@ fn shared_by(other: u32, ty: u32) -> Eight {
     return Eight(partial[at], ZERO);
 }
 
-// What four queries, or eight, have in `tile_q`.
+// The values of four or eight queries in `tile_q`.
 fn left_at(at: u32) -> Eight {
     if (QUADS > 1u) { return Eight(tile_q[at], tile_q[at + 8u]); }
     return Eight(tile_q[at], ZERO);
@@ -86,7 +87,7 @@ fn highest(value: Eight, tx: u32, ty: u32) -> Eight {
     return result;
 }
 
-// Every thread adds in the same order.
+// Every thread adds in the same fixed order.
 fn total(value: Eight, tx: u32, ty: u32) -> Eight {
     share(value, tx, ty);
     var result = Eight(ZERO, ZERO);
@@ -111,7 +112,7 @@ fn hidden(x: Block, query: u32, key: u32) -> Block {
     return result;
 }
 
-// Four of a vector each, turned: the keys of four queries become the queries of four keys.
+// Transposes 4 × 4 blocks: the keys of four queries become the queries of four keys.
 fn turned(x: Block) -> Block {
     return Block(
         vec4<f32>(x.r0.x, x.r1.x, x.r2.x, x.r3.x),
@@ -166,7 +167,7 @@ fn held_block(start: u32, row: u32, column: u32) -> Block {
     return result;
 }
 
-// The weights of sixteen keys, two of each thread: one of either tile.
+// Stores the weights of sixteen keys, two per thread, one from each tile.
 fn stage(low: vec4<f32>, high: vec4<f32>, low_next: vec4<f32>, high_next: vec4<f32>, tx: u32, ty: u32) {
     let at = tx * 16u + (ty ^ tx);
     tile_q[at] = low;
@@ -177,7 +178,8 @@ fn stage(low: vec4<f32>, high: vec4<f32>, low_next: vec4<f32>, high_next: vec4<f
     }
 }
 
-// The values that they weigh: slot s is key 4 · (s % 8) + `part` of tile s / 8. Half of the threads load either tile's.
+// Loads the values for these weights: slot s is key 4 · (s % 8) + `part` of tile s / 8. Half of the threads load each
+// tile.
 fn stage_v(own_key: u32, part: u32, start: u32, first_column: u32, thread: u32) {
     let first_slot = thread / 32u % 2u * 8u;
     for (var item = thread % 32u + thread / 64u * 32u; item < 64u * CHUNKS; item += THREADS / 2u) {
@@ -206,8 +208,8 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     let query = block * 64u + ty * 4u;
     let column = first_column + tx;
     let slot = place.slot + ty * 2u;
-    // What it loads: a vector of four rows, which lie in one tile of keys; where there are 128 threads, the first half
-    // those of queries and the other half those of keys.
+    // What this thread loads: a vector of four rows of one tile of keys. With 128 threads, the first half loads queries
+    // and the second half keys.
     let load_column = thread % 4u;
     let load_quad = thread / 4u % 16u;
     let load_at = load_column * 64u + (load_quad ^ (2u * load_column));
@@ -215,7 +217,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     let loads_k = QUADS == 2u || thread >= 64u;
 
     var maximum = lowest();
-    // Of this thread's own keys; the eight threads of a query add up at the end.
+    // Sums over this thread's own keys. The eight threads of a query add them up at the end.
     var sum = Eight(ZERO, ZERO);
     var o0 = zeros();
     var o1 = zeros();
@@ -234,16 +236,16 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         if (CHUNKS > 3u) { o3 = held_block(start_o, query, column + 24u); }
     }
 
-    // A mask file may know its list by private variables, which no browser's analysis takes for uniform: one thread's
-    // count is everybody's.
+    // A mask file may keep its list in private variables, which browsers' uniformity analysis does not accept, so one
+    // thread's count is broadcast to all.
     if (thread == 0u) {
         visited_tiles = min(n_tiles(block, sequence, head), sizes.end_tile);
     }
     let tiles = workgroupUniformLoad(&visited_tiles);
     for (var tile = sizes.first_tile; tile < tiles; tile += 2u) {
         let has_second = tile + 1u < tiles;
-        // The tile of which this thread loads keys and values; beyond the last one the first again, whose scores are
-        // hidden below.
+        // The tile whose keys and values this thread loads. Beyond the last tile, the first one is loaded again, and
+        // its scores are hidden below.
         let own_tile = select(tile, tile + 1u, thread / 32u % 2u == 1u && has_second);
         let own_key = tile_start(block, sequence, head, own_tile);
 
@@ -251,7 +253,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         var a = zeros();
         var b = zeros();
         for (var chunk = 0u; chunk < sizes.head; chunk += 4u) {
-            // All loads before the stores, so that they wait together.
+            // All loads come before the stores, so that their latencies overlap.
             var x = zeros();
             if (loads_q) {
                 let row = block * 64u + load_quad * 4u;
@@ -320,7 +322,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         // Weights times values, sixteen keys at a time.
         a = turned(a);
         b = turned(b);
-        // As a mask file may remember the tile that it was asked for last.
+        // Called again, since a mask file may keep the last requested tile as state.
         let value_key = tile_start(block, sequence, head, own_tile);
         for (var part = 0u; part < 4u; part++) {
             switch part {

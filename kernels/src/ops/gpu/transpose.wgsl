@@ -1,4 +1,4 @@
-// y[b, j, i] = x[b, i, j] by tiles of 32 × 32 in workgroup memory, so that both sides are read and written in rows.
+// y[b, j, i] = x[b, i, j] by tiles of 32 × 32 in workgroup memory, so that reads and writes are both contiguous.
 //
 // binding 0: sizes; offsets and strides in floats
 // binding 1: x, [batches, rows, columns]; binding 2: y, [batches, columns, rows]
@@ -19,7 +19,7 @@ struct Sizes {
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 
-// One column more than it holds, so that a column's elements lie in different banks.
+// One unused column per row, so that a column's elements are in different banks.
 var<workgroup> tile: array<f32, 1056>;
 
 @compute @workgroup_size(256)

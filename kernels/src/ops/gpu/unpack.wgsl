@@ -1,4 +1,4 @@
-// Copies rows without their padding: the layout of golden files and outputs.
+// Copies rows without their padding, to the layout of golden files and outputs.
 //
 // binding 0: sizes in floats; binding 1: x, padded rows; binding 2: y, [rows, groups · width]
 

@@ -1,4 +1,4 @@
-//! Eight f32 lanes of x86's AVX2, with fused multiply-adds.
+//! Eight f32 lanes of x86's AVX2 with fused multiply-adds.
 
 #![expect(
     unsafe_code,
@@ -12,21 +12,21 @@ use std::ops::{Add, Div, Mul, Sub};
 use super::lanes::{Lanes, Work};
 use super::{F32x4, LANES};
 
-/// Lanes of a vector.
+/// Lanes per vector.
 const WIDTH: usize = 2 * LANES;
 
-/// Eight f32 lanes. Private to this module, so that no value of it exists outside [`enter`], which runs only where the
-/// processor has AVX2 and FMA: this is what makes each intrinsic below sound.
+/// Eight f32 lanes. Private to this module, so that no value exists outside of [`enter`], which runs only where the
+/// processor has AVX2 and FMA. This makes each intrinsic below sound.
 #[derive(Clone, Copy)]
 struct F32x8(x::__m256);
 
-/// Whether the processor has what [`run`] needs.
+/// Whether the processor has the instruction sets of [`run`].
 #[inline]
 pub(super) fn is_available() -> bool {
     is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
 }
 
-/// Does `work` eight lanes at a time. The work itself where the processor cannot.
+/// Runs `work` eight lanes at a time. Returns the work where the processor cannot run it.
 #[inline]
 pub(super) fn run<W: Work>(work: W) -> Result<W::Output, W> {
     // SAFETY: the processor has both instruction sets.

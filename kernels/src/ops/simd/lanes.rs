@@ -1,5 +1,5 @@
-//! One source for vectors of any width: work that is written once over [`Lanes`] and run by the widest instructions that
-//! the processor has. A native program asks the processor it finds itself on; a browser's module is compiled for one set.
+//! Vectors of any width: work is written once over [`Lanes`] and run with the widest instructions of the processor. A
+//! native program detects them at run time; a wasm module is compiled for one instruction set.
 
 use std::ops::{Add, Div, Mul, Sub};
 
@@ -20,10 +20,10 @@ pub trait Lanes:
     /// All lanes `value`.
     fn splat(value: f32) -> Self;
 
-    /// The first [`Lanes::LANES`] floats of `values`, missing ones as zero.
+    /// The first [`Lanes::LANES`] floats of `values`; missing ones are zero.
     fn load(values: &[f32]) -> Self;
 
-    /// Writes to the first [`Lanes::LANES`] floats of `values`, or to as many as there are.
+    /// Writes to the first [`Lanes::LANES`] floats of `values`, or to all where there are fewer.
     fn store(self, values: &mut [f32]);
 
     /// `self + a · b`, rounded once where [`Lanes::FUSED`].
@@ -34,11 +34,11 @@ pub trait Lanes:
     #[must_use]
     fn mul_sub(self, a: Self, b: Self) -> Self;
 
-    /// Lane-wise maximum. A NaN in either operand may or may not win.
+    /// Lane-wise maximum. The result is unspecified where an operand is NaN.
     #[must_use]
     fn max(self, other: Self) -> Self;
 
-    /// Lane-wise minimum. A NaN in `self` wins.
+    /// Lane-wise minimum. The result is NaN where `self` is NaN.
     #[must_use]
     fn min(self, other: Self) -> Self;
 
@@ -64,7 +64,7 @@ pub trait Lanes:
     /// Maxima of the lanes that are four apart.
     fn fold_max(self) -> F32x4;
 
-    /// Each lane's bits shifted left by 23: turns the integer in the low mantissa bits into an exponent.
+    /// Each lane's bits shifted left by 23, which turns the integer in the low mantissa bits into an exponent.
     #[must_use]
     fn shift_bits_left_23(self) -> Self;
 
@@ -131,30 +131,30 @@ impl Lanes for F32x4 {
     }
 }
 
-/// Work for vectors of any width.
+/// Work on vectors of any width.
 pub trait Work {
-    /// What comes of it.
+    /// Result type.
     type Output;
 
-    /// Does it with vectors of one kind. Must be `#[inline(always)]`, with all that it calls: only what is inlined into the
-    /// entry of an instruction set is compiled for it.
+    /// Runs the work with vectors of type `V`. Must be `#[inline(always)]`, with all functions that it calls: only code
+    /// that is inlined into the entry function of an instruction set is compiled for it.
     fn run<V: Lanes>(self) -> Self::Output;
 }
 
-/// What kernels are run with.
+/// An instruction set for kernels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InstructionSet {
-    /// [`F32x4`], by the instructions for which everything is compiled.
+    /// [`F32x4`] with the instructions for which the whole program is compiled.
     Compiled,
     /// 256-bit vectors and fused multiply-adds of x86.
     Avx2,
 }
 
 impl InstructionSet {
-    /// All, the widest first.
+    /// All instruction sets, the widest first.
     pub const ALL: [Self; 2] = [Self::Avx2, Self::Compiled];
 
-    /// The widest that this processor has.
+    /// The widest instruction set of this processor.
     #[inline]
     pub fn widest() -> Self {
         if Self::Avx2.is_available() { Self::Avx2 } else { Self::Compiled }
@@ -172,7 +172,7 @@ impl InstructionSet {
         }
     }
 
-    /// Its name, as reports give it.
+    /// Its name in reports.
     pub fn name(self) -> &'static str {
         match self {
             Self::Avx2 => "avx2-fma",
@@ -194,7 +194,7 @@ impl InstructionSet {
         }
     }
 
-    /// Does `work` with it, or with [`InstructionSet::Compiled`] where the processor lacks it.
+    /// Runs `work` with it, or with [`InstructionSet::Compiled`] where the processor lacks it.
     #[inline(always)]
     pub fn run<W: Work>(self, work: W) -> W::Output {
         match self {
@@ -208,14 +208,14 @@ impl InstructionSet {
 /// Lanes of the vectors of [`run_wide`].
 pub const WIDE: usize = if cfg!(target_arch = "wasm32") { LANES } else { 2 * LANES };
 
-/// A vector of [`WIDE`] lanes by the instructions for which everything is compiled.
+/// A vector of [`WIDE`] lanes with the instructions for which the whole program is compiled.
 #[cfg(target_arch = "wasm32")]
 pub type Wide = F32x4;
-/// A vector of [`WIDE`] lanes by the instructions for which everything is compiled.
+/// A vector of [`WIDE`] lanes with the instructions for which the whole program is compiled.
 #[cfg(not(target_arch = "wasm32"))]
 pub type Wide = Pair;
 
-/// Does `work` with vectors of exactly [`WIDE`] lanes, for data that is laid out by them.
+/// Runs `work` with vectors of exactly [`WIDE`] lanes, for data with that layout.
 #[inline(always)]
 pub fn run_wide<W: Work>(work: W) -> W::Output {
     #[cfg(target_arch = "x86_64")]
@@ -224,7 +224,7 @@ pub fn run_wide<W: Work>(work: W) -> W::Output {
     work.run::<Wide>()
 }
 
-/// Does `work` with vectors of exactly eight lanes, the channels of a group.
+/// Runs `work` with vectors of exactly eight lanes, the channels of a group.
 #[inline(always)]
 pub fn run_eight<W: Work>(work: W) -> W::Output {
     #[cfg(target_arch = "x86_64")]
@@ -233,7 +233,7 @@ pub fn run_eight<W: Work>(work: W) -> W::Output {
     work.run::<Pair>()
 }
 
-/// Does `work` with the widest vectors that the processor has.
+/// Runs `work` with the widest vectors of the processor.
 #[inline(always)]
 pub fn run_widest<W: Work>(work: W) -> W::Output {
     InstructionSet::widest().run(work)

@@ -1,5 +1,5 @@
-//! Four f32 lanes: `v128` in wasm, an array that the compiler vectorises elsewhere; and wider ones natively, for work that
-//! asks for them. The one place that knows the instruction set; kernels above it are written once.
+//! Four f32 lanes: `v128` in wasm, elsewhere an array that the compiler vectorises; and wider vectors natively, on
+//! request. Only this module depends on the instruction set; kernels are written once.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -46,7 +46,7 @@ impl F32x4 {
         imp::store(self.0, values);
     }
 
-    /// The first four floats of `values`, missing ones as zero.
+    /// The first four floats of `values`; missing ones are zero.
     #[inline(always)]
     pub fn load(values: &[f32]) -> Self {
         if let Some(chunk) = values.first_chunk() {
@@ -58,7 +58,7 @@ impl F32x4 {
         }
     }
 
-    /// Writes to the first four floats of `values`, or to as many as there are.
+    /// Writes to the first four floats of `values`, or to all where there are fewer.
     #[inline(always)]
     pub fn store(self, values: &mut [f32]) {
         if let Some(chunk) = values.first_chunk_mut() {
@@ -90,14 +90,14 @@ impl F32x4 {
         Self(imp::mul_sub(self.0, a.0, b.0))
     }
 
-    /// Lane-wise maximum. A NaN in either operand may or may not win.
+    /// Lane-wise maximum. The result is unspecified where an operand is NaN.
     #[inline(always)]
     #[must_use]
     pub fn max(self, other: Self) -> Self {
         Self(imp::max(self.0, other.0))
     }
 
-    /// Lane-wise minimum. A NaN in `self` wins.
+    /// Lane-wise minimum. The result is NaN where `self` is NaN.
     #[inline(always)]
     #[must_use]
     pub fn min(self, other: Self) -> Self {
@@ -125,14 +125,14 @@ impl F32x4 {
         (a + c) + (b + d)
     }
 
-    /// Largest lane.
+    /// The largest lane.
     #[inline(always)]
     pub fn max_lane(self) -> f32 {
         let [a, b, c, d] = self.to_array();
         a.max(c).max(b.max(d))
     }
 
-    /// Rows to columns.
+    /// The transposed matrix.
     #[inline(always)]
     pub fn transpose(rows: [Self; LANES]) -> [Self; LANES] {
         let [a, b, c, d] = rows.map(|row| row.0);
@@ -147,7 +147,7 @@ impl F32x4 {
         .map(Self)
     }
 
-    /// Each lane's bits shifted left by 23: turns the integer in the low mantissa bits into an exponent.
+    /// Each lane's bits shifted left by 23, which turns the integer in the low mantissa bits into an exponent.
     #[inline(always)]
     pub(in crate::ops) fn shift_bits_left_23(self) -> Self {
         Self(imp::shl23(self.0))

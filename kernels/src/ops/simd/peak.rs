@@ -1,4 +1,4 @@
-//! Multiply-adds in registers: what the processor can do at most with the instructions that kernels use.
+//! Multiply-adds in registers, which measure the processor's peak rate with the kernels' instructions.
 
 use std::hint::black_box;
 
@@ -7,12 +7,12 @@ use super::{InstructionSet, Lanes, Work};
 /// Independent chains: enough to hide a multiply-add's latency, few enough to stay in registers.
 const CHAINS: usize = 12;
 
-/// Chains of multiply-adds that touch nothing but registers. The result depends on every one of them, and on `seed`.
+/// Chains of multiply-adds in registers. The result depends on every multiply-add and on `seed`.
 #[derive(Debug, Clone, Copy)]
 pub struct MultiplyAdds {
-    /// Multiply-adds of each chain.
+    /// Multiply-adds per chain.
     pub rounds: usize,
-    /// Where the chains start.
+    /// Initial value of the chains.
     pub seed: f32,
 }
 
