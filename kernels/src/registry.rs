@@ -156,6 +156,14 @@ mod tests {
     }
 
     #[test]
+    fn no_two_systems_have_the_same_mark() {
+        let mut marks: Vec<u8> = infos().iter().map(|info| info.mark).collect();
+        marks.sort_unstable();
+        marks.dedup();
+        assert_eq!(marks.len(), infos().len());
+    }
+
+    #[test]
     fn the_page_opens_with_systems_that_need_no_loading() {
         for name in ["attention", "hyena"] {
             assert!(find_first(name).is_some());

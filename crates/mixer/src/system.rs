@@ -40,6 +40,8 @@ pub struct Info {
     pub id: &'static str,
     /// Name for people.
     pub title: &'static str,
+    /// Number of its colour and marker shape in charts: the next number that no system has.
+    pub mark: u8,
     /// Family.
     pub family: Family,
     /// Which forms exist.

@@ -16,6 +16,7 @@ use crate::multi_head::{reference, seeded_case, spot_check};
 static INFO: Info = Info {
     id: "attention",
     title: "Attention",
+    mark: 0,
     family: Family::Attention,
     causality: Causality::Both,
     complexity: "O(L²·D)",

@@ -17,6 +17,7 @@ use crate::multi_head;
 static INFO: Info = Info {
     id: "attention-naive",
     title: "Attention, naive",
+    mark: 2,
     family: Family::Attention,
     causality: Causality::Both,
     complexity: "O(L²·D) time, O(L²) memory",

@@ -29,6 +29,7 @@ const ATTENTION_TYPES: [&str; 2] = ["block_sparse", "original_full"];
 static INFO: Info = Info {
     id: "bigbird",
     title: "BigBird",
+    mark: 10,
     family: Family::EfficientAttention,
     causality: Causality::BidirectionalOnly,
     complexity: "O(L·b·(7 + r)·D)",

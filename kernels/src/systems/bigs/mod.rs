@@ -25,6 +25,7 @@ use ssm::Direction;
 static INFO: Info = Info {
     id: "bigs",
     title: "BiGS",
+    mark: 4,
     family: Family::StateSpace,
     causality: Causality::BidirectionalOnly,
     complexity: "O(D·L log L)",

@@ -21,6 +21,7 @@ use crate::dims::Dims;
 static INFO: Info = Info {
     id: "cfc",
     title: "CfC",
+    mark: 7,
     family: Family::Liquid,
     causality: Causality::CausalOnly,
     complexity: "O(L·K·(D + H)), L steps deep",

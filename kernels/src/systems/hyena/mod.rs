@@ -28,6 +28,7 @@ const MAX_ORDER: usize = 8;
 static INFO: Info = Info {
     id: "hyena",
     title: "Hyena",
+    mark: 1,
     family: Family::Convolution,
     causality: Causality::CausalOnly,
     complexity: "O(N·D·L log L)",

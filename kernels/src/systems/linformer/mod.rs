@@ -25,6 +25,7 @@ const MAX_RANK: usize = 4096;
 static INFO: Info = Info {
     id: "linformer",
     title: "Linformer",
+    mark: 13,
     family: Family::EfficientAttention,
     causality: Causality::BidirectionalOnly,
     complexity: "O(L·r·D)",

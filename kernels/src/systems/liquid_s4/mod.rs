@@ -26,6 +26,7 @@ pub use spec::{Contraction, Liquid, Mode, Spec};
 static INFO: Info = Info {
     id: "liquid-s4",
     title: "Liquid-S4",
+    mark: 8,
     family: Family::Liquid,
     causality: Causality::Both,
     complexity: "O(D·L log L)",

@@ -26,6 +26,7 @@ const MAX_WINDOW: usize = 2 * Problem::MAX_SEQ_LEN;
 static INFO: Info = Info {
     id: "longformer",
     title: "Longformer",
+    mark: 9,
     family: Family::EfficientAttention,
     causality: Causality::Both,
     complexity: "O(L·w·D)",

@@ -27,6 +27,7 @@ const SETUP_FLOPS: usize = 4;
 static INFO: Info = Info {
     id: "ltc",
     title: "LTC",
+    mark: 6,
     family: Family::Liquid,
     causality: Causality::CausalOnly,
     complexity: "O(L·U·H²), L·U steps deep",

@@ -25,6 +25,7 @@ pub use spec::{Activation, AttentionSpec, BiasKind, EmaSpec, LayerSpec, NormKind
 static INFO: Info = Info {
     id: "mega",
     title: "Mega",
+    mark: 5,
     family: Family::StateSpace,
     causality: Causality::Both,
     complexity: "O(L·C·D)",

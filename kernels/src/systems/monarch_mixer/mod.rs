@@ -27,6 +27,7 @@ pub(crate) use spec::{MlpParams, NORM_EPS, TAPS};
 static INFO: Info = Info {
     id: "monarch-mixer",
     title: "Monarch Mixer",
+    mark: 3,
     family: Family::Convolution,
     causality: Causality::Both,
     complexity: "O(D·L log L)",

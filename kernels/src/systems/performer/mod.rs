@@ -32,6 +32,7 @@ const DENOMINATOR_EPS: f64 = 1e-6;
 static INFO: Info = Info {
     id: "performer",
     title: "Performer",
+    mark: 12,
     family: Family::EfficientAttention,
     causality: Causality::Both,
     complexity: "O(L·m·D)",

@@ -36,6 +36,7 @@ const MAX_SEEN: usize = 2 * Problem::MAX_SEQ_LEN;
 static INFO: Info = Info {
     id: "reformer",
     title: "Reformer",
+    mark: 11,
     family: Family::EfficientAttention,
     causality: Causality::Both,
     complexity: "O(L log L·D)",
