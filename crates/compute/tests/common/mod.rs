@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "each test binary uses a part")]
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use compute::Host;
@@ -30,12 +30,15 @@ pub fn device(options: GpuOptions) -> Option<Gpu> {
 pub const PROBLEM: Problem =
     Problem { batch: 1, seq_len: 64, d_model: 32, n_heads: 2, causal: true, level: Level::Layer, seed: 1 };
 
-/// All golden files, sorted.
+/// All golden files, sorted, those of the fixture among them.
 pub fn golden_files() -> Vec<PathBuf> {
-    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../kernels/golden");
-    let mut files: Vec<_> = std::fs::read_dir(root)
-        .unwrap()
-        .flat_map(|folder| std::fs::read_dir(folder.unwrap().path()).unwrap())
+    let kernels = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../kernels");
+    let mut files: Vec<_> = [kernels.join("golden"), kernels.join("src/fixture/mean_pool")]
+        .iter()
+        .flat_map(|root| std::fs::read_dir(root).unwrap())
+        .map(|folder| folder.unwrap().path())
+        .filter(|folder| folder.is_dir())
+        .flat_map(|folder| std::fs::read_dir(folder).unwrap())
         .map(|file| file.unwrap().path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "safetensors"))
         .collect();
