@@ -33,11 +33,10 @@ pub const PROBLEM: Problem =
 /// All golden files, sorted, those of the fixture among them.
 pub fn golden_files() -> Vec<PathBuf> {
     let kernels = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../kernels");
-    let mut files: Vec<_> = [kernels.join("golden"), kernels.join("src/fixture/mean_pool")]
-        .iter()
-        .flat_map(|root| std::fs::read_dir(root).unwrap())
-        .map(|folder| folder.unwrap().path())
-        .filter(|folder| folder.is_dir())
+    let entries = |folder: PathBuf| std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let fixtures = entries(kernels.join("src/fixture")).map(|folder| folder.join("golden"));
+    let mut files: Vec<_> = entries(kernels.join("golden"))
+        .chain(fixtures)
         .flat_map(|folder| std::fs::read_dir(folder).unwrap())
         .map(|file| file.unwrap().path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "safetensors"))
