@@ -40,28 +40,6 @@ impl Dims {
     }
 }
 
-/// Refuses a case that is to be held in memory and has more elements than a race's: costs may be asked for sizes
-/// beyond those.
-///
-/// # Errors
-/// [`MixerError::InvalidField`].
-pub fn check_elements(config: &Params) -> Result<(), MixerError> {
-    let size = |name: &str| config.count_or(name, 1, 1, usize::MAX >> 1).map(Count::from);
-    let rows = size("batch")? * size("length")?;
-    let widths = [
-        ("batch · length · d_model", size("d_model")?),
-        ("batch · length · heads · head_dim", size("heads")? * size("head_dim")?),
-    ];
-    for (field, width) in widths {
-        let elements = rows * width;
-        if elements > Count::new(Problem::MAX_ELEMENTS) {
-            let allowed = format!("at most {}", Problem::MAX_ELEMENTS);
-            return Err(MixerError::invalid(field, allowed, elements.get()));
-        }
-    }
-    Ok(())
-}
-
 /// How far `scale` may be from the one that the head's width gives: the rounding of a printed double, generously.
 const SCALE_ROUNDING: f64 = 1e-6;
 

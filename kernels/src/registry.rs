@@ -2,9 +2,7 @@
 
 use mixer::{Info, MixerError, System};
 
-use crate::definition::Definition;
-
-// `FIRST` and `LAZY`, made of the `mod` lines of `systems/mod.rs` by the build script.
+// `FIRST` and `LAZY`, and what tests try with each of them, made of the `mod` lines of `systems/mod.rs` by the build script.
 include!(concat!(env!("OUT_DIR"), "/registry.rs"));
 
 /// Facts alone: nothing here leads to a system's code.
@@ -24,32 +22,33 @@ pub fn infos() -> &'static [&'static Info] {
 }
 
 /// All systems, in the same order.
-pub fn systems() -> impl Iterator<Item = &'static dyn System> {
-    FIRST.iter().chain(LAZY).map(|&system| system as &dyn System)
+pub fn systems() -> impl Iterator<Item = &'static System> {
+    FIRST.iter().chain(LAZY).copied()
 }
 
 /// The system called `name`.
 ///
 /// # Errors
 /// [`MixerError::UnknownSystem`] lists the known names.
-pub fn find(name: &str) -> Result<&'static dyn System, MixerError> {
+pub fn find(name: &str) -> Result<&'static System, MixerError> {
     find_in(FIRST, name).or_else(|| find_in(LAZY, name)).ok_or_else(|| unknown(name))
 }
 
 /// What tests try with a system; none where no system is called `name`.
 #[cfg(any(test, feature = "trials"))]
 pub fn trials_of(name: &str) -> Option<&'static crate::trials::Trials> {
-    FIRST.iter().chain(LAZY).find(|system| system.info.id == name).map(|system| system.trials)
+    let at = infos().iter().position(|info| info.id == name)?;
+    FIRST_TRIALS.iter().chain(LAZY_TRIALS).nth(at).copied()
 }
 
 /// The system called `name`, where it is one of those that the browser's worker has from its start. Nothing here leads to
 /// the code of the others.
-pub fn find_first(name: &str) -> Option<&'static dyn System> {
+pub fn find_first(name: &str) -> Option<&'static System> {
     find_in(FIRST, name)
 }
 
-fn find_in(systems: &[&'static Definition], name: &str) -> Option<&'static dyn System> {
-    systems.iter().find(|system| system.info.id == name).map(|&system| system as &dyn System)
+fn find_in(systems: &[&'static System], name: &str) -> Option<&'static System> {
+    systems.iter().find(|system| system.info.id == name).copied()
 }
 
 /// That no system is called `name`.

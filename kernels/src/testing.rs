@@ -110,7 +110,7 @@ impl Parallel for Threads {
 }
 
 /// The CPU kernel's output, run twice to see that nothing is left over from the first run.
-pub(crate) fn cpu(system: &dyn System, case: &Case, parallel: &dyn Parallel) -> Vec<f32> {
+pub(crate) fn cpu(system: &System, case: &Case, parallel: &dyn Parallel) -> Vec<f32> {
     let case = Arc::new(case.clone());
     let mut kernel = system.cpu(&case, &Memory::new(8 * GIB), parallel).unwrap();
     kernel.run(parallel).unwrap();
@@ -125,7 +125,7 @@ pub(crate) fn bits(values: &[f32]) -> Vec<u32> {
 }
 
 /// Every golden file of `folder`: the f64 reference to near f32 precision, the CPU kernel to the file's tolerance.
-pub(crate) fn golden_parity(system: &dyn System, folder: &str) {
+pub(crate) fn golden_parity(system: &System, folder: &str) {
     for golden in goldens(folder) {
         let reference = system.reference(&golden.case, &mut OpCount::default()).unwrap();
         let tight = Tolerance { abs: 1e-6, rel: 1e-6 };
@@ -140,7 +140,7 @@ pub(crate) fn golden_parity(system: &dyn System, folder: &str) {
 }
 
 /// A wrong sign in the output must fail every golden file.
-pub(crate) fn a_flipped_sign_fails(system: &dyn System, folder: &str) {
+pub(crate) fn a_flipped_sign_fails(system: &System, folder: &str) {
     for golden in goldens(folder) {
         let mut got = cpu(system, &golden.case, &Serial);
         let largest = (0..got.len()).max_by(|&a, &b| got[a].abs().total_cmp(&got[b].abs())).unwrap();
@@ -150,7 +150,7 @@ pub(crate) fn a_flipped_sign_fails(system: &dyn System, folder: &str) {
 }
 
 /// Seeded cases of many shapes agree with the reference, and so do the spot check's rows.
-pub(crate) fn agrees_with_reference(system: &dyn System, problem: &Problem, params: &Params) {
+pub(crate) fn agrees_with_reference(system: &System, problem: &Problem, params: &Params) {
     let case = system.seeded_case(problem, params).unwrap();
     let want = system.reference(&case, &mut OpCount::default()).unwrap();
     let tolerance = system.info().tolerance;
@@ -169,7 +169,7 @@ pub(crate) fn agrees_with_reference(system: &dyn System, problem: &Problem, para
 pub(crate) const DRAW: SpotDraw = SpotDraw { seed: 11, max_flops: 1 << 26 };
 
 /// What a spot check expects is what the whole reference says, within rounding of f64.
-pub(crate) fn spot_agrees(system: &dyn System, case: &Case, want: &[f64], draw: SpotDraw) {
+pub(crate) fn spot_agrees(system: &System, case: &Case, want: &[f64], draw: SpotDraw) {
     let spot = system.spot_check(case, draw).unwrap();
     let tight = Tolerance { abs: 1e-9, rel: 1e-9 };
     assert!(!spot.is_empty() && want.len().is_multiple_of(spot.width), "{:?}", case.config);
@@ -189,7 +189,7 @@ pub(crate) fn spot_agrees(system: &dyn System, case: &Case, want: &[f64], draw: 
 }
 
 /// The CPU kernel passes the system's own spot check, which says how far it looked.
-pub(crate) fn passes_its_spot_check(system: &dyn System, case: &Case, draw: SpotDraw) -> SpotCheck {
+pub(crate) fn passes_its_spot_check(system: &System, case: &Case, draw: SpotDraw) -> SpotCheck {
     let spot = system.spot_check(case, draw).unwrap();
     let deviation = spot.compare(system.info().tolerance, &cpu(system, case, &Serial));
     assert!(deviation.pass, "{:?} {:?}: {deviation:?}", case.config, spot.rows);
@@ -197,7 +197,7 @@ pub(crate) fn passes_its_spot_check(system: &dyn System, case: &Case, draw: Spot
 }
 
 /// Changing the input at t leaves outputs before t within rounding and changes some output from t on.
-pub(crate) fn causal(system: &dyn System, problem: &Problem, input: &str, t: usize) {
+pub(crate) fn causal(system: &System, problem: &Problem, input: &str, t: usize) {
     let case = system.seeded_case(problem, &Params::new()).unwrap();
     let mut changed = case.clone();
     let Some(Tensor::F32 { shape, mut data }) = case.tensors.get(input).cloned() else {
@@ -219,7 +219,7 @@ pub(crate) fn causal(system: &dyn System, problem: &Problem, input: &str, t: usi
 }
 
 /// Each sequence of a batch is computed as if it were alone.
-pub(crate) fn batch_independent(system: &dyn System, problem: &Problem, inputs: &[&str]) {
+pub(crate) fn batch_independent(system: &System, problem: &Problem, inputs: &[&str]) {
     let case = system.seeded_case(&Problem { batch: 3, ..*problem }, &Params::new()).unwrap();
     let together = cpu(system, &case, &Serial);
     for sequence in 0..3 {
@@ -245,7 +245,7 @@ pub(crate) fn batch_independent(system: &dyn System, problem: &Problem, inputs: 
 }
 
 /// `cost.peak_bytes` is what the kernel and its case really take on one thread, to within `slack`.
-pub(crate) fn truthful_memory(system: &dyn System, problem: &Problem, slack: f64) {
+pub(crate) fn truthful_memory(system: &System, problem: &Problem, slack: f64) {
     let cost = system.cost(problem, &Params::new()).unwrap();
     let case = Arc::new(system.seeded_case(problem, &Params::new()).unwrap());
     let memory = Memory::new(8 * GIB);
@@ -257,7 +257,7 @@ pub(crate) fn truthful_memory(system: &dyn System, problem: &Problem, slack: f64
 }
 
 /// A kernel refused for memory says how much it needed, and leaves nothing behind.
-pub(crate) fn refuses_what_does_not_fit(system: &dyn System, problem: &Problem) {
+pub(crate) fn refuses_what_does_not_fit(system: &System, problem: &Problem) {
     let case = Arc::new(system.seeded_case(problem, &Params::new()).unwrap());
     let memory = Memory::new(1000);
     let error = system.cpu(&case, &memory, &Serial).err();
@@ -302,7 +302,7 @@ pub(crate) fn sparse() -> Params {
 }
 
 /// Wide enough that threads share each step, whose sums do not depend on how it is cut.
-pub(crate) fn liquid_team(system: &dyn System) {
+pub(crate) fn liquid_team(system: &System) {
     let mut mixed = Params::new();
     mixed.set("mixed_memory", true);
     for (params, batch) in [(Params::new(), 1), (sparse(), 2), (mixed, 2)] {
@@ -374,7 +374,7 @@ macro_rules! liquid_battery {
 }
 pub(crate) use liquid_battery;
 
-pub(crate) fn liquid_edges(system: &dyn System) {
+pub(crate) fn liquid_edges(system: &System) {
     let mut mixed = Params::new();
     mixed.set("mixed_memory", true);
     for problem in edge_problems().into_iter().filter(|problem| problem.causal) {
@@ -384,7 +384,7 @@ pub(crate) fn liquid_edges(system: &dyn System) {
     }
 }
 
-pub(crate) fn liquid_memory(system: &dyn System) {
+pub(crate) fn liquid_memory(system: &System) {
     for level in [Level::Core, Level::Layer] {
         for seq_len in [16, 64, 1000] {
             truthful_memory(system, &Problem { seq_len, level, ..PROBLEM }, 0.0);
@@ -393,7 +393,7 @@ pub(crate) fn liquid_memory(system: &dyn System) {
     refuses_what_does_not_fit(system, &PROBLEM);
 }
 
-pub(crate) fn liquid_operations(system: &dyn System) {
+pub(crate) fn liquid_operations(system: &System) {
     for problem in edge_problems().into_iter().filter(|problem| problem.seq_len < 100) {
         for params in [Params::new(), sparse()] {
             let mut count = OpCount::default();
@@ -406,7 +406,7 @@ pub(crate) fn liquid_operations(system: &dyn System) {
 }
 
 /// At race lengths the middle and the end are checked too, and what is expected there is what the kernel gives.
-pub(crate) fn liquid_far_rows(system: &dyn System) {
+pub(crate) fn liquid_far_rows(system: &System) {
     for level in [Level::Core, Level::Layer] {
         let problem = Problem { seq_len: 3001, level, ..PROBLEM };
         let case = system.seeded_case(&problem, &Params::new()).unwrap();
@@ -417,7 +417,7 @@ pub(crate) fn liquid_far_rows(system: &dyn System) {
 }
 
 /// [`truthful_memory`] at both levels, several lengths and the given forms; and a refusal where nothing fits.
-pub(crate) fn states_its_memory(system: &dyn System, forms: &[bool]) {
+pub(crate) fn states_its_memory(system: &System, forms: &[bool]) {
     for level in [Level::Core, Level::Layer] {
         for seq_len in [64, 1000, 4096] {
             for &causal in forms {
@@ -429,7 +429,7 @@ pub(crate) fn states_its_memory(system: &dyn System, forms: &[bool]) {
 }
 
 /// The operations that the reference counts are those of the closed form, at every edge shape with each of `params`.
-pub(crate) fn counts_its_operations(system: &dyn System, params: impl Fn(&Problem) -> Vec<Params>) {
+pub(crate) fn counts_its_operations(system: &System, params: impl Fn(&Problem) -> Vec<Params>) {
     for problem in edge_problems() {
         for params in params(&problem) {
             let case = system.seeded_case(&problem, &params).unwrap();
@@ -444,7 +444,7 @@ pub(crate) fn counts_its_operations(system: &dyn System, params: impl Fn(&Proble
 
 /// Sixteen times the length costs sixteen times the operations (`most` times at most) and the memory, up to a million
 /// positions, where the scores of full attention alone would take terabytes.
-pub(crate) fn costs_linearly(system: &dyn System, most: f64) {
+pub(crate) fn costs_linearly(system: &System, most: f64) {
     let at = |seq_len| {
         let problem = Problem { seq_len, d_model: 256, n_heads: 4, causal: false, ..PROBLEM };
         system.cost(&problem, &Params::new()).unwrap()
@@ -456,7 +456,7 @@ pub(crate) fn costs_linearly(system: &dyn System, most: f64) {
 }
 
 /// The CPU kernel at a race's greatest length, checked at the rows that the reference can afford, the last among them.
-pub(crate) fn agrees_at_length(system: &dyn System, problem: &Problem, params: &Params) {
+pub(crate) fn agrees_at_length(system: &System, problem: &Problem, params: &Params) {
     let case = system.seeded_case(problem, params).unwrap();
     let rows = passes_its_spot_check(system, &case, DRAW).rows;
     assert!(rows.contains(&(problem.seq_len - 1)), "{rows:?}");
@@ -464,7 +464,7 @@ pub(crate) fn agrees_at_length(system: &dyn System, problem: &Problem, params: &
 
 /// On the GPU too: buffers and work grow with the length at most, within what every WebGPU device guarantees, and the
 /// work is at most `overhead` times what the cost states.
-pub(crate) fn plans_linearly(system: &dyn System, overhead: f64) {
+pub(crate) fn plans_linearly(system: &System, overhead: f64) {
     let at = |seq_len, causal| {
         let problem = Problem { seq_len, d_model: 64, n_heads: 1, causal, ..PROBLEM };
         let case = system.seeded_case(&problem, &Params::new()).unwrap();
@@ -484,7 +484,7 @@ pub(crate) fn plans_linearly(system: &dyn System, overhead: f64) {
 }
 
 /// At core level, constant `inputs` weigh all keys alike, however large their scores; a NaN is never hidden.
-pub(crate) fn averages_constants_and_shows_nan(system: &dyn System, params: &Params, inputs: &[&str]) {
+pub(crate) fn averages_constants_and_shows_nan(system: &System, params: &Params, inputs: &[&str]) {
     let problem = Problem { level: Level::Core, causal: false, ..PROBLEM };
     for value in [0.0, 1.0, -3.5, 1e-40, 1e4, f32::NAN] {
         let mut case = system.seeded_case(&problem, params).unwrap();

@@ -9,7 +9,7 @@ const OUTLINES: usize = 14;
 /// SVG path data of the marker of `slot`, centred on `(x, y)`, of about the same visual weight for every slot. Slots beyond
 /// the plain outlines have these outlines with a round hole.
 pub fn path(slot: usize, x: f64, y: f64, r: f64) -> String {
-    let plain = slot / OUTLINES % 2 == 0;
+    let plain = (slot / OUTLINES).is_multiple_of(2);
     match slot % OUTLINES {
         // Too narrow in the middle for a hole.
         13 if !plain => hourglass(x, y, r * 1.1),

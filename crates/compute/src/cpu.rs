@@ -128,7 +128,7 @@ fn fan_out<'scope>(scope: &rayon::Scope<'scope>, workers: usize, work: &'scope (
 
 /// One system at one length, ready to run on the CPU.
 pub struct CpuLane {
-    system: &'static dyn System,
+    system: &'static System,
     case: Arc<Case>,
     kernel: Box<dyn CpuKernel>,
     memory: Memory,
@@ -142,7 +142,7 @@ impl CpuLane {
     /// What the system refuses; [`MixerError::OutOfMemory`] before anything is allocated where the closed form already
     /// exceeds `limit_bytes`; [`LaneError::Cancelled`].
     pub fn seeded(
-        system: &'static dyn System,
+        system: &'static System,
         problem: &Problem,
         params: &Params,
         pool: &CpuPool,
@@ -162,7 +162,7 @@ impl CpuLane {
     /// # Errors
     /// As for [`CpuLane::seeded`].
     pub fn new(
-        system: &'static dyn System,
+        system: &'static System,
         case: Case,
         pool: &CpuPool,
         limit_bytes: u64,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    Case, Cost, GpuTarget, Memory, MixerError, OpCount, Parallel, ParamSpec, Params, Plan, Problem,
+    Case, Cost, Count, GpuTarget, Memory, MixerError, OpCount, Parallel, ParamSpec, Params, Plan, Problem,
     SpotCheck, SpotDraw, Tolerance,
 };
 
@@ -119,29 +119,62 @@ pub trait CpuKernel: Send {
     fn output_mut(&mut self) -> &mut [f32];
 }
 
-/// A published sequence mixer.
-pub trait System: Send + Sync {
+/// What [`System::cpu`] returns.
+pub type PreparedKernel = Result<Box<dyn CpuKernel>, MixerError>;
+
+/// A published sequence mixer: its facts, and a function for each thing that it must do. Each field is for the folder that
+/// defines the system; whoever uses it calls the method of the field's name, which checks sizes first.
+#[derive(Debug, Clone, Copy)]
+pub struct System {
     /// Facts, names, parameters.
-    fn info(&self) -> &'static Info;
+    pub info: &'static Info,
+    /// [`System::seeded_case`] of a valid problem.
+    pub seeded_case: fn(&Problem, &Params) -> Result<Case, MixerError>,
+    /// [`System::cost`] of a problem that is valid for planning.
+    pub cost: fn(&Problem, &Params) -> Result<Cost, MixerError>,
+    /// [`System::reference`] of a case whose elements are not too many.
+    pub reference: fn(&Case, &mut OpCount) -> Result<Vec<f64>, MixerError>,
+    /// [`System::spot_check`] of such a case.
+    pub spot_check: fn(&Case, SpotDraw) -> Result<SpotCheck, MixerError>,
+    /// [`System::cpu`] of such a case.
+    pub cpu: fn(&Arc<Case>, &Memory, &dyn Parallel) -> PreparedKernel,
+    /// [`System::gpu`] of such a case.
+    pub gpu: fn(&Case, &GpuTarget) -> Result<Plan, MixerError>,
+}
+
+impl System {
+    /// Facts, names, parameters.
+    pub fn info(&self) -> &'static Info {
+        self.info
+    }
 
     /// A seeded instance for a race: weights as the paper initialises them, inputs that all systems share.
     ///
     /// # Errors
     /// What `Problem::validate` and `Info::resolve` refuse, and what the system cannot do.
-    fn seeded_case(&self, problem: &Problem, params: &Params) -> Result<Case, MixerError>;
+    pub fn seeded_case(&self, problem: &Problem, params: &Params) -> Result<Case, MixerError> {
+        problem.validate()?;
+        (self.seeded_case)(problem, params)
+    }
 
     /// Closed-form cost of the forward pass.
     ///
     /// # Errors
     /// As for [`System::seeded_case`].
-    fn cost(&self, problem: &Problem, params: &Params) -> Result<Cost, MixerError>;
+    pub fn cost(&self, problem: &Problem, params: &Params) -> Result<Cost, MixerError> {
+        problem.validate_planned()?;
+        (self.cost)(problem, params)
+    }
 
     /// The output in f64, by plain loops straight from the equations, counting its operations into `count` so that
     /// tests can hold [`System::cost`] against them. Shaped as the golden file's `y`.
     ///
     /// # Errors
     /// What is wrong with the case.
-    fn reference(&self, case: &Case, count: &mut OpCount) -> Result<Vec<f64>, MixerError>;
+    pub fn reference(&self, case: &Case, count: &mut OpCount) -> Result<Vec<f64>, MixerError> {
+        check_elements(&case.config)?;
+        (self.reference)(case, count)
+    }
 
     /// Parts of the first sequence's output in f64, exact like [`System::reference`]: rows, and of convolutions whole
     /// channels, drawn from `draw.seed` for about `draw.max_flops` operations; at least one row or channel, whatever that
@@ -149,22 +182,48 @@ pub trait System: Send + Sync {
     ///
     /// # Errors
     /// What is wrong with the case.
-    fn spot_check(&self, case: &Case, draw: SpotDraw) -> Result<SpotCheck, MixerError>;
+    pub fn spot_check(&self, case: &Case, draw: SpotDraw) -> Result<SpotCheck, MixerError> {
+        check_elements(&case.config)?;
+        (self.spot_check)(case, draw)
+    }
 
     /// Prepares the CPU kernel. Everything it holds comes out of `memory`; the case itself is counted by the caller.
     ///
     /// # Errors
     /// What is wrong with the case, or [`MixerError::OutOfMemory`].
-    fn cpu(
-        &self,
-        case: &Arc<Case>,
-        memory: &Memory,
-        parallel: &dyn Parallel,
-    ) -> Result<Box<dyn CpuKernel>, MixerError>;
+    pub fn cpu(&self, case: &Arc<Case>, memory: &Memory, parallel: &dyn Parallel) -> PreparedKernel {
+        check_elements(&case.config)?;
+        (self.cpu)(case, memory, parallel)
+    }
 
     /// Describes the GPU work.
     ///
     /// # Errors
     /// What is wrong with the case, or a limit of the device that it cannot live with.
-    fn gpu(&self, case: &Case, target: &GpuTarget) -> Result<Plan, MixerError>;
+    pub fn gpu(&self, case: &Case, target: &GpuTarget) -> Result<Plan, MixerError> {
+        check_elements(&case.config)?;
+        (self.gpu)(case, target)
+    }
+}
+
+/// Refuses a case that is to be held in memory and has more elements than a race's: costs may be asked for sizes
+/// beyond those.
+///
+/// # Errors
+/// [`MixerError::InvalidField`].
+fn check_elements(config: &Params) -> Result<(), MixerError> {
+    let size = |name: &str| config.count_or(name, 1, 1, usize::MAX >> 1).map(Count::from);
+    let rows = size("batch")? * size("length")?;
+    let widths = [
+        ("batch · length · d_model", size("d_model")?),
+        ("batch · length · heads · head_dim", size("heads")? * size("head_dim")?),
+    ];
+    for (field, width) in widths {
+        let elements = rows * width;
+        if elements > Count::new(Problem::MAX_ELEMENTS) {
+            let allowed = format!("at most {}", Problem::MAX_ELEMENTS);
+            return Err(MixerError::invalid(field, allowed, elements.get()));
+        }
+    }
+    Ok(())
 }
