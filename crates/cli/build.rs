@@ -8,11 +8,16 @@ use std::{env, fs, io};
 
 fn main() -> io::Result<()> {
     let variable = |name| env::var(name).map(PathBuf::from).map_err(io::Error::other);
-    let folder = variable("CARGO_MANIFEST_DIR")?.join("../../kernels/src/systems");
-    println!("cargo::rerun-if-changed={}", folder.display());
+    let sources = variable("CARGO_MANIFEST_DIR")?.join("../../kernels/src");
     let mut readmes = BTreeMap::new();
-    for entry in fs::read_dir(&folder)? {
-        let path = entry?.path().join("README.md");
+    let mut folders = Vec::new();
+    // The fixture's paper is printed only where tests register the fixture.
+    for root in ["systems", "fixture"].map(|name| sources.join(name)) {
+        println!("cargo::rerun-if-changed={}", root.display());
+        folders.extend(fs::read_dir(root)?.collect::<Result<Vec<_>, _>>()?);
+    }
+    for folder in folders {
+        let path = folder.path().join("README.md");
         let name =
             path.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy().replace('_', "-");
         if path.is_file() {

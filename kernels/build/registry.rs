@@ -9,16 +9,25 @@ const FIRST: [&str; 3] = ["attention", "attention_naive", "hyena"];
 
 /// Two statics, since whatever refers to one of them brings the code of all its systems into its module.
 pub fn registry(modules: &str) -> String {
-    let (mut first, mut lazy, mut conditions) = (String::new(), String::new(), String::new());
+    let mut lists: [[String; 2]; 2] = Default::default();
+    let mut conditions = String::new();
     for line in modules.lines() {
         if line.starts_with("#[cfg(") {
             conditions.push_str(line);
         } else if let Some(module) = line.strip_prefix("pub mod ").and_then(|rest| rest.strip_suffix(';')) {
-            let list = if FIRST.contains(&module) { &mut first } else { &mut lazy };
+            let [systems, trials] = &mut lists[usize::from(!FIRST.contains(&module))];
             // Writing to a string cannot fail.
-            let _ = writeln!(list, "    {conditions} &crate::systems::{module}::{},", module.to_uppercase());
+            let _ =
+                writeln!(systems, "    {conditions} &crate::systems::{module}::{},", module.to_uppercase());
+            let _ = writeln!(trials, "    {conditions} &crate::systems::{module}::trials::TRIALS,");
             conditions.clear();
         }
     }
-    format!("static FIRST: &[&Definition] = &[\n{first}];\n\nstatic LAZY: &[&Definition] = &[\n{lazy}];\n")
+    let mut registry = String::new();
+    for (name, [systems, trials]) in ["FIRST", "LAZY"].into_iter().zip(&lists) {
+        let _ = writeln!(registry, "static {name}: &[&System] = &[\n{systems}];\n");
+        let _ = writeln!(registry, "#[cfg(any(test, feature = \"trials\"))]");
+        let _ = writeln!(registry, "static {name}_TRIALS: &[&crate::trials::Trials] = &[\n{trials}];\n");
+    }
+    registry
 }

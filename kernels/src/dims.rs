@@ -40,28 +40,6 @@ impl Dims {
     }
 }
 
-/// Refuses a case with more elements than a race may have, before it is allocated. Costs may be computed for larger
-/// sizes.
-///
-/// # Errors
-/// [`MixerError::InvalidField`] where the case has too many elements.
-pub fn check_elements(config: &Params) -> Result<(), MixerError> {
-    let size = |name: &str| config.count_or(name, 1, 1, usize::MAX >> 1).map(Count::from);
-    let rows = size("batch")? * size("length")?;
-    let widths = [
-        ("batch · length · d_model", size("d_model")?),
-        ("batch · length · heads · head_dim", size("heads")? * size("head_dim")?),
-    ];
-    for (field, width) in widths {
-        let elements = rows * width;
-        if elements > Count::new(Problem::MAX_ELEMENTS) {
-            let allowed = format!("at most {}", Problem::MAX_ELEMENTS);
-            return Err(MixerError::invalid(field, allowed, elements.get()));
-        }
-    }
-    Ok(())
-}
-
 /// Largest relative difference between a stated `scale` and 1/√`d_head`: well above the rounding of a printed double.
 const SCALE_ROUNDING: f64 = 1e-6;
 

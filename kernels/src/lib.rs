@@ -3,7 +3,6 @@
 #[macro_use]
 mod wgsl;
 
-pub mod definition;
 mod dims;
 mod echo_state_washout;
 mod generate;

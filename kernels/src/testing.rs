@@ -110,7 +110,7 @@ impl Parallel for Threads {
 }
 
 /// The CPU kernel's output, computed twice to detect state left over from the first run.
-pub(crate) fn cpu(system: &dyn System, case: &Case, parallel: &dyn Parallel) -> Vec<f32> {
+pub(crate) fn cpu(system: &System, case: &Case, parallel: &dyn Parallel) -> Vec<f32> {
     let case = Arc::new(case.clone());
     let mut kernel = system.cpu(&case, &Memory::new(8 * GIB), parallel).unwrap();
     kernel.run(parallel).unwrap();
@@ -126,7 +126,7 @@ pub(crate) fn bits(values: &[f32]) -> Vec<u32> {
 
 /// Compares the f64 reference with every golden file of `folder` to nearly f32 precision, and the CPU kernel to the
 /// file's tolerance.
-pub(crate) fn golden_parity(system: &dyn System, folder: &str) {
+pub(crate) fn golden_parity(system: &System, folder: &str) {
     for golden in goldens(folder) {
         let reference = system.reference(&golden.case, &mut OpCount::default()).unwrap();
         let tight = Tolerance { abs: 1e-6, rel: 1e-6 };
@@ -141,7 +141,7 @@ pub(crate) fn golden_parity(system: &dyn System, folder: &str) {
 }
 
 /// A wrong sign in the output fails every golden file.
-pub(crate) fn a_flipped_sign_fails(system: &dyn System, folder: &str) {
+pub(crate) fn a_flipped_sign_fails(system: &System, folder: &str) {
     for golden in goldens(folder) {
         let mut got = cpu(system, &golden.case, &Serial);
         let largest = (0..got.len()).max_by(|&a, &b| got[a].abs().total_cmp(&got[b].abs())).unwrap();
@@ -151,7 +151,7 @@ pub(crate) fn a_flipped_sign_fails(system: &dyn System, folder: &str) {
 }
 
 /// Seeded cases of many shapes agree with the reference, and so do the rows of spot checks.
-pub(crate) fn agrees_with_reference(system: &dyn System, problem: &Problem, params: &Params) {
+pub(crate) fn agrees_with_reference(system: &System, problem: &Problem, params: &Params) {
     let case = system.seeded_case(problem, params).unwrap();
     let want = system.reference(&case, &mut OpCount::default()).unwrap();
     let tolerance = system.info().tolerance;
@@ -170,7 +170,7 @@ pub(crate) fn agrees_with_reference(system: &dyn System, problem: &Problem, para
 pub(crate) const DRAW: SpotDraw = SpotDraw { seed: 11, max_flops: 1 << 26 };
 
 /// The expected values of a spot check equal the whole reference, within rounding of f64.
-pub(crate) fn spot_agrees(system: &dyn System, case: &Case, want: &[f64], draw: SpotDraw) {
+pub(crate) fn spot_agrees(system: &System, case: &Case, want: &[f64], draw: SpotDraw) {
     let spot = system.spot_check(case, draw).unwrap();
     let tight = Tolerance { abs: 1e-9, rel: 1e-9 };
     assert!(!spot.is_empty() && want.len().is_multiple_of(spot.width), "{:?}", case.config);
@@ -190,7 +190,7 @@ pub(crate) fn spot_agrees(system: &dyn System, case: &Case, want: &[f64], draw: 
 }
 
 /// The CPU kernel passes the system's own spot check, which is returned.
-pub(crate) fn passes_its_spot_check(system: &dyn System, case: &Case, draw: SpotDraw) -> SpotCheck {
+pub(crate) fn passes_its_spot_check(system: &System, case: &Case, draw: SpotDraw) -> SpotCheck {
     let spot = system.spot_check(case, draw).unwrap();
     let deviation = spot.compare(system.info().tolerance, &cpu(system, case, &Serial));
     assert!(deviation.pass, "{:?} {:?}: {deviation:?}", case.config, spot.rows);
@@ -198,7 +198,7 @@ pub(crate) fn passes_its_spot_check(system: &dyn System, case: &Case, draw: Spot
 }
 
 /// Changing the input at t leaves outputs before t unchanged up to rounding and changes some output from t on.
-pub(crate) fn causal(system: &dyn System, problem: &Problem, input: &str, t: usize) {
+pub(crate) fn causal(system: &System, problem: &Problem, input: &str, t: usize) {
     let case = system.seeded_case(problem, &Params::new()).unwrap();
     let mut changed = case.clone();
     let Some(Tensor::F32 { shape, mut data }) = case.tensors.get(input).cloned() else {
@@ -220,7 +220,7 @@ pub(crate) fn causal(system: &dyn System, problem: &Problem, input: &str, t: usi
 }
 
 /// Each sequence of a batch is computed independently.
-pub(crate) fn batch_independent(system: &dyn System, problem: &Problem, inputs: &[&str]) {
+pub(crate) fn batch_independent(system: &System, problem: &Problem, inputs: &[&str]) {
     let case = system.seeded_case(&Problem { batch: 3, ..*problem }, &Params::new()).unwrap();
     let together = cpu(system, &case, &Serial);
     for sequence in 0..3 {
@@ -246,7 +246,7 @@ pub(crate) fn batch_independent(system: &dyn System, problem: &Problem, inputs: 
 }
 
 /// `cost.peak_bytes` equals the memory of the kernel and its case on one thread, within `slack`.
-pub(crate) fn truthful_memory(system: &dyn System, problem: &Problem, slack: f64) {
+pub(crate) fn truthful_memory(system: &System, problem: &Problem, slack: f64) {
     let cost = system.cost(problem, &Params::new()).unwrap();
     let case = Arc::new(system.seeded_case(problem, &Params::new()).unwrap());
     let memory = Memory::new(8 * GIB);
@@ -258,7 +258,7 @@ pub(crate) fn truthful_memory(system: &dyn System, problem: &Problem, slack: f64
 }
 
 /// A kernel refused for memory states the need and frees everything.
-pub(crate) fn refuses_what_does_not_fit(system: &dyn System, problem: &Problem) {
+pub(crate) fn refuses_what_does_not_fit(system: &System, problem: &Problem) {
     let case = Arc::new(system.seeded_case(problem, &Params::new()).unwrap());
     let memory = Memory::new(1000);
     let error = system.cpu(&case, &memory, &Serial).err();
@@ -303,7 +303,7 @@ pub(crate) fn sparse() -> Params {
 }
 
 /// Wide enough that threads share each step. The sums must not depend on the division.
-pub(crate) fn liquid_team(system: &dyn System) {
+pub(crate) fn liquid_team(system: &System) {
     let mut mixed = Params::new();
     mixed.set("mixed_memory", true);
     for (params, batch) in [(Params::new(), 1), (sparse(), 2), (mixed, 2)] {
@@ -375,7 +375,7 @@ macro_rules! liquid_battery {
 }
 pub(crate) use liquid_battery;
 
-pub(crate) fn liquid_edges(system: &dyn System) {
+pub(crate) fn liquid_edges(system: &System) {
     let mut mixed = Params::new();
     mixed.set("mixed_memory", true);
     for problem in edge_problems().into_iter().filter(|problem| problem.causal) {
@@ -385,7 +385,7 @@ pub(crate) fn liquid_edges(system: &dyn System) {
     }
 }
 
-pub(crate) fn liquid_memory(system: &dyn System) {
+pub(crate) fn liquid_memory(system: &System) {
     for level in [Level::Core, Level::Layer] {
         for seq_len in [16, 64, 1000] {
             truthful_memory(system, &Problem { seq_len, level, ..PROBLEM }, 0.0);
@@ -394,7 +394,7 @@ pub(crate) fn liquid_memory(system: &dyn System) {
     refuses_what_does_not_fit(system, &PROBLEM);
 }
 
-pub(crate) fn liquid_operations(system: &dyn System) {
+pub(crate) fn liquid_operations(system: &System) {
     for problem in edge_problems().into_iter().filter(|problem| problem.seq_len < 100) {
         for params in [Params::new(), sparse()] {
             let mut count = OpCount::default();
@@ -407,7 +407,7 @@ pub(crate) fn liquid_operations(system: &dyn System) {
 }
 
 /// At race lengths the middle and the end are checked too, and their expected values equal the kernel's.
-pub(crate) fn liquid_far_rows(system: &dyn System) {
+pub(crate) fn liquid_far_rows(system: &System) {
     for level in [Level::Core, Level::Layer] {
         let problem = Problem { seq_len: 3001, level, ..PROBLEM };
         let case = system.seeded_case(&problem, &Params::new()).unwrap();
@@ -418,7 +418,7 @@ pub(crate) fn liquid_far_rows(system: &dyn System) {
 }
 
 /// [`truthful_memory`] at both levels, several lengths and the given forms, and a refusal of a case that does not fit.
-pub(crate) fn states_its_memory(system: &dyn System, forms: &[bool]) {
+pub(crate) fn states_its_memory(system: &System, forms: &[bool]) {
     for level in [Level::Core, Level::Layer] {
         for seq_len in [64, 1000, 4096] {
             for &causal in forms {
@@ -430,7 +430,7 @@ pub(crate) fn states_its_memory(system: &dyn System, forms: &[bool]) {
 }
 
 /// The reference's operation counts equal the closed form at every edge shape with each of `params`.
-pub(crate) fn counts_its_operations(system: &dyn System, params: impl Fn(&Problem) -> Vec<Params>) {
+pub(crate) fn counts_its_operations(system: &System, params: impl Fn(&Problem) -> Vec<Params>) {
     for problem in edge_problems() {
         for params in params(&problem) {
             let case = system.seeded_case(&problem, &params).unwrap();
@@ -445,7 +445,7 @@ pub(crate) fn counts_its_operations(system: &dyn System, params: impl Fn(&Proble
 
 /// Sixteen times the length costs sixteen times the operations (at most `most` times) and memory, up to a million
 /// positions, where the scores of full attention alone would take terabytes.
-pub(crate) fn costs_linearly(system: &dyn System, most: f64) {
+pub(crate) fn costs_linearly(system: &System, most: f64) {
     let at = |seq_len| {
         let problem = Problem { seq_len, d_model: 256, n_heads: 4, causal: false, ..PROBLEM };
         system.cost(&problem, &Params::new()).unwrap()
@@ -458,7 +458,7 @@ pub(crate) fn costs_linearly(system: &dyn System, most: f64) {
 
 /// The CPU kernel at the greatest length of a race, checked at the rows that the reference can afford, including the
 /// last.
-pub(crate) fn agrees_at_length(system: &dyn System, problem: &Problem, params: &Params) {
+pub(crate) fn agrees_at_length(system: &System, problem: &Problem, params: &Params) {
     let case = system.seeded_case(problem, params).unwrap();
     let rows = passes_its_spot_check(system, &case, DRAW).rows;
     assert!(rows.contains(&(problem.seq_len - 1)), "{rows:?}");
@@ -466,7 +466,7 @@ pub(crate) fn agrees_at_length(system: &dyn System, problem: &Problem, params: &
 
 /// On the GPU, buffers and work grow at most linearly with the length within the guaranteed limits of WebGPU, and the
 /// work is at most `overhead` times the stated cost.
-pub(crate) fn plans_linearly(system: &dyn System, overhead: f64) {
+pub(crate) fn plans_linearly(system: &System, overhead: f64) {
     let at = |seq_len, causal| {
         let problem = Problem { seq_len, d_model: 64, n_heads: 1, causal, ..PROBLEM };
         let case = system.seeded_case(&problem, &Params::new()).unwrap();
@@ -486,7 +486,7 @@ pub(crate) fn plans_linearly(system: &dyn System, overhead: f64) {
 }
 
 /// At core level, constant `inputs` weight all keys equally, however large their scores, and a NaN is never hidden.
-pub(crate) fn averages_constants_and_shows_nan(system: &dyn System, params: &Params, inputs: &[&str]) {
+pub(crate) fn averages_constants_and_shows_nan(system: &System, params: &Params, inputs: &[&str]) {
     let problem = Problem { level: Level::Core, causal: false, ..PROBLEM };
     for value in [0.0, 1.0, -3.5, 1e-40, 1e4, f32::NAN] {
         let mut case = system.seeded_case(&problem, params).unwrap();

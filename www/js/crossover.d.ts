@@ -219,6 +219,8 @@ export interface Report {
 export interface SystemEntry {
   id: SystemName;
   title: string;
+  /** Number of its colour and marker shape in charts. */
+  mark: number;
   family: string;
   causality: 'both' | 'causal-only' | 'bidirectional-only';
   complexity: string;

@@ -371,6 +371,7 @@ mod tests {
         SystemEntry {
             id: id.to_owned(),
             title: id.to_owned(),
+            mark: 0,
             family: "attention".to_owned(),
             causality: "both".to_owned(),
             complexity: String::new(),

@@ -3,30 +3,10 @@
 
 use report::{Config, Lane, LaneConfig, ParamValue, Report, SystemEntry};
 
+use crate::palette::MARKS;
 use crate::words::Words;
 
-/// Number of colours and marker shapes.
-pub const SLOTS: usize = 14;
-
-/// Systems in the order of their slots. A system has the same look in every race.
-const SLOT_OF: [&str; SLOTS] = [
-    "attention",
-    "hyena",
-    "attention-naive",
-    "monarch-mixer",
-    "bigs",
-    "mega",
-    "ltc",
-    "cfc",
-    "liquid-s4",
-    "longformer",
-    "bigbird",
-    "reformer",
-    "performer",
-    "linformer",
-];
-
-/// Name and appearance of a lane on the page.
+/// A lane's identity on the page.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Look {
     /// Index into the palette and the marker shapes.
@@ -77,13 +57,12 @@ impl OneWay {
     }
 }
 
-/// The palette and shape slot of a system, before conflicts within a race are resolved.
-pub fn slot_of(system: &str) -> usize {
-    SLOT_OF.iter().position(|id| *id == system).unwrap_or_else(|| {
-        // A system unknown to this page always gets the same slot.
-        system.bytes().fold(7_usize, |hash, byte| hash.wrapping_mul(31).wrapping_add(usize::from(byte)))
-            % SLOTS
-    })
+/// Slots of the palette and of marker shapes that are tried before any other where lanes want the same one.
+const ROUND: usize = 14;
+
+/// The palette and shape slot of a system of the catalogue.
+pub fn slot_of(entry: &SystemEntry) -> usize {
+    entry.mark as usize % MARKS
 }
 
 /// The properties of a lane that determine its look.
@@ -99,7 +78,7 @@ struct Identity<'a> {
 /// Looks of a report's lanes, in order.
 pub fn looks(report: &Report, systems: &[SystemEntry], text: &Words) -> Vec<Look> {
     let lanes: Vec<_> = report.lanes.iter().map(|lane| of_lane(lane, report, systems)).collect();
-    settle(&lanes, text)
+    settle(&lanes, systems, text)
 }
 
 /// Looks of a configuration's lanes before the race. `auto` is the backend of lanes that name none.
@@ -127,7 +106,7 @@ pub fn looks_of_config(config: &Config, auto: &str, systems: &[SystemEntry], tex
             }
         })
         .collect();
-    settle(&identities, text)
+    settle(&identities, systems, text)
 }
 
 /// `cpu` or `webgpu`.
@@ -167,16 +146,36 @@ fn param(value: &ParamValue) -> String {
     }
 }
 
-fn settle(lanes: &[Identity<'_>], text: &Words) -> Vec<Look> {
+/// The slots that lanes of `systems` want, before clashes within a race are settled. A system that the catalogue lacks, or
+/// that is asked for before the catalogue is there, wants the first slot that no other system does.
+pub fn slots(systems: &[&str], catalogue: &[SystemEntry]) -> Vec<usize> {
+    let entry = |system: &str| catalogue.iter().find(|entry| entry.id == system);
+    let mut known: Vec<(&str, usize)> =
+        systems.iter().filter_map(|system| Some((*system, slot_of(entry(system)?)))).collect();
+    let slot = |system| {
+        let own = known.iter().find(|(other, _)| *other == system).map(|(_, slot)| *slot);
+        own.unwrap_or_else(|| {
+            let free = (0..MARKS).find(|slot| known.iter().all(|(_, other)| other != slot)).unwrap_or(0);
+            known.push((system, free));
+            free
+        })
+    };
+    systems.iter().copied().map(slot).collect()
+}
+
+fn settle(lanes: &[Identity<'_>], catalogue: &[SystemEntry], text: &Words) -> Vec<Look> {
     let backends_differ = lanes.windows(2).any(|pair| pair[0].backend != pair[1].backend);
-    let mut taken = [[false; 2]; SLOTS];
+    let mut taken = [[false; 2]; MARKS];
+    let systems: Vec<&str> = lanes.iter().map(|lane| lane.system).collect();
+    let wanted = slots(&systems, catalogue);
     let mut looks = Vec::with_capacity(lanes.len());
-    for (index, lane) in lanes.iter().enumerate() {
+    for (index, (lane, wanted)) in lanes.iter().zip(wanted).enumerate() {
         let filled = lane.backend != "cpu";
-        let wanted = slot_of(lane.system);
-        // A second lane of the same system and backend gets the next free shape.
-        let slot = (0..SLOTS)
-            .map(|step| (wanted + step) % SLOTS)
+        // A second lane of the same system and backend takes the next free shape.
+        let round = wanted / ROUND * ROUND;
+        let slot = (0..ROUND)
+            .map(|step| round + (wanted + step) % ROUND)
+            .chain(0..MARKS)
             .find(|&slot| !taken[slot][usize::from(filled)])
             .unwrap_or(wanted);
         taken[slot][usize::from(filled)] = true;
@@ -254,17 +253,50 @@ mod tests {
         looks_of_config(&Config { systems, ..Config::default() }, "webgpu", &[], &ENGLISH)
     }
 
+    fn entry(id: &str, mark: u32) -> SystemEntry {
+        SystemEntry {
+            id: id.to_owned(),
+            title: id.to_owned(),
+            mark,
+            family: "convolution".to_owned(),
+            causality: "both".to_owned(),
+            complexity: String::new(),
+            exponent: 1.0,
+            year: 2023,
+            paper: String::new(),
+            arxiv: String::new(),
+            reference: String::new(),
+            summary: String::new(),
+            params: Vec::new(),
+        }
+    }
+
     #[test]
-    fn twenty_eight_lanes_never_look_alike() {
-        let lanes = SLOT_OF
+    fn as_many_systems_as_there_are_marks_never_look_alike_on_both_backends() {
+        let entries: Vec<_> = (0..MARKS).map(|mark| entry(&format!("system{mark}"), mark as u32)).collect();
+        let systems = entries
             .iter()
-            .flat_map(|id| [lane(id, BackendName::Cpu), lane(id, BackendName::Webgpu)])
+            .flat_map(|entry| [lane(&entry.id, BackendName::Cpu), lane(&entry.id, BackendName::Webgpu)])
             .collect();
-        let looks = settle_config(lanes);
+        let looks = looks_of_config(&Config { systems, ..Config::default() }, "webgpu", &entries, &ENGLISH);
         let distinct: HashSet<_> = looks.iter().map(|look| (look.slot, look.filled)).collect();
-        assert_eq!(distinct.len(), 28);
+        assert_eq!(distinct.len(), 2 * MARKS);
         let labels: HashSet<_> = looks.iter().map(|look| look.label.clone()).collect();
-        assert_eq!(labels.len(), 28);
+        assert_eq!(labels.len(), 2 * MARKS);
+        assert!(looks.iter().enumerate().all(|(index, look)| look.slot == index / 2));
+    }
+
+    #[test]
+    fn systems_that_the_catalogue_lacks_look_like_no_other_lane() {
+        let entries = [entry("attention", 0), entry("known", 1)];
+        let systems = vec![
+            lane("new", BackendName::Cpu),
+            lane("known", BackendName::Cpu),
+            lane("newer", BackendName::Cpu),
+            lane("new", BackendName::Webgpu),
+        ];
+        let looks = looks_of_config(&Config { systems, ..Config::default() }, "webgpu", &entries, &ENGLISH);
+        assert_eq!(looks.iter().map(|look| look.slot).collect::<Vec<_>>(), [0, 1, 2, 0]);
     }
 
     #[test]

@@ -68,7 +68,7 @@ pub fn figure_in(report: &Report, looks: &[Look], metric: Metric, hidden: &[usiz
     let height = y - 15.0 + MARGIN;
     let style = format!(
         "{}text{{font-family:{FONT}}}.title{{font-size:15px;font-weight:700;fill:{ink}}}.caption{{font-size:11px;fill:{muted}}}.legend{{font-size:12px;fill:{ink}}}",
-        svg::rules(Theme::Light)
+        svg::rules(Theme::Light, looks.iter().map(|look| look.slot))
     );
     format!(
         r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:.0}" width="{WIDTH}" height="{height:.0}" role="img" aria-label="{0}" xml:lang="{1}"><title>{0}</title><style>{style}</style><rect width="{WIDTH}" height="{height:.0}" fill="{ground}"/>{body}</svg>"#,

@@ -3,10 +3,26 @@
 use std::f64::consts::PI;
 use std::fmt::Write as _;
 
-/// SVG path data of the marker of `slot`, centred on `(x, y)`, of about the same visual weight for every slot.
+/// Outlines that are told apart without a hole in them.
+const OUTLINES: usize = 14;
+
+/// SVG path data of the marker of `slot`, centred on `(x, y)`, of about the same visual weight for every slot. Slots beyond
+/// the plain outlines have these outlines with a round hole.
 pub fn path(slot: usize, x: f64, y: f64, r: f64) -> String {
-    match slot % 14 {
-        0 => ring(x, y, r),
+    let plain = (slot / OUTLINES).is_multiple_of(2);
+    match slot % OUTLINES {
+        // Too narrow in the middle for a hole.
+        13 if !plain => hourglass(x, y, r * 1.1),
+        slot if plain => outline(slot, x, y, r),
+        // A hole runs round the other way than its outline: the ring goes anticlockwise, everything else clockwise.
+        0 => outline(0, x, y, r) + &circle(x, y, r * 0.42, 1),
+        slot => outline(slot, x, y, r) + &circle(x, y, r * 0.42, 0),
+    }
+}
+
+fn outline(slot: usize, x: f64, y: f64, r: f64) -> String {
+    match slot {
+        0 => circle(x, y, r, 0),
         1 => polygon(x, y, r * 1.15, 4, 0.0),
         2 => polygon(x, y, r * 1.25, 4, PI / 4.0),
         3 => polygon(x, y, r * 1.25, 3, 0.0),
@@ -23,9 +39,10 @@ pub fn path(slot: usize, x: f64, y: f64, r: f64) -> String {
     }
 }
 
-fn ring(x: f64, y: f64, r: f64) -> String {
+/// A circle, clockwise where `sweep` is 1 and anticlockwise where it is 0.
+fn circle(x: f64, y: f64, r: f64, sweep: u8) -> String {
     format!(
-        "M{:.2} {y:.2}a{r:.2} {r:.2} 0 1 0 {:.2} 0a{r:.2} {r:.2} 0 1 0 {:.2} 0z",
+        "M{:.2} {y:.2}a{r:.2} {r:.2} 0 1 {sweep} {:.2} 0a{r:.2} {r:.2} 0 1 {sweep} {:.2} 0z",
         x - r,
         2.0 * r,
         -2.0 * r
@@ -102,11 +119,21 @@ fn bow_tie(x: f64, y: f64, r: f64) -> String {
     )
 }
 
+/// The bow tie turned by a right angle.
+fn hourglass(x: f64, y: f64, r: f64) -> String {
+    closed(
+        [(-r, -r), (r, -r), (0.25 * r, 0.0), (r, r), (-r, r), (-0.25 * r, 0.0)]
+            .into_iter()
+            .map(|(u, v)| (x + u, y + v)),
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
 
     use super::*;
+    use crate::palette::MARKS;
 
     #[test]
     fn sines_are_those_of_the_library() {
@@ -118,8 +145,14 @@ mod tests {
     }
 
     #[test]
-    fn every_slot_has_its_own_outline() {
-        let outlines: HashSet<_> = (0..14).map(|slot| path(slot, 0.0, 0.0, 5.0)).collect();
-        assert_eq!(outlines.len(), 14);
+    fn every_mark_has_its_own_marker() {
+        let markers: HashSet<_> = (0..MARKS).map(|slot| path(slot, 0.0, 0.0, 5.0)).collect();
+        assert_eq!(markers.len(), MARKS);
+    }
+
+    #[test]
+    fn plain_markers_are_those_that_results_of_earlier_versions_show() {
+        assert_eq!(path(0, 0.0, 0.0, 5.0), "M-5.00 0.00a5.00 5.00 0 1 0 10.00 0a5.00 5.00 0 1 0 -10.00 0z");
+        assert!((0..OUTLINES).all(|slot| path(slot, 0.0, 0.0, 5.0).matches('M').count() == 1));
     }
 }

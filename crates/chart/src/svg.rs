@@ -238,14 +238,18 @@ fn lane_marks(out: &mut String, lane: &LaneMarks) {
     out.push_str("</g>");
 }
 
+/// Slots that have their rules in every file, whichever of them it shows.
+const ALWAYS: usize = 14;
+
 /// Style rules of the marks in a file that stands alone. Rules of equal weight: the later ones win, as converters that know
-/// few selectors need it.
-pub fn rules(theme: Theme) -> String {
+/// few selectors need it. `slots` are those of the lanes shown.
+pub fn rules(theme: Theme, slots: impl IntoIterator<Item = usize>) -> String {
     let [ground, ink, muted, grid] = palette::inks(theme);
     let mut style = format!(
         "text{{font:12px system-ui,sans-serif;fill:{muted}}}.grid{{stroke:{grid}}}.axis{{stroke:{muted}}}"
     );
-    for (slot, color) in palette::lanes(theme).iter().enumerate() {
+    let slots = slots.into_iter().map(|slot| slot + 1).fold(ALWAYS, usize::max);
+    for (slot, color) in palette::lanes(theme).iter().enumerate().take(slots) {
         let _ = write!(
             style,
             ".c{slot} path,.c{slot} .cut,.c{slot} .ring{{stroke:{color}}}.c{slot} text,.c{slot} .band,.c{slot} .marker{{fill:{color}}}"
@@ -266,7 +270,7 @@ pub fn document(scene: &Scene, theme: Theme, title: &str) -> String {
         scene.width,
         scene.height,
         escape(title),
-        rules(theme),
+        rules(theme, scene.lanes.iter().map(|lane| lane.slot)),
         marks(scene)
     )
 }

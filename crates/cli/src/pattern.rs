@@ -53,7 +53,7 @@ pub struct Pattern {
 ///
 /// # Errors
 /// Errors of the system.
-pub fn patterns(system: &dyn System) -> Result<Vec<Pattern>, MixerError> {
+pub fn patterns(system: &System) -> Result<Vec<Pattern>, MixerError> {
     let mut patterns = Vec::new();
     for &causal in forms(system) {
         for view in VIEWS {
@@ -63,7 +63,7 @@ pub fn patterns(system: &dyn System) -> Result<Vec<Pattern>, MixerError> {
     Ok(patterns)
 }
 
-fn forms(system: &dyn System) -> &'static [bool] {
+fn forms(system: &System) -> &'static [bool] {
     match system.info().causality {
         Causality::Both => &[true, false],
         Causality::CausalOnly => &[true],
@@ -71,11 +71,7 @@ fn forms(system: &dyn System) -> &'static [bool] {
     }
 }
 
-fn at(
-    system: &dyn System,
-    (length, tokens): (usize, usize),
-    causal: bool,
-) -> Result<Vec<Pattern>, MixerError> {
+fn at(system: &System, (length, tokens): (usize, usize), causal: bool) -> Result<Vec<Pattern>, MixerError> {
     let problem = Problem {
         batch: 1,
         seq_len: length,

@@ -92,7 +92,7 @@ fn line(result: &GoldenResult, backend: Backend, path: &Path) -> String {
 
 fn verify(
     path: &Path,
-    system: Option<&'static dyn System>,
+    system: Option<&'static System>,
     backend: Backend,
     machine: &mut Machine,
 ) -> Result<GoldenResult, CliError> {

@@ -128,7 +128,7 @@ fn fan_out<'scope>(scope: &rayon::Scope<'scope>, workers: usize, work: &'scope (
 
 /// One system at one length, prepared for the CPU.
 pub struct CpuLane {
-    system: &'static dyn System,
+    system: &'static System,
     case: Arc<Case>,
     kernel: Box<dyn CpuKernel>,
     memory: Memory,
@@ -142,7 +142,7 @@ impl CpuLane {
     /// Errors of the system; [`MixerError::OutOfMemory`], before any allocation, where the closed form exceeds
     /// `limit_bytes`; [`LaneError::Cancelled`].
     pub fn seeded(
-        system: &'static dyn System,
+        system: &'static System,
         problem: &Problem,
         params: &Params,
         pool: &CpuPool,
@@ -162,7 +162,7 @@ impl CpuLane {
     /// # Errors
     /// As for [`CpuLane::seeded`].
     pub fn new(
-        system: &'static dyn System,
+        system: &'static System,
         case: Case,
         pool: &CpuPool,
         limit_bytes: u64,

@@ -24,7 +24,7 @@ pub struct Lane {
 
 enum Inner {
     Cpu(CpuLane),
-    Gpu { system: &'static dyn System, case: Arc<Case>, lane: Box<GpuLane> },
+    Gpu { system: &'static System, case: Arc<Case>, lane: Box<GpuLane> },
 }
 
 impl Lane {
@@ -33,7 +33,7 @@ impl Lane {
     }
 
     pub(crate) fn gpu(
-        system: &'static dyn System,
+        system: &'static System,
         case: Arc<Case>,
         lane: GpuLane,
         holdings: Vec<Holding>,

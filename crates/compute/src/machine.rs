@@ -44,7 +44,7 @@ pub enum GpuChoice {
 }
 
 /// Finds a system by its name.
-pub type FindSystem = fn(&str) -> Result<&'static dyn System, MixerError>;
+pub type FindSystem = fn(&str) -> Result<&'static System, MixerError>;
 
 /// Options of a machine.
 #[derive(Clone)]
@@ -213,7 +213,7 @@ impl Machine {
     pub async fn verify_golden(
         &mut self,
         bytes: &[u8],
-        system: Option<&'static dyn System>,
+        system: Option<&'static System>,
         backend: Backend,
     ) -> Result<GoldenResult, ComputeError> {
         let golden = golden::read(bytes)?;
@@ -246,7 +246,7 @@ impl Machine {
     /// As for [`Executor::prepare`].
     pub async fn make_ready(
         &mut self,
-        system: &'static dyn System,
+        system: &'static System,
         case: Case,
         backend: Backend,
     ) -> Result<Lane, LaneError> {
@@ -285,7 +285,7 @@ impl Machine {
     /// Makes a seeded case, unless its closed form shows that it cannot fit.
     fn seeded_case(
         &self,
-        system: &'static dyn System,
+        system: &'static System,
         spec: &LaneSpec,
         problem: &Problem,
     ) -> Result<Case, LaneError> {
@@ -303,7 +303,7 @@ impl Machine {
 
     async fn seeded_lane(
         &mut self,
-        system: &'static dyn System,
+        system: &'static System,
         spec: &LaneSpec,
         problem: &Problem,
     ) -> Result<Lane, LaneError> {

@@ -54,7 +54,7 @@ impl<'a> Spotting<'a> {
     ///
     /// # Errors
     /// [`LaneError::NotFinite`].
-    pub(crate) fn finish(self, system: &dyn System) -> Result<Deviation, LaneError> {
+    pub(crate) fn finish(self, system: &System) -> Result<Deviation, LaneError> {
         self.finite?;
         Ok(self.found.compare(system.info().tolerance))
     }

@@ -23,7 +23,7 @@ const INPUTS: [&str; 12] = [
 ///
 /// # Errors
 /// Errors of the system's [`System::spot_check`].
-pub(crate) fn spot_check(system: &dyn System, case: &Case, draw: SpotDraw) -> Result<SpotCheck, MixerError> {
+pub(crate) fn spot_check(system: &System, case: &Case, draw: SpotDraw) -> Result<SpotCheck, MixerError> {
     let batch = case.config.count_or("batch", 1, 1, usize::MAX)?;
     let length = case.config.count_or("length", 1, 1, usize::MAX)?;
     // Each length of a race draws other rows.

@@ -61,7 +61,7 @@ fn on_gpu(gpu: &Gpu, plan: Plan) -> Result<Vec<f32>, LaneError> {
     })
 }
 
-fn on_cpu(system: &'static dyn System, case: &Case) -> Result<Vec<f32>, LaneError> {
+fn on_cpu(system: &'static System, case: &Case) -> Result<Vec<f32>, LaneError> {
     let pool = CpuPool::new(1).unwrap();
     let mut lane = CpuLane::new(system, case.clone(), &pool, 1 << 32)?;
     lane.run(1)?;

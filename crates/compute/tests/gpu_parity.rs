@@ -14,7 +14,7 @@ use libtest_mimic::{Arguments, Trial};
 use mixer::{Case, GpuTarget, Level, Memory, OpCount, Params, Plan, Problem, Serial, System, Tolerance};
 use pollster::block_on;
 
-fn check(system: &'static dyn System) {
+fn check(system: &'static System) {
     let _alone = alone();
     let Some(gpu) = device(GpuOptions::default()) else { return };
     let mut failures = Vec::new();
@@ -30,13 +30,13 @@ fn check(system: &'static dyn System) {
 }
 
 /// [`run_as`] what the adapter is.
-fn run(system: &dyn System, case: &Case, gpu: &Gpu) -> Result<Vec<f32>, String> {
+fn run(system: &System, case: &Case, gpu: &Gpu) -> Result<Vec<f32>, String> {
     run_as(system, case, gpu, gpu.target().is_fallback)
 }
 
 /// The output of a second run over a poisoned output: nothing may be left over from the first. `is_fallback`: with the
 /// kernels of software adapters, whatever the adapter is.
-fn run_as(system: &dyn System, case: &Case, gpu: &Gpu, is_fallback: bool) -> Result<Vec<f32>, String> {
+fn run_as(system: &System, case: &Case, gpu: &Gpu, is_fallback: bool) -> Result<Vec<f32>, String> {
     let target = GpuTarget { is_fallback, ..*gpu.target() };
     twice(gpu, system.gpu(case, &target).map_err(|error| error.to_string())?)
 }
@@ -71,7 +71,7 @@ fn in_all_ways(plan: Plan) -> Vec<(&'static str, Plan)> {
 /// software adapter compiles each variant for seconds.
 const IN_ALL_WAYS: usize = 3;
 
-fn goldens(system: &'static dyn System, gpu: &Gpu, failures: &mut Vec<String>) {
+fn goldens(system: &'static System, gpu: &Gpu, failures: &mut Vec<String>) {
     let id = system.info().id;
     let author = kernels::trials_of(id).and_then(|trials| trials.golden).unwrap_or(id);
     let mut seen = 0_usize;
@@ -103,7 +103,7 @@ fn goldens(system: &'static dyn System, gpu: &Gpu, failures: &mut Vec<String>) {
     assert!(seen > 0, "no golden file for {id}");
 }
 
-fn shapes(system: &'static dyn System, gpu: &Gpu, failures: &mut Vec<String>) {
+fn shapes(system: &'static System, gpu: &Gpu, failures: &mut Vec<String>) {
     let trials = kernels::trials_of(system.info().id).unwrap();
     let mut tried = 0;
     for (index, problem) in problems().into_iter().enumerate() {
@@ -162,7 +162,7 @@ fn long_sequences_agree_with_the_cpu() {
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
-fn cpu(system: &dyn System, case: Case) -> Vec<f32> {
+fn cpu(system: &System, case: Case) -> Vec<f32> {
     let mut kernel = system.cpu(&Arc::new(case), &Memory::new(4 << 30), &Serial).unwrap();
     kernel.run(&Serial).unwrap();
     kernel.output().to_vec()
@@ -245,7 +245,7 @@ fn problems() -> Vec<Problem> {
 }
 
 fn main() {
-    let system = |system: &'static dyn System| {
+    let system = |system: &'static System| {
         Trial::test(system.info().id, move || {
             check(system);
             Ok(())

@@ -41,5 +41,5 @@ pub use plan::{
 pub use power::exp2;
 pub use problem::{Backend, Level, Problem};
 pub use spot::{SpotCheck, SpotColumn, SpotDraw, SpotFound};
-pub use system::{Causality, CpuKernel, Family, Info, System};
+pub use system::{Causality, CpuKernel, Family, Info, PreparedKernel, System};
 pub use tolerance::{Deviation, Tolerance};

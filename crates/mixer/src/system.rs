@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    Case, Cost, GpuTarget, Memory, MixerError, OpCount, Parallel, ParamSpec, Params, Plan, Problem,
+    Case, Cost, Count, GpuTarget, Memory, MixerError, OpCount, Parallel, ParamSpec, Params, Plan, Problem,
     SpotCheck, SpotDraw, Tolerance,
 };
 
@@ -40,6 +40,8 @@ pub struct Info {
     pub id: &'static str,
     /// Display name.
     pub title: &'static str,
+    /// Number of its colour and marker shape in charts: the next number that no system has.
+    pub mark: u8,
     /// Family.
     pub family: Family,
     /// The causal and bidirectional forms.
@@ -118,52 +120,111 @@ pub trait CpuKernel: Send {
     fn output_mut(&mut self) -> &mut [f32];
 }
 
-/// A published sequence mixer.
-pub trait System: Send + Sync {
+/// The result of [`System::cpu`].
+pub type PreparedKernel = Result<Box<dyn CpuKernel>, MixerError>;
+
+/// A published sequence mixer: its facts and a table of functions. The folder that defines the system fills in the fields;
+/// callers use the methods of the same names, which check sizes first.
+#[derive(Debug, Clone, Copy)]
+pub struct System {
     /// Facts, names, parameters.
-    fn info(&self) -> &'static Info;
+    pub info: &'static Info,
+    /// [`System::seeded_case`] of a valid problem.
+    pub seeded_case: fn(&Problem, &Params) -> Result<Case, MixerError>,
+    /// [`System::cost`] of a problem that is valid for planning.
+    pub cost: fn(&Problem, &Params) -> Result<Cost, MixerError>,
+    /// [`System::reference`] of a case whose elements are not too many.
+    pub reference: fn(&Case, &mut OpCount) -> Result<Vec<f64>, MixerError>,
+    /// [`System::spot_check`] of such a case.
+    pub spot_check: fn(&Case, SpotDraw) -> Result<SpotCheck, MixerError>,
+    /// [`System::cpu`] of such a case.
+    pub cpu: fn(&Arc<Case>, &Memory, &dyn Parallel) -> PreparedKernel,
+    /// [`System::gpu`] of such a case.
+    pub gpu: fn(&Case, &GpuTarget) -> Result<Plan, MixerError>,
+}
+
+impl System {
+    /// Facts, names, parameters.
+    pub fn info(&self) -> &'static Info {
+        self.info
+    }
 
     /// A seeded case for a race: weights as the paper initialises them, and the input that all systems share.
     ///
     /// # Errors
     /// Errors of `Problem::validate` and `Info::resolve`, and [`MixerError::Unsupported`].
-    fn seeded_case(&self, problem: &Problem, params: &Params) -> Result<Case, MixerError>;
+    pub fn seeded_case(&self, problem: &Problem, params: &Params) -> Result<Case, MixerError> {
+        problem.validate()?;
+        (self.seeded_case)(problem, params)
+    }
 
     /// Closed-form cost of the forward pass.
     ///
     /// # Errors
     /// As for [`System::seeded_case`].
-    fn cost(&self, problem: &Problem, params: &Params) -> Result<Cost, MixerError>;
+    pub fn cost(&self, problem: &Problem, params: &Params) -> Result<Cost, MixerError> {
+        problem.validate_planned()?;
+        (self.cost)(problem, params)
+    }
 
     /// The output in f64, computed by plain loops from the equations, with the shape of the golden file's `y`. Adds its
     /// operations to `count`, so that tests can compare them with [`System::cost`].
     ///
     /// # Errors
     /// A [`MixerError`] where the case lacks a tensor or has a wrong shape or configuration.
-    fn reference(&self, case: &Case, count: &mut OpCount) -> Result<Vec<f64>, MixerError>;
+    pub fn reference(&self, case: &Case, count: &mut OpCount) -> Result<Vec<f64>, MixerError> {
+        check_elements(&case.config)?;
+        (self.reference)(case, count)
+    }
 
     /// Parts of the first sequence's output in f64, as exact as [`System::reference`]: rows and, for convolutions,
     /// whole channels. They are drawn from `draw.seed` for about `draw.max_flops` operations, with at least one row or
     /// channel whatever it costs.
     ///
     /// # Errors
-    /// As for [`System::reference`].
-    fn spot_check(&self, case: &Case, draw: SpotDraw) -> Result<SpotCheck, MixerError>;
+    /// A [`MixerError`] where the case lacks a tensor or has a wrong shape or configuration.
+    pub fn spot_check(&self, case: &Case, draw: SpotDraw) -> Result<SpotCheck, MixerError> {
+        check_elements(&case.config)?;
+        (self.spot_check)(case, draw)
+    }
 
     /// Prepares the CPU kernel. All its buffers come out of `memory`; the caller counts the case itself.
     ///
     /// # Errors
     /// As for [`System::reference`], or [`MixerError::OutOfMemory`].
-    fn cpu(
-        &self,
-        case: &Arc<Case>,
-        memory: &Memory,
-        parallel: &dyn Parallel,
-    ) -> Result<Box<dyn CpuKernel>, MixerError>;
+    pub fn cpu(&self, case: &Arc<Case>, memory: &Memory, parallel: &dyn Parallel) -> PreparedKernel {
+        check_elements(&case.config)?;
+        (self.cpu)(case, memory, parallel)
+    }
 
     /// Describes the GPU work as a plan.
     ///
     /// # Errors
     /// As for [`System::reference`], or the device's limit that the plan would exceed.
-    fn gpu(&self, case: &Case, target: &GpuTarget) -> Result<Plan, MixerError>;
+    pub fn gpu(&self, case: &Case, target: &GpuTarget) -> Result<Plan, MixerError> {
+        check_elements(&case.config)?;
+        (self.gpu)(case, target)
+    }
+}
+
+/// Refuses a case with more elements than a race may have, before it is allocated. Costs may be computed for larger
+/// sizes.
+///
+/// # Errors
+/// [`MixerError::InvalidField`].
+fn check_elements(config: &Params) -> Result<(), MixerError> {
+    let size = |name: &str| config.count_or(name, 1, 1, usize::MAX >> 1).map(Count::from);
+    let rows = size("batch")? * size("length")?;
+    let widths = [
+        ("batch · length · d_model", size("d_model")?),
+        ("batch · length · heads · head_dim", size("heads")? * size("head_dim")?),
+    ];
+    for (field, width) in widths {
+        let elements = rows * width;
+        if elements > Count::new(Problem::MAX_ELEMENTS) {
+            let allowed = format!("at most {}", Problem::MAX_ELEMENTS);
+            return Err(MixerError::invalid(field, allowed, elements.get()));
+        }
+    }
+    Ok(())
 }

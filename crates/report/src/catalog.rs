@@ -12,6 +12,8 @@ pub struct SystemEntry {
     pub id: String,
     /// Display name.
     pub title: String,
+    /// Number of its colour and marker shape in charts.
+    pub mark: u32,
     /// `attention`, `efficient-attention`, `convolution`, `state-space` or `liquid`.
     pub family: String,
     /// `both`, `causal-only` or `bidirectional-only`.

@@ -418,6 +418,7 @@ impl From<&Info> for SystemEntry {
         Self {
             id: info.id.to_owned(),
             title: info.title.to_owned(),
+            mark: u32::from(info.mark),
             family: match info.family {
                 Family::Attention => "attention",
                 Family::EfficientAttention => "efficient-attention",

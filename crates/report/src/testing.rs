@@ -13,6 +13,7 @@ use crate::{Config, Environment, Gpu, Report};
 pub(crate) static ATTENTION: Info = Info {
     id: "attention",
     title: "Attention",
+    mark: 0,
     family: Family::Attention,
     causality: Causality::Both,
     complexity: "O(L²·D)",
@@ -31,6 +32,7 @@ pub(crate) static ATTENTION: Info = Info {
 pub(crate) static TOY: Info = Info {
     id: "toy",
     title: "Toy",
+    mark: 0,
     family: Family::Convolution,
     causality: Causality::CausalOnly,
     params: &[

@@ -29,7 +29,7 @@ thread_local! {
 ///
 /// # Errors
 /// [`MixerError::NotLoaded`] where its code is not loaded, [`MixerError::UnknownSystem`].
-pub(crate) fn find(name: &str) -> Result<&'static dyn System, MixerError> {
+pub(crate) fn find(name: &str) -> Result<&'static System, MixerError> {
     match (LATER.get(), kernels::infos().iter().find(|info| info.id == name)) {
         (Some(later), _) => (later.find)(name),
         (None, None) => Err(kernels::unknown(name)),

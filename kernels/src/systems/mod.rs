@@ -15,3 +15,6 @@ pub mod longformer;
 pub mod bigbird;
 pub mod reformer;
 pub mod performer;
+#[cfg(any(test, feature = "fixture"))]
+#[path = "../fixture/mean_pool/mod.rs"]
+pub mod mean_pool;

@@ -6,7 +6,7 @@ use report::{BackendName, Config, LevelName, ParamEntry, SystemEntry};
 use crate::draft::{self, Draft, Field, LaneDraft};
 use crate::text::Text;
 use chart::format;
-use chart::lanes::{OneWay, slot_of};
+use chart::lanes::{OneWay, slot_of, slots};
 
 use super::lanes::Marker;
 use super::live::{live, part, truth};
@@ -255,11 +255,18 @@ fn LaneEditor(store: Store, key: u32, system: String) -> impl IntoView {
         });
         chart::lanes::backend_id(own, store.auto_backend()) != "cpu"
     };
-    let slot = id.with_value(|id| slot_of(id));
+    let slot = move || {
+        store.draft.with(|draft| {
+            let at = draft.lanes.iter().position(|lane| lane.key == key);
+            let ids: Vec<&str> = draft.lanes.iter().map(|lane| lane.system.as_str()).collect();
+            let slots = store.systems.with(|systems| slots(&ids, systems));
+            at.and_then(|at| slots.get(at).copied()).unwrap_or_default()
+        })
+    };
     view! {
         <li class="lane-editor" data-testid=format!("config-lane-{}", id.get_value())>
             <div class="lane-line">
-                {part(move || view! { <Marker shape=slot filled=filled()/> })}
+                {part(move || view! { <Marker shape=slot() filled=filled()/> })}
                 <button
                     type="button"
                     class="lane-title"
@@ -422,6 +429,7 @@ fn Picker(store: Store) -> impl IntoView {
                                     .into_iter()
                                     .map(|entry| {
                                         let id = entry.id.clone();
+                                        let mark = slot_of(&entry);
                                         view! {
                                             <button
                                                 type="button"
@@ -430,7 +438,7 @@ fn Picker(store: Store) -> impl IntoView {
                                                 title=entry.summary
                                                 on:click=move |_| store.draft.update(|draft| draft.add(&id))
                                             >
-                                                <Marker shape=slot_of(&entry.id) filled=true/>
+                                                <Marker shape=mark filled=true/>
                                                 <span>{entry.title}</span>
                                                 <small>{text.complexity(&entry.complexity)}</small>
                                             </button>

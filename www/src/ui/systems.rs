@@ -54,7 +54,7 @@ fn SystemCard(store: Store, entry: SystemEntry) -> impl IntoView {
     view! {
         <li>
             <button type="button" class="system-card" data-testid=format!("system-{id}") on:click=move |_| store.system.set(Some(id.clone()))>
-                <span class="system-name"><Marker shape=slot_of(&entry.id) filled=true/>{entry.title.clone()}<small>{entry.year}</small></span>
+                <span class="system-name"><Marker shape=slot_of(&entry) filled=true/>{entry.title.clone()}<small>{entry.year}</small></span>
                 <span class="system-summary">{entry.summary.clone()}</span>
                 <span class="system-meta">
                     <span class="mono">{text.complexity(&entry.complexity)}</span>
@@ -180,7 +180,7 @@ pub fn SystemDialog(store: Store) -> impl IntoView {
         >
             <div class="dialog-body">
                 <header role="none">
-                    <h2 id="system-title">{part(move || entry.get().map(|entry| view! { <Marker shape=slot_of(&entry.id) filled=true/> {entry.title} }))}</h2>
+                    <h2 id="system-title">{part(move || entry.get().map(|entry| view! { <Marker shape=slot_of(&entry) filled=true/> {entry.title} }))}</h2>
                     <button type="button" class="quiet icon" aria-label=text.close on:click=move |_| store.system.set(None)>
                         <svg viewBox="0 0 12 12" width="14" height="14" aria-hidden="true"><path d="M2 2l8 8M10 2l-8 8"/></svg>
                     </button>
@@ -195,7 +195,7 @@ pub fn SystemDialog(store: Store) -> impl IntoView {
 fn SystemPage(store: Store, entry: SystemEntry, loaded: RwSignal<Loaded>) -> impl IntoView {
     let text = store.text();
     let forms = OneWay::of(&entry.causality).map_or(text.forms_both, |one_way| one_way.label(text.words));
-    let slot = slot_of(&entry.id);
+    let slot = slot_of(&entry);
     let again = entry.id.clone();
     let race = {
         let id = entry.id.clone();

@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "each test binary uses a part")]
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use compute::Host;
@@ -30,12 +30,14 @@ pub fn device(options: GpuOptions) -> Option<Gpu> {
 pub const PROBLEM: Problem =
     Problem { batch: 1, seq_len: 64, d_model: 32, n_heads: 2, causal: true, level: Level::Layer, seed: 1 };
 
-/// All golden files, sorted.
+/// All golden files, sorted, those of the fixture among them.
 pub fn golden_files() -> Vec<PathBuf> {
-    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../kernels/golden");
-    let mut files: Vec<_> = std::fs::read_dir(root)
-        .unwrap()
-        .flat_map(|folder| std::fs::read_dir(folder.unwrap().path()).unwrap())
+    let kernels = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../kernels");
+    let entries = |folder: PathBuf| std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let fixtures = entries(kernels.join("src/fixture")).map(|folder| folder.join("golden"));
+    let mut files: Vec<_> = entries(kernels.join("golden"))
+        .chain(fixtures)
+        .flat_map(|folder| std::fs::read_dir(folder).unwrap())
         .map(|file| file.unwrap().path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "safetensors"))
         .collect();

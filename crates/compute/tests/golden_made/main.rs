@@ -17,7 +17,7 @@ use safetensors::tensor::TensorView;
 const FILES: u64 = 20;
 
 /// One configuration's file: its tensors are what the reference asks for, its output what the reference makes of them.
-fn file(system: &dyn System, level: Level, config: &Params, random: &mut Random) -> Vec<u8> {
+fn file(system: &System, level: Level, config: &Params, random: &mut Random) -> Vec<u8> {
     let trials = kernels::trials_of(system.info().id).unwrap();
     let mut case = Case { level, config: config.clone(), tensors: (trials.optional)(config, random) };
     let y = tensors::fill(&mut case, trials, random, |case| system.reference(case, &mut OpCount::default()));
@@ -88,7 +88,7 @@ fn json(value: &Value) -> serde_json::Value {
 }
 
 /// Verifies files of every configuration of a system.
-fn check(system: &'static dyn System) {
+fn check(system: &'static System) {
     let options = MachineOptions {
         threads: 2,
         gpu: GpuChoice::Off,
@@ -113,7 +113,7 @@ fn check(system: &'static dyn System) {
 }
 
 fn main() {
-    let trial = |system: &'static dyn System| {
+    let trial = |system: &'static System| {
         Trial::test(system.info().id, move || {
             check(system);
             Ok(())

@@ -6,16 +6,16 @@ mod gpu;
 #[cfg(test)]
 mod tests;
 #[cfg(any(test, feature = "trials"))]
-mod trials;
+pub(crate) mod trials;
 
-use mixer::{Causality, Family, Info, Tolerance};
+use mixer::{Causality, Family, Info, System, Tolerance};
 
-use crate::definition::Definition;
 use crate::multi_head::{reference, seeded_case, spot_check};
 
 static INFO: Info = Info {
     id: "attention",
     title: "Attention",
+    mark: 0,
     family: Family::Attention,
     causality: Causality::Both,
     complexity: "O(L²·D)",
@@ -32,7 +32,7 @@ static INFO: Info = Info {
 };
 
 /// The `attention` lane.
-pub static ATTENTION: Definition = Definition {
+pub static ATTENTION: System = System {
     info: &INFO,
     seeded_case: |problem, params| {
         INFO.resolve(params)?;
@@ -46,6 +46,4 @@ pub static ATTENTION: Definition = Definition {
     spot_check,
     cpu: |case, memory, parallel| Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?)),
     gpu: gpu::plan,
-    #[cfg(any(test, feature = "trials"))]
-    trials: &trials::TRIALS,
 };

@@ -1,4 +1,4 @@
-use mixer::{Case, Level, MixerError, OpCount, Params, Problem, Serial, SpotDraw, System, Tensor, Tensors};
+use mixer::{Case, Level, MixerError, OpCount, Params, Problem, Serial, SpotDraw, Tensor, Tensors};
 use proptest::prelude::*;
 
 use super::*;

@@ -4,7 +4,7 @@ use mixer::{Level, Params};
 
 use crate::trials::{Random, Trials, headed, level};
 
-pub(super) static TRIALS: Trials =
+pub(crate) static TRIALS: Trials =
     Trials { configs: &[|random| config(random, true), |random| config(random, false)], ..Trials::DEFAULT };
 
 fn config(random: &mut Random, causal: bool) -> (Level, Params) {

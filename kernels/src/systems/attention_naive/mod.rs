@@ -7,16 +7,16 @@ mod gpu;
 #[cfg(test)]
 mod tests;
 #[cfg(any(test, feature = "trials"))]
-mod trials;
+pub(crate) mod trials;
 
-use mixer::{Causality, Family, Info, Tolerance};
+use mixer::{Causality, Family, Info, System, Tolerance};
 
-use crate::definition::Definition;
 use crate::multi_head;
 
 static INFO: Info = Info {
     id: "attention-naive",
     title: "Attention, naive",
+    mark: 2,
     family: Family::Attention,
     causality: Causality::Both,
     complexity: "O(L²·D) time, O(L²) memory",
@@ -33,7 +33,7 @@ static INFO: Info = Info {
 };
 
 /// The `attention-naive` lane.
-pub static ATTENTION_NAIVE: Definition = Definition {
+pub static ATTENTION_NAIVE: System = System {
     info: &INFO,
     seeded_case: |problem, params| {
         INFO.resolve(params)?;
@@ -47,6 +47,4 @@ pub static ATTENTION_NAIVE: Definition = Definition {
     spot_check: multi_head::spot_check,
     cpu: |case, memory, _parallel| Ok(Box::new(cpu::Kernel::new(case, memory)?)),
     gpu: gpu::plan,
-    #[cfg(any(test, feature = "trials"))]
-    trials: &trials::TRIALS,
 };

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use mixer::{Level, Memory, MixerError, Params, Problem, System};
+use mixer::{Level, Memory, MixerError, Params, Problem};
 use proptest::prelude::*;
 
 use super::*;

@@ -2,4 +2,4 @@
 
 use crate::trials::Trials;
 
-pub(super) static TRIALS: Trials = Trials { golden: Some("attention"), ..Trials::DEFAULT };
+pub(crate) static TRIALS: Trials = Trials { golden: Some("attention"), ..Trials::DEFAULT };

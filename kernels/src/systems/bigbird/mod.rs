@@ -8,14 +8,13 @@ mod reference;
 #[cfg(test)]
 mod tests;
 #[cfg(any(test, feature = "trials"))]
-mod trials;
+pub(crate) mod trials;
 
 use mixer::{
-    Case, Causality, Family, Info, Level, MixerError, ParamKind, ParamSpec, Params, Problem, Tensors,
+    Case, Causality, Family, Info, Level, MixerError, ParamKind, ParamSpec, Params, Problem, System, Tensors,
     Tolerance, room,
 };
 
-use crate::definition::Definition;
 use crate::generate::Generator;
 use crate::multi_head;
 
@@ -29,6 +28,7 @@ const ATTENTION_TYPES: [&str; 2] = ["block_sparse", "original_full"];
 static INFO: Info = Info {
     id: "bigbird",
     title: "BigBird",
+    mark: 10,
     family: Family::EfficientAttention,
     causality: Causality::BidirectionalOnly,
     complexity: "O(L·b·(7 + r)·D)",
@@ -56,7 +56,7 @@ static INFO: Info = Info {
 };
 
 /// The `bigbird` lane.
-pub static BIGBIRD: Definition = Definition {
+pub static BIGBIRD: System = System {
     info: &INFO,
     seeded_case: |problem, params| seeded_case(problem, &Blocks::race(problem, params)?),
     cost: |problem, params| Ok(cost::cost(problem, &Blocks::race(problem, params)?)),
@@ -64,8 +64,6 @@ pub static BIGBIRD: Definition = Definition {
     spot_check: reference::spot_check,
     cpu: |case, memory, parallel| Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?)),
     gpu: gpu::plan,
-    #[cfg(any(test, feature = "trials"))]
-    trials: &trials::TRIALS,
 };
 
 /// How a sequence is cut.

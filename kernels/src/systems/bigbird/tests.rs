@@ -1,6 +1,6 @@
 use std::collections::HashSet;
 
-use mixer::{OpCount, Params, Serial, System, Tensor, Value};
+use mixer::{OpCount, Params, Serial, Tensor, Value};
 use proptest::prelude::*;
 
 use super::*;

@@ -4,7 +4,7 @@ use mixer::{Level, Params, Problem};
 
 use crate::trials::{Random, Trials, get, headed};
 
-pub(super) static TRIALS: Trials = Trials {
+pub(crate) static TRIALS: Trials = Trials {
     params,
     configs: &[|random| config(random, Level::Core), |random| config(random, Level::Layer)],
     element,

@@ -10,14 +10,13 @@ mod ssm;
 #[cfg(test)]
 mod tests;
 #[cfg(any(test, feature = "trials"))]
-mod trials;
+pub(crate) mod trials;
 
 use mixer::{
-    Case, Causality, Family, Info, Level, MixerError, ParamKind, ParamSpec, Params, Problem, Tensors,
+    Case, Causality, Family, Info, Level, MixerError, ParamKind, ParamSpec, Params, Problem, System, Tensors,
     Tolerance,
 };
 
-use crate::definition::Definition;
 use crate::dims::Dims;
 use ssm::Direction;
 
@@ -25,6 +24,7 @@ use ssm::Direction;
 static INFO: Info = Info {
     id: "bigs",
     title: "BiGS",
+    mark: 4,
     family: Family::StateSpace,
     causality: Causality::BidirectionalOnly,
     complexity: "O(D·L log L)",
@@ -62,7 +62,7 @@ static INFO: Info = Info {
 };
 
 /// The `bigs` lane.
-pub static BIGS: Definition = Definition {
+pub static BIGS: System = System {
     info: &INFO,
     seeded_case: seed::seeded_case,
     cost: |problem, params| Ok(cost::cost(&Spec::race(problem, params)?)),
@@ -70,8 +70,6 @@ pub static BIGS: Definition = Definition {
     spot_check: spot::spot_check,
     cpu: |case, memory, parallel| Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?)),
     gpu: gpu::plan,
-    #[cfg(any(test, feature = "trials"))]
-    trials: &trials::TRIALS,
 };
 
 /// Which GELU.

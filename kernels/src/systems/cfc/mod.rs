@@ -9,18 +9,19 @@ mod reference;
 #[cfg(test)]
 mod tests;
 #[cfg(any(test, feature = "trials"))]
-mod trials;
+pub(crate) mod trials;
 
 use mixer::{
-    Case, Causality, Family, Info, MixerError, ParamKind, ParamSpec, Params, Tensors, Tolerance, Value,
+    Case, Causality, Family, Info, MixerError, ParamKind, ParamSpec, Params, System, Tensors, Tolerance,
+    Value,
 };
 
-use crate::definition::Definition;
 use crate::dims::Dims;
 
 static INFO: Info = Info {
     id: "cfc",
     title: "CfC",
+    mark: 7,
     family: Family::Liquid,
     causality: Causality::CausalOnly,
     complexity: "O(L·K·(D + H)), L steps deep",
@@ -80,7 +81,7 @@ static INFO: Info = Info {
 const ACTIVATIONS: [&str; 5] = ["lecun_tanh", "silu", "relu", "tanh", "gelu"];
 
 /// The `cfc` lane.
-pub static CFC: Definition = Definition {
+pub static CFC: System = System {
     info: &INFO,
     seeded_case: |problem, params| race::Race::new(problem, params)?.case(),
     cost: |problem, params| {
@@ -91,8 +92,6 @@ pub static CFC: Definition = Definition {
     spot_check: reference::spot_check,
     cpu: |case, memory, parallel| Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?)),
     gpu: gpu::plan,
-    #[cfg(any(test, feature = "trials"))]
-    trials: &trials::TRIALS,
 };
 
 /// How a state follows from its heads.

@@ -1,4 +1,4 @@
-use mixer::{OpCount, Params, Problem, System};
+use mixer::{OpCount, Params, Problem};
 
 use super::*;
 use crate::testing::{self, PROBLEM, sparse};

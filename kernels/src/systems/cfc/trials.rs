@@ -4,7 +4,7 @@ use mixer::{Level, Params, Problem, Value};
 
 use crate::trials::{Random, Trials, get, initial_state, sizes};
 
-pub(super) static TRIALS: Trials =
+pub(crate) static TRIALS: Trials =
     Trials { params, configs: &[core, layer, wired], optional: initial_state, ..Trials::DEFAULT };
 
 fn params(index: usize, _: &Problem) -> Params {

@@ -9,14 +9,13 @@ mod reference;
 #[cfg(test)]
 mod tests;
 #[cfg(any(test, feature = "trials"))]
-mod trials;
+pub(crate) mod trials;
 
 use mixer::{
     Case, Causality, Count, Family, Info, Level, MixerError, OpCount, ParamKind, ParamSpec, Params, Problem,
-    Tensors, Tolerance, zeros,
+    System, Tensors, Tolerance, zeros,
 };
 
-use crate::definition::Definition;
 use crate::dims::Dims;
 use crate::generate::Generator;
 use filter::FilterSpec;
@@ -28,6 +27,7 @@ const MAX_ORDER: usize = 8;
 static INFO: Info = Info {
     id: "hyena",
     title: "Hyena",
+    mark: 1,
     family: Family::Convolution,
     causality: Causality::CausalOnly,
     complexity: "O(N·D·L log L)",
@@ -76,7 +76,7 @@ static INFO: Info = Info {
 };
 
 /// The `hyena` lane.
-pub static HYENA: Definition = Definition {
+pub static HYENA: System = System {
     info: &INFO,
     seeded_case,
     cost: |problem, params| Ok(cost::cost(&Spec::race(problem, params)?)),
@@ -84,8 +84,6 @@ pub static HYENA: Definition = Definition {
     spot_check: reference::spot_check,
     cpu: |case, memory, parallel| Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?)),
     gpu: gpu::plan,
-    #[cfg(any(test, feature = "trials"))]
-    trials: &trials::TRIALS,
 };
 
 /// What a case says of itself.

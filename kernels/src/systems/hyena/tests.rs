@@ -1,4 +1,4 @@
-use mixer::{OpCount, Params, Serial, SpotDraw, System, Tensor};
+use mixer::{OpCount, Params, Serial, SpotDraw, Tensor};
 use proptest::prelude::*;
 
 use super::*;

@@ -4,7 +4,7 @@ use mixer::{Level, Params};
 
 use crate::trials::{Random, Trials, get, sizes};
 
-pub(super) static TRIALS: Trials = Trials { configs: &[core, layer], ..Trials::DEFAULT };
+pub(crate) static TRIALS: Trials = Trials { configs: &[core, layer], ..Trials::DEFAULT };
 
 fn core(random: &mut Random) -> (Level, Params) {
     let mut config = sizes(random, true);

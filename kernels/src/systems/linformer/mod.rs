@@ -8,14 +8,13 @@ mod summary;
 #[cfg(test)]
 mod tests;
 #[cfg(any(test, feature = "trials"))]
-mod trials;
+pub(crate) mod trials;
 
 use mixer::{
-    Case, Causality, Family, Info, Level, MixerError, ParamKind, ParamSpec, Params, Problem, Tensors,
+    Case, Causality, Family, Info, Level, MixerError, ParamKind, ParamSpec, Params, Problem, System, Tensors,
     Tolerance,
 };
 
-use crate::definition::Definition;
 use crate::dims::Dims;
 use crate::generate::Generator;
 
@@ -25,6 +24,7 @@ const MAX_RANK: usize = 4096;
 static INFO: Info = Info {
     id: "linformer",
     title: "Linformer",
+    mark: 13,
     family: Family::EfficientAttention,
     causality: Causality::BidirectionalOnly,
     complexity: "O(L·r·D)",
@@ -53,7 +53,7 @@ static INFO: Info = Info {
 };
 
 /// The `linformer` lane.
-pub static LINFORMER: Definition = Definition {
+pub static LINFORMER: System = System {
     info: &INFO,
     seeded_case,
     cost: |problem, params| Ok(cost::cost(&Spec::race(problem, params)?.0)),
@@ -61,8 +61,6 @@ pub static LINFORMER: Definition = Definition {
     spot_check: reference::spot_check,
     cpu: |case, memory, parallel| Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?)),
     gpu: gpu::plan,
-    #[cfg(any(test, feature = "trials"))]
-    trials: &trials::TRIALS,
 };
 
 /// What a case says of itself.

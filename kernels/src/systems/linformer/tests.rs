@@ -1,4 +1,4 @@
-use mixer::{OpCount, Params, Serial, System};
+use mixer::{OpCount, Params, Serial};
 use proptest::prelude::*;
 
 use super::*;

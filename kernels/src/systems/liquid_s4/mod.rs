@@ -15,17 +15,17 @@ mod ssm;
 #[cfg(test)]
 mod tests;
 #[cfg(any(test, feature = "trials"))]
-mod trials;
+pub(crate) mod trials;
 
-use mixer::{Causality, Family, Info, ParamKind, ParamSpec, Tolerance};
+use mixer::{Causality, Family, Info, ParamKind, ParamSpec, System, Tolerance};
 
-use crate::definition::Definition;
 pub use spec::{Contraction, Liquid, Mode, Spec};
 
 /// Defaults are those of the authors' package; the state-space model is S4D-Lin.
 static INFO: Info = Info {
     id: "liquid-s4",
     title: "Liquid-S4",
+    mark: 8,
     family: Family::Liquid,
     causality: Causality::Both,
     complexity: "O(D·L log L)",
@@ -73,7 +73,7 @@ static INFO: Info = Info {
 };
 
 /// The `liquid-s4` lane.
-pub static LIQUID_S4: Definition = Definition {
+pub static LIQUID_S4: System = System {
     info: &INFO,
     seeded_case: seed::seeded_case,
     cost: |problem, params| Ok(cost::cost(&Spec::race(problem, params)?)),
@@ -81,6 +81,4 @@ pub static LIQUID_S4: Definition = Definition {
     spot_check: spot::spot_check,
     cpu: |case, memory, parallel| Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?)),
     gpu: gpu::plan,
-    #[cfg(any(test, feature = "trials"))]
-    trials: &trials::TRIALS,
 };

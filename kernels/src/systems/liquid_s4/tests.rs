@@ -1,4 +1,4 @@
-use mixer::{Case, Level, MixerError, OpCount, Params, Problem, Serial, System, Tensor, Value};
+use mixer::{Case, Level, MixerError, OpCount, Params, Problem, Serial, Tensor, Value};
 use proptest::prelude::*;
 
 use super::*;

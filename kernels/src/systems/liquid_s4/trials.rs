@@ -4,7 +4,7 @@ use mixer::{Level, Params, Problem, Value};
 
 use crate::trials::{Random, Trials, level, sizes};
 
-pub(super) static TRIALS: Trials =
+pub(crate) static TRIALS: Trials =
     Trials { params, configs: &[products, recurrence, plain], ..Trials::DEFAULT };
 
 fn params(index: usize, problem: &Problem) -> Params {

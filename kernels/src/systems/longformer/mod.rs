@@ -8,14 +8,13 @@ mod reference;
 #[cfg(test)]
 mod tests;
 #[cfg(any(test, feature = "trials"))]
-mod trials;
+pub(crate) mod trials;
 
 use mixer::{
-    Case, Causality, Family, Info, Level, MixerError, ParamKind, ParamSpec, Params, Problem, Tensors,
+    Case, Causality, Family, Info, Level, MixerError, ParamKind, ParamSpec, Params, Problem, System, Tensors,
     Tolerance, Value, gather,
 };
 
-use crate::definition::Definition;
 use crate::generate::Generator;
 use crate::multi_head;
 
@@ -26,6 +25,7 @@ const MAX_WINDOW: usize = 2 * Problem::MAX_SEQ_LEN;
 static INFO: Info = Info {
     id: "longformer",
     title: "Longformer",
+    mark: 9,
     family: Family::EfficientAttention,
     causality: Causality::Both,
     complexity: "O(L·w·D)",
@@ -65,7 +65,7 @@ static INFO: Info = Info {
 };
 
 /// The `longformer` lane.
-pub static LONGFORMER: Definition = Definition {
+pub static LONGFORMER: System = System {
     info: &INFO,
     seeded_case: |problem, params| seeded_case(problem, &Race::read(problem, params)?),
     cost: |problem, params| Ok(cost::cost(problem, &Race::read(problem, params)?)),
@@ -73,8 +73,6 @@ pub static LONGFORMER: Definition = Definition {
     spot_check: reference::spot_check,
     cpu: |case, memory, parallel| Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?)),
     gpu: gpu::plan,
-    #[cfg(any(test, feature = "trials"))]
-    trials: &trials::TRIALS,
 };
 
 /// What a race sets.

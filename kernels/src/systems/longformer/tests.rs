@@ -1,4 +1,4 @@
-use mixer::{OpCount, Params, Serial, System, Tensor};
+use mixer::{OpCount, Params, Serial, Tensor};
 use proptest::prelude::*;
 
 use super::*;

@@ -4,7 +4,7 @@ use mixer::{Level, Params, Problem, Tensors, Value};
 
 use crate::trials::{Random, Trials, get, headed, is_set};
 
-pub(super) static TRIALS: Trials =
+pub(crate) static TRIALS: Trials =
     Trials { params, configs: &[core, causal, layer], optional: global_mask, ..Trials::DEFAULT };
 
 /// Small enough that a short sequence is sparse, where the paper's are for long ones.

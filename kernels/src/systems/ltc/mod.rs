@@ -8,14 +8,13 @@ mod reference;
 #[cfg(test)]
 mod tests;
 #[cfg(any(test, feature = "trials"))]
-mod trials;
+pub(crate) mod trials;
 
 use mixer::{
-    Case, Causality, Family, Info, Level, MixerError, ParamKind, ParamSpec, Params, Problem, Tensors,
+    Case, Causality, Family, Info, Level, MixerError, ParamKind, ParamSpec, Params, Problem, System, Tensors,
     Tolerance, Value, gather,
 };
 
-use crate::definition::Definition;
 use crate::dims::Dims;
 use crate::generate::Generator;
 use crate::initial_state::initial_state;
@@ -27,6 +26,7 @@ const SETUP_FLOPS: usize = 4;
 static INFO: Info = Info {
     id: "ltc",
     title: "LTC",
+    mark: 6,
     family: Family::Liquid,
     causality: Causality::CausalOnly,
     complexity: "O(L·U·H²), L·U steps deep",
@@ -77,7 +77,7 @@ static INFO: Info = Info {
 };
 
 /// The `ltc` lane.
-pub static LTC: Definition = Definition {
+pub static LTC: System = System {
     info: &INFO,
     seeded_case: |problem, params| Race::new(problem, params)?.case(),
     cost: |problem, params| {
@@ -88,8 +88,6 @@ pub static LTC: Definition = Definition {
     spot_check: reference::spot_check,
     cpu: |case, memory, parallel| Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?)),
     gpu: gpu::plan,
-    #[cfg(any(test, feature = "trials"))]
-    trials: &trials::TRIALS,
 };
 
 /// What a case says of itself.

@@ -1,4 +1,4 @@
-use mixer::{GpuTarget, Params, System};
+use mixer::{GpuTarget, Params};
 
 use super::*;
 use crate::testing::{self, PROBLEM, sparse};

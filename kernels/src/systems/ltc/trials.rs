@@ -4,7 +4,7 @@ use mixer::{Level, Params, Problem, Value};
 
 use crate::trials::{Random, Trials, get, initial_state, sizes};
 
-pub(super) static TRIALS: Trials = Trials {
+pub(crate) static TRIALS: Trials = Trials {
     params,
     configs: &[|random| config(random, Level::Core), |random| config(random, Level::Layer)],
     element,

@@ -14,17 +14,17 @@ mod spot;
 #[cfg(test)]
 mod tests;
 #[cfg(any(test, feature = "trials"))]
-mod trials;
+pub(crate) mod trials;
 
-use mixer::{Causality, Family, Info, ParamKind, ParamSpec, Problem, Tolerance};
+use mixer::{Causality, Family, Info, ParamKind, ParamSpec, Problem, System, Tolerance};
 
-use crate::definition::Definition;
 pub use spec::{Activation, AttentionSpec, BiasKind, EmaSpec, LayerSpec, NormKind, Spec};
 
 /// Widths are those of the authors' package, the chunk that of Mega-chunk on Long Range Arena.
 static INFO: Info = Info {
     id: "mega",
     title: "Mega",
+    mark: 5,
     family: Family::StateSpace,
     causality: Causality::Both,
     complexity: "O(L·C·D)",
@@ -97,7 +97,7 @@ static INFO: Info = Info {
 };
 
 /// The `mega` lane.
-pub static MEGA: Definition = Definition {
+pub static MEGA: System = System {
     info: &INFO,
     seeded_case: seed::seeded_case,
     cost: |problem, params| Ok(cost::cost(&Spec::race(problem, params)?)),
@@ -111,6 +111,4 @@ pub static MEGA: Definition = Definition {
         })
     },
     gpu: gpu::plan,
-    #[cfg(any(test, feature = "trials"))]
-    trials: &trials::TRIALS,
 };

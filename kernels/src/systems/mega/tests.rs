@@ -1,4 +1,4 @@
-use mixer::{Case, Level, MixerError, OpCount, Params, Serial, System, Tensor};
+use mixer::{Case, Level, MixerError, OpCount, Params, Serial, Tensor};
 use proptest::prelude::*;
 
 use super::*;

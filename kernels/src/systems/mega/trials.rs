@@ -4,7 +4,7 @@ use mixer::{Level, Params, Problem, Value};
 
 use crate::trials::{Random, Trials, get, is_set, sizes};
 
-pub(super) static TRIALS: Trials = Trials { params, configs: &[layer, ema, attention], ..Trials::DEFAULT };
+pub(crate) static TRIALS: Trials = Trials { params, configs: &[layer, ema, attention], ..Trials::DEFAULT };
 
 fn params(index: usize, _: &Problem) -> Params {
     let mut params = Params::new();

@@ -14,11 +14,10 @@ mod spot;
 #[cfg(test)]
 mod tests;
 #[cfg(any(test, feature = "trials"))]
-mod trials;
+pub(crate) mod trials;
 
-use mixer::{Causality, Family, Info, ParamKind, ParamSpec, Tolerance};
+use mixer::{Causality, Family, Info, ParamKind, ParamSpec, System, Tolerance};
 
-use crate::definition::Definition;
 use spec::race_config;
 pub use spec::{BlockDiagonalSpec, LayerSpec, MlpSpec, MonarchSpec, SequenceSpec, Spec};
 pub(crate) use spec::{MlpParams, NORM_EPS, TAPS};
@@ -27,6 +26,7 @@ pub(crate) use spec::{MlpParams, NORM_EPS, TAPS};
 static INFO: Info = Info {
     id: "monarch-mixer",
     title: "Monarch Mixer",
+    mark: 3,
     family: Family::Convolution,
     causality: Causality::Both,
     complexity: "O(D·L log L)",
@@ -93,7 +93,7 @@ static INFO: Info = Info {
 };
 
 /// The `monarch-mixer` lane.
-pub static MONARCH_MIXER: Definition = Definition {
+pub static MONARCH_MIXER: System = System {
     info: &INFO,
     seeded_case: seed::seeded_case,
     cost: |problem, params| Ok(cost::cost(&Spec::race(problem, params)?)),
@@ -110,6 +110,4 @@ pub static MONARCH_MIXER: Definition = Definition {
         })
     },
     gpu: gpu::plan,
-    #[cfg(any(test, feature = "trials"))]
-    trials: &trials::TRIALS,
 };

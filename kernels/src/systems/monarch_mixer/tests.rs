@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use mixer::{Case, Level, Memory, MixerError, OpCount, Params, Problem, Serial, System, Tensor};
+use mixer::{Case, Level, Memory, MixerError, OpCount, Params, Problem, Serial, Tensor};
 use proptest::prelude::*;
 
 use super::filter::Direction;

@@ -4,7 +4,7 @@ use mixer::{Level, Params, Problem, Value};
 
 use crate::trials::{Random, Trials, get, sizes};
 
-pub(super) static TRIALS: Trials =
+pub(crate) static TRIALS: Trials =
     Trials { params, configs: &[core, layer, block, mlp, block_diagonal, monarch], ..Trials::DEFAULT };
 
 fn params(index: usize, problem: &Problem) -> Params {

@@ -11,14 +11,13 @@ mod spot;
 #[cfg(test)]
 mod tests;
 #[cfg(any(test, feature = "trials"))]
-mod trials;
+pub(crate) mod trials;
 
 use mixer::{
-    Case, Causality, Family, Info, Level, MixerError, ParamKind, ParamSpec, Params, Problem, Tensors,
+    Case, Causality, Family, Info, Level, MixerError, ParamKind, ParamSpec, Params, Problem, System, Tensors,
     Tolerance,
 };
 
-use crate::definition::Definition;
 use crate::dims::Dims;
 use crate::generate::Generator;
 
@@ -32,6 +31,7 @@ const DENOMINATOR_EPS: f64 = 1e-6;
 static INFO: Info = Info {
     id: "performer",
     title: "Performer",
+    mark: 12,
     family: Family::EfficientAttention,
     causality: Causality::Both,
     complexity: "O(L·m·D)",
@@ -59,7 +59,7 @@ static INFO: Info = Info {
 };
 
 /// The `performer` lane.
-pub static PERFORMER: Definition = Definition {
+pub static PERFORMER: System = System {
     info: &INFO,
     seeded_case,
     cost: |problem, params| Ok(cost::cost(&Spec::race(problem, params)?.0)),
@@ -67,8 +67,6 @@ pub static PERFORMER: Definition = Definition {
     spot_check: spot::spot_check,
     cpu: |case, memory, parallel| Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?)),
     gpu: gpu::plan,
-    #[cfg(any(test, feature = "trials"))]
-    trials: &trials::TRIALS,
 };
 
 /// What a case says of itself.

@@ -1,4 +1,4 @@
-use mixer::{OpCount, Params, Serial, System, Tensor, Value};
+use mixer::{OpCount, Params, Serial, Tensor, Value};
 use proptest::prelude::*;
 
 use super::reference::Features;

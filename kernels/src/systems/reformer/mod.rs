@@ -13,14 +13,13 @@ mod seed;
 #[cfg(test)]
 mod tests;
 #[cfg(any(test, feature = "trials"))]
-mod trials;
+pub(crate) mod trials;
 
 use mixer::{
-    Case, Causality, Family, Info, MixerError, ParamKind, ParamSpec, Params, Problem, Tensors, Tolerance,
-    Value,
+    Case, Causality, Family, Info, MixerError, ParamKind, ParamSpec, Params, Problem, System, Tensors,
+    Tolerance, Value,
 };
 
-use crate::definition::Definition;
 use crate::multi_head;
 
 /// Names of the two kinds.
@@ -36,6 +35,7 @@ const MAX_SEEN: usize = 2 * Problem::MAX_SEQ_LEN;
 static INFO: Info = Info {
     id: "reformer",
     title: "Reformer",
+    mark: 11,
     family: Family::EfficientAttention,
     causality: Causality::Both,
     complexity: "O(L log L·D)",
@@ -83,7 +83,7 @@ static INFO: Info = Info {
 };
 
 /// The `reformer` lane.
-pub static REFORMER: Definition = Definition {
+pub static REFORMER: System = System {
     info: &INFO,
     seeded_case: seed::seeded_case,
     cost: |problem, params| Ok(cost::cost(&Spec::race(problem, params)?)),
@@ -91,8 +91,6 @@ pub static REFORMER: Definition = Definition {
     spot_check: reference::spot_check,
     cpu: |case, memory, parallel| Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?)),
     gpu: gpu::plan,
-    #[cfg(any(test, feature = "trials"))]
-    trials: &trials::TRIALS,
 };
 
 /// What a case says of itself.

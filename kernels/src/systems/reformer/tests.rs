@@ -1,4 +1,4 @@
-use mixer::{Level, Memory, OpCount, Params, Serial, System, Tensor};
+use mixer::{Level, Memory, OpCount, Params, Serial, Tensor};
 use proptest::prelude::*;
 
 use super::*;
