@@ -104,7 +104,7 @@ impl Info {
 
 /// A CPU kernel made ready for one case: weights packed, filters materialised, scratch allocated.
 pub trait CpuKernel: Send {
-    /// One forward pass, input to output. Allocates nothing.
+    /// One forward pass, input to output. Allocates no buffer; a list of its tasks' parts at most.
     ///
     /// # Errors
     /// Only what a kernel cannot know before it runs.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mixer::{Case, CpuKernel, Floats, Level, Memory, MixerError, Parallel};
+use mixer::{Case, Floats, Level, Memory, MixerError, Parallel};
 
 use super::Spec;
 use crate::ops::gemm::PANEL;
@@ -11,6 +11,7 @@ use crate::ops::packed_keys::{PackedKeys, PackedShape};
 use crate::ops::parts::{Rows, for_each};
 use crate::ops::query_block::{KEYS, LOWEST, QUERIES, QueryBlock};
 use crate::ops::scratch::Scratch;
+use crate::ready::{self, Ready};
 
 /// Slots of one residue class of positions, whole panels: a head of dilation δ has δ classes, each a plain window.
 pub(super) fn class_stride(seq_len: usize, dilation: usize) -> usize {
@@ -261,10 +262,8 @@ struct Band<'a> {
 
 /// Longformer made ready for one case.
 pub(super) struct Kernel {
-    case: Arc<Case>,
     tiles: Tiles,
     projections: Option<Projections>,
-    output: Floats,
 }
 
 impl Kernel {
@@ -272,7 +271,7 @@ impl Kernel {
         case: &Arc<Case>,
         memory: &Memory,
         parallel: &dyn Parallel,
-    ) -> Result<Self, MixerError> {
+    ) -> Result<Ready<Self>, MixerError> {
         let spec = Spec::read(case)?;
         let projections = match spec.base.level {
             Level::Core => {
@@ -288,28 +287,25 @@ impl Kernel {
             }
         };
         let len = spec.base.dims.sizes().stream();
-        Ok(Self {
-            case: Arc::clone(case),
-            tiles: Tiles::new(spec, memory, parallel.threads())?,
-            projections,
-            output: memory.floats(len)?,
-        })
+        let kernel = Self { tiles: Tiles::new(spec, memory, parallel.threads())?, projections };
+        let output = memory.floats(len)?;
+        Ok(Ready::new(case, kernel, output))
     }
 }
 
-impl CpuKernel for Kernel {
-    fn run(&mut self, parallel: &dyn Parallel) -> Result<(), MixerError> {
-        let tensors = &self.case.tensors;
+impl ready::Kernel for Kernel {
+    fn run(&mut self, case: &Case, output: &mut [f32], parallel: &dyn Parallel) -> Result<(), MixerError> {
+        let tensors = &case.tensors;
         let base = self.tiles.spec.base;
         let (width, has_globals) = (base.dims.d_model, self.tiles.spec.n_globals() > 0);
         match &mut self.projections {
             None => {
                 let [q, k, v] = base.streams(tensors)?;
-                self.output.copy_from_slice(q);
-                self.tiles.local(&mut self.output, k, v, parallel);
+                output.copy_from_slice(q);
+                self.tiles.local(output, k, v, parallel);
                 if has_globals {
                     let [q, k, v] = self.tiles.spec.global_streams(tensors)?;
-                    self.tiles.global(|_, row| &q[row * width..], k, v, &mut self.output, parallel);
+                    self.tiles.global(|_, row| &q[row * width..], k, v, output, parallel);
                 }
             }
             Some(Projections { query, key, value, out, q, k, v, global }) => {
@@ -331,17 +327,9 @@ impl CpuKernel for Kernel {
                     let queries = &global.q;
                     self.tiles.global(|index, _| &queries[index * width..], k, v, q, parallel);
                 }
-                out.apply(q, &mut self.output, parallel);
+                out.apply(q, output, parallel);
             }
         }
         Ok(())
-    }
-
-    fn output(&self) -> &[f32] {
-        &self.output
-    }
-
-    fn output_mut(&mut self) -> &mut [f32] {
-        &mut self.output
     }
 }
