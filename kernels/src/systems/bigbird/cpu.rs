@@ -8,7 +8,7 @@ use super::{Blocks, Spec};
 use crate::multi_head::Projections;
 use crate::ops::gemm::PANEL;
 use crate::ops::packed_keys::{PackedKeys, PackedShape};
-use crate::ops::parts::{Rows, for_each};
+use crate::ops::parts::{Matrix, for_each};
 use crate::ops::query_block::{KEYS, LOWEST, QUERIES, QueryBlock};
 use crate::ops::scratch::Scratch;
 use crate::ops::tile_attention::TileAttention;
@@ -72,13 +72,13 @@ impl Tiles {
         let (heads, count) = (spec.base.dims.batch * n_heads, blocks.count());
         let parts = blocks.size.div_ceil(QUERIES);
         let (d_model, d_head) = (spec.base.dims.d_model, spec.base.d_head());
-        let mut by_block = Rows::new(q, seq_len * d_model).column_blocks(blocks.size * d_model).enumerate();
+        let mut by_block = Matrix::new(q, seq_len * d_model).column_blocks(blocks.size * d_model).enumerate();
         // The last block goes first and the first one second: they take longest.
         let last = by_block.next_back();
         let tasks = last.into_iter().chain(by_block).flat_map(|(block, positions)| {
             positions.column_blocks(QUERIES * d_model).flat_map(move |part| {
                 let heads =
-                    part.into_rows().flat_map(move |rows| Rows::new(rows, d_model).column_blocks(d_head));
+                    part.into_rows().flat_map(move |rows| Matrix::new(rows, d_model).column_blocks(d_head));
                 heads.enumerate().map(move |(head_idx, q)| {
                     let (sequence, head) = (head_idx / n_heads, head_idx % n_heads);
                     Task { sequence, head, block, q }
@@ -99,7 +99,7 @@ struct Task<'a> {
     head: usize,
     block: usize,
     /// Their rows in their head's columns, over which the output is written.
-    q: Rows<'a>,
+    q: Matrix<'a>,
 }
 
 fn attend(spec: &Spec, packed: &PackedKeys, mut task: Task<'_>, random: &[i32], scratch: &mut [f32]) {

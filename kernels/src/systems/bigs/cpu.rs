@@ -14,7 +14,7 @@ use crate::ops::linear::{BLOCK, Linear};
 use crate::ops::long_conv::{GROUP, fft_size};
 use crate::ops::norm::layer_norm;
 use crate::ops::panels::{self, Shares, TOGETHER};
-use crate::ops::parts::{Rows, for_each};
+use crate::ops::parts::{Matrix, for_each};
 use crate::ops::scratch::Scratch;
 use crate::ops::shared_conv::SharedFilter;
 use crate::ops::stream::Stream;
@@ -156,7 +156,7 @@ impl Kernel {
         // Both directions of a sequence are as two sequences.
         let shares = Shares::new(2 * self.spec.dims.batch, width, parallel.threads());
         let stride = 2 * width;
-        let parts = Rows::new(output, stride)
+        let parts = Matrix::new(output, stride)
             .row_blocks(length)
             .flat_map(|sequence| sequence.column_blocks(width))
             .flat_map(|direction| shares.of_columns(direction));
@@ -185,7 +185,7 @@ fn project(
     let (width, rows) = (spec.dims.d_model, spec.rows());
     let (x, norm) = (spec.input(&case.tensors)?, spec.norm(&case.tensors)?);
     let [forward, backward] = &mut layer.streams;
-    let blocks = |stream| Rows::new(stream, rows * PANEL).column_blocks(BLOCK * PANEL);
+    let blocks = |stream| Matrix::new(stream, rows * PANEL).column_blocks(BLOCK * PANEL);
     let parts = x.chunks(BLOCK * width).zip(blocks(forward).zip(blocks(backward)));
     for_each(parallel, rows.div_ceil(BLOCK), parts, |(x, (forward, backward)), worker| {
         let mut scratch = scratch.of(worker);
@@ -209,7 +209,7 @@ impl Kernel {
         let (length, rows) = (self.spec.dims.seq_len, self.spec.rows());
         let [forward, backward] = &mut layer.streams;
         let shares = Shares::new(2 * self.spec.dims.batch, self.spec.dims.d_model, parallel.threads());
-        let sequences = |stream| Rows::new(stream, rows * GROUP).column_blocks(length * GROUP);
+        let sequences = |stream| Matrix::new(stream, rows * GROUP).column_blocks(length * GROUP);
         let directions =
             sequences(forward).zip(sequences(backward)).flat_map(|(forward, backward)| [forward, backward]);
         let parts = directions.flat_map(|direction| shares.of_sequence(direction));

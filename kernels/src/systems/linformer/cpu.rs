@@ -8,7 +8,7 @@ use super::Spec;
 use super::summary::Summary;
 use crate::ops::linear::Linear;
 use crate::ops::packed_keys::{PackedKeys, PackedShape};
-use crate::ops::parts::{Rows, for_each};
+use crate::ops::parts::{Matrix, for_each};
 use crate::ops::query_block::{KEYS, QUERIES, QueryBlock};
 use crate::ops::scratch::Scratch;
 use crate::ready::{self, Ready};
@@ -168,7 +168,7 @@ impl Kernel {
         let core = self.layer.as_mut().map_or(output, |layer| &mut layer.core);
         let blocks = dims.seq_len.div_ceil(QUERIES);
         let scale = QueryBlock::scale(d_head);
-        let parts = Rows::new(core, inner)
+        let parts = Matrix::new(core, inner)
             .row_blocks(dims.seq_len)
             .flat_map(|sequence| sequence.column_blocks(d_head))
             .flat_map(|head| head.row_blocks(QUERIES))

@@ -8,7 +8,7 @@ use super::Spec;
 use crate::ops::gemm::PANEL;
 use crate::ops::linear::Linear;
 use crate::ops::packed_keys::{PackedKeys, PackedShape};
-use crate::ops::parts::{Rows, for_each};
+use crate::ops::parts::{Matrix, for_each};
 use crate::ops::query_block::{KEYS, LOWEST, QUERIES, QueryBlock};
 use crate::ops::scratch::Scratch;
 use crate::ready::{self, Ready};
@@ -135,7 +135,7 @@ impl Tiles {
             (0..dilation.min(seq_len)).map(|class| class_len(class, dilation).div_ceil(QUERIES)).sum()
         };
         let n_tasks = (0..spec.base.dims.batch * n_heads).map(|head_idx| tasks(dilation_of(head_idx))).sum();
-        let bands = Rows::new(q, spec.base.dims.d_model)
+        let bands = Matrix::new(q, spec.base.dims.d_model)
             .row_blocks(seq_len)
             .flat_map(|sequence| sequence.column_blocks(spec.base.d_head()))
             .enumerate()
@@ -216,7 +216,7 @@ impl Tiles {
         let blocks: usize = spec.globals.iter().map(|globals| globals.len().div_ceil(QUERIES)).sum();
         let scale = QueryBlock::scale(d_head);
         let packed = &self.packed;
-        let heads = Rows::new(out, spec.base.dims.d_model)
+        let heads = Matrix::new(out, spec.base.dims.d_model)
             .row_blocks(seq_len)
             .flat_map(|sequence| sequence.column_blocks(d_head))
             .enumerate();
@@ -226,7 +226,7 @@ impl Tiles {
             spec.globals[head_idx / n_heads].chunks(QUERIES).enumerate().map(move |(block, globals)| {
                 let range = globals.first().map_or(taken, |&first| first)
                     ..globals.last().map_or(taken, |last| last + 1);
-                rows.take_rows(range.start - taken);
+                drop(rows.take_rows(range.start - taken));
                 taken = range.end;
                 (head_idx, block * QUERIES, globals, rows.take_rows(range.len()))
             })
@@ -257,7 +257,7 @@ struct Band<'a> {
     class_len: usize,
     first: usize,
     /// Their rows in their head's columns, over which the output is written.
-    queries: Rows<'a>,
+    queries: Matrix<'a>,
 }
 
 /// Longformer made ready for one case.

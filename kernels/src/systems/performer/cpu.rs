@@ -17,7 +17,7 @@ use super::features::{CHUNK, FeatureMap, Keys, padded, sum};
 use crate::ops::exp::exp2_scalar;
 use crate::ops::gemm::{PANEL, Store, Tile, multiply, multiply_panels};
 use crate::ops::linear::Linear;
-use crate::ops::parts::{Rows, for_each};
+use crate::ops::parts::{Matrix, for_each};
 use crate::ops::query_block::LOWEST;
 use crate::ops::scratch::Scratch;
 use crate::ops::simd::{Lanes, Work, run_widest};
@@ -324,9 +324,9 @@ impl Core<'_> {
     }
 
     /// The columns of each head of each sequence in a stream.
-    fn head_columns<'c>(&self, stream: &'c mut [f32]) -> impl Iterator<Item = Rows<'c>> + Send + use<'c> {
+    fn head_columns<'c>(&self, stream: &'c mut [f32]) -> impl Iterator<Item = Matrix<'c>> + Send + use<'c> {
         let Spec { dims, d_head, .. } = self.spec;
-        let sequences = Rows::new(stream, self.spec.inner()).row_blocks(dims.seq_len);
+        let sequences = Matrix::new(stream, self.spec.inner()).row_blocks(dims.seq_len);
         sequences.flat_map(move |sequence| sequence.column_blocks(d_head))
     }
 
@@ -470,7 +470,7 @@ impl Core<'_> {
 
     /// Divides the outputs of a block by q′·(z + η) plus `own`, the weight of each query's own chunk, and writes them to the rows of
     /// `core` from `first` on.
-    fn finish(&self, block: &Block<'_>, totals: &[f32], own: &[f32], core: &mut Rows<'_>, first: usize) {
+    fn finish(&self, block: &Block<'_>, totals: &[f32], own: &[f32], core: &mut Matrix<'_>, first: usize) {
         let (padded_head, padded_features) = (padded(self.spec.d_head), padded(self.spec.n_features));
         let eta = self.spec.unscaled_eta() as f32;
         let outputs = block.outputs.chunks_exact(padded_head);
