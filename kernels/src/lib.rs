@@ -12,6 +12,7 @@ mod lstm;
 mod multi_head;
 mod ncp;
 pub mod ops;
+mod ready;
 mod recurrence;
 mod registry;
 pub mod systems;

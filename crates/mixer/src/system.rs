@@ -106,7 +106,7 @@ impl Info {
 
 /// A CPU kernel prepared for one case: weights packed, filters materialised, scratch allocated.
 pub trait CpuKernel: Send {
-    /// One forward pass from input to output. Allocates no memory.
+    /// One forward pass from input to output. Allocates no buffer, at most the list of its tasks' parts.
     ///
     /// # Errors
     /// Errors that the kernel cannot detect before it runs.

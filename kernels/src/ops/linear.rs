@@ -3,7 +3,7 @@
 use mixer::{Count, Floats, Memory, MixerError, Parallel};
 
 use super::gemm::{PANEL, Store, Tile, multiply_panels};
-use super::parts::{Rows, for_each};
+use super::parts::{Matrix, for_each};
 use super::simd::{F32x4, LANES};
 
 /// Rows of x per task: 48 rows of width 256 are 48 KiB, which fit a second-level cache.
@@ -76,7 +76,7 @@ impl Linear {
     /// contiguous. Columns beyond `outputs` are zero.
     pub fn apply_paneled(&self, x: &[f32], y: &mut [f32], parallel: &dyn Parallel) {
         let rows = x.len() / self.inputs;
-        let panels = Rows::new(y, rows * PANEL);
+        let panels = Matrix::new(y, rows * PANEL);
         let blocks = x.chunks(BLOCK * self.inputs).zip(panels.column_blocks(BLOCK * PANEL));
         for_each(parallel, blocks.len(), blocks, |(x, mut y), _| {
             for panel_idx in 0..y.rows() {

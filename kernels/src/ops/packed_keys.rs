@@ -6,7 +6,7 @@
 use mixer::{Count, Floats, Memory, MixerError, Parallel};
 
 use super::gemm::PANEL;
-use super::parts::{Rows, for_each};
+use super::parts::{Matrix, for_each};
 use super::prefetch::prefetch;
 use super::query_block::{KEYS, KeyTile};
 use super::simd::{F32x4, LANES, Lanes as _, Pair};
@@ -120,7 +120,7 @@ impl PackedKeys {
         let keys =
             self.keys.chunks_mut(padded_slots * d_head).flat_map(|head| head.chunks_mut(KEYS * d_head));
         let values = self.values.chunks_mut(padded_head * slots);
-        let values = values.flat_map(|head| Rows::new(head, slots * PANEL).column_blocks(KEYS * PANEL));
+        let values = values.flat_map(|head| Matrix::new(head, slots * PANEL).column_blocks(KEYS * PANEL));
         let parts = keys.zip(values).zip(self.longest.iter_mut()).enumerate();
         for_each(
             parallel,

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use mixer::{Count, Parallel};
 
 use super::gemm::PANEL;
-use super::parts::Rows;
+use super::parts::Matrix;
 use super::stream::Groups;
 
 /// Floats of a stream with `rows` rows of `width` channels.
@@ -67,7 +67,7 @@ impl Shares {
         width: usize,
     ) -> impl Iterator<Item = Groups<'a>> + Send + use<'a> {
         let shares = *self;
-        Rows::new(rows, width).row_blocks(length).flat_map(move |sequence| shares.of_columns(sequence))
+        Matrix::new(rows, width).row_blocks(length).flat_map(move |sequence| shares.of_columns(sequence))
     }
 
     /// The parts of a panel-major stream of sequences of `length` rows, `rows` in all, that tasks write.
@@ -78,17 +78,17 @@ impl Shares {
         rows: usize,
     ) -> impl Iterator<Item = Groups<'a>> + Send + use<'a> {
         let shares = *self;
-        let sequences = Rows::new(stream, rows * PANEL).column_blocks(length * PANEL);
+        let sequences = Matrix::new(stream, rows * PANEL).column_blocks(length * PANEL);
         sequences.flat_map(move |sequence| shares.of_sequence(sequence))
     }
 
     /// The parts of one sequence of row-major rows.
-    pub fn of_columns<'a>(&self, rows: Rows<'a>) -> impl Iterator<Item = Groups<'a>> + Send + use<'a> {
+    pub fn of_columns<'a>(&self, rows: Matrix<'a>) -> impl Iterator<Item = Groups<'a>> + Send + use<'a> {
         rows.column_blocks(self.together * PANEL).map(Groups::of_rows)
     }
 
     /// The parts of one sequence of a panel-major stream, `[groups, length · PANEL]`.
-    pub fn of_sequence<'a>(&self, panels: Rows<'a>) -> impl Iterator<Item = Groups<'a>> + Send + use<'a> {
+    pub fn of_sequence<'a>(&self, panels: Matrix<'a>) -> impl Iterator<Item = Groups<'a>> + Send + use<'a> {
         panels.row_blocks(self.together).map(Groups::of_panels)
     }
 

@@ -43,7 +43,7 @@ pub fn for_each<P>(
 /// Invariant: for each `row < rows` the `columns` elements from `start + row · stride` lie in a buffer that is exclusively borrowed
 /// for `'a`, rows do not overlap, and no other value gives access to these elements.
 #[derive(Debug)]
-pub struct Rows<'a, T = f32> {
+pub struct Matrix<'a, T = f32> {
     start: NonNull<T>,
     rows: usize,
     columns: usize,
@@ -52,11 +52,11 @@ pub struct Rows<'a, T = f32> {
 }
 
 // SAFETY: by the invariant this is as good as exclusive borrows of its rows, which are Send where T is.
-unsafe impl<T: Send> Send for Rows<'_, T> {}
-// SAFETY: a shared `Rows` gives shared access to its elements only.
-unsafe impl<T: Sync> Sync for Rows<'_, T> {}
+unsafe impl<T: Send> Send for Matrix<'_, T> {}
+// SAFETY: a shared `Matrix` gives shared access to its elements only.
+unsafe impl<T: Sync> Sync for Matrix<'_, T> {}
 
-impl<'a, T> Rows<'a, T> {
+impl<'a, T> Matrix<'a, T> {
     /// A row-major buffer of rows of `columns` elements; elements after the last whole row take no part.
     pub fn new(buffer: &'a mut [T], columns: usize) -> Self {
         let rows = buffer.len().checked_div(columns).unwrap_or(0);
@@ -97,6 +97,7 @@ impl<'a, T> Rows<'a, T> {
     }
 
     /// The first `n` rows, or as many as there are, cut off from `self`.
+    #[must_use]
     pub fn take_rows(&mut self, n: usize) -> Self {
         let nothing = self.empty();
         let whole = mem::replace(self, nothing);
@@ -217,16 +218,16 @@ enum Axis {
     Columns,
 }
 
-/// Blocks of a matrix along one axis, from [`Rows::row_blocks`] or [`Rows::column_blocks`].
+/// Blocks of a matrix along one axis, from [`Matrix::row_blocks`] or [`Matrix::column_blocks`].
 #[derive(Debug)]
 pub struct Blocks<'a, T = f32> {
-    rest: Rows<'a, T>,
+    rest: Matrix<'a, T>,
     axis: Axis,
     size: usize,
 }
 
 impl<'a, T> Blocks<'a, T> {
-    fn split_at(&mut self, at: usize) -> [Rows<'a, T>; 2] {
+    fn split_at(&mut self, at: usize) -> [Matrix<'a, T>; 2] {
         let nothing = self.rest.empty();
         let whole = mem::replace(&mut self.rest, nothing);
         whole.split_at(self.axis, at).into()
@@ -234,7 +235,7 @@ impl<'a, T> Blocks<'a, T> {
 }
 
 impl<'a, T> Iterator for Blocks<'a, T> {
-    type Item = Rows<'a, T>;
+    type Item = Matrix<'a, T>;
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
@@ -265,12 +266,12 @@ impl<T> DoubleEndedIterator for Blocks<'_, T> {
 impl<T> ExactSizeIterator for Blocks<'_, T> {}
 impl<T> FusedIterator for Blocks<'_, T> {}
 
-/// A block of the rows of a matrix in the order of a permutation, from [`Rows::permuted_blocks`].
+/// A block of the rows of a matrix in the order of a permutation, from [`Matrix::permuted_blocks`].
 ///
-/// Invariant: as that of [`Rows`] for the rows of `matrix` that are entries `entries` of the order, and for no other rows.
+/// Invariant: as that of [`Matrix`] for the rows of `matrix` that are entries `entries` of the order, and for no other rows.
 #[derive(Debug)]
 pub struct Permuted<'a, T = f32> {
-    matrix: Rows<'a, T>,
+    matrix: Matrix<'a, T>,
     order: Option<Permutation<'a>>,
     entries: std::ops::Range<usize>,
 }
@@ -322,7 +323,7 @@ mod tests {
     use crate::testing::Threads;
 
     /// Adds 1 + `part`'s number to its elements, all the parts at once on several threads.
-    fn mark<'a>(n_tasks: usize, parts: impl Iterator<Item = Rows<'a, u32>> + Send) {
+    fn mark<'a>(n_tasks: usize, parts: impl Iterator<Item = Matrix<'a, u32>> + Send) {
         for_each(&Threads(3), n_tasks, parts.zip(1..), |(mut part, number), _| {
             for row in 0..part.rows() {
                 assert_eq!(part.row(row).len(), part.columns());
@@ -335,7 +336,7 @@ mod tests {
     fn blocks_of_rows_and_columns_cover_each_element_once() {
         let (rows, columns) = (5, 7);
         let mut buffer = vec![0; rows * columns + 3];
-        let blocks = Rows::new(&mut buffer, columns).row_blocks(2).flat_map(|rows| rows.column_blocks(3));
+        let blocks = Matrix::new(&mut buffer, columns).row_blocks(2).flat_map(|rows| rows.column_blocks(3));
         mark(9, blocks);
         for (index, value) in buffer.iter().enumerate() {
             let (row, column) = (index / columns, index % columns);
@@ -347,7 +348,7 @@ mod tests {
     #[test]
     fn blocks_of_columns_are_cut_into_rows() {
         let mut buffer = vec![0; 24];
-        let blocks = Rows::new(&mut buffer, 8).column_blocks(3).rev().flat_map(|block| block.row_blocks(1));
+        let blocks = Matrix::new(&mut buffer, 8).column_blocks(3).rev().flat_map(|block| block.row_blocks(1));
         mark(9, blocks);
         let want = |index: usize| 1 + (2 - index % 8 / 3) * 3 + index / 8;
         assert_eq!(buffer, (0..24).map(|index| want(index) as u32).collect::<Vec<_>>());
@@ -356,7 +357,7 @@ mod tests {
     #[test]
     fn blocks_come_from_both_ends() {
         let mut buffer: Vec<u32> = (0..11).collect();
-        let mut blocks = Rows::new(&mut buffer, 1).row_blocks(4);
+        let mut blocks = Matrix::new(&mut buffer, 1).row_blocks(4);
         assert_eq!(blocks.len(), 3);
         let last = blocks.next_back().unwrap();
         assert_eq!((last.rows(), last.row(0)), (3, &[8][..]));
@@ -370,9 +371,9 @@ mod tests {
     #[test]
     fn rows_are_taken_off_until_none_remain() {
         let mut buffer: Vec<u32> = (0..10).collect();
-        let mut rest = Rows::new(&mut buffer, 2);
+        let mut rest = Matrix::new(&mut buffer, 2);
         let taken = [1, 3, 4].map(|n| rest.take_rows(n));
-        assert_eq!(taken.each_ref().map(Rows::rows), [1, 3, 1]);
+        assert_eq!(taken.each_ref().map(Matrix::rows), [1, 3, 1]);
         assert_eq!((taken[1].row(2), taken[2].row(0), rest.rows()), (&[6, 7][..], &[8, 9][..], 0));
     }
 
@@ -380,7 +381,7 @@ mod tests {
     fn residue_classes_cover_each_row_once() {
         for step in [1, 2, 3, 7, 20] {
             let mut buffer = vec![0; 3 * 11];
-            let heads = Rows::new(&mut buffer, 3).column_blocks(2);
+            let heads = Matrix::new(&mut buffer, 3).column_blocks(2);
             mark(2 * step.min(11), heads.flat_map(|head| head.residue_classes(step)));
             for (index, value) in buffer.iter().enumerate() {
                 let (row, head) = (index / 3, index % 3 / 2);
@@ -398,7 +399,7 @@ mod tests {
         for_each(&Serial, 1, permutations.iter_mut(), |mut order, _| order.sort(&buckets, &mut [0; 5]));
         let order = permutations.get(0).unwrap();
         let mut buffer = vec![0_u32; rows * 2];
-        let blocks = Rows::new(&mut buffer, 2).permuted_blocks(Some(order), size);
+        let blocks = Matrix::new(&mut buffer, 2).permuted_blocks(Some(order), size);
         for_each(&Threads(3), 3, blocks.enumerate(), |(block, mut part), _| {
             for entry in 0..part.len() {
                 let position = order.entries()[block * size + entry] as usize;
@@ -409,26 +410,26 @@ mod tests {
             }
         });
         assert_eq!(buffer, (0..rows as u32 * 2).map(|index| 1 + index / 2).collect::<Vec<_>>());
-        let blocks = Rows::new(&mut buffer, 2).permuted_blocks(None, 4);
+        let blocks = Matrix::new(&mut buffer, 2).permuted_blocks(None, 4);
         assert_eq!(blocks.map(|mut part| part.row_mut(1)[0]).collect::<Vec<_>>(), [2, 6, 10]);
     }
 
     #[test]
     fn matrices_without_elements_have_no_parts() {
         let mut none: [u32; 0] = [];
-        assert_eq!(Rows::new(&mut none, 4).row_blocks(2).count(), 0);
-        assert_eq!(Rows::new(&mut none, 0).column_blocks(2).count(), 0);
-        let blocks = Rows::new(&mut none, 4).column_blocks(2).map(|part| (part.rows(), part.columns()));
+        assert_eq!(Matrix::new(&mut none, 4).row_blocks(2).count(), 0);
+        assert_eq!(Matrix::new(&mut none, 0).column_blocks(2).count(), 0);
+        let blocks = Matrix::new(&mut none, 4).column_blocks(2).map(|part| (part.rows(), part.columns()));
         assert_eq!(blocks.collect::<Vec<_>>(), [(0, 2); 2]);
-        assert_eq!(Rows::new(&mut none, 4).residue_classes(2).count(), 0);
-        assert_eq!(Rows::new(&mut none, 4).permuted_blocks(None, 2).count(), 0);
+        assert_eq!(Matrix::new(&mut none, 4).residue_classes(2).count(), 0);
+        assert_eq!(Matrix::new(&mut none, 4).permuted_blocks(None, 2).count(), 0);
     }
 
     #[test]
     #[should_panic(expected = "a row outside of its part")]
     fn a_row_after_the_last_one_is_refused() {
         let mut buffer = [0; 12];
-        Rows::new(&mut buffer, 3).row_blocks(2).next().unwrap().row_mut(2).fill(1);
+        Matrix::new(&mut buffer, 3).row_blocks(2).next().unwrap().row_mut(2).fill(1);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Permutations that a stable counting sort makes: O(n + buckets), two passes.
 //!
 //! Their types vouch for it that no index occurs twice, which is why tasks may write the rows that different entries name
-//! ([`super::parts::Rows::permuted_blocks`]). Nothing outside of this file can change an entry.
+//! ([`super::parts::Matrix::permuted_blocks`]). Nothing outside of this file can change an entry.
 
 use mixer::{Count, Memory, MixerError, Words};
 

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 
 use super::fft::Row;
 use super::long_conv::GROUP;
-use super::parts::Rows;
+use super::parts::Matrix;
 use super::simd::{Lanes, Pair, Work, run_eight};
 
 /// Eight channels of a stream of one sequence.
@@ -116,19 +116,19 @@ impl Work for Gate<'_, '_> {
 /// The closures that read and write a convolution's rows share it, one row at a time.
 #[derive(Debug)]
 pub struct Groups<'a> {
-    floats: RefCell<Rows<'a>>,
+    floats: RefCell<Matrix<'a>>,
     /// Whether a row is a group, `[length, GROUP]`, and not a time.
     is_paneled: bool,
 }
 
 impl<'a> Groups<'a> {
     /// Groups that are columns of row-major rows, a row for each time; the last group may have fewer than [`GROUP`] columns.
-    pub fn of_rows(columns: Rows<'a>) -> Self {
+    pub fn of_rows(columns: Matrix<'a>) -> Self {
         Self { floats: RefCell::new(columns), is_paneled: false }
     }
 
     /// Groups that are panels: each row of `panels` is `[length, GROUP]`.
-    pub fn of_panels(panels: Rows<'a>) -> Self {
+    pub fn of_panels(panels: Matrix<'a>) -> Self {
         Self { floats: RefCell::new(panels), is_paneled: true }
     }
 

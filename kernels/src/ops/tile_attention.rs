@@ -7,7 +7,7 @@
 use mixer::{Count, Memory, MixerError, Parallel};
 
 use super::packed_keys::{PackedKeys, PackedShape};
-use super::parts::{Rows, for_each};
+use super::parts::{Matrix, for_each};
 use super::query_block::{KEYS, LOWEST, QUERIES, QueryBlock};
 use super::scratch::Scratch;
 
@@ -95,17 +95,17 @@ impl TileAttention {
         &self,
         out: &mut [f32],
         parallel: &dyn Parallel,
-        task: impl Fn(Block, &mut [f32], Rows<'_>) + Sync,
+        task: impl Fn(Block, &mut [f32], Matrix<'_>) + Sync,
     ) {
         let Shape { batch, seq_len, n_heads, d_head, .. } = self.shape;
         let d_model = self.shape.d_model();
         let heads = batch * n_heads;
         let blocks = seq_len.div_ceil(QUERIES);
-        let parts = Rows::new(out, seq_len * d_model)
+        let parts = Matrix::new(out, seq_len * d_model)
             .column_blocks(QUERIES * d_model)
             .rev()
-            .flat_map(Rows::into_rows)
-            .flat_map(|rows| Rows::new(rows, d_model).column_blocks(d_head))
+            .flat_map(Matrix::into_rows)
+            .flat_map(|rows| Matrix::new(rows, d_model).column_blocks(d_head))
             .enumerate();
         for_each(parallel, heads * blocks, parts, |(index, part), worker| {
             let (sequence, head) = (index % heads / n_heads, index % heads % n_heads);

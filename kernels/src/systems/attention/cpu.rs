@@ -2,18 +2,17 @@
 
 use std::sync::Arc;
 
-use mixer::{Case, CpuKernel, Floats, Level, Memory, MixerError, Parallel};
+use mixer::{Case, Level, Memory, MixerError, Parallel};
 
 use crate::multi_head::{Projections, Spec};
 use crate::ops::tile_attention::TileAttention;
+use crate::ready::{self, Ready};
 
 /// Attention made ready for one case.
 pub(super) struct Kernel {
-    case: Arc<Case>,
     spec: Spec,
     tiles: TileAttention,
     projections: Option<Projections>,
-    output: Floats,
 }
 
 impl Kernel {
@@ -21,7 +20,7 @@ impl Kernel {
         case: &Arc<Case>,
         memory: &Memory,
         parallel: &dyn Parallel,
-    ) -> Result<Self, MixerError> {
+    ) -> Result<Ready<Self>, MixerError> {
         let spec = Spec::read(case)?;
         let projections = match spec.level {
             Level::Core => {
@@ -34,38 +33,27 @@ impl Kernel {
             }
         };
         let len = spec.dims.sizes().stream();
-        Ok(Self {
-            case: Arc::clone(case),
-            spec,
-            tiles: TileAttention::new(memory, spec.shape(), parallel.threads())?,
-            projections,
-            output: memory.floats(len)?,
-        })
+        let kernel =
+            Self { spec, tiles: TileAttention::new(memory, spec.shape(), parallel.threads())?, projections };
+        let output = memory.floats(len)?;
+        Ok(Ready::new(case, kernel, output))
     }
 }
 
-impl CpuKernel for Kernel {
-    fn run(&mut self, parallel: &dyn Parallel) -> Result<(), MixerError> {
+impl ready::Kernel for Kernel {
+    fn run(&mut self, case: &Case, output: &mut [f32], parallel: &dyn Parallel) -> Result<(), MixerError> {
         match &mut self.projections {
             None => {
-                let [q, k, v] = self.spec.streams(&self.case.tensors)?;
-                self.tiles.run(q, k, v, &mut self.output, parallel);
+                let [q, k, v] = self.spec.streams(&case.tensors)?;
+                self.tiles.run(q, k, v, output, parallel);
             }
             Some(projections) => {
-                projections.project(self.spec.input(&self.case.tensors)?, parallel);
+                projections.project(self.spec.input(&case.tensors)?, parallel);
                 let Projections { q, k, v, out, .. } = projections;
                 self.tiles.run_in_place(q, k, v, parallel);
-                out.apply(q, &mut self.output, parallel);
+                out.apply(q, output, parallel);
             }
         }
         Ok(())
-    }
-
-    fn output(&self) -> &[f32] {
-        &self.output
-    }
-
-    fn output_mut(&mut self) -> &mut [f32] {
-        &mut self.output
     }
 }

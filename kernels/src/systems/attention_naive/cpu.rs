@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use mixer::{Case, Count, CpuKernel, Floats, Level, Memory, MixerError, Parallel};
+use mixer::{Case, Count, Floats, Level, Memory, MixerError, Parallel};
 
 use crate::multi_head::{Projections, Spec};
 use crate::ops::exp::exp2_scalar;
 use crate::ops::gemm::{PANEL, Store, Tile, multiply_panels};
 use crate::ops::parts::for_each;
+use crate::ready::{self, Ready};
 
 /// Query rows in a task.
 const BLOCK: usize = 48;
@@ -24,18 +25,16 @@ pub(super) fn packed_floats(seq_len: usize, n_heads: usize, d_head: usize) -> Co
 
 /// Naive attention made ready for one case.
 pub(super) struct Kernel {
-    case: Arc<Case>,
     spec: Spec,
     projections: Option<Projections>,
     /// `[n_heads, length, length]`.
     scores: Floats,
     /// Keys `[n_heads, panels, d_head, PANEL]`, then values `[n_heads, panels, length, PANEL]`.
     packed: Floats,
-    output: Floats,
 }
 
 impl Kernel {
-    pub(super) fn new(case: &Arc<Case>, memory: &Memory) -> Result<Self, MixerError> {
+    pub(super) fn new(case: &Arc<Case>, memory: &Memory) -> Result<Ready<Self>, MixerError> {
         let spec = Spec::read(case)?;
         let length = spec.dims.seq_len;
         let [positions, heads] = Count::all([length, spec.n_heads]);
@@ -51,43 +50,35 @@ impl Kernel {
                 Some(Projections::new(&spec, case, memory)?)
             }
         };
-        Ok(Self {
-            case: Arc::clone(case),
+        let kernel = Self {
             spec,
             projections,
             scores,
             packed: memory.floats(packed_floats(length, spec.n_heads, spec.d_head()))?,
-            output: memory.floats(spec.dims.sizes().stream())?,
-        })
+        };
+        let output = memory.floats(kernel.spec.dims.sizes().stream())?;
+        Ok(Ready::new(case, kernel, output))
     }
 }
 
-impl CpuKernel for Kernel {
-    fn run(&mut self, parallel: &dyn Parallel) -> Result<(), MixerError> {
+impl ready::Kernel for Kernel {
+    fn run(&mut self, case: &Case, output: &mut [f32], parallel: &dyn Parallel) -> Result<(), MixerError> {
         let core = Core { spec: &self.spec, scores: &mut self.scores, packed: &mut self.packed };
         match &mut self.projections {
             None => {
-                let [q, k, v] = self.spec.streams(&self.case.tensors)?;
-                core.run(q, k, v, &mut self.output, parallel);
+                let [q, k, v] = self.spec.streams(&case.tensors)?;
+                core.run(q, k, v, output, parallel);
             }
             Some(projections) => {
-                projections.project(self.spec.input(&self.case.tensors)?, parallel);
+                projections.project(self.spec.input(&case.tensors)?, parallel);
                 let Projections { q, k, v, out, .. } = projections;
-                core.run(q, k, v, &mut self.output, parallel);
+                core.run(q, k, v, output, parallel);
                 // The queries are spent: their buffer takes the core's output while the layer's is written.
-                q.copy_from_slice(&self.output);
-                out.apply(q, &mut self.output, parallel);
+                q.copy_from_slice(output);
+                out.apply(q, output, parallel);
             }
         }
         Ok(())
-    }
-
-    fn output(&self) -> &[f32] {
-        &self.output
-    }
-
-    fn output_mut(&mut self) -> &mut [f32] {
-        &mut self.output
     }
 }
 

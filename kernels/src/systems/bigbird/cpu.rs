@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
-use mixer::{Case, CpuKernel, Floats, Level, Memory, MixerError, Parallel};
+use mixer::{Case, Level, Memory, MixerError, Parallel};
 
 use super::{Blocks, Spec};
 use crate::multi_head::Projections;
 use crate::ops::gemm::PANEL;
 use crate::ops::packed_keys::{PackedKeys, PackedShape};
-use crate::ops::parts::{Rows, for_each};
+use crate::ops::parts::{Matrix, for_each};
 use crate::ops::query_block::{KEYS, LOWEST, QUERIES, QueryBlock};
 use crate::ops::scratch::Scratch;
 use crate::ops::tile_attention::TileAttention;
+use crate::ready::{self, Ready};
 
 /// Slots of one block: whole panels, so that every block can start a tile.
 fn block_slots(blocks: &Blocks) -> usize {
@@ -71,13 +72,13 @@ impl Tiles {
         let (heads, count) = (spec.base.dims.batch * n_heads, blocks.count());
         let parts = blocks.size.div_ceil(QUERIES);
         let (d_model, d_head) = (spec.base.dims.d_model, spec.base.d_head());
-        let mut by_block = Rows::new(q, seq_len * d_model).column_blocks(blocks.size * d_model).enumerate();
+        let mut by_block = Matrix::new(q, seq_len * d_model).column_blocks(blocks.size * d_model).enumerate();
         // The last block goes first and the first one second: they take longest.
         let last = by_block.next_back();
         let tasks = last.into_iter().chain(by_block).flat_map(|(block, positions)| {
             positions.column_blocks(QUERIES * d_model).flat_map(move |part| {
                 let heads =
-                    part.into_rows().flat_map(move |rows| Rows::new(rows, d_model).column_blocks(d_head));
+                    part.into_rows().flat_map(move |rows| Matrix::new(rows, d_model).column_blocks(d_head));
                 heads.enumerate().map(move |(head_idx, q)| {
                     let (sequence, head) = (head_idx / n_heads, head_idx % n_heads);
                     Task { sequence, head, block, q }
@@ -98,7 +99,7 @@ struct Task<'a> {
     head: usize,
     block: usize,
     /// Their rows in their head's columns, over which the output is written.
-    q: Rows<'a>,
+    q: Matrix<'a>,
 }
 
 fn attend(spec: &Spec, packed: &PackedKeys, mut task: Task<'_>, random: &[i32], scratch: &mut [f32]) {
@@ -148,11 +149,9 @@ fn attend(spec: &Spec, packed: &PackedKeys, mut task: Task<'_>, random: &[i32], 
 
 /// BigBird made ready for one case.
 pub(super) struct Kernel {
-    case: Arc<Case>,
     spec: Spec,
     tiles: Tiles,
     projections: Option<Projections>,
-    output: Floats,
 }
 
 impl Kernel {
@@ -160,7 +159,7 @@ impl Kernel {
         case: &Arc<Case>,
         memory: &Memory,
         parallel: &dyn Parallel,
-    ) -> Result<Self, MixerError> {
+    ) -> Result<Ready<Self>, MixerError> {
         let spec = Spec::read(case)?;
         let projections = match spec.base.level {
             Level::Core => {
@@ -173,41 +172,29 @@ impl Kernel {
             }
         };
         let len = spec.base.dims.sizes().stream();
-        Ok(Self {
-            case: Arc::clone(case),
-            spec,
-            tiles: Tiles::new(&spec, memory, parallel.threads())?,
-            projections,
-            output: memory.floats(len)?,
-        })
+        let kernel = Self { spec, tiles: Tiles::new(&spec, memory, parallel.threads())?, projections };
+        let output = memory.floats(len)?;
+        Ok(Ready::new(case, kernel, output))
     }
 }
 
-impl CpuKernel for Kernel {
-    fn run(&mut self, parallel: &dyn Parallel) -> Result<(), MixerError> {
-        let tensors = &self.case.tensors;
+impl ready::Kernel for Kernel {
+    fn run(&mut self, case: &Case, output: &mut [f32], parallel: &dyn Parallel) -> Result<(), MixerError> {
+        let tensors = &case.tensors;
         let random = self.spec.random(tensors)?;
         match &mut self.projections {
             None => {
                 let [q, k, v] = self.spec.base.streams(tensors)?;
-                self.output.copy_from_slice(q);
-                self.tiles.run(&self.spec, random, &mut self.output, (k, v), parallel);
+                output.copy_from_slice(q);
+                self.tiles.run(&self.spec, random, output, (k, v), parallel);
             }
             Some(projections) => {
                 projections.project(self.spec.base.input(tensors)?, parallel);
                 let Projections { q, k, v, out, .. } = projections;
                 self.tiles.run(&self.spec, random, q, (k, v), parallel);
-                out.apply(q, &mut self.output, parallel);
+                out.apply(q, output, parallel);
             }
         }
         Ok(())
-    }
-
-    fn output(&self) -> &[f32] {
-        &self.output
-    }
-
-    fn output_mut(&mut self) -> &mut [f32] {
-        &mut self.output
     }
 }

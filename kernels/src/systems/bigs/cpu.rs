@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use mixer::{Case, Count, CpuKernel, Floats, Level, Memory, MixerError, Parallel};
+use mixer::{Case, Count, Floats, Level, Memory, MixerError, Parallel};
 
 use super::ssm::Direction;
 use super::{Affine, Gelu, Linears, Spec};
@@ -14,10 +14,11 @@ use crate::ops::linear::{BLOCK, Linear};
 use crate::ops::long_conv::{GROUP, fft_size};
 use crate::ops::norm::layer_norm;
 use crate::ops::panels::{self, Shares, TOGETHER};
-use crate::ops::parts::{Rows, for_each};
+use crate::ops::parts::{Matrix, for_each};
 use crate::ops::scratch::Scratch;
 use crate::ops::shared_conv::SharedFilter;
 use crate::ops::stream::Stream;
+use crate::ready::{self, Ready};
 
 // A panel of the projection is exactly a channel group of the convolution.
 const _: () = assert!(PANEL == GROUP);
@@ -47,13 +48,11 @@ struct Layer {
 
 /// BiGS made ready for one case.
 pub(super) struct Kernel {
-    case: Arc<Case>,
     spec: Spec,
     fft: Fft,
     filters: [SharedFilter; 2],
     layer: Option<Layer>,
     scratch: Scratch,
-    output: Floats,
 }
 
 impl Kernel {
@@ -61,7 +60,7 @@ impl Kernel {
         case: &Arc<Case>,
         memory: &Memory,
         parallel: &dyn Parallel,
-    ) -> Result<Self, MixerError> {
+    ) -> Result<Ready<Self>, MixerError> {
         let spec = Spec::read(case)?;
         let input = spec.input(&case.tensors)?;
         let fft = Fft::new(memory, fft_size(spec.dims.seq_len))?;
@@ -74,15 +73,15 @@ impl Kernel {
                 Some(Layer::new(&spec, case, memory)?)
             }
         };
-        Ok(Self {
-            case: Arc::clone(case),
+        let kernel = Self {
             spec,
             fft,
             filters,
             layer,
             scratch: Scratch::new(memory, parallel.threads(), scratch_floats(&spec))?,
-            output: memory.floats(input.len())?,
-        })
+        };
+        let output = memory.floats(input.len())?;
+        Ok(Ready::new(case, kernel, output))
     }
 }
 
@@ -146,13 +145,18 @@ fn prepare(spec: &Spec, norm: Affine<'_>, x: &[f32], to: &mut [f32]) {
 }
 
 impl Kernel {
-    fn run_core(&mut self, parallel: &dyn Parallel) -> Result<(), MixerError> {
+    fn run_core(
+        &mut self,
+        case: &Case,
+        output: &mut [f32],
+        parallel: &dyn Parallel,
+    ) -> Result<(), MixerError> {
         let (width, length) = (self.spec.dims.d_model, self.spec.dims.seq_len);
-        let x = self.spec.input(&self.case.tensors)?;
+        let x = self.spec.input(&case.tensors)?;
         // Both directions of a sequence are as two sequences.
         let shares = Shares::new(2 * self.spec.dims.batch, width, parallel.threads());
         let stride = 2 * width;
-        let parts = Rows::new(&mut self.output, stride)
+        let parts = Matrix::new(output, stride)
             .row_blocks(length)
             .flat_map(|sequence| sequence.column_blocks(width))
             .flat_map(|direction| shares.of_columns(direction));
@@ -181,7 +185,7 @@ fn project(
     let (width, rows) = (spec.dims.d_model, spec.rows());
     let (x, norm) = (spec.input(&case.tensors)?, spec.norm(&case.tensors)?);
     let [forward, backward] = &mut layer.streams;
-    let blocks = |stream| Rows::new(stream, rows * PANEL).column_blocks(BLOCK * PANEL);
+    let blocks = |stream| Matrix::new(stream, rows * PANEL).column_blocks(BLOCK * PANEL);
     let parts = x.chunks(BLOCK * width).zip(blocks(forward).zip(blocks(backward)));
     for_each(parallel, rows.div_ceil(BLOCK), parts, |(x, (forward, backward)), worker| {
         let mut scratch = scratch.of(worker);
@@ -205,7 +209,7 @@ impl Kernel {
         let (length, rows) = (self.spec.dims.seq_len, self.spec.rows());
         let [forward, backward] = &mut layer.streams;
         let shares = Shares::new(2 * self.spec.dims.batch, self.spec.dims.d_model, parallel.threads());
-        let sequences = |stream| Rows::new(stream, rows * GROUP).column_blocks(length * GROUP);
+        let sequences = |stream| Matrix::new(stream, rows * GROUP).column_blocks(length * GROUP);
         let directions =
             sequences(forward).zip(sequences(backward)).flat_map(|(forward, backward)| [forward, backward]);
         let parts = directions.flat_map(|direction| shares.of_sequence(direction));
@@ -220,12 +224,12 @@ impl Kernel {
     }
 
     /// From both models' outputs to the layer's.
-    fn finish(&mut self, parallel: &dyn Parallel) -> Result<(), MixerError> {
+    fn finish(&mut self, case: &Case, output: &mut [f32], parallel: &dyn Parallel) -> Result<(), MixerError> {
         let spec = &self.spec;
         let Some(layer) = &self.layer else { return Ok(()) };
         let (width, inner, rows) = (spec.dims.d_model, spec.intermediate, spec.rows());
-        let (x, norm) = (spec.input(&self.case.tensors)?, spec.norm(&self.case.tensors)?);
-        let blocks = x.chunks(BLOCK * width).zip(self.output.chunks_mut(BLOCK * width)).enumerate();
+        let (x, norm) = (spec.input(&case.tensors)?, spec.norm(&case.tensors)?);
+        let blocks = x.chunks(BLOCK * width).zip(output.chunks_mut(BLOCK * width)).enumerate();
         for_each(parallel, blocks.len(), blocks, |(block, (x, y)), worker| {
             let (first, len) = (block * BLOCK, x.len());
             let n_rows = len / width;
@@ -260,19 +264,11 @@ impl Kernel {
     }
 }
 
-impl CpuKernel for Kernel {
-    fn run(&mut self, parallel: &dyn Parallel) -> Result<(), MixerError> {
-        let Some(layer) = &mut self.layer else { return self.run_core(parallel) };
-        project(&self.spec, layer, &self.scratch, &self.case, parallel)?;
+impl ready::Kernel for Kernel {
+    fn run(&mut self, case: &Case, output: &mut [f32], parallel: &dyn Parallel) -> Result<(), MixerError> {
+        let Some(layer) = &mut self.layer else { return self.run_core(case, output, parallel) };
+        project(&self.spec, layer, &self.scratch, case, parallel)?;
         self.mix(parallel);
-        self.finish(parallel)
-    }
-
-    fn output(&self) -> &[f32] {
-        &self.output
-    }
-
-    fn output_mut(&mut self) -> &mut [f32] {
-        &mut self.output
+        self.finish(case, output, parallel)
     }
 }

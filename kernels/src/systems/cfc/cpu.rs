@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
-use mixer::{Case, Count, CpuKernel, Floats, Memory, MixerError, Parallel, Serial};
+use mixer::{Case, Count, Floats, Memory, MixerError, Parallel, Serial};
 
 use self::cell::{Cell, Input, Step, entry_width};
 use super::Spec;
@@ -19,6 +19,7 @@ use crate::ops::matvec::{MatVec, OUTPUTS};
 use crate::ops::parts::for_each;
 use crate::ops::scratch::Scratch;
 use crate::ops::team::{self, Leader};
+use crate::ready::{self, Ready};
 
 /// Tokens whose input products are held at once, and between two looks at the cancel switch.
 const CHUNK: usize = 4 * crate::ops::linear::BLOCK;
@@ -83,7 +84,6 @@ impl<'a> Inputs<'a> {
 
 /// The network made ready for one case.
 pub(super) struct Kernel {
-    case: Arc<Case>,
     spec: Spec,
     cells: Vec<Cell>,
     lstm: Option<Lstm>,
@@ -97,7 +97,6 @@ pub(super) struct Kernel {
     /// The last cell's states, `[batch, chunk, hidden]`.
     hidden: Floats,
     scratch: Scratch,
-    output: Floats,
 }
 
 impl Kernel {
@@ -105,7 +104,7 @@ impl Kernel {
         case: &Arc<Case>,
         memory: &Memory,
         parallel: &dyn Parallel,
-    ) -> Result<Self, MixerError> {
+    ) -> Result<Ready<Self>, MixerError> {
         let spec = Spec::read(case)?;
         let tensors = &case.tensors;
         Inputs::read(&spec, case)?;
@@ -133,8 +132,7 @@ impl Kernel {
                 to.iter_mut().zip(values).for_each(|(to, value)| *to = value as f32);
             }
         }
-        Ok(Self {
-            case: Arc::clone(case),
+        let kernel = Self {
             cells,
             lstm,
             projection,
@@ -143,9 +141,10 @@ impl Kernel {
             entries: memory.floats(batch * chunk * entry)?,
             hidden: memory.floats(batch * chunk * spec.hidden())?,
             scratch: Scratch::new(memory, parallel.threads(), scratch_floats(&spec))?,
-            output: memory.floats(batch * spec.dims.seq_len * spec.outputs())?,
             spec,
-        })
+        };
+        let output = memory.floats(batch * kernel.spec.dims.seq_len * kernel.spec.outputs())?;
+        Ok(Ready::new(case, kernel, output))
     }
 
     /// What tokens `first..first + steps` of every sequence contribute to the first cell.
@@ -215,11 +214,11 @@ impl Kernel {
     }
 
     /// The outputs of tokens `first..first + steps` of every sequence.
-    fn project(&mut self, first: usize, steps: usize, parallel: &dyn Parallel) {
+    fn project(&mut self, output: &mut [f32], first: usize, steps: usize, parallel: &dyn Parallel) {
         let (length, hidden, outputs) = (self.spec.dims.seq_len, self.spec.hidden(), self.spec.outputs());
         for (sequence, hidden_states) in self.hidden.chunks_exact(CHUNK.min(length) * hidden).enumerate() {
             let from = &hidden_states[..steps * hidden];
-            let to = &mut self.output[(sequence * length + first) * outputs..][..steps * outputs];
+            let to = &mut output[(sequence * length + first) * outputs..][..steps * outputs];
             match &self.projection {
                 Some(projection) => projection.apply(from, to, parallel),
                 None => to.copy_from_slice(from),
@@ -274,27 +273,18 @@ impl Walk<'_> {
     }
 }
 
-impl CpuKernel for Kernel {
-    fn run(&mut self, parallel: &dyn Parallel) -> Result<(), MixerError> {
-        let case = Arc::clone(&self.case);
-        let inputs = Inputs::read(&self.spec, &case)?;
+impl ready::Kernel for Kernel {
+    fn run(&mut self, case: &Case, output: &mut [f32], parallel: &dyn Parallel) -> Result<(), MixerError> {
+        let inputs = Inputs::read(&self.spec, case)?;
         self.state.copy_from_slice(&self.initial);
         let mut first = 0;
         while first < self.spec.dims.seq_len {
             let steps = CHUNK.min(self.spec.dims.seq_len - first);
             self.enter(&inputs, first, steps, parallel);
             self.walk(&inputs, first, steps, parallel);
-            self.project(first, steps, parallel);
+            self.project(output, first, steps, parallel);
             first += steps;
         }
         Ok(())
-    }
-
-    fn output(&self) -> &[f32] {
-        &self.output
-    }
-
-    fn output_mut(&mut self) -> &mut [f32] {
-        &mut self.output
     }
 }

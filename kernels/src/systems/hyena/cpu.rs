@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use mixer::{Case, Count, CpuKernel, Floats, Memory, MixerError, Parallel};
+use mixer::{Case, Count, Floats, Memory, MixerError, Parallel};
 
 use super::Spec;
 use super::filter::Filter;
@@ -14,6 +14,7 @@ use crate::ops::long_conv::{FilterBank, GROUP, fft_size};
 use crate::ops::panels::{Shares, TOGETHER, of_each};
 use crate::ops::scratch::Scratch;
 use crate::ops::stream::Stream;
+use crate::ready::{self, Ready};
 
 // A panel of the projection is exactly a channel group of the convolution.
 const _: () = assert!(PANEL == GROUP);
@@ -48,13 +49,11 @@ struct Layer {
 
 /// Hyena made ready for one case.
 pub(super) struct Kernel {
-    case: Arc<Case>,
     spec: Spec,
     fft: Fft,
     bank: FilterBank,
     layer: Option<Layer>,
     scratch: Scratch,
-    output: Floats,
 }
 
 impl Kernel {
@@ -62,7 +61,7 @@ impl Kernel {
         case: &Arc<Case>,
         memory: &Memory,
         parallel: &dyn Parallel,
-    ) -> Result<Self, MixerError> {
+    ) -> Result<Ready<Self>, MixerError> {
         let spec = Spec::read(case)?;
         let (width, length) = (spec.dims.d_model, spec.out_len());
         let fft = Fft::new(memory, fft_size(length))?;
@@ -73,15 +72,15 @@ impl Kernel {
         } else {
             spec.input(&case.tensors)?;
         }
-        Ok(Self {
-            case: Arc::clone(case),
+        let kernel = Self {
             spec,
             scratch: Scratch::new(memory, parallel.threads(), scratch_floats(fft.size()))?,
             fft,
             bank,
             layer,
-            output: memory.floats(spec.dims.batch * length * width)?,
-        })
+        };
+        let output = memory.floats(kernel.spec.dims.batch * length * width)?;
+        Ok(Ready::new(case, kernel, output))
     }
 }
 
@@ -156,13 +155,13 @@ fn filter_bank(
     }
 }
 
-impl CpuKernel for Kernel {
-    fn run(&mut self, parallel: &dyn Parallel) -> Result<(), MixerError> {
+impl ready::Kernel for Kernel {
+    fn run(&mut self, case: &Case, output: &mut [f32], parallel: &dyn Parallel) -> Result<(), MixerError> {
         let (spec, fft, bank, scratch) = (&self.spec, &self.fft, &self.bank, &self.scratch);
         let (width, length, order) = (spec.dims.d_model, spec.out_len(), spec.order);
         match &mut self.layer {
             None => {
-                let x = spec.streams(&self.case.tensors)?;
+                let x = spec.streams(&case.tensors)?;
                 let channels = (order + 1) * width;
                 let streams = |stream: usize, sequence: usize, group: usize| {
                     Stream::of_rows(
@@ -172,10 +171,10 @@ impl CpuKernel for Kernel {
                         group,
                     )
                 };
-                mix(spec, fft, bank, scratch, &streams, &mut self.output, parallel);
+                mix(spec, fft, bank, scratch, &streams, output, parallel);
             }
             Some(layer) => {
-                let x = spec.input(&self.case.tensors)?;
+                let x = spec.input(&case.tensors)?;
                 project(spec, layer, x, parallel);
                 let (projected, short) = (&layer.projected, &layer.short);
                 let rows = spec.dims.batch * length;
@@ -187,18 +186,10 @@ impl CpuKernel for Kernel {
                     short: &short[stream][group * taps..][..taps],
                 };
                 mix(spec, fft, bank, scratch, &streams, &mut layer.core, parallel);
-                layer.out_proj.apply(&layer.core, &mut self.output, parallel);
+                layer.out_proj.apply(&layer.core, output, parallel);
             }
         }
         Ok(())
-    }
-
-    fn output(&self) -> &[f32] {
-        &self.output
-    }
-
-    fn output_mut(&mut self) -> &mut [f32] {
-        &mut self.output
     }
 }
 

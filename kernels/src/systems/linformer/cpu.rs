@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use mixer::{Case, Count, CpuKernel, Floats, Level, Memory, MixerError, Parallel};
+use mixer::{Case, Count, Floats, Level, Memory, MixerError, Parallel};
 
 use super::Spec;
 use super::summary::Summary;
 use crate::ops::linear::Linear;
 use crate::ops::packed_keys::{PackedKeys, PackedShape};
-use crate::ops::parts::{Rows, for_each};
+use crate::ops::parts::{Matrix, for_each};
 use crate::ops::query_block::{KEYS, QUERIES, QueryBlock};
 use crate::ops::scratch::Scratch;
+use crate::ready::{self, Ready};
 
 /// Width of what the sequence maps act on.
 fn mapped_width(spec: &Spec) -> usize {
@@ -51,13 +52,12 @@ struct Layer {
     out: Linear,
     /// A summary before its projection, `[batch, rank, width]`.
     mapped: Floats,
-    /// `[batch, length, width]`.
-    output: Floats,
+    /// Queries, then the core's output over them: `[batch, length, inner]`.
+    core: Floats,
 }
 
 /// Linformer made ready for one case.
 pub(super) struct Kernel {
-    case: Arc<Case>,
     spec: Spec,
     summaries: Vec<Summary>,
     /// Keys, then values where they are others: `[batch, rank, kv width]`.
@@ -65,8 +65,6 @@ pub(super) struct Kernel {
     layer: Option<Layer>,
     packed: PackedKeys,
     scratch: Scratch,
-    /// Queries, then the core's output over them: `[batch, length, inner]`.
-    core: Floats,
 }
 
 impl Kernel {
@@ -74,7 +72,7 @@ impl Kernel {
         case: &Arc<Case>,
         memory: &Memory,
         parallel: &dyn Parallel,
-    ) -> Result<Self, MixerError> {
+    ) -> Result<Ready<Self>, MixerError> {
         let spec = Spec::read(case)?;
         let tensors = &case.tensors;
         let Spec { dims, rank, .. } = spec;
@@ -96,15 +94,16 @@ impl Kernel {
                     kv: names.map(|name| linear(name, spec.kv_width())).collect::<Result<_, _>>()?,
                     out: Linear::new(memory, spec.inner(), width, weight, Some(bias))?,
                     mapped: memory.floats(dims.batch * rank * width)?,
-                    output: memory.floats(dims.batch * dims.seq_len * width)?,
+                    core: memory.floats(dims.batch * dims.seq_len * spec.inner())?,
                 })
             }
         };
         let maps = spec.sequence_maps(tensors)?;
         let shape = (dims.seq_len, rank, mapped_width(&spec));
         let maps = maps.into_iter().take(spec.maps());
-        Ok(Self {
-            case: Arc::clone(case),
+        let columns = if spec.level == Level::Layer { width } else { spec.inner() };
+        let output = memory.floats(dims.batch * dims.seq_len * columns)?;
+        let kernel = Self {
             summaries: maps
                 .map(|map| Summary::new(memory, map, shape, parallel.threads()))
                 .collect::<Result<_, _>>()?,
@@ -114,19 +113,24 @@ impl Kernel {
             layer,
             packed: PackedKeys::new(memory, packed_shape(&spec))?,
             scratch: Scratch::new(memory, parallel.threads(), QueryBlock::floats(spec.d_head))?,
-            core: memory.floats(dims.batch * dims.seq_len * spec.inner())?,
             spec,
-        })
+        };
+        Ok(Ready::new(case, kernel, output))
     }
 
-    /// Fills the summaries of keys and values, and the queries.
-    fn project(&mut self, parallel: &dyn Parallel) -> Result<(), MixerError> {
+    /// Fills the summaries of keys and values, and the queries: a layer's core, or the output.
+    fn project(
+        &mut self,
+        case: &Case,
+        output: &mut [f32],
+        parallel: &dyn Parallel,
+    ) -> Result<(), MixerError> {
         let spec = &self.spec;
         let sequence = spec.dims.seq_len * mapped_width(spec);
         match &mut self.layer {
             None => {
-                let [q, k, v] = spec.streams(&self.case.tensors)?;
-                self.core.copy_from_slice(q);
+                let [q, k, v] = spec.streams(&case.tensors)?;
+                output.copy_from_slice(q);
                 for ((summary, kv), stream) in self.summaries.iter_mut().zip(&mut self.kv).zip([k, v]) {
                     let rows = spec.rank * spec.kv_width();
                     for (x, kv) in stream.chunks_exact(sequence).zip(kv.chunks_exact_mut(rows)) {
@@ -135,8 +139,8 @@ impl Kernel {
                 }
             }
             Some(layer) => {
-                let x = spec.input(&self.case.tensors)?;
-                layer.query.apply(x, &mut self.core, parallel);
+                let x = spec.input(&case.tensors)?;
+                layer.query.apply(x, &mut layer.core, parallel);
                 for ((summary, kv), projection) in self.summaries.iter_mut().zip(&mut self.kv).zip(&layer.kv)
                 {
                     let rows = spec.rank * spec.dims.d_model;
@@ -151,7 +155,7 @@ impl Kernel {
     }
 
     /// Every query over the summary rows, in place.
-    fn attend(&mut self, parallel: &dyn Parallel) {
+    fn attend(&mut self, output: &mut [f32], parallel: &dyn Parallel) {
         let Spec { dims, n_heads, d_head, rank, one_kv_head, .. } = self.spec;
         let inner = self.spec.inner();
         let (keys, values) = match self.kv.as_slice() {
@@ -161,9 +165,10 @@ impl Kernel {
         };
         self.packed.pack(keys, values, parallel);
         let (packed, scratch) = (&self.packed, &self.scratch);
+        let core = self.layer.as_mut().map_or(output, |layer| &mut layer.core);
         let blocks = dims.seq_len.div_ceil(QUERIES);
         let scale = QueryBlock::scale(d_head);
-        let parts = Rows::new(&mut self.core, inner)
+        let parts = Matrix::new(core, inner)
             .row_blocks(dims.seq_len)
             .flat_map(|sequence| sequence.column_blocks(d_head))
             .flat_map(|head| head.row_blocks(QUERIES))
@@ -184,21 +189,13 @@ impl Kernel {
     }
 }
 
-impl CpuKernel for Kernel {
-    fn run(&mut self, parallel: &dyn Parallel) -> Result<(), MixerError> {
-        self.project(parallel)?;
-        self.attend(parallel);
-        if let Some(layer) = &mut self.layer {
-            layer.out.apply(&self.core, &mut layer.output, parallel);
+impl ready::Kernel for Kernel {
+    fn run(&mut self, case: &Case, output: &mut [f32], parallel: &dyn Parallel) -> Result<(), MixerError> {
+        self.project(case, output, parallel)?;
+        self.attend(output, parallel);
+        if let Some(layer) = &self.layer {
+            layer.out.apply(&layer.core, output, parallel);
         }
         Ok(())
-    }
-
-    fn output(&self) -> &[f32] {
-        self.layer.as_ref().map_or(&self.core, |layer| &layer.output)
-    }
-
-    fn output_mut(&mut self) -> &mut [f32] {
-        self.layer.as_mut().map_or(&mut self.core, |layer| &mut layer.output)
     }
 }

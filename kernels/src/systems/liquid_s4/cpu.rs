@@ -4,7 +4,7 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
-use mixer::{Case, Count, CpuKernel, Floats, Level, Memory, MixerError, Parallel};
+use mixer::{Case, Count, Floats, Level, Memory, MixerError, Parallel};
 
 use super::kb;
 use super::liquid::{self, MAX_DEGREE, Tuples};
@@ -20,6 +20,7 @@ use crate::ops::parts::for_each;
 use crate::ops::scratch::Scratch;
 use crate::ops::simd::{Lanes, Pair, Work, run_eight};
 use crate::ops::stream::{Groups, Stream};
+use crate::ready::{self, Ready};
 
 /// How the state-space model runs.
 enum Model {
@@ -36,7 +37,6 @@ enum Model {
 
 /// Liquid-S4 made ready for one case.
 pub(super) struct Kernel {
-    case: Arc<Case>,
     spec: Spec,
     model: Model,
     /// e, zero-padded to whole groups; folded into the kernel where there is one.
@@ -44,7 +44,6 @@ pub(super) struct Kernel {
     /// The output layer and s, `[groups, batch · length, GROUP]`.
     layer: Option<(Linear, Floats)>,
     scratch: Scratch,
-    output: Floats,
 }
 
 fn padded(spec: &Spec) -> usize {
@@ -95,7 +94,7 @@ impl Kernel {
         case: &Arc<Case>,
         memory: &Memory,
         parallel: &dyn Parallel,
-    ) -> Result<Self, MixerError> {
+    ) -> Result<Ready<Self>, MixerError> {
         let spec = Spec::read(case)?;
         let (width, x) = (spec.dims.d_model, spec.input(&case.tensors)?);
         let mut skip = memory.floats(padded(&spec))?;
@@ -112,15 +111,15 @@ impl Kernel {
                 Some((linear, memory.floats(panels::floats(spec.rows(), width))?))
             }
         };
-        Ok(Self {
-            case: Arc::clone(case),
+        let kernel = Self {
             spec,
             model,
             skip,
             layer,
             scratch: Scratch::new(memory, parallel.threads(), scratch_floats(&spec))?,
-            output: memory.floats(x.len())?,
-        })
+        };
+        let output = memory.floats(x.len())?;
+        Ok(Ready::new(case, kernel, output))
     }
 }
 
@@ -322,21 +321,21 @@ impl Kernel {
     }
 }
 
-impl CpuKernel for Kernel {
-    fn run(&mut self, parallel: &dyn Parallel) -> Result<(), MixerError> {
+impl ready::Kernel for Kernel {
+    fn run(&mut self, case: &Case, output: &mut [f32], parallel: &dyn Parallel) -> Result<(), MixerError> {
         let spec = self.spec;
         let (width, length, rows) = (spec.dims.d_model, spec.dims.seq_len, spec.rows());
-        let x = spec.input(&self.case.tensors)?;
+        let x = spec.input(&case.tensors)?;
         let shared = (&self.scratch, &self.skip[..]);
         let shares = Shares::new(spec.dims.batch, width, parallel.threads());
         let Some((linear, s)) = &mut self.layer else {
-            let to = shares.of_rows(&mut self.output, length, width);
+            let to = shares.of_rows(output, length, width);
             Self::mix(&spec, &self.model, shared, x, (&shares, to), parallel);
             return Ok(());
         };
         let to = shares.of_panels(s, length, rows);
         Self::mix(&spec, &self.model, shared, x, (&shares, to), parallel);
-        let blocks = self.output.chunks_mut(BLOCK * width).enumerate();
+        let blocks = output.chunks_mut(BLOCK * width).enumerate();
         for_each(parallel, blocks.len(), blocks, |(block, y), worker| {
             let (first, n_rows) = (block * BLOCK, y.len() / width);
             let mut scratch = self.scratch.of(worker);
@@ -352,13 +351,5 @@ impl CpuKernel for Kernel {
             }
         });
         Ok(())
-    }
-
-    fn output(&self) -> &[f32] {
-        &self.output
-    }
-
-    fn output_mut(&mut self) -> &mut [f32] {
-        &mut self.output
     }
 }

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use mixer::{Case, CpuKernel, Floats, Level, Memory, MixerError, Parallel};
+use mixer::{Case, Floats, Level, Memory, MixerError, Parallel};
 
 use super::Spec;
 use crate::ops::gemm::PANEL;
 use crate::ops::linear::Linear;
 use crate::ops::packed_keys::{PackedKeys, PackedShape};
-use crate::ops::parts::{Rows, for_each};
+use crate::ops::parts::{Matrix, for_each};
 use crate::ops::query_block::{KEYS, LOWEST, QUERIES, QueryBlock};
 use crate::ops::scratch::Scratch;
+use crate::ready::{self, Ready};
 
 /// Slots of one residue class of positions, whole panels: a head of dilation δ has δ classes, each a plain window.
 pub(super) fn class_stride(seq_len: usize, dilation: usize) -> usize {
@@ -134,7 +135,7 @@ impl Tiles {
             (0..dilation.min(seq_len)).map(|class| class_len(class, dilation).div_ceil(QUERIES)).sum()
         };
         let n_tasks = (0..spec.base.dims.batch * n_heads).map(|head_idx| tasks(dilation_of(head_idx))).sum();
-        let bands = Rows::new(q, spec.base.dims.d_model)
+        let bands = Matrix::new(q, spec.base.dims.d_model)
             .row_blocks(seq_len)
             .flat_map(|sequence| sequence.column_blocks(spec.base.d_head()))
             .enumerate()
@@ -215,7 +216,7 @@ impl Tiles {
         let blocks: usize = spec.globals.iter().map(|globals| globals.len().div_ceil(QUERIES)).sum();
         let scale = QueryBlock::scale(d_head);
         let packed = &self.packed;
-        let heads = Rows::new(out, spec.base.dims.d_model)
+        let heads = Matrix::new(out, spec.base.dims.d_model)
             .row_blocks(seq_len)
             .flat_map(|sequence| sequence.column_blocks(d_head))
             .enumerate();
@@ -225,7 +226,7 @@ impl Tiles {
             spec.globals[head_idx / n_heads].chunks(QUERIES).enumerate().map(move |(block, globals)| {
                 let range = globals.first().map_or(taken, |&first| first)
                     ..globals.last().map_or(taken, |last| last + 1);
-                rows.take_rows(range.start - taken);
+                drop(rows.take_rows(range.start - taken));
                 taken = range.end;
                 (head_idx, block * QUERIES, globals, rows.take_rows(range.len()))
             })
@@ -256,15 +257,13 @@ struct Band<'a> {
     class_len: usize,
     first: usize,
     /// Their rows in their head's columns, over which the output is written.
-    queries: Rows<'a>,
+    queries: Matrix<'a>,
 }
 
 /// Longformer made ready for one case.
 pub(super) struct Kernel {
-    case: Arc<Case>,
     tiles: Tiles,
     projections: Option<Projections>,
-    output: Floats,
 }
 
 impl Kernel {
@@ -272,7 +271,7 @@ impl Kernel {
         case: &Arc<Case>,
         memory: &Memory,
         parallel: &dyn Parallel,
-    ) -> Result<Self, MixerError> {
+    ) -> Result<Ready<Self>, MixerError> {
         let spec = Spec::read(case)?;
         let projections = match spec.base.level {
             Level::Core => {
@@ -288,28 +287,25 @@ impl Kernel {
             }
         };
         let len = spec.base.dims.sizes().stream();
-        Ok(Self {
-            case: Arc::clone(case),
-            tiles: Tiles::new(spec, memory, parallel.threads())?,
-            projections,
-            output: memory.floats(len)?,
-        })
+        let kernel = Self { tiles: Tiles::new(spec, memory, parallel.threads())?, projections };
+        let output = memory.floats(len)?;
+        Ok(Ready::new(case, kernel, output))
     }
 }
 
-impl CpuKernel for Kernel {
-    fn run(&mut self, parallel: &dyn Parallel) -> Result<(), MixerError> {
-        let tensors = &self.case.tensors;
+impl ready::Kernel for Kernel {
+    fn run(&mut self, case: &Case, output: &mut [f32], parallel: &dyn Parallel) -> Result<(), MixerError> {
+        let tensors = &case.tensors;
         let base = self.tiles.spec.base;
         let (width, has_globals) = (base.dims.d_model, self.tiles.spec.n_globals() > 0);
         match &mut self.projections {
             None => {
                 let [q, k, v] = base.streams(tensors)?;
-                self.output.copy_from_slice(q);
-                self.tiles.local(&mut self.output, k, v, parallel);
+                output.copy_from_slice(q);
+                self.tiles.local(output, k, v, parallel);
                 if has_globals {
                     let [q, k, v] = self.tiles.spec.global_streams(tensors)?;
-                    self.tiles.global(|_, row| &q[row * width..], k, v, &mut self.output, parallel);
+                    self.tiles.global(|_, row| &q[row * width..], k, v, output, parallel);
                 }
             }
             Some(Projections { query, key, value, out, q, k, v, global }) => {
@@ -331,17 +327,9 @@ impl CpuKernel for Kernel {
                     let queries = &global.q;
                     self.tiles.global(|index, _| &queries[index * width..], k, v, q, parallel);
                 }
-                out.apply(q, &mut self.output, parallel);
+                out.apply(q, output, parallel);
             }
         }
         Ok(())
-    }
-
-    fn output(&self) -> &[f32] {
-        &self.output
-    }
-
-    fn output_mut(&mut self) -> &mut [f32] {
-        &mut self.output
     }
 }

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
-use mixer::{Case, Count, CpuKernel, Floats, Memory, MixerError, Parallel, Serial};
+use mixer::{Case, Count, Floats, Memory, MixerError, Parallel, Serial};
 
 use super::{Map, Spec, Synapses};
 use crate::lstm::{self, Lstm};
@@ -16,6 +16,7 @@ use crate::ops::parts::for_each;
 use crate::ops::scratch::Scratch;
 use crate::ops::simd::{Lanes, WIDE, Work, run_wide};
 use crate::ops::team;
+use crate::ready::{self, Ready};
 
 /// Tokens between two looks at the cancel switch, and of sensory sums held at once.
 const CHUNK: usize = 64;
@@ -142,7 +143,6 @@ impl<'a> Inputs<'a> {
 
 /// The network made ready for one case.
 pub(super) struct Kernel {
-    case: Arc<Case>,
     spec: Spec,
     recurrent: Packed,
     sensory: Packed,
@@ -156,7 +156,6 @@ pub(super) struct Kernel {
     /// Sensory numerators and denominators, `[batch, CHUNK, 2, padded]`.
     sums: Floats,
     scratch: Scratch,
-    output: Floats,
 }
 
 impl Kernel {
@@ -164,7 +163,7 @@ impl Kernel {
         case: &Arc<Case>,
         memory: &Memory,
         parallel: &dyn Parallel,
-    ) -> Result<Self, MixerError> {
+    ) -> Result<Ready<Self>, MixerError> {
         let spec = Spec::read(case)?;
         let tensors = &case.tensors;
         Inputs::read(&spec, case)?;
@@ -190,8 +189,7 @@ impl Kernel {
             to_v.iter_mut().zip(v).for_each(|(to, value)| *to = value as f32);
             to_m.iter_mut().zip(m).for_each(|(to, value)| *to = value as f32);
         }
-        Ok(Self {
-            case: Arc::clone(case),
+        let kernel = Self {
             spec,
             recurrent: Packed::new(&spec, &spec.recurrent(tensors)?, memory)?,
             sensory: Packed::new(&spec, &spec.sensory(tensors)?, memory)?,
@@ -201,8 +199,9 @@ impl Kernel {
             state: memory.floats(dims.batch * STATE * padded)?,
             sums: memory.floats(dims.batch * 2 * CHUNK.min(dims.seq_len) * padded)?,
             scratch: Scratch::new(memory, parallel.threads(), scratch_floats(&spec))?,
-            output: memory.floats(dims.batch * dims.seq_len * spec.outputs)?,
-        })
+        };
+        let output = memory.floats(dims.batch * dims.seq_len * kernel.spec.outputs)?;
+        Ok(Ready::new(case, kernel, output))
     }
 
     /// Sensory sums of tokens `first..first + steps` of every sequence.
@@ -232,13 +231,19 @@ impl Kernel {
     }
 
     /// The solver over tokens `first..first + steps` of every sequence.
-    fn solve(&mut self, inputs: &Inputs<'_>, first: usize, steps: usize, parallel: &dyn Parallel) {
+    fn solve(
+        &mut self,
+        inputs: &Inputs<'_>,
+        output: &mut [f32],
+        (first, steps): (usize, usize),
+        parallel: &dyn Parallel,
+    ) {
         let (spec, padded) = (&self.spec, padded(self.spec.units));
         let (length, batch) = (spec.dims.seq_len, spec.dims.batch);
         let chunk = CHUNK.min(length);
         let (recurrent, lstm, scratch) = (&self.recurrent, self.lstm.as_ref(), &self.scratch);
         let (constants, sums) = (&self.constants, &self.sums);
-        let outputs = self.output.chunks_exact_mut(length * spec.outputs);
+        let outputs = output.chunks_exact_mut(length * spec.outputs);
         let parts = self.state.chunks_exact_mut(STATE * padded).zip(outputs).enumerate();
         let operations = recurrent.from.len() * ENTRY_OPERATIONS;
         let solve = |(sequence, (state, y)): (usize, (&mut [f32], &mut [f32])),
@@ -365,11 +370,10 @@ impl Work for Sense<'_> {
     }
 }
 
-impl CpuKernel for Kernel {
-    fn run(&mut self, parallel: &dyn Parallel) -> Result<(), MixerError> {
+impl ready::Kernel for Kernel {
+    fn run(&mut self, case: &Case, output: &mut [f32], parallel: &dyn Parallel) -> Result<(), MixerError> {
         let padded = padded(self.spec.units);
-        let case = Arc::clone(&self.case);
-        let inputs = Inputs::read(&self.spec, &case)?;
+        let inputs = Inputs::read(&self.spec, case)?;
         let states = self.state.chunks_exact_mut(STATE * padded);
         for (state, initial) in states.zip(self.initial.chunks_exact(INITIAL * padded)) {
             state[..padded].copy_from_slice(&initial[..padded]);
@@ -379,17 +383,9 @@ impl CpuKernel for Kernel {
         while first < self.spec.dims.seq_len {
             let steps = CHUNK.min(self.spec.dims.seq_len - first);
             self.sense(&inputs, first, steps, parallel);
-            self.solve(&inputs, first, steps, parallel);
+            self.solve(&inputs, output, (first, steps), parallel);
             first += steps;
         }
         Ok(())
-    }
-
-    fn output(&self) -> &[f32] {
-        &self.output
-    }
-
-    fn output_mut(&mut self) -> &mut [f32] {
-        &mut self.output
     }
 }

@@ -7,7 +7,7 @@ use super::bias;
 use super::spec::{Activation, AttentionSpec};
 use crate::ops::activation::erf;
 use crate::ops::gemm::{PANEL, Store, Tile, multiply_panels};
-use crate::ops::parts::Rows;
+use crate::ops::parts::Matrix;
 use crate::ops::query_block::{KEYS, LOWEST, QUERIES, online_softmax};
 use crate::ops::simd::{Lanes, Work, run_widest};
 
@@ -97,9 +97,9 @@ pub(super) fn block_rows<'a>(
 pub(super) fn block_panels<'a>(
     spec: &AttentionSpec,
     panels: &'a mut [f32],
-) -> impl Iterator<Item = Rows<'a>> + Send + use<'a> {
+) -> impl Iterator<Item = Matrix<'a>> + Send + use<'a> {
     let AttentionSpec { batch, seq_len, chunk, .. } = *spec;
-    let sequences = Rows::new(panels, batch * seq_len * PANEL).column_blocks(seq_len * PANEL);
+    let sequences = Matrix::new(panels, batch * seq_len * PANEL).column_blocks(seq_len * PANEL);
     let chunks = sequences.flat_map(move |sequence| sequence.column_blocks(chunk * PANEL));
     chunks.flat_map(|chunk| chunk.column_blocks(QUERIES * PANEL))
 }
@@ -142,7 +142,7 @@ impl ChunkAttention {
     /// In a sequence's last chunk there is room for more rows of values.
     pub(super) fn packing(
         &mut self,
-    ) -> (impl Iterator<Item = PackedKeys<'_>> + Send, impl Iterator<Item = Rows<'_>> + Send) {
+    ) -> (impl Iterator<Item = PackedKeys<'_>> + Send, impl Iterator<Item = Matrix<'_>> + Send) {
         let spec = self.spec;
         let [key_floats, value_floats] = [key_floats(&spec), value_floats(&spec)].map(Count::index);
         let keys = self.keys.chunks_exact_mut(key_floats).enumerate().flat_map(move |(chunk, keys)| {
@@ -150,7 +150,7 @@ impl ChunkAttention {
         });
         let values =
             self.values.chunks_exact_mut(value_floats).enumerate().flat_map(move |(chunk, values)| {
-                Rows::new(values, spec.chunk * PANEL)
+                Matrix::new(values, spec.chunk * PANEL)
                     .column_blocks(QUERIES * PANEL)
                     .take(blocks_of(&spec, chunk))
             });

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use mixer::{Case, Count, CpuKernel, Floats, Memory, MixerError, Parallel};
+use mixer::{Case, Count, Floats, Memory, MixerError, Parallel};
 
 use super::attention::{self, ChunkAttention};
 use super::ema::{self, Ema};
@@ -16,14 +16,13 @@ use crate::ops::panels;
 use crate::ops::parts::for_each;
 use crate::ops::query_block::QUERIES;
 use crate::ops::scratch::Scratch;
+use crate::ready::{self, Ready};
 
 /// The moving average alone.
 pub(super) struct EmaKernel {
-    case: Arc<Case>,
     spec: EmaSpec,
     ema: Ema,
     scratch: Scratch,
-    output: Floats,
 }
 
 impl EmaKernel {
@@ -32,41 +31,31 @@ impl EmaKernel {
         case: &Arc<Case>,
         memory: &Memory,
         parallel: &dyn Parallel,
-    ) -> Result<Self, MixerError> {
+    ) -> Result<Ready<Self>, MixerError> {
         let x = spec.input(&case.tensors)?;
-        Ok(Self {
-            case: Arc::clone(case),
+        let kernel = Self {
             spec,
             ema: Ema::new(spec, &case.tensors, memory)?,
             scratch: Scratch::new(memory, parallel.threads(), ema::scratch_floats(&spec))?,
-            output: memory.floats(x.len())?,
-        })
+        };
+        let output = memory.floats(x.len())?;
+        Ok(Ready::new(case, kernel, output))
     }
 }
 
-impl CpuKernel for EmaKernel {
-    fn run(&mut self, parallel: &dyn Parallel) -> Result<(), MixerError> {
-        let x = self.spec.input(&self.case.tensors)?;
-        self.ema.run_rows(&self.scratch, x, &mut self.output, parallel);
+impl ready::Kernel for EmaKernel {
+    fn run(&mut self, case: &Case, output: &mut [f32], parallel: &dyn Parallel) -> Result<(), MixerError> {
+        let x = self.spec.input(&case.tensors)?;
+        self.ema.run_rows(&self.scratch, x, output, parallel);
         Ok(())
-    }
-
-    fn output(&self) -> &[f32] {
-        &self.output
-    }
-
-    fn output_mut(&mut self) -> &mut [f32] {
-        &mut self.output
     }
 }
 
 /// The attention alone.
 pub(super) struct AttentionKernel {
-    case: Arc<Case>,
     spec: AttentionSpec,
     attention: ChunkAttention,
     scratch: Scratch,
-    output: Floats,
 }
 
 impl AttentionKernel {
@@ -75,22 +64,22 @@ impl AttentionKernel {
         case: &Arc<Case>,
         memory: &Memory,
         parallel: &dyn Parallel,
-    ) -> Result<Self, MixerError> {
+    ) -> Result<Ready<Self>, MixerError> {
         let [_, _, v] = spec.streams(&case.tensors)?;
-        Ok(Self {
-            case: Arc::clone(case),
+        let kernel = Self {
             spec,
             attention: ChunkAttention::new(spec, &case.tensors, memory)?,
             scratch: Scratch::new(memory, parallel.threads(), attention::scratch_floats(&spec))?,
-            output: memory.floats(v.len())?,
-        })
+        };
+        let output = memory.floats(v.len())?;
+        Ok(Ready::new(case, kernel, output))
     }
 }
 
-impl CpuKernel for AttentionKernel {
-    fn run(&mut self, parallel: &dyn Parallel) -> Result<(), MixerError> {
+impl ready::Kernel for AttentionKernel {
+    fn run(&mut self, case: &Case, output: &mut [f32], parallel: &dyn Parallel) -> Result<(), MixerError> {
         let spec = &self.spec;
-        let [q, k, v] = spec.streams(&self.case.tensors)?;
+        let [q, k, v] = spec.streams(&case.tensors)?;
         let n_blocks = attention::blocks(spec).count();
         let (keys, values) = self.attention.packing();
         let parts = attention::blocks(spec).zip(keys.zip(values));
@@ -101,7 +90,7 @@ impl CpuKernel for AttentionKernel {
                 panels::scatter(rows, spec.h, panel, &mut values.row_mut(panel)[..block.rows * PANEL]);
             }
         });
-        let parts = attention::blocks(spec).zip(attention::block_rows(spec, &mut self.output, spec.h));
+        let parts = attention::blocks(spec).zip(attention::block_rows(spec, output, spec.h));
         for_each(parallel, n_blocks, parts, |(block, out), worker| {
             self.attention.mix(
                 &block,
@@ -112,19 +101,10 @@ impl CpuKernel for AttentionKernel {
         });
         Ok(())
     }
-
-    fn output(&self) -> &[f32] {
-        &self.output
-    }
-
-    fn output_mut(&mut self) -> &mut [f32] {
-        &mut self.output
-    }
 }
 
 /// A whole layer.
 pub(super) struct LayerKernel {
-    case: Arc<Case>,
     spec: LayerSpec,
     value: Linear,
     joint: Linear,
@@ -138,7 +118,6 @@ pub(super) struct LayerKernel {
     /// u | q | r | h₀ of every position, `[batch · length, D + Z + H + D]`.
     base: Floats,
     scratch: Scratch,
-    output: Floats,
 }
 
 /// Floats of one worker's scratch.
@@ -167,7 +146,7 @@ impl LayerKernel {
         case: &Arc<Case>,
         memory: &Memory,
         parallel: &dyn Parallel,
-    ) -> Result<Self, MixerError> {
+    ) -> Result<Ready<Self>, MixerError> {
         let (width, h, rows) = (spec.width(), spec.attention.h, spec.ema.rows());
         let x = spec.ema.input(&case.tensors)?;
         let params = spec.params(&case.tensors)?;
@@ -176,8 +155,7 @@ impl LayerKernel {
         };
         // The average first: it is what needs room for a while.
         let ema = Ema::new(spec.ema, &case.tensors, memory)?;
-        Ok(Self {
-            case: Arc::clone(case),
+        let kernel = Self {
             spec,
             value: linear(width, h, params.value)?,
             joint: linear(width, spec.joint(), params.joint)?,
@@ -188,8 +166,9 @@ impl LayerKernel {
             averaged: memory.floats(panels::floats(rows, width))?,
             base: memory.floats(rows * spec.joint())?,
             scratch: Scratch::new(memory, parallel.threads(), scratch_floats(&spec))?,
-            output: memory.floats(x.len())?,
-        })
+        };
+        let output = memory.floats(x.len())?;
+        Ok(Ready::new(case, kernel, output))
     }
 
     /// x̂ and v.
@@ -248,14 +227,11 @@ impl LayerKernel {
     }
 
     /// Attention, gates and the output projection.
-    fn finish(&mut self, params: &LayerParams<'_>, x: &[f32], parallel: &dyn Parallel) {
+    fn finish(&mut self, params: &LayerParams<'_>, x: &[f32], output: &mut [f32], parallel: &dyn Parallel) {
         let spec = &self.spec;
         let (width, z, h, joint) = (spec.width(), spec.attention.z, spec.attention.h, spec.joint());
-        let parts = attention::blocks(&spec.attention).zip(attention::block_rows(
-            &spec.attention,
-            &mut self.output,
-            width,
-        ));
+        let parts =
+            attention::blocks(&spec.attention).zip(attention::block_rows(&spec.attention, output, width));
         let n_blocks = attention::blocks(&spec.attention).count();
         for_each(parallel, n_blocks, parts, |(block, y), worker| {
             let mut scratch = self.scratch.of(worker);
@@ -299,23 +275,14 @@ fn normalize(norm: Norm<'_>, rows: &mut [f32], width: usize) {
     }
 }
 
-impl CpuKernel for LayerKernel {
-    fn run(&mut self, parallel: &dyn Parallel) -> Result<(), MixerError> {
-        let case = Arc::clone(&self.case);
+impl ready::Kernel for LayerKernel {
+    fn run(&mut self, case: &Case, output: &mut [f32], parallel: &dyn Parallel) -> Result<(), MixerError> {
         let x = self.spec.ema.input(&case.tensors)?;
         let params = self.spec.params(&case.tensors)?;
         self.values(&params, x, parallel);
         self.ema.run_panels(&self.scratch, &self.normalized, &mut self.averaged, parallel);
         self.project(&params, parallel);
-        self.finish(&params, x, parallel);
+        self.finish(&params, x, output, parallel);
         Ok(())
-    }
-
-    fn output(&self) -> &[f32] {
-        &self.output
-    }
-
-    fn output_mut(&mut self) -> &mut [f32] {
-        &mut self.output
     }
 }

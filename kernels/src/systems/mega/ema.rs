@@ -225,13 +225,13 @@ impl Ema {
                 if self.spec.bidirectional {
                     let last = length - 1;
                     let kept = |t: usize, rows: &mut [Row]| {
-                        for (t, row) in (0..t + 1).rev().zip(rows) {
+                        for (t, row) in (0..=t).rev().zip(rows) {
                             to.read(i, t, slice::from_mut(row));
                         }
                     };
                     let emit = |t: usize, rows: &mut [Row]| {
                         output(i, t, rows, true);
-                        for (t, row) in (0..t + 1).rev().zip(rows.iter()) {
+                        for (t, row) in (0..=t).rev().zip(rows.iter()) {
                             to.write(i, t, slice::from_ref(row));
                         }
                     };

@@ -5,7 +5,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use mixer::{Case, Count, CpuKernel, Floats, Memory, MixerError, Parallel};
+use mixer::{Case, Count, Floats, Memory, MixerError, Parallel};
 
 use super::filter::{Direction, Filters};
 use super::mlp::{self, Mlp};
@@ -19,6 +19,7 @@ use crate::ops::panels::{self, Shares, TOGETHER, of_each};
 use crate::ops::parts::for_each;
 use crate::ops::scratch::Scratch;
 use crate::ops::stream::{Groups, Stream};
+use crate::ready::{self, Ready};
 
 // A panel of the projection is exactly a channel group of the convolution.
 const _: () = assert!(PANEL == GROUP);
@@ -55,14 +56,12 @@ struct Layer {
 
 /// The sequence mixer made ready for one case.
 pub(super) struct Kernel {
-    case: Arc<Case>,
     spec: SequenceSpec,
     fft: Fft,
     /// One for each convolution.
     banks: Vec<FilterBank>,
     layer: Option<Layer>,
     scratch: Scratch,
-    output: Floats,
 }
 
 impl Kernel {
@@ -71,7 +70,7 @@ impl Kernel {
         case: &Arc<Case>,
         memory: &Memory,
         parallel: &dyn Parallel,
-    ) -> Result<Self, MixerError> {
+    ) -> Result<Ready<Self>, MixerError> {
         let fft = Fft::new(memory, fft_size(spec.dims.seq_len))?;
         let banks = (0..spec.convolutions())
             .map(|convolution| bank(&spec, case, convolution, &fft, memory, parallel))
@@ -84,15 +83,15 @@ impl Kernel {
             spec.core_input(&case.tensors)?;
             None
         };
-        Ok(Self {
-            case: Arc::clone(case),
+        let kernel = Self {
             spec,
             fft,
             banks,
             layer,
             scratch: Scratch::new(memory, parallel.threads(), scratch_floats(&spec))?,
-            output: memory.floats(spec.rows() * spec.dims.d_model)?,
-        })
+        };
+        let output = memory.floats(kernel.spec.rows() * kernel.spec.dims.d_model)?;
+        Ok(Ready::new(case, kernel, output))
     }
 }
 
@@ -245,14 +244,19 @@ impl Core<'_> {
 }
 
 impl Kernel {
-    fn run_core(&mut self, parallel: &dyn Parallel) -> Result<(), MixerError> {
+    fn run_core(
+        &mut self,
+        case: &Case,
+        output: &mut [f32],
+        parallel: &dyn Parallel,
+    ) -> Result<(), MixerError> {
         let spec = self.spec;
         let (width, length) = (spec.dims.d_model, spec.dims.seq_len);
         let core = Core { spec, fft: &self.fft, banks: &self.banks };
-        let x = spec.streams(&self.case.tensors)?;
-        let u = spec.core_input(&self.case.tensors)?;
+        let x = spec.streams(&case.tensors)?;
+        let u = spec.core_input(&case.tensors)?;
         let shares = Shares::new(spec.dims.batch, width, parallel.threads());
-        let parts = shares.of_rows(&mut self.output, length, width);
+        let parts = shares.of_rows(output, length, width);
         shares.for_each(parallel, parts, |sequence, groups, out, worker| {
             let stream = |floats, first: usize, stride: usize| -> Streams<'_> {
                 let floats: &[f32] = floats;
@@ -268,14 +272,14 @@ impl Kernel {
     }
 
     /// Convolutions and gates of a layer, in the projected streams.
-    fn mix(&mut self, parallel: &dyn Parallel) -> Result<(), MixerError> {
+    fn mix(&mut self, case: &Case, parallel: &dyn Parallel) -> Result<(), MixerError> {
         let spec = self.spec;
         let (width, length, rows) = (spec.dims.d_model, spec.dims.seq_len, spec.rows());
         let Some(layer) = &mut self.layer else { return Ok(()) };
         let core = Core { spec, fft: &self.fft, banks: &self.banks };
         let u = match &layer.normalized {
             Some(normalized) => normalized,
-            None => spec.input(&self.case.tensors)?,
+            None => spec.input(&case.tensors)?,
         };
         let taps = GROUP * (TAPS + 1);
         let (first, others) = layer.projected.split_at_mut(1);
@@ -303,14 +307,14 @@ impl Kernel {
     }
 
     /// Output projection and MLP of a layer.
-    fn finish(&mut self, parallel: &dyn Parallel) -> Result<(), MixerError> {
+    fn finish(&mut self, case: &Case, output: &mut [f32], parallel: &dyn Parallel) -> Result<(), MixerError> {
         let (width, rows) = (self.spec.dims.d_model, self.spec.rows());
         let Some(layer) = &self.layer else { return Ok(()) };
         let params = match &self.spec.mlp {
-            Some(mlp_spec) => Some(mlp_spec.params(&self.case.tensors, "param.mlp")?),
+            Some(mlp_spec) => Some(mlp_spec.params(&case.tensors, "param.mlp")?),
             None => None,
         };
-        let blocks = self.output.chunks_mut(BLOCK * width).enumerate();
+        let blocks = output.chunks_mut(BLOCK * width).enumerate();
         for_each(parallel, blocks.len(), blocks, |(block, y), worker| {
             let (first, len) = (block * BLOCK, y.len());
             let mut scratch = self.scratch.of(worker);
@@ -328,19 +332,11 @@ impl Kernel {
     }
 }
 
-impl CpuKernel for Kernel {
-    fn run(&mut self, parallel: &dyn Parallel) -> Result<(), MixerError> {
-        let Some(layer) = &mut self.layer else { return self.run_core(parallel) };
-        layer.project(&self.spec, &self.case, parallel)?;
-        self.mix(parallel)?;
-        self.finish(parallel)
-    }
-
-    fn output(&self) -> &[f32] {
-        &self.output
-    }
-
-    fn output_mut(&mut self) -> &mut [f32] {
-        &mut self.output
+impl ready::Kernel for Kernel {
+    fn run(&mut self, case: &Case, output: &mut [f32], parallel: &dyn Parallel) -> Result<(), MixerError> {
+        let Some(layer) = &mut self.layer else { return self.run_core(case, output, parallel) };
+        layer.project(&self.spec, case, parallel)?;
+        self.mix(case, parallel)?;
+        self.finish(case, output, parallel)
     }
 }

@@ -3,21 +3,20 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use mixer::{Case, Count, CpuKernel, Floats, Memory, MixerError, Parallel};
+use mixer::{Case, Count, Memory, MixerError, Parallel};
 
 use super::{BlockDiagonalSpec, MonarchSpec};
 use crate::ops::block_diagonal::{BlockDiagonal, BlockShape};
 use crate::ops::linear::BLOCK;
 use crate::ops::parts::for_each;
 use crate::ops::scratch::Scratch;
+use crate::ready::{self, Ready};
 
 /// One block-diagonal layer made ready for one case.
 pub(super) struct BlockDiagonalKernel {
-    case: Arc<Case>,
     spec: BlockDiagonalSpec,
     matrix: BlockDiagonal,
     scratch: Scratch,
-    output: Floats,
 }
 
 impl BlockDiagonalKernel {
@@ -26,25 +25,25 @@ impl BlockDiagonalKernel {
         case: &Arc<Case>,
         memory: &Memory,
         parallel: &dyn Parallel,
-    ) -> Result<Self, MixerError> {
+    ) -> Result<Ready<Self>, MixerError> {
         let (weight, bias) = spec.params(&case.tensors)?;
         spec.input(&case.tensors)?;
         let scratch = if spec.shuffle { BLOCK * spec.shape.inputs } else { 0 };
-        Ok(Self {
-            case: Arc::clone(case),
+        let kernel = Self {
             spec,
             matrix: BlockDiagonal::new(memory, spec.shape, weight, Some(bias))?,
             scratch: Scratch::new(memory, parallel.threads(), scratch)?,
-            output: memory.floats(spec.rows * spec.shape.outputs)?,
-        })
+        };
+        let output = memory.floats(kernel.spec.rows * kernel.spec.shape.outputs)?;
+        Ok(Ready::new(case, kernel, output))
     }
 }
 
-impl CpuKernel for BlockDiagonalKernel {
-    fn run(&mut self, parallel: &dyn Parallel) -> Result<(), MixerError> {
+impl ready::Kernel for BlockDiagonalKernel {
+    fn run(&mut self, case: &Case, output: &mut [f32], parallel: &dyn Parallel) -> Result<(), MixerError> {
         let BlockShape { inputs, outputs, blocks } = self.spec.shape;
-        let x = self.spec.input(&self.case.tensors)?;
-        let parts = x.chunks(BLOCK * inputs).zip(self.output.chunks_mut(BLOCK * outputs));
+        let x = self.spec.input(&case.tensors)?;
+        let parts = x.chunks(BLOCK * inputs).zip(output.chunks_mut(BLOCK * outputs));
         for_each(parallel, parts.len(), parts, |(x, y), worker| {
             if !self.spec.shuffle {
                 return self.matrix.apply_rows(x, y);
@@ -57,14 +56,6 @@ impl CpuKernel for BlockDiagonalKernel {
             self.matrix.apply_rows(shuffled, y);
         });
         Ok(())
-    }
-
-    fn output(&self) -> &[f32] {
-        &self.output
-    }
-
-    fn output_mut(&mut self) -> &mut [f32] {
-        &mut self.output
     }
 }
 
@@ -79,12 +70,10 @@ fn transpose(from: &[f32], to: &mut [f32], columns: usize, size: usize) {
 
 /// One Monarch matrix made ready for one case. Complex factors become real blocks twice as wide, re and im interleaved.
 pub(super) struct MonarchKernel {
-    case: Arc<Case>,
     spec: MonarchSpec,
     right: BlockDiagonal,
     left: BlockDiagonal,
     scratch: Scratch,
-    output: Floats,
 }
 
 /// Vectors that one task multiplies.
@@ -118,21 +107,21 @@ impl MonarchKernel {
         case: &Arc<Case>,
         memory: &Memory,
         parallel: &dyn Parallel,
-    ) -> Result<Self, MixerError> {
+    ) -> Result<Ready<Self>, MixerError> {
         let (w1, w2) = spec.factors(&case.tensors)?;
         spec.input(&case.tensors)?;
         let (right, left) = shapes(&spec);
         let (w1, w2) = real_factors(&spec, (w1, w2));
         let right = BlockDiagonal::new(memory, right, &w1, None)?;
         let left = BlockDiagonal::new(memory, left, &w2, None)?;
-        Ok(Self {
-            case: Arc::clone(case),
+        let kernel = Self {
             spec,
             right,
             left,
             scratch: Scratch::new(memory, parallel.threads(), scratch_floats(&spec))?,
-            output: memory.floats(spec.rows * spec.outputs() * spec.floats())?,
-        })
+        };
+        let output = memory.floats(kernel.spec.rows * kernel.spec.outputs() * kernel.spec.floats())?;
+        Ok(Ready::new(case, kernel, output))
     }
 }
 
@@ -166,13 +155,13 @@ fn complex_blocks(w: &[f32], inputs: usize) -> Vec<f32> {
         .collect()
 }
 
-impl CpuKernel for MonarchKernel {
-    fn run(&mut self, parallel: &dyn Parallel) -> Result<(), MixerError> {
+impl ready::Kernel for MonarchKernel {
+    fn run(&mut self, case: &Case, output: &mut [f32], parallel: &dyn Parallel) -> Result<(), MixerError> {
         let spec = &self.spec;
-        let x = spec.input(&self.case.tensors)?;
+        let x = spec.input(&case.tensors)?;
         let (n, e) = (spec.inputs(), spec.floats());
         let (middle, outputs) = (e * spec.middle(), e * spec.outputs());
-        let blocks = x.chunks(VECTORS * n).zip(self.output.chunks_mut(VECTORS * outputs));
+        let blocks = x.chunks(VECTORS * n).zip(output.chunks_mut(VECTORS * outputs));
         for_each(parallel, blocks.len(), blocks, |(x, y), worker| {
             let rows = x.len() / n;
             let mut scratch = self.scratch.of(worker);
@@ -198,13 +187,5 @@ impl CpuKernel for MonarchKernel {
             }
         });
         Ok(())
-    }
-
-    fn output(&self) -> &[f32] {
-        &self.output
-    }
-
-    fn output_mut(&mut self) -> &mut [f32] {
-        &mut self.output
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mixer::{Case, Count, CpuKernel, Floats, Memory, MixerError, Parallel};
+use mixer::{Case, Count, Memory, MixerError, Parallel};
 
 use super::{MlpParams, MlpSpec};
 use crate::ops::activation::{Gelu, GeluTimes, Sum, map, map2};
@@ -11,6 +11,7 @@ use crate::ops::linear::BLOCK;
 use crate::ops::norm::layer_norm;
 use crate::ops::parts::for_each;
 use crate::ops::scratch::Scratch;
+use crate::ready::{self, Ready};
 
 /// The MLP's matrices, packed.
 pub(super) struct Mlp {
@@ -67,11 +68,9 @@ impl Mlp {
 
 /// The MLP alone, made ready for one case.
 pub(super) struct Kernel {
-    case: Arc<Case>,
     spec: MlpSpec,
     mlp: Mlp,
     scratch: Scratch,
-    output: Floats,
 }
 
 impl Kernel {
@@ -80,36 +79,28 @@ impl Kernel {
         case: &Arc<Case>,
         memory: &Memory,
         parallel: &dyn Parallel,
-    ) -> Result<Self, MixerError> {
+    ) -> Result<Ready<Self>, MixerError> {
         let shape = spec.dims.shape(spec.dims.d_model);
         case.tensors.floats("x", &shape)?;
-        Ok(Self {
-            case: Arc::clone(case),
+        let kernel = Self {
             spec,
             mlp: Mlp::new(spec, &spec.params(&case.tensors, "param")?, memory)?,
             scratch: Scratch::new(memory, parallel.threads(), scratch_floats(&spec))?,
-            output: memory.floats(spec.dims.sizes().stream())?,
-        })
+        };
+        let output = memory.floats(kernel.spec.dims.sizes().stream())?;
+        Ok(Ready::new(case, kernel, output))
     }
 }
 
-impl CpuKernel for Kernel {
-    fn run(&mut self, parallel: &dyn Parallel) -> Result<(), MixerError> {
+impl ready::Kernel for Kernel {
+    fn run(&mut self, case: &Case, output: &mut [f32], parallel: &dyn Parallel) -> Result<(), MixerError> {
         let width = self.spec.dims.d_model;
-        let x = self.case.tensors.floats("x", &self.spec.dims.shape(width))?;
-        let params = self.spec.params(&self.case.tensors, "param")?;
-        let blocks = x.chunks(BLOCK * width).zip(self.output.chunks_mut(BLOCK * width));
+        let x = case.tensors.floats("x", &self.spec.dims.shape(width))?;
+        let params = self.spec.params(&case.tensors, "param")?;
+        let blocks = x.chunks(BLOCK * width).zip(output.chunks_mut(BLOCK * width));
         for_each(parallel, blocks.len(), blocks, |(x, y), worker| {
             self.mlp.apply_rows(&params, x, y, &mut self.scratch.of(worker));
         });
         Ok(())
-    }
-
-    fn output(&self) -> &[f32] {
-        &self.output
-    }
-
-    fn output_mut(&mut self) -> &mut [f32] {
-        &mut self.output
     }
 }

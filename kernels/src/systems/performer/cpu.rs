@@ -10,17 +10,18 @@
 
 use std::sync::Arc;
 
-use mixer::{Case, Count, CpuKernel, Floats, Level, Memory, MixerError, Parallel};
+use mixer::{Case, Count, Floats, Level, Memory, MixerError, Parallel};
 
 use super::Spec;
 use super::features::{CHUNK, FeatureMap, Keys, padded, sum};
 use crate::ops::exp::exp2_scalar;
 use crate::ops::gemm::{PANEL, Store, Tile, multiply, multiply_panels};
 use crate::ops::linear::Linear;
-use crate::ops::parts::{Rows, for_each};
+use crate::ops::parts::{Matrix, for_each};
 use crate::ops::query_block::LOWEST;
 use crate::ops::scratch::Scratch;
 use crate::ops::simd::{Lanes, Work, run_widest};
+use crate::ready::{self, Ready};
 
 /// Queries of a block.
 const QUERIES: usize = 48;
@@ -64,13 +65,12 @@ struct Layer {
     /// `[batch, length, inner]` each.
     k: Floats,
     v: Floats,
-    /// `[batch, length, width]`.
-    output: Floats,
+    /// Queries, then the core's output over them: `[batch, length, inner]`.
+    core: Floats,
 }
 
 /// Performer made ready for one case.
 pub(super) struct Kernel {
-    case: Arc<Case>,
     spec: Spec,
     layer: Option<Layer>,
     map: FeatureMap,
@@ -80,8 +80,6 @@ pub(super) struct Kernel {
     /// Largest key projections in units of log₂, `[batch, n_heads, parts]`; after the second step the head's in each.
     maxima: Floats,
     scratch: Scratch,
-    /// Queries, then the core's output over them: `[batch, length, inner]`.
-    core: Floats,
 }
 
 impl Kernel {
@@ -89,7 +87,7 @@ impl Kernel {
         case: &Arc<Case>,
         memory: &Memory,
         parallel: &dyn Parallel,
-    ) -> Result<Self, MixerError> {
+    ) -> Result<Ready<Self>, MixerError> {
         let spec = Spec::read(case)?;
         let (tensors, dims) = (&case.tensors, spec.dims);
         let (width, inner, rows) = (dims.d_model, spec.inner(), dims.batch * dims.seq_len);
@@ -111,68 +109,55 @@ impl Kernel {
                     out: linear("out", inner, width)?,
                     k: memory.floats(rows * inner)?,
                     v: memory.floats(rows * inner)?,
-                    output: memory.floats(rows * width)?,
+                    core: memory.floats(rows * inner)?,
                 })
             }
         };
         let parts = parts(&spec, parallel.threads());
         let all_parts = dims.batch * spec.n_heads * parts;
-        Ok(Self {
-            case: Arc::clone(case),
+        let output = memory.floats(rows * if spec.level == Level::Layer { width } else { inner })?;
+        let kernel = Self {
             layer,
             map: FeatureMap::new(memory, &spec, spec.projection(tensors)?)?,
             parts,
             sums: memory.floats(all_parts * Sums::floats(&spec))?,
             maxima: memory.floats(all_parts)?,
             scratch: Scratch::new(memory, parallel.threads(), Block::floats(&spec))?,
-            core: memory.floats(rows * inner)?,
             spec,
-        })
+        };
+        Ok(Ready::new(case, kernel, output))
     }
+}
 
-    fn mix(&mut self, parallel: &dyn Parallel) -> Result<(), MixerError> {
+impl ready::Kernel for Kernel {
+    fn run(&mut self, case: &Case, output: &mut [f32], parallel: &dyn Parallel) -> Result<(), MixerError> {
         let spec = self.spec;
-        let (k, v): (&[f32], &[f32]) = match &mut self.layer {
+        let (q, k, v): (&mut [f32], &[f32], &[f32]) = match &mut self.layer {
             None => {
-                let [q, k, v] = spec.streams(&self.case.tensors)?;
-                self.core.copy_from_slice(q);
-                (k, v)
+                let [q, k, v] = spec.streams(&case.tensors)?;
+                output.copy_from_slice(q);
+                (&mut *output, k, v)
             }
             Some(layer) => {
-                let x = spec.input(&self.case.tensors)?;
-                layer.query.apply(x, &mut self.core, parallel);
+                let x = spec.input(&case.tensors)?;
+                layer.query.apply(x, &mut layer.core, parallel);
                 layer.key.apply(x, &mut layer.k, parallel);
                 layer.value.apply(x, &mut layer.v, parallel);
-                (&layer.k, &layer.v)
+                (&mut layer.core, &layer.k, &layer.v)
             }
         };
         let core = Core { spec, map: &self.map, scratch: &self.scratch, parts: self.parts, k, v };
         core.sum_parts(&mut self.sums, &mut self.maxima, parallel);
         core.combine_parts(&mut self.sums, &mut self.maxima, parallel);
         if spec.causal {
-            core.causal(&mut self.sums, &self.maxima, &mut self.core, parallel);
+            core.causal(&mut self.sums, &self.maxima, q, parallel);
         } else {
-            core.bidirectional(&self.sums, &mut self.core, parallel);
+            core.bidirectional(&self.sums, q, parallel);
+        }
+        if let Some(layer) = &self.layer {
+            layer.out.apply(&layer.core, output, parallel);
         }
         Ok(())
-    }
-}
-
-impl CpuKernel for Kernel {
-    fn run(&mut self, parallel: &dyn Parallel) -> Result<(), MixerError> {
-        self.mix(parallel)?;
-        if let Some(layer) = &mut self.layer {
-            layer.out.apply(&self.core, &mut layer.output, parallel);
-        }
-        Ok(())
-    }
-
-    fn output(&self) -> &[f32] {
-        self.layer.as_ref().map_or(&self.core, |layer| &layer.output)
-    }
-
-    fn output_mut(&mut self) -> &mut [f32] {
-        self.layer.as_mut().map_or(&mut self.core, |layer| &mut layer.output)
     }
 }
 
@@ -339,9 +324,9 @@ impl Core<'_> {
     }
 
     /// The columns of each head of each sequence in a stream.
-    fn head_columns<'c>(&self, stream: &'c mut [f32]) -> impl Iterator<Item = Rows<'c>> + Send + use<'c> {
+    fn head_columns<'c>(&self, stream: &'c mut [f32]) -> impl Iterator<Item = Matrix<'c>> + Send + use<'c> {
         let Spec { dims, d_head, .. } = self.spec;
-        let sequences = Rows::new(stream, self.spec.inner()).row_blocks(dims.seq_len);
+        let sequences = Matrix::new(stream, self.spec.inner()).row_blocks(dims.seq_len);
         sequences.flat_map(move |sequence| sequence.column_blocks(d_head))
     }
 
@@ -485,7 +470,7 @@ impl Core<'_> {
 
     /// Divides the outputs of a block by q′·(z + η) plus `own`, the weight of each query's own chunk, and writes them to the rows of
     /// `core` from `first` on.
-    fn finish(&self, block: &Block<'_>, totals: &[f32], own: &[f32], core: &mut Rows<'_>, first: usize) {
+    fn finish(&self, block: &Block<'_>, totals: &[f32], own: &[f32], core: &mut Matrix<'_>, first: usize) {
         let (padded_head, padded_features) = (padded(self.spec.d_head), padded(self.spec.n_features));
         let eta = self.spec.unscaled_eta() as f32;
         let outputs = block.outputs.chunks_exact(padded_head);

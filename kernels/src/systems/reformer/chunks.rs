@@ -8,7 +8,7 @@ use mixer::{Count, Floats, Memory, MixerError, Parallel};
 
 use super::Spec;
 use crate::ops::gemm::PANEL;
-use crate::ops::parts::{Permuted, Rows, for_each};
+use crate::ops::parts::{Matrix, Permuted, for_each};
 use crate::ops::permutation::Permutations;
 use crate::ops::prefetch::prefetch;
 use crate::ops::query_block::{KEYS, KeyTile, QUERIES, QueryBlock};
@@ -94,7 +94,7 @@ impl Chunks {
             let permutation =
                 |head_idx: usize| order.and_then(|order| order.get(head_idx * spec.rounds() + round));
             let entries = run * spec.chunk;
-            let outputs = Rows::new(out, d_model)
+            let outputs = Matrix::new(out, d_model)
                 .row_blocks(seq_len)
                 .flat_map(|sequence| sequence.column_blocks(d_head))
                 .enumerate()
@@ -102,7 +102,7 @@ impl Chunks {
                     let walks = head.permuted_blocks(permutation(head_idx), entries).enumerate();
                     walks.map(move |(walk, out)| (head_idx, walk, out))
                 });
-            let states = Rows::new(&mut self.state, 2).row_blocks(seq_len).enumerate();
+            let states = Matrix::new(&mut self.state, 2).row_blocks(seq_len).enumerate();
             let states =
                 states.flat_map(|(head_idx, head)| head.permuted_blocks(permutation(head_idx), entries));
             let parts = outputs.zip(states.map(Some).chain(std::iter::repeat_with(|| None)));

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use mixer::{Case, CpuKernel, Floats, Level, Memory, MixerError, Parallel};
+use mixer::{Case, Floats, Level, Memory, MixerError, Parallel};
 
 use super::Spec;
 use super::chunks::Chunks;
 use super::hash::Hasher;
 use crate::ops::linear::Linear;
+use crate::ready::{self, Ready};
 
 /// The projections of a layer, with room for what they produce.
 struct Projections {
@@ -49,12 +50,10 @@ impl Projections {
 
 /// Reformer's attention made ready for one case.
 pub(super) struct Kernel {
-    case: Arc<Case>,
     spec: Spec,
     hasher: Option<Hasher>,
     chunks: Chunks,
     projections: Option<Projections>,
-    output: Floats,
 }
 
 impl Kernel {
@@ -62,7 +61,7 @@ impl Kernel {
         case: &Arc<Case>,
         memory: &Memory,
         parallel: &dyn Parallel,
-    ) -> Result<Self, MixerError> {
+    ) -> Result<Ready<Self>, MixerError> {
         let spec = Spec::read(case)?;
         let projections = match spec.base.level {
             Level::Core => {
@@ -76,20 +75,20 @@ impl Kernel {
         };
         let len = spec.base.dims.sizes().stream();
         let threads = parallel.threads();
-        Ok(Self {
-            case: Arc::clone(case),
+        let kernel = Self {
             hasher: Hasher::new(&spec, case, memory, threads)?,
             chunks: Chunks::new(spec.clone(), memory, threads)?,
             projections,
-            output: memory.floats(len)?,
             spec,
-        })
+        };
+        let output = memory.floats(len)?;
+        Ok(Ready::new(case, kernel, output))
     }
 }
 
-impl CpuKernel for Kernel {
-    fn run(&mut self, parallel: &dyn Parallel) -> Result<(), MixerError> {
-        let tensors = &self.case.tensors;
+impl ready::Kernel for Kernel {
+    fn run(&mut self, case: &Case, output: &mut [f32], parallel: &dyn Parallel) -> Result<(), MixerError> {
+        let tensors = &case.tensors;
         let mut mix = |streams: [&[f32]; 3], out: &mut [f32]| {
             if let Some(hasher) = &mut self.hasher {
                 hasher.hash(streams[0], parallel);
@@ -99,7 +98,7 @@ impl CpuKernel for Kernel {
             self.chunks.run(streams, order, out, parallel);
         };
         match &mut self.projections {
-            None => mix(self.spec.streams(tensors)?, &mut self.output),
+            None => mix(self.spec.streams(tensors)?, output),
             Some(Projections { query, key, value, out, q, k, v, core }) => {
                 let x = self.spec.base.input(tensors)?;
                 query.apply(x, q, parallel);
@@ -112,17 +111,9 @@ impl CpuKernel for Kernel {
                     _ => &**q,
                 };
                 mix([q, keys, v], core);
-                out.apply(core, &mut self.output, parallel);
+                out.apply(core, output, parallel);
             }
         }
         Ok(())
-    }
-
-    fn output(&self) -> &[f32] {
-        &self.output
-    }
-
-    fn output_mut(&mut self) -> &mut [f32] {
-        &mut self.output
     }
 }

@@ -4,7 +4,7 @@ use mixer::{Case, Count, Floats, Memory, MixerError, Parallel, Words};
 
 use super::{Hashing, Spec};
 use crate::ops::gemm::{PANEL, Store, Tile, multiply};
-use crate::ops::parts::{Rows, for_each};
+use crate::ops::parts::{Matrix, for_each};
 use crate::ops::permutation::Permutations;
 use crate::ops::scratch::Scratch;
 
@@ -93,7 +93,7 @@ impl Hasher {
         let rows = rounds * columns;
         let blocks = padded.div_ceil(BLOCK);
         let heads = buckets.chunks_exact_mut(rounds * padded);
-        let parts = heads.flat_map(|head| Rows::new(head, padded).column_blocks(BLOCK)).enumerate();
+        let parts = heads.flat_map(|head| Matrix::new(head, padded).column_blocks(BLOCK)).enumerate();
         for_each(parallel, spec.base.dims.batch * n_heads * blocks, parts, |(index, mut buckets), worker| {
             let (head_idx, block) = (index / blocks, index % blocks);
             let (sequence, head) = (head_idx / n_heads, head_idx % n_heads);
