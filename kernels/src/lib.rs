@@ -10,6 +10,7 @@ mod generate;
 mod initial_state;
 mod key_list;
 mod lstm;
+mod model;
 mod multi_head;
 mod ncp;
 pub mod ops;
