@@ -52,12 +52,16 @@ impl Default for Count {
 }
 
 impl Count {
-    fn record(&mut self, flops: u64, transcendentals: u64) {
-        let tally = match self.scope {
+    fn tally(&mut self) -> &mut Tally {
+        match self.scope {
             Scope::Forward => &mut self.forward,
             Scope::SetUp => &mut self.setup,
             Scope::Uncounted => &mut self.uncounted,
-        };
+        }
+    }
+
+    fn record(&mut self, flops: u64, transcendentals: u64) {
+        let tally = self.tally();
         tally.flops = tally.flops.saturating_add(flops);
         tally.transcendentals = tally.transcendentals.saturating_add(transcendentals);
     }
@@ -144,6 +148,12 @@ impl Algebra for Count {
         Size::full(rows.len(), x.columns)
     }
 
+    fn scatter(&mut self, x: &Size, rows: &[usize], count: usize) -> Size {
+        assert_eq!(x.rows, rows.len(), "rows to scatter");
+        self.record(x.entries, 0);
+        Size::full(count, x.columns)
+    }
+
     fn rows(&mut self, x: &Size, range: Range<usize>) -> Size {
         assert!(range.end <= x.rows, "{range:?} of {x:?}");
         Size::full(range.len(), x.columns)
@@ -186,6 +196,13 @@ impl Algebra for Count {
         self.scope = outer;
         result
     }
+
+    fn counted_as<R>(&mut self, flops: u64, f: impl FnOnce(&mut Self) -> R) -> R {
+        let before = self.tally().flops;
+        let result = f(self);
+        self.tally().flops = before.saturating_add(flops);
+        result
+    }
 }
 
 impl<'a> Load<'a> for Count {
@@ -220,6 +237,20 @@ mod tests {
         count.map(&x, Unary::Silu);
         assert_eq!((count.setup.flops, count.uncounted.flops), (6, 6));
         assert_eq!(count.forward, Tally { flops: 6, transcendentals: 12 });
+    }
+
+    #[test]
+    fn a_price_replaces_operations_and_leaves_functions() {
+        let mut count = Count::default();
+        let x = Size::full(2, 3);
+        count.add(&x, &x);
+        count.counted_as(10, |a| {
+            let y = a.map(&x, Unary::Exp);
+            a.scatter(&y, &[4, 4], 5)
+        });
+        assert_eq!(count.forward, Tally { flops: 6 + 10, transcendentals: 6 });
+        assert_eq!(count.scatter(&x, &[1, 0], 2), x);
+        assert_eq!(count.forward.flops, 6 + 10 + 6);
     }
 
     #[test]

@@ -310,6 +310,15 @@ impl<'a> Algebra for Exact<'a> {
         x.select(rows)
     }
 
+    fn scatter(&mut self, x: &Tensor<'a>, rows: &[usize], count: usize) -> Tensor<'a> {
+        let [_, columns] = x.shape();
+        let mut sums = vec![0.0; count * columns];
+        for (&row, values) in rows.iter().zip(x.to_vec().chunks_exact(columns.max(1))) {
+            sums[row * columns..][..columns].iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
+        }
+        Tensor::dense(matrix(count, columns, sums))
+    }
+
     fn rows(&mut self, x: &Tensor<'a>, range: Range<usize>) -> Tensor<'a> {
         x.slice(Axis(0), range)
     }
@@ -599,6 +608,21 @@ mod tests {
         assert_eq!(a.add(&row, &column).to_vec(), [11.0, 12.0, 13.0, 21.0, 22.0, 23.0]);
         assert_eq!(a.sub(&column, &row).to_vec(), [9.0, 8.0, 7.0, 19.0, 18.0, 17.0]);
         assert_eq!(a.affine(&row, 2.0, 1.0).to_vec(), [3.0, 5.0, 7.0]);
+    }
+
+    /// ⟨gather(x), y⟩ = ⟨x, scatter(y)⟩.
+    #[test]
+    fn scattering_is_the_adjoint_of_gathering() {
+        let mut a = Exact::default();
+        let rows = [2, 0, 2, 1];
+        let x = a.constant([4, 2], (0..8).map(f64::from).collect());
+        let y = a.constant([4, 2], (0..8).map(|i| f64::from(i * i)).collect());
+        let (gathered, scattered) = (a.gather(&x, &rows), a.scatter(&y, &rows, 4));
+        let inner = |a: &Tensor<'_>, b: &Tensor<'_>| -> f64 {
+            a.to_vec().iter().zip(b.to_vec()).map(|(a, b)| a * b).sum()
+        };
+        assert_eq!(inner(&gathered, &y), inner(&x, &scattered));
+        assert_eq!(scattered.to_vec(), [4.0, 9.0, 36.0, 49.0, 16.0, 26.0, 0.0, 0.0]);
     }
 
     #[test]

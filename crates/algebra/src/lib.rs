@@ -213,6 +213,9 @@ pub trait Algebra: Sized {
     /// The rows named, in that order, each as often as it is named.
     fn gather(&mut self, x: &Self::T, rows: &[usize]) -> Self::T;
 
+    /// Row i of `x` added to row `rows[i]` of `count` rows of zeros; one operation an entry. The adjoint of [`Algebra::gather`].
+    fn scatter(&mut self, x: &Self::T, rows: &[usize], count: usize) -> Self::T;
+
     /// Consecutive rows.
     fn rows(&mut self, x: &Self::T, range: Range<usize>) -> Self::T;
 
@@ -241,6 +244,13 @@ pub trait Algebra: Sized {
     /// What `f` does is counted as `scope`.
     fn scoped<R>(&mut self, scope: Scope, f: impl FnOnce(&mut Self) -> R) -> R {
         let _ = scope;
+        f(self)
+    }
+
+    /// What `f` does counts as `flops` operations, where the field prices a unit as a whole; functions of many
+    /// instructions are counted one by one as ever.
+    fn counted_as<R>(&mut self, flops: u64, f: impl FnOnce(&mut Self) -> R) -> R {
+        let _ = flops;
         f(self)
     }
 
