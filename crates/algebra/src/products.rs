@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use ndarray::{Array2, ArrayView2};
+use ndarray::{Array2, ArrayView2, Axis, Slice};
 
 use crate::Mask;
 
@@ -47,17 +47,28 @@ impl<'v> Stored<'v> {
     /// Rows in f64, row-major.
     pub(crate) fn read(&self, rows: Range<usize>, to: &mut Vec<f64>) {
         to.clear();
-        for row in rows {
-            match self {
-                Self::F32(view) => match view.row(row).as_slice() {
-                    Some(values) => to.extend(values.iter().map(|&value| f64::from(value))),
-                    None => to.extend(view.row(row).iter().map(|&value| f64::from(value))),
-                },
-                Self::F64(view) => match view.row(row).as_slice() {
-                    Some(values) => to.extend_from_slice(values),
-                    None => to.extend(view.row(row)),
-                },
-            }
+        match self {
+            Self::F32(view) => extend(view, rows, to, f64::from),
+            Self::F64(view) => extend(view, rows, to, |value| value),
+        }
+    }
+}
+
+fn extend<T: Copy>(
+    view: &ArrayView2<'_, T>,
+    rows: Range<usize>,
+    to: &mut Vec<f64>,
+    widen: impl Fn(T) -> f64,
+) {
+    let view = view.slice_axis(Axis(0), Slice::from(rows));
+    if let Some(values) = view.as_slice() {
+        to.extend(values.iter().map(|&value| widen(value)));
+        return;
+    }
+    for row in view.outer_iter() {
+        match row.as_slice() {
+            Some(values) => to.extend(values.iter().map(|&value| widen(value))),
+            None => to.extend(row.iter().map(|&value| widen(value))),
         }
     }
 }
