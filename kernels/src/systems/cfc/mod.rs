@@ -4,8 +4,8 @@
 mod cost;
 mod cpu;
 mod gpu;
+mod model;
 mod race;
-mod reference;
 #[cfg(test)]
 mod tests;
 
@@ -85,8 +85,8 @@ pub static CFC: Definition = Definition {
         let race = race::Race::new(problem, params)?;
         Ok(cost::cost(&race.spec, &race.synapses()))
     },
-    reference: reference::reference,
-    spot_check: reference::spot_check,
+    reference: model::reference,
+    spot_check: model::spot_check,
     cpu: |case, memory, parallel| Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?)),
     gpu: gpu::plan,
 };

@@ -4,7 +4,7 @@
 mod cost;
 mod cpu;
 mod gpu;
-mod reference;
+mod model;
 #[cfg(test)]
 mod tests;
 
@@ -18,9 +18,6 @@ use crate::dims::Dims;
 use crate::generate::Generator;
 use crate::initial_state::initial_state;
 use crate::ncp::Wiring;
-
-/// Operations of making one synapse's weight positive and masked.
-const SETUP_FLOPS: usize = 4;
 
 static INFO: Info = Info {
     id: "ltc",
@@ -82,8 +79,8 @@ pub static LTC: Definition = Definition {
         let race = Race::new(problem, params)?;
         Ok(cost::cost(&race.spec, race.wiring.recurrent_synapses(), race.wiring.sensory_synapses()))
     },
-    reference: reference::reference,
-    spot_check: reference::spot_check,
+    reference: model::reference,
+    spot_check: model::spot_check,
     cpu: |case, memory, parallel| Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?)),
     gpu: gpu::plan,
 };
