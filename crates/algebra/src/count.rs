@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::{Algebra, Binary, Load, Mask, Reach, Reduction, Scope, Unary};
+use crate::{Algebra, Binary, Load, Mask, Pair, Reach, Reduction, Scope, Unary};
 
 /// The shape of a matrix and how many of its entries are not absent by a mask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,6 +142,28 @@ impl Algebra for Count {
         assert_eq!(decay.rows, x.columns, "channels of a recurrence");
         self.record(5_u64.saturating_mul(decay.entries).saturating_mul(x.rows as u64), 0);
         *x
+    }
+
+    fn powers(&mut self, base: &Pair<Size>, _: &Pair<Size>, length: usize) -> Size {
+        self.record(8_u64.saturating_mul(base.re.entries).saturating_mul(length as u64), 0);
+        Size::full(length, base.re.rows)
+    }
+
+    fn bilinear_recurrence(&mut self, decay: &Pair<Size>, _: &Pair<Size>, _: &Pair<Size>, x: &Size) -> Size {
+        assert_eq!(decay.re.rows, x.columns, "channels of a recurrence");
+        self.record(16_u64.saturating_mul(decay.re.entries).saturating_mul(x.rows as u64), 0);
+        *x
+    }
+
+    fn transform(&mut self, x: &Pair<Size>, _: bool) -> Pair<Size> {
+        let levels = x.re.rows.next_power_of_two().ilog2();
+        self.record(5_u64.saturating_mul(x.re.entries).saturating_mul(u64::from(levels)), 0);
+        x.clone()
+    }
+
+    fn reshape(&mut self, x: &Size, [rows, columns]: [usize; 2]) -> Size {
+        assert_eq!(product(x.rows, x.columns), product(rows, columns), "entries of {x:?}");
+        Size { rows, columns, entries: x.entries }
     }
 
     fn gather(&mut self, x: &Size, rows: &[usize]) -> Size {

@@ -11,8 +11,8 @@ use std::rc::Rc;
 use ndarray::{ArcArray2, Array2, ArrayView1, ArrayView2, Axis, Slice, Zip, concatenate};
 
 use crate::products::{Stored, matrix, product, product_transposed};
-use crate::transform::{convolution_flops, convolve};
-use crate::{Algebra, Binary, Load, Mask, Reach, Reduction, Unary};
+use crate::transform::{convolution_flops, convolve, transform};
+use crate::{Algebra, Binary, Complex, Load, Mask, Pair, Reach, Reduction, Unary};
 
 /// The interpreter.
 #[derive(Debug, Clone, Copy, Default)]
@@ -306,6 +306,79 @@ impl<'a> Algebra for Exact<'a> {
         Tensor::dense(matrix(length, channels, y))
     }
 
+    fn powers(&mut self, base: &Pair<Tensor<'a>>, gain: &Pair<Tensor<'a>>, length: usize) -> Tensor<'a> {
+        let [channels, states] = base.re.shape();
+        let (base, mut powers) = (Lanes::of(base), Lanes::of(gain));
+        let groups = states.div_ceil(LANES);
+        let mut y = vec![0.0; length * channels];
+        for (channel, powers) in powers.chunks_exact_mut(groups.max(1)).enumerate() {
+            let base = &base[channel * groups..][..groups];
+            for y in y.iter_mut().skip(channel).step_by(channels) {
+                let mut sums = [0.0; LANES];
+                for (power, base) in powers.iter_mut().zip(base) {
+                    for (sum, re) in sums.iter_mut().zip(power.re) {
+                        *sum += re;
+                    }
+                    *power = power.times(base);
+                }
+                *y = sums.iter().sum();
+            }
+        }
+        Tensor::dense(matrix(length, channels, y))
+    }
+
+    fn bilinear_recurrence(
+        &mut self,
+        decay: &Pair<Tensor<'a>>,
+        input: &Pair<Tensor<'a>>,
+        output: &Pair<Tensor<'a>>,
+        x: &Tensor<'a>,
+    ) -> Tensor<'a> {
+        let ([length, channels], [_, states]) = (x.shape(), decay.re.shape());
+        let [decay, input, output] = [decay, input, output].map(Lanes::of);
+        let groups = states.div_ceil(LANES).max(1);
+        let mut h = vec![Lanes::default(); decay.len()];
+        let mut y = Vec::with_capacity(length * channels);
+        for x in x.to_vec().chunks_exact(channels.max(1)) {
+            for (channel, x) in x.iter().enumerate() {
+                let range = channel * groups..(channel + 1) * groups;
+                let gains =
+                    decay[range.clone()].iter().zip(&input[range.clone()]).zip(&output[range.clone()]);
+                let mut sums = [0.0; LANES];
+                for (h, ((decay, input), output)) in h[range].iter_mut().zip(gains) {
+                    let input = input.scaled(*x);
+                    *h = decay.plus(&input).times(h).plus(&input);
+                    let term = output.times(h);
+                    for (sum, re) in sums.iter_mut().zip(term.re) {
+                        *sum += re;
+                    }
+                }
+                y.push(sums.iter().sum());
+            }
+        }
+        Tensor::dense(matrix(length, channels, y))
+    }
+
+    fn transform(&mut self, x: &Pair<Tensor<'a>>, inverse: bool) -> Pair<Tensor<'a>> {
+        let [n, channels] = x.re.shape();
+        let mut y = [Array2::zeros((n, channels)), Array2::zeros((n, channels))];
+        let parts = [&x.re, &x.im].map(|part| columns(part, 0..channels));
+        for (channel, (re, im)) in parts[0].iter().zip(&parts[1]).enumerate() {
+            let mut data: Vec<_> = re.iter().zip(im).map(|(re, im)| Complex::new(*re, *im)).collect();
+            transform(&mut data, inverse);
+            for (row, value) in data.iter().enumerate() {
+                y[0][[row, channel]] = value.re;
+                y[1][[row, channel]] = value.im;
+            }
+        }
+        let [re, im] = y.map(Tensor::dense);
+        Pair { re, im }
+    }
+
+    fn reshape(&mut self, x: &Tensor<'a>, [rows, columns]: [usize; 2]) -> Tensor<'a> {
+        Tensor::dense(matrix(rows, columns, x.to_vec()))
+    }
+
     fn gather(&mut self, x: &Tensor<'a>, rows: &[usize]) -> Tensor<'a> {
         x.select(rows)
     }
@@ -381,6 +454,59 @@ impl<'a> Load<'a> for Exact<'a> {
             Ok(view) => Tensor(Value::Given(view)),
             Err(_) => Tensor::dense(Array2::zeros(shape)),
         }
+    }
+}
+
+/// Complex numbers that are multiplied together.
+const LANES: usize = 4;
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Lanes {
+    re: [f64; LANES],
+    im: [f64; LANES],
+}
+
+impl Lanes {
+    /// The entries of each row in whole lanes, padded by zeros.
+    fn of(pair: &Pair<Tensor<'_>>) -> Vec<Self> {
+        let [_, columns] = pair.re.shape();
+        let (re, im) = (pair.re.to_vec(), pair.im.to_vec());
+        let rows = re.chunks_exact(columns.max(1)).zip(im.chunks_exact(columns.max(1)));
+        let lanes = |(re, im): (&[f64], &[f64])| {
+            let mut lanes = Self::default();
+            lanes.re[..re.len()].copy_from_slice(re);
+            lanes.im[..im.len()].copy_from_slice(im);
+            lanes
+        };
+        rows.flat_map(|(re, im)| re.chunks(LANES).zip(im.chunks(LANES)).map(lanes)).collect()
+    }
+
+    #[inline(always)]
+    fn times(&self, other: &Self) -> Self {
+        let mut product = *self;
+        for lane in 0..LANES {
+            product.re[lane] = self.re[lane] * other.re[lane] - self.im[lane] * other.im[lane];
+            product.im[lane] = self.re[lane] * other.im[lane] + self.im[lane] * other.re[lane];
+        }
+        product
+    }
+
+    #[inline(always)]
+    fn plus(mut self, other: &Self) -> Self {
+        for lane in 0..LANES {
+            self.re[lane] += other.re[lane];
+            self.im[lane] += other.im[lane];
+        }
+        self
+    }
+
+    #[inline(always)]
+    fn scaled(mut self, factor: f64) -> Self {
+        for lane in 0..LANES {
+            self.re[lane] *= factor;
+            self.im[lane] *= factor;
+        }
+        self
     }
 }
 
@@ -664,6 +790,72 @@ mod tests {
         let got = a.recurrence(&d, &i, &o, &x);
         let want = a.convolve(&k, &x, Reach::Past, 0..length);
         close(&got, &want);
+    }
+
+    fn noise_pair<'a>(a: &mut Exact<'a>, random: &mut fastrand::Rng, shape: [usize; 2]) -> Pair<Tensor<'a>> {
+        let mut part = || (0..shape[0] * shape[1]).map(|_| random.f64() - 0.5).collect::<Vec<_>>();
+        Pair { re: a.constant(shape, part()), im: a.constant(shape, part()) }
+    }
+
+    fn complex(pair: &Pair<Tensor<'_>>) -> Vec<Complex<f64>> {
+        pair.re.to_vec().iter().zip(pair.im.to_vec()).map(|(re, im)| Complex::new(*re, im)).collect()
+    }
+
+    /// At numbers of states that are no multiple of the lanes.
+    #[test]
+    fn complex_recurrences_follow_their_definitions() {
+        let mut random = fastrand::Rng::with_seed(4);
+        let (length, channels) = (30, 3);
+        let mut a = Exact::default();
+        for states in [1, 4, 6] {
+            let [d, i, o] = [(); 3].map(|()| noise_pair(&mut a, &mut random, [channels, states]));
+            let x: Vec<f64> = (0..length * channels).map(|_| random.f64() - 0.5).collect();
+            let powers = a.powers(&d, &o, length).to_vec();
+            let loaded = a.constant([length, channels], x.clone());
+            let y = a.bilinear_recurrence(&d, &i, &o, &loaded).to_vec();
+            let [d, i, o] = [d, i, o].map(|pair| complex(&pair));
+            for c in 0..channels {
+                let own = c * states..(c + 1) * states;
+                let mut h = vec![Complex::new(0.0, 0.0); states];
+                for t in 0..length {
+                    let x = x[t * channels + c];
+                    let (mut power, mut want) = (0.0, 0.0);
+                    for (j, h) in own.clone().zip(&mut h) {
+                        power += (o[j] * d[j].powi(t as i32)).re;
+                        *h = (d[j] + i[j] * x) * *h + i[j] * x;
+                        want += (o[j] * *h).re;
+                    }
+                    assert!((powers[t * channels + c] - power).abs() < 1e-12, "{states} {t}");
+                    assert!((y[t * channels + c] - want).abs() < 1e-12, "{states} {t}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn pairs_are_complex_numbers() {
+        let mut random = fastrand::Rng::with_seed(5);
+        let mut a = Exact::default();
+        let [x, y] = [(); 2].map(|()| noise_pair(&mut a, &mut random, [3, 2]));
+        let (u, v) = (complex(&x), complex(&y));
+        let holds = |got: &Pair<Tensor<'_>>, want: &dyn Fn(usize) -> Complex<f64>| {
+            for (at, got) in complex(got).iter().enumerate() {
+                assert!((got - want(at)).norm() < 1e-12, "{got} {}", want(at));
+            }
+        };
+        holds(&x.times(&mut a, &y), &|at| u[at] * v[at]);
+        holds(&x.plus(&mut a, &y), &|at| u[at] + v[at]);
+        holds(&x.minus(&mut a, &y), &|at| u[at] - v[at]);
+        holds(&x.inverse(&mut a), &|at| u[at].inv());
+        holds(&x.conjugate(&mut a), &|at| u[at].conj());
+        holds(&x.shifted(&mut a, 2.0), &|at| u[at] + 2.0);
+        holds(&x.scaled(&mut a, &y.re), &|at| u[at] * v[at].re);
+        let real = x.real_product(&mut a, &y).to_vec();
+        assert!(real.iter().enumerate().all(|(at, real)| (real - (u[at] * v[at]).re).abs() < 1e-12));
+        let there = a.transform(&x, false);
+        holds(&a.transform(&there, true), &|at| u[at] * 3.0);
+        let flat = a.reshape(&x.re, [2, 3]);
+        assert_eq!((flat.shape(), flat.to_vec()), ([2, 3], x.re.to_vec()));
     }
 
     #[test]

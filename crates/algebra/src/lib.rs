@@ -34,6 +34,7 @@
 
 mod count;
 mod exact;
+mod pair;
 mod products;
 mod transform;
 
@@ -41,6 +42,7 @@ use std::ops::Range;
 
 pub use count::{Count, Size, Tally};
 pub use exact::{Exact, Tensor};
+pub use pair::Pair;
 pub use transform::{convolution_flops, convolve, transform};
 
 pub use rustfft::num_complex::Complex;
@@ -209,6 +211,28 @@ pub trait Algebra: Sized {
     /// y[t, c] = Σ_j o[c, j] h[t, c, j] with h[t] = d ⊙ h[t − 1] + i x[t] from h = 0: `decay` d, `input` i and `output` o
     /// are `[channels, states]`, `x` and the result `[length, channels]`. Five operations for each state and step.
     fn recurrence(&mut self, decay: &Self::T, input: &Self::T, output: &Self::T, x: &Self::T) -> Self::T;
+
+    /// y[t, c] = Re Σ_j g[c, j] b[c, j]ᵗ for t < `length`, `[length, channels]`: `base` b and `gain` g are
+    /// `[channels, states]`. Eight operations for each state and step.
+    fn powers(&mut self, base: &Pair<Self::T>, gain: &Pair<Self::T>, length: usize) -> Self::T;
+
+    /// y[t, c] = Re Σ_j o[c, j] h[t, c, j] with h[t] = (d + i x[t]) ⊙ h[t − 1] + i x[t] from h = 0: `decay` d, `input` i and
+    /// `output` o are `[channels, states]`, `x` and the result `[length, channels]`. Sixteen operations for each state and
+    /// step.
+    fn bilinear_recurrence(
+        &mut self,
+        decay: &Pair<Self::T>,
+        input: &Pair<Self::T>,
+        output: &Pair<Self::T>,
+        x: &Self::T,
+    ) -> Self::T;
+
+    /// Σ_j x[j] e^(∓2πi jf/n) of each column of n rows, the exponent positive where `inverse`. Neither divides by n.
+    /// 5 n log₂ n operations a column.
+    fn transform(&mut self, x: &Pair<Self::T>, inverse: bool) -> Pair<Self::T>;
+
+    /// The entries, row by row, in another shape.
+    fn reshape(&mut self, x: &Self::T, shape: [usize; 2]) -> Self::T;
 
     /// The rows named, in that order, each as often as it is named.
     fn gather(&mut self, x: &Self::T, rows: &[usize]) -> Self::T;
