@@ -263,6 +263,9 @@ impl<'a> Algebra for Exact<'a> {
     ) -> Tensor<'a> {
         /// Channels whose signals share cache lines, taken together.
         const TOGETHER: usize = 16;
+        // What comes later is not read.
+        let read = if reach == Reach::Past { rows.end } else { u.shape()[0] };
+        let u = if read < u.shape()[0] { &u.slice(Axis(0), 0..read) } else { u };
         let [length, channels] = u.shape();
         let mut y = Array2::zeros((rows.len(), channels));
         for first in (0..channels).step_by(TOGETHER) {
