@@ -10,6 +10,8 @@ use mixer::{
 };
 use safetensors::SafeTensors;
 
+use crate::model::{self, Model};
+
 pub(crate) const GIB: u64 = 1 << 30;
 
 /// A golden file as the tests need it.
@@ -438,6 +440,20 @@ pub(crate) fn counts_its_operations(system: &dyn System, params: impl Fn(&Proble
             let cost = system.cost(&problem, &params).unwrap();
             let stated = (cost.flops, cost.setup_flops);
             assert_eq!((count.flops, count.setup_flops), stated, "{problem:?} {params:?}");
+        }
+    }
+}
+
+/// The exponentials, divisions and square roots of the model's forward pass are those of the closed form, at every edge shape
+/// with each of `params`.
+pub(crate) fn counts_its_functions<M: Model>(system: &dyn System, params: impl Fn(&Problem) -> Vec<Params>) {
+    for problem in edge_problems() {
+        for params in params(&problem) {
+            let case = system.seeded_case(&problem, &params).unwrap();
+            let count = model::counted::<M>(&case).unwrap();
+            let stated = system.cost(&problem, &params).unwrap().transcendentals;
+            let counted = count.forward.transcendentals + count.uncounted.transcendentals;
+            assert_eq!(counted, stated, "{problem:?} {params:?}");
         }
     }
 }

@@ -12,7 +12,7 @@ use ndarray::{ArcArray2, Array2, ArrayView1, ArrayView2, Axis, Slice, Zip, conca
 
 use crate::products::{Stored, matrix, product, product_transposed};
 use crate::transform::{convolution_flops, convolve};
-use crate::{Algebra, Binary, Load, Mask, Reach, Reduction, Unary};
+use crate::{Algebra, Binary, Complex, Load, Mask, Reach, Reduction, Unary};
 
 /// The interpreter.
 #[derive(Debug, Clone, Copy, Default)]
@@ -306,6 +306,35 @@ impl<'a> Algebra for Exact<'a> {
         Tensor::dense(matrix(length, channels, y))
     }
 
+    fn vandermonde(&mut self, gain: &Tensor<'a>, base: &Tensor<'a>, lags: usize) -> Tensor<'a> {
+        let [channels, states] = gain.shape();
+        let (mut powers, base) = (gain.to_vec(), base.to_vec());
+        let mut k = Vec::with_capacity(lags * channels);
+        for _ in 0..lags {
+            k.extend(powers.chunks_exact(states.max(1)).map(|powers| powers.iter().sum::<f64>()));
+            powers.iter_mut().zip(&base).for_each(|(power, base)| *power *= base);
+        }
+        Tensor::dense(matrix(lags, channels, k))
+    }
+
+    fn complex_vandermonde(
+        &mut self,
+        gain: [&Tensor<'a>; 2],
+        base: [&Tensor<'a>; 2],
+        lags: usize,
+    ) -> Tensor<'a> {
+        let complex = |[re, im]: [&Tensor<'a>; 2]| -> Vec<Complex<f64>> {
+            re.to_vec().into_iter().zip(im.to_vec()).map(|(re, im)| Complex::new(re, im)).collect()
+        };
+        let (mut powers, base) = (complex(gain), complex(base));
+        let step = |_| {
+            let sum = powers.iter().map(|power| power.re).sum();
+            powers.iter_mut().zip(&base).for_each(|(power, base)| *power *= base);
+            sum
+        };
+        Tensor::dense(matrix(lags, 1, (0..lags).map(step).collect()))
+    }
+
     fn gather(&mut self, x: &Tensor<'a>, rows: &[usize]) -> Tensor<'a> {
         x.select(rows)
     }
@@ -328,6 +357,10 @@ impl<'a> Algebra for Exact<'a> {
 
     fn transpose(&mut self, x: &Tensor<'a>) -> Tensor<'a> {
         x.transposed()
+    }
+
+    fn keep(&mut self, x: &Tensor<'a>) -> Tensor<'a> {
+        Tensor(Value::Dense(x.values()))
     }
 
     fn toeplitz(&mut self, table: &Tensor<'a>, rows: &[usize], columns: usize, offset: usize) -> Tensor<'a> {
@@ -437,7 +470,7 @@ fn apply(f: Unary, values: &mut [f64]) {
         Unary::Erf => libm::erf,
         Unary::Gelu => |x| 0.5 * x * (1.0 + libm::erf(x * FRAC_1_SQRT_2)),
         Unary::GeluTanh => |x| 0.5 * x * (1.0 + ((2.0 / PI).sqrt() * (x + 0.044_715 * x * x * x)).tanh()),
-        Unary::Relu => |x| x.max(0.0),
+        Unary::Relu => |x| if x < 0.0 { 0.0 } else { x },
         Unary::Softplus => |x| x.max(0.0) + (-x.abs()).exp().ln_1p(),
         Unary::Abs => f64::abs,
         Unary::Sqrt => f64::sqrt,
@@ -579,16 +612,27 @@ mod tests {
         let mut small = |n: usize| (0..n).map(|_| random.f64() - 0.5).collect::<Vec<f64>>();
         let [d, i, o] = [(); 3].map(|()| small(channels * states));
         let x = small(length * channels);
-        let power = |s: usize, c: usize| -> f64 {
-            (c * states..(c + 1) * states).map(|j| o[j] * d[j].powi(s as i32) * i[j]).sum()
-        };
-        let k = (0..length).flat_map(|s| [power(s, 0), power(s, 1)]).collect();
-        let k = a.constant([length, channels], k);
         let [d, i, o] = [d, i, o].map(|values| a.constant([channels, states], values));
+        let gain = a.mul(&i, &o);
+        let k = a.vandermonde(&gain, &d, length);
         let x = a.constant([length, channels], x);
         let got = a.recurrence(&d, &i, &o, &x);
         let want = a.convolve(&k, &x, Reach::Past, 0..length);
         close(&got, &want);
+    }
+
+    /// Pairs of conjugate states are a real recurrence's cosine: Re Σ g bˢ with g = 1, b = r e^(iφ) is rˢ cos(sφ).
+    #[test]
+    fn complex_powers_turn_and_shrink() {
+        let mut a = Exact::default();
+        let (radius, angle) = (0.9_f64, 0.7_f64);
+        let mut one = |value: f64| a.constant([1, 1], vec![value]);
+        let gain = [one(1.0), one(0.0)];
+        let base = [one(radius * angle.cos()), one(radius * angle.sin())];
+        let k = a.complex_vandermonde(gain.each_ref(), base.each_ref(), 9).to_vec();
+        for (s, k) in k.into_iter().enumerate() {
+            assert!((k - radius.powi(s as i32) * (s as f64 * angle).cos()).abs() < 1e-14);
+        }
     }
 
     #[test]

@@ -155,14 +155,12 @@ impl Reach {
     }
 }
 
-/// What operations are counted as.
+/// Operations that are not counted as the forward pass. Scopes nest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// The forward pass.
-    Forward,
     /// Work that depends on weights alone.
     SetUp,
-    /// Work of either kind that the field's conventions leave out.
+    /// Work, of the forward pass or the set-up, that the field's conventions leave out.
     Uncounted,
 }
 
@@ -210,6 +208,14 @@ pub trait Algebra: Sized {
     /// are `[channels, states]`, `x` and the result `[length, channels]`. Five operations for each state and step.
     fn recurrence(&mut self, decay: &Self::T, input: &Self::T, output: &Self::T, x: &Self::T) -> Self::T;
 
+    /// k[s, c] = Σ_j g[c, j] b[c, j]ˢ for s < `lags`, `gain` g and `base` b being `[channels, states]`: the kernel of a
+    /// recurrence, `[lags, channels]`. Two operations for each state and lag.
+    fn vandermonde(&mut self, gain: &Self::T, base: &Self::T, lags: usize) -> Self::T;
+
+    /// k[s, 0] = Re Σ_j g[j] b[j]ˢ for s < `lags` of one complex recurrence: `gain` g and `base` b are real and imaginary
+    /// parts, `[1, states]` each. Eight operations for each state and lag.
+    fn complex_vandermonde(&mut self, gain: [&Self::T; 2], base: [&Self::T; 2], lags: usize) -> Self::T;
+
     /// The rows named, in that order, each as often as it is named.
     fn gather(&mut self, x: &Self::T, rows: &[usize]) -> Self::T;
 
@@ -237,6 +243,11 @@ pub trait Algebra: Sized {
 
     /// g x / √(mean square + `eps`) of each row; `g` is `[1, 1]`. Four operations an entry.
     fn scale_norm(&mut self, x: &Self::T, g: &Self::T, eps: f64) -> Self::T;
+
+    /// x, to be read many times: interpreters that evaluate late evaluate it here.
+    fn keep(&mut self, x: &Self::T) -> Self::T {
+        x.clone()
+    }
 
     /// What `f` does is counted as `scope`.
     fn scoped<R>(&mut self, scope: Scope, f: impl FnOnce(&mut Self) -> R) -> R {
