@@ -1,6 +1,7 @@
 //! Single output rows in f64 at any length, and of a core whole channels: a row needs the inputs before it (with a backward model also those after),
 //! and for each degree one product.
 
+use algebra::{convolution_flops, convolve};
 use mixer::{Case, Level, MixerError, OpCount, SpotCheck, SpotColumn, SpotDraw};
 
 use super::kb;
@@ -8,7 +9,6 @@ use super::liquid::{self, Gains, Tuples, contract};
 use super::reference::{output, recurrence};
 use super::spec::{Liquid, Spec};
 use super::ssm::{Channel, Ssm};
-use crate::ops::exact_fft::{convolution_flops, convolve};
 
 pub(super) fn spot_check(case: &Case, draw: SpotDraw) -> Result<SpotCheck, MixerError> {
     let spec = Spec::read(case)?;
