@@ -8,7 +8,6 @@ mod dims;
 mod echo_state_washout;
 mod generate;
 mod initial_state;
-mod key_list;
 mod lstm;
 mod model;
 mod multi_head;

@@ -35,32 +35,34 @@ pub struct Tally {
 /// Counts the operations of a model by the conventions that [`Algebra`] states for each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Count {
-    scope: Scope,
+    is_setup: bool,
+    is_counted: bool,
     /// Of the forward pass.
     pub forward: Tally,
     /// Of the set-up.
     pub setup: Tally,
-    /// Left out by the field's conventions.
+    /// Of the forward pass, but left out by the field's conventions.
     pub uncounted: Tally,
 }
 
 impl Default for Count {
     fn default() -> Self {
         let none = Tally::default();
-        Self { scope: Scope::Forward, forward: none, setup: none, uncounted: none }
+        Self { is_setup: false, is_counted: true, forward: none, setup: none, uncounted: none }
     }
 }
 
 impl Count {
     fn tally(&mut self) -> &mut Tally {
-        match self.scope {
-            Scope::Forward => &mut self.forward,
-            Scope::SetUp => &mut self.setup,
-            Scope::Uncounted => &mut self.uncounted,
+        match (self.is_setup, self.is_counted) {
+            (false, true) => &mut self.forward,
+            (true, _) => &mut self.setup,
+            (false, false) => &mut self.uncounted,
         }
     }
 
     fn record(&mut self, flops: u64, transcendentals: u64) {
+        let flops = if self.is_setup && !self.is_counted { 0 } else { flops };
         let tally = self.tally();
         tally.flops = tally.flops.saturating_add(flops);
         tally.transcendentals = tally.transcendentals.saturating_add(transcendentals);
@@ -144,9 +146,14 @@ impl Algebra for Count {
         *x
     }
 
-    fn powers(&mut self, base: &Pair<Size>, _: &Pair<Size>, length: usize) -> Size {
-        self.record(8_u64.saturating_mul(base.re.entries).saturating_mul(length as u64), 0);
-        Size::full(length, base.re.rows)
+    fn vandermonde(&mut self, gain: &Size, _: &Size, lags: usize) -> Size {
+        self.record(2_u64.saturating_mul(gain.entries).saturating_mul(lags as u64), 0);
+        Size::full(lags, gain.rows)
+    }
+
+    fn complex_vandermonde(&mut self, gain: &Pair<Size>, _: &Pair<Size>, lags: usize) -> Size {
+        self.record(8_u64.saturating_mul(gain.re.entries).saturating_mul(lags as u64), 0);
+        Size::full(lags, gain.re.rows)
     }
 
     fn bilinear_recurrence(&mut self, decay: &Pair<Size>, _: &Pair<Size>, _: &Pair<Size>, x: &Size) -> Size {
@@ -213,16 +220,21 @@ impl Algebra for Count {
     }
 
     fn scoped<R>(&mut self, scope: Scope, f: impl FnOnce(&mut Self) -> R) -> R {
-        let outer = std::mem::replace(&mut self.scope, scope);
+        let outer = (self.is_setup, self.is_counted);
+        match scope {
+            Scope::SetUp => self.is_setup = true,
+            Scope::Uncounted => self.is_counted = false,
+        }
         let result = f(self);
-        self.scope = outer;
+        (self.is_setup, self.is_counted) = outer;
         result
     }
 
     fn counted_as<R>(&mut self, flops: u64, f: impl FnOnce(&mut Self) -> R) -> R {
         let before = self.tally().flops;
         let result = f(self);
-        self.tally().flops = before.saturating_add(flops);
+        self.tally().flops = before;
+        self.record(flops, 0);
         result
     }
 }
@@ -253,11 +265,12 @@ mod tests {
         let mut count = Count::default();
         let x = Size::full(2, 3);
         count.scoped(Scope::SetUp, |a| {
-            a.scoped(Scope::Uncounted, |a| a.add(&x, &x));
+            a.scoped(Scope::Uncounted, |a| a.map(&x, Unary::Exp));
             a.add(&x, &x);
         });
         count.map(&x, Unary::Silu);
-        assert_eq!((count.setup.flops, count.uncounted.flops), (6, 6));
+        assert_eq!(count.setup, Tally { flops: 6, transcendentals: 6 });
+        assert_eq!(count.uncounted, Tally::default());
         assert_eq!(count.forward, Tally { flops: 6, transcendentals: 12 });
     }
 

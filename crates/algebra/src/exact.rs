@@ -309,11 +309,27 @@ impl<'a> Algebra for Exact<'a> {
         Tensor::dense(matrix(length, channels, y))
     }
 
-    fn powers(&mut self, base: &Pair<Tensor<'a>>, gain: &Pair<Tensor<'a>>, length: usize) -> Tensor<'a> {
+    fn vandermonde(&mut self, gain: &Tensor<'a>, base: &Tensor<'a>, lags: usize) -> Tensor<'a> {
+        let [channels, states] = gain.shape();
+        let (mut powers, base) = (gain.to_vec(), base.to_vec());
+        let mut k = Vec::with_capacity(lags * channels);
+        for _ in 0..lags {
+            k.extend(powers.chunks_exact(states.max(1)).map(|powers| powers.iter().sum::<f64>()));
+            powers.iter_mut().zip(&base).for_each(|(power, base)| *power *= base);
+        }
+        Tensor::dense(matrix(lags, channels, k))
+    }
+
+    fn complex_vandermonde(
+        &mut self,
+        gain: &Pair<Tensor<'a>>,
+        base: &Pair<Tensor<'a>>,
+        lags: usize,
+    ) -> Tensor<'a> {
         let [channels, states] = base.re.shape();
         let (base, mut powers) = (Lanes::of(base), Lanes::of(gain));
         let groups = states.div_ceil(LANES);
-        let mut y = vec![0.0; length * channels];
+        let mut y = vec![0.0; lags * channels];
         for (channel, powers) in powers.chunks_exact_mut(groups.max(1)).enumerate() {
             let base = &base[channel * groups..][..groups];
             for y in y.iter_mut().skip(channel).step_by(channels) {
@@ -327,7 +343,7 @@ impl<'a> Algebra for Exact<'a> {
                 *y = sums.iter().sum();
             }
         }
-        Tensor::dense(matrix(length, channels, y))
+        Tensor::dense(matrix(lags, channels, y))
     }
 
     fn bilinear_recurrence(
@@ -417,6 +433,10 @@ impl<'a> Algebra for Exact<'a> {
 
     fn transpose(&mut self, x: &Tensor<'a>) -> Tensor<'a> {
         x.transposed()
+    }
+
+    fn keep(&mut self, x: &Tensor<'a>) -> Tensor<'a> {
+        Tensor(Value::Dense(x.values()))
     }
 
     fn toeplitz(&mut self, table: &Tensor<'a>, rows: &[usize], columns: usize, offset: usize) -> Tensor<'a> {
@@ -594,7 +614,7 @@ fn apply(f: Unary, values: &mut [f64]) {
         Unary::Erf => libm::erf,
         Unary::Gelu => |x| 0.5 * x * (1.0 + libm::erf(x * FRAC_1_SQRT_2)),
         Unary::GeluTanh => |x| 0.5 * x * (1.0 + ((2.0 / PI).sqrt() * (x + 0.044_715 * x * x * x)).tanh()),
-        Unary::Relu => |x| x.max(0.0),
+        Unary::Relu => |x| if x < 0.0 { 0.0 } else { x },
         Unary::Softplus => |x| x.max(0.0) + (-x.abs()).exp().ln_1p(),
         Unary::Abs => f64::abs,
         Unary::Sqrt => f64::sqrt,
@@ -783,12 +803,9 @@ mod tests {
         let mut small = |n: usize| (0..n).map(|_| random.f64() - 0.5).collect::<Vec<f64>>();
         let [d, i, o] = [(); 3].map(|()| small(channels * states));
         let x = small(length * channels);
-        let power = |s: usize, c: usize| -> f64 {
-            (c * states..(c + 1) * states).map(|j| o[j] * d[j].powi(s as i32) * i[j]).sum()
-        };
-        let k = (0..length).flat_map(|s| [power(s, 0), power(s, 1)]).collect();
-        let k = a.constant([length, channels], k);
         let [d, i, o] = [d, i, o].map(|values| a.constant([channels, states], values));
+        let gain = a.mul(&i, &o);
+        let k = a.vandermonde(&gain, &d, length);
         let x = a.constant([length, channels], x);
         let got = a.recurrence(&d, &i, &o, &x);
         let want = a.convolve(&k, &x, Reach::Past, 0..length);
@@ -813,7 +830,7 @@ mod tests {
         for states in [1, 4, 6] {
             let [d, i, o] = [(); 3].map(|()| noise_pair(&mut a, &mut random, [channels, states]));
             let x: Vec<f64> = (0..length * channels).map(|_| random.f64() - 0.5).collect();
-            let powers = a.powers(&d, &o, length).to_vec();
+            let powers = a.complex_vandermonde(&o, &d, length).to_vec();
             let loaded = a.constant([length, channels], x.clone());
             let y = a.bilinear_recurrence(&d, &i, &o, &loaded).to_vec();
             let [d, i, o] = [d, i, o].map(|pair| complex(&pair));

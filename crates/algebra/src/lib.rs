@@ -157,14 +157,12 @@ impl Reach {
     }
 }
 
-/// What operations are counted as.
+/// Operations that are not counted as the forward pass. Scopes nest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// The forward pass.
-    Forward,
     /// Work that depends on weights alone.
     SetUp,
-    /// Work of either kind that the field's conventions leave out.
+    /// Work, of the forward pass or the set-up, that the field's conventions leave out.
     Uncounted,
 }
 
@@ -212,9 +210,13 @@ pub trait Algebra: Sized {
     /// are `[channels, states]`, `x` and the result `[length, channels]`. Five operations for each state and step.
     fn recurrence(&mut self, decay: &Self::T, input: &Self::T, output: &Self::T, x: &Self::T) -> Self::T;
 
-    /// y[t, c] = Re Σ_j g[c, j] b[c, j]ᵗ for t < `length`, `[length, channels]`: `base` b and `gain` g are
-    /// `[channels, states]`. Eight operations for each state and step.
-    fn powers(&mut self, base: &Pair<Self::T>, gain: &Pair<Self::T>, length: usize) -> Self::T;
+    /// k[s, c] = Σ_j g[c, j] b[c, j]ˢ for s < `lags`, `gain` g and `base` b being `[channels, states]`: the kernel of a
+    /// recurrence, `[lags, channels]`. Two operations for each state and lag.
+    fn vandermonde(&mut self, gain: &Self::T, base: &Self::T, lags: usize) -> Self::T;
+
+    /// k[s, c] = Re Σ_j g[c, j] b[c, j]ˢ for s < `lags`, as of [`Algebra::vandermonde`] with complex `gain` g and `base` b.
+    /// Eight operations for each state and lag.
+    fn complex_vandermonde(&mut self, gain: &Pair<Self::T>, base: &Pair<Self::T>, lags: usize) -> Self::T;
 
     /// y[t, c] = Re Σ_j o[c, j] h[t, c, j] with h[t] = (d + i x[t]) ⊙ h[t − 1] + i x[t] from h = 0: `decay` d, `input` i and
     /// `output` o are `[channels, states]`, `x` and the result `[length, channels]`. Sixteen operations for each state and
@@ -264,6 +266,11 @@ pub trait Algebra: Sized {
 
     /// g x / √(mean square + `eps`) of each row; `g` is `[1, 1]`. Four operations an entry.
     fn scale_norm(&mut self, x: &Self::T, g: &Self::T, eps: f64) -> Self::T;
+
+    /// x, to be read many times: interpreters that evaluate late evaluate it here.
+    fn keep(&mut self, x: &Self::T) -> Self::T {
+        x.clone()
+    }
 
     /// What `f` does is counted as `scope`.
     fn scoped<R>(&mut self, scope: Scope, f: impl FnOnce(&mut Self) -> R) -> R {

@@ -6,35 +6,40 @@ use mixer::{Case, Level, MixerError, OpCount, SpotCheck, SpotDraw};
 use super::Spec;
 use crate::model::{self, Model, sequence};
 
-/// Names of the projections of queries, keys and values.
-pub(crate) const PROJECTIONS: [&str; 3] = ["query", "key", "value"];
-
-/// Queries at `positions`, keys and values at every position of one sequence, `[.., width]`: at core level the inputs, at
+/// Queries at `positions`, keys and values at every position of one sequence, `[.., width]`: `inputs` at core level, at
 /// layer level x W_Q, x W_K and x W_V, with `names` for the weights.
 pub(crate) fn streams<'a, A: Load<'a>>(
     a: &mut A,
     spec: &Spec,
     case: &'a Case,
     index: usize,
-    names: [&str; 3],
+    (inputs, names): (Option<[&'a [f32]; 3]>, [&str; 3]),
     positions: &[usize],
 ) -> Result<[A::T; 3], MixerError> {
     let shape = [spec.dims.seq_len, spec.dims.d_model];
-    match spec.level {
-        Level::Core => {
-            let [q, k, v] = spec.streams(&case.tensors)?.map(|stream| sequence(a, stream, shape, index));
-            Ok([a.gather(&q, positions), k, v])
-        }
-        Level::Layer => {
-            let x = sequence(a, spec.input(&case.tensors)?, shape, index);
-            let queries = a.gather(&x, positions);
-            Ok([
-                project(a, spec, case, names[0], &queries)?,
-                project(a, spec, case, names[1], &x)?,
-                project(a, spec, case, names[2], &x)?,
-            ])
-        }
+    if let Some(inputs) = inputs {
+        let [q, k, v] = inputs.map(|stream| sequence(a, stream, shape, index));
+        return Ok([a.gather(&q, positions), k, v]);
     }
+    let x = sequence(a, spec.input(&case.tensors)?, shape, index);
+    let queries = a.gather(&x, positions);
+    Ok([
+        project(a, spec, case, names[0], &queries)?,
+        project(a, spec, case, names[1], &x)?,
+        project(a, spec, case, names[2], &x)?,
+    ])
+}
+
+/// What [`streams`] takes for the queries, keys and values that every system has.
+pub(crate) fn sources<'a>(
+    spec: &Spec,
+    case: &'a Case,
+) -> Result<(Option<[&'a [f32]; 3]>, [&'static str; 3]), MixerError> {
+    let inputs = match spec.level {
+        Level::Core => Some(spec.streams(&case.tensors)?),
+        Level::Layer => None,
+    };
+    Ok((inputs, ["query", "key", "value"]))
 }
 
 /// x Wᵀ + b with the weights called `name`.
@@ -52,23 +57,28 @@ fn project<'a, A: Load<'a>>(
     Ok(a.linear(x, &weight, bias.as_ref()))
 }
 
-/// Concat(head_1, …, head_h) with `head(a, i, [q_i, k_i, v_i])`, each taking its columns.
+/// Concat(head_1, …, head_h) with `head(a, i)`.
 pub(crate) fn concat_heads<A: Algebra>(
     a: &mut A,
     n_heads: usize,
-    streams: &[A::T; 3],
-    mut head: impl FnMut(&mut A, usize, [A::T; 3]) -> A::T,
+    mut head: impl FnMut(&mut A, usize) -> A::T,
 ) -> A::T {
-    let heads: Vec<_> = (0..n_heads)
-        .map(|index| {
-            let own = streams.each_ref().map(|stream| {
-                let d_head = a.shape(stream)[1] / n_heads;
-                a.columns(stream, index * d_head..(index + 1) * d_head)
-            });
-            head(a, index, own)
-        })
-        .collect();
+    let heads: Vec<_> = (0..n_heads).map(|index| head(a, index)).collect();
     a.concat(&heads)
+}
+
+/// The columns of head `index` of each stream.
+pub(crate) fn of_head<A: Algebra>(a: &mut A, streams: &[A::T; 3], n_heads: usize, index: usize) -> [A::T; 3] {
+    streams.each_ref().map(|stream| {
+        let d_head = a.shape(stream)[1] / n_heads;
+        a.columns(stream, index * d_head..(index + 1) * d_head)
+    })
+}
+
+/// Attention of one query, or of queries that see the same keys: `keys` names them, each as often as it counts.
+pub(crate) fn attend_to<A: Algebra>(a: &mut A, q: &A::T, [k, v]: [&A::T; 2], keys: &[usize]) -> A::T {
+    let (k, v) = (a.gather(k, keys), a.gather(v, keys));
+    attention(a, q, &k, &v, &Mask::All)
 }
 
 /// At layer level x W_O + b, at core level x.
@@ -92,9 +102,12 @@ fn multi_head<'a, A: Load<'a>>(
     index: usize,
     positions: &[usize],
 ) -> Result<A::T, MixerError> {
-    let streams = streams(a, spec, case, index, PROJECTIONS, positions)?;
+    let streams = streams(a, spec, case, index, sources(spec, case)?, positions)?;
     let mask = if spec.causal { Mask::Causal(positions.to_vec()) } else { Mask::All };
-    let core = concat_heads(a, spec.n_heads, &streams, |a, _, [q, k, v]| attention(a, &q, &k, &v, &mask));
+    let core = concat_heads(a, spec.n_heads, |a, head| {
+        let [q, k, v] = of_head(a, &streams, spec.n_heads, head);
+        attention(a, &q, &k, &v, &mask)
+    });
     output(a, spec, case, core)
 }
 

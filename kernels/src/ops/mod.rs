@@ -6,7 +6,6 @@ pub(crate) mod complex;
 pub mod counting_sort;
 pub mod disjoint;
 pub mod exact;
-pub mod exact_fft;
 pub mod exact_lanes;
 pub mod exp;
 pub mod fft;

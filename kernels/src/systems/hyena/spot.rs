@@ -135,9 +135,9 @@ fn layer_column(
     let blocks: Vec<_> = (0..length)
         .step_by(POSITIONS)
         .map(|first| {
-            // An affine map evaluates the output layer, so that the hidden ones are dropped.
+            // Evaluated at once, so that the hidden layers are dropped.
             let h = filter(&mut a, filter_spec, &network, first..length.min(first + POSITIONS));
-            a.affine(&h, 1.0, 0.0)
+            a.keep(&h)
         })
         .collect();
     let h = a.stack(&blocks);

@@ -63,7 +63,7 @@ impl<T: Clone> Weights<T> {
             Mode::Nplr => ("param.inv_w_real", "param.w_imag"),
         };
         let real = a.load(tensors.floats(real, &shape)?, shape);
-        let w = a.scoped(Scope::Uncounted, |a| {
+        let w = prepared(a, |a| {
             let real = a.map(&real, Unary::Exp);
             a.scale(&real, -1.0)
         });
@@ -113,9 +113,14 @@ impl<T: Clone> Weights<T> {
     }
 }
 
+/// What `f` does is set-up that the field leaves out: all of it but kernels' lags.
+fn prepared<A: Algebra, R>(a: &mut A, f: impl FnOnce(&mut A) -> R) -> R {
+    a.scoped(Scope::SetUp, |a| a.scoped(Scope::Uncounted, f))
+}
+
 /// Ā = (1 + Δw/2)/(1 − Δw/2) and B̄ = ΔB/(1 − Δw/2).
 fn discretise<A: Algebra>(a: &mut A, log_step: &A::T, w: &Pair<A::T>, b: &Pair<A::T>) -> [Pair<A::T>; 2] {
-    a.scoped(Scope::Uncounted, |a| {
+    prepared(a, |a| {
         let step = a.map(log_step, Unary::Exp);
         let half = a.scale(&step, 0.5);
         let half = w.scaled(a, &half);
@@ -130,12 +135,12 @@ fn discretise<A: Algebra>(a: &mut A, log_step: &A::T, w: &Pair<A::T>, b: &Pair<A
 /// k[l] = 2·Re Σ C Āˡ B̄ of one direction at `lags` lags, `[lags, width]`: conjugate pairs are stored once.
 pub(super) fn kernel<A: Algebra>(a: &mut A, weights: &Weights<A::T>, direction: usize, lags: usize) -> A::T {
     a.scoped(Scope::SetUp, |a| {
-        let c = a.scoped(Scope::Uncounted, |a| weights.c[direction].map(a, |a, part| a.scale(part, 2.0)));
+        let c = prepared(a, |a| weights.c[direction].map(a, |a, part| a.scale(part, 2.0)));
         match &weights.p {
             None => {
                 let [decay, input] = discretise(a, &weights.log_step, &weights.w, &weights.b);
                 let gain = a.scoped(Scope::Uncounted, |a| c.times(a, &input));
-                a.powers(&decay, &gain, lags)
+                a.complex_vandermonde(&gain, &decay, lags)
             }
             Some(p) => low_rank_kernel(a, weights, p, &c, lags),
         }
@@ -221,7 +226,7 @@ pub(super) fn core<A: Algebra>(
     let mut s = if spec.liquid == Liquid::Recurrence {
         // h ← (Ā + B̄x) h + B̄x, s = 2·Re Σ C h.
         let [decay, input] = discretise(a, &weights.log_step, &weights.w, &weights.b);
-        let c = a.scoped(Scope::Uncounted, |a| weights.c[0].map(a, |a, part| a.scale(part, 2.0)));
+        let c = prepared(a, |a| weights.c[0].map(a, |a, part| a.scale(part, 2.0)));
         let past = a.rows(x, 0..rows.end);
         let s = a.bilinear_recurrence(&decay, &input, &c, &past);
         a.rows(&s, rows.clone())
@@ -240,7 +245,7 @@ pub(super) fn core<A: Algebra>(
     let skipped = a.mul(&present, &skip);
     s = a.add(&s, &skipped);
     let Some(terms) = &weights.liquid else { return s };
-    let gains = a.scoped(Scope::Uncounted, |a| gains(a, spec, terms));
+    let gains = prepared(a, |a| gains(a, spec, terms));
     // Products are read from the end; KB filters all of them.
     let wanted = if spec.liquid == Liquid::Kb { 0..length } else { rows.clone() };
     let mut liquid: Option<A::T> = None;
@@ -275,7 +280,7 @@ pub(super) fn core<A: Algebra>(
 /// The circular filter v = irfft₂ₗ(FFT_{L+1}(k)) as coded: L + 1 bins of a transform of length L + 1 are used as the bins of a
 /// real one of length 2L. v[t − j] for j ≤ t, and v[2L − 1 − s] for j = t + 1 + s.
 fn circular_kernels<A: Algebra>(a: &mut A, k: &A::T) -> [A::T; 2] {
-    a.scoped(Scope::Uncounted, |a| {
+    prepared(a, |a| {
         let [length, channels] = a.shape(k);
         let last = a.constant([1, channels], vec![0.0; channels]);
         let re = a.stack(&[k.clone(), last]);

@@ -131,6 +131,14 @@ fn counted_operations_equal_the_closed_form() {
 }
 
 #[test]
+fn counted_functions_equal_the_closed_form() {
+    testing::counts_its_functions::<Spec>(&LIQUID_S4, |problem| {
+        let all = ["none", "recurrence", "polyb", "kb"].map(kernel);
+        all.into_iter().filter(|params| LIQUID_S4.seeded_case(problem, params).is_ok()).collect()
+    });
+}
+
+#[test]
 fn operations_grow_almost_linearly() {
     for causal in [false, true] {
         let at = |seq_len| {

@@ -48,11 +48,13 @@ impl<T: Clone> Network<T> {
         tensors: &'a Tensors,
     ) -> Result<Self, MixerError> {
         let [gleak, vleak, cm] = spec.neurons(tensors)?.map(|values| a.load(values, [spec.units, 1]));
-        let (leak, capacity) = a.scoped(Scope::Uncounted, |a| {
-            let conductance = positive(a, spec, &gleak);
-            let current = a.mul(&conductance, &vleak);
-            let conductance = a.affine(&conductance, 1.0, spec.epsilon);
-            ([conductance, current], positive(a, spec, &cm))
+        let (leak, capacity) = a.scoped(Scope::SetUp, |a| {
+            a.scoped(Scope::Uncounted, |a| {
+                let conductance = positive(a, spec, &gleak);
+                let current = a.mul(&conductance, &vleak);
+                let conductance = a.affine(&conductance, 1.0, spec.epsilon);
+                ([conductance, current], positive(a, spec, &cm))
+            })
         });
         let mut map = |map: Map<'a>| {
             map.map(|(scale, shift)| {

@@ -6,7 +6,7 @@
     reason = "tasks write disjoint parts of the packed keys and values through `Disjoint`"
 )]
 
-use mixer::{Count, Floats, Memory, MixerError, OpCount, Tensors};
+use mixer::{Count, Floats, Memory, MixerError, Tensors};
 
 use super::bias;
 use super::spec::{Activation, AttentionSpec};
@@ -124,7 +124,7 @@ impl ChunkAttention {
             _ => 1.0,
         };
         let mut bias = memory.floats(2 * spec.chunk - 1)?;
-        for (to, value) in bias.iter_mut().zip(bias::table(&spec, tensors, &mut OpCount::default())?) {
+        for (to, value) in bias.iter_mut().zip(bias::table(&spec, tensors)?) {
             *to = (unit * value) as f32;
         }
         Ok(Self {
