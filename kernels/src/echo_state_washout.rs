@@ -9,6 +9,7 @@
 
 use std::ops::Range;
 
+use algebra::{Exact, Load, Tensor};
 use mixer::{SpotCheck, SpotDraw};
 
 /// Largest difference of agreeing states. It is several powers of ten below the rows' tolerance, since the true state
@@ -25,9 +26,32 @@ pub(crate) struct State {
     pub m: Vec<f64>,
 }
 
-/// Checks rows at the beginning, by stepping from `initial`; at the end; and at a random place between. `step` takes
-/// one step of the first sequence and returns its output row.
-pub(crate) fn spot_check(
+impl State {
+    /// Both parts in a model, `[1, units]` each.
+    pub(crate) fn load<'a, A: Load<'a>>(&self, a: &mut A) -> [A::T; 2] {
+        [&self.h, &self.m].map(|values| a.constant([1, values.len()], values.clone()))
+    }
+}
+
+/// Rows at the beginning, where `initial` leads step by step, at the end and, drawn, before it. `step` takes one step of a
+/// model on the first sequence and returns the state and the output row.
+pub(crate) fn spot_check<'a>(
+    length: usize,
+    initial: State,
+    step_flops: u64,
+    draw: SpotDraw,
+    mut step: impl FnMut(&mut Exact<'a>, [&Tensor<'a>; 2], usize) -> ([Tensor<'a>; 2], Tensor<'a>),
+) -> SpotCheck {
+    let mut a = Exact::default();
+    rows(length, initial, step_flops, draw, |state, t| {
+        let before = state.load(&mut a);
+        let ([h, m], y) = step(&mut a, before.each_ref(), t);
+        *state = State { h: h.to_vec(), m: m.to_vec() };
+        y.to_vec()
+    })
+}
+
+fn rows(
     length: usize,
     initial: State,
     step_flops: u64,
@@ -108,7 +132,7 @@ mod tests {
 
     fn check(decay: f64, max_flops: u64) -> SpotCheck {
         let initial = State { h: vec![0.0; 2], m: Vec::new() };
-        spot_check(1000, initial, 1, SpotDraw { seed: 1, max_flops }, |state, t| {
+        rows(1000, initial, 1, SpotDraw { seed: 1, max_flops }, |state, t| {
             state.h.iter_mut().for_each(|h| *h = decay * *h + t as f64);
             state.h.clone()
         })

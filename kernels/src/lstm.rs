@@ -1,7 +1,8 @@
 //! The long short-term memory step, called mixed memory in liquid networks. As in the `ncps` package: one bias, forget
 //! gate shifted by one, gates in the order input, input gate, forget gate, output gate.
 
-use mixer::{Count, Floats, Memory, MixerError, OpCount, Tensors};
+use algebra::{Algebra, Load, Unary};
+use mixer::{Count, Floats, Memory, MixerError};
 
 use crate::ops::activation::{sigmoid, tanh};
 use crate::ops::matvec::MatVec;
@@ -22,7 +23,7 @@ impl<'a> Weights<'a> {
     ///
     /// # Errors
     /// [`MixerError::MissingTensor`] or [`MixerError::TensorShape`].
-    pub(crate) fn read(tensors: &'a Tensors, inputs: usize, units: usize) -> Result<Self, MixerError> {
+    pub(crate) fn read(tensors: &'a mixer::Tensors, inputs: usize, units: usize) -> Result<Self, MixerError> {
         Ok(Self {
             inputs,
             units,
@@ -59,26 +60,50 @@ impl<'a> Weights<'a> {
         })
     }
 
-    /// One step in f64: updates v and m from x, v and m.
-    pub(crate) fn step(&self, x: &[f64], v: &mut [f64], m: &mut [f64], count: &mut OpCount) {
-        let dot = |row: &[f32], values: &[f64]| -> f64 {
-            row.iter().zip(values).map(|(&weight, value)| f64::from(weight) * value).sum()
-        };
-        let z: Vec<f64> = (0..4 * self.units)
-            .map(|gate| {
-                dot(&self.input_map[gate * self.inputs..][..self.inputs], x)
-                    + f64::from(self.bias[gate])
-                    + dot(&self.recurrent_map[gate * self.units..][..self.units], v)
-            })
-            .collect();
-        let sigmoid = |a: f64| 1.0 / (1.0 + (-a).exp());
-        for unit in 0..self.units {
-            let [i, ig, fg, og] = std::array::from_fn(|gate| z[gate * self.units + unit]);
-            m[unit] = m[unit] * sigmoid(fg + 1.0) + i.tanh() * sigmoid(ig);
-            v[unit] = m[unit].tanh() * sigmoid(og);
+    /// The weights in a model.
+    pub(crate) fn load<A: Load<'a>>(&self, a: &mut A) -> Parameters<A::T> {
+        let gates = 4 * self.units;
+        Parameters {
+            input_map: a.load(self.input_map, [gates, self.inputs]),
+            bias: a.load(self.bias, [1, gates]),
+            recurrent_map: a.load(self.recurrent_map, [gates, self.units]),
         }
-        count.add(flops(self.inputs, self.units));
     }
+}
+
+/// Weights of the equations.
+pub(crate) struct Parameters<T> {
+    input_map: T,
+    bias: T,
+    recurrent_map: T,
+}
+
+/// One step: v and m, `[1, units]` each, from x, `[1, inputs]`, and from v and m. Beside the products nothing is counted.
+pub(crate) fn step<A: Algebra>(
+    a: &mut A,
+    weights: &Parameters<A::T>,
+    x: &A::T,
+    [v, m]: [&A::T; 2],
+) -> [A::T; 2] {
+    let of_input = a.linear(x, &weights.input_map, Some(&weights.bias));
+    let of_state = a.linear(v, &weights.recurrent_map, None);
+    let [_, units] = a.shape(v);
+    a.counted_as(0, |a| {
+        let z = a.add(&of_input, &of_state);
+        let gate = |a: &mut A, index: usize| a.columns(&z, index * units..(index + 1) * units);
+        let [input, input_gate, forget_gate, output_gate] = [0, 1, 2, 3].map(|index| gate(a, index));
+        // m ← m σ(z_f + 1) + tanh(z_i) σ(z_g), v ← tanh(m) σ(z_o).
+        let forget_gate = a.affine(&forget_gate, 1.0, 1.0);
+        let forget_gate = a.map(&forget_gate, Unary::Sigmoid);
+        let remembered = a.mul(m, &forget_gate);
+        let input = a.map(&input, Unary::Tanh);
+        let input_gate = a.map(&input_gate, Unary::Sigmoid);
+        let written = a.mul(&input, &input_gate);
+        let m = a.add(&remembered, &written);
+        let bounded = a.map(&m, Unary::Tanh);
+        let output_gate = a.map(&output_gate, Unary::Sigmoid);
+        [a.mul(&bounded, &output_gate), m]
+    })
 }
 
 /// Operations of one step: two matrix–vector products.
@@ -177,7 +202,7 @@ impl Work for Gates<'_> {
 /// map, bias 0.
 pub(crate) fn seed(
     generator: &crate::generate::Generator,
-    tensors: &mut Tensors,
+    tensors: &mut mixer::Tensors,
     inputs: usize,
     units: usize,
 ) -> Result<(), MixerError> {

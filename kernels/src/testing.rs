@@ -10,6 +10,8 @@ use mixer::{
 };
 use safetensors::SafeTensors;
 
+use crate::model::{self, Model};
+
 pub(crate) const GIB: u64 = 1 << 30;
 
 /// A golden file for the tests.
@@ -353,6 +355,15 @@ macro_rules! liquid_battery {
         }
 
         #[test]
+        fn counted_functions_equal_the_closed_form() {
+            $crate::testing::counts_its_functions::<Spec>(&$system, |_| {
+                let mut mixed = mixer::Params::new();
+                mixed.set("mixed_memory", true);
+                vec![mixer::Params::new(), $crate::testing::sparse(), mixed]
+            });
+        }
+
+        #[test]
         fn rows_far_from_the_start_are_checked() {
             $crate::testing::liquid_far_rows(&$system);
         }
@@ -439,6 +450,20 @@ pub(crate) fn counts_its_operations(system: &System, params: impl Fn(&Problem) -
             let cost = system.cost(&problem, &params).unwrap();
             let stated = (cost.flops, cost.setup_flops);
             assert_eq!((count.flops, count.setup_flops), stated, "{problem:?} {params:?}");
+        }
+    }
+}
+
+/// The exponentials, divisions and square roots of the model's forward pass are those of the closed form, at every edge shape
+/// with each of `params`.
+pub(crate) fn counts_its_functions<M: Model>(system: &System, params: impl Fn(&Problem) -> Vec<Params>) {
+    for problem in edge_problems() {
+        for params in params(&problem) {
+            let case = system.seeded_case(&problem, &params).unwrap();
+            let count = model::counted::<M>(&case).unwrap();
+            let stated = system.cost(&problem, &params).unwrap().transcendentals;
+            let counted = count.forward.transcendentals + count.uncounted.transcendentals;
+            assert_eq!(counted, stated, "{problem:?} {params:?}");
         }
     }
 }

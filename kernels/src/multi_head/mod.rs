@@ -3,8 +3,8 @@
 
 mod cost;
 mod gpu;
+mod model;
 mod projections;
-mod reference;
 
 use mixer::{Case, Level, MixerError, Problem, Tensors};
 
@@ -14,8 +14,8 @@ use crate::ops::tile_attention::Shape;
 
 pub(crate) use cost::{case_floats, flops, softmax, streams_floats, weight_floats};
 pub(crate) use gpu::{Streams as GpuStreams, project as gpu_project};
+pub(crate) use model::{attend_to, concat_heads, of_head, output, reference, sources, spot_check, streams};
 pub(crate) use projections::Projections;
-pub(crate) use reference::{reference, spot_check};
 
 /// Configuration of a case with heads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

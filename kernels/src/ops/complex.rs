@@ -21,11 +21,6 @@ impl Complex {
         Self { re: f64::from(pair[0]), im: f64::from(pair[1]) }
     }
 
-    /// e^(i·angle).
-    pub fn unit(angle: f64) -> Self {
-        Self { re: angle.cos(), im: angle.sin() }
-    }
-
     pub fn conj(self) -> Self {
         Self { re: self.re, im: -self.im }
     }

@@ -4,7 +4,6 @@ pub mod activation;
 pub mod block_diagonal;
 pub(crate) mod complex;
 pub mod exact;
-pub mod exact_fft;
 pub mod exact_lanes;
 pub mod exp;
 pub mod fft;

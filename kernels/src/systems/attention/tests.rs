@@ -2,6 +2,7 @@ use mixer::{Case, Level, MixerError, OpCount, Params, Problem, Serial, SpotDraw,
 use proptest::prelude::*;
 
 use super::*;
+use crate::multi_head;
 use crate::testing::{self, PROBLEM, edge_problems};
 
 #[test]
@@ -65,6 +66,11 @@ fn fault_11_a_key_left_out_of_a_long_sequence_fails_verification() {
     data[5000 * 16..][..16].fill(0.0);
     without.tensors.insert("x", &shape, data);
     assert!(!INFO.tolerance.compare_rows(&rows(&without), &spot.expected, 16).pass);
+}
+
+#[test]
+fn counted_functions_equal_the_closed_form() {
+    testing::counts_its_functions::<multi_head::Spec>(&ATTENTION, |_| vec![Params::new()]);
 }
 
 #[test]

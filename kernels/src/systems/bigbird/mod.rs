@@ -4,7 +4,7 @@
 mod cost;
 mod cpu;
 mod gpu;
-mod reference;
+mod model;
 #[cfg(test)]
 mod tests;
 #[cfg(any(test, feature = "trials"))]
@@ -60,8 +60,8 @@ pub static BIGBIRD: System = System {
     info: &INFO,
     seeded_case: |problem, params| seeded_case(problem, &Blocks::race(problem, params)?),
     cost: |problem, params| Ok(cost::cost(problem, &Blocks::race(problem, params)?)),
-    reference: reference::reference,
-    spot_check: reference::spot_check,
+    reference: model::reference,
+    spot_check: model::spot_check,
     cpu: |case, memory, parallel| Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?)),
     gpu: gpu::plan,
 };

@@ -124,7 +124,7 @@ fn full_attention_is_stated_where_all_pairs_are_seen() {
             let spec = Spec::read(&case).unwrap();
             let random = spec.random(&case.tensors).unwrap();
             let sees_all = |i| {
-                let keys: HashSet<usize> = reference::keys(&spec, random, 0, i).into_iter().collect();
+                let keys: HashSet<usize> = model::keys(&spec, random, 0, i).into_iter().collect();
                 keys.len() == seq_len
             };
             let full = BIGBIRD.cost(&problem, &params).unwrap().full_attention;
@@ -143,6 +143,12 @@ fn sequences_do_not_mix() {
 #[test]
 fn stated_memory_is_what_it_takes() {
     testing::states_its_memory(&BIGBIRD, &[false]);
+}
+
+#[test]
+fn counted_functions_equal_the_closed_form() {
+    let params = [(1, 2), (3, 1), (64, 3)].map(|(block, random)| params(block, random));
+    testing::counts_its_functions::<Spec>(&BIGBIRD, |_| params.to_vec());
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The GPU plan: projections, both state-space models by FFT, then blocks of rows from the merge to the output, so that
 //! the wide streams never exist as a whole. Same steps and names as `cpu.rs`.
 
-use mixer::{Case, Count, GpuTarget, Level, MixerError, OpCount, Plan, room, zeros};
+use mixer::{Case, Count, GpuTarget, Level, MixerError, Plan, room, zeros};
 
 use super::ssm::Direction;
 use super::{Gelu, Linears, Spec};
@@ -56,7 +56,7 @@ fn filter(
     let stride = Columns::plain(spec.dims.d_model).stride();
     let ssm = spec.ssm(&case.tensors, direction)?;
     drop(room::<f64>(length)?);
-    let mut kernel = ssm.kernel(length, &mut OpCount::default());
+    let mut kernel = ssm.kernel(length);
     kernel[0] += ssm.skip;
     let n_taps = if direction == Direction::Forward { length } else { size };
     if !builder.fits(n_taps.saturating_mul(stride)) {

@@ -3,7 +3,7 @@
 mod cost;
 mod cpu;
 mod gpu;
-mod reference;
+mod model;
 mod seed;
 mod spot;
 mod ssm;
@@ -66,7 +66,7 @@ pub static BIGS: System = System {
     info: &INFO,
     seeded_case: seed::seeded_case,
     cost: |problem, params| Ok(cost::cost(&Spec::race(problem, params)?)),
-    reference: reference::reference,
+    reference: model::reference,
     spot_check: spot::spot_check,
     cpu: |case, memory, parallel| Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?)),
     gpu: gpu::plan,

@@ -1,14 +1,13 @@
-//! Single output rows in f64 at any length, and of a core whole channels. A row sees the whole sequence, but a kernel whose tail is below rounding
-//! sees nothing: only the positions before that are projected.
+//! Single output rows in f64 at any length, and of a core whole channels. A row sees the whole sequence, but a kernel whose
+//! tail is below rounding sees nothing: only the positions before that are projected.
 
-use mixer::{Case, Level, MixerError, OpCount, SpotCheck, SpotColumn, SpotDraw};
+use algebra::{Algebra, Exact, Reach, Tensor, convolution_flops};
+use mixer::{Case, Level, MixerError, SpotCheck, SpotColumn, SpotDraw};
 
-use super::reference::gelu;
+use super::Spec;
+use super::model::{Ssm, Weights, convolve, ssms};
 use super::ssm::Direction;
-use super::{Linears, Spec};
-use crate::ops::exact;
-use crate::ops::exact::{linear, widen};
-use crate::ops::exact_fft::{convolution_flops, convolve};
+use crate::model::sequence;
 
 /// A tail this small relative to the whole kernel is below f64 rounding of the sum.
 const NEGLIGIBLE: f64 = 1e-17;
@@ -16,17 +15,15 @@ const NEGLIGIBLE: f64 = 1e-17;
 pub(super) fn spot_check(case: &Case, draw: SpotDraw) -> Result<SpotCheck, MixerError> {
     let spec = Spec::read(case)?;
     let (length, width) = (spec.dims.seq_len, spec.dims.d_model as u64);
-    let mut kernels = Vec::new();
-    for direction in Direction::BOTH {
-        let ssm = spec.ssm(&case.tensors, direction)?;
-        let mut kernel = ssm.kernel(length, &mut OpCount::default());
-        kernel[0] += ssm.skip;
-        kernel.truncate(reach(&kernel));
-        kernels.push(kernel);
+    let mut lags = [0; 2];
+    for (lags, direction) in lags.iter_mut().zip(Direction::BOTH) {
+        *lags = reach(&spec.ssm(&case.tensors, direction)?.kernel(length));
     }
+    let mut a = Exact::default();
+    let ssms = ssms(&mut a, &spec, &case.tensors, lags)?;
     let per_position = 2 * width * if spec.level == Level::Layer { width + 1 } else { 1 };
     let work = |row: usize| {
-        let positions = kernels[0].len().min(row + 1) + kernels[1].len().min(length - row);
+        let positions = lags[0].min(row + 1) + lags[1].min(length - row);
         positions as u64 * per_position
     };
     let mut rows = Vec::new();
@@ -46,10 +43,10 @@ pub(super) fn spot_check(case: &Case, draw: SpotDraw) -> Result<SpotCheck, Mixer
     rows.sort_unstable();
     let mut expected = Vec::new();
     for &row in &rows {
-        expected.extend(output_row(&spec, case, &kernels, row)?);
+        expected.extend(output_row(&mut a, &spec, case, &ssms, row)?);
     }
     let columns = match spec.level {
-        Level::Core => channels(&spec, case, &kernels, draw.part(1, 2))?,
+        Level::Core => channels(&mut a, &spec, case, &ssms, draw.part(1, 2))?,
         Level::Layer => Vec::new(),
     };
     Ok(SpotCheck { columns, ..SpotCheck::of_rows(rows, expected) })
@@ -59,30 +56,21 @@ pub(super) fn spot_check(case: &Case, draw: SpotDraw) -> Result<SpotCheck, Mixer
 const CHANNELS: usize = 2;
 
 /// Whole channels of a core, s_f | s_b.
-fn channels(
+fn channels<'a>(
+    a: &mut Exact<'a>,
     spec: &Spec,
-    case: &Case,
-    kernels: &[Vec<f64>],
+    case: &'a Case,
+    ssms: &[Ssm<Tensor<'a>>; 2],
     draw: SpotDraw,
 ) -> Result<Vec<SpotColumn>, MixerError> {
     let (width, length) = (spec.dims.d_model, spec.dims.seq_len);
-    let x = spec.input(&case.tensors)?;
-    let channels = draw.distinct(width, draw.affords(2 * convolution_flops(length), CHANNELS));
+    let x = sequence(a, spec.input(&case.tensors)?, [length, 2 * width], 0);
     let mut columns = Vec::new();
-    for channel in channels {
-        for (direction, kernel) in Direction::BOTH.into_iter().zip(kernels) {
-            let is_forward = direction == Direction::Forward;
-            let channel = channel + if is_forward { 0 } else { width };
-            let values = x.iter().skip(channel).step_by(2 * width).take(length);
-            let mut u: Vec<f64> = values.map(|&u| f64::from(u)).collect();
-            if !is_forward {
-                u.reverse();
-            }
-            let mut s = convolve(kernel, &u, length);
-            if !is_forward {
-                s.reverse();
-            }
-            columns.push(SpotColumn::channel(channel, s));
+    for channel in draw.distinct(width, draw.affords(2 * convolution_flops(length), CHANNELS)) {
+        for (channel, ssm) in [channel, channel + width].into_iter().zip(ssms) {
+            let u = a.columns(&x, channel..channel + 1);
+            let s = convolve(a, ssm, &u, 0..length);
+            columns.push(SpotColumn::channel(channel, s.to_vec()));
         }
     }
     Ok(columns)
@@ -99,72 +87,43 @@ fn reach(kernel: &[f64]) -> usize {
     (kernel.len() - negligible.count()).max(1)
 }
 
-fn output_row(spec: &Spec, case: &Case, kernels: &[Vec<f64>], t: usize) -> Result<Vec<f64>, MixerError> {
-    let (width, length, tensors) = (spec.dims.d_model, spec.dims.seq_len, &case.tensors);
-    let x = spec.input(tensors)?;
-    let mut ignored = OpCount::default();
-    let mut merged = vec![1.0; width];
-    let mut core = Vec::new();
-    for (direction, kernel) in Direction::BOTH.into_iter().zip(kernels) {
-        let positions = match direction {
-            Direction::Forward => (t + 1).saturating_sub(kernel.len())..t + 1,
-            Direction::Backward => t..(t + kernel.len()).min(length),
+/// Output row `t`.
+fn output_row<'a>(
+    a: &mut Exact<'a>,
+    spec: &Spec,
+    case: &'a Case,
+    ssms: &[Ssm<Tensor<'a>>; 2],
+    t: usize,
+) -> Result<Vec<f64>, MixerError> {
+    let (width, length) = (spec.dims.d_model, spec.dims.seq_len);
+    // The rows that a direction sees, and where t is among them.
+    let window = |a: &mut Exact<'a>, ssm: &Ssm<Tensor<'a>>, x: &Tensor<'a>| {
+        let [lags, _] = a.shape(&ssm.kernel);
+        let (rows, at) = match ssm.reach {
+            Reach::Past => ((t + 1).saturating_sub(lags)..t + 1, lags.min(t + 1) - 1),
+            _ => (t..(t + lags).min(length), 0),
         };
-        let lag = |position: usize| t.abs_diff(position);
-        let mut s = vec![0.0; width];
-        if spec.level == Level::Core {
-            let offset = if direction == Direction::Forward { 0 } else { width };
-            for position in positions {
-                let u = &x[position * 2 * width + offset..][..width];
-                s.iter_mut().zip(u).for_each(|(s, u)| *s += kernel[lag(position)] * f64::from(*u));
-            }
-            core.extend(s);
-            continue;
-        }
-        let (project, merge) = match direction {
-            Direction::Forward => (Linears::Forward, Linears::MergeForward),
-            Direction::Backward => (Linears::Backward, Linears::MergeBackward),
-        };
-        let (weight, bias) = spec.linear(tensors, project)?;
-        let weight = widen(weight);
-        for first in positions.clone().step_by(exact::ROWS) {
-            let end = (first + exact::ROWS).min(positions.end);
-            let rows = normalized(spec, case, &x[first * width..end * width])?;
-            let u = exact::linear_rows(&rows, &weight, bias, width);
-            for (position, u) in (first..end).zip(u.chunks_exact(width)) {
-                s.iter_mut().zip(u).for_each(|(s, u)| *s += kernel[lag(position)] * gelu(spec, *u));
-            }
-        }
-        let (weight, bias) = spec.linear(tensors, merge)?;
-        let m = linear(&s, weight, Some(bias), width, &mut ignored);
-        merged.iter_mut().zip(m).for_each(|(merged, m)| *merged *= m);
-    }
-    if spec.level == Level::Core {
-        return Ok(core);
-    }
-    let x = &x[t * width..][..width];
-    let mut apply = |which: Linears, x: &[f64]| -> Result<Vec<f64>, MixerError> {
-        let (weight, bias) = spec.linear(tensors, which)?;
-        Ok(linear(x, weight, Some(bias), which.sizes(spec).0, &mut ignored))
+        (a.rows(x, rows), at..at + 1)
     };
-    let v = apply(Linears::Value, &normalized(spec, case, x)?)?;
-    let widened = apply(Linears::Widen, &merged)?;
-    let gated: Vec<f64> = widened.iter().zip(&v).map(|(o, v)| gelu(spec, *o) * gelu(spec, *v)).collect();
-    let mut y = apply(Linears::Out, &gated)?;
-    y.iter_mut().zip(x).for_each(|(y, x)| *y += f64::from(*x));
-    if spec.pre_norm {
-        return Ok(y);
+    let input = spec.input(&case.tensors)?;
+    if spec.level == Level::Core {
+        let x = sequence(a, input, [length, 2 * width], 0);
+        let mut both = Vec::new();
+        for (first, ssm) in [0, width].into_iter().zip(ssms) {
+            let u = a.columns(&x, first..first + width);
+            let (u, rows) = window(a, ssm, &u);
+            both.extend(convolve(a, ssm, &u, rows).to_vec());
+        }
+        return Ok(both);
     }
-    let (weight, bias) = spec.norm(tensors)?;
-    Ok(exact::layer_norm(&y, weight, bias, spec.eps, &mut ignored))
-}
-
-/// Rows as the projections see them.
-fn normalized(spec: &Spec, case: &Case, rows: &[f32]) -> Result<Vec<f64>, MixerError> {
-    let rows = widen(rows);
-    if !spec.pre_norm {
-        return Ok(rows);
-    }
-    let (weight, bias) = spec.norm(&case.tensors)?;
-    Ok(exact::layer_norm(&rows, weight, bias, spec.eps, &mut OpCount::default()))
+    let weights = Weights::read(a, spec, &case.tensors)?;
+    let x = sequence(a, input, [length, width], 0);
+    let merged = ssms.each_ref().map(|ssm| {
+        let (seen, rows) = window(a, ssm, &x);
+        let prepared = weights.prepared(a, &seen);
+        weights.direction(a, ssm, &prepared, rows)
+    });
+    let x = a.rows(&x, t..t + 1);
+    let prepared = weights.prepared(a, &x);
+    Ok(weights.gate(a, [&x, &prepared], merged.each_ref()).to_vec())
 }

@@ -2,7 +2,7 @@
 //!
 //! Phases reach thousands of radians while a mode still lives, so the kernel is built in f64.
 
-use mixer::{Count, MixerError, OpCount, Tensors};
+use mixer::{Count, MixerError, Tensors};
 
 /// Which way a model reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,8 +91,7 @@ impl Ssm {
     }
 
     /// The kernel in f64, `[length]`.
-    pub fn kernel(&self, length: usize, count: &mut OpCount) -> Vec<f64> {
-        count.add_setup(Self::kernel_flops(self.modes.len(), length));
+    pub fn kernel(&self, length: usize) -> Vec<f64> {
         let mut kernel = vec![0.0; length];
         self.for_each_tap(length, |l, value| kernel[l] = value);
         kernel

@@ -22,7 +22,7 @@ fn the_kernels_are_the_authors() {
         for (direction, name) in Direction::BOTH.into_iter().zip(["k_f", "k_b"]) {
             let want = golden.case.tensors.floats(name, &[spec.dims.seq_len]).unwrap();
             let ssm = spec.ssm(&golden.case.tensors, direction).unwrap();
-            let got = ssm.kernel(spec.dims.seq_len, &mut OpCount::default());
+            let got = ssm.kernel(spec.dims.seq_len);
             for (got, want) in got.iter().zip(want) {
                 let want = f64::from(*want);
                 assert!((got - want).abs() <= 1e-6 * (1.0 + want.abs()), "{}: {got} {want}", golden.name);
@@ -85,6 +85,11 @@ fn stated_memory_is_what_it_takes() {
         }
     }
     testing::refuses_what_does_not_fit(&BIGS, &PROBLEM);
+}
+
+#[test]
+fn counted_functions_equal_the_closed_form() {
+    testing::counts_its_functions::<Spec>(&BIGS, |_| vec![Params::new()]);
 }
 
 /// Everything but the convolutions is counted exactly; those are counted as direct ones, since the reference takes no

@@ -4,7 +4,7 @@
 
 use mixer::{Cost, Count};
 
-use super::reference::UNIT_FLOPS;
+use super::model::UNIT_FLOPS;
 use super::{Activation, CellSpec, Mode, Spec, cpu};
 use crate::lstm::{self, Lstm};
 

@@ -3,7 +3,7 @@
 
 use mixer::{Access, Case, GpuTarget, MixerError, Plan, Shader, Tensors};
 
-use super::reference::UNIT_FLOPS;
+use super::model::UNIT_FLOPS;
 use super::{CellSpec, Mode, Spec};
 use crate::initial_state::initial_state;
 use crate::lstm;

@@ -4,8 +4,8 @@
 mod cost;
 mod cpu;
 mod gpu;
+mod model;
 mod race;
-mod reference;
 #[cfg(test)]
 mod tests;
 #[cfg(any(test, feature = "trials"))]
@@ -88,8 +88,8 @@ pub static CFC: System = System {
         let race = race::Race::new(problem, params)?;
         Ok(cost::cost(&race.spec, &race.synapses()))
     },
-    reference: reference::reference,
-    spot_check: reference::spot_check,
+    reference: model::reference,
+    spot_check: model::spot_check,
     cpu: |case, memory, parallel| Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?)),
     gpu: gpu::plan,
 };

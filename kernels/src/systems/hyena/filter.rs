@@ -2,12 +2,11 @@
 //! `HyenaFilter`). It depends on weights alone, so it is set-up, and it is evaluated in f64: its sines amplify rounding
 //! about tenfold a layer.
 
-use mixer::{Count, MixerError, OpCount, Parallel, Params, Tensors, gather, room};
+use mixer::{Count, MixerError, Parallel, Params, Tensors, gather, room};
 
 use crate::dims::Dims;
 use crate::generate::Generator;
 use crate::ops::exact::dot;
-use crate::ops::exact_lanes::{TOGETHER, product, sines};
 use crate::ops::parts::for_each;
 
 /// The filter's configuration.
@@ -174,59 +173,12 @@ impl<'a> Filter<'a> {
 ///
 /// # Errors
 /// What is wrong with the parameters.
-pub fn evaluate_f64(
-    spec: &FilterSpec,
-    tensors: &Tensors,
-    positions: usize,
-    count: &mut OpCount,
-) -> Result<Vec<f64>, MixerError> {
+pub fn evaluate_f64(spec: &FilterSpec, tensors: &Tensors, positions: usize) -> Result<Vec<f64>, MixerError> {
     let filter = Filter::new(spec, tensors)?;
     let mut h = vec![0.0; positions * spec.channels];
     let mut hidden = Vec::new();
     for (n, row) in h.chunks_exact_mut(spec.channels).enumerate() {
         filter.at(n, &mut hidden, row);
-        for (inputs, weight, _) in &filter.layers {
-            count.add_setup(2 * inputs * (weight.len() / inputs));
-        }
-        count.add_setup(2 * filter.out.len());
-    }
-    Ok(h)
-}
-
-/// Some of the filters in f64, `[wanted][positions]`, several positions at a time. They must not be normalised over
-/// all channels.
-///
-/// # Errors
-/// What is wrong with the parameters.
-pub fn evaluate_some(
-    spec: &FilterSpec,
-    tensors: &Tensors,
-    wanted: std::ops::Range<usize>,
-    positions: usize,
-) -> Result<Vec<Vec<f64>>, MixerError> {
-    let filter = Filter::new(spec, tensors)?;
-    let mut h = vec![Vec::with_capacity(positions); wanted.len()];
-    for first in (0..positions).step_by(TOGETHER) {
-        let lanes = TOGETHER.min(positions - first);
-        let mut hidden = vec![[0.0; TOGETHER]; spec.emb_dim];
-        for lane in 0..lanes {
-            let features = &filter.features[(first + lane) * spec.emb_dim..][..spec.emb_dim];
-            hidden.iter_mut().zip(features).for_each(|(to, &z)| to[lane] = f64::from(z));
-        }
-        for (inputs, weight, bias) in &filter.layers {
-            let rows = weight.chunks_exact(*inputs).zip(bias).zip(&filter.freq);
-            let next = rows
-                .map(|((row, bias), freq)| sines(product(row, &hidden).map(|sum| freq * (sum + bias))))
-                .collect();
-            hidden = next;
-        }
-        for (h, channel) in h.iter_mut().zip(wanted.clone()) {
-            let values = product(&filter.out[channel * spec.width..][..spec.width], &hidden);
-            for (value, &t) in values.iter().zip(&filter.times[first..first + lanes]) {
-                let window = (-f64::from(t) * filter.deltas[channel].abs()).exp() + spec.shift;
-                h.push(value * if spec.modulate { window } else { 1.0 });
-            }
-        }
     }
     Ok(h)
 }

@@ -5,15 +5,16 @@ mod cost;
 mod cpu;
 pub mod filter;
 mod gpu;
-mod reference;
+mod model;
+mod spot;
 #[cfg(test)]
 mod tests;
 #[cfg(any(test, feature = "trials"))]
 pub(crate) mod trials;
 
 use mixer::{
-    Case, Causality, Count, Family, Info, Level, MixerError, OpCount, ParamKind, ParamSpec, Params, Problem,
-    System, Tensors, Tolerance, zeros,
+    Case, Causality, Count, Family, Info, Level, MixerError, ParamKind, ParamSpec, Params, Problem, System,
+    Tensors, Tolerance, zeros,
 };
 
 use crate::dims::Dims;
@@ -80,8 +81,8 @@ pub static HYENA: System = System {
     info: &INFO,
     seeded_case,
     cost: |problem, params| Ok(cost::cost(&Spec::race(problem, params)?)),
-    reference: reference::reference,
-    spot_check: reference::spot_check,
+    reference: model::reference,
+    spot_check: spot::spot_check,
     cpu: |case, memory, parallel| Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?)),
     gpu: gpu::plan,
 };
@@ -213,7 +214,7 @@ fn seeded_case(problem: &Problem, params: &Params) -> Result<Case, MixerError> {
     filter::seed(&filter, &generator, &mut tensors)?;
     match problem.level {
         Level::Core => {
-            let h = filter::evaluate_f64(&filter, &tensors, problem.seq_len, &mut OpCount::default())?;
+            let h = filter::evaluate_f64(&filter, &tensors, problem.seq_len)?;
             let convolutions = layer.convolutions();
             let [sets, channels_of_set, positions] = Count::all([convolutions, width, problem.seq_len]);
             let mut k: Vec<f32> = zeros(sets * channels_of_set * positions)?;

@@ -3,7 +3,7 @@
 mod cost;
 mod cpu;
 mod gpu;
-mod reference;
+mod model;
 mod summary;
 #[cfg(test)]
 mod tests;
@@ -57,8 +57,8 @@ pub static LINFORMER: System = System {
     info: &INFO,
     seeded_case,
     cost: |problem, params| Ok(cost::cost(&Spec::race(problem, params)?.0)),
-    reference: reference::reference,
-    spot_check: reference::spot_check,
+    reference: model::reference,
+    spot_check: model::spot_check,
     cpu: |case, memory, parallel| Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?)),
     gpu: gpu::plan,
 };

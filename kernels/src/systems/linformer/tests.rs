@@ -62,6 +62,11 @@ fn spot_rows_agree_at_length_65_536() {
 }
 
 #[test]
+fn counted_functions_equal_the_closed_form() {
+    testing::counts_its_functions::<Spec>(&LINFORMER, |_| vec![Params::new(), params(3, true, true)]);
+}
+
+#[test]
 fn counted_operations_equal_the_closed_form() {
     testing::counts_its_operations(&LINFORMER, |_| vec![Params::new(), params(3, true, true)]);
 }

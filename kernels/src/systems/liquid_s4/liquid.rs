@@ -2,7 +2,7 @@
 
 use mixer::{MixerError, Tensors};
 
-use super::spec::{Contraction, Liquid, Spec};
+use super::spec::{Liquid, Spec};
 use super::ssm::discretise;
 use crate::ops::complex::Complex;
 
@@ -62,6 +62,27 @@ impl Tuples {
             next = value + 1;
         }
         Self { n, tuple, q }
+    }
+
+    /// The tuples of a sequence of `length` at some of their indices: for each component its positions in the sequence.
+    pub(super) fn places(length: usize, q: usize, indices: std::ops::Range<usize>) -> Vec<Vec<usize>> {
+        let mut places = vec![Vec::with_capacity(indices.len()); q];
+        let Some(n) = positions(length, q) else { return places };
+        let first = binomial(n, q) - (length - indices.start) as u64;
+        let mut tuples = Self::from_rank(n, q, first);
+        while places[0].len() < indices.len() {
+            let (prefix, last) = tuples.run();
+            let missing = indices.len() - places[0].len();
+            for last in last.take(missing) {
+                for (place, position) in places.iter_mut().zip(prefix.iter().copied().chain([last])) {
+                    place.push(length - n + position);
+                }
+            }
+            if !tuples.advance() {
+                break;
+            }
+        }
+        places
     }
 
     /// Positions that the tuples choose from.
@@ -140,13 +161,4 @@ pub(super) fn gains(spec: &Spec, tensors: &Tensors) -> Result<Gains, MixerError>
         }
     }
     Ok(gains)
-}
-
-/// The contraction in f64.
-pub(super) fn contract(contraction: Contraction, a: f64) -> f64 {
-    match contraction {
-        Contraction::None => a,
-        Contraction::Tanh => a.tanh(),
-        Contraction::Lecun => 1.7159 * (0.666 * a).tanh(),
-    }
 }

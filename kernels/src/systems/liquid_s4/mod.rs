@@ -6,7 +6,7 @@ mod cpu;
 mod gpu;
 mod kb;
 mod liquid;
-mod reference;
+mod model;
 mod scan;
 mod seed;
 mod spec;
@@ -77,7 +77,7 @@ pub static LIQUID_S4: System = System {
     info: &INFO,
     seeded_case: seed::seeded_case,
     cost: |problem, params| Ok(cost::cost(&Spec::race(problem, params)?)),
-    reference: reference::reference,
+    reference: model::reference,
     spot_check: spot::spot_check,
     cpu: |case, memory, parallel| Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?)),
     gpu: gpu::plan,

@@ -137,6 +137,11 @@ impl Spec {
         1 + usize::from(self.bidirectional)
     }
 
+    /// Convolution kernels of the state-space model: one for each direction, none with the recurrence.
+    pub(crate) fn kernels(&self) -> usize {
+        if self.liquid == Liquid::Recurrence { 0 } else { self.directions() }
+    }
+
     /// Rows of the input, all sequences together.
     pub(crate) fn rows(&self) -> usize {
         self.dims.batch * self.dims.seq_len

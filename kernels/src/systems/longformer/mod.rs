@@ -4,7 +4,7 @@
 mod cost;
 mod cpu;
 mod gpu;
-mod reference;
+mod model;
 #[cfg(test)]
 mod tests;
 #[cfg(any(test, feature = "trials"))]
@@ -69,8 +69,8 @@ pub static LONGFORMER: System = System {
     info: &INFO,
     seeded_case: |problem, params| seeded_case(problem, &Race::read(problem, params)?),
     cost: |problem, params| Ok(cost::cost(problem, &Race::read(problem, params)?)),
-    reference: reference::reference,
-    spot_check: reference::spot_check,
+    reference: model::reference,
+    spot_check: model::spot_check,
     cpu: |case, memory, parallel| Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?)),
     gpu: gpu::plan,
 };

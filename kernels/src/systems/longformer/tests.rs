@@ -78,7 +78,7 @@ fn full_attention_is_stated_where_all_pairs_are_seen() {
             let spec = Spec::read(&case).unwrap();
             let sees_all = |i| {
                 let wanted = if causal { i + 1 } else { seq_len };
-                spec.is_global(0, i) || reference::local_keys(&spec, 0, 0, i).len() == wanted
+                spec.is_global(0, i) || model::local_keys(&spec, 0, 0, i).len() == wanted
             };
             let full = LONGFORMER.cost(&problem, &params).unwrap().full_attention;
             assert_eq!((0..seq_len).all(sees_all), full, "{seq_len} {causal}");
@@ -136,6 +136,11 @@ fn sequences_do_not_mix() {
 #[test]
 fn stated_memory_is_what_it_takes() {
     testing::states_its_memory(&LONGFORMER, &[false, true]);
+}
+
+#[test]
+fn counted_functions_equal_the_closed_form() {
+    testing::counts_its_functions::<Spec>(&LONGFORMER, |_| vec![params(2, 0, 1), params(20, 90, 1)]);
 }
 
 #[test]

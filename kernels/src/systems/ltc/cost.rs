@@ -4,8 +4,8 @@
 
 use mixer::{Cost, Count};
 
-use super::reference::{SYNAPSE_FLOPS, UNIT_FLOPS};
-use super::{Mapping, SETUP_FLOPS, Spec, cpu};
+use super::model::{SETUP_FLOPS, SYNAPSE_FLOPS, UNIT_FLOPS};
+use super::{Mapping, Spec, cpu};
 use crate::lstm::{self, Lstm};
 
 /// Operations of all sequences.

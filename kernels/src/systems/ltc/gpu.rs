@@ -3,7 +3,7 @@
 
 use mixer::{Access, Case, GpuTarget, MixerError, Plan, Shader};
 
-use super::reference::{SYNAPSE_FLOPS, UNIT_FLOPS};
+use super::model::{SYNAPSE_FLOPS, UNIT_FLOPS};
 use super::{Spec, Synapses};
 use crate::lstm;
 use crate::ops::gpu::{Batches, Builder, Columns, Gemm, Linear, Operand, unpack, word};

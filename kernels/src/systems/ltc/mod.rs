@@ -4,7 +4,7 @@
 mod cost;
 mod cpu;
 mod gpu;
-mod reference;
+mod model;
 #[cfg(test)]
 mod tests;
 #[cfg(any(test, feature = "trials"))]
@@ -19,9 +19,6 @@ use crate::dims::Dims;
 use crate::generate::Generator;
 use crate::initial_state::initial_state;
 use crate::ncp::Wiring;
-
-/// Operations of making one synapse's weight positive and masked.
-const SETUP_FLOPS: usize = 4;
 
 static INFO: Info = Info {
     id: "ltc",
@@ -84,8 +81,8 @@ pub static LTC: System = System {
         let race = Race::new(problem, params)?;
         Ok(cost::cost(&race.spec, race.wiring.recurrent_synapses(), race.wiring.sensory_synapses()))
     },
-    reference: reference::reference,
-    spot_check: reference::spot_check,
+    reference: model::reference,
+    spot_check: model::spot_check,
     cpu: |case, memory, parallel| Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?)),
     gpu: gpu::plan,
 };

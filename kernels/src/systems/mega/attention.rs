@@ -1,7 +1,7 @@
 //! Attention inside chunks on the CPU: a block of queries against its chunk's keys, tile by tile, with any of the three
 //! weight functions and a bias that depends on distance alone.
 
-use mixer::{Count, Floats, Memory, MixerError, OpCount, Tensors};
+use mixer::{Count, Floats, Memory, MixerError, Tensors};
 
 use super::bias;
 use super::spec::{Activation, AttentionSpec};
@@ -127,7 +127,7 @@ impl ChunkAttention {
             _ => 1.0,
         };
         let mut bias = memory.floats(2 * spec.chunk - 1)?;
-        for (to, value) in bias.iter_mut().zip(bias::table(&spec, tensors, &mut OpCount::default())?) {
+        for (to, value) in bias.iter_mut().zip(bias::table(&spec, tensors)?) {
             *to = (unit * value) as f32;
         }
         Ok(Self {

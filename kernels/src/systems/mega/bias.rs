@@ -1,6 +1,6 @@
 //! The relative position bias as 2c − 1 numbers, one for each distance inside a chunk: set-up.
 
-use mixer::{Count, MixerError, OpCount, Tensors};
+use mixer::{Count, MixerError, Tensors};
 
 use super::spec::{AttentionSpec, BiasKind};
 
@@ -8,11 +8,7 @@ use super::spec::{AttentionSpec, BiasKind};
 ///
 /// # Errors
 /// [`MixerError::MissingTensor`] or [`MixerError::TensorShape`].
-pub(super) fn table(
-    spec: &AttentionSpec,
-    tensors: &Tensors,
-    count: &mut OpCount,
-) -> Result<Vec<f64>, MixerError> {
+pub(super) fn table(spec: &AttentionSpec, tensors: &Tensors) -> Result<Vec<f64>, MixerError> {
     let c = spec.chunk;
     match spec.bias {
         BiasKind::Simple(positions) => {
@@ -23,7 +19,6 @@ pub(super) fn table(
             let alpha = tensors.floats("param.rel_pos_bias.alpha", &[1, spec.z])?;
             let beta = tensors.floats("param.rel_pos_bias.b_param", &[1, spec.z])?;
             let half = spec.z / 2;
-            count.add_setup(flops(spec));
             // Per frequency: θ, the cosine's and the sine's coefficient.
             let waves: Vec<[f64; 3]> = (0..half)
                 .map(|m| {

@@ -52,7 +52,8 @@ fn transcendentals(spec: &Spec) -> Count {
         let [batch, length] = Count::all([spec.batch, spec.seq_len]);
         match spec.activation {
             Activation::Softmax => spec.pairs() + batch * length,
-            _ => 2 * spec.pairs(),
+            Activation::Laplace => 2 * spec.pairs(),
+            Activation::Relu2 => Count::ZERO,
         }
     };
     let average = |spec: &EmaSpec| 2 * spec.dims.sizes().stream();

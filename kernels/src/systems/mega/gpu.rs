@@ -2,7 +2,7 @@
 //! then runs of whole chunks of one sequence from their projections to the output, so that scores and wide streams stay
 //! small. Same steps and names as the CPU files.
 
-use mixer::{Access, BufferId, Case, Count, GpuTarget, MixerError, OpCount, Plan, Shader, room, zeros};
+use mixer::{Access, BufferId, Case, Count, GpuTarget, MixerError, Plan, Shader, room, zeros};
 
 use super::spec::{self, Activation, AttentionSpec, EPS, EmaSpec, LayerParams, LayerSpec, Spec};
 use super::{bias, ema};
@@ -306,7 +306,7 @@ struct Attention {
 
 impl Attention {
     fn new(builder: &mut Builder, spec: AttentionSpec, case: &Case) -> Result<Self, MixerError> {
-        let bias = bias::table(&spec, &case.tensors, &mut OpCount::default())?;
+        let bias = bias::table(&spec, &case.tensors)?;
         let mut bias: Vec<f32> = bias.into_iter().map(|value| value as f32).collect();
         bias.resize(bias.len().next_multiple_of(4), 0.0);
         let stride = bias.len();

@@ -7,7 +7,7 @@ mod cost;
 mod cpu;
 mod ema;
 mod gpu;
-mod reference;
+mod model;
 mod seed;
 mod spec;
 mod spot;
@@ -101,7 +101,7 @@ pub static MEGA: System = System {
     info: &INFO,
     seeded_case: seed::seeded_case,
     cost: |problem, params| Ok(cost::cost(&Spec::race(problem, params)?)),
-    reference: reference::reference,
+    reference: model::reference,
     spot_check: spot::spot_check,
     cpu: |case, memory, parallel| {
         Ok(match Spec::read(case)? {

@@ -1,17 +1,15 @@
-//! Single output rows in f64 at any length, and of the average alone whole channels: a row sees its chunk, and through the average only as far as powers of the
-//! decay stay above rounding.
+//! Single output rows in f64 at any length, and of the average alone whole channels: a row sees its chunk, and through the
+//! average only as far as powers of the decay stay above rounding.
 
 use std::ops::Range;
 
-use mixer::{Case, MixerError, OpCount, SpotCheck, SpotColumn, SpotDraw};
+use algebra::{Algebra, Exact, Load, Tensor, convolution_flops};
+use mixer::{Case, MixerError, SpotCheck, SpotColumn, SpotDraw};
 
-use super::bias;
 use super::ema::{self, Dimension};
-use super::reference::{attend_row, normalize};
+use super::model::{Direction, Ema, Weights, attend, average, bias, chunk};
 use super::spec::{AttentionSpec, EmaSpec, LayerSpec, Spec};
-use crate::ops::exact;
-use crate::ops::exact::{linear, widen};
-use crate::ops::exact_fft::{convolution_flops, convolve};
+use crate::model::sequence;
 
 /// Channels that are checked in full, at most.
 const CHANNELS: usize = 4;
@@ -26,9 +24,10 @@ pub(super) fn spot_check(case: &Case, draw: SpotDraw) -> Result<SpotCheck, Mixer
         Spec::Attention(spec) => spec.seq_len,
         Spec::Layer(spec) => spec.ema.dims.seq_len,
     };
+    let mut a = Exact::default();
     let averager = match spec {
-        Spec::Ema(spec) => Some(Averager::new(spec, case)?),
-        Spec::Layer(spec) => Some(Averager::new(spec.ema, case)?),
+        Spec::Ema(spec) => Some(Averager::new(&mut a, spec, case)?),
+        Spec::Layer(spec) => Some(Averager::new(&mut a, spec.ema, case)?),
         Spec::Attention(_) => None,
     };
     let chunk = match spec {
@@ -40,102 +39,90 @@ pub(super) fn spot_check(case: &Case, draw: SpotDraw) -> Result<SpotCheck, Mixer
         Spec::Attention(spec) => 2 * (spec.z + spec.h),
         Spec::Layer(spec) => 2 * (spec.attention.z + spec.attention.h) * (spec.width() + 1),
     };
-    let average = averager.as_ref().map_or(0, |averager| 2 * averager.kernels.len() * averager.reach());
+    let average = averager
+        .as_ref()
+        .map_or(0, |averager| 2 * averager.spec.directions() * averager.spec.dims.d_model * averager.reach);
     let per_position = projections + average;
     let half = draw.part(0, 2);
     let rows = half.rows(length, half.affords((per_position * chunk) as u64, 3));
     let mut expected = Vec::new();
     for &row in &rows {
-        expected.extend(match (&spec, &averager) {
-            (Spec::Ema(spec), Some(averager)) => averager.rows(&spec.dims, row..row + 1, |range| {
-                Ok(widen(
-                    &spec.input(&case.tensors)?
-                        [range.start * spec.dims.d_model..range.end * spec.dims.d_model],
-                ))
-            })?,
-            (Spec::Layer(spec), Some(averager)) => layer_row(spec, averager, case, row)?,
-            (Spec::Attention(spec) | Spec::Layer(LayerSpec { attention: spec, .. }), _) => {
-                attention_row(spec, case, row)?
+        let values = match (&spec, &averager) {
+            (Spec::Ema(spec), Some(averager)) => {
+                let x = sequence(&mut a, spec.input(&case.tensors)?, [length, spec.dims.d_model], 0);
+                averager.rows(&mut a, row..row + 1, &x, |_, x| x)
             }
-            (Spec::Ema(_), None) => Vec::new(),
-        });
+            (Spec::Layer(spec), Some(averager)) => layer_row(&mut a, spec, averager, case, row)?,
+            (Spec::Attention(spec) | Spec::Layer(LayerSpec { attention: spec, .. }), _) => {
+                attention_row(&mut a, spec, case, row)?
+            }
+            (Spec::Ema(_), None) => continue,
+        };
+        expected.extend(values.to_vec());
     }
     let columns = match (&spec, &averager) {
-        (Spec::Ema(spec), Some(averager)) => averager.channels(spec.input(&case.tensors)?, draw.part(1, 2)),
+        (Spec::Ema(spec), Some(averager)) => {
+            let x = sequence(&mut a, spec.input(&case.tensors)?, [length, spec.dims.d_model], 0);
+            averager.channels(&mut a, &x, draw.part(1, 2))
+        }
         _ => Vec::new(),
     };
     Ok(SpotCheck { columns, ..SpotCheck::of_rows(rows, expected) })
 }
 
-/// Kernels of the average, as far as they reach.
-struct Averager {
+/// The average as a convolution, as far as it reaches.
+struct Averager<'a> {
     spec: EmaSpec,
-    /// For each direction and channel.
-    kernels: Vec<Vec<f64>>,
-    residual: Vec<f64>,
+    ema: Ema<Tensor<'a>>,
+    /// Most lags that any channel reaches.
+    reach: usize,
 }
 
-impl Averager {
-    fn new(spec: EmaSpec, case: &Case) -> Result<Self, MixerError> {
-        let dimensions = ema::dimensions(&spec, &case.tensors)?;
-        let kernels = dimensions
-            .chunks_exact(spec.n)
-            .map(|dimensions| ema::kernel(dimensions, reach(dimensions).min(spec.lags())))
-            .collect();
-        Ok(Self { spec, kernels, residual: widen(spec.residual(&case.tensors)?) })
-    }
-
-    /// Most lags that any channel reaches.
-    fn reach(&self) -> usize {
-        self.kernels.iter().map(Vec::len).max().unwrap_or(1)
+impl<'a> Averager<'a> {
+    fn new(a: &mut Exact<'a>, spec: EmaSpec, case: &'a Case) -> Result<Self, MixerError> {
+        let reach = reach(&ema::dimensions(&spec, &case.tensors)?).min(spec.lags());
+        Ok(Self { spec, ema: Ema::read(a, &spec, &case.tensors, Some(reach))?, reach })
     }
 
     /// Whole channels of e of the first sequence.
-    fn channels(&self, x: &[f32], draw: SpotDraw) -> Vec<SpotColumn> {
-        let (width, length) = (self.spec.dims.d_model, self.spec.dims.seq_len);
+    fn channels(&self, a: &mut Exact<'a>, x: &Tensor<'a>, draw: SpotDraw) -> Vec<SpotColumn> {
+        let length = self.spec.dims.seq_len;
         let flops = self.spec.directions() as u64 * convolution_flops(length);
-        let channels = draw.distinct(width, draw.affords(flops, CHANNELS)).into_iter();
-        channels
-            .map(|channel| {
-                let values = x.iter().skip(channel).step_by(width).take(length);
-                let mut x: Vec<f64> = values.map(|&x| f64::from(x)).collect();
-                let mut m = convolve(&self.kernels[channel], &x, length);
-                m.iter_mut().zip(&x).for_each(|(m, x)| *m += self.residual[channel] * x);
-                if self.spec.bidirectional {
-                    x.reverse();
-                    let backward = convolve(&self.kernels[width + channel], &x, length);
-                    m.iter_mut().zip(backward.iter().rev()).for_each(|(m, backward)| *m += backward);
-                }
-                SpotColumn::channel(channel, m.into_iter().map(exact::silu).collect())
-            })
-            .collect()
+        let channels = draw.distinct(self.spec.dims.d_model, draw.affords(flops, CHANNELS));
+        let mut columns = Vec::new();
+        for channel in channels {
+            let mut own = |values: &Tensor<'a>| a.columns(values, channel..channel + 1);
+            let mut direction = |direction: &Direction<Tensor<'a>>| match direction {
+                Direction::Kernel(kernel) => Direction::Kernel(own(kernel)),
+                Direction::Recurrence { decay, input, output } => Direction::Recurrence {
+                    decay: decay.clone(),
+                    input: input.clone(),
+                    output: output.clone(),
+                },
+            };
+            let (forward, backward) =
+                (direction(&self.ema.forward), self.ema.backward.as_ref().map(&mut direction));
+            let ema = Ema { forward, backward, residual: own(&self.ema.residual) };
+            let x = own(x);
+            columns.push(SpotColumn::channel(channel, average(a, &ema, &x, 0..length).to_vec()));
+        }
+        columns
     }
 
-    /// e at the positions `rows` of the first sequence; `inputs(range)` gives x̂.
+    /// e at the positions `rows` of a sequence `x`, of which `prepare` makes the average's input.
     fn rows(
         &self,
-        dims: &crate::dims::Dims,
+        a: &mut Exact<'a>,
         rows: Range<usize>,
-        inputs: impl Fn(Range<usize>) -> Result<Vec<f64>, MixerError>,
-    ) -> Result<Vec<f64>, MixerError> {
-        let (width, length) = (dims.d_model, dims.seq_len);
-        let first = rows.start.saturating_sub(self.reach() - 1);
-        let end = if self.spec.bidirectional { (rows.end + self.reach() - 1).min(length) } else { rows.end };
-        let x = inputs(first..end)?;
-        let at = |t: usize, channel: usize| x[(t - first) * width + channel];
-        let mut e = Vec::with_capacity(rows.len() * width);
-        for t in rows {
-            for channel in 0..width {
-                let forward = self.kernels[channel].iter().take(t + 1).enumerate();
-                let mut m: f64 = forward.map(|(s, k)| k * at(t - s, channel)).sum();
-                if self.spec.bidirectional {
-                    let backward = self.kernels[width + channel].iter().take(length - t).enumerate();
-                    m += backward.map(|(s, k)| k * at(t + s, channel)).sum::<f64>();
-                }
-                e.push(exact::silu(m + self.residual[channel] * at(t, channel)));
-            }
-        }
-        Ok(e)
+        x: &Tensor<'a>,
+        prepare: impl FnOnce(&mut Exact<'a>, Tensor<'a>) -> Tensor<'a>,
+    ) -> Tensor<'a> {
+        let length = self.spec.dims.seq_len;
+        let first = rows.start.saturating_sub(self.reach - 1);
+        let end = if self.spec.bidirectional { (rows.end + self.reach - 1).min(length) } else { rows.end };
+        let x = a.rows(x, first..end);
+        let x = prepare(a, x);
+        average(a, &self.ema, &x, rows.start - first..rows.end - first)
     }
 }
 
@@ -149,58 +136,42 @@ fn reach(dimensions: &[Dimension]) -> usize {
     if lags.is_finite() && lags >= 0.0 { (lags as usize).saturating_add(2) } else { usize::MAX }
 }
 
-/// Positions of the chunk of `row`, and its place in it.
+/// Positions of the chunk of `row` that it sees, and its place in it.
 fn place(spec: &AttentionSpec, row: usize) -> (Range<usize>, usize) {
-    let chunk = row / spec.chunk;
-    let start = chunk * spec.chunk;
-    (start..start + spec.chunk_len(chunk), row - start)
+    let index = row / spec.chunk;
+    let start = index * spec.chunk;
+    let end = if spec.causal { row + 1 } else { start + spec.chunk_len(index) };
+    (start..end, row - start)
 }
 
-fn attention_row(spec: &AttentionSpec, case: &Case, row: usize) -> Result<Vec<f64>, MixerError> {
+fn attention_row<'a>(
+    a: &mut Exact<'a>,
+    spec: &AttentionSpec,
+    case: &'a Case,
+    row: usize,
+) -> Result<Tensor<'a>, MixerError> {
     let [q, k, v] = spec.streams(&case.tensors)?;
-    let (positions, i) = place(spec, row);
-    let cut = |stream: &[f32], width: usize| widen(&stream[positions.start * width..positions.end * width]);
-    let bias = bias::table(spec, &case.tensors, &mut OpCount::default())?;
-    let q = widen(&q[row * spec.z..][..spec.z]);
-    let (k, v) = (cut(k, spec.z), cut(v, spec.h));
-    Ok(attend_row(spec, &bias, (i, positions.len()), &q, &k, &v, &mut OpCount::default()))
+    let (seen, position) = place(spec, row);
+    let mut cut = |stream: &'a [f32], width: usize, rows: Range<usize>| {
+        a.load(&stream[rows.start * width..rows.end * width], [rows.len(), width])
+    };
+    let (q, k, v) = (cut(q, spec.z, row..row + 1), cut(k, spec.z, seen.clone()), cut(v, spec.h, seen));
+    let bias = bias(a, spec, &case.tensors)?;
+    Ok(attend(a, spec, &bias, [&q, &k, &v], &[position]))
 }
 
-fn layer_row(spec: &LayerSpec, averager: &Averager, case: &Case, row: usize) -> Result<Vec<f64>, MixerError> {
-    let (width, z, h, joint) = (spec.width(), spec.attention.z, spec.attention.h, spec.joint());
-    let params = spec.params(&case.tensors)?;
-    let x = spec.ema.input(&case.tensors)?;
-    let mut ignored = OpCount::default();
-    let prepared = |range: Range<usize>| -> Result<Vec<f64>, MixerError> {
-        let rows = widen(&x[range.start * width..range.end * width]);
-        Ok(if spec.pre_norm { normalize(params.norm, &rows, width, &mut OpCount::default()) } else { rows })
-    };
-    let (chunk, i) = place(&spec.attention, row);
-    // A causal row sees the chunk up to itself.
-    let seen = chunk.start..if spec.attention.causal { row + 1 } else { chunk.end };
-    let e = averager.rows(&spec.ema.dims, seen.clone(), prepared)?;
-    let mut v = linear(&prepared(seen.clone())?, params.value.0, Some(params.value.1), width, &mut ignored);
-    v.iter_mut().for_each(|v| *v = exact::silu(*v));
-    let shared_weight = &params.joint.0[width * width..(width + z) * width];
-    let shared_bias = &params.joint.1[width..width + z];
-    let shared = linear(&e, shared_weight, Some(shared_bias), width, &mut ignored);
-    let affine = |which: usize, index: usize, value: f64| {
-        exact::silu(value) * f64::from(params.qk_weight[which * z + index % z])
-            + f64::from(params.qk_bias[which * z + index % z])
-    };
-    let k: Vec<f64> = shared.iter().enumerate().map(|(index, value)| affine(1, index, *value)).collect();
-    let own = row - chunk.start;
-    let q: Vec<f64> =
-        shared[own * z..][..z].iter().enumerate().map(|(index, value)| affine(0, index, *value)).collect();
-    let base = linear(&e[own * width..][..width], params.joint.0, Some(params.joint.1), width, &mut ignored);
-    let bias = bias::table(&spec.attention, &case.tensors, &mut ignored)?;
-    let mut a = attend_row(&spec.attention, &bias, (i, chunk.len()), &q, &k, &v, &mut ignored);
-    a.iter_mut().zip(&base[width + z..]).for_each(|(a, r)| *a *= exact::silu(*r));
-    let hidden = linear(&a, params.out.0, Some(params.out.1), h, &mut ignored);
-    let mut y = widen(&x[row * width..][..width]);
-    for channel in 0..width {
-        let candidate = exact::silu(hidden[channel] + base[joint - width + channel]);
-        y[channel] += exact::sigmoid(base[channel]) * (candidate - y[channel]);
-    }
-    Ok(if spec.pre_norm { y } else { normalize(params.norm, &y, width, &mut ignored) })
+fn layer_row<'a>(
+    a: &mut Exact<'a>,
+    spec: &LayerSpec,
+    averager: &Averager<'a>,
+    case: &'a Case,
+    row: usize,
+) -> Result<Tensor<'a>, MixerError> {
+    let weights = Weights::read(a, spec, &case.tensors)?;
+    let x = sequence(a, spec.ema.input(&case.tensors)?, [spec.ema.dims.seq_len, spec.width()], 0);
+    let (seen, position) = place(&spec.attention, row);
+    let e = averager.rows(a, seen.clone(), &x, |a, x| weights.prepared(a, spec, &x));
+    let x = a.rows(&x, seen);
+    let prepared = weights.prepared(a, spec, &x);
+    Ok(chunk(a, spec, &weights, [&x, &prepared, &e], &[position]))
 }

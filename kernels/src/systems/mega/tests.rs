@@ -109,6 +109,25 @@ fn counted_operations_equal_the_closed_form() {
 }
 
 #[test]
+fn counted_functions_equal_the_closed_form() {
+    let of = |activation: &str, core: &str| {
+        with(&[
+            ("chunk_size", 50_usize.into()),
+            ("attention_activation", activation.into()),
+            ("core", core.into()),
+        ])
+    };
+    testing::counts_its_functions::<Spec>(&MEGA, |_| {
+        vec![
+            of("softmax", "attention"),
+            of("laplace", "attention"),
+            of("relu2", "attention"),
+            of("softmax", "ema"),
+        ]
+    });
+}
+
+#[test]
 fn operations_grow_linearly_with_chunks() {
     let at = |seq_len| {
         MEGA.cost(&Problem { seq_len, d_model: 256, ..PROBLEM }, &Params::new()).unwrap().flops as f64

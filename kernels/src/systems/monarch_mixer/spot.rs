@@ -4,6 +4,7 @@
 //! A bidirectional row depends on the whole sequence, so one row of a layer costs a pass over all projections and
 //! filters; a causal row costs its own prefix.
 
+use algebra::{convolution_flops, convolve};
 use mixer::{Case, MixerError, OpCount, SpotCheck, SpotColumn, SpotDraw};
 
 use super::filter::{Direction, Filters};
@@ -11,7 +12,6 @@ use super::reference::{block_diagonal_rows, mlp, monarch, short_convolution};
 use super::{LayerSpec, NORM_EPS, SequenceSpec, Spec, TAPS};
 use crate::ops::exact;
 use crate::ops::exact::{linear, widen};
-use crate::ops::exact_fft::{convolution_flops, convolve};
 
 /// Positions projected together.
 const TOGETHER: usize = exact::ROWS + 1 - TAPS;

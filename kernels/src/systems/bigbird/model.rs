@@ -1,0 +1,92 @@
+//! The equations of BigBird (Zaheer et al., arXiv 2007.14062, section 2): attention of a block of queries to lists of key
+//! blocks, global, in a window and random.
+
+use algebra::{Exact, Load};
+use mixer::{Case, Level, MixerError, OpCount, SpotCheck, SpotDraw};
+
+use super::Spec;
+use crate::model::{self, Model};
+use crate::multi_head::{attend_to, concat_heads, of_head, output, sources, streams};
+
+/// The keys of position `i`, each as often as its block is listed.
+pub(super) fn keys(spec: &Spec, random: &[i32], head: usize, i: usize) -> Vec<usize> {
+    let block = i / spec.blocks.size;
+    if spec.is_global(block) {
+        return (0..spec.blocks.seq_len).collect();
+    }
+    let row = spec.random_row(random, head, block);
+    spec.key_blocks(block, row).flat_map(|block| spec.blocks.range(block)).collect()
+}
+
+/// Outputs of one sequence at `positions`, ascending.
+fn outputs_at<'a, A: Load<'a>>(
+    a: &mut A,
+    spec: &Spec,
+    case: &'a Case,
+    index: usize,
+    positions: &[usize],
+) -> Result<A::T, MixerError> {
+    let base = &spec.base;
+    let random = spec.random(&case.tensors)?;
+    let [q, mut k, mut v] = streams(a, base, case, index, sources(base, case)?, positions)?;
+    if positions.len() == base.dims.seq_len {
+        (k, v) = (a.keep(&k), a.keep(&v));
+    }
+    let streams = [q, k, v];
+    let core = concat_heads(a, base.n_heads, |a, head| {
+        let [q, k, v] = of_head(a, &streams, base.n_heads, head);
+        let mut first = 0;
+        let blocks: Vec<_> = positions
+            .chunk_by(|left, right| left / spec.blocks.size == right / spec.blocks.size)
+            .map(|block| {
+                let q = a.rows(&q, first..first + block.len());
+                first += block.len();
+                attend_to(a, &q, [&k, &v], &keys(spec, random, head, block[0]))
+            })
+            .collect();
+        a.stack(&blocks)
+    });
+    output(a, base, case, core)
+}
+
+impl Model for Spec {
+    fn read(case: &Case) -> Result<Self, MixerError> {
+        Self::read(case)
+    }
+
+    fn outputs<'a, A: Load<'a>>(&self, a: &mut A, case: &'a Case) -> Result<Vec<A::T>, MixerError> {
+        let positions: Vec<usize> = (0..self.base.dims.seq_len).collect();
+        (0..self.base.dims.batch).map(|index| outputs_at(a, self, case, index, &positions)).collect()
+    }
+}
+
+/// `[batch, length, width]` in f64.
+pub(super) fn reference(case: &Case, count: &mut OpCount) -> Result<Vec<f64>, MixerError> {
+    model::reference::<Spec>(case, count)
+}
+
+/// A few rows at any length: two drawn, then the last one and one of the first block, which see everything.
+pub(super) fn spot_check(case: &Case, draw: SpotDraw) -> Result<SpotCheck, MixerError> {
+    let spec = Spec::read(case)?;
+    let (length, width) = (spec.base.dims.seq_len, spec.base.dims.d_model);
+    let random = spec.random(&case.tensors)?;
+    let mut rows = Vec::new();
+    let mut left = draw.max_flops;
+    let drawn = draw.distinct(length, 3);
+    let first_block = drawn.last().map(|row| row % spec.blocks.size);
+    let candidates = drawn.iter().copied().take(2).chain([length - 1]).chain(first_block);
+    for row in candidates {
+        let n_keys = keys(&spec, random, 0, row).len();
+        let flops = match spec.base.level {
+            Level::Core => 4 * n_keys * width,
+            Level::Layer => 4 * n_keys * width * spec.base.n_heads + 8 * width * width,
+        } as u64;
+        if !rows.contains(&row) && (rows.is_empty() || flops <= left) {
+            rows.push(row);
+            left = left.saturating_sub(flops);
+        }
+    }
+    rows.sort_unstable();
+    let expected = outputs_at(&mut Exact::default(), &spec, case, 0, &rows)?.to_vec();
+    Ok(SpotCheck::of_rows(rows, expected))
+}
