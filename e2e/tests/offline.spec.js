@@ -247,7 +247,7 @@ test.describe('files that are missing', () => {
       await page.getByTestId('rest-retry').click();
       const notice = page.getByTestId('rest-failed');
       await expect(notice).toContainText('A newer version of Crossover was put online');
-      await expect(notice).toContainText('The race is kept', { timeout: 60_000 });
+      await expect(notice).toContainText('The race is stored', { timeout: 60_000 });
       if (!running) await page.waitForTimeout(12_000);
       site.answers = () => undefined;
       await page.getByTestId('rest-reload').click();

@@ -42,7 +42,7 @@ test('an older result shows its ratios and names no winner', async ({ page }) =>
   const report = await old();
   report.crossovers[0] = { ...report.crossovers[0], kind: 'none', estimate: null, low: null, high: null };
   const playground = await opened(page, report);
-  await expect(playground.headline).toContainText('carries no interval');
+  await expect(playground.headline).toContainText('has no interval');
   // A link widens an interval by an eighth of its half width at most.
   await expect(playground.table).toContainText('as fast, no interval');
   for (const part of [playground.headline, playground.table]) await expect(part).not.toContainText(/faster|slower/);

@@ -190,7 +190,7 @@ mod tests {
             _ => None,
         });
         let (reason, message, predicted) = out.unwrap();
-        assert_eq!(reason, "memory wall");
+        assert_eq!(reason, "out of memory");
         assert!(message.contains("GiB") && predicted.is_some());
         assert_eq!(rows[1].cells.last(), Some(&Cell::Pending));
     }

@@ -177,7 +177,7 @@ mod tests {
     fn a_lane_at_work_and_a_lane_that_dropped_out_are_told_apart() {
         let mut report = samples::wall();
         let out = at(&report, 32_768, None);
-        assert_eq!(out[1].time, "memory wall");
+        assert_eq!(out[1].time, "out of memory");
         assert!(out[1].steps.iter().any(|(_, step)| *step == Step::Out));
         report.lanes[0].points.truncate(2);
         let progress = Progress {

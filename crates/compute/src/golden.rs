@@ -124,7 +124,7 @@ fn object(
     key: &'static str,
 ) -> Result<serde_json::Map<String, serde_json::Value>, GoldenError> {
     serde_json::from_str(string(header, key)?)
-        .map_err(|_| GoldenError::BadKey { key, expected: "a JSON object (NaN and Infinity are no JSON)" })
+        .map_err(|_| GoldenError::BadKey { key, expected: "a JSON object (NaN and Infinity are not JSON)" })
 }
 
 fn config(header: &HashMap<String, String>) -> Result<Params, GoldenError> {

@@ -7,7 +7,7 @@ use crate::{Config, ConfigError, LinkError, Linked, Report, ReportError, decode_
 #[non_exhaustive]
 pub enum TextError {
     /// Not UTF-8, and without a byte-order mark of another encoding.
-    #[error("the file is no text: it is neither UTF-8 nor UTF-16 with a byte-order mark")]
+    #[error("the file is not text: it is neither UTF-8 nor UTF-16 with a byte-order mark")]
     Encoding,
 }
 
@@ -98,7 +98,7 @@ impl Seems {
             Self::Bibtex => "a list of papers in BibTeX",
             Self::Html => "a web page",
             Self::Tensors => "a file of tensors (safetensors)",
-            Self::Binary => "an image or another file that is no text",
+            Self::Binary => "an image or another binary file",
             Self::Text => "some other text",
         }
     }
@@ -119,8 +119,8 @@ pub enum FileError {
     Link(#[from] LinkError),
     /// It is a file of another kind.
     #[error(
-        "the file holds no race; it seems to be {}. Races are read from reports and configurations in JSON, and from \
-         links",
+        "the file contains no race; it seems to be {}. Races can be read from reports and configurations in JSON, and \
+         from links",
         .seems.words()
     )]
     NoRace {

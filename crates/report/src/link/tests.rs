@@ -540,7 +540,7 @@ fn fault_22_a_body_one_byte_over_the_cap_is_refused_and_nested_streams_are_no_bo
 fn fault_23_versions_of_the_past_and_future_say_what_they_are() {
     let data = encode_link(&report()).unwrap().split_off(4);
     for (version, code, says) in [
-        ('0', "link-version", "never existed"),
+        ('0', "link-version", "version 0"),
         ('5', "link-newer", "newer Crossover"),
         ('Z', "link-newer", "(format Z)"),
     ] {

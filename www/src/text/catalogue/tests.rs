@@ -49,7 +49,7 @@ fn what_is_refused_inside_of_what_is_refused_is_said_too() {
     assert!(error(&lanes).starts_with("这不是报告："));
     // What is allowed in words that only English has is left out, not left in English.
     let words = MixerError::invalid("lanes", "as many as config.systems", 3);
-    assert_eq!(error(&words), "lanes：值不合规定");
+    assert_eq!(error(&words), "lanes：值无效");
 }
 
 #[test]
