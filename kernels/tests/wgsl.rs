@@ -23,7 +23,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn comments_and_needless_blanks_go_and_lines_stay() {
+fn comments_and_blanks_are_stripped_and_lines_kept() {
     let source = "// What it is.\nfn f(a: f32, b: u32) -> f32 { // why\n\n    let x = a - -2. + f32(b << 1u);\n    return x;\n}\n";
     let expected = "\nfn f(a:f32,b:u32)->f32{\n\nlet x=a- -2.+f32(b<<1u);\nreturn x;\n}\n";
     assert_eq!(strip(source), expected);

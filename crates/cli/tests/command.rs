@@ -86,7 +86,7 @@ fn a_race_ends_with_a_report() {
 }
 
 #[test]
-fn looking_for_a_gpu_says_nothing_where_there_is_no_window_system() {
+fn opening_a_gpu_prints_nothing_without_a_window_system() {
     let output = Command::new(env!("CARGO_BIN_EXE_crossover"))
         .args(["race", "--systems", "attention", "--backend", "gpu", "--width", "16", "--heads", "2"])
         .args(["--lengths", "16", "--budget-ms", "100", "--quiet"])
@@ -102,7 +102,7 @@ fn looking_for_a_gpu_says_nothing_where_there_is_no_window_system() {
 }
 
 #[test]
-fn a_race_that_measures_nothing_says_how_much_time_it_needs_and_is_no_success() {
+fn an_unmeasured_race_states_its_need_and_fails() {
     // Attention takes 10¹² operations at this length.
     let output = crossover(&[
         "race",
@@ -261,7 +261,7 @@ fn damaged_golden_files_are_named_and_fail() {
 }
 
 #[test]
-fn verify_says_what_it_cannot_find() {
+fn verify_reports_missing_files() {
     let file = golden("attention/core_L1_D32_H2.safetensors");
     refused(&["verify", file.to_str().unwrap(), "--system", "atention"], "unknown-system", "known systems");
     refused(&["verify", file.to_str().unwrap(), "--threads", "0"], "invalid-field", "threads");
@@ -288,7 +288,7 @@ fn a_path_that_is_not_there_fails_alone() {
 
 #[cfg(unix)]
 #[test]
-fn dangling_links_pipes_and_devices_fail_alone_and_at_once() {
+fn dangling_links_pipes_and_devices_fail_immediately() {
     let folder = tempfile::tempdir().unwrap();
     let inside = |name: &str| folder.path().join(name);
     std::os::unix::fs::symlink("gone", inside("dangling.safetensors")).unwrap();
@@ -327,7 +327,7 @@ fn changed(from: &str, to: &str) -> tempfile::NamedTempFile {
 }
 
 #[test]
-fn a_golden_file_does_not_choose_how_wrong_a_result_may_be() {
+fn a_golden_files_tolerance_is_limited() {
     let file = changed("1e-05", "1e9");
     let text = fails_beside_a_good_file(&[file.path().to_str().unwrap()]);
     assert!(
@@ -341,7 +341,7 @@ fn a_golden_file_does_not_choose_how_wrong_a_result_may_be() {
 }
 
 #[test]
-fn a_golden_file_that_contradicts_itself_is_refused_by_what_is_wrong() {
+fn a_contradictory_golden_file_is_refused_with_the_reason() {
     let check = |from, to, code: &str, words: &str| {
         let file = changed(from, to);
         let text = fails_beside_a_good_file(&[file.path().to_str().unwrap()]);
@@ -367,7 +367,7 @@ fn a_golden_file_that_contradicts_itself_is_refused_by_what_is_wrong() {
 }
 
 #[test]
-fn what_a_configuration_says_that_nothing_reads_is_told() {
+fn unread_configuration_keys_are_reported() {
     let file = changed(r#"\"causal\": false"#, r#"\"causal\": false, \"alibi\": true"#);
     let output = crossover(&["verify", file.path().to_str().unwrap()]);
     let text = stdout(&output);
@@ -408,7 +408,7 @@ fn links_are_written_and_read() {
 }
 
 #[test]
-fn a_changed_link_is_repaired_and_never_taken_for_a_file() {
+fn an_altered_link_is_repaired_and_not_read_as_a_file() {
     let link = report::encode_config_link(&report::Config { seed: 77, ..report::Config::default() }).unwrap();
     let data = link.strip_prefix("#r=").unwrap();
     for changed in [
@@ -426,7 +426,7 @@ fn a_changed_link_is_repaired_and_never_taken_for_a_file() {
 }
 
 #[test]
-fn files_of_windows_programs_and_other_exports_are_read_or_named() {
+fn utf16_files_are_read_and_other_exports_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("report.json");
     let name = path.to_str().unwrap();

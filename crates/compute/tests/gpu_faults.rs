@@ -16,7 +16,7 @@ use mixer::{
 use pollster::block_on;
 
 #[test]
-fn fault_04_every_system_plans_within_the_guaranteed_limits_or_says_which_one_it_needs() {
+fn fault_04_every_system_keeps_the_guaranteed_limits_or_names_one() {
     let target = GpuTarget::WEBGPU_DEFAULTS;
     for system in kernels::systems() {
         let id = system.info().id;
@@ -43,7 +43,7 @@ fn fault_04_every_system_plans_within_the_guaranteed_limits_or_says_which_one_it
 }
 
 #[test]
-fn fault_04_naive_attention_says_that_its_scores_do_not_fit() {
+fn fault_04_naive_attention_refuses_oversized_scores() {
     let system = kernels::find("attention-naive").unwrap();
     let target = GpuTarget::WEBGPU_DEFAULTS;
     let problem = Problem { seq_len: 16_384, d_model: 16, n_heads: 4, level: Level::Core, ..PROBLEM };

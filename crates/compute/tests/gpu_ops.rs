@@ -185,7 +185,7 @@ fn erf(x: f64) -> f64 {
 }
 
 #[test]
-fn softmax_rows_sum_to_one_and_hide_what_is_masked() {
+fn softmax_rows_sum_to_one_and_masked_columns_are_zero() {
     let Some((_guard, gpu)) = device() else { return };
     for (rows, columns, causal) in
         [(1, 1, false), (7, 5, false), (6, 6, true), (300, 300, true), (3, 1000, false)]

@@ -40,7 +40,7 @@ fn every_golden_file_passes_on_the_cpu() {
 }
 
 #[test]
-fn golden_files_verify_on_the_gpu_through_the_same_door() {
+fn golden_files_verify_on_the_gpu() {
     let _alone = alone();
     let mut machine = machine(GpuChoice::Auto);
     if machine.gpu().is_err() {
@@ -211,7 +211,7 @@ fn lanes_that_are_ready_together_share_one_budget() {
 }
 
 #[test]
-fn a_gpu_lane_whose_input_does_not_fit_the_host_is_refused_before_it_is_made() {
+fn a_gpu_lane_too_large_for_the_host_is_refused_early() {
     let _alone = alone();
     let options = MachineOptions {
         cpu_memory_bytes: Some(1 << 20),
@@ -230,7 +230,7 @@ fn a_gpu_lane_whose_input_does_not_fit_the_host_is_refused_before_it_is_made() {
 
 /// Hyena's core has three streams and filters of their length: more than the three streams that any core has.
 #[test]
-fn filters_of_a_core_count_as_its_input_on_the_way_to_the_gpu() {
+fn core_filters_count_towards_the_upload() {
     let _alone = alone();
     let problem = Problem { seq_len: 1024, d_model: 64, level: Level::Core, ..PROBLEM };
     let stream: u64 = 4 * 1024 * 64;
@@ -322,7 +322,7 @@ fn fault_08_a_lost_device_is_replaced_once_at_the_next_race() {
 }
 
 #[test]
-fn the_environment_says_what_is_there() {
+fn the_environment_lists_the_backends() {
     let _alone = alone();
     let environment = machine(GpuChoice::Auto).facts();
     assert_eq!(environment.threads, 2);

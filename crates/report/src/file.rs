@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn files_of_windows_programs_are_text() {
+    fn utf16_files_are_decoded() {
         let text = "{\"seed\": 7}\r\n中文 𝄞";
         for bytes in [
             text.as_bytes().to_vec(),
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn reports_configurations_and_links_are_told_apart() {
+    fn reports_configurations_and_links_are_distinguished() {
         let report = report();
         let config = Config { seed: 7, ..Config::default() };
         let json = report.to_json().unwrap();
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn own_exports_are_called_what_they_are() {
+    fn own_exports_are_recognised() {
         let report = report();
         for (text, seems) in [
             (report.to_csv(), Seems::Csv),

@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn separated_thousands_are_asked_about() {
+    fn separated_thousands_are_refused_with_a_suggestion() {
         for (typed, number, list) in [
             ("16,384", 16_384, "16, 384"),
             ("16 384", 16_384, "16, 384"),
@@ -385,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_length_is_refused() {
+    fn invalid_lengths_are_refused() {
         for bad in [
             "",
             " , ",

@@ -18,7 +18,7 @@ fn fixtures(extension: &str) -> Vec<PathBuf> {
 }
 
 #[test]
-fn every_link_of_every_version_is_read_as_it_was() {
+fn links_of_every_version_decode_as_before() {
     let links = fixtures("link");
     assert!(links.len() >= 3, "{links:?}");
     for path in links {

@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_group_is_taken_once_and_neighbours_by_the_same_thread() {
+    fn every_group_is_taken_once_with_its_neighbour() {
         for (batch, width, threads) in [
             (1, 256, 1),
             (1, 256, 2),
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn no_thread_waits_for_groups_that_are_taken_together() {
+    fn shared_groups_leave_no_thread_idle() {
         let tasks = |threads| Shares::new(1, 256, threads).tasks();
         assert_eq!([1, 2, 8, 10, 16].map(tasks), [16; 5]);
         assert_eq!([12, 32].map(tasks), [32; 2]);

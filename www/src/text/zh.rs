@@ -151,7 +151,7 @@ pub static CHINESE: Text = Text {
     slower: |ratio| format!("慢 {ratio}"),
     about_equal: |interval| format!("相差无几（{interval}）"),
     undecided: |interval| format!("未分胜负（{interval}）"),
-    no_interval: |ratio| format!("速度为其 {ratio}，无置信区间"),
+    no_interval: |ratio| format!("速度为 {ratio}，无置信区间"),
     needs: |time| format!("约需 {time}"),
     full_attention: "全注意力",
     and_full_attention: |point| format!("{point}；此处其稀疏模式覆盖所有位置对，即全注意力"),

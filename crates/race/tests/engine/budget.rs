@@ -127,7 +127,7 @@ fn needed_ns(record: &Record, lane: usize, seq_len: usize) -> Option<f64> {
 }
 
 #[test]
-fn a_first_length_that_cannot_fit_is_found_out_without_running_it() {
+fn probes_exclude_a_first_length_that_cannot_fit() {
     // 16,384² · 200 ns = 54 s, alone and first.
     let models = [("attention-naive", Model { time: |n| 200.0 * n * n, ..MODEL })];
     let world = World::new(1, &models);
@@ -146,7 +146,7 @@ fn a_first_length_that_cannot_fit_is_found_out_without_running_it() {
 }
 
 #[test]
-fn a_lane_whose_reference_alone_would_take_its_budget_is_not_even_verified() {
+fn a_lane_with_an_unaffordable_reference_is_not_verified() {
     // 2 G operations a position: two of them take the reference 8 s.
     let models = [("ltc", Model { time: |n| 2e9 * n, ..MODEL })];
     let world = World::new(1, &models);
@@ -161,7 +161,7 @@ fn a_lane_whose_reference_alone_would_take_its_budget_is_not_even_verified() {
 }
 
 #[test]
-fn a_long_lane_takes_what_the_others_leave() {
+fn a_long_lane_gets_the_unused_time() {
     // 8 s a pass at the last length, a third of the whole budget: more than an equal share.
     let models = [("attention", Model { time: |n| 30.0 * n * n, ..MODEL })];
     let record = World::new(1, &models).race(spec(&["attention", "hyena", "bigs", "mega"])).unwrap();
@@ -206,7 +206,7 @@ fn noisy_lanes_get_more_samples_than_quiet_ones() {
 }
 
 #[test]
-fn progress_never_goes_back_and_its_estimate_is_honest() {
+fn progress_is_monotone_and_its_estimate_accurate() {
     for budget_s in [10, 60, 600] {
         let mut spec = spec(&SYSTEMS);
         spec.budget_ns = budget_s * 1_000_000_000;

@@ -38,7 +38,7 @@ fn is_work(call: &Call) -> bool {
 }
 
 #[test]
-fn fault_17_cancelled_at_any_step_it_stops_there_and_keeps_everything() {
+fn fault_17_a_cancellation_at_any_step_keeps_all_points() {
     let whole = World::new(1, &[]);
     assert_eq!(whole.race(short()).unwrap().status, Status::Done);
     let n_calls = whole.calls().len();
@@ -69,7 +69,7 @@ fn fault_17_cancelled_at_any_step_it_stops_there_and_keeps_everything() {
 }
 
 #[test]
-fn fault_17_after_a_cancellation_the_same_machine_races_again() {
+fn fault_17_a_machine_races_again_after_a_cancellation() {
     let world = World::new(1, &[]).script(|call, stage| {
         stage.cancelled |= call.index == 30;
         Ok(())

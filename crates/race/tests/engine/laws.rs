@@ -94,7 +94,7 @@ proptest! {
 
 /// More than 2.5% of the replicates of this race never cross, so a predicted crossover would have no upper end.
 #[test]
-fn a_crossover_is_not_predicted_where_its_interval_has_no_upper_end() {
+fn a_prediction_needs_an_interval_with_an_upper_end() {
     let laws = (15448.531986513677, 0.9553764084731481, 83747.40177474266, 0.81526834621397);
     check_record(laws, vec![9431, 43615, 317], 61233, 0.0, 0.07544335193173472, 3028208598292952214).unwrap();
 }

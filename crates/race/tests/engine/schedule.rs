@@ -29,7 +29,7 @@ fn every_lane_is_verified_before_any_is_timed() {
 
 /// However long the budget, the reference gets no problem that would keep a user waiting for seconds.
 #[test]
-fn what_is_verified_is_as_small_as_the_reference_can_afford() {
+fn the_verified_problem_fits_the_references_budget() {
     type Time = fn(f64) -> f64;
     // Closed forms are the times here: operations of 2 ns, 2²⁸ of them or a fifth of the budget, whichever is less.
     let cases: [(Time, u64, usize); 3] = [
@@ -64,7 +64,7 @@ fn lanes_take_turns_in_random_order() {
 }
 
 #[test]
-fn the_same_seed_gives_the_same_race_and_another_seed_another_order() {
+fn the_seed_determines_the_order_of_a_race() {
     let systems = |seed: u64| {
         let world = World::new(1, &[]);
         let mut spec = spec(&["attention", "hyena", "cfc", "mega"]);
@@ -78,7 +78,7 @@ fn the_same_seed_gives_the_same_race_and_another_seed_another_order() {
 }
 
 #[test]
-fn set_up_and_the_first_run_are_told_apart_from_the_samples() {
+fn set_up_and_first_run_are_separate_from_the_samples() {
     let models = [("attention", Model { setup_ns: 3e8, ..MODEL })];
     let mut cold = true;
     let world = World::new(1, &models).script(move |call, stage| {
@@ -118,7 +118,7 @@ fn warm_up_goes_on_until_rounds_agree() {
 }
 
 #[test]
-fn snapshots_grow_and_the_last_one_is_the_result() {
+fn snapshots_grow_towards_the_result() {
     let world = World::new(1, &[]);
     let record = world.race(spec(&["attention", "hyena"])).unwrap();
     let state = world.0.borrow();

@@ -119,7 +119,7 @@ fn a_crossover_beyond_the_measured_lengths_is_predicted() {
 }
 
 #[test]
-fn a_challenger_that_leads_from_the_start_crosses_at_the_shortest_length() {
+fn a_challenger_ahead_from_the_start_has_a_bound() {
     let models =
         [("attention", Model { time: quadratic, ..MODEL }), ("hyena", Model { time: |n| n, ..MODEL })];
     let record = World::new(5, &models).race(spec(&["attention", "hyena"])).unwrap();

@@ -55,7 +55,7 @@ fn the_same_race_on_a_machine_twice_as_fast() {
 }
 
 #[test]
-fn without_intervals_there_is_a_ratio_and_no_verdict() {
+fn reports_without_intervals_have_ratios_but_no_verdict() {
     let (mine, mut theirs) = (report(), faster(2.0));
     theirs.lanes[1].points[0].low_ms = None;
     let reports = [&mine, &theirs];
@@ -65,7 +65,7 @@ fn without_intervals_there_is_a_ratio_and_no_verdict() {
 }
 
 #[test]
-fn lanes_are_matched_by_system_and_parameters_and_by_backend_where_that_decides() {
+fn lanes_match_by_system_parameters_and_backend() {
     let mine = report();
     let mut theirs = report();
     theirs.lanes.swap(0, 1);
@@ -135,7 +135,7 @@ fn whose_crossover_comes_first() {
 }
 
 #[test]
-fn what_keeps_times_from_being_compared_is_named_first() {
+fn differences_in_the_work_come_first() {
     let mine = report();
     let mut theirs = report();
     theirs.config.width = 512;
@@ -166,7 +166,7 @@ fn what_keeps_times_from_being_compared_is_named_first() {
 }
 
 #[test]
-fn one_report_none_and_empty_ones_are_no_trouble() {
+fn single_missing_and_empty_reports_are_accepted() {
     assert_eq!(Comparison::new(&[]).lanes, []);
     let one = report();
     let comparison = Comparison::new(&[&one]);

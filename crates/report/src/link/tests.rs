@@ -197,7 +197,7 @@ fn a_link_keeps_verdicts_and_an_interval_that_holds_the_measured_one() {
 }
 
 #[test]
-fn a_link_keeps_what_the_roofline_counts_and_both_sides_show_one_share() {
+fn a_link_keeps_the_roofline_share() {
     let mut report = judged(large(true, &mut noise()), &mut noise());
     let peaks = |transcendentals_per_s| crate::Peaks {
         flops_per_s: 1e9,
@@ -448,7 +448,7 @@ fn a_whole_address_a_fragment_and_bare_data_are_read() {
 }
 
 #[test]
-fn fault_21_what_is_no_link_says_so() {
+fn fault_21_text_without_a_link_is_refused() {
     for (link, code) in [
         ("", "link-empty"),
         ("#", "link-empty"),
@@ -521,7 +521,7 @@ fn framed_as(version: Version, kind: u8, body: &[u8]) -> String {
 }
 
 #[test]
-fn fault_22_a_body_one_byte_over_the_cap_is_refused_and_nested_streams_are_no_body() {
+fn fault_22_oversized_bodies_and_nested_streams_are_refused() {
     for kind in [DEFLATED, DEFLATED | REPORT] {
         let at_cap = miniz_oxide::deflate::compress_to_vec(&vec![0; MAX_BODY_BYTES], 10);
         assert_eq!(decode_link(&framed(kind, &at_cap)).unwrap_err().code(), "link-malformed");
@@ -537,7 +537,7 @@ fn fault_22_a_body_one_byte_over_the_cap_is_refused_and_nested_streams_are_no_bo
 }
 
 #[test]
-fn fault_23_versions_of_the_past_and_future_say_what_they_are() {
+fn fault_23_unknown_versions_are_named() {
     let data = encode_link(&report()).unwrap().split_off(4);
     for (version, code, says) in [
         ('0', "link-version", "version 0"),
@@ -593,7 +593,7 @@ fn fault_21_links_that_chat_programs_escaped_are_read() {
 }
 
 #[test]
-fn fault_24_a_link_cannot_ask_for_what_the_page_refuses() {
+fn fault_24_links_obey_the_pages_limits() {
     let bad = [
         Config { heads: 0, ..Config::default() },
         Config { lengths: vec![1 << 31], ..Config::default() },
@@ -845,7 +845,7 @@ proptest! {
     }
 
     #[test]
-    fn a_report_read_from_a_link_gives_the_same_link_again(report in any_report()) {
+    fn encoding_a_decoded_report_gives_an_equal_link(report in any_report()) {
         prop_assert_eq!(report.validate(), Ok(()));
         for report in [judged(report.clone(), &mut noise()), report] {
             prop_assert_eq!(report.validate(), Ok(()));

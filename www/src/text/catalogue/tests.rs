@@ -36,7 +36,7 @@ fn a_damaged_link_is_explained_in_chinese() {
 }
 
 #[test]
-fn what_is_refused_inside_of_what_is_refused_is_said_too() {
+fn nested_refusals_are_translated() {
     let inner = Config::from_json("{\"heads\":0}").unwrap_err();
     assert_eq!(error(&inner), "heads：须为 1 至 4,096 的整数，而不是 0");
     let report = report::ReportError::Config(inner);
