@@ -53,7 +53,7 @@ test('both backends race side by side', async ({ page }) => {
   }
 });
 
-test('events tell the race as it goes', async ({ page }) => {
+test('events report the progress of the race', async ({ page }) => {
   await openApi(page);
   const types = await page.evaluate(async (config) => {
     const events = [];
@@ -148,7 +148,7 @@ const refused = [
   [{ budgetMs: -1 }, 'invalid-field', 'budgetMs', 'from'],
 ];
 
-test('a bad configuration is refused with the field and what it may be', async ({ page }) => {
+test('a bad configuration is refused with field and range', async ({ page }) => {
   await openApi(page);
   for (const [config, code, field, words] of refused) {
     const { error, report } = await race(page, config);
@@ -168,7 +168,7 @@ test('a bad configuration is refused with the field and what it may be', async (
   expect(report.status).toBe('done');
 });
 
-test('a bad link is refused in words', async ({ page }) => {
+test('a bad link is refused with a message', async ({ page }) => {
   await openApi(page);
   const good = await page.evaluate(async (config) => window.api.encodeLink(await window.api.race(config)), { ...smallRace, lengths: [64], backend: 'cpu' });
   const bad = ['', '#', '#r=', '#r=0', '#r=!!!!', good.slice(0, -3), `${good}AAAA`, good.replace(/#r=./, '#r=9'), `#r=1${'A'.repeat(100_000)}`];

@@ -18,7 +18,7 @@ async function open(page, body, headers = {}) {
 
 const height = (page) => page.evaluate(() => document.querySelector('crossover-race').shadowRoot.querySelector('iframe').getBoundingClientRect().height);
 
-test('a race in a page of another site: a still until it is pressed, then isolated, measured and told to the host', async ({ page }) => {
+test('an embed on another site is still until pressed, then races isolated', async ({ page }) => {
   const requests = [];
   page.on('request', (request) => requests.push(request.url()));
   await open(page, withElement(site(), MIDDLE));
@@ -56,7 +56,7 @@ test('a race in a page of another site: a still until it is pressed, then isolat
   expect(await full.evaluate(() => window.opener)).toBeNull();
 });
 
-test('where the server sends no headers the race runs on one thread and says so', async ({ page }) => {
+test('without isolation headers the embed runs on one thread', async ({ page }) => {
   await open(page, withElement(plainUrl()));
   const frame = await frameOf(page);
   await frame.getByTestId('press').click();
@@ -96,7 +96,7 @@ test('methods and properties: start, cancel, attributes that change', async ({ p
   expect(stopped).toBe('cancelled');
 });
 
-test('attributes that are set just before a start are what is raced, whatever the frame has said by then', async ({ page }) => {
+test('attributes set just before a start take effect', async ({ page }) => {
   await page.addInitScript(() => window.addEventListener('message', ({ data }) => { window.ready ||= data?.type === 'ready'; }));
   await open(page, withElement(site(), LONG));
   await page.waitForFunction(() => window.ready);
@@ -111,7 +111,7 @@ test('attributes that are set just before a start are what is raced, whatever th
   expect(await race([16, 128])).toEqual([16, 128]);
 });
 
-test('a wrong set-up is refused in the frame and told to the host', async ({ page }) => {
+test('a wrong configuration is refused and reported to the host', async ({ page }) => {
   await open(page, withElement(site(), 'systems="attention nonsense" lengths="64"'));
   await listen(page);
   const outcome = await page.evaluate(() => document.querySelector('crossover-race').start().then(() => 'raced', (error) => error.code));
@@ -173,7 +173,7 @@ test('a recorded race is shown, not run, and can be run here', async ({ page }) 
 });
 
 test.describe('autoplay', () => {
-  test('starts what is in view, and nothing that is not', async ({ page }) => {
+  test('starts only embeds in view', async ({ page }) => {
     await open(page, `<!doctype html><title>x</title><link rel="icon" href="data:,"><script type="module" src="${site()}crossover.js"></script>
       <crossover-race ${SMALL} autoplay="visible"></crossover-race><div style="height: 4000px"></div><crossover-race ${SMALL} autoplay="visible"></crossover-race>`);
     await expect.poll(() => page.evaluate(() => document.querySelectorAll('crossover-race')[0].result?.status), { timeout: 60_000 }).toBe('done');
@@ -182,7 +182,7 @@ test.describe('autoplay', () => {
     await expect.poll(() => page.evaluate(() => document.querySelectorAll('crossover-race')[1].result?.status), { timeout: 60_000 }).toBe('done');
   });
 
-  test('never without being asked for, nor for readers who want less motion', async ({ page }) => {
+  test('needs the attribute and respects reduced motion', async ({ page }) => {
     await page.emulateMedia({ reducedMotion: 'reduce' });
     await open(page, withElement(site(), `${SMALL} autoplay="visible"`));
     await frameOf(page);

@@ -87,7 +87,7 @@ test('fault 33, reduced motion: nothing moves by itself during a race', async ({
   await playground.finished();
 });
 
-test('fault 33, right to left: the page mirrors, the chart and its numbers do not', async ({ page }) => {
+test('fault 33, right to left: the page is mirrored, the chart is not', async ({ page }) => {
   await page.addInitScript(() => document.addEventListener('DOMContentLoaded', () => document.documentElement.setAttribute('dir', 'rtl')));
   for (const width of [1280, 390]) {
     await page.setViewportSize({ width, height: 844 });
@@ -115,7 +115,7 @@ test('fault 33, right to left: the page mirrors, the chart and its numbers do no
 test.describe('a browser that prefers Chinese', () => {
   test.use({ locale: 'zh-CN' });
 
-  test('the language is the browser’s at first, can be switched with a result on the page, and is remembered', async ({ page }) => {
+  test('the language follows the browser, can be switched and is stored', async ({ page }) => {
     const playground = await openDuel(page);
     await expect(page.locator('html')).toHaveAttribute('lang', 'zh-Hans');
     await expect(page).toHaveTitle(/\p{Script=Han}/u);
@@ -134,7 +134,7 @@ test.describe('a browser that prefers Chinese', () => {
     await expect(page.locator('html')).toHaveAttribute('lang', 'zh-Hans');
   });
 
-  test('no sentence is left in English, in no dialog and no message', async ({ page }) => {
+  test('no dialog and no message is left in English', async ({ page }) => {
     const playground = await openDuel(page);
     /** What is seen or read aloud and has four words of Latin letters in a row, outside of what is quoted as it is. */
     const english = (root) => page.locator(root).evaluate((root) => {
@@ -213,7 +213,7 @@ test('fault 33, a missing translation: readers of other languages get a whole pa
 
 test.describe('where a translation cannot be loaded', () => {
   test.use({ expectedErrors: [/Failed to load resource|ERR_FAILED/] });
-  test('fault 33, a missing translation: where the systems’ one is gone the page still races', async ({ page }) => {
+  test('fault 33, a missing translation of the systems leaves the page working', async ({ page }) => {
     await page.addInitScript(() => localStorage.setItem('language', 'zh-Hans'));
     await page.route('**/systems.zh.json', (route) => route.fulfill({ status: 404, body: '' }));
     const playground = new Playground(page);
@@ -226,7 +226,7 @@ test.describe('where a translation cannot be loaded', () => {
   });
 });
 
-test('fault 33, screen readers: progress is said now and then, the result once', async ({ page }) => {
+test('fault 33, screen readers: progress is announced at intervals, the result once', async ({ page }) => {
   const playground = new Playground(page);
   await playground.open();
   await page.evaluate(() => {
@@ -259,7 +259,7 @@ test('fault 33, screen readers: progress is said now and then, the result once',
   await expect(playground.chart.getByRole('img').first()).toHaveAttribute('aria-label', /64/);
 });
 
-test('fault 33, keyboard only: from Tab to a result that is read and shared', async ({ page }) => {
+test('fault 33, keyboard only: race, read and share', async ({ page }) => {
   const playground = new Playground(page);
   await playground.open();
   const focused = () => page.evaluate(() => document.activeElement?.dataset?.testid ?? document.activeElement?.id ?? '');
@@ -305,7 +305,7 @@ test('fault 33, keyboard only: from Tab to a result that is read and shared', as
   await expect(page.getByTestId('share')).toBeFocused();
 });
 
-test('fault 33, print: the result is on paper, dark on white, and what is for clicking is not', async ({ page }) => {
+test('fault 33, print: the result is dark on white, without controls', async ({ page }) => {
   await page.addInitScript(() => localStorage.setItem('theme', 'dark'));
   await page.emulateMedia({ colorScheme: 'dark' });
   const playground = await openDuel(page);
@@ -330,7 +330,7 @@ test('fault 33, print: the result is on paper, dark on white, and what is for cl
 test.describe('a phone held upright', () => {
   test.use({ viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true });
 
-  test('fault 33, touch: a race by taps; points answer to a finger; targets are large enough', async ({ page }) => {
+  test('fault 33, touch: taps race, points respond, targets are large enough', async ({ page }) => {
     const playground = new Playground(page);
     await playground.open();
     await playground.small();

@@ -65,7 +65,7 @@ for (const [name, answer] of [
   });
 }
 
-test('fault 3, a device that is lost when it comes ends its lanes with that reason, and the others go on', async ({ page }) => {
+test('fault 3, a device lost on arrival ends only the GPU lanes', async ({ page }) => {
   await beforeEngine(page, `const original = GPUAdapter.prototype.requestDevice;
     GPUAdapter.prototype.requestDevice = async function (wanted) {
       const device = await original.call(this, wanted);
@@ -82,7 +82,7 @@ test('fault 3, a device that is lost when it comes ends its lanes with that reas
   expect([['device-lost', 'device-lost'], ['no-backend', 'no-backend']]).toContainEqual(gpu);
 });
 
-test('fault 8, the GPU’s process crashes: at rest, in the middle of a race, and once more', async ({ playwright, launchOptions }) => {
+test('fault 8, the GPU process crashes while idle, during a race and again', async ({ playwright, launchOptions }) => {
   // After such crashes a browser has no adapters any more, so this one is nobody else's.
   const browser = await playwright.chromium.launch(launchOptions);
   try {

@@ -43,7 +43,7 @@ for (const isolated of [true, false]) {
     test.describe('where it cannot be loaded', () => {
       test.use({ expectedErrors: [/Failed to load resource|HTTP 404/] });
 
-      test('the lanes that need it say so, the others race, and the next race tries again', async ({ page }) => {
+      test('lanes that need it state the reason, and the next race retries', async ({ page }) => {
         const module = await open(page);
         module.missing = true;
         const config = { ...small, systems: ['attention', 'mega', 'hyena'] };

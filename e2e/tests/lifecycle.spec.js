@@ -15,7 +15,7 @@ async function long(playground) {
   await playground.choose('backend', 'cpu');
 }
 
-test('fault 15, a frozen page: its race rests, and goes on when the page does', async ({ page }) => {
+test('fault 15, the race of a frozen page pauses and resumes', async ({ page }) => {
   await openApi(page);
   const { report, during } = await page.evaluate(async (config) => {
     const seen = [];
@@ -42,7 +42,7 @@ test('fault 15, a frozen page: its race rests, and goes on when the page does', 
   expect(report.lanes.flatMap((lane) => lane.points).every((point) => point.outcome === 'ok')).toBe(true);
 });
 
-test('fault 15, a page that is left and restored whole: its race rests meanwhile and comes to its end', async ({ page }) => {
+test('fault 15, a race survives the back-forward cache', async ({ page }) => {
   await openApi(page);
   // Playwright cannot follow a page into the browser's cache of whole pages: what such a page hears stands in for it.
   const { report, during } = await page.evaluate(async (config) => {
@@ -79,7 +79,7 @@ test('fault 15, a page that is left and restored whole: its race rests meanwhile
   expect(report.lanes.flatMap((lane) => lane.points).every((point) => point.outcome === 'ok')).toBe(true);
 });
 
-test('fault 16, leaving: asked for while a race runs, and only then', async ({ page, context }) => {
+test('fault 16, leaving asks for confirmation only during a race', async ({ page, context }) => {
   const playground = new Playground(page);
   await playground.open();
   await long(playground);
@@ -101,7 +101,7 @@ test('fault 16, leaving: asked for while a race runs, and only then', async ({ p
   expect(context.pages()).not.toContain(page);
 });
 
-test('fault 16, a reload in the middle of a race: the page comes back ready, with its set-up, and races', async ({ page }) => {
+test('fault 16, a reload during a race keeps the configuration', async ({ page }) => {
   page.on('dialog', (dialog) => dialog.accept());
   const playground = new Playground(page);
   await playground.open();
@@ -118,7 +118,7 @@ test('fault 16, a reload in the middle of a race: the page comes back ready, wit
   await expect(playground.error).toHaveCount(0);
 });
 
-test('fault 16, the address changes in the middle of a race: the race goes on, and the address holds it again', async ({ page }) => {
+test('fault 16, a changed address during a race is restored', async ({ page }) => {
   const playground = new Playground(page);
   await playground.open();
   await playground.set('width', 64);
@@ -210,7 +210,7 @@ test.describe('worker', () => {
     expect((await race(page, { ...small, lengths: [32] })).report.lanes[0].points.map((point) => point.length)).toEqual([32]);
   });
 
-  test('fault 18, a worker that stops answering is ended, and a new race runs', async ({ page }) => {
+  test('fault 18, a silent worker is ended, and a new race runs', async ({ page }) => {
     // Every worker tells that it is ready; the first one is never heard again.
     await beforeEngine(page, `const send = self.postMessage.bind(self);
       self.postMessage = (message, ...more) => {
@@ -238,7 +238,7 @@ test.describe('worker', () => {
   test.describe('that may not load', () => {
     test.use({ expectedErrors: [/MIME|Content Security Policy|Failed to load|violates/] });
 
-    test('fault 18, a script under a wrong type: said, and nothing hangs', async ({ page }) => {
+    test('fault 18, a script with a wrong type is reported', async ({ page }) => {
       await page.route('**/worker-boot.js', async (route) => {
         const response = await route.fetch();
         await route.fulfill({ response, headers: { ...response.headers(), 'content-type': 'text/plain' } });
@@ -249,7 +249,7 @@ test.describe('worker', () => {
       expect(error.message).toMatch(/reload/i);
     });
 
-    test('fault 18, a page whose policy forbids workers: said, and nothing hangs', async ({ page }) => {
+    test('fault 18, a policy that forbids workers is reported', async ({ page }) => {
       await page.route('**/forbids.html', (route) => route.fulfill({
         contentType: 'text/html',
         headers: { 'content-security-policy': "worker-src 'none'" },

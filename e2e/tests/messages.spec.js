@@ -39,7 +39,7 @@ test('a host that says hello is answered, at its own origin (fault 26)', async (
   expect(origins).toEqual([new URL(site()).origin]);
 });
 
-test('nothing but a whole message of this version is heard (fault 26)', async ({ page }) => {
+test('only complete messages of this version are processed (fault 26)', async ({ page }) => {
   const frame = await open(page);
   await page.evaluate(() => {
     const polluted = JSON.parse('{"crossover":1,"type":"start","__proto__":{"x":1}}');
@@ -61,7 +61,7 @@ test('nothing but a whole message of this version is heard (fault 26)', async ({
   expect(await frame.evaluate(() => ({}).x)).toBeUndefined();
 });
 
-test('getters and proxies do not survive the way, and markup stays text (fault 26)', async ({ page }) => {
+test('getters and proxies are dropped, and markup stays text (fault 26)', async ({ page }) => {
   const frame = await open(page);
   const refused = await page.evaluate(() => {
     try {
@@ -144,7 +144,7 @@ test('a host without an origin is told its height and nothing else (fault 26)', 
   expect(await inner.evaluate(() => window.answers.length)).toBeGreaterThan(0);
 });
 
-test('the element hears its own frame only, and only whole messages (fault 26)', async ({ page }) => {
+test('the element accepts only complete messages of its frame (fault 26)', async ({ page }) => {
   other.pages['/'] = { body: withElement(site(), SMALL, '<iframe id="stranger" title="x" src="/stranger"></iframe>') };
   other.pages['/stranger'] = { body: '<!doctype html><title>x</title>' };
   await page.goto(other.url);

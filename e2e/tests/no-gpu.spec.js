@@ -6,7 +6,7 @@ import { openApi, race, smallRace } from '../support/api.js';
 // Chromium itself says on the console that it found no adapter.
 test.use({ expectedErrors: [/adapter/i] });
 
-test('without an adapter the machine says why and "auto" is the CPU', async ({ page }) => {
+test('without an adapter the reason is stated and "auto" is the CPU', async ({ page }) => {
   await openApi(page);
   const environment = await page.evaluate(() => window.api.environment());
   expect(environment.gpu).toBeNull();
@@ -20,7 +20,7 @@ test('without an adapter the machine says why and "auto" is the CPU', async ({ p
   }
 });
 
-test('a lane that asks for the GPU does not start, says why, and the others race', async ({ page }) => {
+test('a lane on a missing GPU has a reason, and the CPU lanes race', async ({ page }) => {
   await openApi(page);
   const { report } = await race(page, {
     ...smallRace,

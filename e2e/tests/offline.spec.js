@@ -57,7 +57,7 @@ test.describe('with service workers', () => {
     expectedErrors: [/NotSameOriginAfterDefaultedToSameOriginByCoep|A bad HTTP response code \(500\)/],
   });
 
-  test('after the first visit everything works without a network: page, race, embed, links (fault 30)', async ({ page }) => {
+  test('page, race, embeds and links work offline after the first visit (fault 30)', async ({ page }) => {
     await visit(page);
     await kept(page);
     await site.stop();
@@ -82,7 +82,7 @@ test.describe('with service workers', () => {
     site = await serveFolder(dist);
   });
 
-  test('a newer build waits, says so quietly, and takes over when it is asked to', async ({ page }) => {
+  test('a newer build waits, shows a notice and takes over on request', async ({ page }) => {
     await visit(page);
     await kept(page);
     await page.reload();
@@ -105,7 +105,7 @@ test.describe('with service workers', () => {
     await expect(page.getByTestId('update')).toHaveCount(0);
   });
 
-  test('while a race runs its files stay and the newer build is not offered to press (fault 30)', async ({ page }) => {
+  test('during a race its files stay and no update is offered (fault 30)', async ({ page }) => {
     await visit(page);
     await kept(page);
     await page.reload();
@@ -130,7 +130,7 @@ test.describe('with service workers', () => {
     await expect(page.getByTestId('update-apply')).toBeEnabled();
   });
 
-  test('parts of files and other origins’ answers pass untouched', async ({ page }) => {
+  test('range requests and other origins bypass the cache', async ({ page }) => {
     await visit(page);
     await page.waitForFunction(() => navigator.serviceWorker.controller);
     const other = await serveFolder(dist, { headers: {} });
@@ -156,14 +156,14 @@ test.describe('with service workers', () => {
     await expect(page.getByTestId('start')).toBeVisible();
   });
 
-  test('a registration that fails is not noticed (fault 31)', async ({ page }) => {
+  test('a failed registration has no effect (fault 31)', async ({ page }) => {
     site.answers = (path) => (path === '/sw.js' ? { status: 500, body: 'no' } : undefined);
     await visit(page);
     await expect(page.getByTestId('start')).toBeVisible();
     expect(await page.evaluate(async () => (await navigator.serviceWorker.getRegistrations()).length)).toBe(0);
   });
 
-  test('a host whose headers never isolate reloads the page once, not for ever (fault 31)', async ({ page }) => {
+  test('a host that never isolates causes a single reload (fault 31)', async ({ page }) => {
     const bare = await serveFolder(dist, { headers: {} });
     // A service worker that adds nothing.
     bare.answers = (path) => (path === '/sw.js' ? 'addEventListener("install", () => skipWaiting()); addEventListener("activate", (event) => event.waitUntil(clients.claim()));' : undefined);
@@ -181,7 +181,7 @@ test.describe('with service workers', () => {
 test.describe('files that are missing', () => {
   test.use({ expectedErrors: [/Failed to load resource|Failed to fetch|MIME|expected magic|net::ERR|wasm: HTTP 404/] });
 
-  test('the page’s module gone after a deploy: reload to get the newer version (fault 30)', async ({ page }) => {
+  test('a page module missing after a deploy asks for a reload (fault 30)', async ({ page }) => {
     const html = await readFile(join(dist, 'index.html'), 'utf8');
     site.answers = (path) => {
       if (path.startsWith('/page/')) return { status: 404, body: 'gone' };
@@ -196,13 +196,13 @@ test.describe('files that are missing', () => {
     await expect(page.getByTestId('start')).toBeVisible();
   });
 
-  test('the page’s wasm blocked by a proxy: the page says what may be the matter (fault 30)', async ({ page }) => {
+  test('page wasm blocked by a proxy is explained (fault 30)', async ({ page }) => {
     site.answers = (path) => (path.endsWith('www_bg.wasm') ? { status: 403, body: '<h1>Blocked</h1>', type: 'text/html' } : undefined);
     await page.goto(site.url);
     await expect(page.locator('#panic')).toContainText('proxy');
   });
 
-  test('the page’s second module gone: the page says so, races, and shows and keeps the result once it is loaded after all', async ({ page }) => {
+  test('without the second module the page races, and shows the result once loaded', async ({ page }) => {
     site.answers = (path) => (path.endsWith('split_rest.wasm') ? { status: 404, body: 'gone' } : undefined);
     await visit(page);
     const playground = new Playground(page);
@@ -258,7 +258,7 @@ test.describe('files that are missing', () => {
     });
   }
 
-  test('a link waits for the second module and is opened once it is loaded after all', async ({ page }) => {
+  test('a link opens once the second module is loaded', async ({ page }) => {
     await visit(page);
     await new Playground(page).set('lengths', '64, 128');
     await page.getByTestId('share').click();
@@ -273,7 +273,7 @@ test.describe('files that are missing', () => {
     await expect(page.getByTestId('config-lengths')).toHaveValue('64, 128');
   });
 
-  test('a language that cannot be loaded leaves the page in the one it has, with a way to try again', async ({ page }) => {
+  test('a language that cannot be loaded can be tried again', async ({ page }) => {
     await visit(page);
     site.answers = (path) => (path.endsWith('split_chinese.wasm') ? { status: 404, body: 'gone' } : undefined);
     await page.getByTestId('language-zh-Hans').click();
@@ -288,7 +288,7 @@ test.describe('files that are missing', () => {
     await expect(page.getByTestId('language-failed')).toHaveCount(0);
   });
 
-  test('an embedded race whose second module is gone says so and can be pressed again', async ({ page }) => {
+  test('an embed without its second module can be pressed again', async ({ page }) => {
     site.answers = (path) => (path.endsWith('split_rest.wasm') ? { status: 404, body: 'gone' } : undefined);
     await page.goto(`${site.url}embed.html#systems=attention&lengths=64&width=32&heads=2&backend=cpu`);
     await page.getByTestId('press').click();
@@ -299,7 +299,7 @@ test.describe('files that are missing', () => {
     await expect(page.locator('#panic')).toBeHidden();
   });
 
-  test('an engine gone after a deploy says that there is a newer version (fault 30)', async ({ page }) => {
+  test('an engine missing after a deploy reports a newer version (fault 30)', async ({ page }) => {
     await visit(page);
     site.answers = (path) => {
       if (path.startsWith('/worker/')) return { status: 404, body: 'gone' };
@@ -322,7 +322,7 @@ test.describe('files that are missing', () => {
   });
 });
 
-test('the site can be installed: manifest, names, icons of their sizes, one to be masked', async ({ page }) => {
+test('the manifest has names and icons for installation', async ({ page }) => {
   await page.goto(site.url);
   const address = await page.evaluate(() => document.querySelector('link[rel=manifest]').href);
   const manifest = JSON.parse(await page.evaluate((url) => fetch(url).then((response) => response.text()), address));
@@ -344,7 +344,7 @@ test('the site can be installed: manifest, names, icons of their sizes, one to b
 test.describe('with service workers allowed', () => {
   test.use({ serviceWorkers: 'allow' });
 
-  test('browsers’ own check finds nothing that keeps the site from being installed', async ({ page }) => {
+  test('the browser finds the site installable', async ({ page }) => {
     await visit(page);
     const session = await page.context().newCDPSession(page);
     const { installabilityErrors } = await session.send('Page.getInstallabilityErrors');
@@ -369,7 +369,7 @@ test('without WebAssembly the page says so and shows an example (fault 34)', asy
   await expect(page.locator('#example img')).toBeVisible();
 });
 
-test('where the site describes itself for embedding', async ({ page, request }) => {
+test('the site describes its embeds by oEmbed', async ({ page, request }) => {
   await page.goto(site.url);
   const address = await page.evaluate(() => document.querySelector('link[type="application/json+oembed"]').href);
   const description = await (await request.get(address)).json();
@@ -380,7 +380,7 @@ test('where the site describes itself for embedding', async ({ page, request }) 
 test.describe('a first visit without a network', () => {
   test.use({ serviceWorkers: 'allow', expectedErrors: [/Failed to load resource|Failed to fetch|net::ERR/] });
 
-  test('leaves nothing behind: the next one, with a network, works and is kept (fault 30)', async ({ page, context }) => {
+  test('leaves no state that breaks the next visit (fault 30)', async ({ page, context }) => {
     await context.setOffline(true);
     await expect(page.goto(site.url)).rejects.toThrow(/ERR_INTERNET_DISCONNECTED/);
     expect(site.requests).toEqual([]);
@@ -390,7 +390,7 @@ test.describe('a first visit without a network', () => {
     await expect(page.getByTestId('start')).toBeVisible();
   });
 
-  test('a network that goes before the page’s module is there: the page says so, and a reload mends it (fault 30)', async ({ page }) => {
+  test('a lost network before the page module loads is explained (fault 30)', async ({ page }) => {
     await page.route('**/page/**', (route) => route.abort('internetdisconnected'));
     await page.goto(site.url);
     await expect(page.locator('#panic')).toBeVisible();

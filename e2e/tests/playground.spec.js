@@ -40,7 +40,7 @@ test('a race starts within a second of the click', async ({ page }) => {
   expect(await least(1000, latency)).toBeLessThan(1000);
 });
 
-test('cancel ends the race at once and keeps what was measured', async ({ page }) => {
+test('cancel ends the race immediately and keeps the points measured', async ({ page }) => {
   const playground = new Playground(page);
   await playground.open();
   await playground.set('lengths', '64, 8192, 16384');
@@ -105,7 +105,7 @@ test('the page stays responsive and does not jump while a race runs', async ({ p
   expect(tasks.filter((ms) => ms > 50), 'milliseconds of long tasks').toEqual([]);
 });
 
-test('a long task of the page is seen as one', async ({ page, browser }) => {
+test('the long-task observer detects a long task', async ({ page, browser }) => {
   const playground = new Playground(page);
   await playground.open();
   const tasks = await pageTasks(browser, page, () => page.evaluate(() => {
@@ -115,7 +115,7 @@ test('a long task of the page is seen as one', async ({ page, browser }) => {
   expect(Math.max(...tasks)).toBeGreaterThan(50);
 });
 
-test('the address holds the configuration, and a bad one says so', async ({ page }) => {
+test('the address holds the configuration, and a bad one is reported', async ({ page }) => {
   const playground = new Playground(page);
   await playground.open();
   await playground.small();
@@ -134,7 +134,7 @@ test('the address holds the configuration, and a bad one says so', async ({ page
   await expect(playground.start).toBeVisible();
 });
 
-test('bad input is refused beside its field, with what it may be', async ({ page }) => {
+test('invalid input is reported at its field with the valid range', async ({ page }) => {
   const playground = new Playground(page);
   await playground.open();
   for (const [name, value, words] of [

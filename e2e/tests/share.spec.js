@@ -46,7 +46,7 @@ test('share, open in a fresh profile: identical numbers', async ({ page, browser
   await context.close();
 });
 
-test('a race that is set up is shared as a race', async ({ page }) => {
+test('a configured race is shared as a configuration', async ({ page }) => {
   const playground = new Playground(page);
   await playground.open();
   await playground.set('width', 48);
@@ -55,7 +55,7 @@ test('a race that is set up is shared as a race', async ({ page }) => {
   expect((config.config ?? config).width).toBe(48);
 });
 
-test('the link is copied, and where that is denied it is selected (fault 32)', async ({ page, context }) => {
+test('the link is copied, or selected where copying is denied (fault 32)', async ({ page, context }) => {
   await context.grantPermissions(['clipboard-read', 'clipboard-write']);
   await openDuel(page);
   const link = await linkOf(page);
@@ -70,7 +70,7 @@ test('the link is copied, and where that is denied it is selected (fault 32)', a
   expect(await page.evaluate(() => document.getSelection().toString() || document.activeElement.value.slice(document.activeElement.selectionStart, document.activeElement.selectionEnd))).toBe(link);
 });
 
-test('the system share sheet is offered where there is one (fault 32)', async ({ page }) => {
+test('the system share sheet is offered where it exists (fault 32)', async ({ page }) => {
   await page.addInitScript(() => {
     window.shared = [];
     navigator.share = (data) => {
@@ -116,7 +116,7 @@ function sealed(kind, body) {
   return `#r=1${Buffer.concat([data, end]).toString('base64url')}`;
 }
 
-test('hostile links leave the page as it was, and say what is wrong (faults 21 to 25)', async ({ page }) => {
+test('hostile links are reported and change nothing (faults 21 to 25)', async ({ page }) => {
   await openDuel(page);
   const link = new URL(await linkOf(page)).hash;
   await page.keyboard.press('Escape');
@@ -140,7 +140,7 @@ test('hostile links leave the page as it was, and say what is wrong (faults 21 t
   }
 });
 
-test('a link that comes while a race runs leaves it alone and says so (fault 16)', async ({ page }) => {
+test('a link during a race is refused with a message (fault 16)', async ({ page }) => {
   const playground = await openDuel(page);
   const link = await linkOf(page);
   await page.keyboard.press('Escape');
@@ -167,7 +167,7 @@ test('a link that comes while a race runs leaves it alone and says so (fault 16)
   expect(held.report).toBeUndefined();
 });
 
-test('a link in the address opens over what was there, a bad one leaves it (faults 21 to 23)', async ({ page }) => {
+test('a link in the address replaces the result, a bad one does not (faults 21 to 23)', async ({ page }) => {
   await openDuel(page);
   const link = await linkOf(page);
   await page.keyboard.press('Escape');

@@ -103,7 +103,7 @@ test('everything on the page still updates after a translator', async ({ page, c
   expect(await page.evaluate(() => [...document.querySelectorAll('.setup legend, .setup h2')].every((element) => !element.textContent.includes('«')))).toBe(true);
 });
 
-test('a translator that keeps translating has the new words, and the original comes back', async ({ page }) => {
+test('a continuous translator gets new texts and can restore the original', async ({ page }) => {
   await withTranslator(page);
   const playground = new Playground(page);
   await playground.open();

@@ -44,7 +44,7 @@ for (const inPromise of [false, true]) {
 test.describe('a thread of the pool', () => {
   test.use({ expectedErrors: [/unreachable|signature mismatch|RuntimeError|Failed to load resource/] });
 
-  test('that traps while the engine waits for it ends the race at once, by its cause', async ({ page }) => {
+  test('that traps while the engine waits ends the race with its cause', async ({ page }) => {
     // Each thread takes the second module over when a race asks for it: from then on all its indirect calls trap.
     await page.route('**/split.js', async (route) => {
       const response = await route.fetch();
@@ -65,7 +65,7 @@ test.describe('a thread of the pool', () => {
     expect((await race(page, { ...smallRace, lengths: [64], backend: 'cpu' })).report.status).toBe('done');
   });
 
-  test('whose script is gone leaves the race to one thread', async ({ page }) => {
+  test('without a script leaves the race to one thread', async ({ page }) => {
     // The browser asks for a thread's script past Playwright.
     await page.route('**/worker-boot.js', async (route) => {
       const response = await route.fetch();

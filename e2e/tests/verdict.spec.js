@@ -14,7 +14,7 @@ async function opened(page, report) {
 
 const undecided = { baseline: 0, speedup: 7.026, low: 0.9, high: 20, verdict: 'undecided' };
 
-test('what is undecided is called so, in the headline, in the table and through a link', async ({ page }) => {
+test('undecided results are named in headline, table and links', async ({ page }) => {
   const report = await duel();
   report.crossovers[0] = { ...report.crossovers[0], kind: 'undecided', estimate: null, low: null, high: null };
   report.lanes[1].points.at(-1).versus = undecided;
@@ -48,7 +48,7 @@ test('an older result shows its ratios and names no winner', async ({ page }) =>
   for (const part of [playground.headline, playground.table]) await expect(part).not.toContainText(/faster|slower/);
 });
 
-test('points that ran full attention are marked, and a lane without time says what it needs', async ({ page }) => {
+test('full attention is marked, and a lane without time states its need', async ({ page }) => {
   const report = await duel();
   report.lanes[1].points[0].fullAttention = true;
   const last = report.lanes[1].points.at(-1);

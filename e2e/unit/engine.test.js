@@ -111,7 +111,7 @@ test('a restart while the manifest loads leaves no timer that ends the worker la
   assert.deepEqual(told.map((event) => event.type), ['ready']);
 });
 
-test('a worker whose module cannot be loaded is followed by one of the next variant, with its own time to load', async () => {
+test('a failed module is followed by the next variant with a new time limit', async () => {
   await client();
   await answer();
   mock.timers.tick(29_000);
@@ -138,7 +138,7 @@ test('a restart while the next variant waits for its manifest starts one worker'
   assert.equal(running().length, 1);
 });
 
-test('a failure that is found after a restart is not told', async () => {
+test('a failure found after a restart is not reported', async () => {
   const { connection, told } = await client();
   await answer({ boot: 'boot.js', workers: {} });
   // Every variant failed: whether a newer build is online is asked now.
@@ -152,7 +152,7 @@ test('a failure that is found after a restart is not told', async () => {
   assert.deepEqual(told.map((event) => event.error?.code), ['worker-load-failed']);
 });
 
-test('what an ended worker still says is not heard', async () => {
+test('messages of an ended worker are ignored', async () => {
   const { connection, told } = await client();
   await answer();
   const [first] = workers;

@@ -8,7 +8,7 @@ pub(in crate::text) static FORMS: &[Form] = &[
     ("link-empty", "链接为空：`#r=` 之后没有内容"),
     ("link-no-race", "这不是竞赛链接：其中没有 `#r=`"),
     ("link-too-long", "链接有 {got} 个字符；最多接受 {limit} 个"),
-    ("link-version", "链接的版本为 0，而该版本不存在；请重新完整复制"),
+    ("link-version", "链接的版本 0 不存在；请重新完整复制"),
     ("link-newer", "此链接由更新版本的 Crossover 生成（格式 {got}）；请重新加载页面或获取最新版本"),
     ("link-damaged", "链接在第 {position} 个字符处损坏；请重新完整复制"),
     ("link-damaged", "链接已损坏或被截断；请重新完整复制"),
