@@ -1,6 +1,6 @@
-//! Every word that the page says, in one typed catalogue per language: a language that lacks a message does not compile.
-//! A new message is a field of [`Text`] and a line in each language's file; a new language is a file, a place in
-//! [`Language`] and one where `ui/language.rs` loads it.
+//! All texts of the page, in one typed catalogue per language, so that a language that lacks a text does not compile. A
+//! new text is a field of [`Text`] and a line in each language's file. A new language is a file, a variant of
+//! [`Language`] and a case in `ui/language.rs`, which loads it.
 #![allow(missing_docs, reason = "a message's field name and its English text say what it is")]
 
 mod catalogue;
@@ -16,8 +16,7 @@ pub use en::ENGLISH;
 pub use travel::Travel;
 pub use zh::CHINESE;
 
-/// A language that the page speaks. Its messages may be in a file of their own, which a page in another language does
-/// without.
+/// A language of the page. Its texts may be in a separate file, which pages in other languages do not load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Language {
     English,
@@ -25,7 +24,7 @@ pub enum Language {
 }
 
 impl Language {
-    /// All of them, the fallback first.
+    /// All languages, the fallback first.
     pub const ALL: [Self; 2] = [Self::English, Self::Chinese];
 
     /// The BCP 47 tag.
@@ -36,7 +35,7 @@ impl Language {
         }
     }
 
-    /// The language's name in itself.
+    /// The language's own name.
     pub const fn endonym(self) -> &'static str {
         match self {
             Self::English => "English",
@@ -45,8 +44,8 @@ impl Language {
     }
 }
 
-/// The first language of the reader's wishes that the page speaks, by the primary subtag of their BCP 47 tags; English
-/// otherwise.
+/// The first of the reader's languages that the page has, by the primary subtag of their BCP 47 tags; otherwise
+/// English.
 pub fn preferred<'a>(wishes: impl IntoIterator<Item = &'a str>) -> Language {
     let primary = |tag: &str| tag.split(['-', '_']).next().unwrap_or_default().to_ascii_lowercase();
     wishes
@@ -55,16 +54,16 @@ pub fn preferred<'a>(wishes: impl IntoIterator<Item = &'a str>) -> Language {
         .unwrap_or(Language::English)
 }
 
-/// The messages of every language.
+/// The texts of every language.
 #[cfg(test)]
 pub static LANGUAGES: [&Text; 2] = [&ENGLISH, &CHINESE];
 
-/// The messages of a language. Messages with holes are functions.
+/// The texts of a language. Texts with arguments are functions.
 pub struct Text {
     /// The BCP 47 tag, for the page's `lang` attribute.
     pub lang: &'static str,
     pub language: &'static str,
-    /// Says that another language, by its name in itself, could not be loaded.
+    /// The error for a language that could not be loaded, given by its own name.
     pub language_failed: fn(&str) -> String,
     /// Sharing, exports, comparison, past runs.
     pub travel: &'static Travel,
@@ -177,7 +176,7 @@ pub struct Text {
     pub needs: fn(&str) -> String,
     pub full_attention: &'static str,
     pub full_attention_note: &'static str,
-    /// A point's description, and that it ran full attention.
+    /// A point's description with a remark that it ran full attention.
     pub and_full_attention: fn(&str) -> String,
     pub causal_only: &'static str,
     pub bidirectional_only: &'static str,
@@ -260,7 +259,7 @@ pub struct Text {
     pub field_backend: &'static str,
     pub field_lengths: &'static str,
     pub field_lengths_help: &'static str,
-    /// The lengths that the next race has, below their field.
+    /// The lengths of the next race, below their field.
     pub lengths_raced: fn(&str) -> String,
     pub field_width: &'static str,
     pub field_heads: &'static str,
@@ -291,7 +290,7 @@ pub struct Text {
     pub error_threads: fn(u32) -> String,
     pub error_lengths: fn(&str) -> String,
     pub error_lengths_order: &'static str,
-    /// From the number that was probably meant, and its groups as separate lengths.
+    /// Arguments: the number that was probably meant, and its groups as separate lengths.
     pub error_thousands: fn(&str, &str) -> String,
     pub error_too_many_lengths: fn(usize) -> String,
 
@@ -332,25 +331,25 @@ pub struct Text {
     pub overtakes: fn(&str, &str, &str, &str) -> String,
     pub overtakes_first: fn(&str, &str, &str, &str) -> String,
     pub always_ahead: fn(&str, &str, &str) -> String,
-    /// Predictions, each with the lane, the length, its interval and the last length raced: of a lane that was behind all
-    /// along, of one that was ahead before, and of one that has no verdict at the last length.
+    /// Predictions, each with the lane, the length, its interval and the last raced length: for a lane that was always
+    /// behind, for one that was ahead at shorter lengths, and for one without a verdict at the last length.
     pub would_overtake: fn(&str, &str, &str, &str) -> String,
     pub would_overtake_again: fn(&str, &str, &str, &str) -> String,
     pub fits_cross: fn(&str, &str, &str, &str) -> String,
     pub ahead_by: fn(&str, &str, &str) -> String,
     pub undecided_overtaking: fn(&str, &str, &str) -> String,
     pub undecided_behind: fn(&str, &str, &str) -> String,
-    /// The lane, the last length, the processor and how many challengers there are.
+    /// Arguments: the lane, the last length, the processor and the number of challengers.
     pub undecided_ahead: fn(&str, &str, &str, usize) -> String,
     pub no_overtaking: fn(&str, &str, &str) -> String,
     pub stays_ahead: fn(&str, &str, &str) -> String,
     pub ahead_before: fn(&str, &str, &str) -> String,
-    /// The three have the lane, the length and the ratio, the first two of them its interval in brackets.
+    /// These three texts have the lane, the length and the ratio; the first two also have its interval in brackets.
     pub faster_at: fn(&str, &str, &str, &str) -> String,
     pub slower_at: fn(&str, &str, &str, &str) -> String,
     pub undecided_at: fn(&str, &str, &str) -> String,
     pub ratio_at: fn(&str, &str, &str) -> String,
-    /// Challengers that overtake, that leave it undecided, and all.
+    /// Numbers of challengers that overtake, that are undecided, and in total.
     pub tally: fn(usize, usize, usize) -> String,
     pub only_lane: fn(&str, &str, &str) -> String,
     pub close_pair: fn(&str, &str, &str, &str) -> String,
@@ -388,23 +387,24 @@ pub struct Text {
 
     pub about_title: &'static str,
     pub about: &'static [(&'static str, &'static str)],
-    /// Sentences of other crates and scripts in this language, by their codes; none for English, which comes with them.
+    /// Sentences of other crates and scripts in this language by their codes; empty for English, where the code has
+    /// them.
     catalogue: &'static [catalogue::Form],
-    /// Words in the complexities of systems.
+    /// Translations of words in the complexities of systems.
     complexity_words: &'static [phrases::Phrase],
-    /// Sentences of older reports and of links, which have no codes.
+    /// Translations of sentences in older reports and in links, which have no codes.
     phrases: &'static [phrases::Phrase],
     pub bad_link_title: &'static str,
     pub footer: &'static str,
 }
 
 impl Text {
-    /// A system's complexity: its few words in this language.
+    /// A system's complexity with its few words in this language.
     pub fn complexity(&self, complexity: &str) -> String {
         phrases::translate(self.complexity_words, complexity).unwrap_or_else(|| complexity.to_owned())
     }
 
-    /// A sentence of an older report or of a link in this language, as far as its form is known.
+    /// A sentence of an older report or of a link in this language, if its form is known.
     fn old(&self, english: &str) -> String {
         phrases::translate(self.phrases, english).unwrap_or_else(|| english.to_owned())
     }

@@ -1,4 +1,4 @@
-//! What can go wrong with a lane: each fault ends what it must and nothing else.
+//! Faults of lanes: each fault ends the affected lanes and nothing else.
 
 use mixer::{Backend, Explain, LaneError, LaneSpec, MixerError, Problem};
 use race::{Dnf, Outcome, RaceSpec, Status};
@@ -20,7 +20,7 @@ fn fault_06_a_refused_allocation_ends_only_its_lane() {
     let record = world.race(spec(&["attention", "attention-naive"])).unwrap();
     assert_eq!(record.status, Status::Done);
     assert_eq!(measured(&record, 0).len(), 7);
-    // 4·4096² = 64 MiB fits, 4·8192² = 256 MiB doesn't.
+    // 4·4096² = 64 MiB fits, 4·8192² = 256 MiB does not.
     assert_eq!(measured(&record, 1).len(), 5);
     for seq_len in [8192, 16_384] {
         let wall = Dnf::Memory { needed_bytes: 4 * seq_len * seq_len, limit_bytes: 100 << 20 };
@@ -150,7 +150,7 @@ fn fault_11_a_wrong_timed_output_ends_the_lane_without_a_time() {
     assert_eq!(measured(&record, 0).len(), 7);
 }
 
-/// The output that is compared is that of the last run alone: what came before it must have been the same.
+/// Only the output of the last run is compared, so all earlier outputs must equal it.
 #[test]
 fn fault_09_skipped_work_and_changed_outputs_give_no_sample() {
     type Is = fn(usize) -> bool;

@@ -1,4 +1,4 @@
-//! Properties that hold for whatever the lanes do: the record is complete, finite, ordered and within its budget.
+//! Properties that hold whatever the lanes do: the record is complete, finite, ordered and within its budget.
 
 use std::cell::Cell;
 
@@ -8,7 +8,7 @@ use race::{Outcome, RaceSpec};
 use crate::world::{MODEL, Model, World, spec};
 
 thread_local! {
-    /// Scale and exponent of the two laws below; a model's time is a plain function.
+    /// Scale and exponent of both laws below, static because a model's time is a plain function.
     static FIRST: Cell<(f64, f64)> = const { Cell::new((1.0, 1.0)) };
     static SECOND: Cell<(f64, f64)> = const { Cell::new((1.0, 1.0)) };
 }
@@ -21,7 +21,8 @@ fn second(n: f64) -> f64 {
     SECOND.get().0 * n.powf(SECOND.get().1)
 }
 
-/// Times of the two lanes are `scale · length ^ exponent`, in nanoseconds: scale and exponent of the first, then of the second.
+/// Times of the two lanes are `scale · length ^ exponent` in nanoseconds: scale and exponent of the first, then of the
+/// second lane.
 type Laws = (f64, f64, f64, f64);
 
 fn check_record(

@@ -1,4 +1,4 @@
-//! Clocks, timestamps, hidden tabs, drift: what stands between a time and a number.
+//! Clocks, timestamps, hidden tabs and drift.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -68,7 +68,7 @@ fn fault_12_a_missing_timestamp_leaves_all_others_valid() {
 
 #[test]
 fn fault_15_a_sample_in_a_hidden_tab_is_retaken() {
-    // Hidden and shown again within a sample that took seconds longer for it.
+    // Hidden and shown again within a sample, which took seconds longer.
     let mut runs = 0;
     let world = World::new(1, &[]).script(move |call, stage| {
         if matches!(call.kind, Kind::Run { .. }) {
@@ -92,7 +92,7 @@ fn fault_15_a_sample_in_a_hidden_tab_is_retaken() {
 
 #[test]
 fn fault_15_a_tab_hidden_during_a_kernel_is_noticed_afterwards() {
-    // A kernel on the CPU holds the worker's event loop: the page's message arrives with the next turn of it.
+    // A kernel on the CPU blocks the worker's event loop, so the page's message arrives at the next turn.
     let mut runs = 0;
     let mut pending = false;
     let world = World::new(1, &[]).script(move |call, stage| {
@@ -136,7 +136,7 @@ fn fault_15_a_hidden_tab_pauses_the_race() {
         });
         let started_ns = world.time_ns();
         let record = world.race(spec(&["attention", "hyena"])).unwrap();
-        // Ten minutes of waiting are not charged to a budget of one.
+        // Ten minutes of waiting are not charged to a budget of one minute.
         assert!(world.time_ns() - started_ns > 600e9, "{at:?}");
         assert_times_are_true(&record);
     }
@@ -158,7 +158,7 @@ fn fault_15_a_paused_race_can_be_cancelled() {
 
 #[test]
 fn fault_15_a_clock_jump_within_a_sample_is_discarded_and_not_charged() {
-    // The machine sleeps for an hour, and nothing says so but the clock.
+    // The machine sleeps for an hour, and only the clock shows it.
     for at_run in [1, 2, 3, 20, 60, 100] {
         let mut runs = 0;
         let world = World::new(1, &[]).script(move |call, stage| {
@@ -234,7 +234,7 @@ fn fault_19_a_sample_lasts_twenty_ticks_whatever_the_tick() {
 
 #[test]
 fn fault_19_samples_too_short_for_the_clock_are_retaken() {
-    // Four times as fast from the fifth run on, when the warm-up has already agreed.
+    // Four times as fast from the fifth run on, after the warm-up has agreed.
     let mut runs = 0;
     let world = World::new(1, &[]).tick(1e5).script(move |call, stage| {
         match call.kind {
@@ -263,7 +263,7 @@ fn fault_19_a_clock_that_never_advances_is_an_error_not_a_win() {
 
 #[test]
 fn fault_19_no_pass_is_ever_recorded_as_taking_no_time() {
-    // Passes of 10 ns against a clock of 1 ms.
+    // Passes of 10 ns with a clock step of 1 ms.
     let models = [("attention", Model { time: |_| 10.0, ..MODEL })];
     let record = World::new(1, &models).tick(1e6).race(spec(&["attention"])).unwrap();
     for point in &record.lanes[0].points {
@@ -273,14 +273,14 @@ fn fault_19_no_pass_is_ever_recorded_as_taking_no_time() {
         }
         assert!(point.samples_ns.iter().all(|&ns| ns > 0.0));
     }
-    // And passes that take nothing at all.
+    // Passes that take no time at all.
     let models = [("attention", Model { time: |_| 0.0, ..MODEL })];
     let record = World::new(1, &models).tick(1e6).race(spec(&["attention"])).unwrap();
     assert!(measured(&record, 0).is_empty());
     assert!(matches!(dnf(&record, 0, 256), race::Dnf::Failed { code, .. } if code == "clock-too-coarse"));
 }
 
-/// A lane that gets faster again whenever its samples have grown long enough.
+/// A lane that becomes faster whenever its samples have become long enough.
 #[test]
 fn fault_19_samples_of_too_few_clock_steps_are_dropped() {
     let tick_ns = 1e5;
@@ -289,7 +289,7 @@ fn fault_19_samples_of_too_few_clock_steps_are_dropped() {
         let world = World::new(1, &[]).tick(tick_ns).script(move |call, stage| {
             if let Kind::Run { repeats } = call.kind {
                 let run_ns = 1000.0 * call.seq_len as f64;
-                // Six times in a row it is faster than ever, beyond what a longer sample makes up for.
+                // Six times in a row it becomes faster by more than longer samples compensate.
                 warm_runs += u32::from(f64::from(repeats) * run_ns * stage.throttle > 20.0 * tick_ns);
                 if warm_runs > 3 && warm_runs < 10 {
                     stage.throttle *= faster;
@@ -364,7 +364,7 @@ fn fault_20_outliers_are_flagged_and_kept() {
 
 #[test]
 fn fault_20_a_single_sample_has_no_interval() {
-    // 20 s a pass: with a minute, a first run and one sample.
+    // 20 s per pass: a minute allows a first run and one sample.
     let models = [("attention", Model { time: |n| 2e10 * (n / 256.0).powi(2), ..MODEL })];
     let mut spec = spec(&["attention"]);
     spec.lengths = vec![256];
