@@ -36,7 +36,7 @@ const WORDS = {
     : 'A newer version of Crossover was put online, and the files of this page are gone. Reload to get it.',
   blocked: chinese
     ? '代理、扩展程序或网络可能阻止了此文件。'
-    : 'A proxy, an extension or the connection may keep this file away.',
+    : 'A proxy, an extension or the connection may be blocking this file.',
   wasm: chinese ? '此浏览器没有 WebAssembly，或已将其关闭。' : 'This browser has no WebAssembly, or it is switched off.',
 };
 
