@@ -1,5 +1,5 @@
-//! Writes the WGSL files of `src` without comments and blanks to the build's output folder, where the macro `wgsl!`
-//! takes them from.
+//! Writes the WGSL files of `src` without comments and blanks to the build's output folder, from which the macro
+//! `wgsl!` includes them.
 
 #[path = "build/strip.rs"]
 mod strip;

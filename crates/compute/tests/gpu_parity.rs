@@ -1,5 +1,5 @@
-//! Every system's GPU plan on a real adapter: the authors' golden vectors, and random shapes against the f64 reference
-//! and the CPU kernel. One test per system: `cargo test -p compute --test gpu_parity hyena`.
+//! Every system's GPU plan on a real adapter, compared with the authors' golden vectors and, for random shapes, with
+//! the f64 reference and the CPU kernel. One test per system: `cargo test -p compute --test gpu_parity hyena`.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot get at its input has failed")]
 
@@ -49,8 +49,8 @@ fn check(id: &str) {
     let _alone = alone();
     let Some(gpu) = device(GpuOptions::default()) else { return };
     let mut failures = Vec::new();
-    // Golden cases on the least that WebGPU guarantees and with the kernels of hardware, random shapes on all that the
-    // adapter offers and with the kernels of either in turn.
+    // Golden cases use the guaranteed limits of WebGPU and the kernels for hardware. Random shapes use all limits of
+    // the adapter and both sets of kernels in turn.
     let least = device(GpuOptions { guaranteed_limits_only: true, ..GpuOptions::default() }).unwrap();
     goldens(system, &least, &mut failures);
     shapes(system, &gpu, &mut failures);
@@ -60,13 +60,13 @@ fn check(id: &str) {
     assert!(failures.is_empty(), "{} failures\n{}", failures.len(), failures.join("\n"));
 }
 
-/// [`run_as`] what the adapter is.
+/// [`run_as`] for the adapter's own kind.
 fn run(system: &dyn System, case: &Case, gpu: &Gpu) -> Result<Vec<f32>, String> {
     run_as(system, case, gpu, gpu.target().is_fallback)
 }
 
-/// The output of a second run over a poisoned output: nothing may be left over from the first. `is_fallback`: with the
-/// kernels of software adapters, whatever the adapter is.
+/// The output of a second run over an output filled with NaN, so that nothing of the first run can remain.
+/// `is_fallback` selects the kernels for software adapters, whatever the adapter.
 fn run_as(system: &dyn System, case: &Case, gpu: &Gpu, is_fallback: bool) -> Result<Vec<f32>, String> {
     let target = GpuTarget { is_fallback, ..*gpu.target() };
     twice(gpu, system.gpu(case, &target).map_err(|error| error.to_string())?)
@@ -87,7 +87,7 @@ fn twice(gpu: &Gpu, plan: Plan) -> Result<Vec<f32>, String> {
     })
 }
 
-/// The plan as each variant of its kernels does it, by the variant's name.
+/// The plan with each variant of its kernels, by the variant's name.
 fn in_all_ways(plan: Plan) -> Vec<(&'static str, Plan)> {
     let Some(choice) = plan.choices().into_iter().next() else { return vec![("", plan)] };
     let ways = choice.variants.iter().map(|variant| {
@@ -147,7 +147,7 @@ fn shapes(system: &'static dyn System, gpu: &Gpu, failures: &mut Vec<String>) {
         }
         let cpu = cpu(system, case);
         let cpu: Vec<f64> = cpu.iter().map(|&value| f64::from(value)).collect();
-        // Each twin may be a tolerance away from the reference.
+        // Both outputs may deviate from the reference by the tolerance.
         let both = Tolerance { abs: 2.0 * tolerance.abs, rel: 2.0 * tolerance.rel };
         let deviation = both.compare_f32(&output, &cpu);
         if !deviation.pass {
@@ -157,7 +157,8 @@ fn shapes(system: &'static dyn System, gpu: &Gpu, failures: &mut Vec<String>) {
     assert!(tried >= 10, "{} accepts only {tried} of the shapes", system.info().id);
 }
 
-/// Parameters for the index-th problem: small enough that a short sequence is sparse, where the paper's are for long ones.
+/// Parameters of the index-th problem: small enough that a short sequence is sparse, unlike with the paper's
+/// parameters.
 fn params(id: &str, index: usize, problem: &Problem) -> Params {
     let mut params = Params::new();
     let mut set = |name: &str, choices: &[usize]| params.set(name, choices[index % choices.len()]);
@@ -246,8 +247,8 @@ fn params(id: &str, index: usize, problem: &Problem) -> Params {
     params
 }
 
-/// Long enough for transforms beyond workgroup memory, several runs of chunks and long steps of scans, by the CPU
-/// kernel, which spot checks hold to the reference.
+/// Long enough for transforms beyond workgroup memory, several chunks and long scans. Compared with the CPU kernel,
+/// which spot checks compare with the reference.
 #[test]
 fn long_sequences_agree_with_the_cpu() {
     let _alone = alone();
@@ -280,7 +281,7 @@ fn cpu(system: &dyn System, case: Case) -> Vec<f32> {
     kernel.output().to_vec()
 }
 
-/// A recurrence cut into dispatches of a few steps, and of a few of its sequences, goes on where it stopped.
+/// A recurrence divided into dispatches of a few steps and a few sequences continues where it stopped.
 #[test]
 fn recurrences_in_short_dispatches_agree_with_the_cpu() {
     let _alone = alone();
@@ -310,8 +311,8 @@ fn recurrences_in_short_dispatches_agree_with_the_cpu() {
     }
 }
 
-/// A few units make short steps, of which a dispatch could hold very many: a software adapter ends a loop that has made
-/// 65,535 turns without a word.
+/// With few units, steps are short, and a dispatch could contain very many. A software adapter silently ends a loop
+/// after 65,535 iterations.
 #[test]
 fn recurrences_of_few_units_agree_with_the_cpu_over_many_steps() {
     let _alone = alone();
@@ -330,9 +331,9 @@ fn recurrences_of_few_units_agree_with_the_cpu_over_many_steps() {
     }
 }
 
-/// Edges by hand, then shapes drawn by a fixed generator.
+/// Edge cases, then random shapes from a deterministic generator.
 fn problems() -> Vec<Problem> {
-    // Both levels of each edge shape, and in turn the causal form of one or of the other.
+    // Both levels of each edge shape, with the causal form alternating between them.
     let mut problems: Vec<Problem> = edge_problems()
         .chunks(4)
         .enumerate()

@@ -1,13 +1,13 @@
-//! Configurations of golden files, by the formats of the systems: every option that a file may choose, at random sizes.
+//! Configurations of golden files in the systems' formats, with every option that a file may have, at random sizes.
 
 use mixer::{Level, Params, Value};
 
 use crate::Random;
 
-/// Makes one configuration.
+/// Generates one configuration.
 pub(crate) type Make = fn(&mut Random) -> (Level, Params);
 
-/// The shape of an output of `len` elements, as the configuration states its leading dimensions.
+/// The shape of an output of `len` elements, whose leading dimensions the configuration states.
 pub(crate) fn output_shape(config: &Params, len: usize) -> Vec<usize> {
     let stated = |name: &str| config.get(name).and_then(|_| config.count(name, 1, usize::MAX).ok());
     let mut shape = vec![stated("batch").unwrap_or(1)];
@@ -93,7 +93,7 @@ fn hyena_core(random: &mut Random) -> (Level, Params) {
 
 fn hyena_layer(random: &mut Random) -> (Level, Params) {
     let mut config = sizes(random, true);
-    // Longer than the input, shorter, or the same.
+    // Longer than the input, shorter, or equal.
     let length = get(&config, "length");
     let least = (length / 2).max(2);
     config.set("l_max", random.count(least, 2 * length + 2));
@@ -152,7 +152,7 @@ fn mlp_sizes(random: &mut Random, config: &mut Params) {
 fn monarch_block(random: &mut Random) -> (Level, Params) {
     let mut config = monarch_sequence(random, "block");
     mlp_sizes(random, &mut config);
-    // A normalisation over one channel is all rounding.
+    // A normalisation over one channel gives only rounding errors.
     config.set("d_model", get(&config, "d_model") * 2);
     (Level::Layer, config)
 }
@@ -412,7 +412,7 @@ fn bigbird(random: &mut Random, level: Level) -> (Level, Params) {
 
 fn reformer(random: &mut Random, kind: &str, is_short: bool) -> Params {
     let causal = random.flag();
-    // Reformer's core files state no scale.
+    // Reformer's core files have no scale.
     let mut config = headed(random, causal, Level::Layer);
     let (length, chunk) = if is_short {
         let length = random.count(1, 60);

@@ -1,5 +1,5 @@
-//! Golden files that nobody has seen before: random sizes and configurations of every system, within what the format
-//! allows, with outputs of the f64 reference, written as files and verified through the door that users have.
+//! Generated golden files: random sizes and configurations of every system within the format, with outputs of the f64
+//! reference, written as files and verified through the public interface.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot make its input has failed")]
 
@@ -15,7 +15,7 @@ use safetensors::tensor::TensorView;
 /// Files per configuration of a system.
 const FILES: u64 = 20;
 
-/// Random numbers, the same on every machine (SplitMix64).
+/// Random numbers, equal on every machine (SplitMix64).
 pub(crate) struct Random(u64);
 
 impl Random {
@@ -45,13 +45,13 @@ impl Random {
         low + (high - low) * (self.draw() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    /// Nearly normal, of mean 0 and variance 1.
+    /// Approximately normal, with mean 0 and variance 1.
     pub(crate) fn normal(&mut self) -> f64 {
         (0..12).map(|_| self.between(-0.5, 0.5)).sum()
     }
 }
 
-/// One configuration's file: its tensors are what the reference asks for, its output what the reference makes of them.
+/// The file of one configuration: its tensors are those that the reference reads, and its output is the reference's.
 fn file(system: &dyn System, level: Level, config: &Params, random: &mut Random) -> Vec<u8> {
     let mut case = Case { level, config: config.clone(), tensors: tensors::optional(config, random) };
     let y = tensors::fill(&mut case, random, |case| system.reference(case, &mut OpCount::default()));
@@ -65,7 +65,7 @@ fn file(system: &dyn System, level: Level, config: &Params, random: &mut Random)
 fn write(system: &str, level: Level, config: &Params, case: &Case) -> Vec<u8> {
     let object: serde_json::Map<String, serde_json::Value> =
         config.iter().map(|(name, value)| (name.to_owned(), json(value))).collect();
-    // Those of the shipped files of the system, where outputs are of order one.
+    // The tolerances of the system's shipped files, whose outputs are of order one.
     let tolerance = kernels::find(system).unwrap().info().tolerance;
     let header = [
         ("system", system.to_owned()),
@@ -108,7 +108,7 @@ fn json(value: &Value) -> serde_json::Value {
     }
 }
 
-/// Verifies files of every configuration that `configs` has for a system.
+/// Verifies files of all configurations of a system.
 fn check(name: &str) {
     let options = MachineOptions {
         threads: 2,

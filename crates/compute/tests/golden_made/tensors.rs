@@ -1,13 +1,13 @@
-//! Tensors of golden files, as many and as large as the reference asks for.
+//! Tensors of golden files, determined by the reference's requests.
 
 use mixer::{Case, MixerError, Params, Tensor, Tensors};
 
 use crate::Random;
 
-/// Most tensors that a case has.
+/// Most tensors of a case.
 const MOST: usize = 200;
 
-/// What a case may have and may lack.
+/// Tensors that a case may have and may lack.
 pub(crate) fn optional(config: &Params, random: &mut Random) -> Tensors {
     let mut tensors = Tensors::new();
     let count = |name: &str| config.count(name, 1, usize::MAX).ok();
@@ -28,7 +28,7 @@ pub(crate) fn optional(config: &Params, random: &mut Random) -> Tensors {
     tensors
 }
 
-/// Runs `reference` again and again, each time with the tensor that it lacked.
+/// Runs `reference` repeatedly, each time with the tensor that was missing before.
 pub(crate) fn fill(
     case: &mut Case,
     random: &mut Random,
@@ -37,7 +37,7 @@ pub(crate) fn fill(
     for _ in 0..MOST {
         match reference(case) {
             Ok(y) => return y,
-            // Asked for again, by its shape.
+            // Requested again with its shape.
             Err(MixerError::MissingTensor { name }) => case.tensors.insert(name, &[0], Vec::new()),
             Err(MixerError::TensorKind { name, .. }) => case.tensors.insert_i32(name, &[0], Vec::new()),
             Err(MixerError::TensorShape { name, expected, got }) => {
@@ -62,7 +62,7 @@ fn indices(name: &str, shape: &[usize], config: &Params, random: &mut Random) ->
     (0..shape.iter().product()).map(|_| i32::try_from(random.count(0, blocks - 1)).unwrap()).collect()
 }
 
-/// Values of the order that a trained model's have.
+/// Values of the magnitude of a trained model's.
 fn floats(name: &str, shape: &[usize], config: &Params, random: &mut Random) -> Vec<f32> {
     let last = name.rsplit_once("param.").map_or(name, |(_, rest)| rest);
     let fan_in = shape.last().copied().unwrap_or(1).max(1) as f64;
@@ -70,7 +70,7 @@ fn floats(name: &str, shape: &[usize], config: &Params, random: &mut Random) -> 
     let mut draw = || match last {
         _ if norm && last.ends_with("weight") => random.between(0.5, 1.5),
         _ if norm && last.ends_with("scalar") => random.between(0.5, 1.5),
-        // Elapsed times and what a package constrains to be positive.
+        // Elapsed times, and parameters that a package constrains to be positive.
         "timespans" | "rnn_cell.gleak" | "rnn_cell.cm" => random.between(0.2, 1.5),
         "rnn_cell.w" | "rnn_cell.sensory_w" => random.between(0.001, 1.0),
         "rnn_cell.sigma" | "rnn_cell.sensory_sigma" => random.between(3.0, 8.0),
