@@ -1,4 +1,4 @@
-// The page API as another page uses it.
+// The page API as used by another page.
 
 import { test, expect } from '../support/fixtures.js';
 import { openApi, race, smallRace } from '../support/api.js';
@@ -29,7 +29,7 @@ for (const backend of ['cpu', 'webgpu']) {
     expect(report.crossovers).toHaveLength(1);
     expect(['measured', 'at-most', 'predicted', 'undecided', 'none']).toContain(report.crossovers[0].kind);
     expect(report.schema).toBe(2);
-    // Which lane is ahead of which is the machine's to say; a verdict that its interval does not support is nobody's.
+    // Which lane is ahead depends on the machine, but every verdict must agree with its interval.
     for (const { versus } of report.lanes.flatMap((lane) => lane.points).filter((point) => point.versus)) {
       expect(versus.low).toBeLessThanOrEqual(versus.speedup);
       expect(versus.high).toBeGreaterThanOrEqual(versus.speedup);

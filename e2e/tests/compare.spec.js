@@ -1,4 +1,4 @@
-// Comparing: results from anywhere side by side, and bad ones that change nothing.
+// Comparing results from anywhere, and bad ones that change nothing.
 
 import { test, expect } from '../support/fixtures.js';
 import { violations } from '../support/axe.js';
@@ -46,7 +46,7 @@ test('a comparison has the chart\'s views, each with its table; throughput only 
   await page.getByTestId('compare-view-memory').press('Home');
   await expect(page.getByTestId('compare-view-time')).toBeFocused();
   expect(await table.innerText()).toBe(times);
-  // Growth stands beside the times, for both.
+  // The table has the growth of both.
   await expect(table.locator('sup')).toHaveCount(4);
   await page.getByTestId('compare-view-throughput').click();
   await expect(table).toContainText('tokens/s');

@@ -1,4 +1,4 @@
-// Exports: every form downloads and can be read by what it is for.
+// Exports: every format downloads and can be read by its target program.
 
 import { readFile } from 'node:fs/promises';
 import { test, expect } from '../support/fixtures.js';
@@ -20,9 +20,9 @@ async function download(page, form) {
 
 test('JSON downloads, and is the report', async ({ page }) => {
   await opened(page);
-  // What follows from the rest is worked out anew.
+  // Derived values are computed again.
   const plain = (report) => JSON.parse(JSON.stringify(report, (key, value) => (key === 'rooflineShare' ? undefined : value)));
-  // The recorded race is of an earlier version: what it did not know yet may be there too.
+  // The recorded race has an older format, so newer fields may be added.
   expect(plain(JSON.parse((await download(page, 'json')).toString()))).toMatchObject(plain(await duel()));
 });
 
@@ -55,7 +55,7 @@ test('a downloaded SVG renders without the page', async ({ page, context }) => {
   });
   expect(size[0]).toBe(760);
   expect(size[1]).toBeGreaterThan(400);
-  // No text reaches beyond the paper.
+  // No text extends beyond the figure.
   await alone.setContent(`<body style="margin:0">${svg}`);
   const cut = await alone.evaluate(() => {
     const [width, height] = ['width', 'height'].map((side) => document.querySelector('svg').getBoundingClientRect()[side]);

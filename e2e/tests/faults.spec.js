@@ -1,4 +1,4 @@
-// What goes wrong in browsers, provoked for real: the device lost, the worker dead, the tab hidden, memory short.
+// Real faults in browsers: device lost, worker crashed, tab hidden, memory exhausted.
 
 import { test, expect, plainUrl } from '../support/fixtures.js';
 import { crashedRace, openApi, race, smallRace } from '../support/api.js';
@@ -10,7 +10,7 @@ test.describe('GPU', () => {
       let lost = false;
       return window.api.race(config, {
         onEvent: (event) => {
-          // Once the GPU lane is done with its first length, so that it is truly in the middle.
+          // After the GPU lane's first length, so that the race is in progress.
           const gpu = event.report?.lanes.find((lane) => lane.backend === 'webgpu');
           if (!lost && gpu?.points.some((point) => point.length > 64 && point.samples > 0)) {
             lost = true;
@@ -40,12 +40,12 @@ test.describe('GPU', () => {
     await openApi(page);
     const { report } = await race(page, {
       systems: [{ system: 'attention-naive', backend: 'cpu' }, { system: 'attention-naive', backend: 'webgpu' }, { system: 'hyena', backend: 'cpu' }],
-      // Heads one wide: 2.1 GB of scores for a second of work, so that the memory is the wall and not the time.
+      // Heads of width one: 2.1 GB of scores for a second of work, so that memory is the limit and not time.
       lengths: [1024, 4096],
       width: 32,
       heads: 32,
       level: 'core',
-      // A software adapter would need minutes for 4096, if it had the memory.
+      // A software adapter with enough memory would need minutes for 4096.
       budgetMs: 900_000,
     });
     expect(report.status).toBe('done');
@@ -101,7 +101,7 @@ test.describe('worker', () => {
 
 test('samples in a hidden tab are discarded and reported', async ({ page }) => {
   await openApi(page);
-  // Headless Chromium never hides a page: the getter and the event stand in for it.
+  // Headless Chromium never hides a page, so the getter and the event are replaced.
   await page.evaluate(() => {
     let state = 'visible';
     Object.defineProperty(document, 'visibilityState', { configurable: true, get: () => state });
@@ -115,7 +115,7 @@ test('samples in a hidden tab are discarded and reported', async ({ page }) => {
     let flips = 0;
     return window.api.race(config, {
       onEvent: (event) => {
-        // Progress comes while a sample is under way or about to be.
+        // Progress is reported during a sample or just before one.
         if (event.type === 'progress' && event.activity === 'sampling' && flips < 8) {
           flips += 1;
           for (const delay of [0, 40, 80]) setTimeout(() => {

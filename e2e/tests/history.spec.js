@@ -1,4 +1,5 @@
-// Past runs: kept, named, opened, deleted; and browsers that keep nothing, or too little, or something odd (fault 29).
+// Past runs: stored, renamed, opened, deleted; and browsers without storage, with full storage or with invalid entries
+// (fault 29).
 
 import { test, expect } from '../support/fixtures.js';
 import { violations } from '../support/axe.js';
@@ -17,7 +18,7 @@ async function raced(page) {
   return playground;
 }
 
-/** Puts a run into the page's database, past the page's own checks. */
+/** Puts a run into the page's database without the page's own checks. */
 const put = (page, run, report) =>
   page.evaluate(
     async ([run, report]) => {
@@ -175,7 +176,7 @@ test('damaged and future entries stay harmless (fault 29)', async ({ page }) => 
 });
 
 test('a database of a later page is left alone (fault 29: VersionError)', async ({ page }) => {
-  // The page of this version lets go of the database when a later one asks for it.
+  // This version's page closes the database when a later version requests it.
   await new Playground(page).open();
   await page.evaluate(
     () =>

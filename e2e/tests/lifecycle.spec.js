@@ -1,5 +1,5 @@
-// A race and the life of its page: frozen, restored, left, reloaded, started twice (faults 15 and 16); and a worker that does not
-// do what workers do (fault 18).
+// A race during the page's life cycle: frozen, restored, left, reloaded, started twice (faults 15 and 16); and faulty
+// workers (fault 18).
 
 import { test, expect } from '../support/fixtures.js';
 import { openApi, race, smallRace } from '../support/api.js';
@@ -29,7 +29,7 @@ test('fault 15, the race of a frozen page pauses and resumes', async ({ page }) 
     });
     await halfway;
     document.dispatchEvent(new Event('freeze'));
-    // What is under way may still be told.
+    // The running sample may still be reported.
     await new Promise((resolve) => setTimeout(resolve, 1500));
     const before = seen.length;
     await new Promise((resolve) => setTimeout(resolve, 1500));
@@ -44,7 +44,7 @@ test('fault 15, the race of a frozen page pauses and resumes', async ({ page }) 
 
 test('fault 15, a race survives the back-forward cache', async ({ page }) => {
   await openApi(page);
-  // Playwright cannot follow a page into the browser's cache of whole pages: what such a page hears stands in for it.
+  // Playwright cannot follow a page into the back-forward cache, so the page's events are dispatched instead.
   const { report, during } = await page.evaluate(async (config) => {
     let state = 'visible';
     Object.defineProperty(document, 'visibilityState', { configurable: true, get: () => state });
@@ -152,7 +152,7 @@ test('fault 16, a double click on Start starts one race', async ({ page }) => {
   await page.waitForTimeout(700);
   await expect(playground.cancel).toBeVisible();
   await expect(playground.cancel).toBeEnabled();
-  // And one on Cancel stops it.
+  // A click on Cancel stops it.
   await page.mouse.dblclick(x + width / 2, y + height / 2, { delay: 100 });
   await page.waitForTimeout(700);
   await expect(playground.start).toBeVisible();
@@ -161,7 +161,7 @@ test('fault 16, a double click on Start starts one race', async ({ page }) => {
 test('fault 16, two tabs started at once take turns', async ({ page, context }) => {
   const other = await context.newPage();
   await Promise.all([openApi(page), openApi(other)]);
-  // Headless pages all count as seen.
+  // Headless pages all count as visible.
   const run = (tab) => tab.evaluate(async (config) => {
     const activities = [];
     const report = await window.api.race(config, { onEvent: (event) => activities.push(event.activity) });
@@ -211,7 +211,7 @@ test.describe('worker', () => {
   });
 
   test('fault 18, a silent worker is ended, and a new race runs', async ({ page }) => {
-    // Every worker tells that it is ready; the first one is never heard again.
+    // Every worker reports that it is ready, and the first one stays silent afterwards.
     await beforeEngine(page, `const send = self.postMessage.bind(self);
       self.postMessage = (message, ...more) => {
         if (!self.name.includes('deaf') && !self.deaf) send(message, ...more);

@@ -1,4 +1,4 @@
-// Without a network, and while builds change under an open page.
+// Use without a network, and builds that change under an open page.
 
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -14,19 +14,19 @@ const dist = join(root, 'dist');
 let site;
 test.beforeEach(async () => { site = await serveFolder(dist); });
 test.afterEach(async ({ page }) => {
-  // A page that is still loading would report the server's end as an error of its own.
+  // A page that is still loading would report the server's shutdown as an error.
   await page.close();
   await site.stop();
 });
 
-/** Opens the page and waits until everything is kept. */
+/** Opens the page and waits until everything is stored. */
 async function visit(page, address = site.url) {
   await page.goto(address);
   await page.waitForFunction(() => window.crossover);
   await page.evaluate(() => window.crossover.environment());
 }
 
-/** Waits until the build is kept whole: all that its service worker lists, and an engine. */
+/** Waits until the whole build is stored: all files of its service worker's list, and an engine. */
 async function kept(page) {
   const shell = JSON.parse(/^const SHELL = (.*);$/m.exec(await readFile(join(dist, 'sw.js'), 'utf8'))[1]);
   await expect.poll(() => page.evaluate(async (shell) => {
@@ -39,7 +39,7 @@ async function kept(page) {
   }, shell), { timeout: 60_000 }).toBe(true);
 }
 
-/** A build that differs in its page alone. */
+/** A build that differs in its page only. */
 async function nextBuild() {
   const script = await readFile(join(dist, 'sw.js'), 'utf8');
   const page = await readFile(join(dist, 'index.html'), 'utf8');
@@ -53,7 +53,7 @@ async function nextBuild() {
 test.describe('with service workers', () => {
   test.use({
     serviceWorkers: 'allow',
-    // What a test has refused: another origin's file by isolation, a service worker's script by its server.
+    // Requests that a test has refused: another origin's file by isolation, a service worker's script by its server.
     expectedErrors: [/NotSameOriginAfterDefaultedToSameOriginByCoep|A bad HTTP response code \(500\)/],
   });
 
@@ -91,7 +91,7 @@ test.describe('with service workers', () => {
     await page.evaluate(async () => (await navigator.serviceWorker.getRegistration()).update());
     await expect(page.getByTestId('update')).toBeVisible({ timeout: 60_000 });
     expect(await violations(page)).toEqual([]);
-    // Nothing is exchanged before that, not even by a reload.
+    // Nothing is replaced before that, not even by a reload.
     await page.reload();
     await expect(page.getByTestId('start')).toBeVisible();
     expect(await page.evaluate(() => document.body.dataset.build)).toBeUndefined();
@@ -112,7 +112,7 @@ test.describe('with service workers', () => {
     const playground = new Playground(page);
     await expect(playground.start).toBeVisible();
     await page.evaluate(() => window.crossover.environment());
-    // Longer than a build takes to be fetched.
+    // Longer than fetching a build takes.
     await playground.set('lengths', '64, 8192, 16384, 32768');
     await playground.set('budget', 600);
     await playground.choose('backend', 'cpu');
@@ -123,7 +123,7 @@ test.describe('with service workers', () => {
     await expect(page.getByTestId('update')).toBeVisible({ timeout: 60_000 });
     await expect(page.getByTestId('update-apply')).toBeDisabled();
     expect(await page.evaluate(async () => (await caches.keys()).length)).toBe(2);
-    // The engine can even start anew from the files of its own build.
+    // The engine can even restart from its own build's files.
     await page.evaluate(() => window.crossover.loseDevice());
     await playground.cancel.click();
     await playground.finished();
@@ -141,13 +141,13 @@ test.describe('with service workers', () => {
     expect(part).toEqual([206, 10]);
     expect(site.requests.some((request) => request.range === 'bytes=0-9')).toBe(true);
     const type = await page.evaluate((url) => fetch(url, { mode: 'no-cors' }).then((response) => response.type, (error) => error.name), `${other.url}crossover.js`);
-    // The page's own content policy is not this server's to set: an opaque answer arrives as one.
+    // This server cannot set the page's own content policy; an opaque response arrives as one.
     expect(['opaque', 'TypeError']).toContain(type);
     await other.stop();
   });
 
   test('an older service worker with a new page changes nothing (fault 31)', async ({ page }) => {
-    // One that knows no messages and keeps nothing.
+    // A service worker without messages and without a cache.
     site.answers = (path) => (path === '/sw.js' ? 'addEventListener("install", () => skipWaiting()); addEventListener("activate", (event) => event.waitUntil(clients.claim())); addEventListener("fetch", () => {});' : undefined);
     await visit(page);
     await page.waitForFunction(() => navigator.serviceWorker.controller);
@@ -165,7 +165,7 @@ test.describe('with service workers', () => {
 
   test('a host that never isolates causes a single reload (fault 31)', async ({ page }) => {
     const bare = await serveFolder(dist, { headers: {} });
-    // A service worker that adds nothing.
+    // A service worker that adds no headers.
     bare.answers = (path) => (path === '/sw.js' ? 'addEventListener("install", () => skipWaiting()); addEventListener("activate", (event) => event.waitUntil(clients.claim()));' : undefined);
     let loads = 0;
     page.on('load', () => { loads += 1; });
@@ -185,7 +185,7 @@ test.describe('files that are missing', () => {
     const html = await readFile(join(dist, 'index.html'), 'utf8');
     site.answers = (path) => {
       if (path.startsWith('/page/')) return { status: 404, body: 'gone' };
-      // What the server has by now, for whoever asks without a cache.
+      // The server's current files for requests without a cache.
       return path === '/index.html' && site.requests.length > 1 ? html.replaceAll(/page\/\w+/g, 'page/ffffffffffff') : undefined;
     };
     await page.goto(site.url);
@@ -211,14 +211,14 @@ test.describe('files that are missing', () => {
     await playground.start.click();
     await expect(playground.cancel).toBeVisible();
     await page.getByTestId('share').click();
-    // A second failure says the same.
+    // A second failure has the same message.
     await page.getByTestId('rest-retry').click();
     await expect(page.getByTestId('rest-failed')).toBeVisible();
     await expect(page.getByTestId('results-table')).toHaveCount(0);
     site.answers = () => undefined;
     await page.getByTestId('rest-retry').click();
     await expect(page.getByTestId('rest-failed')).toHaveCount(0);
-    // The dialog that was asked for.
+    // The requested dialog.
     await expect(page.getByTestId('share-dialog')).toBeVisible();
     await page.keyboard.press('Escape');
     await playground.finished();
@@ -279,7 +279,7 @@ test.describe('files that are missing', () => {
     await page.getByTestId('language-zh-Hans').click();
     await expect(page.getByTestId('language-failed')).toContainText('简体中文');
     await expect(page.locator('html')).toHaveAttribute('lang', 'en');
-    // The next visit begins with it.
+    // The next visit begins in this language.
     await page.reload();
     await expect(page.getByTestId('language-failed')).toBeVisible();
     site.answers = () => undefined;

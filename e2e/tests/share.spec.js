@@ -1,4 +1,4 @@
-// Sharing: what one browser measured, another opens, offline, with the same numbers.
+// Sharing: a result of one browser opens in another one, offline, with equal numbers.
 
 import { deflateRawSync } from 'node:zlib';
 import { test, expect } from '../support/fixtures.js';
@@ -6,7 +6,7 @@ import { violations } from '../support/axe.js';
 import { Playground } from '../support/playground.js';
 import { cells, openDuel } from '../support/results.js';
 
-/** The link of what is shown. */
+/** The link of the shown content. */
 async function linkOf(page) {
   await page.getByTestId('share').click();
   const link = await page.getByTestId('share-link').inputValue();
@@ -30,14 +30,14 @@ test('share, open in a fresh profile: identical numbers', async ({ page, browser
   await there.open(link);
   await expect(other.getByTestId('opened')).toBeVisible();
   expect(await other.evaluate(() => window.crossover.decodeLink(location.href))).toEqual(here);
-  // To the last digit that either shows.
+  // To the last digit that either page shows.
   expect(await cells(other)).toEqual(await cells(page));
   await page.keyboard.press('Escape');
   for (const view of ['throughput', 'memory', 'roofline']) {
     for (const each of [page, other]) await each.getByTestId(`view-${view}`).click();
     expect(await cells(other), view).toEqual(await cells(page));
   }
-  // The receiver's own link is the same again: nothing is lost on the way.
+  // The receiver's own link is equal: nothing is lost.
   expect(await linkOf(other)).toBe(link);
   await expect(other).toHaveTitle(/· Crossover$/);
   const description = other.locator('meta[property="og:description"]');
@@ -103,7 +103,7 @@ test('the QR code of the link is drawn', async ({ page }) => {
   expect(Math.abs(box.width - box.height)).toBeLessThan(1);
 });
 
-/** A link of the first version with a right checksum around any body. */
+/** A link of version 1 with a valid checksum around any body. */
 function sealed(kind, body) {
   const data = Buffer.concat([Buffer.from([kind]), body]);
   let sum = ~0;
@@ -152,7 +152,7 @@ test('a link during a race is refused with a message (fault 16)', async ({ page 
   await expect(page.getByTestId('link-error')).toContainText('a race is running');
   await expect(playground.cancel).toBeVisible();
   await expect(page.getByTestId('opened')).toHaveCount(0);
-  // The page of a system disturbs nothing.
+  // The page of a system does not disturb the race.
   await page.evaluate(() => { location.hash = '#system=hyena'; });
   await expect(page.getByTestId('system-dialog')).toBeVisible();
   await page.keyboard.press('Escape');

@@ -1,4 +1,4 @@
-// What the page says of recorded reports: their own verdicts, and no more. Nothing here depends on what a race measures.
+// Recorded reports are shown with their own verdicts and no others. Nothing here depends on measurements.
 
 import { test, expect } from '../support/fixtures.js';
 import { Playground } from '../support/playground.js';
