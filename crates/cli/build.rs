@@ -1,5 +1,5 @@
-//! Gathers the systems' BibTeX from their READMEs: a system is one folder, and its paper is cited there once. A README
-//! that says "BibTeX as for `NAME`" has the papers of that system.
+//! Collects the systems' BibTeX from their READMEs, so that each paper is cited once, in its system's folder. A README
+//! with "BibTeX as for `NAME`" uses the papers of that system.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

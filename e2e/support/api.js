@@ -1,4 +1,4 @@
-// A page of somebody else that uses the API: the module `crossover.js` and nothing more.
+// Another page that uses the API: it has the module `crossover.js` and nothing else.
 
 import { readFile } from 'node:fs/promises';
 import { root } from './server.js';
@@ -9,7 +9,7 @@ const html = `<!doctype html><html lang="en"><title>A page that uses the API</ti
   window.api = crossover;
 </script>`;
 
-/** Opens it beside the site, isolated as the site is unless told otherwise. */
+/** Opens it beside the site, isolated like the site by default. */
 export async function openApi(page, base = process.env.CROSSOVER_URL, isolated = base === process.env.CROSSOVER_URL) {
   await page.route('**/api-test.html', (route) =>
     route.fulfill({
@@ -24,7 +24,7 @@ export async function openApi(page, base = process.env.CROSSOVER_URL, isolated =
   await page.waitForFunction(() => window.api);
 }
 
-/** A race that takes seconds. The budget is a limit for busy machines with slow adapters, not what it needs. */
+/** A race that takes seconds. The budget is a limit for busy machines with slow adapters, not the expected time. */
 export const smallRace = {
   systems: ['attention', 'hyena'],
   lengths: [64, 128, 256],
@@ -33,7 +33,7 @@ export const smallRace = {
   budgetMs: 240_000,
 };
 
-/** Runs a race to its end; what it throws comes back as data. */
+/** Runs a race to its end; returns an error as data. */
 export function race(page, config) {
   return page.evaluate(async (config) => {
     try {
@@ -44,7 +44,7 @@ export function race(page, config) {
   }, config);
 }
 
-/** The error of a race whose engine `crash` ends once something was measured. */
+/** The error of a race whose engine is crashed by `crash` after the first measurement. */
 export async function crashedRace(page, crash) {
   const running = page.evaluate(async (config) => {
     let started;
@@ -57,12 +57,12 @@ export async function crashedRace(page, crash) {
     }
   }, { systems: ['attention'], lengths: [64, 2048, 4096, 8192], backend: 'cpu', budgetMs: 60_000 });
   await page.evaluate(() => window.started);
-  // The engine's own worker is the oldest; the others are its threads.
+  // The engine's own worker is the oldest; all other workers are its threads.
   await crash(page.workers()[0]);
   return running;
 }
 
-/** Verifies bytes; what it throws comes back as data. */
+/** Verifies bytes; returns an error as data. */
 export function verify(page, bytes, backend) {
   return page.evaluate(
     async ([base64, backend]) => {
@@ -77,5 +77,5 @@ export function verify(page, bytes, backend) {
   );
 }
 
-/** Bytes of a golden file of the repository. */
+/** Bytes of a golden file in the repository. */
 export const golden = (system, name) => readFile(`${root}/kernels/golden/${system}/${name}`);

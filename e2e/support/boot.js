@@ -1,6 +1,6 @@
-// What the worker finds in its browser, changed before the engine looks.
+// Changes the worker's environment before the engine reads it.
 
-/** Runs `code` in every worker of the page before anything else there. */
+/** Runs `code` in every worker of the page before any other code. */
 export const beforeEngine = (page, code) =>
   page.route('**/worker-boot.js', async (route) => {
     const response = await route.fetch();

@@ -1,5 +1,5 @@
-// What every spec shares: the addresses of the two servers, and that a page with an uncaught error or a message on the
-// console's error channel fails its test.
+// Fixtures of every spec: the addresses of the two servers, and a failure of tests whose page has an uncaught error or
+// a message on the console's error channel.
 
 import { test as base, expect } from '@playwright/test';
 

@@ -1,4 +1,4 @@
-// One server that isolates its pages and one that doesn't, for the whole run.
+// Starts one server with isolation headers and one without, for the whole run.
 
 import { serve } from './server.js';
 

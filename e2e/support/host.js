@@ -1,8 +1,8 @@
-// A page of somebody else, on another site: `localhost` where Crossover is at `127.0.0.1`.
+// A page on another site: `localhost`, where Crossover is at `127.0.0.1`.
 
 import { createServer } from 'node:http';
 
-/** Hosts with these headers isolate themselves and take in only what consents. */
+/** Hosts with these headers isolate themselves and embed only consenting frames. */
 export const COEP = { 'cross-origin-opener-policy': 'same-origin', 'cross-origin-embedder-policy': 'require-corp' };
 
 /**
@@ -29,7 +29,7 @@ export async function host(pages = {}) {
 /** A small race: it takes a second or two. */
 export const SMALL = 'systems="attention hyena" lengths="64 128" width="32" heads="2" backend="cpu" budgetms="20000"';
 
-/** A race that takes several seconds, longer than engines take to load. */
+/** A race that takes several seconds, longer than the loading of an engine. */
 export const MIDDLE = 'systems="attention hyena" lengths="512 1024 2048" width="64" heads="2" backend="cpu" budgetms="60000"';
 
 /** A race that takes long. */

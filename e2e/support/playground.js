@@ -1,4 +1,4 @@
-// The playground as its user meets it: by role and test id, never by translated text.
+// The playground as seen by a user, by role and test id, never by translated text.
 
 import { expect } from './fixtures.js';
 
@@ -28,7 +28,7 @@ export class Playground {
 
   async choose(name, value) {
     const choice = this.page.getByTestId(`config-${name}-${value}`);
-    // What is seen and clicked is the label.
+    // The label is visible and clickable, not the input.
     await choice.locator('xpath=ancestor::label').click();
     await expect(choice).toBeChecked();
   }

@@ -1,4 +1,4 @@
-// Results as files and links, for specs that need some without running a race.
+// Results as files and links, for specs that need results without running a race.
 
 import { readFile } from 'node:fs/promises';
 import { expect } from './fixtures.js';
@@ -23,7 +23,7 @@ export async function old() {
   return report;
 }
 
-/** The same on a machine `factor` times as fast, otherwise alike. */
+/** The duel on a machine `factor` times as fast. */
 export async function faster(factor) {
   const report = await duel();
   for (const point of report.lanes.flatMap((lane) => lane.points)) {
@@ -32,7 +32,7 @@ export async function faster(factor) {
   return report;
 }
 
-/** A report as Playwright sets it into a file field. */
+/** A report in the form that Playwright sets into a file field. */
 export const file = (name, content) => ({
   name,
   mimeType: 'application/json',

@@ -1,5 +1,5 @@
-// A static server as anybody runs one, over any folder; what it serves can be changed, taken away or cut off while a
-// browser looks on, as deploys and proxies do.
+// A simple static server for any folder. Its content can be changed, removed or cut off while a browser uses it, as by
+// deployments and proxies.
 
 import { createServer } from 'node:http';
 import { readFile } from 'node:fs/promises';
@@ -40,7 +40,7 @@ export async function serveFolder(folder, { headers = ISOLATED } = {}) {
       });
       response.end(part);
     } catch {
-      // As static hosts do.
+      // As on static hosts.
       const page = await readFile(join(folder, '404.html')).catch(() => 'not found');
       response.writeHead(404, { 'content-type': 'text/html', ...headers }).end(page);
     }

@@ -1,4 +1,4 @@
-// How long the page's own thread is busy at a time.
+// Measures how long the page's own thread is busy at a time.
 
 /**
  * Milliseconds of processor time that each task of the page's thread took while `action` ran. Time during which another

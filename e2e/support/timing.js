@@ -1,8 +1,8 @@
-// How long something takes on a machine that has other work too.
+// Measures a duration on a machine with other load.
 
 /**
- * The least of up to five measurements, and no more than it takes to get below `limit`: a limit holds for what the page
- * does, not for what kept it from doing it.
+ * The least of up to five measurements; stops as soon as one is below `limit`. The limit applies to the page's own
+ * work, not to delays by other programs.
  * @param {number} limit
  * @param {() => Promise<number>} measure
  */

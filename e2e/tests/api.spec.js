@@ -1,4 +1,4 @@
-// The page API as another page uses it.
+// The page API as used by another page.
 
 import { test, expect } from '../support/fixtures.js';
 import { openApi, race, smallRace } from '../support/api.js';
@@ -29,7 +29,7 @@ for (const backend of ['cpu', 'webgpu']) {
     expect(report.crossovers).toHaveLength(1);
     expect(['measured', 'at-most', 'predicted', 'undecided', 'none']).toContain(report.crossovers[0].kind);
     expect(report.schema).toBe(2);
-    // Which lane is ahead of which is the machine's to say; a verdict that its interval does not support is nobody's.
+    // Which lane is ahead depends on the machine, but every verdict must agree with its interval.
     for (const { versus } of report.lanes.flatMap((lane) => lane.points).filter((point) => point.versus)) {
       expect(versus.low).toBeLessThanOrEqual(versus.speedup);
       expect(versus.high).toBeGreaterThanOrEqual(versus.speedup);
@@ -53,7 +53,7 @@ test('both backends race side by side', async ({ page }) => {
   }
 });
 
-test('events tell the race as it goes', async ({ page }) => {
+test('events report the progress of the race', async ({ page }) => {
   await openApi(page);
   const types = await page.evaluate(async (config) => {
     const events = [];
@@ -148,7 +148,7 @@ const refused = [
   [{ budgetMs: -1 }, 'invalid-field', 'budgetMs', 'from'],
 ];
 
-test('a bad configuration is refused with the field and what it may be', async ({ page }) => {
+test('a bad configuration is refused with field and range', async ({ page }) => {
   await openApi(page);
   for (const [config, code, field, words] of refused) {
     const { error, report } = await race(page, config);
@@ -168,7 +168,7 @@ test('a bad configuration is refused with the field and what it may be', async (
   expect(report.status).toBe('done');
 });
 
-test('a bad link is refused in words', async ({ page }) => {
+test('a bad link is refused with a message', async ({ page }) => {
   await openApi(page);
   const good = await page.evaluate(async (config) => window.api.encodeLink(await window.api.race(config)), { ...smallRace, lengths: [64], backend: 'cpu' });
   const bad = ['', '#', '#r=', '#r=0', '#r=!!!!', good.slice(0, -3), `${good}AAAA`, good.replace(/#r=./, '#r=9'), `#r=1${'A'.repeat(100_000)}`];

@@ -33,13 +33,14 @@ test('the pictures of the README and of the page without scripts show a race tha
   await page.emulateMedia({ colorScheme: 'light', reducedMotion: 'reduce' });
   const playground = new Playground(page);
   await playground.open();
-  // `CROSSOVER_PICTURE=1` renews the pictures themselves with a long race; otherwise this only shows that they can be made.
+  // `CROSSOVER_PICTURE=1` updates the pictures by a long race. Otherwise the test only shows that they can be
+  // generated.
   const renew = Boolean(process.env.CROSSOVER_PICTURE);
   test.setTimeout(300_000);
   await playground.choose('backend', 'cpu');
   await playground.set('lengths', renew ? '4..8192' : '64, 128, 256');
   await playground.set('budget', renew ? 120 : 10);
-  // The mixing alone: with the projections that both need around it, Hyena leads from the start on many machines.
+  // The mixing alone: with projections, Hyena leads from the start on many machines.
   await playground.choose('level', 'core');
   await playground.start.click();
   await playground.finished(200_000);
@@ -47,7 +48,7 @@ test('the pictures of the README and of the page without scripts show a race tha
   await page.getByRole('heading', { level: 1 }).hover();
   const picture = await page.screenshot({ path: path('docs/playground.png'), animations: 'disabled' });
   expect(picture.length).toBeGreaterThan(20_000);
-  // The figure for papers says by itself what was raced on what, and when.
+  // The figure for papers itself states the problem, the machine and the date.
   await page.getByTestId('export').click();
   const [figure] = await Promise.all([page.waitForEvent('download'), page.getByTestId('download-svg').click()]);
   await figure.saveAs(path('www/static/example.svg'));

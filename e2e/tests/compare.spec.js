@@ -1,4 +1,4 @@
-// Comparing: results from anywhere side by side, and bad ones that change nothing.
+// Comparing results from anywhere, and bad ones that change nothing.
 
 import { test, expect } from '../support/fixtures.js';
 import { violations } from '../support/axe.js';
@@ -16,7 +16,7 @@ async function opened(page) {
   return playground;
 }
 
-test('two results: lines over each other, ratios, whose crossover comes first', async ({ page }) => {
+test('two results are compared by lines, ratios and first crossover', async ({ page }) => {
   const playground = new Playground(page);
   await playground.open();
   await page.getByTestId('compare-files').setInputFiles([file('slow.json', await duel()), file('fast.json', await faster(2))]);
@@ -46,7 +46,7 @@ test('a comparison has the chart\'s views, each with its table; throughput only 
   await page.getByTestId('compare-view-memory').press('Home');
   await expect(page.getByTestId('compare-view-time')).toBeFocused();
   expect(await table.innerText()).toBe(times);
-  // Growth stands beside the times, for both.
+  // The table has the growth of both.
   await expect(table.locator('sup')).toHaveCount(4);
   await page.getByTestId('compare-view-throughput').click();
   await expect(table).toContainText('tokens/s');
@@ -75,7 +75,7 @@ test('links are pasted, one a line or one alone', async ({ page }) => {
   await expect(compared(page)).toHaveCount(0);
 });
 
-test('other work, another clock: a warning says what differs', async ({ page }) => {
+test('differing work and clocks are listed', async ({ page }) => {
   await opened(page);
   const other = await faster(2);
   other.config.width = 512;
@@ -88,7 +88,7 @@ test('other work, another clock: a warning says what differs', async ({ page }) 
   await expect(differences).toHaveClass(/bad/);
 });
 
-test('run it on mine: the same race, and both over each other', async ({ page }) => {
+test('running a shared race compares it with the original', async ({ page }) => {
   const report = await duel();
   report.config = { ...report.config, systems: ['attention', 'hyena'], lengths: [64, 128], width: 32, heads: 2, budgetMs: 10_000, backend: 'cpu' };
   for (const lane of report.lanes) {
@@ -135,7 +135,7 @@ test('bad files are refused politely and change nothing (fault 28)', async ({ pa
   }
 });
 
-test('prototype keys and markup are data like any other (faults 25 and 28)', async ({ page }) => {
+test('prototype keys and markup are ordinary data (faults 25 and 28)', async ({ page }) => {
   await opened(page);
   const odd = await faster(2);
   odd.lanes[1].title = '<img src=x onerror="window.hacked = true">';
@@ -149,7 +149,7 @@ test('prototype keys and markup are data like any other (faults 25 and 28)', asy
   expect(await page.locator('main img').count()).toBe(0);
 });
 
-test('files of Windows programs are read; the product’s own tables are refused once, by what they are', async ({ page }) => {
+test('UTF-16 files are read, and own tables are refused by kind', async ({ page }) => {
   await opened(page);
   const json = JSON.stringify(await faster(2));
   const wide = (mark) => ({ name: `${mark}.json`, mimeType: 'application/json', buffer: Buffer.from(`\ufeff${json}`, 'utf16le') });
@@ -166,7 +166,7 @@ test('files of Windows programs are read; the product’s own tables are refused
   await expect(refused(page)).toContainText('Markdown');
 });
 
-test('a link out of a mail is opened; a part of one is damaged, whatever its lines begin with', async ({ page }) => {
+test('a link in a mail is opened, and an incomplete one is damaged', async ({ page }) => {
   await opened(page);
   const link = await page.evaluate((report) => window.crossover.encodeLink(report), await faster(3));
   const lines = link.match(/.{1,76}/g);
@@ -179,7 +179,7 @@ test('a link out of a mail is opened; a part of one is damaged, whatever its lin
   await expect(refused(page)).not.toContainText('newer');
 });
 
-test('more results than there are line styles are refused', async ({ page }) => {
+test('more results than line styles are refused', async ({ page }) => {
   await opened(page);
   const files = [];
   for (let index = 0; index < 9; index += 1) files.push({ name: `${index}.json`, content: JSON.stringify(await faster(index + 2)) });

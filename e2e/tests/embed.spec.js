@@ -1,4 +1,4 @@
-// Races in other people's pages: on another site, with and without isolation, under content policies and in sandboxes.
+// Races in other pages: on another site, with and without isolation, under content policies and in sandboxes.
 
 import { test, expect, plainUrl } from '../support/fixtures.js';
 import { violations } from '../support/axe.js';
@@ -18,7 +18,7 @@ async function open(page, body, headers = {}) {
 
 const height = (page) => page.evaluate(() => document.querySelector('crossover-race').shadowRoot.querySelector('iframe').getBoundingClientRect().height);
 
-test('a race in a page of another site: a still until it is pressed, then isolated, measured and told to the host', async ({ page }) => {
+test('an embed on another site is still until pressed, then races isolated', async ({ page }) => {
   const requests = [];
   page.on('request', (request) => requests.push(request.url()));
   await open(page, withElement(site(), MIDDLE));
@@ -27,7 +27,7 @@ test('a race in a page of another site: a still until it is pressed, then isolat
   await expect(frame.getByTestId('press')).toBeVisible();
   await expect(frame.locator('#what')).toHaveText('attention vs. hyena');
   await page.waitForTimeout(1500);
-  // Nothing of weight before the press.
+  // Nothing large is loaded before the press.
   expect(requests.filter((url) => /\.wasm$|worker-boot|\/page\//.test(url))).toEqual([]);
   expect(await frame.evaluate(() => window.crossOriginIsolated)).toBe(true);
 
@@ -44,7 +44,7 @@ test('a race in a page of another site: a still until it is pressed, then isolat
   expect(detail.environment.threads).toBeGreaterThanOrEqual(1);
   expect(await page.evaluate(() => document.querySelector('crossover-race').state)).toBe('done');
 
-  // The frame has the height of what is in it, and the way out carries the result.
+  // The frame has the height of its content, and the link to the full page contains the result.
   const inside = () => frame.evaluate(() => Math.ceil(document.body.getBoundingClientRect().height));
   await expect.poll(async () => (await height(page)) - (await inside())).toBe(0);
   const link = frame.getByTestId('full');
@@ -56,7 +56,7 @@ test('a race in a page of another site: a still until it is pressed, then isolat
   expect(await full.evaluate(() => window.opener)).toBeNull();
 });
 
-test('where the server sends no headers the race runs on one thread and says so', async ({ page }) => {
+test('without isolation headers the embed runs on one thread', async ({ page }) => {
   await open(page, withElement(plainUrl()));
   const frame = await frameOf(page);
   await frame.getByTestId('press').click();
@@ -80,7 +80,7 @@ test('methods and properties: start, cancel, attributes that change', async ({ p
     return { systems: report.lanes.map((lane) => lane.system), lengths: report.config.lengths, attribute: element.getAttribute('systems') };
   });
   expect(report).toEqual({ systems: ['attention', 'attention-naive'], lengths: [64], attribute: 'attention attention-naive' });
-  // Another race in the same frame, and a stop.
+  // Another race in the same frame, and a cancellation.
   const stopped = await page.evaluate(async () => {
     const element = document.querySelector('crossover-race');
     element.setAttribute('lengths', '4096 8192');
@@ -96,7 +96,7 @@ test('methods and properties: start, cancel, attributes that change', async ({ p
   expect(stopped).toBe('cancelled');
 });
 
-test('attributes that are set just before a start are what is raced, whatever the frame has said by then', async ({ page }) => {
+test('attributes set just before a start take effect', async ({ page }) => {
   await page.addInitScript(() => window.addEventListener('message', ({ data }) => { window.ready ||= data?.type === 'ready'; }));
   await open(page, withElement(site(), LONG));
   await page.waitForFunction(() => window.ready);
@@ -111,7 +111,7 @@ test('attributes that are set just before a start are what is raced, whatever th
   expect(await race([16, 128])).toEqual([16, 128]);
 });
 
-test('a wrong set-up is refused in the frame and told to the host', async ({ page }) => {
+test('a wrong configuration is refused and reported to the host', async ({ page }) => {
   await open(page, withElement(site(), 'systems="attention nonsense" lengths="64"'));
   await listen(page);
   const outcome = await page.evaluate(() => document.querySelector('crossover-race').start().then(() => 'raced', (error) => error.code));
@@ -136,7 +136,7 @@ for (const [name, report] of [
     const frame = await frameOf(page);
     await expect(frame.getByTestId('link-error')).toBeVisible();
     await expect(frame.getByTestId('setup-error')).toHaveCount(0);
-    // Whoever asks again is told again, and neither host nor reader gets a race that nobody set up.
+    // A repeated request gets the answer again, and no other race starts.
     expect(await start()).toBe('bad-link');
     await expect(frame.getByTestId('start')).toHaveAttribute('aria-disabled', 'true');
     await frame.getByTestId('start').dispatchEvent('click');
@@ -144,7 +144,7 @@ for (const [name, report] of [
     expect(await page.evaluate(() => window.heard.filter((event) => event.type === 'progress'))).toEqual([]);
     expect(await page.evaluate(() => document.querySelector('crossover-race').state)).toBe('idle');
     expect(await violations(frame)).toEqual([]);
-    // A race that can be read takes its place.
+    // A valid race replaces it.
     await page.evaluate(() => {
       const element = document.querySelector('crossover-race');
       element.removeAttribute('report');
@@ -173,7 +173,7 @@ test('a recorded race is shown, not run, and can be run here', async ({ page }) 
 });
 
 test.describe('autoplay', () => {
-  test('starts what is in view, and nothing that is not', async ({ page }) => {
+  test('starts only embeds in view', async ({ page }) => {
     await open(page, `<!doctype html><title>x</title><link rel="icon" href="data:,"><script type="module" src="${site()}crossover.js"></script>
       <crossover-race ${SMALL} autoplay="visible"></crossover-race><div style="height: 4000px"></div><crossover-race ${SMALL} autoplay="visible"></crossover-race>`);
     await expect.poll(() => page.evaluate(() => document.querySelectorAll('crossover-race')[0].result?.status), { timeout: 60_000 }).toBe('done');
@@ -182,7 +182,7 @@ test.describe('autoplay', () => {
     await expect.poll(() => page.evaluate(() => document.querySelectorAll('crossover-race')[1].result?.status), { timeout: 60_000 }).toBe('done');
   });
 
-  test('never without being asked for, nor for readers who want less motion', async ({ page }) => {
+  test('needs the attribute and respects reduced motion', async ({ page }) => {
     await page.emulateMedia({ reducedMotion: 'reduce' });
     await open(page, withElement(site(), `${SMALL} autoplay="visible"`));
     await frameOf(page);
@@ -240,7 +240,7 @@ test.describe('hosts', () => {
   });
 
   test.describe('in a sandbox without an origin', () => {
-    // What a sandbox forbids is forbidden to the frame as well.
+    // The frame obeys the restrictions of the sandbox.
     test.use({ expectedErrors: [/Permissions policy violation/] });
 
     test('get a race, if not its report or a wake lock (faults 27 and 32)', async ({ page }) => {
@@ -254,7 +254,7 @@ test.describe('hosts', () => {
       await expect(frame.getByTestId('start')).toBeVisible({ timeout: 90_000 });
       await expect(frame.getByTestId('headline')).not.toHaveClass(/idle/, { timeout: 90_000 });
       await expect(frame.getByTestId('error')).toHaveCount(0);
-      // Heights are the one thing that is told to anybody.
+      // Heights are the only message to unknown hosts.
       await expect.poll(() => inner.evaluate(() => document.querySelector('crossover-race').shadowRoot.querySelector('iframe').style.height)).not.toBe(sized);
       expect(await inner.evaluate(() => document.querySelector('crossover-race').result)).toBeNull();
     });
@@ -265,7 +265,7 @@ test.describe('several on a page', () => {
   test('five take turns: no two of them measure at the same time (fault 27)', async ({ page }) => {
     await open(page, `<!doctype html><title>x</title><link rel="icon" href="data:,"><script type="module" src="${site()}crossover.js"></script>
       ${`<crossover-race ${MIDDLE}></crossover-race>`.repeat(5)}`);
-    // All in view: one that isn't rests.
+    // All in view, since races out of view pause.
     await page.setViewportSize({ width: 1280, height: 5000 });
     const spans = await page.evaluate(async () => {
       await customElements.whenDefined('crossover-race');
@@ -284,7 +284,7 @@ test.describe('several on a page', () => {
     });
     spans.sort((a, b) => a.first - b.first);
     expect(spans.every((span) => span.first > 0)).toBe(true);
-    // How many have to wait depends on how fast frames load beside a race: that any had to shows that turns were wanted.
+    // The number of waiting races depends on how fast frames load. Any waiting race shows that turns are requested.
     expect(spans.filter((span) => span.waited).length).toBeGreaterThanOrEqual(1);
     for (const [index, span] of spans.slice(1).entries()) expect(span.first).toBeGreaterThanOrEqual(spans[index].last);
   });
@@ -328,7 +328,7 @@ test('a race that is scrolled out of view rests, and goes on in view (fault 27)'
   await frame.getByTestId('press').click();
   await page.waitForFunction(() => window.heard.some((event) => event.type === 'progress' && event.detail.fraction > 0));
   await page.evaluate(() => window.scrollTo(0, 4500));
-  // What is under way when it leaves ends first.
+  // The running sample ends first.
   const events = () => page.evaluate(() => window.heard.length);
   await expect.poll(async () => {
     const before = await events();
@@ -352,17 +352,17 @@ test('the still’s way to the full page leads to the same race, set up', async 
   await expect(page.getByTestId('config-lane-performer')).toBeVisible();
   await expect(page.getByTestId('config-lane-linformer')).toBeVisible();
   await expect(page.getByTestId('config-lane-attention')).toHaveCount(0);
-  // The address becomes the race's link, which holds it as well.
+  // The address becomes the race's link with an equal content.
   await expect.poll(() => page.evaluate(() => location.hash)).toMatch(/^#r=/);
   await page.reload();
   await expect(page.getByTestId('config-lengths')).toHaveValue('100, 200');
-  // A frame without a set-up leads to the page as it opens.
+  // A frame without a configuration links to the page's default.
   await page.goto(`${site()}embed.html#theme=dark`);
   expect(await page.locator('#full').getAttribute('href')).toBe('./');
 });
 
 test('a press that was meant for something else changes nothing that is kept (fault 27: clickjacking)', async ({ page }) => {
-  // On its own, where no browser refuses it storage.
+  // On its own, where browsers do not refuse storage.
   await page.goto(`${site()}embed.html#systems=attention&lengths=64&width=32&heads=2&backend=cpu`);
   await page.getByTestId('press').click();
   await expect(page.getByTestId('headline')).not.toHaveClass(/idle/, { timeout: 60_000 });
@@ -380,7 +380,7 @@ test('a frame without a size does not start by itself (fault 27)', async ({ page
 });
 
 test('a host and a frame that chase each other’s height come to rest (fault 27)', async ({ page }) => {
-  // A frame whose content is taller when the frame is lower: without a guard it would never end.
+  // A frame whose content grows when the frame shrinks; without a guard the resizing would never end.
   await page.route('**/embed.html', (route) => route.fulfill({
     contentType: 'text/html',
     headers: { 'cross-origin-resource-policy': 'cross-origin' },
@@ -431,7 +431,7 @@ for (const [width, scheme] of [[390, 'light'], [390, 'dark'], [1100, 'light'], [
     expect(await violations(frame), 'the race').toEqual([]);
     const overflow = await frame.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
     expect(overflow).toBeLessThanOrEqual(0);
-    // The host hears of a height a moment after it is there.
+    // The host receives a height shortly after it changes.
     await expect.poll(() => frame.evaluate(() => document.documentElement.scrollHeight - document.documentElement.clientHeight)).toBeLessThanOrEqual(1);
     await page.screenshot({ path: test.info().outputPath('race.png'), fullPage: true });
   });

@@ -1,12 +1,12 @@
-// For everyone: large type, small screens, forced colours, little motion, other directions and languages, screen
-// readers, keyboards, fingers, paper (fault 33); and browsers that run no scripts or no wasm (fault 34).
+// Accessibility: large type, small screens, forced colours, reduced motion, other directions and languages, screen
+// readers, keyboards, touch, print (fault 33); and browsers without scripts or wasm (fault 34).
 
 import { test, expect } from '../support/fixtures.js';
 import { violations } from '../support/axe.js';
 import { Playground } from '../support/playground.js';
 import { file, openDuel, wall } from '../support/results.js';
 
-/** How far the page reaches beyond its right edge. */
+/** How far the page extends beyond its right edge. */
 const overflow = (page) => page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
 
 /** Every dialog, by the button that opens it. */
@@ -24,7 +24,7 @@ for (const [name, viewport, scale] of [['zoom of 400 %', { width: 320, height: 2
       await playground.start.click();
       await playground.finished();
       expect(await overflow(page)).toBeLessThanOrEqual(0);
-      // Lanes that drop out have more to say, and a comparison is wider still.
+      // Dropped lanes have more text, and a comparison is wider still.
       await page.getByTestId('compare-files').setInputFiles(file('wall.json', await wall()));
       await expect(page.getByTestId('compared')).toHaveCount(2);
       await page.getByTestId('compared').nth(1).getByRole('button').first().click();
@@ -38,7 +38,7 @@ for (const [name, viewport, scale] of [['zoom of 400 %', { width: 320, height: 2
         expect(box.x, dialog).toBeGreaterThanOrEqual(0);
         expect(box.x + box.width, dialog).toBeLessThanOrEqual(320);
         expect(await shown.evaluate((element) => element.scrollWidth - element.clientWidth), dialog).toBeLessThanOrEqual(0);
-        // What is longer than the screen scrolls, so that its end is reached.
+        // Content longer than the screen scrolls, so that its end is reachable.
         await shown.evaluate((element) => element.scrollTo(0, element.scrollHeight));
         await page.keyboard.press('Escape');
         await expect(shown).toBeHidden();
@@ -87,7 +87,7 @@ test('fault 33, reduced motion: nothing moves by itself during a race', async ({
   await playground.finished();
 });
 
-test('fault 33, right to left: the page mirrors, the chart and its numbers do not', async ({ page }) => {
+test('fault 33, right to left: the page is mirrored, the chart is not', async ({ page }) => {
   await page.addInitScript(() => document.addEventListener('DOMContentLoaded', () => document.documentElement.setAttribute('dir', 'rtl')));
   for (const width of [1280, 390]) {
     await page.setViewportSize({ width, height: 844 });
@@ -95,7 +95,7 @@ test('fault 33, right to left: the page mirrors, the chart and its numbers do no
     expect(await overflow(page)).toBeLessThanOrEqual(0);
     const box = async (locator) => locator.boundingBox();
     if (width === 1280) expect((await box(page.getByTestId('config'))).x).toBeLessThan((await box(playground.chart)).x);
-    // Ticks stay left of the plot and names at the lines' right ends, inside the chart.
+    // Ticks stay left of the plot, and names at the lines' right ends stay inside the chart.
     const outside = await playground.chart.evaluate((chart) => {
       const frame = chart.getBoundingClientRect();
       return [...chart.querySelectorAll('text')]
@@ -115,7 +115,7 @@ test('fault 33, right to left: the page mirrors, the chart and its numbers do no
 test.describe('a browser that prefers Chinese', () => {
   test.use({ locale: 'zh-CN' });
 
-  test('the language is the browser’s at first, can be switched with a result on the page, and is remembered', async ({ page }) => {
+  test('the language follows the browser, can be switched and is stored', async ({ page }) => {
     const playground = await openDuel(page);
     await expect(page.locator('html')).toHaveAttribute('lang', 'zh-Hans');
     await expect(page).toHaveTitle(/\p{Script=Han}/u);
@@ -134,9 +134,9 @@ test.describe('a browser that prefers Chinese', () => {
     await expect(page.locator('html')).toHaveAttribute('lang', 'zh-Hans');
   });
 
-  test('no sentence is left in English, in no dialog and no message', async ({ page }) => {
+  test('no dialog and no message is left in English', async ({ page }) => {
     const playground = await openDuel(page);
-    /** What is seen or read aloud and has four words of Latin letters in a row, outside of what is quoted as it is. */
+    /** Visible or announced texts with four words of Latin letters in a row, except quotations. */
     const english = (root) => page.locator(root).evaluate((root) => {
       const found = new Set();
       const keep = (words) => { if (/(?:\b[A-Za-z][a-z’'-]+[\s,]+){3}[a-z]/.test(words)) found.add(words.trim()); };
@@ -202,7 +202,7 @@ test('fault 33, a missing translation: readers of other languages get a whole pa
     try {
       localStorage.setItem('language', 'tlh');
     } catch {
-      // Nothing is stored then either.
+      // Nothing is stored in this case, either.
     }
   });
   const playground = new Playground(page);
@@ -213,7 +213,7 @@ test('fault 33, a missing translation: readers of other languages get a whole pa
 
 test.describe('where a translation cannot be loaded', () => {
   test.use({ expectedErrors: [/Failed to load resource|ERR_FAILED/] });
-  test('fault 33, a missing translation: where the systems’ one is gone the page still races', async ({ page }) => {
+  test('fault 33, a missing translation of the systems leaves the page working', async ({ page }) => {
     await page.addInitScript(() => localStorage.setItem('language', 'zh-Hans'));
     await page.route('**/systems.zh.json', (route) => route.fulfill({ status: 404, body: '' }));
     const playground = new Playground(page);
@@ -226,7 +226,7 @@ test.describe('where a translation cannot be loaded', () => {
   });
 });
 
-test('fault 33, screen readers: progress is said now and then, the result once', async ({ page }) => {
+test('fault 33, screen readers: progress is announced at intervals, the result once', async ({ page }) => {
   const playground = new Playground(page);
   await playground.open();
   await page.evaluate(() => {
@@ -245,7 +245,7 @@ test('fault 33, screen readers: progress is said now and then, the result once',
   await expect(page.getByRole('progressbar')).toHaveAttribute('aria-valuenow', /^\d+$/);
   await playground.finished(120_000);
   const said = await page.evaluate(() => window.said);
-  // The result has a percentage as well: that of its interval.
+  // The result also contains the percentage of its interval.
   const progress = said.filter(({ words }) => /^\d+% done\./.test(words));
   expect(progress.length, JSON.stringify(said)).toBeGreaterThan(0);
   for (let index = 1; index < progress.length; index += 1) {
@@ -253,17 +253,17 @@ test('fault 33, screen readers: progress is said now and then, the result once',
   }
   const headline = await playground.headline.getByRole('heading').innerText();
   expect(said.at(-1).words.replace(/\s+/g, ' ')).toContain(headline.replace(/\s+/g, ' '));
-  // The chart has its twin: a table whose cells know their lane and their length.
+  // The chart's tabular form: a table whose cells have their lane and length as headers.
   await expect(playground.table.getByRole('rowheader').first()).toBeVisible();
   await expect(playground.table.getByRole('columnheader', { name: '2,048' })).toBeVisible();
   await expect(playground.chart.getByRole('img').first()).toHaveAttribute('aria-label', /64/);
 });
 
-test('fault 33, keyboard only: from Tab to a result that is read and shared', async ({ page }) => {
+test('fault 33, keyboard only: race, read and share', async ({ page }) => {
   const playground = new Playground(page);
   await playground.open();
   const focused = () => page.evaluate(() => document.activeElement?.dataset?.testid ?? document.activeElement?.id ?? '');
-  /** Tabs on to the element with this test id. */
+  /** Presses Tab until the element with this test id has the focus. */
   const tabTo = async (id, limit = 120) => {
     for (let step = 0; step < limit && (await focused()) !== id; step += 1) await page.keyboard.press('Tab');
     expect(await focused()).toBe(id);
@@ -277,7 +277,7 @@ test('fault 33, keyboard only: from Tab to a result that is read and shared', as
   await page.keyboard.press('ArrowRight');
   await page.keyboard.press('ArrowRight');
   await expect(page.getByTestId('config-backend-cpu')).toBeChecked();
-  // Around the page, back to its start.
+  // Once around the page, back to its start.
   await page.evaluate(() => document.activeElement.blur());
   await page.keyboard.press('Tab');
   await page.keyboard.press('Enter');
@@ -305,7 +305,7 @@ test('fault 33, keyboard only: from Tab to a result that is read and shared', as
   await expect(page.getByTestId('share')).toBeFocused();
 });
 
-test('fault 33, print: the result is on paper, dark on white, and what is for clicking is not', async ({ page }) => {
+test('fault 33, print: the result is dark on white, without controls', async ({ page }) => {
   await page.addInitScript(() => localStorage.setItem('theme', 'dark'));
   await page.emulateMedia({ colorScheme: 'dark' });
   const playground = await openDuel(page);
@@ -330,7 +330,7 @@ test('fault 33, print: the result is on paper, dark on white, and what is for cl
 test.describe('a phone held upright', () => {
   test.use({ viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true });
 
-  test('fault 33, touch: a race by taps; points answer to a finger; targets are large enough', async ({ page }) => {
+  test('fault 33, touch: taps race, points respond, targets are large enough', async ({ page }) => {
     const playground = new Playground(page);
     await playground.open();
     await playground.small();
@@ -346,7 +346,7 @@ test.describe('a phone held upright', () => {
     expect(tip.x + tip.width).toBeLessThanOrEqual(390);
     await page.getByTestId('view-memory').tap();
     await expect(page.getByTestId('view-memory')).toHaveAttribute('aria-checked', 'true');
-    // WCAG 2.5.8: 24 by 24, where it is not text in a line.
+    // WCAG 2.5.8: 24 by 24 pixels, except text in a line.
     const small = await page.evaluate(() =>
       [...document.querySelectorAll('button, select, summary, .segments label')]
         .map((element) => [element.dataset.testid ?? element.className, element.getBoundingClientRect()])
@@ -364,7 +364,7 @@ for (const scheme of ['light', 'dark']) {
     await page.emulateMedia({ colorScheme: scheme, reducedMotion: 'reduce' });
     const playground = new Playground(page);
     await playground.open();
-    // A set-up that is wrong, with everything open.
+    // An invalid configuration, with everything open.
     await page.getByTestId('preset-everything').click();
     await page.getByTestId('config-add-lane').click();
     for (const summary of await page.locator('.lane-params summary').all()) await summary.click();

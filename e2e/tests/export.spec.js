@@ -1,4 +1,4 @@
-// Exports: every form downloads and can be read by what it is for.
+// Exports: every format downloads and can be read by its target program.
 
 import { readFile } from 'node:fs/promises';
 import { test, expect } from '../support/fixtures.js';
@@ -20,9 +20,9 @@ async function download(page, form) {
 
 test('JSON downloads, and is the report', async ({ page }) => {
   await opened(page);
-  // What follows from the rest is worked out anew.
+  // Derived values are computed again.
   const plain = (report) => JSON.parse(JSON.stringify(report, (key, value) => (key === 'rooflineShare' ? undefined : value)));
-  // The recorded race is of an earlier version: what it did not know yet may be there too.
+  // The recorded race has an older format, so newer fields may be added.
   expect(plain(JSON.parse((await download(page, 'json')).toString()))).toMatchObject(plain(await duel()));
 });
 
@@ -42,7 +42,7 @@ test('Markdown and BibTeX download', async ({ page }) => {
   expect(bibliography.match(/^@/gm)).toHaveLength(2);
 });
 
-test('SVG downloads and stands alone: it is drawn without the page', async ({ page, context }) => {
+test('a downloaded SVG renders without the page', async ({ page, context }) => {
   await opened(page);
   const svg = (await download(page, 'svg')).toString();
   expect(svg).toContain('xmlns="http://www.w3.org/2000/svg"');
@@ -55,7 +55,7 @@ test('SVG downloads and stands alone: it is drawn without the page', async ({ pa
   });
   expect(size[0]).toBe(760);
   expect(size[1]).toBeGreaterThan(400);
-  // No text reaches beyond the paper.
+  // No text extends beyond the figure.
   await alone.setContent(`<body style="margin:0">${svg}`);
   const cut = await alone.evaluate(() => {
     const [width, height] = ['width', 'height'].map((side) => document.querySelector('svg').getBoundingClientRect()[side]);
@@ -69,7 +69,7 @@ test('SVG downloads and stands alone: it is drawn without the page', async ({ pa
   expect(cut).toEqual([]);
 });
 
-test('PNG downloads, three times as fine, on white ground', async ({ page, context }) => {
+test('a downloaded PNG has triple resolution on a white background', async ({ page, context }) => {
   await opened(page);
   const png = await download(page, 'png');
   expect(png.subarray(1, 4).toString()).toBe('PNG');
@@ -90,7 +90,7 @@ test('PNG downloads, three times as fine, on white ground', async ({ page, conte
   expect(corner.inked).toBeGreaterThan(5000);
 });
 
-test('forms are copied, and where that is denied the page says what else there is (fault 32)', async ({ page, context }) => {
+test('formats are copied, or a download is suggested (fault 32)', async ({ page, context }) => {
   await context.grantPermissions(['clipboard-read', 'clipboard-write']);
   await opened(page);
   await page.getByTestId('copy-md').click();
@@ -106,7 +106,7 @@ test('forms are copied, and where that is denied the page says what else there i
   await expect(page.getByTestId('export-status')).toContainText('Download');
 });
 
-test('where downloads are refused the page says so (fault 32)', async ({ page }) => {
+test('refused downloads are reported (fault 32)', async ({ page }) => {
   await opened(page);
   await page.evaluate(() => {
     URL.createObjectURL = () => {
@@ -118,7 +118,7 @@ test('where downloads are refused the page says so (fault 32)', async ({ page })
   await expect(page.getByTestId('export-status')).toContainText('Copy');
 });
 
-test('the schema is published and the exported report is of its shape', async ({ page, request }) => {
+test('the exported report matches the published schema', async ({ page, request }) => {
   await opened(page);
   const schema = await (await request.get('report.schema.json')).json();
   expect(schema.$schema).toContain('2020-12');

@@ -1,16 +1,16 @@
-// What goes wrong in browsers, provoked for real: the device lost, the worker dead, the tab hidden, memory short.
+// Real faults in browsers: device lost, worker crashed, tab hidden, memory exhausted.
 
 import { test, expect, plainUrl } from '../support/fixtures.js';
 import { crashedRace, openApi, race, smallRace } from '../support/api.js';
 
 test.describe('GPU', () => {
-  test('a device lost in the middle of a race ends the GPU lanes with that reason, and the others go on', async ({ page }) => {
+  test('a device lost during a race ends only the GPU lanes', async ({ page }) => {
     await openApi(page);
     const report = await page.evaluate(async (config) => {
       let lost = false;
       return window.api.race(config, {
         onEvent: (event) => {
-          // Once the GPU lane is done with its first length, so that it is truly in the middle.
+          // After the GPU lane's first length, so that the race is in progress.
           const gpu = event.report?.lanes.find((lane) => lane.backend === 'webgpu');
           if (!lost && gpu?.points.some((point) => point.length > 64 && point.samples > 0)) {
             lost = true;
@@ -35,17 +35,17 @@ test.describe('GPU', () => {
     expect(next.report.lanes.map((lane) => lane.points[0].outcome)).toEqual(['ok', 'ok']);
   });
 
-  test('a length beyond what the memory holds is a wall with its reason, and the race goes on', async ({ page }) => {
+  test('a length beyond the memory ends its lane with a reason', async ({ page }) => {
     test.setTimeout(600_000);
     await openApi(page);
     const { report } = await race(page, {
       systems: [{ system: 'attention-naive', backend: 'cpu' }, { system: 'attention-naive', backend: 'webgpu' }, { system: 'hyena', backend: 'cpu' }],
-      // Heads one wide: 2.1 GB of scores for a second of work, so that the memory is the wall and not the time.
+      // Heads of width one: 2.1 GB of scores for a second of work, so that memory is the limit and not time.
       lengths: [1024, 4096],
       width: 32,
       heads: 32,
       level: 'core',
-      // A software adapter would need minutes for 4096, if it had the memory.
+      // A software adapter with enough memory would need minutes for 4096.
       budgetMs: 900_000,
     });
     expect(report.status).toBe('done');
@@ -62,7 +62,7 @@ test.describe('GPU', () => {
 test.describe('worker', () => {
   test.use({ expectedErrors: [/provoked/, /Failed to load resource/] });
 
-  test('a crash ends the race with a reason and what was measured, and a new race starts', async ({ page }) => {
+  test('a crash keeps the points measured, and a new race starts', async ({ page }) => {
     await openApi(page);
     const error = await crashedRace(page, (worker) => worker.evaluate(() => { setTimeout(() => { throw new Error('provoked'); }, 0); }));
     expect(error.code).toBe('worker-crashed');
@@ -80,7 +80,7 @@ test.describe('worker', () => {
     expect(report.environment.threads).toBe(1);
   });
 
-  test('when no module can be loaded, that is said and nothing hangs', async ({ page }) => {
+  test('a failure to load any module is reported', async ({ page }) => {
     await page.route('**/worker/**', (route) => route.fulfill({ status: 404, body: 'gone' }));
     await openApi(page);
     const { error } = await race(page, smallRace);
@@ -99,9 +99,9 @@ test.describe('worker', () => {
   });
 });
 
-test('samples taken while the tab was hidden are thrown away, and the report says so', async ({ page }) => {
+test('samples in a hidden tab are discarded and reported', async ({ page }) => {
   await openApi(page);
-  // Headless Chromium never hides a page: the getter and the event stand in for it.
+  // Headless Chromium never hides a page, so the getter and the event are replaced.
   await page.evaluate(() => {
     let state = 'visible';
     Object.defineProperty(document, 'visibilityState', { configurable: true, get: () => state });
@@ -115,7 +115,7 @@ test('samples taken while the tab was hidden are thrown away, and the report say
     let flips = 0;
     return window.api.race(config, {
       onEvent: (event) => {
-        // Progress comes while a sample is under way or about to be.
+        // Progress is reported during a sample or just before one.
         if (event.type === 'progress' && event.activity === 'sampling' && flips < 8) {
           flips += 1;
           for (const delay of [0, 40, 80]) setTimeout(() => {

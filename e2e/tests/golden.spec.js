@@ -75,7 +75,7 @@ test('a malformed golden file is refused with a code, and the next one is verifi
     expect(error.name, what).toBe('CrossoverError');
     expect(error.code, what).toMatch(/^[a-z-]+$/);
   }
-  // Larger than the engine could take in: refused without being copied.
+  // Larger than the engine's limit: refused without a copy.
   const large = await page.evaluate(() => window.api.verify(new Uint8Array(1_500_000_000)).catch(({ name, code }) => ({ name, code })));
   expect(large).toEqual({ name: 'CrossoverError', code: 'golden-too-large' });
   expect((await verify(page, bytes, 'cpu')).result.pass).toBe(true);

@@ -1,15 +1,15 @@
-// What adapters and devices do instead of what was asked of them (faults 1 to 3 and 8), where the engine meets them: in the worker.
+// Faulty adapters and devices (faults 1 to 3 and 8), simulated in the worker, where the engine uses them.
 
 import { test, expect, plainUrl } from '../support/fixtures.js';
 import { openApi, race, smallRace } from '../support/api.js';
 import { beforeEngine } from '../support/boot.js';
 
-// Chromium itself speaks of adapters on the console.
+// Chromium itself logs messages about adapters on the console.
 test.use({ expectedErrors: [/adapter|GPU|WebGPU/i] });
 
 const small = { ...smallRace, lengths: [64, 128] };
 
-/** The GPU is missing for a reason in these words, and what is left to the engine races on the CPU. */
+/** The GPU is missing for this reason, and the race runs on the CPU. */
 async function racesWithout(page, words) {
   const environment = await page.evaluate(() => window.api.environment());
   expect(environment.gpu).toBeNull();
@@ -25,7 +25,7 @@ test('fault 1, no WebGPU on a secure page: another browser is the remedy', async
 });
 
 test('fault 1, an insecure page: https is the remedy, and the playground races', async ({ page }) => {
-  // Any name but the loopback's is insecure over http.
+  // Over http, any host other than the loopback is insecure.
   await page.route('http://crossover.test/**', async (route) => {
     const { pathname, search } = new URL(route.request().url());
     await route.fulfill({ response: await route.fetch({ url: new URL(pathname.slice(1) + search, plainUrl()).href }) });
@@ -65,7 +65,7 @@ for (const [name, answer] of [
   });
 }
 
-test('fault 3, a device that is lost when it comes ends its lanes with that reason, and the others go on', async ({ page }) => {
+test('fault 3, a device lost on arrival ends only the GPU lanes', async ({ page }) => {
   await beforeEngine(page, `const original = GPUAdapter.prototype.requestDevice;
     GPUAdapter.prototype.requestDevice = async function (wanted) {
       const device = await original.call(this, wanted);
@@ -76,14 +76,14 @@ test('fault 3, a device that is lost when it comes ends its lanes with that reas
   const systems = [{ system: 'attention', backend: 'cpu' }, { system: 'attention', backend: 'webgpu' }];
   const outcomes = async () => (await race(page, { ...small, systems })).report.lanes.map((lane) => lane.points.map((point) => point.outcome));
   expect(await outcomes()).toEqual([['ok', 'ok'], ['device-lost', 'device-lost']]);
-  // Until the engine has given up asking for devices, and after.
+  // Before and after the engine stops requesting devices.
   const [cpu, gpu] = await outcomes();
   expect(cpu).toEqual(['ok', 'ok']);
   expect([['device-lost', 'device-lost'], ['no-backend', 'no-backend']]).toContainEqual(gpu);
 });
 
-test('fault 8, the GPU’s process crashes: at rest, in the middle of a race, and once more', async ({ playwright, launchOptions }) => {
-  // After such crashes a browser has no adapters any more, so this one is nobody else's.
+test('fault 8, the GPU process crashes while idle, during a race and again', async ({ playwright, launchOptions }) => {
+  // After such crashes the browser has no adapters, so this browser is not shared with other tests.
   const browser = await playwright.chromium.launch(launchOptions);
   try {
     const page = await (await browser.newContext({ baseURL: process.env.CROSSOVER_URL })).newPage();
@@ -94,13 +94,13 @@ test('fault 8, the GPU’s process crashes: at rest, in the middle of a race, an
     const first = await race(page, onGpu);
     expect(first.report.lanes[0].points.map((point) => point.outcome)).toEqual(['ok', 'ok']);
 
-    // At rest: the next race asks for another device.
+    // While idle: the next race requests another device.
     await crash();
     await page.waitForTimeout(1000);
     const second = await race(page, onGpu);
     expect(second.report.lanes[0].points.map((point) => point.outcome)).toEqual(['ok', 'ok']);
 
-    // In the middle: the lane ends with that reason, the CPU goes on.
+    // During a race: the lane ends with the reason, and the CPU lane continues.
     await page.evaluate((config) => {
       window.halfway = new Promise((resolve) => {
         window.result = window.api.race(config, {
@@ -121,7 +121,7 @@ test('fault 8, the GPU’s process crashes: at rest, in the middle of a race, an
     expect(gpu.points.at(-1).message).toBeTruthy();
     expect(cpu.points.every((point) => point.outcome === 'ok')).toBe(true);
 
-    // Lost twice: not asked for again, and said.
+    // After the second loss no device is requested, and the reason is stated.
     const last = await race(page, onGpu);
     expect(last.report.lanes[0].points.map((point) => point.outcome)).toEqual(['no-backend', 'no-backend']);
     expect(last.report.lanes[0].points[0].message).toMatch(/lost twice/);

@@ -1,4 +1,5 @@
-// Past runs: kept, named, opened, deleted; and browsers that keep nothing, or too little, or something odd (fault 29).
+// Past runs: stored, renamed, opened, deleted; and browsers without storage, with full storage or with invalid entries
+// (fault 29).
 
 import { test, expect } from '../support/fixtures.js';
 import { violations } from '../support/axe.js';
@@ -17,7 +18,7 @@ async function raced(page) {
   return playground;
 }
 
-/** Puts a run into the page's database, past the page's own checks. */
+/** Puts a run into the page's database without the page's own checks. */
 const put = (page, run, report) =>
   page.evaluate(
     async ([run, report]) => {
@@ -42,7 +43,7 @@ const put = (page, run, report) =>
     [run, report],
   );
 
-test('a run is kept, survives a reload, is named, opened, compared and deleted', async ({ page }) => {
+test('a run is stored, reloaded, renamed, opened, compared and deleted', async ({ page }) => {
   await raced(page);
   await expect(runs(page)).toHaveCount(1);
   const own = await cells(page);
@@ -64,7 +65,7 @@ test('a run is kept, survives a reload, is named, opened, compared and deleted',
   await expect(runs(page)).toHaveCount(0);
 });
 
-test('what was opened from elsewhere is not kept as a run of this machine', async ({ page }) => {
+test('opened reports are not stored as runs', async ({ page }) => {
   const playground = new Playground(page);
   await playground.open();
   const link = await page.evaluate((report) => window.crossover.encodeLink(report), await duel());
@@ -85,7 +86,7 @@ test('two tabs see each other’s runs (fault 29)', async ({ page, context }) =>
   await expect(runs(page)).toHaveCount(0);
 });
 
-test('a browser that denies storage says so, and races all the same (fault 29: SecurityError)', async ({ page }) => {
+test('denied storage is reported, and races run (fault 29: SecurityError)', async ({ page }) => {
   await page.addInitScript(() => {
     Object.defineProperty(window, 'indexedDB', {
       get() {
@@ -100,7 +101,7 @@ test('a browser that denies storage says so, and races all the same (fault 29: S
   expect(await violations(page)).toEqual([]);
 });
 
-test('a browser that denies every storage races, changes its theme and its language (fault 29: localStorage)', async ({ page }) => {
+test('race, theme and language work without storage (fault 29: localStorage)', async ({ page }) => {
   await page.addInitScript(() => {
     for (const name of ['localStorage', 'sessionStorage', 'indexedDB', 'caches']) {
       Object.defineProperty(window, name, { get() { throw new DOMException('denied', 'SecurityError'); } });
@@ -119,7 +120,7 @@ test('a browser that denies every storage races, changes its theme and its langu
 test.describe('a part that is gone after a deploy', () => {
   test.use({ expectedErrors: [/Failed to load resource/] });
 
-  test('past runs say that a part is missing, exports do too, and the race runs (fault 30)', async ({ page }) => {
+  test('past runs and exports report a missing part, and the race runs (fault 30)', async ({ page }) => {
     await page.route(/\/js\/(files|history)[^/]*\.js$/, (route) => route.fulfill({ status: 404, body: 'gone' }));
     const playground = await raced(page);
     await expect(problem(page)).toContainText('part of this page');
@@ -137,7 +138,7 @@ test('a browser without storage at all (fault 29: no factory)', async ({ page })
   await expect(problem(page)).toBeVisible();
 });
 
-test('a full storage keeps the earlier runs and says what to do (fault 29: QuotaExceededError)', async ({ page }) => {
+test('full storage keeps earlier runs and shows a remedy (fault 29: QuotaExceededError)', async ({ page }) => {
   const playground = await raced(page);
   await expect(runs(page)).toHaveCount(1);
   await page.evaluate(() => {
@@ -153,7 +154,7 @@ test('a full storage keeps the earlier runs and says what to do (fault 29: Quota
   await expect(playground.table).not.toContainText('NaN');
 });
 
-test('damaged and future content does no harm (fault 29)', async ({ page }) => {
+test('damaged and future entries stay harmless (fault 29)', async ({ page }) => {
   await new Playground(page).open();
   const report = await duel();
   await put(page, { name: 'good', savedAtMs: 3, summary: '' }, JSON.stringify(report));
@@ -175,7 +176,7 @@ test('damaged and future content does no harm (fault 29)', async ({ page }) => {
 });
 
 test('a database of a later page is left alone (fault 29: VersionError)', async ({ page }) => {
-  // The page of this version lets go of the database when a later one asks for it.
+  // This version's page closes the database when a later version requests it.
   await new Playground(page).open();
   await page.evaluate(
     () =>

@@ -34,7 +34,8 @@ test('an isolated page does not reload for its service worker', async ({ page })
 test('inside a frame nothing is registered and nothing reloads', async ({ page }) => {
   await page.route('**/host.html', (route) => route.fulfill({ contentType: 'text/html', body: '<!doctype html><iframe src="./" title="Crossover"></iframe>' }));
   let loads = 0;
-  // Requests, not navigations: the page writes its configuration into the address, which is a navigation too.
+  // Counts requests, not navigations, since the page writes its configuration into the address, which is a navigation,
+  // too.
   page.on('request', (request) => { if (request.isNavigationRequest() && request.frame().parentFrame()) loads += 1; });
   await page.goto(`${plainUrl()}host.html`);
   const frame = page.frames()[1];

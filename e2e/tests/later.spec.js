@@ -1,4 +1,4 @@
-// What the worker loads when something asks for it: the systems beyond those that the page opens with, and links.
+// The code that the worker loads on demand: the systems beyond those of the initial page, and links.
 
 import { test, expect } from '../support/fixtures.js';
 import { openApi, race, smallRace } from '../support/api.js';
@@ -9,7 +9,7 @@ const outcomes = ({ report }) =>
 
 for (const isolated of [true, false]) {
   test.describe(isolated ? 'with threads' : 'without threads', () => {
-    /** Counts how often the second module is asked for, and answers 404 while it is `missing`. */
+    /** Counts requests for the second module, and answers 404 while it is `missing`. */
     async function open(page) {
       const module = { asked: 0, missing: false };
       await page.route('**/split_later.wasm', async (route) => {
@@ -25,7 +25,7 @@ for (const isolated of [true, false]) {
     test('only a race that needs it loads it, once', async ({ page }) => {
       const module = await open(page);
       const first = await race(page, small);
-      // A build that does not start is passed over for the next one without a word.
+      // A variant that does not start is silently replaced by the next one.
       expect(first.report.environment.build).toContain(isolated ? 'threads-' : ' ');
       expect(outcomes(first)).toEqual([['attention', 'ok,ok', ''], ['hyena', 'ok,ok', '']]);
       expect(module.asked).toBe(0);
@@ -43,7 +43,7 @@ for (const isolated of [true, false]) {
     test.describe('where it cannot be loaded', () => {
       test.use({ expectedErrors: [/Failed to load resource|HTTP 404/] });
 
-      test('the lanes that need it say so, the others race, and the next race tries again', async ({ page }) => {
+      test('lanes that need it state the reason, and the next race retries', async ({ page }) => {
         const module = await open(page);
         module.missing = true;
         const config = { ...small, systems: ['attention', 'mega', 'hyena'] };

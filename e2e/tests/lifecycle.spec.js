@@ -1,5 +1,5 @@
-// A race and the life of its page: frozen, restored, left, reloaded, started twice (faults 15 and 16); and a worker that does not
-// do what workers do (fault 18).
+// A race during the page's life cycle: frozen, restored, left, reloaded, started twice (faults 15 and 16); and faulty
+// workers (fault 18).
 
 import { test, expect } from '../support/fixtures.js';
 import { openApi, race, smallRace } from '../support/api.js';
@@ -15,7 +15,7 @@ async function long(playground) {
   await playground.choose('backend', 'cpu');
 }
 
-test('fault 15, a frozen page: its race rests, and goes on when the page does', async ({ page }) => {
+test('fault 15, the race of a frozen page pauses and resumes', async ({ page }) => {
   await openApi(page);
   const { report, during } = await page.evaluate(async (config) => {
     const seen = [];
@@ -29,7 +29,7 @@ test('fault 15, a frozen page: its race rests, and goes on when the page does', 
     });
     await halfway;
     document.dispatchEvent(new Event('freeze'));
-    // What is under way may still be told.
+    // The running sample may still be reported.
     await new Promise((resolve) => setTimeout(resolve, 1500));
     const before = seen.length;
     await new Promise((resolve) => setTimeout(resolve, 1500));
@@ -42,9 +42,9 @@ test('fault 15, a frozen page: its race rests, and goes on when the page does', 
   expect(report.lanes.flatMap((lane) => lane.points).every((point) => point.outcome === 'ok')).toBe(true);
 });
 
-test('fault 15, a page that is left and restored whole: its race rests meanwhile and comes to its end', async ({ page }) => {
+test('fault 15, a race survives the back-forward cache', async ({ page }) => {
   await openApi(page);
-  // Playwright cannot follow a page into the browser's cache of whole pages: what such a page hears stands in for it.
+  // Playwright cannot follow a page into the back-forward cache, so the page's events are dispatched instead.
   const { report, during } = await page.evaluate(async (config) => {
     let state = 'visible';
     Object.defineProperty(document, 'visibilityState', { configurable: true, get: () => state });
@@ -79,7 +79,7 @@ test('fault 15, a page that is left and restored whole: its race rests meanwhile
   expect(report.lanes.flatMap((lane) => lane.points).every((point) => point.outcome === 'ok')).toBe(true);
 });
 
-test('fault 16, leaving: asked for while a race runs, and only then', async ({ page, context }) => {
+test('fault 16, leaving asks for confirmation only during a race', async ({ page, context }) => {
   const playground = new Playground(page);
   await playground.open();
   await long(playground);
@@ -101,7 +101,7 @@ test('fault 16, leaving: asked for while a race runs, and only then', async ({ p
   expect(context.pages()).not.toContain(page);
 });
 
-test('fault 16, a reload in the middle of a race: the page comes back ready, with its set-up, and races', async ({ page }) => {
+test('fault 16, a reload during a race keeps the configuration', async ({ page }) => {
   page.on('dialog', (dialog) => dialog.accept());
   const playground = new Playground(page);
   await playground.open();
@@ -118,7 +118,7 @@ test('fault 16, a reload in the middle of a race: the page comes back ready, wit
   await expect(playground.error).toHaveCount(0);
 });
 
-test('fault 16, the address changes in the middle of a race: the race goes on, and the address holds it again', async ({ page }) => {
+test('fault 16, a changed address during a race is restored', async ({ page }) => {
   const playground = new Playground(page);
   await playground.open();
   await playground.set('width', 64);
@@ -152,7 +152,7 @@ test('fault 16, a double click on Start starts one race', async ({ page }) => {
   await page.waitForTimeout(700);
   await expect(playground.cancel).toBeVisible();
   await expect(playground.cancel).toBeEnabled();
-  // And one on Cancel stops it.
+  // A click on Cancel stops it.
   await page.mouse.dblclick(x + width / 2, y + height / 2, { delay: 100 });
   await page.waitForTimeout(700);
   await expect(playground.start).toBeVisible();
@@ -161,7 +161,7 @@ test('fault 16, a double click on Start starts one race', async ({ page }) => {
 test('fault 16, two tabs started at once take turns', async ({ page, context }) => {
   const other = await context.newPage();
   await Promise.all([openApi(page), openApi(other)]);
-  // Headless pages all count as seen.
+  // Headless pages all count as visible.
   const run = (tab) => tab.evaluate(async (config) => {
     const activities = [];
     const report = await window.api.race(config, { onEvent: (event) => activities.push(event.activity) });
@@ -210,8 +210,8 @@ test.describe('worker', () => {
     expect((await race(page, { ...small, lengths: [32] })).report.lanes[0].points.map((point) => point.length)).toEqual([32]);
   });
 
-  test('fault 18, a worker that stops answering is ended, and a new race runs', async ({ page }) => {
-    // Every worker tells that it is ready; the first one is never heard again.
+  test('fault 18, a silent worker is ended, and a new race runs', async ({ page }) => {
+    // Every worker reports that it is ready, and the first one stays silent afterwards.
     await beforeEngine(page, `const send = self.postMessage.bind(self);
       self.postMessage = (message, ...more) => {
         if (!self.name.includes('deaf') && !self.deaf) send(message, ...more);
@@ -238,7 +238,7 @@ test.describe('worker', () => {
   test.describe('that may not load', () => {
     test.use({ expectedErrors: [/MIME|Content Security Policy|Failed to load|violates/] });
 
-    test('fault 18, a script under a wrong type: said, and nothing hangs', async ({ page }) => {
+    test('fault 18, a script with a wrong type is reported', async ({ page }) => {
       await page.route('**/worker-boot.js', async (route) => {
         const response = await route.fetch();
         await route.fulfill({ response, headers: { ...response.headers(), 'content-type': 'text/plain' } });
@@ -249,7 +249,7 @@ test.describe('worker', () => {
       expect(error.message).toMatch(/reload/i);
     });
 
-    test('fault 18, a page whose policy forbids workers: said, and nothing hangs', async ({ page }) => {
+    test('fault 18, a policy that forbids workers is reported', async ({ page }) => {
       await page.route('**/forbids.html', (route) => route.fulfill({
         contentType: 'text/html',
         headers: { 'content-security-policy': "worker-src 'none'" },

@@ -1,4 +1,4 @@
-// What a frame hears and what it ignores: hostile hosts, siblings, origins that are none, floods (fault 26).
+// Messages that a frame processes and ignores: hostile hosts, siblings, opaque origins, floods (fault 26).
 
 import { test, expect } from '../support/fixtures.js';
 import { SMALL, frameOf, host, withElement } from '../support/host.js';
@@ -10,7 +10,7 @@ let other;
 test.beforeEach(async () => { other = await host(); });
 test.afterEach(() => other.stop());
 
-/** A host that frames the embed page itself, records every answer and may say anything. */
+/** A host that frames the embed page directly, records every answer and may send anything. */
 const rude = () => `<!doctype html><html lang="en"><title>A rude host</title><link rel="icon" href="data:,">
 <iframe id="race" title="race" src="${site()}embed.html#systems=attention&lengths=64&width=32&heads=2&backend=cpu" width="800" height="600"></iframe>
 <script>
@@ -27,7 +27,7 @@ async function open(page) {
   return frame;
 }
 
-/** Whether anything but heights was answered. */
+/** Whether any message other than heights was sent. */
 const said = (page) => page.evaluate(() => window.answers.filter((answer) => answer.data.type !== 'height').map((answer) => answer.data.type));
 
 test('a host that says hello is answered, at its own origin (fault 26)', async ({ page }) => {
@@ -39,7 +39,7 @@ test('a host that says hello is answered, at its own origin (fault 26)', async (
   expect(origins).toEqual([new URL(site()).origin]);
 });
 
-test('nothing but a whole message of this version is heard (fault 26)', async ({ page }) => {
+test('only complete messages of this version are processed (fault 26)', async ({ page }) => {
   const frame = await open(page);
   await page.evaluate(() => {
     const polluted = JSON.parse('{"crossover":1,"type":"start","__proto__":{"x":1}}');
@@ -62,7 +62,7 @@ test('nothing but a whole message of this version is heard (fault 26)', async ({
   expect(await frame.evaluate(() => ({}).x)).toBeUndefined();
 });
 
-test('getters and proxies do not survive the way, and markup stays text (fault 26)', async ({ page }) => {
+test('getters and proxies are dropped, and markup stays text (fault 26)', async ({ page }) => {
   const frame = await open(page);
   const refused = await page.evaluate(() => {
     try {
@@ -81,7 +81,7 @@ test('getters and proxies do not survive the way, and markup stays text (fault 2
 });
 
 test.describe('floods', () => {
-  // A host that frames the page itself grants it no wake lock; the race does without.
+  // A host that frames the page directly grants it no wake lock; the race does without it.
   test.use({ expectedErrors: [/Permissions policy violation: screen-wake-lock/] });
 
   test('huge messages and a thousand a second leave the frame alive (fault 26)', async ({ page }) => {
@@ -96,7 +96,7 @@ test.describe('floods', () => {
       }
     });
     const answered = await said(page);
-    // It answers some, not all.
+    // It answers some of them.
     expect(answered.length).toBeLessThan(400);
     await frame.getByTestId('press').click({ timeout: 30_000 });
     await expect(frame.getByTestId('headline')).toBeVisible({ timeout: 60_000 });
@@ -107,13 +107,13 @@ test('a sibling frame, a grandchild and another window are not the host (fault 2
   const frame = await open(page);
   await page.evaluate(() => window.say({ crossover: 1, type: 'hello' }));
   await expect.poll(() => said(page)).toContain('ready');
-  // Of the host's origin and of Crossover's own.
+  // With the host's origin and with Crossover's own.
   for (const source of ['about:blank', `${site()}embed.html`]) {
     await page.evaluate(async (source) => {
       const sibling = document.createElement('iframe');
       sibling.src = source;
       sibling.title = 'sibling';
-      // An empty document has loaded by the time that it is in the page.
+      // An empty document has loaded by the time it is inserted.
       const loaded = new Promise((resolve) => { sibling.addEventListener('load', resolve); });
       document.body.append(sibling);
       await loaded;
@@ -148,7 +148,7 @@ test('a host without an origin is told its height and nothing else (fault 26)', 
   expect(await inner.evaluate(() => window.answers.length)).toBeGreaterThan(0);
 });
 
-test('the element hears its own frame only, and only whole messages (fault 26)', async ({ page }) => {
+test('the element accepts only complete messages of its frame (fault 26)', async ({ page }) => {
   other.pages['/'] = { body: withElement(site(), SMALL, '<iframe id="stranger" title="x" src="/stranger"></iframe>') };
   other.pages['/stranger'] = { body: '<!doctype html><title>x</title>' };
   await page.goto(other.url);
@@ -173,7 +173,7 @@ test('the element hears its own frame only, and only whole messages (fault 26)',
   await page.evaluate(() => {
     for (const data of [{ crossover: 1, type: 'height', height: 3000 }, { crossover: 1, type: 'report', report: '{"lanes":[]}' }]) window.postMessage(data, '*');
   });
-  // Its own frame, gone astray.
+  // Its own frame after a navigation elsewhere.
   await frame.evaluate(() => {
     for (const data of [
       { crossover: 1, type: 'height', height: '3000' }, { crossover: 1, type: 'height', height: Infinity }, { crossover: 1, type: 'height', height: NaN },

@@ -1,4 +1,4 @@
-// Browsers without a usable GPU: the page says so and races on the CPU.
+// Browsers without a usable GPU: the page states the reason and races on the CPU.
 
 import { test, expect } from '../support/fixtures.js';
 import { openApi, race, smallRace } from '../support/api.js';
@@ -6,7 +6,7 @@ import { openApi, race, smallRace } from '../support/api.js';
 // Chromium itself says on the console that it found no adapter.
 test.use({ expectedErrors: [/adapter/i] });
 
-test('without an adapter the machine says why and "auto" is the CPU', async ({ page }) => {
+test('without an adapter the reason is stated and "auto" is the CPU', async ({ page }) => {
   await openApi(page);
   const environment = await page.evaluate(() => window.api.environment());
   expect(environment.gpu).toBeNull();
@@ -20,7 +20,7 @@ test('without an adapter the machine says why and "auto" is the CPU', async ({ p
   }
 });
 
-test('a lane that asks for the GPU does not start, says why, and the others race', async ({ page }) => {
+test('a lane on a missing GPU has a reason, and the CPU lanes race', async ({ page }) => {
   await openApi(page);
   const { report } = await race(page, {
     ...smallRace,
@@ -34,7 +34,7 @@ test('a lane that asks for the GPU does not start, says why, and the others race
 });
 
 test('without the API at all the race runs too', async ({ page }) => {
-  // In the worker, which is where the device would be.
+  // Removed in the worker, which would use the device.
   await page.route('**/worker-boot.js', async (route) => {
     const response = await route.fetch();
     const body = `Object.defineProperty(WorkerNavigator.prototype, 'gpu', { value: undefined });\n${await response.text()}`;
@@ -51,7 +51,7 @@ test('the page says that there is no GPU and its race runs on the CPU', async ({
   await page.goto('./');
   await expect(page.getByTestId('hardware')).toContainText(/WebGPU|GPU/);
   await page.getByTestId('start').click();
-  // There is no other backend: a measured time is the CPU's.
+  // There is no other backend, so a measured time is the CPU's.
   await expect(page.getByTestId('results-table')).toContainText(/\d\s(ms|µs)/u, { timeout: 60_000 });
   await page.getByTestId('cancel').click();
   await expect(page.getByTestId('start')).toBeVisible();

@@ -1,4 +1,4 @@
-// Without a network, and while builds change under an open page.
+// Use without a network, and builds that change under an open page.
 
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -14,19 +14,19 @@ const dist = join(root, 'dist');
 let site;
 test.beforeEach(async () => { site = await serveFolder(dist); });
 test.afterEach(async ({ page }) => {
-  // A page that is still loading would report the server's end as an error of its own.
+  // A page that is still loading would report the server's shutdown as an error.
   await page.close();
   await site.stop();
 });
 
-/** Opens the page and waits until everything is kept. */
+/** Opens the page and waits until everything is stored. */
 async function visit(page, address = site.url) {
   await page.goto(address);
   await page.waitForFunction(() => window.crossover);
   await page.evaluate(() => window.crossover.environment());
 }
 
-/** Waits until the build is kept whole: all that its service worker lists, and an engine. */
+/** Waits until the whole build is stored: all files of its service worker's list, and an engine. */
 async function kept(page) {
   const shell = JSON.parse(/^const SHELL = (.*);$/m.exec(await readFile(join(dist, 'sw.js'), 'utf8'))[1]);
   await expect.poll(() => page.evaluate(async (shell) => {
@@ -39,7 +39,7 @@ async function kept(page) {
   }, shell), { timeout: 60_000 }).toBe(true);
 }
 
-/** A build that differs in its page alone. */
+/** A build that differs in its page only. */
 async function nextBuild() {
   const script = await readFile(join(dist, 'sw.js'), 'utf8');
   const page = await readFile(join(dist, 'index.html'), 'utf8');
@@ -53,11 +53,11 @@ async function nextBuild() {
 test.describe('with service workers', () => {
   test.use({
     serviceWorkers: 'allow',
-    // What a test has refused: another origin's file by isolation, a service worker's script by its server.
+    // Requests that a test has refused: another origin's file by isolation, a service worker's script by its server.
     expectedErrors: [/NotSameOriginAfterDefaultedToSameOriginByCoep|A bad HTTP response code \(500\)/],
   });
 
-  test('after the first visit everything works without a network: page, race, embed, links (fault 30)', async ({ page }) => {
+  test('page, race, embeds and links work offline after the first visit (fault 30)', async ({ page }) => {
     await visit(page);
     await kept(page);
     await site.stop();
@@ -82,7 +82,7 @@ test.describe('with service workers', () => {
     site = await serveFolder(dist);
   });
 
-  test('a newer build waits, says so quietly, and takes over when it is asked to', async ({ page }) => {
+  test('a newer build waits, shows a notice and takes over on request', async ({ page }) => {
     await visit(page);
     await kept(page);
     await page.reload();
@@ -91,7 +91,7 @@ test.describe('with service workers', () => {
     await page.evaluate(async () => (await navigator.serviceWorker.getRegistration()).update());
     await expect(page.getByTestId('update')).toBeVisible({ timeout: 60_000 });
     expect(await violations(page)).toEqual([]);
-    // Nothing is exchanged before that, not even by a reload.
+    // Nothing is replaced before that, not even by a reload.
     await page.reload();
     await expect(page.getByTestId('start')).toBeVisible();
     expect(await page.evaluate(() => document.body.dataset.build)).toBeUndefined();
@@ -105,14 +105,14 @@ test.describe('with service workers', () => {
     await expect(page.getByTestId('update')).toHaveCount(0);
   });
 
-  test('while a race runs its files stay and the newer build is not offered to press (fault 30)', async ({ page }) => {
+  test('during a race its files stay and no update is offered (fault 30)', async ({ page }) => {
     await visit(page);
     await kept(page);
     await page.reload();
     const playground = new Playground(page);
     await expect(playground.start).toBeVisible();
     await page.evaluate(() => window.crossover.environment());
-    // Longer than a build takes to be fetched.
+    // Longer than fetching a build takes.
     await playground.set('lengths', '64, 8192, 16384, 32768');
     await playground.set('budget', 600);
     await playground.choose('backend', 'cpu');
@@ -123,14 +123,14 @@ test.describe('with service workers', () => {
     await expect(page.getByTestId('update')).toBeVisible({ timeout: 60_000 });
     await expect(page.getByTestId('update-apply')).toBeDisabled();
     expect(await page.evaluate(async () => (await caches.keys()).length)).toBe(2);
-    // The engine can even start anew from the files of its own build.
+    // The engine can even restart from its own build's files.
     await page.evaluate(() => window.crossover.loseDevice());
     await playground.cancel.click();
     await playground.finished();
     await expect(page.getByTestId('update-apply')).toBeEnabled();
   });
 
-  test('parts of files and other origins’ answers pass untouched', async ({ page }) => {
+  test('range requests and other origins bypass the cache', async ({ page }) => {
     await visit(page);
     await page.waitForFunction(() => navigator.serviceWorker.controller);
     const other = await serveFolder(dist, { headers: {} });
@@ -141,13 +141,13 @@ test.describe('with service workers', () => {
     expect(part).toEqual([206, 10]);
     expect(site.requests.some((request) => request.range === 'bytes=0-9')).toBe(true);
     const type = await page.evaluate((url) => fetch(url, { mode: 'no-cors' }).then((response) => response.type, (error) => error.name), `${other.url}crossover.js`);
-    // The page's own content policy is not this server's to set: an opaque answer arrives as one.
+    // This server cannot set the page's own content policy; an opaque response arrives as one.
     expect(['opaque', 'TypeError']).toContain(type);
     await other.stop();
   });
 
   test('an older service worker with a new page changes nothing (fault 31)', async ({ page }) => {
-    // One that knows no messages and keeps nothing.
+    // A service worker without messages and without a cache.
     site.answers = (path) => (path === '/sw.js' ? 'addEventListener("install", () => skipWaiting()); addEventListener("activate", (event) => event.waitUntil(clients.claim())); addEventListener("fetch", () => {});' : undefined);
     await visit(page);
     await page.waitForFunction(() => navigator.serviceWorker.controller);
@@ -156,16 +156,16 @@ test.describe('with service workers', () => {
     await expect(page.getByTestId('start')).toBeVisible();
   });
 
-  test('a registration that fails is not noticed (fault 31)', async ({ page }) => {
+  test('a failed registration has no effect (fault 31)', async ({ page }) => {
     site.answers = (path) => (path === '/sw.js' ? { status: 500, body: 'no' } : undefined);
     await visit(page);
     await expect(page.getByTestId('start')).toBeVisible();
     expect(await page.evaluate(async () => (await navigator.serviceWorker.getRegistrations()).length)).toBe(0);
   });
 
-  test('a host whose headers never isolate reloads the page once, not for ever (fault 31)', async ({ page }) => {
+  test('a host that never isolates causes a single reload (fault 31)', async ({ page }) => {
     const bare = await serveFolder(dist, { headers: {} });
-    // A service worker that adds nothing.
+    // A service worker that adds no headers.
     bare.answers = (path) => (path === '/sw.js' ? 'addEventListener("install", () => skipWaiting()); addEventListener("activate", (event) => event.waitUntil(clients.claim()));' : undefined);
     let loads = 0;
     page.on('load', () => { loads += 1; });
@@ -181,11 +181,11 @@ test.describe('with service workers', () => {
 test.describe('files that are missing', () => {
   test.use({ expectedErrors: [/Failed to load resource|Failed to fetch|MIME|expected magic|net::ERR|wasm: HTTP 404/] });
 
-  test('the page’s module gone after a deploy: reload to get the newer version (fault 30)', async ({ page }) => {
+  test('a page module missing after a deploy asks for a reload (fault 30)', async ({ page }) => {
     const html = await readFile(join(dist, 'index.html'), 'utf8');
     site.answers = (path) => {
       if (path.startsWith('/page/')) return { status: 404, body: 'gone' };
-      // What the server has by now, for whoever asks without a cache.
+      // The server's current files for requests without a cache.
       return path === '/index.html' && site.requests.length > 1 ? html.replaceAll(/page\/\w+/g, 'page/ffffffffffff') : undefined;
     };
     await page.goto(site.url);
@@ -196,13 +196,13 @@ test.describe('files that are missing', () => {
     await expect(page.getByTestId('start')).toBeVisible();
   });
 
-  test('the page’s wasm blocked by a proxy: the page says what may be the matter (fault 30)', async ({ page }) => {
+  test('page wasm blocked by a proxy is explained (fault 30)', async ({ page }) => {
     site.answers = (path) => (path.endsWith('www_bg.wasm') ? { status: 403, body: '<h1>Blocked</h1>', type: 'text/html' } : undefined);
     await page.goto(site.url);
     await expect(page.locator('#panic')).toContainText('proxy');
   });
 
-  test('the page’s second module gone: the page says so, races, and shows and keeps the result once it is loaded after all', async ({ page }) => {
+  test('without the second module the page races, and shows the result once loaded', async ({ page }) => {
     site.answers = (path) => (path.endsWith('split_rest.wasm') ? { status: 404, body: 'gone' } : undefined);
     await visit(page);
     const playground = new Playground(page);
@@ -211,14 +211,14 @@ test.describe('files that are missing', () => {
     await playground.start.click();
     await expect(playground.cancel).toBeVisible();
     await page.getByTestId('share').click();
-    // A second failure says the same.
+    // A second failure has the same message.
     await page.getByTestId('rest-retry').click();
     await expect(page.getByTestId('rest-failed')).toBeVisible();
     await expect(page.getByTestId('results-table')).toHaveCount(0);
     site.answers = () => undefined;
     await page.getByTestId('rest-retry').click();
     await expect(page.getByTestId('rest-failed')).toHaveCount(0);
-    // The dialog that was asked for.
+    // The requested dialog.
     await expect(page.getByTestId('share-dialog')).toBeVisible();
     await page.keyboard.press('Escape');
     await playground.finished();
@@ -247,7 +247,7 @@ test.describe('files that are missing', () => {
       await page.getByTestId('rest-retry').click();
       const notice = page.getByTestId('rest-failed');
       await expect(notice).toContainText('A newer version of Crossover was put online');
-      await expect(notice).toContainText('The race is kept', { timeout: 60_000 });
+      await expect(notice).toContainText('The race is stored', { timeout: 60_000 });
       if (!running) await playground.finished();
       site.answers = () => undefined;
       await page.getByTestId('rest-reload').click();
@@ -258,7 +258,7 @@ test.describe('files that are missing', () => {
     });
   }
 
-  test('a link waits for the second module and is opened once it is loaded after all', async ({ page }) => {
+  test('a link opens once the second module is loaded', async ({ page }) => {
     await visit(page);
     await new Playground(page).set('lengths', '64, 128');
     await page.getByTestId('share').click();
@@ -273,13 +273,13 @@ test.describe('files that are missing', () => {
     await expect(page.getByTestId('config-lengths')).toHaveValue('64, 128');
   });
 
-  test('a language that cannot be loaded leaves the page in the one it has, with a way to try again', async ({ page }) => {
+  test('a language that cannot be loaded can be tried again', async ({ page }) => {
     await visit(page);
     site.answers = (path) => (path.endsWith('split_chinese.wasm') ? { status: 404, body: 'gone' } : undefined);
     await page.getByTestId('language-zh-Hans').click();
     await expect(page.getByTestId('language-failed')).toContainText('简体中文');
     await expect(page.locator('html')).toHaveAttribute('lang', 'en');
-    // The next visit begins with it.
+    // The next visit begins in this language.
     await page.reload();
     await expect(page.getByTestId('language-failed')).toBeVisible();
     site.answers = () => undefined;
@@ -288,7 +288,7 @@ test.describe('files that are missing', () => {
     await expect(page.getByTestId('language-failed')).toHaveCount(0);
   });
 
-  test('an embedded race whose second module is gone says so and can be pressed again', async ({ page }) => {
+  test('an embed without its second module can be pressed again', async ({ page }) => {
     site.answers = (path) => (path.endsWith('split_rest.wasm') ? { status: 404, body: 'gone' } : undefined);
     await page.goto(`${site.url}embed.html#systems=attention&lengths=64&width=32&heads=2&backend=cpu`);
     await page.getByTestId('press').click();
@@ -299,7 +299,7 @@ test.describe('files that are missing', () => {
     await expect(page.locator('#panic')).toBeHidden();
   });
 
-  test('an engine gone after a deploy says that there is a newer version (fault 30)', async ({ page }) => {
+  test('an engine missing after a deploy reports a newer version (fault 30)', async ({ page }) => {
     await visit(page);
     site.answers = (path) => {
       if (path.startsWith('/worker/')) return { status: 404, body: 'gone' };
@@ -322,7 +322,7 @@ test.describe('files that are missing', () => {
   });
 });
 
-test('the site can be installed: manifest, names, icons of their sizes, one to be masked', async ({ page }) => {
+test('the manifest has names and icons for installation', async ({ page }) => {
   await page.goto(site.url);
   const address = await page.evaluate(() => document.querySelector('link[rel=manifest]').href);
   const manifest = JSON.parse(await page.evaluate((url) => fetch(url).then((response) => response.text()), address));
@@ -344,7 +344,7 @@ test('the site can be installed: manifest, names, icons of their sizes, one to b
 test.describe('with service workers allowed', () => {
   test.use({ serviceWorkers: 'allow' });
 
-  test('browsers’ own check finds nothing that keeps the site from being installed', async ({ page }) => {
+  test('the browser finds the site installable', async ({ page }) => {
     await visit(page);
     const session = await page.context().newCDPSession(page);
     const { installabilityErrors } = await session.send('Page.getInstallabilityErrors');
@@ -369,7 +369,7 @@ test('without WebAssembly the page says so and shows an example (fault 34)', asy
   await expect(page.locator('#example img')).toBeVisible();
 });
 
-test('where the site describes itself for embedding', async ({ page, request }) => {
+test('the site describes its embeds by oEmbed', async ({ page, request }) => {
   await page.goto(site.url);
   const address = await page.evaluate(() => document.querySelector('link[type="application/json+oembed"]').href);
   const description = await (await request.get(address)).json();
@@ -380,7 +380,7 @@ test('where the site describes itself for embedding', async ({ page, request }) 
 test.describe('a first visit without a network', () => {
   test.use({ serviceWorkers: 'allow', expectedErrors: [/Failed to load resource|Failed to fetch|net::ERR/] });
 
-  test('leaves nothing behind: the next one, with a network, works and is kept (fault 30)', async ({ page, context }) => {
+  test('leaves no state that breaks the next visit (fault 30)', async ({ page, context }) => {
     await context.setOffline(true);
     await expect(page.goto(site.url)).rejects.toThrow(/ERR_INTERNET_DISCONNECTED/);
     expect(site.requests).toEqual([]);
@@ -390,7 +390,7 @@ test.describe('a first visit without a network', () => {
     await expect(page.getByTestId('start')).toBeVisible();
   });
 
-  test('a network that goes before the page’s module is there: the page says so, and a reload mends it (fault 30)', async ({ page }) => {
+  test('a lost network before the page module loads is explained (fault 30)', async ({ page }) => {
     await page.route('**/page/**', (route) => route.abort('internetdisconnected'));
     await page.goto(site.url);
     await expect(page.locator('#panic')).toBeVisible();

@@ -37,7 +37,7 @@ async function raced(page, address) {
   return page.evaluate(() => window.report);
 }
 
-test('a bundler’s project races with the engine where configure says', async ({ page: tab }) => {
+test('a bundled project races with the engine at the configured place', async ({ page: tab }) => {
   await writeFile(join(folder, 'main.js'), `import { configure, race } from 'crossover-race';
 configure({ base: '/engine/' });
 ${RACE}.then((report) => { window.report = report; }, (error) => { window.failure = String(error); });`);
@@ -89,7 +89,7 @@ systems().then((systems) => { window.systems = systems.length; }, (error) => { w
   });
 }
 
-test('a worker of the page’s own races', async ({ page: tab }) => {
+test('the page’s own worker can race', async ({ page: tab }) => {
   await writeFile(join(folder, 'worker.js'), `import { race, systems } from './node_modules/crossover-race/crossover.js';
 systems().then(() => ${RACE}).then((report) => postMessage({ report }), (error) => postMessage({ failure: String(error) }));`);
   await writeFile(join(folder, 'worker.html'), page(`<script type="module">
@@ -100,7 +100,7 @@ systems().then(() => ${RACE}).then((report) => postMessage({ report }), (error) 
   expect(report.lanes.every((lane) => lane.points.every((point) => point.medianMs > 0))).toBe(true);
 });
 
-test('Node.js has links and systems, and is told where races run', async () => {
+test('Node.js has links and systems, but no races', async () => {
   const report = JSON.parse(await readFile(join(root, 'crates/report/tests/fixtures/v3-report.json'), 'utf8'));
   await writeFile(join(folder, 'node.js'), `import { readFile } from 'node:fs/promises';
 import { connect, configure, CrossoverError, decodeLink, encodeLink, environment, race, systems, variant, verify } from 'crossover-race';
@@ -140,7 +140,7 @@ console.log(JSON.stringify(await Promise.all([systems, () => decodeLink(link)].m
   expect(said.fetch).toBe(true);
 });
 
-test('a plain module script races with nothing configured, and the element is there', async ({ page: tab }) => {
+test('a module script races without configuration', async ({ page: tab }) => {
   await writeFile(join(folder, 'plain.html'), page(`<script type="module">
     import { race } from './node_modules/crossover-race/crossover.js';
     ${RACE}.then((report) => { window.report = report; }, (error) => { window.failure = String(error); });
@@ -151,7 +151,7 @@ test('a plain module script races with nothing configured, and the element is th
   expect(status).toBe('done');
 });
 
-test('the types describe what is there', async () => {
+test('the types match the exports', async () => {
   const names = Object.keys(await import(join(folder, 'node_modules/crossover-race/crossover.js')));
   const types = await readFile(join(folder, 'node_modules/crossover-race/crossover.d.ts'), 'utf8');
   const declared = [...types.matchAll(/^export (?:declare )?(?:function|class|const) (\w+)/gm)].map((match) => match[1]);

@@ -40,14 +40,14 @@ test('a race starts within a second of the click', async ({ page }) => {
   expect(await least(1000, latency)).toBeLessThan(1000);
 });
 
-test('cancel ends the race at once and keeps what was measured', async ({ page }) => {
+test('cancel ends the race immediately and keeps the points measured', async ({ page }) => {
   const playground = new Playground(page);
   await playground.open();
   await playground.set('lengths', '64, 8192, 16384');
   await playground.choose('backend', 'cpu');
   const latency = async () => {
     await playground.start.click();
-    // The first length is measured, and the next one takes its time.
+    // The first length is measured, and the next one takes longer.
     await expect(playground.table).toContainText(/\d\s(ms|µs)/u, { timeout: 60_000 });
     const before = Date.now();
     await playground.cancel.click();
@@ -71,7 +71,7 @@ test('by keyboard alone: Space starts, Escape stops', async ({ page }) => {
   await expect(playground.cancel).toBeVisible();
   await page.keyboard.press('Escape');
   await playground.finished(5000);
-  // Every control is reached by Tab, and the focus is seen.
+  // Every control is reachable by Tab with a visible focus.
   await page.evaluate(() => document.activeElement?.blur());
   const seen = new Set();
   for (let step = 0; step < 80; step += 1) {
@@ -95,7 +95,7 @@ test('the page stays responsive and does not jump while a race runs', async ({ p
   const tasks = await pageTasks(browser, page, async () => {
     await playground.start.click();
     await expect(playground.cancel).toBeVisible();
-    // The click itself moved things on purpose.
+    // The click itself moves parts of the page on purpose.
     await page.waitForTimeout(600);
     await page.evaluate(() => { window.shifts = 0; });
     await playground.finished();
@@ -105,7 +105,7 @@ test('the page stays responsive and does not jump while a race runs', async ({ p
   expect(tasks.filter((ms) => ms > 50), 'milliseconds of long tasks').toEqual([]);
 });
 
-test('a long task of the page is seen as one', async ({ page, browser }) => {
+test('the long-task observer detects a long task', async ({ page, browser }) => {
   const playground = new Playground(page);
   await playground.open();
   const tasks = await pageTasks(browser, page, () => page.evaluate(() => {
@@ -115,11 +115,11 @@ test('a long task of the page is seen as one', async ({ page, browser }) => {
   expect(Math.max(...tasks)).toBeGreaterThan(50);
 });
 
-test('the address holds the configuration, and a bad one says so', async ({ page }) => {
+test('the address holds the configuration, and a bad one is reported', async ({ page }) => {
   const playground = new Playground(page);
   await playground.open();
   await playground.small();
-  // The address follows with a short delay, so as not to write it at every key.
+  // The address is updated with a short delay, not at every key.
   const held = () => page.evaluate(() => window.crossover.decodeLink(window.location.href).then(({ config }) => [config.width, config.heads, config.budgetMs, config.backend], () => []));
   await expect.poll(held).toEqual([32, 2, 10_000, 'cpu']);
   const address = page.url();
@@ -134,7 +134,7 @@ test('the address holds the configuration, and a bad one says so', async ({ page
   await expect(playground.start).toBeVisible();
 });
 
-test('bad input is refused beside its field, with what it may be', async ({ page }) => {
+test('invalid input is reported at its field with the valid range', async ({ page }) => {
   const playground = new Playground(page);
   await playground.open();
   for (const [name, value, words] of [

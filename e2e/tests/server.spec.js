@@ -63,14 +63,14 @@ test('the server without isolation headers sends none', async ({ request }) => {
   for (const name of Object.keys(isolation)) expect(response.headers()[name], name).toBeUndefined();
 });
 
-test('what is not there is said so, without being kept', async ({ request }) => {
+test('missing files are 404 and not cached', async ({ request }) => {
   const response = await request.get('./assets/nothing.js');
   expect(response.status()).toBe(404);
   expect(response.headers()['cache-control']).toBe('no-store');
   expect(await response.text()).toContain('There is no such page');
 });
 
-test('names that no file system has are not there either', async ({ request }) => {
+test('invalid file names are 404', async ({ request }) => {
   for (const path of [`./${'a'.repeat(300)}`, './%00', `./assets/${'%E4%B8%AD'.repeat(200)}.js`, './..%2f..%2fCargo.toml']) {
     const response = await request.get(path);
     expect(response.status(), path).toBe(404);
@@ -81,7 +81,7 @@ test('names that no file system has are not there either', async ({ request }) =
 test.describe('addresses that are not there', () => {
   test.use({ expectedErrors: [/404 \(Not Found\)/] });
 
-  test('a link whose # was escaped leads to the page, here and on static hosts', async ({ page }) => {
+  test('a link with an escaped # opens the page', async ({ page }) => {
     await page.goto('./#systems=attention+performer&lengths=100,200,300,500,700&width=96&heads=3&seed=4294967295');
     await expect.poll(() => page.evaluate(() => location.hash), { timeout: 30_000 }).toMatch(/^#r=/);
     const letters = (await page.evaluate(() => location.hash)).slice('#r='.length);

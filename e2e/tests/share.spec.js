@@ -1,4 +1,4 @@
-// Sharing: what one browser measured, another opens, offline, with the same numbers.
+// Sharing: a result of one browser opens in another one, offline, with equal numbers.
 
 import { deflateRawSync } from 'node:zlib';
 import { test, expect } from '../support/fixtures.js';
@@ -6,7 +6,7 @@ import { violations } from '../support/axe.js';
 import { Playground } from '../support/playground.js';
 import { cells, openDuel } from '../support/results.js';
 
-/** The link of what is shown. */
+/** The link of the shown content. */
 async function linkOf(page) {
   await page.getByTestId('share').click();
   const link = await page.getByTestId('share-link').inputValue();
@@ -30,14 +30,14 @@ test('share, open in a fresh profile: identical numbers', async ({ page, browser
   await there.open(link);
   await expect(other.getByTestId('opened')).toBeVisible();
   expect(await other.evaluate(() => window.crossover.decodeLink(location.href))).toEqual(here);
-  // To the last digit that either shows.
+  // To the last digit that either page shows.
   expect(await cells(other)).toEqual(await cells(page));
   await page.keyboard.press('Escape');
   for (const view of ['throughput', 'memory', 'roofline']) {
     for (const each of [page, other]) await each.getByTestId(`view-${view}`).click();
     expect(await cells(other), view).toEqual(await cells(page));
   }
-  // The receiver's own link is the same again: nothing is lost on the way.
+  // The receiver's own link is equal: nothing is lost.
   expect(await linkOf(other)).toBe(link);
   await expect(other).toHaveTitle(/· Crossover$/);
   const description = other.locator('meta[property="og:description"]');
@@ -46,7 +46,7 @@ test('share, open in a fresh profile: identical numbers', async ({ page, browser
   await context.close();
 });
 
-test('a race that is set up is shared as a race', async ({ page }) => {
+test('a configured race is shared as a configuration', async ({ page }) => {
   const playground = new Playground(page);
   await playground.open();
   await playground.set('width', 48);
@@ -55,7 +55,7 @@ test('a race that is set up is shared as a race', async ({ page }) => {
   expect((config.config ?? config).width).toBe(48);
 });
 
-test('the link is copied, and where that is denied it is selected (fault 32)', async ({ page, context }) => {
+test('the link is copied, or selected where copying is denied (fault 32)', async ({ page, context }) => {
   await context.grantPermissions(['clipboard-read', 'clipboard-write']);
   await openDuel(page);
   const link = await linkOf(page);
@@ -70,7 +70,7 @@ test('the link is copied, and where that is denied it is selected (fault 32)', a
   expect(await page.evaluate(() => document.getSelection().toString() || document.activeElement.value.slice(document.activeElement.selectionStart, document.activeElement.selectionEnd))).toBe(link);
 });
 
-test('the system share sheet is offered where there is one (fault 32)', async ({ page }) => {
+test('the system share sheet is offered where it exists (fault 32)', async ({ page }) => {
   await page.addInitScript(() => {
     window.shared = [];
     navigator.share = (data) => {
@@ -103,7 +103,7 @@ test('the QR code of the link is drawn', async ({ page }) => {
   expect(Math.abs(box.width - box.height)).toBeLessThan(1);
 });
 
-/** A link of the first version with a right checksum around any body. */
+/** A link of version 1 with a valid checksum around any body. */
 function sealed(kind, body) {
   const data = Buffer.concat([Buffer.from([kind]), body]);
   let sum = ~0;
@@ -116,7 +116,7 @@ function sealed(kind, body) {
   return `#r=1${Buffer.concat([data, end]).toString('base64url')}`;
 }
 
-test('hostile links leave the page as it was, and say what is wrong (faults 21 to 25)', async ({ page }) => {
+test('hostile links are reported and change nothing (faults 21 to 25)', async ({ page }) => {
   await openDuel(page);
   const link = new URL(await linkOf(page)).hash;
   await page.keyboard.press('Escape');
@@ -140,7 +140,7 @@ test('hostile links leave the page as it was, and say what is wrong (faults 21 t
   }
 });
 
-test('a link that comes while a race runs leaves it alone and says so (fault 16)', async ({ page }) => {
+test('a link during a race is refused with a message (fault 16)', async ({ page }) => {
   const playground = await openDuel(page);
   const link = await linkOf(page);
   await page.keyboard.press('Escape');
@@ -152,7 +152,7 @@ test('a link that comes while a race runs leaves it alone and says so (fault 16)
   await expect(page.getByTestId('link-error')).toContainText('a race is running');
   await expect(playground.cancel).toBeVisible();
   await expect(page.getByTestId('opened')).toHaveCount(0);
-  // The page of a system disturbs nothing.
+  // The page of a system does not disturb the race.
   await page.evaluate(() => { location.hash = '#system=hyena'; });
   await expect(page.getByTestId('system-dialog')).toBeVisible();
   await page.keyboard.press('Escape');
@@ -167,7 +167,7 @@ test('a link that comes while a race runs leaves it alone and says so (fault 16)
   expect(held.report).toBeUndefined();
 });
 
-test('a link in the address opens over what was there, a bad one leaves it (faults 21 to 23)', async ({ page }) => {
+test('a link in the address replaces the result, a bad one does not (faults 21 to 23)', async ({ page }) => {
   await openDuel(page);
   const link = await linkOf(page);
   await page.keyboard.press('Escape');

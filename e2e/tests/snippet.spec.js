@@ -1,4 +1,4 @@
-// The HTML that the playground hands out: what it shows beside it, and that it works where it is pasted.
+// The HTML that the playground provides: its preview, and that it works in another page.
 
 import { test, expect } from '../support/fixtures.js';
 import { violations } from '../support/axe.js';
@@ -18,7 +18,7 @@ async function opened(page) {
   await expect(page.getByTestId('embed-dialog')).toBeVisible();
 }
 
-/** An article of somebody else's with the HTML in it, as it was pasted. */
+/** Another site's article with the pasted HTML. */
 async function paste(page, html) {
   other.pages['/'] = { body: `<!doctype html><html lang="en"><title>An article</title><link rel="icon" href="data:,"><h1>An article</h1>\n${html}` };
   await page.goto(other.url);
@@ -30,7 +30,7 @@ test('the HTML of a result shows that result in another page, and leads back to 
   await openDuel(page);
   const numbers = await cells(page);
   await opened(page);
-  // The preview is the element of the very HTML.
+  // The preview is the element of that HTML.
   const preview = await frameOf(page);
   await preview.getByTestId('press').click();
   await expect(preview.getByTestId('chart').locator('.line').first()).toBeAttached();
@@ -47,7 +47,7 @@ test('the HTML of a result shows that result in another page, and leads back to 
   const [full] = await Promise.all([context.waitForEvent('page'), frame.getByTestId('full').click()]);
   await expect(full.getByTestId('opened')).toBeVisible();
   expect(await cells(full)).toEqual(numbers);
-  // Without scripts the link inside says the same.
+  // Without scripts the link inside has the same target.
   const link = await article.evaluate(() => document.querySelector('crossover-race a').href);
   await full.goto(link);
   await expect(full.getByTestId('opened')).toBeVisible();

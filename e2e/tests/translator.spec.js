@@ -1,9 +1,9 @@
-// Browsers' translators replace every text node by a `font` element with the translation. The page goes on updating.
+// Browsers' translators replace every text node by a `font` element with the translation. The page must still update.
 
 import { test, expect } from '../support/fixtures.js';
 import { Playground } from '../support/playground.js';
 
-/** Adds `window.translate()`, which does what translators do to all text of the page as it is now. */
+/** Adds `window.translate()`, which translates the page's current text as translators do. */
 async function withTranslator(page) {
   await page.addInitScript(() => {
     const LEFT = 'script, style, textarea, input, code, pre, [translate="no"], font';
@@ -22,11 +22,11 @@ async function withTranslator(page) {
         text.parentNode.replaceChild(outer, text);
       }
     };
-    /** Shows the original again, as translators do: with the nodes that they took away. */
+    /** Restores the original as translators do: with the removed nodes. */
     window.showOriginal = () => {
       for (const font of document.querySelectorAll('font')) if (font.original) font.replaceWith(font.original);
     };
-    /** Translates whatever comes from now on, too. */
+    /** Also translates all later text. */
     window.keepTranslating = () => {
       window.translate();
       new MutationObserver((records) => {
@@ -65,7 +65,7 @@ test('everything on the page still updates after a translator', async ({ page, c
   expect(measured.length).toBeGreaterThan(6);
   for (const cell of measured.slice(0, 3)) expect(cell).toMatch(/\d/);
   await expect(page.getByTestId('run')).toHaveCount(1);
-  // A second race after a second translation: what the first one left is replaced in its turn.
+  // A second race after a second translation: the first one's texts are replaced again.
   await page.evaluate(() => window.translate());
   await page.getByTestId('config-lane-hyena').getByRole('button').last().click();
   await page.getByTestId('config-add-lane').click();
@@ -74,7 +74,7 @@ test('everything on the page still updates after a translator', async ({ page, c
   await playground.start.click();
   await playground.finished();
   await expect(page.getByTestId('run')).toHaveCount(2);
-  // Past runs are told as a page tells them that nobody translated.
+  // Past runs are named as on an untranslated page.
   const plain = await context.newPage();
   await plain.goto('./');
   await expect(plain.getByTestId('run')).toHaveCount(2);
@@ -84,7 +84,7 @@ test('everything on the page still updates after a translator', async ({ page, c
   await expect(playground.table).toContainText('Performer');
   expect((await cells(playground)).join()).not.toBe(measured.join());
 
-  // Errors below fields, and what goes away.
+  // Errors below fields, and removed texts.
   await page.evaluate(() => window.translate());
   await playground.set('lengths', '16,384');
   await expect(page.getByTestId('config-lengths-error')).toContainText('Did you mean 16384?');
@@ -96,14 +96,14 @@ test('everything on the page still updates after a translator', async ({ page, c
   await expect(page.getByTestId('config-lengths-error')).toHaveCount(0);
   await expect(page.getByTestId('config-lengths-note')).toContainText('64 · 128');
 
-  // The page's own languages still change every word.
+  // The page's own languages still replace every text.
   await page.evaluate(() => window.translate());
   await page.getByTestId('language-zh-Hans').click();
   await expect(page.locator('h1')).toHaveText(/^[^«]*[一-鿿]/);
   expect(await page.evaluate(() => [...document.querySelectorAll('.setup legend, .setup h2')].every((element) => !element.textContent.includes('«')))).toBe(true);
 });
 
-test('a translator that keeps translating has the new words, and the original comes back', async ({ page }) => {
+test('a continuous translator gets new texts and can restore the original', async ({ page }) => {
   await withTranslator(page);
   const playground = new Playground(page);
   await playground.open();
@@ -117,7 +117,7 @@ test('a translator that keeps translating has the new words, and the original co
   await expect.poll(() => words(playground.headline.locator('h2'))).toMatch(/^«[^«]+»$/);
   for (const cell of (await cells(playground)).slice(0, 3)) expect(cell).toMatch(/«[\d.]/);
   expect(await words(page.locator('.intro'))).toBe(`«${before}»`);
-  // Nothing is there twice.
+  // No text is duplicated.
   expect(await page.evaluate(() => [...document.querySelectorAll('font font')].every((font) => font.parentElement.parentElement.textContent.split(font.textContent).length === 2 || font.textContent.length < 12))).toBe(true);
 });
 

@@ -1,5 +1,5 @@
-// A panic of a wasm module is a trap: a RuntimeError. It is provoked with a module of one instruction, since no input is known that
-// makes the page's or the engine's own panic; the error is the same kind.
+// A panic of a wasm module is a trap: a RuntimeError. The tests provoke it with a module of one instruction, since no
+// known input makes the page or the engine panic. The error has the same type.
 
 import { test, expect } from '../support/fixtures.js';
 import { crashedRace, openApi, race, smallRace } from '../support/api.js';
@@ -10,7 +10,7 @@ test.use({ expectedErrors: [/unreachable/] });
 /** `(module (func (export "trap") unreachable))` */
 const TRAP = [0, 97, 115, 109, 1, 0, 0, 0, 1, 4, 1, 96, 0, 0, 3, 2, 1, 0, 7, 8, 1, 4, 116, 114, 97, 112, 0, 0, 10, 5, 1, 3, 0, 0, 11];
 
-/** The module, called in a task of its own or in a promise. */
+/** Runs the module in its own task or in a promise. */
 const trap = ([bytes, inPromise]) => {
   const { exports } = new WebAssembly.Instance(new WebAssembly.Module(new Uint8Array(bytes)));
   if (inPromise) Promise.resolve().then(exports.trap);
@@ -44,8 +44,8 @@ for (const inPromise of [false, true]) {
 test.describe('a thread of the pool', () => {
   test.use({ expectedErrors: [/unreachable|signature mismatch|RuntimeError|Failed to load resource/] });
 
-  test('that traps while the engine waits for it ends the race at once, by its cause', async ({ page }) => {
-    // Each thread takes the second module over when a race asks for it: from then on all its indirect calls trap.
+  test('that traps while the engine waits ends the race with its cause', async ({ page }) => {
+    // Each thread loads the second module when a race needs it; from then on all of its indirect calls trap.
     await page.route('**/split.js', async (route) => {
       const response = await route.fetch();
       const body = (await response.text()).replace(/export function adopt_code\(code\) \{/, `$&
@@ -61,12 +61,12 @@ test.describe('a thread of the pool', () => {
     expect(error.code).toBe('worker-crashed');
     expect(error.message).toMatch(/a fault in its code \(.*on a thread\)/);
     await page.unrouteAll();
-    // The new engine's threads are whole.
+    // The new engine's threads work.
     expect((await race(page, { ...smallRace, lengths: [64], backend: 'cpu' })).report.status).toBe('done');
   });
 
-  test('whose script is gone leaves the race to one thread', async ({ page }) => {
-    // The browser asks for a thread's script past Playwright.
+  test('without a script leaves the race to one thread', async ({ page }) => {
+    // The browser requests a thread's script without Playwright's interception.
     await page.route('**/worker-boot.js', async (route) => {
       const response = await route.fetch();
       await route.fulfill({ response, body: (await response.text()).replace('./thread.js', './gone.js') });

@@ -1,4 +1,4 @@
-// What the page says of recorded reports: their own verdicts, and no more. Nothing here depends on what a race measures.
+// Recorded reports are shown with their own verdicts and no others. Nothing here depends on measurements.
 
 import { test, expect } from '../support/fixtures.js';
 import { Playground } from '../support/playground.js';
@@ -14,7 +14,7 @@ async function opened(page, report) {
 
 const undecided = { baseline: 0, speedup: 7.026, low: 0.9, high: 20, verdict: 'undecided' };
 
-test('what is undecided is called so, in the headline, in the table and through a link', async ({ page }) => {
+test('undecided results are named in headline, table and links', async ({ page }) => {
   const report = await duel();
   report.crossovers[0] = { ...report.crossovers[0], kind: 'undecided', estimate: null, low: null, high: null };
   report.lanes[1].points.at(-1).versus = undecided;
@@ -42,13 +42,13 @@ test('an older result shows its ratios and names no winner', async ({ page }) =>
   const report = await old();
   report.crossovers[0] = { ...report.crossovers[0], kind: 'none', estimate: null, low: null, high: null };
   const playground = await opened(page, report);
-  await expect(playground.headline).toContainText('carries no interval');
+  await expect(playground.headline).toContainText('has no interval');
   // A link widens an interval by an eighth of its half width at most.
   await expect(playground.table).toContainText('as fast, no interval');
   for (const part of [playground.headline, playground.table]) await expect(part).not.toContainText(/faster|slower/);
 });
 
-test('points that ran full attention are marked, and a lane without time says what it needs', async ({ page }) => {
+test('full attention is marked, and a lane without time states its need', async ({ page }) => {
   const report = await duel();
   report.lanes[1].points[0].fullAttention = true;
   const last = report.lanes[1].points.at(-1);

@@ -1,5 +1,5 @@
-// The life of the engine's worker in `www/js/crossover.js`, with a browser made of fakes: every order of answers and
-// timers can be had here, which in a real browser is a matter of luck.
+// The life cycle of the engine's worker in `www/js/crossover.js`, with a fake browser: every order of answers and
+// timers can be tested, which in a real browser depends on chance.
 
 import { after, afterEach, beforeEach, mock, test } from 'node:test';
 import assert from 'node:assert/strict';
@@ -23,7 +23,7 @@ await writeFile(copy, source.replace(element, 'const define = () => {};'));
 
 /** Workers that were started, oldest first. */
 let workers;
-/** Answers that `fetch` waits for, oldest first: call one with a manifest or an error. */
+/** Pending answers of `fetch`, oldest first: call one with a manifest or an error. */
 let asked;
 let copies = 0;
 
@@ -43,7 +43,7 @@ class FakeWorker {
     this.ended = true;
   }
 
-  /** Sends an event as the worker's module does. */
+  /** Sends an event like the worker's module. */
   say(event) {
     this.onmessage({ data: JSON.stringify(event) });
   }
@@ -51,7 +51,7 @@ class FakeWorker {
 
 const running = () => workers.filter((worker) => !worker.ended);
 
-/** Lets everything happen that waits for promises alone. */
+/** Runs everything that waits for promises only. */
 async function settle() {
   for (let turn = 0; turn < 20; turn += 1) await Promise.resolve();
 }
@@ -64,7 +64,7 @@ async function answer(manifest = MANIFEST) {
   await settle();
 }
 
-/** A fresh client of the engine, and the events that it told. */
+/** A new client of the engine, and the events that it reported. */
 async function client() {
   copies += 1;
   const crossover = await import(`${pathToFileURL(copy).href}?${copies}`);
@@ -111,7 +111,7 @@ test('a restart while the manifest loads leaves no timer that ends the worker la
   assert.deepEqual(told.map((event) => event.type), ['ready']);
 });
 
-test('a worker whose module cannot be loaded is followed by one of the next variant, with its own time to load', async () => {
+test('a failed module is followed by the next variant with a new time limit', async () => {
   await client();
   await answer();
   mock.timers.tick(29_000);
@@ -129,7 +129,7 @@ test('a worker whose module cannot be loaded is followed by one of the next vari
 test('a restart while the next variant waits for its manifest starts one worker', async () => {
   const { crossover, connection } = await client();
   await answer();
-  // The manifest is asked for anew once its address changes.
+  // The manifest is requested again when its address changes.
   crossover.configure({ base: SITE });
   running()[0].say({ type: 'crashed', message: 'HTTP 404' });
   connection.restart();
@@ -138,10 +138,10 @@ test('a restart while the next variant waits for its manifest starts one worker'
   assert.equal(running().length, 1);
 });
 
-test('a failure that is found after a restart is not told', async () => {
+test('a failure found after a restart is not reported', async () => {
   const { connection, told } = await client();
   await answer({ boot: 'boot.js', workers: {} });
-  // Every variant failed: whether a newer build is online is asked now.
+  // Every variant failed, so the client asks whether a newer build is online.
   assert.equal(asked.length, 1);
   connection.restart();
   await settle();
@@ -152,7 +152,7 @@ test('a failure that is found after a restart is not told', async () => {
   assert.deepEqual(told.map((event) => event.error?.code), ['worker-load-failed']);
 });
 
-test('what an ended worker still says is not heard', async () => {
+test('messages of an ended worker are ignored', async () => {
   const { connection, told } = await client();
   await answer();
   const [first] = workers;

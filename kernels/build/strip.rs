@@ -1,7 +1,7 @@
-//! What a WGSL compiler needs of a file, for modules that travel: no comments, no needless blanks. Lines stay where
-//! they are, so that the line of an error is the file's.
+//! Strips a WGSL file for the modules that visitors download: removes comments and needless blanks. Lines are kept, so
+//! that the line of an error is that of the file.
 
-/// The file without comments and needless blanks, as many lines as before.
+/// The file without comments and needless blanks, with an unchanged number of lines.
 pub fn strip(source: &str) -> String {
     source.lines().flat_map(|line| [squeezed(line), "\n".to_owned()]).collect()
 }
@@ -20,7 +20,7 @@ fn squeezed(line: &str) -> String {
     result
 }
 
-/// Whether two characters would be read as one token: two of a word, or two of an operator, as in `a - -b`.
+/// Whether two adjacent characters would form one token: two of a word, or two of an operator, as in `a - -b`.
 fn must_part(before: char, after: char) -> bool {
     let is_word = |c: char| c.is_alphanumeric() || c == '_' || c == '.';
     let is_operator = |c: char| !is_word(c) && !"(){}[],;:@".contains(c);

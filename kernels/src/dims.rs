@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn heads_divide_the_width_and_what_is_said_of_them_follows() {
+    fn heads_divide_the_width_and_agree_with_their_keys() {
         let mut config = Params::new();
         config.set("heads", 4_usize);
         assert_eq!(heads(&config, 64), Ok(4));

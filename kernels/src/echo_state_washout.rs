@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn what_forgets_is_checked_to_its_end() {
+    fn decaying_recurrences_are_checked_to_the_end() {
         let spot = check(0.5, 1000);
         assert!(spot.rows.starts_with(&[0]) && spot.rows.ends_with(&[999]), "{:?}", spot.rows);
         assert!(spot.rows.contains(&249) && spot.rows.len() == 7, "{:?}", spot.rows);
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_forget_is_checked_at_its_beginning_only() {
+    fn recurrences_without_decay_are_checked_at_the_start_only() {
         let rows = check(1.0, 1000).rows;
         assert!(rows.len() == 3 && rows[0] == 0 && rows[2] == 249, "{rows:?}");
         assert_eq!(check(0.5, 3).rows, [0]);

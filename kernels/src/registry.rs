@@ -80,7 +80,7 @@ mod tests {
     /// The largest problem of a race has streams of 4 GiB, which no 32-bit address space holds; a wide and long one has
     /// costs that only 64 bits hold.
     #[test]
-    fn what_no_memory_holds_is_refused_and_its_cost_is_known() {
+    fn oversized_problems_are_refused_but_have_a_cost() {
         let problem = Problem {
             batch: 64,
             seq_len: 1 << 16,
@@ -136,7 +136,7 @@ mod tests {
 
     /// No kernel executes far less than the textbook says, nor many times as much.
     #[test]
-    fn executed_operations_are_of_the_order_of_the_stated_ones() {
+    fn executed_operations_are_close_to_the_stated_ones() {
         for seq_len in [256, 4096, 65_536] {
             for level in [Level::Core, Level::Layer] {
                 let problem =

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// Files of every system's folder.
 const FILES: [&str; 7] = ["README.md", "README.zh.md", "mod.rs", "cpu.rs", "gpu.rs", "tests.rs", "trials.rs"];
 
-/// Files of every folder that has equations of its own.
+/// Files of every folder with its own equations.
 const EQUATIONS: [&str; 2] = ["reference.rs", "cost.rs"];
 
 /// Programs of softmax attention, whose reference they share: `kernels/src/multi_head`.

@@ -1,5 +1,5 @@
-//! Every system's GPU plan without a GPU: its WGSL is parsed and validated, and what the plan binds, sets and sends is
-//! held against what the shader declares.
+//! Every system's GPU plan without a GPU: its WGSL is parsed and validated, and the plan's bindings, constants and
+//! uniforms are compared with the shader's declarations.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot get at its input has failed")]
 
@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use mixer::{Access, BufferId, Dispatch, GpuTarget, Level, MixerError, Params, Plan, Problem, Shader};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 
-/// Lengths around tiles and transforms; widths that need padding.
+/// Lengths around tiles and transforms, and widths that need padding.
 fn problems() -> Vec<Problem> {
     let mut problems = Vec::new();
     for level in [Level::Core, Level::Layer] {
@@ -23,7 +23,7 @@ fn problems() -> Vec<Problem> {
     problems
 }
 
-/// A module with its uniform block's words, its override names, and its storage bindings.
+/// A module with the size of its uniform block in words, its override names, and its storage bindings.
 struct Declared {
     uniform_words: usize,
     overrides: HashSet<String>,
@@ -80,7 +80,7 @@ fn check(what: &str, plan: &Plan, dispatch: &Dispatch, declared: &Declared) {
         assert!(declared.overrides.contains(*name), "{label}: no override {name}");
         assert!(value.is_finite());
     }
-    // A uniform struct that holds structs ends on a multiple of 16 bytes.
+    // The size of a uniform struct with nested structs is a multiple of 16 bytes.
     assert_eq!(
         dispatch.uniforms.len().next_multiple_of(4),
         declared.uniform_words.next_multiple_of(4),
@@ -104,7 +104,7 @@ fn check(what: &str, plan: &Plan, dispatch: &Dispatch, declared: &Declared) {
     }
 }
 
-/// A dispatch as each of its variants does it.
+/// A dispatch with each of its variants.
 fn in_all_ways(dispatch: &Dispatch) -> Vec<Dispatch> {
     let Some(choice) = &dispatch.choice else { return vec![dispatch.clone()] };
     let first = &choice.variants[0];
@@ -128,7 +128,7 @@ fn in_all_ways(dispatch: &Dispatch) -> Vec<Dispatch> {
 fn every_plan_is_valid_and_matches_its_shaders() {
     let mut cache = std::collections::HashMap::new();
     let mut checked = 0;
-    // As software adapters are: short dispatches, kernels of their own.
+    // As for software adapters: short dispatches, and their own kernels.
     let short = GpuTarget { max_dispatch_flops: 1 << 25, is_fallback: true, ..GpuTarget::WEBGPU_DEFAULTS };
     for system in kernels::systems() {
         for problem in problems() {

@@ -1,4 +1,4 @@
-//! The WGSL that travels in the module: stripped by the build, with the meaning and the lines of the files.
+//! The WGSL in the module: stripped by the build, with unchanged meaning and line numbers.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot get at its input has failed")]
 
@@ -23,7 +23,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn comments_and_needless_blanks_go_and_lines_stay() {
+fn comments_and_blanks_are_stripped_and_lines_kept() {
     let source = "// What it is.\nfn f(a: f32, b: u32) -> f32 { // why\n\n    let x = a - -2. + f32(b << 1u);\n    return x;\n}\n";
     let expected = "\nfn f(a:f32,b:u32)->f32{\n\nlet x=a- -2.+f32(b<<1u);\nreturn x;\n}\n";
     assert_eq!(strip(source), expected);
@@ -31,7 +31,7 @@ fn comments_and_needless_blanks_go_and_lines_stay() {
     assert_eq!(strip("if (a < b && c > -d) { i++; }"), "if(a<b&&c> -d){i++;}\n");
 }
 
-/// Characters that are not blank outside of comments, line by line: the order of tokens, without what parts them.
+/// Characters that are neither blank nor in comments, line by line: the order of tokens without separators.
 fn ink(source: &str) -> Vec<String> {
     let code = |line: &str| line.split("//").next().unwrap_or_default().split_whitespace().collect();
     source.lines().map(code).collect()
@@ -44,7 +44,7 @@ fn every_file_keeps_its_tokens_on_their_lines() {
     let (mut before, mut after) = (0, 0);
     for path in files {
         let source = std::fs::read_to_string(&path).unwrap();
-        // Only comments to the end of a line are known to `strip`.
+        // `strip` supports line comments only.
         assert!(!source.contains("/*"), "{}", path.display());
         let stripped = strip(&source);
         assert_eq!(ink(&stripped), ink(&source), "{}", path.display());

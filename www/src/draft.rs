@@ -422,7 +422,7 @@ mod tests {
     }
 
     #[test]
-    fn separated_thousands_are_joined_or_asked_about() {
+    fn separated_thousands_are_joined_or_questioned() {
         assert_eq!(check(|d| d.width = "1,024".to_owned()).unwrap().width, 1024);
         assert_eq!(check(|d| d.lengths = "1K..4K".to_owned()).unwrap().lengths, [1024, 2048, 4096]);
         for typed in ["16,384", "16 384", "16\u{202f}384"] {

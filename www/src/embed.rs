@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_asked_is_the_default_race() {
+    fn an_empty_fragment_is_the_default_race() {
         assert_eq!(config(""), Config::default());
         assert_eq!(config("theme=dark&autoplay=visible&nonsense=1&systems="), Config::default());
     }
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn fragments_that_set_a_race_up_are_told_from_others() {
+    fn race_fragments_are_recognised() {
         for fragment in ["systems=performer+linformer&lengths=100+200", "causal=false", "x=1&seed=7"] {
             assert!(Asked::new(fragment).sets_up(), "{fragment}");
         }

@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn fault_29_damaged_and_future_entries_do_no_harm() {
+    fn fault_29_damaged_and_future_entries_are_listed() {
         let all = runs(
             r#"[null, 7, {}, {"id":"x"}, {"id":3}, {"id":4,"name":{"en":"later"},"savedAtMs":1e99,"tags":[]},
                 {"id":5,"name":"\u202eevil\u0000","savedAtMs":1,"summary":9}]"#,

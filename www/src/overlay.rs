@@ -69,7 +69,7 @@ mod tests {
     use chart::{Metric, Options, scene, svg};
 
     #[test]
-    fn the_same_lane_has_the_same_colour_and_each_report_its_own_line() {
+    fn lanes_share_colours_and_reports_have_own_lines() {
         let (mine, mut theirs) = (samples::duel(), samples::duel());
         theirs.lanes.swap(0, 1);
         theirs.config.systems.swap(0, 1);
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_to_lay_over_each_other_is_nothing() {
+    fn an_empty_comparison_has_no_overlay() {
         assert!(merged(&[], &Comparison::new(&[]), &[], &ENGLISH).is_none());
         assert_eq!((letter(0), letter(7)), ("A".to_owned(), "H".to_owned()));
     }

@@ -55,13 +55,13 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_ahead_is_noticed() {
+    fn later_inputs_are_detected() {
         assert!(picture(["11", "11"]).later && !picture(["10", "11"]).later);
         assert!(picture(["01", "00"]).later);
     }
 
     #[test]
-    fn nonsense_is_unseen() {
+    fn invalid_characters_count_as_zero() {
         let picture = picture(["zé", ""]);
         assert_eq!((picture.share, picture.later), (0, false));
         assert_eq!(super::picture([]).size, 0);

@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn the_page_opens_on_the_duel_and_offers_only_what_the_build_has() {
+    fn presets_use_only_systems_of_the_build() {
         assert_eq!(ids(&[]), ["attention-hyena", "cpu-gpu", "memory-wall"]);
         assert_eq!(presets(&[], &ENGLISH)[0].config, Config::default());
         let three = [

@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shows_what_will_run_where() {
+    fn previews_show_lanes_and_backends() {
         let report = report(&Config::default(), None, &[]);
         assert_eq!(report.lanes.len(), 2);
         assert_eq!(report.lanes[1].title, "Hyena");

@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_long_has_no_code() {
+    fn too_long_a_text_has_no_code() {
         assert!(svg(&"a".repeat(2953), "").is_some());
         assert!(svg(&"a".repeat(2954), "").is_none());
     }

@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn files_and_links_are_told_apart() {
+    fn files_and_links_are_distinguished() {
         let report = samples::duel();
         let json = serde_json::to_string_pretty(&report).unwrap();
         assert_eq!(one("a.json", &json).as_deref(), Ok(&report));
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn fault_28_what_is_no_result_says_why_in_every_language() {
+    fn fault_28_refusals_are_translated() {
         let setup = serde_json::to_string(&Config::default()).unwrap();
         let setup_link = report::encode_config_link(&Config::default()).unwrap();
         assert_eq!(one("", &setup), Err(ENGLISH.travel.only_setup.to_owned()));
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn other_files_are_refused_once_with_what_they_seem_to_be() {
+    fn other_files_are_refused_with_their_apparent_kind() {
         let report = samples::duel();
         for text in LANGUAGES {
             for (content, seems) in [
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn fault_25_names_of_files_are_shown_as_they_cannot_mislead() {
+    fn fault_25_file_names_are_cleaned() {
         assert_eq!(shown_name("a\u{202e}nosj.exe\n"), "anosj.exe");
         assert_eq!(shown_name(&"x".repeat(10_000)).len(), MAX_NAME);
         assert_eq!(shown_name("<b>.json"), "<b>.json");

@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn where_nothing_differs_nothing_is_said() {
+    fn equal_reports_have_no_differences() {
         let report = samples::duel();
         let comparison = Comparison::new(&[&report, &report]);
         assert_eq!(differences(&comparison, &ENGLISH), "");

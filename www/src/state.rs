@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn being_stopped_by_the_user_is_no_error() {
+    fn a_cancellation_is_no_error() {
         let (mut model, id) = running();
         model.cancelling();
         assert_eq!(model.phase, Phase::Cancelling);

@@ -190,13 +190,13 @@ mod tests {
             _ => None,
         });
         let (reason, message, predicted) = out.unwrap();
-        assert_eq!(reason, "memory wall");
+        assert_eq!(reason, "out of memory");
         assert!(message.contains("GiB") && predicted.is_some());
         assert_eq!(rows[1].cells.last(), Some(&Cell::Pending));
     }
 
     #[test]
-    fn a_lane_without_time_says_how_much_it_needs() {
+    fn a_lane_without_time_states_its_need() {
         let mut report = samples::duel();
         let point = report.lanes[1].points.last_mut().unwrap();
         (point.outcome, point.median_ms, point.needed_ms) = ("time-budget".to_owned(), None, Some(12_300.0));

@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lane_without_time_says_how_much_it_needs_and_one_without_a_verdict_that_it_has_none() {
+    fn lanes_without_time_or_verdict_are_labelled() {
         let mut report = samples::duel();
         report.lanes[1].points[5].versus = None;
         let point = report.lanes[1].points.last_mut().unwrap();
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_length_that_was_stopped_half_way_is_not_done() {
+    fn a_stopped_length_is_not_done() {
         let mut report = samples::duel();
         "cancelled".clone_into(&mut report.lanes[1].points.last_mut().unwrap().outcome);
         let lane = at(&report, 16_384, None).remove(1);
@@ -177,10 +177,10 @@ mod tests {
     }
 
     #[test]
-    fn a_lane_at_work_and_a_lane_that_dropped_out_are_told_apart() {
+    fn running_and_dropped_lanes_are_distinguished() {
         let mut report = samples::wall();
         let out = at(&report, 32_768, None);
-        assert_eq!(out[1].time, "memory wall");
+        assert_eq!(out[1].time, "out of memory");
         assert!(out[1].steps.iter().any(|(_, step)| *step == Step::Out));
         report.lanes[0].points.truncate(2);
         let progress = Progress {

@@ -29,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_what_the_library_reads() {
+    fn numbers_agree_with_the_standard_parser() {
         let texts = [
             "0",
             "-0",

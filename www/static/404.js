@@ -1,5 +1,5 @@
-// The page for addresses that are not there. Hosts send it under any path, so it asks for this script in its own folder
-// and in those above; where the script was found is where the site is.
+// The page for missing addresses. Hosts send it for any path, so it looks for this script in its own folder and the
+// folders above; the script's folder is the site's.
 
 (() => {
   const root = document.documentElement;
@@ -7,7 +7,7 @@
   const site = new URL('./', document.currentScript.src).href;
   root.dataset.site = site;
 
-  // A share link whose `#` was escaped, once or several times: the page undoes the other escapes.
+  // A share link whose `#` was escaped, once or several times. The page undoes all other escapes.
   const escaped = /\/%(?:25)*23r(.*)$/i.exec(location.pathname);
   if (escaped) {
     location.replace(`${site}#r${escaped[1]}`);

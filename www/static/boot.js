@@ -4,9 +4,9 @@ import { rescue } from './js/rescue.js';
 import { keepTranslated } from './js/translated.js';
 import { shown, watchTraps } from './js/traps.js';
 
-// Starts the page: the engine's client first, at the name that other scripts may use too, then the page's module.
-// Parts that the page loads when it needs them. Past runs at once: after a deploy, a race can be kept only by what is
-// here already.
+// Starts the page: first the engine's client, under a name that other scripts may use, then the page's module. Other
+// parts of the page are loaded on demand, except past runs: after a deployment, a race can be stored only by code that
+// is already loaded.
 let runs = import('./js/history.js');
 runs.catch(() => {});
 const history = () => {
@@ -14,10 +14,10 @@ const history = () => {
   return runs;
 };
 window.crossoverParts = { files: () => import('./js/files.js'), history };
-// The last two parts: the folder's name and its hash.
+// The last two parts of the path: the folder's name and its hash.
 const gone = () => outdated('{{page}}'.split('/').slice(-2).join('/'));
 
-// A link is read by the page's second module, before anything shows: it comes beside the first.
+// The page's second module reads links before anything is shown, so it is loaded beside the first one.
 if (window.location.hash) {
   const link = document.createElement('link');
   link.rel = 'preload';
@@ -36,7 +36,7 @@ const WORDS = {
     : 'A newer version of Crossover was put online, and the files of this page are gone. Reload to get it.',
   blocked: chinese
     ? '代理、扩展程序或网络可能阻止了此文件。'
-    : 'A proxy, an extension or the connection may keep this file away.',
+    : 'A proxy, an extension or the connection may be blocking this file.',
   wasm: chinese ? '此浏览器没有 WebAssembly，或已将其关闭。' : 'This browser has no WebAssembly, or it is switched off.',
 };
 
@@ -63,7 +63,7 @@ const fail = async (error) => {
 const serviceWorker = new URL('{{root}}/sw.js', import.meta.url);
 try {
   if (typeof WebAssembly !== 'object') throw new Error(WORDS.wasm);
-  // Before anything of worth is on the page: it may reload it.
+  // Runs before the page has any state worth keeping, since it may reload the page.
   await isolate(serviceWorker);
   const [crossover, page] = await Promise.all([import('{{root}}/crossover.js'), import('{{page}}/www.js')]);
   window.crossover = crossover;

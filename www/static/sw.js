@@ -1,8 +1,8 @@
-// Keeps the site for use without a network, and adds the headers that isolate a page on hosts that can't send them.
-// `isolation.js` and `offline.js` register it; the build fills in what there is to keep.
+// Stores the site for use without a network, and adds isolation headers on hosts that cannot send them. `isolation.js`
+// and `offline.js` register it; the build fills in the list of files.
 //
-// A build's files are one cache. A new build is fetched whole beside the old one and waits until no page of the old one
-// is open or a reader asks for it; files of the build before are kept for pages that still run it.
+// A build's files are one cache. A new build is fetched completely beside the old one, and waits until no page of the
+// old one is open or a reader requests the update. Files of the preceding build are kept for pages that still run it.
 
 const BUILD = '{{build}}';
 const SHELL = {{shell}};
@@ -11,22 +11,23 @@ const WORKERS = {{workers}};
 const PREFIX = 'crossover-';
 const CACHE = PREFIX + BUILD;
 
-/** Builds kept: this one, and the one that open pages may still be of. */
+/** Builds kept: this one, and the preceding one, which open pages may still run. */
 const KEPT = 2;
 
-/** Files fetched at the same time, so as not to stand in the page's way. */
+/** Files fetched at the same time; few, so as not to slow down the page. */
 const AT_ONCE = 4;
 
 const scope = new URL('./', self.location);
 const address = (path) => new URL(path, scope).href;
-/** A page is kept at its folder's address. */
+/** A page is cached under its folder's address. */
 const HOME = address('./');
 
 self.addEventListener('install', (event) => event.waitUntil(install()));
 self.addEventListener('activate', (event) => event.waitUntil(activate()));
 
 async function install() {
-  // At the first visit the page is fetching these very files: it says when it is done. Later, all or nothing.
+  // At the first visit the page itself fetches these files and reports when it is done. Later, all files or none are
+  // stored.
   if (self.registration.active) await fill([...SHELL, ...(await variantsKept()).flatMap((variant) => WORKERS[variant])]);
   else await self.skipWaiting();
 }
@@ -37,7 +38,7 @@ async function activate() {
   await self.clients.claim();
 }
 
-/** Worker variants that earlier builds kept and this one has. */
+/** Worker variants that earlier builds stored and this build has. */
 async function variantsKept() {
   const kept = new Set();
   for (const name of await caches.keys()) {
@@ -51,7 +52,7 @@ async function variantsKept() {
   return [...kept];
 }
 
-/** Fetches what is not there yet. */
+/** Fetches missing files. */
 async function fill(paths) {
   const cache = await caches.open(CACHE);
   const queue = [...paths];
@@ -71,7 +72,7 @@ self.addEventListener('message', (event) => {
   const { data, source } = event;
   if (typeof data !== 'object' || data === null || !source) return;
   if (data.type === 'keep' && typeof data.variant === 'string' && Object.hasOwn(WORKERS, data.variant)) {
-    // Without a network now, the next visit tries again.
+    // Without a network, the next visit tries again.
     event.waitUntil(fill([...SHELL, ...WORKERS[data.variant]]).catch(() => {}));
   } else if (data.type === 'skip') {
     event.waitUntil(self.skipWaiting());
@@ -80,8 +81,8 @@ self.addEventListener('message', (event) => {
 
 self.addEventListener('fetch', (event) => {
   const { request } = event;
-  // Other origins' answers are opaque or their own business; parts of files must arrive as they were asked for. A request
-  // that may only be answered from the cache cannot be made again from here.
+  // Responses of other origins are opaque or not the site's concern. Range requests must be answered as requested. A
+  // request with `only-if-cached` cannot be repeated from here.
   if (request.method !== 'GET' || new URL(request.url).origin !== self.location.origin || request.headers.has('range')) return;
   if (request.cache === 'only-if-cached' && request.mode !== 'same-origin') return;
   event.respondWith(answer(request));
@@ -94,14 +95,14 @@ async function answer(request) {
 async function kept(request) {
   const url = new URL(request.url);
   const page = request.mode === 'navigate' && (url.pathname === scope.pathname || url.pathname === `${scope.pathname}index.html`);
-  // An address with a query asks for what the server has now.
+  // A query in an address asks for the server's current version.
   if (url.search && !page) return undefined;
   url.hash = '';
   const name = page ? HOME : url.href;
   const cache = await caches.open(CACHE);
   const found = await cache.match(name, { ignoreVary: true });
   if (found || page) return found;
-  // Whatever carries its hash in its address is the same in every build.
+  // Files with a hash in their address are equal in every build.
   const hashed = /^(assets|page|worker)\//.test(url.pathname.slice(scope.pathname.length));
   return hashed ? caches.match(name, { ignoreVary: true }) : undefined;
 }

@@ -1,5 +1,5 @@
-//! Every code of every crate has its sentence in every language that the page speaks beside English, which the errors
-//! speak themselves.
+//! Every code of every crate has a sentence in every language of the page except English, whose sentences are in the
+//! errors themselves.
 
 use mixer::explain::Codes;
 use mixer::{Allowed, Explain, LaneError, MixerError};

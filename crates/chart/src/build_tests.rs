@@ -71,7 +71,7 @@ fn a_lane_that_drops_out_says_why_where_it_was_predicted() {
     let scene = drawn(&samples::wall(), &options(Metric::Time, 900.0));
     let naive = &scene.lanes[1];
     let dnf = naive.dnf.as_ref().unwrap();
-    assert_eq!(dnf.reason, "memory wall");
+    assert_eq!(dnf.reason, "out of memory");
     assert!(dnf.description.contains("GiB"), "{}", dnf.description);
     assert_eq!(naive.predicted.first(), naive.line.last());
     assert_eq!(naive.predicted.last().copied(), Some((dnf.x, dnf.y)));

@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn words_follow_the_verdict_and_never_say_once_as_fast() {
+    fn words_follow_the_verdict() {
         for (speedup, english, chinese) in [
             (judged(1.8, 1.7, 1.9, Verdict::Ahead), "1.8× faster", "快 1.8×"),
             (judged(1.034, 1.02, 1.05, Verdict::Ahead), "1.03× faster", "快 1.03×"),
@@ -143,7 +143,7 @@ mod tests {
                 "相差无几（0.97–1.04×）",
             ),
             (judged(1.2, 0.61, 2.4, Verdict::Undecided), "undecided (0.61–2.4×)", "未分胜负（0.61–2.4×）"),
-            (Speedup { value: 0.55, judged: None }, "0.55× as fast, no interval", "速度为 0.55×，无区间"),
+            (Speedup { value: 0.55, judged: None }, "0.55× as fast, no interval", "速度为 0.55×，无置信区间"),
         ] {
             assert_eq!(
                 (words(speedup, &ENGLISH).as_str(), words(speedup, &CHINESE).as_str()),
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn points_that_are_no_results_keep_their_times_and_are_not_compared() {
+    fn points_without_results_are_not_compared() {
         for outcome in ["cancelled", "device-lost", "not-verified"] {
             for lane in [0, 1] {
                 let mut report = samples::duel();
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_race_that_runs_compares_no_length_before_its_verdict_is_there() {
+    fn a_running_race_compares_only_lengths_with_verdicts() {
         let mut report = samples::duel();
         report.lanes[1].points.last_mut().unwrap().versus = None;
         assert_eq!(common(&report, 1, 0).last().map(|(length, _)| length), Some(16_384));

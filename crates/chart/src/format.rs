@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_that_is_not_a_number_is_printed_as_one() {
+    fn non_finite_numbers_are_printed_as_a_dash() {
         for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
             assert_eq!(time(bad), NONE);
             assert_eq!(bytes(bad), NONE);

@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_measured_crossover_is_told_with_its_interval_and_the_ratio_at_the_end() {
+    fn a_measured_crossover_has_interval_and_final_ratio() {
         let headline = of(&samples::duel());
         assert!(headline.text.starts_with("Hyena overtakes attention at about "), "{}", headline.text);
         assert!(headline.text.contains("(95%: ") && headline.text.contains("GPU"), "{}", headline.text);
@@ -270,7 +270,7 @@ mod tests {
     const FASTER: Option<(f64, f64, f64, Verdict)> = Some((5.2, 5.0, 5.4, Verdict::Ahead));
 
     #[test]
-    fn undecided_is_said_plainly_and_no_winner_is_named() {
+    fn undecided_results_name_no_winner() {
         let headline = of(&with(CrossoverKind::Undecided, None, EQUAL));
         assert!(
             headline.text.starts_with("Undecided: whether Hyena overtakes attention up to 16,384 tokens"),
@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn predictions_and_defeats_are_called_so() {
+    fn predictions_and_defeats_are_named() {
         let report = behind_throughout(with(CrossoverKind::Predicted, Some(40_300.0), SLOWER));
         assert!(of(&report).text.contains("still ahead of Hyena at 16,384"), "{}", of(&report).text);
         assert!(of(&report).text.contains("the fits cross at about 40,000"), "{}", of(&report).text);
@@ -359,7 +359,7 @@ mod tests {
 
     /// The duel's challenger is ahead at lengths before the last.
     #[test]
-    fn attention_does_not_stay_ahead_of_a_lane_that_was_ahead_before() {
+    fn a_lane_that_was_ahead_before_is_mentioned() {
         assert_both(
             &with(CrossoverKind::None, None, SLOWER),
             "Hyena is ahead at shorter lengths, but attention is ahead at 16,384 tokens on this machine’s GPU, and no \
@@ -382,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn an_undecided_crossover_does_not_hide_the_verdict_at_the_longest_length() {
+    fn undecided_crossovers_keep_the_final_verdict() {
         assert_both(
             &with(CrossoverKind::Undecided, None, SLOWER),
             "Attention is ahead at 16,384 tokens on this machine’s GPU; whether Hyena overtakes beyond that is undecided.",
@@ -403,7 +403,7 @@ mod tests {
     }
 
     #[test]
-    fn a_challenger_that_is_behind_at_the_longest_length_does_not_overtake_within_the_lengths_raced() {
+    fn a_challenger_behind_at_the_end_does_not_overtake() {
         let tally = |report: &Report| {
             [&ENGLISH, &CHINESE].map(|text| headline(report, &looks(report, &[], text), text).unwrap().detail)
         };
@@ -451,7 +451,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_stop_in_the_middle_of_a_length_the_lengths_before_it_are_the_news() {
+    fn a_stopped_race_reports_its_completed_lengths() {
         for lane in [0, 1] {
             let mut report = samples::duel();
             report.status = Status::Cancelled;
@@ -470,7 +470,7 @@ mod tests {
     }
 
     #[test]
-    fn while_a_race_runs_nothing_is_said_of_lengths_without_verdict() {
+    fn a_running_race_reports_only_lengths_with_verdicts() {
         let mut report = samples::duel();
         report.status = Status::Running;
         report.lanes[1].points.last_mut().unwrap().versus = None;
@@ -495,18 +495,18 @@ mod tests {
     }
 
     #[test]
-    fn a_result_without_intervals_shows_its_ratio_and_names_no_winner() {
+    fn a_result_without_intervals_names_no_winner() {
         let headline = of(&with(CrossoverKind::None, None, None));
         assert!(headline.text.contains("was not found to overtake"), "{}", headline.text);
-        assert!(headline.detail.contains("carries no interval"), "{}", headline.detail);
+        assert!(headline.detail.contains("has no interval"), "{}", headline.detail);
         let mut lanes = with(CrossoverKind::None, None, None);
         lanes.crossovers.clear();
         lanes.lanes[1].points.last_mut().unwrap().low_ms = None;
-        assert!(of(&lanes).text.contains("carries no intervals"), "{}", of(&lanes).text);
+        assert!(of(&lanes).text.contains("has no intervals"), "{}", of(&lanes).text);
     }
 
     #[test]
-    fn challengers_that_lead_from_the_start_count_and_undecided_ones_are_counted_apart() {
+    fn the_tally_separates_undecided_challengers() {
         let mut report = with(CrossoverKind::AtMost, Some(256.0), FASTER);
         for kind in [CrossoverKind::Undecided, CrossoverKind::None] {
             let mut lane = report.lanes[1].clone();
@@ -559,11 +559,11 @@ mod tests {
         assert!(chinese.contains("最快，比 Hyena"), "{chinese}");
         // Without an interval of the third lane, no lane is the fastest.
         report.lanes[2].points.last_mut().unwrap().low_ms = None;
-        assert!(of(&report).text.contains("carries no intervals"), "{}", of(&report).text);
+        assert!(of(&report).text.contains("has no intervals"), "{}", of(&report).text);
     }
 
     #[test]
-    fn without_attention_the_fastest_lane_is_the_news_and_nothing_measured_is_nothing_said() {
+    fn without_attention_the_headline_is_the_fastest_lane() {
         let mut report = samples::duel();
         report.crossovers.clear();
         report.lanes.remove(0);
@@ -577,7 +577,7 @@ mod tests {
     }
 
     #[test]
-    fn readers_elsewhere_are_told_which_processor() {
+    fn headlines_elsewhere_name_the_processor() {
         let report = samples::duel();
         let elsewhere = headline_elsewhere(&report, &looks(&report, &[], &ENGLISH), &ENGLISH).unwrap();
         assert!(elsewhere.text.contains("GPU nvidia"), "{}", elsewhere.text);

@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn lanes_are_named_by_what_tells_them_apart() {
+    fn lanes_are_named_by_their_differences() {
         let same = settle_config(vec![
             LaneConfig::Name("attention".to_owned()),
             LaneConfig::Name("hyena".to_owned()),

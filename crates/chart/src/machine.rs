@@ -80,7 +80,7 @@ mod tests {
     use crate::words::{CHINESE, ENGLISH};
 
     #[test]
-    fn browsers_are_told_by_their_own_name() {
+    fn browsers_are_recognised_by_name() {
         for (agent, name) in [
             ("Mozilla/5.0 (X11; Linux) AppleWebKit/537.36 Chrome/156.0.0.0 Safari/537.36", "Chrome 156"),
             ("Mozilla/5.0 Chrome/156.0.0.0 Safari/537.36 Edg/156.0", "Edge 156"),

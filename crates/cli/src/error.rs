@@ -32,7 +32,7 @@ pub enum CliError {
     #[error(transparent)]
     Backend(#[from] LaneError),
     /// A lane's text cannot be read.
-    #[error("--systems: `{lane}` is no lane; write name[@backend][:param=value]…, e.g. hyena@cpu:order=3")]
+    #[error("--systems: `{lane}` is not a lane; write name[@backend][:param=value]…, e.g. hyena@cpu:order=3")]
     Lane {
         /// The text.
         lane: String,
@@ -57,7 +57,7 @@ pub enum CliError {
     #[error(transparent)]
     Content(#[from] FileError),
     /// A pipe, a device or another file without an end.
-    #[error("{path}: is no regular file", path = path.display())]
+    #[error("{path}: not a regular file", path = path.display())]
     NotAFile {
         /// Its path.
         path: PathBuf,
@@ -71,7 +71,7 @@ pub enum CliError {
         error: ComputeError,
     },
     /// A file exceeds the size limit.
-    #[error("{path}: has more than {limit} bytes", path = path.display())]
+    #[error("{path}: more than {limit} bytes", path = path.display())]
     FileTooLarge {
         /// Its path.
         path: PathBuf,
@@ -79,10 +79,10 @@ pub enum CliError {
         limit: u64,
     },
     /// A link with a configuration cannot be printed as a result.
-    #[error("the link holds a race that is yet to run: there is nothing to print but its JSON")]
+    #[error("the link contains a configuration without a result; only its JSON can be printed")]
     NoReport,
     /// No golden file was found.
-    #[error("{path}: holds no golden file (*.safetensors)", path = path.display())]
+    #[error("{path}: contains no golden file (*.safetensors)", path = path.display())]
     NoGolden {
         /// The folder.
         path: PathBuf,

@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn a_race_without_a_measured_point_says_how_much_time_it_needs() {
+    fn a_race_without_points_states_the_time_needed() {
         let fixture = include_str!("../../report/tests/fixtures/v4-report.json");
         let mut report = Report::from_json(fixture).unwrap();
         assert_eq!(nothing_measured(&report), None);
@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lane_whose_output_is_wrong_is_no_success() {
+    fn a_wrong_output_sets_the_exit_status() {
         let fixture = include_str!("../../report/tests/fixtures/v1-report.json");
         let mut report = Report::from_json(fixture).unwrap();
         assert!(!has_wrong_lane(&report));

@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn verdicts_bounds_and_what_is_undecided_are_said() {
+    fn verdicts_bounds_and_undecided_results_are_printed() {
         let text = render(&judged());
         for word in ["147× ahead", "0.996× undecided †", "0.62× behind", "≤ 256", "undecided", "none"]
         {
@@ -267,14 +267,14 @@ mod tests {
     }
 
     #[test]
-    fn a_lane_without_time_says_how_much_it_needs() {
+    fn a_lane_without_time_states_its_need() {
         let text = render(&judged());
         assert!(text.contains("time-budget, needs 328 s"), "{text}");
         assert!(text.contains("Performer on cpu at 4,096: time-budget: needs about 164 s"), "{text}");
     }
 
     #[test]
-    fn what_carries_no_interval_names_no_winner() {
+    fn results_without_intervals_name_no_winner() {
         let mut report = sample();
         report.lanes[1].backend = "cpu".into();
         let text = render(&report);
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_verified_is_no_baseline() {
+    fn unverified_points_are_no_baseline() {
         let mut report = sample();
         report.lanes[1].backend = "cpu".into();
         assert!(render(&report).contains('×'));

@@ -72,7 +72,7 @@ fn line(result: &GoldenResult, backend: Backend, path: &Path) -> String {
     let unread = if result.unread.is_empty() {
         String::new()
     } else {
-        format!("; it says what nothing reads: {}", result.unread.join(", "))
+        format!("; not read: {}", result.unread.join(", "))
     };
     format!(
         "{}  {} {} {} on {}: max |Δ| {:.2e}, relative {:.2e}, within {:e} + {:e}·|y|{}{unread}  {}",

@@ -1,4 +1,4 @@
-//! The command as users and scripts meet it: exit codes, messages, what goes where.
+//! The command as seen by users and scripts: exit codes, messages, output streams.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
 
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
-/// Refused with status 2, a code and words on standard error, nothing on standard output.
+/// Refused with status 2, a code and a message on standard error, and no standard output.
 #[track_caller]
 fn refused(arguments: &[&str], code: &str, words: &str) {
     let output = crossover(arguments);
@@ -76,9 +76,9 @@ fn a_race_ends_with_a_report() {
             assert!(point.flops > 0.0 && point.peak_bytes > 0.0);
         }
     }
-    // Hyena is causal only and says so.
+    // Hyena has a causal form only and is marked as such.
     assert!(!report.lanes[0].causal && report.lanes[1].causal);
-    // Its link leads back to it.
+    // The link decodes to the report.
     let link = report::encode_link(&report).unwrap();
     let decoded = crossover(&["link", "decode", &format!("https://example.org/{link}")]);
     let back = Report::from_json(&stdout(&decoded)).unwrap();
@@ -86,7 +86,7 @@ fn a_race_ends_with_a_report() {
 }
 
 #[test]
-fn looking_for_a_gpu_says_nothing_where_there_is_no_window_system() {
+fn opening_a_gpu_prints_nothing_without_a_window_system() {
     let output = Command::new(env!("CARGO_BIN_EXE_crossover"))
         .args(["race", "--systems", "attention", "--backend", "gpu", "--width", "16", "--heads", "2"])
         .args(["--lengths", "16", "--budget-ms", "100", "--quiet"])
@@ -95,14 +95,14 @@ fn looking_for_a_gpu_says_nothing_where_there_is_no_window_system() {
         .env_remove("DISPLAY")
         .output()
         .unwrap();
-    // A machine without a GPU, or without time to race on it, says that in a line of the product's own.
+    // A machine without a GPU, or without time to race on it, reports that in a message of the product.
     let message = stderr(&output);
     let own = |line: &str| ["no GPU: ", "error[nothing-measured]: "].iter().any(|own| line.starts_with(own));
     assert!(message.lines().all(own), "{message}");
 }
 
 #[test]
-fn a_race_that_measures_nothing_says_how_much_time_it_needs_and_is_no_success() {
+fn an_unmeasured_race_states_its_need_and_fails() {
     // Attention takes 10¹² operations at this length.
     let output = crossover(&[
         "race",
@@ -245,7 +245,7 @@ fn damaged_golden_files_are_named_and_fail() {
             crossover(&["verify", name, golden("attention/core_L1_D32_H2.safetensors").to_str().unwrap()]);
         let text = stdout(&output);
         assert_eq!(output.status.code(), Some(1), "{text}");
-        // The other file is verified all the same.
+        // The other file is still verified.
         assert!(text.contains("ok    attention"), "{text}");
         text
     };
@@ -261,13 +261,13 @@ fn damaged_golden_files_are_named_and_fail() {
 }
 
 #[test]
-fn verify_says_what_it_cannot_find() {
+fn verify_reports_missing_files() {
     let file = golden("attention/core_L1_D32_H2.safetensors");
     refused(&["verify", file.to_str().unwrap(), "--system", "atention"], "unknown-system", "known systems");
     refused(&["verify", file.to_str().unwrap(), "--threads", "0"], "invalid-field", "threads");
 }
 
-/// Verifies `paths` beside a good file: status 1, and the good one passes all the same.
+/// Verifies `paths` beside a good file: the status is 1, and the good file passes.
 #[track_caller]
 fn fails_beside_a_good_file(paths: &[&str]) -> String {
     let good = golden("attention/core_L1_D32_H2.safetensors");
@@ -288,14 +288,14 @@ fn a_path_that_is_not_there_fails_alone() {
 
 #[cfg(unix)]
 #[test]
-fn dangling_links_pipes_and_devices_fail_alone_and_at_once() {
+fn dangling_links_pipes_and_devices_fail_immediately() {
     let folder = tempfile::tempdir().unwrap();
     let inside = |name: &str| folder.path().join(name);
     std::os::unix::fs::symlink("gone", inside("dangling.safetensors")).unwrap();
     std::os::unix::fs::symlink("/dev/zero", inside("endless.safetensors")).unwrap();
     assert!(Command::new("mkfifo").arg(inside("pipe.safetensors")).status().unwrap().success());
     let text = fails_beside_a_good_file(&[folder.path().to_str().unwrap(), "/dev/zero"]);
-    assert_eq!(text.matches("is no regular file").count(), 3, "{text}");
+    assert_eq!(text.matches("not a regular file").count(), 3, "{text}");
     assert!(text.contains("4 could not be verified") && text.contains("dangling.safetensors"), "{text}");
 }
 
@@ -313,7 +313,7 @@ fn fault_25_control_characters_of_file_names_do_not_reach_the_terminal() {
     assert!(!text.contains(['\u{1b}', '\u{7}']), "{text:?}");
 }
 
-/// A golden file whose header says `to` where it says `from`.
+/// A golden file with `from` replaced by `to` in its header.
 fn changed(from: &str, to: &str) -> tempfile::NamedTempFile {
     let bytes = std::fs::read(golden("attention/core_L1_D32_H2.safetensors")).unwrap();
     let length = usize::try_from(u64::from_le_bytes(bytes[..8].try_into().unwrap())).unwrap();
@@ -327,7 +327,7 @@ fn changed(from: &str, to: &str) -> tempfile::NamedTempFile {
 }
 
 #[test]
-fn a_golden_file_does_not_choose_how_wrong_a_result_may_be() {
+fn a_golden_files_tolerance_is_limited() {
     let file = changed("1e-05", "1e9");
     let text = fails_beside_a_good_file(&[file.path().to_str().unwrap()]);
     assert!(
@@ -341,7 +341,7 @@ fn a_golden_file_does_not_choose_how_wrong_a_result_may_be() {
 }
 
 #[test]
-fn a_golden_file_that_contradicts_itself_is_refused_by_what_is_wrong() {
+fn a_contradictory_golden_file_is_refused_with_the_reason() {
     let check = |from, to, code: &str, words: &str| {
         let file = changed(from, to);
         let text = fails_beside_a_good_file(&[file.path().to_str().unwrap()]);
@@ -367,11 +367,11 @@ fn a_golden_file_that_contradicts_itself_is_refused_by_what_is_wrong() {
 }
 
 #[test]
-fn what_a_configuration_says_that_nothing_reads_is_told() {
+fn unread_configuration_keys_are_reported() {
     let file = changed(r#"\"causal\": false"#, r#"\"causal\": false, \"alibi\": true"#);
     let output = crossover(&["verify", file.path().to_str().unwrap()]);
     let text = stdout(&output);
-    assert!(text.contains("what nothing reads: alibi"), "{text}");
+    assert!(text.contains("not read: alibi"), "{text}");
 }
 
 #[test]
@@ -408,7 +408,7 @@ fn links_are_written_and_read() {
 }
 
 #[test]
-fn a_changed_link_is_repaired_and_never_taken_for_a_file() {
+fn an_altered_link_is_repaired_and_not_read_as_a_file() {
     let link = report::encode_config_link(&report::Config { seed: 77, ..report::Config::default() }).unwrap();
     let data = link.strip_prefix("#r=").unwrap();
     for changed in [
@@ -419,14 +419,14 @@ fn a_changed_link_is_repaired_and_never_taken_for_a_file() {
     ] {
         let decoded = crossover(&["link", "decode", &changed]);
         assert!(stdout(&decoded).contains("\"seed\": 77"), "{changed}: {}", stderr(&decoded));
-        // Refused for its width, not for a file that is not there.
+        // Refused for its width, not for a missing file.
         refused(&["race", "--config", &changed, "--width", "0"], "invalid-field", "width");
     }
     refused(&["race", "--config", "https://example.org/%23r=1AAAA"], "link-damaged", "copy it again");
 }
 
 #[test]
-fn files_of_windows_programs_and_other_exports_are_read_or_named() {
+fn utf16_files_are_read_and_other_exports_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("report.json");
     let name = path.to_str().unwrap();
@@ -438,7 +438,7 @@ fn files_of_windows_programs_and_other_exports_are_read_or_named() {
     for bytes in [json.as_bytes().to_vec(), [b"\xef\xbb\xbf", json.as_bytes()].concat(), wide] {
         std::fs::write(&path, bytes).unwrap();
         assert_eq!(stdout(&crossover(&["link", "encode", name])).trim(), link);
-        // The report's race, but for the width.
+        // The report's race with another width.
         refused(&["race", "--config", name, "--width", "0"], "invalid-field", "width");
     }
     std::fs::write(&path, format!("See https://example.org/{link}.")).unwrap();
@@ -456,7 +456,7 @@ fn files_of_windows_programs_and_other_exports_are_read_or_named() {
     refused(&["race", "--config", name], "file", "neither UTF-8 nor UTF-16");
 }
 
-/// Ctrl-C ends a race early, and what was measured is printed.
+/// Ctrl-C ends a race early and prints the points measured.
 #[cfg(unix)]
 #[test]
 fn fault_17_ctrl_c_prints_what_was_measured() {
@@ -494,7 +494,7 @@ fn fault_17_ctrl_c_prints_what_was_measured() {
     assert_eq!(report.lanes[0].points[0].outcome, "ok");
 }
 
-/// A real race, small.
+/// A small real race.
 fn raced() -> String {
     let output = crossover(&small("attention,hyena", &["--json"]));
     assert!(output.status.success(), "{}", stderr(&output));
@@ -585,10 +585,10 @@ fn a_report_is_printed_in_every_form_and_a_link_too() {
     let svg = decode("--svg");
     assert!(svg.starts_with("<svg ") && svg.trim_end().ends_with("</svg>"), "{svg}");
     assert!(svg.contains("Hyena") && svg.contains("Crossover 0."));
-    // One form at a time, and nothing but JSON of a race that is yet to run.
+    // One format at a time, and only JSON for a configuration.
     assert_eq!(crossover(&["link", "decode", &link, "--svg", "--csv"]).status.code(), Some(2));
     let config = report::encode_config_link(&report::Config::default()).unwrap();
-    refused(&["link", "decode", &config, "--svg"], "no-report", "yet to run");
+    refused(&["link", "decode", &config, "--svg"], "no-report", "without a result");
 }
 
 #[test]

@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fault_17_what_cannot_be_interrupted_is_left_behind() {
+    fn fault_17_uninterruptible_work_is_abandoned() {
         let cancel = CancelSwitch::default();
         assert_eq!(unless_cancelled(&cancel, || 7), Ok(7));
         let switch = cancel.clone();

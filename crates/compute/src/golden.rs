@@ -124,7 +124,7 @@ fn object(
     key: &'static str,
 ) -> Result<serde_json::Map<String, serde_json::Value>, GoldenError> {
     serde_json::from_str(string(header, key)?)
-        .map_err(|_| GoldenError::BadKey { key, expected: "a JSON object (NaN and Infinity are no JSON)" })
+        .map_err(|_| GoldenError::BadKey { key, expected: "a JSON object (NaN and Infinity are not JSON)" })
 }
 
 fn config(header: &HashMap<String, String>) -> Result<Params, GoldenError> {
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_that_claims_to_be_huge_is_refused_before_it_is_read() {
+    fn an_oversized_header_is_refused_before_it_is_read() {
         let mut bytes = file();
         bytes[..8].copy_from_slice(&u64::MAX.to_le_bytes());
         assert_eq!(read(&bytes), Err(GoldenError::HeaderTooLarge { got: u64::MAX }));
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_header_is_named() {
+    fn errors_name_the_wrong_header_key() {
         let swap = |from: &'static str, to: &'static str| {
             read(&with_header(move |header| {
                 assert!(header.contains(from), "{header}");
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_after_the_tensors_are_refused_and_said_so() {
+    fn bytes_after_the_tensors_are_refused() {
         let error = read(&[file(), vec![0; 8]].concat()).unwrap_err();
         assert!(error.to_string().contains("followed by something else"), "{error}");
     }

@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_lanes_hold_is_free_again_when_they_are_dropped() {
+    fn dropped_lanes_free_their_memory() {
         let ledger = Ledger::new(100);
         let first = ledger.hold(60);
         assert_eq!(ledger.free_bytes(), 40);

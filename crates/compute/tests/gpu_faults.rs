@@ -1,5 +1,5 @@
-//! Faults 4, 10 and 11 for every system: the least that WebGPU guarantees, inputs at the edge of what floats are, and a
-//! wrong sign in a shader.
+//! Faults 4, 10 and 11 for every system: the guaranteed limits of WebGPU, inputs at the edge of the range of floats,
+//! and a wrong sign in a shader.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot get at its input has failed")]
 
@@ -16,7 +16,7 @@ use mixer::{
 use pollster::block_on;
 
 #[test]
-fn fault_04_every_system_plans_within_the_guaranteed_limits_or_says_which_one_it_needs() {
+fn fault_04_every_system_keeps_the_guaranteed_limits_or_names_one() {
     let target = GpuTarget::WEBGPU_DEFAULTS;
     for system in kernels::systems() {
         let id = system.info().id;
@@ -43,7 +43,7 @@ fn fault_04_every_system_plans_within_the_guaranteed_limits_or_says_which_one_it
 }
 
 #[test]
-fn fault_04_naive_attention_says_that_its_scores_do_not_fit() {
+fn fault_04_naive_attention_refuses_oversized_scores() {
     let system = kernels::find("attention-naive").unwrap();
     let target = GpuTarget::WEBGPU_DEFAULTS;
     let problem = Problem { seq_len: 16_384, d_model: 16, n_heads: 4, level: Level::Core, ..PROBLEM };
@@ -52,7 +52,7 @@ fn fault_04_naive_attention_says_that_its_scores_do_not_fit() {
     assert!(matches!(refused, MixerError::NeedsBuffer { .. } | MixerError::OutOfMemory { .. }), "{refused}");
 }
 
-/// The output of one run, or why there is none.
+/// The output of one run, or the error.
 fn on_gpu(gpu: &Gpu, plan: Plan) -> Result<Vec<f32>, LaneError> {
     block_on(async {
         let mut lane = GpuLane::new(gpu, plan, &CancelSwitch::default()).await?;
@@ -68,7 +68,7 @@ fn on_cpu(system: &'static System, case: &Case) -> Result<Vec<f32>, LaneError> {
     Ok(lane.output().to_vec())
 }
 
-/// `case` with every element of its input streams, `[batch, length, …]`, replaced; weights stay.
+/// `case` with every element of its input streams, `[batch, length, …]`, replaced. Weights are unchanged.
 fn with_input(case: &Case, value: impl Fn(usize) -> f32) -> Case {
     let mut changed = case.clone();
     let mut streams = 0;
@@ -83,13 +83,13 @@ fn with_input(case: &Case, value: impl Fn(usize) -> f32) -> Case {
     changed
 }
 
-/// No other dimension of the cases here is this long.
+/// No other dimension of these cases has this size.
 const LENGTH: usize = 50;
 
 /// A kind of input: its name and its value at each index.
 type Input = (&'static str, fn(usize) -> f32);
 
-/// Inputs on which the outputs are as good as on any other.
+/// Inputs whose outputs are as accurate as usual.
 fn harmless() -> [Input; 4] {
     [
         ("zero", |_| 0.0),
@@ -99,7 +99,7 @@ fn harmless() -> [Input; 4] {
     ]
 }
 
-/// Inputs that may overflow: an error with its name, or numbers, but never a panic, a hang or a silent NaN.
+/// Inputs that may overflow: they give numbers or an error, but never a panic, a hang or a silent NaN.
 fn hostile() -> [Input; 4] {
     [
         ("NaN", |_| f32::NAN),
@@ -112,7 +112,7 @@ fn hostile() -> [Input; 4] {
 fn finite_or_named(what: &str, outcome: Result<Vec<f32>, LaneError>) {
     match outcome {
         Ok(output) => assert!(output.iter().all(|value| value.is_finite()), "{what}: a silent NaN"),
-        // An output that is not finite, or an input that is refused for it.
+        // An output that is not finite, or an input refused for it.
         Err(LaneError::NotFinite { .. } | LaneError::Mixer(MixerError::NotFinite { .. })) => {}
         Err(other) => unreachable!("{what}: {other}"),
     }
@@ -175,7 +175,7 @@ fn fault_10_short_and_narrow_problems_on_the_cpu() {
     }
 }
 
-/// `source` with the sign of everything stored into its writable float buffers flipped.
+/// `source` with the sign of every value stored into its writable float buffers flipped.
 fn flip_stores(source: &str) -> String {
     let mut flipped = source.to_owned();
     for line in source.lines().filter(|line| line.contains("read_write") && line.contains("f32")) {
@@ -187,7 +187,7 @@ fn flip_stores(source: &str) -> String {
             let start = rest + found;
             rest = start + name.len();
             let Some(end) = flipped[rest..].find(';').map(|end| rest + end) else { break };
-            // Shaders are compiled in without their blanks.
+            // Shaders are compiled in without blanks.
             let assignment = ["]=", "] ="].iter().filter_map(|sign| {
                 let at = rest + flipped[rest..end].find(sign)? + sign.len();
                 (!flipped[at..].starts_with('=')).then_some(at)
@@ -229,7 +229,7 @@ fn fault_11_a_flipped_sign_in_the_last_shader_fails_verification() {
 
 #[test]
 fn fault_11_a_flipped_sign_in_any_input_is_seen_by_the_reference() {
-    // The gate itself: were the tolerance loose, a wrong kernel could pass.
+    // Checks the test itself: with a loose tolerance, a wrong kernel could pass.
     for system in kernels::systems() {
         let case = Arc::new(system.seeded_case(&PROBLEM, &Params::new()).unwrap());
         let want = system.reference(&case, &mut OpCount::default()).unwrap();

@@ -1,5 +1,5 @@
-//! The GPU primitives on a real adapter, against plain loops in f64: options and sizes that no system's own test reaches
-//! (long transforms, dispatches cut in pieces, every mask and activation).
+//! The GPU primitives on a real adapter, compared with plain loops in f64, with options and sizes that no system's test
+//! covers (long transforms, divided dispatches, every mask and activation).
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot get at its input has failed")]
 
@@ -18,7 +18,7 @@ use kernels::ops::long_conv::fft_size;
 use mixer::{GpuTarget, Level, Params, Plan, Problem, SpotDraw, Tolerance};
 use pollster::block_on;
 
-/// A device, one test at a time; `None`, said aloud, where there is no adapter.
+/// A device, one test at a time; `None`, with a printed message, without an adapter.
 fn device() -> Option<(MutexGuard<'static, ()>, Gpu)> {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
@@ -45,7 +45,7 @@ fn result(gpu: &Gpu, mut builder: Builder, y: Stream, rows: usize, columns: Colu
     run(gpu, builder.finish(output).unwrap())
 }
 
-/// Uniform in −1 … 1, by a fixed generator.
+/// Uniform in −1 … 1, by a deterministic generator.
 fn noise(len: usize, seed: u64) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     (0..len)
@@ -68,7 +68,7 @@ fn at(data: &[f32], index: usize) -> f64 {
 #[test]
 fn products_of_every_orientation_agree_with_plain_loops() {
     let Some((_guard, gpu)) = device() else { return };
-    // The second target cuts rows, columns and batches apart.
+    // With the second target, rows, columns and batches are divided.
     for target in [*gpu.target(), GpuTarget { max_dispatch_flops: 1 << 18, ..*gpu.target() }] {
         for [m, n, k] in [[1, 1, 1], [5, 7, 3], [64, 64, 16], [65, 130, 17], [130, 67, 33]] {
             for (transpose_a, transpose_b) in [(false, false), (false, true), (true, false), (true, true)] {
@@ -171,7 +171,7 @@ fn epilogues_agree_with_their_definitions() {
     }
 }
 
-/// The error function by its Maclaurin series, which ends where it is 1 to eight digits.
+/// The error function by its Maclaurin series, up to the argument from which it is 1 to eight digits.
 fn erf(x: f64) -> f64 {
     if x.abs() > 4.0 {
         return x.signum();
@@ -185,7 +185,7 @@ fn erf(x: f64) -> f64 {
 }
 
 #[test]
-fn softmax_rows_sum_to_one_and_hide_what_is_masked() {
+fn softmax_rows_sum_to_one_and_masked_columns_are_zero() {
     let Some((_guard, gpu)) = device() else { return };
     for (rows, columns, causal) in
         [(1, 1, false), (7, 5, false), (6, 6, true), (300, 300, true), (3, 1000, false)]
@@ -205,7 +205,7 @@ fn softmax_rows_sum_to_one_and_hide_what_is_masked() {
     }
 }
 
-/// What a mask lets a query see.
+/// The keys visible to a query.
 fn visible(mask: &Mask, query: usize, key: usize) -> bool {
     let within = |before: usize, after: usize| key + before >= query && key <= query.saturating_add(after);
     match mask {
@@ -224,7 +224,7 @@ fn visible(mask: &Mask, query: usize, key: usize) -> bool {
 fn attention_agrees_with_plain_loops_under_every_mask_and_cut() {
     let Some((_guard, gpu)) = device() else { return };
     let far = 1 << 30;
-    // Block 1 sees nothing at all.
+    // Block 1 has no visible keys.
     let runs = vec![vec![[0, 9], [30, 62], [100, 101]], vec![], vec![[128, 150], [0, 32]], vec![[3, 35]]];
     let masks = [
         Mask::Full,
@@ -248,10 +248,10 @@ fn attention_agrees_with_plain_loops_under_every_mask_and_cut() {
     .enumerate()
     {
         for (index, mask) in masks.iter().enumerate() {
-            // Every mask meets every variant, cut and whole.
+            // Every mask with every variant, divided and whole.
             let variant = ["direct", "tiles-8x8", "tiles-4x8"][(case / 2 + index) % 3];
             let target = GpuTarget { is_fallback: variant == "direct", ..target };
-            // Long enough to be cut along its keys where dispatches must be short.
+            // Long enough that short dispatches divide it along its keys.
             let length = if *mask == Mask::Full || *mask == Mask::Causal { 5 * length } else { length };
             let columns = Columns::heads(n_heads, d_head);
             let [q, k, v] = [8, 9, 10].map(|seed| noise(batch * length * n_heads * d_head, seed));
@@ -280,7 +280,7 @@ fn attention_agrees_with_plain_loops_under_every_mask_and_cut() {
             }
             let got = run(&gpu, plan);
             let width = n_heads * d_head;
-            // Some rows: the loops take their time.
+            // Some rows only, because the loops are slow.
             for row in (0..batch * length).step_by(7) {
                 let (sequence, query) = (row / length, row % length);
                 for head in 0..n_heads {
@@ -316,7 +316,7 @@ fn attention_agrees_with_plain_loops_under_every_mask_and_cut() {
     }
 }
 
-/// Convolutions of every transform that a race can ask for, whole and by four steps, against direct sums.
+/// Convolutions with every transform of a race, whole and by four steps, compared with direct sums.
 #[test]
 fn long_convolutions_agree_with_direct_sums() {
     let Some((_guard, gpu)) = device() else { return };
@@ -344,7 +344,7 @@ fn long_convolutions_agree_with_direct_sums() {
         (1, 600_000, 1),
     ] {
         let columns = Columns::plain(width);
-        // In workgroup memory and, as on software adapters, without; the longest takes too long for both.
+        // With workgroup memory and, as on software adapters, without; the longest transform is too slow for both.
         for is_fallback in [false, true] {
             if is_fallback && length > 300_000 {
                 continue;
@@ -374,7 +374,8 @@ fn long_convolutions_agree_with_direct_sums() {
                         sum * at(&gate_out, row * width + c)
                     })
                     .collect();
-                // A full sum of products of uniform numbers is about √length / 5; a transform's error is of the largest.
+                // A full sum of products of uniform numbers is about √length / 5; a transform's error is relative to
+                // the largest value.
                 let scale = (length as f64).sqrt() / 5.0;
                 let what = format!("{batch} × {length} × {width}, row {row}, software {is_fallback}");
                 assert_close(&what, &got[row * width..][..width], &want, 2e-6 * scale, 0.0);
@@ -383,7 +384,7 @@ fn long_convolutions_agree_with_direct_sums() {
     }
 }
 
-/// Taps in the upper half of the transform reach ahead.
+/// Taps in the upper half of the transform multiply later inputs.
 #[test]
 fn two_sided_convolutions_wrap_around() {
     let Some((_guard, gpu)) = device() else { return };
@@ -452,8 +453,8 @@ fn short_convolutions_agree_with_plain_loops() {
     }
 }
 
-/// Whole systems at lengths where transforms take four steps and dispatches are cut, checked where the reference can
-/// afford it.
+/// Whole systems at lengths with four-step transforms and divided dispatches, checked where the reference is fast
+/// enough.
 #[test]
 fn long_systems_pass_their_spot_checks() {
     let Some((_guard, gpu)) = device() else { return };
@@ -494,7 +495,7 @@ fn long_systems_pass_their_spot_checks() {
 #[test]
 fn sorting_agrees_with_the_library_sort() {
     let Some((_guard, gpu)) = device() else { return };
-    // One digit, several; less than a tile, several tiles.
+    // One digit and several; less than a tile and several tiles.
     for (lists, n, bound) in [(1, 1, 1), (3, 100, 7), (2, 1024, 17), (3, 5000, 300), (1, 20_000, 70_000)] {
         let keys: Vec<u32> =
             noise(lists * n, 7).into_iter().map(|x| (x.abs() * 1e5) as u32 % bound).collect();
@@ -559,7 +560,7 @@ fn rows_move_transpose_and_add_up() {
             (0..batch * rows).flat_map(|i| row_of(i / rows, order[i] as usize)).copied().collect();
         assert_eq!(got, want);
 
-        // Scattering by a permutation undoes the gathering.
+        // Scattering by a permutation is the inverse of gathering.
         if rows % 7 != 0 {
             let mut builder = Builder::new(gpu.target());
             let x_at = builder.upload("x", &want, columns);
@@ -597,7 +598,7 @@ fn rows_move_transpose_and_add_up() {
     }
 }
 
-/// Constant inputs weigh all keys alike, however large their scores; a NaN is an error, never hidden.
+/// Constant inputs weight all keys equally, however large their scores. A NaN is an error and never hidden.
 #[test]
 fn fault_10_constant_huge_and_nan_inputs() {
     let Some((_guard, gpu)) = device() else { return };

@@ -1,5 +1,5 @@
-//! Every system's GPU plan on a real adapter: the authors' golden vectors, and random shapes against the f64 reference
-//! and the CPU kernel. One test per system: `cargo test -p compute --test gpu_parity hyena`.
+//! Every system's GPU plan on a real adapter, compared with the authors' golden vectors and, for random shapes, with
+//! the f64 reference and the CPU kernel. One test per system: `cargo test -p compute --test gpu_parity hyena`.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot get at its input has failed")]
 
@@ -18,8 +18,8 @@ fn check(system: &'static System) {
     let _alone = alone();
     let Some(gpu) = device(GpuOptions::default()) else { return };
     let mut failures = Vec::new();
-    // Golden cases on the least that WebGPU guarantees and with the kernels of hardware, random shapes on all that the
-    // adapter offers and with the kernels of either in turn.
+    // Golden cases use the guaranteed limits of WebGPU and the kernels for hardware. Random shapes use all limits of
+    // the adapter and both sets of kernels in turn.
     let least = device(GpuOptions { guaranteed_limits_only: true, ..GpuOptions::default() }).unwrap();
     goldens(system, &least, &mut failures);
     shapes(system, &gpu, &mut failures);
@@ -56,7 +56,7 @@ fn twice(gpu: &Gpu, plan: Plan) -> Result<Vec<f32>, String> {
     })
 }
 
-/// The plan as each variant of its kernels does it, by the variant's name.
+/// The plan with each variant of its kernels, by the variant's name.
 fn in_all_ways(plan: Plan) -> Vec<(&'static str, Plan)> {
     let Some(choice) = plan.choices().into_iter().next() else { return vec![("", plan)] };
     let ways = choice.variants.iter().map(|variant| {
@@ -124,7 +124,7 @@ fn shapes(system: &'static System, gpu: &Gpu, failures: &mut Vec<String>) {
         }
         let cpu = cpu(system, case);
         let cpu: Vec<f64> = cpu.iter().map(|&value| f64::from(value)).collect();
-        // Each twin may be a tolerance away from the reference.
+        // Both outputs may deviate from the reference by the tolerance.
         let both = Tolerance { abs: 2.0 * tolerance.abs, rel: 2.0 * tolerance.rel };
         let deviation = both.compare_f32(&output, &cpu);
         if !deviation.pass {
@@ -216,9 +216,9 @@ fn recurrences_of_few_units_agree_with_the_cpu_over_many_steps() {
     }
 }
 
-/// Edges by hand, then shapes drawn by a fixed generator.
+/// Edge cases, then random shapes from a deterministic generator.
 fn problems() -> Vec<Problem> {
-    // Both levels of each edge shape, and in turn the causal form of one or of the other.
+    // Both levels of each edge shape, with the causal form alternating between them.
     let mut problems: Vec<Problem> = edge_problems()
         .chunks(4)
         .enumerate()

@@ -40,7 +40,7 @@ fn every_golden_file_passes_on_the_cpu() {
 }
 
 #[test]
-fn golden_files_verify_on_the_gpu_through_the_same_door() {
+fn golden_files_verify_on_the_gpu() {
     let _alone = alone();
     let mut machine = machine(GpuChoice::Auto);
     if machine.gpu().is_err() {
@@ -59,7 +59,8 @@ fn golden_files_verify_on_the_gpu_through_the_same_door() {
     }
 }
 
-/// On both backends the lane is refused before anything runs, whichever tensor holds the number and wherever it stands.
+/// On both backends the lane is refused before anything runs, whichever tensor contains the number and at whatever
+/// index.
 #[test]
 fn fault_10_inputs_and_weights_that_are_not_finite_are_refused() {
     let _alone = alone();
@@ -103,7 +104,7 @@ fn fault_10_inputs_and_weights_that_are_not_finite_are_refused() {
     assert!(refused > 200, "{refused}");
 }
 
-/// The values of half precision are widened, and what no kernel asked for is named.
+/// Half-precision values are widened, and unread tensors are named.
 #[test]
 fn half_precision_is_read_and_unread_tensors_are_named() {
     let mut machine = machine(GpuChoice::Off);
@@ -112,7 +113,7 @@ fn half_precision_is_read_and_unread_tensors_are_named() {
         let bytes = std::fs::read(format!("{path}{name}.safetensors")).unwrap();
         block_on(machine.verify_golden(&bytes, None, Backend::Cpu)).unwrap()
     };
-    // Their outputs come from inputs that were not rounded: what is wrong is the rounding of their own tensors, no more.
+    // Their outputs were computed from unrounded inputs, so the only deviation is the rounding of their tensors.
     for (name, rounding) in [("dtype-f16", 4.555e-4), ("dtype-bf16", 1.930e-3)] {
         let result = verify(name);
         assert!((result.deviation.max_abs - rounding).abs() < 1e-6 && result.unread.is_empty(), "{result:?}");
@@ -140,7 +141,7 @@ fn a_damaged_golden_file_is_refused_with_a_code() {
     assert!(error.code().starts_with("golden-"));
 }
 
-/// Verify, prepare, run, check: what a race does with each lane.
+/// Verify, prepare, run, check: the steps of a race for each lane.
 fn race_once(machine: &mut Machine, spec: &LaneSpec, problem: &Problem) {
     let small = Problem { seq_len: 160, ..*problem };
     let verified = block_on(machine.verify(spec, &small)).unwrap();
@@ -152,7 +153,7 @@ fn race_once(machine: &mut Machine, spec: &LaneSpec, problem: &Problem) {
     let second = block_on(machine.run(&mut lane, 3)).unwrap();
     assert_eq!(first.checksum.to_bits(), second.checksum.to_bits(), "{spec:?}: {first:?} {second:?}");
     let checked = block_on(machine.check(&mut lane)).unwrap();
-    // Some systems' late rows cost the reference too much: the length says how far rows were compared.
+    // For some systems, late rows are too expensive for the reference; the length states how far rows were compared.
     assert!(
         checked.deviation.pass && (1..=problem.seq_len).contains(&checked.seq_len),
         "{spec:?}: {checked:?}"
@@ -211,7 +212,7 @@ fn lanes_that_are_ready_together_share_one_budget() {
 }
 
 #[test]
-fn a_gpu_lane_whose_input_does_not_fit_the_host_is_refused_before_it_is_made() {
+fn a_gpu_lane_too_large_for_the_host_is_refused_early() {
     let _alone = alone();
     let options = MachineOptions {
         cpu_memory_bytes: Some(1 << 20),
@@ -228,9 +229,9 @@ fn a_gpu_lane_whose_input_does_not_fit_the_host_is_refused_before_it_is_made() {
     );
 }
 
-/// Hyena's core has three streams and filters of their length: more than the three streams that any core has.
+/// Hyena's core has three streams, and filters of their length in addition.
 #[test]
-fn filters_of_a_core_count_as_its_input_on_the_way_to_the_gpu() {
+fn core_filters_count_towards_the_upload() {
     let _alone = alone();
     let problem = Problem { seq_len: 1024, d_model: 64, level: Level::Core, ..PROBLEM };
     let stream: u64 = 4 * 1024 * 64;
@@ -306,7 +307,7 @@ fn fault_08_a_lost_device_is_replaced_once_at_the_next_race() {
         let outcome = block_on(machine.prepare(&lane, &PROBLEM)).err();
         assert!(matches!(outcome, Some(LaneError::DeviceLost { .. })), "{outcome:?}");
     }
-    // The CPU goes on meanwhile.
+    // CPU lanes still run.
     assert!(block_on(machine.prepare(&spec("attention", Backend::Cpu), &PROBLEM)).is_ok());
     block_on(machine.begin());
     assert!(machine.gpu().is_ok() && machine.facts().gpu.is_some());
@@ -322,7 +323,7 @@ fn fault_08_a_lost_device_is_replaced_once_at_the_next_race() {
 }
 
 #[test]
-fn the_environment_says_what_is_there() {
+fn the_environment_lists_the_backends() {
     let _alone = alone();
     let environment = machine(GpuChoice::Auto).facts();
     assert_eq!(environment.threads, 2);
@@ -330,7 +331,7 @@ fn the_environment_says_what_is_there() {
     assert_ne!(environment.gpu.is_some(), environment.gpu_missing.is_some());
 }
 
-/// Performer's rows depend on all keys: at the greatest length its reference takes many times what it is granted.
+/// Performer's rows depend on all keys, so at the greatest length its reference needs many times its budget.
 #[test]
 fn fault_17_cancel_ends_a_long_check() {
     let mut machine = machine(GpuChoice::Off);

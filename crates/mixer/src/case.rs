@@ -176,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_nothing_asked_for_is_known() {
+    fn unread_tensors_are_listed() {
         let mut tensors = Tensors::new();
         for name in ["x", "y", "mask"] {
             tensors.insert(name, &[1], vec![0.0]);
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tensor_of_another_kind_or_shape_is_refused_by_what_is_wrong() {
+    fn tensors_of_wrong_kind_or_shape_are_refused() {
         let mut tensors = Tensors::new();
         tensors.insert("x", &[2], vec![0.0; 2]);
         tensors.insert_i32("mask", &[2], vec![0; 2]);

@@ -153,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ten_million_tokens_of_a_trillion_parameters_are_counted() {
+    fn counts_beyond_64_bits_saturate() {
         let (tokens, parameters) = (Count::from(10_000_000), 1_800_000_000_000 * Count(1));
         // 3.6e19 operations exceed 64 bits.
         assert_eq!(2 * tokens * parameters, Count::MAX);
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn an_index_that_memory_cannot_have_is_the_largest() {
+    fn an_index_beyond_usize_saturates() {
         assert_eq!(Count::from(12).index(), 12);
         assert_eq!(Count::MAX.index(), usize::MAX);
         #[cfg(target_pointer_width = "32")]

@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn absurd_sizes_are_refused_and_leave_the_books_balanced() {
+    fn absurd_sizes_are_refused_without_being_counted() {
         for limit in [1 << 32, u64::MAX] {
             let memory = Memory::new(limit);
             let held = memory.floats(10).unwrap();
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_leaves_the_books_balanced() {
+    fn a_refused_buffer_is_not_counted() {
         let memory = Memory::new(100);
         assert_eq!(
             memory.floats(26).unwrap_err(),

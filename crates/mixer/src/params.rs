@@ -242,7 +242,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn resolves_defaults_and_refuses_what_is_out_of_range() {
+    fn resolves_defaults_and_refuses_values_out_of_range() {
         let spec = ParamSpec {
             name: "order",
             kind: ParamKind::Count { default: 2, low: 2, high: 8 },

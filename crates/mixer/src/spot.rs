@@ -234,7 +234,7 @@ mod tests {
     const TIGHT: Tolerance = Tolerance { abs: 1e-6, rel: 1e-5 };
 
     #[test]
-    fn fault_11_no_rows_and_rows_that_do_not_come_verify_nothing() {
+    fn fault_11_missing_rows_fail_the_check() {
         let row = SpotCheck::of_rows(vec![1], vec![1.0, 2.0]);
         let pass = |output: &[f32]| row.compare(TIGHT, output).pass;
         assert!(pass(&[0.0, 0.0, 1.0, 2.0]));

@@ -181,7 +181,7 @@ fn fault_26_strange_messages_are_refused_with_their_id() {
 }
 
 #[test]
-fn every_message_lacks_no_field_unnoticed() {
+fn missing_fields_are_refused_in_every_message() {
     let race = format!(r#"{{"type":"race","id":3,"config":{CONFIG}}}"#);
     let encode = format!(r#"{{"type":"encodeLink","id":5,"report":{REPORT}}}"#);
     for json in [

@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn terms_that_cannot_be_told_apart_are_not_fitted_together() {
+    fn linearly_dependent_terms_are_not_fitted_together() {
         let law = cost(|n| 64.0 * n);
         let points: Vec<Spread> =
             (7..=12).map(|log2| spread(&law, 1 << log2, 30.0 * f64::from(log2).exp2())).collect();

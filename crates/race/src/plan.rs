@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn a_demanding_lane_takes_what_the_others_leave_and_no_more() {
+    fn a_demanding_lane_gets_only_the_unused_time() {
         let modest = demand(1.0, 10.0);
         assert_eq!(
             divide(100.0, &[modest, modest, demand(70.0, 90.0)]),

@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn own_scatter_shared_moments_and_noise_are_told_apart() {
+    fn own_scatter_moments_and_noise_are_separated() {
         let mut rng = Rng::with_seed(5);
         for lanes in [2, 5] {
             let mut own = Vec::new();
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lane_alone_has_all_of_it_and_one_set_up_tells_nothing() {
+    fn a_single_lane_has_all_scatter_and_one_set_up_has_none() {
         let (scatters, moment) = analyze(&[(vec![1.0, 2.0, 3.0], 0.25)]).unwrap();
         assert_eq!(scatters, [Scatter { total: 1.0, noise: 0.25, freedom: 2.0 }]);
         assert_eq!(moment, Scatter::NONE);
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn lanes_that_share_no_moment_do_not_hide_that_of_others() {
+    fn lanes_without_moments_do_not_hide_those_of_other_lanes() {
         let seen = Scatter { total: 1e-4, noise: 1e-5, freedom: 3.0 };
         assert_eq!(Scatter::pool(&[Scatter::NONE, seen]), Scatter::pool(&[seen]));
         assert!(Scatter::pool(&[seen, Scatter::NONE]).freedom > 2.9);

@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sides_of_a_lopsided_interval_keep_to_their_sides() {
+    fn lopsided_intervals_combine_side_by_side() {
         // A disturbance may have raised the slower lane's interval, which supports the faster lane's lead.
         let (a, b) = (estimate(1.1, 0.001, 0.5), estimate(1.0, 0.001, 0.001));
         let (speedup, verdict) = compare(a, b);

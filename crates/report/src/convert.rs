@@ -486,7 +486,7 @@ mod tests {
     use crate::testing::{ATTENTION, SYSTEMS, TOY, config, environment, record, report};
 
     #[test]
-    fn a_report_says_what_the_record_holds() {
+    fn a_report_contains_the_records_data() {
         let report = report();
         report.validate().unwrap();
         let [attention, toy] = report.lanes.as_slice() else { panic!("two lanes") };
@@ -510,7 +510,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_that_is_no_number_reaches_json() {
+    fn only_finite_numbers_reach_json() {
         let config = config();
         let mut record = record(&config);
         for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -1.0, 0.0] {
@@ -536,7 +536,7 @@ mod tests {
     }
 
     #[test]
-    fn verdicts_intervals_and_what_a_lane_needs_are_those_of_the_record() {
+    fn verdicts_intervals_and_needs_equal_the_records() {
         let config = config();
         let mut record = record(&config);
         let last = record.lanes[0].points.last_mut().unwrap();
@@ -558,7 +558,7 @@ mod tests {
     }
 
     #[test]
-    fn a_verdict_that_a_report_may_not_hold_is_left_out() {
+    fn an_invalid_verdict_is_omitted() {
         let config = config();
         for change in [
             |versus: &mut race::Versus| versus.speedup.low = 0.5,
@@ -577,7 +577,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_of_crossover_is_passed_on_and_a_bound_is_its_own_interval() {
+    fn every_kind_of_crossover_is_converted() {
         let config = config();
         let bound = Estimate { value: 256.0, low: 200.0, high: 300.0 };
         let found = Estimate { value: 2345.6, low: 2000.0, high: 2600.5 };
@@ -606,7 +606,7 @@ mod tests {
     }
 
     #[test]
-    fn a_point_at_work_is_not_shown_before_it_has_a_sample() {
+    fn a_point_is_hidden_until_its_first_sample() {
         let config = config();
         let mut record = record(&config);
         let point = record.lanes[1].points.last_mut().unwrap();
@@ -663,7 +663,7 @@ mod tests {
     }
 
     #[test]
-    fn a_system_that_exists_one_way_only_is_marked_so() {
+    fn systems_with_a_single_form_are_marked() {
         let config = Config { causal: false, ..config() };
         let report = Report::from_record(&record(&config), &config, &environment(), None, &SYSTEMS);
         assert!(!report.lanes[0].causal && report.lanes[1].causal);
@@ -689,7 +689,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_the_numbers_the_report_is_valid(
+        fn any_numbers_give_a_valid_report(
             numbers in prop::collection::vec(number(), 12),
             pass in any::<bool>(),
             lanes in (0..4_usize, 0..4_usize),

@@ -387,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_verdict_is_known_of_names_no_winner() {
+    fn results_without_verdicts_name_no_winner() {
         let mut report = report();
         report.lanes[1].points[1].versus = None;
         if let Some(versus) = &mut report.lanes[1].points[2].versus {
@@ -426,7 +426,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lane_without_time_says_how_much_it_needs() {
+    fn a_lane_without_time_states_its_need() {
         let mut report = report();
         let point = report.lanes[0].points.last_mut().unwrap();
         (point.outcome, point.message, point.needed_ms) = ("time-budget".to_owned(), None, Some(41_000.0));

@@ -7,7 +7,7 @@ use crate::{Config, ConfigError, LinkError, Linked, Report, ReportError, decode_
 #[non_exhaustive]
 pub enum TextError {
     /// Not UTF-8, and without a byte-order mark of another encoding.
-    #[error("the file is no text: it is neither UTF-8 nor UTF-16 with a byte-order mark")]
+    #[error("the file is not text: it is neither UTF-8 nor UTF-16 with a byte-order mark")]
     Encoding,
 }
 
@@ -98,7 +98,7 @@ impl Seems {
             Self::Bibtex => "a list of papers in BibTeX",
             Self::Html => "a web page",
             Self::Tensors => "a file of tensors (safetensors)",
-            Self::Binary => "an image or another file that is no text",
+            Self::Binary => "an image or another binary file",
             Self::Text => "some other text",
         }
     }
@@ -119,8 +119,8 @@ pub enum FileError {
     Link(#[from] LinkError),
     /// It is a file of another kind.
     #[error(
-        "the file holds no race; it seems to be {}. Races are read from reports and configurations in JSON, and from \
-         links",
+        "the file contains no race; it seems to be {}. Races can be read from reports and configurations in JSON, and \
+         from links",
         .seems.words()
     )]
     NoRace {
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn files_of_windows_programs_are_text() {
+    fn utf16_files_are_decoded() {
         let text = "{\"seed\": 7}\r\n中文 𝄞";
         for bytes in [
             text.as_bytes().to_vec(),
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn reports_configurations_and_links_are_told_apart() {
+    fn reports_configurations_and_links_are_distinguished() {
         let report = report();
         let config = Config { seed: 7, ..Config::default() };
         let json = report.to_json().unwrap();
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn own_exports_are_called_what_they_are() {
+    fn own_exports_are_recognised() {
         let report = report();
         for (text, seems) in [
             (report.to_csv(), Seems::Csv),

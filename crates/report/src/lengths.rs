@@ -38,7 +38,7 @@ const MAX_QUOTED: usize = 40;
 pub enum LengthsError {
     /// A word that is not a length.
     #[error(
-        "`{word}` is no sequence length: whole numbers from 1 to {max} are, such as 256..16384 or 256, 384, 512"
+        "`{word}` is not a sequence length; enter whole numbers from 1 to {max}, such as 256..16384 or 256, 384, 512"
     )]
     Word {
         /// The word, shortened; empty where the text has no length.
@@ -55,7 +55,7 @@ pub enum LengthsError {
         to: u64,
     },
     /// A comma or a blank that is probably a thousands separator.
-    #[error("did you mean {meant}? Thousands have no separator here; separate lengths are written {apart}")]
+    #[error("did you mean {meant}? Write thousands without a separator, and separate lengths as {apart}")]
     Thousands {
         /// The number without the separator.
         meant: u64,
@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn separated_thousands_are_asked_about() {
+    fn separated_thousands_are_refused_with_a_suggestion() {
         for (typed, number, list) in [
             ("16,384", 16_384, "16, 384"),
             ("16 384", 16_384, "16, 384"),
@@ -385,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_length_is_refused() {
+    fn invalid_lengths_are_refused() {
         for bad in [
             "",
             " , ",

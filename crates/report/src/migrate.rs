@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn what_this_version_measured_at_the_shortest_length_stays_measured() {
+    fn new_crossovers_at_the_shortest_length_stay_measured() {
         let mut report = old(256.0);
         report.schema = SCHEMA_VERSION;
         assert_eq!(report.clone().upgraded(), report);

@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn auto_is_the_gpu_where_one_works_and_a_lane_may_differ() {
+    fn auto_prefers_a_working_gpu_and_lanes_may_override_it() {
         let config = Config::from_json(
             r#"{"systems": ["attention", {"system": "attention", "backend": "cpu"}, {"system": "toy", "backend": "webgpu"}]}"#,
         )
@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_fields_systems_and_parameters_are_named_with_what_is_known() {
+    fn unknown_names_are_refused_with_the_known_ones() {
         refused(r#"{"widht": 64}"#, "unknown-field", "widht", "known fields: systems, lengths, width");
         refused(r#"{"__proto__": {}}"#, "unknown-field", "__proto__", "known fields");
         for name in ["hyenna", "constructor", "Attention", "", "attention "] {
@@ -384,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_configuration_says_where() {
+    fn syntax_errors_have_a_position() {
         for (json, code) in [
             ("", "config-syntax"),
             ("{", "config-syntax"),

@@ -196,7 +196,7 @@ pub(crate) fn report() -> Report {
 }
 
 #[test]
-fn the_samples_are_what_they_say() {
+fn the_samples_are_valid() {
     assert_eq!(record(&config()).spec.level, Level::Layer);
     assert!(record(&config()).spec.lanes.iter().all(|lane| lane.backend == Backend::Cpu));
 }

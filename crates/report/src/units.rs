@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn ratios_near_1_are_told_from_1() {
+    fn ratios_near_1_differ_from_1() {
         for (value, text) in [
             (1.0, "1.000"),
             (1.0034, "1.003"),

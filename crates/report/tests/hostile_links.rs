@@ -1,6 +1,6 @@
-//! Links as an attacker writes them: real ones cut, flipped, spliced and stretched, bodies under right checksums, bombs.
-//! The same numbers every time, an allocator that counts, one thread. A few thousand inputs run with every test run, all
-//! of them with `cargo test --release -p report --test hostile_links -- --ignored --nocapture`.
+//! Links of an attacker: real ones cut, flipped, spliced and extended, bodies with valid checksums, bombs.
+//! Deterministic, with a counting allocator and one thread. A few thousand inputs run with every test run, all of them
+//! with `cargo test --release -p report --test hostile_links -- --ignored --nocapture`.
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
@@ -14,13 +14,13 @@ use report::{Config, Linked, Report, decode_link, encode_config_link, encode_lin
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
 
-/// Most bytes that reading one link may hold at once, beyond the link itself.
+/// Most bytes that reading one link may hold at once, besides the link itself.
 const LIMIT: usize = 4 << 20;
 /// Bits of the byte before the body.
 const REPORT: u8 = 1;
 const DEFLATED: u8 = 2;
 
-/// A real link, and its body unpacked.
+/// A real link with its inflated body.
 struct Seed {
     link: String,
     version: u8,
@@ -54,7 +54,7 @@ fn seed(link: String) -> Seed {
     Seed { version: link.as_bytes()[3], link, kind: kind & REPORT, body }
 }
 
-/// A link of a version with a right checksum around any body, deflated or not.
+/// A link with a given version and a valid checksum around any body, deflated or not.
 fn sealed(version: u8, kind: u8, body: &[u8], deflate: bool) -> String {
     let mut data = vec![if deflate { kind | DEFLATED } else { kind }];
     if deflate {
@@ -80,14 +80,14 @@ fn change_bytes(bytes: &mut Vec<u8>, rng: &mut Rng) {
             1 => bytes[at] = rng.u8(..),
             2 => bytes[at] = *rng.choice(&[0, 1, 0x7f, 0x80, 0xff]).unwrap(),
             3 => drop(bytes.remove(at)),
-            // A length or a number that is suddenly huge.
+            // A length or a number that suddenly becomes huge.
             4 => drop(bytes.splice(at..=at, [0xff; 4].into_iter().chain([rng.u8(..) & 0x7f]))),
             _ => bytes.insert(at, rng.u8(..)),
         }
     }
 }
 
-/// One hostile link and what kind of hostility it is.
+/// One hostile link and its kind.
 fn hostile(seeds: &[Seed], rng: &mut Rng) -> (&'static str, String) {
     let one = rng.choice(seeds).unwrap();
     let other = rng.choice(seeds).unwrap();
@@ -129,7 +129,7 @@ fn hostile(seeds: &[Seed], rng: &mut Rng) -> (&'static str, String) {
             ("random body", sealed(rng.u8(b'1'..=b'4'), rng.u8(0..6), &body, false))
         }
         90..97 => {
-            // A packed stream with changed bytes under a right checksum.
+            // A deflated stream with changed bytes and a valid checksum.
             let mut data = miniz_oxide::deflate::compress_to_vec(&one.body, 6);
             change_bytes(&mut data, rng);
             ("changed stream", sealed(one.version, one.kind | DEFLATED, &data, false))
@@ -138,15 +138,15 @@ fn hostile(seeds: &[Seed], rng: &mut Rng) -> (&'static str, String) {
     }
 }
 
-/// Bodies that claim much: of many empty words, of huge lists, of as many zeros as fit.
+/// Bodies with large claims: many empty words, huge lists, as many zeros as fit.
 fn bomb(one: &Seed, rng: &mut Rng) -> String {
     let size = *rng.choice(&[1 << 12, 1 << 16, (1 << 17) - 8, 1 << 17, (1 << 17) + 1, 1 << 21]).unwrap();
     let mut body = match rng.u8(0..4) {
         // A list of so many empty words.
         0 => varint(size as u64 - 8),
-        // A list that claims more than there is.
+        // A list that claims more entries than there are bytes.
         1 => varint(rng.u64(..)),
-        // The real beginning, then a list without an end.
+        // The real beginning, followed by a list without an end.
         2 => [&one.body[..rng.usize(0..one.body.len())], &varint(rng.u64(1 << 15..1 << 40))].concat(),
         _ => Vec::new(),
     };
@@ -165,7 +165,7 @@ fn varint(mut value: u64) -> Vec<u8> {
     bytes
 }
 
-/// Reads one link and answers with the most bytes held meanwhile and whether it was accepted.
+/// Reads one link; returns the peak of the bytes held and whether it was accepted.
 fn read(kind: &str, link: &str) -> (usize, bool) {
     let before = MEMORY.current_usage();
     MEMORY.reset_peak_usage();
@@ -173,7 +173,7 @@ fn read(kind: &str, link: &str) -> (usize, bool) {
     let peak = MEMORY.peak_usage().saturating_sub(before);
     assert!(peak <= LIMIT, "{kind}: {peak} bytes for {link}");
     let Ok(linked) = read else { return (peak, false) };
-    // What is accepted passes every check, and is written and read as the same again.
+    // An accepted link passes every check and survives another round trip.
     let again = match &linked {
         Linked::Config(config) => {
             assert_eq!(config.check(), Ok(()), "{kind}: {link}");

@@ -1,6 +1,5 @@
-//! Links of released versions stay readable for ever: every file `tests/fixtures/*.link` decodes to the JSON beside it.
-//! New fixtures are written by `BLESS=1 cargo test -p report --test links` where the JSON is there and the link is not;
-//! an existing link is never changed.
+//! Links of released versions stay readable forever: every file `tests/fixtures/*.link` decodes to the JSON beside it.
+//! `BLESS=1 cargo test -p report --test links` writes the link of a new JSON file. An existing link is never changed.
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
@@ -18,7 +17,7 @@ fn fixtures(extension: &str) -> Vec<PathBuf> {
 }
 
 #[test]
-fn every_link_of_every_version_is_read_as_it_was() {
+fn links_of_every_version_decode_as_before() {
     let links = fixtures("link");
     assert!(links.len() >= 3, "{links:?}");
     for path in links {
@@ -29,7 +28,7 @@ fn every_link_of_every_version_is_read_as_it_was() {
             Linked::Config(config) => assert_eq!(config, Config::from_json(&json).unwrap(), "{name}"),
             Linked::Report(report) => {
                 assert_eq!(*report, Report::from_json(&json).unwrap(), "{name}");
-                // The current encoder keeps what the link says, whatever its version.
+                // The current encoder keeps the link's content, whatever its version.
                 assert_eq!(decode_link(&encode_link(&report).unwrap()), Ok(Linked::Report(report)), "{name}");
             }
         }
@@ -48,7 +47,7 @@ fn the_current_encoder_writes_the_newest_fixtures() {
             encode_config_link(&Config::from_json(&json).unwrap()).unwrap()
         } else {
             let link = encode_link(&Report::from_json(&json).unwrap()).unwrap();
-            // What a link holds is rounded: the JSON beside it is what is read.
+            // Links round their numbers, so the JSON contains the decoded values.
             let Linked::Report(report) = decode_link(&link).unwrap() else { panic!("a report") };
             std::fs::write(&path, serde_json::to_string_pretty(&report).unwrap() + "\n").unwrap();
             link
@@ -56,7 +55,7 @@ fn the_current_encoder_writes_the_newest_fixtures() {
         std::fs::write(link_path, link + "\n").unwrap();
     }
     for path in fixtures("link") {
-        // A link is written in the oldest version that holds it.
+        // A link is written in the oldest version that can store it.
         let link = std::fs::read_to_string(&path).unwrap();
         let again = match decode_link(&link).unwrap() {
             Linked::Config(config) => encode_config_link(&config).unwrap(),
@@ -66,8 +65,8 @@ fn the_current_encoder_writes_the_newest_fixtures() {
     }
 }
 
-/// A race of eleven systems at nine lengths as the command ran it, dressed as one in a browser with a GPU: the longest
-/// that such links get.
+/// A real race of eleven systems at nine lengths from the command, modified to look like one in a browser with a GPU,
+/// which gives the longest such links.
 #[test]
 fn a_real_race_of_eleven_lanes_at_nine_lengths_fits_in_2000_characters() {
     let json = include_str!("races/eleven-by-nine.json");
@@ -127,7 +126,7 @@ fn a_real_race_of_eleven_lanes_at_nine_lengths_fits_in_2000_characters() {
     for lane in &mut report.lanes {
         lane.backend = "webgpu".to_owned();
         for point in &mut lane.points {
-            // Device times lie a little below and scatter about as much as the quartiles do.
+            // Device times are slightly below the medians and scatter like the quartiles.
             point.device_ms = point.q1_ms.map(|ms| ms * 0.97);
         }
     }
@@ -140,12 +139,12 @@ fn a_real_race_of_eleven_lanes_at_nine_lengths_fits_in_2000_characters() {
         "native {native}, in a browser {cpu}, on its GPU {gpu}, with verdicts {without_functions}, with what its \
          kernels execute {judged}"
     );
-    // A QR code holds 2,953.
+    // A QR code holds 2,953 characters.
     assert!(judged <= 2600, "{judged}");
     assert!(native.max(cpu).max(gpu) <= 2000, "native {native}, in a browser {cpu}, on its GPU {gpu}");
 }
 
-/// The race as before executed operations were counted.
+/// The race as recorded before executed operations were counted.
 fn without_costs(mut report: Report) -> Report {
     for point in report.lanes.iter_mut().flat_map(|lane| &mut lane.points) {
         (point.executed_flops, point.transcendentals) = (None, None);
@@ -153,7 +152,7 @@ fn without_costs(mut report: Report) -> Report {
     report
 }
 
-/// With the executed operations and functions of `raced`, and a machine's peaks of functions.
+/// Adds the executed operations and functions of `raced`, and peak rates of functions.
 fn with_functions(mut report: Report, raced: &Report) -> Report {
     for (lane, raced) in report.lanes.iter_mut().zip(&raced.lanes) {
         for (point, raced) in lane.points.iter_mut().zip(&raced.points) {
@@ -166,7 +165,7 @@ fn with_functions(mut report: Report, raced: &Report) -> Report {
     report
 }
 
-/// The race with intervals as wide as its quartiles, and the verdicts that they give.
+/// The race with intervals as wide as its quartiles and the resulting verdicts.
 fn judged(mut report: Report) -> Report {
     for point in report.lanes.iter_mut().flat_map(|lane| &mut lane.points) {
         (point.low_ms, point.high_ms, point.set_ups) = (point.q1_ms, point.q3_ms, 2);

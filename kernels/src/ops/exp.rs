@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn far_below_it_is_nothing() {
+    fn far_below_the_range_the_result_is_zero() {
         for x in [-127.0, -1e4, -3e38] {
             assert_eq!(exp2_scalar(x), 0.0, "2^{x}");
         }

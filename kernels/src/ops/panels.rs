@@ -140,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_group_is_taken_once_and_neighbours_by_the_same_thread() {
+    fn every_group_is_taken_once_with_its_neighbour() {
         for (batch, width, threads) in [
             (1, 256, 1),
             (1, 256, 2),

@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn a_team_whose_helpers_never_come_is_done_as_well() {
+    fn a_team_works_without_helpers() {
         struct Late;
         impl Parallel for Late {
             fn threads(&self) -> usize {

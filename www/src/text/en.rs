@@ -9,7 +9,7 @@ pub static ENGLISH: Text = Text {
     language_failed: |name| format!("The page could not be loaded in {name}."),
     travel: &super::travel::ENGLISH,
     tagline: "Where does attention lose?",
-    intro: "Attention’s cost grows with the square of the sequence; its challengers’ almost linearly. Race them in this tab, on your own hardware, and see where they cross.",
+    intro: "Attention’s cost grows with the square of the sequence length, its challengers’ almost linearly. Race them in this tab, on your own hardware, and see where they cross.",
     skip: "Skip to the race",
 
     start: "Start race",
@@ -21,7 +21,7 @@ pub static ENGLISH: Text = Text {
     esc_hint: "Esc",
     ready: "Ready",
     loading_engine: "Loading the engine…",
-    fix_first: "Mend the marked fields first",
+    fix_first: "Fix the highlighted fields first",
     doing: |activity| match activity {
         "loading" => "Loading the systems’ code",
         "verifying" => "Verifying",
@@ -39,13 +39,13 @@ pub static ENGLISH: Text = Text {
     announce_start: "The race has started.",
     announce_done: "The race is over.",
     announce_cancelled: "The race was cancelled.",
-    hidden_note: "Keep this tab in front: samples taken while it is hidden are thrown away and taken again.",
-    keep_visible: "Keep this tab in front and the machine quiet.",
-    was_hidden: "The tab was hidden: samples taken then are thrown away and taken again.",
+    hidden_note: "Keep this tab in front: samples taken while it is hidden are discarded and taken again.",
+    keep_visible: "Keep this tab in front and the machine idle.",
+    was_hidden: "The tab was hidden: samples taken then are discarded and taken again.",
     progress_label: "Progress of the race",
 
     theme: "Theme",
-    theme_auto: "Theme: as the system",
+    theme_auto: "Theme: system",
     theme_light: "Theme: light",
     theme_dark: "Theme: dark",
     close: "Close",
@@ -56,45 +56,45 @@ pub static ENGLISH: Text = Text {
     reload: "Reload the page",
     problem_title: "Something went wrong",
 
-    presets: "Ready races",
+    presets: "Ready-made races",
     preset_duel: ("Attention vs Hyena", "The duel of the Hyena paper, layer against layer"),
-    preset_both: ("CPU and GPU", "The same two on both processors: does the crossover move?"),
-    preset_wall: ("The memory wall", "Attention that stores its L×L scores, against attention that doesn’t"),
+    preset_both: ("CPU and GPU", "Attention and Hyena on both processors: does the crossover move?"),
+    preset_wall: ("The memory wall", "Attention that stores its L×L scores against attention that does not"),
     preset_challengers: (
         "The 2023 challengers",
         "Convolutions and state spaces of 2022 and 2023 against attention",
     ),
     preset_efficient: (
         "Efficient attentions",
-        "Windows, hashes, kernels and projections against the real thing",
+        "Windows, hashes, kernels and projections against exact attention",
     ),
     preset_liquid: ("Liquid networks", "Recurrences that step through time, one token after another"),
     preset_everything: ("Everything", "All systems on the best backend of this machine"),
-    preset_everything_both: ("Everything, CPU and GPU", "All systems on both backends: the long one"),
+    preset_everything_both: ("Everything, CPU and GPU", "All systems on both backends: the longest race"),
     preset_needs_gpu: "Needs a GPU that this browser can use",
 
     chart_title: "Time against sequence length",
     chart_help: "Both axes are logarithmic: a straight line is a power law, and its slope is the exponent.",
     chart_keys: "Left and right move along a lane, up and down between lanes.",
-    chart_empty: "Press Start, and measured lines grow here.",
-    chart_sketch: "Dotted: slopes by theory, not times.",
+    chart_empty: "Press Start to see measurements here.",
+    chart_sketch: "Dotted lines show theoretical slopes, not times.",
     chart_no_roofline: "This machine’s peak is measured when a race ends.",
-    chart_roofline: "The share is the least time that the measured peaks allow for a lane’s operations, exponentials and bytes, the longest of the three, over its median. A lane above 100% kept its data in caches, which are faster than the memory that was measured, or another program disturbed the measurement of the peak.",
+    chart_roofline: "The share is a lane’s least possible time over its median. The least possible time is the longest of the times for its operations, exponentials and bytes at the measured peaks. A lane above 100% kept its data in caches, which are faster than the measured memory, or another program disturbed the measurement of the peak.",
     chart_summary: |lanes, from, to| {
         format!(
-            "Log-log chart of {lanes} lanes from {from} to {to} tokens. The results table below holds the same numbers."
+            "Log-log chart of {lanes} lanes from {from} to {to} tokens. The results table below has the same numbers."
         )
     },
     views: "View",
-    quartiles: "Middle half",
+    quartiles: "Quartiles",
     time_interval: "Median’s 95% interval",
-    versus: "Than attention",
+    versus: "Against attention",
     device_time: "GPU’s own clock",
     tokens: "tokens",
     predicted: "Predicted",
     measured: "Measured",
     key_line: "measured median, whisker: quartiles",
-    key_dashed: "predicted by the fit",
+    key_dashed: "predicted by the fitted model",
     key_band: "crossover, 95% interval",
     key_dnf: "dropped out",
     key_fill: "filled: GPU, hollow: CPU",
@@ -109,7 +109,7 @@ pub static ENGLISH: Text = Text {
     baseline: "baseline",
     full_attention: "full attention",
     full_attention_note: "At this length its sparse pattern covers every pair of positions: it runs full attention.",
-    one_way_note: "This system exists in one form only, and runs as it is.",
+    one_way_note: "This system exists in this form only and always runs in it.",
 
     badge_pending: "not verified yet",
     badge_pass: "verified",
@@ -126,7 +126,7 @@ pub static ENGLISH: Text = Text {
     results_title: "Results",
     results_caption: |view| {
         format!(
-            "{view} of one forward pass: median, with the quartiles below it and how many times faster or slower than attention on the same backend; hover for the 95% interval"
+            "{view} of one forward pass: median, with the quartiles and the ratio to attention on the same backend below it; hover for the 95% interval"
         )
     },
     results_empty: "Numbers appear here as they are measured.",
@@ -135,17 +135,17 @@ pub static ENGLISH: Text = Text {
     col_growth: "Growth",
     col_setup: "Set-up",
     col_first: "First run",
-    col_setup_help: "Allocation, upload, shader compilation and cached tables at the longest length: timed apart, never in the results",
+    col_setup_help: "Allocation, upload, shader compilation and cached tables at the longest length, timed separately and not part of the results",
     col_first_help: "The first forward pass at the longest length, before any warm-up",
     samples: |kept, discarded| {
         if discarded == 0 {
             format!("{kept} samples")
         } else {
-            format!("{kept} samples, {discarded} thrown away")
+            format!("{kept} samples, {discarded} discarded")
         }
     },
     would_take: |value| format!("≈ {value} predicted"),
-    setup_note: "Set-up (allocation, upload, shader compilation, cached tables) and the first, cold run are those of the longest length measured. Neither is part of the results.",
+    setup_note: "Set-up (allocation, upload, shader compilation, cached tables) and the first, cold run are those of the longest measured length. Neither is part of the results.",
 
     hardware_title: "This machine",
     hw_gpu_none: "None that this browser can use",
@@ -182,7 +182,7 @@ pub static ENGLISH: Text = Text {
         format!("{kernel}, head dimension {d_head}{causal}")
     },
     hw_kernel_measured: "the fastest measured",
-    hw_kernel_by_rule: "by rule",
+    hw_kernel_by_rule: "chosen by rule",
     hw_f16: "f16",
     hw_none: "none",
     hw_more: "Details",
@@ -201,7 +201,7 @@ pub static ENGLISH: Text = Text {
     lane_backend: |lane| format!("Backend of {lane}"),
     lane_params: "Parameters",
     backend_auto: "Best",
-    backend_race: "as the race",
+    backend_race: "same as race",
     field_backend: "Backend",
     field_lengths: "Sequence lengths",
     field_lengths_help: "256..16384 doubles; or a list: 256, 384, 512",
@@ -225,7 +225,7 @@ pub static ENGLISH: Text = Text {
     error_too_many_lanes: |max| format!("At most {max} lanes can race"),
     error_unknown_system: |name| format!("This build has no system “{name}”"),
     error_unknown_param: |name| format!("This system has no parameter “{name}”"),
-    error_twin: "The same lane is there twice",
+    error_twin: "This lane appears twice",
     error_whole: |low, high| format!("A whole number from {low} to {high}"),
     error_number: |low, high| format!("A number from {low} to {high}"),
     error_flag: "true or false",
@@ -278,7 +278,7 @@ pub static ENGLISH: Text = Text {
     help_title: "Keyboard shortcuts",
     help_keys: &[
         ("Space", "Start the race, or stop it"),
-        ("Esc", "Stop the race; close what is open"),
+        ("Esc", "Stop the race, or close the open dialog"),
         ("g", "Go to the race"),
         ("c", "Go to the set-up"),
         ("r", "Go to the results"),
@@ -286,21 +286,21 @@ pub static ENGLISH: Text = Text {
         ("← →", "In the chart: along a lane. In the views: to the next one"),
         ("↑ ↓", "In the chart: from lane to lane"),
         ("Home End", "In the chart: to a lane’s first and last point"),
-        ("?", "Show this sheet"),
+        ("?", "Show this list"),
     ],
     help_note: "Everything can be reached with Tab. Letters and Space do nothing while you type in a field.",
 
     headline_idle: "Start the race to find out on this machine.",
     headline_racing: "Racing…",
     headline_nothing: "Nothing was measured.",
-    warnings_title: "Know before you trust",
+    warnings_title: "Before you trust these numbers",
 
     waiting_turn: "Waiting for another race in this browser to end",
     embed_open: "Open in Crossover",
-    embed_one_thread: "On one thread and a coarser clock: this browser does not isolate frames here.",
-    embed_invalid: "This race can’t run as it was asked for.",
+    embed_one_thread: "One thread and a coarser clock, because this browser does not isolate frames here.",
+    embed_invalid: "This race can’t run as requested.",
     embed_title: "Embed",
-    embed_intro: "This HTML puts the race into any page. Readers see a still until they press it.",
+    embed_intro: "This HTML puts the race into any page. Readers see a still image until they press it.",
     embed_what: "What is shown",
     embed_live: "The race, to run",
     embed_recorded: "The result above",
@@ -309,11 +309,11 @@ pub static ENGLISH: Text = Text {
     embed_copy: "Copy",
     embed_preview: "Preview",
 
-    rest_failed: "The rest of the page could not be loaded: results, links, sharing and past runs wait for it. The connection may be gone; if it is not, a newer version was put online, and reloading the page gets it.",
+    rest_failed: "A part of the page could not be loaded: results, links, sharing and past runs need it. Check the connection. If it works, there may be a newer version: reload the page to get it.",
 
-    rest_gone: "A newer version of Crossover was put online since this page was opened. The chart, results, links, sharing and past runs of this page cannot be loaded any more; reload the page to get the new version.",
-    race_kept: "The race is kept among the past runs.",
-    race_lost: "The race could not be kept, because this browser stores nothing for this page: a reload loses it.",
+    rest_gone: "A newer version of Crossover was put online since this page was opened. The chart, results, links, sharing and past runs of this page can no longer be loaded; reload the page to get the new version.",
+    race_kept: "The race is stored among the past runs.",
+    race_lost: "The race could not be stored, because this browser stores nothing for this page: reloading loses it.",
 
     update_ready: "A newer version of Crossover is ready.",
     update_apply: "Reload to use it",
@@ -321,28 +321,28 @@ pub static ENGLISH: Text = Text {
     about_title: "How it measures",
     about: &[
         (
-            "The same race for all",
-            "All lanes get the same input, seed, width, heads and precision (f32), and run the forward pass of the whole layer or of its core. Attention is the tiled, online-softmax kernel, not a strawman; the one that stores all L×L scores is a lane of its own.",
+            "Equal conditions",
+            "All lanes get the same input, seed, width, heads and precision (f32), and run the forward pass of the whole layer or of its core. Attention is a tiled kernel with online softmax, not a strawman; the kernel that stores all L×L scores is a separate lane.",
         ),
         (
-            "Right before fast",
-            "Every lane’s output is compared with a plain f64 reference before it is timed, and parts of the timed output, drawn from the race’s seed, are compared again. A lane that is wrong is shown as wrong and never ranked.",
+            "Correctness first",
+            "Every lane’s output is compared with a plain f64 reference before it is timed, and parts of the timed output, drawn from the race’s seed, are compared again. A lane with a wrong output is marked and never ranked.",
         ),
         (
             "Interleaved rounds",
-            "Lanes take turns, in random order, so that heat and other programs hit all alike. After warm-up, samples are taken until they agree; each lasts many ticks of this browser’s clock, whose step is measured. The first length is measured again at the end, and drift is reported.",
+            "Lanes take turns, in random order, so that heat and other programs affect all lanes equally. After warm-up, samples are taken until they agree; each lasts many ticks of this browser’s clock, whose step is measured. The first length is measured again at the end, and drift is reported.",
         ),
         (
-            "Medians, and what they can’t tell",
-            "The number is the median, whiskers are quartiles, intervals are 95% bootstraps over the set-ups and samples of this one run: they don’t cover what another day or another browser would bring. A lane is called faster or slower only where the interval of the ratio excludes 1 and the difference is a percent or more; otherwise the page says “undecided”.",
+            "Medians and their limits",
+            "Numbers are medians, whiskers are quartiles, and intervals are 95% bootstrap intervals over the set-ups and samples of this run: they do not cover differences between days or browsers. A lane is called faster or slower only where the interval of the ratio excludes 1 and the difference is a percent or more; otherwise the page says “undecided”.",
         ),
         (
-            "What is outside the timing",
-            "Set-up that inference would cache (allocation, upload, compilation, filters that depend on weights only) is timed apart and shown. Whatever depends on the input is inside.",
+            "What is not timed",
+            "Set-up that inference would cache (allocation, upload, compilation, filters that depend on weights only) is timed separately and shown. All work that depends on the input is timed.",
         ),
         (
-            "What is predicted",
-            "Dashed means extrapolated from what was fitted to the measured times. A lane that would break its time budget or the memory limit drops out, with its reason.",
+            "Predictions",
+            "Dashed lines extrapolate a model fitted to the measured times. A lane that would exceed its time budget or the memory limit drops out, and the page shows the reason.",
         ),
     ],
     catalogue: &[],

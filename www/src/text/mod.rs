@@ -1,6 +1,6 @@
-//! Every word that the page says, in one typed catalogue per language: a language that lacks a message does not compile.
-//! A new message is a field of [`Text`] and a line in each language's file; a new language is a file, a place in
-//! [`Language`] and one where `ui/language.rs` loads it.
+//! All texts of the page, in one typed catalogue per language, so that a language that lacks a text does not compile. A
+//! new text is a field of [`Text`] and a line in each language's file. A new language is a file, a variant of
+//! [`Language`] and a case in `ui/language.rs`, which loads it.
 #![allow(missing_docs, reason = "a message's field name and its English text say what it is")]
 
 mod catalogue;
@@ -27,7 +27,7 @@ pub enum Language {
 }
 
 impl Language {
-    /// All of them, the fallback first.
+    /// All languages, the fallback first.
     pub const ALL: [Self; 2] = [Self::English, Self::Chinese];
 
     /// The BCP 47 tag.
@@ -38,7 +38,7 @@ impl Language {
         }
     }
 
-    /// The language's name in itself.
+    /// The language's own name.
     pub const fn endonym(self) -> &'static str {
         match self {
             Self::English => "English",
@@ -47,8 +47,8 @@ impl Language {
     }
 }
 
-/// The first language of the reader's wishes that the page speaks, by the primary subtag of their BCP 47 tags; English
-/// otherwise.
+/// The first of the reader's languages that the page has, by the primary subtag of their BCP 47 tags; otherwise
+/// English.
 pub fn preferred<'a>(wishes: impl IntoIterator<Item = &'a str>) -> Language {
     let primary = |tag: &str| tag.split(['-', '_']).next().unwrap_or_default().to_ascii_lowercase();
     wishes
@@ -57,16 +57,16 @@ pub fn preferred<'a>(wishes: impl IntoIterator<Item = &'a str>) -> Language {
         .unwrap_or(Language::English)
 }
 
-/// The messages of every language.
+/// The texts of every language.
 #[cfg(test)]
 pub static LANGUAGES: [&Text; 2] = [&ENGLISH, &CHINESE];
 
-/// The messages of a language. Messages with holes are functions.
+/// The texts of a language. Texts with arguments are functions.
 pub struct Text {
     /// Those of charts, figures and headlines.
     pub words: &'static Words,
     pub language: &'static str,
-    /// Says that another language, by its name in itself, could not be loaded.
+    /// The error for a language that could not be loaded, given by its own name.
     pub language_failed: fn(&str) -> String,
     /// Sharing, exports, comparison, past runs.
     pub travel: &'static Travel,
@@ -225,7 +225,7 @@ pub struct Text {
     pub field_backend: &'static str,
     pub field_lengths: &'static str,
     pub field_lengths_help: &'static str,
-    /// The lengths that the next race has, below their field.
+    /// The lengths of the next race, below their field.
     pub lengths_raced: fn(&str) -> String,
     pub field_width: &'static str,
     pub field_heads: &'static str,
@@ -254,7 +254,7 @@ pub struct Text {
     pub error_threads: fn(u32) -> String,
     pub error_lengths: fn(&str) -> String,
     pub error_lengths_order: &'static str,
-    /// From the number that was probably meant, and its groups as separate lengths.
+    /// Arguments: the number that was probably meant, and its groups as separate lengths.
     pub error_thousands: fn(&str, &str) -> String,
     pub error_too_many_lengths: fn(usize) -> String,
 
@@ -320,23 +320,24 @@ pub struct Text {
 
     pub about_title: &'static str,
     pub about: &'static [(&'static str, &'static str)],
-    /// Sentences of other crates and scripts in this language, by their codes; none for English, which comes with them.
+    /// Sentences of other crates and scripts in this language by their codes; empty for English, where the code has
+    /// them.
     catalogue: &'static [catalogue::Form],
-    /// Words in the complexities of systems.
+    /// Translations of words in the complexities of systems.
     complexity_words: &'static [phrases::Phrase],
-    /// Sentences of older reports and of links, which have no codes.
+    /// Translations of sentences in older reports and in links, which have no codes.
     phrases: &'static [phrases::Phrase],
     pub bad_link_title: &'static str,
     pub footer: &'static str,
 }
 
 impl Text {
-    /// A system's complexity: its few words in this language.
+    /// A system's complexity with its few words in this language.
     pub fn complexity(&self, complexity: &str) -> String {
         phrases::translate(self.complexity_words, complexity).unwrap_or_else(|| complexity.to_owned())
     }
 
-    /// A sentence of an older report or of a link in this language, as far as its form is known.
+    /// A sentence of an older report or of a link in this language, if its form is known.
     fn old(&self, english: &str) -> String {
         phrases::translate(self.phrases, english).unwrap_or_else(|| english.to_owned())
     }

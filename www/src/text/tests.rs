@@ -1,4 +1,4 @@
-//! What the compiler cannot see: messages that were left in English, and holes that were left out.
+//! Checks that the compiler cannot do: texts left in English, and missing arguments.
 
 use super::*;
 

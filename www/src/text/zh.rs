@@ -27,7 +27,7 @@ pub static CHINESE: Text = Text {
     esc_hint: "Esc",
     ready: "就绪",
     loading_engine: "正在加载引擎…",
-    fix_first: "请先改正标出的字段",
+    fix_first: "请先修正高亮的字段",
     doing: |activity| match activity {
         "loading" => "加载各系统的代码",
         "verifying" => "验证",
@@ -64,27 +64,27 @@ pub static CHINESE: Text = Text {
 
     presets: "现成的竞赛",
     preset_duel: ("注意力对 Hyena", "Hyena 论文中的对决，层对层"),
-    preset_both: ("CPU 与 GPU", "同样两位选手，两种处理器：交叉点会移动吗？"),
-    preset_wall: ("内存墙", "存下 L×L 分数的注意力，对不存的注意力"),
-    preset_challengers: ("2023 年的挑战者", "2022 与 2023 年的卷积和状态空间，对注意力"),
-    preset_efficient: ("高效注意力", "窗口、哈希、核函数与投影，对真正的注意力"),
-    preset_liquid: ("液态网络", "沿时间一步一个词元的循环网络"),
+    preset_both: ("CPU 与 GPU", "注意力与 Hyena，两种处理器：交叉点会移动吗？"),
+    preset_wall: ("内存墙", "存储 L×L 分数的注意力，与不存储的注意力对比"),
+    preset_challengers: ("2023 年的挑战者", "2022 与 2023 年的卷积和状态空间模型，与注意力对比"),
+    preset_efficient: ("高效注意力", "窗口、哈希、核函数与投影，与精确注意力对比"),
+    preset_liquid: ("液态网络", "逐个词元推进的循环网络"),
     preset_everything: ("全部", "所有系统，用本机最好的后端"),
-    preset_everything_both: ("全部，CPU 与 GPU", "所有系统，两种后端：最长的一场"),
+    preset_everything_both: ("全部，CPU 与 GPU", "所有系统，两种后端：耗时最长"),
     preset_needs_gpu: "需要此浏览器可用的 GPU",
 
     chart_title: "时间与序列长度",
     chart_help: "两轴均为对数：直线即幂律，斜率就是指数。",
     chart_keys: "左右键沿一条赛道移动，上下键在赛道之间移动。",
-    chart_empty: "按“开始”，测得的曲线会在这里生长。",
-    chart_sketch: "点线：理论斜率，不是时间。",
+    chart_empty: "按“开始竞赛”，测得的曲线会显示在这里。",
+    chart_sketch: "点线表示理论斜率，不是时间。",
     chart_no_roofline: "本机峰值在竞赛结束时测量。",
     chart_roofline: "份额 = 实测峰值所允许的最短时间 ÷ 中位数；最短时间取运算、指数函数和访存三项所需时间中最长的一项。超过 100% 说明数据留在缓存中（缓存比所测的内存更快），或者测量峰值时受到了其他程序的干扰。",
     chart_summary: |lanes, from, to| {
-        format!("{lanes} 条赛道从 {from} 到 {to} 个词元的双对数图。下方的结果表有同样的数字。")
+        format!("{lanes} 条赛道从 {from} 到 {to} 个词元的双对数图。下方的结果表包含相同的数据。")
     },
     views: "视图",
-    quartiles: "中间一半",
+    quartiles: "四分位数",
     time_interval: "中位数的 95% 区间",
     versus: "相对注意力",
     device_time: "GPU 自身计时",
@@ -92,7 +92,7 @@ pub static CHINESE: Text = Text {
     predicted: "预测",
     measured: "实测",
     key_line: "实测中位数；须线：四分位数",
-    key_dashed: "拟合预测",
+    key_dashed: "拟合模型的预测",
     key_band: "交叉点，95% 区间",
     key_dnf: "退赛",
     key_fill: "实心：GPU，空心：CPU",
@@ -107,7 +107,7 @@ pub static CHINESE: Text = Text {
     baseline: "基准",
     full_attention: "全注意力",
     full_attention_note: "在此长度下，其稀疏模式覆盖所有位置对，实际执行的是全注意力。",
-    one_way_note: "此系统只有一种形式，按其原样运行。",
+    one_way_note: "此系统只有这一种形式，始终以该形式运行。",
 
     badge_pending: "尚未验证",
     badge_pass: "已验证",
@@ -117,9 +117,7 @@ pub static CHINESE: Text = Text {
 
     results_title: "结果",
     results_caption: |view| {
-        format!(
-            "一次前向计算的{view}：中位数，其下为四分位数，以及比同一后端上的注意力快或慢多少倍；悬停可见 95% 区间"
-        )
+        format!("一次前向计算的{view}：中位数，其下为四分位数及与同一后端上注意力的比值；悬停可查看 95% 区间")
     },
     results_empty: "测得的数字会出现在这里。",
     col_lane: "赛道",
@@ -127,7 +125,7 @@ pub static CHINESE: Text = Text {
     col_growth: "增长",
     col_setup: "准备",
     col_first: "首次运行",
-    col_setup_help: "最长长度下的分配、上传、着色器编译与缓存表：单独计时，从不计入结果",
+    col_setup_help: "最长长度下的分配、上传、着色器编译与缓存表：单独计时，不计入结果",
     col_first_help: "最长长度下、预热之前的第一次前向计算",
     samples: |kept, discarded| {
         if discarded == 0 {
@@ -172,7 +170,7 @@ pub static CHINESE: Text = Text {
         format!("{kernel}，头维度 {d_head}{causal}")
     },
     hw_kernel_measured: "实测最快",
-    hw_kernel_by_rule: "按规则",
+    hw_kernel_by_rule: "按规则选定",
     hw_f16: "f16",
     hw_none: "无",
     hw_more: "详情",
@@ -191,18 +189,18 @@ pub static CHINESE: Text = Text {
     lane_backend: |lane| format!("{lane} 的后端"),
     lane_params: "参数",
     backend_auto: "最佳",
-    backend_race: "同竞赛",
+    backend_race: "与竞赛相同",
     field_backend: "后端",
     field_lengths: "序列长度",
     field_lengths_help: "256..16384 逐次加倍；或列表：256, 384, 512",
-    lengths_raced: |lengths| format!("将竞赛：{lengths}"),
+    lengths_raced: |lengths| format!("将测试：{lengths}"),
     field_width: "宽度",
     field_heads: "头数",
     field_batch: "批大小",
     field_causal: "因果",
-    field_causal_help: "输出只看到更早的词元，如同语言模型",
+    field_causal_help: "输出只依赖更早的词元，与语言模型相同",
     field_level: "层次",
-    level_help: "核心：仅混合本身。整层：包括所有投影。",
+    level_help: "核心：仅计算序列混合。整层：包括所有投影。",
     field_threads: "CPU 线程",
     field_threads_auto: "自动",
     field_budget: "预算（秒）",
@@ -215,7 +213,7 @@ pub static CHINESE: Text = Text {
     error_too_many_lanes: |max| format!("最多 {max} 条赛道"),
     error_unknown_system: |name| format!("此版本没有系统“{name}”"),
     error_unknown_param: |name| format!("此系统没有参数“{name}”"),
-    error_twin: "同一条赛道出现了两次",
+    error_twin: "此赛道重复出现",
     error_whole: |low, high| format!("{low} 到 {high} 的整数"),
     error_number: |low, high| format!("{low} 到 {high} 的数"),
     error_flag: "true 或 false",
@@ -235,7 +233,7 @@ pub static CHINESE: Text = Text {
     family_liquid: "液态网络",
     family_other: "其他",
 
-    systems_title: "各系统",
+    systems_title: "系统",
     systems_intro: "每条赛道都是已发表的算法，并对照其作者代码算出的向量检验过。",
     system_complexity: "开销",
     system_paper: "论文",
@@ -248,11 +246,11 @@ pub static CHINESE: Text = Text {
     system_race: "让它参赛",
     system_loading: "正在加载…",
     system_failed: "无法加载此系统的页面。",
-    system_more: "此处如何实现、与原作的差异、限制",
+    system_more: "实现方式、与原论文的差异、限制",
     retry: "重试",
     copy: "复制",
-    pattern_title: "每个输出看到哪些输入",
-    pattern_help: "这是算出来的，不是画出来的：每一列替换若干输入词元，以论文的参数和随机权重重新运行该系统的参考实现；行自上而下是从第一个到最后一个输出，颜色越深，变化越大。对数刻度；空白表示毫无变化。",
+    pattern_title: "每个输出依赖哪些输入",
+    pattern_help: "此图由计算得出：每一列替换若干输入词元，并以论文的参数和随机权重重新运行该系统的参考实现；各行自上而下对应第一个到最后一个输出，颜色越深，变化越大。对数刻度；空白表示没有变化。",
     pattern_caption: |length, causal, held| {
         let form = if causal { "因果" } else { "双向" };
         let held = if held { "，固定哈希" } else { "" };
@@ -260,36 +258,36 @@ pub static CHINESE: Text = Text {
     },
     pattern_summary: |caption, share, later| {
         let later =
-            if later { "输出也看到之后的输入" } else { "没有输出看到之后的输入" };
-        format!("{caption}：在所有输出与输入的配对中，{share}% 可见；{later}")
+            if later { "输出也依赖之后的输入" } else { "没有输出依赖之后的输入" };
+        format!("{caption}：在所有输出与输入的配对中，{share}% 存在依赖；{later}")
     },
 
     help_title: "键盘快捷键",
     help_keys: &[
         ("Space", "开始或停止竞赛"),
-        ("Esc", "停止竞赛；关闭打开的窗口"),
+        ("Esc", "停止竞赛，或关闭打开的对话框"),
         ("g", "前往竞赛"),
         ("c", "前往设置"),
         ("r", "前往结果"),
-        ("s", "前往各系统"),
+        ("s", "前往系统列表"),
         ("← →", "在图中：沿一条赛道移动；在视图中：切换视图"),
         ("↑ ↓", "在图中：在赛道之间移动"),
         ("Home End", "在图中：到一条赛道的第一个与最后一个点"),
-        ("?", "显示此表"),
+        ("?", "显示此列表"),
     ],
     help_note: "所有内容都可用 Tab 键到达。在输入框中打字时，字母与空格键不触发快捷键。",
 
-    headline_idle: "开始竞赛，看看这台机器上的答案。",
+    headline_idle: "开始竞赛，查看这台机器上的结果。",
     headline_racing: "竞赛中…",
-    headline_nothing: "什么也没有测到。",
-    warnings_title: "相信之前，请先了解",
+    headline_nothing: "没有测得任何结果。",
+    warnings_title: "使用这些数据前请注意",
 
     waiting_turn: "等待此浏览器中的另一场竞赛结束",
     embed_open: "在 Crossover 中打开",
-    embed_one_thread: "单线程、较粗的时钟：此浏览器在这里不隔离框架。",
-    embed_invalid: "无法按所要求的方式进行这场竞赛。",
+    embed_one_thread: "仅用单线程和较粗的时钟，因为此浏览器在这里不隔离框架。",
+    embed_invalid: "无法按请求的配置运行此竞赛。",
     embed_title: "嵌入",
-    embed_intro: "这段 HTML 可把竞赛放入任何网页。读者按下之前只看到静态画面。",
+    embed_intro: "这段 HTML 可把竞赛放入任何网页。读者按下之前只看到静态图像。",
     embed_what: "显示内容",
     embed_live: "可运行的竞赛",
     embed_recorded: "上方的结果",
@@ -298,9 +296,9 @@ pub static CHINESE: Text = Text {
     embed_copy: "复制",
     embed_preview: "预览",
 
-    rest_failed: "页面的其余部分无法加载：结果、链接、分享和过往竞赛都要等它。可能是网络断开；如果网络正常，则是已有新版本上线，重新加载页面即可获取。",
+    rest_failed: "页面的一部分无法加载：结果、链接、分享和历史运行都依赖它。请检查网络；如果网络正常，可能已有新版本，重新加载页面即可获取。",
 
-    rest_gone: "打开此页面之后，Crossover 的新版本已上线。此页面的图表、结果、链接、分享和历史运行再也无法加载；请重新加载页面以获取新版本。",
+    rest_gone: "打开此页面之后，Crossover 的新版本已上线。此页面的图表、结果、链接、分享和历史运行已无法加载；请重新加载页面以获取新版本。",
     race_kept: "本次竞赛已保存到历史运行。",
     race_lost: "本次竞赛无法保存，因为此浏览器不为此页面存储任何内容：重新加载会丢失它。",
 
@@ -310,26 +308,26 @@ pub static CHINESE: Text = Text {
     about_title: "如何测量",
     about: &[
         (
-            "人人同赛",
-            "所有赛道使用相同的输入、种子、宽度、头数与精度（f32），运行整层或其核心的前向计算。注意力是分块、在线 softmax 的内核，不是稻草人；存下全部 L×L 分数的那一种另占一条赛道。",
+            "条件相同",
+            "所有赛道使用相同的输入、种子、宽度、头数与精度（f32），运行整层或其核心的前向计算。注意力使用分块、在线 softmax 的内核，没有刻意弱化；存储全部 L×L 分数的内核另占一条赛道。",
         ),
         (
-            "先对，再快",
-            "每条赛道在计时之前，其输出都与朴素的 f64 参考实现比较；计时输出中由比赛种子抽取的部分会再比较一次。输出错误的赛道会如实标出，从不参与排名。",
+            "正确性优先",
+            "每条赛道在计时之前，其输出都与朴素的 f64 参考实现比较；计时输出中由比赛种子抽取的部分会再比较一次。输出错误的赛道会被标出，不参与排名。",
         ),
         (
             "交错轮次",
             "各赛道以随机顺序轮流运行，使发热与其他程序对所有赛道影响相同。预热之后持续采样直到样本一致；每个样本持续许多个浏览器时钟步长，而步长是实测的。最后重测第一个长度，并报告漂移。",
         ),
         (
-            "中位数，以及它说不了什么",
-            "数字是中位数，须线是四分位数，区间是对本次运行各次准备及其样本的 95% 自助法区间：它们不涵盖换一天或换一个浏览器会带来的变化。只有比值的区间不含 1、且差异不小于百分之一时，才说一条赛道更快或更慢；否则页面会说“未分胜负”。",
+            "中位数及其局限",
+            "数字是中位数，须线是四分位数，区间是对本次运行各次准备及其样本的 95% 自助法（bootstrap）区间：不包含不同日期或不同浏览器之间的差异。只有比值的区间不含 1、且差异不小于百分之一时，才说一条赛道更快或更慢；否则页面会说“未分胜负”。",
         ),
         (
-            "什么不计入时间",
-            "推理时可以缓存的准备工作（分配、上传、编译、只依赖权重的滤波器）单独计时并展示。凡依赖输入的都计入时间。",
+            "不计入时间的部分",
+            "推理时可以缓存的准备工作（分配、上传、编译、只依赖权重的滤波器）单独计时并显示。所有依赖输入的计算都计入时间。",
         ),
-        ("什么是预测", "虚线表示由实测时间的拟合外推。会超出时间预算或内存上限的赛道将退赛，并说明原因。"),
+        ("预测", "虚线是对实测时间拟合模型的外推。会超出时间预算或内存上限的赛道将退赛，页面会显示原因。"),
     ],
     catalogue: super::catalogue::zh::FORMS,
     complexity_words: super::phrases::zh::COMPLEXITIES,

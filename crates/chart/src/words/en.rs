@@ -8,7 +8,7 @@ pub static ENGLISH: Words = Words {
     name: "Crossover",
     reason: super::message,
     outcome: |outcome| match outcome {
-        "memory" => "memory wall",
+        "memory" => "out of memory",
         "time-budget" => "time budget",
         "device-limit" => "device limit",
         "device-lost" => "GPU lost",
@@ -35,7 +35,7 @@ pub static ENGLISH: Words = Words {
         if low == high {
             format!("{lane}, {length} tokens: {value}")
         } else {
-            format!("{lane}, {length} tokens: {value}, middle half {low} to {high}")
+            format!("{lane}, {length} tokens: {value}, quartiles {low} to {high}")
         }
     },
     dnf_description: |lane, length, reason, message| {
@@ -136,7 +136,7 @@ pub static ENGLISH: Words = Words {
     },
     ratio_at: |lane, length, ratio| {
         format!(
-            "At {length} tokens {lane} took {ratio} attention’s time; this result carries no interval for that."
+            "At {length} tokens {lane} took {ratio} attention’s time; this result has no interval for the ratio."
         )
     },
     tally: |ahead, undecided, all| {
@@ -152,7 +152,7 @@ pub static ENGLISH: Words = Words {
         format!("Undecided between {a} and {b} at {length} tokens: {a} is {interval} as fast.")
     },
     pair_without_interval: |a, time_a, b, time_b, length| {
-        format!("At {length} tokens {a} takes {time_a} and {b} {time_b}; this result carries no intervals.")
+        format!("At {length} tokens {a} takes {time_a} and {b} {time_b}; this result has no intervals.")
     },
     fastest: |lane, length, ratio, second| {
         format!("{lane} is the fastest at {length} tokens, {ratio} faster than {second}.")

@@ -8,7 +8,7 @@ pub const CHINESE: Words = Words {
     name: "Crossover",
     reason: super::message,
     outcome: |outcome| match outcome {
-        "memory" => "内存墙",
+        "memory" => "内存不足",
         "time-budget" => "超出时间预算",
         "device-limit" => "设备上限",
         "device-lost" => "GPU 丢失",
@@ -35,7 +35,7 @@ pub const CHINESE: Words = Words {
         if low == high {
             format!("{lane}，{length} 个词元：{value}")
         } else {
-            format!("{lane}，{length} 个词元：{value}，中间一半在 {low} 到 {high} 之间")
+            format!("{lane}，{length} 个词元：{value}，四分位数 {low} 至 {high}")
         }
     },
     dnf_description: |lane, length, reason, message| {
@@ -57,7 +57,7 @@ pub const CHINESE: Words = Words {
     slower: |ratio| format!("慢 {ratio}"),
     about_equal: |interval| format!("相差无几（{interval}）"),
     undecided: |interval| format!("未分胜负（{interval}）"),
-    no_interval: |ratio| format!("速度为 {ratio}，无区间"),
+    no_interval: |ratio| format!("速度为 {ratio}，无置信区间"),
     needs: |time| format!("约需 {time}"),
     and_full_attention: |point| format!("{point}；此处其稀疏模式覆盖所有位置对，即全注意力"),
     causal_only: "仅因果",

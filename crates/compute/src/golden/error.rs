@@ -47,7 +47,7 @@ pub enum GoldenError {
         got: String,
     },
     /// An index exceeds 32 bits.
-    #[error("tensor `{name}` holds {value}, which is no 32-bit index")]
+    #[error("tensor `{name}` contains {value}, which is not a 32-bit index")]
     Index {
         /// The tensor.
         name: String,
@@ -58,7 +58,7 @@ pub enum GoldenError {
     #[error("the expected output `y` is missing")]
     MissingOutput,
     /// The expected output contains integers.
-    #[error("the expected output `y` holds whole numbers, not floats")]
+    #[error("the expected output `y` has integers, not floats")]
     OutputKind,
     /// The expected output's shape differs from the configuration's.
     #[error("the expected output `y` has shape {got:?}, but {expected}")]
@@ -69,7 +69,7 @@ pub enum GoldenError {
         got: Vec<usize>,
     },
     /// The stated tolerance would let wrong outputs pass.
-    #[error("the header's `tolerance` has {part} {got:e}; for {system} from 0 to {most:e} is accepted")]
+    #[error("the header's `tolerance` has {part} {got:e}; for {system}, 0 to {most:e} is accepted")]
     Tolerance {
         /// `abs` or `rel`.
         part: &'static str,

@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn fault_13_work_over_the_cap_is_split_and_none_is_lost() {
+    fn fault_13_work_over_the_cap_is_split_completely() {
         assert_eq!(sizes(10, 30, 100), [3, 3, 3, 1]);
         assert_eq!(sizes(3, 30, 1000), [3]);
         // A dispatch beyond the cap is submitted alone. The plan limits its size.

@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_value_stays_and_a_dropped_setter_ends_the_wait() {
+    fn the_first_value_wins_and_a_dropped_setter_ends_the_wait() {
         let (setter, waiting) = signal();
         assert_eq!(waiting.poll(Waker::noop()), Poll::Pending);
         setter.set(1);

@@ -45,7 +45,7 @@ mod tests {
     }
 
     #[test]
-    fn fault_12_timestamps_that_cannot_be_true_are_dropped() {
+    fn fault_12_implausible_timestamps_are_dropped() {
         for (stamps, why) in [
             (&[][..], "absent"),
             (&[0, 0, 0, 0], "all zero"),
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn fault_12_rounded_timestamps_count_only_where_they_span_many_steps() {
+    fn fault_12_rounded_timestamps_need_many_steps() {
         assert_eq!(device_ns(&[300_000, 500_000], 1.0, WALL), None);
         assert_eq!(device_ns(&[300_000, 2_400_000], 1.0, WALL), Some(2_100_000.0));
         assert_eq!(device_ns(&[65_536, 3 * 65_536], 1.0, WALL), None);

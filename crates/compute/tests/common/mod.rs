@@ -1,4 +1,4 @@
-//! What the GPU tests share: an adapter or a loud excuse, golden files, problems.
+//! Shared parts of the GPU tests: an adapter or a visible skip, golden files, problems.
 
 #![allow(dead_code, reason = "each test binary uses a part")]
 
@@ -11,7 +11,7 @@ use compute::gpu::{Gpu, GpuOptions};
 use mixer::{Level, Problem};
 use pollster::block_on;
 
-/// Said past the test runner's capture: a skipped test must be seen.
+/// Written past the test runner's capture, so that a skipped test is visible.
 pub fn skip(what: &str) {
     writeln!(std::io::stderr(), "GPU TEST SKIPPED: {what}").ok();
 }
@@ -22,7 +22,7 @@ pub fn alone() -> MutexGuard<'static, ()> {
     ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A device; `None`, said aloud, where there is no adapter.
+/// A device; `None`, with a printed message, without an adapter.
 pub fn device(options: GpuOptions) -> Option<Gpu> {
     block_on(Gpu::open(&Host::native(), &options)).map_err(|error| skip(&error.to_string())).ok()
 }
@@ -45,7 +45,7 @@ pub fn golden_files() -> Vec<PathBuf> {
     files
 }
 
-/// Shapes that find edges: one, two and three tokens, one channel, one head, primes, tile borders.
+/// Shapes with edge cases: one, two and three tokens, one channel, one head, primes, tile borders.
 pub fn edge_problems() -> Vec<Problem> {
     let mut problems = Vec::new();
     for (seq_len, d_model, n_heads) in [

@@ -1,5 +1,5 @@
-//! Golden files that nobody has seen before: random sizes and configurations of every system, within what the format
-//! allows, with outputs of the f64 reference, written as files and verified through the door that users have.
+//! Generated golden files: random sizes and configurations of every system within the format, with outputs of the f64
+//! reference, written as files and verified through the public interface.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot make its input has failed")]
 
@@ -44,7 +44,7 @@ fn output_shape(config: &Params, len: usize) -> Vec<usize> {
 fn write(system: &str, level: Level, config: &Params, case: &Case) -> Vec<u8> {
     let object: serde_json::Map<String, serde_json::Value> =
         config.iter().map(|(name, value)| (name.to_owned(), json(value))).collect();
-    // Those of the shipped files of the system, where outputs are of order one.
+    // The tolerances of the system's shipped files, whose outputs are of order one.
     let tolerance = kernels::find(system).unwrap().info().tolerance;
     let header = [
         ("system", system.to_owned()),

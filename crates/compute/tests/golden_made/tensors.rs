@@ -1,9 +1,9 @@
-//! Tensors of golden files, as many and as large as the reference asks for.
+//! Tensors of golden files, determined by the reference's requests.
 
 use kernels::trials::{Random, Trials};
 use mixer::{Case, MixerError, Params, Tensor};
 
-/// Most tensors that a case has.
+/// Most tensors of a case.
 const MOST: usize = 200;
 
 /// Runs `reference` again and again, each time with the tensor that it lacked.
@@ -16,7 +16,7 @@ pub(crate) fn fill(
     for _ in 0..MOST {
         match reference(case) {
             Ok(y) => return y,
-            // Asked for again, by its shape.
+            // Requested again with its shape.
             Err(MixerError::MissingTensor { name }) => case.tensors.insert(name, &[0], Vec::new()),
             Err(MixerError::TensorKind { name, .. }) => case.tensors.insert_i32(name, &[0], Vec::new()),
             Err(MixerError::TensorShape { name, expected, got }) => {

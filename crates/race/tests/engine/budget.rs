@@ -1,4 +1,4 @@
-//! The budget is a promise: whatever the lanes do, the race ends within it, and does not waste it either.
+//! The budget: whatever the lanes do, the race ends within it and uses most of it.
 
 use mixer::Backend;
 use race::{Dnf, Outcome, RaceSpec, Record, Status};
@@ -118,7 +118,7 @@ fn lanes_on_both_backends_share_one_budget() {
     assert!(n_measured(&record) > 60);
 }
 
-/// What a lane says it needs for a length that it had no time for.
+/// The time that a lane states as needed for a length that it had no time for.
 fn needed_ns(record: &Record, lane: usize, seq_len: usize) -> Option<f64> {
     match dnf(record, lane, seq_len) {
         Dnf::TimeBudget { needed_ns } => needed_ns,
@@ -127,8 +127,8 @@ fn needed_ns(record: &Record, lane: usize, seq_len: usize) -> Option<f64> {
 }
 
 #[test]
-fn a_first_length_that_cannot_fit_is_found_out_without_running_it() {
-    // 16,384² · 200 ns = 54 s, alone and first.
+fn probes_exclude_a_first_length_that_cannot_fit() {
+    // 16,384² · 200 ns = 54 s for the only length.
     let models = [("attention-naive", Model { time: |n| 200.0 * n * n, ..MODEL })];
     let world = World::new(1, &models);
     let mut spec = spec(&["attention-naive", "hyena"]);
@@ -139,15 +139,15 @@ fn a_first_length_that_cannot_fit_is_found_out_without_running_it() {
     assert_within(&world, started_ns, &spec);
     let needed_ns = needed_ns(&record, 0, 16_384);
     assert!(needed_ns.is_some_and(|ns| (1e11..2e11).contains(&ns)), "two runs of 54 s: {needed_ns:?}");
-    // Nothing of it was measured: probes of a few positions are no ground for a prediction.
+    // Nothing of the lane was measured, and probes of a few positions are no basis for a prediction.
     assert!(record.lanes[0].points.iter().all(|point| point.predicted_ns.is_none()));
     assert!(!world.calls().iter().any(|call| call.system == "attention-naive" && call.seq_len >= 16_384));
     assert_eq!(measured(&record, 1).len(), 2);
 }
 
 #[test]
-fn a_lane_whose_reference_alone_would_take_its_budget_is_not_even_verified() {
-    // 2 G operations a position: two of them take the reference 8 s.
+fn a_lane_with_an_unaffordable_reference_is_not_verified() {
+    // 2 G operations per position: the reference takes 8 s for two of them.
     let models = [("ltc", Model { time: |n| 2e9 * n, ..MODEL })];
     let world = World::new(1, &models);
     let mut spec = spec(&["ltc", "hyena"]);
@@ -161,8 +161,8 @@ fn a_lane_whose_reference_alone_would_take_its_budget_is_not_even_verified() {
 }
 
 #[test]
-fn a_long_lane_takes_what_the_others_leave() {
-    // 8 s a pass at the last length, a third of the whole budget: more than an equal share.
+fn a_long_lane_gets_the_unused_time() {
+    // 8 s per pass at the last length, a third of the whole budget, is more than an equal share.
     let models = [("attention", Model { time: |n| 30.0 * n * n, ..MODEL })];
     let record = World::new(1, &models).race(spec(&["attention", "hyena", "bigs", "mega"])).unwrap();
     assert_eq!(n_measured(&record), 4 * 7);
@@ -192,7 +192,7 @@ fn slow_set_ups_and_checks_are_part_of_the_budget() {
     let record = world.race(spec.clone()).unwrap();
     assert_within(&world, started_ns, &spec);
     assert!(n_measured(&record) >= 4);
-    // The set-up is expensive, the samples are not: they are not spared.
+    // The set-up is expensive, but the samples are not, so they are not reduced.
     assert!(measured(&record, 0).iter().all(|point| point.samples_ns.len() >= 3));
 }
 
@@ -206,7 +206,7 @@ fn noisy_lanes_get_more_samples_than_quiet_ones() {
 }
 
 #[test]
-fn progress_never_goes_back_and_its_estimate_is_honest() {
+fn progress_is_monotone_and_its_estimate_accurate() {
     for budget_s in [10, 60, 600] {
         let mut spec = spec(&SYSTEMS);
         spec.budget_ns = budget_s * 1_000_000_000;
@@ -219,7 +219,7 @@ fn progress_never_goes_back_and_its_estimate_is_honest() {
         assert!(state.progress.iter().all(|progress| (0.0..=1.0).contains(&progress.fraction)));
         assert!(state.progress.iter().all(|progress| progress.remaining_ns >= 0.0));
         assert!(state.progress.last().unwrap().fraction > 0.9);
-        // From a fifth of the way on, the estimate is within a factor of two, or a tenth of the whole.
+        // After a fifth of the race, the estimate is within a factor of two, or a tenth of the whole.
         let whole_ns = ended_ns - started_ns;
         for (at_ns, progress) in state.progress_at.iter().zip(&state.progress) {
             let left_ns = ended_ns - at_ns;

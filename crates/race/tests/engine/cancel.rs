@@ -1,4 +1,4 @@
-//! Cancelling, at every single step that a race takes.
+//! Cancellation at every single step of a race.
 
 use mixer::LaneError;
 use race::{Dnf, Outcome, RaceSpec, Record, Status, Warning};
@@ -11,7 +11,7 @@ fn short() -> RaceSpec {
     spec
 }
 
-/// Every lane ends with a reason at each length that it has not finished, and what was measured is there.
+/// Every lane ends with a reason at each unfinished length, and all measured points are kept.
 fn assert_well_formed(record: &Record) {
     assert_eq!(record.status, Status::Cancelled);
     assert!(record.warnings.contains(&Warning::Cancelled));
@@ -38,7 +38,7 @@ fn is_work(call: &Call) -> bool {
 }
 
 #[test]
-fn fault_17_cancelled_at_any_step_it_stops_there_and_keeps_everything() {
+fn fault_17_a_cancellation_at_any_step_keeps_all_points() {
     let whole = World::new(1, &[]);
     assert_eq!(whole.race(short()).unwrap().status, Status::Done);
     let n_calls = whole.calls().len();
@@ -48,7 +48,7 @@ fn fault_17_cancelled_at_any_step_it_stops_there_and_keeps_everything() {
         for ends_the_call in [false, true] {
             let world = World::new(1, &[]).script(move |call, stage| {
                 stage.cancelled |= call.index == at;
-                // An executor may notice in the middle of its work, or only afterwards.
+                // An executor may notice the cancellation during its work or only afterwards.
                 let noticed = stage.cancelled && ends_the_call && is_work(call);
                 if noticed { Err(LaneError::Cancelled) } else { Ok(()) }
             });
@@ -62,14 +62,14 @@ fn fault_17_cancelled_at_any_step_it_stops_there_and_keeps_everything() {
             if !ends_the_call {
                 most_samples = n_samples(&record);
             }
-            // The last snapshot that was shown is the result.
+            // The last snapshot equals the result.
             assert_eq!(world.0.borrow().records.last(), Some(&record));
         }
     }
 }
 
 #[test]
-fn fault_17_after_a_cancellation_the_same_machine_races_again() {
+fn fault_17_a_machine_races_again_after_a_cancellation() {
     let world = World::new(1, &[]).script(|call, stage| {
         stage.cancelled |= call.index == 30;
         Ok(())
@@ -92,7 +92,7 @@ fn fault_17_cancelled_before_it_starts_it_does_nothing() {
 
 #[test]
 fn fault_17_cancelled_while_the_clock_is_measured() {
-    // A clock so coarse that its step takes many readings.
+    // A clock so coarse that one step takes many readings.
     let world = World::new(1, &[]).tick(1e8).script(|call, stage| {
         stage.cancelled |= call.index == 5;
         Ok(())

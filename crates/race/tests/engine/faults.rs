@@ -1,4 +1,4 @@
-//! What can go wrong with a lane: each fault ends what it must and nothing else.
+//! Faults of lanes: each fault ends the affected lanes and nothing else.
 
 use mixer::{Backend, Explain, LaneError, LaneSpec, MixerError, Problem};
 use race::{Dnf, Outcome, RaceSpec, Status};
@@ -14,13 +14,13 @@ fn mixed() -> RaceSpec {
 }
 
 #[test]
-fn fault_06_a_refused_allocation_ends_a_lane_and_the_race_goes_on() {
+fn fault_06_a_refused_allocation_ends_only_its_lane() {
     let models = [("attention-naive", Model { bytes: |n| 4 * (n * n) as u64, ..MODEL })];
     let world = World::new(1, &models).limit(100 << 20);
     let record = world.race(spec(&["attention", "attention-naive"])).unwrap();
     assert_eq!(record.status, Status::Done);
     assert_eq!(measured(&record, 0).len(), 7);
-    // 4·4096² = 64 MiB fits, 4·8192² = 256 MiB doesn't.
+    // 4·4096² = 64 MiB fits, 4·8192² = 256 MiB does not.
     assert_eq!(measured(&record, 1).len(), 5);
     for seq_len in [8192, 16_384] {
         let wall = Dnf::Memory { needed_bytes: 4 * seq_len * seq_len, limit_bytes: 100 << 20 };
@@ -33,7 +33,7 @@ fn fault_06_a_refused_allocation_ends_a_lane_and_the_race_goes_on() {
 }
 
 #[test]
-fn fault_06_a_gpu_buffer_too_large_is_the_memory_wall_and_a_low_limit_is_the_devices() {
+fn fault_06_large_buffers_and_low_limits_have_different_outcomes() {
     let needs_buffer =
         MixerError::NeedsBuffer { label: "scores".to_owned(), needed_bytes: 1 << 28, limit_bytes: 1 << 27 };
     let needs_limit = MixerError::NeedsLimit { limit: "maxBufferSize".to_owned(), needed: 2, available: 1 };
@@ -73,7 +73,7 @@ fn fault_06_a_gpu_buffer_too_large_is_the_memory_wall_and_a_low_limit_is_the_dev
 }
 
 #[test]
-fn fault_06_lanes_that_do_not_fit_together_race_one_after_the_other() {
+fn fault_06_lanes_that_do_not_fit_together_race_in_turn() {
     for declares_bytes in [true, false] {
         let model = Model { bytes: |_| 60, declares_bytes, ..MODEL };
         let models = [("attention", model.clone()), ("hyena", model)];
@@ -85,7 +85,7 @@ fn fault_06_lanes_that_do_not_fit_together_race_one_after_the_other() {
 }
 
 #[test]
-fn fault_08_a_lost_device_ends_its_lanes_and_the_others_go_on() {
+fn fault_08_a_lost_device_ends_only_its_lanes() {
     for at in [Kind::Verify, Kind::Prepare, Kind::Run { repeats: 1 }, Kind::Check] {
         for lost_at_len in [256, 1024, 16_384] {
             if at == Kind::Verify && lost_at_len > 256 {
@@ -150,9 +150,9 @@ fn fault_11_a_wrong_timed_output_ends_the_lane_without_a_time() {
     assert_eq!(measured(&record, 0).len(), 7);
 }
 
-/// The output that is compared is that of the last run alone: what came before it must have been the same.
+/// Only the output of the last run is compared, so all earlier outputs must equal it.
 #[test]
-fn fault_09_a_run_that_skips_its_work_or_gives_another_output_is_no_sample() {
+fn fault_09_skipped_work_and_changed_outputs_give_no_sample() {
     type Is = fn(usize) -> bool;
     let lazy: [Is; 3] = [|run| run == 0, |run| run < 5, |run| run != 4];
     for computes in lazy {
@@ -207,7 +207,7 @@ fn a_system_may_refuse_one_length_and_race_at_the_next() {
 }
 
 #[test]
-fn a_lane_that_refuses_the_first_length_is_verified_and_raced_at_the_others() {
+fn a_lane_refusing_the_first_length_races_at_later_ones() {
     let world = World::new(1, &[]);
     let asked = RaceSpec { lengths: vec![4, 64, 128], ..spec(&["attention", "liquid-s4"]) };
     let costs = |lane: &LaneSpec, problem: &Problem| {

@@ -1,4 +1,4 @@
-//! Properties that hold for whatever the lanes do: the record is complete, finite, ordered and within its budget.
+//! Properties that hold whatever the lanes do: the record is complete, finite, ordered and within its budget.
 
 use std::cell::Cell;
 
@@ -8,7 +8,7 @@ use race::{Outcome, RaceSpec};
 use crate::world::{MODEL, Model, World, spec};
 
 thread_local! {
-    /// Scale and exponent of the two laws below; a model's time is a plain function.
+    /// Scale and exponent of both laws below, static because a model's time is a plain function.
     static FIRST: Cell<(f64, f64)> = const { Cell::new((1.0, 1.0)) };
     static SECOND: Cell<(f64, f64)> = const { Cell::new((1.0, 1.0)) };
 }
@@ -21,7 +21,8 @@ fn second(n: f64) -> f64 {
     SECOND.get().0 * n.powf(SECOND.get().1)
 }
 
-/// Times of the two lanes are `scale · length ^ exponent`, in nanoseconds: scale and exponent of the first, then of the second.
+/// Times of the two lanes are `scale · length ^ exponent` in nanoseconds: scale and exponent of the first, then of the
+/// second lane.
 type Laws = (f64, f64, f64, f64);
 
 fn check_record(
@@ -94,7 +95,7 @@ proptest! {
 
 /// More than 2.5% of the replicates of this race never cross, so a predicted crossover would have no upper end.
 #[test]
-fn a_crossover_is_not_predicted_where_its_interval_has_no_upper_end() {
+fn a_prediction_needs_an_interval_with_an_upper_end() {
     let laws = (15448.531986513677, 0.9553764084731481, 83747.40177474266, 0.81526834621397);
     check_record(laws, vec![9431, 43615, 317], 61233, 0.0, 0.07544335193173472, 3028208598292952214).unwrap();
 }

@@ -1,4 +1,4 @@
-//! The whole engine against a fake clock and a fake executor: time passes only where a test says so.
+//! The whole engine with a fake clock and a fake executor: time passes only where a test says so.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
 
 mod budget;

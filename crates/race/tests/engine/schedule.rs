@@ -1,4 +1,4 @@
-//! The order of things: verify first, interleave, set up apart, same seed same race.
+//! The order of steps: verification first, interleaved rounds, separate set-up, an order determined by the seed.
 
 use std::collections::BTreeSet;
 
@@ -23,15 +23,15 @@ fn every_lane_is_verified_before_any_is_timed() {
     let last_verified = calls.iter().rposition(|call| call.kind == Kind::Verify).unwrap();
     let first_timed = calls.iter().position(|call| matches!(call.kind, Kind::Run { .. })).unwrap();
     assert!(last_verified < first_timed);
-    // And each timed output is compared once; outputs of later set-ups are the first one's, bit by bit.
+    // Each timed output is compared once. Outputs of later set-ups equal the first one's bit by bit.
     assert_eq!(calls.iter().filter(|call| call.kind == Kind::Check).count(), 3 * 7);
 }
 
-/// However long the budget, the reference gets no problem that would keep a user waiting for seconds.
+/// Even with a long budget, the reference gets no problem that would take it several seconds.
 #[test]
-fn what_is_verified_is_as_small_as_the_reference_can_afford() {
+fn the_verified_problem_fits_the_references_budget() {
     type Time = fn(f64) -> f64;
-    // Closed forms are the times here: operations of 2 ns, 2²⁸ of them or a fifth of the budget, whichever is less.
+    // Closed forms determine the times here: operations of 2 ns, at most 2²⁸ of them and at most a fifth of the budget.
     let cases: [(Time, u64, usize); 3] = [
         (|n| 1e3 * n, 10_000_000_000_000, 160),
         (|n| 1e7 * n, 10_000_000_000_000, 20),
@@ -56,7 +56,7 @@ fn lanes_take_turns_in_random_order() {
     world.race(spec(&["attention", "hyena", "cfc"])).unwrap();
     let calls = world.calls();
     let runs = runs_at(&calls, 4096);
-    // Rounds: among any three successive runs while all three are sampled, no lane comes up three times.
+    // Rounds: among any three successive runs while all three lanes are sampled, no lane occurs three times.
     let early: Vec<&str> = runs.iter().skip(3).take(30).map(|call| call.system.as_str()).collect();
     assert!(early.windows(3).all(|three| three.iter().any(|system| *system != three[0])), "{early:?}");
     let orders: BTreeSet<Vec<&str>> = early.chunks(3).map(<[&str]>::to_vec).collect();
@@ -64,7 +64,7 @@ fn lanes_take_turns_in_random_order() {
 }
 
 #[test]
-fn the_same_seed_gives_the_same_race_and_another_seed_another_order() {
+fn the_seed_determines_the_order_of_a_race() {
     let systems = |seed: u64| {
         let world = World::new(1, &[]);
         let mut spec = spec(&["attention", "hyena", "cfc", "mega"]);
@@ -78,7 +78,7 @@ fn the_same_seed_gives_the_same_race_and_another_seed_another_order() {
 }
 
 #[test]
-fn set_up_and_the_first_run_are_told_apart_from_the_samples() {
+fn set_up_and_first_run_are_separate_from_the_samples() {
     let models = [("attention", Model { setup_ns: 3e8, ..MODEL })];
     let mut cold = true;
     let world = World::new(1, &models).script(move |call, stage| {
@@ -99,7 +99,7 @@ fn set_up_and_the_first_run_are_told_apart_from_the_samples() {
 
 #[test]
 fn warm_up_goes_on_until_rounds_agree() {
-    // Each run is 30% faster than the last one, for the first eight of each length.
+    // Each of the first eight runs at each length is 30% faster than the preceding one.
     let mut runs = 0;
     let world = World::new(1, &[]).script(move |call, stage| {
         match call.kind {
@@ -118,7 +118,7 @@ fn warm_up_goes_on_until_rounds_agree() {
 }
 
 #[test]
-fn snapshots_grow_and_the_last_one_is_the_result() {
+fn snapshots_grow_towards_the_result() {
     let world = World::new(1, &[]);
     let record = world.race(spec(&["attention", "hyena"])).unwrap();
     let state = world.0.borrow();

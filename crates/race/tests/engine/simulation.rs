@@ -1,12 +1,12 @@
-//! What the engine claims about simulated races, whose truth is known: how often it names a winner where there is none,
-//! how often its intervals hold the truth, and how often it finds a difference. 200 seeded races for each design.
+//! The engine's claims about simulated races with known truth: how often it names a winner where there is none, how
+//! often its intervals contain the truth, and how often it finds a difference. 200 seeded races for each design.
 
 use race::{CrossoverKind, Estimate, Record, Verdict};
 
 use crate::world::{Call, Kind, MODEL, Model, Stage, World, spec};
 
 const RACES: u64 = 200;
-/// Spread of samples and spread between set-ups, both relative.
+/// Relative spread of samples and relative spread between set-ups.
 const DESIGNS: [(f64, f64); 9] = [
     (0.005, 0.0),
     (0.005, 0.01),
@@ -19,7 +19,7 @@ const DESIGNS: [(f64, f64); 9] = [
     (0.05, 0.03),
 ];
 
-/// How often something happened, of how many times.
+/// Number of occurrences, and of trials.
 #[derive(Debug, Default, Clone, Copy)]
 struct Rate {
     hits: usize,
@@ -41,7 +41,7 @@ fn holds(estimate: Estimate, truth: f64) -> bool {
     (estimate.low..=estimate.high).contains(&truth)
 }
 
-/// Races of the models at some lengths, seed by seed.
+/// Races of the models at some lengths, one per seed.
 fn races(
     models: &[(&'static str, Model)],
     lengths: &[usize],
@@ -66,7 +66,7 @@ mod close_lanes {
 
     type Law = fn(f64) -> f64;
 
-    /// Challengers of attention with their true time relative to its.
+    /// Challengers of attention with their true time relative to attention's.
     const CHALLENGERS: [(&str, Law, f64); 4] = [
         ("hyena", base, 1.0),
         ("bigs", |n| 1.01 * base(n), 1.01),
@@ -76,15 +76,15 @@ mod close_lanes {
 
     #[derive(Debug, Default)]
     struct Rates {
-        /// Points of identical lanes with a winner.
+        /// Points of identical lanes with a named winner.
         identical: Rate,
         /// Points at which the slower lane is called faster.
         reversed: Rate,
-        /// Intervals of speed-ups that hold the truth.
+        /// Intervals of speed-ups that contain the truth.
         covered: Rate,
-        /// Intervals of times that hold the truth.
+        /// Intervals of times that contain the truth.
         timed: Rate,
-        /// Races in which the lane that is 10% faster is called so at the longest length.
+        /// Races in which the lane that is 10% faster is found faster at the longest length.
         found: Rate,
         /// Races of identical lanes with a crossover of any kind.
         crossover: Rate,
@@ -174,7 +174,7 @@ mod close_lanes {
         }
     }
 
-    /// Readers look for the first challenger that overtakes: of many identical ones, none may.
+    /// Readers look for the first challenger that overtakes. Of many identical ones, none may.
     #[test]
     fn many_identical_challengers_are_all_undecided() {
         let names = ["hyena", "bigs", "mega", "ltc", "cfc", "linformer", "longformer", "bigbird"];
@@ -206,7 +206,7 @@ mod close_lanes {
         })
     }
 
-    /// Without time for a second set-up, the prior scatter stands in: intervals are wide, and verdicts still honest.
+    /// Without time for a second set-up, the prior scatter is used: intervals are wide, and verdicts remain valid.
     #[test]
     fn lanes_that_are_set_up_once_name_no_false_winner() {
         let slow_set_ups = |model: Model| Model { setup_ns: 3e9, ..model };
@@ -257,7 +257,7 @@ mod close_lanes {
 mod crossing_lanes {
     use super::*;
 
-    /// Where two times meet, by bisection.
+    /// The intersection of two times, by bisection.
     fn meeting(challenger: fn(f64) -> f64, baseline: fn(f64) -> f64) -> f64 {
         let (mut low, mut high) = (16.0_f64, 16_777_216.0_f64);
         for _ in 0..80 {
@@ -267,16 +267,16 @@ mod crossing_lanes {
         low
     }
 
-    /// Intervals of 95% that hold the truth in 92 to 98% of races, up to the sampling error of 200 of them.
+    /// 95% intervals contain the truth in 92 to 98% of races, up to the sampling error of 200 races.
     fn is_honest(covered: Rate) -> bool {
         (91.0..=99.0).contains(&covered.percent())
     }
 
     #[derive(Debug, Default)]
     struct Found {
-        /// Races with the kind that is asked for.
+        /// Races with the requested kind of crossover.
         of_kind: Rate,
-        /// Intervals of those that hold the truth.
+        /// Intervals of these races that contain the truth.
         covered: Rate,
         /// log₂ of estimate over truth.
         errors: Vec<f64>,
@@ -359,8 +359,8 @@ mod crossing_lanes {
                 let mut found =
                     find(design, [challenger_layer, attention_layer], &lengths, CrossoverKind::Predicted);
                 assert!(found.of_kind.percent() >= 95.0, "{design:?}: {found:?}");
-                // Here the closed form alone is the law: a model at the border of what it allows, whose replicates are wider
-                // than its estimates on noisy machines.
+                // Here the law is the closed form alone, at the border of the model's parameter range, where replicates
+                // spread more than the estimates on noisy machines.
                 assert!(found.covered.percent() >= 91.0, "{design:?}: {found:?}");
                 assert!((0.8..1.25).contains(&found.median_factor()), "{design:?}: {found:?}");
             }

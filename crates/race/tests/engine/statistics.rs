@@ -1,11 +1,11 @@
-//! Fed lanes with known laws, the engine must find them within its own stated intervals.
+//! For lanes with known laws, the engine's stated intervals contain the laws' parameters.
 
 use race::{CrossoverKind, Estimate};
 
 use crate::world::{MODEL, Model, World, spec};
 
 const SEEDS: u64 = 100;
-/// The intervals claim 95%.
+/// The level of the intervals, 95%.
 const AT_LEAST: usize = 90;
 
 /// a·L²: 0.25 ns each.
@@ -18,7 +18,7 @@ fn quasilinear(n: f64) -> f64 {
     60.0 * n * n.log2()
 }
 
-/// Where the two laws meet, by bisection: about 2,800.
+/// The intersection of the two laws, by bisection: about 2,800.
 fn true_crossover() -> f64 {
     let (mut low, mut high) = (256.0_f64, 65_536.0_f64);
     for _ in 0..60 {
@@ -28,7 +28,7 @@ fn true_crossover() -> f64 {
     low
 }
 
-/// The slope that a noise-free measurement of `law` has over these lengths.
+/// The slope of a noise-free measurement of `law` over these lengths.
 fn true_exponent(law: fn(f64) -> f64, lengths: &[usize]) -> f64 {
     let points: Vec<(f64, f64)> =
         lengths.iter().map(|&n| ((n as f64).log2(), law(n as f64).log2())).collect();
@@ -92,7 +92,7 @@ fn exponents_and_crossover_lie_within_the_stated_intervals() {
         assert!(coverage.quadratic >= AT_LEAST, "noise {noise}, scatter {scatter}: {coverage:?}");
         assert!(coverage.quasilinear >= AT_LEAST, "noise {noise}, scatter {scatter}: {coverage:?}");
         assert!(coverage.crossover >= AT_LEAST, "noise {noise}, scatter {scatter}: {coverage:?}");
-        // An interval that holds everything would say nothing.
+        // An interval that contains everything would be useless.
         assert!(coverage.widest_exponent < 0.3 && coverage.widest_crossover < 1.6, "{coverage:?}");
     }
 }
@@ -112,14 +112,14 @@ fn a_crossover_beyond_the_measured_lengths_is_predicted() {
     };
     assert_eq!((hyena.challenger, hyena.baseline, hyena.kind), (1, 0, CrossoverKind::Predicted));
     let length = hyena.length.unwrap();
-    // The power laws bend a little differently from L·log L: the estimate is near, not exact.
+    // The power laws bend slightly differently from L·log L, so the estimate is near but not exact.
     assert!((length.value / true_crossover()).log2().abs() < 0.2, "{length:?}");
     assert!(length.low <= length.value && length.value <= length.high && length.high.is_finite());
     assert_eq!((naive.kind, naive.length), (CrossoverKind::None, None));
 }
 
 #[test]
-fn a_challenger_that_leads_from_the_start_crosses_at_the_shortest_length() {
+fn a_challenger_ahead_from_the_start_has_a_bound() {
     let models =
         [("attention", Model { time: quadratic, ..MODEL }), ("hyena", Model { time: |n| n, ..MODEL })];
     let record = World::new(5, &models).race(spec(&["attention", "hyena"])).unwrap();
@@ -130,7 +130,7 @@ fn a_challenger_that_leads_from_the_start_crosses_at_the_shortest_length() {
 
 #[test]
 fn the_exponent_is_that_of_the_tail() {
-    // Linear work under quadratic: only the tail is nearly quadratic.
+    // A linear and a quadratic term: only the tail is nearly quadratic.
     let models = [("attention", Model { time: |n| 0.25 * n * n + 2000.0 * n, noise: 0.003, ..MODEL })];
     let mut spec = spec(&["attention"]);
     spec.lengths = (6..=17).map(|log2| 1 << log2).collect();

@@ -1,5 +1,5 @@
-//! A machine that does what a test says: lanes with known times and noise, a clock with a known step, and a script that
-//! may turn anything at any call.
+//! A fake machine: lanes with known times and noise, a clock with a known step, and a script that may change anything
+//! at any call.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -11,7 +11,7 @@ use mixer::{
 };
 use race::{Clock, Dnf, Outcome, Point, Progress, RaceError, RaceSpec, Record, Watch};
 
-/// What the engine asked for.
+/// Request of the engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Verify,
@@ -29,11 +29,11 @@ pub struct Call {
     pub system: String,
     pub backend: Backend,
     pub seq_len: usize,
-    /// Number of calls before this one.
+    /// Number of preceding calls.
     pub index: usize,
 }
 
-/// How one system behaves. Times are nanoseconds of a forward pass at a length.
+/// Behaviour of one system. Times are nanoseconds of a forward pass at a length.
 #[derive(Clone)]
 pub struct Model {
     pub time: fn(f64) -> f64,
@@ -47,13 +47,13 @@ pub struct Model {
     pub passes: bool,
     /// Whether the timed output at a length is right.
     pub checks: fn(f64) -> bool,
-    /// Whether its closed form knows of its memory.
+    /// Whether its closed form includes its memory.
     pub declares_bytes: bool,
-    /// Which runs of a lane, counted from the first, compute their output; the others leave it as it is.
+    /// Which runs of a lane, counted from the first, compute their output; all other runs leave it unchanged.
     pub computes: fn(usize) -> bool,
-    /// What a run puts out.
+    /// Output of a run.
     pub output: fn(usize) -> f64,
-    /// Device timestamps from the true time of all repetitions.
+    /// Device timestamps, from the true time of all repetitions.
     pub device: fn(f64) -> Option<f64>,
 }
 
@@ -72,13 +72,13 @@ pub const MODEL: Model = Model {
     device: |_| None,
 };
 
-/// What a script may turn.
+/// State that a script may change.
 pub struct Stage {
     pub time_ns: f64,
     pub hidden: bool,
     pub disturbances: u64,
     pub cancelled: bool,
-    /// Multiplies every run.
+    /// Factor on the time of every run.
     pub throttle: f64,
 }
 
@@ -107,7 +107,7 @@ pub struct State {
     pub calls: Vec<Call>,
     pub records: Vec<Record>,
     pub progress: Vec<Progress>,
-    /// When each progress was reported.
+    /// Time of each progress report.
     pub progress_at: Vec<f64>,
     script: Option<Box<Script>>,
     rng: Rng,
@@ -192,7 +192,7 @@ impl World {
         state.models.iter().find(|(name, _)| *name == system).map_or(MODEL, |(_, model)| model.clone())
     }
 
-    /// Notes the call and lets the script have its say; then the call takes its time.
+    /// Records the call and runs the script; then the call takes its time.
     fn call(&self, kind: Kind, lane: Option<(&LaneSpec, usize)>, takes_ns: f64) -> Result<(), LaneError> {
         let state = &mut *self.0.borrow_mut();
         let call = Call {
@@ -322,7 +322,7 @@ pub fn lane(system: &str, backend: Backend) -> LaneSpec {
     LaneSpec { system: system.to_owned(), backend, params: Params::new() }
 }
 
-/// The points of a lane that were measured.
+/// The measured points of a lane.
 pub fn measured(record: &Record, lane: usize) -> Vec<&Point> {
     record.lanes[lane].points.iter().filter(|point| point.outcome == Outcome::Ok).collect()
 }

@@ -1,4 +1,4 @@
-//! Two or three reports that differ in what a test is about.
+//! Comparisons of two or three reports that differ in one property.
 
 use super::*;
 use crate::testing::report;
@@ -42,7 +42,7 @@ fn the_same_race_on_a_machine_twice_as_fast() {
     let (low, high, verdict) = speedup.judged.unwrap();
     assert!((speedup.value - 2.0).abs() < 1e-9 && low > 1.9 && high < 2.1, "{speedup:?}");
     assert_eq!(verdict, Verdict::Ahead);
-    // The memory wall has no time to compare.
+    // A point that ran out of memory has no time to compare.
     assert_eq!(comparison.ratios(&reports, 0, 16_384), [None, None]);
     assert_eq!(comparison.ratios(&reports, 9, 256), []);
     let near = faster(1.02);
@@ -55,7 +55,7 @@ fn the_same_race_on_a_machine_twice_as_fast() {
 }
 
 #[test]
-fn without_intervals_there_is_a_ratio_and_no_verdict() {
+fn reports_without_intervals_have_ratios_but_no_verdict() {
     let (mine, mut theirs) = (report(), faster(2.0));
     theirs.lanes[1].points[0].low_ms = None;
     let reports = [&mine, &theirs];
@@ -65,7 +65,7 @@ fn without_intervals_there_is_a_ratio_and_no_verdict() {
 }
 
 #[test]
-fn lanes_are_matched_by_system_and_parameters_and_by_backend_where_that_decides() {
+fn lanes_match_by_system_parameters_and_backend() {
     let mine = report();
     let mut theirs = report();
     theirs.lanes.swap(0, 1);
@@ -75,7 +75,7 @@ fn lanes_are_matched_by_system_and_parameters_and_by_backend_where_that_decides(
     assert_eq!(comparison.lanes[1].at, [Some(1), Some(0)]);
     assert_eq!(comparison.lanes[1].backends[1].as_deref(), Some("webgpu"));
     assert_eq!(fields(&comparison), [Field::Backend]);
-    // Both backends in one race: each finds its own.
+    // With both backends in one race, each lane matches its own backend's.
     let mut both = report();
     let mut gpu = both.lanes[1].clone();
     "webgpu".clone_into(&mut gpu.backend);
@@ -83,7 +83,7 @@ fn lanes_are_matched_by_system_and_parameters_and_by_backend_where_that_decides(
     let comparison = Comparison::new(&[&both, &mine]);
     assert_eq!(comparison.lanes.iter().map(|lane| lane.at[1]).collect::<Vec<_>>(), [None, Some(0), Some(1)]);
     assert_eq!(fields(&comparison), [Field::Lanes]);
-    // Other parameters are another lane.
+    // Other parameters make another lane.
     let mut other = report();
     other.lanes[1].params.insert("order".to_owned(), ParamValue::Int(3));
     assert_eq!(Comparison::new(&[&mine, &other]).lanes.len(), 3);
@@ -109,7 +109,7 @@ fn whose_crossover_comes_first() {
     assert_eq!(first(&[&late, &early]), First::Report(1));
     assert_eq!(first(&[&early, &near, &late]), First::Close);
     assert_eq!(first(&[&late, &never]), First::Unknown);
-    // A bound says nothing of how far below it the lanes cross.
+    // A bound does not say how far below it the lanes cross.
     let of = |kind: CrossoverKind, report: &Report| {
         let mut report = report.clone();
         report.crossovers[0].kind = kind;
@@ -121,7 +121,7 @@ fn whose_crossover_comes_first() {
     assert_eq!(first(&[&bound, &of(CrossoverKind::AtMost, &late)]), First::Close);
     assert_eq!(first(&[&early, &late, &of(CrossoverKind::Undecided, &never)]), First::Unknown);
     assert_eq!(first(&[&never, &late, &early]), First::Report(2));
-    // An estimate without an interval may lie anywhere.
+    // An estimate without an interval may be anywhere.
     let bare = |report: &Report| {
         let mut report = report.clone();
         (report.crossovers[0].low, report.crossovers[0].high) = (None, None);
@@ -135,7 +135,7 @@ fn whose_crossover_comes_first() {
 }
 
 #[test]
-fn what_keeps_times_from_being_compared_is_named_first() {
+fn differences_in_the_work_come_first() {
     let mine = report();
     let mut theirs = report();
     theirs.config.width = 512;
@@ -166,7 +166,7 @@ fn what_keeps_times_from_being_compared_is_named_first() {
 }
 
 #[test]
-fn one_report_none_and_empty_ones_are_no_trouble() {
+fn single_missing_and_empty_reports_are_accepted() {
     assert_eq!(Comparison::new(&[]).lanes, []);
     let one = report();
     let comparison = Comparison::new(&[&one]);

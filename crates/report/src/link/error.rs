@@ -9,10 +9,10 @@ use crate::{ConfigError, ReportError};
 #[non_exhaustive]
 pub enum LinkError {
     /// Nothing follows `#r=`.
-    #[error("the link holds no race: nothing follows `#r=`")]
+    #[error("the link is empty: nothing follows `#r=`")]
     Empty,
     /// The text has no link.
-    #[error("this is no link to a race: it has no `#r=`")]
+    #[error("this is not a link to a race: it has no `#r=`")]
     NoRace,
     /// The link exceeds the length limit.
     #[error("the link has {got} characters; at most {limit} are accepted")]
@@ -23,7 +23,7 @@ pub enum LinkError {
         limit: usize,
     },
     /// The version is 0, which never existed.
-    #[error("the link claims version 0, which never existed; copy it again in full")]
+    #[error("the link has version 0, which does not exist; copy it again in full")]
     Version,
     /// A version that this build cannot read.
     #[error(

@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn what_grows_by_so_many_bytes_per_token_is_guessed_within_rounding() {
+    fn linear_growth_is_predicted_within_rounding() {
         let mut guesser = Guesser::new(Guess::Line, COST);
         for (index, length) in [128_u32, 256, 512, 1000, 4096].into_iter().enumerate() {
             let stored =

@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_repaired_keeps_its_reason() {
+    fn unrepairable_links_keep_their_reason() {
         for (link, _) in links() {
             let cut = &link[..link.len() - 9];
             let changed = link.replacen('A', "B", 1);

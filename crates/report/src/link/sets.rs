@@ -140,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sets_are_found_by_what_they_hold() {
+    fn sets_are_found_by_their_parameters() {
         for (index, (system, set)) in (0..).zip(SETS) {
             assert_eq!(find(system, &params(set)), Some(index));
             assert_eq!(get(index).unwrap(), params(set));

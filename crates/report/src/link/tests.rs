@@ -1,4 +1,4 @@
-//! Links there and back, damaged, oversized, and the size of a large race.
+//! Links: encoding and decoding, damage, size limits, and the size of a large race.
 
 use data_encoding::BASE64URL_NOPAD;
 use proptest::prelude::*;
@@ -93,7 +93,7 @@ fn large(gpu: bool, noise: &mut dyn FnMut() -> f64) -> Report {
     report
 }
 
-/// Gives every measured point an interval, set-ups and, where attention was measured, its verdict.
+/// Adds an interval and set-ups to every measured point and, where attention was measured, a verdict.
 fn judged(mut report: Report, noise: &mut dyn FnMut() -> f64) -> Report {
     for point in report.lanes.iter_mut().flat_map(|lane| &mut lane.points) {
         let Some(median) = point.median_ms else { continue };
@@ -102,8 +102,8 @@ fn judged(mut report: Report, noise: &mut dyn FnMut() -> f64) -> Report {
         point.high_ms = Some((median * (1.0 + half * (0.7 + 0.6 * noise()))).min(1e12));
         point.set_ups = 2 + u32::from(noise() > 0.8);
     }
-    // What kernels do: as many operations as the field counts, or a share more or fewer; functions per token, or with
-    // attention per pair of tokens; some lanes have none.
+    // As for real kernels: executed operations equal to the field's count or a share more or fewer; functions per token
+    // or, with attention, per pair of tokens; none for some lanes.
     for (index, lane) in report.lanes.iter_mut().enumerate() {
         let (more, of_pairs) = (1.0 + (index % 3) as f64 * 0.2 * (noise() - 0.3), index % 4 == 0);
         for point in &mut lane.points {
@@ -134,7 +134,7 @@ fn judged(mut report: Report, noise: &mut dyn FnMut() -> f64) -> Report {
     report
 }
 
-/// A fixed sequence between 0 and 1 that looks random.
+/// A fixed pseudo-random sequence between 0 and 1.
 fn noise() -> impl FnMut() -> f64 {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     move || {
@@ -152,7 +152,7 @@ fn decoded(link: &str) -> Report {
     }
 }
 
-/// Most characters of a link to eleven lanes at nine lengths: fewer than a QR code holds.
+/// Most characters of a link to eleven lanes at nine lengths; fewer than a QR code holds.
 const LARGE: usize = 2500;
 
 #[test]
@@ -170,7 +170,7 @@ fn eleven_lanes_at_nine_lengths_fit_in_2500_characters() {
 fn a_link_keeps_verdicts_and_an_interval_that_holds_the_measured_one() {
     let mut noise = noise();
     let mut report = large(false, &mut noise);
-    // A lane that is attention's twin, so that every verdict is there.
+    // A copy of the attention lane, so that every verdict occurs.
     report.lanes[1].points = report.lanes[0].points.clone();
     let report = judged(report, &mut noise);
     let back = decoded(&encode_link(&report).unwrap());
@@ -197,7 +197,7 @@ fn a_link_keeps_verdicts_and_an_interval_that_holds_the_measured_one() {
 }
 
 #[test]
-fn a_link_keeps_what_the_roofline_counts_and_both_sides_show_one_share() {
+fn a_link_keeps_the_roofline_share() {
     let mut report = judged(large(true, &mut noise()), &mut noise());
     let peaks = |transcendentals_per_s| crate::Peaks {
         flops_per_s: 1e9,
@@ -279,14 +279,14 @@ fn costs_and_peaks_that_no_machine_has_are_refused() {
         let mut linked = body.report().unwrap();
         LinkDevice::new(&described.environment).describe(&mut linked.environment).unwrap();
         let statistics = LinkStatistics::new(&described, &mut linked).unwrap();
-        // The rest of the link has no roofline where `report` has none.
+        // Without a roofline in `report`, the rest of the link has none.
         let parts = (body, LinkDevice::new(&report.environment), statistics);
         framed_as(Version::Four, REPORT, &postcard::to_allocvec(&parts).unwrap())
     };
     assert!(decode_link(&body(&report, None)).is_ok());
     let error = decode_link(&body(&report, Some(1e8))).unwrap_err();
     assert!(error.to_string().contains("a peak of no backend"), "{error}");
-    // Steps beyond the range of amounts, below 0, and of no number at all.
+    // Steps beyond the range of amounts, below 0, and without a number.
     for distance in [100 << 8, -(1 << 40), i64::MAX, i64::MIN] {
         let mut statistics = LinkStatistics::new(&report, &mut report.clone()).unwrap();
         statistics.shift_first_costs(distance, 0);
@@ -348,7 +348,7 @@ fn every_kind_of_crossover_survives_a_link() {
     }
 }
 
-/// The report as format 1 has it.
+/// The report in format 1.
 fn without_statistics(mut report: Report) -> Report {
     for lane in &mut report.lanes {
         for point in &mut lane.points {
@@ -376,17 +376,17 @@ fn a_report_without_verdicts_is_written_for_older_readers() {
     assert!(encode_link(&report()).unwrap().starts_with("#r=4"));
     let mut old = without_statistics(report());
     assert!(encode_link(&old).unwrap().starts_with("#r=1"));
-    // A bound at the shortest length is what older readers take it for.
+    // Older readers read a bound at the shortest length correctly.
     let at = Some(256.0);
     let crossover = &mut old.crossovers[0];
     (crossover.kind, crossover.estimate, crossover.low, crossover.high) =
         (crate::CrossoverKind::AtMost, at, at, at);
     assert!(encode_link(&old).unwrap().starts_with("#r=1"));
-    // What format 1 measured there is the same bound, and becomes it.
+    // A measured crossover of format 1 there is the same bound, and is converted to it.
     let mut older = old.clone();
     (older.schema, older.crossovers[0].kind) = (1, crate::CrossoverKind::Measured);
     assert_eq!(decoded(&encode_link(&older).unwrap()).crossovers, old.crossovers);
-    // Undecided is nothing that they know.
+    // Older readers have no undecided crossovers.
     let crossover = &mut old.crossovers[0];
     (crossover.kind, crossover.estimate, crossover.low, crossover.high) =
         (crate::CrossoverKind::Undecided, None, None, None);
@@ -405,7 +405,7 @@ fn a_report_keeps_every_word_and_three_digits() {
         (&back.config, back.started_at_ms, back.status),
         (&report.config, report.started_at_ms, report.status)
     );
-    // Links carry messages, not what they are about.
+    // Links carry messages without arguments.
     assert_eq!(back.clone().with_reasons_of(&report).warnings, report.warnings);
     assert_eq!(back.environment.gpu.as_ref().unwrap().max_storage_binding_bytes, 2_147_483_648.0);
     let close = |a: Option<f64>, b: Option<f64>, digits: f64| match (a, b) {
@@ -448,7 +448,7 @@ fn a_whole_address_a_fragment_and_bare_data_are_read() {
 }
 
 #[test]
-fn fault_21_what_is_no_link_says_so() {
+fn fault_21_text_without_a_link_is_refused() {
     for (link, code) in [
         ("", "link-empty"),
         ("#", "link-empty"),
@@ -474,7 +474,7 @@ fn fault_21_what_is_no_link_says_so() {
     for junk in ["A", "1", "AAAA", "abc.", "x)"] {
         assert!(decode_link(&format!("{fragment}{junk}")).is_err(), "{junk:?}");
     }
-    // Bits that no byte uses are not free to differ.
+    // Unused bits must be zero.
     let free = encode_config_link(&Config { lengths: vec![1], ..Config::default() }).unwrap();
     assert!(decode_link(&free).is_ok());
 }
@@ -490,7 +490,7 @@ fn fault_21_any_cut_and_any_flipped_bit_is_an_error() {
                 let mut bytes = link.clone().into_bytes();
                 bytes[position] ^= 1 << bit;
                 let text = String::from_utf8(bytes).unwrap();
-                // What follows `&` is not of the link: the rest is a cut one. White space at the end is none of it.
+                // Text after `&` is not part of the link, so the link is cut. Trailing white space is ignored.
                 assert!(decode_link(&text).is_err(), "bit {bit} at {position}");
             }
         }
@@ -508,7 +508,7 @@ fn fault_22_bombs_and_long_links_are_refused_quickly() {
     }
 }
 
-/// A link of version 1 with a right checksum around any body.
+/// A link of version 1 with a valid checksum around any body.
 fn framed(kind: u8, body: &[u8]) -> String {
     framed_as(Version::One, kind, body)
 }
@@ -521,13 +521,13 @@ fn framed_as(version: Version, kind: u8, body: &[u8]) -> String {
 }
 
 #[test]
-fn fault_22_a_body_one_byte_over_the_cap_is_refused_and_nested_streams_are_no_body() {
+fn fault_22_oversized_bodies_and_nested_streams_are_refused() {
     for kind in [DEFLATED, DEFLATED | REPORT] {
         let at_cap = miniz_oxide::deflate::compress_to_vec(&vec![0; MAX_BODY_BYTES], 10);
         assert_eq!(decode_link(&framed(kind, &at_cap)).unwrap_err().code(), "link-malformed");
         let over = miniz_oxide::deflate::compress_to_vec(&vec![0; MAX_BODY_BYTES + 1], 10);
         assert_eq!(decode_link(&framed(kind, &over)).unwrap_err().code(), "link-too-large");
-        // A stream within the stream is not unpacked again, and a second one behind it is left over.
+        // A nested stream is not inflated again, and a second stream after the first one is an error.
         let nested = miniz_oxide::deflate::compress_to_vec(&over, 10);
         assert!(decode_link(&framed(kind, &nested)).is_err());
     }
@@ -537,10 +537,10 @@ fn fault_22_a_body_one_byte_over_the_cap_is_refused_and_nested_streams_are_no_bo
 }
 
 #[test]
-fn fault_23_versions_of_the_past_and_future_say_what_they_are() {
+fn fault_23_unknown_versions_are_named() {
     let data = encode_link(&report()).unwrap().split_off(4);
     for (version, code, says) in [
-        ('0', "link-version", "never existed"),
+        ('0', "link-version", "version 0"),
         ('5', "link-newer", "newer Crossover"),
         ('Z', "link-newer", "(format Z)"),
     ] {
@@ -559,7 +559,7 @@ fn fault_25_hostile_text_in_a_link_is_refused_or_stays_text() {
         let error = decode_link(&framed(REPORT, &body)).unwrap_err();
         assert!(error.field() == Some("lanes[0].title") || error.code() == "link-malformed", "{error}");
     }
-    // What cannot do harm as text comes back as the same text.
+    // Harmless text is unchanged.
     for text in ["<script>alert(1)</script>", "javascript:alert(1)", "=1+1", "}*{background:red", "</script>"]
     {
         let mut odd = report();
@@ -577,8 +577,8 @@ fn fault_21_links_that_chat_programs_escaped_are_read() {
     {
         assert_eq!(decoded(&escaped), decoded(&link));
     }
-    // Another alphabet and a last character with bits that mean nothing are other spellings: there is one. Padding is
-    // left out as whatever follows a link is.
+    // Another alphabet, or unused bits in the last character, would be alternative spellings, which are refused.
+    // Padding is ignored like any text after a link.
     for other in [link.replace('-', "+"), link.replace('_', "/")] {
         assert!(other == link || decode_link(&other).is_err(), "{other}");
     }
@@ -593,7 +593,7 @@ fn fault_21_links_that_chat_programs_escaped_are_read() {
 }
 
 #[test]
-fn fault_24_a_link_cannot_ask_for_what_the_page_refuses() {
+fn fault_24_links_obey_the_pages_limits() {
     let bad = [
         Config { heads: 0, ..Config::default() },
         Config { lengths: vec![1 << 31], ..Config::default() },
@@ -606,7 +606,7 @@ fn fault_24_a_link_cannot_ask_for_what_the_page_refuses() {
         let wanted = config.check().unwrap_err();
         assert_eq!(encode_config_link(&config), Err(LinkError::Config(wanted.clone())));
         let body = postcard::to_allocvec(&config::Body::new(&config)).unwrap();
-        // Too long a list is refused before it is there; all else by name.
+        // A list that is too long is refused before it is allocated; all other errors name the field.
         let error = decode_link(&framed(0, &body)).unwrap_err();
         let early = config.lengths.len() > 32 && error.code() == "link-malformed";
         assert!(early || error == LinkError::Config(wanted), "{error}");
@@ -635,7 +635,7 @@ fn any_config() -> impl Strategy<Value = Config> {
         crate::BackendName::Auto,
     ]);
     let lane = (
-        // Long enough that no two lanes are the same one.
+        // Long enough that all lanes differ.
         "[a-z][a-z0-9-]{8,12}",
         prop::option::of(backend.clone()),
         prop::collection::btree_map("[a-z_]{1,12}", value, 0..4),
@@ -704,7 +704,7 @@ fn any_report() -> impl Strategy<Value = Report> {
     )
         .prop_map(|(outcome, message, mut times, timed, counts, extra, (amounts, costs), verified)| {
             times.sort_by(f64::total_cmp);
-            // No race calls a wrong output ok.
+            // No race reports a wrong output as `ok`.
             let wrong = verified.is_some_and(|verified: Verified| !verified.pass);
             let outcome = if wrong && outcome == 0 { NOT_VERIFIED } else { outcome };
             let [min_ms, q1_ms, median_ms, q3_ms] = times.map(|time| (timed || outcome == 0).then_some(time));
@@ -845,7 +845,7 @@ proptest! {
     }
 
     #[test]
-    fn a_report_read_from_a_link_gives_the_same_link_again(report in any_report()) {
+    fn encoding_a_decoded_report_gives_an_equal_link(report in any_report()) {
         prop_assert_eq!(report.validate(), Ok(()));
         for report in [judged(report.clone(), &mut noise()), report] {
             prop_assert_eq!(report.validate(), Ok(()));

@@ -436,7 +436,7 @@ mod tests {
     }
 
     #[test]
-    fn a_convolution_is_one_pass_or_three_and_each_goes_over_its_operands_once() {
+    fn a_convolution_takes_one_or_three_passes() {
         // x, the spectra of twice the length, and y.
         assert_eq!(traffic(1024, 256), (1, 4.0));
         // x to the transforms of twice the length; there, the spectra and back; from there to y.

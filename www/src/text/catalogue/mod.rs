@@ -1,6 +1,6 @@
-//! What the engine, the formats and the page's scripts say, in the reader's language: a sentence is known by its code,
-//! and its arguments are written as the page writes numbers, bytes and times. English needs no catalogue here, since it
-//! comes with the code: the command line and the API say the same.
+//! Messages of the engine, the formats and the page's scripts in the reader's language. A sentence is identified by its
+//! code, and its arguments are formatted as numbers, bytes and times of the page. English has no catalogue, since the
+//! code itself has the English sentences for the command line and the API.
 
 #[cfg(test)]
 mod tests;
@@ -12,49 +12,49 @@ use report::{Point, Reason, ReasonArg, ReasonArgs, Warning};
 use super::Text;
 use chart::format;
 
-/// A code with its sentence, `{name}` where an argument goes. A code may have several: the first whose arguments are all
-/// there is taken. `{name!}` takes no words of a language, which English input and devices' words may be.
+/// A code with its sentence, in which `{name}` stands for an argument. A code may have several sentences: the first one
+/// whose arguments are all present is used. `{name!}` accepts no English text and no messages of devices.
 pub(super) type Form = (&'static str, &'static str);
 
-/// Deepest nesting of reasons that is said.
+/// Deepest nesting of reasons that is translated.
 const MAX_DEPTH: u32 = 6;
 
-/// What stands before the code of a warning: a race's `cancelled` is another sentence than a lane's.
+/// Prefix of the codes of warnings: the `cancelled` of a race has another sentence than that of a lane.
 const WARNING: &str = "warning-";
 
-/// Something to tell the reader, whichever language the page speaks by then.
+/// A message to the reader, translated when it is shown.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Told {
-    /// What it is.
+    /// The code and its arguments.
     pub reason: Reason,
-    /// In English, or in words of the reader's language that have no code.
+    /// The English sentence, or a text in the reader's language without a code.
     pub message: String,
 }
 
 impl Told {
-    /// What an error says.
+    /// The message of an error.
     pub fn of(error: &impl Explain) -> Self {
         Self { reason: Reason::from(&error.said()), message: error.to_string() }
     }
 
-    /// Words that the page has chosen itself.
+    /// A text of the page itself.
     pub fn plain(message: impl Into<String>) -> Self {
         Self { reason: Reason::new(""), message: message.into() }
     }
 }
 
 impl Text {
-    /// What has this code and these arguments, in this language; `english` where there is no sentence for it.
+    /// The sentence with this code and these arguments in this language; `english` where there is none.
     pub fn explain(&self, code: &str, args: &ReasonArgs, english: &str) -> String {
         sentence(self.catalogue, code, args, MAX_DEPTH).unwrap_or_else(|| english.to_owned())
     }
 
-    /// Something to tell, in this language.
+    /// The message in this language.
     pub fn told(&self, told: &Told) -> String {
         self.explain(&told.reason.code, &told.reason.args, &told.message)
     }
 
-    /// Whether there is a sentence for this code with arguments of these names.
+    /// Whether there is a sentence for this code with these argument names.
     pub fn can_say(&self, code: &str, args: &[&str]) -> bool {
         self.catalogue.iter().any(|(known, form)| {
             let mut holes = form.split('{').skip(1).filter_map(|part| part.split('}').next());
@@ -62,8 +62,8 @@ impl Text {
         })
     }
 
-    /// Why a point is as it is, where there is more to say than its outcome. Links and reports of older versions have
-    /// English alone.
+    /// The reason for a point's outcome, if it says more than the outcome's name. Links and older reports have English
+    /// only.
     pub fn reason(&self, point: &Point) -> Option<String> {
         match (&point.reason, &point.message) {
             (Some(reason), message) => {
@@ -74,7 +74,7 @@ impl Text {
         }
     }
 
-    /// A warning. Links and reports of older versions have English alone.
+    /// A warning's message. Links and older reports have English only.
     pub fn warning(&self, warning: &Warning) -> String {
         sentence(self.catalogue, &format!("{WARNING}{}", warning.code), &warning.args, MAX_DEPTH)
             .unwrap_or_else(|| self.old(&warning.message))
@@ -98,7 +98,7 @@ fn fill(forms: &[Form], form: &str, args: &ReasonArgs, depth: u32) -> Option<Str
     Some(text)
 }
 
-/// An argument as the page writes it; nothing where it is in words that the language does not have.
+/// An argument, formatted for the page; `None` for a text that this language lacks.
 fn word(forms: &[Form], arg: &ReasonArg, strict: bool, depth: u32) -> Option<String> {
     match arg {
         ReasonArg::Number(number) => Some(format::number(*number)),

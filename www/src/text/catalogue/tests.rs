@@ -1,4 +1,4 @@
-//! Sentences by their codes.
+//! Tests of sentences by their codes.
 
 use std::fs;
 use std::path::Path;
@@ -36,7 +36,7 @@ fn a_damaged_link_is_explained_in_chinese() {
 }
 
 #[test]
-fn what_is_refused_inside_of_what_is_refused_is_said_too() {
+fn nested_refusals_are_translated() {
     let inner = Config::from_json("{\"heads\":0}").unwrap_err();
     assert_eq!(error(&inner), "heads：须为 1 至 4,096 的整数，而不是 0");
     let report = report::ReportError::Config(inner);
@@ -47,9 +47,9 @@ fn what_is_refused_inside_of_what_is_refused_is_said_too() {
     assert_eq!(error(&empty), "systems：须为至少含一项的列表，而不是 []");
     let lanes = Report::from_json("{\"lanes\":1}").unwrap_err();
     assert!(error(&lanes).starts_with("这不是报告："));
-    // What is allowed in words that only English has is left out, not left in English.
+    // An allowed range that exists in English only is omitted.
     let words = MixerError::invalid("lanes", "as many as config.systems", 3);
-    assert_eq!(error(&words), "lanes：值不合规定");
+    assert_eq!(error(&words), "lanes：值无效");
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn forms_are_closed_and_in_their_language() {
     }
 }
 
-/// Codes that the page's scripts give their errors.
+/// Codes of the errors in the page's scripts.
 fn codes_of_scripts() -> Vec<String> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("js");
     let mut codes = Vec::new();

@@ -17,7 +17,7 @@ fn forms_have_the_same_holes_and_no_english_left() {
 }
 
 #[test]
-fn reasons_and_warnings_of_version_1_are_said_in_chinese() {
+fn reasons_and_warnings_of_version_1_are_translated() {
     for (english, chinese) in [
         ("needs 5120 MiB; 1024 MiB are available", "需要 5120 MiB；可用 1024 MiB"),
         ("the GPU device was lost: destroyed", "GPU 设备丢失：destroyed"),
@@ -40,7 +40,7 @@ fn reasons_and_warnings_of_version_1_are_said_in_chinese() {
 }
 
 #[test]
-fn what_a_system_costs_is_said_in_chinese_too() {
+fn complexities_are_translated() {
     assert_eq!(CHINESE.complexity("O(L²·D) time, O(L²) memory"), "时间 O(L²·D)，内存 O(L²)");
     assert_eq!(CHINESE.complexity("O(L·U·H²), L·U steps deep"), "O(L·U·H²)，深 L·U 步");
     assert_eq!(CHINESE.complexity("O(L·w·D)"), "O(L·w·D)");

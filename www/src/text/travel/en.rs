@@ -10,8 +10,8 @@ pub static ENGLISH: Travel = Travel {
     share: "Share",
     share_title: "Share this result",
     share_setup_title: "Share this race",
-    share_intro: "The link holds the whole result: configuration, every point, hardware. It needs no server and opens offline.",
-    share_setup_intro: "The link holds the race that is set up. Whoever opens it can run it on their own machine.",
+    share_intro: "The link contains the whole result: configuration, every point, hardware. It needs no server and opens offline.",
+    share_setup_intro: "The link contains the configured race. Anyone who opens it can run it on their own machine.",
     share_link: "Link",
     share_length: |n| format!("{n} characters"),
     copy: "Copy",
@@ -23,7 +23,7 @@ pub static ENGLISH: Travel = Travel {
     qr_too_long: "The link is too long for a QR code. Copy it instead.",
     share_too_long: "This result has too much text for a link. Export it as JSON instead.",
     shared_by: |machine| format!("A recorded result, from {machine}."),
-    run_on_mine: "Run it on mine",
+    run_on_mine: "Run on my machine",
     description: |result, machine| format!("{result} Measured on {machine}."),
 
     export: "Export",
@@ -32,7 +32,7 @@ pub static ENGLISH: Travel = Travel {
     export_png: ("PNG", "The chart as an image"),
     export_svg: ("SVG", "The chart for a paper, sharp at any size"),
     export_csv: ("CSV", "One row per lane and length, for spreadsheets"),
-    export_json: ("JSON", "Everything, for programs and for opening here again"),
+    export_json: ("JSON", "All data, for programs and for opening here again"),
     export_markdown: ("Markdown", "A table for a README"),
     export_bibtex: ("BibTeX", "The papers of the systems in this race"),
     export_schema: "JSON Schema of results",
@@ -60,21 +60,19 @@ pub static ENGLISH: Travel = Travel {
     compare_clear: "Clear",
     compare_reports: "Results compared",
     compare_chart: |lanes, reports| {
-        format!(
-            "Log-log chart of {lanes} lanes of {reports} results. The table below holds the same numbers."
-        )
+        format!("Log-log chart of {lanes} lanes of {reports} results. The table below has the same numbers.")
     },
-    compare_table: "Times, and how many times as fast",
-    compare_against: |name| format!("Ratios are against {name}."),
+    compare_table: "Times and speed ratios",
+    compare_against: |name| format!("Ratios are relative to {name}."),
     compare_crossovers: "Whose crossover comes first?",
     crossover_at: |name, length, interval| format!("{name} at {length} tokens {interval}"),
     crossover_predicted: |name, length| format!("{name} at {length} tokens, predicted"),
     crossover_undecided: |name| format!("{name} undecided"),
-    crossover_none: |name| format!("{name} nowhere in its data"),
+    crossover_none: |name| format!("{name} none in its data"),
     comes_first: |name| format!("{name} first"),
     comes_close: "undecided",
-    other_work: "These results are of different work: their times do not compare.",
-    other_conditions: "Mind what else differs:",
+    other_work: "These results timed different work, so their times are not comparable.",
+    other_conditions: "Other differences:",
     field: |field| match field {
         Field::Width => "Width",
         Field::Heads => "Heads",
@@ -118,27 +116,27 @@ pub static ENGLISH: Travel = Travel {
     too_many_reports: |n| format!("at most {n} results can be compared; remove one first"),
     file_too_large: |size, limit| format!("the file has {size}; results have at most {limit}"),
     file_unreadable: "the file could not be read",
-    only_setup: "it holds a race that is yet to run, no result",
+    only_setup: "it contains a configuration, but no result",
     no_race: |seems| match seems {
-        Seems::Empty => "there is nothing in it".to_owned(),
+        Seems::Empty => "it is empty".to_owned(),
         Seems::Csv | Seems::Markdown | Seems::Svg => {
             format!("it seems to be {}; only the report in JSON or a link can be opened again", seems.words())
         }
-        _ => format!("it holds no result and no link to one; it seems to be {}", seems.words()),
+        _ => format!("it contains no result and no link to a result; it seems to be {}", seems.words()),
     },
-    racing_now: "a race is running; wait for its end or cancel it",
+    racing_now: "a race is running; wait until it ends or cancel it",
 
     history_title: "Past runs",
-    history_intro: "Kept in this browser only.",
-    history_empty: "Races that you run are kept here.",
+    history_intro: "Stored in this browser only.",
+    history_empty: "Races that you run are stored here.",
     history_name: |name| format!("Name of {name}"),
     history_delete: |name| format!("Delete {name}"),
     history_delete_all: "Delete all",
     history_compare: |name| format!("Compare {name}"),
     history_damaged: "damaged entry",
-    history_denied: "This browser keeps nothing here (a private window, a sandbox or blocked storage). Results can still be shared and exported.",
-    history_full: "The browser’s storage is full: this run was not kept. Delete past runs, or export this one.",
-    history_newer: "Past runs were kept by a newer version of this page. Reload it to see them.",
+    history_denied: "This browser stores nothing here (a private window, a sandbox or blocked storage). Results can still be shared and exported.",
+    history_full: "The browser’s storage is full: this run was not stored. Delete past runs, or export this one.",
+    history_newer: "Past runs were stored by a newer version of this page. Reload it to see them.",
     history_failed: |why| format!("Past runs are not available: {why}"),
     history_gone: "it was deleted meanwhile",
 };

@@ -1,4 +1,4 @@
-//! What the page says about results that travel: sharing, exports, comparison, past runs.
+//! Texts about results: sharing, exports, comparison, past runs.
 
 mod en;
 mod zh;
@@ -9,7 +9,7 @@ pub use zh::CHINESE;
 use report::Seems;
 use report::compare::Field;
 
-/// The messages of a language.
+/// These texts in a language.
 pub struct Travel {
     pub share: &'static str,
     pub share_title: &'static str,
@@ -86,7 +86,7 @@ pub struct Travel {
     pub file_too_large: fn(&str, &str) -> String,
     pub file_unreadable: &'static str,
     pub only_setup: &'static str,
-    /// Of a file or a paste that holds neither a result nor a link.
+    /// The refusal of a file or a paste without a result and without a link.
     pub no_race: fn(Seems) -> String,
     pub racing_now: &'static str,
 

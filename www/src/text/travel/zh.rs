@@ -58,8 +58,8 @@ pub static CHINESE: Travel = Travel {
     compare_chart: |lanes, reports| {
         format!("{reports} 个结果共 {lanes} 条赛道的双对数图。下方表格包含相同数据。")
     },
-    compare_table: "用时与速度倍数",
-    compare_against: |name| format!("倍数均与 {name} 相比。"),
+    compare_table: "用时与速度比",
+    compare_against: |name| format!("比值均相对于 {name}。"),
     compare_crossovers: "谁的交叉点更早？",
     crossover_at: |name, length, interval| format!("{name}：{length} 个词元 {interval}"),
     crossover_predicted: |name, length| format!("{name}：{length} 个词元（预测）"),
@@ -67,8 +67,8 @@ pub static CHINESE: Travel = Travel {
     crossover_none: |name| format!("{name}：数据中没有交叉"),
     comes_first: |name| format!("{name} 更早"),
     comes_close: "先后未定",
-    other_work: "这些结果对应不同的计算量：用时不可直接比较。",
-    other_conditions: "请注意其他差异：",
+    other_work: "这些结果测的是不同的计算任务，用时不可比较。",
+    other_conditions: "其他差异：",
     field: |field| match field {
         Field::Width => "宽度",
         Field::Heads => "头数",
@@ -112,10 +112,10 @@ pub static CHINESE: Travel = Travel {
     too_many_reports: |n| format!("最多比较 {n} 个结果，请先移除一个"),
     file_too_large: |size, limit| format!("文件大小为 {size}；结果最大为 {limit}"),
     file_unreadable: "无法读取文件",
-    only_setup: "其中是尚未运行的竞赛，没有结果",
+    only_setup: "其中只有竞赛配置，没有结果",
     no_race: |seems| {
         let kind = match seems {
-            Seems::Empty => return "其中没有内容".to_owned(),
+            Seems::Empty => return "内容为空".to_owned(),
             Seems::Csv => "CSV 结果表",
             Seems::Markdown => "Markdown 结果表",
             Seems::Svg => "图形文件",
@@ -132,7 +132,7 @@ pub static CHINESE: Travel = Travel {
             _ => format!("其中没有结果，也没有指向结果的链接；它似乎是{kind}"),
         }
     },
-    racing_now: "竞赛正在进行；请等待结束或先取消",
+    racing_now: "竞赛正在进行；请等待其结束或先取消",
 
     history_title: "历史运行",
     history_intro: "仅保存在此浏览器中。",
@@ -144,7 +144,7 @@ pub static CHINESE: Travel = Travel {
     history_damaged: "已损坏的条目",
     history_denied: "此浏览器不在此保存数据（隐私窗口、沙盒或已禁用存储）。结果仍可分享和导出。",
     history_full: "浏览器存储已满：本次运行未保存。请删除历史运行，或导出本次结果。",
-    history_newer: "历史运行由更新版本的页面保存。请刷新页面后查看。",
+    history_newer: "历史运行由更新版本的页面保存。请重新加载页面后查看。",
     history_failed: |why| format!("无法使用历史运行：{why}"),
     history_gone: "它已被删除",
 };

@@ -44,7 +44,7 @@ fn the_fastest_variant_is_measured_once_and_remembered() {
 }
 
 #[test]
-fn without_time_to_measure_the_first_variant_stays() {
+fn the_first_variant_is_used_without_time_to_measure() {
     let Some((_guard, gpu)) = device(&GpuOptions::default()) else { return };
     let (target, before) = attention(&gpu);
     let mut plan = before.clone();
@@ -68,7 +68,7 @@ fn a_single_variant_is_taken_unmeasured() {
 }
 
 #[test]
-fn a_cancellation_ends_the_measurement_and_nothing_is_remembered() {
+fn a_cancelled_measurement_is_not_stored() {
     let Some((_guard, gpu)) = device(&GpuOptions::default()) else { return };
     let (target, mut plan) = attention(&gpu);
     let cancel = CancelSwitch::default();

@@ -29,7 +29,7 @@ fn fault_01_no_api_and_an_insecure_page_have_different_remedies() {
 }
 
 #[test]
-fn fault_02_no_adapter_is_said_with_a_remedy() {
+fn fault_02_a_missing_adapter_has_a_remedy() {
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
         backends: wgpu::Backends::empty(),
         ..wgpu::InstanceDescriptor::new_without_display_handle()
@@ -39,7 +39,7 @@ fn fault_02_no_adapter_is_said_with_a_remedy() {
 }
 
 #[test]
-fn fault_02_a_request_that_is_never_answered_ends_after_five_seconds() {
+fn fault_02_an_unanswered_request_ends_after_five_seconds() {
     let host = host(GpuApi::Present, |limit| {
         assert_eq!(limit, Duration::from_secs(5));
         Box::pin(std::future::ready(()))
@@ -49,7 +49,7 @@ fn fault_02_a_request_that_is_never_answered_ends_after_five_seconds() {
 }
 
 #[test]
-fn fault_03_a_refused_device_is_said_with_a_remedy() {
+fn fault_03_a_refused_device_has_a_remedy() {
     let Some((_guard, _gpu)) = device(&GpuOptions::default()) else { return };
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
     let adapter = block_on(instance.request_adapter(&wgpu::RequestAdapterOptions::default())).unwrap();
@@ -90,7 +90,7 @@ fn broken(source: &'static str) -> (String, String) {
 }
 
 #[test]
-fn fault_05_a_shader_that_does_not_parse_is_reported_with_line_and_column() {
+fn fault_05_a_parse_error_has_line_and_column() {
     let (what, message) = broken("@compute @workgroup_size(1)\nfn main() { let x = ; }\n");
     if !what.is_empty() {
         assert_eq!(what, "shader `add`, entry point `main`");
@@ -99,7 +99,7 @@ fn fault_05_a_shader_that_does_not_parse_is_reported_with_line_and_column() {
 }
 
 #[test]
-fn fault_05_a_shader_that_does_not_validate_is_reported_with_its_line() {
+fn fault_05_a_validation_error_has_its_line() {
     let source = "@compute @workgroup_size(1)\nfn main() {\n    var x: f32 = 1.0;\n    x = 1u;\n}\n";
     let (what, message) = broken(source);
     if !what.is_empty() {
@@ -121,7 +121,7 @@ const CONFINED: &str = "CROSSOVER_TEST_CONFINED";
 
 #[cfg(target_os = "linux")]
 #[test]
-fn fault_06_memory_that_the_device_refuses_is_the_memory_wall() {
+fn fault_06_memory_refused_by_the_device_is_out_of_memory() {
     if std::env::var_os(CONFINED).is_some() {
         return refused_memory();
     }
@@ -132,7 +132,7 @@ fn fault_06_memory_that_the_device_refuses_is_the_memory_wall() {
         return;
     }
     // A software adapter allocates from this process, and 4 GiB of address space are less than the plan needs.
-    let test = "gpu::tests::faults::fault_06_memory_that_the_device_refuses_is_the_memory_wall";
+    let test = "gpu::tests::faults::fault_06_memory_refused_by_the_device_is_out_of_memory";
     let output = std::process::Command::new("sh")
         .args(["-c", "ulimit -v 4194304; exec \"$0\" --exact \"$1\" --nocapture"])
         .arg(std::env::current_exe().unwrap())
@@ -166,7 +166,7 @@ fn refused_memory() {
 }
 
 #[test]
-fn fault_06_a_plan_over_the_budget_is_refused_before_anything_is_allocated() {
+fn fault_06_a_plan_over_the_budget_is_refused_before_allocation() {
     let options = GpuOptions { memory_budget_bytes: Some(1 << 20), ..GpuOptions::default() };
     let Some((_guard, gpu)) = device(&options) else { return };
     let error = lane(&gpu, plan(1 << 20)).err().unwrap();
@@ -177,7 +177,7 @@ fn fault_06_a_plan_over_the_budget_is_refused_before_anything_is_allocated() {
 }
 
 #[test]
-fn fault_07_a_command_that_the_device_refuses_ends_the_lane_and_nothing_else() {
+fn fault_07_a_refused_command_ends_only_its_lane() {
     let Some((_guard, gpu)) = device(&GpuOptions::default()) else { return };
     // The buffer is both read and written in one dispatch, which WebGPU refuses when the pass is recorded.
     let mut bad = plan(64);
@@ -217,7 +217,7 @@ fn lost(outcome: Result<impl Sized, LaneError>) -> String {
 }
 
 #[test]
-fn fault_08_a_device_lost_while_idle_fails_every_later_call_with_its_reason() {
+fn fault_08_after_a_loss_every_call_fails_with_the_reason() {
     let Some((_guard, gpu)) = device(&GpuOptions::default()) else { return };
     let mut before = lane(&gpu, plan(64)).unwrap();
     block_on(before.run(1)).unwrap();
@@ -245,7 +245,7 @@ fn fault_08_a_device_lost_in_the_middle_of_a_run_ends_it() {
 }
 
 #[test]
-fn fault_08_a_device_lost_before_a_map_is_a_lost_device_and_no_stale_output() {
+fn fault_08_a_device_lost_before_a_map_gives_no_stale_output() {
     let Some((_guard, gpu)) = device(&GpuOptions::default()) else { return };
     let mut lane = lane(&gpu, plan(64)).unwrap();
     block_on(lane.run(1)).unwrap();
@@ -272,7 +272,7 @@ fn fault_09_an_output_that_is_not_written_is_not_finite() {
 }
 
 #[test]
-fn fault_09_a_buffer_that_cannot_be_mapped_is_a_device_error_and_no_stale_output() {
+fn fault_09_an_unmappable_buffer_is_a_device_error() {
     let Some((_guard, gpu)) = device(&GpuOptions::default()) else { return };
     let mut lane = lane(&gpu, plan(64)).unwrap();
     block_on(lane.run(1)).unwrap();
