@@ -7,7 +7,7 @@ pub mod filter;
 mod gpu;
 mod matrix;
 mod mlp;
-mod reference;
+mod model;
 mod seed;
 mod spec;
 mod spot;
@@ -95,7 +95,7 @@ pub static MONARCH_MIXER: Definition = Definition {
     info: &INFO,
     seeded_case: seed::seeded_case,
     cost: |problem, params| Ok(cost::cost(&Spec::race(problem, params)?)),
-    reference: reference::reference,
+    reference: model::reference,
     spot_check: spot::spot_check,
     cpu: |case, memory, parallel| {
         Ok(match Spec::read(case)? {
