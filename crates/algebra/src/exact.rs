@@ -564,6 +564,15 @@ fn columns(x: &Tensor<'_>, range: Range<usize>) -> Vec<Vec<f64>> {
     let [length, _] = x.shape();
     let x = x.slice(Axis(1), range.clone());
     let (stored, mut block) = (x.stored(), Vec::new());
+    if stored.is_column_major() {
+        let stored = stored.transposed();
+        let column = |index| {
+            let mut column = Vec::with_capacity(length);
+            stored.read(index..index + 1, &mut column);
+            column
+        };
+        return (0..range.len()).map(column).collect();
+    }
     let mut columns = vec![Vec::with_capacity(length); range.len()];
     for first in (0..length).step_by(ROWS) {
         stored.read(first..length.min(first + ROWS), &mut block);

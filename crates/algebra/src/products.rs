@@ -28,7 +28,7 @@ impl<'v> Stored<'v> {
         [rows, columns]
     }
 
-    fn transposed(self) -> Self {
+    pub(crate) fn transposed(self) -> Self {
         match self {
             Self::F32(view) => Self::F32(view.reversed_axes()),
             Self::F64(view) => Self::F64(view.reversed_axes()),
@@ -36,7 +36,7 @@ impl<'v> Stored<'v> {
     }
 
     /// Whether columns, not rows, are contiguous.
-    fn is_column_major(&self) -> bool {
+    pub(crate) fn is_column_major(&self) -> bool {
         let strides = match self {
             Self::F32(view) => view.strides(),
             Self::F64(view) => view.strides(),
