@@ -134,8 +134,13 @@ pub(super) struct Convolution<T> {
 }
 
 impl<T: Clone> Convolution<T> {
-    /// c[t] = Σ_{s ≤ t} k[s] w[t − s] + Σ_s k_rev[s] w[t + 1 + s] + β w[t] at `rows`.
-    fn apply<A: Algebra<T = T>>(&self, a: &mut A, w: &T, rows: Range<usize>) -> T {
+    /// c[t] = Σ_{s ≤ t} k[s] w[t − s] + Σ_s k_rev[s] w[t + 1 + s] + β w[t] at all of `rows`.
+    fn apply<A: Algebra<T = T>>(&self, a: &mut A, w: &T, rows: &[Range<usize>]) -> T {
+        let parts: Vec<T> = rows.iter().map(|rows| self.apply_at(a, w, rows.clone())).collect();
+        a.stack(&parts)
+    }
+
+    fn apply_at<A: Algebra<T = T>>(&self, a: &mut A, w: &T, rows: Range<usize>) -> T {
         let mut c = a.convolve(&self.taps[0], w, Reach::Past, rows.clone());
         if let Some(reverse) = self.taps.get(1) {
             let ahead = a.convolve(reverse, w, Reach::Ahead, rows.clone());
@@ -147,21 +152,22 @@ impl<T: Clone> Convolution<T> {
     }
 }
 
-/// g at `rows` from the streams x₁ | x₂ | v, `[length, 3 · channels]`, and, where a second convolution takes it, the input u:
+/// g at all of `rows` from the streams x₁ | x₂ | v, `[length, 3 · channels]`, and, where a second convolution takes it, the input u:
 /// g = c ⊙ x₂ with c the convolution of v ⊙ x₁.
 pub(super) fn core<A: Algebra>(
     a: &mut A,
     streams: &A::T,
     u: Option<&A::T>,
     convolutions: &[Convolution<A::T>],
-    rows: Range<usize>,
+    rows: &[Range<usize>],
 ) -> A::T {
     let [_, columns] = a.shape(streams);
     let [x1, x2, v] =
         [0, 1, 2].map(|index| a.columns(streams, index * columns / 3..(index + 1) * columns / 3));
     let w = a.mul(&v, &x1);
-    let c = convolutions[0].apply(a, &w, rows.clone());
-    let x2 = a.rows(&x2, rows.clone());
+    let c = convolutions[0].apply(a, &w, rows);
+    let x2: Vec<_> = rows.iter().map(|rows| a.rows(&x2, rows.clone())).collect();
+    let x2 = a.stack(&x2);
     let g = a.mul(&c, &x2);
     match (u, convolutions.get(1)) {
         (Some(u), Some(convolution)) => {
@@ -439,7 +445,13 @@ fn sequences<'a, A: Load<'a>>(
             for index in 0..spec.dims.batch {
                 let streams = sequence(a, x, [length, 3 * width], index);
                 let u = u.map(|u| sequence(a, u, [length, width], index));
-                outputs.push(core(a, &streams, u.as_ref(), &convolutions, 0..length));
+                outputs.push(core(
+                    a,
+                    &streams,
+                    u.as_ref(),
+                    &convolutions,
+                    std::slice::from_ref(&(0..length)),
+                ));
             }
         }
         Some(layer_spec) => {
@@ -461,7 +473,7 @@ fn sequences<'a, A: Load<'a>>(
                 let x = sequence(a, x, [length, width], index);
                 let u = layer.prepare(a, &x);
                 let streams = layer.streams(a, &u, &(0..width));
-                let g = core(a, &streams, Some(&u), &convolutions, 0..length);
+                let g = core(a, &streams, Some(&u), &convolutions, std::slice::from_ref(&(0..length)));
                 outputs.push(layer.project(a, &g));
             }
         }

@@ -86,8 +86,8 @@ fn core_at<'a>(
     convolutions: &[Convolution<Tensor<'a>>],
     rows: &[usize],
 ) -> Tensor<'a> {
-    let rows: Vec<_> = rows.iter().map(|&row| core(a, streams, u, convolutions, row..row + 1)).collect();
-    a.stack(&rows)
+    let rows: Vec<_> = rows.iter().map(|&row| row..row + 1).collect();
+    core(a, streams, u, convolutions, &rows)
 }
 
 /// Channels in blocks of [`TOGETHER`].
@@ -141,7 +141,7 @@ fn core_columns(
         let own = channel..channel + 1;
         let (streams, u) = core_inputs(&mut a, spec, tensors, &own)?;
         let convolutions = core_convolutions(&mut a, spec, tensors, own)?;
-        let g = core(&mut a, &streams, u.as_ref(), &convolutions, 0..length);
+        let g = core(&mut a, &streams, u.as_ref(), &convolutions, std::slice::from_ref(&(0..length)));
         Ok(SpotColumn::channel(channel, g.to_vec()))
     });
     channels.collect()
@@ -260,7 +260,8 @@ fn layer_column(
         .collect();
     let streams = layer.streams(&mut a, &u, &own);
     let u = a.columns(&u, own);
-    let mut expected = core(&mut a, &streams, Some(&u), &convolutions, 0..length).to_vec();
+    let mut expected =
+        core(&mut a, &streams, Some(&u), &convolutions, std::slice::from_ref(&(0..length))).to_vec();
     let offset: f64 = z.iter().zip(bias).map(|(z, b)| z * f64::from(*b)).sum();
     expected.iter_mut().for_each(|value| *value += offset);
     Ok(Some(SpotColumn { first_row: 0, weights: z.into_iter().enumerate().collect(), expected }))
