@@ -850,7 +850,7 @@ mod tests {
                     let x = x[t * channels + c];
                     let (mut power, mut want) = (0.0, 0.0);
                     for (j, h) in own.clone().zip(&mut h) {
-                        power += (o[j] * d[j].powi(t as i32)).re;
+                        power += (o[j] * d[j].powu(t as u32)).re;
                         *h = (d[j] + i[j] * x) * *h + i[j] * x;
                         want += (o[j] * *h).re;
                     }
