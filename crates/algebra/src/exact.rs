@@ -630,8 +630,8 @@ mod tests {
         let gain = [one(1.0), one(0.0)];
         let base = [one(radius * angle.cos()), one(radius * angle.sin())];
         let k = a.complex_vandermonde(gain.each_ref(), base.each_ref(), 9).to_vec();
-        for (s, k) in k.into_iter().enumerate() {
-            assert!((k - radius.powi(s as i32) * (s as f64 * angle).cos()).abs() < 1e-14);
+        for (s, k) in (0..9).zip(k) {
+            assert!((k - radius.powi(s) * (f64::from(s) * angle).cos()).abs() < 1e-14);
         }
     }
 

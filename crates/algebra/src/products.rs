@@ -19,7 +19,7 @@ pub(crate) enum Stored<'v> {
 /// Rows that are widened together.
 const BLOCK: usize = 32;
 
-impl<'v> Stored<'v> {
+impl Stored<'_> {
     pub(crate) fn shape(&self) -> [usize; 2] {
         let (rows, columns) = match self {
             Self::F32(view) => view.dim(),

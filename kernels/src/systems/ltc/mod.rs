@@ -82,7 +82,13 @@ pub static LTC: Definition = Definition {
         let race = Race::new(problem, params)?;
         Ok(cost::cost(&race.spec, race.wiring.recurrent_synapses(), race.wiring.sensory_synapses()))
     },
-    reference: reference::reference,
+    reference: |case| reference::reference(case, &mut mixer::OpCount::default()),
+    #[cfg(test)]
+    operations: |case| {
+        let mut count = mixer::OpCount::default();
+        reference::reference(case, &mut count)?;
+        Ok(count)
+    },
     spot_check: reference::spot_check,
     cpu: |case, memory, parallel| Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?)),
     gpu: gpu::plan,
