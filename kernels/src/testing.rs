@@ -5,11 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use mixer::{
-    Case, GpuTarget, Level, Memory, OpCount, Parallel, Params, Problem, Serial, SpotCheck, SpotDraw, System,
-    Tensor, Tensors, Tolerance, Value,
+    Case, GpuTarget, Level, Memory, Parallel, Params, Problem, Serial, SpotCheck, SpotDraw, System, Tensor,
+    Tensors, Tolerance, Value,
 };
 use safetensors::SafeTensors;
 
+use crate::definition::Definition;
 use crate::model::{self, Model};
 
 pub(crate) const GIB: u64 = 1 << 30;
@@ -129,7 +130,7 @@ pub(crate) fn bits(values: &[f32]) -> Vec<u32> {
 /// Every golden file of `folder`: the f64 reference to near f32 precision, the CPU kernel to the file's tolerance.
 pub(crate) fn golden_parity(system: &dyn System, folder: &str) {
     for golden in goldens(folder) {
-        let reference = system.reference(&golden.case, &mut OpCount::default()).unwrap();
+        let reference = system.reference(&golden.case).unwrap();
         let tight = Tolerance { abs: 1e-6, rel: 1e-6 };
         let deviation = tight.compare(reference.iter().copied(), &golden.y);
         assert!(deviation.pass, "{}: reference {deviation:?}", golden.name);
@@ -154,7 +155,7 @@ pub(crate) fn a_flipped_sign_fails(system: &dyn System, folder: &str) {
 /// Seeded cases of many shapes agree with the reference, and so do the spot check's rows.
 pub(crate) fn agrees_with_reference(system: &dyn System, problem: &Problem, params: &Params) {
     let case = system.seeded_case(problem, params).unwrap();
-    let want = system.reference(&case, &mut OpCount::default()).unwrap();
+    let want = system.reference(&case).unwrap();
     let tolerance = system.info().tolerance;
     for threads in [1, 2] {
         let deviation =
@@ -404,12 +405,11 @@ pub(crate) fn liquid_memory(system: &dyn System) {
     refuses_what_does_not_fit(system, &PROBLEM);
 }
 
-pub(crate) fn liquid_operations(system: &dyn System) {
+pub(crate) fn liquid_operations(system: &Definition) {
     for problem in edge_problems().into_iter().filter(|problem| problem.seq_len < 100) {
         for params in [Params::new(), sparse()] {
-            let mut count = OpCount::default();
             let case = system.seeded_case(&problem, &params).unwrap();
-            system.reference(&case, &mut count).unwrap();
+            let count = (system.operations)(&case).unwrap();
             let cost = system.cost(&problem, &params).unwrap();
             assert_eq!((count.flops, count.setup_flops), (cost.flops, cost.setup_flops), "{problem:?}");
         }
@@ -440,12 +440,11 @@ pub(crate) fn states_its_memory(system: &dyn System, forms: &[bool]) {
 }
 
 /// The operations that the reference counts are those of the closed form, at every edge shape with each of `params`.
-pub(crate) fn counts_its_operations(system: &dyn System, params: impl Fn(&Problem) -> Vec<Params>) {
+pub(crate) fn counts_its_operations(system: &Definition, params: impl Fn(&Problem) -> Vec<Params>) {
     for problem in edge_problems() {
         for params in params(&problem) {
             let case = system.seeded_case(&problem, &params).unwrap();
-            let mut count = OpCount::default();
-            system.reference(&case, &mut count).unwrap();
+            let count = (system.operations)(&case).unwrap();
             let cost = system.cost(&problem, &params).unwrap();
             let stated = (cost.flops, cost.setup_flops);
             assert_eq!((count.flops, count.setup_flops), stated, "{problem:?} {params:?}");

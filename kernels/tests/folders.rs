@@ -5,13 +5,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Files of every system's folder.
-const FILES: [&str; 6] = ["README.md", "README.zh.md", "mod.rs", "cpu.rs", "gpu.rs", "tests.rs"];
+const FILES: [&str; 7] = ["README.md", "README.zh.md", "mod.rs", "cost.rs", "cpu.rs", "gpu.rs", "tests.rs"];
 
-/// Files of every folder that has equations of its own.
-const EQUATIONS: [&str; 2] = ["reference.rs", "cost.rs"];
+/// The equations: a model, or a reference where the system is not written as a model yet.
+const EQUATIONS: [&str; 2] = ["model.rs", "reference.rs"];
 
-/// Systems that compute another system's equations by another program, so that its reference and costs hold for them.
-const PROGRAMS_OF_OTHERS: [&str; 1] = ["attention-naive"];
+/// Systems whose equations are in a shared module.
+const SHARED_EQUATIONS: [(&str, &str); 2] =
+    [("attention", "../multi_head/model.rs"), ("attention-naive", "../multi_head/model.rs")];
 
 fn sources() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src/systems")
@@ -40,11 +41,17 @@ fn every_system_has_the_files_of_a_system() {
     let mut missing = Vec::new();
     for system in kernels::systems() {
         let id = system.info().id;
-        let equations: &[&str] = if PROGRAMS_OF_OTHERS.contains(&id) { &[] } else { &EQUATIONS };
-        for file in FILES.iter().chain(equations) {
+        for file in FILES {
             if !sources().join(folder(id)).join(file).is_file() {
                 missing.push(format!("{}/{file}", folder(id)));
             }
+        }
+        let equations = match SHARED_EQUATIONS.iter().find(|(shared, _)| *shared == id) {
+            Some((_, module)) => sources().join(module).is_file(),
+            None => EQUATIONS.iter().any(|file| sources().join(folder(id)).join(file).is_file()),
+        };
+        if !equations {
+            missing.push(format!("{}/{}", folder(id), EQUATIONS[0]));
         }
         checked += 1;
     }

@@ -4,7 +4,7 @@
 use std::num::NonZero;
 use std::thread;
 
-use mixer::{Case, Causality, Level, MixerError, OpCount, Params, Problem, System, Tensor, Tensors};
+use mixer::{Case, Causality, Level, MixerError, Params, Problem, System, Tensor, Tensors};
 use serde::Serialize;
 
 /// Lengths at which patterns are taken, and tokens in a cell: token by token, and from afar, where windows and blocks of
@@ -97,7 +97,7 @@ fn at(
                 let mut x = input.clone();
                 let floats = replaced.start * WIDTH..replaced.end * WIDTH;
                 x[floats.clone()].copy_from_slice(&others[floats]);
-                system.reference(&with_input(&case, &x, held), &mut OpCount::default())
+                system.reference(&with_input(&case, &x, held))
             })?;
             Ok(Pattern { length, causal, held, rows })
         })

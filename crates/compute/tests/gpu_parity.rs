@@ -10,7 +10,7 @@ use std::sync::Arc;
 use common::{PROBLEM, alone, device, edge_problems, golden_files};
 use compute::gpu::{Gpu, GpuLane, GpuOptions};
 use compute::{CancelSwitch, golden};
-use mixer::{Case, GpuTarget, Level, Memory, OpCount, Params, Plan, Problem, Serial, System, Tolerance};
+use mixer::{Case, GpuTarget, Level, Memory, Params, Plan, Problem, Serial, System, Tolerance};
 use pollster::block_on;
 
 macro_rules! parity {
@@ -132,7 +132,7 @@ fn shapes(system: &'static dyn System, gpu: &Gpu, failures: &mut Vec<String>) {
             continue;
         };
         tried += 1;
-        let want = system.reference(&case, &mut OpCount::default()).unwrap();
+        let want = system.reference(&case).unwrap();
         let tolerance = system.info().tolerance;
         let output = match run_as(system, &case, gpu, index % 4 != 0) {
             Ok(output) => output,

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::{
-    Case, Cost, GpuTarget, Memory, MixerError, OpCount, Parallel, ParamSpec, Params, Plan, Problem,
-    SpotCheck, SpotDraw, Tolerance,
+    Case, Cost, GpuTarget, Memory, MixerError, Parallel, ParamSpec, Params, Plan, Problem, SpotCheck,
+    SpotDraw, Tolerance,
 };
 
 /// Whether a system has a causal form, a bidirectional one, or both.
@@ -134,12 +134,11 @@ pub trait System: Send + Sync {
     /// As for [`System::seeded_case`].
     fn cost(&self, problem: &Problem, params: &Params) -> Result<Cost, MixerError>;
 
-    /// The output in f64, by plain loops straight from the equations, counting its operations into `count` so that
-    /// tests can hold [`System::cost`] against them. Shaped as the golden file's `y`.
+    /// The output in f64, straight from the equations. Shaped as the golden file's `y`.
     ///
     /// # Errors
     /// What is wrong with the case.
-    fn reference(&self, case: &Case, count: &mut OpCount) -> Result<Vec<f64>, MixerError>;
+    fn reference(&self, case: &Case) -> Result<Vec<f64>, MixerError>;
 
     /// Parts of the first sequence's output in f64, exact like [`System::reference`]: rows, and of convolutions whole
     /// channels, drawn from `draw.seed` for about `draw.max_flops` operations; at least one row or channel, whatever that

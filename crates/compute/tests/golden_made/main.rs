@@ -7,7 +7,7 @@ mod configs;
 mod tensors;
 
 use compute::{GpuChoice, Host, Machine, MachineOptions};
-use mixer::{Backend, Case, Level, OpCount, Params, System, Tensor, Value};
+use mixer::{Backend, Case, Level, Params, System, Tensor, Value};
 use pollster::block_on;
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
@@ -54,7 +54,7 @@ impl Random {
 /// One configuration's file: its tensors are what the reference asks for, its output what the reference makes of them.
 fn file(system: &dyn System, level: Level, config: &Params, random: &mut Random) -> Vec<u8> {
     let mut case = Case { level, config: config.clone(), tensors: tensors::optional(config, random) };
-    let y = tensors::fill(&mut case, random, |case| system.reference(case, &mut OpCount::default()));
+    let y = tensors::fill(&mut case, random, |case| system.reference(case));
     let shape = configs::output_shape(config, y.len());
     case.tensors.insert("y", &shape, y.iter().map(|&value| value as f32).collect());
     let largest = y.iter().fold(0.0_f64, |most, value| most.max(value.abs()));

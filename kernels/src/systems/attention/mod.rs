@@ -9,7 +9,8 @@ mod tests;
 use mixer::{Causality, Family, Info, Tolerance};
 
 use crate::definition::Definition;
-use crate::multi_head::{reference, seeded_case, spot_check};
+use crate::model::reference;
+use crate::multi_head::{self, seeded_case, spot_check};
 
 static INFO: Info = Info {
     id: "attention",
@@ -40,7 +41,9 @@ pub static ATTENTION: Definition = Definition {
         INFO.resolve(params)?;
         Ok(cost::tiled(problem))
     },
-    reference,
+    reference: reference::<multi_head::Spec>,
+    #[cfg(test)]
+    operations: crate::model::operations::<multi_head::Spec>,
     spot_check,
     cpu: |case, memory, parallel| Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?)),
     gpu: gpu::plan,

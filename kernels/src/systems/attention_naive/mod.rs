@@ -10,6 +10,7 @@ mod tests;
 use mixer::{Causality, Family, Info, Tolerance};
 
 use crate::definition::Definition;
+use crate::model::reference;
 use crate::multi_head;
 
 static INFO: Info = Info {
@@ -41,7 +42,9 @@ pub static ATTENTION_NAIVE: Definition = Definition {
         INFO.resolve(params)?;
         Ok(cost::cost(problem))
     },
-    reference: multi_head::reference,
+    reference: reference::<multi_head::Spec>,
+    #[cfg(test)]
+    operations: crate::model::operations::<multi_head::Spec>,
     spot_check: multi_head::spot_check,
     cpu: |case, memory, _parallel| Ok(Box::new(cpu::Kernel::new(case, memory)?)),
     gpu: gpu::plan,

@@ -17,6 +17,7 @@ use mixer::{
 
 use crate::definition::Definition;
 use crate::dims::Dims;
+use crate::model::reference;
 use ssm::Direction;
 
 /// Defaults are those of the authors' pretraining.
@@ -64,7 +65,9 @@ pub static BIGS: Definition = Definition {
     info: &INFO,
     seeded_case: seed::seeded_case,
     cost: |problem, params| Ok(cost::cost(&Spec::race(problem, params)?)),
-    reference: model::reference,
+    reference: reference::<Spec>,
+    #[cfg(test)]
+    operations: crate::model::operations::<Spec>,
     spot_check: spot::spot_check,
     cpu: |case, memory, parallel| Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?)),
     gpu: gpu::plan,

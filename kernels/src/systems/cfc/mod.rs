@@ -85,7 +85,9 @@ pub static CFC: Definition = Definition {
         let race = race::Race::new(problem, params)?;
         Ok(cost::cost(&race.spec, &race.synapses()))
     },
-    reference: model::reference,
+    reference: crate::model::reference::<Spec>,
+    #[cfg(test)]
+    operations: crate::model::operations::<Spec>,
     spot_check: model::spot_check,
     cpu: |case, memory, parallel| Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?)),
     gpu: gpu::plan,

@@ -18,6 +18,7 @@ use mixer::{
 use crate::definition::Definition;
 use crate::dims::Dims;
 use crate::generate::Generator;
+use crate::model::reference;
 use filter::FilterSpec;
 
 /// Largest order accepted: the paper goes to 3.
@@ -79,7 +80,9 @@ pub static HYENA: Definition = Definition {
     info: &INFO,
     seeded_case,
     cost: |problem, params| Ok(cost::cost(&Spec::race(problem, params)?)),
-    reference: model::reference,
+    reference: reference::<Spec>,
+    #[cfg(test)]
+    operations: crate::model::operations::<Spec>,
     spot_check: spot::spot_check,
     cpu: |case, memory, parallel| Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?)),
     gpu: gpu::plan,

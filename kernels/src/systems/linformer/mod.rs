@@ -16,6 +16,7 @@ use mixer::{
 use crate::definition::Definition;
 use crate::dims::Dims;
 use crate::generate::Generator;
+use crate::model::reference;
 
 /// Largest rank accepted.
 const MAX_RANK: usize = 4096;
@@ -55,7 +56,9 @@ pub static LINFORMER: Definition = Definition {
     info: &INFO,
     seeded_case,
     cost: |problem, params| Ok(cost::cost(&Spec::race(problem, params)?.0)),
-    reference: model::reference,
+    reference: reference::<Spec>,
+    #[cfg(test)]
+    operations: crate::model::operations::<Spec>,
     spot_check: model::spot_check,
     cpu: |case, memory, parallel| Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?)),
     gpu: gpu::plan,

@@ -75,7 +75,9 @@ pub static LIQUID_S4: Definition = Definition {
     info: &INFO,
     seeded_case: seed::seeded_case,
     cost: |problem, params| Ok(cost::cost(&Spec::race(problem, params)?)),
-    reference: model::reference,
+    reference: crate::model::reference::<Spec>,
+    #[cfg(test)]
+    operations: crate::model::operations::<Spec>,
     spot_check: spot::spot_check,
     cpu: |case, memory, parallel| Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?)),
     gpu: gpu::plan,

@@ -17,6 +17,7 @@ mod tests;
 use mixer::{Causality, Family, Info, ParamKind, ParamSpec, Problem, Tolerance};
 
 use crate::definition::Definition;
+use crate::model::reference;
 pub use spec::{Activation, AttentionSpec, BiasKind, EmaSpec, LayerSpec, NormKind, Spec};
 
 /// Widths are those of the authors' package, the chunk that of Mega-chunk on Long Range Arena.
@@ -99,7 +100,9 @@ pub static MEGA: Definition = Definition {
     info: &INFO,
     seeded_case: seed::seeded_case,
     cost: |problem, params| Ok(cost::cost(&Spec::race(problem, params)?)),
-    reference: model::reference,
+    reference: reference::<Spec>,
+    #[cfg(test)]
+    operations: crate::model::operations::<Spec>,
     spot_check: spot::spot_check,
     cpu: |case, memory, parallel| {
         Ok(match Spec::read(case)? {

@@ -95,7 +95,9 @@ pub static MONARCH_MIXER: Definition = Definition {
     info: &INFO,
     seeded_case: seed::seeded_case,
     cost: |problem, params| Ok(cost::cost(&Spec::race(problem, params)?)),
-    reference: model::reference,
+    reference: crate::model::reference::<Spec>,
+    #[cfg(test)]
+    operations: crate::model::operations::<Spec>,
     spot_check: spot::spot_check,
     cpu: |case, memory, parallel| {
         Ok(match Spec::read(case)? {

@@ -4,11 +4,11 @@
 use std::ops::Range;
 
 use algebra::{Algebra, Load, Mask, Pair, Reach, Scope, Unary};
-use mixer::{Case, MixerError, OpCount, Tensors};
+use mixer::{Case, MixerError, Tensors};
 
 use super::filter::FilterSpec;
 use super::{BlockDiagonalSpec, MlpSpec, MonarchSpec, NORM_EPS, SequenceSpec, Spec, TAPS};
-use crate::model::{self, Model, sequence};
+use crate::model::{Model, sequence};
 use crate::ops::block_diagonal::BlockShape;
 
 /// One network of a set of filters.
@@ -511,9 +511,4 @@ impl Model for Spec {
             Self::Monarch(spec) => vec![monarch(a, spec, tensors, &(0..spec.rows).collect::<Vec<_>>())?],
         })
     }
-}
-
-/// The whole output in f64.
-pub(super) fn reference(case: &Case, count: &mut OpCount) -> Result<Vec<f64>, MixerError> {
-    model::reference::<Spec>(case, count)
 }

@@ -1,7 +1,7 @@
 use algebra::{Algebra, Exact};
 use std::sync::Arc;
 
-use mixer::{Case, Level, Memory, MixerError, OpCount, Params, Problem, Serial, System, Tensor};
+use mixer::{Case, Level, Memory, MixerError, Params, Problem, Serial, System, Tensor};
 use proptest::prelude::*;
 
 use super::*;
@@ -118,8 +118,7 @@ fn stated_memory_of_every_golden_part_is_what_it_takes() {
 #[test]
 fn counted_operations_equal_the_closed_form() {
     let check = |name: &str, case: &Case| {
-        let mut count = OpCount::default();
-        MONARCH_MIXER.reference(case, &mut count).unwrap();
+        let count = (MONARCH_MIXER.operations)(case).unwrap();
         let (flops, setup) = match Spec::read(case).unwrap() {
             Spec::Sequence(spec) => {
                 let length = spec.dims.seq_len as u64;

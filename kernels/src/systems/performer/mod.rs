@@ -61,7 +61,13 @@ pub static PERFORMER: Definition = Definition {
     info: &INFO,
     seeded_case,
     cost: |problem, params| Ok(cost::cost(&Spec::race(problem, params)?.0)),
-    reference: reference::reference,
+    reference: |case| reference::reference(case, &mut mixer::OpCount::default()),
+    #[cfg(test)]
+    operations: |case| {
+        let mut count = mixer::OpCount::default();
+        reference::reference(case, &mut count)?;
+        Ok(count)
+    },
     spot_check: spot::spot_check,
     cpu: |case, memory, parallel| Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?)),
     gpu: gpu::plan,
