@@ -122,6 +122,10 @@ impl<'a> Tensor<'a> {
     }
 
     fn select(&self, rows: &[usize]) -> Self {
+        // Consecutive rows need no copy: a global query's list of keys is a whole sequence.
+        if let (Some(&first), true) = (rows.first(), rows.windows(2).all(|pair| pair[1] == pair[0] + 1)) {
+            return self.slice(Axis(0), first..first + rows.len());
+        }
         if let Some(Product { left, right, bias, .. }) = self.pending() {
             return Self::product(&left.select(rows), right, bias.as_ref());
         }
