@@ -1,7 +1,7 @@
 //! A system's model, which `algebra` explains how to write, run on a case.
 
-use algebra::{Count, Exact, Load};
-use mixer::{Case, MixerError, OpCount};
+use algebra::{Exact, Load};
+use mixer::{Case, MixerError};
 
 /// A configuration with its equations.
 pub(crate) trait Model: Sized {
@@ -12,26 +12,28 @@ pub(crate) trait Model: Sized {
     fn outputs<'a, A: Load<'a>>(&self, a: &mut A, case: &'a Case) -> Result<Vec<A::T>, MixerError>;
 }
 
-/// The outputs of all sequences in f64, one after another, and how many operations the equations take.
+/// The outputs of all sequences in f64, one after another.
 ///
 /// # Errors
 /// What is wrong with the case.
-pub(crate) fn reference<M: Model>(case: &Case, count: &mut OpCount) -> Result<Vec<f64>, MixerError> {
-    let counted = counted::<M>(case)?;
-    count.add(mixer::Count::new(counted.forward.flops));
-    count.add_setup(mixer::Count::new(counted.setup.flops));
+pub(crate) fn reference<M: Model>(case: &Case) -> Result<Vec<f64>, MixerError> {
     let outputs = M::read(case)?.outputs(&mut Exact::default(), case)?;
     Ok(outputs.iter().flat_map(algebra::Tensor::to_vec).collect())
 }
 
 /// All operations of the model, those that the field's conventions leave out among them.
-///
-/// # Errors
-/// What is wrong with the case.
-pub(crate) fn counted<M: Model>(case: &Case) -> Result<Count, MixerError> {
-    let mut count = Count::default();
+#[cfg(any(test, feature = "trials"))]
+pub(crate) fn counted<M: Model>(case: &Case) -> Result<algebra::Count, MixerError> {
+    let mut count = algebra::Count::default();
     M::read(case)?.outputs(&mut count, case)?;
     Ok(count)
+}
+
+/// Operations by the field's conventions.
+#[cfg(any(test, feature = "trials"))]
+pub(crate) fn operations<M: Model>(case: &Case) -> Result<mixer::OpCount, MixerError> {
+    let count = counted::<M>(case)?;
+    Ok(mixer::OpCount { flops: count.forward.flops, setup_flops: count.setup.flops })
 }
 
 /// Sequence `index` of values `[batch, length, width]`, as `[length, width]`.

@@ -130,7 +130,7 @@ pub(crate) fn bits(values: &[f32]) -> Vec<u32> {
 /// file's tolerance.
 pub(crate) fn golden_parity(system: &System, folder: &str) {
     for golden in goldens(folder) {
-        let reference = system.reference(&golden.case, &mut OpCount::default()).unwrap();
+        let reference = system.reference(&golden.case).unwrap();
         let tight = Tolerance { abs: 1e-6, rel: 1e-6 };
         let deviation = tight.compare(reference.iter().copied(), &golden.y);
         assert!(deviation.pass, "{}: reference {deviation:?}", golden.name);
@@ -155,7 +155,7 @@ pub(crate) fn a_flipped_sign_fails(system: &System, folder: &str) {
 /// Seeded cases of many shapes agree with the reference, and so do the rows of spot checks.
 pub(crate) fn agrees_with_reference(system: &System, problem: &Problem, params: &Params) {
     let case = system.seeded_case(problem, params).unwrap();
-    let want = system.reference(&case, &mut OpCount::default()).unwrap();
+    let want = system.reference(&case).unwrap();
     let tolerance = system.info().tolerance;
     for threads in [1, 2] {
         let deviation =
@@ -408,9 +408,8 @@ pub(crate) fn liquid_memory(system: &System) {
 pub(crate) fn liquid_operations(system: &System) {
     for problem in edge_problems().into_iter().filter(|problem| problem.seq_len < 100) {
         for params in [Params::new(), sparse()] {
-            let mut count = OpCount::default();
             let case = system.seeded_case(&problem, &params).unwrap();
-            system.reference(&case, &mut count).unwrap();
+            let count = operations(system, &case);
             let cost = system.cost(&problem, &params).unwrap();
             assert_eq!((count.flops, count.setup_flops), (cost.flops, cost.setup_flops), "{problem:?}");
         }
@@ -440,13 +439,18 @@ pub(crate) fn states_its_memory(system: &System, forms: &[bool]) {
     refuses_what_does_not_fit(system, &PROBLEM);
 }
 
+/// Operations of a case as the system's model counts them.
+pub(crate) fn operations(system: &System, case: &Case) -> OpCount {
+    let trials = crate::trials_of(system.info().id).unwrap();
+    (trials.operations)(case).unwrap()
+}
+
 /// The reference's operation counts equal the closed form at every edge shape with each of `params`.
 pub(crate) fn counts_its_operations(system: &System, params: impl Fn(&Problem) -> Vec<Params>) {
     for problem in edge_problems() {
         for params in params(&problem) {
             let case = system.seeded_case(&problem, &params).unwrap();
-            let mut count = OpCount::default();
-            system.reference(&case, &mut count).unwrap();
+            let count = operations(system, &case);
             let cost = system.cost(&problem, &params).unwrap();
             let stated = (cost.flops, cost.setup_flops);
             assert_eq!((count.flops, count.setup_flops), stated, "{problem:?} {params:?}");

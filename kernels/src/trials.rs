@@ -2,7 +2,7 @@
 //! `trials.rs`, so that tests of every crate find them through the registry.
 #![expect(clippy::unwrap_used, reason = "a test that cannot make its input has failed")]
 
-use mixer::{Level, Params, Problem, Tensors};
+use mixer::{Case, Level, MixerError, OpCount, Params, Problem, Tensors};
 
 /// Makes the configuration of a golden file, with every option that such a file may choose, at random sizes.
 pub type Config = fn(&mut Random) -> (Level, Params);
@@ -10,6 +10,8 @@ pub type Config = fn(&mut Random) -> (Level, Params);
 /// A system's trials.
 #[derive(Debug, Clone, Copy)]
 pub struct Trials {
+    /// Operations of a case as the system's model counts them, to compare with its cost.
+    pub operations: fn(&Case) -> Result<OpCount, MixerError>,
     /// Parameters of the index-th problem of a test: one index after the other meets every choice, and in combinations.
     pub params: fn(index: usize, &Problem) -> Params,
     /// Configurations of golden files. A system whose `golden` is another system's has none.
@@ -23,8 +25,9 @@ pub struct Trials {
 }
 
 impl Trials {
-    /// The default parameters, and no configuration.
+    /// The default parameters, no configuration, and no counted operation.
     pub const DEFAULT: Self = Self {
+        operations: |_| Ok(OpCount::default()),
         params: |_, _| Params::new(),
         configs: &[],
         golden: None,

@@ -5,13 +5,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Files of every system's folder.
-const FILES: [&str; 7] = ["README.md", "README.zh.md", "mod.rs", "cpu.rs", "gpu.rs", "tests.rs", "trials.rs"];
+const FILES: [&str; 8] =
+    ["README.md", "README.zh.md", "mod.rs", "cost.rs", "cpu.rs", "gpu.rs", "tests.rs", "trials.rs"];
 
-/// Files of every folder with its own equations.
-const EQUATIONS: [&str; 2] = ["reference.rs", "cost.rs"];
+/// The equations: a model, or a reference where the system is not written as a model yet.
+const EQUATIONS: [&str; 2] = ["model.rs", "reference.rs"];
 
-/// Programs of softmax attention, whose reference they share: `kernels/src/multi_head`.
-const PROGRAMS_OF_ATTENTION: [&str; 2] = ["attention", "attention-naive"];
+/// Systems whose equations are in a shared module.
+const SHARED_EQUATIONS: [(&str, &str); 2] =
+    [("attention", "../multi_head/model.rs"), ("attention-naive", "../multi_head/model.rs")];
 
 fn sources() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src/systems")
@@ -52,11 +54,17 @@ fn every_system_has_the_files_of_a_system() {
     let mut missing = Vec::new();
     for system in kernels::systems() {
         let id = system.info().id;
-        let equations: &[&str] = if PROGRAMS_OF_ATTENTION.contains(&id) { &[] } else { &EQUATIONS };
-        for file in FILES.iter().chain(equations) {
+        for file in FILES {
             if !has(id, file) {
                 missing.push(format!("{}/{file}", folder(id)));
             }
+        }
+        let equations = match SHARED_EQUATIONS.iter().find(|(shared, _)| *shared == id) {
+            Some((_, module)) => sources().join(module).is_file(),
+            None => EQUATIONS.iter().any(|file| has(id, file)),
+        };
+        if !equations {
+            missing.push(format!("{}/{}", folder(id), EQUATIONS[0]));
         }
         checked += 1;
     }

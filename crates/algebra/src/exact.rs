@@ -122,6 +122,10 @@ impl<'a> Tensor<'a> {
     }
 
     fn select(&self, rows: &[usize]) -> Self {
+        // Consecutive rows need no copy: a global query's list of keys is a whole sequence.
+        if let (Some(&first), true) = (rows.first(), rows.windows(2).all(|pair| pair[1] == pair[0] + 1)) {
+            return self.slice(Axis(0), first..first + rows.len());
+        }
         if let Some(Product { left, right, bias, .. }) = self.pending() {
             return Self::product(&left.select(rows), right, bias.as_ref());
         }
@@ -564,6 +568,15 @@ fn columns(x: &Tensor<'_>, range: Range<usize>) -> Vec<Vec<f64>> {
     let [length, _] = x.shape();
     let x = x.slice(Axis(1), range.clone());
     let (stored, mut block) = (x.stored(), Vec::new());
+    if stored.is_column_major() {
+        let stored = stored.transposed();
+        let column = |index| {
+            let mut column = Vec::with_capacity(length);
+            stored.read(index..index + 1, &mut column);
+            column
+        };
+        return (0..range.len()).map(column).collect();
+    }
     let mut columns = vec![Vec::with_capacity(length); range.len()];
     for first in (0..length).step_by(ROWS) {
         stored.read(first..length.min(first + ROWS), &mut block);
@@ -841,7 +854,7 @@ mod tests {
                     let x = x[t * channels + c];
                     let (mut power, mut want) = (0.0, 0.0);
                     for (j, h) in own.clone().zip(&mut h) {
-                        power += (o[j] * d[j].powi(t as i32)).re;
+                        power += (o[j] * d[j].powu(t as u32)).re;
                         *h = (d[j] + i[j] * x) * *h + i[j] * x;
                         want += (o[j] * *h).re;
                     }

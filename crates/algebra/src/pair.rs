@@ -4,6 +4,7 @@ use crate::{Algebra, Unary};
 
 /// re + i·im.
 #[derive(Debug, Clone)]
+#[must_use]
 pub struct Pair<T> {
     /// Real part.
     pub re: T,

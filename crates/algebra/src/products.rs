@@ -19,7 +19,7 @@ pub(crate) enum Stored<'v> {
 /// Rows that are widened together.
 const BLOCK: usize = 32;
 
-impl<'v> Stored<'v> {
+impl Stored<'_> {
     pub(crate) fn shape(&self) -> [usize; 2] {
         let (rows, columns) = match self {
             Self::F32(view) => view.dim(),
@@ -28,7 +28,7 @@ impl<'v> Stored<'v> {
         [rows, columns]
     }
 
-    fn transposed(self) -> Self {
+    pub(crate) fn transposed(self) -> Self {
         match self {
             Self::F32(view) => Self::F32(view.reversed_axes()),
             Self::F64(view) => Self::F64(view.reversed_axes()),
@@ -36,7 +36,7 @@ impl<'v> Stored<'v> {
     }
 
     /// Whether columns, not rows, are contiguous.
-    fn is_column_major(&self) -> bool {
+    pub(crate) fn is_column_major(&self) -> bool {
         let strides = match self {
             Self::F32(view) => view.strides(),
             Self::F64(view) => view.strides(),

@@ -4,7 +4,7 @@
 use std::num::NonZero;
 use std::thread;
 
-use mixer::{Case, Causality, Level, MixerError, OpCount, Params, Problem, System, Tensor, Tensors};
+use mixer::{Case, Causality, Level, MixerError, Params, Problem, System, Tensor, Tensors};
 use serde::Serialize;
 
 /// Lengths of the patterns and tokens per cell: one view token by token, and one at a length where the papers' windows
@@ -94,7 +94,7 @@ fn at(system: &System, (length, tokens): (usize, usize), causal: bool) -> Result
                 let mut x = input.clone();
                 let floats = replaced.start * WIDTH..replaced.end * WIDTH;
                 x[floats.clone()].copy_from_slice(&others[floats]);
-                system.reference(&with_input(&case, &x, held), &mut OpCount::default())
+                system.reference(&with_input(&case, &x, held))
             })?;
             Ok(Pattern { length, causal, held, rows })
         })

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use mixer::{
     Backend, Case, Executor, Explain, Finished, GpuMachine, GpuTarget, LaneError, LaneSpec, Level,
-    MachineFacts, MixerError, OpCount, Prepared, Problem, Roofline, System, Verification,
+    MachineFacts, MixerError, Prepared, Problem, Roofline, System, Verification,
 };
 
 use crate::abandon::unless_cancelled;
@@ -331,8 +331,7 @@ impl Executor for Machine {
         self.run(&mut lane, 1).await?;
         let output = lane.output().await?;
         let case = Arc::clone(lane.case());
-        let expected =
-            unless_cancelled(&self.cancel, move || system.reference(&case, &mut OpCount::default()))??;
+        let expected = unless_cancelled(&self.cancel, move || system.reference(&case))??;
         let deviation = system.info().tolerance.compare_rows(&output, &expected, problem.d_model);
         Ok(Verification { seq_len: problem.seq_len, deviation })
     }

@@ -75,7 +75,7 @@ fn part<T: Copy>(data: &[T], parts: usize, index: usize) -> Vec<T> {
 
 #[cfg(test)]
 mod tests {
-    use mixer::{Level, OpCount, Params, Problem, Tolerance};
+    use mixer::{Level, Params, Problem, Tolerance};
 
     use super::*;
 
@@ -94,7 +94,7 @@ mod tests {
                 let problem =
                     Problem { batch: 3, seq_len: 24, d_model: 24, n_heads: 2, causal, level, seed: 5 };
                 let case = system.seeded_case(&problem, &Params::new()).unwrap();
-                let whole = system.reference(&case, &mut OpCount::default()).unwrap();
+                let whole = system.reference(&case).unwrap();
                 let check = spot_check(system, &case, SpotDraw { seed, max_flops: 1 << 26 }).unwrap();
                 let id = system.info().id;
                 let columns = check.columns.iter().map(|column| column.first_row);

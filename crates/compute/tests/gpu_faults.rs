@@ -10,9 +10,7 @@ use std::sync::Arc;
 use common::{PROBLEM, alone, device, edge_problems};
 use compute::gpu::{Gpu, GpuLane, GpuOptions};
 use compute::{CancelSwitch, CpuLane, CpuPool};
-use mixer::{
-    Access, Case, GpuTarget, LaneError, Level, MixerError, OpCount, Params, Plan, Problem, System, Tensor,
-};
+use mixer::{Access, Case, GpuTarget, LaneError, Level, MixerError, Params, Plan, Problem, System, Tensor};
 use pollster::block_on;
 
 #[test]
@@ -126,7 +124,7 @@ fn fault_10_inputs_at_the_edge_of_floats_on_the_cpu() {
             let case = system.seeded_case(&problem, &Params::new()).unwrap();
             for (name, value) in harmless() {
                 let case = with_input(&case, value);
-                let want = system.reference(&case, &mut OpCount::default()).unwrap();
+                let want = system.reference(&case).unwrap();
                 let deviation = system.info().tolerance.compare_f32(&on_cpu(system, &case).unwrap(), &want);
                 assert!(deviation.pass, "{}, {level:?}, {name}: {deviation:?}", system.info().id);
             }
@@ -148,7 +146,7 @@ fn fault_10_inputs_at_the_edge_of_floats_on_the_gpu() {
             let case = system.seeded_case(&problem, &Params::new()).unwrap();
             for (name, value) in harmless() {
                 let case = with_input(&case, value);
-                let want = system.reference(&case, &mut OpCount::default()).unwrap();
+                let want = system.reference(&case).unwrap();
                 let output = on_gpu(&gpu, system.gpu(&case, gpu.target()).unwrap()).unwrap();
                 let deviation = system.info().tolerance.compare_f32(&output, &want);
                 assert!(deviation.pass, "{}, {level:?}, {name}: {deviation:?}", system.info().id);
@@ -168,7 +166,7 @@ fn fault_10_short_and_narrow_problems_on_the_cpu() {
     for system in kernels::systems() {
         for problem in edge_problems() {
             let Ok(case) = system.seeded_case(&problem, &Params::new()) else { continue };
-            let want = system.reference(&case, &mut OpCount::default()).unwrap();
+            let want = system.reference(&case).unwrap();
             let deviation = system.info().tolerance.compare_f32(&on_cpu(system, &case).unwrap(), &want);
             assert!(deviation.pass, "{}, {problem:?}: {deviation:?}", system.info().id);
         }
@@ -216,7 +214,7 @@ fn fault_11_a_flipped_sign_in_the_last_shader_fails_verification() {
     for system in kernels::systems() {
         let id = system.info().id;
         let case = system.seeded_case(&PROBLEM, &Params::new()).unwrap();
-        let want = system.reference(&case, &mut OpCount::default()).unwrap();
+        let want = system.reference(&case).unwrap();
         let mut plan = system.gpu(&case, gpu.target()).unwrap();
         let last = plan.run.last_mut().unwrap();
         let mutant = flip_stores(last.shader.source);
@@ -232,7 +230,7 @@ fn fault_11_a_flipped_sign_in_any_input_is_seen_by_the_reference() {
     // Checks the test itself: with a loose tolerance, a wrong kernel could pass.
     for system in kernels::systems() {
         let case = Arc::new(system.seeded_case(&PROBLEM, &Params::new()).unwrap());
-        let want = system.reference(&case, &mut OpCount::default()).unwrap();
+        let want = system.reference(&case).unwrap();
         let mut wrong: Vec<f32> = want.iter().map(|&value| value as f32).collect();
         let largest = (0..wrong.len()).max_by(|&a, &b| wrong[a].abs().total_cmp(&wrong[b].abs())).unwrap();
         wrong[largest] = -wrong[largest];

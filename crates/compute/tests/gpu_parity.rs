@@ -11,7 +11,7 @@ use common::{PROBLEM, alone, device, edge_problems, golden_files};
 use compute::gpu::{Gpu, GpuLane, GpuOptions};
 use compute::{CancelSwitch, golden};
 use libtest_mimic::{Arguments, Trial};
-use mixer::{Case, GpuTarget, Level, Memory, OpCount, Params, Plan, Problem, Serial, System, Tolerance};
+use mixer::{Case, GpuTarget, Level, Memory, Params, Plan, Problem, Serial, System, Tolerance};
 use pollster::block_on;
 
 fn check(system: &'static System) {
@@ -109,7 +109,7 @@ fn shapes(system: &'static System, gpu: &Gpu, failures: &mut Vec<String>) {
     for (index, problem) in problems().into_iter().enumerate() {
         let Ok(case) = system.seeded_case(&problem, &(trials.params)(index, &problem)) else { continue };
         tried += 1;
-        let want = system.reference(&case, &mut OpCount::default()).unwrap();
+        let want = system.reference(&case).unwrap();
         let tolerance = system.info().tolerance;
         let output = match run_as(system, &case, gpu, index % 4 != 0) {
             Ok(output) => output,

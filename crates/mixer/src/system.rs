@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::{
-    Case, Cost, Count, GpuTarget, Memory, MixerError, OpCount, Parallel, ParamSpec, Params, Plan, Problem,
-    SpotCheck, SpotDraw, Tolerance,
+    Case, Cost, Count, GpuTarget, Memory, MixerError, Parallel, ParamSpec, Params, Plan, Problem, SpotCheck,
+    SpotDraw, Tolerance,
 };
 
 /// The causal and bidirectional forms that a system has.
@@ -134,7 +134,7 @@ pub struct System {
     /// [`System::cost`] of a problem that is valid for planning.
     pub cost: fn(&Problem, &Params) -> Result<Cost, MixerError>,
     /// [`System::reference`] of a case whose elements are not too many.
-    pub reference: fn(&Case, &mut OpCount) -> Result<Vec<f64>, MixerError>,
+    pub reference: fn(&Case) -> Result<Vec<f64>, MixerError>,
     /// [`System::spot_check`] of such a case.
     pub spot_check: fn(&Case, SpotDraw) -> Result<SpotCheck, MixerError>,
     /// [`System::cpu`] of such a case.
@@ -167,14 +167,13 @@ impl System {
         (self.cost)(problem, params)
     }
 
-    /// The output in f64, computed by plain loops from the equations, with the shape of the golden file's `y`. Adds its
-    /// operations to `count`, so that tests can compare them with [`System::cost`].
+    /// The output in f64, computed from the equations, with the shape of the golden file's `y`.
     ///
     /// # Errors
     /// A [`MixerError`] where the case lacks a tensor or has a wrong shape or configuration.
-    pub fn reference(&self, case: &Case, count: &mut OpCount) -> Result<Vec<f64>, MixerError> {
+    pub fn reference(&self, case: &Case) -> Result<Vec<f64>, MixerError> {
         check_elements(&case.config)?;
-        (self.reference)(case, count)
+        (self.reference)(case)
     }
 
     /// Parts of the first sequence's output in f64, as exact as [`System::reference`]: rows and, for convolutions,

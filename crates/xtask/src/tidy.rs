@@ -13,11 +13,12 @@ use crate::toolchain::TARGET;
 use crate::{Outcome, step};
 
 /// What each crate may depend on, of ours.
-const EDGES: [(&str, &[&str]); 12] = [
+const EDGES: [(&str, &[&str]); 13] = [
     ("mixer", &[]),
+    ("algebra", &[]),
     ("race", &["mixer"]),
     ("report", &["mixer", "race"]),
-    ("kernels", &["mixer"]),
+    ("kernels", &["mixer", "algebra"]),
     ("compute", &["mixer", "kernels"]),
     ("protocol", &["mixer", "report"]),
     ("worker", &["protocol", "compute", "race", "report", "mixer", "kernels"]),
@@ -29,7 +30,7 @@ const EDGES: [(&str, &[&str]); 12] = [
 ];
 
 /// Crates that know no browser and no GPU.
-const PURE: [&str; 5] = ["mixer", "race", "report", "chart", "kernels"];
+const PURE: [&str; 6] = ["mixer", "algebra", "race", "report", "chart", "kernels"];
 
 /// Crates of the browser and the GPU.
 const IMPURE: [&str; 6] = ["wasm-bindgen", "js-sys", "web-sys", "wgpu", "leptos", "wasm-bindgen-futures"];

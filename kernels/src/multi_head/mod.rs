@@ -14,7 +14,7 @@ use crate::ops::tile_attention::Shape;
 
 pub(crate) use cost::{case_floats, flops, softmax, streams_floats, weight_floats};
 pub(crate) use gpu::{Streams as GpuStreams, project as gpu_project};
-pub(crate) use model::{attend_to, concat_heads, of_head, output, reference, sources, spot_check, streams};
+pub(crate) use model::{Source, attend_to, concat_heads, of_head, output, spot_check, streams};
 pub(crate) use projections::Projections;
 
 /// Configuration of a case with heads.

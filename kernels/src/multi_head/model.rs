@@ -1,22 +1,43 @@
 //! The equations of multi-head attention (Vaswani et al., arXiv 1706.03762, sections 3.2.1 and 3.2.2).
 
 use algebra::{Algebra, Load, Mask, attention};
-use mixer::{Case, Level, MixerError, OpCount, SpotCheck, SpotDraw};
+use mixer::{Case, Level, MixerError, SpotCheck, SpotDraw};
 
 use super::Spec;
-use crate::model::{self, Model, sequence};
+use crate::model::{Model, sequence};
 
-/// Queries at `positions`, keys and values at every position of one sequence, `[.., width]`: `inputs` at core level, at
-/// layer level x W_Q, x W_K and x W_V, with `names` for the weights.
+/// Where queries, keys and values come from.
+#[derive(Clone, Copy)]
+pub(crate) struct Source<'a> {
+    /// At core level: the streams themselves, `[batch, length, width]` each.
+    pub inputs: Option<[&'a [f32]; 3]>,
+    /// At layer level: names of their projections.
+    pub names: [&'static str; 3],
+}
+
+impl<'a> Source<'a> {
+    /// The queries, keys and values that every system with heads has.
+    pub(crate) fn plain(spec: &Spec, case: &'a Case) -> Result<Self, MixerError> {
+        let inputs = match spec.level {
+            Level::Core => Some(spec.streams(&case.tensors)?),
+            Level::Layer => None,
+        };
+        Ok(Self { inputs, names: ["query", "key", "value"] })
+    }
+}
+
+/// Queries at `positions`, keys and values at every position of one sequence, `[.., width]`: at layer level x W_Q, x W_K and
+/// x W_V.
 pub(crate) fn streams<'a, A: Load<'a>>(
     a: &mut A,
     spec: &Spec,
     case: &'a Case,
     index: usize,
-    (inputs, names): (Option<[&'a [f32]; 3]>, [&str; 3]),
+    source: Source<'a>,
     positions: &[usize],
 ) -> Result<[A::T; 3], MixerError> {
     let shape = [spec.dims.seq_len, spec.dims.d_model];
+    let Source { inputs, names } = source;
     if let Some(inputs) = inputs {
         let [q, k, v] = inputs.map(|stream| sequence(a, stream, shape, index));
         return Ok([a.gather(&q, positions), k, v]);
@@ -28,18 +49,6 @@ pub(crate) fn streams<'a, A: Load<'a>>(
         project(a, spec, case, names[1], &x)?,
         project(a, spec, case, names[2], &x)?,
     ])
-}
-
-/// What [`streams`] takes for the queries, keys and values that every system has.
-pub(crate) fn sources<'a>(
-    spec: &Spec,
-    case: &'a Case,
-) -> Result<(Option<[&'a [f32]; 3]>, [&'static str; 3]), MixerError> {
-    let inputs = match spec.level {
-        Level::Core => Some(spec.streams(&case.tensors)?),
-        Level::Layer => None,
-    };
-    Ok((inputs, ["query", "key", "value"]))
 }
 
 /// x Wᵀ + b with the weights called `name`.
@@ -102,7 +111,7 @@ fn multi_head<'a, A: Load<'a>>(
     index: usize,
     positions: &[usize],
 ) -> Result<A::T, MixerError> {
-    let streams = streams(a, spec, case, index, sources(spec, case)?, positions)?;
+    let streams = streams(a, spec, case, index, Source::plain(spec, case)?, positions)?;
     let mask = if spec.causal { Mask::Causal(positions.to_vec()) } else { Mask::All };
     let core = concat_heads(a, spec.n_heads, |a, head| {
         let [q, k, v] = of_head(a, &streams, spec.n_heads, head);
@@ -120,11 +129,6 @@ impl Model for Spec {
         let positions: Vec<usize> = (0..self.dims.seq_len).collect();
         (0..self.dims.batch).map(|index| multi_head(a, self, case, index, &positions)).collect()
     }
-}
-
-/// `[batch, length, width]` in f64.
-pub(crate) fn reference(case: &Case, count: &mut OpCount) -> Result<Vec<f64>, MixerError> {
-    model::reference::<Spec>(case, count)
 }
 
 /// A few rows at any length.

@@ -8,7 +8,7 @@ mod tensors;
 use compute::{GpuChoice, Host, Machine, MachineOptions};
 use kernels::trials::Random;
 use libtest_mimic::{Arguments, Trial};
-use mixer::{Backend, Case, Level, OpCount, Params, System, Tensor, Value};
+use mixer::{Backend, Case, Level, Params, System, Tensor, Value};
 use pollster::block_on;
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
@@ -20,7 +20,7 @@ const FILES: u64 = 20;
 fn file(system: &System, level: Level, config: &Params, random: &mut Random) -> Vec<u8> {
     let trials = kernels::trials_of(system.info().id).unwrap();
     let mut case = Case { level, config: config.clone(), tensors: (trials.optional)(config, random) };
-    let y = tensors::fill(&mut case, trials, random, |case| system.reference(case, &mut OpCount::default()));
+    let y = tensors::fill(&mut case, trials, random, |case| system.reference(case));
     let shape = output_shape(config, y.len());
     case.tensors.insert("y", &shape, y.iter().map(|&value| value as f32).collect());
     let largest = y.iter().fold(0.0_f64, |most, value| most.max(value.abs()));

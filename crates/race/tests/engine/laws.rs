@@ -96,6 +96,14 @@ proptest! {
 /// More than 2.5% of the replicates of this race never cross, so a predicted crossover would have no upper end.
 #[test]
 fn a_prediction_needs_an_interval_with_an_upper_end() {
-    let laws = (15448.531986513677, 0.9553764084731481, 83747.40177474266, 0.81526834621397);
-    check_record(laws, vec![9431, 43615, 317], 61233, 0.0, 0.07544335193173472, 3028208598292952214).unwrap();
+    let laws = (15_448.531_986_513_677, 0.955_376_408_473_148_1, 83_747.401_774_742_66, 0.815_268_346_213_97);
+    check_record(
+        laws,
+        vec![9431, 43615, 317],
+        61233,
+        0.0,
+        0.075_443_351_931_734_72,
+        3_028_208_598_292_952_214,
+    )
+    .unwrap();
 }

@@ -10,7 +10,8 @@ pub(crate) mod trials;
 
 use mixer::{Causality, Family, Info, System, Tolerance};
 
-use crate::multi_head::{reference, seeded_case, spot_check};
+use crate::model::reference;
+use crate::multi_head::{self, seeded_case, spot_check};
 
 static INFO: Info = Info {
     id: "attention",
@@ -42,7 +43,7 @@ pub static ATTENTION: System = System {
         INFO.resolve(params)?;
         Ok(cost::tiled(problem))
     },
-    reference,
+    reference: reference::<multi_head::Spec>,
     spot_check,
     cpu: |case, memory, parallel| Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?)),
     gpu: gpu::plan,

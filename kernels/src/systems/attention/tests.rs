@@ -1,4 +1,4 @@
-use mixer::{Case, Level, MixerError, OpCount, Params, Problem, Serial, SpotDraw, Tensor, Tensors};
+use mixer::{Case, Level, MixerError, Params, Problem, Serial, SpotDraw, Tensor, Tensors};
 use proptest::prelude::*;
 
 use super::*;
@@ -76,9 +76,8 @@ fn counted_functions_equal_the_closed_form() {
 #[test]
 fn counted_operations_equal_the_closed_form() {
     for problem in edge_problems() {
-        let mut count = OpCount::default();
         let case = ATTENTION.seeded_case(&problem, &Params::new()).unwrap();
-        ATTENTION.reference(&case, &mut count).unwrap();
+        let count = testing::operations(&ATTENTION, &case);
         assert_eq!(count.flops, ATTENTION.cost(&problem, &Params::new()).unwrap().flops, "{problem:?}");
     }
 }
@@ -109,7 +108,7 @@ fn a_case_with_a_wrong_shape_names_its_tensor() {
     let case = ATTENTION.seeded_case(&PROBLEM, &Params::new()).unwrap();
     let mut wrong = case.clone();
     wrong.tensors.insert("param.key.weight", &[2, 2], vec![0.0; 4]);
-    let refused = |case: &Case| ATTENTION.reference(case, &mut OpCount::default()).unwrap_err();
+    let refused = |case: &Case| ATTENTION.reference(case).unwrap_err();
     assert!(matches!(refused(&wrong), MixerError::TensorShape { name, .. } if name == "param.key.weight"));
     let mut zero = case.clone();
     zero.config.set("heads", 3_usize);

@@ -4,8 +4,11 @@ use mixer::{Level, Params};
 
 use crate::trials::{Random, Trials, headed, level};
 
-pub(crate) static TRIALS: Trials =
-    Trials { configs: &[|random| config(random, true), |random| config(random, false)], ..Trials::DEFAULT };
+pub(crate) static TRIALS: Trials = Trials {
+    operations: crate::model::operations::<crate::multi_head::Spec>,
+    configs: &[|random| config(random, true), |random| config(random, false)],
+    ..Trials::DEFAULT
+};
 
 fn config(random: &mut Random, causal: bool) -> (Level, Params) {
     let level = level(random);

@@ -11,6 +11,7 @@ pub(crate) mod trials;
 
 use mixer::{Causality, Family, Info, System, Tolerance};
 
+use crate::model::reference;
 use crate::multi_head;
 
 static INFO: Info = Info {
@@ -43,7 +44,7 @@ pub static ATTENTION_NAIVE: System = System {
         INFO.resolve(params)?;
         Ok(cost::cost(problem))
     },
-    reference: multi_head::reference,
+    reference: reference::<multi_head::Spec>,
     spot_check: multi_head::spot_check,
     cpu: |case, memory, _parallel| Ok(Box::new(cpu::Kernel::new(case, memory)?)),
     gpu: gpu::plan,

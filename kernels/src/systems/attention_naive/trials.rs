@@ -2,4 +2,8 @@
 
 use crate::trials::Trials;
 
-pub(crate) static TRIALS: Trials = Trials { golden: Some("attention"), ..Trials::DEFAULT };
+pub(crate) static TRIALS: Trials = Trials {
+    operations: crate::model::operations::<crate::multi_head::Spec>,
+    golden: Some("attention"),
+    ..Trials::DEFAULT
+};

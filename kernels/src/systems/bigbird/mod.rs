@@ -16,6 +16,7 @@ use mixer::{
 };
 
 use crate::generate::Generator;
+use crate::model::reference;
 use crate::multi_head;
 
 /// Fewest blocks for which the pattern is defined: the two global ones and a window between them.
@@ -60,7 +61,7 @@ pub static BIGBIRD: System = System {
     info: &INFO,
     seeded_case: |problem, params| seeded_case(problem, &Blocks::race(problem, params)?),
     cost: |problem, params| Ok(cost::cost(problem, &Blocks::race(problem, params)?)),
-    reference: model::reference,
+    reference: reference::<Spec>,
     spot_check: model::spot_check,
     cpu: |case, memory, parallel| Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?)),
     gpu: gpu::plan,

@@ -2,11 +2,11 @@
 //! blocks, global, in a window and random.
 
 use algebra::{Exact, Load};
-use mixer::{Case, Level, MixerError, OpCount, SpotCheck, SpotDraw};
+use mixer::{Case, Level, MixerError, SpotCheck, SpotDraw};
 
 use super::Spec;
-use crate::model::{self, Model};
-use crate::multi_head::{attend_to, concat_heads, of_head, output, sources, streams};
+use crate::model::Model;
+use crate::multi_head::{Source, attend_to, concat_heads, of_head, output, streams};
 
 /// The keys of position `i`, each as often as its block is listed.
 pub(super) fn keys(spec: &Spec, random: &[i32], head: usize, i: usize) -> Vec<usize> {
@@ -28,7 +28,7 @@ fn outputs_at<'a, A: Load<'a>>(
 ) -> Result<A::T, MixerError> {
     let base = &spec.base;
     let random = spec.random(&case.tensors)?;
-    let [q, mut k, mut v] = streams(a, base, case, index, sources(base, case)?, positions)?;
+    let [q, mut k, mut v] = streams(a, base, case, index, Source::plain(base, case)?, positions)?;
     if positions.len() == base.dims.seq_len {
         (k, v) = (a.keep(&k), a.keep(&v));
     }
@@ -58,11 +58,6 @@ impl Model for Spec {
         let positions: Vec<usize> = (0..self.base.dims.seq_len).collect();
         (0..self.base.dims.batch).map(|index| outputs_at(a, self, case, index, &positions)).collect()
     }
-}
-
-/// `[batch, length, width]` in f64.
-pub(super) fn reference(case: &Case, count: &mut OpCount) -> Result<Vec<f64>, MixerError> {
-    model::reference::<Spec>(case, count)
 }
 
 /// A few rows at any length: two drawn, then the last one and one of the first block, which see everything.

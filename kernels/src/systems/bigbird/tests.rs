@@ -1,6 +1,6 @@
 use std::collections::HashSet;
 
-use mixer::{OpCount, Params, Serial, Tensor, Value};
+use mixer::{Params, Serial, Tensor, Value};
 use proptest::prelude::*;
 
 use super::*;
@@ -49,7 +49,7 @@ fn long_blocks_agree_with_the_reference() {
 fn few_blocks_are_attention() {
     let problem = Problem { seq_len: 11 * 8, level: Level::Core, causal: false, ..PROBLEM };
     let case = BIGBIRD.seeded_case(&problem, &params(8, 3)).unwrap();
-    let want = ATTENTION.reference(&case, &mut OpCount::default()).unwrap();
+    let want = ATTENTION.reference(&case).unwrap();
     assert!(INFO.tolerance.compare_f32(&testing::cpu(&BIGBIRD, &case, &Serial), &want).pass);
     let longer = BIGBIRD.seeded_case(&Problem { seq_len: 11 * 8 + 1, ..problem }, &params(8, 3)).unwrap();
     assert!(longer.tensors.get("random_blocks").is_some());
@@ -68,7 +68,7 @@ fn all_blocks_once_is_attention() {
     let rows = [[4, 5], [4, 5], [1, 5], [1, 2], [1, 2]];
     let table: Vec<i32> = (0..2).flat_map(|_| rows.into_iter().flatten()).collect();
     case.tensors.insert_i32("random_blocks", &[2, 5, 2], table);
-    let want = ATTENTION.reference(&case, &mut OpCount::default()).unwrap();
+    let want = ATTENTION.reference(&case).unwrap();
     let got = testing::cpu(&BIGBIRD, &case, &Serial);
     for block in [0, 2, 3, 4, 6] {
         let range = block * 8 * 32..((block + 1) * 8).min(53) * 32;
@@ -177,7 +177,7 @@ fn what_the_definition_excludes_is_refused_by_name() {
     let refused = |key: &str, value: Value| {
         let mut case = case.clone();
         case.config.set(key, value);
-        match BIGBIRD.reference(&case, &mut OpCount::default()).unwrap_err() {
+        match BIGBIRD.reference(&case).unwrap_err() {
             MixerError::InvalidField { field, .. } => field,
             MixerError::TensorShape { name, .. } => name,
             MixerError::Unsupported { what, .. } => what,
@@ -191,11 +191,11 @@ fn what_the_definition_excludes_is_refused_by_name() {
     let mut few = case.clone();
     few.config.set("block_size", 16_usize);
     few.config.set("num_blocks", 3_usize);
-    let error = BIGBIRD.reference(&few, &mut OpCount::default()).unwrap_err();
+    let error = BIGBIRD.reference(&few).unwrap_err();
     assert!(matches!(error, MixerError::InvalidField { field, .. } if field == "block_size"));
     let mut stray = case.clone();
     stray.tensors.insert_i32("random_blocks", &[2, 10, 1], vec![12; 20]);
-    let error = BIGBIRD.reference(&stray, &mut OpCount::default()).unwrap_err();
+    let error = BIGBIRD.reference(&stray).unwrap_err();
     assert!(matches!(error, MixerError::InvalidField { field, .. } if field == "random_blocks"));
 }
 
@@ -234,7 +234,7 @@ proptest! {
         case.config.set("attention_type", "block_sparse");
         let table = table[..2 * (n - 2) * 3].iter().map(|&block| i32::try_from(block % n).unwrap()).collect();
         case.tensors.insert_i32("random_blocks", &[2, n - 2, 3], table);
-        let want = BIGBIRD.reference(&case, &mut OpCount::default()).unwrap();
+        let want = BIGBIRD.reference(&case).unwrap();
         let deviation = INFO.tolerance.compare_f32(&testing::cpu(&BIGBIRD, &case, &Serial), &want);
         prop_assert!(deviation.pass, "{deviation:?}");
     }

@@ -5,6 +5,7 @@ use mixer::{Level, Params, Problem};
 use crate::trials::{Random, Trials, get, headed};
 
 pub(crate) static TRIALS: Trials = Trials {
+    operations: crate::model::operations::<super::Spec>,
     params,
     configs: &[|random| config(random, Level::Core), |random| config(random, Level::Layer)],
     element,

@@ -18,6 +18,7 @@ use mixer::{
 };
 
 use crate::dims::Dims;
+use crate::model::reference;
 use ssm::Direction;
 
 /// Defaults are those of the authors' pretraining.
@@ -66,7 +67,7 @@ pub static BIGS: System = System {
     info: &INFO,
     seeded_case: seed::seeded_case,
     cost: |problem, params| Ok(cost::cost(&Spec::race(problem, params)?)),
-    reference: model::reference,
+    reference: reference::<Spec>,
     spot_check: spot::spot_check,
     cpu: |case, memory, parallel| Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?)),
     gpu: gpu::plan,

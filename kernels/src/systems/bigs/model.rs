@@ -4,11 +4,11 @@
 use std::ops::Range;
 
 use algebra::{Algebra, Load, Pair, Reach, Scope, Unary};
-use mixer::{Case, Level, MixerError, OpCount, Tensors};
+use mixer::{Case, Level, MixerError, Tensors};
 
 use super::ssm::Direction;
 use super::{Gelu, Linears, Spec};
-use crate::model::{self, Model, sequence};
+use crate::model::{Model, sequence};
 
 /// The state-space model of one direction.
 pub(super) struct Ssm<T> {
@@ -158,9 +158,4 @@ impl Model for Spec {
         });
         Ok(outputs.collect())
     }
-}
-
-/// `[batch, length, width]`, at core level s_f | s_b.
-pub(super) fn reference(case: &Case, count: &mut OpCount) -> Result<Vec<f64>, MixerError> {
-    model::reference::<Spec>(case, count)
 }

@@ -1,4 +1,4 @@
-use mixer::{OpCount, Params, Serial, Tensor};
+use mixer::{Params, Serial, Tensor};
 use proptest::prelude::*;
 
 use super::*;
@@ -98,8 +98,7 @@ fn counted_functions_equal_the_closed_form() {
 fn counted_operations_equal_the_closed_form() {
     let check = |name: &str, case: &Case| {
         let spec = Spec::read(case).unwrap();
-        let mut count = OpCount::default();
-        BIGS.reference(case, &mut count).unwrap();
+        let count = testing::operations(&BIGS, case);
         let length = spec.dims.seq_len as u64;
         let direct = 2 * (spec.dims.batch * spec.dims.d_model) as u64 * length * (length + 3);
         assert_eq!(count.flops, cost::other_flops(&spec).get() + direct, "{name}");

@@ -88,7 +88,7 @@ pub static CFC: System = System {
         let race = race::Race::new(problem, params)?;
         Ok(cost::cost(&race.spec, &race.synapses()))
     },
-    reference: model::reference,
+    reference: crate::model::reference::<Spec>,
     spot_check: model::spot_check,
     cpu: |case, memory, parallel| Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?)),
     gpu: gpu::plan,

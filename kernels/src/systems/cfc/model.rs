@@ -1,14 +1,14 @@
 //! The equations of the closed-form continuous-time network (Hasani et al., arXiv 2106.13898; the gated form as in its
 //! authors' package).
 
-use algebra::{Algebra, Count, Exact, Load, Scope, Unary};
-use mixer::{Case, MixerError, OpCount, SpotCheck, SpotDraw, Tensors};
+use algebra::{Algebra, Exact, Load, Scope, Unary};
+use mixer::{Case, MixerError, SpotCheck, SpotDraw, Tensors};
 
-use super::{Activation, Affine, CellSpec, Mode, Spec};
+use super::{Activation, Affine, CellSpec, Mode, Spec, cost};
 use crate::echo_state_washout::{self, State};
 use crate::initial_state::initial_state;
 use crate::lstm;
-use crate::model::{self, Model};
+use crate::model::Model;
 
 /// Operations of one unit beside its heads.
 pub(super) const UNIT_FLOPS: usize = 10;
@@ -86,6 +86,13 @@ impl<T: Clone> Cell<T> {
             Heads::Gated { ff1, ff2, time_a, time_b }
         };
         Ok(Self { units: cell.units, mode: cell.mode, activation: spec.activation, backbone, heads })
+    }
+
+    /// Entries that the mask of F₁ leaves.
+    fn synapses(&self) -> usize {
+        match &self.heads {
+            Heads::Pure { ff1, .. } | Heads::Gated { ff1, .. } => ff1.synapses,
+        }
     }
 
     /// The next state, `[1, units]`, from the input, `[1, inputs]`, and the state; `elapsed` is τ, `[1, 1]`, 1 unless given.
@@ -257,26 +264,15 @@ fn initial(spec: &Spec, case: &Case, sequence: usize) -> Result<State, MixerErro
     Ok(State { h: initial("h0")?, m })
 }
 
-/// `[batch, length, outputs]` in f64.
-pub(super) fn reference(case: &Case, count: &mut OpCount) -> Result<Vec<f64>, MixerError> {
-    model::reference::<Spec>(case, count)
-}
-
 /// Rows of the first sequence: its beginning, and others as far as the network forgets what came before them.
 pub(super) fn spot_check(case: &Case, draw: SpotDraw) -> Result<SpotCheck, MixerError> {
     let spec = Spec::read(case)?;
     let initial = initial(&spec, case, 0)?;
     let tokens = Tokens::read(&spec, &case.tensors)?;
-    let mut count = Count::default();
-    let network = Network::read(&mut count, &spec, &case.tensors)?;
-    let state = initial.load(&mut count);
-    tokens.step(&mut count, &network, state.each_ref(), 0);
     let network = Network::read(&mut Exact::default(), &spec, &case.tensors)?;
-    Ok(echo_state_washout::spot_check(
-        spec.dims.seq_len,
-        initial,
-        count.forward.flops,
-        draw,
-        |a, state, row| tokens.step(a, &network, state, row),
-    ))
+    let synapses: Vec<usize> = network.cells.iter().map(Cell::synapses).collect();
+    let flops = cost::cost(&spec, &synapses).flops / spec.dims.sizes().rows().get();
+    Ok(echo_state_washout::spot_check(spec.dims.seq_len, initial, flops, draw, |a, state, row| {
+        tokens.step(a, &network, state, row)
+    }))
 }

@@ -1,4 +1,4 @@
-use mixer::{OpCount, Params, Problem};
+use mixer::{Params, Problem};
 
 use super::*;
 use crate::testing::{self, PROBLEM, sparse};
@@ -17,7 +17,7 @@ fn a_network_without_room_for_its_outputs_is_refused_by_name() {
 fn layer_sizes_that_do_not_add_up_are_refused_by_name() {
     let mut case = CFC.seeded_case(&PROBLEM, &sparse()).unwrap();
     case.config.set("layer_sizes", Value::List(vec![Value::Int(1), Value::Int(2)]));
-    let error = CFC.reference(&case, &mut OpCount::default()).unwrap_err();
+    let error = CFC.reference(&case).unwrap_err();
     assert!(matches!(error, MixerError::InvalidField { field, .. } if field == "layer_sizes"));
 }
 

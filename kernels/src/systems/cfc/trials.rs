@@ -4,8 +4,13 @@ use mixer::{Level, Params, Problem, Value};
 
 use crate::trials::{Random, Trials, get, initial_state, sizes};
 
-pub(crate) static TRIALS: Trials =
-    Trials { params, configs: &[core, layer, wired], optional: initial_state, ..Trials::DEFAULT };
+pub(crate) static TRIALS: Trials = Trials {
+    operations: crate::model::operations::<super::Spec>,
+    params,
+    configs: &[core, layer, wired],
+    optional: initial_state,
+    ..Trials::DEFAULT
+};
 
 fn params(index: usize, _: &Problem) -> Params {
     let mut params = Params::new();

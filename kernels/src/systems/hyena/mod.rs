@@ -19,6 +19,7 @@ use mixer::{
 
 use crate::dims::Dims;
 use crate::generate::Generator;
+use crate::model::reference;
 use filter::FilterSpec;
 
 /// Largest order accepted: the paper goes to 3.
@@ -81,7 +82,7 @@ pub static HYENA: System = System {
     info: &INFO,
     seeded_case,
     cost: |problem, params| Ok(cost::cost(&Spec::race(problem, params)?)),
-    reference: model::reference,
+    reference: reference::<Spec>,
     spot_check: spot::spot_check,
     cpu: |case, memory, parallel| Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?)),
     gpu: gpu::plan,

@@ -4,11 +4,11 @@
 use std::ops::Range;
 
 use algebra::{Algebra, Load, Reach, Reduction, Scope, Unary};
-use mixer::{Case, MixerError, OpCount, Tensors};
+use mixer::{Case, MixerError, Tensors};
 
 use super::Spec;
 use super::filter::FilterSpec;
-use crate::model::{self, Model, sequence};
+use crate::model::{Model, sequence};
 
 /// The network that generates filters.
 pub(super) struct Filter<T> {
@@ -261,9 +261,4 @@ impl Model for Spec {
         let filters = filters(a, self, &case.tensors, self.out_len())?;
         (0..self.dims.batch).map(|index| prefix(a, self, &case.tensors, &filters, index)).collect()
     }
-}
-
-/// `[batch, min(length, l_max), width]` in f64.
-pub(super) fn reference(case: &Case, count: &mut OpCount) -> Result<Vec<f64>, MixerError> {
-    model::reference::<Spec>(case, count)
 }

@@ -1,4 +1,4 @@
-use mixer::{OpCount, Params, Serial, SpotDraw, Tensor};
+use mixer::{Params, Serial, SpotDraw, Tensor};
 use proptest::prelude::*;
 
 use super::*;
@@ -78,8 +78,7 @@ fn counted_operations_equal_the_closed_form() {
     for problem in edge_problems() {
         let case = HYENA.seeded_case(&problem, &Params::new()).unwrap();
         let spec = Spec::read(&case).unwrap();
-        let mut count = OpCount::default();
-        HYENA.reference(&case, &mut count).unwrap();
+        let count = testing::operations(&HYENA, &case);
         let length = spec.out_len() as u64;
         let direct =
             (spec.dims.batch * spec.convolutions() * spec.dims.d_model) as u64 * length * (length + 3);

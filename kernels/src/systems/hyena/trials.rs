@@ -4,7 +4,11 @@ use mixer::{Level, Params};
 
 use crate::trials::{Random, Trials, get, sizes};
 
-pub(crate) static TRIALS: Trials = Trials { configs: &[core, layer], ..Trials::DEFAULT };
+pub(crate) static TRIALS: Trials = Trials {
+    operations: crate::model::operations::<super::Spec>,
+    configs: &[core, layer],
+    ..Trials::DEFAULT
+};
 
 fn core(random: &mut Random) -> (Level, Params) {
     let mut config = sizes(random, true);

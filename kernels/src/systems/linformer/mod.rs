@@ -17,6 +17,7 @@ use mixer::{
 
 use crate::dims::Dims;
 use crate::generate::Generator;
+use crate::model::reference;
 
 /// Largest rank accepted.
 const MAX_RANK: usize = 4096;
@@ -57,7 +58,7 @@ pub static LINFORMER: System = System {
     info: &INFO,
     seeded_case,
     cost: |problem, params| Ok(cost::cost(&Spec::race(problem, params)?.0)),
-    reference: model::reference,
+    reference: reference::<Spec>,
     spot_check: model::spot_check,
     cpu: |case, memory, parallel| Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?)),
     gpu: gpu::plan,

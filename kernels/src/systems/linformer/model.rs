@@ -2,10 +2,10 @@
 //! the same sums in the cheaper order.
 
 use algebra::{Exact, Load, Mask, attention};
-use mixer::{Case, Level, MixerError, OpCount, SpotCheck, SpotDraw};
+use mixer::{Case, Level, MixerError, SpotCheck, SpotDraw};
 
 use super::Spec;
-use crate::model::{self, Model, sequence};
+use crate::model::{Model, sequence};
 use crate::multi_head::concat_heads;
 
 /// Outputs of one sequence at `positions`: Concat(head_i) W_O with head_i = Attention(Q_i, Eᵀ K_i, Fᵀ V_i).
@@ -70,11 +70,6 @@ impl Model for Spec {
         let positions: Vec<usize> = (0..self.dims.seq_len).collect();
         (0..self.dims.batch).map(|index| outputs_at(a, self, case, index, &positions)).collect()
     }
-}
-
-/// `[batch, length, width]` in f64 (`inner` wide at core level).
-pub(super) fn reference(case: &Case, count: &mut OpCount) -> Result<Vec<f64>, MixerError> {
-    model::reference::<Spec>(case, count)
 }
 
 /// A few rows at any length. Their products are taken in the order that needs no summaries: scores are Eᵀ p with

@@ -1,4 +1,4 @@
-use mixer::{OpCount, Params, Serial};
+use mixer::{Params, Serial};
 use proptest::prelude::*;
 
 use super::*;
@@ -83,7 +83,7 @@ fn the_identity_map_is_full_attention() {
     for name in ["proj_k", "proj_v"] {
         case.tensors.insert(name, &[length, length], identity.clone());
     }
-    let want = ATTENTION.reference(&full, &mut OpCount::default()).unwrap();
+    let want = ATTENTION.reference(&full).unwrap();
     let deviation = INFO.tolerance.compare_f32(&testing::cpu(&LINFORMER, &case, &Serial), &want);
     assert!(deviation.pass, "{deviation:?}");
 }
@@ -93,7 +93,7 @@ fn a_causal_case_and_one_longer_than_its_maps_are_refused() {
     let case = LINFORMER.seeded_case(&PROBLEM, &Params::new()).unwrap();
     let mut causal = case.clone();
     causal.config.set("causal", true);
-    let refused = |case: &Case| LINFORMER.reference(case, &mut OpCount::default()).unwrap_err();
+    let refused = |case: &Case| LINFORMER.reference(case).unwrap_err();
     assert!(matches!(refused(&causal), MixerError::Unsupported { .. }));
     let mut long = case;
     long.config.set("max_length", 10_usize);

@@ -4,11 +4,11 @@
 use std::ops::Range;
 
 use algebra::{Algebra, Load, Pair, Reach, Reduction, Scope, Unary};
-use mixer::{Case, Level, MixerError, OpCount, Tensors};
+use mixer::{Case, Level, MixerError, Tensors};
 
 use super::liquid::Tuples;
 use super::spec::{Contraction, Liquid, Mode, Spec};
-use crate::model::{self, Model, sequence};
+use crate::model::{Model, sequence};
 
 /// The parameters of all channels, a row for each.
 #[derive(Clone)]
@@ -425,9 +425,4 @@ impl Model for Spec {
         });
         outputs.collect()
     }
-}
-
-/// `[batch, length, width]` in f64.
-pub(super) fn reference(case: &Case, count: &mut OpCount) -> Result<Vec<f64>, MixerError> {
-    model::reference::<Spec>(case, count)
 }

@@ -1,4 +1,4 @@
-use mixer::{Case, Level, MixerError, OpCount, Params, Problem, Serial, Tensor, Value};
+use mixer::{Case, Level, MixerError, Params, Problem, Serial, Tensor, Value};
 use proptest::prelude::*;
 
 use super::*;
@@ -114,8 +114,7 @@ fn stated_memory_is_what_it_takes() {
 fn counted_operations_equal_the_closed_form() {
     let check = |name: &str, case: &Case| {
         let spec = Spec::read(case).unwrap();
-        let mut count = OpCount::default();
-        LIQUID_S4.reference(case, &mut count).unwrap();
+        let count = testing::operations(&LIQUID_S4, case);
         assert_eq!(count.flops, (cost::other_flops(&spec) + cost::direct_flops(&spec)).get(), "{name}");
         let setup = cost::setup_flops(&spec).get();
         assert_eq!(count.setup_flops, setup, "{name}");

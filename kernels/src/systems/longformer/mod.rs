@@ -16,6 +16,7 @@ use mixer::{
 };
 
 use crate::generate::Generator;
+use crate::model::reference;
 use crate::multi_head;
 
 /// Largest total window accepted: every position of the longest sequence on both sides.
@@ -69,7 +70,7 @@ pub static LONGFORMER: System = System {
     info: &INFO,
     seeded_case: |problem, params| seeded_case(problem, &Race::read(problem, params)?),
     cost: |problem, params| Ok(cost::cost(problem, &Race::read(problem, params)?)),
-    reference: model::reference,
+    reference: reference::<Spec>,
     spot_check: model::spot_check,
     cpu: |case, memory, parallel| Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?)),
     gpu: gpu::plan,

@@ -2,11 +2,11 @@
 //! global positions; global positions attend to all, with projections of their own.
 
 use algebra::{Exact, Load, Mask, attention};
-use mixer::{Case, Level, MixerError, OpCount, SpotCheck, SpotDraw};
+use mixer::{Case, Level, MixerError, SpotCheck, SpotDraw};
 
 use super::Spec;
-use crate::model::{self, Model};
-use crate::multi_head::{attend_to, concat_heads, of_head, output, sources, streams};
+use crate::model::Model;
+use crate::multi_head::{Source, attend_to, concat_heads, of_head, output, streams};
 
 /// The keys of a position that is not global, ascending, each once.
 pub(super) fn local_keys(spec: &Spec, sequence: usize, head: usize, i: usize) -> Vec<usize> {
@@ -35,7 +35,7 @@ fn outputs_at<'a, A: Load<'a>>(
     positions: &[usize],
 ) -> Result<A::T, MixerError> {
     let base = &spec.base;
-    let [q, mut k, mut v] = streams(a, base, case, index, sources(base, case)?, positions)?;
+    let [q, mut k, mut v] = streams(a, base, case, index, Source::plain(base, case)?, positions)?;
     if positions.len() == base.dims.seq_len {
         (k, v) = (a.keep(&k), a.keep(&v));
     }
@@ -47,7 +47,7 @@ fn outputs_at<'a, A: Load<'a>>(
             Level::Core => Some(spec.global_streams(&case.tensors)?),
             Level::Layer => None,
         };
-        Some(streams(a, base, case, index, (inputs, GLOBAL), &of_global)?)
+        Some(streams(a, base, case, index, Source { inputs, names: GLOBAL }, &of_global)?)
     } else {
         None
     };
@@ -60,12 +60,12 @@ fn outputs_at<'a, A: Load<'a>>(
         let rows: Vec<_> = positions
             .iter()
             .enumerate()
-            .map(|(row, &position)| match (&global, of_global.binary_search(&position)) {
-                (Some(global), Ok(row)) => a.rows(global, row..row + 1),
-                _ => {
-                    let q = a.rows(&q, row..row + 1);
-                    attend_to(a, &q, [&k, &v], &local_keys(spec, index, head, position))
+            .map(|(row, &position)| {
+                if let (Some(global), Ok(row)) = (&global, of_global.binary_search(&position)) {
+                    return a.rows(global, row..row + 1);
                 }
+                let q = a.rows(&q, row..row + 1);
+                attend_to(a, &q, [&k, &v], &local_keys(spec, index, head, position))
             })
             .collect();
         a.stack(&rows)
@@ -82,11 +82,6 @@ impl Model for Spec {
         let positions: Vec<usize> = (0..self.base.dims.seq_len).collect();
         (0..self.base.dims.batch).map(|index| outputs_at(a, self, case, index, &positions)).collect()
     }
-}
-
-/// `[batch, length, width]` in f64.
-pub(super) fn reference(case: &Case, count: &mut OpCount) -> Result<Vec<f64>, MixerError> {
-    model::reference::<Spec>(case, count)
 }
 
 /// A few rows at any length: the last, two drawn, and one of the global ones, or another one drawn where there are none.

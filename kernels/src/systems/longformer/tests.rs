@@ -1,4 +1,4 @@
-use mixer::{OpCount, Params, Serial, Tensor};
+use mixer::{Params, Serial, Tensor};
 use proptest::prelude::*;
 
 use super::*;
@@ -52,11 +52,11 @@ fn a_full_window_is_attention() {
     for (causal, seq_len) in [(false, 150), (true, 150), (false, 16)] {
         let problem = Problem { seq_len, causal, level: Level::Core, batch: 2, ..PROBLEM };
         let case = LONGFORMER.seeded_case(&problem, &params(512, 0, 1)).unwrap();
-        let mut count = OpCount::default();
-        let want = ATTENTION.reference(&case, &mut count).unwrap();
+        let want = ATTENTION.reference(&case).unwrap();
         let got = testing::cpu(&LONGFORMER, &case, &Serial);
         assert!(INFO.tolerance.compare_f32(&got, &want).pass);
-        assert_eq!(count.flops, LONGFORMER.cost(&problem, &params(512, 0, 1)).unwrap().flops);
+        let flops = testing::operations(&ATTENTION, &case).flops;
+        assert_eq!(flops, LONGFORMER.cost(&problem, &params(512, 0, 1)).unwrap().flops);
     }
 }
 
@@ -96,7 +96,7 @@ fn all_positions_global_is_attention() {
         let Some(Tensor::F32 { shape, data }) = case.tensors.get(name).cloned() else { panic!("no {name}") };
         case.tensors.insert(format!("{name}_global"), &shape, data);
     }
-    let want = ATTENTION.reference(&case, &mut OpCount::default()).unwrap();
+    let want = ATTENTION.reference(&case).unwrap();
     assert!(INFO.tolerance.compare_f32(&testing::cpu(&LONGFORMER, &case, &Serial), &want).pass);
 }
 
@@ -176,7 +176,7 @@ fn what_the_definition_excludes_is_refused_by_name() {
     let bidirectional = Problem { causal: false, ..PROBLEM };
     assert_eq!(field(LONGFORMER.seeded_case(&PROBLEM, &params(7, 0, 1)).unwrap_err()), "window");
     assert_eq!(field(LONGFORMER.cost(&bidirectional, &params(8, 0, 2)).unwrap_err()), "dilation");
-    let refused = |case: &Case| field(LONGFORMER.reference(case, &mut OpCount::default()).unwrap_err());
+    let refused = |case: &Case| field(LONGFORMER.reference(case).unwrap_err());
     let mut case = LONGFORMER.seeded_case(&PROBLEM, &params(8, 0, 1)).unwrap();
     case.config.set("dilation", Value::List(vec![Value::Int(1)]));
     assert_eq!(refused(&case), "dilation");
@@ -234,7 +234,7 @@ proptest! {
             let mask = mask[..2 * seq_len].iter().map(|&value| i32::from(value == 0)).collect();
             case.tensors.insert_i32("global_mask", &[2, seq_len], mask);
         }
-        let want = LONGFORMER.reference(&case, &mut OpCount::default()).unwrap();
+        let want = LONGFORMER.reference(&case).unwrap();
         let deviation = INFO.tolerance.compare_f32(&testing::cpu(&LONGFORMER, &case, &Serial), &want);
         prop_assert!(deviation.pass, "{deviation:?}");
     }

@@ -4,8 +4,13 @@ use mixer::{Level, Params, Problem, Tensors, Value};
 
 use crate::trials::{Random, Trials, get, headed, is_set};
 
-pub(crate) static TRIALS: Trials =
-    Trials { params, configs: &[core, causal, layer], optional: global_mask, ..Trials::DEFAULT };
+pub(crate) static TRIALS: Trials = Trials {
+    operations: crate::model::operations::<super::Spec>,
+    params,
+    configs: &[core, causal, layer],
+    optional: global_mask,
+    ..Trials::DEFAULT
+};
 
 /// Small enough that a short sequence is sparse, where the paper's are for long ones.
 fn params(index: usize, problem: &Problem) -> Params {

@@ -81,7 +81,7 @@ pub static LTC: System = System {
         let race = Race::new(problem, params)?;
         Ok(cost::cost(&race.spec, race.wiring.recurrent_synapses(), race.wiring.sensory_synapses()))
     },
-    reference: model::reference,
+    reference: crate::model::reference::<Spec>,
     spot_check: model::spot_check,
     cpu: |case, memory, parallel| Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?)),
     gpu: gpu::plan,

@@ -1,12 +1,12 @@
 //! The equations of the liquid time-constant network (Hasani et al., arXiv 2006.04439, algorithm 1, the fused solver).
 
-use algebra::{Algebra, Count, Exact, Load, Scope, Unary};
-use mixer::{Case, MixerError, OpCount, SpotCheck, SpotDraw, Tensors};
+use algebra::{Algebra, Exact, Load, Scope, Unary};
+use mixer::{Case, MixerError, SpotCheck, SpotDraw, Tensors};
 
-use super::{Map, Spec};
+use super::{Map, Spec, cost};
 use crate::echo_state_washout::{self, State};
 use crate::lstm;
-use crate::model::{self, Model};
+use crate::model::Model;
 
 /// Operations of one synapse: scale, shift, logistic function (taken as five), weight, reversal, two sums.
 pub(super) const SYNAPSE_FLOPS: usize = 12;
@@ -239,26 +239,15 @@ fn initial(spec: &Spec, case: &Case, sequence: usize) -> Result<State, MixerErro
     Ok(State { h, m: if spec.mixed_memory { m } else { Vec::new() } })
 }
 
-/// `[batch, length, outputs]` in f64.
-pub(super) fn reference(case: &Case, count: &mut OpCount) -> Result<Vec<f64>, MixerError> {
-    model::reference::<Spec>(case, count)
-}
-
 /// Rows of the first sequence: its beginning, and others as far as the network forgets what came before them.
 pub(super) fn spot_check(case: &Case, draw: SpotDraw) -> Result<SpotCheck, MixerError> {
     let spec = Spec::read(case)?;
     let initial = initial(&spec, case, 0)?;
     let tokens = Tokens::read(&spec, &case.tensors)?;
-    let mut count = Count::default();
-    let network = Network::read(&mut count, &spec, &case.tensors)?;
-    let state = initial.load(&mut count);
-    tokens.step(&mut count, &spec, &network, state.each_ref(), 0);
     let network = Network::read(&mut Exact::default(), &spec, &case.tensors)?;
-    Ok(echo_state_washout::spot_check(
-        spec.dims.seq_len,
-        initial,
-        count.forward.flops,
-        draw,
-        |a, state, row| tokens.step(a, &spec, &network, state, row),
-    ))
+    let [recurrent, sensory] = [&network.recurrent, &network.sensory].map(|synapses| synapses.to.len());
+    let flops = cost::flops(&spec, recurrent, sensory) / spec.dims.sizes().rows();
+    Ok(echo_state_washout::spot_check(spec.dims.seq_len, initial, flops.get(), draw, |a, state, row| {
+        tokens.step(a, &spec, &network, state, row)
+    }))
 }

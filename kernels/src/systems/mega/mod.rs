@@ -18,6 +18,7 @@ pub(crate) mod trials;
 
 use mixer::{Causality, Family, Info, ParamKind, ParamSpec, Problem, System, Tolerance};
 
+use crate::model::reference;
 pub use spec::{Activation, AttentionSpec, BiasKind, EmaSpec, LayerSpec, NormKind, Spec};
 
 /// Widths are those of the authors' package, the chunk that of Mega-chunk on Long Range Arena.
@@ -101,7 +102,7 @@ pub static MEGA: System = System {
     info: &INFO,
     seeded_case: seed::seeded_case,
     cost: |problem, params| Ok(cost::cost(&Spec::race(problem, params)?)),
-    reference: model::reference,
+    reference: reference::<Spec>,
     spot_check: spot::spot_check,
     cpu: |case, memory, parallel| {
         Ok(match Spec::read(case)? {

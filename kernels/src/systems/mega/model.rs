@@ -5,10 +5,10 @@ use std::f64::consts::SQRT_2;
 use std::ops::Range;
 
 use algebra::{Algebra, Load, Mask, Reach, Scope, Unary};
-use mixer::{Case, MixerError, OpCount, Tensors};
+use mixer::{Case, MixerError, Tensors};
 
 use super::spec::{self, Activation, AttentionSpec, BiasKind, EPS, EmaSpec, LayerSpec, Spec};
-use crate::model::{self, Model, sequence};
+use crate::model::{Model, sequence};
 
 /// The moving average in one direction.
 pub(super) enum Direction<T> {
@@ -359,9 +359,4 @@ impl Model for Spec {
             }
         }
     }
-}
-
-/// The whole output in f64.
-pub(super) fn reference(case: &Case, count: &mut OpCount) -> Result<Vec<f64>, MixerError> {
-    model::reference::<Spec>(case, count)
 }

@@ -1,4 +1,4 @@
-use mixer::{Case, Level, MixerError, OpCount, Params, Serial, Tensor};
+use mixer::{Case, Level, MixerError, Params, Serial, Tensor};
 use proptest::prelude::*;
 
 use super::*;
@@ -89,8 +89,7 @@ fn stated_memory_is_what_it_takes() {
 fn counted_operations_equal_the_closed_form() {
     let check = |name: &str, case: &Case| {
         let spec = Spec::read(case).unwrap();
-        let mut count = OpCount::default();
-        MEGA.reference(case, &mut count).unwrap();
+        let count = testing::operations(&MEGA, case);
         let want = match spec {
             Spec::Ema(ema) | Spec::Layer(LayerSpec { ema, .. }) if ema.truncation.is_some() => {
                 cost::other_flops(&spec) + cost::direct_average_flops(&ema)

@@ -4,7 +4,12 @@ use mixer::{Level, Params, Problem, Value};
 
 use crate::trials::{Random, Trials, get, is_set, sizes};
 
-pub(crate) static TRIALS: Trials = Trials { params, configs: &[layer, ema, attention], ..Trials::DEFAULT };
+pub(crate) static TRIALS: Trials = Trials {
+    operations: crate::model::operations::<super::Spec>,
+    params,
+    configs: &[layer, ema, attention],
+    ..Trials::DEFAULT
+};
 
 fn params(index: usize, _: &Problem) -> Params {
     let mut params = Params::new();

@@ -7,7 +7,6 @@
 use mixer::{Count, MixerError, Parallel, Params, Problem, Tensors, gather, room};
 
 use crate::generate::Generator;
-use crate::ops::exact::dot;
 use crate::ops::exact_lanes::{TOGETHER, product, sines};
 use crate::ops::parts::for_each;
 
@@ -73,6 +72,11 @@ impl FilterSpec {
         let [channels, positions, networks] = Count::all([self.channels, self.l_max, networks]);
         let network = width * (embedding + 1 + inner * (width + 1) + channels);
         networks * network + positions * (embedding + 1) + width + 2 * channels
+    }
+
+    /// Hidden layers of a network.
+    pub fn layers(&self) -> usize {
+        INNER + 1
     }
 
     fn layer_inputs(&self, layer: usize) -> usize {
@@ -169,21 +173,6 @@ impl<'a> Filters<'a> {
         hidden
     }
 
-    /// The filter of one channel at positions up to `length`; empty where there is no such network.
-    pub fn channel(&self, direction: Direction, channel: usize, length: usize) -> Vec<f64> {
-        let Some(network) = self.network(direction) else { return Vec::new() };
-        let row = &network.out[channel * self.spec.width..][..self.spec.width];
-        let mut filter = Vec::with_capacity(length);
-        for first in (0..length).step_by(TOGETHER) {
-            let lanes = TOGETHER.min(length - first);
-            let values = product(row, &self.hidden(network, first, lanes));
-            let times = &self.times[first..first + lanes];
-            let windowed = values.iter().zip(times);
-            filter.extend(windowed.map(|(h, &t)| h * (-f64::from(t) * self.deltas[channel].abs()).exp()));
-        }
-        filter
-    }
-
     /// The filters at up to [`TOGETHER`] positions: `out` is `[channels]`, a lane for each position.
     fn at(&self, network: &Network, first: usize, lanes: usize, out: &mut [[f64; TOGETHER]]) {
         let hidden = self.hidden(network, first, lanes);
@@ -241,36 +230,6 @@ impl<'a> Filters<'a> {
             }
         }
     }
-}
-
-/// The filters of `direction` in f64, `[channels, positions]`, one position at a time.
-///
-/// # Errors
-/// What is wrong with the parameters.
-pub fn evaluate_f64(
-    spec: &FilterSpec,
-    tensors: &Tensors,
-    (name, direction): (&str, Direction),
-    positions: usize,
-    count: &mut mixer::OpCount,
-) -> Result<Vec<f64>, MixerError> {
-    let filters = Filters::new(spec, tensors, name, direction == Direction::Reverse)?;
-    let network = filters.network(direction).unwrap_or(&filters.forward);
-    let mut h = vec![0.0; spec.channels * positions];
-    for n in 0..positions {
-        let mut hidden = widen(&filters.features[n * spec.emb_dim..][..spec.emb_dim]);
-        for (inputs, weight, bias) in &network.layers {
-            count.add_setup(2 * weight.len());
-            let rows = weight.chunks_exact(*inputs).zip(bias).zip(&filters.freq);
-            hidden = rows.map(|((row, bias), freq)| (freq * (dot(row, &hidden) + bias)).sin()).collect();
-        }
-        count.add_setup(2 * network.out.len());
-        let t = f64::from(filters.times[n]);
-        for (channel, row) in network.out.chunks_exact(spec.width).enumerate() {
-            h[channel * positions + n] = dot(row, &hidden) * (-t * filters.deltas[channel].abs()).exp();
-        }
-    }
-    Ok(h)
 }
 
 /// Fresh parameters of the set `name` as the reference initialises them.

@@ -7,7 +7,7 @@ pub mod filter;
 mod gpu;
 mod matrix;
 mod mlp;
-mod reference;
+mod model;
 mod seed;
 mod spec;
 mod spot;
@@ -97,7 +97,7 @@ pub static MONARCH_MIXER: System = System {
     info: &INFO,
     seeded_case: seed::seeded_case,
     cost: |problem, params| Ok(cost::cost(&Spec::race(problem, params)?)),
-    reference: reference::reference,
+    reference: crate::model::reference::<Spec>,
     spot_check: spot::spot_check,
     cpu: |case, memory, parallel| {
         Ok(match Spec::read(case)? {

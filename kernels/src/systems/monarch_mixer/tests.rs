@@ -1,9 +1,9 @@
+use algebra::{Algebra, Exact};
 use std::sync::Arc;
 
-use mixer::{Case, Level, Memory, MixerError, OpCount, Params, Problem, Serial, Tensor};
+use mixer::{Case, Level, Memory, MixerError, Params, Problem, Serial, Tensor};
 use proptest::prelude::*;
 
-use super::filter::Direction;
 use super::*;
 use crate::testing::{self, PROBLEM, edge_problems};
 
@@ -36,21 +36,18 @@ fn the_filters_are_the_authors() {
     for golden in testing::goldens("monarch-mixer") {
         let Spec::Sequence(spec) = Spec::read(&golden.case).unwrap() else { continue };
         let Some(layer) = spec.layer else { continue };
-        for (set, suffix) in spec.filter_sets().iter().zip(["", "2"]) {
-            for (direction, name) in [(Direction::Forward, ""), (Direction::Reverse, "_rev")] {
+        let mut a = Exact::default();
+        let layer = model::Layer::read(&mut a, &spec, &layer.filter, &golden.case.tensors).unwrap();
+        let (width, length) = (spec.dims.d_model, spec.dims.seq_len);
+        for (set, suffix) in layer.sets.iter().zip(["", "2"]) {
+            for (network, name) in set.networks.iter().zip(["", "_rev"]) {
                 let Some(Tensor::F32 { data, .. }) = golden.case.tensors.get(&format!("k{suffix}{name}"))
                 else {
                     continue;
                 };
-                let got = filter::evaluate_f64(
-                    &layer.filter,
-                    &golden.case.tensors,
-                    (set, direction),
-                    spec.dims.seq_len,
-                    &mut OpCount::default(),
-                )
-                .unwrap();
-                for (got, want) in got.iter().zip(data) {
+                let hidden = set.hidden(&mut a, network, 0..length);
+                let taps = set.taps(&mut a, network, &hidden, 0..length, 0..width);
+                for (got, want) in a.transpose(&taps).to_vec().iter().zip(data) {
                     let want = f64::from(*want);
                     assert!((got - want).abs() <= 1e-6 * (1.0 + want.abs()), "{}", golden.name);
                     checked += 1;
@@ -121,8 +118,7 @@ fn stated_memory_of_every_golden_part_is_what_it_takes() {
 #[test]
 fn counted_operations_equal_the_closed_form() {
     let check = |name: &str, case: &Case| {
-        let mut count = OpCount::default();
-        MONARCH_MIXER.reference(case, &mut count).unwrap();
+        let count = testing::operations(&MONARCH_MIXER, case);
         let (flops, setup) = match Spec::read(case).unwrap() {
             Spec::Sequence(spec) => {
                 let length = spec.dims.seq_len as u64;

@@ -4,8 +4,12 @@ use mixer::{Level, Params, Problem, Value};
 
 use crate::trials::{Random, Trials, get, sizes};
 
-pub(crate) static TRIALS: Trials =
-    Trials { params, configs: &[core, layer, block, mlp, block_diagonal, monarch], ..Trials::DEFAULT };
+pub(crate) static TRIALS: Trials = Trials {
+    operations: crate::model::operations::<super::Spec>,
+    params,
+    configs: &[core, layer, block, mlp, block_diagonal, monarch],
+    ..Trials::DEFAULT
+};
 
 fn params(index: usize, problem: &Problem) -> Params {
     let mut params = Params::new();

@@ -63,7 +63,7 @@ pub static PERFORMER: System = System {
     info: &INFO,
     seeded_case,
     cost: |problem, params| Ok(cost::cost(&Spec::race(problem, params)?.0)),
-    reference: reference::reference,
+    reference: |case| reference::reference(case, &mut mixer::OpCount::default()),
     spot_check: spot::spot_check,
     cpu: |case, memory, parallel| Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?)),
     gpu: gpu::plan,

@@ -90,7 +90,7 @@ fn any_number_of_parts_gives_the_same() {
             row.iter_mut().for_each(|value| *value *= t as f32 / 400.0);
         }
         case.tensors.insert("k", &shape, data);
-        let want = PERFORMER.reference(&case, &mut OpCount::default()).unwrap();
+        let want = PERFORMER.reference(&case).unwrap();
         for threads in [1, 2, 3, 7] {
             let got = testing::cpu(&PERFORMER, &case, &Threads(threads));
             let deviation = INFO.tolerance.compare_f32(&got, &want);
@@ -157,7 +157,7 @@ fn approximates_attention_within_its_error_bound() {
             scaled(&mut case, "k", 0.4);
             case.config.set("kernel_eps", 0.0);
             case.config.set("denominator_eps", 0.0);
-            let exact = ATTENTION.reference(&case, &mut OpCount::default()).unwrap();
+            let exact = ATTENTION.reference(&case).unwrap();
             let got = testing::cpu(&PERFORMER, &case, &Serial);
             error += got.iter().zip(&exact).map(|(got, want)| (f64::from(*got) - want).abs()).sum::<f64>();
             bound += first_order_bound(&case, &exact);
@@ -246,7 +246,7 @@ fn decoding_carries_the_stated_state() {
             let data = case.tensors.floats(name, &[1, 40, inner]).unwrap()[..(t + 1) * inner].to_vec();
             cut.tensors.insert(name, &[1, t + 1, inner], data);
         }
-        let want = PERFORMER.reference(&cut, &mut ignored).unwrap();
+        let want = PERFORMER.reference(&cut).unwrap();
         for (got, want) in row.iter().zip(&want[t * inner..]) {
             assert!((got - want).abs() < 1e-12 * (1.0 + want.abs()), "step {t}: {got} {want}");
         }
@@ -259,7 +259,7 @@ fn what_makes_no_sense_is_refused_by_name() {
     let refused = |key: &str, value: Value| {
         let mut case = case.clone();
         case.config.set(key, value);
-        match PERFORMER.reference(&case, &mut OpCount::default()).unwrap_err() {
+        match PERFORMER.reference(&case).unwrap_err() {
             MixerError::InvalidField { field, .. } => field,
             MixerError::TensorShape { name, .. } | MixerError::MissingTensor { name } => name,
             other => panic!("{other:?}"),
@@ -275,7 +275,7 @@ fn what_makes_no_sense_is_refused_by_name() {
     let mut huge = case.clone();
     huge.config.set("heads", 4096_usize);
     huge.config.set("head_dim", 4096_usize);
-    let error = PERFORMER.reference(&huge, &mut OpCount::default()).unwrap_err();
+    let error = PERFORMER.reference(&huge).unwrap_err();
     assert!(matches!(error, MixerError::InvalidField { .. } | MixerError::TensorShape { .. }));
 }
 
@@ -317,7 +317,7 @@ proptest! {
     ) {
         let problem = Problem { batch, seq_len, d_model: 12, n_heads: 3, causal, seed, ..PROBLEM };
         let case = unusual(&problem, d_head, n_features);
-        let want = PERFORMER.reference(&case, &mut OpCount::default()).unwrap();
+        let want = PERFORMER.reference(&case).unwrap();
         let deviation = INFO.tolerance.compare_f32(&testing::cpu(&PERFORMER, &case, &Threads(2)), &want);
         prop_assert!(deviation.pass, "{deviation:?}");
         testing::spot_agrees(&PERFORMER, &case, &want, testing::DRAW);

@@ -5,6 +5,11 @@ use mixer::{Level, Params, Problem};
 use crate::trials::{Random, Trials, get, headed};
 
 pub(crate) static TRIALS: Trials = Trials {
+    operations: |case| {
+        let mut count = mixer::OpCount::default();
+        super::reference::reference(case, &mut count)?;
+        Ok(count)
+    },
     params,
     configs: &[|random| config(random, Level::Core), |random| config(random, Level::Layer)],
     ..Trials::DEFAULT

@@ -87,7 +87,7 @@ pub static REFORMER: System = System {
     info: &INFO,
     seeded_case: seed::seeded_case,
     cost: |problem, params| Ok(cost::cost(&Spec::race(problem, params)?)),
-    reference: reference::reference,
+    reference: |case| reference::reference(case, &mut mixer::OpCount::default()),
     spot_check: reference::spot_check,
     cpu: |case, memory, parallel| Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?)),
     gpu: gpu::plan,

@@ -102,7 +102,7 @@ fn fault_11_a_wrong_hash_is_not_taken_over() {
                 let mut changed = case.clone();
                 let data = data.into_iter().enumerate().map(|(at, bucket)| change(at, bucket)).collect();
                 changed.tensors.insert_i32("mid.buckets", &shape, data);
-                let whole = REFORMER.reference(&changed, &mut OpCount::default());
+                let whole = REFORMER.reference(&changed);
                 let spot = REFORMER.spot_check(&changed, testing::DRAW);
                 let is_refusal = |error: Option<MixerError>| matches!(error, Some(MixerError::InvalidField { field, .. }) if field == "mid.buckets");
                 (is_refusal(whole.err()), is_refusal(spot.err()))
@@ -131,7 +131,7 @@ fn a_tie_may_fall_either_way_and_a_near_tie_only_within_rounding() {
         case.tensors.insert("rotations", &[2, 16, 1, 2], rotations);
         case.tensors.insert("qk", &[1, 64, 32], vec![1.0; 64 * 32]);
         case.tensors.insert_i32("mid.buckets", &[1, 2, 1, 64], vec![bucket; 2 * 64]);
-        REFORMER.reference(&case, &mut OpCount::default()).is_ok()
+        REFORMER.reference(&case).is_ok()
     };
     assert_eq!([0, 1, 2, 3].map(|bucket| reads(0.0, bucket)), [true, true, false, false]);
     assert_eq!([0, 1].map(|bucket| reads(1e-7, bucket)), [true, true]);
@@ -172,7 +172,7 @@ fn one_local_chunk_is_attention() {
     for causal in [false, true] {
         let problem = Problem { causal, ..CORE };
         let case = REFORMER.seeded_case(&problem, &local(64)).unwrap();
-        let want = ATTENTION.reference(&case, &mut OpCount::default()).unwrap();
+        let want = ATTENTION.reference(&case).unwrap();
         assert!(INFO.tolerance.compare_f32(&testing::cpu(&REFORMER, &case, &Serial), &want).pass);
     }
 }
@@ -239,7 +239,7 @@ fn one_bucket_is_natural_order() {
     hasher.sort(&Serial);
     assert!(hasher.order().entries().chunks_exact(128).all(|order| order.iter().copied().eq(0..128)));
     let case = unhashed(&case);
-    let want = REFORMER.reference(&case, &mut OpCount::default()).unwrap();
+    let want = REFORMER.reference(&case).unwrap();
     assert!(INFO.tolerance.compare_f32(&testing::cpu(&REFORMER, &case, &Serial), &want).pass);
 }
 
@@ -330,8 +330,7 @@ fn counted_operations_equal_the_closed_form() {
     for problem in edge_problems() {
         for params in [params(5, 3), params(16, 2), params(64, 4), local(12)] {
             let case = unhashed(&REFORMER.seeded_case(&problem, &params).unwrap());
-            let mut count = OpCount::default();
-            REFORMER.reference(&case, &mut count).unwrap();
+            let count = testing::operations(&REFORMER, &case);
             assert_eq!(
                 count.flops,
                 REFORMER.cost(&problem, &params).unwrap().flops,
@@ -371,7 +370,7 @@ fn what_makes_no_sense_is_refused_by_name() {
     let refused = |key: &str, value: Value| {
         let mut case = case.clone();
         case.config.set(key, value);
-        match REFORMER.reference(&case, &mut OpCount::default()).unwrap_err() {
+        match REFORMER.reference(&case).unwrap_err() {
             MixerError::InvalidField { field, .. } => field,
             MixerError::TensorShape { name, .. } => name,
             other => panic!("{other:?}"),

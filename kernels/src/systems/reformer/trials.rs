@@ -4,7 +4,16 @@ use mixer::{Level, Params, Problem, Value};
 
 use crate::trials::{Random, Trials, headed, level};
 
-pub(crate) static TRIALS: Trials = Trials { params, configs: &[lsh, local, short], ..Trials::DEFAULT };
+pub(crate) static TRIALS: Trials = Trials {
+    operations: |case| {
+        let mut count = mixer::OpCount::default();
+        super::reference::reference(case, &mut count)?;
+        Ok(count)
+    },
+    params,
+    configs: &[lsh, local, short],
+    ..Trials::DEFAULT
+};
 
 /// Small enough that a short sequence is sparse, where the paper's are for long ones.
 fn params(index: usize, _: &Problem) -> Params {
