@@ -9,6 +9,7 @@ use rustfft::{Fft, FftDirection};
 
 /// Σ x[j] e^(∓2πi jf/n) in place, n any length: the exponent is negative forwards, positive where `inverse`. Neither
 /// divides by n.
+#[inline(never)]
 pub fn transform(data: &mut [Complex<f64>], inverse: bool) {
     let direction = if inverse { FftDirection::Inverse } else { FftDirection::Forward };
     let n = data.len();
@@ -22,6 +23,7 @@ pub fn transform(data: &mut [Complex<f64>], inverse: bool) {
 }
 
 /// y[t] = Σ_s a[s] b[t − s] for t < `length`, zero beyond either end: within 10⁻¹⁵ or so of |a|·|b| at every t.
+#[inline(never)]
 pub fn convolve(a: &[f64], b: &[f64], length: usize) -> Vec<f64> {
     let (a, b) = (&a[..a.len().min(length)], &b[..b.len().min(length)]);
     let norm = |values: &[f64]| values.iter().map(|value| value * value).sum::<f64>().sqrt();
