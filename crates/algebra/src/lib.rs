@@ -43,7 +43,7 @@ pub use count::{Count, Size, Tally};
 pub use exact::{Exact, Tensor};
 pub use transform::{convolution_flops, convolve, transform};
 
-pub use rustfft::num_complex::Complex;
+pub use num_complex::Complex;
 
 /// A function of one number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
