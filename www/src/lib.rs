@@ -1,5 +1,5 @@
 //! The playground page. Pure modules, which compile and are tested on any platform, decide what it shows. The
-//! components in [`ui`] only render it. The page runs no kernel: it talks to the engine's worker through
+//! components in `ui` only render it. The page runs no kernel: it talks to the engine's worker through
 //! `crossover.js`.
 
 pub mod draft;

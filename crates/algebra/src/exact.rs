@@ -2,6 +2,8 @@
 //!
 //! Products are kept unevaluated until their entries are needed. A product of a product is then evaluated in whichever order
 //! takes fewer operations, and cutting rows or columns out of a product cuts its factors.
+//!
+//! No operation is inlined: models call them from many places, and what a visitor downloads counts more than their calls.
 
 use std::cell::OnceCell;
 use std::marker::PhantomData;
@@ -44,6 +46,7 @@ impl<'a> Tensor<'a> {
         Self(Value::Dense(values.into_shared()))
     }
 
+    #[inline(never)]
     fn product(left: &Self, right: &Self, bias: Option<&Self>) -> Self {
         Self(Value::Product(Rc::new(Product {
             left: left.clone(),
@@ -70,6 +73,7 @@ impl<'a> Tensor<'a> {
     }
 
     /// Evaluates it where it is a product.
+    #[inline(never)]
     fn stored(&self) -> Stored<'_> {
         match &self.0 {
             Value::Given(view) => Stored::F32(view.view()),
@@ -80,6 +84,7 @@ impl<'a> Tensor<'a> {
         }
     }
 
+    #[inline(never)]
     fn values(&self) -> ArcArray2<f64> {
         match &self.0 {
             Value::Given(view) => view.mapv(f64::from).into_shared(),
@@ -89,6 +94,7 @@ impl<'a> Tensor<'a> {
     }
 
     /// The entries, row-major.
+    #[inline(never)]
     pub fn to_vec(&self) -> Vec<f64> {
         let (stored, mut to) = (self.stored(), Vec::new());
         stored.read(0..self.shape()[0], &mut to);
@@ -103,6 +109,7 @@ impl<'a> Tensor<'a> {
         })
     }
 
+    #[inline(never)]
     fn slice(&self, axis: Axis, range: Range<usize>) -> Self {
         if let Some(Product { left, right, bias, .. }) = self.pending() {
             return if axis == Axis(0) {
@@ -121,6 +128,7 @@ impl<'a> Tensor<'a> {
         Self(Value::Dense(values))
     }
 
+    #[inline(never)]
     fn select(&self, rows: &[usize]) -> Self {
         // Consecutive rows need no copy: a global query's list of keys is a whole sequence.
         if let (Some(&first), true) = (rows.first(), rows.windows(2).all(|pair| pair[1] == pair[0] + 1)) {
@@ -154,6 +162,7 @@ impl Product<'_> {
 }
 
 /// left · right, where `right` may be a product that is better taken apart.
+#[inline(never)]
 fn times(left: &Tensor<'_>, right: &Tensor<'_>) -> Array2<f64> {
     if let Some(inner) = right.pending() {
         // left (l r + b) = (left l) r + (Σ left) b.
@@ -171,6 +180,7 @@ fn times(left: &Tensor<'_>, right: &Tensor<'_>) -> Array2<f64> {
 }
 
 /// q kᵀ, where `k` may be a product that is better taken apart.
+#[inline(never)]
 fn times_transposed(q: &Tensor<'_>, k: &Tensor<'_>, mask: &Mask) -> Array2<f64> {
     if let Some(inner) = k.pending() {
         // q (l r + b)ᵀ = (q rᵀ) lᵀ + q bᵀ.
@@ -198,6 +208,7 @@ fn cheaper_apart(rows: usize, inner: &Product<'_>) -> bool {
 impl<'a> Algebra for Exact<'a> {
     type T = Tensor<'a>;
 
+    #[inline(never)]
     fn constant(&mut self, [rows, columns]: [usize; 2], values: Vec<f64>) -> Tensor<'a> {
         Tensor::dense(matrix(rows, columns, values))
     }
@@ -206,18 +217,22 @@ impl<'a> Algebra for Exact<'a> {
         x.shape()
     }
 
+    #[inline(never)]
     fn linear(&mut self, x: &Tensor<'a>, weight: &Tensor<'a>, bias: Option<&Tensor<'a>>) -> Tensor<'a> {
         Tensor::product(x, &weight.transposed(), bias)
     }
 
+    #[inline(never)]
     fn matmul(&mut self, a: &Tensor<'a>, b: &Tensor<'a>) -> Tensor<'a> {
         Tensor::product(a, b, None)
     }
 
+    #[inline(never)]
     fn scores(&mut self, q: &Tensor<'a>, k: &Tensor<'a>, mask: &Mask) -> Tensor<'a> {
         Tensor::dense(times_transposed(q, k, mask))
     }
 
+    #[inline(never)]
     fn map(&mut self, x: &Tensor<'a>, f: Unary) -> Tensor<'a> {
         let mut values = x.to_vec();
         apply(f, &mut values);
@@ -225,10 +240,12 @@ impl<'a> Algebra for Exact<'a> {
         Tensor::dense(matrix(rows, columns, values))
     }
 
+    #[inline(never)]
     fn affine(&mut self, x: &Tensor<'a>, factor: f64, offset: f64) -> Tensor<'a> {
         Tensor::dense(x.values().mapv(|x| factor * x + offset))
     }
 
+    #[inline(never)]
     fn zip(&mut self, a: &Tensor<'a>, f: Binary, b: &Tensor<'a>) -> Tensor<'a> {
         let (a, b) = (a.values(), b.values());
         Tensor::dense(match f {
@@ -238,6 +255,7 @@ impl<'a> Algebra for Exact<'a> {
         })
     }
 
+    #[inline(never)]
     fn softmax(&mut self, x: &Tensor<'a>) -> Tensor<'a> {
         let mut values = x.to_vec();
         let [rows, columns] = x.shape();
@@ -250,6 +268,7 @@ impl<'a> Algebra for Exact<'a> {
         Tensor::dense(matrix(rows, columns, values))
     }
 
+    #[inline(never)]
     fn reduce(&mut self, x: &Tensor<'a>, f: Reduction) -> Tensor<'a> {
         let of_row = |row: ArrayView1<'_, f64>| match f {
             Reduction::Sum => row.sum(),
@@ -258,6 +277,7 @@ impl<'a> Algebra for Exact<'a> {
         Tensor::dense(x.values().map_axis(Axis(1), of_row).insert_axis(Axis(1)))
     }
 
+    #[inline(never)]
     fn convolve(
         &mut self,
         kernel: &Tensor<'a>,
@@ -286,6 +306,7 @@ impl<'a> Algebra for Exact<'a> {
         Tensor::dense(y)
     }
 
+    #[inline(never)]
     fn recurrence(
         &mut self,
         decay: &Tensor<'a>,
@@ -313,6 +334,7 @@ impl<'a> Algebra for Exact<'a> {
         Tensor::dense(matrix(length, channels, y))
     }
 
+    #[inline(never)]
     fn vandermonde(&mut self, gain: &Tensor<'a>, base: &Tensor<'a>, lags: usize) -> Tensor<'a> {
         let [channels, states] = gain.shape();
         let (mut powers, base) = (gain.to_vec(), base.to_vec());
@@ -324,6 +346,7 @@ impl<'a> Algebra for Exact<'a> {
         Tensor::dense(matrix(lags, channels, k))
     }
 
+    #[inline(never)]
     fn complex_vandermonde(
         &mut self,
         gain: &Pair<Tensor<'a>>,
@@ -402,6 +425,7 @@ impl<'a> Algebra for Exact<'a> {
         Tensor::dense(matrix(rows, columns, x.to_vec()))
     }
 
+    #[inline(never)]
     fn gather(&mut self, x: &Tensor<'a>, rows: &[usize]) -> Tensor<'a> {
         x.select(rows)
     }
@@ -419,36 +443,44 @@ impl<'a> Algebra for Exact<'a> {
         Tensor::dense(matrix(count, columns, sums))
     }
 
+    #[inline(never)]
     fn rows(&mut self, x: &Tensor<'a>, range: Range<usize>) -> Tensor<'a> {
         x.slice(Axis(0), range)
     }
 
+    #[inline(never)]
     fn columns(&mut self, x: &Tensor<'a>, range: Range<usize>) -> Tensor<'a> {
         x.slice(Axis(1), range)
     }
 
+    #[inline(never)]
     fn stack(&mut self, parts: &[Tensor<'a>]) -> Tensor<'a> {
         join(Axis(0), parts)
     }
 
+    #[inline(never)]
     fn concat(&mut self, parts: &[Tensor<'a>]) -> Tensor<'a> {
         join(Axis(1), parts)
     }
 
+    #[inline(never)]
     fn transpose(&mut self, x: &Tensor<'a>) -> Tensor<'a> {
         x.transposed()
     }
 
+    #[inline(never)]
     fn keep(&mut self, x: &Tensor<'a>) -> Tensor<'a> {
         Tensor(Value::Dense(x.values()))
     }
 
+    #[inline(never)]
     fn toeplitz(&mut self, table: &Tensor<'a>, rows: &[usize], columns: usize, offset: usize) -> Tensor<'a> {
         let table = table.to_vec();
         let entry = |(row, j): (usize, usize)| table[offset + j - rows[row]];
         Tensor::dense(Array2::from_shape_fn((rows.len(), columns), entry))
     }
 
+    #[inline(never)]
     fn layer_norm(&mut self, x: &Tensor<'a>, weight: &Tensor<'a>, bias: &Tensor<'a>, eps: f64) -> Tensor<'a> {
         let ([rows, columns], mut values) = (x.shape(), x.to_vec());
         let (weight, bias) = (weight.to_vec(), bias.to_vec());
@@ -463,6 +495,7 @@ impl<'a> Algebra for Exact<'a> {
         Tensor::dense(matrix(rows, columns, values))
     }
 
+    #[inline(never)]
     fn scale_norm(&mut self, x: &Tensor<'a>, g: &Tensor<'a>, eps: f64) -> Tensor<'a> {
         let ([rows, columns], mut values) = (x.shape(), x.to_vec());
         let g = maximum(g.to_vec().iter());
@@ -476,6 +509,7 @@ impl<'a> Algebra for Exact<'a> {
 }
 
 impl<'a> Load<'a> for Exact<'a> {
+    #[inline(never)]
     fn load(&mut self, values: &'a [f32], shape: [usize; 2]) -> Tensor<'a> {
         match ArrayView2::from_shape(shape, values) {
             Ok(view) => Tensor(Value::Given(view)),
@@ -553,6 +587,7 @@ fn maximum<'v>(values: impl Iterator<Item = &'v f64>) -> f64 {
     values.fold(f64::NEG_INFINITY, |highest, &x| if x <= highest { highest } else { x })
 }
 
+#[inline(never)]
 fn join<'a>(axis: Axis, parts: &[Tensor<'a>]) -> Tensor<'a> {
     if let [only] = parts {
         return only.clone();
@@ -563,6 +598,7 @@ fn join<'a>(axis: Axis, parts: &[Tensor<'a>]) -> Tensor<'a> {
 }
 
 /// Some columns, each contiguous.
+#[inline(never)]
 fn columns(x: &Tensor<'_>, range: Range<usize>) -> Vec<Vec<f64>> {
     const ROWS: usize = 256;
     let [length, _] = x.shape();
@@ -588,6 +624,7 @@ fn columns(x: &Tensor<'_>, range: Range<usize>) -> Vec<Vec<f64>> {
 }
 
 /// Directly where few outputs are wanted or kernels are short, otherwise by transforms.
+#[inline(never)]
 fn convolve_channel(kernel: &[f64], u: &[f64], reach: Reach, rows: Range<usize>, length: usize) -> Vec<f64> {
     let lags = kernel.len().min(length);
     if 2 * rows.len() as u64 * lags as u64 <= convolution_flops(length) {
@@ -703,6 +740,7 @@ const SINE: [f64; 8] = [
 
 /// sin of every value, several at a time: a library's sine, called one by one, would take most of the time of an implicit
 /// filter.
+#[inline(never)]
 fn sines(values: &mut [f64]) {
     /// Largest argument that is reduced here.
     const REDUCIBLE: f64 = 1e5;

@@ -45,7 +45,7 @@ pub use exact::{Exact, Tensor};
 pub use pair::Pair;
 pub use transform::{convolution_flops, convolve, transform};
 
-pub use rustfft::num_complex::Complex;
+pub use num_complex::Complex;
 
 /// A function of one number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

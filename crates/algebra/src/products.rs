@@ -45,6 +45,7 @@ impl Stored<'_> {
     }
 
     /// Rows in f64, row-major.
+    #[inline(never)]
     pub(crate) fn read(&self, rows: Range<usize>, to: &mut Vec<f64>) {
         to.clear();
         match self {
@@ -74,6 +75,7 @@ fn extend<T: Copy>(
 }
 
 /// a bᵀ where `mask` allows it, −∞ elsewhere.
+#[inline(never)]
 pub(crate) fn product_transposed(a: &Stored<'_>, b: Stored<'_>, mask: &Mask) -> Array2<f64> {
     let ([rows, inner], [columns, _]) = (a.shape(), b.shape());
     if *mask == Mask::All && b.is_column_major() {
@@ -100,6 +102,7 @@ pub(crate) fn product_transposed(a: &Stored<'_>, b: Stored<'_>, mask: &Mask) -> 
 }
 
 /// a b. An entry of `a` that is zero adds nothing, also where it meets no number.
+#[inline(never)]
 pub(crate) fn product(a: &Stored<'_>, b: Stored<'_>) -> Array2<f64> {
     let ([rows, inner], [_, columns]) = (a.shape(), b.shape());
     if b.is_column_major() && inner > 1 {
@@ -126,6 +129,7 @@ pub(crate) fn product(a: &Stored<'_>, b: Stored<'_>) -> Array2<f64> {
 }
 
 /// `values`, row-major; zeros where there are not as many as the shape says.
+#[inline(never)]
 pub(crate) fn matrix(rows: usize, columns: usize, values: Vec<f64>) -> Array2<f64> {
     Array2::from_shape_vec((rows, columns), values).unwrap_or_else(|_| Array2::zeros((rows, columns)))
 }
