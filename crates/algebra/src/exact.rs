@@ -845,7 +845,7 @@ mod tests {
         }
     }
 
-    /// h[t] = d h[t − 1] + i x[t] is a convolution with o dˢ i.
+    /// h\[t\] = d h\[t − 1\] + i x\[t\] is a convolution with o dˢ i.
     #[test]
     fn a_recurrence_is_a_convolution_with_powers() {
         let mut random = fastrand::Rng::with_seed(3);

@@ -138,11 +138,11 @@ impl Mask {
 /// Which positions a convolution reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reach {
-    /// y[t] = Σ_s k[s] u[t − s].
+    /// y\[t\] = Σ_s k\[s\] u\[t − s\].
     Past,
-    /// y[t] = Σ_s k[s] u[t + s].
+    /// y\[t\] = Σ_s k\[s\] u\[t + s\].
     Future,
-    /// y[t] = Σ_s k[s] u[t + 1 + s].
+    /// y\[t\] = Σ_s k\[s\] u\[t + 1 + s\].
     Ahead,
 }
 
@@ -206,19 +206,19 @@ pub trait Algebra: Sized {
     /// with the only one; signals are zero beyond their ends. The outputs at `rows` alone, `[rows.len(), channels]`.
     fn convolve(&mut self, kernel: &Self::T, u: &Self::T, reach: Reach, rows: Range<usize>) -> Self::T;
 
-    /// y[t, c] = Σ_j o[c, j] h[t, c, j] with h[t] = d ⊙ h[t − 1] + i x[t] from h = 0: `decay` d, `input` i and `output` o
+    /// y\[t, c\] = Σ_j o\[c, j\] h\[t, c, j\] with h\[t\] = d ⊙ h\[t − 1\] + i x\[t\] from h = 0: `decay` d, `input` i and `output` o
     /// are `[channels, states]`, `x` and the result `[length, channels]`. Five operations for each state and step.
     fn recurrence(&mut self, decay: &Self::T, input: &Self::T, output: &Self::T, x: &Self::T) -> Self::T;
 
-    /// k[s, c] = Σ_j g[c, j] b[c, j]ˢ for s < `lags`, `gain` g and `base` b being `[channels, states]`: the kernel of a
+    /// k\[s, c\] = Σ_j g\[c, j\] b\[c, j\]ˢ for s < `lags`, `gain` g and `base` b being `[channels, states]`: the kernel of a
     /// recurrence, `[lags, channels]`. Two operations for each state and lag.
     fn vandermonde(&mut self, gain: &Self::T, base: &Self::T, lags: usize) -> Self::T;
 
-    /// k[s, c] = Re Σ_j g[c, j] b[c, j]ˢ for s < `lags`, as of [`Algebra::vandermonde`] with complex `gain` g and `base` b.
+    /// k\[s, c\] = Re Σ_j g\[c, j\] b\[c, j\]ˢ for s < `lags`, as of [`Algebra::vandermonde`] with complex `gain` g and `base` b.
     /// Eight operations for each state and lag.
     fn complex_vandermonde(&mut self, gain: &Pair<Self::T>, base: &Pair<Self::T>, lags: usize) -> Self::T;
 
-    /// y[t, c] = Re Σ_j o[c, j] h[t, c, j] with h[t] = (d + i x[t]) ⊙ h[t − 1] + i x[t] from h = 0: `decay` d, `input` i and
+    /// y\[t, c\] = Re Σ_j o\[c, j\] h\[t, c, j\] with h\[t\] = (d + i x\[t\]) ⊙ h\[t − 1\] + i x\[t\] from h = 0: `decay` d, `input` i and
     /// `output` o are `[channels, states]`, `x` and the result `[length, channels]`. Sixteen operations for each state and
     /// step.
     fn bilinear_recurrence(
@@ -229,7 +229,7 @@ pub trait Algebra: Sized {
         x: &Self::T,
     ) -> Self::T;
 
-    /// Σ_j x[j] e^(∓2πi jf/n) of each column of n rows, the exponent positive where `inverse`. Neither divides by n.
+    /// Σ_j x\[j\] e^(∓2πi jf/n) of each column of n rows, the exponent positive where `inverse`. Neither divides by n.
     /// 5 n log₂ n operations a column.
     fn transform(&mut self, x: &Pair<Self::T>, inverse: bool) -> Pair<Self::T>;
 

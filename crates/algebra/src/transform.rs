@@ -3,7 +3,7 @@
 use num_complex::Complex;
 use num_traits::Zero;
 
-/// Σ x[j] e^(∓2πi jf/n) in place, n any length: the exponent is negative forwards, positive where `inverse`. Neither
+/// Σ x\[j\] e^(∓2πi jf/n) in place, n any length: the exponent is negative forwards, positive where `inverse`. Neither
 /// divides by n.
 pub fn transform(data: &mut [Complex<f64>], inverse: bool) {
     #[cfg(not(target_arch = "wasm32"))]
@@ -94,7 +94,7 @@ mod small {
     }
 }
 
-/// y[t] = Σ_s a[s] b[t − s] for t < `length`, zero beyond either end: within 10⁻¹⁵ or so of |a|·|b| at every t.
+/// y\[t\] = Σ_s a\[s\] b\[t − s\] for t < `length`, zero beyond either end: within 10⁻¹⁵ or so of |a|·|b| at every t.
 #[inline(never)]
 pub fn convolve(a: &[f64], b: &[f64], length: usize) -> Vec<f64> {
     let (a, b) = (&a[..a.len().min(length)], &b[..b.len().min(length)]);

@@ -153,7 +153,7 @@ impl<T: Clone> Projections<T> {
     }
 }
 
-/// The streams x_0, …, x_{N−1} and v: a linear layer, then s[t] = b + Σ_j w_j p[t − (S − 1) + j] with p zero at negative
+/// The streams x_0, …, x_{N−1} and v: a linear layer, then s\[t\] = b + Σ_j w_j p[t − (S − 1) + j] with p zero at negative
 /// times.
 pub(super) fn project<A: Algebra>(a: &mut A, projections: &Projections<A::T>, x: &A::T) -> A::T {
     let bias = a.transpose(&projections.input.1);

@@ -132,7 +132,7 @@ fn discretise<A: Algebra>(a: &mut A, log_step: &A::T, w: &Pair<A::T>, b: &Pair<A
     })
 }
 
-/// k[l] = 2·Re Σ C Āˡ B̄ of one direction at `lags` lags, `[lags, width]`: conjugate pairs are stored once.
+/// k\[l\] = 2·Re Σ C Āˡ B̄ of one direction at `lags` lags, `[lags, width]`: conjugate pairs are stored once.
 pub(super) fn kernel<A: Algebra>(a: &mut A, weights: &Weights<A::T>, direction: usize, lags: usize) -> A::T {
     a.scoped(Scope::SetUp, |a| {
         let c = prepared(a, |a| weights.c[direction].map(a, |a, part| a.scale(part, 2.0)));
@@ -278,7 +278,7 @@ pub(super) fn core<A: Algebra>(
 }
 
 /// The circular filter v = irfft₂ₗ(FFT_{L+1}(k)) as coded: L + 1 bins of a transform of length L + 1 are used as the bins of a
-/// real one of length 2L. v[t − j] for j ≤ t, and v[2L − 1 − s] for j = t + 1 + s.
+/// real one of length 2L. v\[t − j\] for j ≤ t, and v\[2L − 1 − s\] for j = t + 1 + s.
 fn circular_kernels<A: Algebra>(a: &mut A, k: &A::T) -> [A::T; 2] {
     prepared(a, |a| {
         let [length, channels] = a.shape(k);
@@ -342,7 +342,7 @@ fn gains<A: Algebra>(a: &mut A, spec: &Spec, terms: &Terms<A::T>) -> Gains<A::T>
     Gains { reversed, straight: beta.get(1).map(&mut of_direction).unwrap_or_default() }
 }
 
-/// φ(c_q[t]) at `positions`; q − 1 multiplications are counted for each, whatever way they are made.
+/// φ(c_q\[t\]) at `positions`; q − 1 multiplications are counted for each, whatever way they are made.
 fn contracted<A: Algebra>(a: &mut A, spec: &Spec, x: &A::T, q: usize, positions: Range<usize>) -> A::T {
     let [_, channels] = a.shape(x);
     let price = ((q - 1) * positions.len() * channels) as u64;
@@ -374,7 +374,7 @@ fn product<A: Algebra>(a: &mut A, factors: &[A::T]) -> A::T {
     others.iter().fold(first, |product, factor| a.mul(&product, factor))
 }
 
-/// c_q[t] = c_{q−1}[t] c_{q−1}[t − 1], c₁ = x, zero before the start.
+/// c_q\[t\] = c_{q−1}[t] c_{q−1}[t − 1], c₁ = x, zero before the start.
 fn consecutive<A: Algebra>(a: &mut A, x: &A::T, q: usize, positions: Range<usize>) -> A::T {
     let [_, channels] = a.shape(x);
     let first = positions.start.saturating_sub(q - 1);

@@ -21,7 +21,7 @@ pub(super) enum Direction<T> {
         /// η / √n.
         output: T,
     },
-    /// As a convolution with k[s] = Σ o i dˢ, `[lags, width]`.
+    /// As a convolution with k\[s\] = Σ o i dˢ, `[lags, width]`.
     Kernel(T),
 }
 

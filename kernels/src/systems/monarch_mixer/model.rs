@@ -134,7 +134,7 @@ pub(super) struct Convolution<T> {
 }
 
 impl<T: Clone> Convolution<T> {
-    /// c[t] = Σ_{s ≤ t} k[s] w[t − s] + Σ_s k_rev[s] w[t + 1 + s] + β w[t] at all of `rows`.
+    /// c\[t\] = Σ_{s ≤ t} k\[s\] w\[t − s\] + Σ_s k_rev[s] w\[t + 1 + s\] + β w\[t\] at all of `rows`.
     fn apply<A: Algebra<T = T>>(&self, a: &mut A, w: &T, rows: &[Range<usize>]) -> T {
         let parts: Vec<T> = rows.iter().map(|rows| self.apply_at(a, w, rows.clone())).collect();
         a.stack(&parts)
@@ -245,7 +245,7 @@ impl<T: Clone> Layer<T> {
         }
     }
 
-    /// x₁ | x₂ | v of some channels: a linear layer, then s[t] = b + Σ_j w_j p[t − 2 + j] with p zero at negative times.
+    /// x₁ | x₂ | v of some channels: a linear layer, then s\[t\] = b + Σ_j w_j p\[t − 2 + j\] with p zero at negative times.
     pub(super) fn streams<A: Algebra<T = T>>(&self, a: &mut A, u: &T, channels: &Range<usize>) -> T {
         let [_, width] = a.shape(u);
         let mut own = |part: &T| {
