@@ -331,7 +331,7 @@ fn a_golden_files_tolerance_is_limited() {
     let file = changed("1e-05", "1e9");
     let text = fails_beside_a_good_file(&[file.path().to_str().unwrap()]);
     assert!(
-        text.contains("error[golden-tolerance]") && text.contains("for attention from 0 to 1e-3"),
+        text.contains("error[golden-tolerance]") && text.contains("for attention, 0 to 1e-3 is accepted"),
         "{text}"
     );
     let file = changed("1e-05", "NaN");
@@ -361,7 +361,7 @@ fn a_contradictory_golden_file_is_refused_with_the_reason() {
         r#""y":{"dtype":"F32","shape":[2,1,32]"#,
         r#""y":{"dtype":"I32","shape":[2,1,32]"#,
         "golden-tensor",
-        "whole numbers",
+        "integers, not floats",
     );
     check(r#""q":{"dtype":"F32""#, r#""q":{"dtype":"I32""#, "tensor-kind", "`q` must hold floats");
 }
