@@ -82,7 +82,7 @@ impl<'a> Inputs<'a> {
     }
 }
 
-/// The network made ready for one case.
+/// The network prepared for one case.
 pub(super) struct Kernel {
     spec: Spec,
     cells: Vec<Cell>,

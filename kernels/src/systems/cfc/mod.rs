@@ -179,7 +179,7 @@ impl CellSpec {
     }
 }
 
-/// What a case says of itself.
+/// The configuration of a case.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Spec {
     pub dims: Dims,

@@ -1,4 +1,4 @@
-//! Closed forms. A real FFT of length n is taken as 2.5 n log₂ n operations, as the field does; an activation as one.
+//! Closed forms. A real FFT of length n counts as 2.5 n log₂ n operations, as is customary; an activation counts as one.
 
 #![deny(clippy::arithmetic_side_effects)]
 
@@ -61,7 +61,7 @@ pub(super) fn setup_flops(spec: &Spec) -> Count {
     if spec.liquid == Liquid::Recurrence { Count::ZERO } else { kernel_flops(spec) }
 }
 
-/// Cost of the CPU kernel, its scratch taken for one thread.
+/// Cost of the CPU kernel, with the scratch of one thread.
 pub(super) fn cost(spec: &Spec) -> Cost {
     let Sizes { batch, d_model: width, .. } = spec.dims.sizes();
     let [modes, directions, n] = Count::all([spec.modes, spec.directions(), fft_size(spec.dims.seq_len)]);

@@ -35,7 +35,7 @@ enum Model {
     Recurrence(Scan),
 }
 
-/// Liquid-S4 made ready for one case.
+/// Liquid-S4 prepared for one case.
 pub(super) struct Kernel {
     spec: Spec,
     model: Model,

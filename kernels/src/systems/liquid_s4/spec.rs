@@ -1,4 +1,4 @@
-//! What a case says of itself, and its tensors by name.
+//! The configuration of a case, and its tensors by name.
 
 use mixer::{Case, Level, MixerError, Params, Problem, Tensors, Value};
 
@@ -39,7 +39,7 @@ pub enum Contraction {
     Lecun,
 }
 
-/// What a case says of itself.
+/// The configuration of a case.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Spec {
     /// Sizes of the input.
@@ -66,7 +66,7 @@ pub struct Spec {
 pub(crate) type Affine<'a> = (&'a [f32], &'a [f32]);
 
 impl Spec {
-    /// Reads a case's configuration.
+    /// Reads and checks the configuration of a case.
     ///
     /// # Errors
     /// [`MixerError::InvalidField`].
@@ -126,7 +126,7 @@ impl Spec {
         Ok(())
     }
 
-    /// The spec that a race's problem and parameters give.
+    /// The spec of a race with this problem and these parameters.
     pub(super) fn race(problem: &Problem, params: &Params) -> Result<Self, MixerError> {
         let config = race_config(problem, params)?;
         Self::read(&Case { level: problem.level, config, tensors: Tensors::new() })
@@ -142,7 +142,7 @@ impl Spec {
         if self.liquid == Liquid::Recurrence { 0 } else { self.directions() }
     }
 
-    /// Rows of the input, all sequences together.
+    /// Rows of the input in all sequences.
     pub(crate) fn rows(&self) -> usize {
         self.dims.batch * self.dims.seq_len
     }
@@ -167,7 +167,7 @@ impl Spec {
     }
 }
 
-/// The configuration of a race's case, keys as in golden files.
+/// The configuration of a race's case, with the keys of golden files.
 pub(super) fn race_config(problem: &Problem, params: &Params) -> Result<Params, MixerError> {
     let params = INFO.resolve(params)?;
     let mut config = problem.to_params();

@@ -27,7 +27,7 @@ fn fault_11_a_flipped_sign_fails_verification() {
     testing::a_flipped_sign_fails(&LIQUID_S4, "liquid-s4");
 }
 
-/// The kernels that the golden files store are the ones that the parameters give, low-rank ones in linear time too.
+/// The kernels in the golden files equal those computed from the parameters, low-rank ones in linear time too.
 #[test]
 fn the_kernels_are_the_authors() {
     let mut checked = 0;
@@ -88,7 +88,7 @@ fn agrees_with_the_reference_at_the_edges() {
 }
 
 #[test]
-fn sequences_do_not_mix() {
+fn sequences_are_independent() {
     for causal in [false, true] {
         for level in [Level::Core, Level::Layer] {
             testing::batch_independent(&LIQUID_S4, &Problem { causal, level, ..PROBLEM }, &["x"]);
@@ -97,7 +97,7 @@ fn sequences_do_not_mix() {
 }
 
 #[test]
-fn stated_memory_is_what_it_takes() {
+fn stated_memory_equals_allocated_memory() {
     for level in [Level::Core, Level::Layer] {
         for causal in [false, true] {
             for seq_len in [64, 1000] {
@@ -201,7 +201,7 @@ fn only_the_plain_model_is_linear() {
 }
 
 #[test]
-fn what_cannot_be_run_is_refused_by_name() {
+fn invalid_parameters_are_errors_that_name_the_field() {
     let refused = |problem: &Problem, params: &Params| match LIQUID_S4.seeded_case(problem, params) {
         Err(MixerError::InvalidField { field, .. }) => field,
         other => panic!("{other:?}"),

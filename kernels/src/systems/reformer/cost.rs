@@ -11,7 +11,7 @@ use super::{Hashing, Spec};
 use crate::multi_head::softmax;
 use crate::ops::linear::Linear;
 
-/// Cost of the chunked kernel, its scratch taken for one thread.
+/// Cost of the chunked kernel, with the scratch of one thread.
 pub(super) fn cost(spec: &Spec) -> Cost {
     let dims = spec.base.dims;
     let Sizes { batch, seq_len: length, d_model: width } = dims.sizes();

@@ -48,7 +48,7 @@ impl Projections {
     }
 }
 
-/// Reformer's attention made ready for one case.
+/// Reformer's attention prepared for one case.
 pub(super) struct Kernel {
     spec: Spec,
     hasher: Option<Hasher>,

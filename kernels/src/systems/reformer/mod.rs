@@ -25,7 +25,7 @@ use crate::multi_head;
 /// Names of the two kinds.
 const KINDS: [&str; 2] = ["lsh", "local"];
 
-/// Most buckets accepted: a counting sort keeps a counter for each.
+/// Largest number of buckets accepted: a counting sort keeps a counter for each.
 const MAX_BUCKETS: usize = 1 << 22;
 
 /// Most keys of a round that a query may see: twice the longest sequence.
@@ -93,7 +93,7 @@ pub static REFORMER: System = System {
     gpu: gpu::plan,
 };
 
-/// What a case says of itself.
+/// The configuration of a case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Spec {
     /// Sizes, heads, level; projections have no biases.
@@ -159,7 +159,7 @@ impl Spec {
         Ok(Self { base, chunk, before, after, avoids_self: is_lsh, hashing })
     }
 
-    /// The spec that a race's problem and parameters give.
+    /// The spec of a race with this problem and these parameters.
     pub(crate) fn race(problem: &Problem, params: &Params) -> Result<Self, MixerError> {
         let (config, level) = (race_config(problem, params)?, problem.level);
         Self::read(&Case { level, config, tensors: Tensors::new() })

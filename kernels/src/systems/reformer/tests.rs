@@ -302,7 +302,7 @@ fn a_lonely_position_returns_its_value() {
 }
 
 #[test]
-fn sequences_do_not_mix() {
+fn sequences_are_independent() {
     for causal in [false, true] {
         let problem = Problem { seq_len: 200, causal, ..PROBLEM };
         testing::batch_independent(&REFORMER, &problem, &["x", "mid.buckets"]);
@@ -321,7 +321,7 @@ fn the_number_of_threads_changes_nothing() {
 }
 
 #[test]
-fn stated_memory_is_what_it_takes() {
+fn stated_memory_equals_allocated_memory() {
     testing::states_its_memory(&REFORMER, &[true]);
 }
 
@@ -365,7 +365,7 @@ fn spot_rows_agree_at_length_65_536() {
 }
 
 #[test]
-fn what_makes_no_sense_is_refused_by_name() {
+fn invalid_parameters_are_errors_that_name_the_field() {
     let case = REFORMER.seeded_case(&PROBLEM, &params(16, 2)).unwrap();
     let refused = |key: &str, value: Value| {
         let mut case = case.clone();

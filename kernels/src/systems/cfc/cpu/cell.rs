@@ -61,7 +61,7 @@ pub(super) enum Input {
     Direct(MatVec, Floats),
 }
 
-/// A cell made ready.
+/// A cell with packed weights.
 pub(super) struct Cell {
     pub units: usize,
     mode: Mode,
