@@ -6,20 +6,20 @@ use super::INFO;
 use super::liquid;
 use crate::dims::Dims;
 
-/// The liquid terms.
+/// Kind of the liquid terms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Liquid {
     /// None: plain S4D or S4.
     None,
-    /// Products weighted by one number for each degree (the PB kernel).
+    /// Products weighted by one gain per degree (the PB kernel).
     PolyB,
-    /// Products convolved with the kernel, as coded (the KB kernel).
+    /// Products convolved with the kernel, as in the authors' code (the KB kernel).
     Kb,
-    /// The paper's recurrence, which needs no kernel.
+    /// The paper's recurrence, which has no kernel.
     Recurrence,
 }
 
-/// The form of the state matrix.
+/// Form of the state matrix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     /// Diagonal.
@@ -28,10 +28,10 @@ pub enum Mode {
     Nplr,
 }
 
-/// What bounds the products.
+/// Function that bounds the products.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Contraction {
-    /// Nothing.
+    /// No function.
     None,
     /// tanh(a).
     Tanh,
@@ -44,21 +44,21 @@ pub enum Contraction {
 pub struct Spec {
     /// Sizes of the input.
     pub dims: Dims,
-    /// Core or layer.
+    /// Level of the case, core or layer.
     pub level: Level,
-    /// Complex modes M of each channel.
+    /// Complex modes M per channel.
     pub modes: usize,
     /// The state matrix.
     pub mode: Mode,
     /// The liquid terms.
     pub liquid: Liquid,
-    /// Most inputs in a product; 1 where there are no products.
+    /// Largest number of inputs in a product; 1 without products.
     pub degree: usize,
-    /// All combinations of the last inputs rather than consecutive ones.
+    /// Whether products use all combinations of the last inputs rather than consecutive inputs.
     pub allcombs: bool,
-    /// What bounds the products.
+    /// Function that bounds the products.
     pub contraction: Contraction,
-    /// Whether a second model reads backwards.
+    /// Whether a second model runs backward.
     pub bidirectional: bool,
 }
 
@@ -132,12 +132,12 @@ impl Spec {
         Self::read(&Case { level: problem.level, config, tensors: Tensors::new() })
     }
 
-    /// Directions of the state-space model.
+    /// Number of directions of the state-space model.
     pub(crate) fn directions(&self) -> usize {
         1 + usize::from(self.bidirectional)
     }
 
-    /// Convolution kernels of the state-space model: one for each direction, none with the recurrence.
+    /// Number of convolution kernels of the state-space model: one per direction, none for the recurrence.
     pub(crate) fn kernels(&self) -> usize {
         if self.liquid == Liquid::Recurrence { 0 } else { self.directions() }
     }

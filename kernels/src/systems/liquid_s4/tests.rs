@@ -27,9 +27,9 @@ fn fault_11_a_flipped_sign_fails_verification() {
     testing::a_flipped_sign_fails(&LIQUID_S4, "liquid-s4");
 }
 
-/// The kernels in the golden files equal those computed from the parameters, low-rank ones in linear time too.
+/// Kernels in the golden files equal those computed from the parameters; low-rank kernels take linear time.
 #[test]
-fn the_kernels_are_the_authors() {
+fn the_kernels_equal_the_authors_kernels() {
     let mut checked = 0;
     for golden in testing::goldens("liquid-s4") {
         let spec = Spec::read(&golden.case).unwrap();
@@ -108,8 +108,7 @@ fn stated_memory_equals_allocated_memory() {
     testing::refuses_what_does_not_fit(&LIQUID_S4, &PROBLEM);
 }
 
-/// Everything but the convolutions is counted exactly; those are counted as direct ones, which is what the model
-/// states.
+/// All operations but the convolutions are counted exactly. Convolutions are counted as direct sums, as in the model.
 #[test]
 fn counted_operations_equal_the_closed_form() {
     let check = |name: &str, case: &Case| {
@@ -158,7 +157,7 @@ fn spot_rows_agree_at_length_65_536() {
     }
 }
 
-/// Without liquid terms the convolution is the linear recurrence h ← Āh + B̄x.
+/// Without liquid terms the convolution equals the linear recurrence h ← Āh + B̄x.
 #[test]
 fn the_convolution_is_the_recurrence() {
     let problem = Problem { level: Level::Core, seq_len: 200, d_model: 3, n_heads: 1, ..PROBLEM };
@@ -183,7 +182,7 @@ fn the_convolution_is_the_recurrence() {
     }
 }
 
-/// The plain model is linear; the liquid one is not.
+/// The plain model is linear; the liquid model is not.
 #[test]
 fn only_the_plain_model_is_linear() {
     let problem = Problem { level: Level::Core, causal: false, ..PROBLEM };
@@ -214,7 +213,7 @@ fn invalid_parameters_are_errors_that_name_the_field() {
     assert_eq!(refused(&Problem { causal: false, ..PROBLEM }, &both), "bidirectional");
 }
 
-/// Zeros give zeros; a NaN is never hidden.
+/// Zeros give zeros. A NaN reaches the output.
 #[test]
 fn fault_10_zero_and_nan_inputs() {
     for causal in [false, true] {

@@ -9,8 +9,8 @@ use crate::generate::Generator;
 /// Numbers drawn at once.
 const BATCH: usize = 4096;
 
-/// A direction whose length shrinks by more than this factor lies in the span of the earlier directions, up to
-/// rounding.
+/// A direction that is shorter than this share of its length before orthogonalisation lies in the span of the earlier
+/// directions, up to rounding.
 const DEPENDENT: f64 = 1e-6;
 
 /// A projection `[rows, d]`. With `equal_lengths` every row has length √d, otherwise that of an independent normal

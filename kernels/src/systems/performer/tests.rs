@@ -279,7 +279,7 @@ fn invalid_parameters_are_errors_that_name_the_field() {
     assert!(matches!(error, MixerError::InvalidField { .. } | MixerError::TensorShape { .. }));
 }
 
-/// Races have neither an inner width that differs from the model's nor biases.
+/// A case with an inner width that differs from the model's and with biases, which no race has.
 fn unusual(problem: &Problem, d_head: usize, n_features: usize) -> Case {
     let mut case = PERFORMER.seeded_case(problem, &params(n_features, 0)).unwrap();
     let generator = Generator::new(problem.seed);
