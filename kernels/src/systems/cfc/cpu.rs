@@ -88,9 +88,9 @@ pub(super) struct Kernel {
     cells: Vec<Cell>,
     lstm: Option<Lstm>,
     projection: Option<Linear>,
-    /// `[batch, STATE, state width]`.
-    initial: Floats,
     /// Initial states, `[batch, STATE, state width]`.
+    initial: Floats,
+    /// Current states, `[batch, STATE, state width]`.
     state: Floats,
     /// The inputs' part of the first cell, `[batch, chunk, entry width]`.
     entries: Floats,

@@ -314,7 +314,7 @@ struct Solver<'a> {
     epsilon: f32,
     /// Index of the current token.
     step: AtomicUsize,
-    /// Bits of the number of unfolds per unit of time.
+    /// Unfolds per unit of time, as the bits of an f32.
     unfolds_per_time: AtomicU32,
 }
 

@@ -92,8 +92,8 @@ impl Products {
     }
 }
 
-/// Bucket numbers `[rounds, length]` of one head of one sequence, hashed from `u(position)`. If the case states them,
-/// they are its own; those at the positions `checked` are compared with the hash.
+/// Bucket numbers `[rounds, length]` of one head of one sequence, hashed from `u(position)`. If the case states
+/// bucket numbers, these are returned after those at the positions `checked` have been compared with the hash.
 ///
 /// # Errors
 /// [`MixerError::InvalidField`] for a stated bucket that no correct kernel can find.

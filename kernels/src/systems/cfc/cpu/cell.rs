@@ -74,7 +74,7 @@ pub(super) struct Cell {
     /// |w_τ| and A, padded.
     pure: Option<(Floats, Floats)>,
     activation: Activation,
-    /// Weights of the heads over the previous stage's output.
+    /// Number of heads over the previous stage's output.
     n_heads: usize,
 }
 
