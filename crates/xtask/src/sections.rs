@@ -32,9 +32,9 @@ pub fn as_served(module: &[u8]) -> Result<Vec<u8>, Refused> {
 /// - The linker writes `__wasm_init_tls` without relocations, so its call of an empty function is not updated when
 ///   functions are renumbered. The call is removed.
 /// - There are more globals than the stack pointer, such as the address of thread-local data, and the tool takes every
-///   relocation of a global for one of the stack pointer. It ignores relocations of types, so relocations of all other
-///   globals are relabelled as such, and these globals keep their numbers. Split-off code must not use them, or browsers
-///   reject it.
+///   relocation of a global for one of the stack pointer. It ignores relocations of types, so relocations of other
+///   globals are relabelled as such, and these globals keep their numbers. Split-off code must not use them, or
+///   browsers reject it.
 ///
 /// # Errors
 /// If the bytes are not a module.
