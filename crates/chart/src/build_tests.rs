@@ -124,7 +124,7 @@ fn lines_with_a_predicted_crossover_end_in_one_point() {
 }
 
 #[test]
-fn bounds_are_drawn_as_bounds_and_undecided_crossovers_are_not_drawn() {
+fn bounds_are_marked_and_undecided_crossovers_are_not_drawn() {
     let mut report = samples::duel();
     let crossover = &mut report.crossovers[0];
     crossover.kind = CrossoverKind::AtMost;

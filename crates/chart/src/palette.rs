@@ -1,4 +1,4 @@
-//! Lane colours for both themes. The page's style sheet holds the same values as custom properties (a test compares
+//! Lane colours for both themes. The page's style sheet holds these values as custom properties (a test compares
 //! them); exports write them into the SVG.
 
 /// A theme.

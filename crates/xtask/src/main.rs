@@ -67,7 +67,7 @@ enum Task {
     },
     /// Serves the existing dist/
     Serve(ServeArguments),
-    /// Runs every test; the last line counts what ran
+    /// Runs all tests; the last line has their counts
     Test {
         /// Skips tests that need a browser
         #[arg(long)]

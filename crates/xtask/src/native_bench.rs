@@ -356,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn the_gpu_table_names_the_adapter_and_has_a_column_for_each_length() {
+    fn the_gpu_table_has_the_adapter_and_a_column_per_length() {
         let gpu = report::Gpu {
             description: "Some GPU".to_owned(),
             api: "vulkan".to_owned(),

@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_description_is_complete_and_its_frame_is_at_the_sites_address() {
+    fn the_description_is_complete_and_frames_the_site() {
         let value: serde_json::Value =
             serde_json::from_str(&description(Some("https://example.org/a\"b"))).unwrap();
         for field in ["version", "type", "html", "width", "height"] {

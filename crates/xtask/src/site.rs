@@ -4,14 +4,14 @@
 //! index.html, …            pages of www/static, with the folders' names filled in
 //! crossover.js, .d.ts      the page API under its stable name
 //! manifest.json            where crossover.js finds the worker's variants
-//! systems.json, .zh.json   the systems, as `crossover systems --json` prints them, and the same in Chinese
+//! systems.json, .zh.json   the systems in English and in Chinese, in the format of `crossover systems --json`
 //! systems/ID.en.json, .zh  the page of each system: words and formulas from its READMEs, patterns as they are computed
 //! systems.bib              their papers, as `crossover systems --bibtex` prints them
 //! report.schema.json       the JSON Schema of results
 //! sw.js, _headers          use without a network, isolation where the host can't send headers; the headers for hosts
 //!                          that can
 //! embed.html, oembed.json  the embedded race and its description for other sites
-//! 404.html, 404.js         what hosts send for addresses that are not there
+//! 404.html, 404.js         page for missing addresses
 //! npm/                     the package for bundlers
 //! assets/HASH/             everything else of www/static and www/js, in its own layout, so relative imports hold;
 //!                          crossover.css is the files of www/static/css, joined in the order of their names
