@@ -1,7 +1,7 @@
-// Who is raced. A page holds one library in one set-up and one variant. `against` and `ours` name the same
-// setting: threads, or the GPU. `software`: only on a software adapter, whose subgroups are smaller than ONNX Runtime's
-// shaders take for granted; without them it is right, and faster. `works`: what else than attention it is asked for;
-// `hyena` is x₀ ⊙ (k ∗ (x₁ ⊙ v) + β ⊙ x₁ ⊙ v), a gated long convolution.
+// The contenders. A page holds one library in one configuration and one variant. Entries with equal `against` and
+// `ours` have equal settings: the number of threads, or the GPU. `software`: only for software adapters, whose
+// subgroups are smaller than ONNX Runtime's shaders assume; without subgroups its results are correct, and faster.
+// `works`: problems besides attention; `hyena` is x₀ ⊙ (k ∗ (x₁ ⊙ v) + β ⊙ x₁ ⊙ v), a gated long convolution.
 
 export const CONTENDERS = [
   { name: 'ORT-web wasm, 1 thread', on: 'cpu', against: 'one', page: { contender: 'ort', backend: 'wasm', threads: '1' }, variant: 'plain' },
@@ -16,7 +16,7 @@ export const CONTENDERS = [
   { name: 'ORT-web WebGPU, subgroups hidden', on: 'webgpu', against: 'gpu', software: true, page: { contender: 'ort', backend: 'webgpu', subgroups: 'hidden' }, variant: 'plain' },
   { name: 'TensorFlow.js WebGPU', on: 'webgpu', against: 'gpu', page: { contender: 'tfjs', backend: 'webgpu' }, works: ['hyena'] },
   { name: 'jax-js WebGPU', on: 'webgpu', against: 'gpu', page: { contender: 'jax', backend: 'webgpu' }, works: ['hyena'] },
-  // Ours come last: they are compared with what a peer computed.
+  // Our entries are last: their outputs are compared with a peer's.
   { name: 'Crossover wasm, 1 thread', on: 'cpu', ours: 'one', page: { contender: 'own' }, variant: 'cpu-1' },
   { name: 'Crossover wasm, all threads', on: 'cpu', ours: 'all', page: { contender: 'own' }, variant: 'cpu-all' },
   { name: 'Crossover WebGPU', on: 'webgpu', ours: 'gpu', page: { contender: 'own' }, variant: 'webgpu', works: ['hyena'] },

@@ -1,5 +1,5 @@
-// The graphs that ONNX Runtime Web runs: attention of batch 1 and any length, with q, k, v and y of shape [1, L, width]; and
-// products of [size, size] by weights that the graph holds.
+// The graphs for ONNX Runtime Web: attention of batch 1 and any length, with q, k, v and y of shape [1, L, width]; and
+// products of [size, size] by weights in the graph.
 
 import { fileURLToPath } from 'node:url';
 import protobuf from 'protobufjs';
@@ -48,7 +48,7 @@ function model(inputs, output, nodes, initializer) {
 
 const operands = (width) => ['q', 'k', 'v'].map((name) => value(name, [1, 'L', width]));
 
-/** matmul, softmax, matmul; a causal one takes `mask` [L, L] besides, which is added to the scores. */
+/** matmul, softmax, matmul; the causal graph has an input `mask` [L, L], which is added to the scores. */
 function plain({ width, heads, causal }) {
   const head = width / heads;
   const split = (name, perm) => [
@@ -59,7 +59,7 @@ function plain({ width, heads, causal }) {
     ...split('q', [0, 2, 1, 3]),
     ...split('k', [0, 2, 3, 1]),
     ...split('v', [0, 2, 1, 3]),
-    // The queries are scaled, not the scores: there are fewer of them.
+    // The queries are scaled rather than the scores, since they are fewer.
     node('Mul', ['q_t', 'scale'], 'q_scaled'),
     node('MatMul', ['q_scaled', 'k_t'], 'scores'),
     ...(causal ? [node('Add', ['scores', 'mask'], 'masked')] : []),
@@ -77,7 +77,7 @@ function plain({ width, heads, causal }) {
   ]);
 }
 
-/** ONNX Runtime's own fused operator. */
+/** ONNX Runtime's fused operator. */
 function fused({ width, heads, causal }) {
   const attributes = [attribute('num_heads', 'i', heads), attribute('unidirectional', 'i', causal ? 1 : 0)];
   const nodes = [node('MultiHeadAttention', ['q', 'k', 'v'], 'y', attributes, 'com.microsoft')];
@@ -91,7 +91,7 @@ function product(size) {
   ]);
 }
 
-/** Puts all graphs where the pages look for them. `sizes`: of products. */
+/** Registers all graphs with the server, for the pages to fetch. `sizes` are those of the products. */
 export function provide(server, sizes) {
   for (const causal of [false, true]) {
     server.put(`graph-plain-${causal}`, plain({ width: 256, heads: 4, causal }));

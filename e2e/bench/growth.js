@@ -1,4 +1,4 @@
-// What grows with the length: counted peak memory of attention, and the exponents of attention and Hyena.
+// Growth with the length: peak memory of attention, as counted, and the exponents of attention and Hyena.
 
 const SHAPE = { width: 256, heads: 4, batch: 1, causal: true, level: 'core', backend: 'cpu' };
 
@@ -6,7 +6,7 @@ const SHAPE = { width: 256, heads: 4, batch: 1, causal: true, level: 'core', bac
 export async function memory(page, { lengths, budgetMs, log }) {
   const rows = [];
   for (const length of lengths) {
-    // A race of its own each, so that no length stands in another's memory.
+    // One race per length, so that memory of one length does not count for another.
     const report = await race(page, { ...SHAPE, systems: ['attention'], lengths: [length], budgetMs });
     const point = report.lanes[0].points[0];
     rows.push({ length, peakBytes: point.peakBytes, ms: point.medianMs, outcome: point.outcome });
@@ -15,7 +15,7 @@ export async function memory(page, { lengths, budgetMs, log }) {
   return rows;
 }
 
-/** Exponents of the tail, with their intervals. */
+/** Exponents at the longest lengths with their intervals. */
 export async function exponents(page, { budgetMs, log, races }) {
   const rows = [];
   for (const { system, lengths, goal } of races) {
@@ -28,7 +28,7 @@ export async function exponents(page, { budgetMs, log, races }) {
   return rows;
 }
 
-/** Every system at one length, causal where it can be: on one thread and on all, and the share of the roofline. */
+/** Every system at one length, causal if possible: on one thread, on all threads, and its share of the roofline. */
 export async function shares(page, { systems, length, budgetMs, log }) {
   const ids = systems.map(({ id }) => id);
   const run = (threads) => race(page, { ...SHAPE, systems: ids, lengths: [length], threads, budgetMs });

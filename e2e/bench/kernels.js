@@ -1,5 +1,5 @@
-// The CPU kernels alone: `cargo xtask bench --kernels gemm:512,attention:1024`. Printed are the best and the median round,
-// and the share of what multiply-adds in registers reach in the same run.
+// Single CPU kernels: `cargo xtask bench --kernels gemm:512,attention:1024`. Prints the best and the median round, and
+// the share of the multiply-adds in registers measured in this run.
 
 import { parseArgs } from 'node:util';
 import { chromium } from '@playwright/test';
@@ -11,10 +11,10 @@ import { PRODUCTS, measure, rate, share } from './workloads.js';
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
-    // Several may be compared: --module=before=a.wasm --module=after=b.wasm
+    // Modules can be compared: --module=before=a.wasm --module=after=b.wasm
     module: { type: 'string', multiple: true },
     rounds: { type: 'string', default: '7' },
-    /** What a round lasts at least. */
+    /** Shortest duration of a round in ms. */
     'round-ms': { type: 'string', default: '40' },
   },
 });

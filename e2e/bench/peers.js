@@ -1,15 +1,15 @@
-// The contest at one length: everybody's output is compared first, then everybody is timed, round by round.
+// The contest at one length: all outputs are compared first, then all contenders are timed, round by round.
 
 import { CONTENDERS } from './contenders.js';
 
-/** Largest difference of an output that still counts as the same result in f32; some peers' roots of unity are coarse. */
+/** Largest difference of an output that counts as correct in f32. Some peers use inaccurate roots of unity. */
 export const TOLERANCES = { attention: 1e-4, hyena: 1e-2 };
-/** An answer takes at most so many times what a pass takes, and this at least. */
+/** Smallest time limit of a call in ms. Calls that run passes get a multiple of the pass limit in addition. */
 const LEAST_PATIENCE_MS = 120_000;
 
 /**
- * A page that answers `call`s, or rejects those that take too long. It has a Chromium of its own: what one library does
- * to the browser's GPU process, or to the browser, ends that library's row and nobody else's.
+ * A page that runs `call`s and rejects those that take too long. It has its own Chromium: a library that crashes the
+ * GPU process or the browser affects only its own row.
  */
 class ContenderPage {
   constructor(launch, url, parameters) {
@@ -37,7 +37,7 @@ class ContenderPage {
       return await Promise.race([this.page.evaluate(([name, given]) => window.bench[name](...given), [method, args]), late]);
     } catch (error) {
       const ended = this.browser && !this.browser.isConnected();
-      // What failed may have left its library in any state.
+      // A failed call may leave its library in any state.
       await this.close();
       throw new Error(ended ? 'its Chromium ended' : reason(error));
     } finally {
@@ -52,14 +52,14 @@ class ContenderPage {
   }
 }
 
-/** First line of an error, without what the driver puts before it. */
+/** First line of an error without the driver's prefix. */
 function reason(error) {
   const text = String(error?.message ?? error).replace(/^page\.evaluate: /, '');
   return text.split('\n')[0].slice(0, 160);
 }
 
 export class Contest {
-  /** `launch`: opens a Chromium. */
+  /** `launch` opens a Chromium. */
   constructor(launch, url, { backends, software, rounds, passLimitMs, log }) {
     Object.assign(this, { rounds, passLimitMs, log });
     this.entries = CONTENDERS.filter((one) => backends.includes(one.on) && (software || !one.software)).map((contender) => {
@@ -67,14 +67,14 @@ export class Contest {
     });
   }
 
-  /** Why `entry` is not asked at this length: it would take too long. */
+  /** The reason why `entry` is skipped at this length: a pass would take too long. Null otherwise. */
   tooLong(entry, { work, length, causal }) {
     const last = entry.last[`${work} ${causal}`];
     const expected = last ? last.ms * (length / last.length) ** (work === 'attention' ? 2 : 1) : 0;
     return expected > this.passLimitMs ? `not run: a pass would take about ${(expected / 1000).toFixed(0)} s` : null;
   }
 
-  /** @returns one row per contender: its times by round, how far its output was, or why there is none. */
+  /** @returns one row per contender: its times by round and the differences of its output, or a reason. */
   async run(problem) {
     const rows = [];
     const asked = ({ works = [] }) => problem.work === 'attention' || works.includes(problem.work);
@@ -85,7 +85,7 @@ export class Contest {
       try {
         const tolerance = TOLERANCES[problem.work];
         Object.assign(row, await entry.page.call('prepare', [{ ...problem, tolerance }, entry.variant]));
-        // `!(a <= b)`: NaN must not pass.
+        // `!(a <= b)` is also true for NaN.
         const far = [row.fromReference, row.fromOthers].find((value) => value !== null && !(value <= tolerance));
         if (far !== undefined) row.note = `wrong: its output differs by ${Number(far).toPrecision(2)}`;
         else if (row.fromReference === null && row.fromOthers === null) row.note = 'not compared: no peer gave an output';
@@ -101,7 +101,7 @@ export class Contest {
     return rows;
   }
 
-  /** Everybody once, in an order that changes from round to round. */
+  /** Runs every contender once, in an order that changes from round to round. */
   async round(problem, rows, round) {
     const racing = rows.filter(({ note }) => !note);
     for (let index = 0; index < racing.length; index += 1) {

@@ -1,4 +1,4 @@
-// The run as Markdown.
+// The results as Markdown.
 
 import { ratio } from './stats.js';
 import { median, quantile } from './page/median.js';
@@ -6,7 +6,7 @@ import { TOLERANCES } from './peers.js';
 import { PEAK, PEER, PRODUCTS, rate, share } from './workloads.js';
 
 const number = (value, digits) => value.toLocaleString('en-US', { maximumFractionDigits: digits });
-/** Three digits are what such measurements bear. */
+/** Three significant digits, the precision of such measurements. */
 const figure = (value) => (value >= 100 ? number(value, 0) : Number(value.toPrecision(3)).toString());
 const table = (head, rows) =>
   [head, head.map((_, index) => (index === 0 ? '---' : '--:')), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
@@ -17,7 +17,7 @@ const MEASURES = {
   gpu: 'Crossover WebGPU',
 };
 
-/** Times: median (first to third quartile) per contender and length. */
+/** Table of times per contender and length: median (first to third quartile). */
 function times(chosen) {
   const names = [...new Set(chosen.flatMap(({ rows }) => rows.map(({ entry }) => entry.name)))];
   return table(
@@ -38,10 +38,10 @@ function times(chosen) {
 }
 
 const measuredOf = (row) => row?.times.filter((time) => time > 0) ?? [];
-/** Without what would break a table, and without folders of the machine that built the peer. */
+/** Removes characters that would break a table, and folders of the machine that built the peer. */
 const note = (text) => text.replaceAll('|', '/').replace(/(?:\/[\w.-]+)+\//g, '');
 
-/** Peer's time over ours, by length. */
+/** Table of ratios by length: the peer's time divided by ours. */
 function ratios(chosen) {
   const peers = [...new Map(chosen.flatMap(({ rows }) => rows.map(({ entry }) => [entry.name, entry]))).values()];
   const rows = peers
@@ -53,7 +53,7 @@ function ratios(chosen) {
         const ours = rows.find(({ entry }) => entry.ours === peer.against);
         const found = theirs?.note || ours?.note ? null : ratio(theirs?.times ?? [], ours?.times ?? []);
         if (!found) return '–';
-        // So few rounds say nothing of their spread.
+        // Too few rounds for an interval.
         const interval = found.rounds < 3 ? '' : ` (${found.low.toFixed(2)}–${found.high.toFixed(2)})`;
         return `**${found.estimate.toFixed(2)}**${interval}`;
       }),
@@ -79,7 +79,7 @@ function agreement(contests, work) {
 
 function memoryTable(rows) {
   const lines = rows.map(({ length, peakBytes, ms, outcome }, index) => {
-    // What did not finish has no peak.
+    // Unfinished points have no peak.
     if (outcome !== 'ok') return [number(length), outcome, '–', '–', '–'];
     const before = rows.slice(0, index).findLast((row) => row.outcome === 'ok');
     const growth = before ? (peakBytes / before.peakBytes / (length / before.length)).toFixed(2) : '';
@@ -118,7 +118,7 @@ function kernelTable(rows) {
   );
 }
 
-/** A peer's median time, and how many times ours that is. */
+/** A peer's median time, and its ratio to ours. */
 function against(peer, ours) {
   const { estimate, low, high } = ratio(peer.times, ours.times);
   return `${figure(median(peer.times))} ms: **${estimate.toFixed(2)}** (${low.toFixed(2)}–${high.toFixed(2)})`;

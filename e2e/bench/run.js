@@ -1,4 +1,4 @@
-// Races our kernels against what people would use instead, in Chromium on this machine: `cargo xtask bench`.
+// Races the project's kernels against their alternatives in Chromium on this machine: `cargo xtask bench`.
 
 import { writeFile, mkdir } from 'node:fs/promises';
 import { readFileSync } from 'node:fs';
@@ -20,7 +20,7 @@ const OPTIONS = {
   rounds: { type: 'string', default: '5' },
   'pass-limit': { type: 'string', default: '20' },
   parts: { type: 'string', default: 'kernels,shares,memory,exponents,peers,convolution' },
-  /** The kernels alone, as `label=path`; several may be given. */
+  /** Modules of the kernels as `label=path`; several may be given. */
   module: { type: 'string', multiple: true, default: [] },
   budget: { type: 'string', default: '120' },
 };
@@ -57,12 +57,12 @@ function settings() {
 }
 
 /**
- * What Chromium needs besides its defaults. On a software adapter a pass of some libraries takes seconds, in which the
- * GPU process answers nobody: its watchdog would end it, and after a few such ends the browser ends itself.
+ * Additional flags of Chromium. On a software adapter a pass of some libraries takes seconds, during which the GPU
+ * process does not respond: its watchdog would terminate it, and after a few terminations the browser would exit.
  */
 const PATIENT = ['--disable-gpu-watchdog', '--disable-gpu-process-crash-limit'];
 
-/** How to open a Chromium with this machine's adapter, or with its software adapter where there is none. */
+/** Returns a function that opens a Chromium with this machine's adapter, or else with a software adapter. */
 async function launcher(url, wantsGpu) {
   const sandbox = process.getuid?.() === 0 ? ['--no-sandbox'] : [];
   const open = (...args) =>
@@ -136,7 +136,7 @@ async function main() {
       log('kernels alone');
       result.kernels = await measure(context, server.url, { modules: chosen.modules, workloads: TABLE, rounds: 5, roundMs: 20 });
     }
-    // Memory before the larger ones: little has filled the browser yet.
+    // Memory is measured before the larger parts, while the browser has allocated little.
     if (chosen.parts.includes('memory')) {
       log('memory');
       result.memory = await memory(own, { lengths: [2048, 8192, 32768], budgetMs: chosen.budgetMs, log });
@@ -155,10 +155,10 @@ async function main() {
       result.shares = await shares(own, { systems, length: 4096, budgetMs: chosen.budgetMs, log });
     }
     await write();
-    // The contenders have their own, and idle threads would stand in their way.
+    // Close the browser: the contenders have their own, and its idle threads would disturb them.
     await browser.close();
     for (const backend of chosen.backends) {
-      // The other backend's idle threads would stand in the way.
+      // The idle threads of the other backend would disturb the measurement.
       const contest = new Contest(launch, server.url, { ...chosen, backends: [backend], software, log });
       const attention = chosen.parts.includes('peers') ? [false, true].map((causal) => ({ work: 'attention', causal })) : [];
       const convolution = chosen.parts.includes('convolution') && backend === 'webgpu' ? [{ work: 'hyena', causal: true }] : [];
@@ -168,7 +168,7 @@ async function main() {
           const problem = { work, length, causal, width: 256, heads: 4 };
           const rows = await contest.run(problem);
           merge(result.contests, { problem, rows });
-          // A run that is cut short leaves what it has measured.
+          // An interrupted run keeps its finished measurements.
           await write();
         }
       }
@@ -181,7 +181,7 @@ async function main() {
   }
 }
 
-/** Adds a contest's rows to those of the same problem on another backend. */
+/** Adds the rows of a contest to those of an equal problem on another backend. */
 function merge(contests, contest) {
   const { work, length, causal } = contest.problem;
   const same = contests.find(({ problem }) => problem.work === work && problem.length === length && problem.causal === causal);

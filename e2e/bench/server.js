@@ -1,5 +1,5 @@
-// One isolated origin for everything that is raced: the built site at the root, the peers' packages under /npm/, the
-// pages that drive them under /bench/, and a store under /outputs/ through which pages compare what they computed.
+// One isolated origin for all contenders: the built site at the root, the peers' packages under /npm/, the benchmarks'
+// pages under /bench/, and a store under /outputs/ through which pages compare their outputs.
 
 import { once } from 'node:events';
 import { createServer } from 'node:http';
@@ -8,7 +8,7 @@ import sirv from 'sirv';
 
 const folder = (path) => fileURLToPath(new URL(path, import.meta.url));
 
-/** Shared memory and the fine clock need isolation; the peers' threads do too. */
+/** Isolation is required for shared memory, the fine clock and the peers' threads. */
 const HEADERS = {
   'cross-origin-opener-policy': 'same-origin',
   'cross-origin-embedder-policy': 'require-corp',
@@ -17,7 +17,7 @@ const HEADERS = {
 
 /** @returns {Promise<{url: string, put: (name: string, bytes: Uint8Array) => void, stop: () => Promise<void>}>} */
 export async function serve() {
-  // Files are looked up when they are asked for: the packages have thousands.
+  // Files are looked up on request, since the packages have thousands.
   const files = (path) => sirv(folder(path), { dev: true });
   const mounts = { '/npm': files('./node_modules'), '/bench': files('./page') };
   const site = files('../../dist');

@@ -1,4 +1,4 @@
-// Ratios of times that were measured in the same rounds.
+// Ratios of times measured in common rounds.
 
 import { median, quantile } from './page/median.js';
 import { generator } from './page/problem.js';
@@ -6,8 +6,8 @@ import { generator } from './page/problem.js';
 const REPLICATES = 2000;
 
 /**
- * How many times longer `theirs` take than `ours`: the median of the rounds' ratios, and the central 95% of that median
- * over resampled rounds. Rounds that either lacks do not count.
+ * Ratio of `theirs` to `ours`: the median of the rounds' ratios, and the central 95% of that median over resampled
+ * rounds. Rounds without both times do not count.
  *
  * @param {(number | null)[]} theirs
  * @param {(number | null)[]} ours

@@ -4,7 +4,7 @@ import { median, quantile } from './page/median.js';
 import { generator, operands, referenceRow } from './page/problem.js';
 import { ratio } from './stats.js';
 
-test('quantiles are interpolated and do not disturb their input', () => {
+test('quantiles are interpolated and do not change their input', () => {
   const values = [4, 1, 3, 2];
   assert.equal(median(values), 2.5);
   assert.equal(quantile(values, 0), 1);
@@ -12,13 +12,13 @@ test('quantiles are interpolated and do not disturb their input', () => {
   assert.deepEqual(values, [4, 1, 3, 2]);
 });
 
-test('a ratio is of the same rounds, whatever else changes from round to round', () => {
+test('a ratio uses times of equal rounds, so drift between rounds cancels', () => {
   const ours = [1, 10, 100, 3, 7];
   const found = ratio(ours.map((time) => 2 * time), ours);
   assert.deepEqual(found, { estimate: 2, low: 2, high: 2, rounds: 5 });
 });
 
-test('a round that one of the two lacks does not count', () => {
+test('rounds without both times do not count', () => {
   assert.equal(ratio([4, null, 6], [2, 1, null]).rounds, 1);
   assert.equal(ratio([null], [1]), null);
 });
@@ -32,7 +32,7 @@ test('the interval covers the true ratio of noisy times and is wider for fewer r
   assert.ok(few.high - few.low > many.high - many.low);
 });
 
-test('the f64 reference weighs values by softmax and looks only back where it must', () => {
+test('the f64 reference is a softmax average, causal on request', () => {
   const problem = { length: 3, width: 2, heads: 2, causal: true };
   const inputs = { q: [0, 0, 0, 0, 1, 0], k: [5, 5, 5, 5, Math.log(2), 0], v: [1, 2, 3, 4, 9, 12] };
   assert.deepEqual([...referenceRow(problem, inputs, 0)], [1, 2]);
@@ -44,7 +44,7 @@ test('the f64 reference weighs values by softmax and looks only back where it mu
   assert.ok(Math.abs(last[0] - (low * 1 + low * 3 + high * 9) / (2 * low + high)) < 1e-12);
 });
 
-test('every page draws the same inputs', () => {
+test('inputs are equal on every page', () => {
   const { q, k } = operands({ length: 2, width: 4 });
   assert.deepEqual(q, operands({ length: 2, width: 4 }).q);
   assert.notDeepEqual(q, k);

@@ -1,17 +1,17 @@
-// The kernels alone, in one page of Chromium: each workload of each module has its turn in each of several rounds.
+// Single kernels in one page of Chromium: every workload of every module runs once per round.
 
 import { readFile } from 'node:fs/promises';
 
-/** Multiply-adds in registers: against them everything is held. */
+/** Multiply-adds in registers: the peak for all shares. */
 export const PEAK = 'registers';
 
-/** Sizes of the matrix products that peers are asked for too. */
+/** Sizes of the matrix products that peers compute too. */
 export const PRODUCTS = [256, 512, 1024];
 
-/** What peers are asked for: the same whatever our module is. Not jax-js, whose products always take all cores. */
+/** Workloads of peers, independent of our module. jax-js is not among them, since its products always use all cores. */
 export const PEER = /^(?:pffft|ort-gemm|tfjs-gemm):/;
 
-/** What the benchmarks' table shows. RustFFT is in the kernels' module, the peers are their own. */
+/** Workloads in the benchmarks' table. RustFFT is in the kernels' module; other peers have their own. */
 export const TABLE = [
   ...PRODUCTS.flatMap((size) => ['gemm', 'ort-gemm', 'tfjs-gemm'].map((kind) => `${kind}:${size}`)),
   ...[1024, 4096, 16384, 65536].flatMap((length) => [`conv:${length}`, `pffft:${length}`, `rustfft:${length}`]),
@@ -38,7 +38,7 @@ export async function measure(context, url, { modules, workloads, rounds, roundM
       }
     }
     const call = ({ index, repeats }) => page.evaluate((given) => window.kernels.round(...given), [index, repeats]);
-    // Until optimised code runs, and to find how often to repeat.
+    // Warm-up until optimised code runs; also determines the number of repeats.
     for (const row of rows) {
       let ms = await call(row);
       for (let spent = ms; spent < 4 * roundMs; spent += ms) {
@@ -59,7 +59,7 @@ export async function measure(context, url, { modules, workloads, rounds, roundM
 /** GFLOP/s of the best round. */
 export const rate = ({ flops, times }) => flops / Math.min(...times) / 1e6;
 
-/** Share of the peak that the same module reached. */
+/** Share of the peak measured with that module. */
 export function share(row, rows) {
   return rate(row) / rate(rows.find(({ label, workload }) => label === row.label && workload === PEAK));
 }

@@ -1,26 +1,27 @@
-//! Parameters and configurations of a system that tests try beside the defaults. A system's folder has its own in
-//! `trials.rs`, so that tests of every crate find them through the registry.
+//! Parameters and configurations for tests in addition to the defaults. A system states its own in `trials.rs` of its
+//! folder; tests of every crate find them through the registry.
 #![expect(clippy::unwrap_used, reason = "a test that cannot make its input has failed")]
 
 use mixer::{Case, Level, MixerError, OpCount, Params, Problem, Tensors};
 
-/// Makes the configuration of a golden file, with every option that such a file may choose, at random sizes.
+/// Generates the configuration of a golden file at random sizes, choosing every option of such a file at random.
 pub type Config = fn(&mut Random) -> (Level, Params);
 
 /// A system's trials.
 #[derive(Debug, Clone, Copy)]
 pub struct Trials {
-    /// Operations of a case as the system's model counts them, to compare with its cost.
+    /// Operations of a case as counted by the system's model, for comparison with its cost.
     pub operations: fn(&Case) -> Result<OpCount, MixerError>,
-    /// Parameters of the index-th problem of a test: one index after the other meets every choice, and in combinations.
+    /// Parameters of the test problem with this index. Consecutive indices cover every choice, in combinations.
     pub params: fn(index: usize, &Problem) -> Params,
-    /// Configurations of golden files. A system whose `golden` is another system's has none.
+    /// Configurations of golden files; `None` if `golden` names another system.
     pub configs: &'static [Config],
-    /// The system whose golden files hold for this one, where it is another: both compute the same equations.
+    /// Another system whose golden files apply to this one, since both compute the same equations.
     pub golden: Option<&'static str>,
-    /// One element of a tensor of a made golden file, by the tensor's name, where ordinary magnitudes would make no sense.
+    /// Value of one element of a tensor in a generated golden file, by the tensor's name, if ordinary magnitudes are
+    /// invalid.
     pub element: fn(name: &str, &Params, &mut Random) -> Option<f64>,
-    /// Tensors that such a file may have or lack.
+    /// Optional tensors of such a file.
     pub optional: fn(&Params, &mut Random) -> Tensors,
 }
 
@@ -36,12 +37,12 @@ impl Trials {
     };
 }
 
-/// Random numbers, the same on every machine (SplitMix64).
+/// Random numbers that are equal on every machine (SplitMix64).
 #[derive(Debug)]
 pub struct Random(u64);
 
 impl Random {
-    /// The sequence of a seed.
+    /// Generator with this seed.
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }
@@ -54,12 +55,12 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// A number of `low..=high`.
+    /// A uniformly random integer in `low..=high`.
     pub fn count(&mut self, low: usize, high: usize) -> usize {
         low + (self.draw() % (high - low + 1) as u64) as usize
     }
 
-    /// Heads or tails.
+    /// A random truth value.
     pub fn flag(&mut self) -> bool {
         self.draw() & 1 == 1
     }
@@ -74,18 +75,18 @@ impl Random {
         low + (high - low) * (self.draw() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    /// Nearly normal, of mean 0 and variance 1.
+    /// An approximately normal number of mean 0 and variance 1.
     pub fn normal(&mut self) -> f64 {
         (0..12).map(|_| self.between(-0.5, 0.5)).sum()
     }
 }
 
-/// Either level.
+/// A random level.
 pub(crate) fn level(random: &mut Random) -> Level {
     random.of(&[Level::Core, Level::Layer])
 }
 
-/// Sizes without heads.
+/// Random sizes without heads.
 pub(crate) fn sizes(random: &mut Random, causal: bool) -> Params {
     let mut config = Params::new();
     config.set("batch", random.count(1, 3));
@@ -95,7 +96,7 @@ pub(crate) fn sizes(random: &mut Random, causal: bool) -> Params {
     config
 }
 
-/// Sizes with heads that divide the width.
+/// Random sizes with a number of heads that divides the width.
 pub(crate) fn headed(random: &mut Random, causal: bool, level: Level) -> Params {
     let mut config = sizes(random, causal);
     let (heads, d_head) = (random.count(1, 4), random.count(1, 24));
@@ -108,17 +109,17 @@ pub(crate) fn headed(random: &mut Random, causal: bool, level: Level) -> Params 
     config
 }
 
-/// A positive number of a configuration that states it.
+/// Reads a positive integer from a configuration that has it.
 pub(crate) fn get(config: &Params, name: &str) -> usize {
     config.count(name, 1, usize::MAX).unwrap()
 }
 
-/// Whether a configuration says that this flag is set.
+/// Whether a configuration sets this flag.
 pub(crate) fn is_set(config: &Params, name: &str) -> bool {
     config.flag_or(name, false).unwrap()
 }
 
-/// The state that a sequence begins with.
+/// Tensors of the initial state of a sequence.
 pub(crate) fn initial_state(config: &Params, random: &mut Random) -> Tensors {
     let mut tensors = Tensors::new();
     let shape = [get(config, "batch"), get(config, "units")];

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::{Algebra, Binary, Load, Mask, Pair, Reach, Reduction, Scope, Unary};
 
-/// The shape of a matrix and how many of its entries are not absent by a mask.
+/// The shape of a matrix, and its number of unmasked entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Size {
     rows: usize,
@@ -22,26 +22,26 @@ fn product(a: usize, b: usize) -> u64 {
     (a as u64).saturating_mul(b as u64)
 }
 
-/// Operations of one kind.
+/// Operations of one scope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Tally {
     /// Floating-point operations; a multiply-add counts as two.
     pub flops: u64,
-    /// Functions of many instructions ([`Unary::transcendentals`]); each row of a norm or a softmax takes a division, that
-    /// of a norm a square root as well.
+    /// Functions of many instructions ([`Unary::transcendentals`]). Each row of a norm or a softmax counts a division,
+    /// a row of a norm also a square root.
     pub transcendentals: u64,
 }
 
-/// Counts the operations of a model by the conventions that [`Algebra`] states for each.
+/// Counts the operations of a model by the conventions in the docs of [`Algebra`]'s methods.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Count {
     is_setup: bool,
     is_counted: bool,
-    /// Of the forward pass.
+    /// Operations of the forward pass.
     pub forward: Tally,
-    /// Of the set-up.
+    /// Operations of the set-up.
     pub setup: Tally,
-    /// Of the forward pass, but left out by the field's conventions.
+    /// Operations of the forward pass that are customarily not counted.
     pub uncounted: Tally,
 }
 

@@ -1,9 +1,10 @@
 //! The exact interpreter: f64, accurate to rounding.
 //!
-//! Products are kept unevaluated until their entries are needed. A product of a product is then evaluated in whichever order
-//! takes fewer operations, and cutting rows or columns out of a product cuts its factors.
+//! Products stay unevaluated until their entries are needed. A product of a product is then evaluated in the order with
+//! fewer operations, and selecting rows or columns of a product selects rows or columns of its factors.
 //!
-//! No operation is inlined: models call them from many places, and what a visitor downloads counts more than their calls.
+//! Operations are not inlined: models call them from many places, and the download size of the worker matters more than
+//! the cost of a call.
 
 use std::cell::OnceCell;
 use std::marker::PhantomData;
@@ -32,7 +33,7 @@ enum Value<'a> {
     Product(Rc<Product<'a>>),
 }
 
-/// left · right + bias, the bias repeated in every row.
+/// left · right + bias; the bias is added to every row.
 #[derive(Debug)]
 struct Product<'a> {
     left: Tensor<'a>,
@@ -64,7 +65,7 @@ impl<'a> Tensor<'a> {
         }
     }
 
-    /// The product, where it is one that is not evaluated.
+    /// The product, if it is unevaluated.
     fn pending(&self) -> Option<&Product<'a>> {
         match &self.0 {
             Value::Product(product) if product.value.get().is_none() => Some(product),
@@ -72,7 +73,7 @@ impl<'a> Tensor<'a> {
         }
     }
 
-    /// Evaluates it where it is a product.
+    /// Evaluates the matrix if it is a product.
     #[inline(never)]
     fn stored(&self) -> Stored<'_> {
         match &self.0 {
@@ -130,7 +131,7 @@ impl<'a> Tensor<'a> {
 
     #[inline(never)]
     fn select(&self, rows: &[usize]) -> Self {
-        // Consecutive rows need no copy: a global query's list of keys is a whole sequence.
+        // Consecutive rows need no copy: the keys of a global query are a whole sequence.
         if let (Some(&first), true) = (rows.first(), rows.windows(2).all(|pair| pair[1] == pair[0] + 1)) {
             return self.slice(Axis(0), first..first + rows.len());
         }
@@ -161,7 +162,7 @@ impl Product<'_> {
     }
 }
 
-/// left · right, where `right` may be a product that is better taken apart.
+/// left · right; `right` may be an unevaluated product, whose factors may be cheaper.
 #[inline(never)]
 fn times(left: &Tensor<'_>, right: &Tensor<'_>) -> Array2<f64> {
     if let Some(inner) = right.pending() {
@@ -179,7 +180,7 @@ fn times(left: &Tensor<'_>, right: &Tensor<'_>) -> Array2<f64> {
     product(&left.stored(), right.stored())
 }
 
-/// q kᵀ, where `k` may be a product that is better taken apart.
+/// q kᵀ; `k` may be an unevaluated product, whose factors may be cheaper.
 #[inline(never)]
 fn times_transposed(q: &Tensor<'_>, k: &Tensor<'_>, mask: &Mask) -> Array2<f64> {
     if let Some(inner) = k.pending() {
@@ -197,8 +198,8 @@ fn times_transposed(q: &Tensor<'_>, k: &Tensor<'_>, mask: &Mask) -> Array2<f64> 
     product_transposed(&q.stored(), k.stored(), mask)
 }
 
-/// Whether multiplying `rows` rows with both factors of a product, `[n, i]` and `[i, o]`, takes fewer operations than with
-/// the product.
+/// Whether multiplying `rows` rows by both factors of a product, `[n, i]` and `[i, o]`, takes fewer operations than
+/// multiplying them by the product.
 fn cheaper_apart(rows: usize, inner: &Product<'_>) -> bool {
     let ([n, i], [_, o]) = (inner.left.shape(), inner.right.shape());
     let [rows, n, i, o] = [rows, n, i, o].map(|size| size as f64);
@@ -285,9 +286,9 @@ impl<'a> Algebra for Exact<'a> {
         reach: Reach,
         rows: Range<usize>,
     ) -> Tensor<'a> {
-        /// Channels whose signals share cache lines, taken together.
+        /// Channels that are transformed together, since their signals share cache lines.
         const TOGETHER: usize = 16;
-        // What comes later is not read.
+        // Inputs after the last output are not read.
         let read = if reach == Reach::Past { rows.end } else { u.shape()[0] };
         let u = if read < u.shape()[0] { &u.slice(Axis(0), 0..read) } else { u };
         let [length, channels] = u.shape();
@@ -518,7 +519,7 @@ impl<'a> Load<'a> for Exact<'a> {
     }
 }
 
-/// Complex numbers that are multiplied together.
+/// Complex numbers per multiplication.
 const LANES: usize = 4;
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -528,7 +529,7 @@ struct Lanes {
 }
 
 impl Lanes {
-    /// The entries of each row in whole lanes, padded by zeros.
+    /// The entries of each row in whole lanes, padded with zeros.
     fn of(pair: &Pair<Tensor<'_>>) -> Vec<Self> {
         let [_, columns] = pair.re.shape();
         let (re, im) = (pair.re.to_vec(), pair.im.to_vec());
@@ -571,7 +572,7 @@ impl Lanes {
     }
 }
 
-/// f of every pair of entries, of equal shapes as the vectors that they are.
+/// f of every pair of entries of two vectors of equal length.
 fn combine(a: &ArcArray2<f64>, b: &ArcArray2<f64>, f: impl Fn(f64, f64) -> f64) -> Array2<f64> {
     if let (true, Some(left), Some(right)) = (a.dim() == b.dim(), a.as_slice(), b.as_slice()) {
         let values = left.iter().zip(right).map(|(a, b)| f(*a, *b)).collect();
@@ -582,7 +583,7 @@ fn combine(a: &ArcArray2<f64>, b: &ArcArray2<f64>, f: impl Fn(f64, f64) -> f64) 
     y
 }
 
-/// NaN where an entry is NaN.
+/// NaN if an entry is NaN.
 fn maximum<'v>(values: impl Iterator<Item = &'v f64>) -> f64 {
     values.fold(f64::NEG_INFINITY, |highest, &x| if x <= highest { highest } else { x })
 }
@@ -597,7 +598,7 @@ fn join<'a>(axis: Axis, parts: &[Tensor<'a>]) -> Tensor<'a> {
     Tensor::dense(concatenate(axis, &views).unwrap_or_default())
 }
 
-/// Some columns, each contiguous.
+/// Some columns, each of them contiguous.
 #[inline(never)]
 fn columns(x: &Tensor<'_>, range: Range<usize>) -> Vec<Vec<f64>> {
     const ROWS: usize = 256;
@@ -623,7 +624,7 @@ fn columns(x: &Tensor<'_>, range: Range<usize>) -> Vec<Vec<f64>> {
     columns
 }
 
-/// Directly where few outputs are wanted or kernels are short, otherwise by transforms.
+/// Direct sums for few outputs or short kernels, otherwise transforms.
 #[inline(never)]
 fn convolve_channel(kernel: &[f64], u: &[f64], reach: Reach, rows: Range<usize>, length: usize) -> Vec<f64> {
     let lags = kernel.len().min(length);
@@ -641,7 +642,7 @@ fn convolve_channel(kernel: &[f64], u: &[f64], reach: Reach, rows: Range<usize>,
     if reach == Reach::Past {
         return convolve(kernel, u, rows.end)[rows].to_vec();
     }
-    // Backwards in time, the future is the past.
+    // Reversed in time, the future is the past.
     let reversed: Vec<f64> = u.iter().rev().copied().collect();
     let y = convolve(kernel, &reversed, length);
     let late = usize::from(reach == Reach::Ahead);
@@ -673,7 +674,7 @@ fn apply(f: Unary, values: &mut [f64]) {
     values.iter_mut().for_each(|x| *x = f(*x));
 }
 
-/// 1 / (1 + e⁻ˣ) of every value.
+/// Replaces every value by 1 / (1 + e⁻ˣ).
 fn sigmoids(values: &mut [f64]) {
     values.iter_mut().for_each(|x| *x = -*x);
     exponentials(values);
@@ -698,19 +699,19 @@ const EXPONENTIAL: [f64; 14] = [
     1.0,
 ];
 
-/// Adding 1.5·2⁵² rounds to the nearest integer and leaves its low bits in the lowest bits.
+/// Adding 1.5·2⁵² rounds to the nearest integer, which is then in the lowest bits.
 const ROUND: f64 = 6_755_399_441_055_744.0;
 
-/// eˣ of every value, several at a time, within 10⁻¹⁵ of itself: a library's function, called one by one, would take most of
-/// the time of a recurrence.
+/// Replaces every value by eˣ, several at a time, with a relative error below 10⁻¹⁵. Calls of a library function for
+/// single values would take most of the time of a recurrence.
 fn exponentials(values: &mut [f64]) {
     /// Largest argument whose power of two is a normal number.
     const REDUCIBLE: f64 = 708.0;
-    /// ln 2 to 32 bits, so that its products with powers are exact, and the rest of it.
+    /// ln 2 rounded to 32 bits, so that its products with powers are exact, and the remainder.
     const LN_2: f64 = 0.693_147_180_369_123_8;
     const LN_2_REST: f64 = 1.908_214_929_270_587_7e-10;
     for block in values.chunks_mut(16) {
-        // A NaN is not within the range either.
+        // A NaN is not in the range either.
         if !block.iter().all(|x| x.abs() <= REDUCIBLE) {
             block.iter_mut().for_each(|x| *x = x.exp());
             continue;
@@ -738,16 +739,16 @@ const SINE: [f64; 8] = [
     -1.0 / 6.0,
 ];
 
-/// sin of every value, several at a time: a library's sine, called one by one, would take most of the time of an implicit
-/// filter.
+/// Replaces every value by its sine, several at a time. Calls of a library function for single values would take most
+/// of the time of an implicit filter.
 #[inline(never)]
 fn sines(values: &mut [f64]) {
-    /// Largest argument that is reduced here.
+    /// Largest argument for the reduction.
     const REDUCIBLE: f64 = 1e5;
-    /// π less its nearest f64.
+    /// π minus its nearest f64.
     const PI_REST: f64 = 1.224_646_799_147_353_2e-16;
     for block in values.chunks_mut(16) {
-        // A NaN is not within the range either.
+        // A NaN is not in the range either.
         if !block.iter().all(|x| x.abs() <= REDUCIBLE) {
             block.iter_mut().for_each(|x| *x = x.sin());
             continue;
@@ -781,9 +782,9 @@ mod tests {
         }
     }
 
-    /// One query, for which the product is taken apart, and many, for which it is not; evaluated or not.
+    /// With one query the product is factored, with many it is not; both for evaluated and unevaluated products.
     #[test]
-    fn both_orders_of_a_product_agree() {
+    fn both_orders_of_a_product_are_equal() {
         let mut random = fastrand::Rng::with_seed(1);
         let (length, inputs, width) = (50, 12, 6);
         let [x, q, w] = [length * inputs, length * width, width * inputs].map(|n| noise(&mut random, n));
@@ -872,7 +873,7 @@ mod tests {
         pair.re.to_vec().iter().zip(pair.im.to_vec()).map(|(re, im)| Complex::new(*re, im)).collect()
     }
 
-    /// At numbers of states that are no multiple of the lanes.
+    /// With numbers of states that are not multiples of the number of lanes.
     #[test]
     fn complex_recurrences_follow_their_definitions() {
         let mut random = fastrand::Rng::with_seed(4);
@@ -984,7 +985,7 @@ mod tests {
     }
 
     #[test]
-    fn sines_are_sines() {
+    fn sines_agree_with_the_library() {
         let mut x: Vec<f64> = (-40_000..40_000).map(|step| f64::from(step) * 0.01 + 0.003).collect();
         x.extend([0.0, 1e4 + 0.5, -1e5, 3e7, -1e300]);
         let mut y = x.clone();
@@ -999,7 +1000,7 @@ mod tests {
     }
 
     #[test]
-    fn exponentials_are_exponentials() {
+    fn exponentials_agree_with_the_library() {
         let mut x: Vec<f64> = (-70_000..70_000).map(|step| f64::from(step) * 0.01 + 0.003).collect();
         x.extend([0.0, -0.0, 708.0, -708.0, -745.0, 800.0, -800.0, f64::INFINITY, f64::NEG_INFINITY]);
         let mut y = x.clone();

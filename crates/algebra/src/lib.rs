@@ -1,4 +1,4 @@
-//! The operations that models of sequence mixers are written in.
+//! The operations in which models of sequence mixers are written.
 //!
 //! A model is one function, generic over [`Algebra`], close to the equations of its paper:
 //!
@@ -15,22 +15,22 @@
 //! }
 //! ```
 //!
-//! An interpreter gives the function its meaning. [`Exact`] computes in f64: it is the reference that kernels are held
-//! to. [`Count`] knows shapes alone and counts operations by the field's conventions: tests hold closed forms of costs
-//! against it. Every operation has a derivative, so that a tape can be a third.
+//! Interpreters evaluate the function. [`Exact`] computes in f64 and is the reference of the kernels. [`Count`] knows
+//! only shapes and counts operations by customary conventions; tests compare closed forms of costs with it. Every
+//! operation has a derivative, so that a tape can be a third interpreter.
 //!
 //! # Porting a system
 //!
-//! 1. Put the tensors that the equations name into a struct `Weights<T>`, read through [`Load::load`]. Sequences of a
-//!    batch are separate tensors `[length, width]`.
-//! 2. Write the equations as functions `fn layer<A: Algebra>(a: &mut A, weights: &Weights<A::T>, x: &A::T, …) -> A::T` and
-//!    cite their numbers. They use no interpreter by name and take no `f64` out of a tensor.
-//! 3. Let the function take the positions whose outputs are wanted ([`Algebra::gather`]): a spot check then calls it with a
-//!    few of them. Products are evaluated late by [`Exact`], in the cheaper order, so that one row of attention over a
-//!    projection of a long sequence projects the row's weights, and not the sequence.
+//! 1. Put the tensors of the equations into a struct `Weights<T>`, read by [`Load::load`]. The sequences of a batch are
+//!    separate tensors `[length, width]`.
+//! 2. Write the equations as functions `fn layer<A: Algebra>(a: &mut A, weights: &Weights<A::T>, x: &A::T, …) -> A::T`
+//!    and cite their numbers. The functions name no interpreter and read no `f64` from a tensor.
+//! 3. Let the function take the positions of the wanted outputs ([`Algebra::gather`]), so that a spot check can call it
+//!    with a few positions. [`Exact`] evaluates products late and in the cheaper order: one row of attention over a
+//!    projection of a long sequence projects the weights of the row, and not the sequence.
 //! 4. For single channels, cut the weights ([`Algebra::columns`], [`Algebra::rows`]) and call the same function.
-//! 5. Put what depends on weights alone into [`Scope::SetUp`], and what the field's count leaves out (the scale of scores,
-//!    say) into [`Scope::Uncounted`].
+//! 5. Put computations that depend only on weights into [`Scope::SetUp`], and computations that are customarily not
+//!    counted, such as the scale of scores, into [`Scope::Uncounted`].
 
 mod count;
 mod exact;
@@ -79,8 +79,8 @@ pub enum Unary {
 }
 
 impl Unary {
-    /// Functions of many instructions that it takes: an exponential, a division or a square root is one, a logistic
-    /// function, hyperbolic tangent or error function two.
+    /// Number of functions of many instructions: one for an exponential, a division or a square root; two for a
+    /// logistic function, a hyperbolic tangent or an error function.
     pub fn transcendentals(self) -> u64 {
         match self {
             Self::Relu | Self::Abs => 0,
@@ -116,7 +116,7 @@ pub enum Reduction {
     Max,
 }
 
-/// Which keys a query sees.
+/// The keys that a query sees.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Mask {
     /// Every key.
@@ -126,7 +126,7 @@ pub enum Mask {
 }
 
 impl Mask {
-    /// How many of `keys` keys query `row` sees: the first ones.
+    /// Number of the first `keys` keys that query `row` sees.
     pub fn seen(&self, row: usize, keys: usize) -> usize {
         match self {
             Self::All => keys,
@@ -135,7 +135,7 @@ impl Mask {
     }
 }
 
-/// Which positions a convolution reads.
+/// The positions that a convolution reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reach {
     /// y\[t\] = Σ_s k\[s\] u\[t − s\].
@@ -147,7 +147,7 @@ pub enum Reach {
 }
 
 impl Reach {
-    /// How many lags of a kernel of `lags` read a position of a signal of `length`, at output `t`.
+    /// Number of lags, of `lags`, whose positions lie inside a signal of `length`, at output `t`.
     pub fn lags(self, t: usize, length: usize, lags: usize) -> usize {
         lags.min(match self {
             Self::Past => t + 1,
@@ -157,53 +157,55 @@ impl Reach {
     }
 }
 
-/// Operations that are not counted as the forward pass. Scopes nest.
+/// Operations that do not count as those of the forward pass. Scopes nest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// Work that depends on weights alone.
+    /// Computations that depend only on weights.
     SetUp,
-    /// Work, of the forward pass or the set-up, that the field's conventions leave out.
+    /// Computations, in the forward pass or the set-up, that are customarily not counted.
     Uncounted,
 }
 
-/// Operations on matrices `[rows, columns]`. Shapes that do not fit each other are errors of the model, not of its input:
+/// Operations on matrices `[rows, columns]`. Mismatching shapes are bugs of the model, not errors of its input:
 /// interpreters may panic.
 pub trait Algebra: Sized {
     /// A matrix.
     type T: Clone;
 
-    /// Given values, row-major.
+    /// A matrix with given values in row-major order.
     fn constant(&mut self, shape: [usize; 2], values: Vec<f64>) -> Self::T;
 
     /// Rows and columns.
     fn shape(&self, x: &Self::T) -> [usize; 2];
 
-    /// x Wᵀ + b: `x` is `[rows, inputs]`, `weight` `[outputs, inputs]`, `bias` `[1, outputs]`. A bias counts no operation.
+    /// x Wᵀ + b: `x` is `[rows, inputs]`, `weight` `[outputs, inputs]`, `bias` `[1, outputs]`. Adding a bias is not
+    /// counted.
     fn linear(&mut self, x: &Self::T, weight: &Self::T, bias: Option<&Self::T>) -> Self::T;
 
     /// a b.
     fn matmul(&mut self, a: &Self::T, b: &Self::T) -> Self::T;
 
-    /// q kᵀ where the mask allows it, −∞ elsewhere: absent entries take no operations, here and in what follows.
+    /// q kᵀ where the mask allows it, −∞ elsewhere. Masked entries count no operations, here and in later operations.
     fn scores(&mut self, q: &Self::T, k: &Self::T, mask: &Mask) -> Self::T;
 
     /// f of every entry; one operation each.
     fn map(&mut self, x: &Self::T, f: Unary) -> Self::T;
 
-    /// `factor` · x + `offset`; one operation an entry for each that is not neutral.
+    /// `factor` · x + `offset`; one operation per entry for a factor other than 1, and one for an offset other than 0.
     fn affine(&mut self, x: &Self::T, factor: f64, offset: f64) -> Self::T;
 
-    /// f of every pair of entries; a side with one row or one column is repeated.
+    /// f of every pair of entries; an operand with one row or one column is repeated.
     fn zip(&mut self, a: &Self::T, f: Binary, b: &Self::T) -> Self::T;
 
-    /// exp(x) / Σ exp(x) along each row. The field's count leaves it out.
+    /// exp(x) / Σ exp(x) along each row. Customarily not counted.
     fn softmax(&mut self, x: &Self::T) -> Self::T;
 
-    /// `[rows, 1]`.
+    /// A summary of each row, `[rows, 1]`.
     fn reduce(&mut self, x: &Self::T, f: Reduction) -> Self::T;
 
-    /// Each channel of `u`, `[length, channels]`, convolved with its kernel, a column of `kernel`, `[lags, channels]`, or
-    /// with the only one; signals are zero beyond their ends. The outputs at `rows` alone, `[rows.len(), channels]`.
+    /// Each channel of `u`, `[length, channels]`, convolved with its kernel, a column of `kernel`, `[lags, channels]`,
+    /// or with the only column. Signals are zero beyond their ends. Returns the outputs at `rows`, `[rows.len(),
+    /// channels]`.
     fn convolve(&mut self, kernel: &Self::T, u: &Self::T, reach: Reach, rows: Range<usize>) -> Self::T;
 
     /// y\[t, c\] = Σ_j o\[c, j\] h\[t, c, j\] with h\[t\] = d ⊙ h\[t − 1\] + i x\[t\] from h = 0: `decay` d, `input` i and `output` o
@@ -233,10 +235,10 @@ pub trait Algebra: Sized {
     /// 5 n log₂ n operations a column.
     fn transform(&mut self, x: &Pair<Self::T>, inverse: bool) -> Pair<Self::T>;
 
-    /// The entries, row by row, in another shape.
+    /// The entries in row-major order in another shape.
     fn reshape(&mut self, x: &Self::T, shape: [usize; 2]) -> Self::T;
 
-    /// The rows named, in that order, each as often as it is named.
+    /// The given rows in the given order, with repetitions.
     fn gather(&mut self, x: &Self::T, rows: &[usize]) -> Self::T;
 
     /// Row i of `x` added to row `rows[i]` of `count` rows of zeros; one operation an entry. The adjoint of [`Algebra::gather`].
@@ -248,10 +250,10 @@ pub trait Algebra: Sized {
     /// Consecutive columns.
     fn columns(&mut self, x: &Self::T, range: Range<usize>) -> Self::T;
 
-    /// Rows of all `parts`, one below the other.
+    /// Concatenates the rows of all `parts`.
     fn stack(&mut self, parts: &[Self::T]) -> Self::T;
 
-    /// Columns of all `parts`, side by side.
+    /// Concatenates the columns of all `parts`.
     fn concat(&mut self, parts: &[Self::T]) -> Self::T;
 
     /// xᵀ.
@@ -267,19 +269,19 @@ pub trait Algebra: Sized {
     /// g x / √(mean square + `eps`) of each row; `g` is `[1, 1]`. Four operations an entry.
     fn scale_norm(&mut self, x: &Self::T, g: &Self::T, eps: f64) -> Self::T;
 
-    /// x, to be read many times: interpreters that evaluate late evaluate it here.
+    /// x, evaluated now by interpreters that evaluate late; for values that are read many times.
     fn keep(&mut self, x: &Self::T) -> Self::T {
         x.clone()
     }
 
-    /// What `f` does is counted as `scope`.
+    /// Counts the operations of `f` as `scope`.
     fn scoped<R>(&mut self, scope: Scope, f: impl FnOnce(&mut Self) -> R) -> R {
         let _ = scope;
         f(self)
     }
 
-    /// What `f` does counts as `flops` operations, where the field prices a unit as a whole; functions of many
-    /// instructions are counted one by one as ever.
+    /// Counts the operations of `f` as `flops` operations, for units that are customarily counted as a whole. Functions
+    /// of many instructions are counted one by one as usual.
     fn counted_as<R>(&mut self, flops: u64, f: impl FnOnce(&mut Self) -> R) -> R {
         let _ = flops;
         f(self)
@@ -306,9 +308,9 @@ pub trait Algebra: Sized {
     }
 }
 
-/// An interpreter that takes the floats of a case.
+/// An interpreter that reads the floats of a case.
 pub trait Load<'a>: Algebra {
-    /// `values`, `[rows, columns]` row-major, as many as the shape says.
+    /// A matrix `[rows, columns]` of `values` in row-major order, whose number equals that of the shape.
     fn load(&mut self, values: &'a [f32], shape: [usize; 2]) -> Self::T;
 }
 

@@ -1,5 +1,5 @@
-//! Matrix products in f64 of matrices that may be stored in f32: blocks of rows are widened as they are needed, so that a
-//! long sequence is never held in f64 as a whole.
+//! Matrix products in f64 of matrices that may be stored in f32. Blocks of rows are widened on demand, so that a long
+//! sequence is never stored in f64 as a whole.
 
 use std::ops::Range;
 
@@ -7,16 +7,16 @@ use ndarray::{Array2, ArrayView2, Axis, Slice};
 
 use crate::Mask;
 
-/// A stored matrix.
+/// Storage of a matrix.
 #[derive(Debug, Clone)]
 pub(crate) enum Stored<'v> {
-    /// A case's floats.
+    /// Floats of a case.
     F32(ArrayView2<'v, f32>),
-    /// Results.
+    /// Computed values.
     F64(ArrayView2<'v, f64>),
 }
 
-/// Rows that are widened together.
+/// Rows that are widened at once.
 const BLOCK: usize = 32;
 
 impl Stored<'_> {
@@ -35,7 +35,7 @@ impl Stored<'_> {
         }
     }
 
-    /// Whether columns, not rows, are contiguous.
+    /// Whether columns rather than rows are contiguous.
     pub(crate) fn is_column_major(&self) -> bool {
         let strides = match self {
             Self::F32(view) => view.strides(),
@@ -101,7 +101,7 @@ pub(crate) fn product_transposed(a: &Stored<'_>, b: Stored<'_>, mask: &Mask) -> 
     matrix(rows, columns, y)
 }
 
-/// a b. An entry of `a` that is zero adds nothing, also where it meets no number.
+/// a b. A zero entry of `a` adds nothing, even if its factor is NaN or infinite.
 #[inline(never)]
 pub(crate) fn product(a: &Stored<'_>, b: Stored<'_>) -> Array2<f64> {
     let ([rows, inner], [_, columns]) = (a.shape(), b.shape());
@@ -128,7 +128,7 @@ pub(crate) fn product(a: &Stored<'_>, b: Stored<'_>) -> Array2<f64> {
     matrix(rows, columns, y)
 }
 
-/// `values`, row-major; zeros where there are not as many as the shape says.
+/// `values` in row-major order; zeros if their number differs from that of the shape.
 #[inline(never)]
 pub(crate) fn matrix(rows: usize, columns: usize, values: Vec<f64>) -> Array2<f64> {
     Array2::from_shape_vec((rows, columns), values).unwrap_or_else(|_| Array2::zeros((rows, columns)))

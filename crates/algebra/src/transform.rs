@@ -3,8 +3,8 @@
 use num_complex::Complex;
 use num_traits::Zero;
 
-/// Σ x\[j\] e^(∓2πi jf/n) in place, n any length: the exponent is negative forwards, positive where `inverse`. Neither
-/// divides by n.
+/// Σ x\[j\] e^(∓2πi jf/n) in place for any length n; the exponent is positive if `inverse`. Neither direction divides
+/// by n.
 pub fn transform(data: &mut [Complex<f64>], inverse: bool) {
     #[cfg(not(target_arch = "wasm32"))]
     rustfft_transform(data, inverse);
@@ -21,8 +21,8 @@ fn rustfft_transform(data: &mut [Complex<f64>], inverse: bool) {
     }
 }
 
-/// The transforms of the worker: rustfft's radix 4 and Bluestein's algorithm alone, without its planner, would take 15 kB of
-/// Brotli, these take 5. A test holds them equal.
+/// The transforms in the worker. rustfft's radix 4 and Bluestein's algorithm without its planner would take 15 kB of
+/// Brotli; these take 5. A test compares both.
 #[cfg(any(target_arch = "wasm32", test))]
 mod small {
     use std::f64::consts::{PI, TAU};
@@ -30,7 +30,7 @@ mod small {
     use num_complex::Complex;
     use num_traits::Zero;
 
-    /// With the exponent's `sign`.
+    /// The transform with the exponent's `sign`.
     #[inline(never)]
     pub fn transform(data: &mut [Complex<f64>], sign: f64) {
         if data.len().is_power_of_two() {
@@ -66,11 +66,11 @@ mod small {
         }
     }
 
-    /// Bluestein's algorithm: jf = (j² + f² − (f − j)²)/2 turns any transform into a convolution.
+    /// Bluestein's algorithm: jf = (j² + f² − (f − j)²)/2 turns a transform of any length into a convolution.
     fn bluestein(data: &mut [Complex<f64>], sign: f64) {
         let n = data.len();
         let size = (2 * n - 1).next_power_of_two();
-        // j² modulo 2n, exactly.
+        // j² modulo 2n, computed exactly.
         let chirp: Vec<Complex<f64>> = (0..n)
             .map(|j| {
                 let square = (j as u64 * j as u64 % (2 * n as u64)) as f64;
@@ -94,7 +94,8 @@ mod small {
     }
 }
 
-/// y\[t\] = Σ_s a\[s\] b\[t − s\] for t < `length`, zero beyond either end: within 10⁻¹⁵ or so of |a|·|b| at every t.
+/// y\[t\] = Σ_s a\[s\] b\[t − s\] for t < `length`, with zeros beyond both ends. The error at every t is about 10⁻¹⁵
+/// |a|·|b|.
 #[inline(never)]
 pub fn convolve(a: &[f64], b: &[f64], length: usize) -> Vec<f64> {
     let (a, b) = (&a[..a.len().min(length)], &b[..b.len().min(length)]);
@@ -103,7 +104,7 @@ pub fn convolve(a: &[f64], b: &[f64], length: usize) -> Vec<f64> {
     if norms == 0.0 {
         return vec![0.0; length];
     }
-    // One transform serves both: with z = a/|a| + i·b/|b|, the imaginary part of z ∗ z is twice a ∗ b over the norms.
+    // One transform handles both inputs: with z = a/|a| + i·b/|b|, Im(z ∗ z) = 2 (a ∗ b) / (|a| |b|).
     let size = (a.len() + b.len() - 1).next_power_of_two();
     let mut z = vec![Complex::zero(); size];
     let (of_a, of_b) = (1.0 / norm(a), 1.0 / norm(b));
@@ -118,7 +119,7 @@ pub fn convolve(a: &[f64], b: &[f64], length: usize) -> Vec<f64> {
     y
 }
 
-/// Operations of [`convolve`] for `length` values with as many: two transforms of twice as many points.
+/// Operations of [`convolve`] for two inputs of `length` values: two transforms of twice as many points.
 pub fn convolution_flops(length: usize) -> u64 {
     let size = (2 * length).next_power_of_two() as u64;
     10 * size * u64::from(size.ilog2())
@@ -158,7 +159,7 @@ mod tests {
         for (n, m, length) in
             [(1, 1, 1), (1, 5, 3), (7, 3, 12), (64, 64, 64), (100, 1000, 900), (2049, 2049, 2049)]
         {
-            // Of very different sizes, as filters and signals are.
+            // Of very different magnitudes, as filters and signals are.
             let a = noise(&mut random, n);
             let b: Vec<f64> = noise(&mut random, m).iter().map(|b| 1e6 * b).collect();
             let bound = 1e6 * 1e-14 * ((n * m) as f64).sqrt();

@@ -1,4 +1,4 @@
-//! From a report to a scene: which range to show, where every mark goes, what it says.
+//! Makes a scene from a report: the visible range, the positions of all marks, and their descriptions.
 
 use mixer::exp2;
 use report::{Point, Report};
@@ -12,14 +12,14 @@ use crate::format;
 use crate::lanes::Look;
 use crate::words::Words;
 
-/// Below this width there is no room for names at the lines' ends.
+/// Smallest width with names at the ends of lines, in pixels.
 pub const NARROW: f64 = 620.0;
-/// What is left free above and below the marks, in octaves.
+/// Free space above and below the marks, in octaves.
 const MARGIN: f64 = 0.35;
-/// How far beyond the measured lengths a predicted crossover is still drawn.
+/// Largest distance of a drawn predicted crossover beyond the measured lengths.
 const REACH: f64 = 8.0;
 
-/// Places everything. `looks` are the report's lanes' looks, in their order.
+/// Computes the scene. `looks` are the looks of the report's lanes, in their order.
 pub fn scene(report: &Report, looks: &[Look], options: &Options, text: &Words) -> Scene {
     let narrow = options.width < NARROW;
     let shown: Vec<usize> =
@@ -27,7 +27,7 @@ pub fn scene(report: &Report, looks: &[Look], options: &Options, text: &Words) -
     let timed = matches!(options.metric, Metric::Time | Metric::Throughput);
 
     let longest = looks.iter().map(|look| look.label.chars().count()).max().unwrap_or(0);
-    // The margin follows the names, not the results, so that the plot keeps its place while a race runs.
+    // The margin depends on the names and not on results, so that the plot keeps its position during a race.
     let margin = if narrow {
         if shown.len() <= 6 { 44.0 } else { 12.0 }
     } else {
@@ -55,7 +55,7 @@ pub fn scene(report: &Report, looks: &[Look], options: &Options, text: &Words) -
     let crossovers =
         if timed { crossover_marks(report, &lanes, looks, options, &x, plot, text) } else { Vec::new() };
     if narrow && lanes.len() > 6 {
-        // The cross must do: so many words would bury the lines.
+        // Draw only the crosses: that many reasons would hide the lines.
         lanes.iter_mut().filter_map(|lane| lane.dnf.as_mut()).for_each(|dnf| dnf.reason.clear());
     } else {
         part_reasons(&mut lanes, plot);
@@ -98,14 +98,14 @@ fn length_range(report: &Report, shown: &[usize], timed: bool) -> (f64, f64) {
             .filter(|estimate| *estimate > high)
             .fold(high, f64::max);
         if reachable > high {
-            // A little beyond the meeting point, to the next power of two.
+            // Extends to the next power of two after the meeting point.
             high = exp2((reachable * 1.2).log2().ceil());
         }
     }
     if high <= low { (low / 2.0, high * 2.0) } else { (low, high) }
 }
 
-/// The range of values, rounded outwards to a factor of four so that the axis rarely moves while a race runs.
+/// The range of values, rounded outward to a factor of four so that the axis rarely changes during a race.
 fn value_range(report: &Report, shown: &[usize], metric: Metric, x_high: f64) -> (f64, f64) {
     let (mut low, mut high) = (f64::INFINITY, 0.0_f64);
     for &lane in shown {
@@ -203,12 +203,12 @@ fn lane_marks(
     marks
 }
 
-/// A point's description, with the reason where it is marked.
+/// A point's description, with the reason if it is marked.
 fn with_reason(description: String, point: &Point, text: &Words) -> String {
     if point.full_attention { (text.and_full_attention)(&description) } else { description }
 }
 
-/// Lanes that drop out at one length have their reasons above each other.
+/// Stacks the reasons of lanes that drop out at one length.
 fn part_reasons(lanes: &mut [LaneMarks], plot: Rect) {
     let mut out: Vec<&mut DnfMark> = lanes.iter_mut().filter_map(|lane| lane.dnf.as_mut()).collect();
     out.sort_by(|a, b| a.x.total_cmp(&b.x));
@@ -235,7 +235,7 @@ fn dropped(
         }
         marks.predicted.push((px, py));
     }
-    // The first unfinished length is where the lane dropped out; what was cancelled did not drop out.
+    // The lane dropped out at its first unfinished length, unless that was cancelled.
     if marks.dnf.is_none() && point.outcome != "cancelled" {
         let at = py.or_else(|| marks.line.last().map(|last| last.1)).unwrap_or(plot.bottom - 12.0);
         marks.dnf = Some(DnfMark {

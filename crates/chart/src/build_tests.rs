@@ -1,4 +1,4 @@
-//! From reports to scenes: every view, every width, and reports that nobody should have written.
+//! Scenes of reports: every view, every width, and malformed reports.
 
 use report::{CrossoverKind, Report};
 
@@ -54,7 +54,7 @@ fn every_view_at_every_width_keeps_its_marks_inside_the_plot() {
 }
 
 #[test]
-fn the_crossover_is_where_the_lines_meet() {
+fn the_crossover_is_drawn_where_the_lines_meet() {
     let report = samples::duel();
     let scene = drawn(&report, &options(Metric::Time, 900.0));
     let mark = &scene.crossovers[0];
@@ -62,12 +62,12 @@ fn the_crossover_is_where_the_lines_meet() {
     let [attention, hyena] = [&scene.lanes[0], &scene.lanes[1]];
     let gap = along(&attention.line, &[], mark.x) - along(&hyena.line, &[], mark.x);
     assert!(gap.abs() < 2.0, "{gap}");
-    // Crossovers are about time: other views don't show them.
+    // Crossovers are crossovers of times, so other views don't show them.
     assert!(drawn(&report, &options(Metric::Memory, 900.0)).crossovers.is_empty());
 }
 
 #[test]
-fn a_lane_that_drops_out_says_why_where_it_was_predicted() {
+fn a_lane_that_drops_out_shows_its_reason_at_its_prediction() {
     let scene = drawn(&samples::wall(), &options(Metric::Time, 900.0));
     let naive = &scene.lanes[1];
     let dnf = naive.dnf.as_ref().unwrap();
@@ -78,7 +78,7 @@ fn a_lane_that_drops_out_says_why_where_it_was_predicted() {
 }
 
 #[test]
-fn nothing_is_predicted_of_a_lane_of_which_nothing_was_measured() {
+fn an_unmeasured_lane_has_no_prediction() {
     let mut report = samples::wall();
     for point in &mut report.lanes[1].points {
         point.outcome = "memory".to_owned();
@@ -102,13 +102,13 @@ fn a_predicted_crossover_beyond_the_data_is_drawn_dashed() {
     assert!(scene.crossovers[0].predicted);
     assert!(scene.lanes.iter().all(|lane| lane.predicted.len() == 2));
     check_inside(&scene);
-    // Far beyond, it is left out rather than squeezing the data.
+    // Far beyond the measured lengths it is omitted, since it would squeeze the data.
     report.crossovers[0].estimate = Some(1e9);
     assert!(drawn(&report, &options(Metric::Time, 900.0)).crossovers.is_empty());
 }
 
 #[test]
-fn lines_that_are_predicted_to_meet_are_drawn_to_one_point() {
+fn lines_with_a_predicted_crossover_end_in_one_point() {
     let mut report = samples::duel();
     for lane in &mut report.lanes {
         lane.points.truncate(2);
@@ -124,7 +124,7 @@ fn lines_that_are_predicted_to_meet_are_drawn_to_one_point() {
 }
 
 #[test]
-fn bounds_are_drawn_as_bounds_and_what_is_undecided_is_not_drawn() {
+fn bounds_are_marked_and_undecided_crossovers_are_not_drawn() {
     let mut report = samples::duel();
     let crossover = &mut report.crossovers[0];
     crossover.kind = CrossoverKind::AtMost;
@@ -145,7 +145,7 @@ fn bounds_are_drawn_as_bounds_and_what_is_undecided_is_not_drawn() {
 }
 
 #[test]
-fn points_that_ran_full_attention_have_a_ring_and_say_why() {
+fn points_with_full_attention_have_a_ring_and_a_reason() {
     let mut report = samples::duel();
     assert!(!svg::marks(&drawn(&report, &options(Metric::Time, 900.0))).contains("ring"));
     report.lanes[1].points[0].full_attention = true;
@@ -156,7 +156,7 @@ fn points_that_ran_full_attention_have_a_ring_and_say_why() {
 }
 
 #[test]
-fn hidden_lanes_are_left_out_and_pointed_at_lanes_come_last() {
+fn hidden_lanes_are_omitted_and_the_emphasised_lane_is_last() {
     let report = samples::duel();
     let hidden = drawn(&report, &Options { hidden: vec![1], ..options(Metric::Time, 900.0) });
     assert_eq!(hidden.lanes.len(), 1);
@@ -167,7 +167,7 @@ fn hidden_lanes_are_left_out_and_pointed_at_lanes_come_last() {
 }
 
 #[test]
-fn nonsense_in_a_report_never_reaches_the_picture() {
+fn invalid_values_of_a_report_are_not_drawn() {
     let mut report = samples::duel();
     for (index, bad) in [f64::NAN, f64::INFINITY, -3.0, 0.0, 1e308].into_iter().enumerate() {
         let point = &mut report.lanes[0].points[index];

@@ -1,4 +1,4 @@
-//! Crossovers: which are near enough to draw, where they go, and the fitted lines that lead there.
+//! Crossovers: the selection to draw, their positions, and the fitted lines that lead to them.
 
 use mixer::exp2;
 use report::{Crossover, CrossoverKind, Exponent, Report};
@@ -9,11 +9,11 @@ use crate::format;
 use crate::lanes::Look;
 use crate::words::Words;
 
-/// Most crossovers that are drawn with their bands and labels at once.
+/// Largest number of crossovers drawn with bands and labels.
 const FEW_CROSSOVERS: usize = 3;
 
-/// Predicted crossovers between shown lanes, up to a length; none where so many lanes meet that the lines on would
-/// bury what was measured.
+/// Predicted crossovers between visible lanes up to a length; none if there are so many that extended lines would hide
+/// the measurements.
 pub fn predicted_within<'a>(
     report: &'a Report,
     shown: &'a [usize],
@@ -31,7 +31,7 @@ pub fn predicted_within<'a>(
         .filter(move |(_, estimate)| *estimate > 0.0 && *estimate <= limit)
 }
 
-/// The value that a lane's fit gives at a length.
+/// Value of a lane's fit at a length.
 pub fn fitted(report: &Report, fit: &Exponent, metric: Metric, length: f64) -> f64 {
     let ms = exp2(fit.log2_scale_ms + fit.estimate * length.log2());
     match metric {
@@ -40,8 +40,8 @@ pub fn fitted(report: &Report, fit: &Exponent, metric: Metric, length: f64) -> f
     }
 }
 
-/// Draws the lines on, dashed, to where they are predicted to meet. The growth models that tell where are not in the
-/// report; the fitted laws, which are, tell how high: in the middle between their two values there.
+/// Extends lines, dashed, to their predicted crossovers. The length comes from growth models, which the report does not
+/// contain. The height comes from the fitted laws in the report: the middle between their two values at that length.
 pub fn extend_to_crossovers(
     report: &Report,
     lanes: &mut [LaneMarks],
@@ -81,7 +81,7 @@ pub fn extend_to_crossovers(
     }
 }
 
-/// The crossovers within the plot, from short to long.
+/// The crossovers within the plot in ascending order.
 pub fn crossover_marks(
     report: &Report,
     lanes: &[LaneMarks],
@@ -145,7 +145,7 @@ pub fn crossover_marks(
         .collect()
 }
 
-/// The height of a line at `x`.
+/// Vertical position of a line at `x`.
 pub fn along(line: &[(f64, f64)], predicted: &[(f64, f64)], x: f64) -> f64 {
     let points: Vec<_> = line.iter().chain(predicted).collect();
     for pair in points.windows(2) {

@@ -1,4 +1,4 @@
-//! What stands at the ends of lines: labels of measured lanes, and slopes of theory before anything is measured.
+//! Labels at the ends of lines: names of measured lanes, and theoretical slopes before the first measurement.
 
 use report::Report;
 
@@ -8,8 +8,8 @@ use super::{EndLabel, Guide, LaneMarks, Metric, Options, Rect, labels};
 use crate::format;
 use crate::lanes::Look;
 
-/// Labels ride on the ends of their lines, so that a running race can be followed by name; those that end at the same
-/// length keep their distance from each other.
+/// Labels follow the ends of their lines, so that a running race can be followed by name. Labels of lines that end at
+/// one length keep a distance from each other.
 pub fn end_labels(
     report: &Report,
     looks: &[Look],
@@ -55,14 +55,14 @@ pub fn end_labels(
     labels
 }
 
-/// Where a lane ends: its reason for dropping out stands before its cross, so its name goes behind it.
+/// The end of a lane: the reason for dropping out is left of its cross, so the name is right of it.
 fn end(marks: &LaneMarks) -> Option<(f64, f64)> {
     let line = *marks.predicted.last().or(marks.line.last())?;
     let cross = marks.dnf.as_ref().map(|dnf| (dnf.x, dnf.y)).filter(|cross| cross.0 > line.0);
     Some(cross.unwrap_or(line))
 }
 
-/// Before anything is measured: the slopes that theory gives, all through one point, since theory gives no times.
+/// Before the first measurement: theoretical slopes through one common point, since theory gives no times.
 pub fn guides(looks: &[Look], shown: &[usize], x: &LogScale, plot: Rect) -> Vec<Guide> {
     let middle = (f64::midpoint(plot.left, plot.right), f64::midpoint(plot.top, plot.bottom));
     let half = (plot.right - plot.left) / 2.0 - 24.0;

@@ -1,8 +1,7 @@
-//! Labels that keep their distance: each as near as it can be to where it wants to be, none over another.
+//! Places labels without overlap, each as close as possible to its preferred position.
 
-/// Moves `wanted` positions apart so that neighbours are at least `gap` from each other and all lie in `low..=high`,
-/// each as near to its wish as that allows (in the least-squares sense). Answers in the order of the input. Where they
-/// can't all fit, they are spread evenly.
+/// Moves the positions `wanted` so that neighbours are at least `gap` apart and all lie in `low..=high`, with the least
+/// sum of squared shifts. Returns them in the order of the input. If there is not enough room, they are spread evenly.
 pub fn spread(wanted: &[f64], gap: f64, low: f64, high: f64) -> Vec<f64> {
     let n = wanted.len();
     if n == 0 {
@@ -12,7 +11,7 @@ pub fn spread(wanted: &[f64], gap: f64, low: f64, high: f64) -> Vec<f64> {
     let mut order: Vec<usize> = (0..n).collect();
     order.sort_by(|&a, &b| wanted[a].total_cmp(&wanted[b]).then(a.cmp(&b)));
 
-    // Without the gaps, non-overlap is plain monotonicity: pool adjacent violators.
+    // With the gaps subtracted, non-overlap becomes monotonicity: pool adjacent violators.
     let mut blocks: Vec<(f64, usize)> = Vec::with_capacity(n);
     for (rank, &index) in order.iter().enumerate() {
         let mut block = (wanted[index] - gap * rank as f64, 1_usize);
@@ -53,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_never_overlap_nor_leave_the_plot() {
+    fn labels_do_not_overlap_or_leave_the_plot() {
         check(&[10.0, 11.0, 12.0], 14.0, 0.0, 300.0);
         check(&[299.0, 300.0, 300.0, 5.0], 14.0, 0.0, 300.0);
         check(&[0.0; 28], 14.0, 0.0, 300.0);
@@ -62,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn a_label_with_room_stays_where_it_wants_to_be() {
+    fn a_label_with_room_keeps_its_preferred_position() {
         assert_eq!(spread(&[100.0, 20.0, 200.0], 14.0, 0.0, 300.0), vec![100.0, 20.0, 200.0]);
         let close = spread(&[100.0, 104.0], 14.0, 0.0, 300.0);
         assert!((close[0] - 95.0).abs() < 1e-9 && (close[1] - 109.0).abs() < 1e-9);

@@ -29,7 +29,7 @@ pub struct Look {
     pub series: usize,
 }
 
-/// A system that exists in one form only.
+/// The only form of a system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OneWay {
     /// Only causally.
@@ -57,7 +57,7 @@ impl OneWay {
     }
 }
 
-/// Slots of the palette and of marker shapes that are tried before any other where lanes want the same one.
+/// Size of a group of slots. A lane whose preferred slot is occupied tries the slots of its group first.
 const ROUND: usize = 14;
 
 /// The palette and shape slot of a system of the catalogue.
@@ -121,7 +121,7 @@ pub fn backend_id(backend: report::BackendName, auto: &str) -> &str {
 fn of_lane<'a>(lane: &'a Lane, report: &Report, systems: &[SystemEntry]) -> Identity<'a> {
     let entry = systems.iter().find(|entry| entry.id == lane.system);
     let known = entry.and_then(|entry| OneWay::of(&entry.causality));
-    // A report may come from elsewhere, with a system that this page does not know.
+    // Reports of other versions may contain systems that this page does not know.
     let told = match (report.config.causal, lane.causal) {
         (false, true) => Some(OneWay::Causal),
         (true, false) => Some(OneWay::Bidirectional),
@@ -146,8 +146,8 @@ fn param(value: &ParamValue) -> String {
     }
 }
 
-/// The slots that lanes of `systems` want, before clashes within a race are settled. A system that the catalogue lacks, or
-/// that is asked for before the catalogue is there, wants the first slot that no other system does.
+/// The preferred slots of the lanes of `systems`, before conflicts within a race are resolved. A system that is not in
+/// the catalogue, or any system before the catalogue is loaded, prefers the first slot that no other system prefers.
 pub fn slots(systems: &[&str], catalogue: &[SystemEntry]) -> Vec<usize> {
     let entry = |system: &str| catalogue.iter().find(|entry| entry.id == system);
     let mut known: Vec<(&str, usize)> =
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn as_many_systems_as_there_are_marks_never_look_alike_on_both_backends() {
+    fn lanes_up_to_the_number_of_marks_have_different_looks() {
         let entries: Vec<_> = (0..MARKS).map(|mark| entry(&format!("system{mark}"), mark as u32)).collect();
         let systems = entries
             .iter()
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn systems_that_the_catalogue_lacks_look_like_no_other_lane() {
+    fn unknown_systems_have_looks_of_their_own() {
         let entries = [entry("attention", 0), entry("known", 1)];
         let systems = vec![
             lane("new", BackendName::Cpu),

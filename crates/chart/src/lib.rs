@@ -1,5 +1,5 @@
-//! The log-log chart, in three pure steps: a report and options become a [`Scene`] of positions in pixels, a scene
-//! becomes SVG text. The page, the exports and the tests all go the same way; nothing here knows a browser.
+//! The log-log chart in pure steps: a report and options become a [`Scene`] of positions in pixels, and a scene becomes
+//! SVG text. The page, exports and tests use these steps. The crate does not depend on a browser.
 
 mod build;
 #[cfg(test)]
@@ -28,7 +28,7 @@ pub use words::Words;
 
 use scale::Tick;
 
-/// What to draw and how large.
+/// Options of a chart.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Options {
     /// Width in CSS pixels.
@@ -37,9 +37,9 @@ pub struct Options {
     pub height: f64,
     /// The view.
     pub metric: Metric,
-    /// Lanes left out, by index.
+    /// Indices of hidden lanes.
     pub hidden: Vec<usize>,
-    /// The lane to bring forward.
+    /// Index of the emphasised lane.
     pub emphasis: Option<usize>,
 }
 
@@ -56,18 +56,18 @@ pub struct Rect {
     pub bottom: f64,
 }
 
-/// Everything that the chart shows, placed.
+/// A chart with the positions of all its marks.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Scene {
     /// Width in pixels.
     pub width: f64,
     /// Height in pixels.
     pub height: f64,
-    /// Where the lines are.
+    /// The plot area.
     pub plot: Rect,
-    /// Sequence lengths.
+    /// Ticks of sequence lengths.
     pub x_ticks: Vec<Tick>,
-    /// Values.
+    /// Ticks of values.
     pub y_ticks: Vec<Tick>,
     /// Title of the horizontal axis.
     pub x_title: String,
@@ -77,9 +77,9 @@ pub struct Scene {
     pub lanes: Vec<LaneMarks>,
     /// Crossovers.
     pub crossovers: Vec<CrossoverMark>,
-    /// What stands at the right ends of the lines.
+    /// Labels at the right ends of the lines.
     pub labels: Vec<EndLabel>,
-    /// Slopes that theory gives, while nothing is measured.
+    /// Theoretical slopes, before the first measurement.
     pub guides: Vec<Guide>,
 }
 
@@ -92,11 +92,11 @@ pub struct LaneMarks {
     pub slot: usize,
     /// Filled markers.
     pub filled: bool,
-    /// Which of several reports it is from: its line's style.
+    /// Index of its report among several, which determines the style of its line.
     pub series: usize,
     /// Whether another lane is emphasised.
     pub faded: bool,
-    /// Whether this lane is.
+    /// Whether this lane is emphasised.
     pub emphasised: bool,
     /// The measured line.
     pub line: Vec<(f64, f64)>,
@@ -104,7 +104,7 @@ pub struct LaneMarks {
     pub predicted: Vec<(f64, f64)>,
     /// Measured points.
     pub points: Vec<PointMark>,
-    /// Where the lane dropped out.
+    /// Point at which the lane dropped out.
     pub dnf: Option<DnfMark>,
 }
 
@@ -113,30 +113,30 @@ pub struct LaneMarks {
 pub struct PointMark {
     /// Its sequence length.
     pub length: u32,
-    /// Pixel.
+    /// Horizontal position in pixels.
     pub x: f64,
-    /// Pixel of the median.
+    /// Vertical position of the median in pixels.
     pub y: f64,
-    /// Pixels of the quartiles, top and bottom.
+    /// Vertical positions of the quartiles in pixels, top and bottom.
     pub whisker: (f64, f64),
-    /// The value in words: `1.23 ms`.
+    /// The formatted value: `1.23 ms`.
     pub value: String,
     /// Whether the system ran full attention here: its marker has a ring.
     pub full_attention: bool,
-    /// Everything in a sentence, for who can't see the chart.
+    /// Description in a sentence, for screen readers.
     pub description: String,
 }
 
-/// Where a lane dropped out.
+/// The end of a lane that dropped out.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DnfMark {
-    /// The length it did not finish.
+    /// Sequence length that the lane did not finish.
     pub length: u32,
-    /// Pixel.
+    /// Horizontal position in pixels.
     pub x: f64,
-    /// Pixel.
+    /// Vertical position in pixels.
     pub y: f64,
-    /// Where the reason stands, in pixels from the top.
+    /// Vertical position of the reason in pixels from the top.
     pub label_y: f64,
     /// The reason in two words.
     pub reason: String,
@@ -151,19 +151,19 @@ pub struct CrossoverMark {
     pub lane: usize,
     /// Colour.
     pub slot: usize,
-    /// Pixel of the estimate.
+    /// Horizontal position of the estimate in pixels.
     pub x: f64,
-    /// Pixels of the interval's ends.
+    /// Horizontal positions of the interval's ends in pixels.
     pub band: (f64, f64),
-    /// Pixel where the lines meet.
+    /// Vertical position in pixels at which the lines meet.
     pub y: f64,
-    /// Whether it is one of many, and drawn small.
+    /// Whether it is one of many and therefore drawn small.
     pub small: bool,
     /// Whether it is predicted.
     pub predicted: bool,
-    /// Above the plot: `≈ 1,100`; absent where there are too many to label.
+    /// Label above the plot: `≈ 1,100`; `None` if there are too many crossovers to label.
     pub label: Option<String>,
-    /// In a sentence.
+    /// Description in a sentence.
     pub description: String,
 }
 
@@ -176,26 +176,26 @@ pub struct EndLabel {
     pub slot: usize,
     /// Whether another lane is emphasised.
     pub faded: bool,
-    /// Pixel where the text begins.
+    /// Horizontal position of the text's start in pixels.
     pub x: f64,
-    /// Pixel of its middle.
+    /// Vertical position of the text's middle in pixels.
     pub y: f64,
-    /// Pixel of the line's end, for a thin connector.
+    /// Vertical position of the line's end in pixels, for a thin connector.
     pub from: (f64, f64),
-    /// The lane's name; empty where there is no room.
+    /// The lane's name; empty if there is no room.
     pub name: String,
     /// The fitted exponent of L.
     pub exponent: Option<String>,
 }
 
-/// A slope without a measurement.
+/// A theoretical slope without measurements.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Guide {
-    /// Colour, where only one lane has it.
+    /// Colour, if only one lane has this slope.
     pub slot: Option<usize>,
-    /// One end.
+    /// First end.
     pub from: (f64, f64),
-    /// The other.
+    /// Second end.
     pub to: (f64, f64),
     /// The exponent of L; empty for 1.
     pub exponent: String,

@@ -1,4 +1,4 @@
-//! The views of a report: the same points seen as time, throughput, arithmetic, traffic or memory.
+//! The views of a report: its points as time, throughput, arithmetic, traffic or memory.
 
 use report::{Lane, Point, Report};
 
@@ -6,31 +6,31 @@ use super::scale::{self, Units};
 use crate::format;
 use crate::words::Words;
 
-/// What the vertical axis shows.
+/// Quantity of the vertical axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Metric {
-    /// Milliseconds of one forward pass.
+    /// Milliseconds per forward pass.
     Time,
     /// Tokens per second.
     Throughput,
     /// 10⁹ floating-point operations per second.
     Gflops,
-    /// 10⁹ bytes per second, by the closed form of the traffic.
+    /// 10⁹ bytes per second, from the closed form of the traffic.
     Bandwidth,
-    /// Most bytes held at once.
+    /// Peak memory in bytes.
     Memory,
-    /// Per cent of what the machine can do at most, as measured after the race.
+    /// Per cent of the machine's roofline, as measured after the race.
     Roofline,
 }
 
-/// A point's value with its quartiles, low to high; all equal where the metric has no spread.
+/// A point's value with its quartiles in ascending order; all three are equal if the metric has no spread.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Reading {
     /// The median.
     pub value: f64,
-    /// The lower end of the middle half.
+    /// The first quartile.
     pub low: f64,
-    /// The upper end.
+    /// The third quartile.
     pub high: f64,
 }
 
@@ -75,7 +75,7 @@ impl Metric {
         }
     }
 
-    /// Units that the axis steps through.
+    /// Units of the axis.
     pub fn units(self) -> Units {
         match self {
             Self::Time => scale::TIME,
@@ -103,7 +103,7 @@ impl Metric {
         matches!(self, Self::Time | Self::Memory)
     }
 
-    /// What a forward pass that takes `ms` at this point amounts to.
+    /// The metric of a forward pass at this point that takes `ms` milliseconds.
     pub fn at(self, ms: f64, point: &Point, report: &Report) -> Option<f64> {
         let value = match self {
             Self::Time => ms,
@@ -111,13 +111,13 @@ impl Metric {
             Self::Gflops => point.flops / ms / 1e6,
             Self::Bandwidth => point.bytes / ms / 1e6,
             Self::Memory => point.peak_bytes,
-            // The share is that of the median; other times have theirs in proportion.
+            // The share belongs to the median; shares of other times are proportional to their inverse.
             Self::Roofline => 100.0 * point.roofline_share? * point.median_ms? / ms,
         };
         (ms > 0.0 && value.is_finite() && value > 0.0).then_some(value)
     }
 
-    /// The measured value of a point, where it was measured.
+    /// The measured value of a point, if it was measured.
     pub fn reading(self, point: &Point, report: &Report) -> Option<Reading> {
         let median = point.median_ms?;
         let value = self.at(median, point, report)?;
@@ -126,10 +126,10 @@ impl Metric {
         Some(Reading { value, low: a.min(b).min(value), high: a.max(b).max(value) })
     }
 
-    /// The predicted value of a point that was not measured, where others of its lane were.
+    /// The predicted value of an unmeasured point, if other points of its lane were measured.
     pub fn prediction(self, point: &Point, lane: &Lane, report: &Report) -> Option<f64> {
         match self {
-            // A fit of times says nothing of memory; the closed form stands in the point itself.
+            // A fit of times does not predict memory; the point has its closed form.
             Self::Memory => (point.peak_bytes > 0.0).then_some(point.peak_bytes),
             _ => self.at(lane.predicted_ms(point)?, point, report),
         }

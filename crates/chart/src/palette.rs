@@ -1,19 +1,19 @@
-//! Lane colours for both themes. The page's style sheet holds the same values as custom properties (a test compares
+//! Lane colours for both themes. The page's style sheet holds these values as custom properties (a test compares
 //! them); exports write them into the SVG.
 
 /// A theme.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Theme {
-    /// Dark marks on a light ground.
+    /// Dark marks on a light background.
     Light,
-    /// Light marks on a dark ground.
+    /// Light marks on a dark background.
     Dark,
 }
 
-/// Marks that look different. A mark beyond them looks as one of them does.
+/// Number of distinguishable marks. Marks with larger indices repeat them.
 pub const MARKS: usize = 28;
 
-/// One colour per mark on a light ground, each with a contrast of at least 3:1 against white.
+/// One colour per mark on a light background, each with a contrast of at least 3:1 against white.
 pub const LIGHT: [&str; MARKS] = [
     "#d14d00", "#1763d8", "#8c5a3c", "#9a6b00", "#0b857a", "#7440e0", "#197a3c", "#5a7d00", "#0079a6",
     "#c2185b", "#d23f96", "#56647a", "#9a35ad", "#b3261e", "#03381e", "#47134c", "#291596", "#702905",
@@ -21,7 +21,7 @@ pub const LIGHT: [&str; MARKS] = [
     "#0b5953",
 ];
 
-/// One colour per mark on a dark ground.
+/// One colour per mark on a dark background.
 pub const DARK: [&str; MARKS] = [
     "#ff9052", "#6aa9ff", "#d3a582", "#efb82f", "#3fd0bf", "#b89aff", "#56d085", "#b4d648", "#4cc9f0",
     "#ff6f9f", "#ff9bd2", "#aab8cc", "#dd8df0", "#ff8078", "#5d8d6f", "#a068a5", "#656eef", "#b76849",
@@ -29,7 +29,7 @@ pub const DARK: [&str; MARKS] = [
     "#a2e7de",
 ];
 
-/// Ground, ink, muted ink and grid of a theme.
+/// Background, ink, muted ink and grid of a theme.
 pub fn inks(theme: Theme) -> [&'static str; 4] {
     match theme {
         Theme::Light => ["#ffffff", "#16181d", "#5b6472", "#e4e7ec"],
@@ -77,7 +77,7 @@ mod tests {
         }
     }
 
-    /// Distance in OKLab, of which 0.02 can just be told apart side by side.
+    /// Distance in OKLab; about 0.02 is just noticeable side by side.
     fn distance(a: &str, b: &str) -> f64 {
         let lab = |hex: &str| {
             let channel = |at: usize| {

@@ -1,6 +1,6 @@
-//! The chart as a figure for a paper: white ground, a title, the chart, a legend and a caption that says what was raced
-//! on what and when. It stands alone: its own style rules, no script, nothing fetched, and only what old converters
-//! understand too (no `dominant-baseline`, no custom properties).
+//! The chart as a figure for a paper: white background, title, chart, legend, and a caption with the race's settings,
+//! hardware and date. It is self-contained: it has its own style rules, no script and no external resources, and uses
+//! only features of old converters (no `dominant-baseline`, no custom properties).
 
 use std::fmt::Write as _;
 
@@ -16,21 +16,21 @@ use crate::words::{ENGLISH, Words};
 
 /// Width of the figure in pixels.
 const WIDTH: f64 = 760.0;
-/// Height of the chart within it.
+/// Height of the chart in pixels.
 const CHART: f64 = 440.0;
-/// White around everything.
+/// Margin of the figure in pixels.
 const MARGIN: f64 = 16.0;
-/// How much wider bold letters are, in the widest of the fonts.
+/// Width of bold letters relative to regular ones, in the widest font.
 const BOLD: f64 = 1.2;
-/// Fonts that journals and converters have.
+/// Fonts of journals and converters.
 const FONT: &str = "Helvetica,Arial,'Liberation Sans','DejaVu Sans',sans-serif";
 
-/// The figure in English, of times: what the command prints.
+/// The figure in English with times, as printed by the command.
 pub fn figure(report: &Report, systems: &[SystemEntry]) -> String {
     figure_in(report, &looks(report, systems, &ENGLISH), Metric::Time, &[], &ENGLISH)
 }
 
-/// The figure of a view in a language. `looks` are the report's lanes' looks, `hidden` the lanes left out.
+/// The figure of a view in a language. `looks` are the looks of the report's lanes; `hidden` lanes are omitted.
 pub fn figure_in(report: &Report, looks: &[Look], metric: Metric, hidden: &[usize], text: &Words) -> String {
     let options = Options {
         width: WIDTH - 2.0 * MARGIN,
@@ -51,7 +51,7 @@ pub fn figure_in(report: &Report, looks: &[Look], metric: Metric, hidden: &[usiz
         y += 20.0;
     }
     y -= 8.0;
-    // Converters for print know no `dominant-baseline`: the shift that it means for a text of this size.
+    // Print converters do not know `dominant-baseline`, so text is shifted by the equivalent for its size.
     let marks = svg::marks(&scene).replace(r#" dominant-baseline="central""#, r#" dy="4""#);
     let _ = write!(body, r#"<g transform="translate({MARGIN} {y:.0})">{marks}</g>"#);
     y += CHART + 10.0;
@@ -77,7 +77,7 @@ pub fn figure_in(report: &Report, looks: &[Look], metric: Metric, hidden: &[usiz
     )
 }
 
-/// Markers and names in rows.
+/// Legend: markers and names in rows.
 fn legend(out: &mut String, looks: &[&Look], y: &mut f64) {
     let mut x = MARGIN;
     for look in looks {
@@ -102,7 +102,7 @@ fn legend(out: &mut String, looks: &[&Look], y: &mut f64) {
     *y += 18.0;
 }
 
-/// What was raced on what, and when.
+/// Settings of the race, hardware and date.
 fn caption(report: &Report, metric: Metric, hidden: &[usize], text: &Words) -> Vec<String> {
     let config = &report.config;
     let level = match config.level {
@@ -126,12 +126,12 @@ fn caption(report: &Report, metric: Metric, hidden: &[usize], text: &Words) -> V
     [work, machine.join("; ") + "."].into_iter().chain(marks).collect()
 }
 
-/// An estimate of a text's width in pixels: no font is at hand, and the reader's is unknown.
+/// Estimated width of a text in pixels, since neither the reader's font nor any font metrics are known.
 fn estimated(text: &str, size: f64) -> f64 {
     text.chars().map(|c| if c >= '\u{2e80}' { 1.0 } else { 0.54 }).sum::<f64>() * size
 }
 
-/// Lines that fit the figure, broken at spaces, or anywhere in text that has none.
+/// Breaks a text into lines that fit the figure, at spaces, or anywhere in text without spaces.
 fn wrapped(text: &str, size: f64) -> Vec<String> {
     let room = WIDTH - 2.0 * MARGIN;
     let mut lines = vec![String::new()];
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_figure_is_xml_that_names_lanes_hardware_date_and_work() {
+    fn a_figure_is_xml_with_lanes_hardware_date_and_settings() {
         for report in [samples::duel(), samples::wall()] {
             for metric in Metric::ALL {
                 let svg = figure_in(&report, &looks(&report, &[], &ENGLISH), metric, &[], &ENGLISH);
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn the_ground_is_white_and_hidden_lanes_are_left_out() {
+    fn the_background_is_white_and_hidden_lanes_are_omitted() {
         let report = samples::duel();
         let own = looks(&report, &[], &ENGLISH);
         let svg = figure_in(&report, &own, Metric::Time, &[1], &ENGLISH);
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn fault_25_nothing_foreign_is_more_than_text_in_a_figure() {
+    fn fault_25_foreign_strings_are_only_text_in_a_figure() {
         let mut report = samples::duel();
         "</script><script>alert(1)</script>]]><!--".clone_into(&mut report.lanes[0].title);
         report.environment.agent = "\"><image href='javascript:alert(1)' onload=x>\u{202e}".to_owned();
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn long_captions_are_wrapped_and_nothing_is_lost() {
+    fn long_captions_are_wrapped_completely() {
         let long = "word ".repeat(80);
         let lines = wrapped(&long, 11.0);
         assert!(lines.len() > 1 && lines.iter().all(|line| estimated(line, 11.0) <= WIDTH));

@@ -1,4 +1,4 @@
-//! Reports for tests: recorded shapes with made-up numbers.
+//! Sample reports for tests: realistic curves with invented numbers.
 
 use report::Report;
 
@@ -7,7 +7,7 @@ pub fn duel() -> Report {
     Report::from_json(include_str!("../tests/fixtures/duel.json")).unwrap()
 }
 
-/// Attention against its naive form, which runs out of memory.
+/// Attention against naive attention, which runs out of memory.
 pub fn wall() -> Report {
     Report::from_json(include_str!("../tests/fixtures/wall.json")).unwrap()
 }

@@ -1,8 +1,8 @@
-//! Logarithmic scales and where their ticks go. Positions are pixels, values are whatever the axis shows.
+//! Logarithmic scales and the positions of their ticks. Positions are in pixels, values in the unit of the axis.
 
 use mixer::exp2;
 
-/// A logarithmic map from values to pixels. Values that have no logarithm map to the near end.
+/// A logarithmic map from values to pixels. Values without a logarithm map to the near end.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LogScale {
     low: f64,
@@ -43,16 +43,16 @@ impl LogScale {
     }
 }
 
-/// A tick: where it is, and its label where it has one.
+/// A tick with an optional label.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tick {
     /// Pixel along the axis.
     pub at: f64,
-    /// Label; lines without one are drawn fainter.
+    /// Label; grid lines without a label are drawn fainter.
     pub label: Option<String>,
 }
 
-/// Ticks at the powers of two that the scale spans, labelled as densely as `gap` pixels between labels allow.
+/// Ticks at the powers of two in the range of the scale. At least `gap` pixels lie between labels.
 pub fn length_ticks(scale: &LogScale, gap: f64, label: impl Fn(u32) -> String) -> Vec<Tick> {
     let first = scale.low().log2().ceil().clamp(0.0, 30.0) as u32;
     let last = scale.high().log2().floor().clamp(0.0, 30.0) as u32;
@@ -66,10 +66,10 @@ pub fn length_ticks(scale: &LogScale, gap: f64, label: impl Fn(u32) -> String) -
         .collect()
 }
 
-/// The units that an axis of values steps through.
+/// The units of an axis of values.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Units {
-    /// Names, smallest unit first, and what one of each is written as.
+    /// Names, smallest unit first, with the text of one unit.
     pub names: &'static [(&'static str, f64)],
     /// Value of the smallest unit.
     pub smallest: f64,
@@ -107,7 +107,7 @@ pub const PERCENT: Units =
 
 /// Powers of two within each unit (1, 2, 4 … 512), thinned evenly until labels are `gap` pixels apart.
 pub fn value_ticks(scale: &LogScale, units: Units, gap: f64) -> Vec<Tick> {
-    // 512 to the next unit is a step of 1.95 or 2: every thinning below stays near an even grid.
+    // From 512 to the next unit is a step of 1.95 or 2, so every thinning below is nearly even.
     const SETS: [&[u32]; 4] =
         [&[1, 2, 4, 8, 16, 32, 64, 128, 256, 512], &[1, 4, 16, 64, 256], &[1, 32], &[1]];
     let octave = (scale.pixel(2.0) - scale.pixel(1.0)).abs();
@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn maps_both_ways_and_survives_nonsense() {
+    fn maps_both_ways_and_accepts_invalid_values() {
         let scale = LogScale::new(256.0, 16_384.0, 0.0, 600.0);
         assert!((scale.pixel(256.0)).abs() < 1e-9);
         assert!((scale.pixel(16_384.0) - 600.0).abs() < 1e-9);

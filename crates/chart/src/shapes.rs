@@ -1,20 +1,20 @@
-//! Marker shapes, one per slot, told apart by outline alone.
+//! Marker shapes, one per slot, distinguishable by outline alone.
 
 use std::f64::consts::PI;
 use std::fmt::Write as _;
 
-/// Outlines that are told apart without a hole in them.
+/// Number of distinguishable outlines without a hole.
 const OUTLINES: usize = 14;
 
-/// SVG path data of the marker of `slot`, centred on `(x, y)`, of about the same visual weight for every slot. Slots beyond
-/// the plain outlines have these outlines with a round hole.
+/// SVG path data of the marker of `slot`, centred on `(x, y)`, with about equal visual weight for all slots. Slots
+/// beyond the plain outlines have an outline with a round hole.
 pub fn path(slot: usize, x: f64, y: f64, r: f64) -> String {
     let plain = (slot / OUTLINES).is_multiple_of(2);
     match slot % OUTLINES {
         // Too narrow in the middle for a hole.
         13 if !plain => hourglass(x, y, r * 1.1),
         slot if plain => outline(slot, x, y, r),
-        // A hole runs round the other way than its outline: the ring goes anticlockwise, everything else clockwise.
+        // A hole has the opposite direction of its outline: the ring is anticlockwise, all other paths clockwise.
         0 => outline(0, x, y, r) + &circle(x, y, r * 0.42, 1),
         slot => outline(slot, x, y, r) + &circle(x, y, r * 0.42, 0),
     }
@@ -39,7 +39,7 @@ fn outline(slot: usize, x: f64, y: f64, r: f64) -> String {
     }
 }
 
-/// A circle, clockwise where `sweep` is 1 and anticlockwise where it is 0.
+/// A circle, clockwise if `sweep` is 1 and anticlockwise if it is 0.
 fn circle(x: f64, y: f64, r: f64, sweep: u8) -> String {
     format!(
         "M{:.2} {y:.2}a{r:.2} {r:.2} 0 1 {sweep} {:.2} 0a{r:.2} {r:.2} 0 1 {sweep} {:.2} 0z",
@@ -95,8 +95,8 @@ fn cross(x: f64, y: f64, r: f64, turn: f64) -> String {
     closed(corners.into_iter().map(|(u, v)| (x + r * (u * cos - v * sin), y + r * (u * sin + v * cos))))
 }
 
-/// Sine and cosine of an angle within a turn, by their series. Those of the library are for angles of any size: code and
-/// digits of pi that weigh six kilobytes in the page's module.
+/// Sine and cosine of an angle within a turn, by their series. Library functions accept angles of any size: their code
+/// and digits of π take six kilobytes in the page's module.
 fn sin_cos(angle: f64) -> (f64, f64) {
     let (mut sin, mut cos, mut term) = (0.0, 0.0, 1.0);
     for order in 0..40 {
@@ -119,7 +119,7 @@ fn bow_tie(x: f64, y: f64, r: f64) -> String {
     )
 }
 
-/// The bow tie turned by a right angle.
+/// The bow tie rotated by a right angle.
 fn hourglass(x: f64, y: f64, r: f64) -> String {
     closed(
         [(-r, -r), (r, -r), (0.25 * r, 0.0), (r, r), (-r, r), (-0.25 * r, 0.0)]
@@ -136,7 +136,7 @@ mod tests {
     use crate::palette::MARKS;
 
     #[test]
-    fn sines_are_those_of_the_library() {
+    fn sines_agree_with_the_library() {
         for step in -100..=100 {
             let angle = 2.0 * PI * f64::from(step) / 100.0;
             let (sin, cos) = sin_cos(angle);
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_markers_are_those_that_results_of_earlier_versions_show() {
+    fn plain_markers_equal_those_of_earlier_versions() {
         assert_eq!(path(0, 0.0, 0.0, 5.0), "M-5.00 0.00a5.00 5.00 0 1 0 10.00 0a5.00 5.00 0 1 0 -10.00 0z");
         assert!((0..OUTLINES).all(|slot| path(slot, 0.0, 0.0, 5.0).matches('M').count() == 1));
     }

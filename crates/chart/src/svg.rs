@@ -1,5 +1,5 @@
-//! A scene as SVG text. Marks carry classes only; the page's style sheet colours them, and a file that stands alone
-//! brings its own rules.
+//! A scene as SVG text. Marks have only classes: the page's style sheet colours them, and a self-contained file
+//! includes its own rules.
 
 use std::fmt::Write as _;
 
@@ -9,7 +9,7 @@ use super::{LaneMarks, Scene, shapes};
 /// Radius of a marker.
 pub const MARKER: f64 = 4.5;
 
-/// Escapes text for SVG and HTML: names in a report may come from anywhere.
+/// Escapes text for SVG and HTML, since names in a report are not trusted.
 pub fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -29,7 +29,7 @@ pub fn escape(text: &str) -> String {
     out
 }
 
-/// Everything within the `<svg>` element.
+/// The content of the `<svg>` element.
 pub fn marks(scene: &Scene) -> String {
     let mut out = String::with_capacity(16 * 1024);
     frame(&mut out, scene);
@@ -114,7 +114,7 @@ pub fn marks(scene: &Scene) -> String {
     out
 }
 
-/// L to a power, set as such.
+/// L with an exponent, in superscript.
 fn power(exponent: Option<&str>, before: &str) -> String {
     match exponent {
         None => String::new(),
@@ -238,11 +238,11 @@ fn lane_marks(out: &mut String, lane: &LaneMarks) {
     out.push_str("</g>");
 }
 
-/// Slots that have their rules in every file, whichever of them it shows.
+/// Slots with rules in every file, even if the file does not show them.
 const ALWAYS: usize = 14;
 
-/// Style rules of the marks in a file that stands alone. Rules of equal weight: the later ones win, as converters that know
-/// few selectors need it. `slots` are those of the lanes shown.
+/// Style rules of the marks in a self-contained file. Rules have equal weight, so that later ones win, since converters
+/// know few selectors. `slots` are those of the visible lanes.
 pub fn rules(theme: Theme, slots: impl IntoIterator<Item = usize>) -> String {
     let [ground, ink, muted, grid] = palette::inks(theme);
     let mut style = format!(
@@ -262,7 +262,7 @@ pub fn rules(theme: Theme, slots: impl IntoIterator<Item = usize>) -> String {
     style
 }
 
-/// A file that stands alone: the scene with its colours and fonts inside.
+/// A self-contained file: the scene with its colours and fonts.
 pub fn document(scene: &Scene, theme: Theme, title: &str) -> String {
     let [ground, ..] = palette::inks(theme);
     format!(

@@ -1,4 +1,4 @@
-//! What a script calls: write a workload's name at [`name`], `prepare` it, then `run` it.
+//! Functions for a script: write a workload's name at [`name`], `prepare` it, then `run` it.
 
 #![expect(unsafe_code, reason = "names that a script calls must be kept as they are")]
 
@@ -17,13 +17,13 @@ thread_local! {
     static WORKLOAD: RefCell<Option<Workload>> = const { RefCell::new(None) };
 }
 
-/// Where a name of up to 64 bytes goes.
+/// Address of a buffer of 64 bytes for the name.
 #[unsafe(no_mangle)]
 pub extern "C" fn name() -> *mut u8 {
     NAME.with_borrow_mut(|name| name.as_mut_ptr())
 }
 
-/// Makes the workload ready whose name has `len` bytes. Its operations per run; NaN where there is no such workload.
+/// Prepares the workload whose name has `len` bytes. Returns its operations per run; NaN if there is no such workload.
 #[unsafe(no_mangle)]
 pub extern "C" fn prepare(len: usize) -> f64 {
     WORKLOAD.set(None);
@@ -34,7 +34,7 @@ pub extern "C" fn prepare(len: usize) -> f64 {
     flops
 }
 
-/// Runs it; NaN where nothing is ready or the kernel failed.
+/// Runs the prepared workload; returns NaN if there is none or the kernel failed.
 #[unsafe(no_mangle)]
 pub extern "C" fn run(times: u32) -> f32 {
     WORKLOAD.with_borrow_mut(|workload| match workload {

@@ -1,5 +1,5 @@
-//! The CPU kernels alone, so that a change to one is measured in seconds: a wasm module that needs no JavaScript of its
-//! own, built with the worker's flags, and the same workloads natively.
+//! Single CPU kernels, so that a change to a kernel is measured in seconds: a wasm module without JavaScript, built
+//! with the worker's flags, and a native program with equal workloads.
 
 pub mod peak;
 mod peer;

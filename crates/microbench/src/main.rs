@@ -1,6 +1,6 @@
-//! The workloads natively: `microbench NAME[@THREADS]…` prints the best and the median of interleaved rounds, on one
-//! thread where a name does not say on how many. With `--tsv` first, a line is the name, the two in seconds, and the operations of
-//! a run, by tabs.
+//! Native workloads: `microbench NAME[@THREADS]…` prints the best and the median of interleaved rounds. The default is
+//! one thread. With `--tsv` first, a line has the name, the best and the median in seconds, and the operations per run,
+//! separated by tabs.
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use compute::CpuPool;
 use microbench::workload::Workload;
-/// Rounds, in each of which every workload has its turn.
+/// Rounds; every workload runs once per round.
 const ROUNDS: usize = 7;
 
-/// What a sample lasts at least.
+/// Shortest duration of a sample.
 const SAMPLE: Duration = Duration::from_millis(20);
 
 struct Row {

@@ -1,9 +1,9 @@
-//! The long convolution as one would write it with RustFFT: real transforms, spectra kept, scratch reused.
+//! The long convolution by RustFFT as a user would write it: real transforms, cached spectra, reused scratch.
 
 use realfft::RealFftPlanner;
 use realfft::num_complex::Complex;
 
-/// A convolution of `channels` signals of length `seq_len` by `filter`; each call is one pass over all of them.
+/// A convolution of `channels` signals of length `seq_len` by `filter`. A call processes all signals once.
 pub(crate) fn convolution(
     channels: usize,
     seq_len: usize,
@@ -17,11 +17,11 @@ pub(crate) fn convolution(
     let mut signal = vec![0.0; size];
     let mut spectrum = forward.make_output_vec();
     signal[..seq_len].copy_from_slice(&filter[..seq_len]);
-    // The lengths are the plans' own, so neither direction can refuse them.
+    // The buffers have the plans' lengths, so neither direction can fail.
     let _ = forward.process_with_scratch(&mut signal, &mut spectrum, &mut scratch);
     let scale = 1.0 / size as f32;
     spectrum.iter_mut().for_each(|value| *value *= scale);
-    // Every channel has a filter of its own, even though these are alike.
+    // Each channel has its own filter, although the filters are equal here.
     let kept: Vec<Complex<f32>> = spectrum.iter().copied().cycle().take(channels * spectrum.len()).collect();
     let mut y = vec![0.0; x.len()];
     move || {
@@ -31,7 +31,7 @@ pub(crate) fn convolution(
             signal[seq_len..].fill(0.0);
             let _ = forward.process_with_scratch(&mut signal, &mut spectrum, &mut scratch);
             spectrum.iter_mut().zip(filter).for_each(|(value, filter)| *value *= filter);
-            // Rounding may have given these two an imaginary part, which a real signal's spectrum has not.
+            // Rounding may give these two bins an imaginary part, which the spectrum of a real signal does not have.
             if let [first, .., last] = &mut spectrum[..] {
                 (first.im, last.im) = (0.0, 0.0);
             }

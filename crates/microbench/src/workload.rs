@@ -1,4 +1,4 @@
-//! What can be measured, by name.
+//! The workloads, selected by name.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -15,36 +15,36 @@ use mixer::{CpuKernel, Floats, Level, Memory, MixerError, Parallel, Params, Prob
 
 use crate::{peak, peer};
 
-/// Model width of every workload but the matrix products.
+/// Model width of all workloads except matrix products.
 const WIDTH: usize = 256;
 
-/// Heads.
+/// Number of heads.
 const HEADS: usize = 4;
 
-/// Strips and depth of the product that stays in the first-level cache.
+/// Strips and depth of the product of `tile`, which stays in the first-level cache.
 const STRIPS: usize = 4;
 const DEPTH: usize = 128;
 
-/// Times that one run repeats it.
+/// Repetitions of that product per run.
 const TIMES: usize = 100;
 
-/// Something made ready to run again and again.
+/// A prepared workload, which can run repeatedly.
 pub struct Workload {
-    /// Operations of one run, a multiply-add counting as two.
+    /// Operations per run; a multiply-add counts as two.
     pub flops: f64,
     run: Box<dyn FnMut() -> Result<f32, MixerError>>,
 }
 
 impl Workload {
-    /// `registers`: multiply-adds alone. `tile`: the matrix product's microkernel on operands in the first-level cache.
-    /// `softmax`: exponentials of a tile of scores.
-    /// `gemm:N`: a linear layer of width N on N rows. `conv:L`: long convolution of 256 channels, `rustfft:L`: the
-    /// same by RustFFT. Else
-    /// `SYSTEM:L[:causal][:layer]`: a system's kernel on its seeded case, width 256, 4 heads. Systems and matrix products
-    /// run on `parallel`, everything else on the calling thread.
+    /// Prepares the workload `name`:
+    /// `registers`: multiply-adds on registers. `tile`: the matrix product's microkernel with operands in the
+    /// first-level cache. `softmax`: exponentials of a tile of scores. `gemm:N`: a linear layer of width N on N rows.
+    /// `conv:L`: long convolution of 256 channels; `rustfft:L`: that convolution by RustFFT.
+    /// `SYSTEM:L[:causal][:layer]`: a system's kernel on its seeded case with width 256 and 4 heads. Systems and matrix
+    /// products run on `parallel`, other workloads on the calling thread.
     ///
     /// # Errors
-    /// [`MixerError::InvalidField`] for any other name; what the kernel refuses.
+    /// [`MixerError::InvalidField`] for any other name, or the error of the kernel.
     pub fn named(name: &str, parallel: Rc<dyn Parallel>) -> Result<Self, MixerError> {
         let mut words = name.split(':');
         let kind = words.next().unwrap_or_default();
@@ -67,10 +67,10 @@ impl Workload {
         }
     }
 
-    /// Runs `times` times; the result depends on every run's output.
+    /// Runs `times` times. The result depends on the output of every run.
     ///
     /// # Errors
-    /// What the kernel says.
+    /// The error of the kernel.
     pub fn run(&mut self, times: u32) -> Result<f32, MixerError> {
         let mut sum = 0.0;
         for _ in 0..times {
@@ -85,7 +85,7 @@ fn random(len: usize) -> Vec<f32> {
     (0..len).map(|_| random.f32() - 0.5).collect()
 }
 
-/// A buffer's first and last value: nothing that made them can be left out.
+/// Sum of a buffer's first and last values, so that the compiler cannot remove their computation.
 fn ends(values: &[f32]) -> f32 {
     values.first().copied().unwrap_or_default() + values.last().copied().unwrap_or_default()
 }
@@ -106,7 +106,7 @@ fn tile() -> Workload {
     }
 }
 
-/// Counted as what each score needs: largest, difference, rounding (3), polynomial (12), exponent (2), total.
+/// Operations per score: maximum, difference, rounding (3), polynomial (12), exponent (2), total.
 fn softmax() -> Workload {
     let (rows, width) = (QUERIES, KEYS);
     let scores = random(rows * width);
@@ -138,8 +138,8 @@ fn gemm(n: usize, parallel: Rc<dyn Parallel>) -> Result<Workload, MixerError> {
     })
 }
 
-/// The operations of real transforms by the split of a half-size complex one, 5/2 · N · log₂ N each, forward and back, and
-/// of the product.
+/// Operations of the real transforms, each by a complex transform of half the size with 5/2 · N · log₂ N, forward and
+/// inverse, and of the product.
 fn convolution_flops(size: usize) -> f64 {
     WIDTH as f64 * (5.0 * size as f64 * f64::from(size.ilog2()) + 3.0 * size as f64)
 }
@@ -157,7 +157,7 @@ fn convolution(seq_len: usize) -> Result<Workload, MixerError> {
     let taps = random(seq_len + GROUP);
     let groups = WIDTH / GROUP;
     let bank = FilterBank::new(&memory, &fft, groups, seq_len, |_, lane, t| taps[t + lane])?;
-    // [channel groups, time, GROUP], as the systems' projections leave their streams.
+    // [channel groups, time, GROUP], the layout of the systems' projected streams.
     let x = random(WIDTH * seq_len);
     let mut y: Floats = memory.floats(WIDTH * seq_len)?;
     let mut work = memory.floats(fft.data_floats())?;

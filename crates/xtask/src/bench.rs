@@ -1,16 +1,16 @@
-//! The benchmarks: our kernels against what people would use instead, in one Chromium. The script is `e2e/bench/run.js`.
+//! Benchmarks: the project's kernels and their alternatives in one Chromium. The script is `e2e/bench/run.js`.
 
 use crate::run::run;
 use crate::variant::Variant;
 use crate::{Outcome, e2e, native_bench, step, toolchain, wasm};
 
-/// What to measure. Without any of it: everything, at the lengths of the goals, into `docs/benchmarks.md`.
+/// Options of the benchmarks. By default: all parts, at the lengths of the goals, written to `docs/benchmarks.md`.
 #[derive(Debug, Default, clap::Args)]
 pub struct Options {
-    /// Measures dist/ as it is
+    /// Measures the existing dist/
     #[arg(long)]
     pub no_build: bool,
-    /// Lengths at which the peers are met, e.g. 256,1024
+    /// Lengths of the comparison with peers, e.g. 256,1024
     #[arg(long)]
     lengths: Option<String>,
     /// cpu, webgpu or both
@@ -19,30 +19,30 @@ pub struct Options {
     /// kernels, shares, memory, exponents, peers, or several of them
     #[arg(long)]
     parts: Option<String>,
-    /// In each round every contender has its turn
+    /// Rounds; every contender runs once per round
     #[arg(long)]
     rounds: Option<u32>,
-    /// Seconds that one forward pass may take; a contender that is expected to take longer is left out
+    /// Time limit of one forward pass in seconds; slower contenders are skipped
     #[arg(long)]
     pass_limit: Option<f64>,
-    /// Seconds that each race of the memory and growth parts may take
+    /// Time limit in seconds of each race of the memory and growth parts
     #[arg(long)]
     budget: Option<f64>,
-    /// Measures these workloads of the kernels alone instead, on one thread: gemm:512, conv:4096,
-    /// attention:1024:causal:layer, any system's name
+    /// Only measures these workloads of single kernels on one thread: gemm:512, conv:4096, attention:1024:causal:layer,
+    /// any system's name
     #[arg(long, value_delimiter = ',')]
     pub kernels: Vec<String>,
-    /// Measures native programs instead: every system on the CPU, attention and Hyena on the GPU, the kernels alone. Their
-    /// section of the file is replaced, the rest stays
+    /// Only measures native programs: every system on the CPU, attention and Hyena on the GPU, single kernels. Replaces
+    /// only their section of the file
     #[arg(long, conflicts_with_all = ["kernels", "lengths", "backends", "parts", "rounds", "pass_limit", "budget"])]
     pub native: bool,
-    /// File that the tables are written to
+    /// Output file of the tables
     #[arg(long)]
     pub output: Option<std::path::PathBuf>,
 }
 
 impl Options {
-    /// The script's arguments.
+    /// Arguments of the script.
     fn words(&self) -> Vec<String> {
         let output = self.output.as_ref().map(|path| {
             // The script runs in another folder.
@@ -64,16 +64,16 @@ impl Options {
 /// Runs the benchmarks.
 ///
 /// # Errors
-/// Where Chromium or a package is missing, or the script fails.
+/// If Chromium or a package is missing, or the script fails.
 pub fn bench(options: &Options) -> Outcome {
     let chromium = e2e::prepare_chromium()?;
-    // Apart from the tests' packages: they are large, and nothing else needs them.
+    // Separate from the packages of the tests: they are large and used only here.
     e2e::packages("e2e/bench")?;
     let modules = modules()?;
     step("benchmarks");
     let mut command = e2e::node(&["bench/run.js"])?;
     command.args(options.words()).args(modules).env("CHROMIUM", chromium);
-    // The script writes the file anew; native programs have a run of their own.
+    // The script rewrites the file without this section, which another run measures.
     let file = native_bench::file(options.output.as_deref());
     let native = native_bench::kept(&file);
     let outcome = run(command);
@@ -81,10 +81,10 @@ pub fn bench(options: &Options) -> Outcome {
     outcome
 }
 
-/// Variants of which the kernels are measured alone.
+/// Variants for measurements of single kernels.
 const MEASURED: [Variant; 2] = [Variant::RelaxedSimd, Variant::Simd128];
 
-/// The kernels alone, compiled, as arguments of the scripts.
+/// Compiled modules of the kernels as arguments of the scripts.
 fn modules() -> Outcome<Vec<String>> {
     let toolchain = toolchain::find_or_install()?;
     MEASURED
@@ -93,10 +93,10 @@ fn modules() -> Outcome<Vec<String>> {
         .collect()
 }
 
-/// Measures the kernels alone, which takes seconds.
+/// Measures single kernels, within seconds.
 ///
 /// # Errors
-/// Where a toolchain or Chromium is missing, or a workload has no such name.
+/// If a toolchain or Chromium is missing, or a workload is unknown.
 pub fn kernels(workloads: &[String]) -> Outcome {
     let chromium = e2e::prepare_chromium()?;
     e2e::packages("e2e/bench")?;
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_given_is_passed_on() {
+    fn only_given_options_are_passed_on() {
         assert!(words(&["--no-build"]).is_empty());
         assert_eq!(
             words(&["--lengths", "256,512", "--rounds", "3", "--pass-limit", "1.5"]),
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn the_output_is_meant_from_where_the_command_was_given() {
+    fn the_output_path_is_relative_to_the_current_folder() {
         let words = words(&["--output", "table.md"]);
         let expected = std::env::current_dir().unwrap().join("table.md");
         assert_eq!(words, [format!("--output={}", expected.display())]);

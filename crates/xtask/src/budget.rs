@@ -1,4 +1,4 @@
-//! Size budgets of what a visitor downloads, checked on the compressed files that are shipped.
+//! Size budgets of downloads, checked on the compressed files that are shipped.
 
 use crate::Outcome;
 use crate::error::TaskError;
@@ -8,9 +8,9 @@ use crate::error::TaskError;
 pub struct Written {
     /// Its path.
     pub path: String,
-    /// Whether it was compressed as well as possible, as visitors get it: no other file has a budget.
+    /// Whether it was compressed at the highest level, as for visitors. Only such files have a budget.
     pub has_budget: bool,
-    /// As it is.
+    /// Uncompressed size.
     pub raw: usize,
     /// Compressed by gzip.
     pub gzip: Option<usize>,
@@ -18,13 +18,13 @@ pub struct Written {
     pub brotli: Option<usize>,
 }
 
-/// What may weigh how much: prefix and ending of the path, and the Brotli size in kilobytes; the first line that fits a file
-/// counts. A ratchet just above what is shipped now; the goals are 200 for the page's first module and 350 for the worker's.
+/// Budgets: prefix and extension of the path, and the Brotli size in kilobytes; the first matching line applies. Values
+/// are just above the shipped sizes; the goals are 200 for the page's first module and 350 for the worker's.
 const BUDGETS: [(&str, &str, usize); 6] = [
     ("page/", "/www_bg.wasm", 205),
     ("page/", "/split_rest.wasm", 232),
     ("page/", "/split_chinese.wasm", 16),
-    // What the two that are split off share.
+    // Code shared by the two split-off modules.
     ("page/", ".wasm", 5),
     ("worker/", "/worker_bg.wasm", 390),
     ("worker/", "/split_later.wasm", 350),
@@ -35,7 +35,7 @@ const KILOBYTE: usize = 1000;
 /// Prints the sizes of the modules and checks them.
 ///
 /// # Errors
-/// [`TaskError::Budget`] with the files that are too large.
+/// [`TaskError::Budget`] with the oversized files.
 pub fn check(files: &[Written]) -> Outcome {
     let mut over = Vec::new();
     println!("   {:<46} {:>8} {:>8} {:>8} {:>8}", "kB", "raw", "gzip", "brotli", "budget");
@@ -63,11 +63,11 @@ fn budget(path: &str) -> Option<usize> {
     })
 }
 
-/// Lets a site that is too large pass with a warning: it is complete, and whoever wants to see or test it should.
-/// Returns whether it kept its budget.
+/// Turns an exceeded budget into a warning, since the site is complete and can be tried and tested. Returns whether the
+/// budget was met.
 ///
 /// # Errors
-/// Every other error of the build.
+/// All other errors of the build.
 pub fn tolerate(built: Outcome) -> Outcome<bool> {
     match built {
         Ok(()) => Ok(true),
@@ -112,14 +112,14 @@ mod tests {
     }
 
     #[test]
-    fn only_a_broken_budget_is_tolerated() {
+    fn only_an_exceeded_budget_is_tolerated() {
         assert!(tolerate(Ok(())).unwrap());
         assert!(!tolerate(Err(TaskError::Budget("large".to_owned()))).unwrap());
         assert!(tolerate(Err(TaskError::NoSite)).is_err());
     }
 
     #[test]
-    fn what_was_not_compressed_counts_in_full() {
+    fn uncompressed_files_count_in_full() {
         let (_, _, budget) = BUDGETS[0];
         let raw = budget * KILOBYTE + 1;
         let raw = Written {
@@ -130,7 +130,7 @@ mod tests {
             brotli: None,
         };
         assert!(check(std::slice::from_ref(&raw)).is_err());
-        // Compressed quickly, it may weigh more.
+        // Files compressed at a low level may be larger.
         assert!(check(&[Written { has_budget: false, ..raw }]).is_ok());
     }
 }

@@ -1,4 +1,4 @@
-//! Work that depends only on the bytes of its input, kept under `target/site-cache` by their hash.
+//! Cache of results that depend only on the bytes of their input, under `target/site-cache` by their hash.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,14 +13,14 @@ use crate::run::root;
 pub fn hash(parts: &[&[u8]]) -> String {
     let mut digest = Sha256::new();
     for part in parts {
-        // The length keeps ("ab", "c") and ("a", "bc") apart.
+        // The lengths distinguish ("ab", "c") from ("a", "bc").
         digest.update((part.len() as u64).to_le_bytes());
         digest.update(part);
     }
     data_encoding::HEXLOWER.encode(&digest.finalize())
 }
 
-/// The part of a hash that goes into file names: 48 bits, ample for the few dozen files of a site.
+/// The part of a hash in file names: 48 bits, ample for the few dozen files of a site.
 pub fn short(hash: &str) -> &str {
     hash.get(..12).unwrap_or(hash)
 }
@@ -30,10 +30,10 @@ fn folder() -> PathBuf {
     root().join("target/site-cache")
 }
 
-/// The bytes kept under `key`, or those that `make` gives, kept from then on.
+/// The bytes cached under `key`. If there are none, computes them by `make` and caches them.
 ///
 /// # Errors
-/// What `make` answers, or [`TaskError::File`].
+/// Those of `make`, or [`TaskError::File`].
 pub fn bytes(key: &str, make: impl FnOnce() -> Outcome<Vec<u8>>) -> Outcome<Vec<u8>> {
     let path = folder().join(key);
     if let Ok(kept) = fs::read(&path) {
@@ -44,16 +44,16 @@ pub fn bytes(key: &str, make: impl FnOnce() -> Outcome<Vec<u8>>) -> Outcome<Vec<
     Ok(made)
 }
 
-/// A folder kept under `key`, filled by `make` if it is not there yet.
+/// The folder cached under `key`; `make` fills it if it does not exist.
 ///
 /// # Errors
-/// What `make` answers, or [`TaskError::File`].
+/// Those of `make`, or [`TaskError::File`].
 pub fn directory(key: &str, make: impl FnOnce(&Path) -> Outcome) -> Outcome<PathBuf> {
     let path = folder().join(key);
     if path.is_dir() {
         return Ok(path);
     }
-    // Made aside and moved, so that an interrupted build leaves no half of it.
+    // Built in a temporary folder and renamed, so that an interrupted build leaves no incomplete folder.
     let draft = folder().join(format!("{key}.draft"));
     if draft.exists() {
         fs::remove_dir_all(&draft).map_err(TaskError::file("remove", &draft))?;
@@ -64,7 +64,7 @@ pub fn directory(key: &str, make: impl FnOnce(&Path) -> Outcome) -> Outcome<Path
     Ok(path)
 }
 
-/// Writes a file, making its folder and replacing it at once.
+/// Writes a file atomically, and creates its folder.
 ///
 /// # Errors
 /// [`TaskError::File`].

@@ -1,4 +1,4 @@
-//! Compressed copies that a server hands out as they are.
+//! Compressed copies of files for servers.
 
 use std::io::Write;
 
@@ -9,15 +9,15 @@ use crate::Outcome;
 use crate::cache;
 use crate::error::TaskError;
 
-/// Files smaller than this gain nothing: they fit one packet anyway.
+/// Smaller files gain nothing from compression: they fit one packet.
 const SMALLEST: usize = 512;
 
-/// How hard to try.
+/// Compression effort.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Level {
-    /// Brotli's quality 11, gzip's level 9: seconds for a megabyte.
+    /// Brotli quality 11, gzip level 9: seconds per megabyte.
     Best,
-    /// Brotli's quality 1, gzip's level 1: for files that only have to be there compressed.
+    /// Brotli quality 1, gzip level 1: for files that must exist compressed, at any size.
     Fast,
 }
 
@@ -37,7 +37,7 @@ impl Level {
     }
 }
 
-/// Both copies of a file.
+/// Compressed copies of a file.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Compressed {
     /// Compressed by Brotli.
@@ -46,10 +46,10 @@ pub struct Compressed {
     pub gzip: Vec<u8>,
 }
 
-/// Compresses a file, unless its kind is compressed already or it is too small.
+/// Compresses a file; returns `None` if its format is already compressed or it is too small.
 ///
 /// # Errors
-/// Of the cache's files.
+/// Those of the cache.
 pub fn both(path: &str, bytes: &[u8], level: Level) -> Outcome<Option<Compressed>> {
     let worthwhile =
         [".html", ".js", ".css", ".json", ".wasm", ".svg", ".ts", ".txt", ".webmanifest", ".safetensors"];
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_compressed_comes_back() {
+    fn compressed_files_decompress_to_their_content() {
         let text = "attention ".repeat(300).into_bytes();
         for level in [Level::Best, Level::Fast] {
             let mut plain = Vec::new();
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn small_and_packed_files_are_left_alone() {
+    fn small_and_compressed_files_are_not_compressed() {
         assert_eq!(both("a.js", b"short", Level::Best).unwrap(), None);
         assert_eq!(both("a.png", &[7; 4096], Level::Best).unwrap(), None);
     }

@@ -1,4 +1,4 @@
-//! Adding up what test runners say in their closing lines.
+//! Adds up the test counts in the last lines of test runners.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ pub struct Counts {
     pub failed: u64,
     /// Skipped or ignored.
     pub skipped: u64,
-    /// Failed, and passed when tried again.
+    /// Failed first and passed when repeated.
     pub flaky: u64,
 }
 
@@ -55,8 +55,8 @@ impl Counts {
         counts
     }
 
-    /// One failure more where the runner failed without saying that a test did: a test that does not compile, or a process
-    /// that dies, prints no closing line.
+    /// Adds a failure if the runner failed without reporting one: a test that does not compile, or a process that
+    /// crashes, prints no summary.
     pub fn or_failed(mut self, succeeded: bool) -> Self {
         if !succeeded && self.failed == 0 {
             self.failed = 1;
@@ -64,7 +64,7 @@ impl Counts {
         self
     }
 
-    /// Reads the closing lines of the Test Anything Protocol as `node --test` prints them.
+    /// Reads the summary of the Test Anything Protocol as printed by `node --test`.
     pub fn from_tap(output: &str) -> Self {
         let mut counts = Self::default();
         for line in output.lines() {
@@ -82,7 +82,7 @@ impl Counts {
         counts
     }
 
-    /// Adds another run's.
+    /// Adds the counts of another run.
     pub fn add(&mut self, other: Self) {
         self.passed += other.passed;
         self.failed += other.failed;
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn adds_up_closing_lines() {
+    fn adds_up_summaries() {
         let output = "test a ... ok\n\
             test result: ok. 8 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s\n\
             test result: FAILED. 2 passed; 3 failed; 0 ignored; 0 measured; 0 filtered out\n";
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_the_closing_lines_of_tap() {
+    fn reads_the_summary_of_tap() {
         let output = "TAP version 13\nok 1 - a\n# tests 4\n# suites 0\n# pass 2\n# fail 1\n# cancelled 1\n# skipped 3\n";
         let mut counts = Counts::from_tap(output);
         assert_eq!(counts, Counts { passed: 2, failed: 2, skipped: 3, flaky: 0 });
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_prints_no_closing_line_counts_nothing() {
+    fn a_run_without_a_summary_counts_nothing() {
         assert_eq!(Counts::from_cargo_test("error: could not compile"), Counts::default());
     }
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask doctor`: what the tasks need, what of it is here, and how to get the rest.
+//! `cargo xtask doctor`: lists the programs that tasks need, the installed ones, and how to install missing ones.
 
 use std::path::{Path, PathBuf};
 
@@ -7,13 +7,13 @@ use crate::run::{probe, root};
 use crate::toolchain::{self, Toolchain};
 use crate::{Outcome, e2e, install, narrow, typos};
 
-/// A thing that a task needs.
+/// A requirement of a task.
 struct Need {
     name: &'static str,
     used_for: &'static str,
-    /// What was found.
+    /// Version or path found; `None` if missing.
     found: Option<String>,
-    /// Commands, any one of which gets it.
+    /// Commands that install it; any one suffices.
     commands: Vec<String>,
     /// Whether a task fails without it.
     required: bool,
@@ -22,7 +22,7 @@ struct Need {
 /// Prints the table.
 ///
 /// # Errors
-/// [`TaskError::Missing`] where something required is absent.
+/// [`TaskError::Missing`] if a required program is missing.
 pub fn run() -> Outcome {
     let needs = needs();
     let mut missing = Vec::new();
@@ -149,7 +149,7 @@ fn existing(path: PathBuf) -> Option<PathBuf> {
     path.exists().then_some(path)
 }
 
-/// The drivers that the Vulkan loader would find, where there is a loader.
+/// Drivers that the Vulkan loader would find; `None` without a loader.
 fn vulkan_driver() -> Option<String> {
     if cfg!(not(target_os = "linux")) {
         return Some("the system's own graphics interface".to_owned());

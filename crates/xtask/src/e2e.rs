@@ -1,4 +1,4 @@
-//! The tests in real browsers: Chromium through Playwright, Firefox through WebDriver BiDi.
+//! Tests in real browsers: Chromium through Playwright, Firefox through WebDriver BiDi.
 
 use std::fs;
 use std::num::NonZero;
@@ -14,13 +14,13 @@ use crate::run::{find, probe, program, root, run, run_teed};
 use crate::slow::{self, Slow};
 use crate::{Outcome, cache, install, step};
 
-/// Names under which Chromium is found.
+/// Program names of Chromium.
 const CHROMIUM: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
 
-/// Names under which Firefox is found.
+/// Program names of Firefox.
 const FIREFOX: [&str; 2] = ["firefox-esr", "firefox"];
 
-/// The browsers and Node.js.
+/// Paths of the browsers and of Node.js.
 pub struct Tools {
     chromium: PathBuf,
     firefox: PathBuf,
@@ -36,19 +36,19 @@ pub fn firefox() -> Option<PathBuf> {
     FIREFOX.iter().find_map(|name| find(name))
 }
 
-/// Finds the browsers, Node.js and the npm packages, and installs what is missing where that can be done.
+/// Finds the browsers, Node.js and the npm packages, and installs missing ones where possible.
 ///
 /// # Errors
-/// [`TaskError::Missing`] with the commands that get what is missing, or what `npm` answers.
+/// [`TaskError::Missing`] with the commands that install a missing program, or the error of `npm`.
 pub fn prepare() -> Outcome<Tools> {
     let chromium = prepare_chromium()?;
     Ok(Tools { chromium, firefox: browser("Firefox", "firefox-esr", firefox)? })
 }
 
-/// The same for what runs in Chromium alone.
+/// [`prepare`] for tests that only need Chromium.
 ///
 /// # Errors
-/// As [`prepare`].
+/// Those of [`prepare`].
 pub fn prepare_chromium() -> Outcome<PathBuf> {
     if find("node").is_none() || find("npm").is_none() {
         install::apt("Node.js", &["nodejs", "npm"])?;
@@ -67,7 +67,7 @@ fn browser(name: &str, package: &str, find: impl Fn() -> Option<PathBuf>) -> Out
     })
 }
 
-/// Installs the npm packages exactly as the lock file names them, unless that is how they are.
+/// Installs the npm packages in the versions of the lock file, unless they are installed already.
 pub fn packages(folder: &str) -> Outcome {
     let folder = root().join(folder);
     let lock = folder.join("package-lock.json");
@@ -77,23 +77,23 @@ pub fn packages(folder: &str) -> Outcome {
         return Ok(());
     }
     step(&format!("npm packages of {}", folder.display()));
-    // No browsers: the distribution's are used.
+    // No browsers: the installed ones are used.
     let mut command = program("npm", &["ci", "--no-audit", "--no-fund"]);
     command.current_dir(&folder).env("PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD", "1");
     run(command)?;
     cache::write(&stamp, &wanted)
 }
 
-/// Workers of the tests that time nothing, as many as this machine has cores, to a limit: each has a browser.
+/// Workers for tests without timings: one per core up to a limit, since each worker has a browser.
 fn page_workers() -> usize {
     thread::available_parallelism().map_or(1, NonZero::get).min(4)
 }
 
-/// Runs Playwright's projects and the tests in Firefox against `dist/`. What tests of pages do takes other tests' time, so
-/// those that time something run after them, one at a time.
+/// Runs Playwright's projects and the tests in Firefox against `dist/`. Tests with timings run last and one at a time,
+/// since page tests running beside them would disturb them.
 ///
 /// # Errors
-/// Where a runner could not be started. Failed tests are counted.
+/// If a runner cannot be started. Failed tests are counted.
 pub fn run_all(tools: &Tools, slow: &mut Vec<Slow>) -> Outcome<Counts> {
     step("tests in Chromium that time nothing");
     let mut counts = playwright(tools, &["page"], page_workers(), slow)?;
@@ -112,7 +112,7 @@ pub fn run_all(tools: &Tools, slow: &mut Vec<Slow>) -> Outcome<Counts> {
 fn playwright(tools: &Tools, projects: &[&str], workers: usize, slow: &mut Vec<Slow>) -> Outcome<Counts> {
     let name = projects.join("-");
     let results = root().join(format!("e2e/test-results/{name}.json"));
-    // An old file must not pass for this run's.
+    // A report of an earlier run must not be read as that of this run.
     let _ = fs::remove_file(&results);
     let mut command = node(&["node_modules/@playwright/test/cli.js", "test"])?;
     command
@@ -133,7 +133,7 @@ fn playwright(tools: &Tools, projects: &[&str], workers: usize, slow: &mut Vec<S
 /// Node.js in `e2e/`.
 ///
 /// # Errors
-/// Where this program does not find itself.
+/// If the path of this program is unknown.
 pub fn node(args: &[&str]) -> Outcome<Command> {
     let mut command = program("node", args);
     let this = std::env::current_exe().map_err(TaskError::file("find", &PathBuf::from("xtask")))?;
@@ -154,7 +154,7 @@ fn playwright_counts(report: &Value) -> Option<Counts> {
     })
 }
 
-/// Version of a program, for the doctor.
+/// Version of a program, for `doctor`.
 pub fn version(path: PathBuf) -> Option<String> {
     probe(path, &["--version"])
 }
@@ -164,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_of_the_runner_counts_as_failed_and_a_flaky_test_apart() {
+    fn runner_errors_count_as_failures_and_flaky_tests_separately() {
         let report = serde_json::json!({
             "errors": [{ "message": "x" }],
             "stats": { "expected": 5, "skipped": 1, "unexpected": 2, "flaky": 1 },

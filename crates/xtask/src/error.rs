@@ -1,4 +1,4 @@
-//! Why a task ended early. Every message says what to do next where that is known.
+//! Errors of tasks. Messages state the next action where it is known.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ pub enum TaskError {
     Start {
         /// The program.
         program: String,
-        /// The system's answer.
+        /// The system's error.
         source: std::io::Error,
     },
     /// A program ended with an error.
@@ -20,25 +20,25 @@ pub enum TaskError {
     Failed {
         /// The command line.
         command: String,
-        /// How it ended.
+        /// Exit status.
         status: std::process::ExitStatus,
     },
     /// A file could not be read or written.
     #[error("cannot {action} {}: {source}", path.display())]
     File {
-        /// `read`, `write`, ….
+        /// The operation: `read`, `write`, ….
         action: &'static str,
         /// The file.
         path: PathBuf,
-        /// The system's answer.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// Something that a task needs is missing and can't be installed from here.
+    /// A missing program or file that can't be installed automatically.
     #[error("{what} is missing.\nGet it with:\n{}", commands.iter().map(|c| format!("  {c}")).collect::<Vec<_>>().join("\n"))]
     Missing {
-        /// What.
+        /// Name of the missing program or file.
         what: String,
-        /// Commands, any one of which gets it.
+        /// Commands that install it; any one suffices.
         commands: Vec<String>,
     },
     /// wasm-bindgen refused a module.
@@ -46,7 +46,7 @@ pub enum TaskError {
     Bindgen {
         /// The module.
         module: String,
-        /// Its message.
+        /// Message of wasm-bindgen.
         message: String,
     },
     /// The page module could not be split.
@@ -60,15 +60,15 @@ pub enum TaskError {
         /// The name.
         name: String,
     },
-    /// The README of a system lacks something.
+    /// The README of a system lacks a part.
     #[error("{name}: {message}")]
     Readme {
         /// The file.
         name: String,
-        /// What is wrong.
+        /// Description of the problem.
         message: String,
     },
-    /// A module outgrew its budget.
+    /// A module exceeds its budget.
     #[error("over the size budget: {0}")]
     Budget(String),
     /// The server could not start.
@@ -78,30 +78,30 @@ pub enum TaskError {
     Serve {
         /// The port.
         port: u16,
-        /// The system's answer.
+        /// The system's error.
         source: std::io::Error,
     },
     /// `dist/` isn't there.
     #[error("there is no site in dist/; `cargo xtask build` writes it")]
     NoSite,
-    /// A program's answer could not be read.
+    /// The output of a program could not be parsed.
     #[error("cannot make sense of what `{program}` printed: {message}")]
     Output {
         /// The program.
         program: String,
-        /// What is wrong.
+        /// Description of the problem.
         message: String,
     },
     /// Rules of the repository are broken.
     #[error("{0} breaches of the repository's rules; they are listed above")]
     Tidy(usize),
-    /// Tests failed, or none ran. The count, which is the last line, says so.
+    /// Tests failed, or none ran. The count in the last line gives the numbers.
     #[error("tests failed, or none ran")]
     Tests,
 }
 
 impl TaskError {
-    /// A [`TaskError::File`], for `map_err`.
+    /// Makes a [`TaskError::File`], for `map_err`.
     pub fn file(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_path_buf();
         move |source| Self::File { action, path, source }

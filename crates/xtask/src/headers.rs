@@ -1,11 +1,11 @@
-//! The headers of every answer: isolation for threads, the content policy, caching. The local server sends them, and
-//! `dist/_headers` holds the same for hosts that read it (Netlify, Cloudflare Pages).
+//! Headers of every response: isolation for threads, the content security policy, caching. The local server sends them.
+//! `dist/_headers` contains them for hosts that read this file (Netlify, Cloudflare Pages).
 
 use std::fmt::Write as _;
 
-/// Cross-origin isolation, which shared memory and the fine clock need. `require-corp` because Safari lacks
-/// `credentialless`; the document-isolation policy gives Chromium an isolated frame inside any host page, and lets the
-/// other three be harmless there.
+/// Cross-origin isolation, required for shared memory and the fine clock. `require-corp` because Safari lacks
+/// `credentialless`. The document isolation policy gives Chromium an isolated frame inside any host page, in which the
+/// other three headers have no effect.
 pub const ISOLATION: [(&str, &str); 4] = [
     ("cross-origin-opener-policy", "same-origin"),
     ("cross-origin-embedder-policy", "require-corp"),
@@ -13,24 +13,25 @@ pub const ISOLATION: [(&str, &str); 4] = [
     ("document-isolation-policy", "isolate-and-credentialless"),
 ];
 
-/// The content policy. Compiling wasm needs its own word; the threads' helper starts workers from a blob; inline styles
-/// may be set on elements, not as sheets.
+/// The content security policy. Compiling wasm needs a keyword of its own. The threads' helper starts workers from a
+/// blob. Inline styles are allowed as attributes, not as sheets.
 const POLICY: &str = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self' blob:; \
      style-src 'self'; style-src-attr 'unsafe-inline'; img-src 'self' data: blob:; connect-src 'self'; base-uri 'none'; \
      object-src 'none'; form-action 'none'";
 
-/// A year: what carries its hash in its name never changes.
+/// One year: files with a hash in their path never change.
 const FOREVER: &str = "public, max-age=31536000, immutable";
 
-/// Folders of the site whose files carry a hash in their path.
+/// Folders of the site with a hash in the paths of their files.
 pub const HASHED_FOLDERS: [&str; 3] = ["assets", "page", "worker"];
 
-/// Headers of the file at `path` (no leading slash). `isolated` tells whether to send [`ISOLATION`].
+/// Headers of the file at `path` (without leading slash). [`ISOLATION`] is included if `isolated` is true.
 pub fn of(path: &str, isolated: bool) -> Vec<(&'static str, String)> {
     let mut headers = vec![
         ("x-content-type-options", "nosniff".to_owned()),
         ("referrer-policy", "no-referrer".to_owned()),
-        // Other sites load crossover.js as a module, and sandboxed frames everything, which takes the server's consent.
+        // Other sites load crossover.js as a module, and sandboxed frames load every file; both need the server's
+        // consent.
         ("access-control-allow-origin", "*".to_owned()),
         ("content-security-policy", policy(path)),
         ("cache-control", if hashed(path) { FOREVER } else { "no-cache" }.to_owned()),
@@ -46,13 +47,13 @@ fn hashed(path: &str) -> bool {
     path.split_once('/').is_some_and(|(folder, _)| HASHED_FOLDERS.contains(&folder))
 }
 
-/// Only the embed page may be framed by others.
+/// Only the embed page may be framed by other sites.
 fn policy(path: &str) -> String {
     if path.starts_with("embed") { POLICY.to_owned() } else { format!("{POLICY}; frame-ancestors 'self'") }
 }
 
-/// The text of `_headers`. Hosts join the rules that match a path, so a header stands in one rule only, and the ones
-/// that depend on the path are listed path by path.
+/// The text of `_headers`. Hosts merge all rules that match a path, so each header is in one rule only. Headers that
+/// depend on the path are listed path by path.
 pub fn file(paths: &[String]) -> String {
     let mut text = String::from("# Written by `cargo xtask build`.\n/*\n");
     let everywhere = ["x-content-type-options", "referrer-policy", "access-control-allow-origin"];
@@ -61,7 +62,7 @@ pub fn file(paths: &[String]) -> String {
             let _ = writeln!(text, "  {name}: {value}");
         }
     }
-    // Workers take the content policy of their own script, documents theirs.
+    // Workers have the content security policy of their script, documents have their own.
     for folder in HASHED_FOLDERS {
         let policy = policy(folder);
         let _ =
@@ -80,7 +81,7 @@ pub fn file(paths: &[String]) -> String {
     text
 }
 
-/// Where hosts serve a page: `index.html` at its folder, `embed.html` also without its ending.
+/// Path at which hosts serve a page: `index.html` at its folder, `embed.html` also without its extension.
 fn address(path: &str) -> String {
     match path.strip_suffix(".html") {
         Some("index") => String::new(),
@@ -100,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn hashed_files_are_kept_and_others_asked_for_again() {
+    fn only_hashed_files_are_cached_without_revalidation() {
         assert!(
             value("worker/simd128-0123/worker_bg.wasm", true, "cache-control").unwrap().contains("immutable")
         );
@@ -118,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn without_isolation_no_header_of_it_is_sent() {
+    fn without_isolation_no_isolation_header_is_sent() {
         for (name, _) in ISOLATION {
             assert!(value("index.html", true, name).is_some());
             assert!(value("index.html", false, name).is_none());
@@ -126,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn the_file_for_hosts_names_each_header_once_per_path() {
+    fn the_headers_file_sets_each_header_once_per_path() {
         let text = file(&["index.html".to_owned(), "embed.html".to_owned(), "assets/a-12.css".to_owned()]);
         assert!(text.contains("/\n  cache-control: no-cache"));
         assert!(text.contains("/embed\n"));

@@ -1,8 +1,8 @@
 //! The project's tasks: `cargo xtask <command>`.
 //!
-//! `build` compiles the wasm modules and writes the static site to `dist/`; `play` builds a developer's site and serves it;
-//! `test` runs everything; `doctor` says what is missing. Programs that a task needs are looked for, installed where that can be
-//! done without asking anybody, and otherwise named together with the command that gets them.
+//! `build` compiles the wasm modules and writes the static site to `dist/`; `play` builds a developer's site and serves
+//! it; `test` runs all tests; `doctor` lists missing programs. Tasks look for the programs that they need and install
+//! missing ones where that needs no confirmation; otherwise they print the command that installs them.
 
 mod bench;
 mod budget;
@@ -51,33 +51,33 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Builds a playground to try changes on, as soon as possible, and serves it on this machine
+    /// Builds a site for trying changes as soon as possible, and serves it on this machine
     Play(PlayArguments),
     /// Writes the static site to dist/
     Build {
         /// Builds only these variants of the worker module (comma-separated)
         #[arg(long, value_delimiter = ',')]
         variants: Vec<variant::Variant>,
-        /// Address under which the site will be, for what other sites read (oembed.json)
+        /// Address of the published site, for files that other sites read (oembed.json)
         #[arg(long)]
         site: Option<String>,
-        /// Leaves each wasm module whole, where the tool that splits them fails
+        /// Does not split the wasm modules; for use if the splitting tool fails
         #[arg(long)]
         no_split: bool,
     },
-    /// Serves dist/ as it is
+    /// Serves the existing dist/
     Serve(ServeArguments),
-    /// Runs every test; the last line counts what ran
+    /// Runs all tests; the last line has their counts
     Test {
-        /// Leaves out what needs a browser
+        /// Skips tests that need a browser
         #[arg(long)]
         quick: bool,
     },
     /// Compares the playground with its peers and writes docs/benchmarks.md
     Bench(bench::Options),
-    /// Checks the rules that no compiler checks
+    /// Checks rules that no compiler checks
     Tidy,
-    /// Lists the programs that the tasks use and how to get those that are missing
+    /// Lists the programs that tasks need, and how to install missing ones
     Doctor,
 }
 
@@ -88,17 +88,17 @@ struct PlayArguments {
     /// Variants of the worker module (comma-separated)
     #[arg(long, value_delimiter = ',', default_value = variant::LARGEST.name())]
     variants: Vec<variant::Variant>,
-    /// Leaves each wasm module whole, where the tool that splits them fails
+    /// Does not split the wasm modules; for use if the splitting tool fails
     #[arg(long)]
     no_split: bool,
 }
 
 #[derive(clap::Args)]
 struct ServeArguments {
-    /// Port on the loopback address; 0 takes a free one
+    /// Port on the loopback address; 0 selects a free one
     #[arg(long, default_value_t = 4173)]
     port: u16,
-    /// Leaves out the headers that isolate the page, as many static hosts do: no threads, a coarser clock
+    /// Omits the headers that isolate the page, as many static hosts do: no threads, a coarser clock
     #[arg(long)]
     no_threads_headers: bool,
 }
@@ -140,5 +140,5 @@ fn main() -> ExitCode {
     }
 }
 
-/// Shared result type of the tasks.
+/// Result type of the tasks.
 type Outcome<T = ()> = Result<T, TaskError>;

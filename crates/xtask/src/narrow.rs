@@ -1,5 +1,5 @@
-//! What is tested where `usize` has 32 bits, as it does in browsers: the costs of all systems as a module for the browser
-//! works them out, and the unit tests of the crates that count.
+//! Tests where `usize` has 32 bits, as in browsers: the costs of all systems, computed by a wasm module, and the unit
+//! tests of crates with size arithmetic.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,19 +11,19 @@ use crate::run::{find, probe, program, read, root, run, run_teed};
 use crate::toolchain::{self, TARGET};
 use crate::{Outcome, install, step, wasm};
 
-/// A target that this machine runs natively with 32-bit addresses.
+/// A target with 32-bit addresses that this machine runs natively.
 const NARROW: &str = "i686-unknown-linux-gnu";
 
-/// Crates whose unit tests run there: they count, and they know no browser, no GPU and no clock.
+/// Crates whose unit tests run there: those with size arithmetic, none of which depends on a browser, a GPU or a clock.
 const CRATES: [&str; 4] = ["mixer", "kernels", "race", "report"];
 
 /// Debian's package of a C library and a linker for [`NARROW`].
 pub const PACKAGE: &str = "gcc-multilib";
 
-/// Whether this machine can run [`NARROW`] at all.
+/// Whether this machine can run [`NARROW`].
 pub const RUNS: bool = cfg!(all(target_os = "linux", target_arch = "x86_64"));
 
-/// Prints what the module exports.
+/// JavaScript that prints the exports of the module.
 const SCRIPT: &str = "
 const { instance } = await WebAssembly.instantiate(require('node:fs').readFileSync(process.argv[1]));
 const { memory, costs_start, costs_len } = instance.exports;
@@ -31,13 +31,13 @@ const [start, length] = [costs_start() >>> 0, costs_len() >>> 0];
 process.stdout.write(new Uint8Array(memory.buffer, start, length));
 ";
 
-/// Fewest lines that a system has in the grid: two levels, two forms, several lengths, widths and batches.
+/// Smallest number of lines per system: two levels, two forms, several lengths, widths and batches.
 const LEAST_LINES: usize = 100;
 
-/// Holds the costs of a wasm build equal to the native ones. One test.
+/// Checks that the costs of a wasm build equal the native costs. Counts as one test.
 ///
 /// # Errors
-/// What kept them from being compared.
+/// If the costs could not be computed.
 pub fn costs() -> Outcome<Counts> {
     step("costs where addresses have 32 bits");
     if find("node").is_none() {
@@ -67,7 +67,7 @@ pub fn costs() -> Outcome<Counts> {
     })
 }
 
-/// How many lines are equal; otherwise how they are not, or why they prove nothing.
+/// The number of equal lines, or a description of the difference or of missing lines.
 fn compare(wide: &str, narrow: &str, systems: usize) -> Result<usize, String> {
     let named: BTreeSet<_> = wide.lines().filter_map(|line| line.split_once(' ')).map(|(id, _)| id).collect();
     if named.is_empty() || named.len() != systems {
@@ -98,17 +98,17 @@ fn compare(wide: &str, narrow: &str, systems: usize) -> Result<usize, String> {
     Ok(lines.len())
 }
 
-/// Folders of systems: those with a page of text.
+/// Number of systems' folders, which are those with a README.
 fn systems() -> Outcome<usize> {
     let folder = root().join("kernels/src/systems");
     let entries = fs::read_dir(&folder).map_err(TaskError::file("read", &folder))?;
     Ok(entries.flatten().filter(|entry| entry.path().join("README.md").is_file()).count())
 }
 
-/// The unit tests of the crates that count, where addresses have 32 bits.
+/// Runs the unit tests of crates with size arithmetic with 32-bit addresses.
 ///
 /// # Errors
-/// [`TaskError::Missing`] with the commands that get what is missing.
+/// [`TaskError::Missing`] with the commands that install missing packages.
 pub fn tests() -> Outcome<Counts> {
     step("tests where addresses have 32 bits");
     if !RUNS {

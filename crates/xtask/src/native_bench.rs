@@ -1,5 +1,5 @@
-//! The benchmarks of native programs: every system on the CPU, attention and Hyena on the native GPU adapter, and the
-//! kernels alone, as one section of the benchmarks' file.
+//! Benchmarks of native programs as one section of the benchmarks' file: every system on the CPU, attention and Hyena
+//! on the native GPU adapter, and single kernels.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -13,16 +13,16 @@ use crate::{Outcome, step};
 /// The section's heading in the benchmarks' file.
 const HEADING: &str = "## Native programs";
 
-/// Length at which every system runs.
+/// Sequence length of the benchmark of all systems.
 const LENGTH: &str = "4096";
 
-/// Lengths on the GPU.
+/// Sequence lengths on the GPU.
 const GPU_LENGTHS: &str = "256,1024,4096";
 
-/// Milliseconds that each race may take.
+/// Milliseconds per race.
 const BUDGET_MS: &str = "300000";
 
-/// What is measured of the kernels alone, the peak first.
+/// Workloads of single kernels; the peak comes first.
 const KERNELS: [&str; 11] = [
     "registers",
     "tile",
@@ -37,7 +37,7 @@ const KERNELS: [&str; 11] = [
     "conv:16384",
 ];
 
-/// One kernel alone: `name`, seconds of the best and the median round, and operations of a run.
+/// A measured kernel: `name`, seconds of the best and of the median round, and operations per run.
 #[derive(Debug, Clone, PartialEq)]
 struct Kernel {
     name: String,
@@ -49,7 +49,7 @@ struct Kernel {
 /// Measures native programs, prints the section and writes it to `output`.
 ///
 /// # Errors
-/// Where a program does not build or fails, or its output makes no sense.
+/// If a program does not build or fails, or if its output cannot be parsed.
 pub fn bench(output: Option<&Path>) -> Outcome {
     step("native programs");
     let kernels = kernels(&read(cargo("microbench", &[&["--tsv"][..], &KERNELS].concat()))?)?;
@@ -72,13 +72,13 @@ pub fn file(output: Option<&Path>) -> PathBuf {
     output.map_or_else(|| root().join("docs/benchmarks.md"), Path::to_path_buf)
 }
 
-/// The section in the file at `path`, where there is one.
+/// The section in the file at `path`, if there is one.
 pub fn kept(path: &Path) -> Option<String> {
     let text = std::fs::read_to_string(path).ok()?;
     place(&text).map(|range| text[range].to_owned())
 }
 
-/// Puts the section into the file at `path`, in the place of an older one.
+/// Writes the section to the file at `path`, replacing an older one.
 ///
 /// # Errors
 /// [`TaskError::File`].
@@ -90,7 +90,7 @@ pub fn write(path: &Path, section: &str) -> Outcome {
     std::fs::write(path, with_section(&text, section)).map_err(TaskError::file("write", path))
 }
 
-/// A program of this workspace, with what it is to be told.
+/// A program of this workspace with its arguments.
 fn cargo(package: &str, args: &[&str]) -> std::process::Command {
     let mut command = program("cargo", &["run", "--release", "--quiet", "--package", package, "--"]);
     command.args(args);
@@ -107,7 +107,7 @@ fn unreadable(program: &str, error: &dyn std::fmt::Display) -> TaskError {
     TaskError::Output { program: program.to_owned(), message: error.to_string() }
 }
 
-/// The systems' names in what `crossover systems --json` prints.
+/// The systems' names in the output of `crossover systems --json`.
 fn ids(json: &str) -> Outcome<Vec<String>> {
     let systems: Vec<serde_json::Value> =
         serde_json::from_str(json).map_err(|error| unreadable("crossover systems", &error))?;
@@ -118,7 +118,7 @@ fn ids(json: &str) -> Outcome<Vec<String>> {
         .collect()
 }
 
-/// What `microbench --tsv` printed.
+/// Parses the output of `microbench --tsv`.
 fn kernels(tsv: &str) -> Outcome<Vec<Kernel>> {
     let row = |line: &str| {
         let mut cells = line.split('\t');
@@ -129,7 +129,7 @@ fn kernels(tsv: &str) -> Outcome<Vec<Kernel>> {
     tsv.lines().map(|line| row(line).ok_or_else(|| unreadable("microbench", &format!("`{line}`")))).collect()
 }
 
-/// Where the section stands in `text`: up to the next heading of its level, or the end.
+/// Range of the section in `text`: up to the next heading of its level, or the end.
 fn place(text: &str) -> Option<std::ops::Range<usize>> {
     let start = text.find(&format!("{HEADING}\n"))?;
     let body = start + HEADING.len();
@@ -137,7 +137,7 @@ fn place(text: &str) -> Option<std::ops::Range<usize>> {
     Some(start..end)
 }
 
-/// `text` with `section` in the place of the older one, or at its end.
+/// `text` with `section` in place of the older one, or at the end.
 fn with_section(text: &str, section: &str) -> String {
     let (before, after) = match place(text) {
         Some(range) => (&text[..range.start], &text[range.end..]),
@@ -197,7 +197,7 @@ fn gpu_note(machine: &Environment) -> String {
     )
 }
 
-/// A table in Markdown, its first column to the left.
+/// A Markdown table whose first column is aligned to the left.
 fn table(head: &[String], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut text = format!("| {} |\n| ---{} |", head.join(" | "), " | --:".repeat(head.len() - 1));
     for row in rows {
@@ -269,7 +269,7 @@ fn gpu_table(gpu: &Report) -> String {
     table(&head, rows)
 }
 
-/// A point's median, or why it has none.
+/// The median of a point, or the reason why it has none.
 fn time(point: Option<&Point>) -> String {
     match point {
         Some(Point { outcome, median_ms: Some(ms), .. }) if outcome == "ok" => figure(*ms),
@@ -286,7 +286,7 @@ fn percent(share: f64) -> String {
     format!("{:.0}%", 100.0 * share)
 }
 
-/// Three digits are what such measurements bear.
+/// Three significant digits, the precision of such measurements.
 fn figure(value: f64) -> String {
     let digits = (2.0 - value.abs().max(f64::MIN_POSITIVE).log10().floor()).clamp(0.0, 6.0);
     format!("{value:.0$}", digits as usize)
@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn systems_stand_with_both_times_or_with_why_they_have_none() {
+    fn systems_are_listed_with_both_times_or_a_reason() {
         let lanes = |ms: f64| {
             report(
                 &[
@@ -356,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn the_gpu_table_names_the_adapter_and_has_a_column_for_each_length() {
+    fn the_gpu_table_has_the_adapter_and_a_column_per_length() {
         let gpu = report::Gpu {
             description: "Some GPU".to_owned(),
             api: "vulkan".to_owned(),
@@ -377,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn the_kernels_table_holds_each_against_the_peak() {
+    fn the_kernels_table_compares_each_with_the_peak() {
         let rows = kernels("registers\t0.001\t0.0011\t1e8\ngemm:256\t0.0005\t0.0006\t4e7\n").unwrap();
         let text = kernel_table(&rows);
         assert!(text.contains("| registers | 1.00 | 1.10 | 100.0 | 100% |"), "{text}");
@@ -391,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn a_section_takes_the_place_of_an_older_one() {
+    fn a_section_replaces_an_older_one() {
         let section = format!("{HEADING}\n\nnew");
         let end = with_section("# Benchmarks\n\n## A\n\na\n", &section);
         assert_eq!(end, format!("# Benchmarks\n\n## A\n\na\n\n{HEADING}\n\nnew\n"));

@@ -1,15 +1,15 @@
-//! The site's oEmbed description (oembed.com, version 1.0), a file like every other: it describes the default race.
+//! The site's oEmbed description (oembed.com, version 1.0), a static file that describes the default race.
 
 use serde_json::json;
 
 /// Its name in the site.
 pub const PATH: &str = "oembed.json";
 
-/// Size of a frame that is pressed, in pixels, for hosts that give it no other.
+/// Default size of the frame in pixels, for hosts that set none.
 const WIDTH: u32 = 760;
 const HEIGHT: u32 = 820;
 
-/// The description. `address` is the site's; readers of a description without one take its addresses as relative to it.
+/// The description. `address` is the site's address; without one, addresses are relative to the description.
 pub fn description(address: Option<&str>) -> String {
     let site =
         address.map_or_else(|| "./".to_owned(), |address| format!("{}/", address.trim_end_matches('/')));
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_description_is_complete_and_its_frame_is_at_the_sites_address() {
+    fn the_description_is_complete_and_frames_the_site() {
         let value: serde_json::Value =
             serde_json::from_str(&description(Some("https://example.org/a\"b"))).unwrap();
         for field in ["version", "type", "html", "width", "height"] {

@@ -1,5 +1,5 @@
-//! The service worker with the list of what it keeps. The list is part of the script, so a new build is a new script,
-//! which is what browsers look for.
+//! The service worker with the list of the files that it caches. The list is part of the script, so a new build changes
+//! the script, and browsers check the script for changes.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::site::Files;
 /// Its name in the site.
 pub const PATH: &str = "sw.js";
 
-/// What no page asks for.
+/// Files that no page requests.
 fn left_out(path: &str) -> bool {
     path == PATH
         || path == "_headers"
@@ -23,11 +23,11 @@ fn left_out(path: &str) -> bool {
         || path.ends_with(".d.ts")
 }
 
-/// Fills `{{build}}`, `{{shell}}` and `{{workers}}` into the script. `variants` are the worker's, by the folder in which
-/// each is.
+/// Fills `{{build}}`, `{{shell}}` and `{{workers}}` into the script. `variants` are the worker's variants by their
+/// folders.
 ///
 /// # Errors
-/// Where the script has no place for one of them.
+/// If the script lacks one of these names.
 pub fn service_worker(
     template: &[u8],
     files: &Files,
@@ -43,7 +43,7 @@ pub fn service_worker(
             .filter(|(path, _)| path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/')));
         inside.map(|(path, _)| path.as_str()).collect()
     };
-    // A page is kept at its folder's address.
+    // A page is cached under the address of its folder.
     let shell: Vec<&str> = kept
         .iter()
         .filter(|(path, _)| !path.starts_with("worker/"))
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_changes_makes_a_new_script_and_one_that_is_not_kept_does_not() {
+    fn the_script_changes_exactly_with_the_cached_files() {
         assert_ne!(script("index.html"), script(""));
         assert_ne!(script("worker/plain-cd/worker.js"), script(""));
         assert_eq!(script("npm/crossover-race.tgz"), script(""));
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_script_without_a_place_for_the_list_is_an_error() {
+    fn a_script_without_the_names_is_an_error() {
         assert!(service_worker(b"{{build}} {{shell}}", &files(""), &BTreeMap::new()).is_err());
     }
 }

@@ -1,5 +1,5 @@
-//! The npm package in `dist/npm`: the whole site with a `package.json`, as a tarball that `npm install` takes. The same
-//! files give the same bytes: no clock and no user's name is in them.
+//! The npm package in `dist/npm`: the whole site with a `package.json`, as a tarball for `npm install`. Equal files
+//! give equal bytes: it contains no time and no user name.
 
 use std::io::Write as _;
 
@@ -10,19 +10,19 @@ use crate::Outcome;
 use crate::error::TaskError;
 use crate::site::Files;
 
-/// Its name, and that of the command that copies its files.
+/// Name of the package and of the command that copies its files.
 const NAME: &str = "crossover-race";
 
-/// Where it is in the site.
+/// Folder in the site.
 pub const PATH: &str = "npm/crossover-race.tgz";
 
-/// Files that only a host of the site needs.
+/// Files that only hosts need.
 const LEFT_OUT: [&str; 3] = ["_headers", "404.html", "404.js"];
 
-/// The tarball: the site's files and the package's own.
+/// The tarball of the site's files and the package's own files.
 ///
 /// # Errors
-/// Where the archive can't be written, which memory alone could cause.
+/// If the archive can't be written, which can only happen for lack of memory.
 pub fn tarball(site: &Files, own: Files) -> Outcome<Vec<u8>> {
     let mut files: Files = site
         .iter()
@@ -34,8 +34,8 @@ pub fn tarball(site: &Files, own: Files) -> Outcome<Vec<u8>> {
     archive(&files).map_err(TaskError::file("write", std::path::Path::new(PATH)))
 }
 
-/// The text of `package.json`. Written out rather than made by a serialiser, which sorts names: bundlers take the first
-/// condition of `exports` that holds, and `default` always does, so it must come last.
+/// The text of `package.json`. It is not made by a serialiser, since that would sort names: bundlers use the first
+/// matching condition of `exports`, and `default` always matches, so it must be last.
 fn description() -> String {
     let version = env!("CARGO_PKG_VERSION");
     format!(
@@ -74,7 +74,7 @@ fn archive(files: &Files) -> std::io::Result<Vec<u8>> {
         header.set_size(bytes.len() as u64);
         header.set_mode(if path == "copy.js" { 0o755 } else { 0o644 });
         header.set_mtime(0);
-        // npm wants everything in one folder, by tradition of this name.
+        // npm expects all files in a folder of this name.
         tar.append_data(&mut header, format!("package/{path}"), bytes.as_slice())?;
     }
     let mut gzip = tar.into_inner()?;
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn the_package_holds_the_site_and_says_how_to_import_it() {
+    fn the_package_contains_the_site_and_its_entry_points() {
         let site: Files = [("crossover.js", "a"), ("worker/x/w.wasm", "b"), ("_headers", "c")]
             .map(|(path, text)| (path.to_owned(), text.as_bytes().to_vec()))
             .into();
@@ -113,13 +113,13 @@ mod tests {
         );
         let description: serde_json::Value = serde_json::from_slice(&files["package/package.json"]).unwrap();
         assert_eq!(description["exports"]["."]["default"], "./crossover.js");
-        // Importing it defines the element.
+        // Importing the module defines the element.
         assert_eq!(description["sideEffects"], true);
         assert_eq!(tarball(&site, own).unwrap(), first);
     }
 
     #[test]
-    fn the_default_condition_is_the_last_one_of_each_entry() {
+    fn the_default_condition_is_last_in_each_entry() {
         let text = description();
         let exports = text.split_once("\"exports\"").unwrap().1;
         let entries: Vec<&str> = exports.split('}').filter(|entry| entry.contains("\"default\"")).collect();

@@ -1,8 +1,10 @@
-//! `cargo xtask play`: a site to try changes on, served as soon as the page and one variant of the worker are compiled.
+//! `cargo xtask play`: a site for trying changes, served as soon as the page and one variant of the worker are
+//! compiled.
 //!
-//! The worker's module is the shipped one to the last byte, so races show its figures; the page's is compiled quickly. Other
-//! variants, compression and the pictures of mixing patterns are the business of `cargo xtask build`. The files about the systems
-//! are those of the last site that had them; where there was none, they are made in the background once the site is served.
+//! The worker module is byte for byte the shipped one, so races show its figures. The page module is compiled quickly.
+//! `cargo xtask build` makes other variants, compression and the pictures of mixing patterns. The files about the
+//! systems come from the last site that had them; if there is none, they are made in the background after serving
+//! starts.
 
 use std::thread;
 
@@ -14,7 +16,7 @@ use crate::{Outcome, serve, steps};
 /// Builds and serves.
 ///
 /// # Errors
-/// Of the build, or where the port is taken.
+/// Those of the build, or if the port is in use.
 pub fn play(variants: &[Variant], split: bool, options: &serve::Options) -> Outcome {
     let recipe = Recipe { split, ..Recipe::developer(variants) };
     let modules = site::compile(&recipe)?;
@@ -25,7 +27,7 @@ pub fn play(variants: &[Variant], split: bool, options: &serve::Options) -> Outc
             "   The pages of the systems follow in some minutes, once; until then they share the processor with races."
         );
         let later = Recipe { systems: Systems::Made, ..recipe };
-        // The server runs until the process ends, and so may this thread.
+        // The server runs until the process ends, so this thread may too.
         thread::spawn(move || report(site::finish(&later, &modules)));
     }
     serve::serve(options)

@@ -1,4 +1,5 @@
-//! Starting other programs: always by argument list, never through a shell, and with errors that say what to do.
+//! Runs other programs: always with an argument list, never through a shell, and with errors that state the next
+//! action.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -15,14 +16,14 @@ pub fn root() -> PathBuf {
     manifest.ancestors().nth(2).map_or_else(|| manifest.clone(), Path::to_path_buf)
 }
 
-/// A program to be run in the repository's root, with no standard input.
+/// A command to run in the repository's root, without standard input.
 pub fn program(name: impl AsRef<std::ffi::OsStr>, args: &[&str]) -> Command {
     let mut command = Command::new(name);
     command.args(args).current_dir(root()).stdin(Stdio::null());
     command
 }
 
-/// Runs a program to its end, its output passed through.
+/// Runs a program and passes its output through.
 ///
 /// # Errors
 /// [`TaskError::Start`] or [`TaskError::Failed`].
@@ -31,10 +32,10 @@ pub fn run(mut command: Command) -> Outcome {
     if status.success() { Ok(()) } else { Err(TaskError::Failed { command: line(&command), status }) }
 }
 
-/// Runs a program and returns its standard output; its standard error is passed through.
+/// Runs a program and returns its standard output. Passes its standard error through.
 ///
 /// # Errors
-/// [`TaskError::Start`], [`TaskError::Failed`], or [`TaskError::Output`] for output that is no UTF-8.
+/// [`TaskError::Start`], [`TaskError::Failed`], or [`TaskError::Output`] for output that is not UTF-8.
 pub fn read(mut command: Command) -> Outcome<String> {
     let output = command.stderr(Stdio::inherit()).output().map_err(|source| start_error(&command, source))?;
     if !output.status.success() {
@@ -44,14 +45,14 @@ pub fn read(mut command: Command) -> Outcome<String> {
         .map_err(|error| TaskError::Output { program: line(&command), message: error.to_string() })
 }
 
-/// Standard output of a program that may be missing or fail: `None` then. Nothing is passed through.
+/// Standard output of a program; `None` if it is missing or fails. Passes nothing through.
 pub fn probe(name: impl AsRef<std::ffi::OsStr>, args: &[&str]) -> Option<String> {
     let output = program(name, args).stderr(Stdio::null()).output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// Runs a program, passes what it prints through and returns it with whether the program succeeded. Of what the program prints
-/// on standard error, which is passed through on standard output, whole lines keep their order.
+/// Runs a program, passes its output through, and returns it with whether the program succeeded. Standard error is
+/// passed through on standard output; the order of whole lines is kept.
 ///
 /// # Errors
 /// [`TaskError::Start`].

@@ -1,4 +1,4 @@
-//! Changes to compiled modules between the tool that splits them and the one that writes their JavaScript.
+//! Edits compiled modules between the splitting tool and wasm-bindgen.
 
 use std::convert::Infallible;
 use std::ops::Range;
@@ -14,29 +14,30 @@ use wasmparser::{
 /// The instruction that does nothing.
 const NOP: u8 = 1;
 
-/// Why a module could not be changed.
+/// Error of an edit.
 pub type Refused = Error<Infallible>;
 
-/// What was split off, as it is served: without custom sections, which only help to debug, without the linker's padding
-/// of numbers, and without the data of passive segments, which the first module has and lays out.
+/// The served form of a split-off module: without custom sections, which only help to debug, without the linker's
+/// padding of numbers, and without the data of passive segments, which the first module contains and initialises.
 ///
 /// # Errors
-/// Where it is no module.
+/// If the bytes are not a module.
 pub fn as_served(module: &[u8]) -> Result<Vec<u8>, Refused> {
     reencoded(&mut Served, module)
 }
 
-/// A module with shared memory, changed so that it can be split. Two things in it are not what the tool that splits
-/// expects:
+/// A module with shared memory, edited so that it can be split. The splitting tool makes two wrong assumptions about
+/// it:
 ///
-/// - The linker writes `__wasm_init_tls` without relocations, so that its call of a function that does nothing is not followed
-///   where functions get new numbers. The call is left out.
-/// - There are more globals than the stack's pointer, above all where a thread's own data is, and the tool takes every relocation
-///   of a global for one of that pointer. It leaves those of types alone, as all of these may be: globals keep their
-///   numbers. What is split off must use none of them, or no browser accepts it.
+/// - The linker writes `__wasm_init_tls` without relocations, so its call of an empty function is not updated when
+///   functions are renumbered. The call is removed.
+/// - There are more globals than the stack pointer, such as the address of thread-local data, and the tool takes every
+///   relocation of a global for one of the stack pointer. It ignores relocations of types, so relocations of other
+///   globals are relabelled as such, and these globals keep their numbers. Split-off code must not use them, or
+///   browsers reject it.
 ///
 /// # Errors
-/// Where it is no module.
+/// If the bytes are not a module.
 pub fn to_be_split(module: &[u8]) -> Result<Vec<u8>, Refused> {
     let parts = Parts::read(module)?;
     let mut changed = module.to_vec();
@@ -51,13 +52,13 @@ pub fn to_be_split(module: &[u8]) -> Result<Vec<u8>, Refused> {
     Ok(changed)
 }
 
-/// What [`to_be_split`] looks at.
+/// Parts of the module that [`to_be_split`] reads.
 #[derive(Default)]
 struct Parts<'a> {
     imported_functions: usize,
     init_tls: Option<usize>,
     bodies: Vec<FunctionBody<'a>>,
-    /// Relocations, with their places in the module.
+    /// Relocations with their offsets in the module.
     relocations: Vec<(usize, RelocationEntry)>,
     /// Symbols of globals other than the stack's pointer.
     other_globals: Vec<u32>,
@@ -122,7 +123,7 @@ impl<'a> Parts<'a> {
             .is_some_and(|mut operators| matches!(operators.read(), Ok(Operator::End)))
     }
 
-    /// Where `__wasm_init_tls` calls what does nothing.
+    /// Offset of the call of an empty function in `__wasm_init_tls`.
     fn empty_calls(&self) -> Result<Vec<Range<usize>>, Refused> {
         let Some(body) = self.init_tls.and_then(|function| self.body(function)) else {
             return Ok(Vec::new());
@@ -141,10 +142,10 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// A module that takes its memory from outside, as `env.memory`, instead of making it.
+/// Makes a module import its memory as `env.memory` instead of defining it.
 ///
 /// # Errors
-/// Where it is no module.
+/// If the bytes are not a module.
 pub fn with_imported_memory(module: &[u8]) -> Result<Vec<u8>, Refused> {
     let mut memories = Vec::new();
     for payload in Parser::new(0).parse_all(module) {
@@ -259,18 +260,18 @@ mod tests {
     }
 
     #[test]
-    fn custom_sections_and_passive_data_are_not_served() {
+    fn custom_sections_and_passive_data_are_removed() {
         let served = as_served(&module()).unwrap();
         assert_eq!(kinds(&served), [r#"imports ["f"]"#, "memories 1", "data [0, 1]"]);
     }
 
     #[test]
-    fn a_memory_becomes_an_import_and_the_rest_stays() {
+    fn a_memory_becomes_an_import() {
         let changed = with_imported_memory(&module()).unwrap();
         assert_eq!(kinds(&changed), [r#"imports ["f", "memory"]"#, "memories 0", "data [3, 1]", "note"]);
     }
 
-    /// Two functions: one that does nothing, and `__wasm_init_tls`, which calls it; two globals, each with a relocation.
+    /// Two functions, an empty one and `__wasm_init_tls`, which calls it; two globals, each with a relocation.
     fn with_relocations() -> Vec<u8> {
         let mut types = TypeSection::new();
         types.ty().function([], []);
@@ -297,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_splitting_tool_gets_wrong_is_out_of_its_way() {
+    fn the_parts_that_the_splitting_tool_breaks_are_removed() {
         let before = with_relocations();
         let after = to_be_split(&before).unwrap();
         let parts = Parts::read(&after).unwrap();
@@ -310,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_module_is_refused() {
+    fn bytes_that_are_no_module_are_an_error() {
         for bytes in [&b"\0asm"[..], b"\0asm\x01\0\0\0\x01\x05\0", b"<html>"] {
             assert!(
                 as_served(bytes).is_err()

@@ -1,4 +1,4 @@
-//! A small server for `dist/` on the loopback address, with the headers of a real host.
+//! A small server for `dist/` on the loopback address that sends the headers of a real host.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -12,19 +12,19 @@ use tower_http::services::ServeDir;
 use crate::error::TaskError;
 use crate::{Outcome, headers, site};
 
-/// How to serve.
+/// Options of the server.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
-    /// Port; 0 takes a free one.
+    /// Port; 0 selects a free one.
     pub port: u16,
     /// Whether to send the isolation headers.
     pub isolated: bool,
 }
 
-/// Serves `dist/` until it is interrupted. Prints the address once it listens.
+/// Serves `dist/` until interrupted. Prints the address when it is listening.
 ///
 /// # Errors
-/// [`TaskError::NoSite`], or [`TaskError::Serve`] where the port is taken.
+/// [`TaskError::NoSite`], or [`TaskError::Serve`] if the port is in use.
 pub fn serve(options: &Options) -> Outcome {
     if !site::folder().join("index.html").is_file() {
         return Err(TaskError::NoSite);
@@ -60,8 +60,8 @@ async fn add_headers(State(isolated): State<bool>, request: Request, next: Next)
         Some(address) => Redirect::temporary(&address).into_response(),
         None => next.run(request).await,
     };
-    // The file system refuses some names, such as those beyond 255 bytes, with errors that the file service takes for
-    // its own. There is no file of such a name.
+    // For names that the file system rejects, such as those over 255 bytes, the file service reports an error of its
+    // own. There is no such file.
     let missing = response.status() == StatusCode::NOT_FOUND || response.status().is_server_error();
     if missing {
         let page = tokio::fs::read_to_string(site::folder().join(site::NOT_FOUND)).await.unwrap_or_default();
@@ -73,14 +73,14 @@ async fn add_headers(State(isolated): State<bool>, request: Request, next: Next)
         }
     }
     if missing {
-        // A wrong address may be right after the next build.
+        // A missing file may exist after the next build.
         response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     response
 }
 
-/// Where a share link leads whose `#` was escaped on the way, once or up to three times, so that browsers take the link
-/// for a path: to the page, which undoes the other escapes.
+/// Redirect target of a share link whose `#` was escaped up to three times, so that browsers take it for part of the
+/// path: the page, which decodes the other escapes.
 fn escaped_link(path: &str) -> Option<String> {
     ["%23r", "%2523r", "%252523r"].into_iter().find_map(|mark| {
         let (head, rest) = path.split_at_checked(mark.len())?;
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_that_begin_with_an_escaped_mark_lead_to_the_page() {
+    fn paths_with_an_escaped_hash_lead_to_the_page() {
         for (path, address) in [
             ("%23r=1AAAA", "/#r=1AAAA"),
             ("%23r%3D1AAAA", "/#r%3D1AAAA"),

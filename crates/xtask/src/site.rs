@@ -4,14 +4,14 @@
 //! index.html, …            pages of www/static, with the folders' names filled in
 //! crossover.js, .d.ts      the page API under its stable name
 //! manifest.json            where crossover.js finds the worker's variants
-//! systems.json, .zh.json   the systems, as `crossover systems --json` prints them, and the same in Chinese
+//! systems.json, .zh.json   the systems in English and in Chinese, in the format of `crossover systems --json`
 //! systems/ID.en.json, .zh  the page of each system: words and formulas from its READMEs, patterns as they are computed
 //! systems.bib              their papers, as `crossover systems --bibtex` prints them
 //! report.schema.json       the JSON Schema of results
 //! sw.js, _headers          use without a network, isolation where the host can't send headers; the headers for hosts
 //!                          that can
 //! embed.html, oembed.json  the embedded race and its description for other sites
-//! 404.html, 404.js         what hosts send for addresses that are not there
+//! 404.html, 404.js         page for missing addresses
 //! npm/                     the package for bundlers
 //! assets/HASH/             everything else of www/static and www/js, in its own layout, so relative imports hold;
 //!                          crossover.css is the files of www/static/css, joined in the order of their names
@@ -34,56 +34,56 @@ use crate::variant::{self, Variant};
 use crate::wasm::{self, Effort, Module};
 use crate::{Outcome, budget, cache, compress, headers, oembed, offline, package, step, toolchain, words};
 
-/// Where the site is written.
+/// Folder of the site.
 pub fn folder() -> PathBuf {
     root().join("dist")
 }
 
-/// The page that hosts send for addresses that are not there.
+/// The page for missing addresses.
 pub const NOT_FOUND: &str = "404.html";
 
 /// The site's files by their path.
 pub type Files = BTreeMap<String, Vec<u8>>;
 
-/// What goes into a site.
+/// Options of a site.
 #[derive(Debug, Clone)]
 pub struct Recipe<'a> {
-    /// Effort put into the page module.
+    /// Optimisation effort for the page module.
     pub page: Effort,
     /// Variants of the worker module.
     pub workers: Vec<Variant>,
-    /// Where the files about the systems come from.
+    /// Source of the files about the systems.
     pub systems: Systems,
-    /// Which files get compressed copies.
+    /// Files with compressed copies.
     pub compress: Compress,
-    /// Whether what a module needs later is split off it.
+    /// Whether modules are split.
     pub split: bool,
-    /// Address under which the site will be, for the few files that other sites read.
+    /// Address of the published site, for the few files that other sites read.
     pub address: Option<&'a str>,
 }
 
-/// Which files get compressed copies. The best level of compression takes seconds for each module.
+/// Files with compressed copies. The highest level takes seconds per module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compress {
-    /// All, as well as possible. The size budgets hold for them.
+    /// All files at the highest level. The size budgets apply to them.
     Best,
-    /// All, but variants of the worker other than the largest quickly: only the largest has a budget then.
+    /// All files, but variants of the worker other than the largest at a low level: only the largest has a budget then.
     BestOfLargest,
-    /// None.
+    /// No files.
     Nothing,
 }
 
-/// Where the files about the systems come from. To make them takes a native build of the command line, then a minute.
+/// Source of the files about the systems. Making them takes a native build of the command line, then a minute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Systems {
-    /// They are made from the sources as they are.
+    /// Made from the current sources.
     Made,
-    /// Those of the last site that had them, whatever has changed since; a site without them where there was none.
+    /// Those of the last site that had them, even if sources have changed; none if there was no such site.
     Last,
 }
 
 impl<'a> Recipe<'a> {
-    /// The site that visitors get, with these variants.
+    /// The site for visitors, with these variants.
     pub fn shipped(variants: &[Variant], address: Option<&'a str>) -> Self {
         Self {
             page: Effort::Shipped,
@@ -95,12 +95,12 @@ impl<'a> Recipe<'a> {
         }
     }
 
-    /// A complete site for tests: the shipped one, but for the compression of most variants.
+    /// A complete site for tests: the shipped site except for the compression of most variants.
     pub fn tested() -> Self {
         Self { compress: Compress::BestOfLargest, ..Self::shipped(&variant::ALL, None) }
     }
 
-    /// A site to try a change on, as soon as possible. The modules of these variants are the shipped ones.
+    /// A site for trying a change as soon as possible. The modules of these variants are the shipped ones.
     pub fn developer(variants: &[Variant]) -> Self {
         Self {
             page: Effort::Developer,
@@ -119,7 +119,7 @@ pub struct Modules {
 
 /// Builds a site.
 ///
-/// # Errors
+/// Those of the tools and of the file system, or a size over its budget.
 /// Of the tools, of the file system, or a size over its budget.
 pub fn build(recipe: &Recipe<'_>) -> Outcome {
     let modules = compile(recipe)?;
@@ -129,7 +129,7 @@ pub fn build(recipe: &Recipe<'_>) -> Outcome {
 /// Compiles a site's modules.
 ///
 /// # Errors
-/// Of the tools and of the file system.
+/// Those of the tools and of the file system.
 pub fn compile(recipe: &Recipe<'_>) -> Outcome<Modules> {
     let toolchain = toolchain::find_or_install()?;
     let page = wasm::page(&toolchain, recipe.page, recipe.split)?;
@@ -140,10 +140,10 @@ pub fn compile(recipe: &Recipe<'_>) -> Outcome<Modules> {
     Ok(Modules { page, workers })
 }
 
-/// Writes a site of compiled modules to `dist/`.
+/// Writes the site of compiled modules to `dist/`.
 ///
 /// # Errors
-/// Of the `crossover` command, of the file system, or a size over its budget.
+/// Those of the `crossover` command and of the file system, or a size over its budget.
 pub fn finish(recipe: &Recipe<'_>, modules: &Modules) -> Outcome {
     let systems = match recipe.systems {
         Systems::Made => {
@@ -161,7 +161,7 @@ pub fn finish(recipe: &Recipe<'_>, modules: &Modules) -> Outcome {
     if recipe.compress == Compress::Nothing { Ok(()) } else { budget::check(&written) }
 }
 
-/// Where the last files about the systems are kept.
+/// Folder with the last files about the systems.
 fn last_folder() -> PathBuf {
     root().join("target/site-systems")
 }
@@ -171,7 +171,7 @@ fn last() -> Outcome<Files> {
     collect(&last_folder(), "")
 }
 
-/// Whether a site had files about the systems before.
+/// Whether an earlier site had files about the systems.
 pub fn has_systems() -> bool {
     last_folder().join("systems.json").is_file()
 }
@@ -198,7 +198,7 @@ fn assemble(modules: &Modules, systems: Files, address: Option<&str>) -> Outcome
     let (mut named, hashed): (Files, Files) =
         sources.into_iter().partition(|(path, _)| stable.contains(path));
     let service_worker = named.remove(offline::PATH).unwrap_or_default();
-    // The hash covers the templates and what is filled into them.
+    // The hash covers templates and the values filled in.
     let parts: Vec<&[u8]> = hashed
         .iter()
         .flat_map(|(path, bytes)| [path.as_bytes(), bytes.as_slice()])
@@ -238,7 +238,7 @@ fn join_styles(sources: Files) -> Files {
     files
 }
 
-/// Pages, and what browsers or other sites look for by name.
+/// Pages, and files that browsers or other sites request by name.
 fn keeps_its_name(path: &str) -> bool {
     let in_top_folder = !path.contains('/');
     let named = ["html", "txt", "webmanifest", "ico"];
@@ -247,7 +247,7 @@ fn keeps_its_name(path: &str) -> bool {
         || path.starts_with("js/crossover.")
 }
 
-/// Copies a folder to `PREFIX<hash>` and returns that.
+/// Copies a folder to `PREFIX<hash>` and returns that name.
 fn add_folder(files: &mut Files, prefix: &str, folder: &Path) -> Outcome<String> {
     let content = collect(folder, "")?;
     let parts: Vec<&[u8]> =
@@ -257,7 +257,7 @@ fn add_folder(files: &mut Files, prefix: &str, folder: &Path) -> Outcome<String>
     Ok(name)
 }
 
-/// Every file under a folder, by its path there. A folder that doesn't exist is empty.
+/// All files under a folder by their relative paths; none if the folder doesn't exist.
 fn collect(folder: &Path, prefix: &str) -> Outcome<Files> {
     let mut files = Files::new();
     for entry in
@@ -297,7 +297,7 @@ fn unfilled(text: &str) -> Option<String> {
     })
 }
 
-/// What the command knows of the systems and of results: the catalogue, their pages, the papers, the schema.
+/// Files from the command line: the catalogue of systems, their pages, the papers, the schema of results.
 fn systems() -> Outcome<Files> {
     let catalogue = match serde_json::from_str(&crossover(&["systems", "--json"])?) {
         Ok(serde_json::Value::Array(systems)) if !systems.is_empty() => systems,
@@ -311,7 +311,7 @@ fn systems() -> Outcome<Files> {
     Ok(files)
 }
 
-/// What `crossover systems --patterns` prints: a minute's work, kept for as long as no source that it depends on changes.
+/// Output of `crossover systems --patterns`: takes a minute, and is cached until a source that it depends on changes.
 fn patterns() -> Outcome<Vec<u8>> {
     let mut sources = Files::new();
     for folder in ["kernels/src", "crates/mixer/src", "crates/cli/src"] {
@@ -328,7 +328,7 @@ fn patterns() -> Outcome<Vec<u8>> {
     })
 }
 
-/// What the `crossover` command prints.
+/// Output of the `crossover` command.
 fn crossover(args: &[&str]) -> Outcome<String> {
     read(program("cargo", &[&["run", "--quiet", "--package", "cli", "--"], args].concat()))
 }
@@ -337,7 +337,7 @@ fn unreadable(message: String) -> TaskError {
     TaskError::Output { program: "crossover systems".to_owned(), message }
 }
 
-/// Writes the files and their compressed copies aside and puts them in the place of `dist/`.
+/// Writes the files and their compressed copies to a temporary folder, which then replaces `dist/`.
 fn write(files: &Files, compress: Compress) -> Outcome<Vec<budget::Written>> {
     let draft = root().join("target/site-draft");
     if draft.exists() {
@@ -399,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_name_is_an_error_and_other_files_are_left_alone() {
+    fn unknown_names_are_errors_and_other_files_do_not_change() {
         assert!(fill_in("index.html", b"{{nothing}}".to_vec(), &FOLDERS).is_err());
         let typed = "@param {{field?: string}} [more]";
         assert_eq!(filled("js/crossover.js", typed), typed);
@@ -407,7 +407,7 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_variant_is_told_from_the_others() {
+    fn the_largest_variant_is_recognised() {
         assert!(of_smaller_variant("worker/simd128-0a1b/worker.js"));
         assert!(of_smaller_variant("worker/relaxed-simd-0a1b/worker_bg.wasm"));
         for path in
@@ -449,7 +449,7 @@ mod tests {
     fn the_pages_of_the_repository_can_be_filled_in() {
         for folder in ["www/static", "www/js"] {
             for (path, bytes) in collect(&root().join(folder), "").unwrap() {
-                // Filled in by its own module.
+                // Another module fills this in.
                 if path == offline::PATH {
                     continue;
                 }

@@ -1,4 +1,4 @@
-//! The slowest tests, by what their runners say.
+//! Lists the slowest tests from the output of their runners.
 
 use std::fmt::Write as _;
 
@@ -7,16 +7,16 @@ use serde_json::Value;
 /// A test and its time.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Slow {
-    /// Runner's name of it.
+    /// Name as printed by the runner.
     pub name: String,
-    /// Seconds.
+    /// Duration in seconds.
     pub seconds: f64,
 }
 
-/// Tests that are listed.
+/// Length of the list.
 const LISTED: usize = 20;
 
-/// A list of the slowest tests, the slowest first; empty where no test has a time.
+/// A list of the slowest tests, the slowest first; empty if no test has a time.
 pub fn summary(mut tests: Vec<Slow>) -> String {
     if tests.is_empty() {
         return String::new();

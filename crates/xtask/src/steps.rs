@@ -1,14 +1,14 @@
-//! Steps of a task and the time that each took.
+//! Steps of a task with their times.
 //!
-//! [`step`] prints a heading; the step lasts until the next heading of its thread. Every end prints the seconds, and
-//! [`summary`] lists them all, so that a slow step is seen without a stopwatch.
+//! [`step`] prints a heading. The step lasts until the next heading of its thread, or the thread's end, which prints
+//! the seconds. [`summary`] lists all steps, to show slow ones.
 
 use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-/// A step that has ended.
+/// A finished step.
 struct Ended {
     name: String,
     seconds: f64,
@@ -16,7 +16,7 @@ struct Ended {
 
 static ENDED: Mutex<Vec<Ended>> = Mutex::new(Vec::new());
 
-/// The step under way on a thread; it ends with the thread.
+/// The current step of a thread. It ends at the latest with the thread.
 struct Running {
     name: String,
     since: Instant,
@@ -35,7 +35,7 @@ thread_local! {
     static RUNNING: RefCell<Option<Running>> = const { RefCell::new(None) };
 }
 
-/// Ends the thread's step, prints the heading of the next one and begins it.
+/// Ends the thread's current step, prints a heading and begins the next step.
 pub fn step(name: &str) {
     end();
     println!("── {name}");
@@ -43,13 +43,13 @@ pub fn step(name: &str) {
     RUNNING.with_borrow_mut(|running| *running = Some(next));
 }
 
-/// Ends the thread's step and prints its time.
+/// Ends the thread's current step and prints its time.
 pub fn end() {
     let last = RUNNING.with_borrow_mut(Option::take);
     drop(last);
 }
 
-/// One line for each step that has ended, in the order of their ends.
+/// One line per finished step, in the order of their ends.
 pub fn summary() -> String {
     end();
     let ended = ENDED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn a_step_ends_with_the_next_one_and_with_its_thread() {
-        // Threads have steps of their own; the list is shared with other tests.
+        // Other threads have their own steps; other tests add to the list.
         std::thread::spawn(|| {
             step("steps: first");
             assert!(!ENDED.lock().unwrap().iter().any(|step| step.name == "steps: first"));

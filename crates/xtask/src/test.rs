@@ -1,8 +1,8 @@
-//! `cargo xtask test`: cheap checks first, then every test. Its last line counts what ran.
+//! `cargo xtask test`: cheap checks first, then every test. Its last line counts the tests.
 //!
-//! Native tests leave cores idle now and then: many wait for a software GPU, and compilation ends with single crates. Hence the
-//! modules of the site and the tests with 32-bit addresses, whose target folders are their own, are compiled beside them.
-//! Browser tests run alone.
+//! Native tests leave cores idle: many wait for a software GPU, and compilation ends with single crates. The site's
+//! modules and the tests with 32-bit addresses, which have their own target folders, are therefore compiled in
+//! parallel. Browser tests run alone.
 
 use std::thread;
 
@@ -14,10 +14,10 @@ use crate::slow::Slow;
 use crate::toolchain::{self, TARGET, Toolchain};
 use crate::{Outcome, budget, e2e, narrow, slow, step, steps, tidy, typos};
 
-/// Runs everything, or only what needs no browser.
+/// Runs all tests, or only those that need no browser.
 ///
 /// # Errors
-/// The first check that failed, or how many tests did. Failed tests of one kind do not keep the others from running.
+/// The first failed check, or the number of failed tests. Failed tests of one kind do not stop tests of another kind.
 pub fn run_all(quick: bool) -> Outcome {
     step("formatting");
     run(program("cargo", &["fmt", "--all", "--check"]))?;
@@ -27,7 +27,7 @@ pub fn run_all(quick: bool) -> Outcome {
     let mut documentation = program("cargo", &["doc", "--workspace", "--no-deps", "--quiet"]);
     documentation.env("RUSTDOCFLAGS", "-D warnings");
     run(documentation)?;
-    // The rules count as one test: a missing page of text must not hide what the tests say.
+    // The rules count as one test, so that a broken rule, such as a missing README, does not hide test results.
     match tidy::run() {
         Ok(()) => counts.passed += 1,
         Err(error) => {
@@ -56,7 +56,7 @@ pub fn run_all(quick: bool) -> Outcome {
 fn lints() -> Outcome {
     step("lints");
     run(program("cargo", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
-    // What only a browser runs is compiled for its target alone. The distribution's toolchain has no linter.
+    // Code that runs only in browsers is compiled only for wasm. The distribution's toolchain has no clippy.
     if toolchain::present() == Some(Toolchain::Rustup) {
         let modules =
             ["clippy", "--package", "www", "--package", "worker", "--target", TARGET, "--", "-D", "warnings"];
@@ -65,8 +65,8 @@ fn lints() -> Outcome {
     Ok(())
 }
 
-/// Checks the spelling of every tracked text and file name. Without the tool, which [`typos::find_or_install`] gets in seconds,
-/// that counts as a skipped test.
+/// Checks the spelling of all tracked texts and file names. Without the tool, which [`typos::find_or_install`] installs
+/// within seconds, the check counts as a skipped test.
 fn spelling() -> Outcome<Counts> {
     step("spelling");
     let Some(typos) = typos::find_or_install() else {
@@ -77,10 +77,11 @@ fn spelling() -> Outcome<Counts> {
     Ok(Counts { passed: 1, ..Counts::default() })
 }
 
-/// The native tests, and beside them all that needs neither their target folder nor a quiet machine; then the browsers'.
+/// Runs the native tests, in parallel with all work that has its own target folder and tolerates load; then browser
+/// tests.
 fn beside_native(counts: &mut Counts, slow: &mut Vec<Slow>) -> Outcome {
     let recipe = Recipe::tested();
-    // Whatever has to be installed is, before anything runs beside anything.
+    // Install missing programs before anything runs in parallel.
     let tools = e2e::prepare();
     let (tested, beside) = thread::scope(|scope| {
         let beside = scope.spawn(|| {
@@ -114,8 +115,8 @@ fn beside_native(counts: &mut Counts, slow: &mut Vec<Slow>) -> Outcome {
     Ok(())
 }
 
-/// The tests of the workspace's crates: with nextest where it is installed, which runs tests of all crates beside each other and
-/// tells how long each took.
+/// Tests of the workspace's crates: with nextest, if it is installed, which runs tests of all crates in parallel and
+/// reports the time of each test.
 fn native(slow: &mut Vec<Slow>) -> Outcome<Counts> {
     step("native tests");
     if find("cargo-nextest").is_none() {
@@ -140,7 +141,7 @@ fn browsers(
     modules: &Modules,
     slow: &mut Vec<Slow>,
 ) -> Outcome<Counts> {
-    // Its size is a test of its own, which must not hide the others.
+    // The size check counts as a test of its own and must not hide test results.
     let kept = budget::tolerate(site::finish(recipe, modules))?;
     let mut counts = Counts { passed: u64::from(kept), failed: u64::from(!kept), ..Counts::default() };
     counts.add(e2e::run_all(tools, slow)?);

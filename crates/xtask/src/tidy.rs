@@ -1,6 +1,6 @@
-//! `cargo xtask tidy`: rules that no compiler checks. Dependencies between crates go one way; the worker module stays
-//! free of GPU code that only native programs need; nothing tracked names a place on somebody's machine. Rules about
-//! systems are tests that go through the registry: `kernels/tests/folders.rs` and `words/tests.rs`.
+//! `cargo xtask tidy`: rules that no compiler checks. Dependencies between crates are acyclic and listed; the worker
+//! module contains no GPU code of native programs; no tracked file contains a path of a private machine. Rules about
+//! systems are tests over the registry: `kernels/tests/folders.rs` and `words/tests.rs`.
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::run::{program, read, root};
 use crate::toolchain::TARGET;
 use crate::{Outcome, step};
 
-/// What each crate may depend on, of ours.
+/// Allowed dependencies of each crate on other crates of this workspace.
 const EDGES: [(&str, &[&str]); 13] = [
     ("mixer", &[]),
     ("algebra", &[]),
@@ -29,19 +29,19 @@ const EDGES: [(&str, &[&str]); 13] = [
     ("xtask", &["report"]),
 ];
 
-/// Crates that know no browser and no GPU.
+/// Crates without browser and GPU dependencies.
 const PURE: [&str; 6] = ["mixer", "algebra", "race", "report", "chart", "kernels"];
 
-/// Crates of the browser and the GPU.
+/// Crates for the browser and the GPU.
 const IMPURE: [&str; 6] = ["wasm-bindgen", "js-sys", "web-sys", "wgpu", "leptos", "wasm-bindgen-futures"];
 
-/// Native GPU code, which must not reach the browser: the browser has its own.
+/// Native GPU code, which must not be in the worker module: browsers have their own.
 const NATIVE_GPU: [&str; 3] = ["wgpu-core", "wgpu-hal", "naga"];
 
-/// Checks every rule and prints what breaks one.
+/// Checks all rules and prints violations.
 ///
 /// # Errors
-/// [`TaskError::Tidy`] with the number of breaches, or what kept a rule from being checked.
+/// [`TaskError::Tidy`] with the number of violations, or the error that prevented a check.
 pub fn run() -> Outcome {
     step("tidy");
     let mut breaches = edges()?;
@@ -62,7 +62,7 @@ fn edges() -> Outcome<Vec<String>> {
     Ok(forbidden_edges(&metadata))
 }
 
-/// Breaches of [`EDGES`] and [`PURE`] in the answer of `cargo metadata`. Dependencies of tests alone are free.
+/// Violations of [`EDGES`] and [`PURE`] in the output of `cargo metadata`. Test dependencies are not restricted.
 fn forbidden_edges(metadata: &Value) -> Vec<String> {
     let mut breaches = Vec::new();
     for package in array(metadata, "packages") {
@@ -87,7 +87,7 @@ fn forbidden_edges(metadata: &Value) -> Vec<String> {
     breaches
 }
 
-/// What the worker module is made of.
+/// Violations in the crates of the worker module.
 fn browser_module() -> Outcome<Vec<String>> {
     let tree = read(program(
         "cargo",
@@ -119,11 +119,11 @@ fn native_gpu_code(tree: &str) -> Vec<String> {
         .collect()
 }
 
-/// Every tracked text file.
+/// Paths of all tracked text files.
 fn tracked_files() -> Outcome<Vec<String>> {
     let mut breaches = Vec::new();
     for name in read(program("git", &["ls-files", "-z"]))?.split('\0').filter(|name| !name.is_empty()) {
-        // Binary files and files that were removed but not yet committed are no text to check.
+        // Skip binary files, and removed files whose removal is not committed.
         if let Ok(text) = fs::read_to_string(root().join(name)) {
             breaches.extend(blemishes(name, &text));
         }
@@ -132,7 +132,7 @@ fn tracked_files() -> Outcome<Vec<String>> {
 }
 
 fn blemishes(name: &str, text: &str) -> Vec<String> {
-    // Written in pieces, so that this file passes its own check.
+    // Split into pieces, so that this file passes its own check.
     let homes = [["/ho", "me/"], ["/Us", "ers/"], ["/ro", "ot/"], ["/tm", "p/"], ["C:", "\\Users"]]
         .map(|parts| parts.concat());
     let mut breaches = Vec::new();
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn dependencies_against_the_grain_are_found() {
+    fn forbidden_dependencies_are_found() {
         assert!(
             forbidden_edges(&package("compute", &[("kernels", None, true), ("rayon", None, false)]))
                 .is_empty()
@@ -192,12 +192,12 @@ mod tests {
     }
 
     #[test]
-    fn the_workspace_keeps_to_its_table() {
+    fn the_workspace_follows_its_table() {
         assert_eq!(edges().unwrap(), Vec::<String>::new());
     }
 
     #[test]
-    fn native_gpu_code_is_told_from_its_types() {
+    fn native_gpu_code_is_distinguished_from_its_types() {
         assert!(native_gpu_code("wgpu v30.0.1\nwgpu-types v30.0.0\nnaga-types v30.0.0 (*)\n").is_empty());
         assert_eq!(
             native_gpu_code("wgpu v30.0.1\nnaga v30.0.0\nwgpu-core v30.0.0\nnaga v30.0.0 (*)").len(),
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn places_on_machines_and_trailing_blanks_are_found() {
+    fn private_paths_and_trailing_blanks_are_found() {
         let home = ["/ho", "me/someone/x"].concat();
         assert_eq!(blemishes("README.md", &home).len(), 1);
         assert_eq!(blemishes("a.rs", "let a = 1; \n").len(), 1);

@@ -1,9 +1,9 @@
-//! Which Rust compiles the wasm modules.
+//! Finds the Rust toolchain that compiles the wasm modules.
 //!
-//! The standard library is built with each module's own flags: threads need atomics in it, and all modules are smaller
-//! without the words of its panics. Hence the library's source and `-Z build-std`; `RUSTC_BOOTSTRAP` lets a stable
-//! compiler do that. Two places can have all of it: the toolchain of rustup that runs
-//! this very task, and the distribution's packages. Whichever is complete is taken; otherwise rustup is asked, then the
+//! The standard library is built with the flags of each module: threads need atomics in it, and all modules are smaller
+//! without its panic messages. This requires the library's source and `-Z build-std`, which `RUSTC_BOOTSTRAP` allows
+//! with a stable compiler. Two installations can be complete: the rustup toolchain that runs this task, and the
+//! distribution's packages. The first complete one is used. If there is none, rustup installs what is missing, else the
 //! distribution's package manager.
 
 use std::path::{Path, PathBuf};
@@ -14,27 +14,27 @@ use crate::error::TaskError;
 use crate::run::{find, probe, program};
 use crate::{Outcome, install, step};
 
-/// The target.
+/// The compilation target.
 pub const TARGET: &str = "wasm32-unknown-unknown";
 
-/// Debian's packages: a current compiler kept for its browsers, its sources, and a linker for wasm.
+/// Debian's packages: a current compiler, packaged for its browsers, its sources, and a linker for wasm.
 pub const PACKAGES: [&str; 4] = ["rustc-web", "cargo-web", "rust-web-src", "lld-22"];
 
-/// Features of the standard library: its smaller algorithms. The kernels sort and format nothing that is timed.
+/// Features of the standard library: its smaller algorithms. No timed code of the kernels sorts or formats.
 const BUILD_STD_FEATURES: &str = "build-std-features=optimize_for_size";
 
-/// Oldest compiler that the workspace accepts: `rust-version` of the manifest.
+/// Oldest supported compiler: `rust-version` of the manifest.
 const OLDEST_MINOR: u32 = 95;
 
-/// How long rustup may take; it downloads about 30 MB.
+/// Time limit of rustup, which downloads about 30 MB.
 const RUSTUP_PATIENCE: Duration = Duration::from_mins(3);
 
 /// A Rust that can compile to wasm.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Toolchain {
-    /// The one that runs this task, with its own linker.
+    /// The toolchain that runs this task, with its own linker.
     Rustup,
-    /// The distribution's.
+    /// The distribution's toolchain.
     Distribution {
         /// The linker.
         linker: PathBuf,
@@ -42,7 +42,7 @@ pub enum Toolchain {
 }
 
 impl Toolchain {
-    /// A `cargo` command for the target, with a standard library built with the same flags.
+    /// A `cargo` command for the wasm target, with a standard library built with the flags of the module.
     pub fn cargo(&self, args: &[&str], rustflags: &[String]) -> Command {
         let mut command = self.cargo_for(TARGET, "std,panic_abort", args);
         command.args(["-Z", BUILD_STD_FEATURES, "-Z", "build-dir-new-layout"]);
@@ -50,7 +50,7 @@ impl Toolchain {
         command
     }
 
-    /// A `cargo` command for any target, with these crates of the standard library built for it.
+    /// A `cargo` command for any target that also builds these crates of the standard library.
     pub fn cargo_for(&self, target: &str, library: &str, args: &[&str]) -> Command {
         let mut command = match self {
             Self::Rustup => program("cargo", args),
@@ -62,7 +62,7 @@ impl Toolchain {
                     .env("RUSTC", "/usr/bin/rustc")
                     .env("RUSTDOC", "/usr/bin/rustdoc")
                     .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker)
-                    // Set by the cargo that runs this task, for the other compiler's libraries.
+                    // The running cargo sets this variable for the libraries of the other compiler.
                     .env_remove("LD_LIBRARY_PATH");
                 command
             }
@@ -72,10 +72,10 @@ impl Toolchain {
     }
 }
 
-/// Finds a toolchain, installing one where that can be done without asking.
+/// Finds a toolchain, and installs one if that needs no confirmation.
 ///
 /// # Errors
-/// [`TaskError::Missing`] with the commands that get one.
+/// [`TaskError::Missing`] with the commands that install one.
 pub fn find_or_install() -> Outcome<Toolchain> {
     if let Some(toolchain) = present() {
         return Ok(toolchain);
@@ -99,7 +99,7 @@ pub fn find_or_install() -> Outcome<Toolchain> {
     Err(TaskError::Missing { what: "a Rust toolchain for wasm".to_owned(), commands: commands() })
 }
 
-/// The commands that get a toolchain, either of them.
+/// Commands that install a toolchain; either one suffices.
 pub fn commands() -> Vec<String> {
     vec![
         format!("rustup target add {TARGET} && rustup component add rust-src"),
@@ -107,8 +107,8 @@ pub fn commands() -> Vec<String> {
     ]
 }
 
-/// The toolchain that is complete on this machine, if there is one. The environment variable `CROSSOVER_TOOLCHAIN`
-/// (`rustup` or `distribution`) settles it where both are.
+/// The complete toolchain on this machine, or `None`. If both are complete, the environment variable
+/// `CROSSOVER_TOOLCHAIN` (`rustup` or `distribution`) selects one.
 pub fn present() -> Option<Toolchain> {
     match std::env::var("CROSSOVER_TOOLCHAIN").as_deref() {
         Ok("distribution") => distribution(),
@@ -152,7 +152,7 @@ fn recent_enough(version: &str) -> bool {
     }
 }
 
-/// Runs rustup with bounded patience; whether it succeeded.
+/// Runs rustup with a time limit; returns whether it succeeded.
 fn run_rustup(args: &[&str]) -> bool {
     let mut command = program("rustup", args);
     let Ok(mut child) = command.stdout(Stdio::inherit()).spawn() else { return false };
@@ -219,7 +219,7 @@ mod tests {
             value(&command, "CARGO_ENCODED_RUSTFLAGS").as_deref(),
             Some("-Ctarget-feature=+simd128\u{1f}-Clink-arg=--shared-memory")
         );
-        // Either toolchain builds the library: what is shipped has no words for panics.
+        // Both toolchains build the library, so that shipped modules contain no panic messages.
         let command = Toolchain::Rustup.cargo(&["build"], &flags);
         assert!(command.get_args().any(|word| word == "build-std=std,panic_abort"));
         assert_eq!(value(&command, "RUSTC_BOOTSTRAP").as_deref(), Some("1"));

@@ -1,27 +1,27 @@
-//! The spelling checker `typos`, which PyPI has as a program for every common system.
+//! The spelling checker `typos`. PyPI has it as a program for every common system.
 
 use std::path::PathBuf;
 
 use crate::run::{find, probe, program, root, run};
 
-/// Its version: another one may know other words.
+/// Pinned version, since other versions have other word lists.
 const VERSION: &str = "typos==1.52.0";
 
-/// The command that gets it.
+/// The command that installs the checker.
 pub const COMMAND: &str = "pip install typos==1.52.0";
 
-/// Folder of the tools that were installed for this repository alone.
+/// Folder of tools installed only for this repository.
 fn folder() -> PathBuf {
     root().join("target/tools")
 }
 
-/// The checker on the PATH or under `target/tools`.
+/// The checker on the PATH or under `target/tools`, if there is one.
 pub fn present() -> Option<PathBuf> {
     let own = folder().join("bin/typos");
     find("typos").or_else(|| own.is_file().then_some(own))
 }
 
-/// [`present`], or else one that is installed under `target/tools`; `None` where it cannot be had.
+/// [`present`], or else a checker newly installed under `target/tools`; `None` if the installation fails.
 pub fn find_or_install() -> Option<PathBuf> {
     present().or_else(|| {
         probe("python3", &["--version"])?;

@@ -1,51 +1,51 @@
-//! The worker module's variants. A browser loads the best one that it can run; see `www/js` for the choice.
+//! The worker module's variants. A browser loads the best variant that it supports; `www/js` makes the choice.
 
 use std::fmt;
 
-/// A way to compile the worker module.
+/// A variant of the worker module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Variant {
-    /// For browsers without SIMD.
+    /// Without SIMD.
     Plain,
-    /// 128-bit SIMD: every current browser.
+    /// 128-bit SIMD, supported by all current browsers.
     Simd128,
-    /// Fused multiply-add as well.
+    /// 128-bit SIMD with fused multiply-add.
     RelaxedSimd,
     /// SIMD and shared memory, for isolated pages.
     #[value(name = "threads-simd128")]
     Threads,
-    /// All of it.
+    /// All features.
     #[value(name = "threads-relaxed-simd")]
     ThreadsRelaxed,
 }
 
-/// From the least to the most demanding.
+/// All variants, from the fewest features to the most.
 pub const ALL: [Variant; 5] =
     [Variant::Plain, Variant::Simd128, Variant::RelaxedSimd, Variant::Threads, Variant::ThreadsRelaxed];
 
-/// The one with the most code: it stands for all of them where a size is held to its budget.
+/// The largest variant, to which the size budget applies.
 pub const LARGEST: Variant = Variant::ThreadsRelaxed;
 
-/// Shared memory must name its limit when it is made. Two gibibytes are what browsers reserve without complaint.
+/// Size limit of shared memory, which must be stated at its creation. Browsers reserve two gibibytes without error.
 const MAX_SHARED_BYTES: u64 = 2 << 30;
 
-/// Flags of the modules that a visitor downloads. For their size: a panic is a trap at once, without the code that words its
-/// message and place.
+/// Flags of the modules that visitors download. They reduce the size: a panic traps immediately, without code for its
+/// message and location.
 const COMMON: [&str; 3] = ["-Zunstable-options", "-Cpanic=immediate-abort", "-Zlocation-detail=none"];
 
-/// The flag that a module is split by: the linker tells what refers to what.
+/// Linker flag of modules to be split: keeps the relocations, from which the splitting tool finds dependencies.
 const SPLIT: &str = "-Clink-arg=--emit-relocs";
 
-/// The flag of a module that stays whole: its own code is where it would otherwise load some.
+/// Compiler flag of modules that stay whole: they call their own code where a split module would load it.
 const WHOLE: &str = "--cfg=no_split";
 
-/// [`COMMON`] with the flag of a module that will be split or stays whole.
+/// [`COMMON`] with the flag for splitting or for a whole module.
 fn common(split: bool) -> Vec<String> {
     COMMON.iter().copied().chain([if split { SPLIT } else { WHOLE }]).map(str::to_owned).collect()
 }
 
-/// Flags of the page module. Leptos erases the types of its views: one copy of the code that builds, shows and updates an
-/// element instead of one for every shape of view.
+/// Flags of the page module. Leptos erases the types of its views: there is one copy of the code that builds, shows and
+/// updates an element, instead of one per type of view.
 pub fn page_rustflags(split: bool) -> Vec<String> {
     let mut flags = common(split);
     flags.push("--cfg=erase_components".to_owned());
@@ -69,7 +69,7 @@ impl Variant {
         matches!(self, Self::Threads | Self::ThreadsRelaxed)
     }
 
-    /// Whether it needs relaxed SIMD.
+    /// Whether it uses relaxed SIMD.
     pub const fn relaxed(self) -> bool {
         matches!(self, Self::RelaxedSimd | Self::ThreadsRelaxed)
     }
@@ -89,7 +89,7 @@ impl Variant {
         features
     }
 
-    /// Flags of the compiler.
+    /// Compiler flags.
     ///
     /// Since rust-lang/rust#147225 the compiler no longer adds the linker's arguments for shared memory and
     /// thread-local storage by itself, and since #156174 it no longer exports the heap's base; wasm-bindgen's thread
@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_variant_asks_for_what_its_name_says() {
+    fn each_variant_has_the_features_of_its_name() {
         for variant in ALL {
             let flags = variant.rustflags(true).join(" ");
             assert!(flags.contains(SPLIT) && !flags.contains(WHOLE), "{variant}");

@@ -1,9 +1,9 @@
-//! Compiling the two wasm modules and generating their JavaScript.
+//! Compiles the two wasm modules and generates their JavaScript.
 //!
-//! All modules share one target folder, `target/wasm`. Cargo keeps crates with different flags apart there, and compiles
-//! procedural macros and build scripts, a quarter of the work, once for all of them. With its older layout it would not
-//! tell the linked modules apart, whose file names carry no hash: hence `-Z build-dir-new-layout`. What comes after cargo
-//! (splitting, wasm-bindgen) is kept by the hash of the module.
+//! All modules share the target folder `target/wasm`. Cargo separates crates with different flags there, and compiles
+//! procedural macros and build scripts, a quarter of the work, once for all modules. With its older layout, linked
+//! modules, whose file names have no hash, would overwrite each other: hence `-Z build-dir-new-layout`. The steps after
+//! cargo (splitting, wasm-bindgen) are cached by the hash of the module.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,13 +16,13 @@ use crate::toolchain::{TARGET, Toolchain};
 use crate::variant::{self, Variant};
 use crate::{Outcome, cache, sections, step};
 
-/// Version of this file's treatment of a module; part of the cache's key.
+/// Version of this file's processing of a module, part of the cache key.
 const TREATMENT: &[u8] = b"6";
 
-/// The script that loads what was split off a module.
+/// Name of the script that loads the split-off module.
 const LOADER: &str = "split.js";
 
-/// How that script starts a module, and how it should: hosts may serve modules by another type than theirs.
+/// The script's code that starts a module, and its replacement: hosts may serve modules with another MIME type.
 const STREAMED: &str = "WebAssembly.instantiateStreaming(src, imports)";
 const STARTED: &str = "start(src, imports)";
 const START: &str = "
@@ -35,7 +35,7 @@ async function start(src, imports) {
 }
 ";
 
-/// The same in a worker, whose threads start what it loaded, each in its own instance of the first module.
+/// The replacement in a worker, whose threads start the loaded module in their own instances of the first module.
 const START_ON_THREADS: &str = "
 let loaded;
 async function start(src, imports) {
@@ -53,25 +53,26 @@ export function adopt_code(code) {
 /// A module with its JavaScript, in a folder.
 #[derive(Debug, Clone)]
 pub struct Module {
-    /// Stem of the files: `worker` means `worker.js` and `worker_bg.wasm`.
+    /// Stem of the files: `worker` for `worker.js` and `worker_bg.wasm`.
     pub name: &'static str,
-    /// The folder.
+    /// The folder of the files.
     pub folder: PathBuf,
 }
 
-/// How much work the compiler puts into the page module. Modules of the worker have one profile: in parts or incrementally
-/// compiled kernels are slower, some loops thirty times.
+/// Optimisation effort for the page module. Modules of the worker have only one profile: kernels compiled in parts or
+/// incrementally are slower, some loops by a factor of thirty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effort {
-    /// As small as possible: the module that visitors download.
+    /// Smallest size, for visitors.
     Shipped,
-    /// Compiled quickly.
+    /// Fast compilation.
     Developer,
 }
 
 impl Effort {
-    /// Cargo's profile of the page module, and what differs from the profile. A developer's page has the worker's profile
-    /// but for one setting: macros and build scripts, which have a folder for each profile, then are compiled once.
+    /// Cargo's profile of the page module, and the settings that differ from it. A developer's page uses the worker's
+    /// profile but for one setting, so that macros and build scripts, which have a folder per profile, are compiled
+    /// only once.
     const fn profile(self) -> (&'static str, &'static [&'static str]) {
         match self {
             Self::Shipped => ("page", &[]),
@@ -83,11 +84,11 @@ impl Effort {
 /// Cargo's profile of everything but the shipped page.
 const RELEASE: &str = "release";
 
-/// Compiles the page module: small, without SIMD, so that it starts everywhere. What only `www/src/ui/second_module.rs` leads to
-/// becomes a module of its own beside it, which the page loads once it is up.
+/// Compiles the page module: small and without SIMD, so that it starts in every browser. Code that only
+/// `www/src/ui/second_module.rs` uses becomes a second module, which the page loads after it has started.
 ///
 /// # Errors
-/// Those of cargo, of the splitting and wasm-bindgen.
+/// Those of cargo, of the splitting tool and of wasm-bindgen.
 pub fn page(toolchain: &Toolchain, effort: Effort, split: bool) -> Outcome<Module> {
     step("page module");
     let (profile, settings) = effort.profile();
@@ -95,11 +96,11 @@ pub fn page(toolchain: &Toolchain, effort: Effort, split: bool) -> Outcome<Modul
     finish("www", &file, START, false, split)
 }
 
-/// Compiles a variant of the worker module. What only `crates/worker/src/lazy_module.rs` leads to becomes a module of its own,
-/// which the worker loads when it needs it.
+/// Compiles a variant of the worker module. Code that only `crates/worker/src/lazy_module.rs` uses becomes a second
+/// module, which the worker loads on demand.
 ///
 /// # Errors
-/// Those of cargo, of the splitting and wasm-bindgen.
+/// Those of cargo, of the splitting tool and of wasm-bindgen.
 pub fn worker(toolchain: &Toolchain, variant: Variant, split: bool) -> Outcome<Module> {
     step(&format!("worker module, {variant}"));
     let file = cargo(toolchain, "worker", RELEASE, &[], &variant.features(), &variant.rustflags(split))?;
@@ -107,7 +108,7 @@ pub fn worker(toolchain: &Toolchain, variant: Variant, split: bool) -> Outcome<M
     finish("worker", &file, start, variant.threaded(), split)
 }
 
-/// Compiles the kernels alone with a variant's flags: a module that needs no JavaScript.
+/// Compiles only the kernels with the flags of a variant: a module without JavaScript.
 ///
 /// # Errors
 /// Those of cargo.
@@ -141,13 +142,14 @@ fn cargo(
     Ok(target.join(TARGET).join(profile).join(format!("{package}.wasm")))
 }
 
-/// Target folder of everything that is compiled to wasm. A build overwrites the modules of the last one with other flags:
-/// a module is read, or copied, before the next build.
+/// Target folder of all wasm builds. A build overwrites modules of the previous build with other flags, so each module
+/// is read or copied before the next build.
 pub fn target() -> PathBuf {
     root().join("target/wasm")
 }
 
-/// Makes what is served out of a compiled module; `start` is how what is split off is started, where anything is.
+/// Generates the served files from a compiled module; `start` is the code that starts the split-off module, if there is
+/// one.
 fn finish(
     name: &'static str,
     file: &Path,
@@ -162,23 +164,24 @@ fn finish(
         let first = folder.join("first.wasm");
         if !is_split {
             cache::write(&first, &wasm)?;
-            // The page asks for the loader beside its module, whether there is anything to load or not.
+            // The page requests the loader beside its module even if there is nothing to load.
             cache::write(&folder.join(LOADER), b"")?;
         } else if shared_memory {
             split(name, &changed(&wasm, sections::to_be_split)?, folder, &first, start)?;
-            // The tool that splits asks for a memory that the module makes, the one that writes JavaScript for one from outside.
+            // The splitting tool needs a memory defined in the module, wasm-bindgen an imported one.
             rewrite(&first, sections::with_imported_memory)?;
         } else {
             split(name, &wasm, folder, &first, start)?;
         }
-        // What the modules share is exported under the linker's names.
+        // Shared items are exported under the linker's names.
         generate(generator(name, &first).keep_lld_exports(true).demangle(false), name, folder)?;
         fs::remove_file(&first).map_err(TaskError::file("remove", &first))
     })?;
     Ok(Module { name, folder })
 }
 
-/// Writes what belongs to the first module to `first`, and the others with the script that loads them beside it.
+/// Writes the files of the first module to `first`, and the split-off modules with the script that loads them beside
+/// it.
 fn split(name: &str, wasm: &[u8], folder: &Path, first: &Path, start: &str) -> Outcome {
     let link_name = format!("./{LOADER}");
     let main_module = format!("./{name}.js");
@@ -209,8 +212,8 @@ fn changed(module: &[u8], change: impl Fn(&[u8]) -> Result<Vec<u8>, sections::Re
     change(module).map_err(|error| TaskError::Split(error.to_string()))
 }
 
-/// A generator of JavaScript. No wasm-opt: it took a tenth off the raw size and added as much to the compressed one, which is
-/// what travels.
+/// The generator of JavaScript. wasm-opt is not used: it reduced the raw size by a tenth and increased the compressed
+/// size by a tenth, and visitors download the compressed module.
 fn generator(name: &str, file: &Path) -> Bindgen {
     let mut generator = Bindgen::new();
     generator
@@ -219,7 +222,7 @@ fn generator(name: &str, file: &Path) -> Bindgen {
         .typescript(false)
         .remove_name_section(true)
         .remove_producers_section(true)
-        // The library, unlike the command, leaves out the module's own address unless told.
+        // Unlike the command, the library omits the module's own address by default.
         .omit_default_module_path(false);
     generator
 }

@@ -1,6 +1,6 @@
-//! What the playground says of each system: the READMEs beside the kernels, which are written once for readers of the
-//! code and of the page, in both languages. Markdown becomes HTML and LaTeX becomes MathML here, at build time, so that
-//! the page needs no code for either.
+//! The playground's texts about systems: READMEs beside the kernels, shared by readers of the code and of the page, in
+//! both languages. Markdown becomes HTML and LaTeX becomes MathML at build time, so that the page needs no code for
+//! either.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,13 +17,13 @@ use crate::run::root;
 #[cfg(test)]
 mod tests;
 
-/// A language: its READMEs, and the headings that each of them has, in this order, before any others.
+/// A language: its README files, and their required headings in this order, before any others.
 pub struct Language {
-    /// Part of the site's file names: `systems/hyena.en.json`.
+    /// Language part of file names: `systems/hyena.en.json`.
     pub tag: &'static str,
     file: &'static str,
     headings: [&'static str; 5],
-    /// Heading of the table of parameters; English has it in the code.
+    /// Heading of the table of parameters; in English the code has the explanations.
     params: Option<&'static str>,
 }
 
@@ -43,19 +43,19 @@ pub const LANGUAGES: [Language; 2] = [
     },
 ];
 
-/// A README, taken apart.
+/// A parsed README.
 #[derive(Debug, PartialEq)]
 pub struct Readme {
-    /// What follows the title, up to the first heading.
+    /// Text between the title and the first heading.
     idea: String,
-    /// Headings and what follows them.
+    /// Headings with their text.
     sections: Vec<(String, String)>,
 }
 
-/// The README of a system in a language.
+/// Parses the README of a system in a language.
 ///
 /// # Errors
-/// [`TaskError::File`] or [`TaskError::Readme`], which says what it lacks.
+/// [`TaskError::File`], or [`TaskError::Readme`] for a missing part.
 pub fn read(folder: &str, language: &Language) -> Outcome<Readme> {
     let parent = parent(folder);
     let path = root().join(parent).join(folder).join(language.file);
@@ -131,14 +131,14 @@ impl Readme {
     }
 }
 
-/// The contents of the fenced blocks of a kind.
+/// The contents of the fenced blocks of a language.
 fn fences(markdown: &str, kind: &str) -> Vec<String> {
     let opening = format!("```{kind}\n");
     let parts = markdown.split(&opening).skip(1);
     parts.filter_map(|rest| Some(rest.split_once("\n```")?.0.to_owned())).collect()
 }
 
-/// The page of a system: the idea, the sections that every system has, and the rest, as HTML.
+/// The page of a system as HTML: the idea, the required sections, and the other sections.
 fn page(readme: &Readme, language: &Language) -> Result<Value, String> {
     let n = language.headings.len();
     let mut main = String::new();
@@ -158,7 +158,7 @@ fn page(readme: &Readme, language: &Language) -> Result<Value, String> {
     )
 }
 
-/// Markdown as HTML, with formulas as MathML, without BibTeX, which the page shows apart.
+/// Markdown as HTML, with formulas as MathML and without BibTeX, which the page shows separately.
 fn to_html(markdown: &str, language: &Language) -> Result<String, String> {
     let options = Options::ENABLE_TABLES | Options::ENABLE_MATH;
     let mut events = Vec::new();
@@ -193,7 +193,7 @@ fn to_html(markdown: &str, language: &Language) -> Result<String, String> {
             Event::InlineMath(latex) => events.push(Event::InlineHtml(mathml(&latex, false)?.into())),
             Event::DisplayMath(latex) => events.push(Event::InlineHtml(mathml(&latex, true)?.into())),
             Event::Html(text) | Event::InlineHtml(text) => return Err(format!("HTML of its own: {text}")),
-            // Links between READMEs lead nowhere on the page.
+            // Links between READMEs have no target on the page.
             Event::Start(Tag::Link { ref dest_url, .. }) if !dest_url.starts_with("https://") => {
                 return Err(format!("a link that is not https: {dest_url}"));
             }
@@ -206,7 +206,7 @@ fn to_html(markdown: &str, language: &Language) -> Result<String, String> {
     }
     let mut text = String::new();
     html::push_html(&mut text, events.into_iter());
-    // Wide tables scroll by themselves, not the page.
+    // Wide tables scroll instead of the page.
     Ok(text
         .replace("<table>", "<div class=\"scroll\" tabindex=\"0\"><table>")
         .replace("</table>", "</table></div>"))
@@ -269,7 +269,7 @@ pub fn files(catalogue: &[Value], patterns: &Value) -> Outcome<BTreeMap<String, 
     Ok(files)
 }
 
-/// Puts a language's words into an entry of the catalogue.
+/// Adds the texts of a language to an entry of the catalogue.
 fn translate(entry: &mut Value, readme: &Readme, language: &Language) -> Result<(), String> {
     // The first sentence is the summary.
     let first = readme.idea.trim().split_inclusive('。').next().unwrap_or_default();

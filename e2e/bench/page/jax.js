@@ -1,4 +1,4 @@
-// jax-js, one page per backend: its own attention, or a long convolution by its real transforms, compiled once for each
+// jax-js, one page per backend: its own attention, or a long convolution by its real transforms, compiled once per
 // shape.
 
 import { hyenaRows, turned } from './problem.js';
@@ -8,7 +8,7 @@ export async function open({ backend }) {
   if (!(await init(backend)).includes(backend)) throw new Error(`jax-js has no ${backend} backend here`);
   defaultDevice(backend);
 
-  /** Long convolution: rows of positions, padded to twice the length. */
+  /** Long convolution of rows over positions, padded to twice the length. */
   async function hyena(problem, inputs) {
     const { length, width } = problem;
     const { x0, x1, v } = hyenaRows(problem, inputs);
@@ -35,7 +35,7 @@ export async function open({ backend }) {
     const operands = ['q', 'k', 'v'].map((name) => np.array(inputs[name]).reshape(shape));
     await blockUntilReady(operands.map((operand) => operand.ref));
     const attention = jit((q, k, v) => nn.dotProductAttention(q, k, v, { isCausal: causal }));
-    // An array is consumed by what it is given to, unless another reference is taken.
+    // An operation consumes its arrays unless another reference is taken.
     return { forward: () => attention(...operands.map((operand) => operand.ref)), operands, finish: (data) => data };
   }
 

@@ -1,4 +1,4 @@
-// Loads the kernels' own module, or a peer for the same work, and runs what it is told.
+// Loads the module of the kernels, or of a peer for equal work, and runs workloads.
 
 import { pffft } from './pffft.js';
 import { product } from './product.js';
@@ -16,7 +16,7 @@ async function own(bytes, workload) {
 }
 
 window.kernels = {
-  /** Makes a workload ready: its place among those that are, and its operations. */
+  /** Prepares a workload. Returns its index among the prepared ones, and its operations per run. */
   async prepare(bytes, workload) {
     const [kind, size] = workload.split(':');
     const [peer, work] = kind.split('-');
@@ -30,7 +30,7 @@ window.kernels = {
   async round(index, repeats) {
     const started = performance.now();
     const result = loaded[index](repeats);
-    // Ours are not waited for, which would cost a turn of the event loop.
+    // Our kernels are synchronous; awaiting them would cost a turn of the event loop.
     if (result instanceof Promise) await result;
     if (Number.isNaN(result)) throw new Error('the kernel failed');
     return performance.now() - started;

@@ -1,20 +1,20 @@
-// What the runner calls in each contender's page: `prepare` once per problem, then `run` in every round.
+// Functions that the runner calls in each contender's page: `prepare` once per problem, then `run` in every round.
 //
-// A contender gives `load(problem, variant)` → `{ pass, output, free }`: `pass` does one forward pass and resolves when
-// the backend has finished it; `output` computes y [1, L, width] once and reads it back.
+// A contender provides `load(problem, variant)` → `{ pass, output, free }`. `pass` does one forward pass and resolves
+// when the backend has finished it. `output` computes y [1, L, width] once and reads it back.
 
 import { median } from './median.js';
 import { operands, referenceRow } from './problem.js';
 
-/** Passes of one round: enough for a median, few enough that the other contenders' turn comes soon. */
+/** Passes per round: enough for a median, but few, so that the other contenders run soon. */
 const MOST_SAMPLES = 15;
 const LEAST_SAMPLES = 3;
 const ROUND_MS = 400;
-/** A pass longer than this is its own warm-up and its own sample. */
+/** Duration in ms above which a pass is its own warm-up and the only sample. */
 const LONG_MS = 1000;
-/** A sample lasts at least so long; shorter passes are repeated within it. */
+/** Shortest duration of a sample in ms; shorter passes are repeated within a sample. */
 const SAMPLE_MS = 5;
-/** Rows of y that are held against f64. */
+/** Number of rows of y that are compared with f64. */
 const CHECKED_ROWS = 8;
 
 const options = new URLSearchParams(location.search);
@@ -22,20 +22,20 @@ const contender = await (await import(`./${options.get('contender')}.js`)).open(
 
 let loaded = null;
 
-/** Largest difference between two arrays; NaN if a value is. */
+/** Largest difference between two arrays; NaN if a value is NaN. */
 function difference(a, b) {
   if (a.length !== b.length) throw new Error(`${a.length} values, not ${b.length}`);
   let most = 0;
   for (let index = 0; index < a.length; index += 1) {
     const distance = Math.abs(a[index] - b[index]);
-    // NaN must not get lost in a comparison.
+    // A comparison with NaN is false, so NaN is handled separately.
     if (!(distance <= most)) most = distance;
     if (Number.isNaN(most)) break;
   }
   return most;
 }
 
-/** Difference of some rows of `y` from f64. */
+/** Largest difference of some rows of `y` from f64. */
 function fromReference(problem, inputs, y) {
   let most = 0;
   for (let index = 0; index < CHECKED_ROWS; index += 1) {
@@ -53,7 +53,7 @@ async function load(problem, variant) {
   return inputs;
 }
 
-/** All of y in f64, where no peer's is as close as ours has to be. */
+/** All of y in f64, for comparisons in which no peer is accurate enough for our tolerance. */
 function reference(problem, inputs) {
   const y = new Float32Array(problem.length * problem.width);
   for (let row = 0; row < problem.length; row += 1) y.set(referenceRow(problem, inputs, row), row * problem.width);
@@ -61,7 +61,7 @@ function reference(problem, inputs) {
 }
 
 window.bench = {
-  /** How far y is from f64 in some rows, and from the contender that came first in all. */
+  /** Differences of y from f64 in some rows, and in all rows from the first contender. */
   async prepare(problem, variant) {
     const inputs = await load(problem, variant);
     const address = `/outputs/${problem.work}-${problem.length}-${problem.causal}`;

@@ -1,4 +1,4 @@
-/** Value at a share of the ascending order, interpolated. */
+/** Interpolated quantile of `values` at `share`, from 0 to 1. */
 export function quantile(values, share) {
   const sorted = [...values].sort((a, b) => a - b);
   const place = (sorted.length - 1) * share;

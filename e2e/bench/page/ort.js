@@ -1,5 +1,5 @@
-// ONNX Runtime Web, one page per backend and number of threads. Variants of attention: `plain` (matmul, softmax, matmul) and
-// `fused` (its MultiHeadAttention operator); or a product by weights that the graph holds.
+// ONNX Runtime Web, one page per backend and number of threads. Variants of attention: `plain` (matmul, softmax,
+// matmul) and `fused` (its MultiHeadAttention operator). Also products by weights in the graph.
 
 import { causalMask } from './problem.js';
 
@@ -25,7 +25,7 @@ export async function open({ backend, threads, subgroups }) {
       const buffers = [];
       const tensor = (data, dims) => {
         if (!gpu) return new ort.Tensor('float32', data, dims);
-        // Inputs stay on the device: our own are there too before the clock starts.
+        // Inputs are on the device before the clock starts, like the inputs of our kernels.
         const { STORAGE, COPY_DST, COPY_SRC } = GPUBufferUsage;
         const buffer = device.createBuffer({ size: data.byteLength, usage: STORAGE | COPY_DST | COPY_SRC });
         device.queue.writeBuffer(buffer, 0, data);
@@ -57,7 +57,7 @@ export async function open({ backend, threads, subgroups }) {
   };
 }
 
-/** Makes adapters look as if they had no subgroups. */
+/** Makes adapters report no subgroups. */
 function hideSubgroups() {
   const { prototype } = GPUAdapter;
   const features = Object.getOwnPropertyDescriptor(prototype, 'features');

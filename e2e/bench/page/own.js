@@ -1,11 +1,11 @@
-// Our kernels through the API that any page has. Variants: `cpu-1`, `cpu-all`, `webgpu`.
+// The project's kernels through the public page API. Variants: `cpu-1`, `cpu-all`, `webgpu`.
 
 import * as crossover from '/crossover.js';
 import { safetensors } from './safetensors.js';
 
-/** The budget of a race of one point: verification of a small problem, set-up, warm-up and samples. */
+/** Budget in ms of a race of one point: verification of a small problem, set-up, warm-up and samples. */
 const BUDGET_MS = 4000;
-/** Races that ran out of their budget are run again with four times as much, so many times. */
+/** Number of attempts; a race that exceeded its budget is repeated with four times the budget. */
 const ATTEMPTS = 3;
 
 export async function open() {
@@ -18,7 +18,7 @@ export async function open() {
       const [backend, threads] = variant.split('-');
       let budgetMs = BUDGET_MS;
       return {
-        // y of another contender becomes a golden file, so that ours is computed from the very same q, k and v.
+        // y of another contender becomes a golden file, so that our output is computed from equal q, k and v.
         async compare(y) {
           const bytes = safetensors(problem, { ...inputs, y });
           return (await crossover.verify(bytes, { backend })).maxAbs ?? NaN;

@@ -1,5 +1,5 @@
-// Causal long convolution of 256 channels by PFFFT, as a careful user of the library would write it: real transforms in
-// the library's own order, the filters' spectra kept, one scratch for all channels.
+// Causal long convolution of 256 channels with PFFFT, as a careful user of the library would write it: real transforms
+// in the library's order, cached spectra of the filters, one scratch buffer for all channels.
 
 import { generator } from './problem.js';
 
@@ -7,7 +7,7 @@ const CHANNELS = 256;
 const REAL = 0;
 const FORWARD = 0;
 const BACKWARD = 1;
-/** Outputs that are held against the definition in f64, of signals and filters in ±½. */
+/** Number of outputs that are compared with the definition in f64, for signals and filters within ±½. */
 const CHECKED = 5;
 const TOLERANCE = 1e-3;
 
@@ -19,7 +19,7 @@ export async function pffft(length) {
   const floats = (count) => library._pffft_aligned_malloc(4 * count);
   const [signals, outputs] = [floats(CHANNELS * length), floats(CHANNELS * length)];
   const [spectra, padded, product, scratch] = [floats(CHANNELS * size), floats(size), floats(size), floats(size)];
-  // The heap moves when it grows; from here on it does not.
+  // The heap moves when it grows. It does not grow after this line.
   const heap = () => library.HEAPF32;
   const random = generator(1);
   const filter = Float32Array.from({ length }, () => random() - 0.5);

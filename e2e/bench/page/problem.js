@@ -1,6 +1,6 @@
-// The inputs that every contender gets, and attention in f64 to hold them against.
+// The inputs of all contenders, and attention in f64 as their reference.
 
-/** A small seeded generator (mulberry32): every page must draw the same numbers. */
+/** A small seeded generator (mulberry32), so that every page draws equal numbers. */
 export function generator(seed) {
   let state = seed >>> 0;
   return () => {
@@ -12,8 +12,9 @@ export function generator(seed) {
 }
 
 /**
- * Of attention q, k and v, each [1, length, width]; of Hyena x [1, length, 3 · width], whose rows are x₀, x₁ and v, the
- * filter k [1, width, length] and β [1, width]. Standard normal, but for the filter, whose sum must not grow.
+ * For attention q, k and v, each [1, length, width]; for Hyena x [1, length, 3 · width], whose rows are x₀, x₁ and v,
+ * the filter k [1, width, length] and β [1, width]. Standard normal, except for the filter, whose sum must not grow
+ * with the length.
  */
 export function operands({ work, length, width, seed = 1 }) {
   const uniform = generator(seed);
@@ -26,7 +27,7 @@ export function operands({ work, length, width, seed = 1 }) {
   return { q: tensor(), k: tensor(), v: tensor() };
 }
 
-/** What is added to the scores [length, length] of a causal problem. Finite: −∞ − −∞ is no number. */
+/** Mask that is added to the scores [length, length] of a causal problem. Finite, since −∞ − −∞ is NaN. */
 export function causalMask(length) {
   const mask = new Float32Array(length * length);
   for (let row = 0; row < length; row += 1) mask.fill(-1e9, row * length + row + 1, (row + 1) * length);
@@ -38,14 +39,14 @@ export function referenceRow(problem, inputs, row) {
   return (problem.work === 'hyena' ? hyenaRow : attentionRow)(problem, inputs, row);
 }
 
-/** Hyena's inputs as rows of positions, [width, length] each. */
+/** Hyena's inputs as rows over positions, [width, length] each. */
 export function hyenaRows({ length, width }, { x }) {
   const stream = (first) =>
     Float32Array.from({ length: width * length }, (_, at) => x[(at % length) * 3 * width + first * width + Math.floor(at / length)]);
   return { x0: stream(0), x1: stream(1), v: stream(2) };
 }
 
-/** [width, length] as [length, width]. */
+/** Transposes [width, length] to [length, width]. */
 export function turned({ length, width }, rows) {
   return Float32Array.from({ length: length * width }, (_, at) => rows[(at % width) * length + Math.floor(at / width)]);
 }
@@ -60,7 +61,7 @@ function hyenaRow({ length, width }, { x, k, bias }, row) {
   });
 }
 
-/** softmax(q·kᵀ/√d)·v, head by head. */
+/** softmax(q·kᵀ/√d)·v for each head. */
 function attentionRow({ length, width, heads, causal }, { q, k, v }, row) {
   const head = width / heads;
   const y = new Float64Array(width);
@@ -84,7 +85,7 @@ function attentionRow({ length, width, heads, causal }, { q, k, v }, row) {
   return y;
 }
 
-/** A product's operands, [size, size] each: rows in ±½, and a linear layer's weights. */
+/** Operands of a product, [size, size] each: rows within ±½, and the weights of a linear layer. */
 export function product(size) {
   const random = generator(size);
   const matrix = () => Float32Array.from({ length: size * size }, () => random() - 0.5);

@@ -1,8 +1,8 @@
-// A linear layer of width N on N rows by a peer's wasm backend, one thread.
+// A linear layer of width N on N rows with a peer's wasm backend on one thread.
 
 import { product as operandsOf } from './problem.js';
 
-/** Outputs that are held against the definition in f64, of operands in ±½. */
+/** Number of outputs that are compared with the definition in f64, for operands within ±½. */
 const CHECKED = 5;
 const TOLERANCE = 1e-3;
 

@@ -1,4 +1,5 @@
-// TensorFlow.js, one page per backend: matMul, softmax, matMul; or a long convolution by its real transforms; or a product.
+// TensorFlow.js, one page per backend: attention (matMul, softmax, matMul), a long convolution by real transforms, or a
+// product.
 
 import { causalMask, hyenaRows, turned } from './problem.js';
 
@@ -22,7 +23,7 @@ export async function open({ backend, threads }) {
   if (!(await tf.setBackend(backend))) throw new Error(`tfjs has no ${backend} backend here`);
   await tf.ready();
 
-  /** Long convolution: rows of positions, padded to twice the length. */
+  /** Long convolution of rows over positions, padded to twice the length. */
   function hyena(problem, inputs) {
     const { length, width } = problem;
     const rows = hyenaRows(problem, inputs);
@@ -67,7 +68,7 @@ export async function open({ backend, threads }) {
       return {
         async pass() {
           const y = forward();
-          // One number is read back: it is there only when everything before it is. The wasm backend is finished anyway.
+          // Reading one number back waits for all earlier operations. The wasm backend is synchronous.
           if (backend === 'webgpu') {
             const one = tf.slice(y, first, first.map(() => 1));
             await one.data();

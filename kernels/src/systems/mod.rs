@@ -1,4 +1,4 @@
-//! One folder per system. A line here is the whole registration: the build script makes the registry of these lines, and
+//! One folder per system. A line here registers a system: the build script generates the registry from these lines, and
 //! the page lists systems in their order.
 
 pub mod attention;

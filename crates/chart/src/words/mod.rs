@@ -1,5 +1,5 @@
-//! The words of a chart, a figure and the sentence above them, one table per language. A new message is a field of
-//! [`Words`] and a line in each language's file.
+//! The texts of charts, figures and headlines, one table per language. A new message is a field of [`Words`] and a line
+//! in each language's file.
 #![allow(missing_docs, reason = "a message's field name and its English text say what it is")]
 
 mod en;
@@ -10,12 +10,12 @@ pub use zh::CHINESE;
 
 use report::Point;
 
-/// The messages of a language. Messages with holes are functions.
+/// The messages of a language. Messages with parameters are functions.
 pub struct Words {
     /// The BCP 47 tag, for `lang` and `xml:lang` attributes.
     pub lang: &'static str,
     pub name: &'static str,
-    /// The reason of a point that was not measured, where there is more to say than its outcome.
+    /// The reason of an unmeasured point, if there is more to say than its outcome.
     pub reason: fn(&Point) -> Option<String>,
     pub outcome: fn(&str) -> &'static str,
     pub metric_time: &'static str,
@@ -43,7 +43,7 @@ pub struct Words {
     pub undecided: fn(&str) -> String,
     pub no_interval: fn(&str) -> String,
     pub needs: fn(&str) -> String,
-    /// A point's description, and that it ran full attention.
+    /// A point's description for a system that ran full attention there.
     pub and_full_attention: fn(&str) -> String,
     pub causal_only: &'static str,
     pub bidirectional_only: &'static str,
@@ -59,25 +59,25 @@ pub struct Words {
     pub overtakes: fn(&str, &str, &str, &str) -> String,
     pub overtakes_first: fn(&str, &str, &str, &str) -> String,
     pub always_ahead: fn(&str, &str, &str) -> String,
-    /// Predictions, each with the lane, the length, its interval and the last length raced: of a lane that was behind all
-    /// along, of one that was ahead before, and of one that has no verdict at the last length.
+    /// Predictions, each with the lane, the length, its interval and the longest raced length: for a lane that was
+    /// always behind, for a lane that was ahead before, and for a lane without a verdict at the longest length.
     pub would_overtake: fn(&str, &str, &str, &str) -> String,
     pub would_overtake_again: fn(&str, &str, &str, &str) -> String,
     pub fits_cross: fn(&str, &str, &str, &str) -> String,
     pub ahead_by: fn(&str, &str, &str) -> String,
     pub undecided_overtaking: fn(&str, &str, &str) -> String,
     pub undecided_behind: fn(&str, &str, &str) -> String,
-    /// The lane, the last length, the processor and how many challengers there are.
+    /// The lane, the longest length, the processor and the number of challengers.
     pub undecided_ahead: fn(&str, &str, &str, usize) -> String,
     pub no_overtaking: fn(&str, &str, &str) -> String,
     pub stays_ahead: fn(&str, &str, &str) -> String,
     pub ahead_before: fn(&str, &str, &str) -> String,
-    /// The three have the lane, the length and the ratio, the first two of them its interval in brackets.
+    /// All three take the lane, the length and the ratio; the first two include the ratio's interval in brackets.
     pub faster_at: fn(&str, &str, &str, &str) -> String,
     pub slower_at: fn(&str, &str, &str, &str) -> String,
     pub undecided_at: fn(&str, &str, &str) -> String,
     pub ratio_at: fn(&str, &str, &str) -> String,
-    /// Challengers that overtake, that leave it undecided, and all.
+    /// Numbers of challengers that overtake, of undecided challengers, and of all challengers.
     pub tally: fn(usize, usize, usize) -> String,
     pub only_lane: fn(&str, &str, &str) -> String,
     pub close_pair: fn(&str, &str, &str, &str) -> String,
@@ -99,13 +99,13 @@ impl Words {
         if backend == "cpu" { self.backend_cpu } else { self.backend_gpu }
     }
 
-    /// The form that a race runs.
+    /// The form of a race.
     pub fn form(&self, causal: bool) -> &'static str {
         if causal { self.causal } else { self.bidirectional }
     }
 }
 
-/// The message that a point carries, which is in English.
+/// The message of a point, in English.
 fn message(point: &Point) -> Option<String> {
     point.message.clone().filter(|message| point.reason.is_none() || !message.is_empty())
 }

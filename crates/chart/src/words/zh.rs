@@ -2,7 +2,7 @@
 
 use super::Words;
 
-/// Simplified Chinese. Reasons of points stay in English: their translation is a catalogue that the page has.
+/// Simplified Chinese. Reasons of points stay in English: only the page has the catalogue with their translations.
 pub const CHINESE: Words = Words {
     lang: "zh-Hans",
     name: "Crossover",

@@ -1,15 +1,15 @@
-//! The READMEs of every registered system have their sections in every language, and the page can show them.
+//! Checks that READMEs of all registered systems have their sections in all languages, and that the page can show them.
 
 use super::*;
 
 impl Readme {
-    /// The displayed formulas, which are the same in every language.
+    /// The displayed formulas, which must be equal in all languages.
     fn formulas(&self) -> Vec<String> {
         self.sections.iter().flat_map(|(_, body)| fences(body, "math")).collect()
     }
 }
 
-/// What is wrong with the READMEs of a system, taken together.
+/// Problems of a system's READMEs.
 fn faults(folder: &str) -> Vec<String> {
     let readmes: Vec<_> = LANGUAGES.iter().map(|language| (language, read(folder, language))).collect();
     let mut faults = Vec::new();
@@ -46,7 +46,7 @@ const GOOD: &str = "# hyena\n\nOne. Two. Three.\n\n## Formula\n\n```math\ny = x^
     ```bibtex\n@a{b,\n}\n```\n\n## Limits\n\nFew.\n";
 
 #[test]
-fn a_readme_is_taken_apart() {
+fn a_readme_is_parsed() {
     let readme = parse(GOOD, &LANGUAGES[0]).unwrap();
     assert_eq!(readme.idea.trim(), "One. Two. Three.");
     assert_eq!(readme.formulas(), ["y = x^2"]);
@@ -75,7 +75,7 @@ fn a_missing_empty_or_misplaced_section_is_named() {
 }
 
 #[test]
-fn what_the_page_could_not_show_is_refused() {
+fn unsupported_markup_is_an_error() {
     for (markdown, told) in [
         ("```math\n\\frac{a\n```", "LaTeX"),
         ("a <b>c</b>", "HTML"),
@@ -101,7 +101,7 @@ fn parameters_are_read_from_their_table() {
 }
 
 #[test]
-fn every_system_has_its_words_in_every_language() {
+fn every_system_has_texts_in_every_language() {
     let mut checked = 0;
     let mut found = Vec::new();
     for info in kernels::infos() {
@@ -113,7 +113,7 @@ fn every_system_has_its_words_in_every_language() {
 }
 
 #[test]
-fn every_parameter_is_explained_in_every_language_and_no_other() {
+fn exactly_the_parameters_are_explained_in_every_language() {
     for info in kernels::infos() {
         for language in &LANGUAGES {
             let readme = read(&folder_of(info.id), language).unwrap();

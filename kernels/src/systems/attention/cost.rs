@@ -8,7 +8,7 @@ use crate::multi_head::{case_floats, flops, softmax, streams_floats, weight_floa
 use crate::ops::linear::Linear;
 use crate::ops::tile_attention::{Shape, TileAttention};
 
-/// Cost of the tiled kernel, its scratch taken for one thread.
+/// Cost of the tiled kernel, with the scratch of one thread.
 pub(super) fn tiled(problem: &Problem) -> Cost {
     let shape = Shape {
         batch: problem.batch,
@@ -21,7 +21,7 @@ pub(super) fn tiled(problem: &Problem) -> Cost {
     let streams = |n| streams_floats(problem, n);
     let width = problem.d_model;
     let (held, moved) = match problem.level {
-        // The output.
+        // Output.
         Level::Core => (streams(1), streams(4)),
         // q (then the core's output), k, v, y and the packed weights; each intermediate is written and read.
         Level::Layer => (streams(4) + 4 * Linear::floats(width, width), streams(10) + weight_floats(problem)),

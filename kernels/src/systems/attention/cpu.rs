@@ -1,4 +1,4 @@
-//! The CPU kernel: projections by packed GEMM, the core by tiles.
+//! The CPU kernel: projections by packed GEMM, attention by tiles.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::multi_head::{Projections, Spec};
 use crate::ops::tile_attention::TileAttention;
 use crate::ready::{self, Ready};
 
-/// Attention made ready for one case.
+/// Attention prepared for one case.
 pub(super) struct Kernel {
     spec: Spec,
     tiles: TileAttention,

@@ -1,5 +1,5 @@
-//! The GPU plan: one product for query, key and value, attention by tiles, the output projection. Same steps and names
-//! as `cpu.rs`.
+//! The GPU plan: one matrix product for query, key and value, tiled attention, then the output projection. Steps have
+//! the names and the order of those in `cpu.rs`.
 
 use mixer::{Case, GpuTarget, MixerError, Plan};
 

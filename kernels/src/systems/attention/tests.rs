@@ -23,13 +23,13 @@ fn agrees_with_the_reference_at_the_edges() {
 }
 
 #[test]
-fn sequences_do_not_mix() {
+fn sequences_are_independent() {
     testing::batch_independent(&ATTENTION, &PROBLEM, &["x"]);
     testing::batch_independent(&ATTENTION, &Problem { level: Level::Core, ..PROBLEM }, &["q", "k", "v"]);
 }
 
 #[test]
-fn stated_memory_is_what_it_takes() {
+fn stated_memory_equals_allocated_memory() {
     for level in [Level::Core, Level::Layer] {
         for seq_len in [64, 1000, 4096] {
             testing::truthful_memory(&ATTENTION, &Problem { seq_len, level, ..PROBLEM }, 0.0);
@@ -50,7 +50,7 @@ fn memory_is_linear_and_fits_a_phone_at_32k() {
 }
 
 #[test]
-fn fault_11_a_key_left_out_of_a_long_sequence_fails_verification() {
+fn fault_11_a_missing_key_in_a_long_sequence_fails_verification() {
     let problem = Problem { seq_len: 16_384, d_model: 16, n_heads: 1, batch: 1, causal: false, ..PROBLEM };
     let case = ATTENTION.seeded_case(&problem, &Params::new()).unwrap();
     let spot = ATTENTION.spot_check(&case, SpotDraw { max_flops: 1 << 27, ..testing::DRAW }).unwrap();
@@ -92,7 +92,7 @@ fn with_value(value: f32) -> Vec<f32> {
     testing::cpu(&ATTENTION, &case, &Serial)
 }
 
-/// Constant inputs weigh all keys alike, however large their scores; a NaN is never hidden.
+/// Constant inputs give all keys equal weights, however large their scores. A NaN reaches the output.
 #[test]
 fn fault_10_constant_huge_and_nan_inputs() {
     for value in [0.0, 1.0, -3.5, 1e-40, 1e4] {

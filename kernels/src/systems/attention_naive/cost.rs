@@ -1,5 +1,4 @@
-//! Closed forms. Operations of softmax itself (one exponential and four others for each score) are left out of the field's
-//! count and are in the executed one.
+//! Closed forms. Operations of softmax (one exponential and four others per score) count only among the executed ones.
 
 #![deny(clippy::arithmetic_side_effects)]
 
@@ -11,7 +10,7 @@ use crate::ops::linear::Linear;
 
 /// Cost of the kernel that writes all scores of a sequence to memory.
 pub(super) fn cost(problem: &Problem) -> Cost {
-    // A causal mask saves this kernel nothing: all scores are computed, then masked.
+    // A causal mask saves nothing here: all scores are computed, then masked.
     let full = Problem { causal: false, ..*problem };
     let (sizes, width) = (problem.sizes(), problem.d_model);
     let heads = mixer::Count::from(problem.n_heads);
@@ -30,7 +29,7 @@ pub(super) fn cost(problem: &Problem) -> Cost {
         flops: multi_head::flops(&full).get(),
         executed_flops: (multi_head::flops(&full) + more).get(),
         transcendentals: transcendentals.get(),
-        // Scores are written and read twice each: by the product, by the softmax, by the weighted sum.
+        // Scores are written twice and read twice: by the product, the softmax and the weighted sum.
         bytes: (4 * (moved + 4 * sizes.batch * scores)).get(),
         peak_bytes: (4 * (multi_head::case_floats(problem) + held + scores + packed)).get(),
         decode_state_bytes: (4 * streams(2)).get(),

@@ -1,4 +1,5 @@
-//! Scores `[heads, length, length]` of one sequence in memory, softmax over their rows, then the product with V.
+//! The CPU kernel: scores `[heads, length, length]` of one sequence in memory, softmax over their rows, then the
+//! product with V.
 
 use std::sync::Arc;
 
@@ -10,20 +11,20 @@ use crate::ops::gemm::{PANEL, Store, Tile, multiply_panels};
 use crate::ops::parts::for_each;
 use crate::ready::{self, Ready};
 
-/// Query rows in a task.
+/// Query rows per task.
 const BLOCK: usize = 48;
 
-/// Stands for −∞ behind the mask.
+/// Score of a masked pair, instead of −∞.
 const LOWEST: f32 = -1e30;
 
-/// Floats of packed keys and values of one sequence.
+/// Floats of the packed keys and values of one sequence.
 pub(super) fn packed_floats(seq_len: usize, n_heads: usize, d_head: usize) -> Count {
     let [padded_length, padded_head] = Count::all([seq_len, d_head].map(|n| n.next_multiple_of(PANEL)));
     let [length, heads, head] = Count::all([seq_len, n_heads, d_head]);
     heads * (padded_length * head + length * padded_head)
 }
 
-/// Naive attention made ready for one case.
+/// Naive attention prepared for one case.
 pub(super) struct Kernel {
     spec: Spec,
     projections: Option<Projections>,
@@ -38,7 +39,7 @@ impl Kernel {
         let spec = Spec::read(case)?;
         let length = spec.dims.seq_len;
         let [positions, heads] = Count::all([length, spec.n_heads]);
-        // The wall comes first.
+        // Allocate the scores first: they hit the memory limit first.
         let scores = memory.floats(heads * positions * positions)?;
         let projections = match spec.level {
             Level::Core => {
@@ -73,7 +74,8 @@ impl ready::Kernel for Kernel {
                 projections.project(self.spec.input(&case.tensors)?, parallel);
                 let Projections { q, k, v, out, .. } = projections;
                 core.run(q, k, v, output, parallel);
-                // The queries are spent: their buffer takes the core's output while the layer's is written.
+                // The queries are no longer needed: their buffer takes the core's output while the layer's output is
+                // written.
                 q.copy_from_slice(output);
                 out.apply(q, output, parallel);
             }

@@ -1,5 +1,5 @@
-//! The GPU plan: scores of one sequence in memory, softmax over their rows, the product with V. Same steps and names
-//! as `cpu.rs`.
+//! The GPU plan: scores of one sequence in memory, softmax over their rows, the product with V. Steps have the names
+//! and the order of those in `cpu.rs`.
 
 use mixer::{Case, GpuTarget, MixerError, Plan};
 
@@ -11,7 +11,7 @@ pub(super) fn plan(case: &Case, target: &GpuTarget) -> Result<Plan, MixerError> 
     let (length, n_heads, d_head) = (spec.dims.seq_len, spec.n_heads, spec.d_head());
     let mut builder = Builder::new(target);
     let stride = length.next_multiple_of(4);
-    // The wall comes first: on a 32-bit host the product would overflow as a count of words.
+    // Check memory first: on a 32-bit host the product below would overflow.
     let needed_bytes = 4 * n_heads as u64 * length as u64 * stride as u64;
     if needed_bytes > builder.max_binding_bytes() {
         let limit_bytes = builder.max_binding_bytes();

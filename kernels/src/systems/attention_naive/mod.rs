@@ -1,5 +1,5 @@
-//! The same attention with its L×L scores held in memory, as the first implementations did: a lane that shows the
-//! memory wall. Its arithmetic is the fast GEMM's; only the score buffer is naive.
+//! Softmax attention that holds its L×L scores in memory, as the first implementations did: a lane that shows the
+//! memory limit of attention. Products use the fast GEMM; only the score buffer is naive.
 
 mod cost;
 mod cpu;

@@ -19,12 +19,12 @@ fn agrees_with_the_reference_at_the_edges() {
 }
 
 #[test]
-fn sequences_do_not_mix() {
+fn sequences_are_independent() {
     testing::batch_independent(&ATTENTION_NAIVE, &PROBLEM, &["x"]);
 }
 
 #[test]
-fn stated_memory_is_what_it_takes_and_grows_with_the_square() {
+fn stated_memory_is_exact_and_quadratic() {
     for level in [Level::Core, Level::Layer] {
         for seq_len in [64, 500, 1024] {
             testing::truthful_memory(&ATTENTION_NAIVE, &Problem { seq_len, level, ..PROBLEM }, 0.0);
@@ -38,7 +38,7 @@ fn stated_memory_is_what_it_takes_and_grows_with_the_square() {
 }
 
 #[test]
-fn the_memory_wall_is_an_error_not_a_crash() {
+fn scores_beyond_memory_are_an_error() {
     let problem = Problem { seq_len: 1 << 20, d_model: 4, n_heads: 4, level: Level::Core, ..PROBLEM };
     let case = Arc::new(ATTENTION_NAIVE.seeded_case(&problem, &Params::new()).unwrap());
     let error = ATTENTION_NAIVE.cpu(&case, &Memory::new(4 * testing::GIB), &mixer::Serial).err();

@@ -1,4 +1,4 @@
-//! Golden files of attention hold for it.
+//! This lane is tested with the golden files of attention.
 
 use crate::trials::Trials;
 

@@ -1,5 +1,4 @@
-//! Closed forms. Operations of softmax itself (one exponential and four others for each score) are left out of the field's
-//! count and are in the executed one.
+//! Closed forms. Operations of softmax (one exponential and four others per score) count only among the executed ones.
 
 #![deny(clippy::arithmetic_side_effects)]
 
@@ -12,8 +11,8 @@ use crate::ops::linear::Linear;
 use crate::ops::query_block::QueryBlock;
 use crate::ops::tile_attention::{Shape, TileAttention};
 
-/// Pairs of a query and a key of one sequence and one head, each mention of a block counted. The last block may be
-/// partly filled: it has fewer queries, and fewer keys wherever it is seen.
+/// Pairs of a query and a key in one sequence and one head; a block that is listed twice counts twice. A partly filled
+/// last block has fewer queries, and fewer keys wherever it is listed.
 fn pairs(blocks: &Blocks) -> Count {
     let [length, b, r, n] = Count::all([blocks.seq_len, blocks.size, blocks.n_random, blocks.count()]);
     if blocks.full {
@@ -26,7 +25,7 @@ fn pairs(blocks: &Blocks) -> Count {
     global + edge + inner
 }
 
-/// Cost of the tiled kernel, its scratch taken for one thread.
+/// Cost of the tiled kernel, with the scratch of one thread.
 pub(super) fn cost(problem: &Problem, blocks: &Blocks) -> Cost {
     let Sizes { batch, seq_len: length, d_model: width } = problem.sizes();
     let (n_heads, d_head) = (problem.n_heads, problem.d_head());
@@ -60,7 +59,7 @@ pub(super) fn cost(problem: &Problem, blocks: &Blocks) -> Cost {
         transcendentals: transcendentals.get(),
         bytes: (4 * moved).get(),
         peak_bytes: (4 * (case + held + tiles)).get(),
-        // An encoder: it does not decode.
+        // An encoder, which does not decode.
         decode_state_bytes: 0,
         setup_flops: 0,
         full_attention: blocks.full,

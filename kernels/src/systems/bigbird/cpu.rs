@@ -1,4 +1,4 @@
-//! The CPU kernel: tiles of keys gathered by block numbers, straight from the packed keys.
+//! The CPU kernel: tiles of keys gathered by block number from the packed keys.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::ops::scratch::Scratch;
 use crate::ops::tile_attention::TileAttention;
 use crate::ready::{self, Ready};
 
-/// Slots of one block: whole panels, so that every block can start a tile.
+/// Slots of one block: whole panels, so that a tile can start at every block.
 fn block_slots(blocks: &Blocks) -> usize {
     blocks.size.next_multiple_of(PANEL)
 }
@@ -73,7 +73,7 @@ impl Tiles {
         let parts = blocks.size.div_ceil(QUERIES);
         let (d_model, d_head) = (spec.base.dims.d_model, spec.base.d_head());
         let mut by_block = Matrix::new(q, seq_len * d_model).column_blocks(blocks.size * d_model).enumerate();
-        // The last block goes first and the first one second: they take longest.
+        // The last block, then the first block run first, since they take longest.
         let last = by_block.next_back();
         let tasks = last.into_iter().chain(by_block).flat_map(|(block, positions)| {
             positions.column_blocks(QUERIES * d_model).flat_map(move |part| {
@@ -98,7 +98,7 @@ struct Task<'a> {
     sequence: usize,
     head: usize,
     block: usize,
-    /// Their rows in their head's columns, over which the output is written.
+    /// Rows of the queries in the columns of the head; the output is written over them.
     q: Matrix<'a>,
 }
 
@@ -108,7 +108,7 @@ fn attend(spec: &Spec, packed: &PackedKeys, mut task: Task<'_>, random: &[i32], 
     let mut queries = QueryBlock::new(scratch, d_head, task.q.rows());
     queries.set_queries(|row| task.q.row(row), QueryBlock::scale(d_head));
     queries.bound_scores(packed.longest(task.sequence, task.head));
-    // Keys of blocks `from` … `from + n − 1`, which are neighbours in the packed order.
+    // Keys of blocks `from` … `from + n − 1`, which are contiguous in the packed order.
     let mut absorb = |from: usize, n: usize| {
         let (low, last) = (from * slots, from + n - 1);
         let high = last * slots + blocks.range(last).len();
@@ -128,7 +128,7 @@ fn attend(spec: &Spec, packed: &PackedKeys, mut task: Task<'_>, random: &[i32], 
     if spec.is_global(task.block) {
         absorb(0, count);
     } else {
-        // Runs of neighbours are one range: the window, and a global block that touches it.
+        // Consecutive blocks form one range: the window, and a global block next to it.
         let mut run: Option<(usize, usize)> = None;
         for block in spec.key_blocks(task.block, random) {
             match &mut run {
@@ -147,7 +147,7 @@ fn attend(spec: &Spec, packed: &PackedKeys, mut task: Task<'_>, random: &[i32], 
     queries.finish(|row, output| task.q.row_mut(row).copy_from_slice(output));
 }
 
-/// BigBird made ready for one case.
+/// BigBird prepared for one case.
 pub(super) struct Kernel {
     spec: Spec,
     tiles: Tiles,

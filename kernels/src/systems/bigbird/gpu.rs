@@ -1,5 +1,5 @@
-//! The GPU plan: projections, then attention by tiles over lists of key blocks that are uploaded as data. Same steps and
-//! names as `cpu.rs`.
+//! The GPU plan: projections, then tiled attention over lists of key blocks that are uploaded as data. Steps have the
+//! names and the order of those in `cpu.rs`.
 
 use mixer::{Access, Case, GpuTarget, MixerError, Plan};
 
@@ -18,10 +18,10 @@ const SHADER: AttentionShaders = attention_shaders!(
     "systems/bigbird/mask_blocks.wgsl"
 );
 
-/// Words before the lists.
+/// Length of the header before the lists, in words.
 const HEADER: usize = 8;
 
-/// The lists of all heads and blocks, as the mask file reads them.
+/// The lists of all heads and blocks in the layout of the mask file.
 fn lists(spec: &Spec, random: &[i32]) -> Vec<u32> {
     let (blocks, n_heads) = (spec.blocks, spec.base.n_heads);
     let row = 1 + 5 + blocks.n_random;

@@ -1,10 +1,10 @@
 // Mask file of attention.wgsl: lists of key blocks for each head and each block of positions; mirrors `cpu.rs`.
 //
-// Query numbers: block · stride + place in the block, stride being the block's size rounded up to 64, so that the 64
-// queries of a workgroup are of one block. Key numbers are positions.
+// Query numbers: block · stride + index in the block. The stride is the block's size rounded up to 64, so that the 64
+// queries of a workgroup belong to one block. Key numbers are positions.
 //
-// binding 6: header of eight words, then for each head and block `row` words: how many key blocks, and which; none
-// means all keys
+// binding 6: header of eight words; then for each head and block `row` words: the number of key blocks, and the key
+// blocks. No key blocks means all keys.
 
 @group(0) @binding(6) var<storage, read> lists: array<u32>;
 
@@ -15,7 +15,7 @@ const LENGTH = 3u;
 const ROW = 4u;
 const HEADER = 8u;
 
-// Where the list of the workgroup's block begins, and the end of the keys of its current tile.
+// Start of the list of the workgroup's block, and end of the keys of its current tile.
 var<private> list: u32;
 var<private> run_end: u32;
 

@@ -19,13 +19,13 @@ use crate::generate::Generator;
 use crate::model::reference;
 use crate::multi_head;
 
-/// Fewest blocks for which the pattern is defined: the two global ones and a window between them.
+/// Smallest number of blocks for which the pattern is defined: two global blocks and a window between them.
 const MIN_BLOCKS: usize = 5;
 
 /// Names of the two forms in the reference's configuration.
 const ATTENTION_TYPES: [&str; 2] = ["block_sparse", "original_full"];
 
-/// Defaults are those of the paper's base model.
+/// The defaults of the paper's base model.
 static INFO: Info = Info {
     id: "bigbird",
     title: "BigBird",
@@ -67,7 +67,7 @@ pub static BIGBIRD: System = System {
     gpu: gpu::plan,
 };
 
-/// How a sequence is cut.
+/// Division of a sequence into blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Blocks {
     pub seq_len: usize,
@@ -75,13 +75,12 @@ pub(crate) struct Blocks {
     pub size: usize,
     /// Random key blocks of each query block.
     pub n_random: usize,
-    /// Whether every position sees every other one, as the reference's model does with short sequences.
+    /// Whether every position sees every position, as in the reference's model for short sequences.
     pub full: bool,
 }
 
 impl Blocks {
-    /// What a race's problem and parameters give: full attention up to 5 + 2r blocks, where the reference's model
-    /// switches over.
+    /// Full attention up to 5 + 2r blocks, as in the reference's model; the block-sparse pattern above that.
     fn race(problem: &Problem, params: &Params) -> Result<Self, MixerError> {
         let params = INFO.resolve(params)?;
         let size = params.count("block_size", 1, 4096)?;
@@ -90,7 +89,7 @@ impl Blocks {
         Ok(Self { seq_len: problem.seq_len, size, n_random, full })
     }
 
-    /// Blocks in all.
+    /// Number of blocks.
     pub(crate) fn count(self) -> usize {
         self.seq_len.div_ceil(self.size)
     }
@@ -106,7 +105,7 @@ impl Blocks {
     }
 }
 
-/// What a case says of itself.
+/// The configuration of a case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Spec {
     pub base: multi_head::Spec,
@@ -166,8 +165,8 @@ impl Spec {
         tensors.indices("random_blocks", &self.blocks.random_shape(self.base.n_heads))
     }
 
-    /// The key blocks of a query block that is not global, repeated as often as they are listed, `random` being the
-    /// head's and the block's own row of the table.
+    /// The key blocks of a query block that is not global, with repetitions. `random` is the row of the table for the
+    /// head and the block.
     pub(crate) fn key_blocks(self, block: usize, random: &[i32]) -> impl Iterator<Item = usize> {
         let last = self.blocks.count() - 1;
         let low = block - 1;
@@ -181,7 +180,7 @@ impl Spec {
             .chain(random.iter().map(|&block| block as usize))
     }
 
-    /// The row of the table that belongs to a head and a query block; row 0 belongs to block 1.
+    /// Row of the table for a head and a query block; row 0 belongs to block 1.
     pub(crate) fn random_row<'a>(&self, random: &'a [i32], head: usize, block: usize) -> &'a [i32] {
         let r = self.blocks.n_random;
         if random.is_empty() {
@@ -191,13 +190,13 @@ impl Spec {
         }
     }
 
-    /// Whether a block sees everything.
+    /// Whether a block attends to all blocks.
     pub(crate) fn is_global(&self, block: usize) -> bool {
         self.blocks.full || block == 0 || block + 1 == self.blocks.count()
     }
 }
 
-/// Weights as BERT's family initialises them: standard deviation 0.02, biases zero.
+/// Weights as in models of BERT's family: standard deviation 0.02, biases zero.
 fn seeded_case(problem: &Problem, blocks: &Blocks) -> Result<Case, MixerError> {
     let generator = Generator::new(problem.seed);
     let width = problem.d_model;
@@ -234,7 +233,7 @@ fn seeded_case(problem: &Problem, blocks: &Blocks) -> Result<Case, MixerError> {
 }
 
 /// For each head and each query block a, r distinct blocks of 1 … n − 2 without a − 1, a, a + 1, by Floyd's method
-/// (Bentley and Floyd 1987), which takes one of `draws`, uniform in [−1, 1), for each.
+/// (Bentley and Floyd 1987). Each block consumes one of `draws`, uniform in [−1, 1).
 fn random_blocks(blocks: &Blocks, draws: &[f32]) -> Result<Vec<i32>, MixerError> {
     let (n, r) = (blocks.count(), blocks.n_random);
     let mut table = room(draws.len())?;

@@ -1,5 +1,5 @@
-//! The equations of BigBird (Zaheer et al., arXiv 2007.14062, section 2): attention of a block of queries to lists of key
-//! blocks, global, in a window and random.
+//! The equations of BigBird (Zaheer et al., arXiv 2007.14062, section 2): a block of queries attends to a list of key
+//! blocks: global, window and random.
 
 use algebra::{Exact, Load};
 use mixer::{Case, Level, MixerError, SpotCheck, SpotDraw};
@@ -8,7 +8,7 @@ use super::Spec;
 use crate::model::Model;
 use crate::multi_head::{Source, attend_to, concat_heads, of_head, output, streams};
 
-/// The keys of position `i`, each as often as its block is listed.
+/// The keys of position `i`, each as many times as its block is listed.
 pub(super) fn keys(spec: &Spec, random: &[i32], head: usize, i: usize) -> Vec<usize> {
     let block = i / spec.blocks.size;
     if spec.is_global(block) {
@@ -18,7 +18,7 @@ pub(super) fn keys(spec: &Spec, random: &[i32], head: usize, i: usize) -> Vec<us
     spec.key_blocks(block, row).flat_map(|block| spec.blocks.range(block)).collect()
 }
 
-/// Outputs of one sequence at `positions`, ascending.
+/// Outputs of one sequence at `positions`, which are in ascending order.
 fn outputs_at<'a, A: Load<'a>>(
     a: &mut A,
     spec: &Spec,
@@ -60,7 +60,7 @@ impl Model for Spec {
     }
 }
 
-/// A few rows at any length: two drawn, then the last one and one of the first block, which see everything.
+/// A few rows at any length: two random ones, the last row, and a row of the first block, which sees every position.
 pub(super) fn spot_check(case: &Case, draw: SpotDraw) -> Result<SpotCheck, MixerError> {
     let spec = Spec::read(case)?;
     let (length, width) = (spec.base.dims.seq_len, spec.base.dims.d_model);

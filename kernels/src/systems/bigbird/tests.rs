@@ -33,7 +33,7 @@ fn agrees_with_the_reference_at_the_edges() {
     }
 }
 
-/// Blocks longer than a query block and runs longer than a key tile, the last block partly filled.
+/// Blocks longer than a query block, runs longer than a key tile, and a partly filled last block.
 #[test]
 fn long_blocks_agree_with_the_reference() {
     for block_size in [64, 100] {
@@ -44,7 +44,7 @@ fn long_blocks_agree_with_the_reference() {
     }
 }
 
-/// Few blocks are plain attention, as in the reference's model.
+/// With few blocks, BigBird is plain attention, as in the reference's model.
 #[test]
 fn few_blocks_are_attention() {
     let problem = Problem { seq_len: 11 * 8, level: Level::Core, causal: false, ..PROBLEM };
@@ -55,15 +55,15 @@ fn few_blocks_are_attention() {
     assert!(longer.tensors.get("random_blocks").is_some());
 }
 
-/// If the random blocks are exactly those that the window and the global blocks leave out, every key is listed once:
+/// If the random blocks are exactly the blocks outside the window and the global blocks, every key is listed once:
 /// plain attention.
 #[test]
-fn all_blocks_once_is_attention() {
+fn every_block_listed_once_is_attention() {
     let problem = Problem { seq_len: 7 * 8 - 3, n_heads: 2, level: Level::Core, causal: false, ..PROBLEM };
     let mut case = BIGBIRD.seeded_case(&problem, &params(8, 1)).unwrap();
     case.config.set("attention_type", "block_sparse");
-    // Blocks 2, 3 and 4 leave out two of the seven, blocks 1 and 5 three: a table with two columns cannot hold those,
-    // so they are compared where it can.
+    // Blocks 1 and 5 leave three of the seven blocks to the random blocks, the blocks between them two. A table with
+    // two columns cannot hold three, so blocks 1 and 5 are not compared.
     case.config.set("num_random_blocks", 2_usize);
     let rows = [[4, 5], [4, 5], [1, 5], [1, 2], [1, 2]];
     let table: Vec<i32> = (0..2).flat_map(|_| rows.into_iter().flatten()).collect();
@@ -76,21 +76,21 @@ fn all_blocks_once_is_attention() {
     }
 }
 
-/// A block that is listed twice weighs twice.
+/// A block that is listed twice has twice the weight.
 #[test]
 fn repeated_blocks_count_each_time() {
     let problem = Problem { seq_len: 48, level: Level::Core, ..PROBLEM };
     let mut case = BIGBIRD.seeded_case(&problem, &params(4, 2)).unwrap();
     assert!(case.tensors.get("random_blocks").is_some());
     let Some(Tensor::F32 { shape, data }) = case.tensors.get("q").cloned() else { panic!("no q") };
-    // Equal scores: the output is the mean of the values, each as often as it is listed.
+    // With equal scores, the output is the mean of the values, each counted as often as it is listed.
     case.tensors.insert("q", &shape, vec![0.0; data.len()]);
     let mut v = vec![0.0; data.len()];
     v[..4 * 32].fill(1.0);
     case.tensors.insert("v", &shape, v);
     case.tensors.insert_i32("random_blocks", &[2, 10, 2], vec![0; 40]);
     let got = testing::cpu(&BIGBIRD, &case, &Serial);
-    // Block 5 lists 0, 4, 5, 6, 11 and twice 0 more; block 1 lists 0, 1, 2, 11 and the same.
+    // Block 5 lists 0, 4, 5, 6, 11 and 0 twice more; block 1 lists 0, 1, 2, 11 and 0 twice more.
     assert!((got[5 * 4 * 32] - 3.0 / 7.0).abs() < 1e-6 && (got[4 * 32] - 3.0 / 6.0).abs() < 1e-6);
 }
 
@@ -113,7 +113,7 @@ fn random_blocks_are_distinct_and_outside_the_window() {
     }
 }
 
-/// Stated where the lists of keys hold every position, and nowhere else: up to 704 positions with the defaults.
+/// Stated exactly where every list holds every position: up to 704 positions with the defaults.
 #[test]
 fn full_attention_is_stated_where_all_pairs_are_seen() {
     let table = [(Params::new(), 704), (params(8, 0), 40), (params(8, 2), 72), (params(1, 3), 11)];
@@ -135,13 +135,13 @@ fn full_attention_is_stated_where_all_pairs_are_seen() {
 }
 
 #[test]
-fn sequences_do_not_mix() {
+fn sequences_are_independent() {
     testing::batch_independent(&BIGBIRD, &Problem { seq_len: 900, ..PROBLEM }, &["x"]);
     testing::batch_independent(&BIGBIRD, &Problem { level: Level::Core, ..PROBLEM }, &["q", "k", "v"]);
 }
 
 #[test]
-fn stated_memory_is_what_it_takes() {
+fn stated_memory_equals_allocated_memory() {
     testing::states_its_memory(&BIGBIRD, &[false]);
 }
 
@@ -171,7 +171,7 @@ fn spot_rows_agree_at_length_65_000() {
 }
 
 #[test]
-fn what_the_definition_excludes_is_refused_by_name() {
+fn invalid_parameters_are_errors_that_name_the_field() {
     let problem = Problem { seq_len: 48, ..PROBLEM };
     let case = BIGBIRD.seeded_case(&problem, &params(4, 1)).unwrap();
     let refused = |key: &str, value: Value| {
@@ -222,7 +222,7 @@ proptest! {
         testing::agrees_with_reference(&BIGBIRD, &problem, &params(block_size, n_random));
     }
 
-    /// Any table, repeated and global blocks included, down to five blocks.
+    /// Any table down to five blocks, including repeated and global blocks.
     #[test]
     fn any_table_agrees_with_the_reference(
         n in 5_usize..12, block_size in 1_usize..30, missing in 0_usize..30,

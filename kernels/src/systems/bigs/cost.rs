@@ -1,4 +1,4 @@
-//! Closed forms. A real FFT of length n is taken as 2.5 n log₂ n operations, as the field does; an activation as one.
+//! Closed forms. A real FFT of length n counts as 2.5 n log₂ n operations, as is customary, and an activation as one.
 
 #![deny(clippy::arithmetic_side_effects)]
 
@@ -18,13 +18,13 @@ fn convolution_flops(spec: &Spec) -> Count {
     2 * sizes.batch * sizes.d_model * (2 * real_fft_flops(n) + 3 * n + 2 * sizes.seq_len)
 }
 
-/// Operations of both models as the kernel runs them: whole groups of channels, the skip in the filter.
+/// Operations of both models in the kernel: whole groups of channels, the skip inside the filter.
 fn executed_convolutions(spec: &Spec) -> Count {
     let channels = Count::from(spec.dims.d_model.next_multiple_of(GROUP));
     2 * spec.dims.sizes().batch * channels * Fft::convolution_flops(fft_size(spec.dims.seq_len))
 }
 
-/// Error functions of the activations, and a square root and a division of each row's norm.
+/// Functions: the activations' error functions, and a square root and a division for the norm of each row.
 fn transcendentals(spec: &Spec) -> Count {
     let [width, inner] = Count::all([spec.dims.d_model, spec.intermediate]);
     match spec.level {
@@ -33,7 +33,7 @@ fn transcendentals(spec: &Spec) -> Count {
     }
 }
 
-/// Operations of everything else: linear layers, normalisation, activations, products, residual.
+/// Operations of linear layers, normalisation, activations, products and residual.
 pub(super) fn other_flops(spec: &Spec) -> Count {
     if spec.level == Level::Core {
         return Count::ZERO;
@@ -49,7 +49,7 @@ pub(super) fn kernel_flops(spec: &Spec) -> Count {
     2 * Ssm::kernel_flops(spec.modes, spec.dims.seq_len)
 }
 
-/// Cost of the FFT kernel, its scratch taken for one thread.
+/// Cost of the FFT kernel, with the scratch of one thread.
 pub(super) fn cost(spec: &Spec) -> Cost {
     let (stream, n) = (spec.dims.sizes().stream(), fft_size(spec.dims.seq_len));
     let width = Count::from(spec.dims.d_model);
@@ -80,7 +80,7 @@ pub(super) fn cost(spec: &Spec) -> Cost {
             (stream + weights + ssm, run, 3 * stream + 8 * stream + weights)
         }
     };
-    // A kernel's values and its transform's scratch are gone once the kernel runs.
+    // Kernel values and the scratch of their transform are freed before the kernel runs.
     let setup = spec.dims.sizes().seq_len + Fft::group_floats(n);
     Cost {
         flops: (convolution_flops(spec) + other_flops(spec)).get(),

@@ -1,5 +1,6 @@
-//! BiGS on the CPU. Blocks of rows are normalised and projected into channel groups; a few at a time go through
-//! their direction's transform in place; blocks of rows then take both to the output without leaving the cache.
+//! BiGS on the CPU. Blocks of rows are normalised and projected into channel groups. A few groups at a time go through
+//! the transform of their direction in place. Then blocks of rows go from both directions to the output within the
+//! cache.
 
 use std::sync::Arc;
 
@@ -23,7 +24,7 @@ use crate::ready::{self, Ready};
 // A panel of the projection is exactly a channel group of the convolution.
 const _: () = assert!(PANEL == GROUP);
 
-/// Floats of one worker's scratch: the packed transforms of a task, or a block of rows on its way to the output.
+/// Scratch floats of one worker: the packed transforms of a task, or a block of rows between merge and output.
 pub(super) fn scratch_floats(spec: &Spec) -> Count {
     let [block, width, inner] = Count::all([BLOCK, spec.dims.d_model, spec.intermediate]);
     let tail = match spec.level {
@@ -33,20 +34,20 @@ pub(super) fn scratch_floats(spec: &Spec) -> Count {
     tail.max(Count::from(TOGETHER) * Fft::group_floats(fft_size(spec.dims.seq_len)))
 }
 
-/// What a layer adds around the core.
+/// Weights and buffers that only a layer has.
 struct Layer {
     value: Linear,
-    /// Projections before each direction's model.
+    /// Projections before the model of each direction.
     project: [Linear; 2],
-    /// Projections after it.
+    /// Projections after the models.
     merge: [Linear; 2],
     widen: Linear,
     out: Linear,
-    /// u, then s, of each direction: `[groups, batch · length, GROUP]`.
+    /// u, later s, of each direction: `[groups, batch · length, GROUP]`.
     streams: [Floats; 2],
 }
 
-/// BiGS made ready for one case.
+/// BiGS prepared for one case.
 pub(super) struct Kernel {
     spec: Spec,
     fft: Fft,
@@ -85,7 +86,7 @@ impl Kernel {
     }
 }
 
-/// The spectrum of one direction's kernel, the skip in its first tap; the backward kernel lies on the negative lags.
+/// The spectrum of one direction's kernel, with the skip in its first tap. The backward kernel has negative lags.
 fn filter(
     spec: &Spec,
     case: &Case,
@@ -126,7 +127,7 @@ impl Layer {
     }
 }
 
-/// The configured GELU in place.
+/// Applies the configured GELU in place.
 fn activate(which: Gelu, values: &mut [f32]) {
     match which {
         Gelu::Erf => map(values, activation::Gelu),
@@ -134,7 +135,7 @@ fn activate(which: Gelu, values: &mut [f32]) {
     }
 }
 
-/// Copies rows and normalises them where the layer does that first.
+/// Copies rows, and normalises them if the layer normalises its input.
 fn prepare(spec: &Spec, norm: Affine<'_>, x: &[f32], to: &mut [f32]) {
     to.copy_from_slice(x);
     if spec.pre_norm {
@@ -153,7 +154,7 @@ impl Kernel {
     ) -> Result<(), MixerError> {
         let (width, length) = (self.spec.dims.d_model, self.spec.dims.seq_len);
         let x = self.spec.input(&case.tensors)?;
-        // Both directions of a sequence are as two sequences.
+        // The two directions of a sequence are treated as two sequences.
         let shares = Shares::new(2 * self.spec.dims.batch, width, parallel.threads());
         let stride = 2 * width;
         let parts = Matrix::new(output, stride)
@@ -174,7 +175,7 @@ impl Kernel {
     }
 }
 
-/// Both projections of every row, into channel groups.
+/// Projects every row for both directions into channel groups.
 fn project(
     spec: &Spec,
     layer: &mut Layer,
@@ -203,7 +204,7 @@ fn project(
 }
 
 impl Kernel {
-    /// Both models, in place.
+    /// Applies both models in place.
     fn mix(&mut self, parallel: &dyn Parallel) {
         let Some(layer) = &mut self.layer else { return };
         let (length, rows) = (self.spec.dims.seq_len, self.spec.rows());
@@ -223,7 +224,7 @@ impl Kernel {
         });
     }
 
-    /// From both models' outputs to the layer's.
+    /// Computes the layer's output from the outputs of both models.
     fn finish(&mut self, case: &Case, output: &mut [f32], parallel: &dyn Parallel) -> Result<(), MixerError> {
         let spec = &self.spec;
         let Some(layer) = &self.layer else { return Ok(()) };

@@ -1,5 +1,5 @@
-//! The GPU plan: projections, both state-space models by FFT, then blocks of rows from the merge to the output, so that
-//! the wide streams never exist as a whole. Same steps and names as `cpu.rs`.
+//! The GPU plan: projections, both state-space models by FFT, then blocks of rows from merge to output, so that the
+//! wide streams are never stored as a whole. Steps have the names and the order of those in `cpu.rs`.
 
 use mixer::{Case, Count, GpuTarget, Level, MixerError, Plan, room, zeros};
 
@@ -10,7 +10,7 @@ use crate::ops::gpu::{
 };
 use crate::ops::long_conv::fft_size;
 
-/// Rows that go from the merge to the output together.
+/// Rows per block between merge and output.
 const ROWS: usize = 8192;
 
 pub(super) fn plan(case: &Case, target: &GpuTarget) -> Result<Plan, MixerError> {
@@ -43,7 +43,7 @@ pub(super) fn plan(case: &Case, target: &GpuTarget) -> Result<Plan, MixerError> 
     }
 }
 
-/// One direction's kernel for every channel, the skip in its first tap; the backward one reaches ahead.
+/// Kernel of one direction for every channel, with the skip in its first tap. The backward kernel has negative lags.
 fn filter(
     builder: &mut Builder,
     spec: &Spec,
@@ -119,7 +119,7 @@ fn layer(
     let merged = builder.stream("merged", block, columns);
     let gate = builder.stream("value", block, inner);
     let gated = builder.stream("gated", block, inner);
-    // u is free by now.
+    // u is no longer needed.
     for first in (0..rows).step_by(block) {
         let n = block.min(rows - first);
         merge[1].apply(builder, s[1].down(first), n, other, 0);

@@ -1,4 +1,4 @@
-//! BiGS (Wang et al., arXiv 2212.10544): two state-space models, one for each direction, multiplied and gated.
+//! BiGS (Wang et al., arXiv 2212.10544): two state-space models, one per direction, multiplied and gated.
 
 mod cost;
 mod cpu;
@@ -21,7 +21,7 @@ use crate::dims::Dims;
 use crate::model::reference;
 use ssm::Direction;
 
-/// Defaults are those of the authors' pretraining.
+/// The defaults of the authors' pretraining.
 static INFO: Info = Info {
     id: "bigs",
     title: "BiGS",
@@ -73,21 +73,21 @@ pub static BIGS: System = System {
     gpu: gpu::plan,
 };
 
-/// Which GELU.
+/// Variant of GELU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Gelu {
     /// With the error function, as in PyTorch.
     Erf,
-    /// The tanh approximation, as in Flax.
+    /// With the tanh approximation, as in Flax.
     Tanh,
 }
 
-/// What a case says of itself.
+/// The configuration of a case.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Spec {
     /// Sizes of the input.
     pub dims: Dims,
-    /// Core or layer.
+    /// Level of the case, core or layer.
     pub level: Level,
     /// Complex modes N of each state-space model.
     pub modes: usize,
@@ -95,9 +95,9 @@ pub struct Spec {
     pub intermediate: usize,
     /// ε of the normalisation.
     pub eps: f64,
-    /// Normalise the input rather than the output.
+    /// Whether the input is normalised rather than the output.
     pub pre_norm: bool,
-    /// Which GELU.
+    /// Variant of GELU.
     pub gelu: Gelu,
 }
 
@@ -140,7 +140,7 @@ impl Linears {
         }
     }
 
-    /// Inputs and outputs.
+    /// Number of inputs and outputs.
     pub(crate) fn sizes(self, spec: &Spec) -> (usize, usize) {
         let (width, inner) = (spec.dims.d_model, spec.intermediate);
         match self {
@@ -152,7 +152,7 @@ impl Linears {
 }
 
 impl Spec {
-    /// Reads a case's configuration.
+    /// Reads and checks the configuration of a case.
     ///
     /// # Errors
     /// [`MixerError::InvalidField`].
@@ -175,18 +175,18 @@ impl Spec {
         })
     }
 
-    /// The spec that a race's problem and parameters give.
+    /// The spec of a race with this problem and these parameters.
     fn race(problem: &Problem, params: &Params) -> Result<Self, MixerError> {
         let config = race_config(problem, params)?;
         Self::read(&Case { level: problem.level, config, tensors: Tensors::new() })
     }
 
-    /// Rows of the input, all sequences together.
+    /// Rows of the input in all sequences.
     pub(crate) fn rows(&self) -> usize {
         self.dims.batch * self.dims.seq_len
     }
 
-    /// x of a `layer` case, `[batch, length, width]`; of a `core` case u_f | u_b, `[batch, length, 2 · width]`.
+    /// x of a `layer` case, `[batch, length, width]`; u_f | u_b of a `core` case, `[batch, length, 2 · width]`.
     pub(crate) fn input<'a>(&self, tensors: &'a Tensors) -> Result<&'a [f32], MixerError> {
         let streams = if self.level == Level::Core { 2 } else { 1 };
         tensors.floats("x", &self.dims.shape(streams * self.dims.d_model))
@@ -216,7 +216,7 @@ impl Spec {
     }
 }
 
-/// The configuration of a race's case, keys as in golden files.
+/// The configuration of a race's case, with the keys of golden files.
 fn race_config(problem: &Problem, params: &Params) -> Result<Params, MixerError> {
     let params = INFO.resolve(params)?;
     let mut config = problem.to_params();

@@ -1,5 +1,5 @@
-//! The equations of BiGS (Wang et al., arXiv 2212.10544, section 3): two state-space models, read from either end as
-//! convolutions with their kernels, between gates.
+//! The equations of BiGS (Wang et al., arXiv 2212.10544, section 3): two state-space models, one from each end of the
+//! sequence, as convolutions between gates.
 
 use std::ops::Range;
 
@@ -19,7 +19,7 @@ pub(super) struct Ssm<T> {
     pub reach: Reach,
 }
 
-/// The models of both directions with their first `lags`.
+/// The models of both directions, with their first `lags` lags.
 pub(super) fn ssms<'a, A: Load<'a>>(
     a: &mut A,
     spec: &Spec,
@@ -92,7 +92,7 @@ impl<T: Clone> Weights<T> {
         a.layer_norm(x, &self.norm.0, &self.norm.1, self.spec.eps)
     }
 
-    /// What the projections read.
+    /// Input of the projections.
     pub(super) fn prepared<A: Algebra<T = T>>(&self, a: &mut A, x: &T) -> T {
         if self.spec.pre_norm { self.normalize(a, x) } else { x.clone() }
     }
@@ -115,7 +115,7 @@ impl<T: Clone> Weights<T> {
         self.linear(a, merge, &s)
     }
 
-    /// x + W_o (GELU(W (m_f ⊙ m_b)) ⊙ GELU(W_v x̂)) of rows with the `merged` m_f and m_b.
+    /// x + W_o (GELU(W (m_f ⊙ m_b)) ⊙ GELU(W_v x̂)) of rows; `merged` holds m_f and m_b.
     pub(super) fn gate<A: Algebra<T = T>>(&self, a: &mut A, [x, prepared]: [&T; 2], merged: [&T; 2]) -> T {
         let merged = a.mul(merged[0], merged[1]);
         let v = self.linear(a, Linears::Value, prepared);

@@ -1,4 +1,4 @@
-//! Fresh cases for races: linear layers as BERT initialises them, state-space models as S4D-Lin.
+//! New cases for races: linear layers initialised as in BERT, state-space models as S4D-Lin.
 
 use mixer::{Case, Level, MixerError, Params, Problem, Tensor, Tensors};
 
@@ -6,7 +6,7 @@ use super::ssm::Direction;
 use super::{Linears, Spec, race_config};
 use crate::generate::Generator;
 
-/// Standard deviation of fresh linear weights.
+/// Standard deviation of new linear weights.
 const INITIALIZER_RANGE: f32 = 0.02;
 
 pub(super) fn seeded_case(problem: &Problem, params: &Params) -> Result<Case, MixerError> {

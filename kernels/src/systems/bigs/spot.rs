@@ -1,5 +1,5 @@
-//! Single output rows in f64 at any length, and of a core whole channels. A row sees the whole sequence, but a kernel whose
-//! tail is below rounding sees nothing: only the positions before that are projected.
+//! Single output rows in f64 at any length, and whole channels of a core. A row depends on the whole sequence, but lags
+//! at which the kernel is below rounding do not matter: only positions within the other lags are projected.
 
 use algebra::{Algebra, Exact, Reach, Tensor, convolution_flops};
 use mixer::{Case, Level, MixerError, SpotCheck, SpotColumn, SpotDraw};
@@ -9,7 +9,7 @@ use super::model::{Ssm, Weights, convolve, ssms};
 use super::ssm::Direction;
 use crate::model::sequence;
 
-/// A tail this small relative to the whole kernel is below f64 rounding of the sum.
+/// Largest size of a negligible tail relative to the whole kernel: below f64 rounding of the sum.
 const NEGLIGIBLE: f64 = 1e-17;
 
 pub(super) fn spot_check(case: &Case, draw: SpotDraw) -> Result<SpotCheck, MixerError> {
@@ -37,7 +37,7 @@ pub(super) fn spot_check(case: &Case, draw: SpotDraw) -> Result<SpotCheck, Mixer
         }
     }
     if rows.is_empty() {
-        // Nothing fits: the cheaper end, which is still linear in the kernel's reach.
+        // If nothing fits the budget, take the cheaper end, whose cost is linear in the kernel's lags.
         rows.push(if work(0) < work(length - 1) { 0 } else { length - 1 });
     }
     rows.sort_unstable();
@@ -52,7 +52,7 @@ pub(super) fn spot_check(case: &Case, draw: SpotDraw) -> Result<SpotCheck, Mixer
     Ok(SpotCheck { columns, ..SpotCheck::of_rows(rows, expected) })
 }
 
-/// Channels of either direction that are checked in full, at most.
+/// Largest number of channels per direction that are checked in full.
 const CHANNELS: usize = 2;
 
 /// Whole channels of a core, s_f | s_b.
@@ -76,7 +76,7 @@ fn channels<'a>(
     Ok(columns)
 }
 
-/// Lags after which the kernel's tail is negligible.
+/// Number of lags before the negligible tail of the kernel.
 fn reach(kernel: &[f64]) -> usize {
     let total: f64 = kernel.iter().map(|k| k.abs()).sum();
     let mut tail = 0.0;
@@ -96,7 +96,7 @@ fn output_row<'a>(
     t: usize,
 ) -> Result<Vec<f64>, MixerError> {
     let (width, length) = (spec.dims.d_model, spec.dims.seq_len);
-    // The rows that a direction sees, and where t is among them.
+    // The rows that a direction reads, and the index of t among them.
     let window = |a: &mut Exact<'a>, ssm: &Ssm<Tensor<'a>>, x: &Tensor<'a>| {
         let [lags, _] = a.shape(&ssm.kernel);
         let (rows, at) = match ssm.reach {

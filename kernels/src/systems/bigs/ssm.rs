@@ -1,23 +1,24 @@
-//! The diagonal state-space model S4D with one step for all channels, by zero-order hold, as a convolution kernel.
+//! The diagonal state-space model S4D with one step size for all channels, discretised by zero-order hold, as a
+//! convolution kernel.
 //!
-//! Phases reach thousands of radians while a mode still lives, so the kernel is built in f64.
+//! The kernel is built in f64, since phases reach thousands of radians before a mode has decayed.
 
 use mixer::{Count, MixerError, Tensors};
 
-/// Which way a model reads.
+/// Direction in which a model reads the sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
-    /// From the start.
+    /// From the first position to the last.
     Forward,
-    /// From the end.
+    /// From the last position to the first.
     Backward,
 }
 
 impl Direction {
-    /// Both.
+    /// Both directions.
     pub const BOTH: [Self; 2] = [Self::Forward, Self::Backward];
 
-    /// Prefix of its tensors.
+    /// Prefix of the direction's tensor names.
     pub fn prefix(self) -> &'static str {
         match self {
             Self::Forward => "fs4",
@@ -26,12 +27,12 @@ impl Direction {
     }
 }
 
-/// One mode in discrete time: the kernel is Re Σ c·aˡ.
+/// One mode in discrete time; the kernel is Re Σ c·aˡ.
 #[derive(Debug, Clone, Copy)]
 pub struct Mode {
-    /// Ā as re, im.
+    /// Ā as (re, im).
     pub a: [f64; 2],
-    /// C·B̄ as re, im.
+    /// C·B̄ as (re, im).
     pub c: [f64; 2],
 }
 
@@ -60,7 +61,7 @@ impl Ssm {
         let step = f64::from(get("log_step", &[1])?[0]).exp();
         let modes = re.iter().zip(im).zip(c.chunks_exact(2)).map(|((re, im), c)| {
             let [re, im] = [*re, *im].map(f64::from);
-            // Not `min`, which would hide a NaN.
+            // `min` would hide a NaN.
             let pole = [if re > -1e-4 { -1e-4 } else { re }, im];
             let growth = (step * pole[0]).exp();
             let a = [growth * (step * pole[1]).cos(), growth * (step * pole[1]).sin()];
@@ -72,7 +73,7 @@ impl Ssm {
         Ok(Self { modes: modes.collect(), skip: f64::from(get("D", &[1])?[0]) })
     }
 
-    /// Operations of a kernel: a complex multiply-add for each mode and lag, exponentials left out.
+    /// Operations of a kernel: a complex multiply-add per mode and lag. Exponentials are not counted.
     pub fn kernel_flops(modes: usize, length: usize) -> Count {
         8 * Count::from(modes) * Count::from(length)
     }

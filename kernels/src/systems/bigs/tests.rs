@@ -14,9 +14,9 @@ fn fault_11_a_flipped_sign_fails_verification() {
     testing::a_flipped_sign_fails(&BIGS, "bigs");
 }
 
-/// The kernels that the golden files store are the ones that the parameters give.
+/// The kernels in the golden files equal those computed from the parameters.
 #[test]
-fn the_kernels_are_the_authors() {
+fn the_kernels_equal_the_authors_kernels() {
     for golden in testing::goldens("bigs") {
         let spec = Spec::read(&golden.case).unwrap();
         for (direction, name) in Direction::BOTH.into_iter().zip(["k_f", "k_b"]) {
@@ -72,13 +72,13 @@ fn agrees_with_the_reference_at_the_edges() {
 }
 
 #[test]
-fn sequences_do_not_mix() {
+fn sequences_are_independent() {
     testing::batch_independent(&BIGS, &PROBLEM, &["x"]);
     testing::batch_independent(&BIGS, &Problem { level: Level::Core, ..PROBLEM }, &["x"]);
 }
 
 #[test]
-fn stated_memory_is_what_it_takes() {
+fn stated_memory_equals_allocated_memory() {
     for level in [Level::Core, Level::Layer] {
         for seq_len in [1, 64, 1000, 4096] {
             testing::truthful_memory(&BIGS, &Problem { seq_len, level, ..PROBLEM }, 0.001);
@@ -92,8 +92,8 @@ fn counted_functions_equal_the_closed_form() {
     testing::counts_its_functions::<Spec>(&BIGS, |_| vec![Params::new()]);
 }
 
-/// Everything but the convolutions is counted exactly; those are counted as direct ones, since the reference takes no
-/// transform.
+/// All operations but the convolutions are counted exactly. Convolutions are counted as direct sums, since the
+/// reference uses no transform.
 #[test]
 fn counted_operations_equal_the_closed_form() {
     let check = |name: &str, case: &Case| {
@@ -130,9 +130,9 @@ fn spot_rows_agree_at_length_65_536() {
     }
 }
 
-/// Each direction of the core sees its own side of the sequence alone, and is linear.
+/// Each direction of the core depends only on its side of the sequence, linearly.
 #[test]
-fn each_direction_sees_its_own_side() {
+fn each_direction_depends_only_on_its_side() {
     let problem = Problem { level: Level::Core, ..PROBLEM };
     let case = BIGS.seeded_case(&problem, &Params::new()).unwrap();
     let mut changed = case.clone();
@@ -149,7 +149,7 @@ fn each_direction_sees_its_own_side() {
     }
 }
 
-/// Zeros give zeros; a NaN reaches every output and is never hidden.
+/// Zeros give zeros. A NaN reaches every output.
 #[test]
 fn fault_10_zero_and_nan_inputs() {
     let problem = Problem { level: Level::Core, ..PROBLEM };
@@ -162,7 +162,7 @@ fn fault_10_zero_and_nan_inputs() {
         testing::cpu(&BIGS, &case, &Serial)
     };
     assert!(nan_in("x", &[1, 64, 64]).iter().all(|value| value.is_nan()));
-    // Poles are clamped, which must not make a number of it either.
+    // Poles are clamped, which must not hide a NaN.
     assert!(nan_in("param.fs4.A_re", &[64]).iter().any(|value| value.is_nan()));
 }
 

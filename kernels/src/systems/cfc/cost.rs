@@ -1,4 +1,4 @@
-//! Closed forms. Where every step takes one unit of time the two time heads are one, so three heads are counted.
+//! Closed forms. If every step takes one unit of time, the two time heads are one, so three heads are counted.
 
 #![deny(clippy::arithmetic_side_effects)]
 
@@ -8,7 +8,7 @@ use super::model::UNIT_FLOPS;
 use super::{Activation, CellSpec, Mode, Spec, cpu};
 use crate::lstm::{self, Lstm};
 
-/// Heads that a step multiplies by.
+/// Number of heads multiplied per step.
 fn heads(spec: &Spec, cell: &CellSpec) -> [Count; 2] {
     Count::all(match (cell.mode, spec.timespans) {
         (Mode::Pure, _) => [1, 0],
@@ -17,7 +17,7 @@ fn heads(spec: &Spec, cell: &CellSpec) -> [Count; 2] {
     })
 }
 
-/// Cost, with the synapses that each cell's mask leaves.
+/// Cost with the synapses of each cell's mask.
 pub(super) fn cost(spec: &Spec, synapses: &[usize]) -> Cost {
     let (sizes, units, rows) = (spec.dims.sizes(), Count::from(spec.units), spec.dims.sizes().rows());
     let [mut step, mut params, mut setup, mut functions] = [Count::ZERO; 4];

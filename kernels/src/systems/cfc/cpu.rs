@@ -1,6 +1,6 @@
-//! The CPU kernel. What the inputs contribute to the first layer, and the projection, do not depend on the state: they
-//! are matrix products over many tokens. Between them each sequence walks its tokens by matrix–vector products; where
-//! there are fewer sequences than threads, a team of threads shares each of them.
+//! The CPU kernel. The inputs' part of the first layer, and the projection, do not depend on the state: they are matrix
+//! products over many tokens. Between them, each sequence steps through its tokens by matrix–vector products. With
+//! fewer sequences than threads, a team of threads shares each sequence.
 
 mod cell;
 
@@ -21,23 +21,23 @@ use crate::ops::scratch::Scratch;
 use crate::ops::team::{self, Leader};
 use crate::ready::{self, Ready};
 
-/// Tokens whose input products are held at once, and between two looks at the cancel switch.
+/// Tokens of the input products in memory, and between two checks for cancellation.
 const CHUNK: usize = 4 * crate::ops::linear::BLOCK;
 
-/// Most stages of a cell's step.
+/// Largest number of stages of a cell's step.
 const STAGES: usize = 16;
 
-/// The team's buffers: the states of all cells, the outputs of a backbone's layers by turns, and a cell's new state.
+/// The team's buffers: the states of all cells, two alternating outputs of a backbone's layers, and a cell's new state.
 const BUFFERS: usize = 4;
 const STATES: usize = 0;
 const FRESH: usize = 3;
 
-/// The buffer that the layer of stage `stage` writes: not the one that the layer before it wrote.
+/// The buffer written by stage `stage`: not the buffer that the previous stage wrote.
 fn layer(stage: usize) -> usize {
     1 + stage % 2
 }
 
-/// Vectors of a sequence's state, and of what it starts from: h and m.
+/// Vectors of a sequence's state, and of its initial state: h and m.
 const STATE: usize = 2;
 
 /// Widest layer of a backbone.
@@ -45,13 +45,13 @@ fn widest(spec: &Spec) -> usize {
     spec.cells.iter().map(|cell| MatVec::padded(cell.backbone_units)).max().unwrap_or(0)
 }
 
-/// Layers by turns, the new state, and the long short-term memory's gates.
+/// Two alternating layers, the new state, and the gates of the long short-term memory.
 fn scratch_floats(spec: &Spec) -> usize {
     let lstm = if spec.mixed_memory { Lstm::scratch_floats(spec.units) } else { 0 };
     2 * widest(spec) + state_width(spec) + lstm
 }
 
-/// Floats of weights, states, chunk buffers and scratch for one thread; the LSTM and the output are counted apart.
+/// Floats of weights, states, chunk buffers and the scratch of one thread, without the LSTM and the output.
 pub(super) fn floats(spec: &Spec) -> Count {
     let cells: Count =
         spec.cells.iter().enumerate().map(|(index, cell)| cell::floats(spec, cell, index == 0)).sum();
@@ -63,12 +63,12 @@ pub(super) fn floats(spec: &Spec) -> Count {
     cells + projection + batch * (states + chunk * row) + scratch
 }
 
-/// States are padded once at the end, so that the last cell's vectors may run over.
+/// States are padded once at the end, so that vectors of the last cell stay in bounds.
 fn state_width(spec: &Spec) -> usize {
     spec.units + MatVec::padded(1)
 }
 
-/// What a run reads of the case.
+/// Inputs of a run.
 #[derive(Clone, Copy)]
 struct Inputs<'a> {
     /// `[batch, length, width]`.
@@ -82,17 +82,17 @@ impl<'a> Inputs<'a> {
     }
 }
 
-/// The network made ready for one case.
+/// The network prepared for one case.
 pub(super) struct Kernel {
     spec: Spec,
     cells: Vec<Cell>,
     lstm: Option<Lstm>,
     projection: Option<Linear>,
-    /// `[batch, STATE, state width]`.
+    /// Initial states, `[batch, STATE, state width]`.
     initial: Floats,
-    /// As well.
+    /// Current states, `[batch, STATE, state width]`.
     state: Floats,
-    /// What the inputs contribute, `[batch, chunk, entry width]`.
+    /// The inputs' part of the first cell, `[batch, chunk, entry width]`.
     entries: Floats,
     /// The last cell's states, `[batch, chunk, hidden]`.
     hidden: Floats,
@@ -147,7 +147,7 @@ impl Kernel {
         Ok(Ready::new(case, kernel, output))
     }
 
-    /// What tokens `first..first + steps` of every sequence contribute to the first cell.
+    /// Computes the inputs' part of the first cell for tokens `first..first + steps` of every sequence.
     fn enter(&mut self, inputs: &Inputs<'_>, first: usize, steps: usize, parallel: &dyn Parallel) {
         let (width, length) = (self.spec.dims.d_model, self.spec.dims.seq_len);
         let Some(Cell { input: Input::Hoisted(linear), .. }) = self.cells.first() else { return };
@@ -159,7 +159,7 @@ impl Kernel {
         }
     }
 
-    /// The states after each of the tokens `first..first + steps` of every sequence.
+    /// Computes the states after each of the tokens `first..first + steps` of every sequence.
     fn walk(&mut self, inputs: &Inputs<'_>, first: usize, steps: usize, parallel: &dyn Parallel) {
         let spec = &self.spec;
         let (length, hidden, batch) = (spec.dims.seq_len, spec.hidden(), spec.dims.batch);
@@ -213,7 +213,7 @@ impl Kernel {
         }
     }
 
-    /// The outputs of tokens `first..first + steps` of every sequence.
+    /// Computes the outputs of tokens `first..first + steps` of every sequence.
     fn project(&mut self, output: &mut [f32], first: usize, steps: usize, parallel: &dyn Parallel) {
         let (length, hidden, outputs) = (self.spec.dims.seq_len, self.spec.hidden(), self.spec.outputs());
         for (sequence, hidden_states) in self.hidden.chunks_exact(CHUNK.min(length) * hidden).enumerate() {
@@ -227,20 +227,20 @@ impl Kernel {
     }
 }
 
-/// One sequence's walk, as its threads share it.
+/// The steps of one sequence, shared by its threads.
 struct Walk<'a> {
     cells: &'a [Cell],
-    /// What the inputs contribute, `[chunk, entry]`.
+    /// The inputs' part of the first cell, `[chunk, entry]`.
     entries: &'a [f32],
     entry: usize,
-    /// The token at hand, of the chunk.
+    /// Index of the current token in the chunk.
     step: AtomicUsize,
-    /// Bits of the time since the token before.
+    /// Bits of the time since the previous token.
     elapsed: AtomicU32,
 }
 
 impl Walk<'_> {
-    /// Takes all cells a step on: the last one's new state, its last `hidden` units.
+    /// Steps all cells once: writes the last `hidden` units of the last cell's new state.
     fn advance<'t>(&self, team: &'t mut Leader<'_, '_, BUFFERS>, hidden: usize) -> &'t [f32] {
         let mut at = 0;
         for (index, cell) in self.cells.iter().enumerate() {
@@ -256,7 +256,7 @@ impl Walk<'_> {
         &team.buffer(STATES)[at - hidden..at]
     }
 
-    /// Some panels of a stage of a cell.
+    /// Computes some panels of a stage of a cell.
     fn stage(&self, which: usize, panels: Range<usize>, buffers: [&[f32]; BUFFERS], to: &mut [f32]) {
         let (index, stage) = (which / STAGES, which % STAGES);
         let cell = &self.cells[index];

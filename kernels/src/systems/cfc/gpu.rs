@@ -1,5 +1,5 @@
-//! The GPU plan: for each chunk of steps one product for all that the inputs contribute, then the steps, then the
-//! projection. Same steps and names as `cpu.rs`.
+//! The GPU plan: for each chunk of steps one product for the inputs' part of the first layer, then the steps, then the
+//! projection. Steps have the names and the order of those in `cpu.rs`.
 
 use mixer::{Access, Case, GpuTarget, MixerError, Plan, Shader, Tensors};
 
@@ -20,12 +20,12 @@ const STEPS: Shader = Shader {
 /// Words of a layer in the program, in the order that `run` of `steps.wgsl` reads them.
 const LAYER_WORDS: usize = 12;
 
-/// Heads of a cell as matrices over `[input, state]` or over the backbone's last layer.
+/// Heads of a cell as matrices over `[input, state]` or over the last layer of the backbone.
 struct Heads<'a> {
     inputs: usize,
     weights: Vec<(&'a [f32], Option<&'a [f32]>)>,
     biases: Vec<&'a [f32]>,
-    /// T_b, added to the last head where every step takes one unit of time.
+    /// T_b, added to the last head if every step takes one unit of time.
     merged: Option<(&'a [f32], &'a [f32])>,
 }
 
@@ -68,25 +68,25 @@ impl<'a> Heads<'a> {
     }
 }
 
-/// What `weights` and `program` hold, and the product of the inputs before them.
+/// Contents of `weights` and `program`, and the product of the inputs before them.
 struct Network<'a> {
     spec: &'a Spec,
-    /// Where each cell's state begins.
+    /// Offset of each cell's state.
     cell_slots: Vec<usize>,
-    /// Floats of a state; cells are padded to vectors of four.
+    /// Floats of a state. Cells are padded to vectors of four.
     slots: usize,
     weights: Vec<f32>,
     program: Vec<u32>,
     /// `[entry columns, inputs]` and `[entry columns]`.
     entry_weight: Vec<f32>,
     entry_bias: Vec<f32>,
-    /// Operations of a step.
+    /// Operations per step.
     flops: usize,
-    /// Turns of loops that an invocation makes in a step.
+    /// Loop iterations of an invocation per step.
     turns: u64,
 }
 
-/// What a layer does with its sums; numbers as in `steps.wgsl`.
+/// Treatment of a layer's sums; numbers as in `steps.wgsl`.
 #[derive(Clone, Copy)]
 enum Kind {
     Hidden = 0,
@@ -94,24 +94,24 @@ enum Kind {
     Memory = 2,
 }
 
-/// Where a layer's sums begin.
+/// Initial value of a layer's sums.
 enum Start {
-    /// With columns of the entries.
+    /// Columns of the entries.
     Entry(usize),
-    /// With a bias for each unit and head.
+    /// A bias per unit and head.
     Bias(Vec<f32>),
 }
 
-/// One layer of the program, besides its weights.
+/// One layer of the program without its weights.
 struct Layer {
     kind: Kind,
     units: usize,
     heads: usize,
-    /// Floats that it reads, from where on.
+    /// Number of floats that the layer reads, and their offset.
     input: usize,
     inputs: usize,
     start: Start,
-    /// Where its result goes.
+    /// Offset of the result.
     to: usize,
     /// |w_τ| and A of the pure form.
     pure: Vec<f32>,
@@ -155,7 +155,7 @@ impl<'a> Network<'a> {
         self.slots + self.spec.cells.iter().map(room).max().unwrap_or(0)
     }
 
-    /// The slot of unit `unit` of all.
+    /// Slot of unit `unit`, counted over all cells.
     fn slot_of(&self, unit: usize) -> usize {
         let mut first = 0;
         for (cell, slot) in self.spec.cells.iter().zip(&self.cell_slots) {
@@ -191,11 +191,12 @@ impl<'a> Network<'a> {
 
     fn cell(&mut self, index: usize, cell: &CellSpec, tensors: &Tensors) -> Result<(), MixerError> {
         let own = self.cell_slots[index];
-        // What the first layer reads from memory: its own state, after the states of the cell before where there is one.
+        // Inputs of the first layer in memory: the cell's own state, after the states of the previous cell if there is
+        // one.
         let below = index.checked_sub(1).map(|below| (self.cell_slots[below], self.spec.cells[below].units));
         let (read, gap) = below.map_or((own, 0), |(slot, units)| (slot, units.next_multiple_of(4)));
         let column = |input: usize| {
-            // Input `input` of memory as a column of the weights: below's states, a gap, the own state.
+            // Column of the weights for input `input` in memory: the previous cell's states, a gap, the own state.
             match below {
                 None => Some(cell.inputs + input),
                 Some((_, units)) if input < units => Some(input),
@@ -273,14 +274,14 @@ impl<'a> Network<'a> {
         let column = self.entry_bias.len();
         self.entry_weight.extend(weight);
         self.entry_bias.extend(bias);
-        // Whatever comes next begins at a vector of four.
+        // Every block begins at a vector of four.
         let padding = self.entry_bias.len().next_multiple_of(4) - self.entry_bias.len();
         self.entry_weight.extend(std::iter::repeat_n(0.0, padding * self.spec.dims.d_model));
         self.entry_bias.extend(std::iter::repeat_n(0.0, padding));
         Start::Entry(column)
     }
 
-    /// A unit's heads lie together, four columns where there is more than one.
+    /// The heads of a unit are contiguous; if there is more than one head, they take four columns.
     fn enter_heads(&mut self, cell: &CellSpec, heads: &Heads<'_>) -> Start {
         let columns = if heads.len() == 1 { 1 } else { 4 };
         let (mut weight, mut bias) = (Vec::new(), Vec::new());
@@ -296,7 +297,7 @@ impl<'a> Network<'a> {
         self.enter(&weight, &bias)
     }
 
-    /// Adds vectors of four to the weights and says where.
+    /// Adds vectors of four to the weights and returns their offset.
     fn store(&mut self, vectors: Vec<f32>) -> u32 {
         let at = word(self.weights.len() / 4);
         self.weights.extend(vectors);
@@ -331,7 +332,7 @@ impl<'a> Network<'a> {
         ]);
     }
 
-    /// h and m of all sequences before the first step, and room for them later: `[2, batch, 2, slots]`.
+    /// h and m of all sequences before the first step, and room for the current ones: `[2, batch, 2, slots]`.
     fn state(&self, tensors: &Tensors) -> Result<Vec<f32>, MixerError> {
         let (batch, units) = (self.spec.dims.batch, self.spec.units);
         let mut state = vec![0.0; 4 * batch * self.slots];
@@ -384,7 +385,7 @@ pub(super) fn plan(case: &Case, target: &GpuTarget) -> Result<Plan, MixerError> 
         }
         None => None,
     };
-    // Without a projection the states are the output, and all steps are kept.
+    // Without a projection, the states are the output, and the states of all steps are kept.
     let room = if projection.is_some() { chunks.steps } else { length };
     let hidden = builder.stream("hidden", dims.batch * room, hidden_columns);
     let hidden_slot = network.cell_slots.last().copied().unwrap_or_default();

@@ -1,5 +1,5 @@
-//! Closed-form continuous-time networks (Hasani et al., Nature Machine Intelligence 2022, arXiv 2106.13898): a liquid
-//! network's solution in closed form, so that a token takes one step and no solver. Still a recurrence.
+//! Closed-form continuous-time networks (Hasani et al., Nature Machine Intelligence 2022, arXiv 2106.13898): a closed
+//! form of a liquid network's solution, so that a token takes one step and no solver. A recurrence.
 
 mod cost;
 mod cpu;
@@ -94,7 +94,7 @@ pub static CFC: System = System {
     gpu: gpu::plan,
 };
 
-/// How a state follows from its heads.
+/// Form of the state update.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
     Default,
@@ -112,14 +112,14 @@ pub(crate) enum Activation {
     Gelu,
 }
 
-/// One cell: the whole network, or a layer of a wired one.
+/// One cell: the whole network, or one layer of a wired network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CellSpec {
-    /// Start of its tensors' names.
+    /// Prefix of the cell's tensor names.
     pub prefix: String,
     pub inputs: usize,
     pub units: usize,
-    /// Width and layers of the backbone; no layers where there is none.
+    /// Width and number of layers of the backbone; zero layers without a backbone.
     pub backbone_units: usize,
     pub backbone_layers: usize,
     pub masked: bool,
@@ -130,7 +130,7 @@ pub(crate) struct CellSpec {
 pub(crate) type Affine<'a> = (&'a [f32], &'a [f32]);
 
 impl CellSpec {
-    /// Width of what the heads read.
+    /// Width of the heads' input.
     pub(crate) fn features(&self) -> usize {
         if self.backbone_layers == 0 { self.inputs + self.units } else { self.backbone_units }
     }
@@ -179,11 +179,11 @@ impl CellSpec {
     }
 }
 
-/// What a case says of itself.
+/// The configuration of a case.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Spec {
     pub dims: Dims,
-    /// Neurons of all cells.
+    /// Number of neurons in all cells.
     pub units: usize,
     pub cells: Vec<CellSpec>,
     pub activation: Activation,
@@ -214,7 +214,7 @@ impl Spec {
         let cell =
             |prefix: String, inputs: usize, units: usize, wired: bool| -> Result<CellSpec, MixerError> {
                 let backbone_layers = if wired { 0 } else { config.count_or("backbone_layers", 1, 0, 8)? };
-                // Without a backbone its width means nothing, and files hold anything.
+                // Without a backbone its width is meaningless, and files may contain any value.
                 let backbone_units =
                     if backbone_layers == 0 { 0 } else { config.count_or("backbone_units", 128, 1, 4096)? };
                 Ok(CellSpec { prefix, inputs, units, backbone_units, backbone_layers, masked: wired, mode })
@@ -246,7 +246,7 @@ impl Spec {
         })
     }
 
-    /// Width of the last cell's state: what is projected.
+    /// Width of the last cell's state, the input of the projection.
     pub(crate) fn hidden(&self) -> usize {
         self.cells.last().map_or(self.units, |cell| cell.units)
     }
@@ -267,7 +267,7 @@ impl Spec {
         Ok(Some((weight, tensors.floats("param.fc.bias", &[outputs])?)))
     }
 
-    /// Elapsed times `[batch, length]`, where they are given.
+    /// Elapsed times `[batch, length]`, if they are inputs.
     pub(crate) fn times<'a>(&self, tensors: &'a Tensors) -> Result<Option<&'a [f32]>, MixerError> {
         if !self.timespans {
             return Ok(None);

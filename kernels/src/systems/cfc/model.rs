@@ -10,14 +10,14 @@ use crate::initial_state::initial_state;
 use crate::lstm;
 use crate::model::Model;
 
-/// Operations of one unit beside its heads.
+/// Operations of one unit without its heads.
 pub(super) const UNIT_FLOPS: usize = 10;
 
 /// A linear layer.
 struct Dense<T> {
     weight: T,
     bias: T,
-    /// Entries that a mask leaves.
+    /// Entries kept by a mask.
     synapses: usize,
 }
 
@@ -40,11 +40,11 @@ impl<T: Clone> Dense<T> {
     }
 }
 
-/// What makes a state of a cell's features z.
+/// Weights of the state update, which reads a cell's features z.
 enum Heads<T> {
     /// F₁, w_τ and A.
     Pure { ff1: Dense<T>, w_tau: T, a: T },
-    /// F₁, F₂, T_a and T_b; where every step takes one unit of time, T_a is T_a + T_b.
+    /// F₁, F₂, T_a and T_b. If every step takes one unit of time, T_a holds T_a + T_b.
     Gated { ff1: Dense<T>, ff2: Dense<T>, time_a: Dense<T>, time_b: Option<Dense<T>> },
 }
 
@@ -88,14 +88,15 @@ impl<T: Clone> Cell<T> {
         Ok(Self { units: cell.units, mode: cell.mode, activation: spec.activation, backbone, heads })
     }
 
-    /// Entries that the mask of F₁ leaves.
+    /// Entries kept by the mask of F₁.
     fn synapses(&self) -> usize {
         match &self.heads {
             Heads::Pure { ff1, .. } | Heads::Gated { ff1, .. } => ff1.synapses,
         }
     }
 
-    /// The next state, `[1, units]`, from the input, `[1, inputs]`, and the state; `elapsed` is τ, `[1, 1]`, 1 unless given.
+    /// The next state, `[1, units]`, from the input, `[1, inputs]`, and the state. `elapsed` is τ, `[1, 1]`, or 1 if
+    /// absent.
     fn step<A: Algebra<T = T>>(&self, a: &mut A, x: &T, h: &T, elapsed: Option<&T>) -> T {
         // z = act(B [x; h] + b), layer by layer.
         let mut z = a.concat(&[x.clone(), h.clone()]);
@@ -189,8 +190,8 @@ impl<T: Clone> Network<T> {
         })
     }
 
-    /// One token `x`, `[1, inputs]`, after which the state is returned with the output, `[1, outputs]`. The state is that of
-    /// the cells and of the mixed memory, `[1, units]` each; the latter is as it was where there is none.
+    /// Processes one token `x`, `[1, inputs]`. Returns the output, `[1, outputs]`, and the new state: that of the cells
+    /// and that of the mixed memory, `[1, units]` each. Without a mixed memory its state does not change.
     fn step<A: Algebra<T = T>>(&self, a: &mut A, [h, m]: [&T; 2], x: &T, elapsed: Option<&T>) -> ([T; 2], T) {
         let [h, m] = match &self.memory {
             Some(memory) => lstm::step(a, memory, x, [h, m]),
@@ -208,7 +209,7 @@ impl<T: Clone> Network<T> {
     }
 }
 
-/// The tokens of all sequences, and their elapsed times where these are given.
+/// The tokens of all sequences, and their elapsed times if these are inputs.
 struct Tokens<'a> {
     x: &'a [f32],
     times: Option<&'a [f32]>,
@@ -220,7 +221,7 @@ impl<'a> Tokens<'a> {
         Ok(Self { x: spec.input(tensors)?, times: spec.times(tensors)?, inputs: spec.dims.d_model })
     }
 
-    /// [`Network::step`] with token `row` of all sequences together.
+    /// [`Network::step`] with token `row` of all sequences.
     fn step<A: Load<'a>>(
         &self,
         a: &mut A,
@@ -264,7 +265,7 @@ fn initial(spec: &Spec, case: &Case, sequence: usize) -> Result<State, MixerErro
     Ok(State { h: initial("h0")?, m })
 }
 
-/// Rows of the first sequence: its beginning, and others as far as the network forgets what came before them.
+/// Rows of the first sequence: at its beginning, and later ones where the network has forgotten earlier inputs.
 pub(super) fn spot_check(case: &Case, draw: SpotDraw) -> Result<SpotCheck, MixerError> {
     let spec = Spec::read(case)?;
     let initial = initial(&spec, case, 0)?;

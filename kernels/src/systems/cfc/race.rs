@@ -1,4 +1,4 @@
-//! A race's instance: configuration, wiring and seeded weights.
+//! The case of a race: configuration, wiring and seeded weights.
 
 use mixer::{Case, Level, MixerError, Params, Problem, Tensors, Value};
 
@@ -7,7 +7,7 @@ use crate::generate::Generator;
 use crate::lstm;
 use crate::ncp::Wiring;
 
-/// A problem with its wiring, where it is sparse.
+/// A problem with its wiring if that is sparse.
 pub(super) struct Race {
     problem: Problem,
     config: Params,
@@ -46,14 +46,14 @@ impl Race {
             sizes = vec![wiring.inter, wiring.command, wiring.motor];
         }
         config.set("layer_sizes", Value::List(sizes.into_iter().map(Value::from).collect()));
-        // A wired network's outputs are its motor neurons; at core level there is no projection.
+        // The outputs of a wired network are its motor neurons; at core level there is no projection.
         let projected = problem.level == Level::Layer && !sparse;
         config.set("proj_size", if projected { Value::from(width) } else { Value::Null });
         let probe = Case { level: problem.level, config: config.clone(), tensors: Tensors::new() };
         Ok(Self { problem: *problem, spec: Spec::read(&probe)?, config, masks })
     }
 
-    /// Synapses of ff1 that each cell's mask leaves.
+    /// Number of synapses of ff1 in each cell's mask.
     pub(super) fn synapses(&self) -> Vec<usize> {
         if self.masks.is_empty() {
             return self.spec.cells.iter().map(|cell| cell.units * cell.features()).collect();
@@ -61,7 +61,7 @@ impl Race {
         self.masks.iter().map(|mask| mask.iter().filter(|&&entry| entry != 0.0).count()).collect()
     }
 
-    /// Weights as the package initialises them: matrices Xavier, biases PyTorch's default.
+    /// Weights as initialised in the package: matrices by Xavier, biases by PyTorch's default.
     pub(super) fn case(self) -> Result<Case, MixerError> {
         let generator = Generator::new(self.problem.seed);
         let mut tensors = Tensors::new();
@@ -112,8 +112,8 @@ impl Race {
     }
 }
 
-/// Masks of the inter, command and motor cells, `[units of the layer, inputs + units of the layer]`: the wiring's synapses
-/// from the layer before, and everything from the layer itself.
+/// Masks of the inter, command and motor cells, `[units of the layer, inputs + units of the layer]`: the wiring's
+/// synapses from the previous layer, and all synapses within the layer.
 fn layer_masks(wiring: &Wiring, inputs: usize) -> Vec<Vec<f32>> {
     let units = wiring.motor + wiring.command + wiring.inter;
     let motor = 0..wiring.motor;

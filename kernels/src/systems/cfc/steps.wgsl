@@ -1,12 +1,12 @@
 // A chunk of steps of a closed-form network, with its state in workgroup memory; recurrence.wgsl is prepended. Mirrors
-// `step` of cpu.rs. A workgroup takes one sequence and runs the layers of `program` for each step.
+// `step` of cpu.rs. A workgroup processes one sequence and runs the layers of `program` in each step.
 //
 // binding 0: sizes
-// binding 1: weights and biases, vectors of four; where, says the program
+// binding 1: weights and biases in vectors of four, at the offsets in the program
 // binding 2: the program: for each layer the twelve words that `run` reads
-// binding 3: what the inputs contribute, biases included, [batch, chunk, entry_stride]
-// binding 4: elapsed times, [batch, length], where TIMES
-// binding 5: h and m before the first step, [batch, 2, slots], and then as far as they have come
+// binding 3: the inputs' part of the first layer with biases, [batch, chunk, entry_stride]
+// binding 4: elapsed times, [batch, length], with TIMES
+// binding 5: h and m before the first step, [batch, 2, slots], then the current h and m
 // binding 6: the last cell's states, [batch, room, hidden_stride], from row `hidden_row` on
 
 // Numbers as in gpu.rs.
@@ -15,7 +15,7 @@ override ACTIVATION: u32 = 0u;
 override TIMES: u32 = 0u;
 
 struct Sizes {
-    // Floats of a state, cells padded to vectors of four.
+    // Floats of a state; cells are padded to vectors of four.
     slots: u32,
     layers: u32,
     batch: u32,
@@ -25,7 +25,7 @@ struct Sizes {
     length: u32,
     chunk: u32,
     entry_stride: u32,
-    // The last cell.
+    // Values of the last cell.
     hidden: u32,
     hidden_slot: u32,
     hidden_stride: u32,
@@ -55,7 +55,7 @@ fn activate(x: f32) -> f32 {
     }
 }
 
-// A unit's next state from its heads.
+// The next state of a unit from its heads.
 fn combined(heads: vec4<f32>, pure_at: u32, elapsed: f32) -> f32 {
     if (MODE == 2u) {
         // |w_τ| and A.
@@ -76,7 +76,7 @@ fn combined(heads: vec4<f32>, pure_at: u32, elapsed: f32) -> f32 {
     return f + s * (g - f);
 }
 
-// What a unit's heads are before the state contributes.
+// Values of a unit's heads before the state's part is added.
 fn bias(at: u32, is_entry: bool, heads: u32, unit: u32, row: u32) -> vec4<f32> {
     if (!is_entry) {
         return weights[at + unit];
@@ -142,7 +142,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     let begin = select(current, initial, sizes.first_step == 0u);
     for (var slot = thread; slot < sizes.slots; slot += 256u) {
         memory[slot] = state[begin + slot];
-        // The thread that keeps a unit's m is the one that reads it here.
+        // Each thread reads only the m that it wrote.
         state[current + sizes.slots + slot] = state[begin + sizes.slots + slot];
     }
     workgroupBarrier();

@@ -6,7 +6,7 @@ use crate::testing::{self, PROBLEM, sparse};
 testing::liquid_battery!(CFC, "cfc");
 
 #[test]
-fn a_network_without_room_for_its_outputs_is_refused_by_name() {
+fn too_few_units_for_the_outputs_are_an_error() {
     let mut params = sparse();
     params.set("units", 8_usize);
     let error = CFC.seeded_case(&PROBLEM, &params).unwrap_err();
@@ -14,14 +14,14 @@ fn a_network_without_room_for_its_outputs_is_refused_by_name() {
 }
 
 #[test]
-fn layer_sizes_that_do_not_add_up_are_refused_by_name() {
+fn layer_sizes_with_a_wrong_sum_are_an_error() {
     let mut case = CFC.seeded_case(&PROBLEM, &sparse()).unwrap();
     case.config.set("layer_sizes", Value::List(vec![Value::Int(1), Value::Int(2)]));
     let error = CFC.reference(&case).unwrap_err();
     assert!(matches!(error, MixerError::InvalidField { field, .. } if field == "layer_sizes"));
 }
 
-/// Every mode, with and without a backbone.
+/// Every form with and without a backbone.
 #[test]
 fn all_forms_agree_with_the_reference() {
     for mode in ["default", "no_gate", "pure"] {

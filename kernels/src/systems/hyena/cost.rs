@@ -1,4 +1,4 @@
-//! Closed forms. A real FFT of length n is taken as 2.5 n log₂ n operations, as the field does.
+//! Closed forms. A real FFT of length n counts as 2.5 n log₂ n operations, as is customary.
 
 #![deny(clippy::arithmetic_side_effects)]
 
@@ -17,14 +17,14 @@ pub(super) fn convolution_flops(spec: &Spec) -> Count {
     batch * convolutions * width * (2 * real_fft_flops(n) + 3 * n + 2 * length)
 }
 
-/// Operations of the long convolutions as the kernel runs them: whole groups of channels, the skip in the filter.
+/// Operations of the long convolutions in the kernel: whole groups of channels, the skip inside the filter.
 fn executed_convolutions(spec: &Spec) -> Count {
     let [batch, convolutions] = Count::all([spec.dims.batch, spec.convolutions()]);
     let channels = Count::from(groups(spec.dims.d_model)) * Count::from(GROUP);
     batch * convolutions * channels * Fft::convolution_flops(fft_size(spec.out_len()))
 }
 
-/// Operations of everything else: projections, short convolution, gates.
+/// Operations of projections, short convolution and gates.
 pub(super) fn other_flops(spec: &Spec) -> Count {
     let [length, width, order, taps] = Count::all([spec.out_len(), spec.dims.d_model, spec.order, spec.taps]);
     let gates = order * length * width;
@@ -32,7 +32,7 @@ pub(super) fn other_flops(spec: &Spec) -> Count {
     spec.dims.sizes().batch * (gates + if spec.level == Level::Layer { layer } else { Count::ZERO })
 }
 
-/// Cost of the FFT kernel, its scratch taken for one thread.
+/// Cost of the FFT kernel, with the scratch of one thread.
 pub(super) fn cost(spec: &Spec) -> Cost {
     let n = fft_size(spec.out_len());
     let [batch, length, width, order] =
@@ -48,9 +48,9 @@ pub(super) fn cost(spec: &Spec) -> Cost {
             (stream + params + spec.filter.map_or(Count::ZERO, |filter| filter.param_floats()), params)
         }
     };
-    // What all banks hold, without the scratch of their making.
+    // Bytes that all banks keep, without the scratch of their construction.
     let bank = groups * convolutions * Fft::group_floats(n);
-    // The filter's values and its transform's scratch are gone once the kernel runs.
+    // Filter values and the scratch of their transform are freed before the kernel runs.
     let values = if spec.level == Level::Layer { channels * length } else { Count::ZERO };
     let setup = Fft::group_floats(n) + values;
     let layer = match spec.level {

@@ -1,5 +1,5 @@
-//! The CPU kernel. A task takes a few groups of eight channels of one sequence from the projected streams to the gated
-//! output, so that a long convolution's working set is a packed transform of each.
+//! The CPU kernel. A task processes a few groups of eight channels of one sequence from the projected streams to the
+//! gated output, so that the working set of a long convolution is one packed transform per group.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::ready::{self, Ready};
 // A panel of the projection is exactly a channel group of the convolution.
 const _: () = assert!(PANEL == GROUP);
 
-/// Channel groups of one stream.
+/// Number of channel groups of a stream.
 pub(super) fn groups(width: usize) -> usize {
     width.div_ceil(GROUP)
 }
@@ -34,9 +34,9 @@ pub(super) fn scratch_floats(size: usize) -> Count {
     Count::from(TOGETHER) * Fft::group_floats(size)
 }
 
-/// What a layer adds around the core.
+/// Weights and buffers that only a layer has.
 struct Layer {
-    /// One projection for each stream.
+    /// The projection of each stream.
     in_proj: Vec<Linear>,
     /// For each stream `[groups, taps + 1, GROUP]`: taps, then the bias.
     short: Vec<Floats>,
@@ -47,7 +47,7 @@ struct Layer {
     out_proj: Linear,
 }
 
-/// Hyena made ready for one case.
+/// Hyena prepared for one case.
 pub(super) struct Kernel {
     spec: Spec,
     fft: Fft,
@@ -114,7 +114,8 @@ impl Layer {
     }
 }
 
-/// Spectra of all filters, group o · groups + g being channel group g of convolution o. The skip joins the first tap.
+/// Spectra of all filters; group o · groups + g is channel group g of convolution o. The skip is added to the first
+/// tap.
 fn filter_bank(
     spec: &Spec,
     case: &Case,
@@ -202,7 +203,7 @@ fn project(spec: &Spec, layer: &mut Layer, x: &[f32], parallel: &dyn Parallel) {
         }
         return;
     }
-    // Truncated: the core's buffer is free until the convolutions are done, and holds just the rows that are wanted.
+    // If the output is cut, the core's buffer, unused until the convolutions end, holds the rows to project.
     for (to, from) in
         layer.core.chunks_exact_mut(length * width).zip(x.chunks_exact(spec.dims.seq_len * width))
     {
@@ -213,7 +214,7 @@ fn project(spec: &Spec, layer: &mut Layer, x: &[f32], parallel: &dyn Parallel) {
     }
 }
 
-/// Gates and convolutions: `out` is `[batch, length, width]`.
+/// Gates and convolutions; `out` is `[batch, length, width]`.
 fn mix<'a>(
     spec: &Spec,
     fft: &Fft,

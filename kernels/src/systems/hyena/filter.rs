@@ -1,6 +1,6 @@
-//! The implicit filter: a sine network of the position, windowed by exponentials (paper, section 3.3; the reference's
-//! `HyenaFilter`). It depends on weights alone, so it is set-up, and it is evaluated in f64: its sines amplify rounding
-//! about tenfold a layer.
+//! The implicit filter: a sine network of the position, multiplied by exponential windows (paper, section 3.3; the
+//! reference's `HyenaFilter`). It depends only on weights, so it is computed at set-up, in f64: each layer of sines
+//! amplifies rounding about tenfold.
 
 use mixer::{Count, MixerError, Parallel, Params, Tensors, gather, room};
 
@@ -12,32 +12,32 @@ use crate::ops::parts::for_each;
 /// The filter's configuration.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FilterSpec {
-    /// Filters for each position: width · (order − 1).
+    /// Filter values per position: width · (order − 1).
     pub channels: usize,
-    /// The longest length that the filter is built for; filters depend on it.
+    /// The length that the filter is built for, the longest possible one. Filters depend on it.
     pub l_max: usize,
-    /// Positional features.
+    /// Number of positional features.
     pub emb_dim: usize,
     /// Width of the network.
     pub width: usize,
-    /// Inner layers.
+    /// Number of inner layers.
     pub inner: usize,
     /// Whether the exponential window applies.
     pub modulate: bool,
-    /// Added to the window.
+    /// Constant added to the window.
     pub shift: f64,
     /// Whether each position is normalised over channels.
     pub normalized: bool,
     /// Whether the convolutions have a skip.
     pub bias: bool,
-    /// Frequency that fresh weights start from.
+    /// Frequency of new weights.
     pub w: f64,
-    /// Window decay of fresh weights: slowest and fastest channel, and target.
+    /// Window decay of new weights: slowest channel, fastest channel and target.
     pub decay: [f64; 3],
 }
 
 impl FilterSpec {
-    /// Reads a case's configuration.
+    /// Reads and checks the configuration of a case.
     ///
     /// # Errors
     /// [`MixerError::InvalidField`].
@@ -65,20 +65,20 @@ impl FilterSpec {
         })
     }
 
-    /// Operations of evaluating `positions` positions: 2(EF + JF² + FC) each, sines and exponentials left out.
+    /// Operations for `positions` positions: 2(EF + JF² + FC) each. Sines and exponentials are not counted.
     pub fn flops(&self, positions: usize) -> Count {
         let [width, channels, embedding] = Count::all([self.width, self.channels, self.emb_dim]);
         let [inner, positions] = Count::all([self.inner, positions]);
         2 * positions * (embedding * width + inner * width * width + width * channels)
     }
 
-    /// Operations of the network without its output layer, as [`FilterSpec::flops`].
+    /// [`FilterSpec::flops`] without the output layer.
     pub fn hidden_flops(&self, positions: usize) -> u64 {
         let [width, channels, positions_in] = Count::all([self.width, self.channels, positions]);
         (self.flops(positions) - 2 * positions_in * width * channels).get()
     }
 
-    /// Floats of the filter's parameters.
+    /// Number of floats in the filter's parameters.
     pub fn param_floats(&self) -> Count {
         let [width, channels, embedding] = Count::all([self.width, self.channels, self.emb_dim]);
         let [inner, positions] = Count::all([self.inner, self.l_max]);
@@ -126,7 +126,7 @@ impl<'a> Filter<'a> {
         })
     }
 
-    /// The filters at position `n`, `[channels]`, channel d·(order − 1) + o being filter o of channel d.
+    /// The filters at position `n`, `[channels]`; entry d·(order − 1) + o is filter o of channel d.
     fn at(&self, n: usize, hidden: &mut Vec<f64>, out: &mut [f64]) {
         hidden.clear();
         hidden.extend(
@@ -172,7 +172,7 @@ impl<'a> Filter<'a> {
 /// The filters in f64, `[positions, channels]`.
 ///
 /// # Errors
-/// What is wrong with the parameters.
+/// [`MixerError::MissingTensor`] or [`MixerError::TensorShape`].
 pub fn evaluate_f64(spec: &FilterSpec, tensors: &Tensors, positions: usize) -> Result<Vec<f64>, MixerError> {
     let filter = Filter::new(spec, tensors)?;
     let mut h = vec![0.0; positions * spec.channels];
@@ -183,7 +183,7 @@ pub fn evaluate_f64(spec: &FilterSpec, tensors: &Tensors, positions: usize) -> R
     Ok(h)
 }
 
-/// Fresh parameters as the reference initialises them.
+/// New parameters, initialised as in the reference.
 ///
 /// # Errors
 /// [`MixerError::OutOfMemory`].
@@ -223,7 +223,7 @@ pub fn seed(spec: &FilterSpec, generator: &Generator, tensors: &mut Tensors) -> 
     generator.unit(tensors, "param.filter_fn.bias", &[spec.channels])
 }
 
-/// Value `index` of `count` equally spaced ones from `low` to `high`; `low` where there is only one.
+/// Value `index` of `count` equally spaced values from `low` to `high`; `low` if `count` is 1.
 fn linspace(low: f64, high: f64, count: usize, index: usize) -> f64 {
     if count < 2 { low } else { low + (high - low) * index as f64 / (count - 1) as f64 }
 }

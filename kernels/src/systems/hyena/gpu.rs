@@ -1,5 +1,5 @@
-//! The GPU plan: one product for all streams, short convolutions with the first gate fused, long convolutions with the
-//! other gates fused, the output projection. Same steps and names as `cpu.rs`.
+//! The GPU plan: one product for all streams, short convolutions fused with the first gate, long convolutions fused
+//! with the other gates, then the output projection. Steps have the names and the order of those in `cpu.rs`.
 
 use mixer::{Case, Count, GpuTarget, Level, MixerError, Plan, Serial, gather, zeros};
 
@@ -24,7 +24,7 @@ pub(super) fn plan(case: &Case, target: &GpuTarget) -> Result<Plan, MixerError> 
     builder.finish(output)
 }
 
-/// Spectra of all filters. The skip joins the first tap.
+/// Spectra of all filters. The skip is added to the first tap.
 fn filters(
     builder: &mut Builder,
     spec: &Spec,
@@ -33,7 +33,7 @@ fn filters(
 ) -> Result<Vec<Filter>, MixerError> {
     let (width, length, convolutions) = (spec.dims.d_model, spec.out_len(), spec.convolutions());
     let columns = Columns::plain(width);
-    // The file is read before its sizes are believed.
+    // Check the tensors before using their sizes.
     let [positions, stride] = Count::all([length, columns.stride()]);
     let empty = || (0..convolutions).map(|_| zeros(positions * stride)).collect::<Result<Vec<Vec<f32>>, _>>();
     let mut taps;
@@ -70,7 +70,7 @@ fn filters(
     Ok(filters)
 }
 
-/// Gates and convolutions of given streams.
+/// Gates and convolutions of the streams.
 fn core(
     builder: &mut Builder,
     spec: &Spec,
@@ -95,7 +95,7 @@ fn core(
     for (o, filter) in filters.iter().enumerate() {
         let gate_in = (o == 0).then(|| streams[spec.order - 1]);
         conv.apply(builder, filter, (value, gate_in), (other, Some(streams[spec.order - 2 - o])));
-        // The input must survive for the next run: from the second convolution on, two buffers take turns.
+        // The input is needed again by the next run, so from the second convolution on two buffers alternate.
         let next = if o == 0 {
             if filters.len() > 1 {
                 spare = Some(builder.stream("value", rows, columns));
@@ -110,10 +110,10 @@ fn core(
     Ok(value)
 }
 
-/// What a layer adds around the core.
+/// Weights and buffers that only a layer has.
 struct Layer {
     x: Stream,
-    /// All projections in one, with room for all streams; or one for each stream.
+    /// One projection for all streams, if there is memory for all of them at once; else one per stream.
     stacked: Option<Stream>,
     in_proj: Vec<Linear>,
     short: Vec<ShortFilter>,
@@ -125,7 +125,7 @@ impl Layer {
         let (batch, width, length) = (spec.dims.batch, spec.dims.d_model, spec.out_len());
         let columns = Columns::plain(width);
         let x = spec.input(&case.tensors)?;
-        // Truncated to the length that the filter is built for.
+        // Cut to the length that the filter is built for.
         let rows: Vec<f32> = x
             .chunks_exact(spec.dims.seq_len * width)
             .flat_map(|sequence| &sequence[..length * width])
@@ -162,7 +162,7 @@ impl Layer {
         self.sizes[0] * self.sizes[1]
     }
 
-    /// Stream `index` before its short convolution: where it is, or projected into `room`.
+    /// Stream `index` before its short convolution: a part of the joint product, or projected into `room`.
     fn projected(&self, builder: &mut Builder, index: usize, room: Stream) -> Stream {
         if let Some(all) = self.stacked {
             return all.down(index * self.rows());
@@ -183,7 +183,7 @@ fn layer(
     let layer = Layer::new(builder, spec, case)?;
     let (weight, bias) = spec.projection(&case.tensors, "out_proj")?;
     let out_proj = Linear::upload(builder, weight, Some(bias), columns, columns);
-    // Three streams take turns, and the last one free takes the output.
+    // Three stream buffers rotate; the last free one takes the output.
     let [mut value, mut other, gate] =
         ["value", "value", "gate"].map(|label| builder.stream(label, layer.rows(), columns));
     if let Some(all) = layer.stacked {

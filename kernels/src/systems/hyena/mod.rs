@@ -22,10 +22,10 @@ use crate::generate::Generator;
 use crate::model::reference;
 use filter::FilterSpec;
 
-/// Largest order accepted: the paper goes to 3.
+/// Largest order; the paper uses up to 3.
 const MAX_ORDER: usize = 8;
 
-/// Defaults are those of the paper's language models.
+/// The defaults of the paper's language models.
 static INFO: Info = Info {
     id: "hyena",
     title: "Hyena",
@@ -88,23 +88,23 @@ pub static HYENA: System = System {
     gpu: gpu::plan,
 };
 
-/// What a case says of itself.
+/// The configuration of a case.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Spec {
     /// Sizes of the input.
     pub dims: Dims,
-    /// Gates; the long convolutions are one fewer.
+    /// Number of gates; there is one long convolution fewer.
     pub order: usize,
-    /// Core or layer.
+    /// Level of the case, core or layer.
     pub level: Level,
     /// Taps of the short convolution; 1 at core level.
     pub taps: usize,
-    /// The implicit filter; at core level the filter is an input.
+    /// The implicit filter; `None` at core level, where filters are inputs.
     pub filter: Option<FilterSpec>,
 }
 
 impl Spec {
-    /// Reads a case's configuration.
+    /// Reads and checks the configuration of a case.
     ///
     /// # Errors
     /// [`MixerError::InvalidField`].
@@ -123,7 +123,7 @@ impl Spec {
         })
     }
 
-    /// The spec that a race's problem and parameters give.
+    /// The spec of a race with this problem and these parameters.
     fn race(problem: &Problem, params: &Params) -> Result<Self, MixerError> {
         let mut config = problem.to_params();
         for (name, value) in INFO.resolve(params)?.iter() {
@@ -135,12 +135,12 @@ impl Spec {
         Self::read(&Case { level: problem.level, config, tensors: Tensors::new() })
     }
 
-    /// Long convolutions.
+    /// Number of long convolutions.
     pub fn convolutions(&self) -> usize {
         self.order - 1
     }
 
-    /// Length of the output: the input's, cut to the length that the filter was built for.
+    /// Length of the output: that of the input, cut to the length that the filter is built for.
     pub fn out_len(&self) -> usize {
         self.filter.map_or(self.dims.seq_len, |filter| self.dims.seq_len.min(filter.l_max))
     }
@@ -155,7 +155,7 @@ impl Spec {
         tensors.floats("x", &self.dims.shape(self.dims.d_model))
     }
 
-    /// A tensor of a `core` case that belongs to its filters.
+    /// A filter tensor of a `core` case.
     pub(crate) fn core_filter<'a>(&self, tensors: &'a Tensors) -> Result<(&'a [f32], &'a [f32]), MixerError> {
         let (convolutions, width) = (self.convolutions(), self.dims.d_model);
         let k = tensors.floats("k", &[convolutions, width, self.dims.seq_len])?;
@@ -184,7 +184,7 @@ impl Spec {
         Ok((weight, tensors.floats("param.short_filter.bias", &[channels])?))
     }
 
-    /// The skip β of convolution `o` at `channel`: zero where the filter has no bias.
+    /// The skip β of convolution `o` at `channel`; zero if the filter has no bias.
     pub(crate) fn skip(&self, tensors: &Tensors, o: usize, channel: usize) -> Result<f32, MixerError> {
         let (convolutions, width) = (self.convolutions(), self.dims.d_model);
         let (values, at) = match &self.filter {

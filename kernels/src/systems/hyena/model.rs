@@ -57,7 +57,7 @@ impl<T: Clone> Filter<T> {
 }
 
 /// h_t = Window(t) · (FFN ∘ PositionalEncoding)(t) at `positions`, `[positions, filters]`. Sines, the window and the
-/// normalisation are left out of the count.
+/// normalisation are not counted.
 pub(super) fn filter<A: Algebra>(
     a: &mut A,
     spec: &FilterSpec,
@@ -94,7 +94,7 @@ pub(super) fn filter<A: Algebra>(
     })
 }
 
-/// What the operator takes, beside its input.
+/// The parameters of the operator.
 pub(super) struct Filters<T> {
     /// For each convolution its filters, `[length, width]`.
     pub k: Vec<T>,
@@ -102,7 +102,8 @@ pub(super) struct Filters<T> {
     pub skip: Vec<T>,
 }
 
-/// The operator of order N on `z`, `[length, (N + 1) · width]`, which holds x_0, …, x_{N−1} and v; the outputs at `rows`.
+/// The operator of order N on `z`, `[length, (N + 1) · width]`, the streams x_0, …, x_{N−1} and v. Returns the outputs
+/// at `rows`.
 pub(super) fn operator<A: Algebra>(a: &mut A, z: &A::T, filters: &Filters<A::T>, rows: Range<usize>) -> A::T {
     let order = filters.k.len() + 1;
     let [length, columns] = a.shape(z);
@@ -172,7 +173,7 @@ pub(super) fn project<A: Algebra>(a: &mut A, projections: &Projections<A::T>, x:
     })
 }
 
-/// Skips of a case, for each convolution.
+/// Skips of a case for each convolution.
 pub(super) fn skips<'a, A: Load<'a>>(
     a: &mut A,
     spec: &Spec,
@@ -228,7 +229,7 @@ pub(super) fn filters<'a, A: Load<'a>>(
     Ok(Filters { k, skip: skips(a, spec, tensors)? })
 }
 
-/// The first outputs of one sequence, as many as `filters` is long: they depend on the inputs so far alone.
+/// The first outputs of one sequence, which depend only on inputs up to them: as many as the length of `filters`.
 pub(super) fn prefix<'a, A: Load<'a>>(
     a: &mut A,
     spec: &Spec,

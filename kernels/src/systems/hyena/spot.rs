@@ -1,4 +1,4 @@
-//! Parts of an output in f64 at any length: rows of a prefix, and channels, which do not depend on each other.
+//! Parts of an output in f64 at any length: rows of a prefix, and whole channels, which are independent of each other.
 
 use std::ops::Range;
 
@@ -11,18 +11,18 @@ use super::model::{Filter, Filters, Projections, filter, filters, operator, pref
 use crate::model::sequence;
 use crate::ops::exact::best_row;
 
-/// Channels of a core that are checked in full, at most.
+/// Largest number of channels of a core that are checked in full.
 const CHANNELS: usize = 4;
 
-/// Channels of a core that are held in f64 together.
+/// Channels of a core computed at once in f64.
 const TOGETHER: usize = 16;
 
-/// Positions at which a filter's network is held in f64 together.
+/// Positions of a filter's network computed at once in f64.
 const POSITIONS: usize = 1024;
 
-/// Rows of the longest prefix that half of the draw affords, of a core of order 2 the last row as well, which needs one
-/// product for each input; and columns. Of a core these are whole channels; of a layer it is one that holds a channel of its
-/// core over a far longer prefix.
+/// Checked parts: rows of the longest prefix within half of the budget; for a core of order 2 also the last row, which
+/// needs one product per input; and columns. For a core, columns are whole channels. For a layer, the column is a
+/// weighted sum that shows one channel of its core over a far longer prefix.
 pub(super) fn spot_check(case: &Case, draw: SpotDraw) -> Result<SpotCheck, MixerError> {
     let spec = Spec::read(case)?;
     let (width, length) = (spec.dims.d_model, spec.out_len());
@@ -92,9 +92,8 @@ fn core_channels(spec: &Spec, case: &Case, draw: SpotDraw) -> Result<Vec<SpotCol
     columns.collect()
 }
 
-/// One channel of a layer's core over as many positions as the draw affords, as a weighted sum of the layer's outputs
-/// ([`best_row`]). `None` where the matrix is too large to be solved with or has no inverse, and where filters depend on all
-/// channels.
+/// One channel of a layer's core over as many positions as the budget allows, as a weighted sum of the layer's outputs
+/// ([`best_row`]). `None` if the matrix is too large to solve or singular, or if filters depend on all channels.
 fn layer_column(
     spec: &Spec,
     filter_spec: &FilterSpec,
@@ -107,7 +106,8 @@ fn layer_column(
         return Ok(None);
     }
     let projections = (2 * (order + 2) * width * spec.out_len()) as u64;
-    // Networks of several positions at a time run about four times as fast as the loops that `max_flops` means.
+    // Networks run about four times as fast for several positions at once as the loops that `max_flops` is calibrated
+    // for.
     let whole = projections
         + filter_spec.hidden_flops(spec.out_len()) / 4
         + spec.convolutions() as u64 * convolution_flops(spec.out_len());
@@ -135,7 +135,7 @@ fn layer_column(
     let blocks: Vec<_> = (0..length)
         .step_by(POSITIONS)
         .map(|first| {
-            // Evaluated at once, so that the hidden layers are dropped.
+            // Evaluated here, so that the hidden layers are dropped.
             let h = filter(&mut a, filter_spec, &network, first..length.min(first + POSITIONS));
             a.keep(&h)
         })

@@ -20,9 +20,9 @@ fn fault_11_a_flipped_sign_fails_verification() {
     testing::a_flipped_sign_fails(&HYENA, "hyena");
 }
 
-/// The filters that the golden files store are the ones that the parameters give.
+/// The filters in the golden files equal those computed from the parameters.
 #[test]
-fn the_filter_is_the_authors() {
+fn the_filter_equals_the_authors_filter() {
     let mut checked = 0;
     for golden in testing::goldens("hyena") {
         let spec = Spec::read(&golden.case).unwrap();
@@ -56,13 +56,13 @@ fn agrees_with_the_reference_at_the_edges() {
 }
 
 #[test]
-fn sequences_do_not_mix() {
+fn sequences_are_independent() {
     testing::batch_independent(&HYENA, &PROBLEM, &["x"]);
     testing::batch_independent(&HYENA, &Problem { level: Level::Core, ..PROBLEM }, &["x"]);
 }
 
 #[test]
-fn stated_memory_is_what_it_takes() {
+fn stated_memory_equals_allocated_memory() {
     for level in [Level::Core, Level::Layer] {
         for seq_len in [64, 1000, 4096] {
             testing::truthful_memory(&HYENA, &Problem { seq_len, level, ..PROBLEM }, 0.001);
@@ -71,8 +71,8 @@ fn stated_memory_is_what_it_takes() {
     testing::refuses_what_does_not_fit(&HYENA, &PROBLEM);
 }
 
-/// Projections, gates and the short filter are counted exactly; the convolutions are counted as direct ones, since the
-/// reference takes no transform.
+/// Operations of projections, gates and the short filter are counted exactly. Convolutions are counted as direct sums,
+/// since the reference uses no transform.
 #[test]
 fn counted_operations_equal_the_closed_form() {
     for problem in edge_problems() {
@@ -96,7 +96,7 @@ fn operations_grow_almost_linearly() {
     assert!((1.0..1.1).contains(&exponent), "{exponent}");
 }
 
-/// Long enough that the transform recurses several times, checked where the reference can afford it.
+/// A length at which the transform recurses several times, checked where the reference can afford it.
 #[test]
 fn spot_rows_agree_at_length_20_000() {
     for level in [Level::Core, Level::Layer] {
@@ -108,7 +108,7 @@ fn spot_rows_agree_at_length_20_000() {
     }
 }
 
-/// Zeros give zeros; a NaN reaches every later output of its channel and is never hidden.
+/// Zeros give zeros. A NaN reaches every later output of its channel.
 #[test]
 fn fault_10_zero_and_nan_inputs() {
     let problem = Problem { level: Level::Core, ..PROBLEM };
@@ -121,7 +121,7 @@ fn fault_10_zero_and_nan_inputs() {
 }
 
 #[test]
-fn an_even_number_of_features_is_refused_by_name() {
+fn an_even_number_of_features_is_an_error_that_names_the_field() {
     let mut params = Params::new();
     params.set("emb_dim", 32_usize);
     let error = HYENA.seeded_case(&PROBLEM, &params).unwrap_err();

@@ -1,4 +1,4 @@
-//! Parameters and configurations that the tests try.
+//! Parameters and configurations for tests.
 
 use mixer::{Level, Params};
 
@@ -18,7 +18,7 @@ fn core(random: &mut Random) -> (Level, Params) {
 
 fn layer(random: &mut Random) -> (Level, Params) {
     let mut config = sizes(random, true);
-    // Longer than the input, shorter, or the same.
+    // Longer or shorter than the input, or of equal length.
     let length = get(&config, "length");
     let least = (length / 2).max(2);
     config.set("l_max", random.count(least, 2 * length + 2));

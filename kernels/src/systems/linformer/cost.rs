@@ -9,7 +9,7 @@ use super::Spec;
 use super::cpu;
 use crate::multi_head::softmax;
 
-/// Cost of the kernel, its scratch taken for one thread.
+/// Cost of the kernel, with the scratch of one thread.
 pub(super) fn cost(spec: &Spec) -> Cost {
     let Sizes { batch, seq_len: length, d_model: width } = spec.dims.sizes();
     let [rank, inner, kv_width, maps] = Count::all([spec.rank, spec.inner(), spec.kv_width(), spec.maps()]);
@@ -43,7 +43,7 @@ pub(super) fn cost(spec: &Spec) -> Cost {
         transcendentals: transcendentals.get(),
         bytes: (4 * (moved + map_floats + batch * 2 * maps * rank * (width + kv_width))).get(),
         peak_bytes: (4 * (case + cpu::floats(spec))).get(),
-        // Not causal: no decoding.
+        // Not causal, so it does not decode.
         decode_state_bytes: 0,
         setup_flops: 0,
         ..Cost::default()

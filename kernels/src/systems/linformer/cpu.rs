@@ -1,4 +1,5 @@
-//! The CPU kernel: summaries of the input, their projections, then tiled attention of every query over the summary rows.
+//! The CPU kernel: summaries of the input, their projections, then tiled attention of all queries to the rows of the
+//! summaries.
 
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use crate::ops::query_block::{KEYS, QUERIES, QueryBlock};
 use crate::ops::scratch::Scratch;
 use crate::ready::{self, Ready};
 
-/// Width of what the sequence maps act on.
+/// Width of the rows that the sequence maps sum.
 fn mapped_width(spec: &Spec) -> usize {
     if spec.level == Level::Layer { spec.dims.d_model } else { spec.kv_width() }
 }
@@ -22,7 +23,7 @@ fn packed_shape(spec: &Spec) -> PackedShape {
     PackedShape { batch: spec.dims.batch, n_heads: spec.kv_heads(), d_head: spec.d_head, slots: spec.rank }
 }
 
-/// Floats that the kernel takes for one thread.
+/// Scratch floats of one thread.
 pub(super) fn floats(spec: &Spec) -> Count {
     let Spec { dims, rank, .. } = *spec;
     let (inner, kv_width, mapped) = (spec.inner(), spec.kv_width(), mapped_width(spec));
@@ -44,10 +45,10 @@ pub(super) fn floats(spec: &Spec) -> Count {
     summaries + kv + layer + attention + sizes.rows() * Count::from(inner)
 }
 
-/// What a layer adds.
+/// Weights and buffers that only a layer has.
 struct Layer {
     query: Linear,
-    /// Key, then value where it is another.
+    /// Projection of keys, then of values where their map differs.
     kv: Vec<Linear>,
     out: Linear,
     /// A summary before its projection, `[batch, rank, width]`.
@@ -56,11 +57,11 @@ struct Layer {
     core: Floats,
 }
 
-/// Linformer made ready for one case.
+/// Linformer prepared for one case.
 pub(super) struct Kernel {
     spec: Spec,
     summaries: Vec<Summary>,
-    /// Keys, then values where they are others: `[batch, rank, kv width]`.
+    /// Summary of keys, then of values where their map differs: `[batch, rank, kv width]` each.
     kv: Vec<Floats>,
     layer: Option<Layer>,
     packed: PackedKeys,
@@ -118,7 +119,7 @@ impl Kernel {
         Ok(Ready::new(case, kernel, output))
     }
 
-    /// Fills the summaries of keys and values, and the queries: a layer's core, or the output.
+    /// Fills the summaries of keys and values, and the queries: into the buffer of a layer's core, or into the output.
     fn project(
         &mut self,
         case: &Case,
@@ -154,7 +155,7 @@ impl Kernel {
         Ok(())
     }
 
-    /// Every query over the summary rows, in place.
+    /// Attention of all queries to the summaries, in place.
     fn attend(&mut self, output: &mut [f32], parallel: &dyn Parallel) {
         let Spec { dims, n_heads, d_head, rank, one_kv_head, .. } = self.spec;
         let inner = self.spec.inner();

@@ -1,5 +1,5 @@
-//! The GPU plan: summaries of the input, their projections, then attention of every query over the summary rows. Same
-//! steps and names as `cpu.rs`.
+//! The GPU plan: summaries of the input, their projections, then attention of all queries to the rows of the summaries.
+//! Steps have the names and the order of those in `cpu.rs`.
 
 use mixer::{Case, GpuTarget, Level, MixerError, Plan};
 
@@ -8,11 +8,11 @@ use crate::ops::gpu::{
     Axis, Batches, Builder, Columns, Gemm, Linear, Mask, Operand, Stream, TileAttention, prefix_sum, unpack,
 };
 
-/// Positions that a part of a summary sums over, at least: a reduction over the whole sequence at once would leave most
-/// of the device idle.
+/// Smallest number of positions in a part of a summary. The sequence is cut into parts because one reduction over all
+/// positions would leave most of the device idle.
 const PART: usize = 2048;
 
-/// Most parts, so that their sums stay small beside the input.
+/// Largest number of parts, so that their sums stay small compared with the input.
 const MOST_PARTS: usize = 64;
 
 pub(super) fn plan(case: &Case, target: &GpuTarget) -> Result<Plan, MixerError> {
@@ -83,7 +83,8 @@ pub(super) fn plan(case: &Case, target: &GpuTarget) -> Result<Plan, MixerError> 
     builder.finish(output)
 }
 
-/// Eᵀ x of each sequence, `[batch, rank]` rows like those of x: by parts of the sequence, whose sums are then added up.
+/// Eᵀ x of each sequence, as `[batch, rank]` rows like those of x: first sums over parts of the sequence, then their
+/// total.
 fn summary(builder: &mut Builder, spec: &Spec, map: &[f32], x: Stream) -> Stream {
     let (batch, length, rank) = (spec.dims.batch, spec.dims.seq_len, spec.rank);
     let columns = Columns::plain(rank);

@@ -64,7 +64,7 @@ pub static LINFORMER: System = System {
     gpu: gpu::plan,
 };
 
-/// What a case says of itself.
+/// The configuration of a case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Spec {
     pub dims: Dims,
@@ -72,7 +72,7 @@ pub(crate) struct Spec {
     pub d_head: usize,
     /// Longest length N that the maps were made for.
     pub max_length: usize,
-    /// Rows r that keys and values are mapped to.
+    /// Rows r of the summaries of keys and of values.
     pub rank: usize,
     pub share_kv: bool,
     pub one_kv_head: bool,
@@ -120,7 +120,7 @@ impl Spec {
         })
     }
 
-    /// The spec and configuration that a race's problem and parameters give.
+    /// The spec and configuration of a race with this problem and these parameters.
     fn race(problem: &Problem, params: &Params) -> Result<(Self, Params), MixerError> {
         let mut config = problem.to_params();
         for (name, value) in INFO.resolve(params)?.iter() {
@@ -148,7 +148,7 @@ impl Spec {
         self.kv_heads() * self.d_head
     }
 
-    /// Different sequence maps: one where keys and values are shared.
+    /// Number of different sequence maps: one if keys and values share a map, else two.
     pub(crate) fn maps(&self) -> usize {
         if self.share_kv { 1 } else { 2 }
     }
@@ -166,7 +166,7 @@ impl Spec {
         tensors.floats("x", &self.dims.shape(self.dims.d_model))
     }
 
-    /// E and F, `[max_length, rank]` each; F is E where keys and values are shared.
+    /// E and F, `[max_length, rank]` each; F is E if keys and values share a map.
     pub(crate) fn sequence_maps<'a>(&self, tensors: &'a Tensors) -> Result<[&'a [f32]; 2], MixerError> {
         let prefix = if self.level == Level::Layer { "param." } else { "" };
         let shape = [self.max_length, self.rank];
@@ -189,7 +189,7 @@ impl Spec {
     }
 }
 
-/// Weights as the package makes them: projections with PyTorch's default, maps uniform in ±1/√r.
+/// Weights as initialised in the package: projections with PyTorch's default, maps uniform in ±1/√r.
 fn seeded_case(problem: &Problem, params: &Params) -> Result<Case, MixerError> {
     let (spec, config) = Spec::race(problem, params)?;
     let generator = Generator::new(problem.seed);

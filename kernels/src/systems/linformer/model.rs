@@ -1,5 +1,5 @@
-//! The equations of Linformer (Wang et al., arXiv 2006.04768, section 4), with the sequence maps applied to the input first:
-//! the same sums in the cheaper order.
+//! The equations of Linformer (Wang et al., arXiv 2006.04768, section 4), with the sequence maps applied to the input
+//! before the projections: equal sums in a cheaper order.
 
 use algebra::{Exact, Load, Mask, attention};
 use mixer::{Case, Level, MixerError, SpotCheck, SpotDraw};
@@ -72,8 +72,8 @@ impl Model for Spec {
     }
 }
 
-/// A few rows at any length. Their products are taken in the order that needs no summaries: scores are Eᵀ p with
-/// p_t = x_t·(W_kᵀ q), and outputs W_v Σ_t (F w)_t x_t.
+/// A few rows at any length. The order of the products avoids the summaries: scores are Eᵀ p with p_t = x_t·(W_kᵀ q),
+/// and outputs W_v Σ_t (F w)_t x_t.
 pub(super) fn spot_check(case: &Case, draw: SpotDraw) -> Result<SpotCheck, MixerError> {
     let spec = Spec::read(case)?;
     let (length, width) = (spec.dims.seq_len, spec.dims.d_model);

@@ -1,5 +1,5 @@
-//! Eᵀ x on the CPU: a reduction over the sequence, cut into one part for each thread so that its order, and with it
-//! every bit of the result, depends on the number of threads alone.
+//! Eᵀ x on the CPU: a reduction over the sequence, cut into one part per thread. The order of the sum, and so every bit
+//! of the result, depends only on the number of threads.
 
 use mixer::{Count, Floats, Memory, MixerError, Parallel};
 
@@ -7,20 +7,20 @@ use crate::ops::gemm::{PANEL, Store, Tile, multiply};
 use crate::ops::parts::for_each;
 use crate::ops::scratch::Scratch;
 
-/// Positions in a block: a panel of them is 4 KiB, and the partial sums of 256 rows stay in the second-level cache.
+/// Positions in a block. A panel of a block has 4 KiB, and the partial sums of 256 rows stay in the second-level cache.
 const BLOCK: usize = 128;
 
-/// A sequence map made ready.
+/// A packed sequence map with its scratch.
 #[derive(Debug)]
 pub(super) struct Summary {
     length: usize,
     rank: usize,
     width: usize,
-    /// Eᵀ by blocks of positions, `[blocks, rank, BLOCK]`, zero past the length.
+    /// Eᵀ by blocks of positions, `[blocks, rank, BLOCK]`, zero beyond the length.
     blocks: Floats,
-    /// `[parts, rank, width]`.
+    /// Partial sums, `[parts, rank, width]`.
     partial: Floats,
-    /// A panel of a block of x, for each thread.
+    /// A panel of a block of x for each thread.
     panels: Scratch,
 }
 
@@ -66,7 +66,7 @@ impl Summary {
         })
     }
 
-    /// `out` `[rank, width]` from one sequence `x` `[length, width]`.
+    /// Computes `out`, `[rank, width]`, from one sequence `x`, `[length, width]`.
     pub(super) fn apply(&mut self, x: &[f32], out: &mut [f32], parallel: &dyn Parallel) {
         let (length, rank, width) = (self.length, self.rank, self.width);
         let n_parts = self.partial.len() / (rank * width).max(1);

@@ -33,13 +33,13 @@ fn agrees_with_the_reference_at_the_edges() {
 }
 
 #[test]
-fn sequences_do_not_mix() {
+fn sequences_are_independent() {
     testing::batch_independent(&LINFORMER, &PROBLEM, &["x"]);
     testing::batch_independent(&LINFORMER, &Problem { level: Level::Core, ..PROBLEM }, &["q", "k", "v"]);
 }
 
 #[test]
-fn stated_memory_is_what_it_takes() {
+fn stated_memory_equals_allocated_memory() {
     testing::states_its_memory(&LINFORMER, &[false]);
 }
 
@@ -71,9 +71,9 @@ fn counted_operations_equal_the_closed_form() {
     testing::counts_its_operations(&LINFORMER, |_| vec![Params::new(), params(3, true, true)]);
 }
 
-/// With as many rows as positions and the identity for a map, the summaries are the keys and values themselves.
+/// With as many rows as positions and the identity as map, the summaries are the keys and values.
 #[test]
-fn the_identity_map_is_full_attention() {
+fn an_identity_map_gives_full_attention() {
     let problem = Problem { level: Level::Core, causal: false, ..PROBLEM };
     let length = problem.seq_len;
     let full = ATTENTION.seeded_case(&problem, &Params::new()).unwrap();
@@ -89,7 +89,7 @@ fn the_identity_map_is_full_attention() {
 }
 
 #[test]
-fn a_causal_case_and_one_longer_than_its_maps_are_refused() {
+fn causal_cases_and_lengths_beyond_the_maps_are_errors() {
     let case = LINFORMER.seeded_case(&PROBLEM, &Params::new()).unwrap();
     let mut causal = case.clone();
     causal.config.set("causal", true);

@@ -1,4 +1,4 @@
-//! Parameters and configurations that the tests try.
+//! Parameters and configurations for tests.
 
 use mixer::{Level, Params, Problem};
 
@@ -11,7 +11,7 @@ pub(crate) static TRIALS: Trials = Trials {
     ..Trials::DEFAULT
 };
 
-/// Small enough that a short sequence is sparse, where the paper's are for long ones.
+/// Small enough that a short sequence is sparse; the paper's values are for long sequences.
 fn params(index: usize, _: &Problem) -> Params {
     let mut params = Params::new();
     let mut set = |name: &str, choices: &[usize]| params.set(name, choices[index % choices.len()]);

@@ -1,4 +1,4 @@
-//! Closed forms. A real FFT of length n is taken as 2.5 n log₂ n operations, as the field does; an activation as one.
+//! Closed forms. A real FFT of length n counts as 2.5 n log₂ n operations, as is customary, and an activation as one.
 
 #![deny(clippy::arithmetic_side_effects)]
 
@@ -12,7 +12,7 @@ use crate::ops::linear::Linear;
 use crate::ops::long_conv::{GROUP, fft_size};
 use crate::ops::panels;
 
-/// Long convolutions of each channel.
+/// Number of long convolutions per channel.
 fn convolutions(spec: &Spec) -> u64 {
     match spec.liquid {
         Liquid::Recurrence => 0,
@@ -26,7 +26,7 @@ fn convolution_flops(spec: &Spec) -> Count {
     convolutions(spec) * sizes.batch * sizes.d_model * (2 * real_fft_flops(n) + 3 * n)
 }
 
-/// Operations of the convolutions as the kernel runs them: whole groups of channels.
+/// Operations of the convolutions in the kernel: whole groups of channels.
 fn executed_convolutions(spec: &Spec) -> Count {
     let channels = Count::from(spec.dims.d_model.next_multiple_of(GROUP));
     let size = fft_size(spec.dims.seq_len);
@@ -46,7 +46,7 @@ pub(super) fn direct_flops(spec: &Spec) -> Count {
     batch * width * (model + kb)
 }
 
-/// Operations of everything else: recurrence, skip, products, output layer.
+/// Operations of recurrence, skip, products and output layer.
 pub(super) fn other_flops(spec: &Spec) -> Count {
     let [width, modes, degree] = Count::all([spec.dims.d_model, spec.modes, spec.degree]);
     let recurrence = if spec.liquid == Liquid::Recurrence { 16 * modes } else { Count::ZERO };
@@ -61,7 +61,7 @@ pub(super) fn setup_flops(spec: &Spec) -> Count {
     if spec.liquid == Liquid::Recurrence { Count::ZERO } else { kernel_flops(spec) }
 }
 
-/// Cost of the CPU kernel, its scratch taken for one thread.
+/// Cost of the CPU kernel, with the scratch of one thread.
 pub(super) fn cost(spec: &Spec) -> Cost {
     let Sizes { batch, d_model: width, .. } = spec.dims.sizes();
     let [modes, directions, n] = Count::all([spec.modes, spec.directions(), fft_size(spec.dims.seq_len)]);

@@ -1,5 +1,6 @@
-//! Liquid-S4 on the CPU. A task takes groups of eight channels of one sequence through the state-space model (a transform, or the
-//! recurrence) and adds their liquid terms; then blocks of rows go through GELU, the output layer and its gate.
+//! Liquid-S4 on the CPU. A task processes groups of eight channels of one sequence: it applies the state-space model (a
+//! transform or the recurrence) and adds the liquid terms. Then blocks of rows go through GELU, the output layer and
+//! its gate.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use crate::ops::simd::{Lanes, Pair, Work, run_eight};
 use crate::ops::stream::{Groups, Stream};
 use crate::ready::{self, Ready};
 
-/// How the state-space model runs.
+/// Implementation of the state-space model.
 enum Model {
     Convolution {
         fft: Fft,
@@ -35,11 +36,11 @@ enum Model {
     Recurrence(Scan),
 }
 
-/// Liquid-S4 made ready for one case.
+/// Liquid-S4 prepared for one case.
 pub(super) struct Kernel {
     spec: Spec,
     model: Model,
-    /// e, zero-padded to whole groups; folded into the kernel where there is one.
+    /// e, zero-padded to whole groups; added to the kernel if there is one.
     skip: Floats,
     /// The output layer and s, `[groups, batch · length, GROUP]`.
     layer: Option<(Linear, Floats)>,
@@ -66,7 +67,7 @@ pub(super) fn model_floats(spec: &Spec) -> Count {
     Fft::floats(n) + banks * bank + Count::from(gain_floats(spec))
 }
 
-/// Floats that building the model takes for a while.
+/// Temporary floats during the construction of the model.
 pub(super) fn setup_floats(spec: &Spec) -> Count {
     if spec.liquid == Liquid::Recurrence {
         return Count::ZERO;
@@ -76,7 +77,7 @@ pub(super) fn setup_floats(spec: &Spec) -> Count {
     kernels * sizes.d_model * sizes.seq_len + Fft::group_floats(fft_size(spec.dims.seq_len))
 }
 
-/// Floats of one worker's scratch.
+/// Scratch floats of one worker.
 pub(super) fn scratch_floats(spec: &Spec) -> Count {
     let tail = Count::from(if spec.level == Level::Layer { BLOCK * 3 * spec.dims.d_model } else { 0 });
     let transform = Fft::group_floats(fft_size(spec.dims.seq_len));
@@ -84,7 +85,7 @@ pub(super) fn scratch_floats(spec: &Spec) -> Count {
     tail.max(match spec.liquid {
         Liquid::Recurrence => scan::scratch_floats(spec).into(),
         Liquid::None => together * transform,
-        // And the products.
+        // Scratch of the products.
         Liquid::Kb | Liquid::PolyB => together * (transform + length * group),
     })
 }
@@ -157,7 +158,7 @@ fn convolution(
     let bank = build(&|channel, lag| match lag {
         Ok(0) => k[channel * length] + skip[channel],
         Ok(s) => k[channel * length + s],
-        // The backward kernel starts one step ahead.
+        // The backward kernel starts at t + 1.
         Err(s) if spec.bidirectional => k[(width + channel) * length + s - 1],
         Err(_) => 0.0,
     })?;
@@ -186,7 +187,8 @@ fn fill_kb(k: &[f32], length: usize, filters: &mut [f32], parallel: &dyn Paralle
     });
 }
 
-/// Adds every degree's products to rows of eight channels, reversed and, with gains, straight.
+/// Adds the products of every degree to rows of eight channels: reversed and, if there are gains for them, in their own
+/// order.
 struct Products<'a, 'b> {
     spec: &'a Spec,
     x: Stream<'a>,
@@ -256,7 +258,7 @@ impl Work for Products<'_, '_> {
 }
 
 impl Kernel {
-    /// s of every sequence and group, to the parts `to` of `shares`.
+    /// s of every sequence and group, written to the parts `to` of `shares`.
     fn mix<'b>(
         spec: &Spec,
         model: &Model,

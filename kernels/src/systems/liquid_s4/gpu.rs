@@ -1,5 +1,6 @@
-//! The GPU plan: the state-space model by FFT and the products by a table of positions, or the recurrence as a scan over
-//! chunks; then GELU, the output layer and its gate by blocks of rows. Same steps and names as the CPU files.
+//! The GPU plan: the state-space model by FFT and the products by a table of positions, or the recurrence as a scan
+//! over chunks; then GELU, the output layer and its gate by blocks of rows. Steps have the names and the order of those
+//! in the CPU files.
 
 use mixer::{Access, Case, Count, GpuTarget, Level, MixerError, Plan, Serial, Shader, gather, room, zeros};
 
@@ -27,17 +28,17 @@ const SCAN: Shader = Shader {
     bindings: &[Access::Read, Access::Read, Access::Read, Access::ReadWrite, Access::ReadWrite],
 };
 
-/// Position of a factor before the start.
+/// Position of a factor before the start of the sequence.
 const NOWHERE: u32 = u32::MAX;
 
-/// Time steps of a chunk of the scan, at least; long sequences take longer chunks, so that states stay few.
+/// Smallest number of time steps in a chunk of the scan. Chunks of long sequences are longer, so that states stay few.
 const CHUNK: usize = 64;
 const MOST_CHUNKS: usize = 512;
 
-/// Modes that a thread of the scan takes together.
+/// Modes of the scan per thread.
 const TOGETHER: usize = 8;
 
-/// Rows that go through the output layer together.
+/// Rows per block of the output layer.
 const ROWS: usize = 16_384;
 
 pub(super) fn plan(case: &Case, target: &GpuTarget) -> Result<Plan, MixerError> {
@@ -97,7 +98,7 @@ fn convolution(builder: &mut Builder, spec: &Spec, case: &Case, x: Stream) -> Re
     let model = filter(builder, spec, (&conv, size), spec.bidirectional, &|channel, lag| match lag {
         Ok(0) => k[channel * length] + skip[channel],
         Ok(s) => k[channel * length + s],
-        // The backward kernel starts one step ahead.
+        // The backward kernel starts at t + 1.
         Err(s) => k[(width + channel) * length + s - 1],
     })?;
     let s = builder.stream("s", rows, columns);
@@ -145,7 +146,7 @@ fn convolution(builder: &mut Builder, spec: &Spec, case: &Case, x: Stream) -> Re
     if spec.liquid != Liquid::Kb {
         return Ok(s);
     }
-    // All filters at once, before the first is made.
+    // Reserve all filters before the first is built.
     drop(room::<f64>(2 * channels * positions_of_k)?);
     let filters: Vec<Vec<f64>> = (0..width)
         .map(|channel| {
@@ -164,7 +165,7 @@ fn convolution(builder: &mut Builder, spec: &Spec, case: &Case, x: Stream) -> Re
     Ok(sum)
 }
 
-/// Positions of the factors of each product of degree `q`, and how many there are.
+/// Positions of the factors of each product of degree `q`, and the number of factors.
 fn positions(spec: &Spec, q: usize) -> Result<(Vec<u32>, usize), MixerError> {
     let length = spec.dims.seq_len;
     if !spec.allcombs {
@@ -219,7 +220,7 @@ fn scan(builder: &mut Builder, spec: &Spec, case: &Case, x: Stream) -> Result<St
         (1, batch * width * modes, 8 * chunks),
         (2, batch * chunks * width, 16 * chunk * modes),
     ] {
-        // One dispatch, or several where one would take too long.
+        // One dispatch, or several if one would run too long.
         let affordable = builder.target().max_dispatch_flops / flops as u64;
         let at_once = usize::try_from(affordable).unwrap_or(usize::MAX).clamp(64, items.max(64));
         for first in (0..items).step_by(at_once) {

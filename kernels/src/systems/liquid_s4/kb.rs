@@ -1,5 +1,5 @@
-//! The KB kernel as coded: L + 1 bins of a transform of length L + 1, used as if they were the bins of a real transform
-//! of length 2L. Equivalently a circular filter of length 2L: set-up, in f64.
+//! The KB kernel as in the authors' code: L + 1 bins of a transform of length L + 1, used as the bins of a real
+//! transform of length 2L. It equals a circular filter of length 2L, which is computed at set-up in f64.
 
 use algebra::{Complex, transform};
 

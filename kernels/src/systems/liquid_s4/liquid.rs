@@ -1,4 +1,4 @@
-//! The liquid terms: products of inputs, and the number that weighs each degree in each channel.
+//! The liquid terms: products of inputs, and the gain of each degree in each channel.
 
 use mixer::{MixerError, Tensors};
 
@@ -21,7 +21,7 @@ pub(super) fn binomial(n: usize, q: usize) -> u64 {
     result as u64
 }
 
-/// How many of the last positions make enough `q`-tuples for a sequence of `length`; `None` where no number does.
+/// Number of last positions with enough `q`-tuples for a sequence of `length`; `None` if there is no such number.
 pub(super) fn positions(length: usize, q: usize) -> Option<usize> {
     (2..length).find(|&n| binomial(n, q) >= length as u64)
 }
@@ -44,7 +44,7 @@ impl Tuples {
         Some(Self::from_rank(n, q, binomial(n, q) - length as u64))
     }
 
-    /// From rank `rank`.
+    /// Rank of the first tuple.
     pub(super) fn from_rank(n: usize, q: usize, mut rank: u64) -> Self {
         let mut tuple = [0; MAX_DEGREE];
         let mut next = 0;
@@ -64,7 +64,7 @@ impl Tuples {
         Self { n, tuple, q }
     }
 
-    /// The tuples of a sequence of `length` at some of their indices: for each component its positions in the sequence.
+    /// The tuples of a sequence of `length` at some indices: for each component its positions in the sequence.
     pub(super) fn places(length: usize, q: usize, indices: std::ops::Range<usize>) -> Vec<Vec<usize>> {
         let mut places = vec![Vec::with_capacity(indices.len()); q];
         let Some(n) = positions(length, q) else { return places };
@@ -85,17 +85,17 @@ impl Tuples {
         places
     }
 
-    /// Positions that the tuples choose from.
+    /// Number of positions to choose from.
     pub(super) fn n(&self) -> usize {
         self.n
     }
 
-    /// The current tuple without its last component, and the values that the last component runs through.
+    /// The current tuple without its last component, and the range of the last component.
     pub(super) fn run(&self) -> (&[usize], std::ops::Range<usize>) {
         (&self.tuple[..self.q - 1], self.tuple[self.q - 1]..self.n)
     }
 
-    /// Goes to the first tuple with the next prefix; false where there is none.
+    /// Advances to the first tuple with the next prefix; false if there is none.
     pub(super) fn advance(&mut self) -> bool {
         let q = self.q;
         let Some(place) = (0..q - 1).rev().find(|&place| self.tuple[place] < self.n - q + place) else {
@@ -112,9 +112,9 @@ impl Tuples {
 /// Gains of each degree 2 … P in each channel, in f64, `[degrees, width]`.
 #[derive(Debug)]
 pub(super) struct Gains {
-    /// Of the reversed products.
+    /// Gains of the reversed products.
     pub reversed: Vec<Vec<f64>>,
-    /// Of the products in their own order; empty unless the model is bidirectional.
+    /// Gains of the products in their own order; empty unless the model is bidirectional.
     pub straight: Vec<Vec<f64>>,
 }
 

@@ -1,5 +1,5 @@
-//! Liquid-S4 (Hasani et al., arXiv 2209.12951): a diagonal state-space model for each channel, and terms that correlate
-//! the input with itself; or the paper's input-dependent recurrence.
+//! Liquid-S4 (Hasani et al., arXiv 2209.12951): a diagonal state-space model per channel, and terms that correlate the
+//! input with itself; or the paper's input-dependent recurrence.
 
 mod cost;
 mod cpu;
@@ -21,7 +21,7 @@ use mixer::{Causality, Family, Info, ParamKind, ParamSpec, System, Tolerance};
 
 pub use spec::{Contraction, Liquid, Mode, Spec};
 
-/// Defaults are those of the authors' package; the state-space model is S4D-Lin.
+/// The defaults of the authors' package; the state-space model is S4D-Lin.
 static INFO: Info = Info {
     id: "liquid-s4",
     title: "Liquid-S4",

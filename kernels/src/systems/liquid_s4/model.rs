@@ -1,5 +1,4 @@
-//! The equations of Liquid-S4 (Hasani et al., arXiv 2209.12951, section 3) with the kernels that its authors' code
-//! computes.
+//! The equations of Liquid-S4 (Hasani et al., arXiv 2209.12951, section 3), with the kernels of the authors' code.
 
 use std::ops::Range;
 
@@ -10,7 +9,7 @@ use super::liquid::Tuples;
 use super::spec::{Contraction, Liquid, Mode, Spec};
 use crate::model::{Model, sequence};
 
-/// The parameters of all channels, a row for each.
+/// The parameters of all channels, one row per channel.
 #[derive(Clone)]
 pub(super) struct Weights<T> {
     /// log Δ, `[width, 1]`.
@@ -24,7 +23,7 @@ pub(super) struct Weights<T> {
     c: Vec<Pair<T>>,
     /// e, `[width, 1]`.
     skip: T,
-    /// Of the liquid terms.
+    /// Parameters of the liquid terms.
     liquid: Option<Terms<T>>,
 }
 
@@ -36,7 +35,7 @@ struct Terms<T> {
     c: Vec<Pair<T>>,
 }
 
-/// Complex numbers in pairs of floats, `[rows, columns]` of them.
+/// Complex numbers as pairs of floats, `[rows, columns]` pairs.
 fn pair<'a, A: Load<'a>>(a: &mut A, values: &'a [f32], shape: [usize; 2]) -> Pair<A::T> {
     let values = a.load(values, [shape[0] * shape[1], 2]);
     let [re, im] = [0, 1].map(|part| {
@@ -91,7 +90,7 @@ impl<T: Clone> Weights<T> {
         })
     }
 
-    /// Those of some channels.
+    /// The parameters of some channels.
     pub(super) fn channels<A: Algebra<T = T>>(&self, a: &mut A, channels: Range<usize>) -> Self {
         let mut all = self.clone();
         let mut cut = |part: &mut T| *part = a.rows(part, channels.clone());
@@ -113,7 +112,7 @@ impl<T: Clone> Weights<T> {
     }
 }
 
-/// What `f` does is set-up that the field leaves out: all of it but kernels' lags.
+/// Runs `f` as set-up that is not counted, as is customary; only the lags of kernels count.
 fn prepared<A: Algebra, R>(a: &mut A, f: impl FnOnce(&mut A) -> R) -> R {
     a.scoped(Scope::SetUp, |a| a.scoped(Scope::Uncounted, f))
 }
@@ -147,7 +146,7 @@ pub(super) fn kernel<A: Algebra>(a: &mut A, weights: &Weights<A::T>, direction: 
     })
 }
 
-/// [`kernel`] where A = diag(w) − p pᴴ: (1 − ΔA/2)⁻¹ is applied to a state by the Sherman–Morrison formula.
+/// [`kernel`] for A = diag(w) − p pᴴ: (1 − ΔA/2)⁻¹ is applied to a state by the Sherman–Morrison formula.
 fn low_rank_kernel<A: Algebra>(
     a: &mut A,
     weights: &Weights<A::T>,
@@ -155,7 +154,7 @@ fn low_rank_kernel<A: Algebra>(
     c: &Pair<A::T>,
     lags: usize,
 ) -> A::T {
-    // pᴴ v is 2·Re Σ p̄ v; all factors of the sum are in `project`.
+    // pᴴ v is 2·Re Σ p̄ v; `project` holds all factors of the sum.
     let sum = |a: &mut A, project: &Pair<A::T>, v: &Pair<A::T>| {
         let products = project.real_product(a, v);
         a.reduce(&products, Reduction::Sum)
@@ -211,8 +210,9 @@ fn solve<A: Algebra>(
     v.minus(a, &removed)
 }
 
-/// s of one sequence without the output layer: `x` is `[length, channels]`, the result that of `rows`. `kernels` are those of
-/// each direction, as long as `rows` end, or as the sequence where outputs see all of it.
+/// s of one sequence without the output layer; `x` is `[length, channels]`, and the result has the rows `rows`.
+/// `kernels` holds one kernel per direction, with as many lags as the end of `rows` or, if outputs depend on all
+/// inputs, as the sequence.
 pub(super) fn core<A: Algebra>(
     a: &mut A,
     spec: &Spec,
@@ -246,7 +246,7 @@ pub(super) fn core<A: Algebra>(
     s = a.add(&s, &skipped);
     let Some(terms) = &weights.liquid else { return s };
     let gains = prepared(a, |a| gains(a, spec, terms));
-    // Products are read from the end; KB filters all of them.
+    // Products are indexed from the end of the sequence; the KB filter reads all of them.
     let wanted = if spec.liquid == Liquid::Kb { 0..length } else { rows.clone() };
     let mut liquid: Option<A::T> = None;
     for q in 2..=spec.degree {
@@ -304,15 +304,15 @@ fn circular_kernels<A: Algebra>(a: &mut A, k: &A::T) -> [A::T; 2] {
     })
 }
 
-/// The number that weighs each degree 2 … P, `[1, channels]` each.
+/// The gain of each degree 2 … P, `[1, channels]` each.
 struct Gains<T> {
-    /// Of the products from the end.
+    /// Gains of the products from the end.
     reversed: Vec<T>,
-    /// Of the products in their own order; empty unless the model is bidirectional.
+    /// Gains of the products in their own order; empty unless the model is bidirectional.
     straight: Vec<T>,
 }
 
-/// PB: β S^(2^(q−1) − 1); KB: S^(q−1), S and β being 2·Re Σ B̄ and 2·Re Σ C B̄ of the liquid parameters.
+/// PB: β S^(2^(q−1) − 1). KB: S^(q−1). S and β are 2·Re Σ B̄ and 2·Re Σ C B̄ of the liquid parameters.
 fn gains<A: Algebra>(a: &mut A, spec: &Spec, terms: &Terms<A::T>) -> Gains<A::T> {
     let [_, input] = discretise(a, &terms.log_step, &terms.w, &terms.b);
     let total = |a: &mut A, values: &A::T| {
@@ -342,7 +342,7 @@ fn gains<A: Algebra>(a: &mut A, spec: &Spec, terms: &Terms<A::T>) -> Gains<A::T>
     Gains { reversed, straight: beta.get(1).map(&mut of_direction).unwrap_or_default() }
 }
 
-/// φ(c_q\[t\]) at `positions`; q − 1 multiplications are counted for each, whatever way they are made.
+/// φ(c_q\[t\]) at `positions`. Counts q − 1 multiplications for each, however they are computed.
 fn contracted<A: Algebra>(a: &mut A, spec: &Spec, x: &A::T, q: usize, positions: Range<usize>) -> A::T {
     let [_, channels] = a.shape(x);
     let price = ((q - 1) * positions.len() * channels) as u64;
@@ -361,7 +361,7 @@ fn contracted<A: Algebra>(a: &mut A, spec: &Spec, x: &A::T, q: usize, positions:
     })
 }
 
-/// c_q: the products over the last increasing q-tuples of the last positions, as many as the sequence is long.
+/// c_q: the products over the last increasing q-tuples of the last positions; their number is the sequence's length.
 fn combinations<A: Algebra>(a: &mut A, x: &A::T, q: usize, positions: Range<usize>) -> A::T {
     let [length, _] = a.shape(x);
     let places = Tuples::places(length, q, positions);

@@ -1,13 +1,13 @@
-// Adds one degree's products of inputs to the state-space model's output: y[t] += gain · contract(Π x[positions]).
+// Adds the products of one degree to the output of the state-space model: y[t] += gain · contract(Π x[positions]).
 // Mirrors `Spec::add_products` of cpu.rs.
 //
-// A thread takes four neighbouring channels at one time.
+// A thread processes four neighbouring channels at one time step.
 //
 // binding 0: sizes; offsets and strides in vectors of four floats
 // binding 1: x, [batch · length, channels]
 // binding 2: positions of each product, [length, factors]; NOWHERE makes the product zero
 // binding 3: gains, [channels]
-// binding 4: y, like x; with SET it is written, otherwise added to
+// binding 4: y, in the layout of x; written with SET, otherwise added to
 
 override CONTRACTION: u32 = 0u;
 override REVERSED: u32 = 0u;

@@ -9,10 +9,10 @@ use crate::ops::long_conv::GROUP;
 use crate::ops::simd::{Lanes, Work, run_eight};
 use crate::ops::stream::Stream;
 
-/// Time steps between changes of mode: a block of sums stays in the first-level cache.
+/// Time steps per block and mode: a block of sums stays in the first-level cache.
 const STEPS: usize = 64;
 
-/// Floats of one mode of one group: Ā, B̄ and 2C, re and im.
+/// Floats of one mode of one group: Ā, B̄ and 2C, re and im each.
 const MODE: usize = 6 * GROUP;
 
 /// Parameters of all groups, `[groups, modes, (Ā re, Ā im, B̄ re, B̄ im, 2C re, 2C im), GROUP]`.
@@ -26,7 +26,7 @@ pub(super) fn floats(spec: &Spec) -> usize {
     spec.dims.d_model.div_ceil(GROUP) * spec.modes * MODE
 }
 
-/// Floats of one worker's scratch.
+/// Scratch floats of one worker.
 pub(super) fn scratch_floats(spec: &Spec) -> usize {
     2 * STEPS * GROUP + spec.modes * 2 * GROUP
 }
@@ -47,7 +47,7 @@ impl Scan {
         Ok(Self { modes: spec.modes, params })
     }
 
-    /// s without the skip of group `group` of x: `emit(t, x, s)` takes rows of inputs and of sums from time t on.
+    /// s of group `group` of x without the skip; `emit(t, x, s)` receives rows of inputs and of sums from time t on.
     pub(super) fn run(
         &self,
         group: usize,
@@ -80,8 +80,8 @@ struct Steps<'a> {
     inputs: &'a [Row],
 }
 
-/// Modes that are stepped together: their recurrences are chains of dependent operations, and two hide each other's
-/// latency. A browser's sixteen registers of four lanes hold one.
+/// Modes per step: their recurrences are chains of dependent operations, and two chains hide each other's latency. A
+/// browser's sixteen registers of four lanes hold one.
 const TOGETHER: usize = if cfg!(target_arch = "wasm32") { 1 } else { 2 };
 
 impl Work for Steps<'_> {

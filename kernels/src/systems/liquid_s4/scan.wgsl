@@ -1,20 +1,20 @@
 // The recurrence h ← (Ā + B̄x) h + B̄x, s = 2·Re Σ C h + e x, as a scan over chunks of time. Mirrors `scan.rs`.
 //
-// STAGE 0: from h = 0, each chunk's product of transitions and its last h, eight modes to a thread.
-// STAGE 1: the h that each chunk starts from, one mode to a thread, chunk after chunk.
-// STAGE 2: each chunk's outputs, one channel to a thread, eight modes at a time.
+// STAGE 0: from h = 0, the product of transitions of each chunk and its last h, eight modes per thread.
+// STAGE 1: the first h of each chunk, one mode per thread, chunk after chunk.
+// STAGE 2: the outputs of each chunk, one channel per thread, eight modes at a time.
 //
 // binding 0: sizes in floats
 // binding 1: x, [batch · length, channels]
 // binding 2: for each channel and mode (Ā re, im, B̄ re, im) and (2C re, im, 0, 0), modes padded to eight
 // binding 3: e, [channels]
-// binding 4: for each sequence, chunk, channel and mode (product re, im, h re, im); after stage 1 h is where it starts
-// binding 5: y, like x
+// binding 4: for each sequence, chunk, channel and mode (product re, im, h re, im); after stage 1, h is the first h
+// binding 5: y, in the layout of x
 
 override STAGE: u32 = 0u;
 
 struct Sizes {
-    // Items of this dispatch, of all.
+    // Items of this dispatch and of all dispatches.
     first: u32,
     end: u32,
     channels: u32,

@@ -1,12 +1,12 @@
-//! Fresh cases for races: S4D-Lin, and the liquid parameters as the authors' code captures them.
+//! New cases for races: S4D-Lin, and the liquid parameters as in the authors' code.
 
 use mixer::{Case, Level, MixerError, Params, Problem, Tensor, Tensors};
 
 use super::spec::{Spec, race_config};
 use crate::generate::Generator;
 
-/// A = −½ + iπn, B = 1, C of variance 1, log Δ uniform in [ln 0.001, ln 0.1], e of variance 1; liquid B, step and A are
-/// the trained ones, liquid C is the conjugate.
+/// A = −½ + iπn, B = 1, C of variance 1, log Δ uniform in [ln 0.001, ln 0.1], e of variance 1. The liquid B, step and A
+/// equal the trained ones; the liquid C is the conjugate.
 pub(super) fn seeded_case(problem: &Problem, params: &Params) -> Result<Case, MixerError> {
     let config = race_config(problem, params)?;
     let generator = Generator::new(problem.seed);

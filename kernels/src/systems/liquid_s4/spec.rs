@@ -1,4 +1,4 @@
-//! What a case says of itself, and its tensors by name.
+//! The configuration of a case, and its tensors by name.
 
 use mixer::{Case, Level, MixerError, Params, Problem, Tensors, Value};
 
@@ -6,20 +6,20 @@ use super::INFO;
 use super::liquid;
 use crate::dims::Dims;
 
-/// The liquid terms.
+/// Kind of the liquid terms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Liquid {
     /// None: plain S4D or S4.
     None,
-    /// Products weighted by one number for each degree (the PB kernel).
+    /// Products weighted by one gain per degree (the PB kernel).
     PolyB,
-    /// Products convolved with the kernel, as coded (the KB kernel).
+    /// Products convolved with the kernel, as in the authors' code (the KB kernel).
     Kb,
-    /// The paper's recurrence, which needs no kernel.
+    /// The paper's recurrence, which has no kernel.
     Recurrence,
 }
 
-/// The form of the state matrix.
+/// Form of the state matrix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     /// Diagonal.
@@ -28,10 +28,10 @@ pub enum Mode {
     Nplr,
 }
 
-/// What bounds the products.
+/// Function that bounds the products.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Contraction {
-    /// Nothing.
+    /// No function.
     None,
     /// tanh(a).
     Tanh,
@@ -39,26 +39,26 @@ pub enum Contraction {
     Lecun,
 }
 
-/// What a case says of itself.
+/// The configuration of a case.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Spec {
     /// Sizes of the input.
     pub dims: Dims,
-    /// Core or layer.
+    /// Level of the case, core or layer.
     pub level: Level,
-    /// Complex modes M of each channel.
+    /// Complex modes M per channel.
     pub modes: usize,
     /// The state matrix.
     pub mode: Mode,
     /// The liquid terms.
     pub liquid: Liquid,
-    /// Most inputs in a product; 1 where there are no products.
+    /// Largest number of inputs in a product; 1 without products.
     pub degree: usize,
-    /// All combinations of the last inputs rather than consecutive ones.
+    /// Whether products use all combinations of the last inputs rather than consecutive inputs.
     pub allcombs: bool,
-    /// What bounds the products.
+    /// Function that bounds the products.
     pub contraction: Contraction,
-    /// Whether a second model reads backwards.
+    /// Whether a second model runs backward.
     pub bidirectional: bool,
 }
 
@@ -66,7 +66,7 @@ pub struct Spec {
 pub(crate) type Affine<'a> = (&'a [f32], &'a [f32]);
 
 impl Spec {
-    /// Reads a case's configuration.
+    /// Reads and checks the configuration of a case.
     ///
     /// # Errors
     /// [`MixerError::InvalidField`].
@@ -126,23 +126,23 @@ impl Spec {
         Ok(())
     }
 
-    /// The spec that a race's problem and parameters give.
+    /// The spec of a race with this problem and these parameters.
     pub(super) fn race(problem: &Problem, params: &Params) -> Result<Self, MixerError> {
         let config = race_config(problem, params)?;
         Self::read(&Case { level: problem.level, config, tensors: Tensors::new() })
     }
 
-    /// Directions of the state-space model.
+    /// Number of directions of the state-space model.
     pub(crate) fn directions(&self) -> usize {
         1 + usize::from(self.bidirectional)
     }
 
-    /// Convolution kernels of the state-space model: one for each direction, none with the recurrence.
+    /// Number of convolution kernels of the state-space model: one per direction, none for the recurrence.
     pub(crate) fn kernels(&self) -> usize {
         if self.liquid == Liquid::Recurrence { 0 } else { self.directions() }
     }
 
-    /// Rows of the input, all sequences together.
+    /// Rows of the input in all sequences.
     pub(crate) fn rows(&self) -> usize {
         self.dims.batch * self.dims.seq_len
     }
@@ -167,7 +167,7 @@ impl Spec {
     }
 }
 
-/// The configuration of a race's case, keys as in golden files.
+/// The configuration of a race's case, with the keys of golden files.
 pub(super) fn race_config(problem: &Problem, params: &Params) -> Result<Params, MixerError> {
     let params = INFO.resolve(params)?;
     let mut config = problem.to_params();

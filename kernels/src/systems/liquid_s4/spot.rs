@@ -1,5 +1,5 @@
-//! Single output rows in f64 at any length, and of a core whole channels: a row needs the inputs before it (with a backward
-//! model also those after), and for each degree one product.
+//! Single output rows in f64 at any length, and whole channels of a core. A row depends on the inputs before it, with a
+//! backward model also on those after it, and on one product per degree.
 
 use std::ops::Range;
 
@@ -9,10 +9,10 @@ use mixer::{Case, Level, MixerError, SpotCheck, SpotColumn, SpotDraw};
 use super::model::{Weights, core, kernel, output};
 use super::spec::{Liquid, Spec};
 
-/// Channels of a core that are checked in full, at most.
+/// Largest number of channels of a core that are checked in full.
 const CHANNELS: usize = 4;
 
-/// Channels that are held in f64 together.
+/// Channels computed at once in f64.
 const TOGETHER: usize = 16;
 
 pub(super) fn spot_check(case: &Case, draw: SpotDraw) -> Result<SpotCheck, MixerError> {

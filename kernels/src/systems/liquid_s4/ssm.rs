@@ -1,5 +1,5 @@
-//! The state-space model of each channel, discretised by the bilinear transform, as a convolution kernel: set-up, in
-//! f64.
+//! The state-space model of each channel, discretised by the bilinear transform, as a convolution kernel. Kernels are
+//! computed at set-up, in f64.
 //!
 //! The normal-plus-low-rank form needs no dense matrix: (1 − ΔA/2)⁻¹(1 + ΔA/2) with A = diag(w) − p pᴴ is applied to a
 //! state in linear time by the Sherman–Morrison formula, and conjugate pairs are stored once.
@@ -10,7 +10,7 @@ use super::spec::{Mode, Spec};
 use crate::ops::complex::Complex;
 use crate::ops::parts::for_each;
 
-/// Modes that are stepped together.
+/// Modes per step.
 const TOGETHER: usize = 4;
 
 /// One channel in continuous time.
@@ -20,7 +20,7 @@ pub(super) struct Channel {
     pub step: f64,
     /// Diagonal of A.
     pub w: Vec<Complex>,
-    /// p, where A has a low-rank part.
+    /// p, if A has a low-rank part.
     pub p: Option<Vec<Complex>>,
     pub b: Vec<Complex>,
     /// C of each direction.
@@ -80,7 +80,7 @@ impl Ssm {
     }
 }
 
-/// Modes in lanes.
+/// Modes, one per lane.
 #[derive(Debug, Clone, Copy)]
 struct Lanes {
     re: [f64; TOGETHER],
@@ -129,7 +129,7 @@ impl Lanes {
 }
 
 impl Channel {
-    /// Ā = (1 + Δw/2)/(1 − Δw/2) and B̄ = ΔB/(1 − Δw/2) of each mode, the low-rank part left out.
+    /// Ā = (1 + Δw/2)/(1 − Δw/2) and B̄ = ΔB/(1 − Δw/2) of each mode, without the low-rank part.
     pub(super) fn bilinear(&self) -> Vec<(Complex, Complex)> {
         self.w.iter().zip(&self.b).map(|(w, b)| discretise(self.step, *w, *b)).collect()
     }
@@ -177,7 +177,7 @@ impl Channel {
         let grown = pack(self.w.iter().map(|w| Complex::ONE + w.times(half)));
         let inverse = pack(inverse.iter().copied());
         let c = pack(self.c[direction].iter().copied());
-        // pᴴ v, both halves of the pairs.
+        // pᴴ v over both halves of the pairs.
         let project = |v: &[Lanes]| {
             let mut sums = [0.0; TOGETHER];
             conjugate.iter().zip(v).for_each(|(p, v)| p.add_real(*v, &mut sums));
@@ -210,8 +210,8 @@ pub(super) fn discretise(step: f64, w: Complex, b: Complex) -> (Complex, Complex
     ((Complex::ONE + w.times(step / 2.0)) * inverse, b.times(step) * inverse)
 }
 
-/// Operations of a channel's kernel: a complex multiply-add for each mode and lag; in the low-rank form two projections,
-/// a diagonal step, a diagonal solution and two corrections more.
+/// Operations of a channel's kernel: a complex multiply-add per mode and lag; in the low-rank form also two
+/// projections, a diagonal step, a diagonal solution and two corrections.
 pub(super) fn kernel_flops(spec: &Spec) -> Count {
     let per_mode = match spec.mode {
         Mode::Diag => 8,

@@ -27,9 +27,9 @@ fn fault_11_a_flipped_sign_fails_verification() {
     testing::a_flipped_sign_fails(&LIQUID_S4, "liquid-s4");
 }
 
-/// The kernels that the golden files store are the ones that the parameters give, low-rank ones in linear time too.
+/// Kernels in the golden files equal those computed from the parameters; low-rank kernels take linear time.
 #[test]
-fn the_kernels_are_the_authors() {
+fn the_kernels_equal_the_authors_kernels() {
     let mut checked = 0;
     for golden in testing::goldens("liquid-s4") {
         let spec = Spec::read(&golden.case).unwrap();
@@ -88,7 +88,7 @@ fn agrees_with_the_reference_at_the_edges() {
 }
 
 #[test]
-fn sequences_do_not_mix() {
+fn sequences_are_independent() {
     for causal in [false, true] {
         for level in [Level::Core, Level::Layer] {
             testing::batch_independent(&LIQUID_S4, &Problem { causal, level, ..PROBLEM }, &["x"]);
@@ -97,7 +97,7 @@ fn sequences_do_not_mix() {
 }
 
 #[test]
-fn stated_memory_is_what_it_takes() {
+fn stated_memory_equals_allocated_memory() {
     for level in [Level::Core, Level::Layer] {
         for causal in [false, true] {
             for seq_len in [64, 1000] {
@@ -108,8 +108,7 @@ fn stated_memory_is_what_it_takes() {
     testing::refuses_what_does_not_fit(&LIQUID_S4, &PROBLEM);
 }
 
-/// Everything but the convolutions is counted exactly; those are counted as direct ones, which is what the model
-/// states.
+/// All operations but the convolutions are counted exactly. Convolutions are counted as direct sums, as in the model.
 #[test]
 fn counted_operations_equal_the_closed_form() {
     let check = |name: &str, case: &Case| {
@@ -158,7 +157,7 @@ fn spot_rows_agree_at_length_65_536() {
     }
 }
 
-/// Without liquid terms the convolution is the linear recurrence h ← Āh + B̄x.
+/// Without liquid terms the convolution equals the linear recurrence h ← Āh + B̄x.
 #[test]
 fn the_convolution_is_the_recurrence() {
     let problem = Problem { level: Level::Core, seq_len: 200, d_model: 3, n_heads: 1, ..PROBLEM };
@@ -183,7 +182,7 @@ fn the_convolution_is_the_recurrence() {
     }
 }
 
-/// The plain model is linear; the liquid one is not.
+/// The plain model is linear; the liquid model is not.
 #[test]
 fn only_the_plain_model_is_linear() {
     let problem = Problem { level: Level::Core, causal: false, ..PROBLEM };
@@ -201,7 +200,7 @@ fn only_the_plain_model_is_linear() {
 }
 
 #[test]
-fn what_cannot_be_run_is_refused_by_name() {
+fn invalid_parameters_are_errors_that_name_the_field() {
     let refused = |problem: &Problem, params: &Params| match LIQUID_S4.seeded_case(problem, params) {
         Err(MixerError::InvalidField { field, .. }) => field,
         other => panic!("{other:?}"),
@@ -214,7 +213,7 @@ fn what_cannot_be_run_is_refused_by_name() {
     assert_eq!(refused(&Problem { causal: false, ..PROBLEM }, &both), "bidirectional");
 }
 
-/// Zeros give zeros; a NaN is never hidden.
+/// Zeros give zeros. A NaN reaches the output.
 #[test]
 fn fault_10_zero_and_nan_inputs() {
     for causal in [false, true] {

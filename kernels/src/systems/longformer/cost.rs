@@ -1,5 +1,4 @@
-//! Closed forms. Operations of softmax itself (one exponential and four others for each score) are left out of the field's
-//! count and are in the executed one.
+//! Closed forms. Operations of softmax (one exponential and four others per score) count only among the executed ones.
 
 #![deny(clippy::arithmetic_side_effects)]
 
@@ -18,7 +17,7 @@ fn sum_min(n: Count, c: Count) -> Count {
     rising * (rising - 1) / 2 + (n - rising) * c
 }
 
-/// Pairs of a query and a key that local rows of one sequence and one head have.
+/// Pairs of a query and a key in the local rows of one sequence and one head.
 fn local_pairs(length: Count, reach: Count, race: &Race) -> Count {
     let [g, dilation] = Count::all([race.n_global, race.dilation]);
     let dilation = dilation.min(length);
@@ -30,22 +29,22 @@ fn local_pairs(length: Count, reach: Count, race: &Race) -> Count {
     }
     let left = sum_min(length, reach) - sum_min(g, reach);
     let right = sum_min(length - g, reach);
-    // Global positions left of the window; those within it are already counted.
+    // Global positions left of the window; those inside it are already counted.
     let beyond = sum_min(length - reach, g) - sum_min(g - reach, g);
     (length - g) + left + beyond + right
 }
 
-/// As [`local_pairs`] where nothing right of a query is seen.
+/// [`local_pairs`] for the causal form.
 fn causal_pairs(length: Count, reach: Count, race: &Race) -> Count {
     if race.dilation > 1 { local_pairs(length, reach, race) } else { length + sum_min(length, reach) }
 }
 
-/// Pairs of a query and a key that full attention has in one sequence and one head.
+/// Pairs of a query and a key under full attention in one sequence and one head.
 fn every_pair(length: Count, causal: bool) -> Count {
     if causal { length * (length + 1) / 2 } else { length * length }
 }
 
-/// Cost of the tiled kernel, its scratch taken for one thread.
+/// Cost of the tiled kernel, with the scratch of one thread.
 pub(super) fn cost(problem: &Problem, race: &Race) -> Cost {
     let Sizes { batch, seq_len: length, d_model: width } = problem.sizes();
     let [g, window] = Count::all([race.n_global, race.window]);
@@ -75,7 +74,7 @@ pub(super) fn cost(problem: &Problem, race: &Race) -> Cost {
     let (case, held, moved) = match problem.level {
         Level::Core => {
             let (inputs, moved) = if has_globals { (6, 7) } else { (3, 4) };
-            // The output, which holds the queries first.
+            // Output, which holds the queries first.
             (streams(inputs) + mask, streams(1), streams(moved))
         }
         Level::Layer => (
@@ -87,7 +86,7 @@ pub(super) fn cost(problem: &Problem, race: &Race) -> Cost {
         ),
     };
     let state = match (problem.causal, problem.level) {
-        // A ring of the keys and values that the window reaches.
+        // Ring of the keys and values inside the window.
         (true, _) => 8 * batch * width * (reach * Count::from(race.dilation) + 1).min(length),
         (false, _) => Count::ZERO,
     };

@@ -1,4 +1,4 @@
-//! The CPU kernel: windows as bands of key tiles, the global keys as one more tile, the global rows last.
+//! The CPU kernel: windows as bands of key tiles, the global keys as one more tile, and the global rows last.
 
 use std::sync::Arc;
 
@@ -13,12 +13,13 @@ use crate::ops::query_block::{KEYS, LOWEST, QUERIES, QueryBlock};
 use crate::ops::scratch::Scratch;
 use crate::ready::{self, Ready};
 
-/// Slots of one residue class of positions, whole panels: a head of dilation δ has δ classes, each a plain window.
+/// Slots of one residue class of positions, in whole panels. A head of dilation δ has δ classes, each with a plain
+/// window.
 pub(super) fn class_stride(seq_len: usize, dilation: usize) -> usize {
     seq_len.div_ceil(dilation).next_multiple_of(PANEL)
 }
 
-/// The packed global keys, as many slots as the sequence with the most has.
+/// The packed global keys, with as many slots as the largest number of global positions in a sequence.
 pub(super) fn global_shape(packed: PackedShape, most_globals: usize) -> PackedShape {
     PackedShape { slots: most_globals, ..packed }
 }
@@ -30,7 +31,7 @@ struct GlobalProjections {
     value: Linear,
     /// Inputs of the global positions of all sequences, `[n_globals, width]`.
     x: Floats,
-    /// Their queries, `[n_globals, width]`.
+    /// Queries of the global positions, `[n_globals, width]`.
     q: Floats,
 }
 
@@ -39,7 +40,7 @@ struct Projections {
     key: Linear,
     value: Linear,
     out: Linear,
-    /// `[batch, length, width]` each; the core's output overwrites `q`, k′ and v′ overwrite `k` and `v`.
+    /// q, k and v, `[batch, length, width]` each. The core's output overwrites `q`; k′ and v′ overwrite `k` and `v`.
     q: Floats,
     k: Floats,
     v: Floats,
@@ -79,7 +80,7 @@ impl Projections {
     }
 }
 
-/// The tiles of both passes.
+/// Tile scratch of both passes.
 struct Tiles {
     spec: Spec,
     packed: PackedKeys,
@@ -106,7 +107,7 @@ impl Tiles {
         })
     }
 
-    /// Writes the core's output over the queries at all positions that are not global.
+    /// Writes the core's output over the queries at all local positions.
     fn local(&mut self, q: &mut [f32], k: &[f32], v: &[f32], parallel: &dyn Parallel) {
         let (seq_len, n_heads) = (self.spec.base.dims.seq_len, self.spec.base.n_heads);
         let (spec, packed) = (&self.spec, &mut self.packed);
@@ -166,7 +167,7 @@ impl Tiles {
         let position = |row: usize| band.class + (first + row) * band.dilation;
         let mut block = QueryBlock::new(scratch, d_head, rows);
         block.set_queries(|row| q.row(row), QueryBlock::scale(d_head));
-        // Global keys are among the head's own.
+        // The longest key of the head bounds the scores of global keys too.
         block.bound_scores(self.packed.longest(sequence, head));
         let ahead = if spec.base.causal { 0 } else { reach };
         let low = first.saturating_sub(reach) / PANEL * PANEL;
@@ -176,7 +177,7 @@ impl Tiles {
         for tile_start in (low..high).step_by(KEYS) {
             let n_keys = KEYS.min(high - tile_start);
             let tile = self.packed.tile(sequence, head, slots + tile_start, n_keys);
-            // Global keys are seen once, in their own tile. Only undilated heads have any.
+            // Global keys are visited once, in their own tile. Only undilated heads have global keys.
             let from = globals.partition_point(|&position| position < tile_start);
             let to = globals.partition_point(|&position| position < tile_start + n_keys);
             block.absorb(tile, |row, scores| {
@@ -199,8 +200,8 @@ impl Tiles {
         });
     }
 
-    /// Writes the core's output at the global positions. `query(i)` starts the row of the i-th of all global
-    /// positions, counted over the batch, at `position`.
+    /// Writes the core's output at the global positions. `query(i, row)` returns a slice that starts with the query of
+    /// the i-th global position, counted over the batch; `row` is its row in the input.
     fn global<'a>(
         &mut self,
         query: impl Fn(usize, usize) -> &'a [f32] + Sync,
@@ -220,7 +221,7 @@ impl Tiles {
             .row_blocks(seq_len)
             .flat_map(|sequence| sequence.column_blocks(d_head))
             .enumerate();
-        // Global positions are sorted, so that a block of them lies in a range of rows of its own.
+        // Global positions are sorted, so the rows of a block of them lie in a range that no other block shares.
         let parts = heads.flat_map(|(head_idx, mut rows)| {
             let mut taken = 0;
             spec.globals[head_idx / n_heads].chunks(QUERIES).enumerate().map(move |(block, globals)| {
@@ -249,18 +250,18 @@ impl Tiles {
     }
 }
 
-/// A block of queries: positions of one residue class from index `first` of that class.
+/// A block of queries: positions of one residue class, from index `first` in the class.
 struct Band<'a> {
     head_idx: usize,
     dilation: usize,
     class: usize,
     class_len: usize,
     first: usize,
-    /// Their rows in their head's columns, over which the output is written.
+    /// Rows of the queries in the columns of the head; the output is written over them.
     queries: Matrix<'a>,
 }
 
-/// Longformer made ready for one case.
+/// Longformer prepared for one case.
 pub(super) struct Kernel {
     tiles: Tiles,
     projections: Option<Projections>,

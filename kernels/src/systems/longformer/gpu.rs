@@ -1,5 +1,5 @@
-//! The GPU plan: projections, windows and global keys in one attention by tiles, the global rows in another, then the
-//! output projection. Same steps and names as `cpu.rs`.
+//! The GPU plan: projections; tiled attention over windows and global keys; tiled attention of the global rows; the
+//! output projection. Steps have the names and the order of those in `cpu.rs`.
 
 use mixer::{Access, Case, GpuTarget, MixerError, Plan};
 
@@ -19,15 +19,15 @@ const SHADER: AttentionShaders = attention_shaders!(
     "systems/longformer/mask_window.wgsl"
 );
 
-/// Words before the tables.
+/// Length of the header before the tables, in words.
 const HEADER: usize = 8;
 
-/// Numbers of one residue class, as the mask file counts them.
+/// Query or key numbers per residue class in the mask file.
 fn class_stride(seq_len: usize, dilation: usize) -> usize {
     seq_len.div_ceil(dilation).next_multiple_of(QUERIES)
 }
 
-/// Query numbers of the head that has most.
+/// Query numbers of the head with the most.
 fn n_queries(spec: &Spec) -> usize {
     let seq_len = spec.base.dims.seq_len;
     spec.dilations
@@ -37,12 +37,12 @@ fn n_queries(spec: &Spec) -> usize {
         .unwrap_or_default()
 }
 
-/// Keys ahead of a query.
+/// Keys after a query.
 fn ahead(spec: &Spec) -> usize {
     if spec.base.causal { 0 } else { spec.reach }
 }
 
-/// The tables that the mask file reads.
+/// The tables in the layout of the mask file.
 fn tables(spec: &Spec) -> Vec<u32> {
     let (seq_len, batch) = (spec.base.dims.seq_len, spec.base.dims.batch);
     let sequences = HEADER + spec.base.n_heads;
@@ -74,7 +74,7 @@ fn tables(spec: &Spec) -> Vec<u32> {
     words
 }
 
-/// For each block of query numbers the most tiles that any head visits.
+/// For each block of query numbers, the largest number of tiles that a head visits.
 fn tiles(spec: &Spec, most_globals: usize) -> Vec<usize> {
     let (seq_len, reach) = (spec.base.dims.seq_len, spec.reach);
     (0..n_queries(spec) / QUERIES)
@@ -131,7 +131,8 @@ pub(super) fn plan(case: &Case, target: &GpuTarget) -> Result<Plan, MixerError> 
     streams.finish(builder)
 }
 
-/// The global rows: attention of a few queries to everything, through projections of their own, then put in place.
+/// The global rows: attention of few queries to all positions, with projections of their own, then scattered to their
+/// rows.
 fn global(
     spec: &Spec,
     case: &Case,

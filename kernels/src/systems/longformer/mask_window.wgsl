@@ -1,11 +1,11 @@
 // Mask file of attention.wgsl: a window around each position, and the global positions; mirrors `cpu.rs`.
 //
-// A head of dilation δ has δ residue classes of positions, each a plain window. Numbers of queries and of keys: class ·
-// stride + index in the class, stride being a class's length rounded up to 64, so that the 64 queries of a workgroup
-// are of one class. Key numbers from `base` on are the global positions, which are seen there and nowhere else.
+// A head of dilation δ has δ residue classes of positions, each with a plain window. Query and key numbers: class ·
+// stride + index in the class. The stride is the length of a class rounded up to 64, so that the 64 queries of a
+// workgroup belong to one class. Key numbers from `base` on are the global positions, which are visited only there.
 //
-// binding 6: header of eight words; for each head its dilation; for each sequence where its global positions begin, in
-// words, and how many it has; then these; then for each sequence a bit for each position, set where it is global
+// binding 6: header of eight words; the dilation of each head; for each sequence the offset of its global positions in
+// words and their number; the global positions; for each sequence one bit per position, set where it is global
 
 @group(0) @binding(6) var<storage, read> lists: array<u32>;
 
@@ -17,7 +17,7 @@ const SEQUENCES = 4u;
 const BITS = 5u;
 const HEADER = 8u;
 
-// The workgroup's own.
+// Values of the workgroup.
 var<private> dilation: u32;
 var<private> stride: u32;
 var<private> globals: u32;
@@ -48,7 +48,7 @@ fn query_row(query: u32) -> u32 {
     return position(query);
 }
 
-// Global rows are written elsewhere.
+// Another pass writes the global rows.
 fn has_query(query: u32) -> bool {
     return is_position(query) && !is_global(position(query));
 }
@@ -67,7 +67,7 @@ fn has_key(key: u32) -> bool {
     return is_position(key);
 }
 
-// First index that some query of the block sees, rounded down to a tile.
+// First index that a query of the block sees, rounded down to a tile.
 fn window_start(block: u32) -> u32 {
     let first = block * 64u % stride;
     return select(0u, (first - lists[REACH]) / 32u * 32u, first > lists[REACH]);
@@ -96,7 +96,8 @@ fn tile_start(block: u32, sequence: u32, head: u32, tile: u32) -> u32 {
     return block * 64u / stride * stride + window_start(block) + tile * 32u;
 }
 
-// Whether some pair of the tile may be hidden. Tiles of undilated heads, which alone have global keys, are words of bits.
+// Whether a pair of the tile may be hidden. In undilated heads, the only ones with global keys, tiles are words of
+// bits.
 fn needs_mask(block: u32, first_key: u32) -> bool {
     if (first_key >= lists[BASE]) {
         return first_key - lists[BASE] + 32u > n_globals;

@@ -1,5 +1,5 @@
 //! Longformer (Beltagy, Peters and Cohan, arXiv 2004.05150, section 3): a sliding window for every position, and a few
-//! global positions that see everything and are seen by everyone. See README.md.
+//! global positions that see all positions and are seen by all. See README.md.
 
 mod cost;
 mod cpu;
@@ -22,7 +22,7 @@ use crate::multi_head;
 /// Largest total window accepted: every position of the longest sequence on both sides.
 const MAX_WINDOW: usize = 2 * Problem::MAX_SEQ_LEN;
 
-/// Defaults are those of the paper's base model.
+/// The defaults of the paper's base model.
 static INFO: Info = Info {
     id: "longformer",
     title: "Longformer",
@@ -76,7 +76,7 @@ pub static LONGFORMER: System = System {
     gpu: gpu::plan,
 };
 
-/// What a race sets.
+/// Parameters of a race.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Race {
     pub window: usize,
@@ -95,7 +95,7 @@ impl Race {
     }
 }
 
-/// What a window and its dilations must satisfy.
+/// Constraints on a window and its dilations.
 fn check(window: usize, dilations: &[usize], causal: bool) -> Result<(), MixerError> {
     if !window.is_multiple_of(2) {
         return Err(MixerError::invalid("window", "an even number", window));
@@ -106,15 +106,15 @@ fn check(window: usize, dilations: &[usize], causal: bool) -> Result<(), MixerEr
     }
 }
 
-/// What a case says of itself.
+/// The configuration of a case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Spec {
     pub base: multi_head::Spec,
     /// Positions on each side of a query (causal: to its left), at most the sequence's length.
     pub reach: usize,
-    /// Distance between keys, for each head; at most the sequence's length.
+    /// Distance between keys for each head; at most the sequence's length.
     pub dilations: Vec<usize>,
-    /// Global positions of each sequence, ascending.
+    /// Global positions of each sequence, in ascending order.
     pub globals: Vec<Vec<usize>>,
 }
 
@@ -166,7 +166,7 @@ impl Spec {
     }
 }
 
-/// One dilation for all heads, or a list with one for each.
+/// One dilation for all heads, or a list with one dilation per head.
 fn dilations(config: &Params, n_heads: usize) -> Result<Vec<usize>, MixerError> {
     match config.get("dilation") {
         Some(Value::List(values)) => {
@@ -190,7 +190,7 @@ fn dilations(config: &Params, n_heads: usize) -> Result<Vec<usize>, MixerError> 
     }
 }
 
-/// Weights as BERT's family initialises them: standard deviation 0.02, biases zero.
+/// Weights as in models of BERT's family: standard deviation 0.02, biases zero.
 fn seeded_case(problem: &Problem, race: &Race) -> Result<Case, MixerError> {
     let generator = Generator::new(problem.seed);
     let width = problem.d_model;

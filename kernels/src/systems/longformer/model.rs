@@ -8,7 +8,7 @@ use super::Spec;
 use crate::model::Model;
 use crate::multi_head::{Source, attend_to, concat_heads, of_head, output, streams};
 
-/// The keys of a position that is not global, ascending, each once.
+/// The keys of a local position, each once, in ascending order.
 pub(super) fn local_keys(spec: &Spec, sequence: usize, head: usize, i: usize) -> Vec<usize> {
     let (length, dilation) = (spec.base.dims.seq_len, spec.dilations[head]);
     let left = (1..=spec.reach).map_while(|t| i.checked_sub(t * dilation));
@@ -84,7 +84,8 @@ impl Model for Spec {
     }
 }
 
-/// A few rows at any length: the last, two drawn, and one of the global ones, or another one drawn where there are none.
+/// A few rows at any length: the last, two random ones, and a global one, or a third random one if there are no global
+/// ones.
 pub(super) fn spot_check(case: &Case, draw: SpotDraw) -> Result<SpotCheck, MixerError> {
     let spec = Spec::read(case)?;
     let (length, width) = (spec.base.dims.seq_len, spec.base.dims.d_model);

@@ -36,7 +36,7 @@ fn agrees_with_the_reference_at_the_edges() {
     }
 }
 
-/// Windows wider than a key tile, blocks in the middle of a long sequence, both block sizes.
+/// Windows wider than a key tile, blocks in the middle of a long sequence, and both block sizes.
 #[test]
 fn long_bands_agree_with_the_reference() {
     for (window, dilation, causal) in [(64, 1, false), (400, 1, false), (400, 1, true), (190, 2, true)] {
@@ -46,7 +46,7 @@ fn long_bands_agree_with_the_reference() {
     }
 }
 
-/// A window that covers the sequence is plain attention.
+/// A window over the whole sequence is plain attention.
 #[test]
 fn a_full_window_is_attention() {
     for (causal, seq_len) in [(false, 150), (true, 150), (false, 16)] {
@@ -60,8 +60,8 @@ fn a_full_window_is_attention() {
     }
 }
 
-/// Stated where the lists of keys hold every position that attention's would, and nowhere else: up to 258 positions with
-/// the defaults.
+/// Stated exactly where every list of keys holds every position that attention sees: up to 258 positions with the
+/// defaults.
 #[test]
 fn full_attention_is_stated_where_all_pairs_are_seen() {
     let table = [
@@ -87,7 +87,7 @@ fn full_attention_is_stated_where_all_pairs_are_seen() {
     }
 }
 
-/// With all positions global and the global streams equal to the ordinary ones it is plain attention too.
+/// With all positions global and the global streams equal to the local streams, it is plain attention.
 #[test]
 fn all_positions_global_is_attention() {
     let problem = Problem { seq_len: 70, causal: false, level: Level::Core, ..PROBLEM };
@@ -100,7 +100,7 @@ fn all_positions_global_is_attention() {
     assert!(INFO.tolerance.compare_f32(&testing::cpu(&LONGFORMER, &case, &Serial), &want).pass);
 }
 
-/// A position moves the outputs within its reach and no others; a global one moves all.
+/// An input changes only outputs within its window; a global input changes all outputs.
 #[test]
 fn inputs_reach_as_far_as_the_window() {
     let problem = Problem { seq_len: 300, causal: false, level: Level::Core, ..PROBLEM };
@@ -123,7 +123,7 @@ fn inputs_reach_as_far_as_the_window() {
 }
 
 #[test]
-fn sequences_do_not_mix() {
+fn sequences_are_independent() {
     let mask = "global_mask";
     testing::batch_independent(&LONGFORMER, &PROBLEM, &["x", mask]);
     let problem = Problem { causal: false, ..PROBLEM };
@@ -134,7 +134,7 @@ fn sequences_do_not_mix() {
 }
 
 #[test]
-fn stated_memory_is_what_it_takes() {
+fn stated_memory_equals_allocated_memory() {
     testing::states_its_memory(&LONGFORMER, &[false, true]);
 }
 
@@ -168,7 +168,7 @@ fn spot_rows_agree_at_length_65_536() {
 }
 
 #[test]
-fn what_the_definition_excludes_is_refused_by_name() {
+fn invalid_parameters_are_errors_that_name_the_field() {
     let field = |error: MixerError| match error {
         MixerError::InvalidField { field, .. } => field,
         other => panic!("{other:?}"),
@@ -219,7 +219,7 @@ proptest! {
         testing::agrees_with_reference(&LONGFORMER, &problem, &params);
     }
 
-    /// Global positions anywhere, different in each sequence; in the causal form a dilation for each head.
+    /// Global positions anywhere, different in each sequence; in the causal form a dilation per head.
     #[test]
     fn any_mask_and_any_dilations_agree_with_the_reference(
         seq_len in 1_usize..200, half_window in 0_usize..40, causal in any::<bool>(),

@@ -1,4 +1,4 @@
-//! Closed forms. A synapse costs twelve operations a solver step, its logistic function taken as five.
+//! Closed forms. A synapse counts twelve operations per solver step, five of them for its logistic function.
 
 #![deny(clippy::arithmetic_side_effects)]
 
@@ -22,14 +22,14 @@ pub(super) fn flops(spec: &Spec, recurrent: usize, sensory: usize) -> Count {
     spec.dims.sizes().rows() * step
 }
 
-/// A logistic function for each synapse and a division for each unit of a solver step.
+/// Functions: a logistic function per synapse and a division per unit in each solver step.
 fn transcendentals(spec: &Spec, recurrent: usize, sensory: usize) -> Count {
     let [recurrent, sensory, unfolds, units] = Count::all([recurrent, sensory, spec.unfolds, spec.units]);
     let memory = if spec.mixed_memory { lstm::transcendentals(spec.units) } else { Count::ZERO };
     spec.dims.sizes().rows() * (2 * (unfolds * recurrent + sensory) + unfolds * units + memory)
 }
 
-/// Cost, with the wiring's synapse counts.
+/// Cost with the synapse counts of the wiring.
 pub(super) fn cost(spec: &Spec, recurrent: usize, sensory: usize) -> Cost {
     let (sizes, rows) = (spec.dims.sizes(), spec.dims.sizes().rows());
     let [units, outputs] = Count::all([spec.units, spec.outputs]);
@@ -42,7 +42,7 @@ pub(super) fn cost(spec: &Spec, recurrent: usize, sensory: usize) -> Cost {
         (Count::ZERO, Count::ZERO)
     };
     let params = 5 * units * (units + inputs) + 3 * units + mappings + mixed;
-    // Where a wiring is sparse the kernel may hold less than this: whole groups of absent synapses are left out.
+    // An upper bound for sparse wirings: the kernel omits groups without a synapse.
     let held = cpu::state_floats(spec)
         + cpu::synapse_floats(spec.units, spec.units, recurrent)
         + cpu::synapse_floats(spec.dims.d_model, spec.units, sensory)

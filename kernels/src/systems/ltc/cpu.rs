@@ -1,6 +1,6 @@
-//! The CPU kernel. Sensory sums do not depend on the state: they are taken for many tokens at once, on all threads. The
-//! solver then walks the tokens of each sequence, [`WIDE`] neurons to a vector. Where there are as many sequences as threads
-//! they run side by side; else a team of threads shares each step's neurons.
+//! The CPU kernel. Sensory sums do not depend on the state, so they are computed for many tokens at once on all
+//! threads. The solver then steps through the tokens of each sequence, [`WIDE`] neurons per vector. With at least as
+//! many sequences as threads, sequences run side by side; otherwise a team of threads shares the neurons of each step.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -18,19 +18,19 @@ use crate::ops::simd::{Lanes, WIDE, Work, run_wide};
 use crate::ops::team;
 use crate::ready::{self, Ready};
 
-/// Tokens between two looks at the cancel switch, and of sensory sums held at once.
+/// Tokens between two checks for cancellation, and of the sensory sums in memory.
 const CHUNK: usize = 64;
 
-/// Tokens in a task of sensory sums.
+/// Tokens per task of sensory sums.
 const BLOCK: usize = 8;
 
-/// Floats of one entry: factor, offset, weight, weight · reversal, a vector of neurons each.
+/// Floats of one entry: factor, offset, weight and weight · reversal, one vector of neurons each.
 const ENTRY: usize = 4 * WIDE;
 
-/// Operations of one entry, of which most are a logistic function.
+/// Operations of one entry, most of them for a logistic function.
 const ENTRY_OPERATIONS: usize = 20 * WIDE;
 
-/// The widest vector of any build: states are padded to it everywhere, so that costs are the same in wasm and natively.
+/// The widest vector of any build. States are padded to it in all builds, so that wasm and native costs are equal.
 const WIDEST: usize = 8;
 const _: () = assert!(WIDEST.is_multiple_of(WIDE));
 
@@ -38,8 +38,8 @@ fn padded(units: usize) -> usize {
     units.next_multiple_of(WIDEST)
 }
 
-/// Most floats that [`Packed::new`] takes for `count` synapses of `from` × `units` possible ones; narrower vectors leave out
-/// more of the groups without a synapse.
+/// Largest number of floats of [`Packed::new`] for `count` synapses of `from` × `units` possible ones. Narrower vectors
+/// omit more groups without a synapse.
 pub(super) fn synapse_floats(from: usize, units: usize, count: usize) -> Count {
     let [entries, entry] = Count::all([(from * padded(units) / WIDEST).min(count), 4 * WIDEST]);
     entries * entry
@@ -57,13 +57,13 @@ fn scratch_floats(spec: &Spec) -> usize {
     spec.dims.d_model + if spec.mixed_memory { Lstm::scratch_floats(spec.units) } else { 0 }
 }
 
-/// Vectors of a sequence's state: v by turns in two places, then m; and of what it starts from: v and m.
+/// Vectors of a sequence's state, two alternating ones for v, then m; and vectors of the initial state, v and m.
 const STATE: usize = 3;
 const INITIAL: usize = 2;
 
-/// Synapses by groups of target neurons, a vector each; groups of synapses that do not exist are left out.
+/// Synapses by groups of target neurons, one vector per group and source. Groups without a synapse are omitted.
 struct Packed {
-    /// First entry of each group, and the end.
+    /// Index of the first entry of each group, and the number of entries.
     starts: Vec<u32>,
     /// Source neuron of each entry.
     from: Vec<u32>,
@@ -103,7 +103,7 @@ impl Packed {
         Ok(Self { starts, from: sources, entries })
     }
 
-    /// Σ a E and Σ a of one group of neurons.
+    /// Σ a E and Σ a of a group of neurons.
     #[inline(always)]
     fn sums<V: Lanes>(&self, group: usize, v: &[f32], exp2: &Exp2<V>) -> (V, V) {
         let range = self.starts[group] as usize..self.starts[group + 1] as usize;
@@ -119,7 +119,7 @@ impl Packed {
     }
 }
 
-/// What a run reads of the case.
+/// Inputs of a run.
 #[derive(Clone, Copy)]
 struct Inputs<'a> {
     /// `[batch, length, width]`.
@@ -141,7 +141,7 @@ impl<'a> Inputs<'a> {
     }
 }
 
-/// The network made ready for one case.
+/// The network prepared for one case.
 pub(super) struct Kernel {
     spec: Spec,
     recurrent: Packed,
@@ -230,7 +230,7 @@ impl Kernel {
         });
     }
 
-    /// The solver over tokens `first..first + steps` of every sequence.
+    /// Runs the solver over tokens `first..first + steps` of every sequence.
     fn solve(
         &mut self,
         inputs: &Inputs<'_>,
@@ -260,7 +260,7 @@ impl Kernel {
                 step: AtomicUsize::new(0),
                 unfolds_per_time: AtomicU32::new(0),
             };
-            // One unfold of some groups of neurons, from v at `turn` to the other buffer.
+            // One unfold of some groups of neurons, from v in buffer `turn` to the other buffer.
             let unfold = |turn: u32, groups: Range<usize>, v: [&[f32]; 2], next: &mut [f32]| {
                 run_wide(Unfold { solver: &solver, groups, v: v[turn as usize], next });
             };
@@ -305,16 +305,16 @@ impl Kernel {
     }
 }
 
-/// One sequence's solver, as its threads share it.
+/// The solver of one sequence, shared by its threads.
 struct Solver<'a> {
     recurrent: &'a Packed,
     constants: &'a [f32],
-    /// Of the tokens at hand, `[steps, 2, padded]`.
+    /// Sensory sums of the current tokens, `[steps, 2, padded]`.
     sums: &'a [f32],
     epsilon: f32,
-    /// The token at hand.
+    /// Index of the current token.
     step: AtomicUsize,
-    /// Bits of the unfolds in a unit of time.
+    /// Unfolds per unit of time, as the bits of an f32.
     unfolds_per_time: AtomicU32,
 }
 

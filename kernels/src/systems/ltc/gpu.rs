@@ -1,5 +1,5 @@
-//! The GPU plan: for each chunk of steps the sums of the inputs' synapses, what the inputs give to the mixed memory, and
-//! the solver. Same steps and names as `cpu.rs`.
+//! The GPU plan: for each chunk of steps the sums over the inputs' synapses, the inputs' part of the mixed memory, and
+//! the solver. Steps have the names and the order of those in `cpu.rs`.
 
 use mixer::{Access, Case, GpuTarget, MixerError, Plan, Shader};
 
@@ -32,25 +32,26 @@ const SOLVE: Shader = Shader {
     ],
 };
 
-/// Neurons, and steps, of a workgroup that sums up the inputs' synapses.
+/// Neurons and steps per workgroup of the sums over the inputs' synapses.
 const SENSE_UNITS: usize = 64;
 const SENSE_STEPS: usize = 4;
 
-/// Synapses as the shaders read them.
+/// Synapses in the layout of the shaders.
 struct Packed {
-    /// Four floats of each neuron, then for each place in the neurons' lists and each neuron −σ log₂e, σ μ log₂e, the
+    /// Four floats per neuron; then for each index in the neurons' lists and each neuron −σ log₂e, σ μ log₂e, the
     /// weight, and weight · reversal.
     params: Vec<f32>,
-    /// Lengths of the neurons' lists, then the sources, in the order of the synapses; where all exist a placeholder.
+    /// Lengths of the neurons' lists, then the sources, in the order of the synapses; a placeholder if all synapses
+    /// exist.
     sources: Vec<u32>,
     is_dense: bool,
     count: usize,
-    /// Most synapses of a neuron.
+    /// Largest number of synapses of a neuron.
     longest: usize,
 }
 
 impl Packed {
-    /// `scale` and `shift` of a source are taken into its synapses: σ(s (a u + b − μ)) = σ(s a (u − (μ − b) / a)).
+    /// Includes `scale` and `shift` of a source in its synapses: σ(s (a u + b − μ)) = σ(s a (u − (μ − b) / a)).
     fn new(
         spec: &Spec,
         synapses: &Synapses<'_>,
@@ -211,7 +212,7 @@ pub(super) fn plan(case: &Case, target: &GpuTarget) -> Result<Plan, MixerError> 
         uniforms.extend(at);
         uniforms.push(word(y.stride));
         uniforms.extend(width_and_parts(units, recurrent.longest).map(word));
-        // Where there is no mixed memory its bindings stand for something that is read anyway.
+        // Without a mixed memory, its bindings need placeholders: buffers that are bound anyway.
         let (map, entries) = memory.map_or((params, params), |(_, map, entries)| (map, entries.buffer));
         builder.dispatch(
             SOLVE,

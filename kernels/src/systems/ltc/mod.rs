@@ -1,5 +1,5 @@
-//! Liquid time-constant networks (Hasani et al., arXiv 2006.04439): neurons whose time constants depend on their inputs,
-//! stepped by a semi-implicit solver several times for each token. A true recurrence: nothing is parallel over time.
+//! Liquid time-constant networks (Hasani et al., arXiv 2006.04439): neurons whose time constants depend on their
+//! inputs, with several steps of a semi-implicit solver per token. A recurrence that is sequential over time.
 
 mod cost;
 mod cpu;
@@ -87,7 +87,7 @@ pub static LTC: System = System {
     gpu: gpu::plan,
 };
 
-/// What a case says of itself.
+/// The configuration of a case.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Spec {
     pub dims: Dims,
@@ -95,7 +95,7 @@ pub(crate) struct Spec {
     pub units: usize,
     /// Motor neurons O, the first units.
     pub outputs: usize,
-    /// Solver steps for each token.
+    /// Solver steps per token.
     pub unfolds: usize,
     pub epsilon: f64,
     /// Whether w, cm and gleak pass through a softplus.
@@ -103,11 +103,11 @@ pub(crate) struct Spec {
     pub mixed_memory: bool,
     pub input_mapping: Mapping,
     pub output_mapping: Mapping,
-    /// Whether elapsed times are given.
+    /// Whether elapsed times are inputs.
     pub timespans: bool,
 }
 
-/// How inputs and outputs are scaled.
+/// Maps of inputs and outputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mapping {
     None,
@@ -205,7 +205,7 @@ impl Spec {
         ))
     }
 
-    /// Elapsed times `[batch, length]`, where they are given.
+    /// Elapsed times `[batch, length]`, if they are inputs.
     pub(crate) fn times<'a>(&self, tensors: &'a Tensors) -> Result<Option<&'a [f32]>, MixerError> {
         if !self.timespans {
             return Ok(None);
@@ -213,7 +213,7 @@ impl Spec {
         tensors.floats("timespans", &[self.dims.batch, self.dims.seq_len]).map(Some)
     }
 
-    /// softplus where parameters are constrained implicitly, else the value itself.
+    /// softplus(x) if parameters are constrained implicitly, else x.
     pub(crate) fn positive(&self, value: f32) -> f64 {
         let value = f64::from(value);
         if self.implicit { value.max(0.0) + (-value.abs()).exp().ln_1p() } else { value }
@@ -296,8 +296,8 @@ impl Race {
         Ok(Self { problem: *problem, spec: Spec::read(&probe)?, config, wiring })
     }
 
-    /// Weights as the package initialises them: gleak (0.001, 1), vleak (−0.2, 0.2), cm (0.4, 0.6), w (0.001, 1),
-    /// sigma (3, 8), mu (0.3, 0.8), reversal potentials of the wiring, mappings 1 and 0.
+    /// Weights as initialised in the package: gleak (0.001, 1), vleak (−0.2, 0.2), cm (0.4, 0.6), w (0.001, 1), sigma
+    /// (3, 8), mu (0.3, 0.8), the wiring's reversal potentials, mappings 1 and 0.
     fn case(self) -> Result<Case, MixerError> {
         let generator = Generator::new(self.problem.seed);
         let (units, width) = (self.spec.units, self.problem.d_model);

@@ -8,16 +8,16 @@ use crate::echo_state_washout::{self, State};
 use crate::lstm;
 use crate::model::Model;
 
-/// Operations of one synapse: scale, shift, logistic function (taken as five), weight, reversal, two sums.
+/// Operations of one synapse: scale, shift, logistic function (five), weight, reversal, two sums.
 pub(super) const SYNAPSE_FLOPS: usize = 12;
 
-/// Operations of one unit's update beside its synapses.
+/// Operations of one unit's update without its synapses.
 pub(super) const UNIT_FLOPS: usize = 6;
 
-/// Operations of making one synapse's weight positive and masked.
+/// Operations that make a synapse's weight positive and mask it.
 pub(super) const SETUP_FLOPS: usize = 4;
 
-/// The synapses that exist, numbered; columns of as many rows.
+/// The existing synapses, numbered; each field is a column with one row per synapse.
 struct Synapses<T> {
     from: Vec<usize>,
     to: Vec<usize>,
@@ -31,7 +31,7 @@ struct Synapses<T> {
 struct Network<T> {
     recurrent: Synapses<T>,
     sensory: Synapses<T>,
-    /// g + ε and g v_leak: the parts of denominators and numerators that no input changes.
+    /// g + ε and g v_leak: the constant parts of denominators and numerators.
     leak: [T; 2],
     capacity: T,
     /// Scale and shift of inputs, `[1, inputs]`.
@@ -80,7 +80,7 @@ impl<T: Clone> Network<T> {
     }
 }
 
-/// The synapses whose mask is not zero.
+/// The synapses with a nonzero mask.
 fn synapses<'a, A: Load<'a>>(a: &mut A, spec: &Spec, given: &super::Synapses<'a>) -> Synapses<A::T> {
     let entries = given.mask.len();
     let existing: Vec<usize> = (0..entries).filter(|&at| given.mask[at] != 0.0).collect();
@@ -103,7 +103,7 @@ fn synapses<'a, A: Load<'a>>(a: &mut A, spec: &Spec, given: &super::Synapses<'a>
     Synapses { from, to, mu, sigma, weights }
 }
 
-/// softplus(x) where parameters are constrained implicitly, else x.
+/// softplus(x) if parameters are constrained implicitly, else x.
 fn positive<A: Algebra>(a: &mut A, spec: &Spec, x: &A::T) -> A::T {
     if spec.implicit { a.map(x, Unary::Softplus) } else { x.clone() }
 }
@@ -132,9 +132,9 @@ fn rescale<A: Algebra>(a: &mut A, map: Option<&(A::T, Option<A::T>)>, x: A::T) -
     })
 }
 
-/// One token `x`, `[1, inputs]`, after which the state is returned with the output, `[1, outputs]`. The state is that of the
-/// neurons and of the mixed memory, `[1, units]` each; the latter is as it was where there is none. `elapsed` is τ, `[1, 1]`,
-/// 1 unless given.
+/// Processes one token `x`, `[1, inputs]`. Returns the output, `[1, outputs]`, and the new state: that of the neurons
+/// and that of the mixed memory, `[1, units]` each. Without a mixed memory its state does not change. `elapsed` is τ,
+/// `[1, 1]`, or 1 if absent.
 fn step<A: Algebra>(
     a: &mut A,
     spec: &Spec,
@@ -151,7 +151,7 @@ fn step<A: Algebra>(
     let u = a.transpose(&u);
     // D_j and N_j.
     let sensory = activate(a, &network.sensory, &u, spec.units);
-    // c / Δ with Δ = τ / U, and the parts of the denominator and the numerator that stay as they are for a token.
+    // c / Δ with Δ = τ / U, and the parts of the denominator and the numerator that are constant for a token.
     let (inertia, fixed) = a.scoped(Scope::Uncounted, |a| {
         let inertia = a.scale(&network.capacity, spec.unfolds as f64);
         let inertia = match elapsed {
@@ -183,7 +183,7 @@ fn step<A: Algebra>(
     ([v, m], y)
 }
 
-/// The tokens of all sequences, and their elapsed times where these are given.
+/// The tokens of all sequences, and their elapsed times if these are inputs.
 struct Tokens<'a> {
     x: &'a [f32],
     times: Option<&'a [f32]>,
@@ -194,7 +194,7 @@ impl<'a> Tokens<'a> {
         Ok(Self { x: spec.input(tensors)?, times: spec.times(tensors)? })
     }
 
-    /// [`step`] with token `row` of all sequences together.
+    /// [`step`] with token `row` of all sequences.
     fn step<A: Load<'a>>(
         &self,
         a: &mut A,
@@ -239,7 +239,7 @@ fn initial(spec: &Spec, case: &Case, sequence: usize) -> Result<State, MixerErro
     Ok(State { h, m: if spec.mixed_memory { m } else { Vec::new() } })
 }
 
-/// Rows of the first sequence: its beginning, and others as far as the network forgets what came before them.
+/// Rows of the first sequence: at its beginning, and later ones where the network has forgotten earlier inputs.
 pub(super) fn spot_check(case: &Case, draw: SpotDraw) -> Result<SpotCheck, MixerError> {
     let spec = Spec::read(case)?;
     let initial = initial(&spec, case, 0)?;

@@ -1,11 +1,12 @@
-// Sums over the synapses from the inputs, for many steps at once: they do not depend on the state. Mirrors `sense` of
-// cpu.rs. The inputs' scale and shift are part of the synapses' parameters.
+// Sums over the synapses from the inputs for many steps at once, since they do not depend on the state. Mirrors `sense`
+// of cpu.rs. The synapses' parameters include the inputs' scale and shift.
 //
-// A thread takes one neuron and four steps of one sequence.
+// A thread processes one neuron and four steps of one sequence.
 //
 // binding 0: sizes
 // binding 1: for each neuron (g · vleak, g + ε, 0, 0), then synapses, [count, padded], see gpu.rs
-// binding 2: how many synapses each neuron has, then each one's input, [count, padded]; not read where DENSE
+// binding 2: the number of synapses of each neuron, then the input of each synapse, [count, padded]; not read with
+// DENSE
 // binding 3: x, [batch · length, x_stride]
 // binding 4: numerators and denominators, [batch, chunk, padded]
 
@@ -40,7 +41,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     let sequence = sizes.first_sequence + workgroup.z;
     let row = sequence * sizes.length + sizes.first_step;
     let last = sizes.steps - 1u;
-    // Steps beyond the last repeat it, and are not stored.
+    // Steps beyond the last repeat it and are not stored.
     let at = (vec4<u32>(row) + min(vec4<u32>(first, first + 1u, first + 2u, first + 3u), vec4<u32>(last)))
         * sizes.x_stride;
     var count = sizes.inputs;

@@ -1,17 +1,18 @@
-// The solver over a chunk of steps, with its state in workgroup memory; recurrence.wgsl is prepended. Mirrors `solve` of
-// cpu.rs. A workgroup takes one sequence.
+// The solver over a chunk of steps, with its state in workgroup memory; recurrence.wgsl is prepended. Mirrors `solve`
+// of cpu.rs. A workgroup processes one sequence.
 //
 // binding 0: sizes
 // binding 1: for each neuron (c · unfolds, output scale, output shift, 0), then synapses, [count, padded], see gpu.rs
-// binding 2: how many synapses each neuron has, then each one's source, [count, padded]; not read where DENSE
+// binding 2: the number of synapses of each neuron, then the source of each synapse, [count, padded]; not read with
+// DENSE
 // binding 3: numerators and denominators of the inputs' synapses, [batch, chunk, padded]
-// binding 4: recurrent map of the mixed memory, see recurrence.wgsl; binding 5: what its input map gives, [batch, chunk,
-//     padded] vectors of four gates; neither is read unless MIXED
-// binding 6: elapsed times, [batch, length], where TIMES
-// binding 7: v and m before the first step, [batch, 2, padded], and then as far as they have come
+// binding 4: recurrent map of the mixed memory, see recurrence.wgsl; binding 5: product of its input map, [batch,
+// chunk, padded] vectors of four gates; neither is read without MIXED
+// binding 6: elapsed times, [batch, length], with TIMES
+// binding 7: v and m before the first step, [batch, 2, padded], then the current v and m
 // binding 8: y, [batch · length, y_stride]
 
-// Whether every neuron has a synapse from every other and itself, in order.
+// Whether every neuron has a synapse from every neuron including itself, in order.
 override DENSE: u32 = 0u;
 override MIXED: u32 = 0u;
 override TIMES: u32 = 0u;
@@ -28,7 +29,7 @@ struct Sizes {
     length: u32,
     chunk: u32,
     y_stride: u32,
-    // Neurons that the threads take at once, and threads that share each of them.
+    // Neurons processed at once, and threads per neuron.
     width: u32,
     parts: u32,
 }
@@ -43,7 +44,7 @@ struct Sizes {
 @group(0) @binding(7) var<storage, read_write> state: array<f32>;
 @group(0) @binding(8) var<storage, read_write> y: array<f32>;
 
-// Every `parts`-th term, from `part` on, of a neuron's Σ a E and Σ a.
+// Every `parts`-th term, starting at `part`, of a neuron's Σ a E and Σ a.
 fn synaptic(unit: u32, part: u32) -> vec2<f32> {
     var count = sizes.units;
     if (DENSE == 0u) {
@@ -131,7 +132,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     for (var unit = thread; unit < sizes.padded; unit += 256u) {
         memory[unit] = state[begin + unit];
         if (MIXED == 1u) {
-            // The thread that keeps a unit's m is the one that reads it here.
+            // Each thread reads only the m that it wrote.
             state[current + sizes.padded + unit] = state[begin + sizes.padded + unit];
         }
     }

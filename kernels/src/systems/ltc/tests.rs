@@ -6,7 +6,7 @@ use crate::testing::{self, PROBLEM, sparse};
 testing::liquid_battery!(LTC, "ltc");
 
 #[test]
-fn a_sparse_wiring_costs_what_its_synapses_cost() {
+fn the_cost_counts_the_synapses_of_a_sparse_wiring() {
     let full = LTC.cost(&PROBLEM, &Params::new()).unwrap().flops;
     let case = LTC.seeded_case(&PROBLEM, &sparse()).unwrap();
     let spec = Spec::read(&case).unwrap();
@@ -16,7 +16,7 @@ fn a_sparse_wiring_costs_what_its_synapses_cost() {
 }
 
 #[test]
-fn fewer_units_than_outputs_are_refused_by_name() {
+fn fewer_units_than_outputs_are_an_error_that_names_the_field() {
     let mut params = Params::new();
     params.set("units", 8_usize);
     let problem = Problem { level: Level::Layer, ..PROBLEM };
@@ -24,9 +24,9 @@ fn fewer_units_than_outputs_are_refused_by_name() {
     assert!(matches!(error, MixerError::InvalidField { field, .. } if field == "params.units"));
 }
 
-/// A step of this many neurons, each with a synapse from every other, is more turns than software adapters allow.
+/// A step of this many neurons with all synapses has more loop iterations than software adapters allow.
 #[test]
-fn neurons_that_a_software_adapter_would_end_early_are_refused_there() {
+fn software_adapters_refuse_steps_with_too_many_iterations() {
     let mut params = Params::new();
     params.set("wiring", "full");
     for (units, fits) in [(1500_usize, true), (1800, false)] {

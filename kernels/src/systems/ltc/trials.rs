@@ -1,4 +1,4 @@
-//! Parameters and configurations that the tests try.
+//! Parameters and configurations for tests.
 
 use mixer::{Level, Params, Problem, Value};
 
@@ -41,7 +41,7 @@ fn config(random: &mut Random, level: Level) -> (Level, Params) {
     (level, config)
 }
 
-/// Parameters that the package constrains to be positive.
+/// Parameters that the package constrains to positive values.
 fn element(name: &str, _: &Params, random: &mut Random) -> Option<f64> {
     match name.trim_start_matches("param.") {
         "rnn_cell.gleak" | "rnn_cell.cm" => Some(random.between(0.2, 1.5)),

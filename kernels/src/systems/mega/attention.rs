@@ -1,5 +1,5 @@
-//! Attention inside chunks on the CPU: a block of queries against its chunk's keys, tile by tile, with any of the three
-//! weight functions and a bias that depends on distance alone.
+//! Attention inside chunks on the CPU: a block of queries and the keys of its chunk, tile by tile, with one of three
+//! weight functions and a bias that depends only on the distance.
 
 use mixer::{Count, Floats, Memory, MixerError, Tensors};
 
@@ -11,22 +11,22 @@ use crate::ops::parts::Matrix;
 use crate::ops::query_block::{KEYS, LOWEST, QUERIES, online_softmax};
 use crate::ops::simd::{Lanes, Work, run_widest};
 
-/// μ and 1/(σ√2) of the Laplace function; σ and μ are the authors' six-digit numbers.
+/// μ and 1/(σ√2) of the Laplace function, with the authors' six-digit values of σ and μ.
 const LAPLACE_MEAN: f32 = 707_107.0 / 1e6;
 const LAPLACE_SCALE: f32 = 1.0 / (282_095.0 / 1e6 * std::f32::consts::SQRT_2);
 
 /// A block of at most [`QUERIES`] positions of one chunk.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Block {
-    /// Index of the chunk over all sequences.
+    /// Index of the chunk, counted over all sequences.
     pub chunk: usize,
     /// Positions of this chunk.
     pub chunk_len: usize,
     /// First position within the chunk, a multiple of [`QUERIES`].
     pub first: usize,
-    /// Positions.
+    /// Number of positions.
     pub rows: usize,
-    /// First row of the input, all sequences together.
+    /// First row of the input, counted over all sequences.
     pub row: usize,
 }
 
@@ -55,7 +55,7 @@ pub(super) fn floats(spec: &AttentionSpec) -> Count {
     batch * chunks * (key_floats(spec) + value_floats(spec)) + 2 * chunk - 1
 }
 
-/// Floats of scratch of one block: scores, sums, scaled queries, maxima, totals.
+/// Scratch floats of one block: scores, sums, scaled queries, maxima, totals.
 pub(super) fn scratch_floats(spec: &AttentionSpec) -> Count {
     Count::from(QUERIES) * Count::from(KEYS + spec.h.next_multiple_of(PANEL) + spec.z + 2)
 }
@@ -76,7 +76,7 @@ pub(super) fn blocks(spec: &AttentionSpec) -> impl Iterator<Item = Block> + Send
     })
 }
 
-/// Blocks of chunk `chunk` of all sequences: a sequence's last chunk may have fewer.
+/// Blocks of chunk `chunk` of all sequences. The last chunk of a sequence may have fewer.
 fn blocks_of(spec: &AttentionSpec, chunk: usize) -> usize {
     spec.chunk_len(chunk % spec.chunks()).div_ceil(QUERIES)
 }
@@ -108,7 +108,7 @@ pub(super) fn block_panels<'a>(
 pub(super) struct PackedKeys<'a>(&'a mut [f32]);
 
 impl PackedKeys<'_> {
-    /// Packs `rows` keys of `z` components: `key(row, component)`.
+    /// Packs `rows` keys of `z` components; `key(row, component)` returns a component.
     pub(super) fn fill(&mut self, rows: usize, z: usize, key: impl Fn(usize, usize) -> f32) {
         for row in 0..rows {
             let panel = self.0[row / PANEL * z * PANEL + row % PANEL..].iter_mut().step_by(PANEL);
@@ -138,8 +138,8 @@ impl ChunkAttention {
         })
     }
 
-    /// Each block's part of the packed keys, and of the packed values `[⌈H / PANEL⌉, rows · PANEL]`, in the order of [`blocks`].
-    /// In a sequence's last chunk there is room for more rows of values.
+    /// Each block's part of the packed keys, and of the packed values `[⌈H / PANEL⌉, rows · PANEL]`, in the order of
+    /// [`blocks`]. The last chunk of a sequence has more room for values than rows.
     pub(super) fn packing(
         &mut self,
     ) -> (impl Iterator<Item = PackedKeys<'_>> + Send, impl Iterator<Item = Matrix<'_>> + Send) {
@@ -157,7 +157,7 @@ impl ChunkAttention {
         (keys, values)
     }
 
-    /// Mixes one block: `query(row)` are its queries; `emit(row, a)` takes the outputs, `[H]`.
+    /// Attends from one block: `query(row)` returns its queries; `emit(row, a)` receives the outputs, `[H]`.
     pub(super) fn mix<'q>(
         &self,
         block: &Block,
@@ -196,7 +196,7 @@ impl ChunkAttention {
                 let position = first + row;
                 let scores = &mut scores[row * KEYS..][..n_keys.next_multiple_of(PANEL)];
                 let allowed = if causal { n_keys.min((position + 1).saturating_sub(tile)) } else { n_keys };
-                // Distance 0 sits at c − 1.
+                // The bias of distance 0 is at c − 1.
                 let bias = &self.bias[c - 1 + tile - position..];
                 let bias = &bias[..allowed];
                 weigh(activation, &mut scores[..allowed], bias);
@@ -224,7 +224,7 @@ impl ChunkAttention {
     }
 }
 
-/// Adds the bias and, where weights are not normalised, turns scores into weights.
+/// Adds the bias and, for weight functions without normalisation, replaces scores by weights.
 fn weigh(activation: Activation, scores: &mut [f32], bias: &[f32]) {
     run_widest(Weigh { activation, scores, bias });
 }

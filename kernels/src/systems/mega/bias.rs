@@ -1,4 +1,4 @@
-//! The relative position bias as 2c − 1 numbers, one for each distance inside a chunk: set-up.
+//! The relative position bias as 2c − 1 numbers, one per distance inside a chunk, computed at set-up.
 
 use mixer::{Count, MixerError, Tensors};
 
@@ -19,7 +19,7 @@ pub(super) fn table(spec: &AttentionSpec, tensors: &Tensors) -> Result<Vec<f64>,
             let alpha = tensors.floats("param.rel_pos_bias.alpha", &[1, spec.z])?;
             let beta = tensors.floats("param.rel_pos_bias.b_param", &[1, spec.z])?;
             let half = spec.z / 2;
-            // Per frequency: θ, the cosine's and the sine's coefficient.
+            // For each frequency: θ, the coefficient of the cosine and that of the sine.
             let waves: Vec<[f64; 3]> = (0..half)
                 .map(|m| {
                     let theta = (-(m as f64) / half as f64 * 10_000_f64.ln()).exp();
@@ -44,7 +44,7 @@ pub(super) fn table(spec: &AttentionSpec, tensors: &Tensors) -> Result<Vec<f64>,
     }
 }
 
-/// Operations of the table, cosines and sines left out.
+/// Operations of the table, without cosines and sines.
 pub(super) fn flops(spec: &AttentionSpec) -> Count {
     match spec.bias {
         BiasKind::Simple(_) => Count::ZERO,

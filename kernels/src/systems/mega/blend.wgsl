@@ -1,4 +1,5 @@
-// AFFINE: y = a · b + c, b and c one row for all. Otherwise Mega's gate: y = a + b · (SiLU(c) − a), element by element.
+// AFFINE: y = a · b + c, with one row b and one row c for all rows. Otherwise Mega's gate: y = a + b · (SiLU(c) − a),
+// element by element.
 //
 // binding 0: sizes; offsets and strides in vectors of four floats
 // binding 1: a; binding 2: b; binding 3: c; binding 4: y, [rows, vectors]

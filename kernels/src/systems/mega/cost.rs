@@ -1,6 +1,6 @@
-//! Closed forms. Exponentials, error functions and divisions of the attention weights are left out, as the field does;
-//! other activations count as one operation. The average is counted as the recurrence (five operations for each
-//! dimension and step), or, truncated, as an FFT convolution.
+//! Closed forms. Exponentials, error functions and divisions of the attention weights are not counted, as is customary;
+//! each other activation counts as one operation. The average counts as the recurrence (five operations per dimension
+//! and step) or, if truncated, as an FFT convolution.
 
 #![deny(clippy::arithmetic_side_effects)]
 
@@ -14,7 +14,7 @@ use super::spec::{Activation, AttentionSpec, EmaSpec, LayerSpec, NormKind, Spec}
 use crate::ops::fft::{Fft, real_fft_flops};
 use crate::ops::long_conv::{GROUP, fft_size};
 
-/// Operations of the average's sums as the kernel takes them.
+/// Operations of the average's sums in the kernel.
 fn average_flops(spec: &EmaSpec) -> Count {
     let Sizes { batch, seq_len: length, d_model: width } = spec.dims.sizes();
     if spec.truncation.is_none() {
@@ -25,7 +25,7 @@ fn average_flops(spec: &EmaSpec) -> Count {
     batch * width * (2 * real_fft_flops(n) + 3 * n)
 }
 
-/// Operations of the average's sums as they run: whole groups of channels where it is an FFT convolution.
+/// Executed operations of the average's sums: whole groups of channels if it is an FFT convolution.
 fn executed_average(spec: &EmaSpec) -> Count {
     if spec.truncation.is_none() {
         return average_flops(spec);
@@ -34,7 +34,7 @@ fn executed_average(spec: &EmaSpec) -> Count {
     spec.dims.sizes().batch * channels * Fft::convolution_flops(fft_size(spec.dims.seq_len))
 }
 
-/// Operations of a forward pass as the CPU kernel runs it.
+/// Executed operations of a forward pass of the CPU kernel.
 fn executed_flops(spec: &Spec) -> Count {
     let softmax = |spec: &AttentionSpec| 4 * spec.pairs();
     other_flops(spec)
@@ -45,8 +45,8 @@ fn executed_flops(spec: &Spec) -> Count {
         }
 }
 
-/// Exponentials or error functions of the attention weights and a division for each of their rows, the activations, and
-/// a square root and a division of each row's norm.
+/// Functions: exponentials or error functions of the attention weights and a division for each of their rows; the
+/// activations; a square root and a division for the norm of each row.
 fn transcendentals(spec: &Spec) -> Count {
     let weights = |spec: &AttentionSpec| {
         let [batch, length] = Count::all([spec.batch, spec.seq_len]);
@@ -107,7 +107,7 @@ fn attention_flops(spec: &AttentionSpec) -> Count {
     2 * spec.pairs() * (Count::from(spec.z) + Count::from(spec.h))
 }
 
-/// Operations of everything but the average's sums.
+/// Operations of a forward pass without the average's sums.
 pub(super) fn other_flops(spec: &Spec) -> Count {
     match spec {
         Spec::Ema(spec) => average_elementwise(spec),
@@ -151,7 +151,7 @@ fn average_state(spec: &EmaSpec) -> Count {
     if spec.bidirectional { Count::ZERO } else { batch * width * Count::from(spec.n) }
 }
 
-/// Cost of the CPU kernel, its scratch taken for one thread.
+/// Cost of the CPU kernel, with the scratch of one thread.
 pub(super) fn cost(spec: &Spec) -> Cost {
     let (case, held, setup, moved, state) = match spec {
         Spec::Ema(spec) => {

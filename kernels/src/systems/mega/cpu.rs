@@ -1,5 +1,5 @@
-//! Mega on the CPU, in four passes: normalise, project values; average; project the rest, pack keys; attend, gate and
-//! project. A task of all but the second takes a block of positions of one chunk.
+//! Mega on the CPU, in four passes: normalise and project values; average; compute the other projections and pack keys;
+//! attend, gate and project. A task of all passes but the second processes a block of positions of one chunk.
 
 use std::sync::Arc;
 
@@ -113,7 +113,7 @@ pub(super) struct LayerKernel {
     attention: ChunkAttention,
     /// x̂, `[groups, batch · length, GROUP]`.
     normalized: Floats,
-    /// e, the same shape.
+    /// e, `[groups, batch · length, GROUP]`.
     averaged: Floats,
     /// u | q | r | h₀ of every position, `[batch · length, D + Z + H + D]`.
     base: Floats,
@@ -128,7 +128,7 @@ pub(super) fn scratch_floats(spec: &LayerSpec) -> Count {
     last.max(rows).max(ema::scratch_floats(&spec.ema))
 }
 
-/// Floats of everything that the kernel keeps besides its scratch and output.
+/// Floats that the kernel keeps, without its scratch and output.
 pub(super) fn held_floats(spec: &LayerSpec) -> Count {
     let (width, h) = (spec.width(), spec.attention.h);
     Linear::floats(width, h)
@@ -153,7 +153,7 @@ impl LayerKernel {
         let linear = |inputs, outputs, (weight, bias): (&[f32], &[f32])| {
             Linear::new(memory, inputs, outputs, weight, Some(bias))
         };
-        // The average first: it is what needs room for a while.
+        // Build the average first, since its construction needs temporary memory.
         let ema = Ema::new(spec.ema, &case.tensors, memory)?;
         let kernel = Self {
             spec,

@@ -1,5 +1,5 @@
-//! The multi-dimensional damped exponential moving average on the CPU: a recurrence of eight channels at a time, or,
-//! where it is truncated, a long convolution.
+//! The multi-dimensional damped exponential moving average on the CPU: a recurrence over eight channels at once or, if
+//! truncated, a long convolution.
 
 use std::slice;
 
@@ -60,19 +60,19 @@ pub(super) fn kernel(dimensions: &[Dimension], lags: usize) -> Vec<f64> {
         .collect()
 }
 
-/// Dimensions that the scan takes together.
+/// Dimensions per pass of the scan.
 const DIMENSIONS: usize = 2;
 
-/// Time steps between changes of dimension: a block of sums stays in the first-level cache.
+/// Time steps per block and dimension: a block of sums stays in the first-level cache.
 const STEPS: usize = 64;
 
 enum Method {
-    /// For each direction and group `[n, (decay, gain), GROUP]`, n padded to a multiple of [`DIMENSIONS`].
+    /// `[n, (decay, gain), GROUP]` for each direction and group, with n padded to a multiple of [`DIMENSIONS`].
     Scan(Floats),
     Convolution(Fft, FilterBank),
 }
 
-/// The average made ready for one case.
+/// The average prepared for one case.
 pub(super) struct Ema {
     spec: EmaSpec,
     method: Method,
@@ -96,7 +96,7 @@ pub(super) fn floats(spec: &EmaSpec) -> Count {
         }
 }
 
-/// Floats that [`Ema::new`] takes for a while.
+/// Temporary floats during [`Ema::new`].
 pub(super) fn setup_floats(spec: &EmaSpec) -> Count {
     spec.truncation.map_or(Count::ZERO, |lags| {
         let [directions, width, lags] = Count::all([spec.directions(), spec.dims.d_model, lags]);
@@ -147,7 +147,7 @@ impl Ema {
                     }
                     let backward = |lag| if spec.bidirectional { value(width + channel, lag) } else { 0.0 };
                     match circular_lag(position, fft.size(), spec.dims.seq_len) {
-                        // Both directions see the present.
+                        // Both directions include the present.
                         Some(Ok(0)) => value(channel, 0) + backward(0),
                         Some(Ok(lag)) => value(channel, lag),
                         Some(Err(lag)) => backward(lag),
@@ -160,7 +160,7 @@ impl Ema {
         Ok(Self { spec, method, residual })
     }
 
-    /// SiLU(m + ω ⊙ x̂) of row-major rows, `[batch, length, width]`, to others.
+    /// SiLU(m + ω ⊙ x̂) of row-major rows, `[batch, length, width]`, written to row-major rows.
     pub(super) fn run_rows(&self, scratch: &Scratch, from: &[f32], to: &mut [f32], parallel: &dyn Parallel) {
         let (width, length) = (self.spec.dims.d_model, self.spec.dims.seq_len);
         let shares = Shares::new(self.spec.dims.batch, width, parallel.threads());
@@ -186,7 +186,7 @@ impl Ema {
         self.run(scratch, stream, &shares, shares.of_panels(to, length, rows), parallel);
     }
 
-    /// Reads `from(sequence, group)` and writes `to`, one of `shares` after the other.
+    /// Reads `from(sequence, group)` and writes `to`, for each of `shares` in turn.
     fn run<'a, 'b>(
         &self,
         scratch: &Scratch,
@@ -249,7 +249,7 @@ impl Ema {
     }
 }
 
-/// SiLU(m + ω ⊙ x̂) of rows of m from time `first` on, backwards in time if `is_reversed`.
+/// SiLU(m + ω ⊙ x̂) of rows of m from time `first` on; backward in time if `is_reversed`.
 struct Output<'a, 'b> {
     x: Stream<'a>,
     first: usize,
@@ -271,8 +271,8 @@ impl Work for Output<'_, '_> {
     }
 }
 
-/// m at the times `time(0)`, `time(1)`, …: h ← q h + x, m = Σ g h, on top of the rows that `before` fills in; `emit` takes
-/// m. Both get the time of the first row.
+/// m at the times `time(0)`, `time(1)`, …: h ← q h + x, m = Σ g h, added to the rows that `before` fills in; `emit`
+/// receives m. Both receive the time of the first row.
 fn scan(
     params: &[f32],
     length: usize,
@@ -290,7 +290,7 @@ fn scan(
         let steps = STEPS.min(length - first);
         let (sums, inputs) = (&mut sums[..steps], &mut inputs[..steps]);
         before(time(first), sums);
-        // Every pair of dimensions reads the inputs again. Where they lie, few sets of a cache hold all of them.
+        // Every pair of dimensions reads the inputs again. In place, they would compete for few sets of the cache.
         for (step, input) in inputs.iter_mut().enumerate() {
             x.at::<Pair>(time(first + step)).store(input);
         }

@@ -1,18 +1,18 @@
 // The damped exponential moving average as a scan over chunks of time: h ← q h + x, m = Σ g h, then SiLU(m + ω x).
 // Mirrors `ema.rs`.
 //
-// STAGE 0: each chunk's last h from h = 0; STAGE 1: the h that each chunk starts from, chunk after chunk;
-// STAGE 2: each chunk's sums, added to y where ADD, and where LAST turned into the output.
-// STAGE 3: SiLU(y + ω x) alone. BACKWARD runs from the end of each sequence.
+// STAGE 0: the last h of each chunk from h = 0. STAGE 1: the first h of each chunk, chunk after chunk.
+// STAGE 2: the sums of each chunk, added to y with ADD, and with LAST turned into the output.
+// STAGE 3: only SiLU(y + ω x). BACKWARD runs from the end of each sequence.
 //
-// A thread takes a channel of a chunk and up to sixteen dimensions; STAGE 1 takes four dimensions of a channel.
+// A thread processes a channel of a chunk and up to sixteen dimensions; in STAGE 1, four dimensions of a channel.
 //
 // binding 0: sizes in floats
 // binding 1: x, [batch · length, channels]
 // binding 2: for each channel four vectors of decays, then four of gains
 // binding 3: ω, [channels]
 // binding 4: states, four vectors for each sequence, chunk and channel
-// binding 5: y, like x
+// binding 5: y, in the layout of x
 
 override STAGE: u32 = 0u;
 override BACKWARD: u32 = 0u;

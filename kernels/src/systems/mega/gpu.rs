@@ -1,6 +1,6 @@
-//! The GPU plan: normalisation, the average as a scan over chunks of time (an FFT convolution where it is truncated),
+//! The GPU plan: normalisation; the average as a scan over chunks of time, or as an FFT convolution if it is truncated;
 //! then runs of whole chunks of one sequence from their projections to the output, so that scores and wide streams stay
-//! small. Same steps and names as the CPU files.
+//! small. Steps have the names and the order of those in the CPU files.
 
 use mixer::{Access, BufferId, Case, Count, GpuTarget, MixerError, Plan, Shader, room, zeros};
 
@@ -41,14 +41,14 @@ const BLEND: Shader = Shader {
     bindings: &[READ, READ, READ, WRITE],
 };
 
-/// Dimensions of the average that a thread takes together.
+/// Dimensions of the average per thread.
 const DIMENSIONS: usize = 16;
 
-/// Time steps of a chunk of the scan, at least; long sequences take longer ones, so that states stay few.
+/// Smallest number of time steps in a chunk of the scan. Chunks of long sequences are longer, so that states stay few.
 const STEPS: usize = 64;
 const MOST_CHUNKS: usize = 512;
 
-/// Positions that go from the projections to the output together, unless one chunk is longer.
+/// Positions of a run between projections and output, unless one chunk is longer.
 const ROWS: usize = 8192;
 
 pub(super) fn plan(case: &Case, target: &GpuTarget) -> Result<Plan, MixerError> {
@@ -129,7 +129,7 @@ fn average(builder: &mut Builder, spec: &EmaSpec, case: &Case, x: Stream) -> Res
     Ok(y)
 }
 
-/// What the stages of a scan share.
+/// Values that the stages of a scan share.
 struct Scan {
     /// Channels.
     width: usize,
@@ -151,7 +151,7 @@ enum Stage {
     Finish = 3,
 }
 
-/// A stage over `items` threads of `flops` operations each.
+/// A stage with `items` threads of `flops` operations each.
 #[derive(Clone, Copy)]
 struct Work {
     stage: Stage,
@@ -159,18 +159,18 @@ struct Work {
     flops: usize,
 }
 
-/// How a pass of the scan goes.
+/// Options of a pass of the scan.
 #[derive(Clone, Copy, Default)]
 struct Options {
     backward: bool,
-    /// Whether its result is added to y.
+    /// Whether the result is added to y.
     add: bool,
-    /// Whether it is the last one.
+    /// Whether this is the last pass.
     last: bool,
 }
 
 impl Scan {
-    /// One stage: one dispatch, or several where one would take too long.
+    /// One stage as one dispatch, or several if one would run too long.
     fn stage(
         &self,
         builder: &mut Builder,
@@ -205,7 +205,7 @@ impl Scan {
     }
 }
 
-/// The truncated average as a circular convolution: both directions see the present.
+/// The truncated average as a circular convolution; both directions include the present.
 fn truncated(
     builder: &mut Builder,
     spec: &EmaSpec,
@@ -214,7 +214,7 @@ fn truncated(
     let (batch, length, width) = (spec.dims.batch, spec.dims.seq_len, spec.dims.d_model);
     let size = fft_size(length).max(8);
     let conv = LongConv::new(builder, [batch, length, width], size)?;
-    // All kernels at once, before the first is made.
+    // Reserve all kernels before the first is built.
     drop(room::<f64>(Count::from(dimensions.len() / spec.n.max(1)) * Count::from(spec.lags()))?);
     let kernels: Vec<Vec<f64>> =
         dimensions.chunks_exact(spec.n).map(|dimensions| ema::kernel(dimensions, spec.lags())).collect();
@@ -243,12 +243,12 @@ fn truncated(
     Ok((conv, filter))
 }
 
-/// Neighbouring chunks of one length of one sequence.
+/// Neighbouring chunks of one sequence, all of one length.
 #[derive(Clone, Copy)]
 struct Run {
-    /// First row, all sequences together.
+    /// First row, counted over all sequences.
     first: usize,
-    /// Chunks, and positions of each.
+    /// Number of chunks, and positions of each.
     chunks: usize,
     chunk: usize,
 }
@@ -259,7 +259,7 @@ impl Run {
     }
 }
 
-/// All runs: at most [`ROWS`] positions each, a short last chunk on its own.
+/// All runs, with at most [`ROWS`] positions each. A short last chunk is a run of its own.
 fn runs(spec: &AttentionSpec) -> Vec<Run> {
     let mut runs = Vec::new();
     let whole = spec.seq_len / spec.chunk;
@@ -278,7 +278,7 @@ fn runs(spec: &AttentionSpec) -> Vec<Run> {
     runs
 }
 
-/// What attention reads and, in `a`, writes.
+/// Inputs of attention, and its output `a`.
 #[derive(Clone, Copy)]
 struct Heads {
     q: Stream,
@@ -288,7 +288,7 @@ struct Heads {
 }
 
 impl Heads {
-    /// From row `rows` on.
+    /// The streams from row `rows` on.
     fn down(self, rows: usize) -> Self {
         let Self { q, k, v, a } = self;
         Self { q: q.down(rows), k: k.down(rows), v: v.down(rows), a: a.down(rows) }
@@ -316,7 +316,7 @@ impl Attention {
         Ok(Self { spec, bias, scores })
     }
 
-    /// a of one run from its q, k and v, times `gate` where there is one.
+    /// a of one run from its q, k and v, times `gate` if there is one.
     fn record(&self, builder: &mut Builder, run: Run, heads: Heads, gate: Option<Stream>) {
         let Heads { q, k, v, a } = heads;
         let AttentionSpec { z, h, causal, activation, chunk: c, .. } = self.spec;
@@ -351,7 +351,7 @@ impl Attention {
     }
 }
 
-/// What a layer keeps on the device for every run.
+/// Buffers of a layer for every run.
 struct Layer {
     value: Linear,
     to_u: Linear,
@@ -366,7 +366,7 @@ struct Layer {
     norm: gpu::Norm,
 }
 
-/// A row that streams are multiplied by, and one that is added.
+/// A row that multiplies streams, and a row that is added to them.
 #[derive(Clone, Copy)]
 struct Affine {
     weight: Stream,

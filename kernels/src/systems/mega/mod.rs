@@ -1,5 +1,5 @@
-//! Mega (Ma et al., arXiv 2209.10655): a damped exponential moving average feeds single-head gated attention, which
-//! looks at one chunk at a time.
+//! Mega (Ma et al., arXiv 2209.10655): a damped exponential moving average followed by single-head gated attention
+//! inside chunks.
 
 mod attention;
 mod bias;
@@ -21,7 +21,7 @@ use mixer::{Causality, Family, Info, ParamKind, ParamSpec, Problem, System, Tole
 use crate::model::reference;
 pub use spec::{Activation, AttentionSpec, BiasKind, EmaSpec, LayerSpec, NormKind, Spec};
 
-/// Widths are those of the authors' package, the chunk that of Mega-chunk on Long Range Arena.
+/// The widths of the authors' package, and the chunk of Mega-chunk on Long Range Arena.
 static INFO: Info = Info {
     id: "mega",
     title: "Mega",

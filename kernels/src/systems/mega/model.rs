@@ -34,7 +34,7 @@ pub(super) struct Ema<T> {
 }
 
 impl<T: Clone> Ema<T> {
-    /// As the recurrence, or, where `lags` are given, as a convolution with so many.
+    /// As the recurrence or, if `lags` are given, as a convolution with that many lags.
     pub(super) fn read<'a, A: Load<'a, T = T>>(
         a: &mut A,
         spec: &EmaSpec,
@@ -149,8 +149,8 @@ pub(super) fn bias<'a, A: Load<'a>>(
     }
 }
 
-/// f(q kᵀ / s + b) v of queries at the `positions` of a chunk: s is √z for softmax, and the number of keys that a query sees
-/// for functions that do not normalise (equations 14 and 17).
+/// f(q kᵀ / s + b) v of queries at the `positions` of a chunk. s is √z for softmax, and the number of keys that a query
+/// sees for functions without normalisation (equations 14 and 17).
 pub(super) fn attend<A: Algebra>(
     a: &mut A,
     spec: &AttentionSpec,
@@ -242,14 +242,14 @@ impl<T: Clone> Weights<T> {
         }
     }
 
-    /// What the average and the projections read.
+    /// Input of the average and of the projections.
     pub(super) fn prepared<A: Algebra<T = T>>(&self, a: &mut A, spec: &LayerSpec, x: &T) -> T {
         if spec.pre_norm { self.normalize(a, x) } else { x.clone() }
     }
 }
 
-/// Outputs of a layer at the `positions` of a chunk; `x`, `prepared` and the average `e` are the chunk's rows, as far as
-/// those positions see.
+/// Outputs of a layer at the `positions` of a chunk. `x`, `prepared` and the average `e` are rows of the chunk, at
+/// least up to the last key that these positions see.
 pub(super) fn chunk<A: Algebra>(
     a: &mut A,
     spec: &LayerSpec,
@@ -291,7 +291,7 @@ pub(super) fn chunk<A: Algebra>(
     if spec.pre_norm { y } else { w.normalize(a, &y) }
 }
 
-/// The chunks of a sequence: where each begins, and its positions within.
+/// The chunks of a sequence: the first position of each, and its positions relative to that one.
 fn chunks(spec: &AttentionSpec) -> impl Iterator<Item = (Range<usize>, Vec<usize>)> {
     let spec = *spec;
     (0..spec.chunks()).map(move |index| {

@@ -1,4 +1,4 @@
-//! Fresh cases for races, as the authors initialise them.
+//! New cases for races, initialised as in the authors' package.
 
 use mixer::{Case, MixerError, Params, Problem, Tensor, Tensors};
 
@@ -64,7 +64,8 @@ fn bias(spec: &AttentionSpec, generator: &Generator, tensors: &mut Tensors) -> R
     Ok(())
 }
 
-/// Damping and decay of deviation 0.2, expansion ±1 in turn plus a little, projection and ω of deviation 1.
+/// Damping and decay of deviation 0.2; expansion alternating ±1 plus a small deviation; projection and ω of deviation
+/// 1.
 fn ema(spec: &EmaSpec, generator: &Generator, tensors: &mut Tensors) -> Result<(), MixerError> {
     let channels = spec.directions() * spec.dims.d_model;
     for name in ["damping_factor", "decay_factor"] {

@@ -1,14 +1,14 @@
-//! What a case says of itself, and its tensors by name.
+//! The configuration of a case, and its tensors by name.
 
 use mixer::{Case, Count, Level, MixerError, Params, Problem, Tensors, Value};
 
 use super::INFO;
 use crate::dims::Dims;
 
-/// A whole layer or one of its halves.
+/// Part of a layer: the whole or one half.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Spec {
-    /// Input to output.
+    /// The whole layer.
     Layer(LayerSpec),
     /// The moving average alone.
     Ema(EmaSpec),
@@ -23,27 +23,27 @@ pub struct EmaSpec {
     pub dims: Dims,
     /// Dimensions n of each channel's average.
     pub n: usize,
-    /// Whether a second average runs backwards.
+    /// Whether a second average runs backward.
     pub bidirectional: bool,
-    /// Lags that it reaches, where it is cut.
+    /// Number of lags if the average is truncated.
     pub truncation: Option<usize>,
 }
 
-/// What turns a score into a weight.
+/// Function from scores to weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Activation {
     /// Softmax over the keys.
     Softmax,
-    /// The Laplace function of the paper, not normalised.
+    /// The Laplace function of the paper, without normalisation.
     Laplace,
-    /// Squared positive part, not normalised.
+    /// Squared positive part, without normalisation.
     Relu2,
 }
 
 /// The relative position bias.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BiasKind {
-    /// One number for each distance up to this many positions.
+    /// One number per distance up to this many positions.
     Simple(usize),
     /// A product of rotated vectors.
     Rotary,
@@ -52,15 +52,15 @@ pub enum BiasKind {
 /// The attention.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AttentionSpec {
-    /// Sequences.
+    /// Number of sequences.
     pub batch: usize,
-    /// Positions.
+    /// Number of positions.
     pub seq_len: usize,
     /// Width Z of queries and keys.
     pub z: usize,
     /// Width H of values.
     pub h: usize,
-    /// Whether position i sees only j ≤ i.
+    /// Whether position i sees only positions j ≤ i.
     pub causal: bool,
     /// Positions of a chunk, c; the last chunk of a sequence may be shorter.
     pub chunk: usize,
@@ -72,7 +72,7 @@ pub struct AttentionSpec {
     pub bias: BiasKind,
 }
 
-/// Which normalisation.
+/// Kind of normalisation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NormKind {
     /// By the root mean square, times one number.
@@ -90,7 +90,7 @@ pub struct LayerSpec {
     pub attention: AttentionSpec,
     /// Normalisation.
     pub norm: NormKind,
-    /// Normalise the input rather than the output.
+    /// Whether the input is normalised rather than the output.
     pub pre_norm: bool,
 }
 
@@ -98,7 +98,7 @@ pub struct LayerSpec {
 pub(crate) const EPS: f64 = 1e-5;
 
 impl Spec {
-    /// The attention, where there is one.
+    /// The attention; `None` for the moving average alone.
     pub(crate) fn attention(&self) -> Option<&AttentionSpec> {
         match self {
             Self::Layer(spec) => Some(&spec.attention),
@@ -107,7 +107,7 @@ impl Spec {
         }
     }
 
-    /// Reads a case's configuration.
+    /// Reads and checks the configuration of a case.
     ///
     /// # Errors
     /// [`MixerError::InvalidField`].
@@ -130,14 +130,14 @@ impl Spec {
         }
     }
 
-    /// The spec that a race's problem and parameters give.
+    /// The spec of a race with this problem and these parameters.
     pub(super) fn race(problem: &Problem, params: &Params) -> Result<Self, MixerError> {
         let config = race_config(problem, params)?;
         Self::read(&Case { level: problem.level, config, tensors: Tensors::new() })
     }
 }
 
-/// The configuration of a race's case, keys as in golden files.
+/// The configuration of a race's case, with the keys of golden files.
 pub(super) fn race_config(problem: &Problem, params: &Params) -> Result<Params, MixerError> {
     let params = INFO.resolve(params)?;
     let mut config = problem.to_params();
@@ -175,17 +175,17 @@ impl EmaSpec {
         })
     }
 
-    /// Directions, g.
+    /// Number of directions, g.
     pub(crate) fn directions(&self) -> usize {
         1 + usize::from(self.bidirectional)
     }
 
-    /// Lags that the kernel reaches.
+    /// Number of lags of the kernel.
     pub(crate) fn lags(&self) -> usize {
         self.truncation.unwrap_or(self.dims.seq_len)
     }
 
-    /// Rows of the input, all sequences together.
+    /// Rows of the input in all sequences.
     pub(crate) fn rows(&self) -> usize {
         self.dims.batch * self.dims.seq_len
     }
@@ -255,7 +255,7 @@ impl AttentionSpec {
         })
     }
 
-    /// Whether chunks are asked for and one of them holds the whole sequence.
+    /// Whether the configuration asks for chunks and one chunk holds the whole sequence.
     pub(crate) fn one_chunk(&self) -> bool {
         self.chunked && self.chunks() == 1
     }
@@ -291,7 +291,7 @@ impl AttentionSpec {
         ])
     }
 
-    /// What weights of one row are divided by, where they are not normalised: the keys that it sees.
+    /// Divisor of the weights of one row for functions without normalisation: the number of keys that it sees.
     pub(crate) fn seen(&self, row: usize, chunk_len: usize) -> usize {
         if self.causal { row + 1 } else { chunk_len }
     }
@@ -299,7 +299,7 @@ impl AttentionSpec {
 
 impl LayerSpec {
     fn read(config: &Params) -> Result<Self, MixerError> {
-        // The package knows no other; refusing one is better than running the wrong layer.
+        // The package has no other variant, and an error is better than a wrong layer.
         config.choice_or("activation", &["silu"])?;
         let ema = EmaSpec::read(config)?;
         let attention = AttentionSpec::read(config)?;
@@ -323,7 +323,7 @@ impl LayerSpec {
         self.attention.z + self.attention.h + 2 * self.width()
     }
 
-    /// All parameters of the layer outside the moving average and the bias.
+    /// Number of parameters of the layer without the moving average and the bias.
     pub(crate) fn params<'a>(&self, tensors: &'a Tensors) -> Result<LayerParams<'a>, MixerError> {
         let (width, z, h) = (self.width(), self.attention.z, self.attention.h);
         let linear = |[weight, bias]: [&str; 2], outputs: usize, inputs: usize| -> Result<_, MixerError> {

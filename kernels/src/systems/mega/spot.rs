@@ -1,5 +1,5 @@
-//! Single output rows in f64 at any length, and of the average alone whole channels: a row sees its chunk, and through the
-//! average only as far as powers of the decay stay above rounding.
+//! Single output rows in f64 at any length, and whole channels of the average alone. A row depends on its chunk and,
+//! through the average, on the lags at which powers of the decay are above rounding.
 
 use std::ops::Range;
 
@@ -11,10 +11,10 @@ use super::model::{Direction, Ema, Weights, attend, average, bias, chunk};
 use super::spec::{AttentionSpec, EmaSpec, LayerSpec, Spec};
 use crate::model::sequence;
 
-/// Channels that are checked in full, at most.
+/// Largest number of channels that are checked in full.
 const CHANNELS: usize = 4;
 
-/// A lag's power this small is below f64 rounding of the sum.
+/// Largest negligible power of the decay: below f64 rounding of the sum.
 const NEGLIGIBLE: f64 = 1e-18;
 
 pub(super) fn spot_check(case: &Case, draw: SpotDraw) -> Result<SpotCheck, MixerError> {
@@ -70,11 +70,11 @@ pub(super) fn spot_check(case: &Case, draw: SpotDraw) -> Result<SpotCheck, Mixer
     Ok(SpotCheck { columns, ..SpotCheck::of_rows(rows, expected) })
 }
 
-/// The average as a convolution, as far as it reaches.
+/// The average as a convolution over all lags that are not negligible.
 struct Averager<'a> {
     spec: EmaSpec,
     ema: Ema<Tensor<'a>>,
-    /// Most lags that any channel reaches.
+    /// Largest number of lags of a channel.
     reach: usize,
 }
 
@@ -109,7 +109,7 @@ impl<'a> Averager<'a> {
         columns
     }
 
-    /// e at the positions `rows` of a sequence `x`, of which `prepare` makes the average's input.
+    /// e at the positions `rows` of a sequence `x`; `prepare` computes the input of the average from x.
     fn rows(
         &self,
         a: &mut Exact<'a>,
@@ -126,7 +126,7 @@ impl<'a> Averager<'a> {
     }
 }
 
-/// Lags after which every power is negligible.
+/// Number of lags after which every power is negligible.
 fn reach(dimensions: &[Dimension]) -> usize {
     let slowest = dimensions.iter().map(|dimension| dimension.decay).fold(0.0, f64::max);
     if slowest <= 0.0 {
@@ -136,7 +136,7 @@ fn reach(dimensions: &[Dimension]) -> usize {
     if lags.is_finite() && lags >= 0.0 { (lags as usize).saturating_add(2) } else { usize::MAX }
 }
 
-/// Positions of the chunk of `row` that it sees, and its place in it.
+/// Positions of its chunk that `row` sees, and its index among them.
 fn place(spec: &AttentionSpec, row: usize) -> (Range<usize>, usize) {
     let index = row / spec.chunk;
     let start = index * spec.chunk;

@@ -28,7 +28,7 @@ fn fault_11_a_flipped_sign_fails_verification() {
 
 /// The average's kernels that golden files store are the ones that the parameters give.
 #[test]
-fn the_kernels_are_the_authors() {
+fn the_kernels_equal_the_authors_kernels() {
     let mut checked = 0;
     for golden in testing::goldens("mega") {
         let ema = match Spec::read(&golden.case).unwrap() {
@@ -66,13 +66,13 @@ fn agrees_with_the_reference_at_the_edges() {
 }
 
 #[test]
-fn sequences_do_not_mix() {
+fn sequences_are_independent() {
     testing::batch_independent(&MEGA, &PROBLEM, &["x"]);
     testing::batch_independent(&MEGA, &Problem { level: Level::Core, ..PROBLEM }, &["q", "k", "v"]);
 }
 
 #[test]
-fn stated_memory_is_what_it_takes() {
+fn stated_memory_equals_allocated_memory() {
     for level in [Level::Core, Level::Layer] {
         for seq_len in [1, 64, 1000] {
             for causal in [false, true] {
@@ -83,7 +83,7 @@ fn stated_memory_is_what_it_takes() {
     testing::refuses_what_does_not_fit(&MEGA, &PROBLEM);
 }
 
-/// Operations are counted exactly; a truncated average is counted as direct sums, since the reference takes no
+/// Operations are counted exactly. A truncated average is counted as direct sums, since the reference uses no
 /// transform.
 #[test]
 fn counted_operations_equal_the_closed_form() {
@@ -144,7 +144,7 @@ fn spot_rows_agree_at_length_65_536() {
     }
 }
 
-/// A chunk as long as the sequence is no chunk at all.
+/// A chunk as long as the sequence equals attention without chunks.
 #[test]
 fn one_chunk_is_plain_attention() {
     let plain = with(&[("use_chunking", false.into())]);
@@ -155,9 +155,9 @@ fn one_chunk_is_plain_attention() {
     }
 }
 
-/// Nothing but the average crosses a chunk's boundary: at core level a chunk ignores the others.
+/// Only the average crosses the boundary of a chunk: at core level a chunk does not depend on other chunks.
 #[test]
-fn chunks_do_not_see_each_other() {
+fn chunks_are_independent() {
     let problem = Problem { level: Level::Core, causal: false, ..PROBLEM };
     let case = MEGA.seeded_case(&problem, &chunk(16)).unwrap();
     let mut changed = case.clone();
@@ -172,9 +172,9 @@ fn chunks_do_not_see_each_other() {
     }
 }
 
-/// A short last chunk is what the reference computes for a padded and masked one: alone, it gives the same.
+/// The output of a short last chunk, computed alone, equals the reference's output for a padded and masked chunk.
 #[test]
-fn a_short_last_chunk_is_a_chunk_of_its_own() {
+fn a_short_last_chunk_equals_a_padded_one() {
     for activation in ["softmax", "laplace", "relu2"] {
         let params = with(&[("chunk_size", 20_usize.into()), ("attention_activation", activation.into())]);
         let problem = Problem { level: Level::Core, causal: false, seq_len: 50, ..PROBLEM };
@@ -191,20 +191,20 @@ fn a_short_last_chunk_is_a_chunk_of_its_own() {
     }
 }
 
-/// The recurrence and the convolution of nearly all lags agree.
+/// The recurrence agrees with the convolution of nearly all lags.
 #[test]
-fn truncated_to_the_whole_length_is_not_truncated() {
+fn truncation_to_the_whole_length_changes_nothing() {
     let problem = Problem { level: Level::Core, causal: false, ..PROBLEM };
     let got = |lags: usize| {
         let params = with(&[("core", "ema".into()), ("truncation", lags.into())]);
         testing::cpu(&MEGA, &MEGA.seeded_case(&problem, &params).unwrap(), &Serial)
     };
-    // 63 lags of 64 by FFT, all by recurrence: the last power is far below rounding.
+    // 63 of 64 lags by FFT, all lags by recurrence: the last power is far below rounding.
     assert!(got(63).iter().zip(&got(0)).all(|(a, b)| (a - b).abs() < 1e-5));
 }
 
 #[test]
-fn what_cannot_be_run_is_refused_by_name() {
+fn invalid_parameters_are_errors_that_name_the_field() {
     let refused = |params: &Params| match MEGA.seeded_case(&PROBLEM, params) {
         Err(MixerError::InvalidField { field, .. }) => field,
         other => panic!("{other:?}"),
@@ -223,7 +223,7 @@ fn what_cannot_be_run_is_refused_by_name() {
     );
 }
 
-/// Zeros give zeros; a NaN is never hidden.
+/// Zeros give zeros. A NaN reaches the output.
 #[test]
 fn fault_10_zero_and_nan_inputs() {
     let problem = Problem { level: Level::Core, ..PROBLEM };
@@ -237,8 +237,8 @@ fn fault_10_zero_and_nan_inputs() {
     }
 }
 
-/// Stated where one chunk is the whole sequence. Without chunks there is no sparse pattern that could cover anything, and
-/// the average alone has no pairs.
+/// Stated if one chunk holds the whole sequence. Without chunks there is no sparse pattern, and the average alone has
+/// no pairs.
 #[test]
 fn full_attention_is_stated_for_a_single_chunk() {
     for level in [Level::Core, Level::Layer] {

@@ -1,7 +1,7 @@
-// Scores of a chunk into weights, in place: scale, bias by distance, mask, then softmax (ACTIVATION 0), the Laplace
+// Replaces the scores of a chunk by weights: scale, bias by distance, mask, then softmax (ACTIVATION 0), the Laplace
 // function (1) or the squared positive part (2). Mirrors `weigh` of attention.rs.
 //
-// A workgroup takes a row, which is a query.
+// A workgroup processes a row, which is a query.
 //
 // binding 0: sizes in floats
 // binding 1: scores, [rows, columns]
@@ -12,7 +12,7 @@ override CAUSAL: u32 = 0u;
 
 struct Sizes {
     rows: u32,
-    // Queries, and keys, of a chunk; rows of further chunks follow.
+    // Queries and keys of a chunk; rows of further chunks follow.
     chunk: u32,
     stride: u32,
     centre: u32,

@@ -1,4 +1,4 @@
-//! Closed forms. A real FFT of length n is taken as 2.5 n log₂ n operations, as the field does; an activation as one.
+//! Closed forms. A real FFT of length n counts as 2.5 n log₂ n operations, as is customary, and an activation as one.
 
 #![deny(clippy::arithmetic_side_effects)]
 
@@ -20,19 +20,19 @@ fn convolution_flops(spec: &SequenceSpec) -> Count {
     batch * convolutions * width * (2 * real_fft_flops(n) + 3 * n + 2 * length)
 }
 
-/// Operations of the long convolutions as the kernel runs them: whole groups of channels, the skip in the filter.
+/// Operations of the long convolutions in the kernel: whole groups of channels, the skip inside the filter.
 fn executed_convolutions(spec: &SequenceSpec) -> Count {
     let [batch, convolutions] = Count::all([spec.dims.batch, spec.convolutions()]);
     let channels = Count::from(spec.dims.d_model.next_multiple_of(GROUP));
     batch * convolutions * channels * Fft::convolution_flops(fft_size(spec.dims.seq_len))
 }
 
-/// Functions of the MLP: the gate's error functions, and a square root and a division of each row's norm.
+/// Functions of the MLP: the gate's error functions, and a square root and a division for the norm of each row.
 fn mlp_transcendentals(spec: &MlpSpec) -> Count {
     spec.dims.sizes().rows() * (2 * Count::from(spec.intermediate) + 2)
 }
 
-/// Operations of everything else in the sequence mixer: projections, short convolutions, gates, normalisation, MLP.
+/// Operations of projections, short convolutions, gates, normalisation and MLP in the sequence mixer.
 pub(super) fn other_flops(spec: &SequenceSpec) -> Count {
     let (stream, width) = (spec.dims.sizes().stream(), spec.dims.sizes().d_model);
     let gates = stream * if spec.residual { 3 } else { 2 };
@@ -59,7 +59,7 @@ pub(super) fn filter_flops(spec: &SequenceSpec) -> Count {
     spec.layer.map_or(Count::ZERO, |layer| convolutions * networks * layer.filter.flops(spec.dims.seq_len))
 }
 
-/// Elements of both factors, right and left.
+/// Elements of both factors, the right one first.
 fn factors(spec: &MonarchSpec) -> (Count, Count) {
     let elements = |factor: [usize; 3]| Count::all(factor).into_iter().product();
     (elements(spec.right), elements(spec.left))
@@ -71,7 +71,7 @@ pub(super) fn monarch_flops(spec: &MonarchSpec) -> Count {
     Count::from(spec.rows) * if spec.complex { 4 * right + 8 * left } else { 2 * (right + left) }
 }
 
-/// Cost of the CPU kernel, its scratch taken for one thread.
+/// Cost of the CPU kernel, with the scratch of one thread.
 pub(super) fn cost(spec: &Spec) -> Cost {
     match spec {
         Spec::Sequence(spec) => sequence(spec),
@@ -95,7 +95,7 @@ fn sequence(spec: &SequenceSpec) -> Cost {
     let n = fft_size(spec.dims.seq_len);
     let [convolutions, networks, taps, groups] =
         Count::all([spec.convolutions(), spec.networks(), TAPS, spec.dims.d_model.div_ceil(GROUP)]);
-    // What a bank holds, without the scratch of its making.
+    // Bytes that a bank keeps, without the scratch of its construction.
     let bank = groups * Fft::group_floats(n);
     let (case, weights) = match &spec.layer {
         None => {
@@ -109,7 +109,8 @@ fn sequence(spec: &SequenceSpec) -> Cost {
             (stream + params + convolutions * layer.filter.param_floats(spec.networks()), params)
         }
     };
-    // Filter values and the transform's scratch are gone once the kernel runs; the last filter is the peak.
+    // Filter values and the scratch of their transform are freed before the kernel runs; the peak is at the last
+    // filter.
     let values = if spec.layer.is_some() { networks * length * width } else { Count::ZERO };
     let setup = Fft::group_floats(n) + values;
     let layer = spec.layer.map_or(Count::ZERO, |layer| {

@@ -1,6 +1,6 @@
-//! The sequence mixer on the CPU. A task takes a few groups of eight channels of one sequence from the projected streams
-//! to the gated output, which replaces the first stream; then blocks of rows go through the output projection and, in a whole
-//! block, the MLP.
+//! The sequence mixer on the CPU. A task processes a few groups of eight channels of one sequence from the projected
+//! streams to the gated output, which replaces the first stream. Then blocks of rows go through the output projection
+//! and, in a whole block, the MLP.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ pub(super) fn short_floats(width: usize) -> usize {
     width.next_multiple_of(GROUP) * (TAPS + 1)
 }
 
-/// Floats of one worker's scratch: the packed transforms of a task, or a block of rows on its way through the projection.
+/// Scratch floats of one worker: the packed transforms of a task, or a block of rows in the output projection.
 pub(super) fn scratch_floats(spec: &SequenceSpec) -> Count {
     let rows = Count::from(BLOCK) * Count::from(spec.dims.d_model);
     let tail = match (&spec.layer, &spec.mlp) {
@@ -40,7 +40,7 @@ pub(super) fn scratch_floats(spec: &SequenceSpec) -> Count {
     tail.max(Count::from(TOGETHER) * Fft::group_floats(fft_size(spec.dims.seq_len)))
 }
 
-/// What a layer adds around the core.
+/// Weights and buffers that only a layer has.
 struct Layer {
     /// Projections of the streams x₁, x₂, v.
     in_linear: Vec<Linear>,
@@ -48,17 +48,17 @@ struct Layer {
     short: Vec<Floats>,
     /// For each stream `[groups, batch · length, GROUP]`; the core's output replaces x₁.
     projected: Vec<Floats>,
-    /// The normalised input, where there is a normalisation.
+    /// The normalised input, if the layer normalises it.
     normalized: Option<Floats>,
     out_linear: Linear,
     mlp: Option<Mlp>,
 }
 
-/// The sequence mixer made ready for one case.
+/// The sequence mixer prepared for one case.
 pub(super) struct Kernel {
     spec: SequenceSpec,
     fft: Fft,
-    /// One for each convolution.
+    /// Filter bank of each convolution.
     banks: Vec<FilterBank>,
     layer: Option<Layer>,
     scratch: Scratch,
@@ -129,7 +129,7 @@ impl Layer {
         Ok(Self { in_linear, short, projected, normalized, out_linear, mlp })
     }
 
-    /// Fills the streams.
+    /// Computes the streams.
     fn project(
         &mut self,
         spec: &SequenceSpec,
@@ -157,7 +157,7 @@ impl Layer {
     }
 }
 
-/// Spectra of one convolution's filters. The skip joins the first tap.
+/// Spectra of one convolution's filters. The skip is added to the first tap.
 fn bank(
     spec: &SequenceSpec,
     case: &Case,
@@ -203,7 +203,7 @@ fn bank(
     }
 }
 
-/// What all tasks of the core share.
+/// Values that all tasks of the core share.
 struct Core<'a> {
     spec: SequenceSpec,
     fft: &'a Fft,
@@ -214,8 +214,8 @@ struct Core<'a> {
 type Streams<'a> = [Stream<'a>; TOGETHER];
 
 impl Core<'_> {
-    /// The convolution of v ⊙ x₁ times x₂, plus the residual convolution, to `to`. `x1(i, t, rows)` fills rows of the i-th group and
-    /// is read before anything is written.
+    /// Writes x₂ times the convolution of v ⊙ x₁, plus the residual convolution, to `to`. `x1(i, t, rows)` fills rows
+    /// of the i-th group; it is called before anything is written.
     fn mix(
         &self,
         groups: Range<usize>,
@@ -271,7 +271,7 @@ impl Kernel {
         Ok(())
     }
 
-    /// Convolutions and gates of a layer, in the projected streams.
+    /// Convolutions and gates of a layer, in place in the projected streams.
     fn mix(&mut self, case: &Case, parallel: &dyn Parallel) -> Result<(), MixerError> {
         let spec = self.spec;
         let (width, length, rows) = (spec.dims.d_model, spec.dims.seq_len, spec.rows());

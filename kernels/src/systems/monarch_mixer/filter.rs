@@ -1,8 +1,9 @@
-//! The implicit filters: sine networks of the position, windowed by exponentials (the reference's `HyenaFilter`).
+//! The implicit filters: sine networks of the position, multiplied by exponential windows (the reference's
+//! `HyenaFilter`).
 //!
-//! One set holds the forward network and, where the mixer looks both ways, the reverse one; they share positions,
-//! window, skip and frequencies. Filters depend on weights alone, so they are set-up, and they are evaluated in f64:
-//! sines amplify rounding about tenfold a layer.
+//! A set holds the forward network and, in a bidirectional mixer, the reverse network. Both share positions, window,
+//! skip and frequencies. Filters depend only on weights, so they are computed at set-up, in f64: each layer of sines
+//! amplifies rounding about tenfold.
 
 use mixer::{Count, MixerError, Parallel, Params, Problem, Tensors, gather, room};
 
@@ -10,10 +11,10 @@ use crate::generate::Generator;
 use crate::ops::exact_lanes::{TOGETHER, product, sines};
 use crate::ops::parts::for_each;
 
-/// Inner layers, fixed in the reference.
+/// Number of inner layers, fixed in the reference.
 const INNER: usize = 2;
 
-/// Slowest and fastest decay of the window, and the value that it decays to: the reference's constants.
+/// The reference's constants of the window: slowest and fastest decay, and the value at the end of the decay.
 const DECAY: [f64; 3] = [1.5, 0.3, 0.01];
 
 /// The filters' configuration.
@@ -21,20 +22,20 @@ const DECAY: [f64; 3] = [1.5, 0.3, 0.01];
 pub struct FilterSpec {
     /// Model width: one filter for each channel.
     pub channels: usize,
-    /// The longest length that the filter is built for; positions are normalised by it.
+    /// The length that the filter is built for, the longest possible one. Positions are divided by it.
     pub l_max: usize,
-    /// Positional features.
+    /// Number of positional features.
     pub emb_dim: usize,
     /// Width of the network.
     pub width: usize,
-    /// Frequency that fresh weights start from.
+    /// Frequency of new weights.
     pub w: f64,
     /// Factor of the frequencies.
     pub w_mod: f64,
 }
 
 impl FilterSpec {
-    /// Reads a case's configuration.
+    /// Reads and checks the configuration of a case.
     ///
     /// # Errors
     /// [`MixerError::InvalidField`].
@@ -53,20 +54,21 @@ impl FilterSpec {
         })
     }
 
-    /// Operations of one network at `positions` positions: 2(EF + 2F² + FD) each, sines and exponentials left out.
+    /// Operations of one network for `positions` positions: 2(EF + 2F² + FD) each. Sines and exponentials are not
+    /// counted.
     pub fn flops(&self, positions: usize) -> Count {
         let [width, embedding, inner] = Count::all([self.width, self.emb_dim, INNER]);
         let [channels, positions] = Count::all([self.channels, positions]);
         2 * positions * (embedding * width + inner * width * width + width * channels)
     }
 
-    /// As [`FilterSpec::flops`] without the output layer.
+    /// [`FilterSpec::flops`] without the output layer.
     pub fn hidden_flops(&self, positions: usize) -> u64 {
         let [width, channels, positions_in] = Count::all([self.width, self.channels, positions]);
         (self.flops(positions) - 2 * positions_in * width * channels).get()
     }
 
-    /// Floats of a set of `networks` networks and what they share.
+    /// Floats of a set of `networks` networks and their shared parameters.
     pub fn param_floats(&self, networks: usize) -> Count {
         let [width, embedding, inner] = Count::all([self.width, self.emb_dim, INNER]);
         let [channels, positions, networks] = Count::all([self.channels, self.l_max, networks]);
@@ -74,7 +76,7 @@ impl FilterSpec {
         networks * network + positions * (embedding + 1) + width + 2 * channels
     }
 
-    /// Hidden layers of a network.
+    /// Number of hidden layers of a network.
     pub fn layers(&self) -> usize {
         INNER + 1
     }
@@ -87,7 +89,7 @@ impl FilterSpec {
 /// One network, in f64.
 #[derive(Debug)]
 struct Network {
-    /// For each layer its inputs, weight `[width, inputs]` and bias.
+    /// Number of inputs, weight `[width, inputs]` and bias of each layer.
     layers: Vec<(usize, Vec<f64>, Vec<f64>)>,
     /// `[channels, width]`.
     out: Vec<f64>,
@@ -99,7 +101,7 @@ pub struct Filters<'a> {
     spec: FilterSpec,
     features: &'a [f32],
     times: &'a [f32],
-    /// Frequencies, `w_mod` included.
+    /// Frequencies, multiplied by `w_mod`.
     freq: Vec<f64>,
     deltas: Vec<f64>,
     forward: Network,
@@ -108,12 +110,12 @@ pub struct Filters<'a> {
     pub skip: &'a [f32],
 }
 
-/// Which network of a set.
+/// Index of a network in a set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
-    /// k: from the past and the present.
+    /// k, for the past and the present.
     Forward,
-    /// k_rev: from the future.
+    /// k_rev, for the future.
     Reverse,
 }
 
@@ -154,7 +156,7 @@ impl<'a> Filters<'a> {
         })
     }
 
-    /// The last hidden layer at up to [`TOGETHER`] positions, `[width]`, a lane for each position.
+    /// The last hidden layer at up to [`TOGETHER`] positions, `[width]`, one lane per position.
     fn hidden(&self, network: &Network, first: usize, lanes: usize) -> Vec<[f64; TOGETHER]> {
         let emb_dim = self.spec.emb_dim;
         let mut hidden = vec![[0.0; TOGETHER]; emb_dim];
@@ -173,7 +175,7 @@ impl<'a> Filters<'a> {
         hidden
     }
 
-    /// The filters at up to [`TOGETHER`] positions: `out` is `[channels]`, a lane for each position.
+    /// The filters at up to [`TOGETHER`] positions: `out` is `[channels]`, one lane per position.
     fn at(&self, network: &Network, first: usize, lanes: usize, out: &mut [[f64; TOGETHER]]) {
         let hidden = self.hidden(network, first, lanes);
         let mut times = [0.0; TOGETHER];
@@ -195,7 +197,7 @@ impl<'a> Filters<'a> {
         }
     }
 
-    /// Fills `h`, `[positions, channels]`, in parallel: zeros where there is no such network.
+    /// Fills `h`, `[positions, channels]`, in parallel; zeros if the set has no such network.
     pub fn evaluate(&self, direction: Direction, h: &mut [f32], parallel: &dyn Parallel) {
         let Some(network) = self.network(direction) else { return h.fill(0.0) };
         let channels = self.spec.channels;
@@ -232,7 +234,7 @@ impl<'a> Filters<'a> {
     }
 }
 
-/// Fresh parameters of the set `name` as the reference initialises them.
+/// New parameters of the set `name`, initialised as in the reference.
 pub fn seed(
     spec: &FilterSpec,
     name: &str,
@@ -275,7 +277,7 @@ pub fn seed(
     generator.unit(tensors, &format!("param.{name}.bias"), &[spec.channels])
 }
 
-/// Value `index` of `count` equally spaced ones from `low` to `high`; `low` where there is only one.
+/// Value `index` of `count` equally spaced values from `low` to `high`; `low` if `count` is 1.
 fn linspace(low: f64, high: f64, count: usize, index: usize) -> f64 {
     if count < 2 { low } else { low + (high - low) * index as f64 / (count - 1) as f64 }
 }

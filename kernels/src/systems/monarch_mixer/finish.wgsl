@@ -1,5 +1,5 @@
-// The end of a block-diagonal layer: y = LN(x + extra) (NORM), or x + extra. Mirrors `mlp.rs` and `matrix.rs`.
-// A workgroup takes a row. Rows of x lie in runs with gaps, those of y in other runs.
+// The last step of a block-diagonal layer: y = LN(x + extra) (NORM), or x + extra. Mirrors `mlp.rs` and `matrix.rs`. A
+// workgroup processes a row. Rows of x lie in runs with gaps, rows of y in runs of another stride.
 //
 // binding 0: sizes in floats
 // binding 1: x; binding 2: y

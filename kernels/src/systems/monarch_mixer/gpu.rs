@@ -1,5 +1,5 @@
-//! The GPU plan: projections, short convolutions with the gate fused, long convolutions by FFT; block-diagonal products
-//! as batched products with one block for each batch. Same steps and names as the CPU files.
+//! The GPU plan: projections, short convolutions fused with the gate, long convolutions by FFT; block-diagonal products
+//! as batched products with one block per batch. Steps have the names and the order of those in the CPU files.
 
 use mixer::{Access, BufferId, Case, Count, GpuTarget, MixerError, Plan, Serial, Shader, zeros};
 
@@ -27,7 +27,7 @@ const FINISH: Shader = Shader {
     bindings: &[Access::Read, Access::ReadWrite, Access::Read],
 };
 
-/// Rows that go through the MLP together.
+/// Rows per block of the MLP.
 const ROWS: usize = 8192;
 
 /// Rows of a stream in a layout of columns.
@@ -74,17 +74,17 @@ pub(super) fn plan(case: &Case, target: &GpuTarget) -> Result<Plan, MixerError> 
     }
 }
 
-/// The layout in which a block-diagonal matrix wants its inputs: a run for each block.
+/// Layout of the inputs of a block-diagonal matrix: a run per block.
 fn in_columns(shape: BlockShape) -> Columns {
     Columns::heads(shape.blocks, shape.block_inputs())
 }
 
-/// The layout in which it leaves its outputs.
+/// Layout of the outputs of a block-diagonal matrix.
 fn out_columns(shape: BlockShape) -> Columns {
     Columns::heads(shape.blocks, shape.block_outputs())
 }
 
-/// Rows of `width` floats in a layout that may have room for more.
+/// Rows of `width` floats in a layout with possibly longer rows.
 fn upload(builder: &mut Builder, rows: &[f32], width: usize, columns: Columns) -> Laid {
     let stride = columns.stride();
     let mut padded = builder.zeros(Count::from(rows.len() / width) * Count::from(stride)).unwrap_or_default();
@@ -107,7 +107,7 @@ impl Blocks {
         Self { shape, weight: builder.upload("blocks", weight, Columns::plain(shape.block_inputs())) }
     }
 
-    /// y from x, both in this matrix's layouts; `combine` in the outputs' layout joins.
+    /// y from x, both in this matrix's layouts; `combine` reads another operand in the layout of the outputs.
     fn apply(&self, builder: &mut Builder, x: Stream, y: Stream, rows: usize, combine: Option<Stream>) {
         let (p, q) = (self.shape.block_inputs(), self.shape.block_outputs());
         let each = |stream: Stream, columns: Columns| Operand { stream, outer: 0, inner: columns.run() };
@@ -123,16 +123,16 @@ impl Blocks {
     }
 }
 
-/// How [`rearrange`] changes elements.
+/// Operation of [`rearrange`] on elements.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Gate {
     None,
     Gelu,
-    /// gelu of an element times the one this many floats further on.
+    /// gelu of an element times the element this many floats further on.
     Times(usize),
 }
 
-/// `count` elements of `floats` floats a row, seen as rows of `source_columns` elements and transposed.
+/// Transposes each row of `count` elements of `floats` floats, seen as rows of `source_columns` elements.
 fn rearrange(
     builder: &mut Builder,
     x: Laid,
@@ -159,7 +159,7 @@ fn rearrange(
     );
 }
 
-/// y = x + extra or its normalisation, out of blocks into plain rows of `width`.
+/// y = x + extra or its normalisation, from blocks to plain rows of `width`.
 fn finish(
     builder: &mut Builder,
     x: Laid,
@@ -182,7 +182,7 @@ fn finish(
     );
 }
 
-/// Vectors of `width` floats one after the other.
+/// Consecutive vectors of `width` floats.
 fn vectors_of(builder: &mut Builder, parts: &[&[f32]]) -> BufferId {
     let mut all = parts.concat();
     all.resize(all.len().next_multiple_of(4), 0.0);
@@ -209,7 +209,7 @@ impl Mlp {
         }
     }
 
-    /// Plain rows from rows in the first matrix's layout, block by block of rows.
+    /// Computes plain rows from rows in the layout of the first matrix, block by block of rows.
     fn apply(&self, builder: &mut Builder, x: Laid, rows: usize) -> BufferId {
         let (width, inner) = (self.spec.dims.d_model, self.spec.intermediate);
         let block = ROWS.min(rows);
@@ -275,7 +275,7 @@ fn monarch(mut builder: Builder, spec: &MonarchSpec, case: &Case) -> Result<Plan
     builder.finish(y.stream.buffer)
 }
 
-/// Spectra of one convolution's filters. The skip joins the first tap.
+/// Spectra of one convolution's filters. The skip is added to the first tap.
 fn filter(
     builder: &mut Builder,
     spec: &SequenceSpec,
@@ -388,7 +388,7 @@ fn layer(
         let taps = &taps[index * width * TAPS..][..width * TAPS];
         ShortFilter::upload(builder, taps, Some(&tap_bias[index * width..][..width]), TAPS, columns)
     };
-    // Four streams take turns.
+    // Four stream buffers rotate.
     let [a, b, c, d] = ["a", "b", "c", "d"].map(|label| builder.stream(label, rows, columns));
     let sizes = [batch, length, width];
     let short_v = project(builder, 2, a);
@@ -408,7 +408,7 @@ fn layer(
         Linear::upload(builder, weight, Some(bias), columns, columns).apply(builder, g, rows, d, 0);
         return Ok(d);
     };
-    // Straight into the layout of the MLP's first matrix; what a row has room for beyond its width stays zero.
+    // Written directly in the layout of the MLP's first matrix; padding beyond the width stays zero.
     let blocks = in_columns(mlp_spec.up());
     let mixed = Laid::new(builder, "mixed", rows, blocks);
     let linear = Linear::upload(builder, weight, Some(bias), columns, blocks);

@@ -12,7 +12,7 @@ use crate::ops::parts::for_each;
 use crate::ops::scratch::Scratch;
 use crate::ready::{self, Ready};
 
-/// One block-diagonal layer made ready for one case.
+/// One block-diagonal layer prepared for one case.
 pub(super) struct BlockDiagonalKernel {
     spec: BlockDiagonalSpec,
     matrix: BlockDiagonal,
@@ -68,7 +68,8 @@ fn transpose(from: &[f32], to: &mut [f32], columns: usize, size: usize) {
     }
 }
 
-/// One Monarch matrix made ready for one case. Complex factors become real blocks twice as wide, re and im interleaved.
+/// One Monarch matrix prepared for one case. Complex factors become real blocks of twice the width, with re and im
+/// interleaved.
 pub(super) struct MonarchKernel {
     spec: MonarchSpec,
     right: BlockDiagonal,
@@ -76,10 +77,10 @@ pub(super) struct MonarchKernel {
     scratch: Scratch,
 }
 
-/// Vectors that one task multiplies.
+/// Vectors per task.
 const VECTORS: usize = 12;
 
-/// Floats of one worker's scratch: permuted inputs, middle, permuted middle, outputs before their permutation.
+/// Scratch floats of one worker: permuted inputs, middle, permuted middle, outputs before their permutation.
 fn scratch_floats(spec: &MonarchSpec) -> Count {
     let [inputs, middle, outputs] = Count::all([spec.inputs(), spec.middle(), spec.outputs()]);
     let [vectors, element] = Count::all([VECTORS, spec.floats()]);
@@ -95,7 +96,7 @@ pub(super) fn shapes(spec: &MonarchSpec) -> (BlockShape, BlockShape) {
     )
 }
 
-/// Floats that the kernel takes besides its output, its scratch for one thread.
+/// Floats of the kernel without its output, with the scratch of one thread.
 pub(super) fn held_floats(spec: &MonarchSpec) -> Count {
     let (right, left) = shapes(spec);
     BlockDiagonal::floats(right, false) + BlockDiagonal::floats(left, false) + scratch_floats(spec)
@@ -137,7 +138,7 @@ pub(super) fn real_factors<'a>(
     }
 }
 
-/// Rows of `inputs` complex weights for a real input: a row of real parts, then one of imaginary parts.
+/// Rows of `inputs` complex weights for a real input: a row of real parts, then a row of imaginary parts.
 fn complex_rows(w: &[f32], inputs: usize) -> Vec<f32> {
     w.chunks_exact(2 * inputs)
         .flat_map(|row| (0..2).flat_map(|part| row.iter().skip(part).step_by(2).copied()))

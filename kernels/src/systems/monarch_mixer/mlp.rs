@@ -1,4 +1,4 @@
-//! The block-diagonal MLP on the CPU: one block of rows goes through all of it while it is in cache.
+//! The block-diagonal MLP on the CPU: a block of rows goes through all steps while it is in cache.
 
 use std::sync::Arc;
 
@@ -46,7 +46,7 @@ impl Mlp {
         let hidden = &mut scratch[..rows * self.spec.up().outputs];
         self.up.apply_rows(x, hidden);
         if self.spec.glu {
-            // Rows become half as wide and move up; a row is read before anything later overwrites it.
+            // Rows shrink to half their width and move up; each row is read before a later write reaches it.
             for row in 0..rows {
                 let (before, here) = hidden.split_at_mut(2 * row * inner);
                 let (gate, value) = here[..2 * inner].split_at_mut(inner);
@@ -66,7 +66,7 @@ impl Mlp {
     }
 }
 
-/// The MLP alone, made ready for one case.
+/// The MLP alone, prepared for one case.
 pub(super) struct Kernel {
     spec: MlpSpec,
     mlp: Mlp,

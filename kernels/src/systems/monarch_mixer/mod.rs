@@ -1,5 +1,5 @@
 //! Monarch Mixer (Fu et al., arXiv 2310.12109): M2-BERT's gated long convolutions, its block-diagonal MLP, and the
-//! order-2 Monarch matrix that both are special cases of.
+//! order-2 Monarch matrix, the general form of both.
 
 mod cost;
 mod cpu;
@@ -22,7 +22,7 @@ use spec::race_config;
 pub use spec::{BlockDiagonalSpec, LayerSpec, MlpSpec, MonarchSpec, SequenceSpec, Spec};
 pub(crate) use spec::{MlpParams, NORM_EPS, TAPS};
 
-/// Defaults are those of M2-BERT-base (80M).
+/// The defaults of M2-BERT-base (80M).
 static INFO: Info = Info {
     id: "monarch-mixer",
     title: "Monarch Mixer",

@@ -29,7 +29,7 @@ pub(super) struct FilterSet<T> {
     freq: T,
     /// Decays of the window, `[channels, 1]`.
     deltas: T,
-    /// k and, where the mixer looks ahead, k_rev.
+    /// k and, in a bidirectional mixer, k_rev.
     pub networks: Vec<Network<T>>,
     /// β, `[channels, 1]`.
     skip: T,
@@ -69,8 +69,8 @@ impl<T: Clone> FilterSet<T> {
         Ok(Self { features, times, freq, deltas, networks: all, skip })
     }
 
-    /// The last hidden layer at `positions`, sin(ω ⊙ (W h + b)) layer by layer, which all channels share. Sines are left out
-    /// of the count.
+    /// The last hidden layer at `positions`, sin(ω ⊙ (W h + b)) layer by layer, shared by all channels. Sines are not
+    /// counted.
     pub(super) fn hidden<A: Algebra<T = T>>(
         &self,
         a: &mut A,
@@ -90,7 +90,8 @@ impl<T: Clone> FilterSet<T> {
         })
     }
 
-    /// k of some channels, `[positions, channels]`, from the hidden layer there: its output times e^(−t|δ|).
+    /// k of some channels, `[positions, channels]`, from the hidden layer at these positions: its output times
+    /// e^(−t|δ|).
     pub(super) fn taps<A: Algebra<T = T>>(
         &self,
         a: &mut A,
@@ -127,7 +128,7 @@ impl<T: Clone> FilterSet<T> {
 
 /// A long convolution.
 pub(super) struct Convolution<T> {
-    /// k and, where the mixer looks ahead, k_rev, `[lags, channels]`.
+    /// k and, in a bidirectional mixer, k_rev, `[lags, channels]`.
     pub taps: Vec<T>,
     /// β, `[1, channels]`.
     pub skip: T,
@@ -152,8 +153,8 @@ impl<T: Clone> Convolution<T> {
     }
 }
 
-/// g at all of `rows` from the streams x₁ | x₂ | v, `[length, 3 · channels]`, and, where a second convolution takes it, the input u:
-/// g = c ⊙ x₂ with c the convolution of v ⊙ x₁.
+/// g at all of `rows` from the streams x₁ | x₂ | v, `[length, 3 · channels]`, and from the input u if there is a
+/// residual convolution: g = c ⊙ x₂ with c the convolution of v ⊙ x₁.
 pub(super) fn core<A: Algebra>(
     a: &mut A,
     streams: &A::T,
@@ -178,7 +179,7 @@ pub(super) fn core<A: Algebra>(
     }
 }
 
-/// The convolutions of some channels of a core, whose filters are given.
+/// The convolutions of some channels of a core, whose filters are inputs.
 pub(super) fn core_convolutions<'a, A: Load<'a>>(
     a: &mut A,
     spec: &SequenceSpec,
@@ -200,7 +201,7 @@ pub(super) fn core_convolutions<'a, A: Load<'a>>(
     (0..spec.convolutions()).map(&mut convolution).collect()
 }
 
-/// What a layer adds to the core.
+/// Weights that only a layer has.
 pub(super) struct Layer<T> {
     /// Weight and bias of the input's normalisation.
     norm: Option<(T, T)>,
@@ -237,7 +238,7 @@ impl<T: Clone> Layer<T> {
         })
     }
 
-    /// u: the input, normalised where the layer does.
+    /// u: the input, normalised if the layer normalises it.
     pub(super) fn prepare<A: Algebra<T = T>>(&self, a: &mut A, x: &T) -> T {
         match &self.norm {
             None => x.clone(),
@@ -324,8 +325,8 @@ fn load_blocks<'a, A: Load<'a>>(a: &mut A, shape: BlockShape, weight: &'a [f32])
     a.load(weight, [shape.blocks * shape.block_outputs(), shape.block_inputs()])
 }
 
-/// Each block of columns of `x` with its own matrix, `weight` being `[blocks · outputs, inputs]` of a block. Inputs beyond
-/// the last column are zero, outputs beyond the last are dropped; whole blocks are counted.
+/// Multiplies each block of columns of `x` by its own matrix; `weight` is `[blocks · outputs, inputs]` with the inputs
+/// of one block. Inputs beyond the last column are zero, outputs beyond the last are dropped; whole blocks are counted.
 fn block_diagonal<A: Algebra>(
     a: &mut A,
     shape: BlockShape,
@@ -361,7 +362,7 @@ fn permute<A: Algebra>(a: &mut A, x: &A::T, from: &[usize]) -> A::T {
     a.transpose(&x)
 }
 
-/// Columns seen as `[rows, columns]`, transposed.
+/// The columns seen as `[rows, columns]` and transposed.
 fn transposition(rows: usize, columns: usize) -> Vec<usize> {
     (0..columns).flat_map(|column| (0..rows).map(move |row| row * columns + column)).collect()
 }
@@ -423,14 +424,14 @@ pub(super) fn monarch<'a, A: Load<'a>>(
     let mut product = |x: &A::T, weight: &A::T| block_diagonal(a, left, x, weight, None);
     let re = [product(&middle.re, &left_weight.re), product(&middle.im, &left_weight.im)];
     let im = [product(&middle.re, &left_weight.im), product(&middle.im, &left_weight.re)];
-    // A product's sums run on over both parts.
+    // The sums of a product run over both parts.
     let y = a.scoped(Scope::Uncounted, |a| Pair { re: a.sub(&re[0], &re[1]), im: a.add(&im[0], &im[1]) });
     let y = y.map(a, |a, part| permute(a, part, &after));
     let y = a.concat(&[y.re, y.im]);
     Ok(permute(a, &y, &transposition(2, l * s)))
 }
 
-/// One sequence after another.
+/// Processes the sequences one after another.
 fn sequences<'a, A: Load<'a>>(
     a: &mut A,
     spec: &SequenceSpec,

@@ -1,8 +1,8 @@
-// Rows from one layout of columns to another, transposed on the way: element (r, c) of a row seen as [source_rows,
+// Copies rows from one layout of columns to another, transposed: element (r, c) of a row seen as [source_rows,
 // source_columns] goes to (c, r). With GATE, element i becomes gelu(element i) times element i + gate_distance; with
-// ACTIVATE alone just gelu. Mirrors `matrix.rs` and `mlp.rs`.
+// only ACTIVATE, gelu(element i). Mirrors `matrix.rs` and `mlp.rs`.
 //
-// binding 0: sizes in floats; binding 1: x; binding 2: y, whose padding is left as it is
+// binding 0: sizes in floats; binding 1: x; binding 2: y, whose padding is not written
 
 override GATE: u32 = 0u;
 override ACTIVATE: u32 = 0u;

@@ -1,4 +1,4 @@
-//! Fresh cases for races: linear layers as PyTorch initialises them, filters as the reference does.
+//! New cases for races: linear layers initialised as in PyTorch, filters as in the reference.
 
 use mixer::{Case, Count, Level, MixerError, Params, Problem, Tensors, zeros};
 
@@ -29,7 +29,7 @@ pub(super) fn seeded_case(problem: &Problem, params: &Params) -> Result<Case, Mi
     Ok(case)
 }
 
-/// Projected streams, and the filters of a fresh layer as numbers.
+/// Projected streams, and the filter values of a new layer.
 fn core(
     problem: &Problem,
     params: &Params,

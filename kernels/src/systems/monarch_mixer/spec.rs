@@ -1,4 +1,4 @@
-//! What a case says of itself, and its tensors by name.
+//! The configuration of a case, and its tensors by name.
 
 use mixer::{Case, Level, MixerError, Params, Problem, Tensors, Value};
 
@@ -10,7 +10,7 @@ use crate::ops::block_diagonal::BlockShape;
 /// Taps of the short convolution, fixed in the reference.
 pub(crate) const TAPS: usize = 3;
 
-/// What a case says of itself: one of the parts that the paper builds its layer from.
+/// The configuration of a case: one of the parts that the paper builds its layer from.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Spec {
     /// The sequence mixer, with or without its projections, and with or without the MLP after it.
@@ -28,22 +28,22 @@ pub enum Spec {
 pub struct SequenceSpec {
     /// Sizes of the input.
     pub dims: Dims,
-    /// Whether the convolutions also look ahead.
+    /// Whether convolutions also read the future.
     pub bidirectional: bool,
-    /// Whether the input is convolved as well.
+    /// Whether a residual convolution of the input is added.
     pub residual: bool,
-    /// What a layer adds to the core.
+    /// Parts of a layer beyond the core.
     pub layer: Option<LayerSpec>,
-    /// The MLP that follows in a whole block.
+    /// The MLP of a whole block.
     pub mlp: Option<MlpSpec>,
 }
 
-/// What a layer adds to the core of the sequence mixer.
+/// Parts of a layer of the sequence mixer beyond the core.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LayerSpec {
     /// The implicit filters.
     pub filter: FilterSpec,
-    /// Whether the input is normalised first (the “legacy” checkpoint).
+    /// Whether the input is normalised first (in the “legacy” checkpoint).
     pub norm: bool,
 }
 
@@ -65,7 +65,7 @@ pub struct MlpSpec {
 /// One block-diagonal linear layer.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct BlockDiagonalSpec {
-    /// Rows of the input, all sequences together.
+    /// Rows of the input in all sequences.
     pub rows: usize,
     /// `[batch, length]`.
     pub leading: [usize; 2],
@@ -80,21 +80,21 @@ pub struct BlockDiagonalSpec {
 pub struct MonarchSpec {
     /// Rows of the input.
     pub rows: usize,
-    /// Blocks, outputs and inputs of a block of the right factor: k, q, p.
+    /// Blocks, outputs and inputs per block of the right factor: k, q, p.
     pub right: [usize; 3],
-    /// Blocks, outputs and inputs of a block of the left factor: l, s, r.
+    /// Blocks, outputs and inputs per block of the left factor: l, s, r.
     pub left: [usize; 3],
     /// Whether the input is permuted first (P L P R P rather than P L P R).
     pub permute: bool,
-    /// Whether the factors are complex, re and im being a trailing axis.
+    /// Whether the factors are complex, with re and im in a trailing axis.
     pub complex: bool,
 }
 
-/// ε of the sequence mixer's own normalisation.
+/// ε of the sequence mixer's normalisation.
 pub(crate) const NORM_EPS: f64 = 1e-5;
 
 impl Spec {
-    /// Reads a case's configuration.
+    /// Reads and checks the configuration of a case.
     ///
     /// # Errors
     /// [`MixerError::InvalidField`].
@@ -113,14 +113,14 @@ impl Spec {
         }
     }
 
-    /// The spec that a race's problem and parameters give.
+    /// The spec of a race with this problem and these parameters.
     pub(super) fn race(problem: &Problem, params: &Params) -> Result<Self, MixerError> {
         let config = race_config(problem, params)?;
         Self::read(&Case { level: problem.level, config, tensors: Tensors::new() })
     }
 }
 
-/// The configuration of a race's case, keys as in golden files.
+/// The configuration of a race's case, with the keys of golden files.
 pub(super) fn race_config(problem: &Problem, params: &Params) -> Result<Params, MixerError> {
     let params = INFO.resolve(params)?;
     let mut config = problem.to_params();
@@ -160,17 +160,17 @@ impl SequenceSpec {
         Ok(Self { dims, bidirectional, residual, layer, mlp })
     }
 
-    /// Rows of the input, all sequences together.
+    /// Rows of the input in all sequences.
     pub(crate) fn rows(&self) -> usize {
         self.dims.batch * self.dims.seq_len
     }
 
-    /// Long convolutions of each channel.
+    /// Number of long convolutions per channel.
     pub(crate) fn convolutions(&self) -> usize {
         1 + usize::from(self.residual)
     }
 
-    /// Networks of each filter set.
+    /// Number of networks in each filter set.
     pub(crate) fn networks(&self) -> usize {
         1 + usize::from(self.bidirectional)
     }
@@ -198,7 +198,7 @@ impl SequenceSpec {
         tensors.floats("u", &self.dims.shape(self.dims.d_model)).map(Some)
     }
 
-    /// Filters of a `core` case, first or second convolution.
+    /// Filters of the first or second convolution of a `core` case.
     pub(crate) fn core_filters<'a>(
         &self,
         tensors: &'a Tensors,
@@ -239,7 +239,7 @@ impl SequenceSpec {
         Ok((weight, tensors.floats("param.short_filter.bias", &[channels])?))
     }
 
-    /// Weight and bias of the normalisation of the input, if there is one.
+    /// Weight and bias of the input's normalisation, if the layer has one.
     pub(crate) fn norm<'a>(&self, tensors: &'a Tensors) -> Result<Option<Affine<'a>>, MixerError> {
         match self.layer {
             Some(LayerSpec { norm: true, .. }) => {
@@ -373,7 +373,7 @@ impl MonarchSpec {
         self.left[0] * self.left[1]
     }
 
-    /// Floats of one element of a factor.
+    /// Floats per element of a factor.
     pub(crate) fn floats(&self) -> usize {
         if self.complex { 2 } else { 1 }
     }

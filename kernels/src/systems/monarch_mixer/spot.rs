@@ -1,8 +1,8 @@
-//! Single output rows in f64 at any length, and whole channels of a core, in linear memory: a few channels are held in f64
-//! together.
+//! Single output rows in f64 at any length, and whole channels of a core, in linear memory: a few channels are computed
+//! at once in f64.
 //!
-//! A bidirectional row depends on the whole sequence, so one row of a layer costs a pass over all projections and
-//! filters; a causal row costs its own prefix.
+//! A row of a bidirectional layer depends on the whole sequence, so it costs a pass over all projections and filters. A
+//! causal row costs its own prefix.
 
 use std::ops::Range;
 
@@ -15,16 +15,16 @@ use super::model::{
 use super::{LayerSpec, SequenceSpec, Spec};
 use crate::ops::exact;
 
-/// Channels that are held in f64 together.
+/// Channels computed at once in f64.
 const TOGETHER: usize = 32;
 
-/// Positions at which a filter's network is held in f64 together.
+/// Positions of a filter's network computed at once in f64.
 const POSITIONS: usize = 1024;
 
-/// Rows that are checked of what does not mix positions.
+/// Checked rows of parts that do not mix positions.
 const ROWS: usize = 3;
 
-/// Channels of a core that are checked in full, at most.
+/// Largest number of channels of a core that are checked in full.
 const CHANNELS: usize = 4;
 
 pub(super) fn spot_check(case: &Case, draw: SpotDraw) -> Result<SpotCheck, MixerError> {
@@ -61,7 +61,7 @@ fn sequence(spec: &SequenceSpec, tensors: &Tensors, draw: SpotDraw) -> Result<Sp
         None => core_columns(spec, tensors, draw.part(1, 2))?,
         Some(layer) => layer_column(spec, layer, tensors, draw)?.into_iter().collect(),
     };
-    // A row of a bidirectional layer takes all projections and all filters of the whole sequence.
+    // A row of a bidirectional layer needs all projections and all filters of the whole sequence.
     let rows_cost_more =
         spec.layer.is_some() && spec.bidirectional && row_flops(spec, spec.dims.seq_len) > draw.max_flops / 2;
     let rows = if rows_cost_more && !columns.is_empty() { Vec::new() } else { rows(spec, draw.part(0, 2)) };
@@ -95,7 +95,7 @@ fn blocks(width: usize) -> impl Iterator<Item = Range<usize>> {
     (0..width).step_by(TOGETHER).map(move |first| first..width.min(first + TOGETHER))
 }
 
-/// The streams of some channels of a core's first sequence and, where it has a residual convolution, its input.
+/// The streams of some channels of a core's first sequence and, with a residual convolution, its input.
 fn core_inputs<'a>(
     a: &mut Exact<'a>,
     spec: &SequenceSpec,
@@ -147,7 +147,8 @@ fn core_columns(
     channels.collect()
 }
 
-/// f of blocks of positions, one below the other, evaluated at once so that what it takes is dropped.
+/// f of blocks of positions, concatenated by rows. Each block is evaluated at once, so that its intermediates are
+/// dropped.
 fn in_blocks<'a>(
     a: &mut Exact<'a>,
     length: usize,
@@ -175,7 +176,7 @@ fn layer_rows<'a>(
     let layer = Layer::read(a, spec, &layer_spec.filter, tensors)?;
     let x = a.load(&spec.input(tensors)?[..length * width], [length, width]);
     let u = layer.prepare(a, &x);
-    // What all channels share.
+    // Values that all channels share.
     let hidden = |a: &mut Exact<'a>, set: &FilterSet<Tensor<'a>>, network: &Network<Tensor<'a>>| {
         in_blocks(a, length, |a, positions| set.hidden(a, network, positions))
     };
@@ -208,9 +209,9 @@ fn layer_rows<'a>(
     Ok(layer.project(a, &g))
 }
 
-/// One channel of a layer's core as a weighted sum of the layer's outputs ([`exact::best_row`]), over the whole sequence or,
-/// where causal, over as much of it as the draw affords. `None` where that is out of reach although rows are not, where the
-/// matrix is too large to be solved with or has no inverse, and where an MLP follows.
+/// One channel of a layer's core as a weighted sum of the layer's outputs ([`exact::best_row`]), over the whole
+/// sequence or, if causal, over the positions that the budget allows. `None` if the budget is too small although rows
+/// fit, if the matrix is too large to solve or singular, or if an MLP follows.
 fn layer_column(
     spec: &SequenceSpec,
     layer_spec: &LayerSpec,
@@ -221,7 +222,8 @@ fn layer_column(
     if spec.mlp.is_some() || (width * width * width) as u64 > draw.max_flops / 4 {
         return Ok(None);
     }
-    // Networks of several positions at a time run about four times as fast as the loops that `max_flops` means.
+    // Networks run about four times as fast for several positions at once as the loops that `max_flops` is calibrated
+    // for.
     let work = (16 * width * whole) as u64
         + (spec.convolutions() * spec.networks()) as u64
             * (layer_spec.filter.hidden_flops(whole) / 4 + convolution_flops(whole));
@@ -277,7 +279,8 @@ fn row_flops(spec: &SequenceSpec, positions: usize) -> u64 {
     layer + spec.convolutions() as u64 * 2 * n * width
 }
 
-/// Rows of the first sequence: a causal one's prefix must be affordable, of a bidirectional one there is always one.
+/// Rows of the first sequence: in the causal form those whose prefix fits the budget; in the bidirectional form always
+/// one.
 fn rows(spec: &SequenceSpec, draw: SpotDraw) -> Vec<usize> {
     let length = spec.dims.seq_len;
     let work = |positions: usize| row_flops(spec, positions);

@@ -29,9 +29,9 @@ fn fault_11_a_flipped_sign_fails_verification() {
     testing::a_flipped_sign_fails(&MONARCH_MIXER, "monarch-mixer");
 }
 
-/// The filters that the golden files store are the ones that the parameters give.
+/// The filters in the golden files equal those computed from the parameters.
 #[test]
-fn the_filters_are_the_authors() {
+fn the_filters_equal_the_authors_filters() {
     let mut checked = 0;
     for golden in testing::goldens("monarch-mixer") {
         let Spec::Sequence(spec) = Spec::read(&golden.case).unwrap() else { continue };
@@ -72,7 +72,7 @@ fn agrees_with_the_reference_at_the_edges() {
 }
 
 #[test]
-fn sequences_do_not_mix() {
+fn sequences_are_independent() {
     testing::batch_independent(&MONARCH_MIXER, &PROBLEM, &["x"]);
     for causal in [false, true] {
         let problem = Problem { level: Level::Core, causal, ..PROBLEM };
@@ -81,7 +81,7 @@ fn sequences_do_not_mix() {
 }
 
 #[test]
-fn stated_memory_is_what_it_takes() {
+fn stated_memory_equals_allocated_memory() {
     for level in [Level::Core, Level::Layer] {
         for causal in [false, true] {
             for seq_len in [64, 1000] {
@@ -93,9 +93,9 @@ fn stated_memory_is_what_it_takes() {
     testing::refuses_what_does_not_fit(&MONARCH_MIXER, &PROBLEM);
 }
 
-/// The other parts' costs are truthful too.
+/// The stated memory of the other parts is exact too.
 #[test]
-fn stated_memory_of_every_golden_part_is_what_it_takes() {
+fn stated_memory_of_every_golden_part_is_exact() {
     for golden in testing::goldens("monarch-mixer") {
         let cost = cost::cost(&Spec::read(&golden.case).unwrap());
         let case = golden.case.clone();
@@ -113,8 +113,8 @@ fn stated_memory_of_every_golden_part_is_what_it_takes() {
     }
 }
 
-/// Everything but the convolutions is counted exactly; those are counted as direct ones, since the reference takes no
-/// transform.
+/// All operations but the convolutions are counted exactly. Convolutions are counted as direct sums, since the
+/// reference uses no transform.
 #[test]
 fn counted_operations_equal_the_closed_form() {
     let check = |name: &str, case: &Case| {
@@ -162,7 +162,7 @@ fn spot_rows_agree_at_length_20_000() {
     }
 }
 
-/// At core level y is linear in v where the residual is absent, and in v and u together where it is not.
+/// At core level y is linear in v without the residual, and in v and u together with it.
 #[test]
 fn the_core_is_linear_in_its_values() {
     let problem = Problem { level: Level::Core, causal: false, seq_len: 90, ..PROBLEM };
@@ -180,7 +180,7 @@ fn the_core_is_linear_in_its_values() {
     assert!(once.iter().zip(&twice).all(|(once, twice)| 2.0 * once == *twice));
 }
 
-/// The bidirectional mixer sees the future: the last input reaches the first output.
+/// The bidirectional mixer depends on the future: the last input reaches the first output.
 #[test]
 fn the_bidirectional_mixer_looks_ahead() {
     let problem = Problem { causal: false, ..PROBLEM };
@@ -194,7 +194,7 @@ fn the_bidirectional_mixer_looks_ahead() {
     assert!(before[..32].iter().zip(&after).any(|(a, b)| (a - b).abs() > 1e-3));
 }
 
-/// The Monarch DFT of the golden file is the DFT.
+/// The Monarch DFT of the golden file equals the DFT.
 #[test]
 fn a_monarch_matrix_can_be_a_fourier_transform() {
     let golden =
@@ -216,7 +216,7 @@ fn a_monarch_matrix_can_be_a_fourier_transform() {
 }
 
 #[test]
-fn what_cannot_be_run_is_refused_by_name() {
+fn invalid_parameters_are_errors_that_name_the_field() {
     let core = Problem { level: Level::Core, ..PROBLEM };
     for (problem, params, name) in [(core, part("mlp"), "part"), (core, part("block"), "part")] {
         let error = MONARCH_MIXER.seeded_case(&problem, &params).unwrap_err();
@@ -235,7 +235,7 @@ fn what_cannot_be_run_is_refused_by_name() {
     assert!(matches!(Spec::read(&golden.case), Err(MixerError::InvalidField { field, .. }) if field == "m"));
 }
 
-/// Zeros give zeros; a NaN reaches every output and is never hidden.
+/// Zeros give zeros. A NaN reaches every output.
 #[test]
 fn fault_10_zero_and_nan_inputs() {
     let problem = Problem { level: Level::Core, causal: false, ..PROBLEM };

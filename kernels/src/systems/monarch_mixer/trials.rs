@@ -1,4 +1,4 @@
-//! Parameters and configurations that the tests try.
+//! Parameters and configurations for tests.
 
 use mixer::{Level, Params, Problem, Value};
 
@@ -66,7 +66,7 @@ fn mlp_sizes(random: &mut Random, config: &mut Params) {
 fn block(random: &mut Random) -> (Level, Params) {
     let mut config = sequence(random, "block");
     mlp_sizes(random, &mut config);
-    // A normalisation over one channel is all rounding.
+    // The normalisation of a single channel is nothing but rounding.
     config.set("d_model", get(&config, "d_model") * 2);
     (Level::Layer, config)
 }

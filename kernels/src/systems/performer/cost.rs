@@ -1,5 +1,5 @@
-//! Closed forms: 8LDI for the projections, 4LIm + 4LI for the features, 4LIm + 4HLm for the sums and their use, with or
-//! without the causal mask. Exponentials are left out, as the field does.
+//! Closed forms: 8LDI for the projections, 4LIm + 4LI for the features, 4LIm + 4HLm for the sums and their products
+//! with queries, with or without the causal mask. Exponentials are not counted, as is customary.
 
 #![deny(clippy::arithmetic_side_effects)]
 
@@ -7,7 +7,7 @@ use mixer::{Cost, Count, Level, Sizes};
 
 use super::{Spec, cpu};
 
-/// Cost of the kernel, its scratch taken for one thread.
+/// Cost of the kernel, with the scratch of one thread.
 pub(super) fn cost(spec: &Spec) -> Cost {
     let Sizes { batch, seq_len: length, d_model: width } = spec.dims.sizes();
     let [inner, heads, head, features] =
@@ -16,22 +16,22 @@ pub(super) fn cost(spec: &Spec) -> Cost {
     let stream = batch * length * inner;
     let projection = features * head;
     let (projections, case, moved) = match spec.level {
-        // q, k and v in, one stream out.
+        // q, k, v and one output stream.
         Level::Core => (Count::ZERO, 3 * stream, 4 * stream),
         Level::Layer => {
             let bias = if spec.qkv_bias { 3 * inner } else { Count::ZERO };
             let weights = 4 * width * inner + bias + width;
             let input = batch * length * width;
-            // x is read thrice and y written; q, k, v and c are written and read.
+            // x is read three times and y written once; q, k, v and c are written and read once.
             (8 * length * width * inner, input + weights, 4 * input + 8 * stream + weights)
         }
     };
     Cost {
         flops: (batch * (projections + core)).get(),
         executed_flops: (batch * (projections + core)).get(),
-        // The features of each query and key, and a division for each row.
+        // Exponentials of the features of queries and keys, and one division per row.
         transcendentals: (batch * heads * length * (2 * features + 1)).get(),
-        // A second look at the keys finds their maximum before they are summed.
+        // The keys are projected twice: their maximum is found before they are summed.
         bytes: (4 * (moved + stream + projection)).get(),
         peak_bytes: (4 * (case + projection + cpu::floats(spec))).get(),
         decode_state_bytes: if spec.causal { (4 * decode_floats(spec)).get() } else { 0 },
@@ -40,8 +40,8 @@ pub(super) fn cost(spec: &Spec) -> Cost {
     }
 }
 
-/// Floats that decoding carries: for each head Σ e vᵀ and Σ e of the exponentials e relative to the largest key
-/// projection so far, that maximum, and Σ v, by which ε enters. The position counts the keys.
+/// Floats of the decoding state: per head Σ e vᵀ and Σ e, with e the exponentials relative to the largest key
+/// projection so far; that largest projection; and Σ v, the factor of ε. The position is the number of keys.
 fn decode_floats(spec: &Spec) -> Count {
     let [batch, heads, features, head] =
         Count::all([spec.dims.batch, spec.n_heads, spec.n_features, spec.d_head]);

@@ -1,12 +1,14 @@
-//! The CPU kernel. Each head's sequence is cut into as many parts as keep the threads busy:
+//! The CPU kernel. The sequence of each head is cut into enough parts to occupy the threads:
 //!
-//! 1. every part finds its largest key projection and, where others need them, its sums over the keys, relative to it;
-//! 2. the parts' sums are brought to the head's maximum and added up, for the causal form those before each part;
-//! 3. the outputs: bidirectional ones by blocks of queries, causal ones chunk by chunk, the sums of a part's earlier
-//!    chunks carried along and the queries of a chunk meeting its keys through a masked square.
+//! 1. each part computes its largest key projection and, if other parts need them, its sums over the keys, relative to
+//!    that projection;
+//! 2. the sums of the parts are rescaled to the head's maximum and added: over all parts, or in the causal form over
+//!    the parts before each part;
+//! 3. outputs: in the bidirectional form by blocks of queries; in the causal form chunk by chunk, with running sums
+//!    over the part's earlier chunks and a masked square of scores inside the chunk.
 //!
-//! Features exist for one chunk at a time only. The first step is repeated in the third: projecting the keys again costs
-//! less than keeping their features, which are m/d times as large.
+//! Features exist for one chunk at a time. Step 3 repeats the key projections of step 1, which costs less than keeping
+//! the features: they are m/d times as large as the keys.
 
 use std::sync::Arc;
 
@@ -23,13 +25,13 @@ use crate::ops::scratch::Scratch;
 use crate::ops::simd::{Lanes, Work, run_widest};
 use crate::ready::{self, Ready};
 
-/// Queries of a block.
+/// Queries per block.
 const QUERIES: usize = 48;
 
-/// Tasks for each thread where the heads alone do not divide evenly among the threads.
+/// Tasks per thread where the heads cannot be divided evenly among the threads.
 const TASKS: usize = 4;
 
-/// Floats that the kernel takes for one thread.
+/// Scratch floats of one thread.
 pub(super) fn floats(spec: &Spec) -> Count {
     let (width, inner) = (spec.dims.d_model, spec.inner());
     let (rows, inner_width) = (spec.dims.sizes().rows(), Count::from(inner));
@@ -46,8 +48,8 @@ pub(super) fn floats(spec: &Spec) -> Count {
     layer + rows * inner_width + FeatureMap::floats(spec) + parts * (sums + 1) + block
 }
 
-/// Parts of each head's sequence: one where whole heads divide evenly among the threads, otherwise enough for
-/// [`TASKS`] tasks a thread.
+/// Parts of each head's sequence: one if whole heads divide evenly among the threads, otherwise enough for [`TASKS`]
+/// tasks per thread.
 fn parts(spec: &Spec, threads: usize) -> usize {
     let heads = spec.dims.batch * spec.n_heads;
     if heads.is_multiple_of(threads.max(1)) {
@@ -56,20 +58,20 @@ fn parts(spec: &Spec, threads: usize) -> usize {
     (TASKS * threads).div_ceil(heads).min(spec.dims.seq_len.div_ceil(CHUNK))
 }
 
-/// What a layer adds.
+/// Weights and buffers that only a layer has.
 struct Layer {
     query: Linear,
     key: Linear,
     value: Linear,
     out: Linear,
-    /// `[batch, length, inner]` each.
+    /// q, k and v, `[batch, length, inner]` each.
     k: Floats,
     v: Floats,
     /// Queries, then the core's output over them: `[batch, length, inner]`.
     core: Floats,
 }
 
-/// Performer made ready for one case.
+/// Performer prepared for one case.
 pub(super) struct Kernel {
     spec: Spec,
     layer: Option<Layer>,
@@ -77,7 +79,8 @@ pub(super) struct Kernel {
     parts: usize,
     /// `[batch, n_heads, parts]` of [`Sums`].
     sums: Floats,
-    /// Largest key projections in units of log₂, `[batch, n_heads, parts]`; after the second step the head's in each.
+    /// Largest key projections in units of log₂, `[batch, n_heads, parts]`; from step 2 on every part has the head's
+    /// maximum.
     maxima: Floats,
     scratch: Scratch,
 }
@@ -161,7 +164,7 @@ impl ready::Kernel for Kernel {
     }
 }
 
-/// S and z of some keys, and the sum of their values, in borrowed memory.
+/// S, z and the sum of values over some keys, in borrowed memory.
 struct Sums<'a> {
     /// S, `⌈d / PANEL⌉` panels of `[m, PANEL]`.
     products: &'a mut [f32],
@@ -183,13 +186,13 @@ impl<'a> Sums<'a> {
         Self { products, totals, values }
     }
 
-    /// S and z of sums that are only read.
+    /// Read-only S and z.
     fn read(floats: &'a [f32], spec: &Spec) -> (&'a [f32], &'a [f32]) {
         let (products, rest) = floats.split_at(spec.n_features * padded(spec.d_head));
         (products, &rest[..padded(spec.n_features)])
     }
 
-    /// S += K′ᵀV for a chunk.
+    /// Adds K′ᵀV of a chunk to S.
     fn add_products(&mut self, m: usize, features: &[f32], values: &[f32], n_keys: usize) {
         let panels = self.products.chunks_exact_mut(m * PANEL).zip(values.chunks_exact(CHUNK * PANEL));
         for (products, values) in panels {
@@ -206,9 +209,9 @@ struct Block<'a> {
     values: &'a mut [f32],
     /// Queries `[QUERIES, d]`.
     queries: &'a mut [f32],
-    /// Their features, `[QUERIES, padded m]`.
+    /// Features of the queries, `[QUERIES, padded m]`.
     query_features: &'a mut [f32],
-    /// Their outputs, `[QUERIES, padded d]`.
+    /// Outputs of the queries, `[QUERIES, padded d]`.
     outputs: &'a mut [f32],
     /// Key features by panels, `[CHUNK / PANEL, m, PANEL]`; empty if not causal.
     key_panels: &'a mut [f32],
@@ -235,7 +238,7 @@ impl<'a> Block<'a> {
         Self { keys: Keys::new(keys, d), values, queries, query_features, outputs, key_panels, scores }
     }
 
-    /// Packs the values of a chunk: `value(t)` is value t's row, `[d]`.
+    /// Packs the values of a chunk; `value(t)` returns value t, `[d]`.
     fn pack_values<'v>(&mut self, n_keys: usize, value: impl Fn(usize) -> &'v [f32]) {
         for t in 0..n_keys {
             for (panel, from) in value(t).chunks(PANEL).enumerate() {
@@ -246,7 +249,7 @@ impl<'a> Block<'a> {
         }
     }
 
-    /// Copies the key features by panels of keys.
+    /// Copies the key features into panels of keys.
     fn pack_key_panels(&mut self, m: usize, n_keys: usize) {
         let panels = self.key_panels.chunks_exact_mut(m * PANEL).take(n_keys.div_ceil(PANEL));
         for (panel, to) in panels.enumerate() {
@@ -264,8 +267,8 @@ impl<'a> Block<'a> {
         multiply_panels(self.query_features, padded(m), rows, m, products, m * PANEL, Store::Set, &mut tile);
     }
 
-    /// Adds the masked square of queries `first ..` of the chunk against its keys, and returns through `totals` the
-    /// weight that each query gave.
+    /// Adds the masked square of queries `first ..` of the chunk and the chunk's keys. Writes the total weight of each
+    /// query to `totals`.
     fn add_square(&mut self, spec: &Spec, first: usize, rows: usize, totals: &mut [f32; QUERIES]) {
         let (m, stride) = (spec.n_features, padded(spec.d_head));
         let visible = first + rows;
@@ -283,7 +286,7 @@ impl<'a> Block<'a> {
     }
 }
 
-/// What the steps share.
+/// Values that all steps use.
 struct Core<'a> {
     spec: Spec,
     map: &'a FeatureMap,
@@ -294,7 +297,7 @@ struct Core<'a> {
 }
 
 impl Core<'_> {
-    /// Where position `t` of head number `head_idx`, all sequences together, lies in a stream.
+    /// Offset in a stream of position `t` of head `head_idx`, counted over all sequences.
     fn at(&self, head_idx: usize, t: usize) -> usize {
         let Spec { dims, n_heads, d_head, .. } = self.spec;
         (head_idx / n_heads * dims.seq_len + t) * self.spec.inner() + head_idx % n_heads * d_head
@@ -312,7 +315,7 @@ impl Core<'_> {
         own.map(move |chunk| (chunk * CHUNK, CHUNK.min(length - chunk * CHUNK)))
     }
 
-    /// First position of a part; of the part after the last one, the length.
+    /// First position of a part. For `part` equal to the number of parts, the length.
     fn border(&self, part: usize) -> usize {
         let length = self.spec.dims.seq_len;
         (part * length.div_ceil(CHUNK) / self.parts * CHUNK).min(length)
@@ -330,12 +333,12 @@ impl Core<'_> {
         sequences.flat_map(move |sequence| sequence.column_blocks(d_head))
     }
 
-    /// Whether anything reads a part's own sums: the causal form of a single part starts from nothing.
+    /// Whether the sums of a part are read: no in the causal form with a single part, which starts from zero.
     fn needs_sums(&self) -> bool {
         self.parts > 1 || !self.spec.causal
     }
 
-    /// The first step: each part's largest key projection, and its sums relative to it without ε.
+    /// Step 1: the largest key projection of each part, and its sums relative to it without ε.
     fn sum_parts(&self, sums: &mut [f32], maxima: &mut [f32], parallel: &dyn Parallel) {
         let (spec, d_head) = (&self.spec, self.spec.d_head);
         let size = Sums::floats(spec);
@@ -376,8 +379,8 @@ impl Core<'_> {
         });
     }
 
-    /// The second step: the sums with ε and relative to the head's maximum, in each part those of the parts before it
-    /// (causal) or in the first part those of all.
+    /// Step 2: sums with ε, relative to the head's maximum: in the causal form for each part the sums of the parts
+    /// before it, else in the first part the sums of all parts.
     fn combine_parts(&self, sums: &mut [f32], maxima: &mut [f32], parallel: &dyn Parallel) {
         let (spec, parts) = (&self.spec, self.parts);
         let (m, eps) = (spec.n_features, spec.kernel_eps as f32);
@@ -389,7 +392,7 @@ impl Core<'_> {
             let totals = m * padded(spec.d_head);
             let values = totals + padded(m);
             for at in 0..totals + m {
-                // What ε stands beside: in S the values' sum, in z the number of keys.
+                // ε multiplies the sum of values in S and the number of keys in z.
                 let column = (at < totals).then(|| values + at / (m * PANEL) * PANEL + at % PANEL);
                 let mut running = 0.0;
                 for (part, factor) in maxima.iter().enumerate() {
@@ -407,7 +410,7 @@ impl Core<'_> {
         });
     }
 
-    /// The outputs of the causal form, over the queries.
+    /// Outputs of the causal form, written over the queries.
     fn causal(&self, sums: &mut [f32], maxima: &[f32], core: &mut [f32], parallel: &dyn Parallel) {
         let (spec, d_head, m) = (&self.spec, self.spec.d_head, self.spec.n_features);
         let size = Sums::floats(spec);
@@ -443,7 +446,7 @@ impl Core<'_> {
         });
     }
 
-    /// The outputs of the bidirectional form, over the queries.
+    /// Outputs of the bidirectional form, written over the queries.
     fn bidirectional(&self, sums: &[f32], core: &mut [f32], parallel: &dyn Parallel) {
         let spec = &self.spec;
         let size = self.parts * Sums::floats(spec);
@@ -460,7 +463,7 @@ impl Core<'_> {
         });
     }
 
-    /// Features of a block's queries.
+    /// Features of the queries of a block.
     fn set_queries<'q>(&self, block: &mut Block<'_>, rows: usize, query: impl Fn(usize) -> &'q [f32]) {
         for (t, to) in block.queries.chunks_exact_mut(self.spec.d_head).take(rows).enumerate() {
             to.copy_from_slice(query(t));
@@ -468,8 +471,8 @@ impl Core<'_> {
         self.map.queries(&block.queries[..rows * self.spec.d_head], block.query_features);
     }
 
-    /// Divides the outputs of a block by q′·(z + η) plus `own`, the weight of each query's own chunk, and writes them to the rows of
-    /// `core` from `first` on.
+    /// Divides the outputs of a block by q′·(z + η) plus `own`, the total weight of each query inside its chunk, and
+    /// writes them to the rows of `core` from `first` on.
     fn finish(&self, block: &Block<'_>, totals: &[f32], own: &[f32], core: &mut Matrix<'_>, first: usize) {
         let (padded_head, padded_features) = (padded(self.spec.d_head), padded(self.spec.n_features));
         let eta = self.spec.unscaled_eta() as f32;
@@ -484,7 +487,7 @@ impl Core<'_> {
     }
 }
 
-/// q′·(z + η) of one query; padding of q′ is zero.
+/// q′·(z + η) of one query. The padding of q′ is zero.
 struct Weight<'a> {
     features: &'a [f32],
     totals: &'a [f32],

@@ -1,15 +1,15 @@
-// Outputs divided by q′·(z + η) and, with CAUSAL, the sum of the row's scores inside its chunk.
+// Divides outputs by q′·(z + η), with CAUSAL plus the sum of the row's scores inside its chunk.
 //
-// A workgroup takes eight rows of a head, 32 threads each.
+// A workgroup processes eight rows of a head, 32 threads each.
 //
 // binding 0: sizes; offsets and strides in vectors of four floats
-// binding 1: query features, [rows, heads · features]; binding 2: z of what lies before each chunk, [chunks, heads · features]
+// binding 1: query features, [rows, heads · features]; binding 2: z before each chunk, [chunks, heads · features]
 // binding 3: scores, [rows, heads · keys]; binding 4: outputs, [rows, heads · head]
 
 override CAUSAL: u32 = 0u;
 
 struct Sizes {
-    // Rows times heads.
+    // Rows · heads.
     items: u32,
     heads: u32,
     // Vectors of a head, of its features and of its scores.
@@ -18,7 +18,7 @@ struct Sizes {
     keys: u32,
     q_stride: u32,
     z_offset: u32,
-    // Rows of a chunk, and from one chunk's z to the next's (zero where all read the same).
+    // Rows of a chunk, and the distance between the z of two chunks (zero where all chunks read one z).
     chunk: u32,
     z_stride: u32,
     s_stride: u32,
@@ -50,7 +50,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         let at_q = row * sizes.q_stride + head * sizes.vectors;
         let at_z = sizes.z_offset + row / sizes.chunk * sizes.z_stride + head * sizes.vectors;
         for (var column = lane; column < sizes.vectors; column += 32u) {
-            // Padding of q′ is zero.
+            // The padding of q′ is zero.
             weight += dot(q[at_q + column], z[at_z + column] + sizes.eta);
         }
         if (CAUSAL == 1u) {

@@ -1,5 +1,5 @@
-//! The feature map on the CPU, for blocks of queries and chunks of keys. Exponents are kept in units of log₂, and the
-//! factor m^(−1/2) is left out.
+//! The feature map on the CPU, for blocks of queries and chunks of keys. Exponents are in units of log₂, and the factor
+//! m^(−1/2), which cancels, is omitted.
 
 use mixer::{Count, Floats, Memory, MixerError};
 
@@ -9,11 +9,11 @@ use crate::ops::gemm::{PANEL, Store, Tile, multiply_panels};
 use crate::ops::query_block::LOWEST;
 use crate::ops::simd::{Lanes, Work, run_widest};
 
-/// Most keys in a chunk: inside one, queries meet keys one by one, so a longer chunk costs more there and saves
-/// nothing that matters elsewhere.
+/// Largest number of keys in a chunk. Inside a chunk every query meets every key, so longer chunks cost more there and
+/// save little elsewhere.
 pub(super) const CHUNK: usize = 96;
 
-/// W d^(−1/4) log₂e, as either side of a product wants it.
+/// W d^(−1/4) log₂e, packed for both sides of a product.
 #[derive(Debug)]
 pub(super) struct FeatureMap {
     m: usize,
@@ -73,7 +73,7 @@ impl FeatureMap {
         self.norm_scale * run_widest(Squares(a))
     }
 
-    /// Packs the keys of a chunk: `key(t)` is key t's row, `[d]`.
+    /// Packs the keys of a chunk; `key(t)` returns key t, `[d]`.
     pub(super) fn pack<'a>(&self, keys: &mut Keys<'_>, n_keys: usize, key: impl Fn(usize) -> &'a [f32]) {
         keys.len = n_keys;
         keys.packed[n_keys / PANEL * self.d * PANEL..].fill(0.0);
@@ -100,7 +100,7 @@ impl FeatureMap {
         highest[..keys.len].iter().copied().fold(LOWEST, f32::max)
     }
 
-    /// Turns p(k) into 2^(p − n − maximum), plus ε if `with_eps`.
+    /// Replaces p(k) by 2^(p − n − maximum), plus ε if `with_eps`.
     pub(super) fn exponentiate(&self, keys: &mut Keys<'_>, maximum: f32, with_eps: bool) {
         run_widest(KeyFeatures {
             features: &mut keys.features[..self.m * CHUNK],
@@ -110,7 +110,7 @@ impl FeatureMap {
         });
     }
 
-    /// Adds each feature's sum over the keys to `totals`, `[m]`.
+    /// Adds the sum of each feature over the keys to `totals`, `[m]`.
     pub(super) fn add_totals(&self, keys: &Keys<'_>, totals: &mut [f32]) {
         for (row, total) in keys.features.chunks_exact(CHUNK).zip(&mut totals[..self.m]) {
             *total += sum(&row[..keys.len]);
@@ -118,7 +118,7 @@ impl FeatureMap {
     }
 }
 
-/// 2^(p − n − max p) + ε of one query, whose row holds p; padding is [`LOWEST`].
+/// Replaces p in `row` by 2^(p − n − max p) + ε of one query. Padding is [`LOWEST`] on entry.
 struct QueryFeatures<'a> {
     row: &'a mut [f32],
     norm: f32,
@@ -141,7 +141,7 @@ impl Work for QueryFeatures<'_> {
     }
 }
 
-/// The sum of squares of a row.
+/// Sum of the squares of a row.
 struct Squares<'a>(&'a [f32]);
 
 impl Work for Squares<'_> {
@@ -154,7 +154,7 @@ impl Work for Squares<'_> {
     }
 }
 
-/// The sum of a row.
+/// Sum of a row.
 struct Total<'a>(&'a [f32]);
 
 impl Work for Total<'_> {
@@ -166,7 +166,7 @@ impl Work for Total<'_> {
     }
 }
 
-/// The largest entry of each key, over all features `[m, CHUNK]`.
+/// Largest entry of each key over all features, `[m, CHUNK]`.
 struct Highest<'a> {
     features: &'a [f32],
     highest: &'a mut [f32; CHUNK],
@@ -185,7 +185,7 @@ impl Work for Highest<'_> {
     }
 }
 
-/// [`FeatureMap::exponentiate`].
+/// Implements [`FeatureMap::exponentiate`].
 struct KeyFeatures<'a> {
     features: &'a mut [f32],
     norms: &'a [f32],
@@ -213,7 +213,7 @@ pub(super) fn sum(row: &[f32]) -> f32 {
     run_widest(Total(row))
 }
 
-/// Features, rounded up to whole panels.
+/// Number of features, rounded up to whole panels.
 pub(super) fn padded(m: usize) -> usize {
     m.next_multiple_of(PANEL)
 }

@@ -1,7 +1,7 @@
-// Positive features in the place of the projections p: exp(p − n − maximum) + ε, the maximum being the row's own for
-// queries and the head's for keys. Mirrors features.rs; the factor m^(−1/2) is left out. Padding becomes zero.
+// Replaces the projections p by positive features: exp(p − n − maximum) + ε, with the maximum of the row for queries
+// and of the head for keys. Mirrors features.rs; the factor m^(−1/2) is omitted. Padding becomes zero.
 //
-// A workgroup takes eight rows of a head, 32 threads each.
+// A workgroup processes eight rows of a head, 32 threads each.
 //
 // binding 0: sizes; offsets and strides in vectors of four floats
 // binding 1: the queries or keys, [rows, heads · head]; binding 2: the keys' maxima, one for each head
@@ -10,7 +10,7 @@
 override KEYS: u32 = 0u;
 
 struct Sizes {
-    // Rows times heads.
+    // Rows · heads.
     items: u32,
     heads: u32,
     // Vectors of a head, and of a head's features.

@@ -1,12 +1,12 @@
-//! The GPU plan. Sequences are taken in runs of chunks, so that features exist for one run at a time only, and the sums
-//! are a prefix sum over chunks:
+//! The GPU plan. Sequences are processed in runs of chunks, so that features exist for one run at a time. Sums are a
+//! prefix sum over chunks:
 //!
 //! 1. the largest key projection of each head, run by run;
-//! 2. for each run its key features, S and z of each chunk, and their running sums, which the next run goes on from;
-//! 3. its query features, and the outputs from the sums before each chunk (causal) or of the whole sequence, to which
-//!    the causal form adds each chunk's masked square.
+//! 2. for each run its key features, S and z of each chunk, and their running sums, which continue in the next run;
+//! 3. the query features of the run, and the outputs from the sums before each chunk (causal) or of the whole sequence;
+//!    the causal form adds the masked square of each chunk.
 //!
-//! Same names as `cpu.rs`. Where all is one run, its key projections are kept from the first step to the second.
+//! Names as in `cpu.rs`. If one run covers everything, step 2 reuses the key projections of step 1.
 
 use mixer::{Access, Case, GpuTarget, Level, MixerError, Plan, Shader};
 
@@ -48,22 +48,22 @@ const DIVIDE: Shader = Shader {
     bindings: &[READ, READ, READ, WRITE],
 };
 
-/// Positions of a chunk: two tiles of a matrix product either way in the masked square.
+/// Positions of a chunk: the masked square then has two tiles of a matrix product in each direction.
 const CHUNK: usize = 128;
 
-/// Most positions of a run.
+/// Largest number of positions in a run.
 const ROWS: usize = 8192;
 
-/// Most bytes of a run's features, and of its sums, unless a single chunk takes more.
+/// Largest size in bytes of a run's features, and of its sums, unless a single chunk takes more.
 const RUN_BYTES: usize = 48 << 20;
 
-/// Operations for each feature in the shaders that are no products, roughly.
+/// Approximate number of operations per feature in the shaders outside matrix products.
 const FEATURE_FLOPS: usize = 10;
 
-/// Rows whose largest entry one workgroup finds.
+/// Rows per workgroup of the maximum.
 const MAXIMUM_ROWS: usize = 32;
 
-/// Rows of a workgroup in `features.wgsl` and `divide.wgsl`.
+/// Rows per workgroup of `features.wgsl` and `divide.wgsl`.
 const GROUP_ROWS: usize = 8;
 
 pub(super) fn plan(case: &Case, target: &GpuTarget) -> Result<Plan, MixerError> {
@@ -105,11 +105,11 @@ pub(super) fn plan(case: &Case, target: &GpuTarget) -> Result<Plan, MixerError> 
     builder.finish(output)
 }
 
-/// Neighbouring chunks of one length of one sequence.
+/// Neighbouring chunks of one sequence, all of one length.
 #[derive(Debug, Clone, Copy)]
 struct Run {
     sequence: usize,
-    /// First row, all sequences together.
+    /// First row, counted over all sequences.
     first: usize,
     chunks: usize,
     /// Positions of each chunk.
@@ -126,7 +126,7 @@ impl Run {
     }
 }
 
-/// All runs of one sequence: `at_once` chunks each, a short last chunk on its own.
+/// All runs of one sequence with up to `at_once` chunks each. A short last chunk is a run of its own.
 fn runs(spec: &Spec, sequence: usize, at_once: usize) -> Vec<Run> {
     let length = spec.dims.seq_len;
     let start = sequence * length;
@@ -146,39 +146,39 @@ fn runs(spec: &Spec, sequence: usize, at_once: usize) -> Vec<Run> {
     runs
 }
 
-/// What the steps share.
+/// Values that all steps use.
 struct Mixer {
     spec: Spec,
-    /// Chunks of a run, at most.
+    /// Largest number of chunks in a run.
     at_once: usize,
     q: Stream,
     k: Stream,
     v: Stream,
     core: Stream,
-    /// W d^(−1/4) turned: `[d, m]`.
+    /// W d^(−1/4), transposed: `[d, m]`.
     projection: Stream,
-    /// A run's features, `[rows, heads · padded m]`.
+    /// Features of a run, `[rows, heads · padded m]`.
     key_features: Stream,
     query_features: Stream,
-    /// Largest key projections: of blocks of rows, `[batch · heads, blocks]`, and of heads, `[batch · heads]`.
+    /// Largest key projections of blocks of rows, `[batch · heads, blocks]`, and of heads, `[batch · heads]`.
     block_maxima: Stream,
     maxima: Stream,
-    /// S: slot 0 what came before the run, then each chunk's own; `[at_once + 2, heads, m, padded d]`.
+    /// S: slot 0 holds the sums before the run, then each chunk has a slot; `[at_once + 2, heads, m, padded d]`.
     products: Stream,
-    /// Running sums of those: in slot c what lies before chunk c.
+    /// Running sums of S: slot c holds the sums before chunk c.
     products_before: Stream,
-    /// The same for z, `[at_once + 2, heads · padded m]`.
+    /// z with the slots of S, `[at_once + 2, heads · padded m]`.
     totals: Stream,
     totals_before: Stream,
-    /// What only the causal form has.
+    /// Buffers of the causal form only.
     square: Option<Square>,
 }
 
-/// The masked square inside a chunk.
+/// Buffers of the masked square inside a chunk.
 struct Square {
     /// Ones up to the diagonal, `[CHUNK, CHUNK]`.
     lower: Stream,
-    /// `[rows, heads · CHUNK]`.
+    /// Scores, `[rows, heads · CHUNK]`.
     scores: Stream,
     /// Scores times values, `[rows, heads · padded d]`.
     mixed: Stream,
@@ -243,7 +243,7 @@ impl Mixer {
         }
     }
 
-    /// Floats of a head's features, and of a head, padding included.
+    /// Floats of a head's features and of a head, with padding.
     fn feature_run(&self) -> usize {
         Columns::plain(self.spec.n_features).stride()
     }
@@ -289,12 +289,12 @@ impl Mixer {
         }
     }
 
-    /// A stream's rows of a run as an operand: chunk by chunk, head by head.
+    /// The rows of a run in a stream as an operand: chunk by chunk, head by head.
     fn of_run(stream: Stream, run: Run, head: usize) -> Operand {
         Operand { stream, outer: run.chunk * stream.stride, inner: head }
     }
 
-    /// p of a run's queries or keys.
+    /// p of the queries or keys of a run.
     fn project(&self, builder: &mut Builder, x: Stream, run: Run, y: Stream) {
         let Spec { n_heads, n_features, d_head, .. } = self.spec;
         let x = Operand { stream: x.down(run.first), outer: 0, inner: self.head_run() };
@@ -303,8 +303,8 @@ impl Mixer {
         Gemm { batches: Batches { outer: 1, inner: n_heads }, ..gemm }.record(builder);
     }
 
-    /// The largest projections of a run's blocks of rows, which are number `first` and later of their sequence; returns
-    /// how many.
+    /// The largest projections of a run's blocks of rows, which start at number `first` in their sequence. Returns the
+    /// number of blocks.
     fn block_maxima(&self, builder: &mut Builder, run: Run, first: usize) -> usize {
         let (heads, stride) = (self.spec.n_heads, self.block_maxima.stride);
         let blocks = run.rows().div_ceil(MAXIMUM_ROWS);
@@ -340,7 +340,7 @@ impl Mixer {
         );
     }
 
-    /// Features in the place of p.
+    /// Replaces p by the features.
     fn features(&self, builder: &mut Builder, x: Stream, run: Run, p: Stream, keys: bool) {
         let heads = self.spec.n_heads;
         let x = x.down(run.first);
@@ -371,7 +371,7 @@ impl Mixer {
         self.features(builder, self.q, run, self.query_features, false);
     }
 
-    /// S and z of a run's chunks into slots 1 and up, and their running sums.
+    /// Writes S and z of a run's chunks to slots 1 and up, and their running sums.
     fn sum(&self, builder: &mut Builder, run: Run, is_first: bool) {
         let Spec { n_heads, n_features, d_head, .. } = self.spec;
         let keys = Self::of_run(self.key_features, run, self.feature_run());
@@ -396,7 +396,7 @@ impl Mixer {
             grid(items),
             (run.rows() * columns) as u64,
         );
-        // What came before a sequence's first run is nothing: its slot is left out, and every sum stops one slot short.
+        // Nothing precedes the first run of a sequence: its slot 0 is skipped, and every sum ends one slot earlier.
         for (own, before) in [(self.products, self.products_before), (self.totals, self.totals_before)] {
             let from = Axis { stream: if is_first { own.down(1) } else { own }, outer: 0 };
             let sizes = [1, run.chunks + 1, own.stride];
@@ -404,7 +404,7 @@ impl Mixer {
         }
     }
 
-    /// The sums behind a run become what comes before the next.
+    /// Moves the sums after a run to slot 0 for the next run.
     fn carry(&self, builder: &mut Builder, run: Run) {
         for (own, before) in [(self.products, self.products_before), (self.totals, self.totals_before)] {
             let last = before.down(run.chunks);
@@ -412,7 +412,7 @@ impl Mixer {
         }
     }
 
-    /// S of a slot and its followers as an operand: slot by slot, head by head.
+    /// S of `slot` and of the following slots as an operand: slot by slot, head by head.
     fn sums_operand(&self, slots: Stream) -> Operand {
         Operand {
             stream: Stream { stride: self.head_run(), ..slots },
@@ -421,7 +421,7 @@ impl Mixer {
         }
     }
 
-    /// A run's outputs from the sums before each chunk and the masked square inside it.
+    /// Outputs of a run from the sums before each chunk and the masked square inside it.
     fn causal(&self, builder: &mut Builder, run: Run, square: &Square) {
         let Spec { n_heads, n_features, d_head, .. } = self.spec;
         let batches = run.batches(n_heads);
@@ -444,7 +444,7 @@ impl Mixer {
         self.divide(builder, run, self.totals_before, Some((scores.stream, chunk)));
     }
 
-    /// A run's outputs from the sums of all keys, which lie in `slot`.
+    /// Outputs of a run from the sums over all keys, which are in `slot`.
     fn bidirectional(&self, builder: &mut Builder, run: Run, slot: usize) {
         let Spec { n_heads, n_features, d_head, .. } = self.spec;
         let queries = Operand { stream: self.query_features, outer: 0, inner: self.feature_run() };
@@ -483,7 +483,7 @@ impl Mixer {
     }
 }
 
-/// A grid of workgroups for `items` rows of heads.
+/// A grid of workgroups for `items` rows of all heads.
 fn row_groups(items: usize) -> [usize; 3] {
     let groups = items.div_ceil(GROUP_ROWS);
     line_of_groups(groups)

@@ -1,4 +1,4 @@
-// The largest entry of blocks of rows of a group (a head): first over the keys' projections, then over what that left.
+// Largest entry of each block of rows of a group (a head): first over the projections of keys, then over those maxima.
 //
 // binding 0: sizes; offsets and strides in floats
 // binding 1: x, groups of [rows, columns]; binding 2: y, one number for each group and block of BLOCK rows

@@ -1,5 +1,5 @@
-//! Performer (Choromanski et al., arXiv 2009.14794): softmax attention estimated by positive orthogonal random features,
-//! FAVOR+, so that keys and values are summed once and never compared one by one.
+//! Performer (Choromanski et al., arXiv 2009.14794): softmax attention estimated by positive orthogonal random features
+//! (FAVOR+). Keys and values are summed once; no query is compared with a single key.
 
 mod cost;
 mod cpu;
@@ -21,10 +21,10 @@ use mixer::{
 use crate::dims::Dims;
 use crate::generate::Generator;
 
-/// Most random features accepted: d ln d of the widest head is 34,069.
+/// Largest number of random features; d ln d of the widest head is 34,069.
 const MAX_FEATURES: usize = 65_536;
 
-/// ε of the features (`kernel_eps`) and η of the causal denominator (`denominator_eps`), as in the package.
+/// ε of the features (`kernel_eps`) and η of the causal denominator (`denominator_eps`), with the package's values.
 const KERNEL_EPS: f64 = 1e-4;
 const DENOMINATOR_EPS: f64 = 1e-6;
 
@@ -69,7 +69,7 @@ pub static PERFORMER: System = System {
     gpu: gpu::plan,
 };
 
-/// What a case says of itself.
+/// The configuration of a case.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Spec {
     pub dims: Dims,
@@ -120,7 +120,7 @@ impl Spec {
         })
     }
 
-    /// The spec and configuration that a race's problem and parameters give.
+    /// The spec and configuration of a race with this problem and these parameters.
     fn race(problem: &Problem, params: &Params) -> Result<(Self, Params), MixerError> {
         let mut config = problem.to_params();
         for (name, value) in INFO.resolve(params)?.iter() {
@@ -138,17 +138,17 @@ impl Spec {
         self.n_heads * self.d_head
     }
 
-    /// d^(−1/4), which stands before the projection on either side.
+    /// d^(−1/4), the factor of queries and of keys before the projection.
     pub(crate) fn projection_scale(&self) -> f64 {
         1.0 / (self.d_head as f64).sqrt().sqrt()
     }
 
-    /// 1 / (2√d), which turns ‖a‖² into n(a).
+    /// 1 / (2√d), the factor of ‖a‖² in n(a).
     pub(crate) fn norm_scale(&self) -> f64 {
         0.5 / (self.d_head as f64).sqrt()
     }
 
-    /// η√m: what η becomes where features are kept without their factor m^(−1/2), which cancels everywhere else.
+    /// η√m: η for features without their factor m^(−1/2), which cancels everywhere else.
     pub(crate) fn unscaled_eta(&self) -> f64 {
         self.denominator_eps * (self.n_features as f64).sqrt()
     }
@@ -192,7 +192,7 @@ fn default_features(d_head: usize) -> usize {
     ((d_head * d_head.ln()) as usize).max(1)
 }
 
-/// Weights with PyTorch's default for linear layers, and a fresh projection.
+/// Weights with PyTorch's default for linear layers, and a new projection.
 fn seeded_case(problem: &Problem, params: &Params) -> Result<Case, MixerError> {
     let (spec, config) = Spec::race(problem, params)?;
     let generator = Generator::new(problem.seed);

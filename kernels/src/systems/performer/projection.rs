@@ -1,18 +1,20 @@
-//! A fresh projection: blocks of d orthogonal rows, the last one cut to fit, each row with the length of a normal vector
-//! (Choromanski et al., section 2.4). Only additions, products, quotients and square roots, so that the numbers are the
-//! same on every platform.
+//! A new projection: blocks of d orthogonal rows, the last block cut to fit, each row with the length of a normal
+//! vector (Choromanski et al., section 2.4). Uses only additions, products, quotients and square roots, so that the
+//! numbers are equal on all platforms.
 
 use mixer::{Count, MixerError, Tensors, room};
 
 use crate::generate::Generator;
 
-/// Numbers that are drawn together.
+/// Numbers drawn at once.
 const BATCH: usize = 4096;
 
-/// A direction left with less than this of its length lies in the span of those before it, up to rounding.
+/// A direction that is shorter than this share of its length before orthogonalisation lies in the span of the earlier
+/// directions, up to rounding.
 const DEPENDENT: f64 = 1e-6;
 
-/// `[rows, d]`. With `equal_lengths` every row has length √d, otherwise that of an independent normal vector.
+/// A projection `[rows, d]`. With `equal_lengths` every row has length √d, otherwise that of an independent normal
+/// vector.
 pub(super) fn orthogonal(
     generator: &Generator,
     [rows, d]: [usize; 2],
@@ -33,8 +35,8 @@ pub(super) fn orthogonal(
     Ok(projection)
 }
 
-/// The next orthonormal row by the modified Gram–Schmidt process: the rows are then those of the orthonormal factor of
-/// a normal matrix, transposed, with the signs that make the triangular factor's diagonal positive.
+/// The next orthonormal row by the modified Gram–Schmidt process. The rows are those of the transposed orthonormal
+/// factor of a normal matrix whose triangular factor has a positive diagonal.
 fn direction(block: &[Vec<f64>], mut row: Vec<f64>) -> Option<Vec<f64>> {
     let before = length(&row);
     for other in block {
@@ -50,7 +52,7 @@ fn length(row: &[f64]) -> f64 {
     row.iter().map(|value| value * value).sum::<f64>().sqrt()
 }
 
-/// Normal numbers by Marsaglia's polar method from the generator's uniform ones.
+/// Normal numbers by Marsaglia's polar method from the generator's uniform numbers.
 struct Normals<'a> {
     generator: &'a Generator,
     batches: usize,
@@ -98,7 +100,7 @@ impl<'a> Normals<'a> {
     }
 }
 
-/// ln x for 0 < x ≤ 1: halvings out, then 2 artanh((x − 1) / (x + 1)) by its series.
+/// ln x for 0 < x ≤ 1: halvings are separated, then 2 artanh((x − 1) / (x + 1)) by its series.
 fn ln(mut x: f64) -> f64 {
     let mut halvings = 0.0;
     while x < 0.5 {
@@ -161,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn depends_on_the_seed_alone() {
+    fn depends_only_on_the_seed() {
         let draw = |seed| orthogonal(&Generator::new(seed), [9, 4], false).unwrap();
         assert_eq!(draw(1), draw(1));
         assert_ne!(draw(1), draw(2));

@@ -6,7 +6,7 @@ use super::Spec;
 use crate::ops::exact;
 use crate::ops::exact::{linear, widen};
 
-/// `[batch, length, width]` in f64 (`inner` wide at core level).
+/// Outputs `[batch, length, width]` in f64; `inner` wide at core level.
 pub(super) fn reference(case: &Case, count: &mut OpCount) -> Result<Vec<f64>, MixerError> {
     let spec = Spec::read(case)?;
     let tensors = &case.tensors;
@@ -61,7 +61,7 @@ fn mix(spec: &Spec, features: &Features, q: &[f64], k: &[f64], v: &[f64], count:
     core
 }
 
-/// p(a), its largest entry and n(a) of one vector a.
+/// p(a), its largest entry and n(a) of a vector a.
 pub(super) struct Projected {
     pub p: Vec<f64>,
     pub maximum: f64,
@@ -112,7 +112,7 @@ impl Features {
     }
 }
 
-/// S `[m, d]` and z `[m]`: a head's sums over the keys so far.
+/// S `[m, d]` and z `[m]` of a head: the sums over the keys so far.
 pub(super) struct Sums {
     products: Vec<f64>,
     totals: Vec<f64>,

@@ -1,5 +1,5 @@
-//! Single output rows in f64 at any length. The largest key projection is that of all keys, so every key is projected
-//! once, whatever the row; only values escape, since their weighted sum is the projection of the inputs' weighted sum.
+//! Single output rows in f64 at any length. Every key is projected once, since the maximum is over all keys. Values are
+//! not projected: the weighted sum of values is the projection of the weighted sum of inputs.
 
 use mixer::{Case, Level, MixerError, OpCount, SpotCheck, SpotDraw};
 
@@ -31,7 +31,7 @@ pub(super) fn spot_check(case: &Case, draw: SpotDraw) -> Result<SpotCheck, Mixer
     Ok(SpotCheck::of_rows(rows, expected))
 }
 
-/// Rows of a stream, and what makes a head's vectors of them: nothing but a choice of columns at core level.
+/// Rows of a stream and their map to a head's vectors; at core level the map selects columns.
 struct Source<'a> {
     stream: &'a [f32],
     stride: usize,
@@ -42,12 +42,12 @@ struct Source<'a> {
 }
 
 impl Source<'_> {
-    /// Row t as it lies in the stream.
+    /// Row t of the stream.
     fn input(&self, t: usize) -> Vec<f64> {
         widen(&self.stream[t * self.stride + self.first_column..][..self.inputs])
     }
 
-    /// The head's vectors of some rows' inputs, `[n ≤ ROWS, d]`.
+    /// The head's vectors of the inputs of some rows, `[n ≤ ROWS, d]`.
     fn vectors(&self, inputs: Vec<f64>) -> Vec<f64> {
         match &self.linear {
             None => inputs,
@@ -64,7 +64,7 @@ struct Head<'a> {
     sources: [Source<'a>; 3],
 }
 
-/// What one query has gathered, ε apart: the exponentials are relative to the largest key projection so far.
+/// Sums of one query without ε; the exponentials are relative to the largest key projection so far.
 struct Gathered {
     row: usize,
     /// q′ without m^(−1/2).
@@ -72,7 +72,7 @@ struct Gathered {
     /// Σ weight · value input, and Σ weight.
     weighted: Vec<f64>,
     weight: f64,
-    /// Σ value input, and the number of keys.
+    /// Σ value input, and the number of keys: the factors of ε.
     plain: Vec<f64>,
     keys: f64,
 }
@@ -105,7 +105,7 @@ impl<'a> Head<'a> {
         Ok(Self { spec: *spec, features, sources })
     }
 
-    /// The core's output at `rows`, `[d]` each.
+    /// Output of the core at `rows`, `[d]` each.
     fn rows(&self, rows: &[usize]) -> Vec<Vec<f64>> {
         let [query, key, value] = &self.sources;
         let mut gathered: Vec<Gathered> = rows.iter().map(|&row| self.start(query, row)).collect();
@@ -144,7 +144,7 @@ impl<'a> Head<'a> {
         }
     }
 
-    /// Key t joins every query that may see it.
+    /// Adds key t to every query that may see it.
     fn see(&self, gathered: &mut [Gathered], t: usize, key: &Projected, maximum: f64, value: &Source<'_>) {
         if !gathered.iter().any(|gathered| !self.spec.causal || t <= gathered.row) {
             return;
@@ -164,7 +164,7 @@ impl<'a> Head<'a> {
         let eps = self.spec.kernel_eps * query;
         let total = gathered.weight + eps * gathered.keys;
         let denominator = total + self.spec.unscaled_eta() * query;
-        // The mean of the value inputs first: a bias then counts once, like the weights' sum.
+        // Average the value inputs first, so that a bias counts once, like the sum of the weights.
         let inputs = gathered.weighted.iter().zip(&gathered.plain).map(|(w, p)| (w + eps * p) / total);
         let mean = value.vectors(inputs.collect());
         mean.into_iter().map(|mean| mean * total / denominator).collect()

@@ -34,7 +34,7 @@ fn agrees_with_the_reference_at_the_edges() {
 }
 
 #[test]
-fn sequences_do_not_mix() {
+fn sequences_are_independent() {
     for causal in [false, true] {
         let problem = Problem { seq_len: 230, causal, ..PROBLEM };
         testing::batch_independent(&PERFORMER, &problem, &["x"]);
@@ -43,7 +43,7 @@ fn sequences_do_not_mix() {
 }
 
 #[test]
-fn stated_memory_is_what_it_takes() {
+fn stated_memory_equals_allocated_memory() {
     testing::states_its_memory(&PERFORMER, &[false, true]);
 }
 
@@ -59,7 +59,7 @@ fn cost_and_memory_are_linear() {
 
 #[test]
 fn the_gpu_plan_is_linear_and_fits_guaranteed_limits() {
-    // Keys are projected twice, and the masked square is computed whole.
+    // Keys are projected twice, and the masked square is computed as a full square.
     testing::plans_linearly(&PERFORMER, 1.9);
 }
 
@@ -78,10 +78,10 @@ fn fault_10_constant_huge_and_nan_inputs() {
     testing::averages_constants_and_shows_nan(&PERFORMER, &Params::new(), &["q", "k", "v"]);
 }
 
-/// Parts of a sequence are summed relative to their own maxima: any number of them gives the same, also where the
-/// maxima lie far apart.
+/// Each part of a sequence is summed relative to its own maximum, so the result must not depend on the number of parts,
+/// even if the maxima differ greatly.
 #[test]
-fn any_number_of_parts_gives_the_same() {
+fn outputs_do_not_depend_on_the_number_of_parts() {
     for causal in [false, true] {
         let problem = Problem { seq_len: 1000, n_heads: 1, causal, level: Level::Core, ..PROBLEM };
         let mut case = PERFORMER.seeded_case(&problem, &Params::new()).unwrap();
@@ -105,7 +105,7 @@ fn scaled(case: &mut Case, name: &str, factor: f32) {
     case.tensors.insert(name, &shape, data);
 }
 
-/// The largest key projection is that of the whole sequence, so x at t moves earlier outputs; v at t must not.
+/// The maximum is over the keys of the whole sequence, so x at t changes earlier outputs. v at t must not.
 #[test]
 fn causal_outputs_do_not_see_later_values() {
     let problem = Problem { seq_len: 250, causal: true, level: Level::Core, ..PROBLEM };
@@ -124,7 +124,7 @@ fn causal_outputs_do_not_see_later_values() {
     }
 }
 
-/// With the largest projection held fixed by a first key that exceeds all others, keys are causal as well.
+/// With the maximum fixed by a first key above all others, outputs do not depend on later keys either.
 #[test]
 fn causal_outputs_do_not_see_later_keys_below_the_maximum() {
     let problem = Problem { seq_len: 250, causal: true, level: Level::Core, ..PROBLEM };
@@ -141,10 +141,10 @@ fn causal_outputs_do_not_see_later_keys_below_the_maximum() {
     assert!(testing::bits(&before[150 * 32..]) != testing::bits(&after[150 * 32..]));
 }
 
-/// For a pair of vectors x and y (queries and keys over d^(1/4)) the estimate of e^(x·y) has the relative variance
-/// (e^‖x+y‖² − 1)/m with independent rows (Choromanski et al., lemma 2), less with orthogonal ones. An output is then off
-/// by Σ a_j δ_j (v_j − c) to first order, a_j being attention's weights and δ_j the relative errors. The measured error
-/// stays below that, and quarters where features become sixteen times as many.
+/// For vectors x and y (a query and a key over d^(1/4)) the estimate of e^(x·y) has the relative variance (e^‖x+y‖² −
+/// 1)/m with independent rows (Choromanski et al., lemma 2), and less with orthogonal rows. To first order, the error
+/// of an output is then Σ a_j δ_j (v_j − c), with a_j the weights of attention and δ_j the relative errors. The
+/// measured error must be below that bound, and a quarter with sixteen times as many features.
 #[test]
 fn approximates_attention_within_its_error_bound() {
     let mut errors = Vec::new();
@@ -197,8 +197,8 @@ fn first_order_bound(case: &Case, exact: &[f64]) -> f64 {
     bound
 }
 
-/// Decoding: a state of the stated size, brought to each new maximum, gives at step t the last row of the reference run
-/// on the first t positions.
+/// Decoding with a state of the stated size, rescaled to each new maximum, gives at step t the last row of the
+/// reference for the first t positions.
 #[test]
 fn decoding_carries_the_stated_state() {
     let problem = Problem { seq_len: 40, causal: true, level: Level::Core, ..PROBLEM };
@@ -209,7 +209,7 @@ fn decoding_carries_the_stated_state() {
     let [q, k, v] = spec.streams(&case.tensors).unwrap().map(widen);
     let mut ignored = OpCount::default();
     let features = Features::new(&spec, spec.projection(&case.tensors).unwrap(), &mut ignored);
-    // For each head Σ e vᵀ and Σ e, Σ v, the maximum.
+    // Per head Σ e vᵀ and Σ e, Σ v, the maximum.
     let one_head = m * (d + 1) + d + 1;
     let mut state = vec![vec![0.0_f64; one_head]; spec.n_heads];
     state.iter_mut().for_each(|head| head[one_head - 1] = f64::NEG_INFINITY);
@@ -254,7 +254,7 @@ fn decoding_carries_the_stated_state() {
 }
 
 #[test]
-fn what_makes_no_sense_is_refused_by_name() {
+fn invalid_parameters_are_errors_that_name_the_field() {
     let case = PERFORMER.seeded_case(&PROBLEM, &Params::new()).unwrap();
     let refused = |key: &str, value: Value| {
         let mut case = case.clone();
@@ -279,7 +279,7 @@ fn what_makes_no_sense_is_refused_by_name() {
     assert!(matches!(error, MixerError::InvalidField { .. } | MixerError::TensorShape { .. }));
 }
 
-/// An inner width other than the model's, and biases, which no race has.
+/// A case with an inner width that differs from the model's and with biases, which no race has.
 fn unusual(problem: &Problem, d_head: usize, n_features: usize) -> Case {
     let mut case = PERFORMER.seeded_case(problem, &params(n_features, 0)).unwrap();
     let generator = Generator::new(problem.seed);

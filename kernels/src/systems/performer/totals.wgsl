@@ -1,4 +1,4 @@
-// z of each chunk: its key features summed over its rows. An invocation takes four neighbouring columns of a chunk.
+// z of each chunk: its key features summed over its rows. An invocation sums four neighbouring columns of a chunk.
 //
 // binding 0: sizes; offsets and strides in vectors of four floats
 // binding 1: key features, [chunks · rows, columns]; binding 2: z, [chunks, columns]

@@ -1,4 +1,4 @@
-//! Parameters and configurations that the tests try.
+//! Parameters and configurations for tests.
 
 use mixer::{Level, Params, Problem};
 

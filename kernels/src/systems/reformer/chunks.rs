@@ -1,8 +1,8 @@
-//! Attention of chunks of a list of positions on themselves and their neighbours, round after round.
+//! Attention from chunks of a list of positions to themselves and their neighbours, round after round.
 //!
-//! A task walks a few neighbouring chunks and keeps the keys in view packed in a ring, so that a chunk is gathered once
-//! and not once for each chunk that sees it. A query's running softmax goes on from round to round: rescaled to the
-//! larger maximum, which is exactly the mask's where nothing else is seen, so nothing is rounded there.
+//! A task walks over a few neighbouring chunks and keeps the visible keys packed in a ring, so that each chunk is
+//! gathered once. A query's running softmax continues from round to round, rescaled to the larger maximum. If no other
+//! key is visible, that maximum is exactly the mask's score, so nothing is rounded.
 
 use mixer::{Count, Floats, Memory, MixerError, Parallel};
 
@@ -15,25 +15,25 @@ use crate::ops::query_block::{KEYS, KeyTile, QUERIES, QueryBlock};
 use crate::ops::scratch::Scratch;
 use crate::ops::simd::{F32x4, LANES};
 
-/// Score of a key that must not be seen: −10⁹ in units of log₂.
+/// Score of a hidden key: −10⁹ in units of log₂.
 const HIDDEN: f32 = -1e9 * std::f32::consts::LOG2_E;
 
-/// Score of a position with itself: −10⁵ in units of log₂, above every hidden one.
+/// Score of a position with itself: −10⁵ in units of log₂, above the score of hidden keys.
 const ITSELF: f32 = -1e5 * std::f32::consts::LOG2_E;
 
 /// Added to the mean square of a key before the root, as in the reference.
 const EPSILON: f32 = 1e-6;
 
-/// Most neighbouring chunks that one task walks.
+/// Largest number of neighbouring chunks in one walk.
 const RUN: usize = 16;
 
-/// Tasks of a round that are worth more than longer walks: a few for each of many threads.
+/// Number of tasks of a round above which longer walks are better: a few per thread for many threads.
 const TASKS: usize = 64;
 
 /// Scratch and running softmax.
 pub(super) struct Chunks {
     spec: Spec,
-    /// Running maximum and total of each query, `[batch, n_heads, length, 2]`; empty where there is one round.
+    /// Running maximum and total of each query, `[batch, n_heads, length, 2]`; empty for a single round.
     state: Floats,
     scratch: Scratch,
 }
@@ -43,7 +43,7 @@ fn slots(spec: &Spec) -> usize {
     spec.chunk.next_multiple_of(PANEL)
 }
 
-/// Floats of the keys in view: packed keys, packed values, positions.
+/// Floats of the visible keys: packed keys, packed values, positions.
 fn ring_floats(spec: &Spec) -> Count {
     let d_head = spec.base.d_head();
     let [seen, slots, head] =
@@ -72,8 +72,8 @@ impl Chunks {
         })
     }
 
-    /// Mixes q, k and v into `out`, all `[batch, length, width]`. `order` holds the positions of each round,
-    /// `[batch, n_heads, rounds]` of `padded`; without it they are in natural order.
+    /// Attends with q, k and v to `out`, all `[batch, length, width]`. `order` holds the positions of each round,
+    /// `[batch, n_heads, rounds]` of `padded`; without it, positions are in natural order.
     pub(super) fn run(
         &mut self,
         [q, k, v]: [&[f32]; 3],
@@ -84,8 +84,8 @@ impl Chunks {
         let spec = &self.spec;
         let heads = spec.base.dims.batch * spec.base.n_heads;
         let per_round = spec.padded() / spec.chunk;
-        // Long walks gather less, short ones occupy more threads. The number of threads has no say, so that it changes
-        // no bit: the order in which a query meets its keys depends on where its walk starts.
+        // Long walks gather less, short walks occupy more threads. The length of a walk must not depend on the number
+        // of threads: it determines the order in which a query meets its keys, and so the rounding.
         let run = (per_round * heads / TASKS).clamp(1, RUN);
         let walks = per_round.div_ceil(run);
         let (seq_len, d_model, d_head) = (spec.base.dims.seq_len, spec.base.dims.d_model, spec.base.d_head());
@@ -121,17 +121,17 @@ impl Chunks {
     }
 }
 
-/// What a walk writes. Entries count from its first chunk on.
+/// Outputs of a walk. Entries count from its first chunk.
 struct Results<'a> {
     /// The rows of its queries, in its head's columns.
     out: Permuted<'a>,
-    /// Running maximum and total of its queries, where there are several rounds.
+    /// Running maximum and total of its queries; empty for a single round.
     state: Option<Permuted<'a>>,
 }
 
-/// The keys in view.
+/// The visible keys.
 struct Ring<'a> {
-    /// Slots in all.
+    /// Total number of slots.
     len: usize,
     /// `[len / PANEL, d_head, PANEL]`.
     keys: &'a mut [f32],
@@ -158,7 +158,7 @@ struct View<'a> {
     q: &'a [f32],
     k: &'a [f32],
     v: &'a [f32],
-    /// The head's positions of all rounds.
+    /// The head's positions in all rounds.
     list: Option<&'a [u32]>,
 }
 
@@ -168,7 +168,7 @@ impl View<'_> {
         self.list.map_or(index, |list| list[index] as usize)
     }
 
-    /// Where the head's channels of a position start in a stream.
+    /// Offset of the head's channels of a position in a stream.
     fn start(&self, position: usize) -> usize {
         let base = &self.spec.base;
         let (sequence, head) = (self.head_idx / base.n_heads, self.head_idx % base.n_heads);
@@ -194,14 +194,14 @@ impl View<'_> {
                     self.gather(neighbour, place, ring);
                 }
             } else if let Some(neighbour) = spec.seen_from(m).last() {
-                // The farthest chunk ahead takes the place of the one that went out of view.
+                // The farthest chunk ahead replaces the chunk that is no longer visible.
                 self.gather(neighbour, (step - 1) % seen, ring);
             }
             self.attend(round, m, ring, queries, step * spec.chunk, &mut results);
         }
     }
 
-    /// Packs one chunk's keys and values into a place of the ring.
+    /// Packs the keys and values of one chunk into a place of the ring.
     fn gather(&self, chunk: usize, place: usize, ring: &mut Ring<'_>) {
         let (spec, d_head) = (self.spec, self.spec.base.d_head());
         let seq_len = spec.base.dims.seq_len;
@@ -238,7 +238,7 @@ impl View<'_> {
                 1.0
             };
             panel.iter_mut().zip(key).for_each(|(channel, key)| channel[slot % PANEL] = key * scale);
-            // Whole panels are copied as arrays: a copy of unknown length is a call.
+            // Copy whole panels as arrays: a copy of unknown length is a function call.
             let (panels, rest) = self.v[start..][..d_head].as_chunks::<PANEL>();
             let mut at = slot * PANEL;
             for from in panels {
@@ -253,7 +253,7 @@ impl View<'_> {
         }
     }
 
-    /// Lets the queries of chunk `m` see the ring. Their results are entries `first_entry` and on.
+    /// Attends from the queries of chunk `m` to the ring. Their results are entries `first_entry` and up.
     fn attend(
         &self,
         round: usize,
@@ -266,10 +266,10 @@ impl View<'_> {
         let (spec, d_head) = (self.spec, self.spec.base.d_head());
         let seq_len = spec.base.dims.seq_len;
         let (is_first, is_last) = (round == 0, round + 1 == spec.rounds());
-        // Hashed keys carry 1/√d in their own scale.
+        // The scale of hashed keys includes 1/√d.
         let scale = if spec.avoids_self { std::f32::consts::LOG2_E } else { QueryBlock::scale(d_head) };
         let first = m * spec.chunk;
-        // Padding is sorted to the end of a round, so a chunk's real positions come first.
+        // Padding is sorted to the end of a round, so the real positions of a chunk come first.
         let real = (0..spec.chunk).take_while(|&entry| self.position(first + entry) < seq_len).count();
         let parts = real.div_ceil(QUERIES).max(1);
         let part_len = real.div_ceil(parts).max(1);

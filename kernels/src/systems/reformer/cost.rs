@@ -1,5 +1,5 @@
-//! Closed forms. Operations of softmax itself (one exponential and four others for each score) are left out of the field's
-//! count and are in the executed one; those of the argmax are left out of both.
+//! Closed forms. Operations of softmax (one exponential and four others per score) count only among the executed ones;
+//! operations of the argmax are not counted.
 
 #![deny(clippy::arithmetic_side_effects)]
 
@@ -11,14 +11,14 @@ use super::{Hashing, Spec};
 use crate::multi_head::softmax;
 use crate::ops::linear::Linear;
 
-/// Cost of the chunked kernel, its scratch taken for one thread.
+/// Cost of the chunked kernel, with the scratch of one thread.
 pub(super) fn cost(spec: &Spec) -> Cost {
     let dims = spec.base.dims;
     let Sizes { batch, seq_len: length, d_model: width } = dims.sizes();
     let [rounds, seen, chunk, heads] =
         Count::all([spec.rounds(), spec.seen(), spec.chunk, spec.base.n_heads]);
     let columns = |hashing: &Hashing| Count::from(hashing.columns());
-    // Queries and keys share a projection where they are hashed.
+    // Queries and keys share a projection if they are hashed.
     let projections = Count::new(if spec.avoids_self { 3 } else { 4 });
     let layer =
         if spec.base.level == Level::Layer { 2 * projections * length * width * width } else { Count::ZERO };
@@ -47,7 +47,7 @@ pub(super) fn cost(spec: &Spec) -> Cost {
     let own = Hasher::words(spec, 1) + Chunks::floats(spec, 1);
     let state = match (&spec.hashing, spec.base.causal) {
         (_, false) => Count::ZERO,
-        // All queries and values, and their buckets: what is near may be anywhere.
+        // All queries and values, and their buckets: any of them may be in a neighbouring chunk.
         (Some(_), true) => batch * length * (2 * width + rounds * heads),
         (None, true) => 2 * batch * width * (seen * chunk).min(length),
     };

@@ -10,11 +10,11 @@ use super::hash::Hasher;
 use crate::ops::linear::Linear;
 use crate::ready::{self, Ready};
 
-/// The projections of a layer, with room for what they produce.
+/// The projections of a layer, with buffers for their outputs.
 struct Projections {
-    /// Queries; hashed queries are the keys too.
+    /// Queries, which are also the keys if they are hashed.
     query: Linear,
-    /// Keys, only where they are projected apart.
+    /// Keys, if they have a projection of their own.
     key: Option<Linear>,
     value: Linear,
     out: Linear,
@@ -48,7 +48,7 @@ impl Projections {
     }
 }
 
-/// Reformer's attention made ready for one case.
+/// Reformer's attention prepared for one case.
 pub(super) struct Kernel {
     spec: Spec,
     hasher: Option<Hasher>,

@@ -1,31 +1,32 @@
-//! The hash in f64. Cases state bucket numbers that a kernel found in f32; they are taken over only where this hash
-//! gives the same or where f32 could not have told the difference.
+//! The hash in f64. Cases state bucket numbers that a kernel computed in f32. They are accepted only if this hash gives
+//! equal numbers or if the difference is within f32 rounding.
 
 use mixer::{Case, MixerError, OpCount};
 
 use super::{Hashing, Spec};
 
-/// Relative error of one f32 operation: twice the worst case, which leaves room for the terms of second order.
+/// Relative error bound of one f32 operation: twice the worst case, to cover second-order terms.
 const ROUNDING: f64 = f32::EPSILON as f64;
 
-/// Bucket numbers of another input, kept whatever this one's would be: which tokens see each other as long as nothing is
-/// hashed anew. No kernel reads them.
+/// Bucket numbers of another input, used whatever this input's numbers would be: the sets of tokens that see each other
+/// then stay fixed. Kernels do not read them.
 const HELD: &str = "held.buckets";
 
 /// Channels of one head at one position.
 pub(super) struct Channels {
     pub values: Vec<f64>,
-    /// How far a kernel's may be from them: nothing where they are given, f32 rounding where they are projected.
+    /// Largest difference of a kernel's channels from these: zero if they are inputs, f32 rounding if they are
+    /// projected.
     pub error: f64,
 }
 
-/// The most that a sum of `terms` products of f32 numbers is off, whatever its order, per unit of the sum of their
-/// magnitudes.
+/// Error bound of a sum of `terms` products of f32 numbers in any order, relative to the sum of their magnitudes.
 pub(super) fn sum_error(terms: usize) -> f64 {
     terms as f64 * ROUNDING
 }
 
-/// One position's products with a head's rotations in one round, `[columns]`, and how far a kernel's may be from them.
+/// One position's products with a head's rotations in one round, `[columns]`, and the error bounds of a kernel's
+/// products.
 struct Products {
     values: Vec<f64>,
     errors: Vec<f64>,
@@ -52,7 +53,7 @@ impl Products {
         }
     }
 
-    /// For each factor the index of the largest of the products and their negatives, the first of equal ones; as digits.
+    /// For each factor the index of the largest of the products and their negatives, the first one in a tie; as digits.
     fn bucket(&self, hashing: &Hashing) -> usize {
         let (mut bucket, mut weight, mut first) = (0, 1, 0);
         for &factor in &hashing.factors {
@@ -70,8 +71,8 @@ impl Products {
         bucket
     }
 
-    /// Whether a right kernel may have found `bucket`: each of its digits is that of the largest product, or of one that
-    /// f32 may have seen as the largest. Products that are not finite say nothing.
+    /// Whether a correct kernel may find `bucket`: each digit is that of the largest product, or of a product that may
+    /// be largest within f32 rounding. Products that are not finite allow any bucket.
     fn allow(&self, hashing: &Hashing, bucket: usize) -> bool {
         let (mut rest, mut first) = (bucket, 0);
         for &factor in &hashing.factors {
@@ -91,11 +92,11 @@ impl Products {
     }
 }
 
-/// Bucket numbers `[rounds, length]` of one head of one sequence, hashed from `u(position)`; where the case states them,
-/// its own, of which those at the positions `checked` are held against the hash.
+/// Bucket numbers `[rounds, length]` of one head of one sequence, hashed from `u(position)`. If the case states
+/// bucket numbers, these are returned after those at the positions `checked` have been compared with the hash.
 ///
 /// # Errors
-/// [`MixerError::InvalidField`] for a stated bucket that no right kernel can have found.
+/// [`MixerError::InvalidField`] for a stated bucket that no correct kernel can find.
 pub(super) fn buckets(
     spec: &Spec,
     hashing: &Hashing,
@@ -135,7 +136,7 @@ pub(super) fn buckets(
     Ok(given)
 }
 
-/// As [`buckets`], always hashed.
+/// [`buckets`] without stated numbers.
 pub(super) fn hashed(
     spec: &Spec,
     hashing: &Hashing,

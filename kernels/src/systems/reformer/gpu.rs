@@ -1,5 +1,5 @@
-//! The GPU plan: project, hash, sort, attend in chunks round after round, merge, project back. Same steps and names as
-//! `cpu.rs`.
+//! The GPU plan: project, hash, sort, attend in chunks round after round, merge, project back. Steps have the names and
+//! the order of those in `cpu.rs`.
 
 use mixer::{Access, BufferId, Case, GpuTarget, Level, MixerError, Plan, Shader, gather};
 
@@ -37,7 +37,7 @@ const MERGE: Shader = Shader {
     bindings: &[READ, READ, READ, WRITE, WRITE],
 };
 
-/// Positions that a workgroup hashes.
+/// Positions hashed per workgroup.
 const HASHED: usize = 64;
 
 pub(super) fn plan(case: &Case, target: &GpuTarget) -> Result<Plan, MixerError> {
@@ -62,7 +62,7 @@ pub(super) fn plan(case: &Case, target: &GpuTarget) -> Result<Plan, MixerError> 
     builder.finish(output)
 }
 
-/// Queries, keys and values. Hashed queries give the keys.
+/// Queries, keys and values. Hashed keys are computed from the queries.
 fn streams(spec: &Spec, case: &Case, builder: &mut Builder) -> Result<[Stream; 3], MixerError> {
     let (base, width) = (spec.base, spec.base.dims.d_model);
     let rows = base.dims.batch * base.dims.seq_len;
@@ -113,7 +113,7 @@ fn streams(spec: &Spec, case: &Case, builder: &mut Builder) -> Result<[Stream; 3
     Ok([q, k, v])
 }
 
-/// Records the rounds, whose merged result goes to `core`.
+/// Records the rounds and their merge into `core`.
 fn mix(
     spec: &Spec,
     case: &Case,
@@ -140,7 +140,7 @@ fn mix(
             (chunks * spec.chunk).div_ceil(KEYS)
         })
         .collect();
-    // Several rounds: each leaves its sums undivided, to be merged.
+    // With several rounds, each writes undivided sums, which are merged.
     let rows = batch * seq_len;
     let columns = Columns::heads(n_heads, d_head);
     let o = if rounds > 1 { builder.stream("one round", rows, columns) } else { core };
@@ -180,7 +180,7 @@ fn mix(
             d_head,
             one_kv_head: false,
             mask: Mask::Full,
-            // Hashed keys carry 1/√d in their own scale.
+            // The scale of hashed keys includes 1/√d.
             scale: if spec.avoids_self { 1.0 } else { 1.0 / (d_head as f32).sqrt() },
             q,
             k,
@@ -243,7 +243,7 @@ fn hash(
     let given = if has_given {
         let given = case.tensors.indices("mid.buckets", &spec.buckets_shape(hashing))?;
         let numbers = given.iter().map(|&bucket| u32::try_from(bucket).unwrap_or_default());
-        // A number that is no bucket would leave the sort without an order.
+        // An invalid bucket number would break the sort's order.
         builder.upload_words(
             "given buckets",
             gather(given.len(), numbers.map(|n| n.min(word(hashing.buckets() - 1))))?,

@@ -1,4 +1,4 @@
-//! The hash and the sort: which bucket a position falls into, and in which order chunks are cut.
+//! The hash and the sort: the bucket of each position, and the order in which chunks are cut.
 
 use mixer::{Case, Count, Floats, Memory, MixerError, Parallel, Words};
 
@@ -8,7 +8,7 @@ use crate::ops::parts::{Matrix, for_each};
 use crate::ops::permutation::Permutations;
 use crate::ops::scratch::Scratch;
 
-/// Positions that one task hashes.
+/// Positions hashed per task.
 const BLOCK: usize = 16 * PANEL;
 
 /// Rotations packed for the microkernel, bucket numbers and orders.
@@ -21,12 +21,12 @@ pub(super) struct Hasher {
     buckets: Words,
     /// Positions of each round sorted by (bucket, position), `[batch, n_heads, rounds, padded]`.
     order: Permutations,
-    /// For each worker: eight positions' channels, then their products with all rotations.
+    /// For each worker: the channels of eight positions, then their products with all rotations.
     scratch: Scratch,
     counts: Scratch<u32>,
 }
 
-/// Floats of scratch for each worker.
+/// Scratch floats per worker.
 fn scratch_floats(d_head: usize, hashing: &Hashing) -> usize {
     PANEL * (d_head + hashing.rounds * hashing.columns())
 }
@@ -44,7 +44,7 @@ impl Hasher {
         rotations + 2 * positions + Count::from(threads) * Count::from(own)
     }
 
-    /// Packs the rotations; none where positions stay in natural order.
+    /// Packs the rotations; none if positions stay in natural order.
     pub(super) fn new(
         spec: &Spec,
         case: &Case,
@@ -74,7 +74,7 @@ impl Hasher {
         }))
     }
 
-    /// Bucket numbers, `[batch, n_heads, rounds, padded]`; padding has the number of buckets.
+    /// Bucket numbers, `[batch, n_heads, rounds, padded]`. The bucket of padding is the number of buckets.
     pub(super) fn buckets(&self) -> &[u32] {
         &self.buckets
     }
@@ -132,7 +132,7 @@ impl Hasher {
 }
 
 /// Buckets of eight positions from their products with one round's rotations, `[columns, PANEL]`: for each factor f the
-/// largest of f/2 products and their negatives, the first of equal ones.
+/// largest of f/2 products and their negatives, the first one in a tie.
 fn bucket_of(products: &[f32], factors: &[usize]) -> [u32; PANEL] {
     let (products, _) = products.as_chunks::<PANEL>();
     let mut buckets = [0; PANEL];

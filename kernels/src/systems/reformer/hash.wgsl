@@ -1,11 +1,11 @@
 // Bucket numbers: for each factor the largest of the products with half as many rotations and of their negatives.
-// Mirrors `hash.rs`. An invocation takes one position of one head in one round.
+// Mirrors `hash.rs`. An invocation hashes one position of one head in one round.
 //
 // binding 0: sizes; offsets and strides in vectors of four floats
 // binding 1: u, rows of heads
 // binding 2: rotations, [n_heads, rounds, columns, head]
 // binding 3: factors
-// binding 4: given bucket numbers, [batch, n_heads, rounds, length], read where it is as good as a tie
+// binding 4: stated bucket numbers, [batch, n_heads, rounds, length], read for near-ties
 // binding 5: bucket numbers, [batch, n_heads, rounds, padded]
 
 struct Sizes {
@@ -32,16 +32,16 @@ struct Sizes {
 @group(0) @binding(4) var<storage, read> given: array<u32>;
 @group(0) @binding(5) var<storage, read_write> found: array<u32>;
 
-// Two products closer than this, relatively, may be in another order on another device.
+// Two products with a smaller relative difference may be in another order on another device.
 const CLOSE: f32 = 2e-5;
 
-// The largest candidate so far, its number, and the runner-up.
+// The largest candidate so far, its number, and the second largest.
 var<private> best: f32;
 var<private> best_idx: u32;
 var<private> second: f32;
 
 fn offer(value: f32, idx: u32) {
-    // Of equal ones the first in number wins, whatever the order of offers.
+    // In a tie the lowest number wins, whatever the order of calls.
     if (value > best || (value == best && idx < best_idx)) {
         second = best;
         best = value;

@@ -2,12 +2,12 @@
 //
 // binding 0: sizes; offsets and strides in vectors of four floats
 // binding 1: u, rows of heads
-// binding 2: k, likewise
+// binding 2: k, rows of heads
 
 struct Sizes {
     items: u32,
     n_heads: u32,
-    // Vectors of a head, and the floats of it that mean something.
+    // Vectors of a head, and floats of a head without padding.
     head: u32,
     d_head: f32,
     u_offset: u32,
@@ -34,7 +34,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     for (var c = 0u; c < sizes.head; c++) {
         square += dot(u[source + c], u[source + c]);
     }
-    // The 10⁻⁶ is the reference's.
+    // The reference adds 10⁻⁶.
     let scale = 1.0 / sqrt((square / sizes.d_head + 1e-6) * sizes.d_head);
     for (var c = 0u; c < sizes.head; c++) {
         k[to + c] = scale * u[source + c];

@@ -1,8 +1,8 @@
-// Mask file of attention.wgsl: chunks of a list of positions on themselves and their neighbours; mirrors
+// Mask file of attention.wgsl: chunks of a list of positions attend to themselves and their neighbours; mirrors
 // `chunks.rs`.
 //
-// Query numbers: places in the round. Key numbers: places in the ring of all rounds, counted from the first one that
-// the round's first chunk sees, without end: a chunk that is seen twice has two ranges of numbers.
+// Query numbers: indices in the round. Key numbers: indices in the ring of all rounds, counted without wrapping from
+// the first key that the round's first chunk sees. A chunk that is seen twice has two ranges of numbers.
 //
 // binding 6: positions, [batch, n_heads, ring], where SORTED
 // binding 7: header
@@ -14,17 +14,17 @@ const PADDED = 0u;
 const LENGTH = 1u;
 const CHUNK = 2u;
 const SEEN = 3u;
-// Where key number 0 lies in the ring.
+// Index of key number 0 in the ring.
 const BASE = 4u;
 const RING = 5u;
-// Where the round lies in the ring.
+// Index of the round's start in the ring.
 const ROUND = 6u;
 const N_HEADS = 7u;
 const SORTED = 8u;
 const CAUSAL = 9u;
 const AVOIDS_SELF = 10u;
 
-// Scores in units of log₂: −10⁹ of what must not be seen, −10⁵ of a position with itself.
+// Scores in units of log₂: −10⁹ for hidden keys, −10⁵ for a position with itself.
 const HIDDEN: f32 = -1442695040.8889634;
 const ITSELF: f32 = -144269.50408889634;
 

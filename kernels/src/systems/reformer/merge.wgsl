@@ -1,9 +1,9 @@
-// Merges a round into the rounds before it, both rescaled to the larger maximum; mirrors the running softmax of
-// `chunks.rs`. An invocation takes one place of one head's round. The last round divides by the sum.
+// Merges a round into the previous rounds, both rescaled to the larger maximum; mirrors the running softmax of
+// `chunks.rs`. An invocation merges one position of one head's round. The last round divides by the sum.
 //
 // binding 0: sizes; offsets and strides in vectors of four floats
 // binding 1: the round's unnormalised sums, rows of heads
-// binding 2: its maxima and totals, [batch, heads · passes, quads of places, 2, 4]
+// binding 2: its maxima and totals, [batch, heads · passes, quads of indices, 2, 4]
 // binding 3: its positions, [batch, n_heads, rounds, padded]
 // binding 4: merged sums, rows of heads
 // binding 5: merged maxima and totals, [batch, n_heads, length, 2]
@@ -17,7 +17,7 @@ struct Sizes {
     rounds: u32,
     round: u32,
     passes: u32,
-    // Quads of places in a round, whole blocks.
+    // Quads of indices in a round, whole blocks.
     quads: u32,
     from_offset: u32,
     from_stride: u32,

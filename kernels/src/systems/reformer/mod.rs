@@ -1,6 +1,6 @@
 //! Reformer's attention (Kitaev, Kaiser and Levskaya, arXiv 2001.04451, section 2): positions are sorted by a
-//! locality-sensitive hash and attend within chunks of the sorted order; and the chunked local attention that goes with
-//! it. See README.md.
+//! locality-sensitive hash and attend within chunks of the sorted order. Also its companion, chunked local attention.
+//! See README.md.
 
 mod chunks;
 mod cost;
@@ -25,13 +25,13 @@ use crate::multi_head;
 /// Names of the two kinds.
 const KINDS: [&str; 2] = ["lsh", "local"];
 
-/// Most buckets accepted: a counting sort keeps a counter for each.
+/// Largest number of buckets: a counting sort keeps one counter per bucket.
 const MAX_BUCKETS: usize = 1 << 22;
 
-/// Most keys of a round that a query may see: twice the longest sequence.
+/// Largest number of keys per round that a query may see: twice the longest sequence.
 const MAX_SEEN: usize = 2 * Problem::MAX_SEQ_LEN;
 
-/// Defaults are those of the paper's models: chunks of 64, one chunk of look-back, 4 rounds.
+/// The defaults of the paper's models: chunks of 64, one chunk of look-back, 4 rounds.
 static INFO: Info = Info {
     id: "reformer",
     title: "Reformer",
@@ -93,18 +93,18 @@ pub static REFORMER: System = System {
     gpu: gpu::plan,
 };
 
-/// What a case says of itself.
+/// The configuration of a case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Spec {
     /// Sizes, heads, level; projections have no biases.
     pub base: multi_head::Spec,
-    /// Positions in a chunk. The whole sequence where it is no longer than the configured chunk.
+    /// Positions per chunk; the sequence's length if it is no longer than the configured chunk.
     pub chunk: usize,
     pub before: usize,
     pub after: usize,
-    /// Whether a query avoids itself: hashed attention, also where it is too short to be hashed.
+    /// Whether a query avoids its own key: hashed attention, even for sequences that are too short to be hashed.
     pub avoids_self: bool,
-    /// How positions are sorted; none where they stay in natural order.
+    /// The hash that sorts positions; `None` for the natural order.
     pub hashing: Option<Hashing>,
 }
 
@@ -112,17 +112,17 @@ pub(crate) struct Spec {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Hashing {
     pub rounds: usize,
-    /// Even factors whose product is the number of buckets.
+    /// Even factors of the number of buckets.
     pub factors: Vec<usize>,
 }
 
 impl Hashing {
-    /// Columns of one round's rotation: half of each factor.
+    /// Columns of one round's rotation: the sum of half of each factor.
     pub(crate) fn columns(&self) -> usize {
         self.factors.iter().sum::<usize>() / 2
     }
 
-    /// Buckets of a round, without that of the padding.
+    /// Buckets of a round, without the bucket of padding.
     pub(crate) fn buckets(&self) -> usize {
         self.factors.iter().product()
     }
@@ -159,34 +159,34 @@ impl Spec {
         Ok(Self { base, chunk, before, after, avoids_self: is_lsh, hashing })
     }
 
-    /// The spec that a race's problem and parameters give.
+    /// The spec of a race with this problem and these parameters.
     pub(crate) fn race(problem: &Problem, params: &Params) -> Result<Self, MixerError> {
         let (config, level) = (race_config(problem, params)?, problem.level);
         Self::read(&Case { level, config, tensors: Tensors::new() })
     }
 
-    /// Length of a round with its padding.
+    /// Length of a round with padding.
     pub(crate) fn padded(&self) -> usize {
         self.base.dims.seq_len.next_multiple_of(self.chunk)
     }
 
-    /// Rounds of attention.
+    /// Number of attention rounds.
     pub(crate) fn rounds(&self) -> usize {
         self.hashing.as_ref().map_or(1, |hashing| hashing.rounds)
     }
 
-    /// Chunks of all rounds, which follow each other in one ring.
+    /// Chunks of all rounds, which form one ring.
     pub(crate) fn chunks(&self) -> usize {
         self.rounds() * self.padded() / self.chunk
     }
 
-    /// Chunks that a query sees.
+    /// Number of chunks that a query sees.
     pub(crate) fn seen(&self) -> usize {
         self.before + 1 + self.after
     }
 
-    /// Whether every query sees every position equally often, so that chunks and hashes change nothing: one chunk, or as many
-    /// neighbours as the ring has.
+    /// Whether every query sees every position equally often, so that chunks and hashes change nothing: a single chunk,
+    /// or as many neighbours as the ring has chunks.
     pub(crate) fn sees_all(&self) -> bool {
         self.seen().is_multiple_of(self.chunks())
     }
@@ -194,12 +194,12 @@ impl Spec {
     /// The chunks seen from chunk `m` of the ring.
     pub(crate) fn seen_from(&self, m: usize) -> impl Iterator<Item = usize> + use<> {
         let chunks = self.chunks();
-        // `before` may go around the ring more than once.
+        // `before` may exceed the length of the ring.
         let first = m + chunks * self.before.div_ceil(chunks) - self.before;
         (first..first + self.seen()).map(move |chunk| chunk % chunks)
     }
 
-    /// Queries, keys and values of a `core` case, each `[batch, length, width]`. Hashed queries are the keys too.
+    /// Queries, keys and values of a `core` case, each `[batch, length, width]`. Hashed queries are also the keys.
     pub(crate) fn streams<'a>(&self, tensors: &'a Tensors) -> Result<[&'a [f32]; 3], MixerError> {
         let shape = self.base.dims.shape(self.base.dims.d_model);
         if self.avoids_self {
@@ -224,13 +224,13 @@ impl Spec {
         tensors.floats("rotations", &shape)
     }
 
-    /// Shape of given bucket numbers, `[batch, n_heads, rounds, length]`.
+    /// Shape of stated bucket numbers, `[batch, n_heads, rounds, length]`.
     pub(crate) fn buckets_shape(&self, hashing: &Hashing) -> [usize; 4] {
         [self.base.dims.batch, self.base.n_heads, hashing.rounds, self.base.dims.seq_len]
     }
 }
 
-/// `num_buckets`: a list of even factors, one even number, or nothing for the reference's rule.
+/// `num_buckets`: a list of even factors, or one even number; if absent, the reference's rule.
 fn factors(config: &Params, padded: usize, chunk: usize) -> Result<Vec<usize>, MixerError> {
     let bad = |got: &dyn std::fmt::Display| {
         let allowed = format!("even numbers whose product is at most {MAX_BUCKETS}");
@@ -255,7 +255,7 @@ fn factors(config: &Params, padded: usize, chunk: usize) -> Result<Vec<usize>, M
     if factors.is_empty() { Err(bad(&"an empty list")) } else { Ok(factors) }
 }
 
-/// The reference's rule: the largest power of two up to 2P/C, as two factors where it is large.
+/// The reference's rule: the largest power of two up to 2P/C, split into two factors if it is large.
 fn default_factors(padded: usize, chunk: usize) -> Vec<usize> {
     let power = (2 * (padded / chunk).max(1)).ilog2();
     if 1 << power > 2 * (padded / chunk).isqrt().max(chunk) {

@@ -1,4 +1,4 @@
-//! Reformer's attention in f64, one query at a time: the keys of all rounds in one softmax, each mention counted.
+//! Reformer's attention in f64, one query at a time: one softmax over the keys of all rounds, with repetitions.
 
 use mixer::{Case, Level, MixerError, OpCount, SpotCheck, SpotDraw};
 
@@ -7,15 +7,15 @@ use super::{Hashing, Spec};
 use crate::ops::exact::{dot, softmax};
 use crate::ops::exact::{linear, widen};
 
-/// The list of one head of one sequence: the positions of all rounds, round after round, each sorted by bucket.
+/// The ordered positions of one head of one sequence: round after round, each sorted by bucket.
 pub(super) struct List {
     positions: Vec<usize>,
-    /// Where each position stands in each round, `[rounds, padded]`.
+    /// Index of each position in each round, `[rounds, padded]`.
     places: Vec<usize>,
 }
 
 impl List {
-    /// From bucket numbers `[rounds, length]`; in natural order where there are none.
+    /// Builds the order from bucket numbers `[rounds, length]`; natural order without them.
     pub(super) fn new(spec: &Spec, buckets: Option<&[usize]>) -> Self {
         let (padded, seq_len) = (spec.padded(), spec.base.dims.seq_len);
         let mut positions = Vec::with_capacity(spec.rounds() * padded);
@@ -23,7 +23,7 @@ impl List {
         for round in 0..spec.rounds() {
             let mut order: Vec<usize> = (0..padded).collect();
             if let Some(buckets) = buckets {
-                // Padding has a bucket of its own behind all others.
+                // Padding has its own bucket after all others.
                 let bucket = |position: usize| buckets[round * seq_len..][..seq_len].get(position).copied();
                 order.sort_by_key(|&position| bucket(position).unwrap_or(usize::MAX));
             }
@@ -35,7 +35,7 @@ impl List {
         Self { positions, places }
     }
 
-    /// The keys that position `i` sees, of all rounds, padding included.
+    /// The keys that position `i` sees in all rounds, padding included.
     pub(super) fn keys(&self, spec: &Spec, i: usize) -> Vec<usize> {
         let mut keys = Vec::with_capacity(spec.rounds() * spec.seen() * spec.chunk);
         for round in 0..spec.rounds() {
@@ -48,7 +48,7 @@ impl List {
     }
 }
 
-/// What a query does with the keys it sees: `score(j)` for those that are not masked, weights of all.
+/// Softmax weights of a query's keys; `score(j)` is the score of a key that is not masked.
 fn weights(spec: &Spec, i: usize, keys: &[usize], mut score: impl FnMut(usize) -> f64) -> Vec<f64> {
     let scores: Vec<f64> = keys
         .iter()
@@ -65,7 +65,7 @@ fn weights(spec: &Spec, i: usize, keys: &[usize], mut score: impl FnMut(usize) -
     softmax(&scores)
 }
 
-/// What keys are multiplied with: 1/√d, and where queries are the keys, one over the root mean square too.
+/// Scale of keys: 1/√d, divided by the root mean square if queries are also the keys.
 fn key_scale(spec: &Spec, key: &[f64]) -> f64 {
     let width = key.len() as f64;
     if spec.avoids_self {
@@ -75,15 +75,15 @@ fn key_scale(spec: &Spec, key: &[f64]) -> f64 {
     }
 }
 
-/// How far a kernel's projection of a row may be from the exact one, for any channel of a head: `weight` is the head's
-/// part of the matrix, `[d_head, width]`. By Cauchy and Schwarz the magnitudes of a sum's terms add up to at most |x|·|w|.
+/// Error bound of a kernel's projection of a row for any channel of a head; `weight` is the head's part of the matrix,
+/// `[d_head, width]`. By Cauchy and Schwarz the magnitudes of a sum's terms add up to at most |x|·|w|.
 fn projection_error(x: &[f64], weight: &[f32]) -> f64 {
     let norm = |row: &[f64]| dot(row, row).sqrt();
     let longest = weight.chunks_exact(x.len()).map(|row| norm(&widen(row))).fold(0.0, f64::max);
     sum_error(x.len()) * norm(x) * longest
 }
 
-/// `[batch, length, width]` in f64.
+/// Outputs `[batch, length, width]` in f64.
 pub(super) fn reference(case: &Case, count: &mut OpCount) -> Result<Vec<f64>, MixerError> {
     let spec = Spec::read(case)?;
     let (width, length, d_head) = (spec.base.dims.d_model, spec.base.dims.seq_len, spec.base.d_head());
@@ -144,7 +144,7 @@ pub(super) fn reference(case: &Case, count: &mut OpCount) -> Result<Vec<f64>, Mi
     }
 }
 
-/// The part of a layer's query projection that makes one head's channels, `[d_head, width]`.
+/// The part of a layer's query projection for one head's channels, `[d_head, width]`.
 fn head_weight<'a>(spec: &Spec, case: &'a Case, head: usize) -> Result<Option<&'a [f32]>, MixerError> {
     let (width, d_head) = (spec.base.dims.d_model, spec.base.d_head());
     Ok(match spec.base.level {
@@ -156,19 +156,20 @@ fn head_weight<'a>(spec: &Spec, case: &'a Case, head: usize) -> Result<Option<&'
     })
 }
 
-/// Positions whose stated buckets a spot check can afford to hash, spread so that no kernel's blocks are passed over.
+/// Positions whose stated buckets a spot check hashes within its budget, spread so that no block of a kernel is
+/// skipped.
 fn hashed_positions(spec: &Spec, hashing: &Hashing, max_flops: u64) -> impl Iterator<Item = usize> + use<> {
     let (length, width) = (spec.base.dims.seq_len, spec.base.dims.d_model);
     let projected = if spec.base.level == Level::Layer { 4 * width } else { 0 };
     let per_position = width * (projected + 4 * hashing.rounds * hashing.columns());
     let n = usize::try_from(max_flops / per_position.max(1) as u64).unwrap_or(length).clamp(16, 512);
-    // An odd part of a length by the golden section.
+    // Step by an odd number near the golden section of the length.
     let step = (length as f64 * 0.618) as usize | 1;
     (0..n.min(length)).map(move |i| (i * step + length - 1) % length)
 }
 
-/// A few rows of the first sequence at any length, given the case's buckets, some of which are hashed anew: only the
-/// keys that these rows see are projected, and Σ w_j v_j is W_v Σ w_j x_j.
+/// A few rows of the first sequence at any length, with the case's buckets, some of which are hashed again. Only keys
+/// that these rows see are projected, and Σ w_j v_j is W_v Σ w_j x_j.
 pub(super) fn spot_check(case: &Case, draw: SpotDraw) -> Result<SpotCheck, MixerError> {
     let spec = Spec::read(case)?;
     let (length, width, d_head) = (spec.base.dims.seq_len, spec.base.dims.d_model, spec.base.d_head());
@@ -177,7 +178,7 @@ pub(super) fn spot_check(case: &Case, draw: SpotDraw) -> Result<SpotCheck, Mixer
         Level::Core => 4 * n_keys * width,
         Level::Layer => n_keys * width * (2 * width + 2 * spec.base.n_heads) + 8 * width * width,
     };
-    // A quarter of the work is hashing.
+    // A quarter of the budget is for hashing.
     let rows = draw.rows(length, draw.affords(per_row as u64 / 3 * 4, 4));
     let names = spec.projections();
     // One head's channels of the stream `index` (q, k or v) at a position.

@@ -1,6 +1,6 @@
-//! Seeded cases. Besides input, weights and rotations they hold the bucket numbers, as golden files do: two correct
+//! Seeded cases. Besides input, weights and rotations they hold the bucket numbers, as golden files do. Two correct
 //! kernels may round a near-tie of the hash differently, which moves a token to another chunk, so outputs are compared
-//! for given buckets. The reference does not trust them: see `exact_hash.rs`.
+//! for fixed buckets. The reference checks them: see `exact_hash.rs`.
 
 use mixer::{Case, Level, Memory, MixerError, Params, Problem, Serial, Tensors, gather};
 
@@ -47,7 +47,7 @@ pub(super) fn seeded_case(problem: &Problem, params: &Params) -> Result<Case, Mi
     Ok(case)
 }
 
-/// The buckets that the CPU kernel finds, `[batch, n_heads, rounds, length]`.
+/// The buckets of the CPU kernel, `[batch, n_heads, rounds, length]`.
 fn buckets(spec: &Spec, case: &Case) -> Result<Vec<i32>, MixerError> {
     let memory = Memory::new(u64::MAX);
     let Some(mut hasher) = Hasher::new(spec, case, &memory, 1)? else { return Ok(Vec::new()) };

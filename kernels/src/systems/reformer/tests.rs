@@ -43,9 +43,9 @@ fn fault_11_a_flipped_sign_fails_verification() {
     testing::a_flipped_sign_fails(&REFORMER, "reformer");
 }
 
-/// The files state the authors' bucket numbers: both the f64 hash and the kernel's give exactly these.
+/// The files state the authors' bucket numbers: the hashes in f64 and in the kernel give exactly these.
 #[test]
-fn buckets_are_the_authors() {
+fn buckets_equal_the_authors_buckets() {
     let mut checked = 0;
     for golden in testing::goldens("reformer") {
         let spec = Spec::read(&golden.case).unwrap();
@@ -87,10 +87,10 @@ fn buckets_are_the_authors() {
     assert!(checked > 5000, "{checked}");
 }
 
-/// The reference takes no bucket from a kernel that its own hash would not give: one wrong number, or a hash that is
-/// wrong throughout but in itself consistent, is refused in full and at lengths where only some are hashed anew.
+/// The reference rejects a bucket that its own hash would not give: one wrong number, or a consistently wrong hash, is
+/// an error in full checks and at lengths where only some positions are hashed again.
 #[test]
-fn fault_11_a_wrong_hash_is_not_taken_over() {
+fn fault_11_a_wrong_hash_is_an_error() {
     for level in [Level::Core, Level::Layer] {
         for (seq_len, rounds) in [(100, 2), (2000, 1)] {
             let problem = Problem { seq_len, level, ..PROBLEM };
@@ -119,14 +119,14 @@ fn fault_11_a_wrong_hash_is_not_taken_over() {
     }
 }
 
-/// Where all products tie, f32 may find any bucket; beyond rounding it may not.
+/// If all products tie, f32 may find any bucket; beyond rounding it may not.
 #[test]
 fn a_tie_may_fall_either_way_and_a_near_tie_only_within_rounding() {
     let mut case = REFORMER.seeded_case(&Problem { seq_len: 64, ..CORE }, &params(16, 1)).unwrap();
     case.config.set("num_buckets", 4_usize);
     let reads = |apart: f32, bucket: i32| {
         let mut case = case.clone();
-        // Two columns that differ by `apart`, relatively.
+        // Two columns with the relative difference `apart`.
         let rotations = (0..2 * 16).flat_map(|_| [1.0, 1.0 + apart]).collect();
         case.tensors.insert("rotations", &[2, 16, 1, 2], rotations);
         case.tensors.insert("qk", &[1, 64, 32], vec![1.0; 64 * 32]);
@@ -148,7 +148,7 @@ fn agrees_with_the_reference_at_the_edges() {
     }
 }
 
-/// Chunks longer than a query block and rings longer than a key tile; more chunks in view than there are.
+/// Chunks longer than a query block, rings longer than a key tile, and more visible chunks than exist.
 #[test]
 fn wide_views_agree_with_the_reference() {
     for (seq_len, chunk, before, after) in
@@ -177,8 +177,8 @@ fn one_local_chunk_is_attention() {
     }
 }
 
-/// A hashed sequence of two chunks sees every other position once per round, whatever its buckets: hashing changes
-/// nothing.
+/// In a hashed sequence of two chunks, every query sees every other position once per round, whatever its buckets:
+/// hashing changes nothing.
 #[test]
 fn a_view_of_everything_does_not_depend_on_the_hash() {
     let problem = Problem { causal: false, ..CORE };
@@ -191,8 +191,8 @@ fn a_view_of_everything_does_not_depend_on_the_hash() {
     assert!(INFO.tolerance.compare_f32(&a, &want).pass);
 }
 
-/// Stated where every query's list holds each position equally often, whatever the buckets, and nowhere else. With the
-/// defaults that is a single chunk: 64 positions.
+/// Stated exactly where every query's list holds each position equally often, whatever the buckets. With the defaults
+/// that is a single chunk: 64 positions.
 #[test]
 fn full_attention_is_stated_where_all_pairs_are_seen() {
     let mut wide = params(16, 2);
@@ -225,7 +225,7 @@ fn full_attention_is_stated_where_all_pairs_are_seen() {
     }
 }
 
-/// All positions in one bucket: sorted order is natural order, so a round is local attention that avoids itself.
+/// With all positions in one bucket, sorted order is natural order, so a round is local attention without the own key.
 #[test]
 fn one_bucket_is_natural_order() {
     let problem = Problem { seq_len: 128, causal: true, ..CORE };
@@ -243,8 +243,8 @@ fn one_bucket_is_natural_order() {
     assert!(INFO.tolerance.compare_f32(&testing::cpu(&REFORMER, &case, &Serial), &want).pass);
 }
 
-/// Sorted order and cuts depend on all positions, so hashed attention is causal in its values: with the same queries
-/// and keys, the output at i does not depend on v at j > i, to the last bit.
+/// Sorted order and chunks depend on all positions, so hashed attention is causal only in its values: with fixed
+/// queries and keys, the output at i does not depend on v at j > i, bit for bit.
 #[test]
 fn causal_outputs_do_not_see_later_values() {
     for (seq_len, rounds) in [(128, 1), (200, 3), (50, 2)] {
@@ -260,13 +260,13 @@ fn causal_outputs_do_not_see_later_values() {
             changed.tensors.insert("v", &shape, data);
             let after = testing::cpu(&REFORMER, &changed, &Serial);
             assert!(testing::bits(&before[..t * 32]) == testing::bits(&after[..t * 32]));
-            // The last position avoids itself, so nobody sees its value.
+            // The last position avoids its own key, so no query sees its value.
             assert_eq!(testing::bits(&before) == testing::bits(&after), t == seq_len - 1);
         }
     }
 }
 
-/// Strictly causal where nothing is sorted: local attention, and hashed attention of one chunk.
+/// Strictly causal without sorting: local attention, and hashed attention of one chunk.
 #[test]
 fn unsorted_outputs_do_not_see_the_future() {
     let mut params = Params::new();
@@ -289,9 +289,9 @@ fn unsorted_outputs_do_not_see_the_future() {
     }
 }
 
-/// A position that sees only itself returns its own value, also after many rounds: no rounding near −10⁵.
+/// A position that sees only itself returns its own value after many rounds too: nothing is rounded near −10⁵.
 #[test]
-fn a_lonely_position_returns_its_value() {
+fn a_position_that_sees_only_itself_returns_its_value() {
     let problem = Problem { seq_len: 200, causal: true, ..CORE };
     let case = REFORMER.seeded_case(&problem, &params(16, 8)).unwrap();
     let got = testing::cpu(&REFORMER, &case, &Serial);
@@ -302,7 +302,7 @@ fn a_lonely_position_returns_its_value() {
 }
 
 #[test]
-fn sequences_do_not_mix() {
+fn sequences_are_independent() {
     for causal in [false, true] {
         let problem = Problem { seq_len: 200, causal, ..PROBLEM };
         testing::batch_independent(&REFORMER, &problem, &["x", "mid.buckets"]);
@@ -312,7 +312,7 @@ fn sequences_do_not_mix() {
 }
 
 #[test]
-fn the_number_of_threads_changes_nothing() {
+fn outputs_do_not_depend_on_the_number_of_threads() {
     let case = REFORMER.seeded_case(&Problem { seq_len: 1000, ..PROBLEM }, &params(16, 2)).unwrap();
     let one = testing::cpu(&REFORMER, &case, &Serial);
     for threads in [2, 5] {
@@ -321,7 +321,7 @@ fn the_number_of_threads_changes_nothing() {
 }
 
 #[test]
-fn stated_memory_is_what_it_takes() {
+fn stated_memory_equals_allocated_memory() {
     testing::states_its_memory(&REFORMER, &[true]);
 }
 
@@ -340,7 +340,7 @@ fn counted_operations_equal_the_closed_form() {
     }
 }
 
-/// Memory is linear; operations are, but for the buckets, whose number grows with the root of the length.
+/// Memory is linear. Operations are linear but for the buckets, whose number grows with the root of the length.
 #[test]
 fn cost_and_memory_are_almost_linear() {
     testing::costs_linearly(&REFORMER, 24.0);
@@ -365,7 +365,7 @@ fn spot_rows_agree_at_length_65_536() {
 }
 
 #[test]
-fn what_makes_no_sense_is_refused_by_name() {
+fn invalid_parameters_are_errors_that_name_the_field() {
     let case = REFORMER.seeded_case(&PROBLEM, &params(16, 2)).unwrap();
     let refused = |key: &str, value: Value| {
         let mut case = case.clone();

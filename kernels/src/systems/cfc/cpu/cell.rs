@@ -1,6 +1,6 @@
-//! One cell's weights, packed, and what it does in a step, cut into stages: the layer that reads the concatenation of
-//! input and state, further layers of the backbone, and the heads with the new state. A stage needs all of the one before,
-//! and each of its panels of sixteen outputs can be computed by itself.
+//! One cell's packed weights and its step in stages: the layer over the concatenation of input and state, further
+//! layers of the backbone, and the heads with the new state. A stage depends on the whole previous stage. Its panels of
+//! sixteen outputs are independent of each other.
 
 use std::ops::Range;
 
@@ -16,7 +16,7 @@ use crate::ops::simd::{Lanes, Work, run_widest};
 /// Operations of a unit's gates.
 const UNIT_OPERATIONS: usize = 80;
 
-/// Heads stacked in one matrix, each padded to whole panels: f, then g and the time gate (or its two parts).
+/// Heads stacked in one matrix, each padded to whole panels: f, then g and the time gate (or the gate's two parts).
 fn n_heads(spec: &Spec, cell: &CellSpec) -> usize {
     match (cell.mode, spec.timespans) {
         (Mode::Pure, _) => 1,
@@ -25,7 +25,7 @@ fn n_heads(spec: &Spec, cell: &CellSpec) -> usize {
     }
 }
 
-/// Padded width of the layer that reads the concatenation of input and state.
+/// Padded width of the layer over the concatenation of input and state.
 pub(super) fn entry_width(spec: &Spec, cell: &CellSpec) -> usize {
     if cell.backbone_layers == 0 { heads_width(spec, cell) } else { MatVec::padded(cell.backbone_units) }
 }
@@ -53,15 +53,15 @@ pub(super) fn floats(spec: &Spec, cell: &CellSpec, first: bool) -> Count {
     input + MatVec::floats(cell.units, entry) + backbone + pure
 }
 
-/// What a cell's input contributes.
+/// Input part of a cell's first stage.
 pub(super) enum Input {
-    /// Taken for many tokens at once.
+    /// Computed for many tokens at once, outside the step.
     Hoisted(Linear),
-    /// The cell before gives it only now. With the bias.
+    /// Computed in the step with the bias, since the previous cell provides the input.
     Direct(MatVec, Floats),
 }
 
-/// A cell made ready.
+/// A cell with packed weights.
 pub(super) struct Cell {
     pub units: usize,
     mode: Mode,
@@ -74,31 +74,31 @@ pub(super) struct Cell {
     /// |w_τ| and A, padded.
     pure: Option<(Floats, Floats)>,
     activation: Activation,
-    /// Heads over whatever is before them.
+    /// Number of heads over the previous stage's output.
     n_heads: usize,
 }
 
-/// What a stage reads.
+/// Inputs of a stage.
 #[derive(Clone, Copy)]
 pub(super) struct Step<'a> {
-    /// What the input contributed to the first stage, where it is hoisted.
+    /// The input's part of the first stage, if it is computed outside the step.
     pub entry: &'a [f32],
-    /// The input, where it is not.
+    /// The input, if its part is computed in the step.
     pub input: &'a [f32],
     /// The state before the step.
     pub h: &'a [f32],
-    /// What the stage before gave.
+    /// Output of the previous stage.
     pub before: &'a [f32],
     pub elapsed: f32,
 }
 
-/// Heads stacked: weight and bias of padded output `o`.
+/// The stacked heads: weight and bias of padded output `o`.
 struct Stack<'a> {
     padded: usize,
     units: usize,
     features: usize,
     heads: Vec<(Affine<'a>, Option<&'a [f32]>)>,
-    /// Added to the last head: T_b where both time heads are one.
+    /// Added to the last head: T_b if both time heads are one.
     merged: Option<Affine<'a>>,
 }
 
@@ -158,7 +158,7 @@ impl Cell {
         let (inputs, units) = (cell.inputs, cell.units);
         let backbone = |layer: usize| cell.backbone(tensors, layer);
         let width = entry_width(spec, cell);
-        // The layer that reads the concatenation: the first of the backbone, or the heads themselves.
+        // The layer over the concatenation: the first layer of the backbone, or the heads.
         let entry = if cell.backbone_layers == 0 { None } else { Some(backbone(0)?) };
         let weight = |output: usize, from: usize| match entry {
             None => stack.weight(output, from),
@@ -219,18 +219,18 @@ impl Cell {
         })
     }
 
-    /// Stages of a step.
+    /// Number of stages in a step.
     pub(super) fn stages(&self) -> usize {
         if self.heads.is_some() { 2 + self.inner.len() } else { 1 }
     }
 
-    /// Panels of a stage's outputs.
+    /// Number of panels in a stage's output.
     pub(super) fn panels(&self, stage: usize) -> usize {
         let units = if stage + 1 == self.stages() { self.units } else { self.state.outputs() };
         units.div_ceil(OUTPUTS)
     }
 
-    /// About how many operations a stage takes.
+    /// Approximate number of operations of a stage.
     pub(super) fn operations(&self, stage: usize) -> usize {
         let gates = if stage + 1 == self.stages() { UNIT_OPERATIONS * self.units } else { 0 };
         let weights = match (stage, &self.input) {
@@ -241,12 +241,12 @@ impl Cell {
         2 * weights + gates
     }
 
-    /// The weights of a stage after the first.
+    /// Weights of a stage after the first.
     fn layer(&self, stage: usize) -> Option<&(MatVec, Floats)> {
         self.inner.get(stage - 1).or(self.heads.as_ref())
     }
 
-    /// Some panels of a stage, into `to`: of the last stage, the new state.
+    /// Writes some panels of a stage to `to`; the last stage writes the new state.
     pub(super) fn stage(&self, stage: usize, panels: Range<usize>, step: &Step<'_>, to: &mut [f32]) {
         let last = stage + 1 == self.stages();
         for (panel, to) in panels.zip(to.as_chunks_mut::<OUTPUTS>().0) {
@@ -290,7 +290,7 @@ impl Cell {
     }
 }
 
-/// [`Cell::combine`].
+/// Implements [`Cell::combine`].
 struct Combine<'a> {
     cell: &'a Cell,
     panel: usize,
