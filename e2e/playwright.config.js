@@ -18,6 +18,9 @@ const webgpu = {
 const timing = /(api|embed|faults|gpu-faults|lifecycle|messages|playground|traps)\.spec/;
 const withoutGpu = /no-gpu\.spec/;
 
+// A project's `expect` replaces this one as a whole.
+const expect = { timeout: 15_000, toHaveScreenshot: { maxDiffPixelRatio: 0.02, animations: 'disabled' } };
+
 export default defineConfig({
   testDir: 'tests',
   globalSetup: './support/global-setup.js',
@@ -30,13 +33,13 @@ export default defineConfig({
   forbidOnly: true,
   // A software adapter compiles each pipeline for seconds.
   timeout: 300_000,
-  expect: { timeout: 15_000, toHaveScreenshot: { maxDiffPixelRatio: 0.02, animations: 'disabled' } },
+  expect,
   snapshotPathTemplate: '{testDir}/__screenshots__/{arg}{ext}',
   reporter: [['list'], ['json', { outputFile: `test-results/${run}.json` }]],
   use: { viewport: { width: 1280, height: 900 }, locale: 'en-US', serviceWorkers: 'block', trace: 'retain-on-failure' },
   projects: [
     // Everything else. Its tests may wait for their turn on a core.
-    { name: 'page', testIgnore: [timing, withoutGpu], fullyParallel: true, expect: { timeout: 30_000 }, use: webgpu },
+    { name: 'page', testIgnore: [timing, withoutGpu], fullyParallel: true, expect: { ...expect, timeout: 30_000 }, use: webgpu },
     { name: 'timing', testMatch: timing, use: webgpu },
     {
       // The API is there, but there is no adapter: what most machines without a usable GPU show.

@@ -585,7 +585,7 @@ fn combine(a: &ArcArray2<f64>, b: &ArcArray2<f64>, f: impl Fn(f64, f64) -> f64) 
 
 /// NaN if an entry is NaN.
 fn maximum<'v>(values: impl Iterator<Item = &'v f64>) -> f64 {
-    values.fold(f64::NEG_INFINITY, |highest, &x| if x <= highest { highest } else { x })
+    values.fold(f64::NEG_INFINITY, |highest, &x| if x <= highest || highest.is_nan() { highest } else { x })
 }
 
 #[inline(never)]

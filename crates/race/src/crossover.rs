@@ -210,7 +210,7 @@ fn estimate(x: f64, crossings: &[Crossing]) -> Option<Estimate> {
         .iter()
         .map(|crossing| match crossing {
             Crossing::Between(x) | Crossing::Beyond(x) => exp2(*x),
-            Crossing::FromTheStart => 0.0,
+            Crossing::FromTheStart => f64::NEG_INFINITY,
             Crossing::Never | Crossing::Unknown => f64::INFINITY,
         })
         .collect();

@@ -120,11 +120,11 @@ fn playwright(tools: &Tools, projects: &[&str], workers: usize, slow: &mut Vec<S
         .arg(format!("--workers={workers}"))
         .env("CHROMIUM", &tools.chromium)
         .env("CROSSOVER_RUN", &name);
-    run_teed(command)?;
+    let (_, succeeded) = run_teed(command)?;
     let text = fs::read_to_string(&results).map_err(TaskError::file("read", &results))?;
     let report = serde_json::from_str(&text).unwrap_or(Value::Null);
     slow.extend(slow::of_playwright(&report));
-    playwright_counts(&report).ok_or_else(|| TaskError::Output {
+    playwright_counts(&report).map(|counts| counts.or_failed(succeeded)).ok_or_else(|| TaskError::Output {
         program: "playwright".to_owned(),
         message: format!("no counts in {}", results.display()),
     })

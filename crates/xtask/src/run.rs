@@ -73,11 +73,18 @@ pub fn run_teed(mut command: Command) -> Outcome<(String, bool)> {
 }
 
 fn tee(stream: impl Read, output: &Mutex<String>) {
-    for line in BufReader::new(stream).lines().map_while(Result::ok) {
-        println!("{line}");
+    let mut stream = BufReader::new(stream);
+    let mut line = Vec::new();
+    // Drivers may print bytes that are not UTF-8.
+    while stream.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
+        let text = String::from_utf8_lossy(&line);
+        let text = text.trim_end_matches(['\n', '\r']);
+        println!("{text}");
         let mut output = output.lock().unwrap_or_else(PoisonError::into_inner);
-        output.push_str(&line);
+        output.push_str(text);
         output.push('\n');
+        drop(output);
+        line.clear();
     }
 }
 

@@ -119,8 +119,8 @@ pub struct Modules {
 
 /// Builds a site.
 ///
+/// # Errors
 /// Those of the tools and of the file system, or a size over its budget.
-/// Of the tools, of the file system, or a size over its budget.
 pub fn build(recipe: &Recipe<'_>) -> Outcome {
     let modules = compile(recipe)?;
     finish(recipe, &modules)
@@ -171,13 +171,35 @@ fn last() -> Outcome<Files> {
     collect(&last_folder(), "")
 }
 
-/// Whether an earlier site had files about the systems.
+/// Whether an earlier site had files about the systems as they are now: as their facts, parameters and READMEs state
+/// them. A changed kernel does not change these files.
 pub fn has_systems() -> bool {
-    last_folder().join("systems.json").is_file()
+    let kept = fs::read_to_string(last_stamp()).unwrap_or_default();
+    stamp().is_ok_and(|stamp| stamp == kept)
 }
 
 fn keep(files: &Files) -> Outcome {
-    files.iter().try_for_each(|(path, bytes)| cache::write(&last_folder().join(path), bytes))
+    let folder = last_folder();
+    if folder.exists() {
+        fs::remove_dir_all(&folder).map_err(TaskError::file("remove", &folder))?;
+    }
+    files.iter().try_for_each(|(path, bytes)| cache::write(&folder.join(path), bytes))?;
+    cache::write(&last_stamp(), stamp()?.as_bytes())
+}
+
+/// File with the [`stamp`] of the last files about the systems.
+fn last_stamp() -> PathBuf {
+    root().join("target/site-systems.stamp")
+}
+
+/// A hash of the sources of a system's facts, parameters and READMEs.
+fn stamp() -> Outcome<String> {
+    let mut sources = collect(&root().join("kernels/src/systems"), "")?;
+    sources.retain(|path, _| path.ends_with("mod.rs") || path.contains("README"));
+    sources.extend(collect(&root().join("crates/mixer/src"), "mixer/")?);
+    let parts: Vec<&[u8]> =
+        sources.iter().flat_map(|(path, bytes)| [path.as_bytes(), bytes.as_slice()]).collect();
+    Ok(cache::hash(&parts))
 }
 
 fn assemble(modules: &Modules, systems: Files, address: Option<&str>) -> Outcome<Files> {
@@ -314,7 +336,7 @@ fn systems() -> Outcome<Files> {
 /// Output of `crossover systems --patterns`: takes a minute, and is cached until a source that it depends on changes.
 fn patterns() -> Outcome<Vec<u8>> {
     let mut sources = Files::new();
-    for folder in ["kernels/src", "crates/mixer/src", "crates/cli/src"] {
+    for folder in ["kernels/src", "crates/algebra/src", "crates/mixer/src", "crates/cli/src"] {
         let code = collect(&root().join(folder), folder)?.into_iter();
         sources.extend(
             code.filter(|(path, _)| Path::new(path).extension().is_some_and(|ending| ending == "rs")),
@@ -365,19 +387,27 @@ fn write(files: &Files, compress: Compress) -> Outcome<Vec<budget::Written>> {
             brotli: compressed.as_ref().map(|compressed| compressed.brotli.len()),
         });
     }
-    let site = folder();
+    let (site, old) = (folder(), root().join("target/site-old"));
+    if old.exists() {
+        fs::remove_dir_all(&old).map_err(TaskError::file("remove", &old))?;
+    }
+    // Two renames, since the folder may be served at this moment.
     if site.exists() {
-        fs::remove_dir_all(&site).map_err(TaskError::file("remove", &site))?;
+        fs::rename(&site, &old).map_err(TaskError::file("move", &site))?;
     }
     fs::rename(&draft, &site).map_err(TaskError::file("write", &site))?;
+    if old.exists() {
+        fs::remove_dir_all(&old).map_err(TaskError::file("remove", &old))?;
+    }
     Ok(written)
 }
 
-/// Whether a file is one of a variant of the worker other than the largest.
+/// Whether a file belongs to a variant of the worker in which it is not the largest.
 fn of_smaller_variant(path: &str) -> bool {
+    let largest = if path.ends_with("/split_later.wasm") { variant::LARGEST_LAZY } else { variant::LARGEST };
     path.strip_prefix("worker/")
         .and_then(|path| path.rsplit_once('/')?.0.rsplit_once('-'))
-        .is_some_and(|(variant, _)| variant != variant::LARGEST.name())
+        .is_some_and(|(variant, _)| variant != largest.name())
 }
 
 #[cfg(test)]

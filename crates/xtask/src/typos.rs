@@ -15,10 +15,15 @@ fn folder() -> PathBuf {
     root().join("target/tools")
 }
 
-/// The checker on the PATH or under `target/tools`, if there is one.
+/// The checker of [`VERSION`] on the PATH or under `target/tools`, if there is one.
 pub fn present() -> Option<PathBuf> {
     let own = folder().join("bin/typos");
-    find("typos").or_else(|| own.is_file().then_some(own))
+    let of_path = find("typos").filter(|path| {
+        let version = probe(&path.to_string_lossy(), &["--version"]);
+        version
+            .is_some_and(|version| VERSION.ends_with(version.trim().trim_start_matches("typos-cli ").trim()))
+    });
+    of_path.or_else(|| own.is_file().then_some(own))
 }
 
 /// [`present`], or else a checker newly installed under `target/tools`; `None` if the installation fails.

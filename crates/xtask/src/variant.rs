@@ -26,6 +26,9 @@ pub const ALL: [Variant; 5] =
 /// The largest variant, to which the size budget applies.
 pub const LARGEST: Variant = Variant::ThreadsRelaxed;
 
+/// The variant whose lazy module is the largest.
+pub const LARGEST_LAZY: Variant = Variant::Plain;
+
 /// Size limit of shared memory, which must be stated at its creation. Browsers reserve two gibibytes without error.
 const MAX_SHARED_BYTES: u64 = 2 << 30;
 

@@ -193,7 +193,7 @@ impl<F: Binary> Work for Map2<'_, F> {
 mod tests {
     use super::*;
     use crate::ops::exact;
-    use crate::ops::simd::F32x4;
+    use crate::ops::simd::{F32x4, InstructionSet};
 
     fn check(f: impl Fn(F32x4) -> F32x4, exact: impl Fn(f64) -> f64, abs: f64) {
         for step in -60_000..60_000 {
@@ -221,6 +221,24 @@ mod tests {
             }
             assert!(f(F32x4::splat(f32::NAN)).to_array()[0].is_nan());
         }
+    }
+
+    #[test]
+    fn nan_stays_nan_with_every_instruction_set() {
+        fn check(f: impl Unary) {
+            for set in InstructionSet::ALL.into_iter().filter(|set| set.is_available()) {
+                let mut values = [f32::NAN; 8];
+                set.run(Map(&mut values, f));
+                assert!(values.iter().all(|value| value.is_nan()), "{set:?}");
+            }
+        }
+        check(Sigmoid);
+        check(Silu);
+        check(Gelu);
+        check(GeluTanh);
+        check(Tanh);
+        check(LecunTanh);
+        check(Relu);
     }
 
     #[test]

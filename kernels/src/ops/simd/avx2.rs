@@ -117,8 +117,8 @@ impl Lanes for F32x8 {
     }
     #[inline(always)]
     fn max(self, other: Self) -> Self {
-        // SAFETY: see `F32x8`.
-        Self(unsafe { x::_mm256_max_ps(self.0, other.0) })
+        // SAFETY: see `F32x8`. If an operand is NaN, the instruction returns its second operand, so a NaN in `self` stays.
+        Self(unsafe { x::_mm256_max_ps(other.0, self.0) })
     }
     #[inline(always)]
     fn min(self, other: Self) -> Self {

@@ -77,8 +77,8 @@ impl Model for Spec {
 pub(super) fn spot_check(case: &Case, draw: SpotDraw) -> Result<SpotCheck, MixerError> {
     let spec = Spec::read(case)?;
     let (length, width) = (spec.dims.seq_len, spec.dims.d_model);
-    let per_row = 4 * length * spec.n_heads * (width + spec.rank);
-    let rows = draw.rows(length, draw.affords(per_row as u64, 4));
+    let per_row = 4 * length as u64 * spec.n_heads as u64 * (width + spec.rank) as u64;
+    let rows = draw.rows(length, draw.affords(per_row, 4));
     let expected = outputs_at(&mut Exact::default(), &spec, case, 0, &rows)?.to_vec();
     Ok(SpotCheck::of_rows(rows, expected))
 }

@@ -97,10 +97,11 @@ pub(super) fn spot_check(case: &Case, draw: SpotDraw) -> Result<SpotCheck, Mixer
     let candidates = drawn.iter().take(2).chain(&global).chain(drawn.last());
     for row in [length - 1].iter().chain(candidates).copied().take(4) {
         let keys = if spec.is_global(0, row) { length } else { 2 * spec.reach + 1 + spec.globals[0].len() };
+        let [keys, width, heads] = [keys, width, spec.base.n_heads].map(|size| size as u64);
         let flops = match spec.base.level {
             Level::Core => 4 * keys * width,
-            Level::Layer => 4 * keys * width * spec.base.n_heads + 8 * width * width,
-        } as u64;
+            Level::Layer => 4 * keys * width * heads + 8 * width * width,
+        };
         if !rows.contains(&row) && (rows.is_empty() || flops <= left) {
             rows.push(row);
             left = left.saturating_sub(flops);

@@ -44,7 +44,7 @@ pub(super) fn spot_check(case: &Case, draw: SpotDraw) -> Result<SpotCheck, Mixer
         .map_or(0, |averager| 2 * averager.spec.directions() * averager.spec.dims.d_model * averager.reach);
     let per_position = projections + average;
     let half = draw.part(0, 2);
-    let rows = half.rows(length, half.affords((per_position * chunk) as u64, 3));
+    let rows = half.rows(length, half.affords(per_position as u64 * chunk as u64, 3));
     let mut expected = Vec::new();
     for &row in &rows {
         let values = match (&spec, &averager) {

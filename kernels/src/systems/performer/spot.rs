@@ -12,8 +12,8 @@ pub(super) fn spot_check(case: &Case, draw: SpotDraw) -> Result<SpotCheck, Mixer
     let spec = Spec::read(case)?;
     let (length, inner) = (spec.dims.seq_len, spec.inner());
     let input = if spec.level == Level::Layer { spec.dims.d_model } else { spec.d_head };
-    let per_row = 2 * length * spec.n_heads * (spec.n_features + input);
-    let rows = draw.rows(length, draw.affords(per_row as u64, 4));
+    let per_row = 2 * length as u64 * spec.n_heads as u64 * (spec.n_features + input) as u64;
+    let rows = draw.rows(length, draw.affords(per_row, 4));
     let mut core = vec![0.0; rows.len() * inner];
     for head in 0..spec.n_heads {
         let outputs = Head::new(&spec, case, head)?.rows(&rows);
