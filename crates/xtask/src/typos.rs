@@ -19,7 +19,7 @@ fn folder() -> PathBuf {
 pub fn present() -> Option<PathBuf> {
     let own = folder().join("bin/typos");
     let of_path = find("typos").filter(|path| {
-        let version = probe(&path.to_string_lossy(), &["--version"]);
+        let version = probe(path, &["--version"]);
         version
             .is_some_and(|version| VERSION.ends_with(version.trim().trim_start_matches("typos-cli ").trim()))
     });
