@@ -15,7 +15,7 @@ pub(crate) trait Model: Sized {
 /// The outputs of all sequences in f64, one after another.
 ///
 /// # Errors
-/// What is wrong with the case.
+/// A [`MixerError`] where the case lacks a tensor or has a wrong shape or configuration.
 pub(crate) fn reference<M: Model>(case: &Case) -> Result<Vec<f64>, MixerError> {
     let outputs = M::read(case)?.outputs(&mut Exact::default(), case)?;
     Ok(outputs.iter().flat_map(algebra::Tensor::to_vec).collect())

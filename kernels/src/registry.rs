@@ -34,7 +34,7 @@ pub fn find(name: &str) -> Result<&'static System, MixerError> {
     find_in(FIRST, name).or_else(|| find_in(LAZY, name)).ok_or_else(|| unknown(name))
 }
 
-/// What tests try with a system; none where no system is called `name`.
+/// Trials of the system called `name`; `None` if there is no such system.
 #[cfg(any(test, feature = "trials"))]
 pub fn trials_of(name: &str) -> Option<&'static crate::trials::Trials> {
     let at = infos().iter().position(|info| info.id == name)?;

@@ -130,7 +130,8 @@ impl PackedKeys {
                 let (head_idx, first) = (index / chunks, index % chunks * KEYS);
                 let (sequence, head) = (head_idx / n_heads, head_idx % n_heads);
                 let n_slots = KEYS.min(slots - first);
-                // A panel of slots at a time: each position's channels are read as they lie, and each panel is written as it lies.
+                // One panel of slots at a time, so that both the reads of a position's channels and the writes of a panel are
+                // contiguous.
                 for (offset, panel) in (0..n_slots).step_by(PANEL).zip(keys.chunks_exact_mut(PANEL * d_head))
                 {
                     let n = PANEL.min(n_slots - offset);

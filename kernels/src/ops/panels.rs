@@ -113,7 +113,7 @@ impl Shares {
         });
     }
 
-    /// The share that task `task` takes, so that each thread, taking tasks by turns, walks neighbours.
+    /// The channel groups of task `task`. Consecutive tasks of a thread get neighbouring groups.
     /// Groups that are neighbours share cache lines of row-major streams: two threads that wrote them at once would take
     /// the lines from each other at every row, and one thread that takes both in turn finds them in its cache.
     fn share(&self, task: usize) -> usize {

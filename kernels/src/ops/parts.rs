@@ -4,7 +4,7 @@
 //! matrix that it divides, so no element belongs to two parts. [`for_each`] then gives each part to one task. Where parts are
 //! contiguous, `chunks_mut` of the standard library is enough: [`for_each`] takes any iterator.
 //!
-//! Whatever a system does with parts is safe code: the proofs are here, and Miri runs the tests (CONTRIBUTING.md).
+//! Systems use parts without unsafe code. The proofs are in this file, and its tests run in Miri (CONTRIBUTING.md).
 
 #![expect(
     unsafe_code,

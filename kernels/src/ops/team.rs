@@ -277,7 +277,7 @@ mod tests {
     use super::*;
     use crate::testing::Threads;
 
-    /// Sums of squares of the loop before, over and over, by turns in two buffers.
+    /// Repeatedly sums the squares of the previous loop's results, alternating between two buffers.
     fn iterate(parallel: &dyn Parallel, members: usize) -> Vec<f32> {
         let steps = if cfg!(miri) { 20 } else { 2000 };
         let mut state = [(0..64).map(|value| value as f32).collect::<Vec<_>>(), vec![0.0; 64]];

@@ -364,7 +364,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is inserted, removed or appended, the result is the link's own race or none.
+        /// After any insertion, removal or addition of characters, the text gives the link's own race or no race.
         #[test]
         fn a_link_never_becomes_another(
             config in config(),

@@ -208,7 +208,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     let query = block * 64u + ty * 4u;
     let column = first_column + tx;
     let slot = place.slot + ty * 2u;
-    // What this thread loads: a vector of four rows of one tile of keys. With 128 threads, the first half loads queries
+    // This thread loads a vector of four rows of one tile of keys. With 128 threads, the first half loads queries
     // and the second half keys.
     let load_column = thread % 4u;
     let load_quad = thread / 4u % 16u;
