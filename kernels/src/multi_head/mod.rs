@@ -44,6 +44,38 @@ impl Spec {
         self.dims.d_model / self.n_heads
     }
 
+    /// Operations of one output row that sees `keys` positions, in the order of products that needs no projection of the
+    /// whole sequence.
+    pub(crate) fn row_flops(&self, keys: usize) -> u64 {
+        let [keys, width, heads] = [keys, self.dims.d_model, self.n_heads].map(|size| size as u64);
+        let scores = 4 * keys * width;
+        match self.level {
+            Level::Core => scores,
+            Level::Layer => scores * heads + 8 * width * width,
+        }
+    }
+
+    /// The distinct ones of `candidates` whose rows together take at most `max_flops` operations, ascending; the first one
+    /// whatever it takes. `keys(row)` is the number of positions that a row sees.
+    pub(crate) fn affordable_rows(
+        &self,
+        max_flops: u64,
+        candidates: impl IntoIterator<Item = usize>,
+        keys: impl Fn(usize) -> usize,
+    ) -> Vec<usize> {
+        let mut left = max_flops;
+        let mut rows = Vec::new();
+        for row in candidates {
+            let flops = self.row_flops(keys(row));
+            if !rows.contains(&row) && (rows.is_empty() || flops <= left) {
+                rows.push(row);
+                left = left.saturating_sub(flops);
+            }
+        }
+        rows.sort_unstable();
+        rows
+    }
+
     pub(crate) fn shape(&self) -> Shape {
         Shape {
             batch: self.dims.batch,

@@ -134,14 +134,8 @@ impl Model for Spec {
 /// A few rows at any length.
 pub(crate) fn spot_check(case: &Case, draw: SpotDraw) -> Result<SpotCheck, MixerError> {
     let spec = Spec::read(case)?;
-    let (length, width) = (spec.dims.seq_len, spec.dims.d_model);
-    let scores = 4 * length as u64 * width as u64;
-    // No projection of the whole sequence: the products of a few queries are taken in the other order.
-    let per_row = match spec.level {
-        Level::Core => scores,
-        Level::Layer => scores * spec.n_heads as u64 + 8 * (width * width) as u64,
-    };
-    let rows = draw.rows(length, draw.affords(per_row, 4));
+    let length = spec.dims.seq_len;
+    let rows = draw.rows(length, draw.affords(spec.row_flops(length), 4));
     let expected = multi_head(&mut algebra::Exact::default(), &spec, case, 0, &rows)?.to_vec();
     Ok(SpotCheck::of_rows(rows, expected))
 }

@@ -95,27 +95,6 @@ pub fn best_row(weight: &[f32], candidates: &[usize]) -> Option<(usize, Vec<f64>
     best.min_by(|(_, a), (_, b)| square(a).total_cmp(&square(b)))
 }
 
-/// For each channel Σ taps[channel · length + s] · signal(s, channel) over the lags s, where `taps` is `[width,
-/// length]`. Processes a few channels at a time, whose signals share cache lines.
-pub fn tap_sums(
-    taps: &[f32],
-    width: usize,
-    lags: std::ops::Range<usize>,
-    signal: impl Fn(usize, usize) -> f64,
-) -> Vec<f64> {
-    const TOGETHER: usize = 16;
-    let length = taps.len() / width.max(1);
-    let mut sums = vec![0.0; width];
-    for (block, sums) in sums.chunks_mut(TOGETHER).enumerate() {
-        for lag in lags.clone() {
-            for (channel, sum) in (block * TOGETHER..).zip(sums.iter_mut()) {
-                *sum += f64::from(taps[channel * length + lag]) * signal(lag, channel);
-            }
-        }
-    }
-    sums
-}
-
 /// For each of `rows` the z with zᵀ W = e_row, where W is `[n, n]`: elimination with pivoting, about n³ operations.
 /// `None` where W is singular.
 pub fn solve_transposed(weight: &[f32], rows: &[usize]) -> Option<Vec<Vec<f64>>> {

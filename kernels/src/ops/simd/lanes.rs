@@ -218,10 +218,10 @@ pub type Wide = Pair;
 /// Runs `work` with vectors of exactly [`WIDE`] lanes, for data with that layout.
 #[inline(always)]
 pub fn run_wide<W: Work>(work: W) -> W::Output {
-    #[cfg(target_arch = "x86_64")]
-    return avx2::run(work).unwrap_or_else(W::run::<Wide>);
-    #[cfg(not(target_arch = "x86_64"))]
-    work.run::<Wide>()
+    #[cfg(target_arch = "wasm32")]
+    return work.run::<Wide>();
+    #[cfg(not(target_arch = "wasm32"))]
+    run_eight(work)
 }
 
 /// Runs `work` with vectors of exactly eight lanes, the channels of a group.

@@ -2,7 +2,7 @@
 //! blocks: global, window and random.
 
 use algebra::{Exact, Load};
-use mixer::{Case, Level, MixerError, SpotCheck, SpotDraw};
+use mixer::{Case, MixerError, SpotCheck, SpotDraw};
 
 use super::Spec;
 use crate::model::Model;
@@ -63,25 +63,13 @@ impl Model for Spec {
 /// A few rows at any length: two random ones, the last row, and a row of the first block, which sees every position.
 pub(super) fn spot_check(case: &Case, draw: SpotDraw) -> Result<SpotCheck, MixerError> {
     let spec = Spec::read(case)?;
-    let (length, width) = (spec.base.dims.seq_len, spec.base.dims.d_model);
+    let length = spec.base.dims.seq_len;
     let random = spec.random(&case.tensors)?;
-    let mut rows = Vec::new();
-    let mut left = draw.max_flops;
     let drawn = draw.distinct(length, 3);
     let first_block = drawn.last().map(|row| row % spec.blocks.size);
     let candidates = drawn.iter().copied().take(2).chain([length - 1]).chain(first_block);
-    for row in candidates {
-        let n_keys = keys(&spec, random, 0, row).len();
-        let flops = match spec.base.level {
-            Level::Core => 4 * n_keys * width,
-            Level::Layer => 4 * n_keys * width * spec.base.n_heads + 8 * width * width,
-        } as u64;
-        if !rows.contains(&row) && (rows.is_empty() || flops <= left) {
-            rows.push(row);
-            left = left.saturating_sub(flops);
-        }
-    }
-    rows.sort_unstable();
+    let n_keys = |row| keys(&spec, random, 0, row).len();
+    let rows = spec.base.affordable_rows(draw.max_flops, candidates, n_keys);
     let expected = outputs_at(&mut Exact::default(), &spec, case, 0, &rows)?.to_vec();
     Ok(SpotCheck::of_rows(rows, expected))
 }

@@ -88,26 +88,14 @@ impl Model for Spec {
 /// ones.
 pub(super) fn spot_check(case: &Case, draw: SpotDraw) -> Result<SpotCheck, MixerError> {
     let spec = Spec::read(case)?;
-    let (length, width) = (spec.base.dims.seq_len, spec.base.dims.d_model);
-    let mut rows = Vec::new();
-    let mut left = draw.max_flops;
+    let length = spec.base.dims.seq_len;
     let drawn = draw.distinct(length, 3);
     let globals = &spec.globals[0];
     let global = draw.distinct(globals.len(), 1).first().map(|&index| globals[index]);
-    let candidates = drawn.iter().take(2).chain(&global).chain(drawn.last());
-    for row in [length - 1].iter().chain(candidates).copied().take(4) {
-        let keys = if spec.is_global(0, row) { length } else { 2 * spec.reach + 1 + spec.globals[0].len() };
-        let [keys, width, heads] = [keys, width, spec.base.n_heads].map(|size| size as u64);
-        let flops = match spec.base.level {
-            Level::Core => 4 * keys * width,
-            Level::Layer => 4 * keys * width * heads + 8 * width * width,
-        };
-        if !rows.contains(&row) && (rows.is_empty() || flops <= left) {
-            rows.push(row);
-            left = left.saturating_sub(flops);
-        }
-    }
-    rows.sort_unstable();
+    let others = drawn.iter().take(2).chain(&global).chain(drawn.last()).copied();
+    let candidates = [length - 1].into_iter().chain(others).take(4);
+    let n_keys = |row| if spec.is_global(0, row) { length } else { 2 * spec.reach + 1 + globals.len() };
+    let rows = spec.base.affordable_rows(draw.max_flops, candidates, n_keys);
     let expected = outputs_at(&mut Exact::default(), &spec, case, 0, &rows)?.to_vec();
     Ok(SpotCheck::of_rows(rows, expected))
 }
