@@ -3,6 +3,7 @@
 #[macro_use]
 mod wgsl;
 
+mod decoding;
 mod dims;
 mod echo_state_washout;
 mod generate;

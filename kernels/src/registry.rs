@@ -89,6 +89,7 @@ mod tests {
             causal: true,
             level: Level::Layer,
             seed: 0,
+            task: mixer::Task::Forward,
         };
         for system in systems() {
             for level in [Level::Core, Level::Layer] {
@@ -124,6 +125,7 @@ mod tests {
                 causal,
                 level: Level::Core,
                 seed: 0,
+                task: mixer::Task::Forward,
             };
             for id in ["attention", "attention-naive", "bigbird", "longformer"] {
                 let cost = find(id).unwrap().cost(&problem, &Params::new()).unwrap();
@@ -139,8 +141,16 @@ mod tests {
     fn executed_operations_are_close_to_the_stated_ones() {
         for seq_len in [256, 4096, 65_536] {
             for level in [Level::Core, Level::Layer] {
-                let problem =
-                    Problem { batch: 1, seq_len, d_model: 256, n_heads: 4, causal: true, level, seed: 0 };
+                let problem = Problem {
+                    batch: 1,
+                    seq_len,
+                    d_model: 256,
+                    n_heads: 4,
+                    causal: true,
+                    level,
+                    seed: 0,
+                    task: mixer::Task::Forward,
+                };
                 for system in systems() {
                     let cost = system.cost(&problem, &Params::new()).unwrap();
                     let ratio = cost.executed_flops as f64 / cost.flops as f64;

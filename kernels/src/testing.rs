@@ -1,6 +1,8 @@
 //! The tests that every system passes: golden parity, agreement with the f64 reference over random shapes, causality,
 //! batch independence, determinism, correct costs. A system's `tests.rs` calls them and adds its special properties.
 
+pub(crate) mod decode;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -270,8 +272,16 @@ pub(crate) fn refuses_what_does_not_fit(system: &System, problem: &Problem) {
     assert_eq!(memory.used_bytes(), 0);
 }
 
-pub(crate) const PROBLEM: Problem =
-    Problem { batch: 1, seq_len: 64, d_model: 32, n_heads: 2, causal: true, level: Level::Layer, seed: 1 };
+pub(crate) const PROBLEM: Problem = Problem {
+    batch: 1,
+    seq_len: 64,
+    d_model: 32,
+    n_heads: 2,
+    causal: true,
+    level: Level::Layer,
+    seed: 1,
+    task: mixer::Task::Forward,
+};
 
 /// Shapes with edge cases: one token, primes, lengths around a tile's size, odd head dimensions, one channel.
 pub(crate) fn edge_problems() -> Vec<Problem> {

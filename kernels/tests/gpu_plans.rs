@@ -16,7 +16,16 @@ fn problems() -> Vec<Problem> {
             [(1, 1, 1, 1), (2, 7, 10, 2), (1, 64, 32, 2), (3, 130, 9, 3), (1, 2048, 64, 1), (1, 5000, 320, 1)]
         {
             for causal in [false, true] {
-                problems.push(Problem { batch, seq_len, d_model, n_heads, causal, level, seed: 1 });
+                problems.push(Problem {
+                    batch,
+                    seq_len,
+                    d_model,
+                    n_heads,
+                    causal,
+                    level,
+                    seed: 1,
+                    task: mixer::Task::Forward,
+                });
             }
         }
     }

@@ -80,6 +80,7 @@ fn at(system: &System, (length, tokens): (usize, usize), causal: bool) -> Result
         causal,
         level: Level::Layer,
         seed: SEED,
+        task: mixer::Task::Forward,
     };
     let params = system.info().resolve(&Params::new())?;
     let case = system.seeded_case(&problem, &params)?;

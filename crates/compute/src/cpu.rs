@@ -248,6 +248,7 @@ mod tests {
         causal: true,
         level: Level::Layer,
         seed: 0,
+        task: mixer::Task::Forward,
     };
     const GIB: u64 = 1 << 30;
     const DRAW: SpotDraw = SpotDraw { seed: 3, max_flops: 1 << 26 };

@@ -91,8 +91,16 @@ mod tests {
                 (Level::Layer, false, 3),
                 (Level::Layer, true, 4),
             ] {
-                let problem =
-                    Problem { batch: 3, seq_len: 24, d_model: 24, n_heads: 2, causal, level, seed: 5 };
+                let problem = Problem {
+                    batch: 3,
+                    seq_len: 24,
+                    d_model: 24,
+                    n_heads: 2,
+                    causal,
+                    level,
+                    seed: 5,
+                    task: mixer::Task::Forward,
+                };
                 let case = system.seeded_case(&problem, &Params::new()).unwrap();
                 let whole = system.reference(&case).unwrap();
                 let check = spot_check(system, &case, SpotDraw { seed, max_flops: 1 << 26 }).unwrap();

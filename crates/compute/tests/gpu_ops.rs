@@ -458,8 +458,16 @@ fn short_convolutions_agree_with_plain_loops() {
 #[test]
 fn long_systems_pass_their_spot_checks() {
     let Some((_guard, gpu)) = device() else { return };
-    let base =
-        Problem { batch: 1, seq_len: 0, d_model: 16, n_heads: 2, causal: true, level: Level::Layer, seed: 3 };
+    let base = Problem {
+        batch: 1,
+        seq_len: 0,
+        d_model: 16,
+        n_heads: 2,
+        causal: true,
+        level: Level::Layer,
+        seed: 3,
+        task: mixer::Task::Forward,
+    };
     let one = |name: &str, value: usize| {
         let mut params = Params::new();
         params.set(name, value);
@@ -610,6 +618,7 @@ fn fault_10_constant_huge_and_nan_inputs() {
         causal: true,
         level: Level::Core,
         seed: 0,
+        task: mixer::Task::Forward,
     };
     for id in ["attention", "attention-naive"] {
         let system = kernels::find(id).unwrap();

@@ -190,7 +190,16 @@ fn system(
 ) -> Result<Workload, MixerError> {
     let system = kernels::find(id)?;
     let level = if layer { Level::Layer } else { Level::Core };
-    let problem = Problem { batch: 1, seq_len, d_model: WIDTH, n_heads: HEADS, causal, level, seed: 1 };
+    let problem = Problem {
+        batch: 1,
+        seq_len,
+        d_model: WIDTH,
+        n_heads: HEADS,
+        causal,
+        level,
+        seed: 1,
+        task: mixer::Task::Forward,
+    };
     let params = Params::new();
     let case = Arc::new(system.seeded_case(&problem, &params)?);
     let mut kernel: Box<dyn CpuKernel> = system.cpu(&case, &Memory::new(u64::MAX), &*parallel)?;

@@ -50,6 +50,14 @@ pub enum MixerError {
         /// The unsupported property.
         what: String,
     },
+    /// The system does not decode.
+    #[error("{system} does not generate token by token: {why}")]
+    NoDecode {
+        /// The system's name.
+        system: String,
+        /// Why.
+        why: NoDecode,
+    },
     /// A case lacks a tensor that its configuration requires.
     #[error("tensor `{name}` is missing")]
     MissingTensor {
@@ -132,12 +140,39 @@ impl MixerError {
     }
 }
 
+/// Why a system does not decode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NoDecode {
+    /// Its outputs depend on later positions.
+    #[error("each output depends on later tokens, so every new token would change all earlier outputs")]
+    NotCausal,
+    /// Its causal form divides the sequence by its whole length.
+    #[error(
+        "a new token moves the chunks of sorted positions, so that decoding would compute another function than the forward pass"
+    )]
+    OtherFunction,
+    /// Only the kernel over the whole sequence is published.
+    #[error("this form is defined over the whole sequence and has no recurrence")]
+    WholeSequence,
+    /// The decoder for this backend does not exist.
+    #[error("its decoder runs on the CPU only")]
+    CpuOnly,
+}
+
+explain!(NoDecode: {
+    NotCausal {} = "decode-not-causal",
+    OtherFunction {} = "decode-other-function",
+    WholeSequence {} = "decode-whole-sequence",
+    CpuOnly {} = "decode-cpu-only",
+});
+
 explain!(MixerError: {
     InvalidField { "field": text(field), "allowed": said(allowed), "got": text(got) } = "invalid-field",
     UnknownSystem { "name": text(name), "known": text(known) } = "unknown-system",
     NotLoaded { "system": text(system) } = "not-loaded",
     UnknownParam { "system": text(system), "name": text(name), "known": text(known) } = "unknown-param",
     Unsupported { "system": text(system), "what": text(what) } = "unsupported",
+    NoDecode { "system": text(system), "why": said(why) } = "no-decode",
     MissingTensor { "name": text(name) } = "missing-tensor",
     TensorShape { "name": text(name), "expected": shape(expected), "got": shape(got) } = "tensor-shape",
     TensorKind { "name": text(name), "expected": text(expected), "got": text(got) } = "tensor-kind",

@@ -10,6 +10,7 @@ mod allowed;
 mod case;
 mod cost;
 mod count;
+mod decode;
 mod error;
 mod executor;
 mod machine;
@@ -28,7 +29,8 @@ pub use allowed::Allowed;
 pub use case::{Case, Tensor, Tensors};
 pub use cost::{Cost, OpCount};
 pub use count::{Count, Sizes};
-pub use error::MixerError;
+pub use decode::{CpuDecoder, Decode, DecodeMemory, PreparedDecoder, TokenInput, Tokens};
+pub use error::{MixerError, NoDecode};
 pub use executor::{Executor, Finished, LaneError, LaneSpec, Prepared, Verification};
 pub use explain::{Arg, Explain, Said};
 pub use machine::{ChosenKernel, GpuFacts, GpuMachine, MachineFacts, Peaks, Roofline};
@@ -39,7 +41,7 @@ pub use plan::{
     Access, BufferId, BufferSpec, Choice, Dispatch, GpuTarget, Init, KernelClass, Plan, Shader, Variant,
 };
 pub use power::exp2;
-pub use problem::{Backend, Level, Problem};
+pub use problem::{Backend, Level, Problem, Task};
 pub use spot::{SpotCheck, SpotColumn, SpotDraw, SpotFound};
 pub use system::{Causality, CpuKernel, Family, Info, PreparedKernel, System};
 pub use tolerance::{Deviation, Tolerance};

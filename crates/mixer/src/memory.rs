@@ -48,6 +48,8 @@ struct Ledger {
     limit: u64,
     used: AtomicU64,
     peak: AtomicU64,
+    /// The budget of which this one is a part.
+    whole: Option<Memory>,
 }
 
 /// A budget that hands out zeroed buffers and records the peak of the bytes held. Clones share the budget.
@@ -57,7 +59,17 @@ pub struct Memory(Arc<Ledger>);
 impl Memory {
     /// A budget of `limit_bytes`.
     pub fn new(limit_bytes: u64) -> Self {
-        Self(Arc::new(Ledger { limit: limit_bytes, used: AtomicU64::new(0), peak: AtomicU64::new(0) }))
+        Self::with(limit_bytes, None)
+    }
+
+    /// A part of this budget: its buffers count in both, and it has no limit of its own.
+    #[must_use]
+    pub fn part(&self) -> Self {
+        Self::with(self.0.limit, Some(self.clone()))
+    }
+
+    fn with(limit: u64, whole: Option<Self>) -> Self {
+        Self(Arc::new(Ledger { limit, used: AtomicU64::new(0), peak: AtomicU64::new(0), whole }))
     }
 
     /// A zeroed buffer of `len` floats, counted until it is dropped.
@@ -102,11 +114,20 @@ impl Memory {
     }
 
     fn charge<T>(&self, bytes: Count) -> Result<Counted<T>, MixerError> {
+        if let Some(whole) = &self.0.whole {
+            whole.take(bytes)?;
+        }
+        self.take(bytes)?;
+        Ok(Counted { data: Vec::new(), bytes: bytes.get(), memory: self.clone() })
+    }
+
+    /// Adds `bytes` to the bytes held, without those of the whole.
+    fn take(&self, bytes: Count) -> Result<(), MixerError> {
         let limit_bytes = self.0.limit;
         let with = |used: u64| used.saturating_add(bytes.get());
         let within = |used: u64| Some(with(used)).filter(|used| *used <= limit_bytes && *used < u64::MAX);
         match self.0.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, within) {
-            Ok(_) => Ok(Counted { data: Vec::new(), bytes: bytes.get(), memory: self.clone() }),
+            Ok(_) => Ok(()),
             Err(used) => Err(MixerError::OutOfMemory { needed_bytes: with(used), limit_bytes }),
         }
     }
@@ -114,6 +135,16 @@ impl Memory {
     /// Called after an allocation, because a refused one was never held.
     fn note_peak(&self) {
         self.0.peak.fetch_max(self.used_bytes(), Ordering::Relaxed);
+        if let Some(whole) = &self.0.whole {
+            whole.note_peak();
+        }
+    }
+
+    fn give_back(&self, bytes: u64) {
+        self.0.used.fetch_sub(bytes, Ordering::Relaxed);
+        if let Some(whole) = &self.0.whole {
+            whole.give_back(bytes);
+        }
     }
 
     /// Bytes held now.
@@ -161,7 +192,7 @@ impl<T> DerefMut for Counted<T> {
 
 impl<T> Drop for Counted<T> {
     fn drop(&mut self) {
-        self.memory.0.used.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.memory.give_back(self.bytes);
     }
 }
 
@@ -190,6 +221,19 @@ mod tests {
             assert_eq!(memory.used_bytes(), 80);
         }
         assert_eq!((first.len(), memory.used_bytes(), memory.peak_bytes()), (10, 40, 80));
+    }
+
+    #[test]
+    fn a_part_counts_its_own_buffers_within_the_whole() {
+        let memory = Memory::new(100);
+        let other = memory.floats(5).unwrap();
+        let part = memory.part();
+        let own = part.floats(10).unwrap();
+        assert_eq!((part.used_bytes(), memory.used_bytes(), memory.peak_bytes()), (40, 60, 60));
+        let refused = part.floats(11).unwrap_err();
+        assert_eq!(refused, MixerError::OutOfMemory { needed_bytes: 104, limit_bytes: 100 });
+        drop((own, other));
+        assert_eq!((part.used_bytes(), memory.used_bytes(), part.peak_bytes()), (0, 0, 40));
     }
 
     #[test]

@@ -41,12 +41,25 @@ impl Level {
     }
 }
 
-/// One problem of the race: the forward pass for an input `[batch, seq_len, d_model]` in f32.
+/// The work that is timed at a sequence length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Task {
+    /// The forward pass over the whole sequence.
+    #[default]
+    Forward,
+    /// Generation of tokens, one by one, after a context of `Problem::seq_len` tokens.
+    Decode {
+        /// Tokens generated after the context in one run; the state has room for as many.
+        tokens: usize,
+    },
+}
+
+/// One problem of the race, for inputs `[batch, seq_len, d_model]` in f32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Problem {
     /// Sequences in a batch.
     pub batch: usize,
-    /// Sequence length.
+    /// Sequence length; when decoding, the length of the context.
     pub seq_len: usize,
     /// Model width.
     pub d_model: usize,
@@ -58,6 +71,8 @@ pub struct Problem {
     pub level: Level,
     /// Seed of inputs and weights.
     pub seed: u64,
+    /// The forward pass, or decoding.
+    pub task: Task,
 }
 
 impl Problem {
@@ -67,6 +82,8 @@ impl Problem {
     pub const MAX_SEQ_LEN: usize = 1 << 20;
     /// Largest model width accepted.
     pub const MAX_D_MODEL: usize = 4096;
+    /// Most tokens of a decoding run.
+    pub const MAX_TOKENS: usize = 4096;
     /// Largest sequence length whose cost can be computed. It is longer than any race.
     pub const MAX_PLANNED_SEQ_LEN: usize = 1 << 24;
     /// Largest `batch · seq_len · d_model` accepted: 2³⁰ elements, one 4 GiB stream.
@@ -75,6 +92,34 @@ impl Problem {
     /// Width of one head. Meaningful once [`Problem::validate`] has passed.
     pub fn d_head(&self) -> usize {
         self.d_model / self.n_heads.max(1)
+    }
+
+    /// Length of the longest sequence of the problem: the context and the generated tokens.
+    pub fn capacity(&self) -> usize {
+        match self.task {
+            Task::Forward => self.seq_len,
+            Task::Decode { tokens } => self.seq_len.saturating_add(tokens),
+        }
+    }
+
+    /// The forward pass over the context alone.
+    #[must_use]
+    pub fn forward(&self) -> Self {
+        Self { task: Task::Forward, ..*self }
+    }
+
+    /// The forward pass over the context and all generated tokens: the problem that defines the outputs of decoding.
+    #[must_use]
+    pub fn whole(&self) -> Self {
+        Self { seq_len: self.capacity(), task: Task::Forward, ..*self }
+    }
+
+    /// The name of the field that holds the lengths, as users write it.
+    fn lengths_field(&self) -> &'static str {
+        match self.task {
+            Task::Forward => "lengths",
+            Task::Decode { .. } => "contexts",
+        }
     }
 
     /// The sizes of the input as counts.
@@ -98,10 +143,10 @@ impl Problem {
     /// [`MixerError::InvalidField`] names the first field that is out of range, as in the public API.
     pub fn validate(&self) -> Result<(), MixerError> {
         self.validate_up_to(Self::MAX_SEQ_LEN)?;
-        let elements = self.sizes().stream().get();
+        let elements = self.whole().sizes().stream().get();
         if elements > Self::MAX_ELEMENTS {
             return Err(MixerError::invalid(
-                "lengths",
+                self.lengths_field(),
                 Allowed::AtMostForWidth {
                     high: Self::MAX_ELEMENTS / (self.batch as u64 * self.d_model as u64),
                 },
@@ -113,7 +158,14 @@ impl Problem {
 
     fn validate_up_to(&self, longest: usize) -> Result<(), MixerError> {
         in_range("batch", self.batch, 1, Self::MAX_BATCH)?;
-        in_range("lengths", self.seq_len, 1, longest)?;
+        in_range(self.lengths_field(), self.seq_len, 1, longest)?;
+        if let Task::Decode { tokens } = self.task {
+            in_range("tokens", tokens, 1, Self::MAX_TOKENS)?;
+            if !self.causal {
+                let allowed = "true when decoding, since a token's answer cannot depend on later tokens";
+                return Err(MixerError::invalid("causal", allowed, false));
+            }
+        }
         in_range("width", self.d_model, 1, Self::MAX_D_MODEL)?;
         if self.n_heads == 0 || self.n_heads > self.d_model || !self.d_model.is_multiple_of(self.n_heads) {
             return Err(MixerError::invalid(
@@ -157,6 +209,7 @@ mod tests {
         causal: true,
         level: Level::Layer,
         seed: 0,
+        task: Task::Forward,
     };
 
     fn field_of(problem: Problem) -> String {
@@ -181,5 +234,16 @@ mod tests {
         assert_eq!(field_of(Problem { n_heads: 0, ..PROBLEM }), "heads");
         assert_eq!(field_of(Problem { n_heads: 3, ..PROBLEM }), "heads");
         assert_eq!(field_of(Problem { batch: 64, seq_len: 1 << 20, d_model: 4096, ..PROBLEM }), "lengths");
+        let decode = Problem { task: Task::Decode { tokens: 64 }, ..PROBLEM };
+        assert_eq!(decode.validate(), Ok(()));
+        assert_eq!(decode.capacity(), 320);
+        assert_eq!(field_of(Problem { seq_len: 0, ..decode }), "contexts");
+        assert_eq!(field_of(Problem { task: Task::Decode { tokens: 0 }, ..decode }), "tokens");
+        assert_eq!(field_of(Problem { task: Task::Decode { tokens: 4097 }, ..decode }), "tokens");
+        assert_eq!(field_of(Problem { causal: false, ..decode }), "causal");
+        // The generated tokens count towards the elements.
+        let full = Problem { seq_len: 1 << 18, d_model: 4096, n_heads: 4, ..decode };
+        assert_eq!(field_of(full), "contexts");
+        assert_eq!(full.forward().validate(), Ok(()));
     }
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::{
-    Case, Cost, Count, GpuTarget, Memory, MixerError, Parallel, ParamSpec, Params, Plan, Problem, SpotCheck,
-    SpotDraw, Tolerance,
+    Case, Cost, Count, Decode, DecodeMemory, GpuTarget, Memory, MixerError, NoDecode, Parallel, ParamSpec,
+    Params, Plan, PreparedDecoder, Problem, SpotCheck, SpotDraw, Task, TokenInput, Tolerance,
 };
 
 /// The causal and bidirectional forms that a system has.
@@ -141,6 +141,8 @@ pub struct System {
     pub cpu: fn(&Arc<Case>, &Memory, &dyn Parallel) -> PreparedKernel,
     /// [`System::gpu`] of such a case.
     pub gpu: fn(&Case, &GpuTarget) -> Result<Plan, MixerError>,
+    /// Decoding, or why the system has none.
+    pub decode: Result<Decode, NoDecode>,
 }
 
 impl System {
@@ -149,22 +151,57 @@ impl System {
         self.info
     }
 
-    /// A seeded case for a race: weights as the paper initialises them, and the input that all systems share.
+    /// A seeded case for a race: weights as the paper initialises them, and the input that all systems share. For
+    /// decoding, its length is the problem's capacity.
     ///
     /// # Errors
     /// Errors of `Problem::validate` and `Info::resolve`, and [`MixerError::Unsupported`].
     pub fn seeded_case(&self, problem: &Problem, params: &Params) -> Result<Case, MixerError> {
         problem.validate()?;
-        (self.seeded_case)(problem, params)
+        if problem.task != Task::Forward {
+            self.decoding()?;
+        }
+        (self.seeded_case)(&problem.whole(), params)
     }
 
-    /// Closed-form cost of the forward pass.
+    /// Closed-form cost of the forward pass, or of one step of decoding.
     ///
     /// # Errors
     /// As for [`System::seeded_case`].
     pub fn cost(&self, problem: &Problem, params: &Params) -> Result<Cost, MixerError> {
         problem.validate_planned()?;
-        (self.cost)(problem, params)
+        match problem.task {
+            Task::Forward => (self.cost)(problem, params),
+            Task::Decode { .. } => (self.decoding()?.cost)(problem, params),
+        }
+    }
+
+    fn decoding(&self) -> Result<&Decode, MixerError> {
+        let refused = |&why: &NoDecode| MixerError::NoDecode { system: self.info.id.to_owned(), why };
+        self.decode.as_ref().map_err(refused)
+    }
+
+    /// The inputs of a token of a case.
+    ///
+    /// # Errors
+    /// [`MixerError::NoDecode`], and as for [`System::reference`].
+    pub fn token_inputs(&self, case: &Case) -> Result<Vec<TokenInput>, MixerError> {
+        (self.decoding()?.inputs)(case)
+    }
+
+    /// Prepares the CPU decoder, whose capacity is the case's length. The case's own input is not absorbed.
+    ///
+    /// # Errors
+    /// As for [`System::token_inputs`], or [`MixerError::OutOfMemory`].
+    pub fn decoder(
+        &self,
+        case: &Arc<Case>,
+        memory: &DecodeMemory,
+        parallel: &dyn Parallel,
+    ) -> PreparedDecoder {
+        check_elements(&case.config)?;
+        self.token_inputs(case)?;
+        (self.decoding()?.cpu)(case, memory, parallel)
     }
 
     /// The output in f64, computed from the equations, with the shape of the golden file's `y`.

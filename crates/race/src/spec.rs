@@ -81,6 +81,7 @@ impl RaceSpec {
             causal: self.causal,
             level: self.level,
             seed: self.seed,
+            task: mixer::Task::Forward,
         }
     }
 }

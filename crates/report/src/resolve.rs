@@ -198,6 +198,7 @@ impl Config {
             causal: self.causal,
             level: self.level.into(),
             seed: u64::from(self.seed),
+            task: mixer::Task::Forward,
         }
     }
 }

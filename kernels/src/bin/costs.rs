@@ -26,8 +26,16 @@ fn costs() -> String {
                 for (d_model, n_heads) in WIDTHS {
                     for batch in BATCHES {
                         for seq_len in LENGTHS.map(|log| 1 << log) {
-                            let problem =
-                                Problem { batch, seq_len, d_model, n_heads, causal, level, seed: 0 };
+                            let problem = Problem {
+                                batch,
+                                seq_len,
+                                d_model,
+                                n_heads,
+                                causal,
+                                level,
+                                seed: 0,
+                                task: mixer::Task::Forward,
+                            };
                             let (id, level) = (info.id, level.name());
                             let form = if causal { "causal" } else { "bidirectional" };
                             // Prints every field, including fields added later.

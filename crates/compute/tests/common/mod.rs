@@ -27,8 +27,16 @@ pub fn device(options: GpuOptions) -> Option<Gpu> {
     block_on(Gpu::open(&Host::native(), &options)).map_err(|error| skip(&error.to_string())).ok()
 }
 
-pub const PROBLEM: Problem =
-    Problem { batch: 1, seq_len: 64, d_model: 32, n_heads: 2, causal: true, level: Level::Layer, seed: 1 };
+pub const PROBLEM: Problem = Problem {
+    batch: 1,
+    seq_len: 64,
+    d_model: 32,
+    n_heads: 2,
+    causal: true,
+    level: Level::Layer,
+    seed: 1,
+    task: mixer::Task::Forward,
+};
 
 /// All golden files, sorted, those of the fixture among them.
 pub fn golden_files() -> Vec<PathBuf> {

@@ -8,7 +8,7 @@ mod tests;
 #[cfg(any(test, feature = "trials"))]
 pub(crate) mod trials;
 
-use mixer::{Causality, Family, Info, System, Tolerance};
+use mixer::{Causality, Family, Info, NoDecode, System, Tolerance};
 
 use crate::model::reference;
 use crate::multi_head::{self, seeded_case, spot_check};
@@ -47,4 +47,5 @@ pub static ATTENTION: System = System {
     spot_check,
     cpu: |case, memory, parallel| Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?)),
     gpu: gpu::plan,
+    decode: Err(NoDecode::WholeSequence),
 };

@@ -133,7 +133,7 @@ proptest! {
         causal in any::<bool>(), layer in any::<bool>(), seed in any::<u64>(),
     ) {
         let level = if layer { Level::Layer } else { Level::Core };
-        let problem = Problem { batch, seq_len, d_model: d_head * n_heads, n_heads, causal, level, seed };
+        let problem = Problem { batch, seq_len, d_model: d_head * n_heads, n_heads, causal, level, seed, task: mixer::Task::Forward };
         testing::agrees_with_reference(&ATTENTION, &problem, &Params::new());
     }
 }

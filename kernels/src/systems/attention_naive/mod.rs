@@ -9,7 +9,7 @@ mod tests;
 #[cfg(any(test, feature = "trials"))]
 pub(crate) mod trials;
 
-use mixer::{Causality, Family, Info, System, Tolerance};
+use mixer::{Causality, Family, Info, NoDecode, System, Tolerance};
 
 use crate::model::reference;
 use crate::multi_head;
@@ -48,4 +48,5 @@ pub static ATTENTION_NAIVE: System = System {
     spot_check: multi_head::spot_check,
     cpu: |case, memory, _parallel| Ok(Box::new(cpu::Kernel::new(case, memory)?)),
     gpu: gpu::plan,
+    decode: Err(NoDecode::WholeSequence),
 };

@@ -218,7 +218,7 @@ proptest! {
         block_size in 1_usize..40, n_random in 0_usize..4, layer in any::<bool>(), seed in any::<u64>(),
     ) {
         let level = if layer { Level::Layer } else { Level::Core };
-        let problem = Problem { batch, seq_len, d_model: d_head * n_heads, n_heads, causal: false, level, seed };
+        let problem = Problem { batch, seq_len, d_model: d_head * n_heads, n_heads, causal: false, level, seed, task: mixer::Task::Forward };
         testing::agrees_with_reference(&BIGBIRD, &problem, &params(block_size, n_random));
     }
 

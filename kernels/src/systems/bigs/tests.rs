@@ -179,7 +179,7 @@ proptest! {
         params.set("num_ssm", modes);
         params.set("expansion", expansion);
         params.set("pre_norm", pre_norm);
-        let problem = Problem { batch, seq_len, d_model, n_heads: 1, causal: false, level, seed };
+        let problem = Problem { batch, seq_len, d_model, n_heads: 1, causal: false, level, seed, task: mixer::Task::Forward };
         testing::agrees_with_reference(&BIGS, &problem, &params);
     }
 }

@@ -12,8 +12,8 @@ mod tests;
 pub(crate) mod trials;
 
 use mixer::{
-    Case, Causality, Family, Info, MixerError, ParamKind, ParamSpec, Params, System, Tensors, Tolerance,
-    Value,
+    Case, Causality, Family, Info, MixerError, NoDecode, ParamKind, ParamSpec, Params, System, Tensors,
+    Tolerance, Value,
 };
 
 use crate::dims::Dims;
@@ -92,6 +92,7 @@ pub static CFC: System = System {
     spot_check: model::spot_check,
     cpu: |case, memory, parallel| Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?)),
     gpu: gpu::plan,
+    decode: Err(NoDecode::WholeSequence),
 };
 
 /// Form of the state update.

@@ -13,8 +13,8 @@ mod tests;
 pub(crate) mod trials;
 
 use mixer::{
-    Case, Causality, Count, Family, Info, Level, MixerError, ParamKind, ParamSpec, Params, Problem, System,
-    Tensors, Tolerance, zeros,
+    Case, Causality, Count, Family, Info, Level, MixerError, NoDecode, ParamKind, ParamSpec, Params, Problem,
+    System, Tensors, Tolerance, zeros,
 };
 
 use crate::dims::Dims;
@@ -86,6 +86,7 @@ pub static HYENA: System = System {
     spot_check: spot::spot_check,
     cpu: |case, memory, parallel| Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?)),
     gpu: gpu::plan,
+    decode: Err(NoDecode::WholeSequence),
 };
 
 /// The configuration of a case.

@@ -143,7 +143,7 @@ proptest! {
         n in 2_usize..5, layer in any::<bool>(), seed in any::<u64>(),
     ) {
         let level = if layer { Level::Layer } else { Level::Core };
-        let problem = Problem { batch, seq_len, d_model, n_heads: 1, causal: true, level, seed };
+        let problem = Problem { batch, seq_len, d_model, n_heads: 1, causal: true, level, seed, task: mixer::Task::Forward };
         testing::agrees_with_reference(&HYENA, &problem, &order(n));
     }
 }

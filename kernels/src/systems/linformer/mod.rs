@@ -11,8 +11,8 @@ mod tests;
 pub(crate) mod trials;
 
 use mixer::{
-    Case, Causality, Family, Info, Level, MixerError, ParamKind, ParamSpec, Params, Problem, System, Tensors,
-    Tolerance,
+    Case, Causality, Family, Info, Level, MixerError, NoDecode, ParamKind, ParamSpec, Params, Problem,
+    System, Tensors, Tolerance,
 };
 
 use crate::dims::Dims;
@@ -62,6 +62,7 @@ pub static LINFORMER: System = System {
     spot_check: model::spot_check,
     cpu: |case, memory, parallel| Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?)),
     gpu: gpu::plan,
+    decode: Err(NoDecode::NotCausal),
 };
 
 /// The configuration of a case.

@@ -109,7 +109,7 @@ proptest! {
         rank in 1_usize..200, layer in any::<bool>(), share in any::<bool>(), one in any::<bool>(), seed in any::<u64>(),
     ) {
         let level = if layer { Level::Layer } else { Level::Core };
-        let problem = Problem { batch, seq_len, d_model: d_head * n_heads, n_heads, causal: false, level, seed };
+        let problem = Problem { batch, seq_len, d_model: d_head * n_heads, n_heads, causal: false, level, seed, task: mixer::Task::Forward };
         testing::agrees_with_reference(&LINFORMER, &problem, &params(rank, share, one));
     }
 }

@@ -17,7 +17,7 @@ mod tests;
 #[cfg(any(test, feature = "trials"))]
 pub(crate) mod trials;
 
-use mixer::{Causality, Family, Info, ParamKind, ParamSpec, System, Tolerance};
+use mixer::{Causality, Family, Info, NoDecode, ParamKind, ParamSpec, System, Tolerance};
 
 pub use spec::{Contraction, Liquid, Mode, Spec};
 
@@ -81,4 +81,5 @@ pub static LIQUID_S4: System = System {
     spot_check: spot::spot_check,
     cpu: |case, memory, parallel| Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?)),
     gpu: gpu::plan,
+    decode: Err(NoDecode::WholeSequence),
 };

@@ -251,7 +251,7 @@ proptest! {
             ("bidirectional", (both && name != "recurrence").into()),
         ]);
         let level = if layer { Level::Layer } else { Level::Core };
-        let problem = Problem { batch, seq_len, d_model, n_heads: 1, causal: false, level, seed };
+        let problem = Problem { batch, seq_len, d_model, n_heads: 1, causal: false, level, seed, task: mixer::Task::Forward };
         testing::agrees_with_reference(&LIQUID_S4, &problem, &params);
     }
 }

@@ -11,8 +11,8 @@ mod tests;
 pub(crate) mod trials;
 
 use mixer::{
-    Case, Causality, Family, Info, Level, MixerError, ParamKind, ParamSpec, Params, Problem, System, Tensors,
-    Tolerance, Value, gather,
+    Case, Causality, Family, Info, Level, MixerError, NoDecode, ParamKind, ParamSpec, Params, Problem,
+    System, Tensors, Tolerance, Value, gather,
 };
 
 use crate::generate::Generator;
@@ -74,6 +74,7 @@ pub static LONGFORMER: System = System {
     spot_check: model::spot_check,
     cpu: |case, memory, parallel| Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?)),
     gpu: gpu::plan,
+    decode: Err(NoDecode::WholeSequence),
 };
 
 /// Parameters of a race.

@@ -214,7 +214,7 @@ proptest! {
         causal in any::<bool>(), layer in any::<bool>(), seed in any::<u64>(),
     ) {
         let level = if layer { Level::Layer } else { Level::Core };
-        let problem = Problem { batch, seq_len, d_model: d_head * n_heads, n_heads, causal, level, seed };
+        let problem = Problem { batch, seq_len, d_model: d_head * n_heads, n_heads, causal, level, seed, task: mixer::Task::Forward };
         let params = params(2 * half_window, n_global, if causal { dilation } else { 1 });
         testing::agrees_with_reference(&LONGFORMER, &problem, &params);
     }

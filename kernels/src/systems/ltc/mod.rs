@@ -11,8 +11,8 @@ mod tests;
 pub(crate) mod trials;
 
 use mixer::{
-    Case, Causality, Family, Info, Level, MixerError, ParamKind, ParamSpec, Params, Problem, System, Tensors,
-    Tolerance, Value, gather,
+    Case, Causality, Family, Info, Level, MixerError, NoDecode, ParamKind, ParamSpec, Params, Problem,
+    System, Tensors, Tolerance, Value, gather,
 };
 
 use crate::dims::Dims;
@@ -85,6 +85,7 @@ pub static LTC: System = System {
     spot_check: model::spot_check,
     cpu: |case, memory, parallel| Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?)),
     gpu: gpu::plan,
+    decode: Err(NoDecode::WholeSequence),
 };
 
 /// The configuration of a case.

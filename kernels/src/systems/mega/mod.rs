@@ -16,7 +16,7 @@ mod tests;
 #[cfg(any(test, feature = "trials"))]
 pub(crate) mod trials;
 
-use mixer::{Causality, Family, Info, ParamKind, ParamSpec, Problem, System, Tolerance};
+use mixer::{Causality, Family, Info, NoDecode, ParamKind, ParamSpec, Problem, System, Tolerance};
 
 use crate::model::reference;
 pub use spec::{Activation, AttentionSpec, BiasKind, EmaSpec, LayerSpec, NormKind, Spec};
@@ -112,4 +112,5 @@ pub static MEGA: System = System {
         })
     },
     gpu: gpu::plan,
+    decode: Err(NoDecode::WholeSequence),
 };

@@ -286,7 +286,7 @@ proptest! {
             ("core", ["attention", "ema"][kind % 2].into()),
         ]);
         let level = if kind == 2 { Level::Layer } else { Level::Core };
-        let problem = Problem { batch, seq_len, d_model, n_heads: 1, causal, level, seed };
+        let problem = Problem { batch, seq_len, d_model, n_heads: 1, causal, level, seed, task: mixer::Task::Forward };
         testing::agrees_with_reference(&MEGA, &problem, &params);
     }
 }

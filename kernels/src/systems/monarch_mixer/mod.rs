@@ -16,7 +16,7 @@ mod tests;
 #[cfg(any(test, feature = "trials"))]
 pub(crate) mod trials;
 
-use mixer::{Causality, Family, Info, ParamKind, ParamSpec, System, Tolerance};
+use mixer::{Causality, Family, Info, NoDecode, ParamKind, ParamSpec, System, Tolerance};
 
 use spec::race_config;
 pub use spec::{BlockDiagonalSpec, LayerSpec, MlpSpec, MonarchSpec, SequenceSpec, Spec};
@@ -110,4 +110,5 @@ pub static MONARCH_MIXER: System = System {
         })
     },
     gpu: gpu::plan,
+    decode: Err(NoDecode::WholeSequence),
 };

@@ -267,7 +267,7 @@ proptest! {
         params.set("residual_long_conv", residual);
         params.set("nblocks", blocks);
         params.set("expansion", 2_usize);
-        let problem = Problem { batch, seq_len, d_model, n_heads: 1, causal, level, seed };
+        let problem = Problem { batch, seq_len, d_model, n_heads: 1, causal, level, seed, task: mixer::Task::Forward };
         testing::agrees_with_reference(&MONARCH_MIXER, &problem, &params);
     }
 }

@@ -14,8 +14,8 @@ mod tests;
 pub(crate) mod trials;
 
 use mixer::{
-    Case, Causality, Family, Info, Level, MixerError, ParamKind, ParamSpec, Params, Problem, System, Tensors,
-    Tolerance,
+    Case, Causality, Family, Info, Level, MixerError, NoDecode, ParamKind, ParamSpec, Params, Problem,
+    System, Tensors, Tolerance,
 };
 
 use crate::dims::Dims;
@@ -67,6 +67,7 @@ pub static PERFORMER: System = System {
     spot_check: spot::spot_check,
     cpu: |case, memory, parallel| Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?)),
     gpu: gpu::plan,
+    decode: Err(NoDecode::WholeSequence),
 };
 
 /// The configuration of a case.

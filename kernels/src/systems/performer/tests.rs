@@ -306,7 +306,7 @@ proptest! {
         seed in any::<u64>(),
     ) {
         let level = if layer { Level::Layer } else { Level::Core };
-        let problem = Problem { batch, seq_len, d_model: d_head * n_heads, n_heads, causal, level, seed };
+        let problem = Problem { batch, seq_len, d_model: d_head * n_heads, n_heads, causal, level, seed, task: mixer::Task::Forward };
         testing::agrees_with_reference(&PERFORMER, &problem, &params(n_features, ortho_scaling));
     }
 

@@ -16,8 +16,8 @@ mod tests;
 pub(crate) mod trials;
 
 use mixer::{
-    Case, Causality, Family, Info, MixerError, ParamKind, ParamSpec, Params, Problem, System, Tensors,
-    Tolerance, Value,
+    Case, Causality, Family, Info, MixerError, NoDecode, ParamKind, ParamSpec, Params, Problem, System,
+    Tensors, Tolerance, Value,
 };
 
 use crate::multi_head;
@@ -91,6 +91,7 @@ pub static REFORMER: System = System {
     spot_check: reference::spot_check,
     cpu: |case, memory, parallel| Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?)),
     gpu: gpu::plan,
+    decode: Err(NoDecode::OtherFunction),
 };
 
 /// The configuration of a case.

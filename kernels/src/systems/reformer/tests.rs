@@ -413,7 +413,7 @@ proptest! {
         is_local in any::<bool>(), causal in any::<bool>(), layer in any::<bool>(), seed in any::<u64>(),
     ) {
         let level = if layer { Level::Layer } else { Level::Core };
-        let problem = Problem { batch, seq_len, d_model: d_head * n_heads, n_heads, causal, level, seed };
+        let problem = Problem { batch, seq_len, d_model: d_head * n_heads, n_heads, causal, level, seed, task: mixer::Task::Forward };
         let mut params = params(chunk, rounds);
         params.set("num_buckets", 2 * half_buckets);
         params.set("chunks_before", before);

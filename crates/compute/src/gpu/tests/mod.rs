@@ -120,6 +120,7 @@ fn the_lengths_of_a_race_share_their_pipelines() {
         causal: true,
         level: mixer::Level::Layer,
         seed: 1,
+        task: mixer::Task::Forward,
     };
     // Transforms whose size is no power of sixteen have a different first step, and small ones have no step between the
     // first and the middle one. Up to 704 positions BigBird is dense.
