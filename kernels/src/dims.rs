@@ -18,7 +18,7 @@ impl Dims {
     pub fn read(config: &Params) -> Result<Self, MixerError> {
         let dims = Self {
             batch: config.count("batch", 1, Problem::MAX_BATCH)?,
-            seq_len: config.count("length", 1, Problem::MAX_PLANNED_SEQ_LEN)?,
+            seq_len: config.count("length", 1, Problem::MAX_PLANNED_SEQ_LEN + Problem::MAX_TOKENS)?,
             d_model: config.count("d_model", 1, Problem::MAX_D_MODEL)?,
         };
         // Alternative names of the width.

@@ -6,6 +6,7 @@ use mixer::{Case, Finished, LaneError, SpotDraw, System};
 
 use crate::abandon::unless_cancelled;
 use crate::cpu::CpuLane;
+use crate::decode::CpuDecodeLane;
 use crate::gpu::GpuLane;
 use crate::ledger::Holding;
 use crate::output::{Spotted, Spotting};
@@ -24,12 +25,17 @@ pub struct Lane {
 
 enum Inner {
     Cpu(CpuLane),
+    Decode(Box<CpuDecodeLane>),
     Gpu { system: &'static System, case: Arc<Case>, lane: Box<GpuLane> },
 }
 
 impl Lane {
     pub(crate) fn cpu(lane: CpuLane, holdings: Vec<Holding>) -> Self {
         Self { inner: Inner::Cpu(lane), seed: 0, _holdings: holdings }
+    }
+
+    pub(crate) fn decode(lane: CpuDecodeLane, holdings: Vec<Holding>) -> Self {
+        Self { inner: Inner::Decode(Box::new(lane)), seed: 0, _holdings: holdings }
     }
 
     pub(crate) fn gpu(
@@ -51,6 +57,7 @@ impl Lane {
     pub fn case(&self) -> &Arc<Case> {
         match &self.inner {
             Inner::Cpu(lane) => lane.case(),
+            Inner::Decode(lane) => lane.case(),
             Inner::Gpu { case, .. } => case,
         }
     }
@@ -59,6 +66,7 @@ impl Lane {
     pub fn peak_bytes(&self) -> u64 {
         match &self.inner {
             Inner::Cpu(lane) => lane.peak_bytes(),
+            Inner::Decode(lane) => lane.peak_bytes(),
             Inner::Gpu { lane, .. } => lane.device_bytes(),
         }
     }
@@ -66,14 +74,41 @@ impl Lane {
     /// The system's name and the operations per second that it reached on the GPU.
     pub(crate) fn gpu_rate(&self) -> Option<(&'static str, f64)> {
         match &self.inner {
-            Inner::Cpu(_) => None,
+            Inner::Cpu(_) | Inner::Decode(_) => None,
             Inner::Gpu { system, lane, .. } => Some((system.info().id, lane.flops_per_s()?)),
+        }
+    }
+
+    /// Bytes of a decoding lane's state; `None` for a forward pass.
+    pub(crate) fn state_bytes(&self) -> Option<u64> {
+        match &self.inner {
+            Inner::Decode(lane) => Some(lane.state_bytes()),
+            Inner::Cpu(_) | Inner::Gpu { .. } => None,
+        }
+    }
+
+    /// Empties a decoding lane's state and fills it with the context again, with all answers.
+    pub(crate) fn prefill(&mut self) -> Result<(), LaneError> {
+        match &mut self.inner {
+            Inner::Decode(lane) => lane.prefill(),
+            Inner::Cpu(_) | Inner::Gpu { .. } => Ok(()),
+        }
+    }
+
+    /// All answers of a decoding lane, `[batch, length, width]`, with the case of all its tokens; `None` for a forward pass.
+    pub(crate) fn every_answer(&mut self) -> Result<Option<(Vec<f32>, Case)>, LaneError> {
+        match &mut self.inner {
+            Inner::Decode(lane) => lane.whole().map(Some),
+            Inner::Cpu(_) | Inner::Gpu { .. } => Ok(None),
         }
     }
 
     pub(crate) async fn run(&mut self, repeats: u32) -> Result<Finished, LaneError> {
         match &mut self.inner {
             Inner::Cpu(lane) => Ok(Finished { checksum: lane.run(repeats as usize)?, ..Finished::default() }),
+            Inner::Decode(lane) => {
+                Ok(Finished { checksum: lane.run(repeats as usize)?, ..Finished::default() })
+            }
             Inner::Gpu { lane, .. } => lane.run(repeats).await,
         }
     }
@@ -85,6 +120,10 @@ impl Lane {
                 lane.spoil();
                 Ok(())
             }
+            Inner::Decode(lane) => {
+                lane.spoil();
+                Ok(())
+            }
             Inner::Gpu { lane, .. } => lane.spoil().await,
         }
     }
@@ -93,15 +132,17 @@ impl Lane {
     pub(crate) async fn output(&self) -> Result<Vec<f32>, LaneError> {
         match &self.inner {
             Inner::Cpu(lane) => Ok(lane.output().to_vec()),
+            Inner::Decode(lane) => Ok(lane.answer().to_vec()),
             Inner::Gpu { lane, .. } => lane.output().await,
         }
     }
 
     /// Compares parts of the last output with the f64 reference, and checks that the whole output is finite.
     pub(crate) async fn spot_check(&self) -> Result<Spotted, LaneError> {
-        let draw = SpotDraw { seed: self.seed, max_flops: SPOT_CHECK_FLOPS };
+        let draw = SpotDraw { seed: self.seed, max_flops: SPOT_CHECK_FLOPS, first_row: 0 };
         match &self.inner {
             Inner::Cpu(lane) => lane.spot_check(draw),
+            Inner::Decode(lane) => lane.spot_check(draw),
             Inner::Gpu { system, case, lane } => {
                 let (system, case) = (*system, Arc::clone(case));
                 let check = unless_cancelled(lane.cancel_switch(), move || spot_check(system, &case, draw))??;

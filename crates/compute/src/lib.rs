@@ -6,6 +6,7 @@
 mod abandon;
 mod cancel;
 mod cpu;
+mod decode;
 mod error;
 pub mod golden;
 pub mod gpu;
@@ -21,6 +22,7 @@ pub use cancel::CancelSwitch;
 #[cfg(target_arch = "wasm32")]
 pub use cpu::on_each_helper;
 pub use cpu::{CpuLane, CpuPool};
+pub use decode::CpuDecodeLane;
 pub use error::{ComputeError, NO_GPU_CODES};
 pub use golden::GoldenResult;
 pub use host::{GpuApi, Host, HostFuture};

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use mixer::{
     Backend, Case, Executor, Explain, Finished, GpuMachine, GpuTarget, LaneError, LaneSpec, Level,
-    MachineFacts, MixerError, Prepared, Problem, Roofline, System, Verification,
+    MachineFacts, MixerError, NoDecode, Prepared, Problem, Roofline, System, Task, Verification,
 };
 
 use crate::abandon::unless_cancelled;
 use crate::cpu::{CpuLane, CpuPool};
+use crate::decode::CpuDecodeLane;
 use crate::error::NoGpu;
 use crate::golden::{self, GoldenCase, GoldenError, GoldenResult};
 use crate::gpu::{AUTOTUNE_LIMIT_NS, Gpu, GpuLane, GpuOptions};
@@ -240,6 +241,36 @@ impl Machine {
         Ok(GoldenResult { system, case_name, level, deviation, tolerance, unread })
     }
 
+    /// Decodes a golden file's case token by token and compares every answer with the file's output.
+    ///
+    /// # Errors
+    /// As for [`Machine::verify_golden`], and [`MixerError::NoDecode`].
+    pub fn verify_golden_decode(
+        &mut self,
+        bytes: &[u8],
+        system: Option<&'static System>,
+    ) -> Result<GoldenResult, ComputeError> {
+        let golden = golden::read(bytes)?;
+        let system = match system {
+            Some(system) => system,
+            None => (self.options.find)(&golden.system)?,
+        };
+        let mut unread = golden::check(&golden, system.info())?;
+        let GoldenCase { case_name, case, expected, shape, tolerance, .. } = golden;
+        let level = case.level;
+        let &[_, length, width] = shape.as_slice() else {
+            let expected = "the output has the shape [batch, length, width]".to_owned();
+            return Err(GoldenError::OutputShape { expected, got: shape }.into());
+        };
+        let limit_bytes = self.cpu_ledger.free_bytes();
+        let mut lane = CpuDecodeLane::new(system, case, [length, 0, width], &self.pool, limit_bytes)?;
+        let output = lane.token_by_token()?;
+        unread.extend(golden::unread_tensors(&lane.case().tensors, system.info()));
+        let deviation = tolerance.compare_f32(&output, &expected);
+        let system = system.info().id.to_owned();
+        Ok(GoldenResult { system, case_name, level, deviation, tolerance, unread })
+    }
+
     /// Prepares a given case. Refuses a case with a number that is not finite.
     ///
     /// # Errors
@@ -310,8 +341,27 @@ impl Machine {
         if spec.backend == Backend::WebGpu {
             self.gpu()?;
         }
+        if problem.task != Task::Forward {
+            return Ok(self.decoding_lane(system, spec, problem)?.with_seed(problem.seed));
+        }
         let case = self.seeded_case(system, spec, problem)?;
         Ok(self.make_ready(system, case, spec.backend).await?.with_seed(problem.seed))
+    }
+
+    fn decoding_lane(
+        &mut self,
+        system: &'static System,
+        spec: &LaneSpec,
+        problem: &Problem,
+    ) -> Result<Lane, LaneError> {
+        if spec.backend == Backend::WebGpu {
+            let system = system.info().id.to_owned();
+            return Err(MixerError::NoDecode { system, why: NoDecode::CpuOnly }.into());
+        }
+        let limit_bytes = self.cpu_ledger.free_bytes();
+        let lane = CpuDecodeLane::seeded(system, problem, &spec.params, &self.pool, limit_bytes)?;
+        let holding = self.cpu_ledger.hold(lane.peak_bytes());
+        Ok(Lane::decode(lane, vec![holding]))
     }
 }
 
@@ -328,9 +378,13 @@ impl Executor for Machine {
     async fn verify(&mut self, spec: &LaneSpec, problem: &Problem) -> Result<Verification, LaneError> {
         let system = (self.options.find)(&spec.system)?;
         let mut lane = self.seeded_lane(system, spec, problem).await?;
-        self.run(&mut lane, 1).await?;
-        let output = lane.output().await?;
-        let case = Arc::clone(lane.case());
+        let (output, case) = match lane.every_answer()? {
+            Some((output, case)) => (output, Arc::new(case)),
+            None => {
+                self.run(&mut lane, 1).await?;
+                (lane.output().await?, Arc::clone(lane.case()))
+            }
+        };
         let expected = unless_cancelled(&self.cancel, move || system.reference(&case))??;
         let deviation = system.info().tolerance.compare_rows(&output, &expected, problem.d_model);
         Ok(Verification { seq_len: problem.seq_len, deviation })
@@ -362,6 +416,14 @@ impl Executor for Machine {
         // The compared prefix. For some systems, later rows would require the whole sequence in the reference.
         let seq_len = check.reach(length);
         Ok(Verification { seq_len, deviation })
+    }
+
+    async fn prefill(&mut self, lane: &mut Lane) -> Result<(), LaneError> {
+        lane.prefill()
+    }
+
+    fn state_bytes(&self, lane: &Lane) -> Option<u64> {
+        lane.state_bytes()
     }
 
     fn peak_bytes(&self, lane: &Lane) -> u64 {

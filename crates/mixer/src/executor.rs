@@ -123,19 +123,28 @@ pub trait Executor {
         problem: &Problem,
     ) -> impl Future<Output = Result<(Self::Lane, Prepared), LaneError>>;
 
-    /// Fills the lane's output with NaN, so that values that a run does not write are detected. Returns when that is
-    /// done, so it is part of no timing.
+    /// Fills the lane's output with NaN, so that values that a run does not write are detected, and returns a lane that
+    /// decodes to the end of its context. Returns when that is done, so it is part of no timing.
     fn spoil(&mut self, lane: &mut Self::Lane) -> impl Future<Output = Result<(), LaneError>>;
 
-    /// Runs the forward pass `repeats` times and returns when all work is finished.
+    /// Runs the forward pass `repeats` times, or generates as many tokens one by one, and returns when all work is
+    /// finished. Tokens follow those of the last run, until [`Executor::spoil`] returns to the end of the context.
     fn run(
         &mut self,
         lane: &mut Self::Lane,
         repeats: u32,
     ) -> impl Future<Output = Result<Finished, LaneError>>;
 
-    /// Compares parts of the lane's last output with the f64 reference, at the lane's own length.
+    /// Compares parts of the lane's last output, or of the generated tokens' outputs, with the f64 reference, at the lane's
+    /// own length.
     fn check(&mut self, lane: &mut Self::Lane) -> impl Future<Output = Result<Verification, LaneError>>;
+
+    /// Empties the state of a lane that decodes and fills it with the context again, by the parallel form and with every
+    /// token's output: the work before the first generated token. Afterwards the lane is as prepared.
+    fn prefill(&mut self, lane: &mut Self::Lane) -> impl Future<Output = Result<(), LaneError>>;
+
+    /// Bytes of the state of a lane that decodes, as counted; `None` for a forward pass.
+    fn state_bytes(&self, lane: &Self::Lane) -> Option<u64>;
 
     /// Peak of the bytes that the lane has held.
     fn peak_bytes(&self, lane: &Self::Lane) -> u64;

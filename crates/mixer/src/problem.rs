@@ -54,6 +54,16 @@ pub enum Task {
     },
 }
 
+impl Task {
+    /// The name of the field that holds the lengths, as users write it.
+    pub fn lengths_field(self) -> &'static str {
+        match self {
+            Self::Forward => "lengths",
+            Self::Decode { .. } => "contexts",
+        }
+    }
+}
+
 /// One problem of the race, for inputs `[batch, seq_len, d_model]` in f32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Problem {
@@ -114,14 +124,6 @@ impl Problem {
         Self { seq_len: self.capacity(), task: Task::Forward, ..*self }
     }
 
-    /// The name of the field that holds the lengths, as users write it.
-    fn lengths_field(&self) -> &'static str {
-        match self.task {
-            Task::Forward => "lengths",
-            Task::Decode { .. } => "contexts",
-        }
-    }
-
     /// The sizes of the input as counts.
     pub fn sizes(&self) -> Sizes {
         let [batch, seq_len, d_model] = Count::all([self.batch, self.seq_len, self.d_model]);
@@ -146,7 +148,7 @@ impl Problem {
         let elements = self.whole().sizes().stream().get();
         if elements > Self::MAX_ELEMENTS {
             return Err(MixerError::invalid(
-                self.lengths_field(),
+                self.task.lengths_field(),
                 Allowed::AtMostForWidth {
                     high: Self::MAX_ELEMENTS / (self.batch as u64 * self.d_model as u64),
                 },
@@ -158,7 +160,7 @@ impl Problem {
 
     fn validate_up_to(&self, longest: usize) -> Result<(), MixerError> {
         in_range("batch", self.batch, 1, Self::MAX_BATCH)?;
-        in_range(self.lengths_field(), self.seq_len, 1, longest)?;
+        in_range(self.task.lengths_field(), self.seq_len, 1, longest)?;
         if let Task::Decode { tokens } = self.task {
             in_range("tokens", tokens, 1, Self::MAX_TOKENS)?;
             if !self.causal {

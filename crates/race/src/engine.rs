@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use mixer::{Backend, Executor, Problem};
+use mixer::{Backend, Executor, Problem, Task};
 
 use crate::heat::Purpose;
 use crate::plan;
@@ -18,6 +18,8 @@ const MIN_VERIFY_LENGTH: usize = 16;
 const LEAST_VERIFY_LENGTH: usize = 2;
 /// Most sequences in a verification problem: the first one and one that is not the first.
 const VERIFY_BATCH: usize = 2;
+/// Most generated tokens in a verification problem.
+const VERIFY_TOKENS: usize = 48;
 /// Operations that the reference may spend on verification whatever the budget: some tenths of a second.
 const VERIFY_FLOPS: u64 = 1 << 28;
 /// Part of the budget that verification should take at most.
@@ -130,6 +132,9 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
         let seq_len = self.seq_len(allowed.unwrap_or(0));
         let mut problem = self.record.spec.problem(seq_len.min(VERIFY_LENGTH));
         problem.batch = problem.batch.min(VERIFY_BATCH);
+        if let Task::Decode { tokens } = &mut problem.task {
+            *tokens = (*tokens).min(VERIFY_TOKENS);
+        }
         let longest_ns = share_ns.min(VERIFY_FLOPS as f64 * REFERENCE_NS_PER_FLOP);
         for (least, affordable_ns) in [(MIN_VERIFY_LENGTH, longest_ns), (LEAST_VERIFY_LENGTH, share_ns)] {
             while self.reference_ns(lane_idx, &problem).is_some_and(|ns| ns > affordable_ns) {
@@ -146,7 +151,8 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
 
     /// Approximate nanoseconds of the reference for a problem; `None` where the system refuses it.
     fn reference_ns(&self, lane_idx: usize, problem: &Problem) -> Option<f64> {
-        let cost = (self.costs)(self.lane_spec(lane_idx)?, problem).ok()?;
+        // The reference of decoding is the forward pass over all tokens.
+        let cost = (self.costs)(self.lane_spec(lane_idx)?, &problem.whole()).ok()?;
         Some(cost.flops as f64 * REFERENCE_NS_PER_FLOP)
     }
 

@@ -292,7 +292,11 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
     }
 
     /// Fills the output with NaN and runs the lane. The mark is the moment at which the run began.
-    async fn run_spoiled(&mut self, lane: &mut E::Lane, repeats: u32) -> Result<(Mark, Finished), LaneError> {
+    pub(crate) async fn run_spoiled(
+        &mut self,
+        lane: &mut E::Lane,
+        repeats: u32,
+    ) -> Result<(Mark, Finished), LaneError> {
         self.executor.spoil(lane).await?;
         if self.watch().cancelled() {
             return Err(LaneError::Cancelled);
@@ -385,6 +389,12 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
             return Ok(());
         }
         point.verified = Some(verification);
+        if let Some(state_bytes) = self.executor.state_bytes(&lane) {
+            match self.measure_decoding(lane_idx, length_idx, &mut lane, &point, state_bytes).await {
+                Ok(decoding) => point.decoding = Some(decoding),
+                Err(error) => return self.fail(lane_idx, &error),
+            }
+        }
         point.peak_bytes = point.peak_bytes.max(self.executor.peak_bytes(&lane));
         drop(lane);
         let measured = Measured {

@@ -3,6 +3,7 @@
 
 mod analysis;
 mod crossover;
+mod decoding;
 mod engine;
 mod error;
 mod fit;
@@ -27,8 +28,8 @@ pub use engine::run;
 pub use error::RaceError;
 pub use fit::MIN_FIT_POINTS;
 pub use record::{
-    Activity, Crossover, CrossoverKind, Dnf, Estimate, Fit, LaneRecord, Outcome, Point, Progress, RaceSpec,
-    Record, Status, Verdict, Versus, Warning,
+    Activity, Crossover, CrossoverKind, Decoding, Dnf, Estimate, Fit, LaneRecord, Outcome, Point, Progress,
+    RaceSpec, Record, Status, Steps, Verdict, Versus, Warning,
 };
 pub use verdict::{NEGLIGIBLE, compare, decide};
 

@@ -1,6 +1,7 @@
-//! The result of a race: the only result type of the engine. Times are nanoseconds of one forward pass.
+//! The result of a race: the only result type of the engine. Times are nanoseconds of one run: a forward pass, or a
+//! generated token.
 
-use mixer::{Cost, LaneSpec, Level, Said, Verification};
+use mixer::{Cost, LaneSpec, Level, Said, Task, Verification};
 
 use crate::stats;
 
@@ -9,7 +10,9 @@ use crate::stats;
 pub struct RaceSpec {
     /// The lanes, at most [`RaceSpec::MAX_LANES`].
     pub lanes: Vec<LaneSpec>,
-    /// Sequence lengths, ascending and distinct.
+    /// What is timed at each length.
+    pub task: Task,
+    /// Sequence lengths, or when decoding the lengths of contexts, ascending and distinct.
     pub lengths: Vec<usize>,
     /// Model width.
     pub d_model: usize,
@@ -99,7 +102,7 @@ pub struct Point {
     pub seq_len: usize,
     /// Whether it was measured.
     pub outcome: Outcome,
-    /// The kept samples in the order taken; each is the mean nanoseconds of one forward pass.
+    /// The kept samples in the order taken; each is the mean nanoseconds of one forward pass or one generated token.
     pub samples_ns: Vec<f64>,
     /// Number of samples of each set-up of the lane at this length, in order. Their sum is the number of samples.
     pub set_ups: Vec<u32>,
@@ -107,7 +110,7 @@ pub struct Point {
     pub heats: Vec<u32>,
     /// The round of each sample, ascending. Lanes sampled in one round shared the state of the machine.
     pub rounds: Vec<u32>,
-    /// Forward passes in a sample.
+    /// Forward passes or generated tokens in a sample.
     pub repeats: u32,
     /// Discarded samples: the tab was hidden, or the clock jumped.
     pub discarded: u32,
@@ -121,7 +124,8 @@ pub struct Point {
     pub min_ns: f64,
     /// Median of the device's own timestamps, where it has them.
     pub device_ns: Option<f64>,
-    /// Set-up: allocation, upload, compilation, tables that inference would cache.
+    /// Set-up: allocation, upload, compilation, tables that inference would cache; when decoding also filling the state
+    /// with the context.
     pub setup_ns: f64,
     /// The first forward pass, without warm-up: the time of a cold start.
     pub first_run_ns: f64,
@@ -135,8 +139,38 @@ pub struct Point {
     pub verified: Option<Verification>,
     /// 95% interval of the point's time over samples and set-ups; absent where nothing was measured.
     pub interval_ns: Option<(f64, f64)>,
+    /// What decoding has besides; absent for a forward pass, and until the point's samples are complete.
+    pub decoding: Option<Decoding>,
     /// The comparison with the baseline. Absent for the baseline itself, and where either lane was not measured.
     pub versus: Option<Versus>,
+}
+
+/// Measurements of decoding besides the time of a token.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Decoding {
+    /// Bytes of the state, with room for the context and the generated tokens, as its ledger counts them.
+    pub state_bytes: u64,
+    /// Median time of filling the empty state with the context, with all outputs: the time to the first token. Absent
+    /// where there was no time to measure it.
+    pub prefill_ns: Option<f64>,
+    /// Closed-form cost of the forward pass over the context.
+    pub prefill_cost: Cost,
+    /// Times of single tokens. Absent where the clock is too coarse for them.
+    pub steps: Option<Steps>,
+}
+
+/// Times of single tokens, each read before the next one starts, over one run of consecutive tokens. Some systems work in
+/// bursts.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Steps {
+    /// Number of tokens.
+    pub tokens: u32,
+    /// Median.
+    pub median_ns: f64,
+    /// 99th percentile.
+    pub p99_ns: f64,
+    /// Slowest token.
+    pub worst_ns: f64,
 }
 
 /// Which of two lanes is faster, as far as the measurements can decide.
@@ -359,6 +393,8 @@ pub enum Activity {
     Verifying,
     /// Setting the lane up.
     Preparing,
+    /// Measuring the prefill and single tokens.
+    Prefilling,
     /// Warming the lane up.
     WarmingUp,
     /// Taking samples.

@@ -22,11 +22,16 @@ impl RaceSpec {
         Ok(self)
     }
 
+    /// The name of the field that holds the lengths, as users write it.
+    pub fn lengths_field(&self) -> &'static str {
+        self.task.lengths_field()
+    }
+
     /// Checks every field.
     ///
     /// # Errors
     /// [`MixerError::InvalidField`] names the first field that is out of range, as in the public API: `systems`,
-    /// `lengths`, `width`, `heads`, `batch`, `budgetMs`.
+    /// `lengths` or `contexts`, `tokens`, `causal`, `width`, `heads`, `batch`, `budgetMs`.
     pub fn validate(&self) -> Result<(), MixerError> {
         if !(1..=Self::MAX_LANES).contains(&self.lanes.len()) {
             return Err(MixerError::invalid(
@@ -46,14 +51,14 @@ impl RaceSpec {
         }
         if !(1..=Self::MAX_LENGTHS).contains(&self.lengths.len()) {
             return Err(MixerError::invalid(
-                "lengths",
+                self.lengths_field(),
                 format!("from 1 to {} lengths", Self::MAX_LENGTHS),
                 self.lengths.len(),
             ));
         }
         if self.lengths.windows(2).any(|pair| matches!(pair, [a, b] if a >= b)) {
             return Err(MixerError::invalid(
-                "lengths",
+                self.lengths_field(),
                 "ascending and distinct",
                 format!("{:?}", self.lengths),
             ));
@@ -81,14 +86,14 @@ impl RaceSpec {
             causal: self.causal,
             level: self.level,
             seed: self.seed,
-            task: mixer::Task::Forward,
+            task: self.task,
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use mixer::{Backend, LaneSpec, Level, Params};
+    use mixer::{Backend, LaneSpec, Level, Params, Task};
 
     use super::*;
 
@@ -107,6 +112,7 @@ mod tests {
             level: Level::Layer,
             budget_ns: 60_000_000_000,
             seed: 1,
+            task: Task::Forward,
         }
     }
 
@@ -140,6 +146,17 @@ mod tests {
         assert_eq!(field_of(RaceSpec { batch: 0, ..spec() }), "batch");
         assert_eq!(field_of(RaceSpec { budget_ns: 0, ..spec() }), "budgetMs");
         assert_eq!(field_of(RaceSpec { budget_ns: u64::MAX, ..spec() }), "budgetMs");
+    }
+
+    #[test]
+    fn decoding_names_its_own_fields() {
+        let decode = RaceSpec { task: Task::Decode { tokens: 64 }, ..spec() };
+        assert_eq!(decode.validate(), Ok(()));
+        assert_eq!(decode.problem(256).capacity(), 320);
+        assert_eq!(field_of(RaceSpec { lengths: vec![0], ..decode.clone() }), "contexts");
+        assert_eq!(field_of(RaceSpec { lengths: Vec::new(), ..decode.clone() }), "contexts");
+        assert_eq!(field_of(RaceSpec { causal: false, ..decode.clone() }), "causal");
+        assert_eq!(field_of(RaceSpec { task: Task::Decode { tokens: 0 }, ..decode }), "tokens");
     }
 
     #[test]

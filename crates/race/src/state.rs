@@ -276,6 +276,7 @@ impl<'a, E: Executor, C: Clock, W: Watch> Race<'a, E, C, W> {
             predicted_ns: None,
             verified: None,
             interval_ns: None,
+            decoding: None,
             versus: None,
         }
     }
@@ -473,7 +474,9 @@ pub(crate) fn dnf(error: &LaneError) -> Dnf {
             | MixerError::NeedsBuffer { needed_bytes, limit_bytes, .. },
         ) => Dnf::Memory { needed_bytes: *needed_bytes, limit_bytes: *limit_bytes },
         LaneError::Mixer(MixerError::NeedsLimit { .. }) => Dnf::DeviceLimit { message: error.said() },
-        LaneError::Mixer(MixerError::Unsupported { .. }) => Dnf::Unsupported { message: error.said() },
+        LaneError::Mixer(MixerError::Unsupported { .. } | MixerError::NoDecode { .. }) => {
+            Dnf::Unsupported { message: error.said() }
+        }
         LaneError::NoBackend { reason, .. } => Dnf::NoBackend { message: reason.clone() },
         LaneError::DeviceLost { reason } => Dnf::DeviceLost { message: reason.clone().into() },
         LaneError::Cancelled => Dnf::Cancelled,

@@ -150,6 +150,7 @@ impl Config {
             batch: self.batch as usize,
             causal: self.causal,
             level: self.level.into(),
+            task: mixer::Task::Forward,
             budget_ns: (self.budget_ms * 1e6) as u64,
             seed: u64::from(self.seed),
         })

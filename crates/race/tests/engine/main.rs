@@ -3,6 +3,7 @@
 
 mod budget;
 mod cancel;
+mod decoding;
 mod faults;
 mod laws;
 mod schedule;

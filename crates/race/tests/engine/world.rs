@@ -7,7 +7,7 @@ use std::rc::Rc;
 use fastrand::Rng;
 use mixer::{
     Backend, Cost, Deviation, Executor, Finished, LaneError, LaneSpec, Level, MixerError, Params, Prepared,
-    Problem, Verification,
+    Problem, Task, Verification,
 };
 use race::{Clock, Dnf, Outcome, Point, Progress, RaceError, RaceSpec, Record, Watch};
 
@@ -19,6 +19,7 @@ pub enum Kind {
     Spoil,
     Run { repeats: u32 },
     Check,
+    Prefill,
     Breathe,
 }
 
@@ -124,6 +125,7 @@ pub struct Lane {
     factor: f64,
     runs: usize,
     output: f64,
+    task: Task,
     world: World,
 }
 
@@ -271,7 +273,16 @@ impl Executor for World {
         state.used_bytes = needed_bytes;
         state.most_used_bytes = state.most_used_bytes.max(needed_bytes);
         let (spec, seq_len) = (lane.clone(), problem.seq_len);
-        let lane = Lane { spec, seq_len, bytes, factor, runs: 0, output: 0.0, world: self.clone() };
+        let lane = Lane {
+            spec,
+            seq_len,
+            bytes,
+            factor,
+            runs: 0,
+            output: 0.0,
+            task: problem.task,
+            world: self.clone(),
+        };
         Ok((lane, Prepared { peak_bytes: bytes }))
     }
 
@@ -301,6 +312,16 @@ impl Executor for World {
         let model = self.model(&lane.spec.system);
         self.call(Kind::Check, Some((&lane.spec, lane.seq_len)), model.check_ns)?;
         Ok(verification(lane.seq_len, (model.checks)(lane.seq_len as f64)))
+    }
+
+    async fn prefill(&mut self, lane: &mut Lane) -> Result<(), LaneError> {
+        let model = self.model(&lane.spec.system);
+        let prefill_ns = lane.seq_len as f64 * (model.time)(lane.seq_len as f64);
+        self.call(Kind::Prefill, Some((&lane.spec, lane.seq_len)), prefill_ns)
+    }
+
+    fn state_bytes(&self, lane: &Lane) -> Option<u64> {
+        (lane.task != Task::Forward).then_some(lane.bytes / 2)
     }
 
     fn peak_bytes(&self, lane: &Lane) -> u64 {
@@ -346,6 +367,7 @@ pub fn spec(systems: &[&str]) -> RaceSpec {
         batch: 1,
         causal: true,
         level: Level::Layer,
+        task: mixer::Task::Forward,
         budget_ns: 60_000_000_000,
         seed: 1,
     }

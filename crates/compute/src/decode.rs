@@ -1,0 +1,400 @@
+//! A lane that generates on the CPU: a prompt fills the state, then tokens follow one by one, each fed by the answer to the
+//! token before.
+
+use std::sync::Arc;
+
+use mixer::{
+    Case, CpuDecoder, DecodeMemory, Floats, LaneError, Memory, MixerError, Params, Problem, SpotCheck,
+    SpotDraw, System, Task, Tensor, Tensors, TokenInput, Tokens,
+};
+
+use crate::abandon::unless_cancelled;
+use crate::cpu::CpuPool;
+use crate::output::{Spotted, Spotting, finite_sum};
+use crate::spot::spot_check;
+
+/// Factor by which the operations of a check grow while it covers no generated token, and the most operations: a check
+/// of a few channels at the longest contexts.
+const MORE_FLOPS: u64 = 8;
+const MOST_FLOPS: u64 = 1 << 36;
+
+/// Most inputs of a token: a step lists them without allocating.
+const MOST_INPUTS: usize = 8;
+
+/// One system after one context, prepared for the CPU.
+///
+/// Token s + 1 of a run is the case's own input at its position plus the answer to token s, limited to ±1: it cannot be
+/// computed ahead, and it is the same function for every system. The inputs and answers of the first run are kept. Every
+/// later run must end with equal bits, and the check against the f64 reference covers the kept answers.
+pub struct CpuDecodeLane {
+    system: &'static System,
+    case: Arc<Case>,
+    inputs: Vec<TokenInput>,
+    decoder: Box<dyn CpuDecoder>,
+    memory: DecodeMemory,
+    pool: CpuPool,
+    context: usize,
+    sizes: Sizes,
+    /// The next token's inputs, `[batch, width]` each.
+    next: Vec<Floats>,
+    /// The answer to the last token, `[batch, width]`.
+    answer: Floats,
+    /// Inputs of the first run's tokens, `[tokens, batch, width]` each, and their answers.
+    given: Vec<Floats>,
+    answers: Floats,
+    /// A piece of the prompt, `[batch, piece, width]` each; empty for a single sequence.
+    pieces: Vec<Floats>,
+    /// Answers to a piece of the prompt, `[batch, piece, width]`.
+    prompt_answers: Floats,
+    /// Tokens generated since the context.
+    generated: usize,
+    /// Sum of the first run's answers.
+    checksum: f64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Sizes {
+    batch: usize,
+    tokens: usize,
+    width: usize,
+}
+
+impl CpuDecodeLane {
+    /// Makes a seeded case, fills the state with the context, without answers, and generates once. All time spent here
+    /// is set-up time.
+    ///
+    /// # Errors
+    /// Errors of the system; [`MixerError::OutOfMemory`], before any allocation, where the closed form exceeds
+    /// `limit_bytes`; [`LaneError::Cancelled`].
+    pub fn seeded(
+        system: &'static System,
+        problem: &Problem,
+        params: &Params,
+        pool: &CpuPool,
+        limit_bytes: u64,
+    ) -> Result<Self, LaneError> {
+        let needed_bytes = system.cost(problem, params)?.peak_bytes;
+        if needed_bytes > limit_bytes {
+            return Err(MixerError::OutOfMemory { needed_bytes, limit_bytes }.into());
+        }
+        let (problem, params) = (*problem, params.clone());
+        let case = unless_cancelled(pool.cancel_switch(), move || system.seeded_case(&problem, &params))??;
+        let tokens = match problem.task {
+            Task::Decode { tokens } => tokens,
+            Task::Forward => 0,
+        };
+        let mut lane =
+            Self::new(system, case, [problem.seq_len, tokens, problem.d_model], pool, limit_bytes)?;
+        lane.bring_context(false)?;
+        lane.record()?;
+        Ok(lane)
+    }
+
+    /// An empty state for a given case, of which `tokens` positions will be generated after a context of
+    /// `context` positions. Outputs have `width` columns.
+    ///
+    /// # Errors
+    /// As for [`CpuDecodeLane::seeded`].
+    pub fn new(
+        system: &'static System,
+        case: Case,
+        [context, tokens, width]: [usize; 3],
+        pool: &CpuPool,
+        limit_bytes: u64,
+    ) -> Result<Self, LaneError> {
+        case.tensors.check_finite()?;
+        let case = Arc::new(case);
+        let memory = DecodeMemory::new(&Memory::new(limit_bytes.saturating_sub(case.tensors.bytes())));
+        let mut inputs = system.token_inputs(&case)?;
+        inputs.truncate(MOST_INPUTS);
+        let decoder = system.decoder(&case, &memory, pool)?;
+        if pool.is_cancelled() {
+            return Err(LaneError::Cancelled);
+        }
+        let batch = case.config.count_or("batch", 1, 1, usize::MAX)?;
+        let rows = |rows: usize| {
+            let buffer = |input: &TokenInput| memory.work.floats(rows * input.width);
+            inputs.iter().map(buffer).collect::<Result<Vec<_>, _>>()
+        };
+        let piece = batch * decoder.piece().min(context);
+        Ok(Self {
+            prompt_answers: memory.work.floats(piece * width)?,
+            pieces: rows(if batch > 1 { piece } else { 0 })?,
+            next: rows(batch)?,
+            given: rows(tokens * batch)?,
+            answer: memory.work.floats(batch * width)?,
+            answers: memory.work.floats(tokens * batch * width)?,
+            system,
+            case,
+            inputs,
+            decoder,
+            memory,
+            pool: pool.clone(),
+            context,
+            sizes: Sizes { batch, tokens, width },
+            generated: 0,
+            checksum: 0.0,
+        })
+    }
+
+    /// The lane's case, with the inputs of the context and the seeded inputs of the positions after it.
+    pub fn case(&self) -> &Arc<Case> {
+        &self.case
+    }
+
+    /// Peak of the bytes held: the case and all buffers.
+    pub fn peak_bytes(&self) -> u64 {
+        self.case.tensors.bytes() + self.memory.work.peak_bytes()
+    }
+
+    /// Bytes of the state, as its own ledger counts them.
+    pub fn state_bytes(&self) -> u64 {
+        self.memory.state.used_bytes()
+    }
+
+    /// Fills an empty state with the context by the parallel form, with every token's answer, and generates nothing: the
+    /// work before the first generated token.
+    ///
+    /// # Errors
+    /// [`LaneError::Cancelled`] or the decoder's error.
+    pub fn prefill(&mut self) -> Result<(), LaneError> {
+        self.bring_context(true)
+    }
+
+    /// Every answer from the first position on, `[batch, length, width]`, to the context and to the tokens generated after
+    /// it, and the case with their inputs.
+    ///
+    /// # Errors
+    /// As for [`CpuDecodeLane::prefill`].
+    pub fn whole(&mut self) -> Result<(Vec<f32>, Case), LaneError> {
+        let Sizes { batch, tokens, width } = self.sizes;
+        let length = self.context + tokens;
+        let mut whole: Vec<f32> = mixer::zeros(batch * length * width)?;
+        self.answer_context(usize::MAX, &mut whole, length)?;
+        self.decoder.mark();
+        self.record()?;
+        for (token, answers) in self.answers.chunks_exact(batch * width).enumerate() {
+            for (to, from) in whole.chunks_exact_mut(length * width).zip(answers.chunks_exact(width)) {
+                to[(self.context + token) * width..][..width].copy_from_slice(from);
+            }
+        }
+        Ok((whole, self.generated_case()?))
+    }
+
+    /// Every answer to the context, `[batch, context, width]`, by steps of one token.
+    ///
+    /// # Errors
+    /// As for [`CpuDecodeLane::prefill`].
+    pub fn token_by_token(&mut self) -> Result<Vec<f32>, LaneError> {
+        let mut whole: Vec<f32> = mixer::zeros(self.sizes.batch * self.context * self.sizes.width)?;
+        self.answer_context(1, &mut whole, self.context)?;
+        Ok(whole)
+    }
+
+    /// Answers to the context in calls of at most `most` tokens, as the first rows of each sequence of `to`,
+    /// `[batch, length, width]`.
+    fn answer_context(&mut self, most: usize, to: &mut [f32], length: usize) -> Result<(), LaneError> {
+        let width = self.sizes.width;
+        self.decoder.clear();
+        while self.decoder.position() < self.context {
+            let first = self.decoder.position();
+            let count = self.bring_piece(most, true)?;
+            let rows = self.prompt_answers.chunks_exact(count * width);
+            for (to, from) in to.chunks_exact_mut(length * width).zip(rows) {
+                to[first * width..][..count * width].copy_from_slice(from);
+            }
+        }
+        Ok(())
+    }
+
+    /// The answer to the last token, `[batch, width]`.
+    pub fn answer(&self) -> &[f32] {
+        &self.answer
+    }
+
+    /// Fills the last answer with NaN and returns to the end of the context.
+    pub fn spoil(&mut self) {
+        self.answer.fill(f32::NAN);
+        self.decoder.rewind();
+        self.generated = 0;
+    }
+
+    /// Generates `count` tokens, one by one. At the end of the state's capacity it returns to the context. Returns the
+    /// first run's checksum.
+    ///
+    /// # Errors
+    /// [`LaneError::NotRepeatable`] where the last answer differs from the first run's; [`LaneError::Cancelled`]; the
+    /// decoder's error.
+    pub fn run(&mut self, count: usize) -> Result<f64, LaneError> {
+        for _ in 0..count {
+            if self.generated == self.sizes.tokens {
+                self.decoder.rewind();
+                self.generated = 0;
+            }
+            self.step()?;
+        }
+        let row = self.answer.len();
+        let kept = &self.answers[self.generated.saturating_sub(1) * row..][..row];
+        let differs = kept.iter().zip(self.answer.iter()).any(|(kept, now)| kept.to_bits() != now.to_bits());
+        if differs {
+            let sum = |values: &[f32]| values.iter().map(|&value| f64::from(value)).sum();
+            return Err(LaneError::NotRepeatable { first: sum(kept), now: sum(&self.answer) });
+        }
+        Ok(self.checksum)
+    }
+
+    /// Compares generated answers with the f64 reference of the forward pass over all tokens, among them the last one.
+    ///
+    /// # Errors
+    /// Errors of the reference; [`LaneError::Cancelled`].
+    pub fn spot_check(&self, mut draw: SpotDraw) -> Result<Spotted, LaneError> {
+        draw.first_row = self.context;
+        let (system, context) = (self.system, self.context);
+        let length = context + self.sizes.tokens;
+        let case = self.generated_case()?;
+        let check = unless_cancelled(self.pool.cancel_switch(), move || {
+            loop {
+                let check = later_parts(spot_check(system, &case, draw)?, context, length);
+                if !check.is_empty() || draw.max_flops >= MOST_FLOPS {
+                    return Ok::<_, MixerError>(check);
+                }
+                draw.max_flops = draw.max_flops.saturating_mul(MORE_FLOPS);
+            }
+        })??;
+        let mut spotting = Spotting::new(&check);
+        let width = self.sizes.width;
+        for (token, answers) in self.answers.chunks_exact(self.answer.len()).enumerate() {
+            for (sequence, row) in answers.chunks_exact(width).enumerate() {
+                spotting.visit((sequence * length + context + token) * width, row);
+            }
+        }
+        let deviation = spotting.finish(system)?;
+        Ok(Spotted { deviation, check })
+    }
+
+    /// The whole context, in pieces, with or without answers; the state after it is marked.
+    fn bring_context(&mut self, with_answers: bool) -> Result<(), LaneError> {
+        self.decoder.clear();
+        self.generated = 0;
+        while self.decoder.position() < self.context {
+            self.bring_piece(usize::MAX, with_answers)?;
+        }
+        self.decoder.mark();
+        Ok(())
+    }
+
+    /// The context's next tokens, at most `most`. Returns their number; their answers are at the beginning of
+    /// `prompt_answers`.
+    fn bring_piece(&mut self, most: usize, with_answers: bool) -> Result<usize, LaneError> {
+        let first = self.decoder.position();
+        let count = self.decoder.piece().min(self.context - first).min(most);
+        let Sizes { batch, width, .. } = self.sizes;
+        let mut slices: [&[f32]; MOST_INPUTS] = [&[]; MOST_INPUTS];
+        let mut pieces = self.pieces.iter_mut();
+        for (slice, input) in slices.iter_mut().zip(&self.inputs) {
+            let (data, len) = (stream(&self.case.tensors, input)?, count * input.width);
+            *slice = match pieces.next() {
+                // The tokens of a single sequence are together in the case.
+                None => &data[first * input.width..][..len],
+                Some(piece) => {
+                    let sequences = data.chunks_exact(data.len() / batch);
+                    for (to, from) in piece.chunks_exact_mut(len).zip(sequences) {
+                        to.copy_from_slice(&from[first * input.width..][..len]);
+                    }
+                    &piece[..batch * len]
+                }
+            };
+        }
+        let inputs = slices.get(..self.inputs.len()).unwrap_or_default();
+        let output = with_answers.then(|| &mut self.prompt_answers[..batch * count * width]);
+        self.decoder.advance(Tokens { count, inputs }, output, &self.pool)?;
+        if self.pool.is_cancelled() { Err(LaneError::Cancelled) } else { Ok(count) }
+    }
+
+    /// One generated token.
+    fn step(&mut self) -> Result<(), LaneError> {
+        let Sizes { batch, width, .. } = self.sizes;
+        let position = self.context + self.generated;
+        for (input, next) in self.inputs.iter().zip(&mut self.next) {
+            let data = stream(&self.case.tensors, input)?;
+            let sequences = data.chunks_exact(data.len() / batch);
+            let rows = next.chunks_exact_mut(input.width).zip(sequences);
+            for ((next, own), answer) in rows.zip(self.answer.chunks_exact(width)) {
+                next.copy_from_slice(&own[position * input.width..][..input.width]);
+                if input.fed && self.generated > 0 {
+                    let answer = answer.iter().cycle();
+                    next.iter_mut().zip(answer).for_each(|(next, answer)| *next += answer.clamp(-1.0, 1.0));
+                }
+            }
+        }
+        let mut slices: [&[f32]; MOST_INPUTS] = [&[]; MOST_INPUTS];
+        slices.iter_mut().zip(&self.next).for_each(|(slice, next)| *slice = next);
+        let inputs = slices.get(..self.next.len()).unwrap_or_default();
+        self.decoder.advance(Tokens { count: 1, inputs }, Some(&mut self.answer), &self.pool)?;
+        self.generated += 1;
+        if self.pool.is_cancelled() { Err(LaneError::Cancelled) } else { Ok(()) }
+    }
+
+    /// Generates all tokens once and keeps their inputs and answers.
+    fn record(&mut self) -> Result<(), LaneError> {
+        self.spoil();
+        for token in 0..self.sizes.tokens {
+            self.step()?;
+            for (given, next) in self.given.iter_mut().zip(&self.next) {
+                given[token * next.len()..][..next.len()].copy_from_slice(next);
+            }
+            self.answers[token * self.answer.len()..][..self.answer.len()].copy_from_slice(&self.answer);
+        }
+        self.checksum = finite_sum(&self.answers, 0)?;
+        self.spoil();
+        Ok(())
+    }
+
+    /// The case with the generated tokens' inputs, and with the definition of outputs that decoding has.
+    fn generated_case(&self) -> Result<Case, LaneError> {
+        let mut case = Case::clone(&self.case);
+        case.config.set("decode", true);
+        let Sizes { batch, tokens, .. } = self.sizes;
+        for (input, given) in self.inputs.iter().zip(&self.given) {
+            let mut data = stream(&self.case.tensors, input)?.to_vec();
+            let (shape, len) = (shape(&self.case.tensors, input), data.len() / batch);
+            for (sequence, own) in data.chunks_exact_mut(len).enumerate() {
+                for token in 0..tokens {
+                    let from = &given[(token * batch + sequence) * input.width..][..input.width];
+                    own[(self.context + token) * input.width..][..input.width].copy_from_slice(from);
+                }
+            }
+            case.tensors.insert(input.name, &shape, data);
+        }
+        Ok(case)
+    }
+}
+
+/// Rows and columns of a check from position `first` of each sequence on.
+fn later_parts(check: SpotCheck, first: usize, length: usize) -> SpotCheck {
+    let width = check.width;
+    let rows = check.rows.iter().zip(check.expected.chunks(width.max(1)));
+    let (rows, expected): (Vec<usize>, Vec<&[f64]>) = rows.filter(|(row, _)| **row % length >= first).unzip();
+    let columns = check.columns.into_iter().filter_map(|mut column| {
+        let start = column.first_row - column.first_row % length + first;
+        let skipped = start.saturating_sub(column.first_row);
+        if skipped >= column.expected.len() {
+            return None;
+        }
+        column.expected.drain(..skipped);
+        column.first_row += skipped;
+        Some(column)
+    });
+    SpotCheck { width, rows, expected: expected.concat(), columns: columns.collect() }
+}
+
+fn stream<'a>(tensors: &'a Tensors, input: &TokenInput) -> Result<&'a [f32], MixerError> {
+    match tensors.get(input.name) {
+        Some(Tensor::F32 { data, .. }) => Ok(data),
+        _ => Err(MixerError::MissingTensor { name: input.name.to_owned() }),
+    }
+}
+
+fn shape(tensors: &Tensors, input: &TokenInput) -> Vec<usize> {
+    tensors.get(input.name).map(|tensor| tensor.shape().to_vec()).unwrap_or_default()
+}
