@@ -35,6 +35,15 @@ pub struct RaceArgs {
     /// Sequence lengths, e.g. 256,512,1024 or 256..16K, which doubles
     #[arg(long, value_name = "LENGTHS", allow_hyphen_values = true)]
     pub lengths: Option<String>,
+    /// What is timed: forward (one pass over a whole sequence) or decode (one token after a context)
+    #[arg(long)]
+    pub mode: Option<String>,
+    /// Context lengths of a decode race, e.g. 256..64K, which doubles
+    #[arg(long, value_name = "LENGTHS", allow_hyphen_values = true)]
+    pub contexts: Option<String>,
+    /// Tokens that a decode race generates after a context in one run
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub tokens: Option<String>,
     /// Backend of lanes that name none: cpu, gpu or auto (the GPU where there is one)
     #[arg(long)]
     pub backend: Option<String>,
@@ -138,6 +147,9 @@ pub struct VerifyArgs {
     /// Golden files, or folders that contain some
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<PathBuf>,
+    /// Decode each file's case token by token, instead of running the forward pass over it
+    #[arg(long)]
+    pub decode: bool,
     /// Backend to verify on
     #[arg(long, value_enum, default_value_t = VerifyBackend::Cpu)]
     pub backend: VerifyBackend,

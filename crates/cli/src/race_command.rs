@@ -126,14 +126,18 @@ fn config(args: &RaceArgs) -> Result<Config, CliError> {
         let lanes = systems.split(',').map(lane).collect::<Result<Vec<Value>, CliError>>()?;
         fields.insert("systems".to_owned(), Value::Array(lanes));
     }
-    if let Some(lengths) = &args.lengths {
-        fields.insert("lengths".to_owned(), Value::String(lengths.clone()));
+    for (name, lengths) in [("lengths", &args.lengths), ("contexts", &args.contexts)] {
+        if let Some(lengths) = lengths {
+            fields.insert(name.to_owned(), Value::String(lengths.clone()));
+        }
     }
     let mut set = |name: &str, text: Option<&String>| {
         if let Some(text) = text {
             fields.insert(name.to_owned(), value(text));
         }
     };
+    set("mode", args.mode.as_ref());
+    set("tokens", args.tokens.as_ref());
     set("width", args.width.as_ref());
     set("heads", args.heads.as_ref());
     set("batch", args.batch.as_ref());
@@ -260,7 +264,7 @@ impl Watch for Terminal {
         let step = match progress.activity {
             Activity::Verifying | Activity::Preparing => Some((progress.lane, progress.seq_len)),
             Activity::CheckingDrift => Some((usize::MAX, progress.seq_len)),
-            Activity::WarmingUp | Activity::Sampling => None,
+            Activity::WarmingUp | Activity::Sampling | Activity::Prefilling => None,
         };
         if !self.overwrite && (step.is_none() || self.shown.get() == step) {
             return;
@@ -273,6 +277,7 @@ impl Watch for Terminal {
             Activity::Preparing => "preparing",
             Activity::WarmingUp => "warming up",
             Activity::Sampling => "sampling",
+            Activity::Prefilling => "timing the prefill",
             Activity::CheckingDrift => "checking for drift",
         };
         let line = format!(

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use compute::golden::{GoldenError, MAX_FILE_BYTES};
 use compute::{ComputeError, CpuPool, GoldenResult, Machine};
-use mixer::{Backend, System, text};
+use mixer::{Backend, LaneError, MixerError, System, text};
 
 use crate::args::{VerifyArgs, VerifyBackend};
 use crate::error::CliError;
@@ -19,7 +19,8 @@ const MAX_DEPTH: usize = 8;
 /// Longest path shown, in characters.
 const MAX_SHOWN: usize = 300;
 
-/// Verifies every file. The status is 1 where a file does not pass or cannot be verified.
+/// Verifies every file. The status is 1 where a file does not pass or cannot be verified. When decoding, files of forms that
+/// do not decode are named and skipped.
 ///
 /// # Errors
 /// An unknown system, a machine that cannot be set up, or a missing GPU. Errors of a single path are in its line.
@@ -44,17 +45,25 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode, CliError> {
     }
 
     let mut out = std::io::stdout().lock();
-    let (mut passed, mut failed, mut errors) = (0_usize, 0_usize, 0_usize);
+    let (mut passed, mut failed, mut skipped, mut errors) = (0_usize, 0_usize, 0_usize, 0_usize);
     for file in files {
-        let verified = file.and_then(|path| match verify(&path, system, backend, &mut machine) {
-            Ok(result) => Ok((path, result)),
-            Err(CliError::Compute(error)) => Err(CliError::Golden { path, error }),
-            Err(error) => Err(error),
-        });
+        let verified =
+            file.and_then(|path| match verify(&path, args.decode, system, backend, &mut machine) {
+                Ok(result) => Ok((path, result)),
+                Err(CliError::Compute(error)) => Err(CliError::Golden { path, error }),
+                Err(error) => Err(error),
+            });
         match verified {
             Ok((path, result)) => {
                 *(if result.deviation.pass { &mut passed } else { &mut failed }) += 1;
                 writeln!(out, "{}", line(&result, backend, &path))?;
+            }
+            Err(CliError::Golden {
+                path,
+                error: ComputeError::Lane(LaneError::Mixer(why @ MixerError::NoDecode { .. })),
+            }) => {
+                skipped += 1;
+                writeln!(out, "skip  {why}  {}", shown(&path))?;
             }
             Err(error) => {
                 errors += 1;
@@ -63,7 +72,8 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode, CliError> {
             }
         }
     }
-    writeln!(out, "{passed} passed, {failed} failed, {errors} could not be verified")?;
+    let skipped = if args.decode { format!("{skipped} skipped, ") } else { String::new() };
+    writeln!(out, "{passed} passed, {failed} failed, {skipped}{errors} could not be verified")?;
     Ok(if failed + errors == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -86,18 +96,26 @@ fn line(result: &GoldenResult, backend: Backend, path: &Path) -> String {
         result.tolerance.abs,
         result.tolerance.rel,
         if result.deviation.pass { "" } else { " wanted" },
-        text::clean(&path.display().to_string(), MAX_SHOWN),
+        shown(path),
     )
+}
+
+fn shown(path: &Path) -> String {
+    text::clean(&path.display().to_string(), MAX_SHOWN)
 }
 
 fn verify(
     path: &Path,
+    decode: bool,
     system: Option<&'static System>,
     backend: Backend,
     machine: &mut Machine,
 ) -> Result<GoldenResult, CliError> {
     let bytes = read(path)?;
-    Ok(pollster::block_on(machine.verify_golden(&bytes, system, backend))?)
+    Ok(match (decode, backend) {
+        (false, _) => pollster::block_on(machine.verify_golden(&bytes, system, backend))?,
+        (true, _) => machine.verify_golden_decode(&bytes, system)?,
+    })
 }
 
 /// The bytes of a regular file, up to the size limit of golden files. Pipes and devices may have no end.

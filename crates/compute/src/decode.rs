@@ -119,7 +119,7 @@ impl CpuDecodeLane {
         let piece = batch * decoder.piece().min(context);
         Ok(Self {
             prompt_answers: memory.work.floats(piece * width)?,
-            pieces: rows(if batch > 1 { piece } else { 0 })?,
+            pieces: if batch > 1 { rows(piece)? } else { Vec::new() },
             next: rows(batch)?,
             given: rows(tokens * batch)?,
             answer: memory.work.floats(batch * width)?,
@@ -397,4 +397,126 @@ fn stream<'a>(tensors: &'a Tensors, input: &TokenInput) -> Result<&'a [f32], Mix
 
 fn shape(tensors: &Tensors, input: &TokenInput) -> Vec<usize> {
     tensors.get(input.name).map(|tensor| tensor.shape().to_vec()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use mixer::Level;
+
+    use super::*;
+
+    const GIB: u64 = 1 << 30;
+    const DRAW: SpotDraw = SpotDraw { seed: 3, max_flops: 1 << 26, first_row: 0 };
+    const PROBLEM: Problem = Problem {
+        batch: 2,
+        seq_len: 200,
+        d_model: 32,
+        n_heads: 2,
+        causal: true,
+        level: Level::Layer,
+        seed: 5,
+        task: Task::Decode { tokens: 40 },
+    };
+
+    fn lane(system: &'static System, problem: &Problem) -> Result<CpuDecodeLane, LaneError> {
+        CpuDecodeLane::seeded(system, problem, &Params::new(), &CpuPool::new(2).unwrap(), GIB)
+    }
+
+    fn decoding() -> impl Iterator<Item = &'static System> {
+        kernels::systems().filter(|system| system.decode.is_ok())
+    }
+
+    #[test]
+    fn every_decoding_system_generates_and_is_checked() {
+        for system in decoding() {
+            for (level, batch) in [(Level::Core, 1), (Level::Layer, 2)] {
+                let mut lane = lane(system, &Problem { level, batch, ..PROBLEM }).unwrap();
+                lane.spoil();
+                let first = lane.run(3).unwrap();
+                // Past the capacity it returns to the context.
+                assert_eq!(lane.run(100).unwrap().to_bits(), first.to_bits());
+                lane.prefill().unwrap();
+                assert_eq!(lane.run(7).unwrap().to_bits(), first.to_bits());
+                let Spotted { deviation, check } = lane.spot_check(DRAW).unwrap();
+                assert!(deviation.pass, "{} {level:?}: {deviation:?}", system.info().id);
+                assert!(check.rows.iter().all(|row| row % 240 >= 200), "{:?}", check.rows);
+                let last = |row: usize| row % 240 == 239;
+                let columns = check.columns.iter().map(|column| column.first_row + column.expected.len() - 1);
+                assert!(check.rows.iter().copied().chain(columns).any(last), "{}", system.info().id);
+                assert_eq!(
+                    lane.state_bytes(),
+                    system
+                        .cost(&Problem { level, batch, ..PROBLEM }, &Params::new())
+                        .unwrap()
+                        .decode_state_bytes
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn all_answers_are_those_of_the_forward_pass() {
+        for system in decoding() {
+            let (got, case) = lane(system, &PROBLEM).unwrap().whole().unwrap();
+            let want = system.reference(&case).unwrap();
+            let deviation = system.info().tolerance.compare_rows(&got, &want, 32);
+            assert!(deviation.pass, "{}: {deviation:?}", system.info().id);
+        }
+    }
+
+    #[test]
+    fn every_token_depends_on_the_answer_before_it() {
+        let system = kernels::find("mean-pool").unwrap();
+        let lane = lane(system, &Problem { level: Level::Core, ..PROBLEM }).unwrap();
+        let case = lane.generated_case().unwrap();
+        let [own, given] = [lane.case(), &case].map(|case| case.tensors.floats("x", &[2, 240, 32]).unwrap());
+        let row = |x: &[f32], t: usize| x[t * 32..][..32].to_vec();
+        assert_eq!(row(own, 200), row(given, 200));
+        for token in 1..40 {
+            let answer = &lane.answers[(token - 1) * 64..][..32];
+            let fed: Vec<f32> =
+                row(own, 200 + token).iter().zip(answer).map(|(x, y)| x + y.clamp(-1.0, 1.0)).collect();
+            assert_eq!(row(given, 200 + token), fed);
+        }
+    }
+
+    #[test]
+    fn fault_11_a_changed_answer_is_detected() {
+        let system = kernels::find("mean-pool").unwrap();
+        let mut lane = lane(system, &PROBLEM).unwrap();
+        let last = lane.answers.len() - 1;
+        lane.answers[last] += 0.01;
+        assert!(!lane.spot_check(SpotDraw { max_flops: 1 << 30, ..DRAW }).unwrap().deviation.pass);
+        assert!(matches!(lane.run(40), Err(LaneError::NotRepeatable { .. })));
+    }
+
+    #[test]
+    fn systems_without_a_recurrence_say_why() {
+        for system in kernels::systems().filter(|system| system.decode.is_err()) {
+            let error = lane(system, &PROBLEM).err().unwrap();
+            assert!(matches!(error, LaneError::Mixer(MixerError::NoDecode { .. })), "{error}");
+        }
+    }
+
+    #[test]
+    fn fault_06_a_context_longer_than_memory_is_refused_before_it_allocates() {
+        let system = kernels::find("mean-pool").unwrap();
+        let problem = Problem { seq_len: 1 << 20, batch: 16, ..PROBLEM };
+        let started = Instant::now();
+        let error = lane(system, &problem).err().unwrap();
+        assert!(matches!(error, LaneError::Mixer(MixerError::OutOfMemory { .. })));
+        assert!(started.elapsed() < Duration::from_secs(1));
+    }
+
+    #[test]
+    fn fault_17_cancel_ends_a_run() {
+        let system = kernels::find("mean-pool").unwrap();
+        let mut lane = lane(system, &PROBLEM).unwrap();
+        lane.pool.cancel_switch().cancel();
+        assert!(matches!(lane.run(10), Err(LaneError::Cancelled)));
+        assert!(matches!(lane.prefill(), Err(LaneError::Cancelled)));
+        assert!(matches!(lane.spot_check(DRAW), Err(LaneError::Cancelled)));
+    }
 }
