@@ -1,46 +1,31 @@
-//! A lane that generates on the CPU: a prompt fills the state, then tokens follow one by one, each fed by the answer to the
-//! token before.
+//! Generation on the CPU.
 
 use std::sync::Arc;
 
 use mixer::{
-    Case, CpuDecoder, DecodeMemory, Floats, LaneError, Memory, MixerError, Params, Problem, SpotCheck,
-    SpotDraw, System, Task, Tensor, Tensors, TokenInput, Tokens,
+    Case, CpuDecoder, DecodeMemory, Floats, LaneError, Memory, MixerError, Params, Problem, SpotDraw, System,
+    Task, TokenInput, Tokens,
 };
 
+use super::generation::{Generation, MOST_INPUTS, feed, stream};
 use crate::abandon::unless_cancelled;
 use crate::cpu::CpuPool;
-use crate::output::{Spotted, Spotting, finite_sum};
-use crate::spot::spot_check;
-
-/// Factor by which the operations of a check grow while it covers no generated token, and the most operations: a check
-/// of a few channels at the longest contexts.
-const MORE_FLOPS: u64 = 8;
-const MOST_FLOPS: u64 = 1 << 36;
-
-/// Most inputs of a token: a step lists them without allocating.
-const MOST_INPUTS: usize = 8;
+use crate::output::{Spotted, finite_sum};
 
 /// One system after one context, prepared for the CPU.
 ///
-/// Token s + 1 of a run is the case's own input at its position plus the answer to token s, limited to ±1: it cannot be
-/// computed ahead, and it is the same function for every system. The inputs and answers of the first run are kept. Every
-/// later run must end with equal bits, and the check against the f64 reference covers the kept answers.
+/// The answers of the first run are kept. Every later run must end with equal bits, and the check against the f64 reference
+/// covers the kept answers.
 pub struct CpuDecodeLane {
-    system: &'static System,
-    case: Arc<Case>,
-    inputs: Vec<TokenInput>,
+    generation: Generation,
     decoder: Box<dyn CpuDecoder>,
     memory: DecodeMemory,
     pool: CpuPool,
-    context: usize,
-    sizes: Sizes,
     /// The next token's inputs, `[batch, width]` each.
     next: Vec<Floats>,
     /// The answer to the last token, `[batch, width]`.
     answer: Floats,
-    /// Inputs of the first run's tokens, `[tokens, batch, width]` each, and their answers.
-    given: Vec<Floats>,
+    /// Answers of the first run, `[tokens, batch, width]`.
     answers: Floats,
     /// A piece of the prompt, `[batch, piece, width]` each; empty for a single sequence.
     pieces: Vec<Floats>,
@@ -50,13 +35,6 @@ pub struct CpuDecodeLane {
     generated: usize,
     /// Sum of the first run's answers.
     checksum: f64,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Sizes {
-    batch: usize,
-    tokens: usize,
-    width: usize,
 }
 
 impl CpuDecodeLane {
@@ -102,36 +80,28 @@ impl CpuDecodeLane {
         pool: &CpuPool,
         limit_bytes: u64,
     ) -> Result<Self, LaneError> {
-        case.tensors.check_finite()?;
-        let case = Arc::new(case);
+        let generation = Generation::new(system, case, [context, tokens, width])?;
+        let (case, batch) = (&generation.case, generation.batch);
         let memory = DecodeMemory::new(&Memory::new(limit_bytes.saturating_sub(case.tensors.bytes())));
-        let mut inputs = system.token_inputs(&case)?;
-        inputs.truncate(MOST_INPUTS);
-        let decoder = system.decoder(&case, &memory, pool)?;
+        let decoder = system.decoder(case, &memory, pool)?;
         if pool.is_cancelled() {
             return Err(LaneError::Cancelled);
         }
-        let batch = case.config.count_or("batch", 1, 1, usize::MAX)?;
         let rows = |rows: usize| {
             let buffer = |input: &TokenInput| memory.work.floats(rows * input.width);
-            inputs.iter().map(buffer).collect::<Result<Vec<_>, _>>()
+            generation.inputs.iter().map(buffer).collect::<Result<Vec<_>, _>>()
         };
         let piece = batch * decoder.piece().min(context);
         Ok(Self {
             prompt_answers: memory.work.floats(piece * width)?,
             pieces: if batch > 1 { rows(piece)? } else { Vec::new() },
             next: rows(batch)?,
-            given: rows(tokens * batch)?,
             answer: memory.work.floats(batch * width)?,
             answers: memory.work.floats(tokens * batch * width)?,
-            system,
-            case,
-            inputs,
+            generation,
             decoder,
             memory,
             pool: pool.clone(),
-            context,
-            sizes: Sizes { batch, tokens, width },
             generated: 0,
             checksum: 0.0,
         })
@@ -139,12 +109,12 @@ impl CpuDecodeLane {
 
     /// The lane's case, with the inputs of the context and the seeded inputs of the positions after it.
     pub fn case(&self) -> &Arc<Case> {
-        &self.case
+        &self.generation.case
     }
 
     /// Peak of the bytes held: the case and all buffers.
     pub fn peak_bytes(&self) -> u64 {
-        self.case.tensors.bytes() + self.memory.work.peak_bytes()
+        self.case().tensors.bytes() + self.memory.work.peak_bytes()
     }
 
     /// Bytes of the state, as its own ledger counts them.
@@ -167,18 +137,18 @@ impl CpuDecodeLane {
     /// # Errors
     /// As for [`CpuDecodeLane::prefill`].
     pub fn whole(&mut self) -> Result<(Vec<f32>, Case), LaneError> {
-        let Sizes { batch, tokens, width } = self.sizes;
-        let length = self.context + tokens;
+        let Generation { batch, context, tokens, width, .. } = self.generation;
+        let length = context + tokens;
         let mut whole: Vec<f32> = mixer::zeros(batch * length * width)?;
         self.answer_context(usize::MAX, &mut whole, length)?;
         self.decoder.mark();
         self.record()?;
         for (token, answers) in self.answers.chunks_exact(batch * width).enumerate() {
             for (to, from) in whole.chunks_exact_mut(length * width).zip(answers.chunks_exact(width)) {
-                to[(self.context + token) * width..][..width].copy_from_slice(from);
+                to[(context + token) * width..][..width].copy_from_slice(from);
             }
         }
-        Ok((whole, self.generated_case()?))
+        Ok((whole, self.generation.generated_case(&self.answers)?))
     }
 
     /// Every answer to the context, `[batch, context, width]`, by steps of one token.
@@ -186,17 +156,18 @@ impl CpuDecodeLane {
     /// # Errors
     /// As for [`CpuDecodeLane::prefill`].
     pub fn token_by_token(&mut self) -> Result<Vec<f32>, LaneError> {
-        let mut whole: Vec<f32> = mixer::zeros(self.sizes.batch * self.context * self.sizes.width)?;
-        self.answer_context(1, &mut whole, self.context)?;
+        let context = self.generation.context;
+        let mut whole: Vec<f32> = mixer::zeros(self.generation.row() * context)?;
+        self.answer_context(1, &mut whole, context)?;
         Ok(whole)
     }
 
     /// Answers to the context in calls of at most `most` tokens, as the first rows of each sequence of `to`,
     /// `[batch, length, width]`.
     fn answer_context(&mut self, most: usize, to: &mut [f32], length: usize) -> Result<(), LaneError> {
-        let width = self.sizes.width;
+        let Generation { context, width, .. } = self.generation;
         self.decoder.clear();
-        while self.decoder.position() < self.context {
+        while self.decoder.position() < context {
             let first = self.decoder.position();
             let count = self.bring_piece(most, true)?;
             let rows = self.prompt_answers.chunks_exact(count * width);
@@ -227,7 +198,7 @@ impl CpuDecodeLane {
     /// decoder's error.
     pub fn run(&mut self, count: usize) -> Result<f64, LaneError> {
         for _ in 0..count {
-            if self.generated == self.sizes.tokens {
+            if self.generated == self.generation.tokens {
                 self.decoder.rewind();
                 self.generated = 0;
             }
@@ -247,36 +218,15 @@ impl CpuDecodeLane {
     ///
     /// # Errors
     /// Errors of the reference; [`LaneError::Cancelled`].
-    pub fn spot_check(&self, mut draw: SpotDraw) -> Result<Spotted, LaneError> {
-        draw.first_row = self.context;
-        let (system, context) = (self.system, self.context);
-        let length = context + self.sizes.tokens;
-        let case = self.generated_case()?;
-        let check = unless_cancelled(self.pool.cancel_switch(), move || {
-            loop {
-                let check = later_parts(spot_check(system, &case, draw)?, context, length);
-                if !check.is_empty() || draw.max_flops >= MOST_FLOPS {
-                    return Ok::<_, MixerError>(check);
-                }
-                draw.max_flops = draw.max_flops.saturating_mul(MORE_FLOPS);
-            }
-        })??;
-        let mut spotting = Spotting::new(&check);
-        let width = self.sizes.width;
-        for (token, answers) in self.answers.chunks_exact(self.answer.len()).enumerate() {
-            for (sequence, row) in answers.chunks_exact(width).enumerate() {
-                spotting.visit((sequence * length + context + token) * width, row);
-            }
-        }
-        let deviation = spotting.finish(system)?;
-        Ok(Spotted { deviation, check })
+    pub fn spot_check(&self, draw: SpotDraw) -> Result<Spotted, LaneError> {
+        self.generation.spot_check(&self.answers, draw, self.pool.cancel_switch())
     }
 
     /// The whole context, in pieces, with or without answers; the state after it is marked.
     fn bring_context(&mut self, with_answers: bool) -> Result<(), LaneError> {
         self.decoder.clear();
         self.generated = 0;
-        while self.decoder.position() < self.context {
+        while self.decoder.position() < self.generation.context {
             self.bring_piece(usize::MAX, with_answers)?;
         }
         self.decoder.mark();
@@ -287,12 +237,13 @@ impl CpuDecodeLane {
     /// `prompt_answers`.
     fn bring_piece(&mut self, most: usize, with_answers: bool) -> Result<usize, LaneError> {
         let first = self.decoder.position();
-        let count = self.decoder.piece().min(self.context - first).min(most);
-        let Sizes { batch, width, .. } = self.sizes;
+        let Generation { batch, context, width, .. } = self.generation;
+        let count = self.decoder.piece().min(context - first).min(most);
+        let (inputs, tensors) = (&self.generation.inputs, &self.generation.case.tensors);
         let mut slices: [&[f32]; MOST_INPUTS] = [&[]; MOST_INPUTS];
         let mut pieces = self.pieces.iter_mut();
-        for (slice, input) in slices.iter_mut().zip(&self.inputs) {
-            let (data, len) = (stream(&self.case.tensors, input)?, count * input.width);
+        for (slice, input) in slices.iter_mut().zip(inputs) {
+            let (data, len) = (stream(tensors, input)?, count * input.width);
             *slice = match pieces.next() {
                 // The tokens of a single sequence are together in the case.
                 None => &data[first * input.width..][..len],
@@ -305,7 +256,7 @@ impl CpuDecodeLane {
                 }
             };
         }
-        let inputs = slices.get(..self.inputs.len()).unwrap_or_default();
+        let inputs = slices.get(..inputs.len()).unwrap_or_default();
         let output = with_answers.then(|| &mut self.prompt_answers[..batch * count * width]);
         self.decoder.advance(Tokens { count, inputs }, output, &self.pool)?;
         if self.pool.is_cancelled() { Err(LaneError::Cancelled) } else { Ok(count) }
@@ -313,17 +264,16 @@ impl CpuDecodeLane {
 
     /// One generated token.
     fn step(&mut self) -> Result<(), LaneError> {
-        let Sizes { batch, width, .. } = self.sizes;
-        let position = self.context + self.generated;
-        for (input, next) in self.inputs.iter().zip(&mut self.next) {
-            let data = stream(&self.case.tensors, input)?;
+        let Generation { batch, context, width, .. } = self.generation;
+        let position = context + self.generated;
+        for (input, next) in self.generation.inputs.iter().zip(&mut self.next) {
+            let data = stream(&self.generation.case.tensors, input)?;
             let sequences = data.chunks_exact(data.len() / batch);
             let rows = next.chunks_exact_mut(input.width).zip(sequences);
             for ((next, own), answer) in rows.zip(self.answer.chunks_exact(width)) {
                 next.copy_from_slice(&own[position * input.width..][..input.width]);
                 if input.fed && self.generated > 0 {
-                    let answer = answer.iter().cycle();
-                    next.iter_mut().zip(answer).for_each(|(next, answer)| *next += answer.clamp(-1.0, 1.0));
+                    feed(next, answer);
                 }
             }
         }
@@ -335,68 +285,18 @@ impl CpuDecodeLane {
         if self.pool.is_cancelled() { Err(LaneError::Cancelled) } else { Ok(()) }
     }
 
-    /// Generates all tokens once and keeps their inputs and answers.
+    /// Generates all tokens once and keeps their answers.
     fn record(&mut self) -> Result<(), LaneError> {
         self.spoil();
-        for token in 0..self.sizes.tokens {
+        for token in 0..self.generation.tokens {
             self.step()?;
-            for (given, next) in self.given.iter_mut().zip(&self.next) {
-                given[token * next.len()..][..next.len()].copy_from_slice(next);
-            }
-            self.answers[token * self.answer.len()..][..self.answer.len()].copy_from_slice(&self.answer);
+            let row = self.answer.len();
+            self.answers[token * row..][..row].copy_from_slice(&self.answer);
         }
         self.checksum = finite_sum(&self.answers, 0)?;
         self.spoil();
         Ok(())
     }
-
-    /// The case with the generated tokens' inputs, and with the definition of outputs that decoding has.
-    fn generated_case(&self) -> Result<Case, LaneError> {
-        let mut case = Case::clone(&self.case);
-        case.config.set("decode", true);
-        let Sizes { batch, tokens, .. } = self.sizes;
-        for (input, given) in self.inputs.iter().zip(&self.given) {
-            let mut data = stream(&self.case.tensors, input)?.to_vec();
-            let (shape, len) = (shape(&self.case.tensors, input), data.len() / batch);
-            for (sequence, own) in data.chunks_exact_mut(len).enumerate() {
-                for token in 0..tokens {
-                    let from = &given[(token * batch + sequence) * input.width..][..input.width];
-                    own[(self.context + token) * input.width..][..input.width].copy_from_slice(from);
-                }
-            }
-            case.tensors.insert(input.name, &shape, data);
-        }
-        Ok(case)
-    }
-}
-
-/// Rows and columns of a check from position `first` of each sequence on.
-fn later_parts(check: SpotCheck, first: usize, length: usize) -> SpotCheck {
-    let width = check.width;
-    let rows = check.rows.iter().zip(check.expected.chunks(width.max(1)));
-    let (rows, expected): (Vec<usize>, Vec<&[f64]>) = rows.filter(|(row, _)| **row % length >= first).unzip();
-    let columns = check.columns.into_iter().filter_map(|mut column| {
-        let start = column.first_row - column.first_row % length + first;
-        let skipped = start.saturating_sub(column.first_row);
-        if skipped >= column.expected.len() {
-            return None;
-        }
-        column.expected.drain(..skipped);
-        column.first_row += skipped;
-        Some(column)
-    });
-    SpotCheck { width, rows, expected: expected.concat(), columns: columns.collect() }
-}
-
-fn stream<'a>(tensors: &'a Tensors, input: &TokenInput) -> Result<&'a [f32], MixerError> {
-    match tensors.get(input.name) {
-        Some(Tensor::F32 { data, .. }) => Ok(data),
-        _ => Err(MixerError::MissingTensor { name: input.name.to_owned() }),
-    }
-}
-
-fn shape(tensors: &Tensors, input: &TokenInput) -> Vec<usize> {
-    tensors.get(input.name).map(|tensor| tensor.shape().to_vec()).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -470,7 +370,7 @@ mod tests {
     fn every_token_depends_on_the_answer_before_it() {
         let system = kernels::find("mean-pool").unwrap();
         let lane = lane(system, &Problem { level: Level::Core, ..PROBLEM }).unwrap();
-        let case = lane.generated_case().unwrap();
+        let case = lane.generation.generated_case(&lane.answers).unwrap();
         let [own, given] = [lane.case(), &case].map(|case| case.tensors.floats("x", &[2, 240, 32]).unwrap());
         let row = |x: &[f32], t: usize| x[t * 32..][..32].to_vec();
         assert_eq!(row(own, 200), row(given, 200));
