@@ -112,9 +112,10 @@ fn verify(
     machine: &mut Machine,
 ) -> Result<GoldenResult, CliError> {
     let bytes = read(path)?;
-    Ok(match (decode, backend) {
-        (false, _) => pollster::block_on(machine.verify_golden(&bytes, system, backend))?,
-        (true, _) => machine.verify_golden_decode(&bytes, system)?,
+    Ok(if decode {
+        pollster::block_on(machine.verify_golden_decode(&bytes, system, backend))?
+    } else {
+        pollster::block_on(machine.verify_golden(&bytes, system, backend))?
     })
 }
 

@@ -6,7 +6,7 @@ use mixer::{Case, Finished, LaneError, SpotDraw, System};
 
 use crate::abandon::unless_cancelled;
 use crate::cpu::CpuLane;
-use crate::decode::CpuDecodeLane;
+use crate::decode::{CpuDecodeLane, GpuDecodeLane};
 use crate::gpu::GpuLane;
 use crate::ledger::Holding;
 use crate::output::{Spotted, Spotting};
@@ -26,6 +26,7 @@ pub struct Lane {
 enum Inner {
     Cpu(CpuLane),
     Decode(Box<CpuDecodeLane>),
+    GpuDecode(Box<GpuDecodeLane>),
     Gpu { system: &'static System, case: Arc<Case>, lane: Box<GpuLane> },
 }
 
@@ -36,6 +37,10 @@ impl Lane {
 
     pub(crate) fn decode(lane: CpuDecodeLane, holdings: Vec<Holding>) -> Self {
         Self { inner: Inner::Decode(Box::new(lane)), seed: 0, _holdings: holdings }
+    }
+
+    pub(crate) fn gpu_decode(lane: GpuDecodeLane, holdings: Vec<Holding>) -> Self {
+        Self { inner: Inner::GpuDecode(Box::new(lane)), seed: 0, _holdings: holdings }
     }
 
     pub(crate) fn gpu(
@@ -58,6 +63,7 @@ impl Lane {
         match &self.inner {
             Inner::Cpu(lane) => lane.case(),
             Inner::Decode(lane) => lane.case(),
+            Inner::GpuDecode(lane) => lane.case(),
             Inner::Gpu { case, .. } => case,
         }
     }
@@ -67,6 +73,7 @@ impl Lane {
         match &self.inner {
             Inner::Cpu(lane) => lane.peak_bytes(),
             Inner::Decode(lane) => lane.peak_bytes(),
+            Inner::GpuDecode(lane) => lane.device_bytes(),
             Inner::Gpu { lane, .. } => lane.device_bytes(),
         }
     }
@@ -76,6 +83,7 @@ impl Lane {
         match &self.inner {
             Inner::Cpu(_) | Inner::Decode(_) => None,
             Inner::Gpu { system, lane, .. } => Some((system.info().id, lane.flops_per_s()?)),
+            Inner::GpuDecode(_) => None,
         }
     }
 
@@ -83,22 +91,25 @@ impl Lane {
     pub(crate) fn state_bytes(&self) -> Option<u64> {
         match &self.inner {
             Inner::Decode(lane) => Some(lane.state_bytes()),
+            Inner::GpuDecode(lane) => Some(lane.state_bytes()),
             Inner::Cpu(_) | Inner::Gpu { .. } => None,
         }
     }
 
     /// Empties a decoding lane's state and fills it with the context again, with all answers.
-    pub(crate) fn prefill(&mut self) -> Result<(), LaneError> {
+    pub(crate) async fn prefill(&mut self) -> Result<(), LaneError> {
         match &mut self.inner {
             Inner::Decode(lane) => lane.prefill(),
+            Inner::GpuDecode(lane) => lane.prefill().await,
             Inner::Cpu(_) | Inner::Gpu { .. } => Ok(()),
         }
     }
 
     /// All answers of a decoding lane, `[batch, length, width]`, with the case of all its tokens; `None` for a forward pass.
-    pub(crate) fn every_answer(&mut self) -> Result<Option<(Vec<f32>, Case)>, LaneError> {
+    pub(crate) async fn every_answer(&mut self) -> Result<Option<(Vec<f32>, Case)>, LaneError> {
         match &mut self.inner {
             Inner::Decode(lane) => lane.whole().map(Some),
+            Inner::GpuDecode(lane) => lane.whole().await.map(Some),
             Inner::Cpu(_) | Inner::Gpu { .. } => Ok(None),
         }
     }
@@ -110,6 +121,7 @@ impl Lane {
                 Ok(Finished { checksum: lane.run(repeats as usize)?, ..Finished::default() })
             }
             Inner::Gpu { lane, .. } => lane.run(repeats).await,
+            Inner::GpuDecode(lane) => lane.run(repeats as usize).await,
         }
     }
 
@@ -125,6 +137,7 @@ impl Lane {
                 Ok(())
             }
             Inner::Gpu { lane, .. } => lane.spoil().await,
+            Inner::GpuDecode(lane) => lane.spoil().await,
         }
     }
 
@@ -133,6 +146,7 @@ impl Lane {
         match &self.inner {
             Inner::Cpu(lane) => Ok(lane.output().to_vec()),
             Inner::Decode(lane) => Ok(lane.answer().to_vec()),
+            Inner::GpuDecode(lane) => lane.output().await,
             Inner::Gpu { lane, .. } => lane.output().await,
         }
     }
@@ -143,6 +157,7 @@ impl Lane {
         match &self.inner {
             Inner::Cpu(lane) => lane.spot_check(draw),
             Inner::Decode(lane) => lane.spot_check(draw),
+            Inner::GpuDecode(lane) => lane.spot_check(draw),
             Inner::Gpu { system, case, lane } => {
                 let (system, case) = (*system, Arc::clone(case));
                 let check = unless_cancelled(lane.cancel_switch(), move || spot_check(system, &case, draw))??;

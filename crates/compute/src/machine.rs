@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use mixer::{
-    Backend, Case, Executor, Explain, Finished, GpuMachine, GpuTarget, LaneError, LaneSpec, Level,
-    MachineFacts, MixerError, NoDecode, Prepared, Problem, Roofline, System, Task, Verification,
+    Backend, Case, Executor, Explain, Finished, Generate, GpuMachine, GpuTarget, LaneError, LaneSpec, Level,
+    MachineFacts, MixerError, Prepared, Problem, Roofline, System, Task, Verification,
 };
 
 use crate::abandon::unless_cancelled;
 use crate::cpu::{CpuLane, CpuPool};
-use crate::decode::CpuDecodeLane;
+use crate::decode::{CpuDecodeLane, Generation, GpuDecodeLane};
 use crate::error::NoGpu;
 use crate::golden::{self, GoldenCase, GoldenError, GoldenResult};
 use crate::gpu::{AUTOTUNE_LIMIT_NS, Gpu, GpuLane, GpuOptions};
@@ -245,10 +245,11 @@ impl Machine {
     ///
     /// # Errors
     /// As for [`Machine::verify_golden`], and [`MixerError::NoDecode`].
-    pub fn verify_golden_decode(
+    pub async fn verify_golden_decode(
         &mut self,
         bytes: &[u8],
         system: Option<&'static System>,
+        backend: Backend,
     ) -> Result<GoldenResult, ComputeError> {
         let golden = golden::read(bytes)?;
         let system = match system {
@@ -262,10 +263,24 @@ impl Machine {
             let expected = "the output has the shape [batch, length, width]".to_owned();
             return Err(GoldenError::OutputShape { expected, got: shape }.into());
         };
-        let limit_bytes = self.cpu_ledger.free_bytes();
-        let mut lane = CpuDecodeLane::new(system, case, [length, 0, width], &self.pool, limit_bytes)?;
-        let output = lane.token_by_token()?;
-        unread.extend(golden::unread_tensors(&lane.case().tensors, system.info()));
+        let output;
+        let case = match backend {
+            Backend::Cpu => {
+                let sizes = [length, 0, width];
+                let limit_bytes = self.cpu_ledger.free_bytes();
+                let mut lane = CpuDecodeLane::new(system, case, sizes, &self.pool, limit_bytes)?;
+                output = lane.token_by_token()?;
+                Arc::clone(lane.case())
+            }
+            Backend::WebGpu => {
+                // A plan begins with a context; a single token is the shortest.
+                let sizes = [1, length.saturating_sub(1), width];
+                let mut lane = self.gpu_decoding_lane(system, case, sizes, false).await?;
+                output = lane.every_answer().await?.map(|(answers, _)| answers).unwrap_or_default();
+                Arc::clone(lane.case())
+            }
+        };
+        unread.extend(golden::unread_tensors(&case.tensors, system.info()));
         let deviation = tolerance.compare_f32(&output, &expected);
         let system = system.info().id.to_owned();
         Ok(GoldenResult { system, case_name, level, deviation, tolerance, unread })
@@ -322,7 +337,7 @@ impl Machine {
     ) -> Result<Case, LaneError> {
         let needed_bytes = match spec.backend {
             Backend::Cpu => system.cost(problem, &spec.params)?.peak_bytes,
-            Backend::WebGpu => upload_bytes(problem),
+            Backend::WebGpu => upload_bytes(&problem.whole()),
         };
         let limit_bytes = self.cpu_ledger.free_bytes();
         if needed_bytes > limit_bytes {
@@ -342,26 +357,55 @@ impl Machine {
             self.gpu()?;
         }
         if problem.task != Task::Forward {
-            return Ok(self.decoding_lane(system, spec, problem)?.with_seed(problem.seed));
+            return Ok(self.decoding_lane(system, spec, problem).await?.with_seed(problem.seed));
         }
         let case = self.seeded_case(system, spec, problem)?;
         Ok(self.make_ready(system, case, spec.backend).await?.with_seed(problem.seed))
     }
 
-    fn decoding_lane(
+    async fn decoding_lane(
         &mut self,
         system: &'static System,
         spec: &LaneSpec,
         problem: &Problem,
     ) -> Result<Lane, LaneError> {
         if spec.backend == Backend::WebGpu {
-            let system = system.info().id.to_owned();
-            return Err(MixerError::NoDecode { system, why: NoDecode::CpuOnly }.into());
+            let case = self.seeded_case(system, spec, problem)?;
+            let tokens = problem.capacity() - problem.seq_len;
+            let sizes = [problem.seq_len, tokens, problem.d_model];
+            return self.gpu_decoding_lane(system, case, sizes, true).await;
         }
         let limit_bytes = self.cpu_ledger.free_bytes();
         let lane = CpuDecodeLane::seeded(system, problem, &spec.params, &self.pool, limit_bytes)?;
         let holding = self.cpu_ledger.hold(lane.peak_bytes());
         Ok(Lane::decode(lane, vec![holding]))
+    }
+
+    async fn gpu_decoding_lane(
+        &mut self,
+        system: &'static System,
+        case: Case,
+        [context, tokens, width]: [usize; 3],
+        fed: bool,
+    ) -> Result<Lane, LaneError> {
+        let gpu = self.gpu()?.clone();
+        let generation = Generation::new(system, case, [context, tokens, width])?;
+        let case_bytes = generation.case().tensors.bytes();
+        // The plan has a copy of the data that it uploads.
+        let (needed_bytes, limit_bytes) = (2 * case_bytes, self.cpu_ledger.free_bytes());
+        if needed_bytes > limit_bytes {
+            return Err(MixerError::OutOfMemory { needed_bytes, limit_bytes }.into());
+        }
+        let held_here = self.cpu_ledger.hold(case_bytes);
+        let memory_budget_bytes = self.gpu_ledger.free_bytes();
+        let max_dispatch_flops = dispatch_flops(gpu.target(), self.gpu_rates.get(system.info().id).copied());
+        let target = GpuTarget { memory_budget_bytes, max_dispatch_flops, ..*gpu.target() };
+        let mut plan = system.gpu_decoder(generation.case(), Generate { context, fed }, &target)?;
+        plan.plan.check(&target)?;
+        gpu.autotune(&mut plan.plan, &target, AUTOTUNE_LIMIT_NS, &self.cancel).await?;
+        let lane = GpuDecodeLane::new(&gpu, generation, plan, &self.cancel).await?;
+        let held_there = self.gpu_ledger.hold(lane.device_bytes());
+        Ok(Lane::gpu_decode(lane, vec![held_here, held_there]))
     }
 }
 
@@ -378,7 +422,7 @@ impl Executor for Machine {
     async fn verify(&mut self, spec: &LaneSpec, problem: &Problem) -> Result<Verification, LaneError> {
         let system = (self.options.find)(&spec.system)?;
         let mut lane = self.seeded_lane(system, spec, problem).await?;
-        let (output, case) = match lane.every_answer()? {
+        let (output, case) = match lane.every_answer().await? {
             Some((output, case)) => (output, Arc::new(case)),
             None => {
                 self.run(&mut lane, 1).await?;
@@ -419,7 +463,7 @@ impl Executor for Machine {
     }
 
     async fn prefill(&mut self, lane: &mut Lane) -> Result<(), LaneError> {
-        lane.prefill()
+        lane.prefill().await
     }
 
     fn state_bytes(&self, lane: &Lane) -> Option<u64> {

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::{Case, Cost, Memory, MixerError, Parallel, Params, Problem};
+use crate::{Case, Cost, DecodePlan, GpuTarget, Memory, MixerError, Parallel, Params, Problem};
 
 /// One input of a token, named as the tensor of a case that holds it for all positions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +79,15 @@ pub trait CpuDecoder: Send {
 /// The result of [`Decode::cpu`].
 pub type PreparedDecoder = Result<Box<dyn CpuDecoder>, MixerError>;
 
+/// What a GPU plan of decoding generates: the positions of a case after its context, up to its length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Generate {
+    /// Tokens of the context, at least 1.
+    pub context: usize,
+    /// Whether the answer to a token is fed back into the next one ([`TokenInput::fed`]). Otherwise tokens are the case's own.
+    pub fed: bool,
+}
+
 /// A system's decoding. The folder that defines the system fills in the fields.
 #[derive(Debug, Clone, Copy)]
 pub struct Decode {
@@ -90,4 +99,6 @@ pub struct Decode {
     pub cost: fn(&Problem, &Params) -> Result<Cost, MixerError>,
     /// Prepares the CPU decoder of a case.
     pub cpu: fn(&Arc<Case>, &DecodeMemory, &dyn Parallel) -> PreparedDecoder,
+    /// Describes the GPU work of generating. `None` where the decoder runs on the CPU only.
+    pub gpu: Option<fn(&Case, Generate, &GpuTarget) -> Result<DecodePlan, MixerError>>,
 }

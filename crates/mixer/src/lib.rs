@@ -29,7 +29,7 @@ pub use allowed::Allowed;
 pub use case::{Case, Tensor, Tensors};
 pub use cost::{Cost, OpCount};
 pub use count::{Count, Sizes};
-pub use decode::{CpuDecoder, Decode, DecodeMemory, PreparedDecoder, TokenInput, Tokens};
+pub use decode::{CpuDecoder, Decode, DecodeMemory, Generate, PreparedDecoder, TokenInput, Tokens};
 pub use error::{MixerError, NoDecode};
 pub use executor::{Executor, Finished, LaneError, LaneSpec, Prepared, Verification};
 pub use explain::{Arg, Explain, Said};
@@ -38,7 +38,8 @@ pub use memory::{Counted, Floats, Memory, Words, gather, room, zeros};
 pub use parallel::{Parallel, Serial};
 pub use params::{ParamKind, ParamSpec, Params, Value};
 pub use plan::{
-    Access, BufferId, BufferSpec, Choice, Dispatch, GpuTarget, Init, KernelClass, Plan, Shader, Variant,
+    Access, BufferId, BufferSpec, Choice, DecodePlan, Dispatch, GpuTarget, Init, KernelClass, Plan, Shader,
+    Variant,
 };
 pub use power::exp2;
 pub use problem::{Backend, Level, Problem, Task};

@@ -4,6 +4,8 @@
 //! Binding convention of every shader: `@group(0) @binding(0)` is the uniform block (`Dispatch::uniforms`, 32-bit
 //! words), and `@binding(1 + i)` is `Dispatch::bindings[i]` with the access `Shader::bindings[i]`.
 
+use std::ops::Range;
+
 use crate::{Count, MixerError, gather};
 
 /// How a shader uses a storage buffer.
@@ -116,6 +118,36 @@ pub struct Plan {
     pub run: Vec<Dispatch>,
     /// The buffer that holds the output.
     pub output: Option<BufferId>,
+}
+
+/// All GPU work of a lane that decodes: a plan whose dispatches are divided into sections.
+///
+/// The output of the plan has the answers to the generated tokens, `[tokens, batch, width]`. A run executes the step's
+/// section once for each token, without reading anything back between them: the position is a word on the device.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct DecodePlan {
+    /// Buffers, the dispatches of all sections, and the answers.
+    pub plan: Plan,
+    /// Dispatches that fill an empty state with the context, without its outputs.
+    pub fill: Range<usize>,
+    /// Dispatches that fill an empty state with the context and compute every output.
+    pub prefill: Range<usize>,
+    /// Dispatches that return from a later position to the end of the context.
+    pub rewind: Range<usize>,
+    /// Dispatches of one generated token.
+    pub step: Range<usize>,
+    /// The outputs of the context, `[batch, context, width]`, after the prefill.
+    pub prompt_output: Option<BufferId>,
+    /// Buffers of the state.
+    pub state: Vec<BufferId>,
+}
+
+impl DecodePlan {
+    /// Bytes of the state's buffers.
+    pub fn state_bytes(&self) -> u64 {
+        let buffers = self.state.iter().filter_map(|id| self.plan.buffers.get(id.0));
+        buffers.map(|buffer| 4 * Count::from(buffer.words)).sum::<Count>().get()
+    }
 }
 
 impl Plan {

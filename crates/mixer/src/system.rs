@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use crate::{
-    Case, Cost, Count, Decode, DecodeMemory, GpuTarget, Memory, MixerError, NoDecode, Parallel, ParamSpec,
-    Params, Plan, PreparedDecoder, Problem, SpotCheck, SpotDraw, Task, TokenInput, Tolerance,
+    Case, Cost, Count, Decode, DecodeMemory, DecodePlan, Generate, GpuTarget, Memory, MixerError, NoDecode,
+    Parallel, ParamSpec, Params, Plan, PreparedDecoder, Problem, SpotCheck, SpotDraw, Task, TokenInput,
+    Tolerance,
 };
 
 /// The causal and bidirectional forms that a system has.
@@ -231,6 +232,22 @@ impl System {
     pub fn cpu(&self, case: &Arc<Case>, memory: &Memory, parallel: &dyn Parallel) -> PreparedKernel {
         check_elements(&case.config)?;
         (self.cpu)(case, memory, parallel)
+    }
+
+    /// Describes the GPU work of generating after the context of a case.
+    ///
+    /// # Errors
+    /// As for [`System::token_inputs`] and [`System::gpu`].
+    pub fn gpu_decoder(
+        &self,
+        case: &Case,
+        generate: Generate,
+        target: &GpuTarget,
+    ) -> Result<DecodePlan, MixerError> {
+        check_elements(&case.config)?;
+        self.token_inputs(case)?;
+        let refused = || MixerError::NoDecode { system: self.info.id.to_owned(), why: NoDecode::CpuOnly };
+        (self.decoding()?.gpu.ok_or_else(refused)?)(case, generate, target)
     }
 
     /// Describes the GPU work as a plan.

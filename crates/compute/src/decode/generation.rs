@@ -40,7 +40,7 @@ impl Generation {
     ///
     /// # Errors
     /// [`MixerError::NoDecode`], or an error of the case.
-    pub(super) fn new(
+    pub(crate) fn new(
         system: &'static System,
         case: Case,
         [context, tokens, width]: [usize; 3],
@@ -50,6 +50,10 @@ impl Generation {
         inputs.truncate(MOST_INPUTS);
         let batch = case.config.count_or("batch", 1, 1, usize::MAX)?;
         Ok(Self { system, case: Arc::new(case), inputs, batch, context, tokens, width })
+    }
+
+    pub(crate) fn case(&self) -> &Arc<Case> {
+        &self.case
     }
 
     /// Numbers of one token's answers, `[batch, width]`.

@@ -2,5 +2,8 @@
 
 mod cpu;
 mod generation;
+mod gpu;
 
 pub use cpu::CpuDecodeLane;
+pub(crate) use generation::Generation;
+pub(crate) use gpu::GpuDecodeLane;

@@ -1,5 +1,7 @@
 //! A plan prepared on a device: buffers allocated and filled, shaders compiled, set-up dispatches done.
 
+use std::ops::Range;
+
 use mixer::{Finished, LaneError};
 
 use super::device::Gpu;
@@ -28,6 +30,8 @@ pub struct GpuLane {
     pub(super) output_words: usize,
     /// Offsets and lengths, in words, of the parts that are read back after a run.
     pub(super) probes: Vec<(usize, usize)>,
+    /// Words of the staging buffer for them.
+    pub(super) most_probed: usize,
     pub(super) staging: wgpu::Buffer,
     /// A buffer of NaNs for filling the output.
     pub(super) sentinel: wgpu::Buffer,
@@ -57,6 +61,35 @@ impl GpuLane {
         let outcome = self.execute(&steps, n, true).await;
         self.steps = steps;
         outcome
+    }
+
+    /// Runs a section of the plan's dispatches `repeats` times, and reads the probes back where `probe` is set; returns when
+    /// the device has finished.
+    pub(crate) async fn run_steps(
+        &mut self,
+        section: Range<usize>,
+        repeats: usize,
+        probe: bool,
+    ) -> Result<Finished, LaneError> {
+        let steps = std::mem::take(&mut self.steps);
+        let outcome = match steps.get(section) {
+            Some(section) if !section.is_empty() => {
+                self.execute(section, section.len() * repeats, probe).await
+            }
+            _ => Ok(Finished::default()),
+        };
+        self.steps = steps;
+        outcome
+    }
+
+    /// Reads `words` words of the output from `offset` on after the next run, as many as fit the staging buffer.
+    pub(crate) fn probe_at(&mut self, offset: usize, words: usize) {
+        self.probes = vec![(offset, words.min(self.probed_words()))];
+    }
+
+    /// Most words that are read back after a run.
+    pub(crate) fn probed_words(&self) -> usize {
+        self.most_probed
     }
 
     /// Runs the first `n` of `steps`, repeated cyclically, and reads the probes back where `probe` is set.

@@ -112,6 +112,7 @@ impl GpuLane {
             steps: Vec::new(),
             output,
             output_words,
+            most_probed: probes.iter().map(|(_, words)| words).sum(),
             probes,
             staging,
             sentinel,

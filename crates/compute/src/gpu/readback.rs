@@ -1,6 +1,6 @@
 //! Reads the output back from the device.
 
-use mixer::LaneError;
+use mixer::{BufferId, LaneError};
 
 use super::lane::GpuLane;
 use super::prepare::buffer;
@@ -32,9 +32,27 @@ impl GpuLane {
     ///
     /// # Errors
     /// [`mixer::MixerError::OutOfMemory`] for the staging buffer, [`LaneError::Device`], [`LaneError::DeviceLost`].
-    pub async fn read(&self, mut visit: impl FnMut(usize, &[f32])) -> Result<(), LaneError> {
+    pub async fn read(&self, visit: impl FnMut(usize, &[f32])) -> Result<(), LaneError> {
+        self.read_buffer(&self.output, self.output_words, visit).await
+    }
+
+    /// The first `words` words of a buffer of the plan.
+    pub(crate) async fn contents(&self, id: BufferId, words: usize) -> Result<Vec<f32>, LaneError> {
+        let mut contents = Vec::with_capacity(words);
+        if let Some(buffer) = self.buffers.get(id.0) {
+            self.read_buffer(buffer, words, |_, piece| contents.extend_from_slice(piece)).await?;
+        }
+        Ok(contents)
+    }
+
+    async fn read_buffer(
+        &self,
+        source: &wgpu::Buffer,
+        words: usize,
+        mut visit: impl FnMut(usize, &[f32]),
+    ) -> Result<(), LaneError> {
         self.gpu.alive()?;
-        let total = 4 * self.output_words as u64;
+        let total = 4 * words as u64;
         let mut offset = 0;
         while offset < total {
             let len = PIECE_BYTES.min(total - offset);
@@ -47,7 +65,7 @@ impl GpuLane {
             );
             let mut encoder =
                 self.gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-            encoder.copy_buffer_to_buffer(&self.output, offset, &staging, 0, len);
+            encoder.copy_buffer_to_buffer(source, offset, &staging, 0, len);
             self.gpu.queue().submit([encoder.finish()]);
             let scopes = scopes.close();
             let bytes = self.map(&staging, "a read-back").await;

@@ -89,6 +89,11 @@ impl Builder {
         result
     }
 
+    /// Number of dispatches recorded so far, without those of the set-up.
+    pub fn recorded(&self) -> usize {
+        self.plan.run.len()
+    }
+
     /// Records one dispatch.
     pub fn dispatch(
         &mut self,

@@ -16,6 +16,7 @@
 //! | [`map`] | elementwise activations, gates and residuals |
 //! | [`prefix_sum`], [`move_rows`], [`transpose`] | running sums, gathered and scattered rows, transposes |
 //! | [`stable_sort`] | sorts many lists of small numbers at once |
+//! | [`Decoding`], [`CacheAttention`] | generated tokens: their inputs, answers and positions; one query over a cache |
 //! | [`unpack`] | removes the padding of an output; must be the last call |
 //!
 //! A system's own shader takes a `Shader` constant and one [`Builder::dispatch`].
@@ -40,6 +41,8 @@
 
 mod attention_variants;
 mod builder;
+mod cache_attention;
+mod decode;
 mod direct_conv;
 mod elementwise;
 mod gemm;
@@ -56,6 +59,8 @@ pub(crate) use attention_variants::attention_shaders;
 pub use attention_variants::{AttentionShaders, attention_probe};
 pub use builder::Builder;
 pub(crate) use builder::{INVOCATION_TURNS, SOFTWARE_TURNS};
+pub use cache_attention::CacheAttention;
+pub use decode::{Clock, Decoding, Input, Lengths};
 pub(crate) use elementwise::line_of_groups;
 pub use elementwise::{Activation, Combine, grid, map, unpack};
 pub use gemm::{Batches, Gemm, Linear, Operand};

@@ -1,0 +1,102 @@
+//! Attention of one query of each head over a cache of keys and values.
+
+use mixer::{Access, MixerError, Shader};
+
+use super::builder::{Builder, INVOCATION_TURNS};
+use super::decode::Clock;
+use super::elementwise::line_of_groups;
+use super::stream::{Columns, Stream, vectors, word};
+
+const ATTENTION: Shader = Shader {
+    label: "cache_attention",
+    source: wgsl!("ops/gpu/cache_attention.wgsl"),
+    entry: "main",
+    bindings: &[Access::Read, Access::Read, Access::Read, Access::Read, Access::ReadWrite],
+};
+
+const MERGE: Shader = Shader {
+    label: "merge_parts",
+    source: wgsl!("ops/gpu/line.wgsl", "ops/gpu/merge_parts.wgsl"),
+    entry: "main",
+    bindings: &[Access::Read, Access::ReadWrite],
+};
+
+/// Keys that a workgroup takes at a time, and its invocations.
+const TILE: usize = 64;
+
+/// Vectors of four floats of the widest head.
+const MAX_RUN: usize = 64;
+
+/// Tiles of a part where the cache is long enough: fewer would not be worth a part's start and its merging.
+const PART_TILES: usize = 8;
+
+/// Most parts of a cache. With four heads, this many workgroups occupy a large GPU.
+const MAX_PARTS: usize = 128;
+
+/// Attention over a cache.
+#[derive(Debug, Clone, Copy)]
+pub struct CacheAttention {
+    /// Layout of queries and outputs.
+    pub heads: Columns,
+    /// Heads of keys and values; divides the heads.
+    pub kv_heads: usize,
+    /// Rows of the cache in each sequence.
+    pub capacity: usize,
+    /// Factor of the scores.
+    pub scale: f32,
+    /// Queries, `[batch]` rows.
+    pub q: Stream,
+    /// Keys, `[batch, capacity]` rows.
+    pub k: Stream,
+    /// Values, `[batch, capacity]` rows.
+    pub v: Stream,
+    /// Outputs, `[batch]` rows.
+    pub y: Stream,
+}
+
+impl CacheAttention {
+    /// Records the attention of the present token to all positions up to its own.
+    ///
+    /// # Errors
+    /// [`MixerError::NeedsLimit`] for heads that exceed the shader's workgroup memory.
+    pub fn record(&self, builder: &mut Builder, clock: Clock) -> Result<(), MixerError> {
+        let run = self.heads.run() / 4;
+        if run > MAX_RUN {
+            let (needed, available) = (4 * run as u64, 4 * MAX_RUN as u64);
+            return Err(MixerError::NeedsLimit { limit: "head dimension".to_owned(), needed, available });
+        }
+        let (batch, heads) = (clock.lengths.batch, self.heads.groups);
+        let tiles = self.capacity.div_ceil(TILE);
+        // Loop iterations of an invocation for a tile: a key's vectors, the maximum, and the values.
+        let turns = run + 2 * TILE + 1;
+        let parts = tiles.div_ceil(PART_TILES).min(MAX_PARTS).max(tiles.div_ceil(INVOCATION_TURNS / turns));
+        let results = builder.scratch("parts", batch * heads * parts * 4 * (run + 1));
+        let flops = 4 * (batch * heads * self.capacity) as u64 * self.heads.width as u64;
+        builder.dispatch(
+            ATTENTION,
+            &[("RUN", run as f64), ("SHARED", (heads / self.kv_heads.max(1)) as f64)],
+            &[
+                word(heads),
+                word(parts),
+                word(self.capacity),
+                vectors(self.q.offset),
+                vectors(self.q.stride),
+                vectors(self.k.stride),
+                (self.scale * std::f32::consts::LOG2_E).to_bits(),
+            ],
+            &[clock.buffer, self.q.buffer, self.k.buffer, self.v.buffer, results],
+            [parts, heads, batch],
+            flops,
+        );
+        let items = batch * heads * run;
+        builder.dispatch(
+            MERGE,
+            &[("RUN", run as f64)],
+            &[word(items), word(heads), word(parts), vectors(self.y.offset), vectors(self.y.stride)],
+            &[results, self.y.buffer],
+            line_of_groups(items.div_ceil(64)),
+            (items * parts * 10) as u64,
+        );
+        Ok(())
+    }
+}

@@ -1,0 +1,112 @@
+// Attention of one query of each head over the keys of a cache, up to the clock's position (Dao et al., flash-decoding): the keys
+// are divided into parts, one workgroup each, and `merge_parts.wgsl` joins the parts' results.
+//
+// A workgroup takes 64 keys at a time: an invocation computes one score, then the invocations divide the columns of the
+// values among them, with several groups of invocations on different keys.
+//
+// binding 0: sizes; strides in vectors of four floats
+// binding 1: the clock; binding 2: q, padded rows [batch]; bindings 3 and 4: keys and values, rows [batch, capacity]
+// binding 5: results, [batch, heads, parts] of [run / 4 + 1] vectors: Σ w v, then (maximum, Σ w) with scores in units of log₂
+
+// Vectors of a head, at most 64.
+override RUN: u32 = 16u;
+// Heads of queries that share a head of keys.
+override SHARED: u32 = 1u;
+
+struct Sizes {
+    heads: u32,
+    parts: u32,
+    capacity: u32,
+    q_offset: u32,
+    q_stride: u32,
+    kv_stride: u32,
+    scale: f32,
+}
+
+@group(0) @binding(0) var<uniform> sizes: Sizes;
+@group(0) @binding(1) var<storage, read> clock: array<u32>;
+@group(0) @binding(2) var<storage, read> q: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> keys: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> values: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read_write> results: array<vec4<f32>>;
+
+const THREADS: u32 = 64u;
+
+var<workgroup> query: array<vec4<f32>, 64>;
+var<workgroup> scores: array<f32, 64>;
+var<workgroup> sums: array<vec4<f32>, 64>;
+var<workgroup> position: u32;
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+    let part = workgroup.x;
+    let head = workgroup.y;
+    let sequence = workgroup.z;
+    if (thread == 0u) {
+        position = clock[1];
+    }
+    if (thread < RUN) {
+        query[thread] = q[sizes.q_offset + sequence * sizes.q_stride + head * RUN + thread] * sizes.scale;
+    }
+    // The present token's key is in the cache already.
+    let visible = workgroupUniformLoad(&position) + 1u;
+    let tiles = (visible + THREADS - 1u) / THREADS;
+    let each = (tiles + sizes.parts - 1u) / sizes.parts;
+    let first = part * each;
+    let end = min(first + each, tiles);
+    let row = sequence * sizes.capacity * sizes.kv_stride + head / SHARED * RUN;
+
+    // Invocations in groups of RUN, one vector of columns each.
+    let groups = THREADS / RUN;
+    let group = thread / RUN;
+    let column = thread % RUN;
+    var maximum = -1e30;
+    var total = 0.0;
+    var sum = vec4<f32>(0.0);
+    for (var tile = first; tile < end; tile++) {
+        let key = tile * THREADS + thread;
+        var score = -1e30;
+        if (key < visible) {
+            let at = row + key * sizes.kv_stride;
+            var dots = vec4<f32>(0.0);
+            for (var i = 0u; i < RUN; i++) {
+                dots += query[i] * keys[at + i];
+            }
+            score = dots.x + dots.y + dots.z + dots.w;
+        }
+        scores[thread] = score;
+        workgroupBarrier();
+        var highest = maximum;
+        for (var i = 0u; i < THREADS; i++) {
+            highest = max(highest, scores[i]);
+        }
+        let factor = exp2(maximum - highest);
+        maximum = highest;
+        total *= factor;
+        sum *= factor;
+        let keys_here = min(THREADS, visible - tile * THREADS);
+        if (group < groups) {
+            for (var i = group; i < keys_here; i += groups) {
+                let weight = exp2(scores[i] - maximum);
+                total += weight;
+                sum += weight * values[row + (tile * THREADS + i) * sizes.kv_stride + column];
+            }
+        }
+        workgroupBarrier();
+    }
+    // The groups' sums are joined by the first one.
+    sums[thread] = sum;
+    scores[thread] = total;
+    workgroupBarrier();
+    if (thread < RUN) {
+        for (var i = 1u; i < groups; i++) {
+            sum += sums[i * RUN + thread];
+            total += scores[i * RUN + thread];
+        }
+        let to = ((sequence * sizes.heads + head) * sizes.parts + part) * (RUN + 1u);
+        results[to + thread] = sum;
+        if (thread == 0u) {
+            results[to + RUN] = vec4<f32>(maximum, total, 0.0, 0.0);
+        }
+    }
+}
