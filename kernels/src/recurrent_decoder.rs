@@ -1,8 +1,18 @@
 //! Decoders whose state has a fixed size: a recurrence that goes on from where it stopped.
 
-use mixer::{MixerError, Parallel, Tokens};
+use mixer::{MixerError, Parallel, TokenInput, Tokens};
 
 use crate::decoding::{Decoder, FixedState};
+
+/// The inputs of a network that reads x and, where its steps take different times, these times. Outputs become inputs
+/// where both have one width.
+pub(crate) fn timed_inputs(width: usize, outputs: usize, timespans: bool) -> Vec<TokenInput> {
+    let mut inputs = vec![TokenInput { name: "x", width, fed: outputs == width }];
+    if timespans {
+        inputs.push(TokenInput { name: "timespans", width: 1, fed: false });
+    }
+    inputs
+}
 
 /// A recurrence whose state belongs to its caller.
 pub(crate) trait Recurrent: Send {

@@ -8,16 +8,11 @@ use super::Spec;
 use super::cpu::{self, Inputs, Network};
 use crate::decoding::{Decoding, FixedState};
 use crate::initial_state::initial_states;
-use crate::recurrent_decoder::{Recurrent, RecurrentDecoder};
+use crate::recurrent_decoder::{Recurrent, RecurrentDecoder, timed_inputs};
 
 pub(super) fn inputs(case: &Case) -> Result<Vec<TokenInput>, MixerError> {
     let spec = Spec::read(case)?;
-    let width = spec.dims.d_model;
-    let mut inputs = vec![TokenInput { name: "x", width, fed: spec.outputs() == width }];
-    if spec.timespans {
-        inputs.push(TokenInput { name: "timespans", width: 1, fed: false });
-    }
-    Ok(inputs)
+    Ok(timed_inputs(spec.dims.d_model, spec.outputs(), spec.timespans))
 }
 
 pub(super) fn decoder(case: &Arc<Case>, memory: &DecodeMemory, parallel: &dyn Parallel) -> PreparedDecoder {
