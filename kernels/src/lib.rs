@@ -15,6 +15,7 @@ mod ncp;
 pub mod ops;
 mod ready;
 mod recurrence;
+mod recurrent_decoder;
 mod registry;
 pub mod systems;
 #[cfg(test)]

@@ -9,6 +9,7 @@ pub mod exp;
 pub mod fft;
 pub mod gemm;
 pub mod gpu;
+pub mod grain;
 pub mod linear;
 pub mod long_conv;
 pub mod matvec;

@@ -1,6 +1,7 @@
 //! The CPU kernel. The inputs' part of the first layer, and the projection, do not depend on the state: they are matrix
 //! products over many tokens. Between them, each sequence steps through its tokens by matrix–vector products. With
-//! fewer sequences than threads, a team of threads shares each sequence.
+//! fewer sequences than threads, a team of threads shares each sequence. The forward pass is [`Network::advance`] over all
+//! tokens from the initial state; decoding advances by the tokens that come.
 
 mod cell;
 
@@ -12,8 +13,9 @@ use mixer::{Case, Count, Floats, Memory, MixerError, Parallel, Serial};
 
 use self::cell::{Cell, Input, Step, entry_width};
 use super::Spec;
-use crate::initial_state::initial_state;
+use crate::initial_state::{initial_states, state_vectors};
 use crate::lstm::{self, Lstm};
+use crate::ops::grain;
 use crate::ops::linear::Linear;
 use crate::ops::matvec::{MatVec, OUTPUTS};
 use crate::ops::parts::for_each;
@@ -37,77 +39,98 @@ fn layer(stage: usize) -> usize {
     1 + stage % 2
 }
 
-/// Vectors of a sequence's state, and of its initial state: h and m.
-const STATE: usize = 2;
-
 /// Widest layer of a backbone.
 fn widest(spec: &Spec) -> usize {
     spec.cells.iter().map(|cell| MatVec::padded(cell.backbone_units)).max().unwrap_or(0)
 }
 
+/// The new state of the largest cell.
+fn fresh(spec: &Spec) -> usize {
+    spec.cells.iter().map(|cell| MatVec::padded(cell.units)).max().unwrap_or(0)
+}
+
 /// Two alternating layers, the new state, and the gates of the long short-term memory.
 fn scratch_floats(spec: &Spec) -> usize {
     let lstm = if spec.mixed_memory { Lstm::scratch_floats(spec.units) } else { 0 };
-    2 * widest(spec) + state_width(spec) + lstm
+    2 * widest(spec) + fresh(spec) + lstm
 }
 
-/// Floats of weights, states, chunk buffers and the scratch of one thread, without the LSTM and the output.
-pub(super) fn floats(spec: &Spec) -> Count {
+/// Floats of the states of all sequences, `[batch, vectors, units]`.
+pub(super) fn state_floats(spec: &Spec) -> Count {
+    Count::all([spec.dims.batch, state_vectors(spec.mixed_memory), spec.units]).into_iter().product()
+}
+
+/// Floats of the network's weights, chunk buffers and the scratch of one thread.
+pub(super) fn network_floats(spec: &Spec) -> Count {
     let cells: Count =
         spec.cells.iter().enumerate().map(|(index, cell)| cell::floats(spec, cell, index == 0)).sum();
     let projection = spec.projection.map_or(Count::ZERO, |outputs| Linear::floats(spec.hidden(), outputs));
+    let lstm = if spec.mixed_memory { Lstm::floats(spec.dims.d_model, spec.units) } else { Count::ZERO };
     let chunk = CHUNK.min(spec.dims.seq_len);
     let entry = spec.cells.first().map_or(0, |cell| entry_width(spec, cell));
-    let [batch, states] = Count::all([spec.dims.batch, 2 * STATE * state_width(spec)]);
-    let [chunk, row, scratch] = Count::all([chunk, entry + spec.hidden(), scratch_floats(spec)]);
-    cells + projection + batch * (states + chunk * row) + scratch
+    let [batch, chunk, row, scratch] =
+        Count::all([spec.dims.batch, chunk, entry + spec.hidden(), scratch_floats(spec)]);
+    cells + projection + lstm + batch * chunk * row + scratch
 }
 
-/// States are padded once at the end, so that vectors of the last cell stay in bounds.
-fn state_width(spec: &Spec) -> usize {
-    spec.units + MatVec::padded(1)
-}
-
-/// Inputs of a run.
+/// Tokens to step through.
 #[derive(Clone, Copy)]
-struct Inputs<'a> {
+pub(super) struct Inputs<'a> {
+    /// Tokens of each sequence.
+    pub length: usize,
     /// `[batch, length, width]`.
-    x: &'a [f32],
-    times: Option<&'a [f32]>,
+    pub x: &'a [f32],
+    /// Elapsed times `[batch, length]`; without them every step takes one unit of time.
+    pub times: Option<&'a [f32]>,
 }
 
 impl<'a> Inputs<'a> {
     fn read(spec: &Spec, case: &'a Case) -> Result<Self, MixerError> {
-        Ok(Self { x: spec.input(&case.tensors)?, times: spec.times(&case.tensors)? })
+        let (x, times) = (spec.input(&case.tensors)?, spec.times(&case.tensors)?);
+        Ok(Self { length: spec.dims.seq_len, x, times })
     }
 }
 
-/// The network prepared for one case.
-pub(super) struct Kernel {
+/// The tokens `first..first + steps` of every sequence.
+#[derive(Clone, Copy)]
+struct Chunk {
+    first: usize,
+    steps: usize,
+}
+
+impl Chunk {
+    /// Its rows as contiguous spans: the first among all `[batch, length]` tokens, the first among the chunk's own
+    /// `[batch, steps]`, and their number. A chunk of all tokens is a single span, so that one token of every sequence
+    /// takes one matrix product.
+    fn spans(self, batch: usize, length: usize) -> impl Iterator<Item = [usize; 3]> {
+        let Self { first, steps } = self;
+        let (spans, rows) = if steps == length { (1, batch * steps) } else { (batch, steps) };
+        (0..spans).map(move |span| [span * length + first, span * steps, rows])
+    }
+}
+
+/// The network prepared for cases of one shape. Its state belongs to the caller.
+pub(super) struct Network {
     spec: Spec,
     cells: Vec<Cell>,
     lstm: Option<Lstm>,
     projection: Option<Linear>,
-    /// Initial states, `[batch, STATE, state width]`.
-    initial: Floats,
-    /// Current states, `[batch, STATE, state width]`.
-    state: Floats,
-    /// The inputs' part of the first cell, `[batch, chunk, entry width]`.
+    /// The inputs' part of the first cell, `[batch, steps, entry width]`.
     entries: Floats,
-    /// The last cell's states, `[batch, chunk, hidden]`.
+    entry: usize,
+    /// The last cell's states, `[batch, steps, hidden]`.
     hidden: Floats,
     scratch: Scratch,
 }
 
-impl Kernel {
+impl Network {
     pub(super) fn new(
-        case: &Arc<Case>,
+        spec: Spec,
+        case: &Case,
         memory: &Memory,
         parallel: &dyn Parallel,
-    ) -> Result<Ready<Self>, MixerError> {
-        let spec = Spec::read(case)?;
+    ) -> Result<Self, MixerError> {
         let tensors = &case.tensors;
-        Inputs::read(&spec, case)?;
         let cells = spec
             .cells
             .iter()
@@ -123,67 +146,78 @@ impl Kernel {
             Some((weight, bias)) => Some(Linear::new(memory, spec.hidden(), bias.len(), weight, Some(bias))?),
             None => None,
         };
-        let (batch, chunk, width) = (spec.dims.batch, CHUNK.min(spec.dims.seq_len), state_width(&spec));
+        let rows = spec.dims.batch * CHUNK.min(spec.dims.seq_len);
         let entry = spec.cells.first().map_or(0, |cell| entry_width(&spec, cell));
-        let mut initial = memory.floats(batch * STATE * width)?;
-        for (sequence, state) in initial.chunks_exact_mut(STATE * width).enumerate() {
-            for (name, to) in ["h0", "c0"].into_iter().zip(state.chunks_exact_mut(width)) {
-                let values = initial_state(tensors, name, batch, spec.units, sequence)?;
-                to.iter_mut().zip(values).for_each(|(to, value)| *to = value as f32);
-            }
-        }
-        let kernel = Self {
+        Ok(Self {
             cells,
             lstm,
             projection,
-            initial,
-            state: memory.floats(batch * STATE * width)?,
-            entries: memory.floats(batch * chunk * entry)?,
-            hidden: memory.floats(batch * chunk * spec.hidden())?,
+            entries: memory.floats(rows * entry)?,
+            entry,
+            hidden: memory.floats(rows * spec.hidden())?,
             scratch: Scratch::new(memory, parallel.threads(), scratch_floats(&spec))?,
             spec,
-        };
-        let output = memory.floats(batch * kernel.spec.dims.seq_len * kernel.spec.outputs())?;
-        Ok(Ready::new(case, kernel, output))
+        })
     }
 
-    /// Computes the inputs' part of the first cell for tokens `first..first + steps` of every sequence.
-    fn enter(&mut self, inputs: &Inputs<'_>, first: usize, steps: usize, parallel: &dyn Parallel) {
-        let (width, length) = (self.spec.dims.d_model, self.spec.dims.seq_len);
-        let Some(Cell { input: Input::Hoisted(linear), .. }) = self.cells.first() else { return };
-        let chunk = self.entries.len() / self.spec.dims.batch;
-        for (sequence, entries) in self.entries.chunks_exact_mut(chunk).enumerate() {
-            let rows = &inputs.x[(sequence * length + first) * width..][..steps * width];
-            let entry = chunk / CHUNK.min(length);
-            linear.apply(rows, &mut entries[..steps * entry], parallel);
+    /// Steps through all tokens from `state`, `[batch, vectors, units]`, to the state after them, and answers each in
+    /// `output`, `[batch, length, outputs]`.
+    pub(super) fn advance(
+        &mut self,
+        inputs: &Inputs<'_>,
+        state: &mut [f32],
+        mut output: Option<&mut [f32]>,
+        parallel: &dyn Parallel,
+    ) {
+        let step: usize = self.stage_operations().sum();
+        for first in (0..inputs.length).step_by(CHUNK) {
+            let chunk = Chunk { first, steps: CHUNK.min(inputs.length - first) };
+            let parallel = grain::worth(parallel, self.spec.dims.batch * chunk.steps * step / 2);
+            self.enter(inputs, chunk, parallel);
+            self.walk(inputs, chunk, state, parallel);
+            if let Some(output) = &mut output {
+                self.project(inputs, chunk, output, parallel);
+            }
         }
     }
 
-    /// Computes the states after each of the tokens `first..first + steps` of every sequence.
-    fn walk(&mut self, inputs: &Inputs<'_>, first: usize, steps: usize, parallel: &dyn Parallel) {
+    /// Operations of each stage of a step.
+    fn stage_operations(&self) -> impl Iterator<Item = usize> {
+        self.cells.iter().flat_map(|cell| (0..cell.stages()).map(|stage| cell.operations(stage)))
+    }
+
+    /// Computes the inputs' part of the first cell.
+    fn enter(&mut self, inputs: &Inputs<'_>, chunk: Chunk, parallel: &dyn Parallel) {
+        let (width, entry) = (self.spec.dims.d_model, self.entry);
+        let Some(Cell { input: Input::Hoisted(linear), .. }) = self.cells.first() else { return };
+        for [from, to, rows] in chunk.spans(self.spec.dims.batch, inputs.length) {
+            let x = &inputs.x[from * width..][..rows * width];
+            linear.apply(x, &mut self.entries[to * entry..][..rows * entry], parallel);
+        }
+    }
+
+    /// Computes the states after each of the chunk's tokens.
+    fn walk(&mut self, inputs: &Inputs<'_>, chunk: Chunk, state: &mut [f32], parallel: &dyn Parallel) {
+        let largest = self.stage_operations().max().unwrap_or(0);
+        let Chunk { first, steps } = chunk;
         let spec = &self.spec;
-        let (length, hidden, batch) = (spec.dims.seq_len, spec.hidden(), spec.dims.batch);
-        let (width, widest, chunk) = (state_width(spec), widest(spec), CHUNK.min(length));
-        let entry = self.entries.len() / (batch * chunk);
+        let (hidden, batch, entry) = (spec.hidden(), spec.dims.batch, self.entry);
+        let (widest, fresh) = (widest(spec), fresh(spec));
         let (cells, lstm, scratch, entries) = (&self.cells, self.lstm.as_ref(), &self.scratch, &self.entries);
-        let hidden_states = self.hidden.chunks_exact_mut(chunk * hidden);
-        let parts = self.state.chunks_exact_mut(STATE * width).zip(hidden_states).enumerate();
-        let largest = cells
-            .iter()
-            .flat_map(|cell| (0..cell.stages()).map(|stage| cell.operations(stage)))
-            .max()
-            .unwrap_or(0);
+        let hidden_states = self.hidden.chunks_exact_mut(steps * hidden);
+        let states = state.chunks_exact_mut(state_vectors(spec.mixed_memory) * spec.units);
+        let parts = states.zip(hidden_states).enumerate();
         let walk = |(sequence, (state, states)): (usize, (&mut [f32], &mut [f32])),
                     worker: usize,
                     parallel: &dyn Parallel| {
-            let (h, m) = state.split_at_mut(width);
+            let (h, m) = state.split_at_mut(spec.units);
             let mut scratch = scratch.of(worker);
             let (layers, rest) = scratch.split_at_mut(2 * widest);
-            let (fresh, gates) = rest.split_at_mut(width);
+            let (fresh, gates) = rest.split_at_mut(fresh);
             let (even, odd) = layers.split_at_mut(widest);
             let walk = Walk {
                 cells,
-                entries: &entries[sequence * chunk * entry..][..chunk * entry],
+                entries: &entries[sequence * steps * entry..][..steps * entry],
                 entry,
                 step: AtomicUsize::new(0),
                 elapsed: AtomicU32::new(0),
@@ -193,8 +227,8 @@ impl Kernel {
             };
             let buffers = [h, even, odd, fresh];
             team::run(parallel, team::members(largest), buffers, OUTPUTS, &task, |team| {
-                for (step, to) in states.chunks_exact_mut(hidden).take(steps).enumerate() {
-                    let row = sequence * length + first + step;
+                for (step, to) in states.chunks_exact_mut(hidden).enumerate() {
+                    let row = sequence * inputs.length + first + step;
                     if let Some(lstm) = lstm {
                         let x = &inputs.x[row * spec.dims.d_model..][..spec.dims.d_model];
                         lstm.step(x, team.buffer(STATES), m, gates);
@@ -213,12 +247,12 @@ impl Kernel {
         }
     }
 
-    /// Computes the outputs of tokens `first..first + steps` of every sequence.
-    fn project(&mut self, output: &mut [f32], first: usize, steps: usize, parallel: &dyn Parallel) {
-        let (length, hidden, outputs) = (self.spec.dims.seq_len, self.spec.hidden(), self.spec.outputs());
-        for (sequence, hidden_states) in self.hidden.chunks_exact(CHUNK.min(length) * hidden).enumerate() {
-            let from = &hidden_states[..steps * hidden];
-            let to = &mut output[(sequence * length + first) * outputs..][..steps * outputs];
+    /// Computes the chunk's outputs.
+    fn project(&self, inputs: &Inputs<'_>, chunk: Chunk, output: &mut [f32], parallel: &dyn Parallel) {
+        let (hidden, outputs) = (self.spec.hidden(), self.spec.outputs());
+        for [to, from, rows] in chunk.spans(self.spec.dims.batch, inputs.length) {
+            let from = &self.hidden[from * hidden..][..rows * hidden];
+            let to = &mut output[to * outputs..][..rows * outputs];
             match &self.projection {
                 Some(projection) => projection.apply(from, to, parallel),
                 None => to.copy_from_slice(from),
@@ -230,7 +264,7 @@ impl Kernel {
 /// The steps of one sequence, shared by its threads.
 struct Walk<'a> {
     cells: &'a [Cell],
-    /// The inputs' part of the first cell, `[chunk, entry]`.
+    /// The inputs' part of the first cell, `[steps, entry]`.
     entries: &'a [f32],
     entry: usize,
     /// Index of the current token in the chunk.
@@ -273,18 +307,41 @@ impl Walk<'_> {
     }
 }
 
+/// The forward pass of one case.
+pub(super) struct Kernel {
+    network: Network,
+    /// `[batch, vectors, units]` each.
+    initial: Floats,
+    state: Floats,
+}
+
+impl Kernel {
+    pub(super) fn new(
+        case: &Arc<Case>,
+        memory: &Memory,
+        parallel: &dyn Parallel,
+    ) -> Result<Ready<Self>, MixerError> {
+        let spec = Spec::read(case)?;
+        Inputs::read(&spec, case)?;
+        let (rows, outputs) = (spec.dims.batch * spec.dims.seq_len, spec.outputs());
+        let mut initial = memory.floats(state_floats(&spec))?;
+        initial.copy_from_slice(&initial_states(
+            &case.tensors,
+            spec.dims.batch,
+            spec.units,
+            spec.mixed_memory,
+        )?);
+        let state = memory.floats(initial.len())?;
+        let kernel = Self { network: Network::new(spec, case, memory, parallel)?, initial, state };
+        Ok(Ready::new(case, kernel, memory.floats(rows * outputs)?))
+    }
+}
+
 impl ready::Kernel for Kernel {
     fn run(&mut self, case: &Case, output: &mut [f32], parallel: &dyn Parallel) -> Result<(), MixerError> {
-        let inputs = Inputs::read(&self.spec, case)?;
+        let inputs = Inputs::read(&self.network.spec, case)?;
         self.state.copy_from_slice(&self.initial);
-        let mut first = 0;
-        while first < self.spec.dims.seq_len {
-            let steps = CHUNK.min(self.spec.dims.seq_len - first);
-            self.enter(&inputs, first, steps, parallel);
-            self.walk(&inputs, first, steps, parallel);
-            self.project(output, first, steps, parallel);
-            first += steps;
-        }
+        self.network.advance(&inputs, &mut self.state, Some(output), parallel);
         Ok(())
     }
 }

@@ -3,6 +3,7 @@
 
 mod cost;
 mod cpu;
+mod decode;
 mod gpu;
 mod model;
 mod race;
@@ -12,7 +13,7 @@ mod tests;
 pub(crate) mod trials;
 
 use mixer::{
-    Case, Causality, Family, Info, MixerError, NoDecode, ParamKind, ParamSpec, Params, System, Tensors,
+    Case, Causality, Decode, Family, Info, MixerError, ParamKind, ParamSpec, Params, System, Tensors,
     Tolerance, Value,
 };
 
@@ -92,7 +93,14 @@ pub static CFC: System = System {
     spot_check: model::spot_check,
     cpu: |case, memory, parallel| Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?)),
     gpu: gpu::plan,
-    decode: Err(NoDecode::WholeSequence),
+    decode: Ok(Decode {
+        inputs: decode::inputs,
+        cost: |problem, params| {
+            let race = race::Race::new(&problem.whole(), params)?;
+            Ok(cost::decode(&race.spec, &race.synapses()))
+        },
+        cpu: decode::decoder,
+    }),
 };
 
 /// Form of the state update.

@@ -5,6 +5,21 @@ use crate::testing::{self, PROBLEM, sparse};
 
 testing::liquid_battery!(CFC, "cfc");
 
+testing::decode::decode_battery!(CFC, "cfc", |_: &Problem| {
+    let with = |name: &str, value: Value| {
+        let mut params = Params::new();
+        params.set(name, value);
+        params
+    };
+    vec![
+        Params::new(),
+        sparse(),
+        with("mixed_memory", true.into()),
+        with("mode", "pure".into()),
+        with("backbone_layers", 0_usize.into()),
+    ]
+});
+
 #[test]
 fn too_few_units_for_the_outputs_are_an_error() {
     let mut params = sparse();

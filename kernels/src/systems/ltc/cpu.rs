@@ -1,6 +1,8 @@
 //! The CPU kernel. Sensory sums do not depend on the state, so they are computed for many tokens at once on all
 //! threads. The solver then steps through the tokens of each sequence, [`WIDE`] neurons per vector. With at least as
 //! many sequences as threads, sequences run side by side; otherwise a team of threads shares the neurons of each step.
+//! The forward pass is [`Network::advance`] over all tokens from the initial state; decoding advances by the tokens that
+//! come.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -9,9 +11,11 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use mixer::{Case, Count, Floats, Memory, MixerError, Parallel, Serial};
 
 use super::{Map, Spec, Synapses};
+use crate::initial_state::{initial_states, state_vectors};
 use crate::lstm::{self, Lstm};
 use crate::ops::activation::sigmoid_exp2_by;
 use crate::ops::exp::Exp2;
+use crate::ops::grain;
 use crate::ops::parts::for_each;
 use crate::ops::scratch::Scratch;
 use crate::ops::simd::{Lanes, WIDE, Work, run_wide};
@@ -45,21 +49,24 @@ pub(super) fn synapse_floats(from: usize, units: usize, count: usize) -> Count {
     entries * entry
 }
 
-/// Floats of states, constants, sensory sums and scratch.
+/// Floats of the states of all sequences, `[batch, vectors, units]`.
 pub(super) fn state_floats(spec: &Spec) -> Count {
+    Count::all([spec.dims.batch, state_vectors(spec.mixed_memory), spec.units]).into_iter().product()
+}
+
+/// Floats of the network's constants, sensory sums and scratch of one thread, without its synapses and its long
+/// short-term memory.
+pub(super) fn buffer_floats(spec: &Spec) -> Count {
     let chunk = CHUNK.min(spec.dims.seq_len);
-    let [batch, padded] = Count::all([spec.dims.batch, padded(spec.units)]);
-    let [vectors, scratch] = Count::all([STATE + INITIAL + 2 * chunk, scratch_floats(spec)]);
-    (batch * vectors + 3) * padded + scratch
+    let [batch, padded, scratch] = Count::all([spec.dims.batch, padded(spec.units), scratch_floats(spec)]);
+    (batch * 2 * Count::from(chunk) + 3) * padded + scratch
 }
 
+/// Two alternating vectors of neurons, a mapped input or the gates of the long short-term memory.
 fn scratch_floats(spec: &Spec) -> usize {
-    spec.dims.d_model + if spec.mixed_memory { Lstm::scratch_floats(spec.units) } else { 0 }
+    let gates = if spec.mixed_memory { Lstm::scratch_floats(spec.units) } else { 0 };
+    2 * padded(spec.units) + spec.dims.d_model.max(gates)
 }
-
-/// Vectors of a sequence's state, two alternating ones for v, then m; and vectors of the initial state, v and m.
-const STATE: usize = 3;
-const INITIAL: usize = 2;
 
 /// Synapses by groups of target neurons, one vector per group and source. Groups without a synapse are omitted.
 struct Packed {
@@ -119,54 +126,66 @@ impl Packed {
     }
 }
 
-/// Inputs of a run.
+/// Maps of a case's inputs and outputs, which the network reads where they are.
 #[derive(Clone, Copy)]
-struct Inputs<'a> {
+pub(super) struct Maps<'a> {
+    input: Map<'a>,
+    output: Map<'a>,
+}
+
+impl<'a> Maps<'a> {
+    pub(super) fn read(spec: &Spec, case: &'a Case) -> Result<Self, MixerError> {
+        Ok(Self { input: spec.input_map(&case.tensors)?, output: spec.output_map(&case.tensors)? })
+    }
+}
+
+/// Tokens to step through.
+#[derive(Clone, Copy)]
+pub(super) struct Inputs<'a> {
+    /// Tokens of each sequence.
+    pub length: usize,
     /// `[batch, length, width]`.
-    x: &'a [f32],
-    input_map: Map<'a>,
-    output_map: Map<'a>,
-    times: Option<&'a [f32]>,
+    pub x: &'a [f32],
+    /// Elapsed times `[batch, length]`; without them every token takes one unit of time.
+    pub times: Option<&'a [f32]>,
+    pub maps: Maps<'a>,
 }
 
 impl<'a> Inputs<'a> {
     fn read(spec: &Spec, case: &'a Case) -> Result<Self, MixerError> {
-        let tensors = &case.tensors;
-        Ok(Self {
-            x: spec.input(tensors)?,
-            input_map: spec.input_map(tensors)?,
-            output_map: spec.output_map(tensors)?,
-            times: spec.times(tensors)?,
-        })
+        let (x, times) = (spec.input(&case.tensors)?, spec.times(&case.tensors)?);
+        Ok(Self { length: spec.dims.seq_len, x, times, maps: Maps::read(spec, case)? })
     }
 }
 
-/// The network prepared for one case.
-pub(super) struct Kernel {
-    spec: Spec,
+/// The tokens `first..first + steps` of every sequence.
+#[derive(Clone, Copy)]
+struct Chunk {
+    first: usize,
+    steps: usize,
+}
+
+/// The network prepared for cases of one shape. Its state belongs to the caller.
+pub(super) struct Network {
+    pub spec: Spec,
     recurrent: Packed,
     sensory: Packed,
     lstm: Option<Lstm>,
     /// c, g and g · vleak, `[padded]` each.
     constants: Floats,
-    /// `[batch, INITIAL, padded]`.
-    initial: Floats,
-    /// `[batch, STATE, padded]`.
-    state: Floats,
-    /// Sensory numerators and denominators, `[batch, CHUNK, 2, padded]`.
+    /// Sensory numerators and denominators, `[batch, steps, 2, padded]`.
     sums: Floats,
     scratch: Scratch,
 }
 
-impl Kernel {
+impl Network {
     pub(super) fn new(
-        case: &Arc<Case>,
+        spec: Spec,
+        case: &Case,
         memory: &Memory,
         parallel: &dyn Parallel,
-    ) -> Result<Ready<Self>, MixerError> {
-        let spec = Spec::read(case)?;
+    ) -> Result<Self, MixerError> {
         let tensors = &case.tensors;
-        Inputs::read(&spec, case)?;
         let [gleak, vleak, cm] = spec.neurons(tensors)?;
         let padded = padded(spec.units);
         let mut constants = memory.floats(3 * padded)?;
@@ -181,46 +200,53 @@ impl Kernel {
         } else {
             None
         };
-        let Spec { dims, .. } = spec;
-        let mut initial = memory.floats(dims.batch * INITIAL * padded)?;
-        for (sequence, to) in initial.chunks_exact_mut(INITIAL * padded).enumerate() {
-            let (v, m) = spec.initial(tensors, sequence)?;
-            let (to_v, to_m) = to.split_at_mut(padded);
-            to_v.iter_mut().zip(v).for_each(|(to, value)| *to = value as f32);
-            to_m.iter_mut().zip(m).for_each(|(to, value)| *to = value as f32);
-        }
-        let kernel = Self {
+        Ok(Self {
             spec,
             recurrent: Packed::new(&spec, &spec.recurrent(tensors)?, memory)?,
             sensory: Packed::new(&spec, &spec.sensory(tensors)?, memory)?,
             lstm,
             constants,
-            initial,
-            state: memory.floats(dims.batch * STATE * padded)?,
-            sums: memory.floats(dims.batch * 2 * CHUNK.min(dims.seq_len) * padded)?,
+            sums: memory.floats(spec.dims.batch * 2 * CHUNK.min(spec.dims.seq_len) * padded)?,
             scratch: Scratch::new(memory, parallel.threads(), scratch_floats(&spec))?,
-        };
-        let output = memory.floats(dims.batch * dims.seq_len * kernel.spec.outputs)?;
-        Ok(Ready::new(case, kernel, output))
+        })
     }
 
-    /// Sensory sums of tokens `first..first + steps` of every sequence.
-    fn sense(&mut self, inputs: &Inputs<'_>, first: usize, steps: usize, parallel: &dyn Parallel) {
+    /// Steps through all tokens from `state`, `[batch, vectors, units]`, to the state after them, and answers each in
+    /// `output`, `[batch, length, outputs]`.
+    pub(super) fn advance(
+        &mut self,
+        inputs: &Inputs<'_>,
+        state: &mut [f32],
+        mut output: Option<&mut [f32]>,
+        parallel: &dyn Parallel,
+    ) {
+        let entries = self.sensory.from.len() + self.spec.unfolds * self.recurrent.from.len();
+        for first in (0..inputs.length).step_by(CHUNK) {
+            let chunk = Chunk { first, steps: CHUNK.min(inputs.length - first) };
+            let tokens = self.spec.dims.batch * chunk.steps;
+            let parallel = grain::worth(parallel, tokens * entries * ENTRY_OPERATIONS / 2);
+            self.sense(inputs, chunk, parallel);
+            self.solve(inputs, chunk, state, output.as_deref_mut(), parallel);
+        }
+    }
+
+    /// Sensory sums of the chunk's tokens.
+    fn sense(&mut self, inputs: &Inputs<'_>, chunk: Chunk, parallel: &dyn Parallel) {
         let (spec, padded) = (&self.spec, padded(self.spec.units));
-        let (width, length) = (spec.dims.d_model, spec.dims.seq_len);
+        let Chunk { first, steps } = chunk;
+        let width = spec.dims.d_model;
         let (sensory, scratch) = (&self.sensory, &self.scratch);
-        let chunk = CHUNK.min(length);
         let blocks = steps.div_ceil(BLOCK);
         let token = 2 * padded;
-        let sequences = self.sums.chunks_exact_mut(chunk * token);
-        let parts = sequences.flat_map(|sums| sums[..steps * token].chunks_mut(BLOCK * token)).enumerate();
+        let sequences = self.sums.chunks_exact_mut(steps * token).take(spec.dims.batch);
+        let parts = sequences.flat_map(|sums| sums.chunks_mut(BLOCK * token)).enumerate();
         for_each(parallel, spec.dims.batch * blocks, parts, |(index, sums), worker| {
             let (sequence, block) = (index / blocks, index % blocks);
             let mut scratch = scratch.of(worker);
-            let u = &mut scratch[..width];
+            let u = &mut scratch[2 * padded..][..width];
             for (step, to) in (block * BLOCK..).zip(sums.chunks_exact_mut(token)) {
-                u.copy_from_slice(&inputs.x[(sequence * length + first + step) * width..][..width]);
-                if let Some((scale, shift)) = inputs.input_map {
+                u.copy_from_slice(&inputs.x[(sequence * inputs.length + first + step) * width..][..width]);
+                if let Some((scale, shift)) = inputs.maps.input {
                     for (i, u) in u.iter_mut().enumerate() {
                         *u = *u * scale[i] + shift.map_or(0.0, |shift| shift[i]);
                     }
@@ -230,32 +256,38 @@ impl Kernel {
         });
     }
 
-    /// Runs the solver over tokens `first..first + steps` of every sequence.
+    /// Runs the solver over the chunk's tokens.
     fn solve(
-        &mut self,
+        &self,
         inputs: &Inputs<'_>,
-        output: &mut [f32],
-        (first, steps): (usize, usize),
+        Chunk { first, steps }: Chunk,
+        state: &mut [f32],
+        output: Option<&mut [f32]>,
         parallel: &dyn Parallel,
     ) {
         let (spec, padded) = (&self.spec, padded(self.spec.units));
-        let (length, batch) = (spec.dims.seq_len, spec.dims.batch);
-        let chunk = CHUNK.min(length);
+        let (units, batch) = (spec.units, spec.dims.batch);
         let (recurrent, lstm, scratch) = (&self.recurrent, self.lstm.as_ref(), &self.scratch);
         let (constants, sums) = (&self.constants, &self.sums);
-        let outputs = output.chunks_exact_mut(length * spec.outputs);
-        let parts = self.state.chunks_exact_mut(STATE * padded).zip(outputs).enumerate();
+        let mut outputs = output.map(|output| output.chunks_exact_mut(inputs.length * spec.outputs));
+        let states = state.chunks_exact_mut(state_vectors(spec.mixed_memory) * units);
+        let parts = states
+            .enumerate()
+            .map(move |(sequence, state)| (sequence, state, outputs.as_mut().and_then(Iterator::next)));
         let operations = recurrent.from.len() * ENTRY_OPERATIONS;
-        let solve = |(sequence, (state, y)): (usize, (&mut [f32], &mut [f32])),
+        let solve = |(sequence, state, mut y): (usize, &mut [f32], Option<&mut [f32]>),
                      worker: usize,
                      parallel: &dyn Parallel| {
-            let y = &mut y[first * spec.outputs..][..steps * spec.outputs];
-            let (v, m) = state.split_at_mut(2 * padded);
+            let (h, m) = state.split_at_mut(units);
+            let mut scratch = scratch.of(worker);
+            let (v, gates) = scratch.split_at_mut(2 * padded);
             let (v, next) = v.split_at_mut(padded);
+            v[..units].copy_from_slice(h);
+            v[units..].fill(0.0);
             let solver = Solver {
                 recurrent,
                 constants,
-                sums: &sums[sequence * chunk * 2 * padded..],
+                sums: &sums[sequence * steps * 2 * padded..],
                 epsilon: spec.epsilon as f32,
                 step: AtomicUsize::new(0),
                 unfolds_per_time: AtomicU32::new(0),
@@ -265,13 +297,12 @@ impl Kernel {
                 run_wide(Unfold { solver: &solver, groups, v: v[turn as usize], next });
             };
             team::run(parallel, team::members(operations), [v, next], WIDE, &unfold, |team| {
-                let mut scratch = scratch.of(worker);
                 let mut turn = 0;
-                for (step, y) in y.chunks_exact_mut(spec.outputs).enumerate() {
-                    let row = sequence * length + first + step;
+                for step in 0..steps {
+                    let row = sequence * inputs.length + first + step;
                     if let Some(lstm) = lstm {
                         let x = &inputs.x[row * spec.dims.d_model..][..spec.dims.d_model];
-                        lstm.step(x, team.buffer(turn), m, &mut scratch);
+                        lstm.step(x, team.buffer(turn), m, gates);
                     }
                     let elapsed = inputs.times.map_or(1.0, |times| times[row]);
                     solver.step.store(step, Ordering::Relaxed);
@@ -281,26 +312,28 @@ impl Kernel {
                         team.each(turn as u32, 1 - turn, padded / WIDE, operations);
                         turn = 1 - turn;
                     }
-                    let v = team.buffer(turn);
-                    match inputs.output_map {
-                        None => y.copy_from_slice(&v[..spec.outputs]),
-                        Some((scale, shift)) => {
-                            for (j, y) in y.iter_mut().enumerate() {
-                                *y = v[j] * scale[j] + shift.map_or(0.0, |shift| shift[j]);
-                            }
-                        }
+                    if let Some(y) = &mut y {
+                        let y = &mut y[(first + step) * spec.outputs..][..spec.outputs];
+                        emit(inputs.maps.output, team.buffer(turn), y);
                     }
                 }
-                if turn == 1 {
-                    let [v, next] = team.buffers();
-                    v.copy_from_slice(next);
-                }
+                h.copy_from_slice(&team.buffer(turn)[..units]);
             });
         };
         if batch < parallel.threads() {
             parts.for_each(|part| solve(part, 0, parallel));
         } else {
             for_each(parallel, batch, parts, |part, worker| solve(part, worker, &Serial));
+        }
+    }
+}
+
+/// The outputs of one token: the first neurons, mapped.
+fn emit(map: Map<'_>, v: &[f32], y: &mut [f32]) {
+    y.copy_from_slice(&v[..y.len()]);
+    if let Some((scale, shift)) = map {
+        for (j, y) in y.iter_mut().enumerate() {
+            *y = *y * scale[j] + shift.map_or(0.0, |shift| shift[j]);
         }
     }
 }
@@ -370,22 +403,36 @@ impl Work for Sense<'_> {
     }
 }
 
+/// The forward pass of one case.
+pub(super) struct Kernel {
+    network: Network,
+    /// `[batch, vectors, units]` each.
+    initial: Floats,
+    state: Floats,
+}
+
+impl Kernel {
+    pub(super) fn new(
+        case: &Arc<Case>,
+        memory: &Memory,
+        parallel: &dyn Parallel,
+    ) -> Result<Ready<Self>, MixerError> {
+        let spec = Spec::read(case)?;
+        Inputs::read(&spec, case)?;
+        let Spec { dims, units, outputs, mixed_memory, .. } = spec;
+        let mut initial = memory.floats(state_floats(&spec))?;
+        initial.copy_from_slice(&initial_states(&case.tensors, dims.batch, units, mixed_memory)?);
+        let state = memory.floats(initial.len())?;
+        let kernel = Self { network: Network::new(spec, case, memory, parallel)?, initial, state };
+        Ok(Ready::new(case, kernel, memory.floats(dims.batch * dims.seq_len * outputs)?))
+    }
+}
+
 impl ready::Kernel for Kernel {
     fn run(&mut self, case: &Case, output: &mut [f32], parallel: &dyn Parallel) -> Result<(), MixerError> {
-        let padded = padded(self.spec.units);
-        let inputs = Inputs::read(&self.spec, case)?;
-        let states = self.state.chunks_exact_mut(STATE * padded);
-        for (state, initial) in states.zip(self.initial.chunks_exact(INITIAL * padded)) {
-            state[..padded].copy_from_slice(&initial[..padded]);
-            state[2 * padded..].copy_from_slice(&initial[padded..]);
-        }
-        let mut first = 0;
-        while first < self.spec.dims.seq_len {
-            let steps = CHUNK.min(self.spec.dims.seq_len - first);
-            self.sense(&inputs, first, steps, parallel);
-            self.solve(&inputs, output, (first, steps), parallel);
-            first += steps;
-        }
+        let inputs = Inputs::read(&self.network.spec, case)?;
+        self.state.copy_from_slice(&self.initial);
+        self.network.advance(&inputs, &mut self.state, Some(output), parallel);
         Ok(())
     }
 }

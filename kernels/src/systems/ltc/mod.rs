@@ -3,6 +3,7 @@
 
 mod cost;
 mod cpu;
+mod decode;
 mod gpu;
 mod model;
 #[cfg(test)]
@@ -11,8 +12,8 @@ mod tests;
 pub(crate) mod trials;
 
 use mixer::{
-    Case, Causality, Family, Info, Level, MixerError, NoDecode, ParamKind, ParamSpec, Params, Problem,
-    System, Tensors, Tolerance, Value, gather,
+    Case, Causality, Decode, Family, Info, Level, MixerError, ParamKind, ParamSpec, Params, Problem, System,
+    Tensors, Tolerance, Value, gather,
 };
 
 use crate::dims::Dims;
@@ -79,13 +80,20 @@ pub static LTC: System = System {
     seeded_case: |problem, params| Race::new(problem, params)?.case(),
     cost: |problem, params| {
         let race = Race::new(problem, params)?;
-        Ok(cost::cost(&race.spec, race.wiring.recurrent_synapses(), race.wiring.sensory_synapses()))
+        Ok(cost::cost(&race.spec, race.synapses()))
     },
     reference: crate::model::reference::<Spec>,
     spot_check: model::spot_check,
     cpu: |case, memory, parallel| Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?)),
     gpu: gpu::plan,
-    decode: Err(NoDecode::WholeSequence),
+    decode: Ok(Decode {
+        inputs: decode::inputs,
+        cost: |problem, params| {
+            let race = Race::new(&problem.whole(), params)?;
+            Ok(cost::decode(&race.spec, race.synapses()))
+        },
+        cpu: decode::decoder,
+    }),
 };
 
 /// The configuration of a case.
@@ -295,6 +303,11 @@ impl Race {
         config.set("timespans", false);
         let probe = Case { level: problem.level, config: config.clone(), tensors: Tensors::new() };
         Ok(Self { problem: *problem, spec: Spec::read(&probe)?, config, wiring })
+    }
+
+    fn synapses(&self) -> cost::Synapses {
+        let (recurrent, sensory) = (self.wiring.recurrent_synapses(), self.wiring.sensory_synapses());
+        cost::Synapses { recurrent, sensory }
     }
 
     /// Weights as initialised in the package: gleak (0.001, 1), vleak (−0.2, 0.2), cm (0.4, 0.6), w (0.001, 1), sigma

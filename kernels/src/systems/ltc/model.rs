@@ -246,7 +246,7 @@ pub(super) fn spot_check(case: &Case, draw: SpotDraw) -> Result<SpotCheck, Mixer
     let tokens = Tokens::read(&spec, &case.tensors)?;
     let network = Network::read(&mut Exact::default(), &spec, &case.tensors)?;
     let [recurrent, sensory] = [&network.recurrent, &network.sensory].map(|synapses| synapses.to.len());
-    let flops = cost::flops(&spec, recurrent, sensory) / spec.dims.sizes().rows();
+    let flops = cost::step_flops(&spec, cost::Synapses { recurrent, sensory });
     Ok(echo_state_washout::spot_check(spec.dims.seq_len, initial, flops.get(), draw, |a, state, row| {
         tokens.step(a, &spec, &network, state, row)
     }))

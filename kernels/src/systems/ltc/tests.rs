@@ -5,6 +5,18 @@ use crate::testing::{self, PROBLEM, sparse};
 
 testing::liquid_battery!(LTC, "ltc");
 
+testing::decode::decode_battery!(LTC, "ltc", |_: &Problem| {
+    let mut mixed = Params::new();
+    mixed.set("mixed_memory", true);
+    vec![Params::new(), mixed]
+});
+
+/// The closed form of a sparse wiring's memory is an upper bound, so the battery cannot hold it to the bytes.
+#[test]
+fn a_sparse_wiring_decodes_too() {
+    testing::decode::agrees_with_reference(&LTC, |_| vec![sparse()]);
+}
+
 #[test]
 fn the_cost_counts_the_synapses_of_a_sparse_wiring() {
     let full = LTC.cost(&PROBLEM, &Params::new()).unwrap().flops;

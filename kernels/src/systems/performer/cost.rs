@@ -5,7 +5,7 @@
 
 use mixer::{Cost, Count, Level, Sizes};
 
-use super::{Spec, cpu};
+use super::{Spec, cpu, decode, running};
 
 /// Cost of the kernel, with the scratch of one thread.
 pub(super) fn cost(spec: &Spec) -> Cost {
@@ -34,16 +34,38 @@ pub(super) fn cost(spec: &Spec) -> Cost {
         // The keys are projected twice: their maximum is found before they are summed.
         bytes: (4 * (moved + stream + projection)).get(),
         peak_bytes: (4 * (case + projection + cpu::floats(spec))).get(),
-        decode_state_bytes: if spec.causal { (4 * decode_floats(spec)).get() } else { 0 },
+        decode_state_bytes: if spec.causal { (4 * running::floats(spec)).get() } else { 0 },
         setup_flops: projection.get(),
         ..Cost::default()
     }
 }
 
-/// Floats of the decoding state: per head Σ e vᵀ and Σ e, with e the exponentials relative to the largest key
-/// projection so far; that largest projection; and Σ v, the factor of ε. The position is the number of keys.
-fn decode_floats(spec: &Spec) -> Count {
-    let [batch, heads, features, head] =
-        Count::all([spec.dims.batch, spec.n_heads, spec.n_features, spec.d_head]);
-    batch * heads * (features * (head + 1) + head + 1)
+/// Cost of a step of decoding, where `spec` has the capacity's length.
+pub(super) fn decode(spec: &Spec) -> Cost {
+    let mut token = *spec;
+    token.dims.seq_len = 1;
+    let step = cost(&token);
+    let Sizes { batch, d_model: width, .. } = spec.dims.sizes();
+    let [inner, heads, head, features] =
+        Count::all([spec.inner(), spec.n_heads, spec.d_head, spec.n_features]);
+    let (state, rows) = (running::floats(spec), spec.dims.sizes().rows());
+    let (weights, token_inputs, outputs) = match spec.level {
+        Level::Core => (Count::ZERO, 3 * inner, inner),
+        Level::Layer => {
+            let bias = if spec.qkv_bias { 3 * inner } else { Count::ZERO };
+            (4 * width * inner + bias + width, width, width)
+        }
+    };
+    let weights = weights + features * head;
+    Cost {
+        // S and z are rescaled to the running maximum in the pass that adds the key.
+        executed_flops: (Count::new(step.executed_flops) + batch * heads * features * (head + 1)).get(),
+        // The factor of this rescaling.
+        transcendentals: (Count::new(step.transcendentals) + batch * heads).get(),
+        bytes: (4 * (weights + batch * (token_inputs + outputs) + 2 * state)).get(),
+        // The state, its initial value and the copy of the mark.
+        peak_bytes: (4 * (rows * token_inputs + weights + decode::floats(spec) + 3 * state)).get(),
+        decode_state_bytes: (4 * state).get(),
+        ..step
+    }
 }

@@ -15,18 +15,16 @@ use std::sync::Arc;
 use mixer::{Case, Count, Floats, Level, Memory, MixerError, Parallel};
 
 use super::Spec;
-use super::features::{CHUNK, FeatureMap, Keys, padded, sum};
+use super::block::{Block, QUERIES, Sums};
+use super::features::{CHUNK, FeatureMap, padded};
 use crate::ops::exp::exp2_scalar;
-use crate::ops::gemm::{PANEL, Store, Tile, multiply, multiply_panels};
+use crate::ops::gemm::PANEL;
 use crate::ops::linear::Linear;
 use crate::ops::parts::{Matrix, for_each};
 use crate::ops::query_block::LOWEST;
 use crate::ops::scratch::Scratch;
 use crate::ops::simd::{Lanes, Work, run_widest};
 use crate::ready::{self, Ready};
-
-/// Queries per block.
-const QUERIES: usize = 48;
 
 /// Tasks per thread where the heads cannot be divided evenly among the threads.
 const TASKS: usize = 4;
@@ -164,146 +162,24 @@ impl ready::Kernel for Kernel {
     }
 }
 
-/// S, z and the sum of values over some keys, in borrowed memory.
-struct Sums<'a> {
-    /// S, `⌈d / PANEL⌉` panels of `[m, PANEL]`.
-    products: &'a mut [f32],
-    /// z, `[padded m]`.
-    totals: &'a mut [f32],
-    /// Σ v, `[padded d]`.
-    values: &'a mut [f32],
-}
-
-impl<'a> Sums<'a> {
-    fn floats(spec: &Spec) -> usize {
-        let (m, padded_head) = (spec.n_features, padded(spec.d_head));
-        m * padded_head + padded(m) + padded_head
-    }
-
-    fn new(floats: &'a mut [f32], spec: &Spec) -> Self {
-        let (products, rest) = floats.split_at_mut(spec.n_features * padded(spec.d_head));
-        let (totals, values) = rest.split_at_mut(padded(spec.n_features));
-        Self { products, totals, values }
-    }
-
-    /// Read-only S and z.
-    fn read(floats: &'a [f32], spec: &Spec) -> (&'a [f32], &'a [f32]) {
-        let (products, rest) = floats.split_at(spec.n_features * padded(spec.d_head));
-        (products, &rest[..padded(spec.n_features)])
-    }
-
-    /// Adds K′ᵀV of a chunk to S.
-    fn add_products(&mut self, m: usize, features: &[f32], values: &[f32], n_keys: usize) {
-        let panels = self.products.chunks_exact_mut(m * PANEL).zip(values.chunks_exact(CHUNK * PANEL));
-        for (products, values) in panels {
-            let mut tile = Tile { floats: products, stride: PANEL, columns: PANEL };
-            multiply(features, CHUNK, m, n_keys, &values[..n_keys * PANEL], Store::Add, &mut tile);
-        }
-    }
-}
-
-/// Scratch of one task.
-struct Block<'a> {
-    keys: Keys<'a>,
-    /// Values of a chunk, `⌈d / PANEL⌉` panels of `[CHUNK, PANEL]`.
-    values: &'a mut [f32],
-    /// Queries `[QUERIES, d]`.
-    queries: &'a mut [f32],
-    /// Features of the queries, `[QUERIES, padded m]`.
-    query_features: &'a mut [f32],
-    /// Outputs of the queries, `[QUERIES, padded d]`.
-    outputs: &'a mut [f32],
-    /// Key features by panels, `[CHUNK / PANEL, m, PANEL]`; empty if not causal.
-    key_panels: &'a mut [f32],
-    /// q′·k′ inside a chunk, `[QUERIES, CHUNK]`; empty if not causal.
-    scores: &'a mut [f32],
-}
-
-impl<'a> Block<'a> {
-    fn floats(spec: &Spec) -> usize {
-        let (m, d) = (spec.n_features, spec.d_head);
-        let square = if spec.causal { CHUNK * (m + QUERIES) } else { 0 };
-        let queries = QUERIES * (d + padded(m) + padded(d));
-        Keys::floats(m, d) + CHUNK * padded(d) + queries + square
-    }
-
-    fn new(scratch: &'a mut [f32], spec: &Spec) -> Self {
-        let (m, d) = (spec.n_features, spec.d_head);
-        let (keys, rest) = scratch.split_at_mut(Keys::floats(m, d));
-        let (values, rest) = rest.split_at_mut(CHUNK * padded(d));
-        let (queries, rest) = rest.split_at_mut(QUERIES * d);
-        let (query_features, rest) = rest.split_at_mut(QUERIES * padded(m));
-        let (outputs, rest) = rest.split_at_mut(QUERIES * padded(d));
-        let (key_panels, scores) = rest.split_at_mut(if spec.causal { CHUNK * m } else { 0 });
-        Self { keys: Keys::new(keys, d), values, queries, query_features, outputs, key_panels, scores }
-    }
-
-    /// Packs the values of a chunk; `value(t)` returns value t, `[d]`.
-    fn pack_values<'v>(&mut self, n_keys: usize, value: impl Fn(usize) -> &'v [f32]) {
-        for t in 0..n_keys {
-            for (panel, from) in value(t).chunks(PANEL).enumerate() {
-                let to = &mut self.values[(panel * CHUNK + t) * PANEL..][..PANEL];
-                to[..from.len()].copy_from_slice(from);
-                to[from.len()..].fill(0.0);
-            }
-        }
-    }
-
-    /// Copies the key features into panels of keys.
-    fn pack_key_panels(&mut self, m: usize, n_keys: usize) {
-        let panels = self.key_panels.chunks_exact_mut(m * PANEL).take(n_keys.div_ceil(PANEL));
-        for (panel, to) in panels.enumerate() {
-            let rows = self.keys.features.chunks_exact(CHUNK);
-            for (to, from) in to.chunks_exact_mut(PANEL).zip(rows) {
-                to.copy_from_slice(&from[panel * PANEL..][..PANEL]);
-            }
-        }
-    }
-
-    /// Outputs = Q′S for `rows` queries.
-    fn read_products(&mut self, spec: &Spec, products: &[f32], rows: usize) {
-        let (m, stride) = (spec.n_features, padded(spec.d_head));
-        let mut tile = Tile { floats: self.outputs, stride, columns: stride };
-        multiply_panels(self.query_features, padded(m), rows, m, products, m * PANEL, Store::Set, &mut tile);
-    }
-
-    /// Adds the masked square of queries `first ..` of the chunk and the chunk's keys. Writes the total weight of each
-    /// query to `totals`.
-    fn add_square(&mut self, spec: &Spec, first: usize, rows: usize, totals: &mut [f32; QUERIES]) {
-        let (m, stride) = (spec.n_features, padded(spec.d_head));
-        let visible = first + rows;
-        let n_panels = visible.div_ceil(PANEL);
-        let (queries, keys) = (&*self.query_features, &*self.key_panels);
-        let mut tile = Tile { floats: self.scores, stride: CHUNK, columns: n_panels * PANEL };
-        multiply_panels(queries, padded(m), rows, m, keys, m * PANEL, Store::Set, &mut tile);
-        for (row, total) in totals.iter_mut().enumerate().take(rows) {
-            let scores = &mut self.scores[row * CHUNK..][..n_panels * PANEL];
-            scores[first + row + 1..].fill(0.0);
-            *total = sum(scores);
-        }
-        let mut tile = Tile { floats: self.outputs, stride, columns: stride };
-        multiply_panels(self.scores, CHUNK, rows, visible, self.values, CHUNK * PANEL, Store::Add, &mut tile);
-    }
-}
-
 /// Values that all steps use.
-struct Core<'a> {
-    spec: Spec,
-    map: &'a FeatureMap,
-    scratch: &'a Scratch,
-    parts: usize,
-    k: &'a [f32],
-    v: &'a [f32],
+pub(super) struct Core<'a> {
+    pub spec: Spec,
+    pub map: &'a FeatureMap,
+    pub scratch: &'a Scratch,
+    pub parts: usize,
+    pub k: &'a [f32],
+    pub v: &'a [f32],
 }
 
 impl Core<'_> {
     /// Offset in a stream of position `t` of head `head_idx`, counted over all sequences.
-    fn at(&self, head_idx: usize, t: usize) -> usize {
+    pub(super) fn at(&self, head_idx: usize, t: usize) -> usize {
         let Spec { dims, n_heads, d_head, .. } = self.spec;
         (head_idx / n_heads * dims.seq_len + t) * self.spec.inner() + head_idx % n_heads * d_head
     }
 
-    fn heads(&self) -> usize {
+    pub(super) fn heads(&self) -> usize {
         self.spec.dims.batch * self.spec.n_heads
     }
 
@@ -327,7 +203,10 @@ impl Core<'_> {
     }
 
     /// The columns of each head of each sequence in a stream.
-    fn head_columns<'c>(&self, stream: &'c mut [f32]) -> impl Iterator<Item = Matrix<'c>> + Send + use<'c> {
+    pub(super) fn head_columns<'c>(
+        &self,
+        stream: &'c mut [f32],
+    ) -> impl Iterator<Item = Matrix<'c>> + Send + use<'c> {
         let Spec { dims, d_head, .. } = self.spec;
         let sequences = Matrix::new(stream, self.spec.inner()).row_blocks(dims.seq_len);
         sequences.flat_map(move |sequence| sequence.column_blocks(d_head))
@@ -464,7 +343,12 @@ impl Core<'_> {
     }
 
     /// Features of the queries of a block.
-    fn set_queries<'q>(&self, block: &mut Block<'_>, rows: usize, query: impl Fn(usize) -> &'q [f32]) {
+    pub(super) fn set_queries<'q>(
+        &self,
+        block: &mut Block<'_>,
+        rows: usize,
+        query: impl Fn(usize) -> &'q [f32],
+    ) {
         for (t, to) in block.queries.chunks_exact_mut(self.spec.d_head).take(rows).enumerate() {
             to.copy_from_slice(query(t));
         }
@@ -488,10 +372,10 @@ impl Core<'_> {
 }
 
 /// q′·(z + η) of one query. The padding of q′ is zero.
-struct Weight<'a> {
-    features: &'a [f32],
-    totals: &'a [f32],
-    eta: f32,
+pub(super) struct Weight<'a> {
+    pub features: &'a [f32],
+    pub totals: &'a [f32],
+    pub eta: f32,
 }
 
 impl Work for Weight<'_> {

@@ -57,15 +57,26 @@ impl FeatureMap {
 
     /// Query features `[rows, padded(m)]` of `q`, `[rows, d]`, each with the maximum of its own row; padding is zero.
     pub(super) fn queries(&self, q: &[f32], out: &mut [f32]) {
-        let (m, d, stride) = (self.m, self.d, padded(self.m));
-        let rows = q.len() / d;
-        let mut tile = Tile { floats: out, stride, columns: stride };
-        multiply_panels(q, d, rows, d, &self.panels, d * PANEL, Store::Set, &mut tile);
-        for (q, row) in q.chunks_exact(d).zip(out.chunks_exact_mut(stride)) {
-            row[m..].fill(LOWEST);
-            run_widest(QueryFeatures { row, norm: self.norm(q), eps: self.eps });
-            row[m..].fill(0.0);
+        self.project_rows(q, out);
+        for (q, row) in q.chunks_exact(self.d).zip(out.chunks_exact_mut(padded(self.m))) {
+            self.exponentiate_row(q, row, LOWEST, self.eps);
         }
+    }
+
+    /// p(a) of the rows of `a`, `[rows, d]`, as `[rows, padded(m)]`.
+    pub(super) fn project_rows(&self, a: &[f32], out: &mut [f32]) {
+        let (d, stride) = (self.d, padded(self.m));
+        let mut tile = Tile { floats: out, stride, columns: stride };
+        multiply_panels(a, d, a.len() / d, d, &self.panels, d * PANEL, Store::Set, &mut tile);
+    }
+
+    /// Replaces p(a) in `row` by 2^(p − n − maximum) + `eps`, where the maximum, which is returned, is the largest entry
+    /// of p or `least`. Padding becomes zero.
+    pub(super) fn exponentiate_row(&self, a: &[f32], row: &mut [f32], least: f32, eps: f32) -> f32 {
+        row[self.m..].fill(LOWEST);
+        let highest = run_widest(RowFeatures { row, norm: self.norm(a), least, eps });
+        row[self.m..].fill(0.0);
+        highest
     }
 
     /// n(a) in units of log₂.
@@ -95,9 +106,14 @@ impl FeatureMap {
 
     /// The largest entry of p(k).
     pub(super) fn maximum(&self, keys: &Keys<'_>) -> f32 {
+        self.maxima(keys)[..keys.len].iter().copied().fold(LOWEST, f32::max)
+    }
+
+    /// The largest entry of p(k) of each key.
+    pub(super) fn maxima(&self, keys: &Keys<'_>) -> [f32; CHUNK] {
         let mut highest = [LOWEST; CHUNK];
         run_widest(Highest { features: &keys.features[..self.m * CHUNK], highest: &mut highest });
-        highest[..keys.len].iter().copied().fold(LOWEST, f32::max)
+        highest
     }
 
     /// Replaces p(k) by 2^(p − n − maximum), plus ε if `with_eps`.
@@ -118,26 +134,28 @@ impl FeatureMap {
     }
 }
 
-/// Replaces p in `row` by 2^(p − n − max p) + ε of one query. Padding is [`LOWEST`] on entry.
-struct QueryFeatures<'a> {
+/// Implements [`FeatureMap::exponentiate_row`]. Padding is [`LOWEST`] on entry.
+struct RowFeatures<'a> {
     row: &'a mut [f32],
     norm: f32,
+    least: f32,
     eps: f32,
 }
 
-impl Work for QueryFeatures<'_> {
-    type Output = ();
+impl Work for RowFeatures<'_> {
+    type Output = f32;
 
     #[inline(always)]
-    fn run<V: Lanes>(self) {
-        let lowest = V::splat(LOWEST);
+    fn run<V: Lanes>(self) -> f32 {
         let vectors = self.row.chunks_exact(V::LANES);
-        let highest = vectors.fold(lowest, |highest, vector| V::load(vector).max(highest));
-        let shift = V::splat(self.norm + highest.fold_max().max_lane());
+        let highest = vectors.fold(V::splat(self.least), |highest, vector| V::load(vector).max(highest));
+        let highest = highest.fold_max().max_lane();
+        let shift = V::splat(self.norm + highest);
         let eps = V::splat(self.eps);
         for vector in self.row.chunks_exact_mut(V::LANES) {
             (exp2(V::load(vector) - shift) + eps).store(vector);
         }
+        highest
     }
 }
 

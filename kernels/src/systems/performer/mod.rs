@@ -1,12 +1,15 @@
 //! Performer (Choromanski et al., arXiv 2009.14794): softmax attention estimated by positive orthogonal random features
 //! (FAVOR+). Keys and values are summed once; no query is compared with a single key.
 
+mod block;
 mod cost;
 mod cpu;
+mod decode;
 mod features;
 mod gpu;
 mod projection;
 mod reference;
+mod running;
 mod spot;
 #[cfg(test)]
 mod tests;
@@ -14,8 +17,8 @@ mod tests;
 pub(crate) mod trials;
 
 use mixer::{
-    Case, Causality, Family, Info, Level, MixerError, NoDecode, ParamKind, ParamSpec, Params, Problem,
-    System, Tensors, Tolerance,
+    Case, Causality, Decode, Family, Info, Level, MixerError, ParamKind, ParamSpec, Params, Problem, System,
+    Tensors, Tolerance,
 };
 
 use crate::dims::Dims;
@@ -67,7 +70,11 @@ pub static PERFORMER: System = System {
     spot_check: spot::spot_check,
     cpu: |case, memory, parallel| Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?)),
     gpu: gpu::plan,
-    decode: Err(NoDecode::WholeSequence),
+    decode: Ok(Decode {
+        inputs: decode::inputs,
+        cost: |problem, params| Ok(cost::decode(&Spec::race(&problem.whole(), params)?.0)),
+        cpu: decode::decoder,
+    }),
 };
 
 /// The configuration of a case.
@@ -83,6 +90,9 @@ pub(crate) struct Spec {
     /// η, added to every entry of the summed key features.
     pub denominator_eps: f64,
     pub causal: bool,
+    /// Whether outputs are defined as decoding gives them: in the causal form position t takes the maximum over the keys
+    /// up to t, as if the sequence ended there.
+    pub decode: bool,
     /// Whether query, key and value have biases.
     pub qkv_bias: bool,
     pub level: Level,
@@ -116,6 +126,7 @@ impl Spec {
             kernel_eps: config.number_or("kernel_eps", KERNEL_EPS, 0.0, 1.0)?,
             denominator_eps: config.number_or("denominator_eps", denominator_eps, 0.0, 1.0)?,
             causal,
+            decode: causal && config.flag_or("decode", false)?,
             qkv_bias: config.flag_or("qkv_bias", false)?,
             level: case.level,
         })

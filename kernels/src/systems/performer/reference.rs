@@ -43,13 +43,16 @@ fn mix(spec: &Spec, features: &Features, q: &[f64], k: &[f64], v: &[f64], count:
                 (0..length).map(|t| features.project(&k[at(t)..][..d_head], count)).collect();
             let maximum = keys.iter().map(|key| key.maximum).fold(f64::NEG_INFINITY, f64::max);
             let mut sums = Sums::new(spec);
+            let mut running = RunningSums::new(spec);
             if !spec.causal {
                 for (t, key) in keys.iter().enumerate() {
                     sums.add(&features.positive(key, maximum), &v[at(t)..][..d_head], count);
                 }
             }
             for (t, key) in keys.iter().enumerate() {
-                if spec.causal {
+                if spec.decode {
+                    sums = running.add(features, key, &v[at(t)..][..d_head], count);
+                } else if spec.causal {
                     sums.add(&features.positive(key, maximum), &v[at(t)..][..d_head], count);
                 }
                 let query = features.project(&q[at(t)..][..d_head], count);
@@ -107,8 +110,12 @@ impl Features {
 
     /// m^(−1/2) (exp(p − n − maximum) + ε).
     pub(super) fn positive(&self, of: &Projected, maximum: f64) -> Vec<f64> {
+        self.features(of, maximum, self.spec.kernel_eps)
+    }
+
+    fn features(&self, of: &Projected, maximum: f64, eps: f64) -> Vec<f64> {
         let scale = 1.0 / (self.spec.n_features as f64).sqrt();
-        of.p.iter().map(|p| scale * ((p - of.n - maximum).exp() + self.spec.kernel_eps)).collect()
+        of.p.iter().map(|p| scale * ((p - of.n - maximum).exp() + eps)).collect()
     }
 }
 
@@ -151,5 +158,39 @@ impl Sums {
         count.add(2 * query.len() * (self.d_head + 1));
         numerator.iter_mut().for_each(|value| *value /= denominator);
         numerator
+    }
+}
+
+/// The sums by the definition of decoding: those over the keys so far, relative to their largest projection.
+struct RunningSums {
+    maximum: f64,
+    /// Without ε.
+    exponentials: Sums,
+    /// The part of ε, to which all keys contribute alike.
+    floor: Sums,
+}
+
+impl RunningSums {
+    fn new(spec: &Spec) -> Self {
+        Self { maximum: f64::NEG_INFINITY, exponentials: Sums::new(spec), floor: Sums::new(spec) }
+    }
+
+    /// S and z after one more key and its value.
+    fn add(&mut self, features: &Features, key: &Projected, value: &[f64], count: &mut OpCount) -> Sums {
+        let highest = self.maximum.max(key.maximum);
+        let factor = (self.maximum - highest).exp();
+        let Sums { products, totals, .. } = &mut self.exponentials;
+        products.iter_mut().chain(totals).for_each(|sum| *sum *= factor);
+        self.maximum = highest;
+        self.exponentials.add(&features.features(key, highest, 0.0), value, count);
+        let m = features.spec.n_features;
+        let eps = features.spec.kernel_eps / (m as f64).sqrt();
+        self.floor.add(&vec![eps; m], value, count);
+        let plus = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a + b).collect();
+        Sums {
+            products: plus(&self.exponentials.products, &self.floor.products),
+            totals: plus(&self.exponentials.totals, &self.floor.totals),
+            d_head: self.floor.d_head,
+        }
     }
 }

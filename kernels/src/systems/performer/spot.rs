@@ -77,6 +77,14 @@ struct Gathered {
     keys: f64,
 }
 
+impl Gathered {
+    /// Makes the exponentials relative to another maximum.
+    fn scale(&mut self, factor: f64) {
+        self.weight *= factor;
+        self.weighted.iter_mut().for_each(|value| *value *= factor);
+    }
+}
+
 impl<'a> Head<'a> {
     fn new(spec: &Spec, case: &'a Case, head: usize) -> Result<Self, MixerError> {
         let (tensors, d_head) = (&case.tensors, spec.d_head);
@@ -115,15 +123,19 @@ impl<'a> Head<'a> {
             let block = first..(first + exact::ROWS).min(length);
             let keys = key.vectors(block.clone().flat_map(|t| key.input(t)).collect());
             let keys = self.features.project_rows(&keys);
-            let highest = keys.iter().map(|key| key.maximum).fold(maximum, f64::max);
-            for gathered in &mut gathered {
-                let factor = (maximum - highest).exp();
-                gathered.weight *= factor;
-                gathered.weighted.iter_mut().for_each(|value| *value *= factor);
+            let before = maximum;
+            maximum = keys.iter().map(|key| key.maximum).fold(before, f64::max);
+            // By the definition of decoding, later keys do not change the maximum of a row.
+            for gathered in gathered.iter_mut().filter(|row| !self.spec.decode || row.row >= first) {
+                gathered.scale((before - maximum).exp());
             }
-            maximum = highest;
-            for (t, key) in block.zip(&keys) {
+            for (t, key) in block.clone().zip(&keys) {
                 self.see(&mut gathered, t, key, maximum, value);
+            }
+            for gathered in gathered.iter_mut().filter(|row| self.spec.decode && block.contains(&row.row)) {
+                let seen = &keys[..=gathered.row - first];
+                let own = seen.iter().map(|key| key.maximum).fold(before, f64::max);
+                gathered.scale((maximum - own).exp());
             }
         }
         gathered.iter().map(|gathered| self.finish(gathered, value)).collect()

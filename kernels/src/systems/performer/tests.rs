@@ -1,7 +1,6 @@
-use mixer::{OpCount, Params, Serial, Tensor, Value};
+use mixer::{Params, Serial, Tensor, Value};
 use proptest::prelude::*;
 
-use super::reference::Features;
 use super::*;
 use crate::ops::exact::widen;
 use crate::systems::attention::ATTENTION;
@@ -197,58 +196,89 @@ fn first_order_bound(case: &Case, exact: &[f64]) -> f64 {
     bound
 }
 
-/// Decoding with a state of the stated size, rescaled to each new maximum, gives at step t the last row of the
-/// reference for the first t positions.
+testing::decode::decode_battery!(
+    PERFORMER,
+    "performer",
+    |_: &Problem| vec![params(0, 0), params(1, 1), params(50, 0)],
+    testing::decode::golden_definition
+);
+
+/// A case whose keys grow with the position, so that their largest projection rises.
+fn rising(seq_len: usize, level: Level, most: f32) -> Case {
+    let problem = Problem { seq_len, causal: true, level, ..PROBLEM };
+    let mut case = PERFORMER.seeded_case(&problem, &params(12, 0)).unwrap();
+    let name = if level == Level::Core { "k" } else { "x" };
+    let Some(Tensor::F32 { shape, mut data }) = case.tensors.get(name).cloned() else { panic!("no {name}") };
+    let width = shape[2];
+    for (t, row) in data.chunks_exact_mut(width).enumerate() {
+        row.iter_mut().for_each(|value| *value *= most * t as f32 / seq_len as f32);
+    }
+    case.tensors.insert(name, &shape, data);
+    case
+}
+
+/// The inputs of the first `length` tokens of a case.
+fn prefix(case: &Case, length: usize) -> Case {
+    let mut cut = case.clone();
+    cut.config.set("length", length);
+    for name in ["q", "k", "v", "x"] {
+        if let Some(Tensor::F32 { shape, data }) = case.tensors.get(name) {
+            let [batch, whole, width] = shape[..] else { panic!("{shape:?}") };
+            let rows = data.chunks_exact(whole * width).flat_map(|sequence| &sequence[..length * width]);
+            cut.tensors.insert(name, &[batch, length, width], rows.copied().collect());
+        }
+    }
+    cut
+}
+
+/// The definition of decoding: row t is the last row of the published form on the first t + 1 positions. The golden files'
+/// own y is another function: there the maximum over the whole sequence moves ε and η against the exponentials of earlier
+/// rows.
 #[test]
-fn decoding_carries_the_stated_state() {
-    let problem = Problem { seq_len: 40, causal: true, level: Level::Core, ..PROBLEM };
-    let params = params(12, 0);
-    let case = PERFORMER.seeded_case(&problem, &params).unwrap();
-    let spec = Spec::read(&case).unwrap();
-    let (m, d, inner) = (spec.n_features, spec.d_head, spec.inner());
-    let [q, k, v] = spec.streams(&case.tensors).unwrap().map(widen);
-    let mut ignored = OpCount::default();
-    let features = Features::new(&spec, spec.projection(&case.tensors).unwrap(), &mut ignored);
-    // Per head Σ e vᵀ and Σ e, Σ v, the maximum.
-    let one_head = m * (d + 1) + d + 1;
-    let mut state = vec![vec![0.0_f64; one_head]; spec.n_heads];
-    state.iter_mut().for_each(|head| head[one_head - 1] = f64::NEG_INFINITY);
-    let stated = PERFORMER.cost(&problem, &params).unwrap().decode_state_bytes;
-    assert_eq!(4 * (spec.n_heads * one_head) as u64, stated);
-    for t in 0..problem.seq_len {
-        let mut row = Vec::new();
-        for (head, state) in state.iter_mut().enumerate() {
-            let at = |stream: &[f64]| stream[t * inner + head * d..][..d].to_vec();
-            let (key, value) = (features.project(&at(&k), &mut ignored), at(&v));
-            let maximum = state[one_head - 1].max(key.maximum);
-            let factor = (state[one_head - 1] - maximum).exp();
-            state[one_head - 1] = maximum;
-            for j in 0..m {
-                let e = (key.p[j] - key.n - maximum).exp();
-                let own = &mut state[j * (d + 1)..][..=d];
-                own.iter_mut().zip(value.iter().chain([&1.0])).for_each(|(s, v)| *s = *s * factor + e * v);
+fn decoding_is_the_last_row_of_each_prefix() {
+    let golden = testing::goldens("performer").into_iter().map(|golden| golden.case);
+    let rising = [Level::Core, Level::Layer].map(|level| rising(40, level, 4.0));
+    for case in golden.filter(|case| Spec::read(case).unwrap().causal).chain(rising) {
+        let Spec { dims: Dims { batch, seq_len, .. }, .. } = Spec::read(&case).unwrap();
+        let decoded = PERFORMER.reference(&testing::decode::defined_for_decoding(&case)).unwrap();
+        let width = decoded.len() / (batch * seq_len);
+        for t in 0..seq_len {
+            let want = PERFORMER.reference(&prefix(&case, t + 1)).unwrap();
+            for sequence in 0..batch {
+                let got = &decoded[(sequence * seq_len + t) * width..][..width];
+                let want = &want[(sequence * (t + 1) + t) * width..][..width];
+                for (got, want) in got.iter().zip(want) {
+                    let deviation = (got - want).abs();
+                    assert!(deviation < 1e-11 * (1.0 + want.abs()), "step {t}: {got} {want}");
+                }
             }
-            state[m * (d + 1)..][..d].iter_mut().zip(&value).for_each(|(sum, v)| *sum += v);
-            let query = features.project(&at(&q), &mut ignored);
-            let query = features.positive(&query, query.maximum);
-            let root = (m as f64).sqrt();
-            let read = |c: usize, plain: f64| -> f64 {
-                let sum = |j: usize| (state[j * (d + 1) + c] + spec.kernel_eps * plain) / root;
-                query.iter().enumerate().map(|(j, q)| q * sum(j)).sum()
-            };
-            let eta = spec.denominator_eps * query.iter().sum::<f64>();
-            let denominator = read(d, (t + 1) as f64) + eta;
-            row.extend((0..d).map(|c| read(c, state[m * (d + 1) + c]) / denominator));
         }
-        let mut cut = case.clone();
-        cut.config.set("length", t + 1);
-        for name in ["q", "k", "v"] {
-            let data = case.tensors.floats(name, &[1, 40, inner]).unwrap()[..(t + 1) * inner].to_vec();
-            cut.tensors.insert(name, &[1, t + 1, inner], data);
-        }
-        let want = PERFORMER.reference(&cut).unwrap();
-        for (got, want) in row.iter().zip(&want[t * inner..]) {
-            assert!((got - want).abs() < 1e-12 * (1.0 + want.abs()), "step {t}: {got} {want}");
+    }
+}
+
+/// Only ε and η see the maximum: without them it cancels, and decoding is the published form.
+#[test]
+fn without_eps_and_eta_decoding_is_the_published_form() {
+    let mut case = rising(100, Level::Core, 4.0);
+    case.config.set("kernel_eps", 0.0);
+    case.config.set("denominator_eps", 0.0);
+    let published = PERFORMER.reference(&case).unwrap();
+    let decoded = PERFORMER.reference(&testing::decode::defined_for_decoding(&case)).unwrap();
+    for (got, want) in decoded.iter().zip(&published) {
+        assert!((got - want).abs() < 1e-10 * (1.0 + want.abs()), "{got} {want}");
+    }
+}
+
+/// Whatever the maximum does, steps and chunks agree with the definition, and spot checks with the whole reference.
+#[test]
+fn decoding_follows_a_rising_maximum() {
+    for (most, level) in [(1.0, Level::Layer), (8.0, Level::Core), (60.0, Level::Core)] {
+        let case = rising(230, level, most);
+        let defined = testing::decode::defined_for_decoding(&case);
+        let want = PERFORMER.reference(&defined).unwrap();
+        testing::decode::agree(&PERFORMER, &case, &want, INFO.tolerance);
+        for max_flops in [1 << 24, 1 << 20, 1 << 12] {
+            testing::spot_agrees(&PERFORMER, &defined, &want, mixer::SpotDraw { max_flops, ..testing::DRAW });
         }
     }
 }
