@@ -132,7 +132,7 @@ mod tests {
 
     fn check(decay: f64, max_flops: u64) -> SpotCheck {
         let initial = State { h: vec![0.0; 2], m: Vec::new() };
-        rows(1000, initial, 1, SpotDraw { seed: 1, max_flops }, |state, t| {
+        rows(1000, initial, 1, SpotDraw { seed: 1, max_flops, first_row: 0 }, |state, t| {
             state.h.iter_mut().for_each(|h| *h = decay * *h + t as f64);
             state.h.clone()
         })

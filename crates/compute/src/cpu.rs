@@ -251,7 +251,7 @@ mod tests {
         task: mixer::Task::Forward,
     };
     const GIB: u64 = 1 << 30;
-    const DRAW: SpotDraw = SpotDraw { seed: 3, max_flops: 1 << 26 };
+    const DRAW: SpotDraw = SpotDraw { seed: 3, max_flops: 1 << 26, first_row: 0 };
 
     #[test]
     fn every_task_runs_once_and_workers_never_coincide() {

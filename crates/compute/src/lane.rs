@@ -99,7 +99,7 @@ impl Lane {
 
     /// Compares parts of the last output with the f64 reference, and checks that the whole output is finite.
     pub(crate) async fn spot_check(&self) -> Result<Spotted, LaneError> {
-        let draw = SpotDraw { seed: self.seed, max_flops: SPOT_CHECK_FLOPS };
+        let draw = SpotDraw { seed: self.seed, max_flops: SPOT_CHECK_FLOPS, first_row: 0 };
         match &self.inner {
             Inner::Cpu(lane) => lane.spot_check(draw),
             Inner::Gpu { system, case, lane } => {

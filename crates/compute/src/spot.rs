@@ -103,7 +103,8 @@ mod tests {
                 };
                 let case = system.seeded_case(&problem, &Params::new()).unwrap();
                 let whole = system.reference(&case).unwrap();
-                let check = spot_check(system, &case, SpotDraw { seed, max_flops: 1 << 26 }).unwrap();
+                let check =
+                    spot_check(system, &case, SpotDraw { seed, max_flops: 1 << 26, first_row: 0 }).unwrap();
                 let id = system.info().id;
                 let columns = check.columns.iter().map(|column| column.first_row);
                 let last = check.rows.iter().copied().chain(columns).max().unwrap();

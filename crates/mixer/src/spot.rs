@@ -9,6 +9,8 @@ pub struct SpotDraw {
     pub seed: u64,
     /// Operations that the f64 reference may spend, roughly.
     pub max_flops: u64,
+    /// First row that may be drawn: 0, or the first generated token of a race of decoding.
+    pub first_row: usize,
 }
 
 impl SpotDraw {
@@ -17,7 +19,7 @@ impl SpotDraw {
     #[inline(never)]
     pub fn part(self, index: u64, parts: u64) -> Self {
         let mut state = self.seed ^ index.wrapping_mul(0xd1b5_4a32_d192_ed03);
-        Self { seed: next(&mut state), max_flops: self.max_flops / parts.max(1) }
+        Self { seed: next(&mut state), max_flops: self.max_flops / parts.max(1), ..self }
     }
 
     /// Number of work items of `flops` operations that the budget allows, in `1..=most`.
@@ -42,11 +44,14 @@ impl SpotDraw {
         drawn
     }
 
-    /// `count` different rows below `length`, ascending: the last one, which depends on all positions, and random ones.
+    /// `count` different rows in `first_row..length`, ascending: the last one, which depends on all positions, and random
+    /// ones.
     #[inline(never)]
     pub fn rows(self, length: usize, count: usize) -> Vec<usize> {
         let last = length.saturating_sub(1);
-        let mut rows = self.distinct(last, count.saturating_sub(1));
+        let first = self.first_row.min(last);
+        let mut rows = self.distinct(last - first, count.saturating_sub(1));
+        rows.iter_mut().for_each(|row| *row += first);
         rows.push(last);
         rows.sort_unstable();
         rows
@@ -276,7 +281,7 @@ mod tests {
         }
     }
 
-    const DRAW: SpotDraw = SpotDraw { seed: 7, max_flops: 1000 };
+    const DRAW: SpotDraw = SpotDraw { seed: 7, max_flops: 1000, first_row: 0 };
 
     #[test]
     fn rows_follow_from_the_seed_and_end_with_the_last() {
@@ -287,6 +292,17 @@ mod tests {
         assert!(rows.is_sorted() && rows.len() == 4 && rows[3] == 4095, "{rows:?}");
         assert_eq!(DRAW.rows(1, 4), [0]);
         assert_eq!(DRAW.rows(3, 4), [0, 1, 2]);
+    }
+
+    #[test]
+    fn rows_of_a_race_of_decoding_are_generated_ones() {
+        let decoding = SpotDraw { first_row: 4000, ..DRAW };
+        for part in 0..20 {
+            let rows = decoding.part(part, 2).rows(4096, 4);
+            assert!(rows.is_sorted() && rows.len() == 4 && rows[0] >= 4000 && rows[3] == 4095, "{rows:?}");
+        }
+        assert_eq!(decoding.rows(4002, 4), [4000, 4001]);
+        assert_eq!(decoding.rows(100, 4), [99]);
     }
 
     /// Tiles have 4 to 128 rows. Most draws of three rows contain a row inside a tile, whatever its size.
