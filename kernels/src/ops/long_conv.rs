@@ -58,16 +58,15 @@ impl FilterBank {
         let mut work = memory.floats(fft.data_floats())?;
         for (group, entries) in spectra.chunks_exact_mut(fft.data_floats()).enumerate() {
             let (entries, _) = entries.as_chunks_mut::<POINT>();
-            transform(
-                fft,
-                taps,
-                |lane, t| tap(group, lane, t),
-                &mut work,
-                |index, spectrum| {
-                    let entry = &mut entries[index];
-                    Complex::load(entry).plus(spectrum).store(entry);
-                },
-            );
+            let rows = |t: usize, rows: &mut [Row]| {
+                for (t, row) in (t..).zip(rows) {
+                    row.iter_mut().enumerate().for_each(|(lane, to)| *to = tap(group, lane, t));
+                }
+            };
+            transform(fft, taps, &rows, &mut work, |index, spectrum| {
+                let entry = &mut entries[index];
+                Complex::load(entry).plus(spectrum).store(entry);
+            });
         }
         Ok(Self { spectra })
     }
@@ -94,12 +93,35 @@ impl FilterBank {
     }
 }
 
-/// Transforms filters on the circle, scaled by 2/size. `add(index, part)` receives summands of the spectrum at `index`
-/// of `[PARTS, size / 2]`. `work` is as for [`Fft::spectra`].
+/// Convolves one group with a filter whose spectrum is not kept. `filter(t, rows)` fills rows with the filter from
+/// position t of the circle on, `spectrum` and `work` are scratch of [`Fft::data_floats`]; otherwise as
+/// [`FilterBank::convolve`].
+pub(super) fn convolve_once(
+    fft: &Fft,
+    length: usize,
+    filter: &dyn Fn(usize, &mut [Row]),
+    from: &dyn Fn(usize, usize, &mut [Row]),
+    to: &dyn Fn(usize, usize, &mut [Row]),
+    [spectrum, work]: [&mut [f32]; 2],
+) {
+    let (entries, _) = spectrum[..fft.data_floats()].as_chunks_mut::<POINT>();
+    entries.fill([0.0; POINT]);
+    transform(fft, fft.size(), filter, work, |index, part| {
+        let entry = &mut entries[index];
+        Complex::load(entry).plus(part).store(entry);
+    });
+    let points = fft.size() / 2;
+    let factors = |_| std::array::from_fn(|part| &entries[part * points..][..points]);
+    fft.convolve(1, factors, length, from, to, work);
+}
+
+/// Transforms filters on the circle, scaled by 2/size. `rows(t, rows)` fills rows with the filters from position t on, for
+/// t < `taps` ≤ size. `add(index, part)` receives summands of the spectrum at `index` of `[PARTS, size / 2]`. `work` is as
+/// for [`Fft::spectra`].
 pub(super) fn transform(
     fft: &Fft,
     taps: usize,
-    tap: impl Fn(usize, usize) -> f32,
+    rows: &dyn Fn(usize, &mut [Row]),
     work: &mut [f32],
     mut add: impl FnMut(usize, Complex<Wide>),
 ) {
@@ -112,11 +134,7 @@ pub(super) fn transform(
         if taps <= first {
             break;
         }
-        let from = |t: usize, rows: &mut [Row]| {
-            for (t, row) in (first + t..).zip(rows) {
-                row.iter_mut().enumerate().for_each(|(lane, to)| *to = tap(lane, t));
-            }
-        };
+        let from = |t: usize, part: &mut [Row]| rows(first + t, part);
         fft.spectra((taps - first).min(points), &from, work, |part, spectrum| {
             for (index, point) in spectrum.iter().enumerate() {
                 add(part * points + index, Complex::load(point).times(factor));

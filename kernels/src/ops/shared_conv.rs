@@ -28,18 +28,15 @@ impl SharedFilter {
         let mut work = memory.floats(fft.data_floats())?;
         let (pairs, _) = spectrum.as_chunks_mut::<2>();
         // All lanes hold the filter.
-        transform(
-            fft,
-            fft.size(),
-            |_, position| tap(position),
-            &mut work,
-            |index, part| {
-                if let Some(pair) = pairs.get_mut(index) {
-                    pair[0] += part.re.fold_max().max_lane();
-                    pair[1] += part.im.fold_max().max_lane();
-                }
-            },
-        );
+        let rows = |position: usize, rows: &mut [Row]| {
+            (position..).zip(rows).for_each(|(position, row)| row.fill(tap(position)));
+        };
+        transform(fft, fft.size(), &rows, &mut work, |index, part| {
+            if let Some(pair) = pairs.get_mut(index) {
+                pair[0] += part.re.fold_max().max_lane();
+                pair[1] += part.im.fold_max().max_lane();
+            }
+        });
         Ok(Self { spectrum })
     }
 
