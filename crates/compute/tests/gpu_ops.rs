@@ -264,7 +264,7 @@ fn attention_agrees_with_plain_loops_under_every_mask_and_cut() {
                 n_keys: length,
                 n_heads,
                 d_head,
-                one_kv_head: false,
+                kv_heads: n_heads,
                 mask: mask.clone(),
                 scale: 0.7,
                 q: q_at,

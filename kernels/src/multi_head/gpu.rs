@@ -26,14 +26,15 @@ impl Streams {
     pub(crate) fn new(builder: &mut Builder, spec: &Spec, case: &Case) -> Result<Self, MixerError> {
         let (width, rows) = (spec.dims.d_model, spec.dims.batch * spec.dims.seq_len);
         let columns = Columns::heads(spec.n_heads, spec.d_head());
+        let kv_columns = Columns::heads(spec.kv_heads, spec.d_head());
         match spec.level {
             Level::Core => {
                 let [q, k, v] = spec.streams(&case.tensors)?;
                 Ok(Self {
                     x: None,
                     q: builder.upload("q", q, columns),
-                    k: builder.upload("k", k, columns),
-                    v: builder.upload("v", v, columns),
+                    k: builder.upload("k", k, kv_columns),
+                    v: builder.upload("v", v, kv_columns),
                     core: builder.stream("core", rows, columns),
                     out: None,
                     rows,
@@ -44,8 +45,15 @@ impl Streams {
             Level::Layer => {
                 let x = builder.upload("x", spec.input(&case.tensors)?, Columns::plain(width));
                 let projection = |name| spec.projection(&case.tensors, name);
-                let layers = [projection("query")?, projection("key")?, projection("value")?];
-                let [q, k, v] = project(builder, x, rows, Columns::plain(width), columns, &layers);
+                let (plain, [query, key, value]) =
+                    (Columns::plain(width), [projection("query")?, projection("key")?, projection("value")?]);
+                let [q, k, v] = if columns == kv_columns {
+                    project(builder, x, rows, plain, columns, &[query, key, value])
+                } else {
+                    let [q] = project(builder, x, rows, plain, columns, &[query]);
+                    let [k, v] = project(builder, x, rows, plain, kv_columns, &[key, value]);
+                    [q, k, v]
+                };
                 let (weight, bias) = projection("out")?;
                 let out = Linear::upload(builder, weight, bias, columns, Columns::plain(width));
                 let core = builder.stream("core", rows, columns);

@@ -9,7 +9,7 @@ use crate::model::{Model, sequence};
 /// Where queries, keys and values come from.
 #[derive(Clone, Copy)]
 pub(crate) struct Source<'a> {
-    /// At core level: the streams themselves, `[batch, length, width]` each.
+    /// At core level: the streams themselves, `[batch, length, width]` each; keys and values may have fewer columns.
     pub inputs: Option<[&'a [f32]; 3]>,
     /// At layer level: names of their projections.
     pub names: [&'static str; 3],
@@ -39,7 +39,9 @@ pub(crate) fn streams<'a, A: Load<'a>>(
     let shape = [spec.dims.seq_len, spec.dims.d_model];
     let Source { inputs, names } = source;
     if let Some(inputs) = inputs {
-        let [q, k, v] = inputs.map(|stream| sequence(a, stream, shape, index));
+        let kv = [spec.dims.seq_len, spec.kv_width()];
+        let [q, k, v] = [(inputs[0], shape), (inputs[1], kv), (inputs[2], kv)]
+            .map(|(stream, shape)| sequence(a, stream, shape, index));
         return Ok([a.gather(&q, positions), k, v]);
     }
     let x = sequence(a, spec.input(&case.tensors)?, shape, index);
@@ -59,10 +61,10 @@ fn project<'a, A: Load<'a>>(
     name: &str,
     x: &A::T,
 ) -> Result<A::T, MixerError> {
-    let width = spec.dims.d_model;
+    let (width, outputs) = (spec.dims.d_model, spec.outputs_of(name));
     let (weight, bias) = spec.projection(&case.tensors, name)?;
-    let weight = a.load(weight, [width, width]);
-    let bias = bias.map(|bias| a.load(bias, [1, width]));
+    let weight = a.load(weight, [outputs, width]);
+    let bias = bias.map(|bias| a.load(bias, [1, outputs]));
     Ok(a.linear(x, &weight, bias.as_ref()))
 }
 
@@ -76,11 +78,13 @@ pub(crate) fn concat_heads<A: Algebra>(
     a.concat(&heads)
 }
 
-/// The columns of head `index` of each stream.
+/// The columns of head `index` of the queries, and those of its group's keys and values.
 pub(crate) fn of_head<A: Algebra>(a: &mut A, streams: &[A::T; 3], n_heads: usize, index: usize) -> [A::T; 3] {
+    let d_head = a.shape(&streams[0])[1] / n_heads;
     streams.each_ref().map(|stream| {
-        let d_head = a.shape(stream)[1] / n_heads;
-        a.columns(stream, index * d_head..(index + 1) * d_head)
+        let heads = a.shape(stream)[1] / d_head;
+        let first = index * heads / n_heads * d_head;
+        a.columns(stream, first..first + d_head)
     })
 }
 
@@ -122,7 +126,7 @@ fn multi_head<'a, A: Load<'a>>(
 
 impl Model for Spec {
     fn read(case: &Case) -> Result<Self, MixerError> {
-        Self::read(case)
+        Self::read_grouped(case)
     }
 
     fn outputs<'a, A: Load<'a>>(&self, a: &mut A, case: &'a Case) -> Result<Vec<A::T>, MixerError> {
@@ -133,7 +137,7 @@ impl Model for Spec {
 
 /// A few rows at any length.
 pub(crate) fn spot_check(case: &Case, draw: SpotDraw) -> Result<SpotCheck, MixerError> {
-    let spec = Spec::read(case)?;
+    let spec = Spec::read_grouped(case)?;
     let length = spec.dims.seq_len;
     let rows = draw.rows(length, draw.affords(spec.row_flops(length), 4));
     let expected = multi_head(&mut algebra::Exact::default(), &spec, case, 0, &rows)?.to_vec();

@@ -1,6 +1,6 @@
 //! The four projections of a layer, on the CPU.
 
-use mixer::{Case, Floats, Memory, MixerError, Parallel};
+use mixer::{Case, Count, Floats, Memory, MixerError, Parallel};
 
 use super::Spec;
 use crate::ops::linear::Linear;
@@ -12,8 +12,9 @@ pub(crate) struct Projections {
     pub key: Linear,
     pub value: Linear,
     pub out: Linear,
-    /// `[batch, length, width]` each; the core's output overwrites `q`.
+    /// `[batch, length, width]`; the core's output overwrites it.
     pub q: Floats,
+    /// Keys, then values, `[batch, length, kv_heads · d_head]` each.
     pub k: Floats,
     pub v: Floats,
 }
@@ -22,19 +23,20 @@ impl Projections {
     /// Packs the weights of a `layer` case.
     pub(crate) fn new(spec: &Spec, case: &Case, memory: &Memory) -> Result<Self, MixerError> {
         let width = spec.dims.d_model;
-        let len = spec.dims.sizes().stream();
+        let sizes = spec.dims.sizes();
+        let kv = sizes.rows() * Count::from(spec.kv_width());
         let linear = |name: &str| {
             let (weight, bias) = spec.projection(&case.tensors, name)?;
-            Linear::new(memory, width, width, weight, bias)
+            Linear::new(memory, width, spec.outputs_of(name), weight, bias)
         };
         Ok(Self {
             query: linear("query")?,
             key: linear("key")?,
             value: linear("value")?,
             out: linear("out")?,
-            q: memory.floats(len)?,
-            k: memory.floats(len)?,
-            v: memory.floats(len)?,
+            q: memory.floats(sizes.stream())?,
+            k: memory.floats(kv)?,
+            v: memory.floats(kv)?,
         })
     }
 

@@ -52,6 +52,16 @@ impl Linear {
         Ok(Self { inputs, outputs, panels, bias: packed_bias })
     }
 
+    /// Floats of a row of x.
+    pub fn inputs(&self) -> usize {
+        self.inputs
+    }
+
+    /// Floats of a row of y.
+    pub fn outputs(&self) -> usize {
+        self.outputs
+    }
+
     /// y `[rows, outputs]` from x `[rows, inputs]`, both row-major.
     pub fn apply(&self, x: &[f32], y: &mut [f32], parallel: &dyn Parallel) {
         let blocks = x.chunks(BLOCK * self.inputs).zip(y.chunks_mut(BLOCK * self.outputs));

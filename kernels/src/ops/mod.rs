@@ -2,6 +2,7 @@
 
 pub mod activation;
 pub mod block_diagonal;
+pub mod cache_attention;
 pub(crate) mod complex;
 pub mod exact;
 pub mod exact_lanes;
@@ -10,6 +11,7 @@ pub mod fft;
 pub mod gemm;
 pub mod gpu;
 pub mod grain;
+pub mod kv_cache;
 pub mod linear;
 pub mod long_conv;
 pub mod matvec;

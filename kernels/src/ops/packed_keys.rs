@@ -72,6 +72,8 @@ pub struct PackedKeys {
     values: Floats,
     /// The squared length of each chunk's longest key, `[batch, n_heads, chunks]`.
     longest: Floats,
+    /// Slots that the last packing filled.
+    packed: usize,
 }
 
 impl PackedKeys {
@@ -85,6 +87,7 @@ impl PackedKeys {
             keys: memory.floats(shape.key_floats())?,
             values: memory.floats(shape.value_floats())?,
             longest: memory.floats(shape.length_floats())?,
+            packed: 0,
         })
     }
 
@@ -95,7 +98,13 @@ impl PackedKeys {
 
     /// Packs `k` and `v`, `[batch, seq_len, n_heads · d_head]`, in natural order. `seq_len` is the number of slots.
     pub fn pack(&mut self, k: &[f32], v: &[f32], parallel: &dyn Parallel) {
-        self.pack_by(k, v, self.shape.slots, |_, _, slot| Some(slot), parallel);
+        self.pack_first(k, v, self.shape.slots, parallel);
+    }
+
+    /// Packs the first `n` positions of `k` and `v`, as [`PackedKeys::pack`] packs all of them. The rest of the slots must not
+    /// be read then.
+    pub fn pack_first(&mut self, k: &[f32], v: &[f32], n: usize, parallel: &dyn Parallel) {
+        self.pack_slots(k, v, self.shape.slots, n, |_, _, slot| Some(slot), parallel);
     }
 
     /// Packs `k` and `v`, `[batch, seq_len, n_heads · d_head]`. `position(sequence, head, slot)` is the position in
@@ -108,20 +117,36 @@ impl PackedKeys {
         position: impl Fn(usize, usize, usize) -> Option<usize> + Sync,
         parallel: &dyn Parallel,
     ) {
+        self.pack_slots(k, v, seq_len, self.shape.slots, position, parallel);
+    }
+
+    /// [`PackedKeys::pack_by`] for the first `n` slots of each head.
+    fn pack_slots<'a>(
+        &mut self,
+        k: &'a [f32],
+        v: &'a [f32],
+        seq_len: usize,
+        n: usize,
+        position: impl Fn(usize, usize, usize) -> Option<usize> + Sync,
+        parallel: &dyn Parallel,
+    ) {
         let shape = self.shape;
         let PackedShape { n_heads, d_head, slots, .. } = shape;
         let (padded_slots, padded_head, d_model) =
             (shape.padded_slots(), shape.padded_head(), n_heads * d_head);
-        if slots == 0 {
+        self.packed = n;
+        if n == 0 {
             return;
         }
-        let chunks = shape.chunks();
+        let chunks = n.div_ceil(KEYS);
         // Chunks of slots of one head after another. KEYS is a multiple of PANEL.
-        let keys =
-            self.keys.chunks_mut(padded_slots * d_head).flat_map(|head| head.chunks_mut(KEYS * d_head));
+        let keys = self.keys.chunks_mut(padded_slots * d_head);
+        let keys = keys.flat_map(|head| head.chunks_mut(KEYS * d_head).take(chunks));
         let values = self.values.chunks_mut(padded_head * slots);
-        let values = values.flat_map(|head| Matrix::new(head, slots * PANEL).column_blocks(KEYS * PANEL));
-        let parts = keys.zip(values).zip(self.longest.iter_mut()).enumerate();
+        let values =
+            values.flat_map(|head| Matrix::new(head, slots * PANEL).column_blocks(KEYS * PANEL).take(chunks));
+        let longest = self.longest.chunks_mut(shape.chunks()).flat_map(|head| head.iter_mut().take(chunks));
+        let parts = keys.zip(values).zip(longest).enumerate();
         for_each(
             parallel,
             shape.batch * n_heads * chunks,
@@ -129,7 +154,7 @@ impl PackedKeys {
             |(index, ((keys, mut values), longest)), _| {
                 let (head_idx, first) = (index / chunks, index % chunks * KEYS);
                 let (sequence, head) = (head_idx / n_heads, head_idx % n_heads);
-                let n_slots = KEYS.min(slots - first);
+                let n_slots = KEYS.min(n - first);
                 // One panel of slots at a time, so that both the reads of a position's channels and the writes of a panel are
                 // contiguous.
                 for (offset, panel) in (0..n_slots).step_by(PANEL).zip(keys.chunks_exact_mut(PANEL * d_head))
@@ -159,9 +184,9 @@ impl PackedKeys {
 
     /// The squared length of one head's longest key.
     pub fn longest(&self, sequence: usize, head: usize) -> f32 {
-        let chunks = self.shape.chunks();
         let head_idx = sequence * self.shape.n_heads + head;
-        self.longest[head_idx * chunks..][..chunks].iter().copied().fold(0.0, f32::max)
+        let chunks = &self.longest[head_idx * self.shape.chunks()..][..self.packed.div_ceil(KEYS)];
+        chunks.iter().copied().fold(0.0, f32::max)
     }
 
     /// The tile of `n_keys` slots of one head from slot `first`, a multiple of `PANEL`.

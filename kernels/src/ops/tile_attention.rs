@@ -18,8 +18,11 @@ pub struct Shape {
     pub batch: usize,
     /// Sequence length.
     pub seq_len: usize,
-    /// Heads.
+    /// Heads of the queries.
     pub n_heads: usize,
+    /// Heads of the keys and values, a divisor of `n_heads`: successive queries' heads share one (grouped-query attention,
+    /// Ainslie et al., arXiv 2305.13245).
+    pub kv_heads: usize,
     /// Head dimension.
     pub d_head: usize,
     /// Whether position i sees positions j ≤ i only.
@@ -32,8 +35,8 @@ impl Shape {
     }
 
     fn packed(self) -> PackedShape {
-        let Self { batch, seq_len, n_heads, d_head, .. } = self;
-        PackedShape { batch, n_heads, d_head, slots: seq_len }
+        let Self { batch, seq_len, kv_heads, d_head, .. } = self;
+        PackedShape { batch, n_heads: kv_heads, d_head, slots: seq_len }
     }
 }
 
@@ -63,12 +66,13 @@ impl TileAttention {
         })
     }
 
-    /// Mixes `q`, `k`, `v` into `out`, all `[batch, seq_len, n_heads · d_head]`.
+    /// Mixes `q`, `k`, `v` into `out`. `q` and `out` are `[batch, seq_len, n_heads · d_head]`, `k` and `v`
+    /// `[batch, seq_len, kv_heads · d_head]`.
     pub fn run(&mut self, q: &[f32], k: &[f32], v: &[f32], out: &mut [f32], parallel: &dyn Parallel) {
         self.packed.pack(k, v, parallel);
         let Shape { seq_len, d_head, .. } = self.shape;
         let d_model = self.shape.d_model();
-        self.for_each_block(out, parallel, |block, scratch, mut out| {
+        self.for_each_block(out, 0, parallel, |block, scratch, mut out| {
             let rows = &q[block.sequence * seq_len * d_model + block.head * d_head..];
             let mut queries = QueryBlock::new(scratch, d_head, block.queries);
             let query = |query: usize| &rows[(block.first + query) * d_model..][..d_head];
@@ -80,9 +84,23 @@ impl TileAttention {
 
     /// Like [`TileAttention::run`], but overwrites the queries with the output, which saves the memory of one stream.
     pub fn run_in_place(&mut self, q: &mut [f32], k: &[f32], v: &[f32], parallel: &dyn Parallel) {
-        self.packed.pack(k, v, parallel);
+        self.continue_in_place(q, 0, k, v, parallel);
+    }
+
+    /// Like [`TileAttention::run_in_place`] for the queries from position `offset` on, `[batch, n, n_heads · d_head]`, of causal
+    /// attention. Keys and values from position `offset + n` on are not read.
+    pub fn continue_in_place(
+        &mut self,
+        q: &mut [f32],
+        offset: usize,
+        k: &[f32],
+        v: &[f32],
+        parallel: &dyn Parallel,
+    ) {
+        let n = q.len() / (self.shape.batch * self.shape.d_model());
+        self.packed.pack_first(k, v, offset + n, parallel);
         let d_head = self.shape.d_head;
-        self.for_each_block(q, parallel, |block, scratch, mut q| {
+        self.for_each_block(q, offset, parallel, |block, scratch, mut q| {
             let mut queries = QueryBlock::new(scratch, d_head, block.queries);
             queries.set_queries(|query| q.row(query), QueryBlock::scale(d_head));
             self.attend(block, &mut queries);
@@ -90,18 +108,21 @@ impl TileAttention {
         });
     }
 
-    /// Runs `task(block, scratch, part)` for every block and its part of `out`, `[batch, seq_len, n_heads · d_head]`, the longest first.
+    /// Runs `task(block, scratch, part)` for every block and its part of `out`, `[batch, n, n_heads · d_head]`, the longest
+    /// first. `out` begins with position `offset`.
     fn for_each_block(
         &self,
         out: &mut [f32],
+        offset: usize,
         parallel: &dyn Parallel,
         task: impl Fn(Block, &mut [f32], Matrix<'_>) + Sync,
     ) {
-        let Shape { batch, seq_len, n_heads, d_head, .. } = self.shape;
+        let Shape { batch, n_heads, d_head, .. } = self.shape;
         let d_model = self.shape.d_model();
         let heads = batch * n_heads;
-        let blocks = seq_len.div_ceil(QUERIES);
-        let parts = Matrix::new(out, seq_len * d_model)
+        let n = out.len() / (batch * d_model);
+        let blocks = n.div_ceil(QUERIES);
+        let parts = Matrix::new(out, n * d_model)
             .column_blocks(QUERIES * d_model)
             .rev()
             .flat_map(Matrix::into_rows)
@@ -110,7 +131,7 @@ impl TileAttention {
         for_each(parallel, heads * blocks, parts, |(index, part), worker| {
             let (sequence, head) = (index % heads / n_heads, index % heads % n_heads);
             let first = (blocks - 1 - index / heads) * QUERIES;
-            let block = Block { sequence, head, first, queries: part.rows() };
+            let block = Block { sequence, head, first: offset + first, queries: part.rows() };
             task(block, &mut self.scratch.of(worker), part);
         });
     }
@@ -118,7 +139,8 @@ impl TileAttention {
     /// Lets a block of queries of one head see all the keys that it may see.
     fn attend(&self, block: Block, queries: &mut QueryBlock<'_>) {
         let Block { sequence, head, first, queries: n_queries } = block;
-        let Shape { seq_len, causal, .. } = self.shape;
+        let Shape { seq_len, causal, n_heads, kv_heads, .. } = self.shape;
+        let head = head / (n_heads / kv_heads);
         queries.bound_scores(self.packed.longest(sequence, head));
         let visible = if causal { first + n_queries } else { seq_len };
         for start in (0..visible).step_by(KEYS) {

@@ -49,8 +49,8 @@ struct Sizes {
     // Rows of a sequence in q and o, and in k and v.
     query_rows: u32,
     key_rows: u32,
-    // Vectors between the keys and values of successive heads; 0 where all heads share them.
-    kv_head: u32,
+    // Successive heads that share a head of keys and values.
+    group: u32,
 }
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
@@ -92,8 +92,8 @@ fn place_of(workgroup: vec3<u32>) -> Place {
         head,
         head_pass % sizes.passes * CHUNKS * 8u,
         sizes.q_offset + sequence * sizes.query_rows * sizes.q_stride + head * sizes.head,
-        sizes.k_offset + sequence * sizes.key_rows * sizes.k_stride + head * sizes.kv_head,
-        sizes.v_offset + sequence * sizes.key_rows * sizes.v_stride + head * sizes.kv_head,
+        sizes.k_offset + sequence * sizes.key_rows * sizes.k_stride + head / sizes.group * sizes.head,
+        sizes.v_offset + sequence * sizes.key_rows * sizes.v_stride + head / sizes.group * sizes.head,
         sizes.o_offset + sequence * sizes.query_rows * sizes.o_stride + head * sizes.head,
         ((sequence * sizes.heads + head_pass) * sizes.blocks + block) * 32u,
     );

@@ -84,12 +84,12 @@ pub struct TileAttention {
     pub n_queries: usize,
     /// Keys of a sequence.
     pub n_keys: usize,
-    /// Heads.
+    /// Heads of `q` and `o`.
     pub n_heads: usize,
+    /// Heads of `k` and `v`, a divisor of `n_heads`: successive heads of `q` share one.
+    pub kv_heads: usize,
     /// Head dimension.
     pub d_head: usize,
-    /// Whether `k` and `v` have a single head, which all heads of `q` share.
-    pub one_kv_head: bool,
     /// Which keys count.
     pub mask: Mask,
     /// Usually 1/√`d_head`.
@@ -273,7 +273,7 @@ struct Sizes {
     after: usize,
     query_rows: usize,
     key_rows: usize,
-    kv_head: usize,
+    group: usize,
 }
 
 impl Sizes {
@@ -296,7 +296,7 @@ impl Sizes {
         words.extend(counts.map(word));
         words.extend([self.stage, (self.scale * std::f32::consts::LOG2_E).to_bits()]);
         words.extend([band(self.before), band(self.after), word(self.query_rows), word(self.key_rows)]);
-        words.push(vectors(self.kv_head));
+        words.push(word(self.group));
         words
     }
 }
@@ -350,7 +350,7 @@ impl Record<'_> {
                 after,
                 query_rows,
                 key_rows,
-                kv_head: if op.one_kv_head { 0 } else { op.head() },
+                group: op.n_heads / op.kv_heads,
             };
             builder.dispatch_one_of(
                 choice.clone(),

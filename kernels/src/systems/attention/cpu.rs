@@ -21,7 +21,7 @@ impl Kernel {
         memory: &Memory,
         parallel: &dyn Parallel,
     ) -> Result<Ready<Self>, MixerError> {
-        let spec = Spec::read(case)?;
+        let spec = Spec::read_grouped(case)?;
         let projections = match spec.level {
             Level::Core => {
                 spec.streams(&case.tensors)?;

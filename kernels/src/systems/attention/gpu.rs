@@ -7,7 +7,7 @@ use crate::multi_head::{GpuStreams, Spec};
 use crate::ops::gpu::{Builder, Mask, TileAttention};
 
 pub(super) fn plan(case: &Case, target: &GpuTarget) -> Result<Plan, MixerError> {
-    let spec = Spec::read(case)?;
+    let spec = Spec::read_grouped(case)?;
     let mut builder = Builder::new(target);
     let streams = GpuStreams::new(&mut builder, &spec, case)?;
     TileAttention {
@@ -15,8 +15,8 @@ pub(super) fn plan(case: &Case, target: &GpuTarget) -> Result<Plan, MixerError> 
         n_queries: spec.dims.seq_len,
         n_keys: spec.dims.seq_len,
         n_heads: spec.n_heads,
+        kv_heads: spec.kv_heads,
         d_head: spec.d_head(),
-        one_kv_head: false,
         mask: if spec.causal { Mask::Causal } else { Mask::Full },
         scale: 1.0 / (spec.d_head() as f32).sqrt(),
         q: streams.q,

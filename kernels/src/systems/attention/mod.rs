@@ -2,16 +2,17 @@
 
 mod cost;
 mod cpu;
+mod decode;
 mod gpu;
 #[cfg(test)]
 mod tests;
 #[cfg(any(test, feature = "trials"))]
 pub(crate) mod trials;
 
-use mixer::{Causality, Family, Info, NoDecode, System, Tolerance};
+use mixer::{Causality, Decode, Family, Info, System, Tolerance};
 
 use crate::model::reference;
-use crate::multi_head::{self, seeded_case, spot_check};
+use crate::multi_head::{self, KV_HEADS_PARAM, kv_heads, seeded_case, spot_check};
 
 static INFO: Info = Info {
     id: "attention",
@@ -26,7 +27,7 @@ static INFO: Info = Info {
     arxiv: "1706.03762",
     reference: "PyTorch nn.MultiheadAttention and scaled_dot_product_attention",
     summary: "Every position looks at every other one; computed tile by tile, so memory stays linear.",
-    params: &[],
+    params: &[KV_HEADS_PARAM],
     config: &["bias"],
     spare: &[],
     tolerance: Tolerance { abs: 2e-5, rel: 1e-4 },
@@ -35,17 +36,18 @@ static INFO: Info = Info {
 /// The `attention` lane.
 pub static ATTENTION: System = System {
     info: &INFO,
-    seeded_case: |problem, params| {
-        INFO.resolve(params)?;
-        seeded_case(problem)
-    },
+    seeded_case: |problem, params| seeded_case(problem, kv_heads(&INFO, problem, params)?),
     cost: |problem, params| {
-        INFO.resolve(params)?;
-        Ok(cost::tiled(problem))
+        let kv_heads = kv_heads(&INFO, problem, params)?;
+        Ok(cost::tiled(problem, kv_heads))
     },
     reference: reference::<multi_head::Spec>,
     spot_check,
     cpu: |case, memory, parallel| Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?)),
     gpu: gpu::plan,
-    decode: Err(NoDecode::WholeSequence),
+    decode: Ok(Decode {
+        inputs: |case| multi_head::token_inputs(&multi_head::Spec::read_grouped(case)?, INFO.id),
+        cost: |problem, params| Ok(decode::cost(problem, kv_heads(&INFO, problem, params)?)),
+        cpu: decode::decoder,
+    }),
 };

@@ -5,6 +5,20 @@ use super::*;
 use crate::multi_head;
 use crate::testing::{self, PROBLEM, edge_problems};
 
+/// As many heads of keys and values as of queries, one, and a number between.
+fn groups(problem: &Problem) -> Vec<Params> {
+    let divisors = (0..=problem.n_heads).filter(|&n| n == 0 || problem.n_heads.is_multiple_of(n));
+    divisors
+        .map(|kv_heads| {
+            let mut params = Params::new();
+            params.set("kv_heads", kv_heads);
+            params
+        })
+        .collect()
+}
+
+testing::decode::decode_battery!(ATTENTION, "attention", groups);
+
 #[test]
 fn golden_parity() {
     testing::golden_parity(&ATTENTION, "attention");
@@ -18,7 +32,9 @@ fn fault_11_a_flipped_sign_fails_verification() {
 #[test]
 fn agrees_with_the_reference_at_the_edges() {
     for problem in edge_problems() {
-        testing::agrees_with_reference(&ATTENTION, &problem, &Params::new());
+        for params in groups(&problem) {
+            testing::agrees_with_reference(&ATTENTION, &problem, &params);
+        }
     }
 }
 
@@ -70,15 +86,17 @@ fn fault_11_a_missing_key_in_a_long_sequence_fails_verification() {
 
 #[test]
 fn counted_functions_equal_the_closed_form() {
-    testing::counts_its_functions::<multi_head::Spec>(&ATTENTION, |_| vec![Params::new()]);
+    testing::counts_its_functions::<multi_head::Spec>(&ATTENTION, groups);
 }
 
 #[test]
 fn counted_operations_equal_the_closed_form() {
     for problem in edge_problems() {
-        let case = ATTENTION.seeded_case(&problem, &Params::new()).unwrap();
-        let count = testing::operations(&ATTENTION, &case);
-        assert_eq!(count.flops, ATTENTION.cost(&problem, &Params::new()).unwrap().flops, "{problem:?}");
+        for params in groups(&problem) {
+            let case = ATTENTION.seeded_case(&problem, &params).unwrap();
+            let count = testing::operations(&ATTENTION, &case);
+            assert_eq!(count.flops, ATTENTION.cost(&problem, &params).unwrap().flops, "{problem:?}");
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use crate::multi_head::{GpuStreams, Spec};
 use crate::ops::gpu::{Batches, Builder, Columns, Gemm, Operand, Stream, softmax_rows};
 
 pub(super) fn plan(case: &Case, target: &GpuTarget) -> Result<Plan, MixerError> {
-    let spec = Spec::read(case)?;
+    let spec = Spec::read_grouped(case)?;
     let (length, n_heads, d_head) = (spec.dims.seq_len, spec.n_heads, spec.d_head());
     let mut builder = Builder::new(target);
     let stride = length.next_multiple_of(4);
@@ -20,12 +20,15 @@ pub(super) fn plan(case: &Case, target: &GpuTarget) -> Result<Plan, MixerError> 
     let streams = GpuStreams::new(&mut builder, &spec, case)?;
     let scores = builder.stream("scores", n_heads * length, Columns::plain(length));
     let head = Columns::heads(n_heads, d_head).run();
-    let by_head = |stream: Stream| Operand { stream, outer: 0, inner: head };
-    let scores_by_head = Operand { stream: scores, outer: 0, inner: length * stride };
-    let batches = Batches { outer: 1, inner: n_heads };
+    let group = n_heads / spec.kv_heads;
+    // A group of heads after another; the heads of a group share their keys and values.
+    let by_head = |stream: Stream| Operand { stream, outer: group * head, inner: head };
+    let by_group = |stream: Stream| Operand { stream, outer: head, inner: 0 };
+    let scores_by_head = Operand { stream: scores, outer: group * length * stride, inner: length * stride };
+    let batches = Batches { outer: spec.kv_heads, inner: group };
     for sequence in 0..spec.dims.batch {
-        let [q, k, v, core] =
-            [streams.q, streams.k, streams.v, streams.core].map(|s| by_head(s.down(sequence * length)));
+        let [q, core] = [streams.q, streams.core].map(|s| by_head(s.down(sequence * length)));
+        let [k, v] = [streams.k, streams.v].map(|s| by_group(s.down(sequence * length)));
         Gemm { batches, transpose_b: true, ..Gemm::new(q, k, scores_by_head, [length, length, d_head]) }
             .record(&mut builder);
         softmax_rows(

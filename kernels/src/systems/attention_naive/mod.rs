@@ -12,7 +12,7 @@ pub(crate) mod trials;
 use mixer::{Causality, Family, Info, NoDecode, System, Tolerance};
 
 use crate::model::reference;
-use crate::multi_head;
+use crate::multi_head::{self, kv_heads};
 
 static INFO: Info = Info {
     id: "attention-naive",
@@ -27,7 +27,7 @@ static INFO: Info = Info {
     arxiv: "1706.03762",
     reference: "PyTorch nn.MultiheadAttention and scaled_dot_product_attention",
     summary: "Attention that writes all its scores to memory first: it is here to show the memory wall.",
-    params: &[],
+    params: &[multi_head::KV_HEADS_PARAM],
     config: &["bias"],
     spare: &[],
     tolerance: Tolerance { abs: 2e-5, rel: 1e-4 },
@@ -36,14 +36,8 @@ static INFO: Info = Info {
 /// The `attention-naive` lane.
 pub static ATTENTION_NAIVE: System = System {
     info: &INFO,
-    seeded_case: |problem, params| {
-        INFO.resolve(params)?;
-        multi_head::seeded_case(problem)
-    },
-    cost: |problem, params| {
-        INFO.resolve(params)?;
-        Ok(cost::cost(problem))
-    },
+    seeded_case: |problem, params| multi_head::seeded_case(problem, kv_heads(&INFO, problem, params)?),
+    cost: |problem, params| Ok(cost::cost(problem, kv_heads(&INFO, problem, params)?)),
     reference: reference::<multi_head::Spec>,
     spot_check: multi_head::spot_check,
     cpu: |case, memory, _parallel| Ok(Box::new(cpu::Kernel::new(case, memory)?)),

@@ -31,8 +31,9 @@ pub(super) fn cost(problem: &Problem, blocks: &Blocks) -> Cost {
     let (n_heads, d_head) = (problem.n_heads, problem.d_head());
     let projections = if problem.level == Level::Layer { 8 * length * width * width } else { Count::ZERO };
     let tiles = if blocks.full {
-        let seq_len = problem.seq_len;
-        TileAttention::floats(Shape { batch: problem.batch, seq_len, n_heads, d_head, causal: false }, 1)
+        let (batch, seq_len) = (problem.batch, problem.seq_len);
+        let shape = Shape { batch, seq_len, n_heads, kv_heads: n_heads, d_head, causal: false };
+        TileAttention::floats(shape, 1)
     } else {
         packed_shape(blocks, problem.batch, n_heads, d_head).floats() + QueryBlock::floats(d_head)
     };
@@ -41,13 +42,13 @@ pub(super) fn cost(problem: &Problem, blocks: &Blocks) -> Cost {
     } else {
         Count::all(blocks.random_shape(n_heads)).into_iter().product()
     };
-    let case = multi_head::case_floats(problem) + table;
+    let case = multi_head::case_floats(problem, n_heads) + table;
     let streams = |n| multi_head::streams_floats(problem, n);
     let (held, moved) = match problem.level {
         Level::Core => (streams(1), streams(4)),
         Level::Layer => (
             streams(4) + 4 * Linear::floats(problem.d_model, problem.d_model),
-            streams(10) + multi_head::weight_floats(problem),
+            streams(10) + multi_head::weight_floats(problem, n_heads),
         ),
     };
     let flops = batch * (4 * width * pairs(blocks) + projections);

@@ -177,8 +177,8 @@ fn mix(
             n_queries: padded,
             n_keys: padded + (spec.seen() - 1) * spec.chunk,
             n_heads,
+            kv_heads: n_heads,
             d_head,
-            one_kv_head: false,
             mask: Mask::Full,
             // The scale of hashed keys includes 1/√d.
             scale: if spec.avoids_self { 1.0 } else { 1.0 / (d_head as f32).sqrt() },
