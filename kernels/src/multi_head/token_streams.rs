@@ -8,8 +8,7 @@ use super::{Spec, kv_width, projection_floats, streams_floats, weight_floats};
 use crate::ops::kv_cache::KvCache;
 use crate::ops::linear::Linear;
 
-/// The inputs of a token: x of a layer; q, k and v of a core. Keys and values that are narrower than an output cannot be fed
-/// with one.
+/// The inputs of a token: x of a layer; q, k and v of a core.
 ///
 /// # Errors
 /// [`MixerError::NoDecode`] where the case is not causal.
@@ -18,7 +17,7 @@ pub(crate) fn token_inputs(spec: &Spec, system: &str) -> Result<Vec<TokenInput>,
         return Err(MixerError::NoDecode { system: system.to_owned(), why: NoDecode::NotCausal });
     }
     let width = spec.dims.d_model;
-    let input = |name, columns| TokenInput { name, width: columns, fed: columns == width };
+    let input = |name, width| TokenInput { name, width, fed: true };
     Ok(match spec.level {
         Level::Core => vec![input("q", width), input("k", spec.kv_width()), input("v", spec.kv_width())],
         Level::Layer => vec![input("x", width)],

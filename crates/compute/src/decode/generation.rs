@@ -115,7 +115,8 @@ impl Generation {
     }
 }
 
-/// Adds the answer to the token before, limited to ±1, to a token's own input; a wider input takes the answer several times.
+/// Adds the answer to the token before, limited to ±1, to a token's own input. A wider input takes the answer several times, a
+/// narrower one its first columns.
 pub(super) fn feed(input: &mut [f32], answer: &[f32]) {
     let answer = answer.iter().cycle();
     input.iter_mut().zip(answer).for_each(|(input, answer)| *input += answer.clamp(-1.0, 1.0));

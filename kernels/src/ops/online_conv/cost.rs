@@ -5,7 +5,7 @@
 use mixer::Count;
 
 use super::plan::{FIRST_BLOCK, Plan, is_transform_cheaper};
-use super::{Method, OnlineConv, Shape};
+use super::{Method, Shape};
 use crate::ops::fft::{Fft, real_fft_flops};
 use crate::ops::long_conv::{GROUP, fft_size};
 
@@ -104,6 +104,7 @@ mod tests {
     use mixer::{DecodeMemory, Memory};
 
     use super::*;
+    use crate::ops::online_conv::OnlineConv;
 
     const SHAPE: Shape = Shape { batch: 2, capacity: 300, width: 20, sets: 2 };
 

@@ -17,7 +17,12 @@ struct Layer {
 }
 
 impl Layer {
-    fn upload(builder: &mut Builder, spec: &Spec, case: &Case, heads: Columns) -> Result<Self, MixerError> {
+    fn upload(
+        builder: &mut Builder,
+        spec: &Spec,
+        case: &Case,
+        [heads, kv_heads]: [Columns; 2],
+    ) -> Result<Self, MixerError> {
         let plain = Columns::plain(spec.dims.d_model);
         let mut linear = |name: &str, inputs, outputs| {
             let (weight, bias) = spec.projection(&case.tensors, name)?;
@@ -25,8 +30,8 @@ impl Layer {
         };
         Ok(Self {
             query: linear("query", plain, heads)?,
-            key: linear("key", plain, heads)?,
-            value: linear("value", plain, heads)?,
+            key: linear("key", plain, kv_heads)?,
+            value: linear("value", plain, kv_heads)?,
             out: linear("out", heads, plain)?,
         })
     }
@@ -43,24 +48,30 @@ struct Rows {
     core: Stream,
 }
 
-pub(super) fn plan(case: &Case, Generate { context, fed }: Generate, target: &GpuTarget) -> Result<DecodePlan, MixerError> {
-    let spec = Spec::read(case)?;
+pub(super) fn plan(
+    case: &Case,
+    Generate { context, fed }: Generate,
+    target: &GpuTarget,
+) -> Result<DecodePlan, MixerError> {
+    let spec = Spec::read_grouped(case)?;
     let (batch, width) = (spec.dims.batch, spec.dims.d_model);
     let lengths = Lengths::new(batch, context, spec.dims.seq_len)?;
-    let (heads, plain) = (Columns::heads(spec.n_heads, spec.d_head()), Columns::plain(width));
+    let [heads, kv_heads] = [spec.n_heads, spec.kv_heads].map(|heads| Columns::heads(heads, spec.d_head()));
+    let plain = Columns::plain(width);
     let mut builder = Builder::new(target);
     let mut decoding = Decoding::new(&mut builder, lengths, width, fed);
     let clock = decoding.clock;
     let (inputs, layer): (Vec<Input>, _) = match spec.level {
         Level::Core => {
             let streams = spec.streams(&case.tensors)?;
-            let names = ["q", "k", "v"].into_iter().zip(streams);
-            let inputs = names.map(|(name, data)| decoding.input(&mut builder, name, data, heads, true));
+            let streams = [("q", heads), ("k", kv_heads), ("v", kv_heads)].into_iter().zip(streams);
+            let inputs = streams
+                .map(|((name, columns), data)| decoding.input(&mut builder, name, data, columns, true));
             (inputs.collect(), None)
         }
         Level::Layer => {
             let x = decoding.input(&mut builder, "x", spec.input(&case.tensors)?, plain, true);
-            (vec![x], Some(Layer::upload(&mut builder, &spec, case, heads)?))
+            (vec![x], Some(Layer::upload(&mut builder, &spec, case, [heads, kv_heads])?))
         }
     };
     let mut rows = |count: usize, of: fn(&Input) -> Stream| match inputs.as_slice() {
@@ -70,14 +81,15 @@ pub(super) fn plan(case: &Case, Generate { context, fed }: Generate, target: &Gp
         }
         inputs => {
             let x = inputs.first().map(of);
-            let [q, k, v, core] = ["q", "k", "v", "core"].map(|name| builder.stream(name, count, heads));
+            let [q, core] = ["q", "core"].map(|name| builder.stream(name, count, heads));
+            let [k, v] = ["k", "v"].map(|name| builder.stream(name, count, kv_heads));
             Rows { count, x, q, k, v, core }
         }
     };
     let prompt = rows(batch * context, |input| input.prompt);
     let token = rows(batch, |input| input.next);
-    let cache = ["keys", "values"].map(|name| builder.stream(name, batch * lengths.capacity(), heads));
-    let stride = heads.stride();
+    let cache = ["keys", "values"].map(|name| builder.stream(name, batch * lengths.capacity(), kv_heads));
+    let stride = kv_heads.stride();
     let project = |builder: &mut Builder, rows: Rows, with_query: bool| {
         if let (Some(layer), Some(x)) = (&layer, rows.x) {
             if with_query {
@@ -118,7 +130,7 @@ pub(super) fn plan(case: &Case, Generate { context, fed }: Generate, target: &Gp
             n_keys: context,
             n_heads: spec.n_heads,
             d_head: spec.d_head(),
-            one_kv_head: false,
+            kv_heads: spec.kv_heads,
             mask: Mask::Causal,
             scale,
             q: prompt.q,
@@ -136,7 +148,7 @@ pub(super) fn plan(case: &Case, Generate { context, fed }: Generate, target: &Gp
         append(builder, token, true);
         let attention = CacheAttention {
             heads,
-            kv_heads: spec.n_heads,
+            kv_heads: spec.kv_heads,
             capacity: lengths.capacity(),
             scale,
             q: token.q,

@@ -3,6 +3,7 @@
 mod cost;
 mod cpu;
 mod decode;
+mod decode_gpu;
 mod gpu;
 #[cfg(test)]
 mod tests;
@@ -49,5 +50,6 @@ pub static ATTENTION: System = System {
         inputs: |case| multi_head::token_inputs(&multi_head::Spec::read_grouped(case)?, INFO.id),
         cost: |problem, params| Ok(decode::cost(problem, kv_heads(&INFO, problem, params)?)),
         cpu: decode::decoder,
+        gpu: Some(decode_gpu::plan),
     }),
 };
