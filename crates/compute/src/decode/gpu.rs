@@ -73,10 +73,6 @@ impl GpuDecodeLane {
         self.state_bytes
     }
 
-    pub(crate) fn flops_per_s(&self) -> Option<f64> {
-        self.lane.flops_per_s()
-    }
-
     /// Fills an empty state with the context, with every answer.
     pub(crate) async fn prefill(&mut self) -> Result<(), LaneError> {
         self.generated = 0;
