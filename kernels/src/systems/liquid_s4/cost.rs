@@ -5,6 +5,7 @@
 use mixer::{Cost, Count, Level, Sizes};
 
 use super::cpu;
+use super::decode;
 use super::spec::{Liquid, Mode, Spec};
 use super::ssm::kernel_flops;
 use crate::ops::fft::{Fft, real_fft_flops};
@@ -56,6 +57,36 @@ pub(super) fn other_flops(spec: &Spec) -> Count {
     spec.dims.sizes().stream() * (recurrence + 2 + products + layer)
 }
 
+/// Floats of the trained parameters that a form with a recurrence has.
+fn recurrent_params(spec: &Spec) -> Count {
+    let [width, modes] = Count::all([spec.dims.d_model, spec.modes]);
+    let layer = if spec.level == Level::Layer { 2 * width * (width + 1) } else { Count::ZERO };
+    width * (2 + 6 * modes) + layer
+}
+
+/// Cost of a step of decoding, where `spec` has the capacity's length.
+pub(super) fn decode(spec: &Spec) -> Cost {
+    let mut token = *spec;
+    token.dims.seq_len = 1;
+    let Sizes { batch, d_model: width, .. } = spec.dims.sizes();
+    let modes = Count::from(spec.modes);
+    // The recurrence without liquid terms saves the complex sum of Ā and B̄x.
+    let plain = if spec.liquid == Liquid::None { 14 * batch * width * modes } else { Count::ZERO };
+    let flops = other_flops(&token) + plain;
+    let (state, params) = (decode::state_floats(spec), recurrent_params(spec));
+    let case = spec.dims.sizes().stream() + params;
+    Cost {
+        flops: flops.get(),
+        executed_flops: flops.get(),
+        transcendentals: if spec.level == Level::Layer { (4 * batch * width).get() } else { 0 },
+        bytes: (4 * (params + 2 * batch * width + 2 * state)).get(),
+        // The state, its initial value and the copy of the mark.
+        peak_bytes: (4 * (case + decode::floats(spec) + 3 * state)).get(),
+        decode_state_bytes: (4 * state).get(),
+        ..Cost::default()
+    }
+}
+
 /// Operations of building the kernels.
 pub(super) fn setup_flops(spec: &Spec) -> Count {
     if spec.liquid == Liquid::Recurrence { Count::ZERO } else { kernel_flops(spec) }
@@ -63,7 +94,7 @@ pub(super) fn setup_flops(spec: &Spec) -> Count {
 
 /// Cost of the CPU kernel, with the scratch of one thread.
 pub(super) fn cost(spec: &Spec) -> Cost {
-    let Sizes { batch, d_model: width, .. } = spec.dims.sizes();
+    let width = spec.dims.sizes().d_model;
     let [modes, directions, n] = Count::all([spec.modes, spec.directions(), fft_size(spec.dims.seq_len)]);
     let (stream, rows) = (spec.dims.sizes().stream(), spec.dims.sizes().rows());
     let model = width * (2 + 2 * modes + 2 * modes + 2 * directions * modes)
@@ -82,10 +113,6 @@ pub(super) fn cost(spec: &Spec) -> Cost {
     let held = width.next_multiple_of(8) + cpu::model_floats(spec) + run.max(cpu::setup_floats(spec));
     let moved = stream * if spec.level == Level::Layer { 6 } else { 2 } + layer;
     let spectra = convolutions(spec) * width * n;
-    let decode = match (spec.liquid, spec.bidirectional) {
-        (Liquid::Recurrence | Liquid::None, false) => 2 * batch * width * modes,
-        _ => Count::ZERO,
-    };
     Cost {
         flops: (convolution_flops(spec) + other_flops(spec)).get(),
         executed_flops: (executed_convolutions(spec) + other_flops(spec)).get(),
@@ -93,7 +120,11 @@ pub(super) fn cost(spec: &Spec) -> Cost {
         transcendentals: if spec.level == Level::Layer { (4 * stream).get() } else { 0 },
         bytes: (4 * (moved + spectra)).get(),
         peak_bytes: (4 * (case + held)).get(),
-        decode_state_bytes: (4 * decode).get(),
+        decode_state_bytes: if decode::has_recurrence(spec) {
+            (4 * decode::state_floats(spec)).get()
+        } else {
+            0
+        },
         setup_flops: (setup_flops(spec) + convolutions(spec) * width * real_fft_flops(n)).get(),
         ..Cost::default()
     }

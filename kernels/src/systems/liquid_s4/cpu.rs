@@ -47,7 +47,8 @@ pub(super) struct Kernel {
     scratch: Scratch,
 }
 
-fn padded(spec: &Spec) -> usize {
+/// Channels in whole groups.
+pub(super) fn padded(spec: &Spec) -> usize {
     spec.dims.d_model.next_multiple_of(GROUP)
 }
 
@@ -83,7 +84,7 @@ pub(super) fn scratch_floats(spec: &Spec) -> Count {
     let transform = Fft::group_floats(fft_size(spec.dims.seq_len));
     let [together, length, group] = Count::all([TOGETHER, spec.dims.seq_len, GROUP]);
     tail.max(match spec.liquid {
-        Liquid::Recurrence => scan::scratch_floats(spec).into(),
+        Liquid::Recurrence => (scan::SCRATCH + scan::state_floats(spec)).into(),
         Liquid::None => together * transform,
         // Scratch of the products.
         Liquid::Kb | Liquid::PolyB => together * (transform + length * group),
@@ -275,15 +276,11 @@ impl Kernel {
             let (fft, bank, kb, gains) = match model {
                 Model::Convolution { fft, bank, kb, gains } => (fft, bank, kb, gains),
                 Model::Recurrence(scan) => {
+                    let (states, scratch) = scratch.split_at_mut(scan::state_floats(spec));
                     for (i, group) in groups.clone().enumerate() {
-                        let skip = Pair::load(&skip[group * GROUP..]);
-                        let emit = |t: usize, x: &[Row], s: &mut [Row]| {
-                            for (s, x) in s.iter_mut().zip(x) {
-                                Pair::load(s).mul_add(skip, Pair::load(x)).store(s);
-                            }
-                            to.write(i, t, s);
-                        };
-                        scan.run(group, length, &x[i], emit, &mut scratch);
+                        states.fill(0.0);
+                        let emit = |t: usize, s: &mut [Row]| to.write(i, t, s);
+                        scan.run(group, length, (&x[i], skip), states, emit, scratch);
                     }
                     return;
                 }
@@ -323,6 +320,17 @@ impl Kernel {
     }
 }
 
+/// A layer's output y, `[rows, width]`, from s in `activated`: GELU, the output layer to `joint`, `[rows, 2 · width]`, and its
+/// gate.
+pub(super) fn finish(linear: &Linear, width: usize, activated: &mut [f32], joint: &mut [f32], y: &mut [f32]) {
+    map(activated, Gelu);
+    linear.apply_rows(activated, joint);
+    for (y, joint) in y.chunks_exact_mut(width).zip(joint.chunks_exact(2 * width)) {
+        y.copy_from_slice(&joint[..width]);
+        map2(y, &joint[width..], SigmoidGated);
+    }
+}
+
 impl ready::Kernel for Kernel {
     fn run(&mut self, case: &Case, output: &mut [f32], parallel: &dyn Parallel) -> Result<(), MixerError> {
         let spec = self.spec;
@@ -345,12 +353,7 @@ impl ready::Kernel for Kernel {
             let activated = &mut activated[..n_rows * width];
             let joint = &mut joint[..n_rows * 2 * width];
             panels::gather(s, rows, first, width, activated);
-            map(activated, Gelu);
-            linear.apply_rows(activated, joint);
-            for (y, joint) in y.chunks_exact_mut(width).zip(joint.chunks_exact(2 * width)) {
-                y.copy_from_slice(&joint[..width]);
-                map2(y, &joint[width..], SigmoidGated);
-            }
+            finish(linear, width, activated, joint, y);
         });
         Ok(())
     }

@@ -3,6 +3,7 @@
 
 mod cost;
 mod cpu;
+mod decode;
 mod gpu;
 mod kb;
 mod liquid;
@@ -17,7 +18,7 @@ mod tests;
 #[cfg(any(test, feature = "trials"))]
 pub(crate) mod trials;
 
-use mixer::{Causality, Family, Info, NoDecode, ParamKind, ParamSpec, System, Tolerance};
+use mixer::{Causality, Decode, Family, Info, ParamKind, ParamSpec, System, Tolerance};
 
 pub use spec::{Contraction, Liquid, Mode, Spec};
 
@@ -81,5 +82,13 @@ pub static LIQUID_S4: System = System {
     spot_check: spot::spot_check,
     cpu: |case, memory, parallel| Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?)),
     gpu: gpu::plan,
-    decode: Err(NoDecode::WholeSequence),
+    decode: Ok(Decode {
+        inputs: decode::inputs,
+        cost: |problem, params| {
+            let spec = Spec::race(&problem.whole(), params)?;
+            decode::check(&spec)?;
+            Ok(cost::decode(&spec))
+        },
+        cpu: decode::decoder,
+    }),
 };

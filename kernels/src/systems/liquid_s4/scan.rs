@@ -1,12 +1,13 @@
-//! The paper's recurrence on the CPU, eight channels at a time: h ← (Ā + B̄x) h + B̄x, s = 2·Re Σ C h + e x.
+//! Recurrences of diagonal state-space models on the CPU, eight channels at a time: the paper's, h ← (Ā + B̄x) h + B̄x, or
+//! that of a model without liquid terms, h ← Ā h + B̄x; s = 2·Re Σ C h + e x.
 
 use mixer::{Case, Floats, Memory, MixerError};
 
-use super::spec::Spec;
+use super::spec::{Liquid, Spec};
 use super::ssm::Ssm;
 use crate::ops::fft::Row;
 use crate::ops::long_conv::GROUP;
-use crate::ops::simd::{Lanes, Work, run_eight};
+use crate::ops::simd::{Lanes, Pair, Work, run_eight};
 use crate::ops::stream::Stream;
 
 /// Time steps per block and mode: a block of sums stays in the first-level cache.
@@ -18,6 +19,8 @@ const MODE: usize = 6 * GROUP;
 /// Parameters of all groups, `[groups, modes, (Ā re, Ā im, B̄ re, B̄ im, 2C re, 2C im), GROUP]`.
 pub(super) struct Scan {
     modes: usize,
+    /// Whether the input is part of the transition.
+    liquid: bool,
     params: Floats,
 }
 
@@ -26,10 +29,13 @@ pub(super) fn floats(spec: &Spec) -> usize {
     spec.dims.d_model.div_ceil(GROUP) * spec.modes * MODE
 }
 
-/// Scratch floats of one worker.
-pub(super) fn scratch_floats(spec: &Spec) -> usize {
-    2 * STEPS * GROUP + spec.modes * 2 * GROUP
+/// Floats of the modes of a channel group, `[modes, (re, im), GROUP]`.
+pub(super) fn state_floats(spec: &Spec) -> usize {
+    spec.modes * 2 * GROUP
 }
+
+/// Scratch floats of one worker, without a state.
+pub(super) const SCRATCH: usize = 2 * STEPS * GROUP;
 
 impl Scan {
     pub(super) fn new(spec: &Spec, case: &Case, memory: &Memory) -> Result<Self, MixerError> {
@@ -44,30 +50,33 @@ impl Scan {
                 }
             }
         }
-        Ok(Self { modes: spec.modes, params })
+        Ok(Self { modes: spec.modes, liquid: spec.liquid == Liquid::Recurrence, params })
     }
 
-    /// s of group `group` of x without the skip; `emit(t, x, s)` receives rows of inputs and of sums from time t on.
+    /// s of group `group` of `length` rows of x, with the skip of its channels, from the modes `states` to those after the
+    /// last row; `emit(t, s)` receives rows from time t on.
     pub(super) fn run(
         &self,
         group: usize,
         length: usize,
-        x: &Stream<'_>,
-        emit: impl Fn(usize, &[Row], &mut [Row]),
+        (x, skip): (&Stream<'_>, &[f32]),
+        states: &mut [f32],
+        emit: impl Fn(usize, &mut [Row]),
         scratch: &mut [f32],
     ) {
         let params = &self.params[group * self.modes * MODE..][..self.modes * MODE];
-        let (rows, states) = scratch.split_at_mut(2 * STEPS * GROUP);
-        let (sums, inputs) = rows.as_chunks_mut().0.split_at_mut(STEPS);
-        let states = &mut states[..self.modes * 2 * GROUP];
-        states.fill(0.0);
+        let (sums, inputs) = scratch[..SCRATCH].as_chunks_mut().0.split_at_mut(STEPS);
+        let skip = Pair::load(&skip[group * GROUP..]);
         for first in (0..length).step_by(STEPS) {
             let steps = STEPS.min(length - first);
             let (sums, inputs) = (&mut sums[..steps], &mut inputs[..steps]);
             sums.fill([0.0; GROUP]);
             x.read(first, inputs);
-            run_eight(Steps { params, states, sums, inputs });
-            emit(first, inputs, sums);
+            run_eight(Steps { params, liquid: self.liquid, states, sums, inputs });
+            for (s, x) in sums.iter_mut().zip(inputs) {
+                Pair::load(s).mul_add(skip, Pair::load(x)).store(s);
+            }
+            emit(first, sums);
         }
     }
 }
@@ -75,6 +84,7 @@ impl Scan {
 /// A block of time steps of all modes of one channel group.
 struct Steps<'a> {
     params: &'a [f32],
+    liquid: bool,
     states: &'a mut [f32],
     sums: &'a mut [Row],
     inputs: &'a [Row],
@@ -89,21 +99,28 @@ impl Work for Steps<'_> {
 
     #[inline(always)]
     fn run<V: Lanes>(self) {
-        let Self { params, states, sums, inputs } = self;
+        if self.liquid { self.modes::<V, true>() } else { self.modes::<V, false>() }
+    }
+}
+
+impl Steps<'_> {
+    #[inline(always)]
+    fn modes<V: Lanes, const LIQUID: bool>(self) {
+        let Self { params, states, sums, inputs, .. } = self;
         let (together, rest) = params.split_at(params.len() / (TOGETHER * MODE) * TOGETHER * MODE);
         let (together_states, rest_states) = states.split_at_mut(together.len() / MODE * 2 * GROUP);
         let pairs = together.chunks_exact(TOGETHER * MODE);
         for (params, states) in pairs.zip(together_states.chunks_exact_mut(TOGETHER * 2 * GROUP)) {
-            step_modes::<V, TOGETHER>(params, states, sums, inputs);
+            step_modes::<V, TOGETHER, LIQUID>(params, states, sums, inputs);
         }
         for (params, states) in rest.chunks_exact(MODE).zip(rest_states.chunks_exact_mut(2 * GROUP)) {
-            step_modes::<V, 1>(params, states, sums, inputs);
+            step_modes::<V, 1, LIQUID>(params, states, sums, inputs);
         }
     }
 }
 
 #[inline(always)]
-fn step_modes<V: Lanes, const N: usize>(
+fn step_modes<V: Lanes, const N: usize, const LIQUID: bool>(
     params: &[f32],
     states: &mut [f32],
     sums: &mut [Row],
@@ -117,7 +134,11 @@ fn step_modes<V: Lanes, const N: usize>(
         let mut total = V::load(sum);
         for (mode, [re, im]) in h.iter_mut().enumerate() {
             let (b_re, b_im) = (param(mode, 2) * x, param(mode, 3) * x);
-            let (a_re, a_im) = (param(mode, 0) + b_re, param(mode, 1) + b_im);
+            let (a_re, a_im) = if LIQUID {
+                (param(mode, 0) + b_re, param(mode, 1) + b_im)
+            } else {
+                (param(mode, 0), param(mode, 1))
+            };
             let next_re = b_re.mul_sub(a_im, *im).mul_add(a_re, *re);
             let next_im = b_im.mul_add(a_im, *re).mul_add(a_re, *im);
             [*re, *im] = [next_re, next_im];

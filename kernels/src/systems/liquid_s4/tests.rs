@@ -1,4 +1,4 @@
-use mixer::{Case, Level, MixerError, Params, Problem, Serial, Tensor, Value};
+use mixer::{Case, Level, MixerError, NoDecode, Params, Problem, Serial, Tensor, Value};
 use proptest::prelude::*;
 
 use super::*;
@@ -20,6 +20,32 @@ fn kernel(name: &str) -> Params {
 #[test]
 fn golden_parity() {
     testing::golden_parity(&LIQUID_S4, "liquid-s4");
+}
+
+testing::decode::decode_battery!(LIQUID_S4, "liquid-s4", |_: &Problem| vec![
+    kernel("recurrence"),
+    kernel("none")
+]);
+
+/// Forms without a recurrence say why they do not decode.
+#[test]
+fn only_recurrences_decode() {
+    let problem = Problem { causal: false, ..PROBLEM };
+    let refused =
+        |params: &Params| match LIQUID_S4.token_inputs(&LIQUID_S4.seeded_case(&problem, params).unwrap()) {
+            Err(MixerError::NoDecode { why, .. }) => Some(why),
+            Ok(_) => None,
+            other => panic!("{other:?}"),
+        };
+    let backward = with(&[("bidirectional", true.into()), ("liquid_kernel", "none".into())]);
+    assert_eq!(refused(&kernel("polyb")), Some(NoDecode::WholeSequence));
+    assert_eq!(refused(&kernel("kb")), Some(NoDecode::WholeSequence));
+    assert_eq!(refused(&backward), Some(NoDecode::NotCausal));
+    assert_eq!(refused(&kernel("recurrence")), None);
+    assert_eq!(refused(&kernel("none")), None);
+    let mut low_rank = LIQUID_S4.seeded_case(&problem, &kernel("none")).unwrap();
+    low_rank.config.set("mode", "nplr");
+    assert!(matches!(LIQUID_S4.token_inputs(&low_rank), Err(MixerError::Unsupported { .. })));
 }
 
 #[test]
