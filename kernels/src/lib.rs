@@ -3,6 +3,7 @@
 #[macro_use]
 mod wgsl;
 
+mod conv_streams;
 mod decoding;
 mod dims;
 mod echo_state_washout;

@@ -37,19 +37,36 @@ impl Linear {
         weight: &[f32],
         bias: Option<&[f32]>,
     ) -> Result<Self, MixerError> {
+        let row = |output: usize| {
+            let row = weight.get(output * inputs..(output + 1) * inputs)?;
+            Some((row, bias.and_then(|bias| bias.get(output)).copied().unwrap_or_default()))
+        };
+        Self::of_rows(memory, inputs, outputs, row)
+    }
+
+    /// As [`Linear::new`], in another order of outputs: `row(output)` gives the `inputs` weights and the bias of an output,
+    /// or nothing for one that is always zero.
+    ///
+    /// # Errors
+    /// [`MixerError::OutOfMemory`].
+    pub fn of_rows<'a>(
+        memory: &Memory,
+        inputs: usize,
+        outputs: usize,
+        row: impl Fn(usize) -> Option<(&'a [f32], f32)>,
+    ) -> Result<Self, MixerError> {
         let padded = outputs.next_multiple_of(PANEL);
         let mut panels = memory.floats(padded * inputs)?;
-        for (output, row) in weight.chunks_exact(inputs).enumerate() {
+        let mut bias = memory.floats(padded)?;
+        for (output, to) in bias.iter_mut().enumerate().take(outputs) {
+            let Some((weights, value)) = row(output) else { continue };
+            *to = value;
             let panel = &mut panels[output / PANEL * inputs * PANEL..];
-            for (input, &value) in row.iter().enumerate() {
-                panel[input * PANEL + output % PANEL] = value;
+            for (input, &weight) in weights.iter().enumerate() {
+                panel[input * PANEL + output % PANEL] = weight;
             }
         }
-        let mut packed_bias = memory.floats(padded)?;
-        if let Some(bias) = bias {
-            packed_bias[..outputs].copy_from_slice(bias);
-        }
-        Ok(Self { inputs, outputs, panels, bias: packed_bias })
+        Ok(Self { inputs, outputs, panels, bias })
     }
 
     /// Floats of a row of x.

@@ -25,6 +25,7 @@ pub mod prefetch;
 pub mod query_block;
 pub mod scratch;
 pub mod shared_conv;
+pub mod short_conv;
 pub mod simd;
 pub mod stream;
 pub mod team;

@@ -40,7 +40,7 @@ impl Shape {
         buffers * panels * sets * batch * capacity
     }
 
-    /// Floats of an [`OnlineConv`] for one thread, with the state.
+    /// Floats of an [`super::OnlineConv`] for one thread, with the state.
     pub fn floats(&self, method: Method) -> Count {
         let state = self.state_floats(method);
         let marked = if method == Method::Online { state / 2 } else { Count::ZERO };
@@ -103,6 +103,7 @@ fn online(tokens: usize) -> Total {
 mod tests {
     use mixer::{DecodeMemory, Memory};
 
+    use super::super::{OnlineConv, Taps};
     use super::*;
     use crate::ops::online_conv::OnlineConv;
 
@@ -114,7 +115,8 @@ mod tests {
             for capacity in [1, 7, 64, 300, 5000] {
                 let shape = Shape { capacity, ..SHAPE };
                 let memory = DecodeMemory::new(&Memory::new(1 << 30));
-                let conv = OnlineConv::new(&memory, shape, method, &|_, _, _| 1.0, 1).unwrap();
+                let taps = Taps::new(&memory.work, shape, |_, _, _| 1.0).unwrap();
+                let conv = OnlineConv::new(&memory, shape, method, taps, 1).unwrap();
                 assert_eq!(4 * shape.floats(method).get(), memory.work.peak_bytes(), "{shape:?} {method:?}");
                 assert_eq!(4 * shape.state_floats(method).get(), memory.state.used_bytes());
                 drop(conv);

@@ -23,6 +23,7 @@ pub use channels::Channels;
 pub use cost::StepCost;
 
 use plan::Plan;
+pub use plan::Taps;
 
 use super::grain::worth;
 use super::long_conv::GROUP;
@@ -46,6 +47,14 @@ impl Method {
 
     /// What the parameter means.
     pub const HELP: &'static str = "How long convolutions generate: in blocks by FFT, or over all inputs at each token; without effect otherwise";
+
+    /// The method's word among [`Method::CHOICES`].
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Online => "online",
+            Self::Direct => "direct",
+        }
+    }
 
     /// Reads the method from a case's configuration.
     ///
@@ -122,7 +131,7 @@ struct Sums {
 }
 
 impl OnlineConv {
-    /// An empty state. `tap(set, channel, lag)` are the filters.
+    /// An empty state.
     ///
     /// # Errors
     /// [`MixerError::OutOfMemory`].
@@ -130,10 +139,10 @@ impl OnlineConv {
         memory: &DecodeMemory,
         shape: Shape,
         method: Method,
-        tap: &dyn Fn(usize, usize, usize) -> f32,
+        taps: Taps,
         threads: usize,
     ) -> Result<Self, MixerError> {
-        let plan = Plan::new(&memory.work, shape, method, tap)?;
+        let plan = Plan::new(&memory.work, shape, method, taps)?;
         let floats = shape.groups() * shape.group_floats();
         let sums = match method {
             Method::Direct => None,

@@ -14,6 +14,33 @@ pub(super) const FIRST_BLOCK: usize = 32;
 /// many tokens, all later sums are computed anew, as behind a prompt.
 pub(super) const LAST_BLOCK: usize = 2048;
 
+/// Filters in the order in which steps read them.
+#[derive(Debug)]
+pub struct Taps(Floats);
+
+impl Taps {
+    /// Packs the filters `tap(set, channel, lag)` at all lags below the capacity.
+    ///
+    /// # Errors
+    /// [`MixerError::OutOfMemory`].
+    pub fn new(
+        memory: &Memory,
+        shape: Shape,
+        tap: impl Fn(usize, usize, usize) -> f32,
+    ) -> Result<Self, MixerError> {
+        let Shape { capacity, width, sets, .. } = shape;
+        let mut taps = memory.floats(shape.groups() * sets * capacity * GROUP)?;
+        for (index, panel) in taps.chunks_exact_mut(capacity * GROUP).enumerate() {
+            let (group, set) = (index / sets, index % sets);
+            for (lag, row) in panel.as_chunks_mut::<GROUP>().0.iter_mut().rev().enumerate() {
+                let channels = (group * GROUP..width).zip(row);
+                channels.for_each(|(channel, to)| *to = tap(set, channel, lag));
+            }
+        }
+        Ok(Self(taps))
+    }
+}
+
 /// Filters prepared for [`super::OnlineConv`].
 #[derive(Debug)]
 pub(super) struct Plan {
@@ -42,24 +69,10 @@ fn circles(shape: Shape) -> impl Iterator<Item = usize> {
 }
 
 impl Plan {
-    pub(super) fn new(
-        memory: &Memory,
-        shape: Shape,
-        method: Method,
-        tap: &dyn Fn(usize, usize, usize) -> f32,
-    ) -> Result<Self, MixerError> {
-        let Shape { capacity, width, sets, .. } = shape;
-        let mut taps = memory.floats(shape.groups() * sets * capacity * GROUP)?;
-        let panels = taps.chunks_exact_mut(capacity * GROUP).enumerate();
-        for (index, panel) in panels {
-            let (group, set) = (index / sets, index % sets);
-            for (lag, row) in panel.as_chunks_mut::<GROUP>().0.iter_mut().rev().enumerate() {
-                let channels = (group * GROUP..width).zip(row);
-                channels.for_each(|(channel, to)| *to = tap(set, channel, lag));
-            }
-        }
+    pub(super) fn new(memory: &Memory, shape: Shape, method: Method, taps: Taps) -> Result<Self, MixerError> {
+        let (capacity, taps) = (shape.capacity, taps.0);
         let ffts = circles(shape).map(|size| Fft::new(memory, size)).collect::<Result<Vec<_>, _>>()?;
-        let banks = shape.groups() * sets;
+        let banks = shape.groups() * shape.sets;
         let at = |panel: usize, lane: usize, lag: usize| {
             if lag < capacity { taps[((panel + 1) * capacity - 1 - lag) * GROUP + lane] } else { 0.0 }
         };
@@ -78,7 +91,7 @@ impl Plan {
         Ok(Self { shape, method, taps, ffts, causal, blocks })
     }
 
-    /// Floats that [`Plan::new`] keeps. It needs less than [`Plan::scratch_floats`] besides.
+    /// Floats that [`Plan::new`] keeps, with the taps. It needs less than [`Plan::scratch_floats`] besides.
     pub(super) fn floats(shape: Shape, method: Method) -> Count {
         let [panels, sets, capacity] = Count::all([shape.groups(), shape.sets, shape.capacity]);
         let spectra = std::iter::once(shape.piece()).chain(block_sizes(shape, method));

@@ -21,7 +21,8 @@ fn input(set: usize, sequence: usize, channel: usize, t: usize) -> f32 {
 
 fn conv(shape: Shape, method: Method) -> OnlineConv {
     let memory = DecodeMemory::new(&Memory::new(1 << 30));
-    OnlineConv::new(&memory, shape, method, &tap, 3).unwrap()
+    let taps = Taps::new(&memory.work, shape, tap).unwrap();
+    OnlineConv::new(&memory, shape, method, taps, 3).unwrap()
 }
 
 /// Answers of one call for `count` tokens, `[groups, sets, batch, count]` rows. Inputs are fed from `input`.
@@ -139,7 +140,8 @@ fn every_pair_is_covered_once() {
     let shape = Shape { batch: 1, capacity: 300, width: 1, sets: 1 };
     let memory = DecodeMemory::new(&Memory::new(1 << 28));
     for prompt in [1, 2, 77, 256] {
-        let mut conv = OnlineConv::new(&memory, shape, Method::Online, &|_, _, _| 1.0, 1).unwrap();
+        let taps = Taps::new(&memory.work, shape, |_, _, _| 1.0).unwrap();
+        let mut conv = OnlineConv::new(&memory, shape, Method::Online, taps, 1).unwrap();
         let mut position = 0;
         while position < shape.capacity {
             let count = if position == 0 { prompt } else { 1 };

@@ -6,6 +6,7 @@ use mixer::{Cost, Count, Level};
 
 use super::Spec;
 use super::cpu::{self, groups};
+use super::decode;
 use crate::ops::fft::{Fft, real_fft_flops};
 use crate::ops::linear::Linear;
 use crate::ops::long_conv::{GROUP, fft_size};
@@ -32,21 +33,39 @@ pub(super) fn other_flops(spec: &Spec) -> Count {
     spec.dims.sizes().batch * (gates + if spec.level == Level::Layer { layer } else { Count::ZERO })
 }
 
+/// Parameters of a layer's projections and short convolution.
+pub(super) fn layer_params(spec: &Spec) -> Count {
+    let [width, order, taps] = Count::all([spec.dims.d_model, spec.order, spec.taps]);
+    (order + 2) * width * (width + 1) + (order + 1) * width * (taps + 1)
+}
+
+/// Floats of a case's tensors.
+pub(super) fn case_floats(spec: &Spec) -> Count {
+    let [batch, length, width] = Count::all([spec.dims.batch, spec.dims.seq_len, spec.dims.d_model]);
+    let stream = batch * length * width;
+    match spec.level {
+        Level::Core => {
+            (Count::from(spec.order) + 1) * stream + width * Count::from(spec.convolutions()) * (length + 1)
+        }
+        Level::Layer => {
+            stream + layer_params(spec) + spec.filter.map_or(Count::ZERO, |filter| filter.param_floats())
+        }
+    }
+}
+
 /// Cost of the FFT kernel, with the scratch of one thread.
 pub(super) fn cost(spec: &Spec) -> Cost {
     let n = fft_size(spec.out_len());
     let [batch, length, width, order] =
         Count::all([spec.dims.batch, spec.out_len(), spec.dims.d_model, spec.order]);
-    let [taps, convolutions] = Count::all([spec.taps, spec.convolutions()]);
+    let convolutions = Count::from(spec.convolutions());
     let stream = batch * length * width;
     let groups = Count::from(groups(spec.dims.d_model));
     let channels = width * convolutions;
-    let (case, weights) = match spec.level {
-        Level::Core => ((order + 1) * stream + channels * (length + 1), channels * length),
-        Level::Layer => {
-            let params = (order + 2) * width * (width + 1) + (order + 1) * width * (taps + 1);
-            (stream + params + spec.filter.map_or(Count::ZERO, |filter| filter.param_floats()), params)
-        }
+    let case = case_floats(spec);
+    let weights = match spec.level {
+        Level::Core => channels * length,
+        Level::Layer => layer_params(spec),
     };
     // Bytes that all banks keep, without the scratch of their construction.
     let bank = groups * convolutions * Fft::group_floats(n);
@@ -68,13 +87,12 @@ pub(super) fn cost(spec: &Spec) -> Cost {
         Level::Layer => (2 * (order + 1) + 4) * stream,
     } + weights
         + channels * Count::from(n);
-    let state = convolutions * length + (taps - 1) * (order + 1);
     Cost {
         flops: (convolution_flops(spec) + other_flops(spec)).get(),
         executed_flops: (executed_convolutions(spec) + other_flops(spec)).get(),
         bytes: (4 * moved).get(),
         peak_bytes: (4 * (case + held)).get(),
-        decode_state_bytes: (4 * batch * width * state).get(),
+        decode_state_bytes: (4 * decode::sizes(spec).state_floats()).get(),
         setup_flops: (spec.filter.map_or(Count::ZERO, |filter| filter.flops(spec.out_len()))
             + channels * real_fft_flops(n.into()))
         .get(),

@@ -3,6 +3,7 @@
 
 mod cost;
 mod cpu;
+mod decode;
 pub mod filter;
 mod gpu;
 mod model;
@@ -13,13 +14,14 @@ mod tests;
 pub(crate) mod trials;
 
 use mixer::{
-    Case, Causality, Count, Family, Info, Level, MixerError, NoDecode, ParamKind, ParamSpec, Params, Problem,
+    Case, Causality, Count, Decode, Family, Info, Level, MixerError, ParamKind, ParamSpec, Params, Problem,
     System, Tensors, Tolerance, zeros,
 };
 
 use crate::dims::Dims;
 use crate::generate::Generator;
 use crate::model::reference;
+use crate::ops::online_conv::Method;
 use filter::FilterSpec;
 
 /// Largest order; the paper uses up to 3.
@@ -60,6 +62,11 @@ static INFO: Info = Info {
             kind: ParamKind::Count { default: 33, low: 3, high: 129 },
             help: "Positional features of that network, an odd number",
         },
+        ParamSpec {
+            name: Method::PARAM,
+            kind: ParamKind::Choice { choices: Method::CHOICES },
+            help: Method::HELP,
+        },
     ],
     config: &[
         "bias",
@@ -86,7 +93,11 @@ pub static HYENA: System = System {
     spot_check: spot::spot_check,
     cpu: |case, memory, parallel| Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?)),
     gpu: gpu::plan,
-    decode: Err(NoDecode::WholeSequence),
+    decode: Ok(Decode {
+        inputs: decode::inputs,
+        cost: |problem, params| Ok(decode::cost(&Spec::race(&problem.whole(), params)?, problem)),
+        cpu: decode::decoder,
+    }),
 };
 
 /// The configuration of a case.
@@ -102,6 +113,8 @@ pub struct Spec {
     pub taps: usize,
     /// The implicit filter; `None` at core level, where filters are inputs.
     pub filter: Option<FilterSpec>,
+    /// How a decoder convolves.
+    pub method: Method,
 }
 
 impl Spec {
@@ -112,14 +125,16 @@ impl Spec {
     pub fn read(case: &Case) -> Result<Self, MixerError> {
         let dims = Dims::read(&case.config)?;
         let order = case.config.count_or("order", 2, 2, MAX_ORDER)?;
+        let method = Method::read(&case.config)?;
         Ok(match case.level {
-            Level::Core => Self { dims, order, level: Level::Core, taps: 1, filter: None },
+            Level::Core => Self { dims, order, level: Level::Core, taps: 1, filter: None, method },
             Level::Layer => Self {
                 dims,
                 order,
                 level: Level::Layer,
                 taps: case.config.count_or("short_filter_order", 3, 1, 64)?,
                 filter: Some(FilterSpec::read(&case.config, dims, order)?),
+                method,
             },
         })
     }
@@ -213,6 +228,7 @@ fn seeded_case(problem: &Problem, params: &Params) -> Result<Case, MixerError> {
     let mut config = problem.to_params();
     config.set("causal", true);
     config.set("order", layer.order);
+    config.set(Method::PARAM, layer.method.word());
     filter::seed(&filter, &generator, &mut tensors)?;
     match problem.level {
         Level::Core => {

@@ -15,6 +15,20 @@ fn golden_parity() {
     testing::golden_parity(&HYENA, "hyena");
 }
 
+/// Both methods, at a small network.
+fn decoded(_: &Problem) -> Vec<Params> {
+    let methods = Method::CHOICES.iter().flat_map(|method| [2, 3].map(|n| (*method, n)));
+    let params = methods.map(|(method, n)| {
+        let mut params = order(n);
+        params.set("filter_order", 16_usize);
+        params.set(Method::PARAM, method);
+        params
+    });
+    params.collect()
+}
+
+testing::decode::decode_battery!(HYENA, "hyena", decoded);
+
 #[test]
 fn fault_11_a_flipped_sign_fails_verification() {
     testing::a_flipped_sign_fails(&HYENA, "hyena");
