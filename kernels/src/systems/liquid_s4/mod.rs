@@ -90,5 +90,6 @@ pub static LIQUID_S4: System = System {
             Ok(cost::decode(&spec))
         },
         cpu: decode::decoder,
+        gpu: None,
     }),
 };
