@@ -99,6 +99,10 @@ pub struct Decode {
     pub cost: fn(&Problem, &Params) -> Result<Cost, MixerError>,
     /// Prepares the CPU decoder of a case.
     pub cpu: fn(&Arc<Case>, &DecodeMemory, &dyn Parallel) -> PreparedDecoder,
+    /// Whether the answer to each token is its row of the published forward pass over the whole sequence. Otherwise it is the last
+    /// row of the forward pass over the tokens up to it, and a case with the configuration key `decode` has these rows as
+    /// its reference.
+    pub rows_of_forward: bool,
     /// Describes the GPU work of generating. `None` where the decoder runs on the CPU only.
     pub gpu: Option<fn(&Case, Generate, &GpuTarget) -> Result<DecodePlan, MixerError>>,
 }

@@ -182,6 +182,11 @@ impl System {
         self.decode.as_ref().map_err(refused)
     }
 
+    /// As [`Decode::rows_of_forward`]; true for a system that does not decode.
+    pub fn rows_of_forward(&self) -> bool {
+        self.decode.as_ref().is_ok_and(|decode| decode.rows_of_forward) || self.decode.is_err()
+    }
+
     /// The inputs of a token of a case.
     ///
     /// # Errors

@@ -50,6 +50,7 @@ pub static ATTENTION: System = System {
         inputs: |case| multi_head::token_inputs(&multi_head::Spec::read_grouped(case)?, INFO.id),
         cost: |problem, params| Ok(decode::cost(problem, kv_heads(&INFO, problem, params)?)),
         cpu: decode::decoder,
+        rows_of_forward: true,
         gpu: Some(decode_gpu::plan),
     }),
 };

@@ -100,6 +100,7 @@ pub static CFC: System = System {
             Ok(cost::decode(&race.spec, &race.synapses()))
         },
         cpu: decode::decoder,
+        rows_of_forward: true,
         gpu: None,
     }),
 };

@@ -90,6 +90,7 @@ pub static LIQUID_S4: System = System {
             Ok(cost::decode(&spec))
         },
         cpu: decode::decoder,
+        rows_of_forward: true,
         gpu: None,
     }),
 };

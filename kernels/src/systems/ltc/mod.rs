@@ -93,6 +93,7 @@ pub static LTC: System = System {
             Ok(cost::decode(&race.spec, race.synapses()))
         },
         cpu: decode::decoder,
+        rows_of_forward: true,
         gpu: None,
     }),
 };

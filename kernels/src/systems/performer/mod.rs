@@ -74,6 +74,7 @@ pub static PERFORMER: System = System {
         inputs: decode::inputs,
         cost: |problem, params| Ok(cost::decode(&Spec::race(&problem.whole(), params)?.0)),
         cpu: decode::decoder,
+        rows_of_forward: false,
         gpu: None,
     }),
 };
