@@ -5,6 +5,7 @@
 use mixer::{Cost, Count, Sizes};
 
 use super::cpu;
+use super::decode;
 use super::mlp;
 use super::{BlockDiagonalSpec, LayerSpec, MlpSpec, MonarchSpec, SequenceSpec, Spec, TAPS};
 use crate::ops::block_diagonal::{BlockDiagonal, BlockShape};
@@ -28,7 +29,7 @@ fn executed_convolutions(spec: &SequenceSpec) -> Count {
 }
 
 /// Functions of the MLP: the gate's error functions, and a square root and a division for the norm of each row.
-fn mlp_transcendentals(spec: &MlpSpec) -> Count {
+pub(super) fn mlp_transcendentals(spec: &MlpSpec) -> Count {
     spec.dims.sizes().rows() * (2 * Count::from(spec.intermediate) + 2)
 }
 
@@ -85,29 +86,47 @@ fn block_weights(shape: BlockShape) -> Count {
     Count::all([shape.blocks, shape.block_inputs(), shape.block_outputs()]).into_iter().product()
 }
 
-fn mlp_params(spec: &MlpSpec) -> Count {
+pub(super) fn mlp_params(spec: &MlpSpec) -> Count {
     block_weights(spec.up()) + block_weights(spec.down()) + 3 * spec.dims.sizes().d_model
 }
 
-fn sequence(spec: &SequenceSpec) -> Cost {
-    let Sizes { batch, seq_len: length, d_model: width } = spec.dims.sizes();
-    let (stream, rows) = (spec.dims.sizes().stream(), spec.dims.sizes().rows());
-    let n = fft_size(spec.dims.seq_len);
-    let [convolutions, networks, taps, groups] =
-        Count::all([spec.convolutions(), spec.networks(), TAPS, spec.dims.d_model.div_ceil(GROUP)]);
-    // Bytes that a bank keeps, without the scratch of its construction.
-    let bank = groups * Fft::group_floats(n);
-    let (case, weights) = match &spec.layer {
+/// Parameters of a layer's projections, short convolution, normalisation and MLP.
+pub(super) fn layer_params(spec: &SequenceSpec) -> Count {
+    let [width, taps] = Count::all([spec.dims.d_model, TAPS]);
+    let norm = if spec.layer.is_some_and(|layer| layer.norm) { 2 * width } else { Count::ZERO };
+    let mlp = spec.mlp.map_or(Count::ZERO, |mlp| mlp_params(&mlp));
+    4 * width * (width + 1) + 3 * width * (taps + 1) + norm + mlp
+}
+
+/// Floats of a case's tensors.
+pub(super) fn case_floats(spec: &SequenceSpec) -> Count {
+    let Sizes { seq_len: length, d_model: width, .. } = spec.dims.sizes();
+    let stream = spec.dims.sizes().stream();
+    let [convolutions, networks] = Count::all([spec.convolutions(), spec.networks()]);
+    match &spec.layer {
         None => {
-            let filters = convolutions * width * (networks * length + 1);
-            (stream * if spec.residual { 4 } else { 3 } + filters, filters)
+            let streams = if spec.residual { 4 } else { 3 };
+            streams * stream + convolutions * width * (networks * length + 1)
         }
         Some(layer) => {
-            let norm = if layer.norm { 2 * width } else { Count::ZERO };
-            let params = 4 * width * (width + 1) + 3 * width * (taps + 1) + norm;
-            let params = params + spec.mlp.map_or(Count::ZERO, |mlp| mlp_params(&mlp));
-            (stream + params + convolutions * layer.filter.param_floats(spec.networks()), params)
+            stream + layer_params(spec) + convolutions * layer.filter.param_floats(spec.networks())
         }
+    }
+}
+
+fn sequence(spec: &SequenceSpec) -> Cost {
+    let Sizes { seq_len: length, d_model: width, .. } = spec.dims.sizes();
+    let (stream, rows) = (spec.dims.sizes().stream(), spec.dims.sizes().rows());
+    let n = fft_size(spec.dims.seq_len);
+    let [convolutions, networks, groups] =
+        Count::all([spec.convolutions(), spec.networks(), spec.dims.d_model.div_ceil(GROUP)]);
+    // Bytes that a bank keeps, without the scratch of its construction.
+    let bank = groups * Fft::group_floats(n);
+    let case = case_floats(spec);
+    let weights = if spec.layer.is_some() {
+        layer_params(spec)
+    } else {
+        convolutions * width * (networks * length + 1)
     };
     // Filter values and the scratch of their transform are freed before the kernel runs; the peak is at the last
     // filter.
@@ -126,19 +145,14 @@ fn sequence(spec: &SequenceSpec) -> Cost {
     let residual = Count::from(usize::from(spec.residual));
     let streams = if spec.layer.is_some() { 10 + 2 * residual } else { 4 + residual };
     let moved = streams * stream + weights + convolutions * width * Count::from(n);
-    let decode = if spec.bidirectional {
-        Count::ZERO
-    } else {
-        let short = if spec.layer.is_some() { 3 * (taps - 1) } else { Count::ZERO };
-        batch * width * (convolutions * length + short)
-    };
+    let state = if spec.bidirectional { Count::ZERO } else { decode::sizes(spec).state_floats() };
     Cost {
         flops: (convolution_flops(spec) + other_flops(spec)).get(),
         executed_flops: (executed_convolutions(spec) + other_flops(spec)).get(),
         transcendentals: (norms + spec.mlp.map_or(Count::ZERO, |mlp| mlp_transcendentals(&mlp))).get(),
         bytes: (4 * moved).get(),
         peak_bytes: (4 * (case + held)).get(),
-        decode_state_bytes: (4 * decode).get(),
+        decode_state_bytes: (4 * state).get(),
         setup_flops: (filter_flops(spec) + convolutions * width * real_fft_flops(n.into())).get(),
         ..Cost::default()
     }

@@ -323,7 +323,7 @@ impl Kernel {
             if let (Some(mlp), Some(params)) = (&layer.mlp, &params) {
                 let (mixed, rest) = rest.split_at_mut(BLOCK * width);
                 layer.out_linear.apply_rows(&core[..len], &mut mixed[..len]);
-                mlp.apply_rows(params, &mixed[..len], y, rest);
+                mlp.apply_rows(params.norm, &mixed[..len], y, rest);
             } else {
                 layer.out_linear.apply_rows(&core[..len], y);
             }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use mixer::{Case, Count, Memory, MixerError, Parallel};
 
+use super::spec::Affine;
 use super::{MlpParams, MlpSpec};
 use crate::ops::activation::{Gelu, GeluTimes, Sum, map, map2};
 use crate::ops::block_diagonal::BlockDiagonal;
@@ -40,7 +41,7 @@ impl Mlp {
     }
 
     /// y = LN(x + W₂ h) for at most [`BLOCK`] rows.
-    pub(super) fn apply_rows(&self, params: &MlpParams<'_>, x: &[f32], y: &mut [f32], scratch: &mut [f32]) {
+    pub(super) fn apply_rows(&self, norm: Affine<'_>, x: &[f32], y: &mut [f32], scratch: &mut [f32]) {
         let (width, inner) = (self.spec.dims.d_model, self.spec.intermediate);
         let rows = x.len() / width;
         let hidden = &mut scratch[..rows * self.spec.up().outputs];
@@ -61,7 +62,7 @@ impl Mlp {
         self.down.apply_rows(&hidden[..rows * inner], y);
         for (y, x) in y.chunks_exact_mut(width).zip(x.chunks_exact(width)) {
             map2(y, x, Sum);
-            layer_norm(y, params.norm.0, params.norm.1, self.spec.eps as f32);
+            layer_norm(y, norm.0, norm.1, self.spec.eps as f32);
         }
     }
 }
@@ -99,7 +100,7 @@ impl ready::Kernel for Kernel {
         let params = self.spec.params(&case.tensors, "param")?;
         let blocks = x.chunks(BLOCK * width).zip(output.chunks_mut(BLOCK * width));
         for_each(parallel, blocks.len(), blocks, |(x, y), worker| {
-            self.mlp.apply_rows(&params, x, y, &mut self.scratch.of(worker));
+            self.mlp.apply_rows(params.norm, x, y, &mut self.scratch.of(worker));
         });
         Ok(())
     }

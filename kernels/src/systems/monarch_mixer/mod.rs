@@ -3,6 +3,7 @@
 
 mod cost;
 mod cpu;
+mod decode;
 pub mod filter;
 mod gpu;
 mod matrix;
@@ -16,8 +17,9 @@ mod tests;
 #[cfg(any(test, feature = "trials"))]
 pub(crate) mod trials;
 
-use mixer::{Causality, Family, Info, NoDecode, ParamKind, ParamSpec, System, Tolerance};
+use mixer::{Causality, Decode, Family, Info, ParamKind, ParamSpec, System, Tolerance};
 
+use crate::ops::online_conv::Method;
 use spec::race_config;
 pub use spec::{BlockDiagonalSpec, LayerSpec, MlpSpec, MonarchSpec, SequenceSpec, Spec};
 pub(crate) use spec::{MlpParams, NORM_EPS, TAPS};
@@ -67,6 +69,11 @@ static INFO: Info = Info {
             kind: ParamKind::Count { default: 4, low: 1, high: 64 },
             help: "Blocks of the MLP's matrices",
         },
+        ParamSpec {
+            name: Method::PARAM,
+            kind: ParamKind::Choice { choices: Method::CHOICES },
+            help: Method::HELP,
+        },
     ],
     config: &[
         "bidirectional",
@@ -110,5 +117,9 @@ pub static MONARCH_MIXER: System = System {
         })
     },
     gpu: gpu::plan,
-    decode: Err(NoDecode::WholeSequence),
+    decode: Ok(Decode {
+        inputs: decode::inputs,
+        cost: |problem, params| Ok(decode::cost(&Spec::race(&problem.whole(), params)?, problem)),
+        cpu: decode::decoder,
+    }),
 };

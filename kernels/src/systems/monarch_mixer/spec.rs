@@ -6,6 +6,7 @@ use super::INFO;
 use super::filter::FilterSpec;
 use crate::dims::Dims;
 use crate::ops::block_diagonal::BlockShape;
+use crate::ops::online_conv::Method;
 
 /// Taps of the short convolution, fixed in the reference.
 pub(crate) const TAPS: usize = 3;
@@ -36,6 +37,8 @@ pub struct SequenceSpec {
     pub layer: Option<LayerSpec>,
     /// The MLP of a whole block.
     pub mlp: Option<MlpSpec>,
+    /// How a decoder convolves.
+    pub method: Method,
 }
 
 /// Parts of a layer of the sequence mixer beyond the core.
@@ -157,7 +160,7 @@ impl SequenceSpec {
         };
         let residual = config.flag_or("residual_long_conv", false)?;
         let mlp = if block { Some(MlpSpec::read(config)?) } else { None };
-        Ok(Self { dims, bidirectional, residual, layer, mlp })
+        Ok(Self { dims, bidirectional, residual, layer, mlp, method: Method::read(config)? })
     }
 
     /// Rows of the input in all sequences.

@@ -24,6 +24,38 @@ fn golden_parity() {
     testing::golden_parity(&MONARCH_MIXER, "monarch-mixer");
 }
 
+/// Both methods, with and without the second convolution.
+fn decoded(_: &Problem) -> Vec<Params> {
+    let all = Method::CHOICES.iter().flat_map(|method| [true, false].map(|residual| (*method, residual)));
+    let params = all.map(|(method, residual)| {
+        let mut params = small();
+        params.set("residual_long_conv", residual);
+        params.set(Method::PARAM, method);
+        params
+    });
+    params.collect()
+}
+
+testing::decode::decode_battery!(MONARCH_MIXER, "monarch-mixer", decoded);
+
+#[test]
+fn the_mlp_decodes_alone_and_in_a_block() {
+    let layers = |problem: &Problem| match problem.level {
+        Level::Core => Vec::new(),
+        Level::Layer => vec![part("block"), part("mlp")],
+    };
+    testing::decode::agrees_with_reference(&MONARCH_MIXER, layers);
+    testing::decode::states_its_memory(&MONARCH_MIXER, layers);
+}
+
+#[test]
+fn the_bidirectional_form_does_not_decode() {
+    let problem = Problem { causal: false, ..PROBLEM };
+    let case = MONARCH_MIXER.seeded_case(&problem, &small()).unwrap();
+    let refused = MONARCH_MIXER.token_inputs(&case);
+    assert!(matches!(refused, Err(MixerError::NoDecode { why: mixer::NoDecode::NotCausal, .. })));
+}
+
 #[test]
 fn fault_11_a_flipped_sign_fails_verification() {
     testing::a_flipped_sign_fails(&MONARCH_MIXER, "monarch-mixer");
