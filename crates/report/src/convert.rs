@@ -2,7 +2,8 @@
 //! [`Report::validate`]: numbers that are not finite are omitted, untrusted text is cleaned.
 
 use mixer::{
-    Arg, Backend, Causality, Family, Info, LaneSpec, ParamKind, ParamSpec, Params, Said, Value, Verification,
+    Arg, Backend, Causality, Family, Info, LaneSpec, NoDecode, ParamKind, ParamSpec, Params, Said, Value,
+    Verification,
 };
 use race::{Dnf, LaneRecord, Outcome, RaceSpec, Record};
 
@@ -10,8 +11,8 @@ use crate::text::clean;
 use crate::validate::{MAX_AMOUNT, MAX_KERNELS, MAX_MESSAGE, MAX_NAME, MAX_WARNINGS};
 use crate::{
     ChosenKernel, Config, Crossover, CrossoverKind, Decoding, Environment, Exponent, Gpu, Lane, Leading,
-    ParamEntry, ParamValue, Point, Reason, ReasonArg, ReasonArgs, Report, Roofline, Status, Steps,
-    SystemEntry, Verdict, Verified, Versus, Warning,
+    NoDecoding, ParamEntry, ParamValue, Point, Reason, ReasonArg, ReasonArgs, Report, Roofline, Status,
+    Steps, SystemEntry, Verdict, Verified, Versus, Warning,
 };
 
 const NS_PER_MS: f64 = 1e6;
@@ -451,8 +452,9 @@ fn amount(value: f64) -> f64 {
     if value.is_nan() { 0.0 } else { value.clamp(0.0, MAX_AMOUNT) }
 }
 
-impl From<&Info> for SystemEntry {
-    fn from(info: &Info) -> Self {
+impl SystemEntry {
+    /// The entry of a system that decodes, or does not for a reason.
+    pub fn new(info: &Info, decodes: Result<(), NoDecode>) -> Self {
         Self {
             id: info.id.to_owned(),
             title: info.title.to_owned(),
@@ -479,7 +481,14 @@ impl From<&Info> for SystemEntry {
             reference: info.reference.to_owned(),
             summary: info.summary.to_owned(),
             params: info.params.iter().map(ParamEntry::from).collect(),
+            no_decode: decodes.err().map(NoDecoding::from),
         }
+    }
+}
+
+impl From<NoDecode> for NoDecoding {
+    fn from(why: NoDecode) -> Self {
+        Self { code: why.code().to_owned(), message: why.to_string() }
     }
 }
 
@@ -709,13 +718,17 @@ mod tests {
 
     #[test]
     fn systems_are_listed_with_their_parameters() {
-        let entry = SystemEntry::from(&TOY);
+        let entry = SystemEntry::new(&TOY, Ok(()));
         assert_eq!((entry.family.as_str(), entry.causality.as_str()), ("convolution", "causal-only"));
         let kinds: Vec<&str> = entry.params.iter().map(|param| param.kind.as_str()).collect();
         assert_eq!(kinds, ["count", "number", "flag", "choice"]);
         assert_eq!((entry.params[0].low, entry.params[0].high), (Some(2.0), Some(8.0)));
         assert_eq!(entry.params[3].default, ParamValue::Text("fast".into()));
-        assert!(SystemEntry::from(&ATTENTION).params.is_empty());
+        assert!(entry.no_decode.is_none());
+        let other = SystemEntry::new(&ATTENTION, Err(NoDecode::NotCausal));
+        assert!(other.params.is_empty());
+        let why = other.no_decode.unwrap();
+        assert_eq!((why.code.as_str(), why.message), ("decode-not-causal", NoDecode::NotCausal.to_string()));
     }
 
     /// Any number, with frequent special values.
