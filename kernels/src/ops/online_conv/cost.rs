@@ -105,7 +105,6 @@ mod tests {
 
     use super::super::{OnlineConv, Taps};
     use super::*;
-    use crate::ops::online_conv::OnlineConv;
 
     const SHAPE: Shape = Shape { batch: 2, capacity: 300, width: 20, sets: 2 };
 

@@ -121,5 +121,7 @@ pub static MONARCH_MIXER: System = System {
         inputs: decode::inputs,
         cost: |problem, params| Ok(decode::cost(&Spec::race(&problem.whole(), params)?, problem)),
         cpu: decode::decoder,
+        rows_of_forward: true,
+        gpu: None,
     }),
 };
