@@ -8,10 +8,13 @@ use kernels::ops::fft::{Fft, Row};
 use kernels::ops::gemm::{PANEL, ROWS, Store, Tile, multiply};
 use kernels::ops::linear::Linear;
 use kernels::ops::long_conv::{FilterBank, GROUP, fft_size};
+use kernels::ops::parts::for_each;
 use kernels::ops::query_block::{KEYS, LOWEST, QUERIES, online_softmax};
 use kernels::ops::simd::{Lanes as _, Pair};
 use kernels::ops::stream::Stream;
-use mixer::{CpuKernel, Floats, Level, Memory, MixerError, Parallel, Params, Problem};
+use mixer::{
+    CpuKernel, DecodeMemory, Floats, Level, Memory, MixerError, Parallel, Params, Problem, Task, Tokens,
+};
 
 use crate::{peak, peer};
 
@@ -40,7 +43,8 @@ impl Workload {
     /// `registers`: multiply-adds on registers. `tile`: the matrix product's microkernel with operands in the
     /// first-level cache. `softmax`: exponentials of a tile of scores. `gemm:N`: a linear layer of width N on N rows.
     /// `conv:L`: long convolution of 256 channels; `rustfft:L`: that convolution by RustFFT.
-    /// `SYSTEM:L[:causal][:layer]`: a system's kernel on its seeded case with width 256 and 4 heads. Systems and matrix
+    /// `copy:N`: reading N floats and writing them elsewhere. `read:N`: reading N floats.
+    /// `decode:SYSTEM:L[:layer]`: one token after a context of L. `SYSTEM:L[:causal][:layer]`: a system's kernel on its seeded case with width 256 and 4 heads. Systems and matrix
     /// products run on `parallel`, other workloads on the calling thread.
     ///
     /// # Errors
@@ -56,6 +60,13 @@ impl Workload {
             "registers" => Ok(Self { flops: peak::flops(), run: Box::new(|| Ok(peak::registers(1.0))) }),
             "tile" => Ok(tile()),
             "softmax" => Ok(softmax()),
+            "copy" => Ok(copy(size(&mut words)?, parallel)),
+            "read" => Ok(read(size(&mut words)?, parallel)),
+            "decode" => {
+                let id = words.next().unwrap_or_default();
+                let context = size(&mut words)?;
+                decode(id, context, words.next() == Some("layer"), parallel)
+            }
             "gemm" => gemm(size(&mut words)?, parallel),
             "conv" => convolution(size(&mut words)?),
             "rustfft" => Ok(rustfft(size(&mut words)?)),
@@ -177,6 +188,87 @@ fn convolution(seq_len: usize) -> Result<Workload, MixerError> {
                 bank.convolve(&fft, group..group + 1, seq_len, &read, &write, &mut work);
             }
             Ok(ends(&y))
+        }),
+    })
+}
+
+/// Floats of a task of `copy` and `read`.
+const PART: usize = 1 << 16;
+
+fn copy(len: usize, parallel: Rc<dyn Parallel>) -> Workload {
+    let (from, mut to) = (random(len), vec![0.0; len]);
+    Workload {
+        flops: 8.0 * len as f64,
+        run: Box::new(move || {
+            let parts = from.chunks(PART).zip(to.chunks_mut(PART));
+            for_each(&*parallel, len.div_ceil(PART), parts, |(from, to), _| to.copy_from_slice(from));
+            Ok(ends(&to))
+        }),
+    }
+}
+
+/// Sums of all floats, on many chains.
+fn read(len: usize, parallel: Rc<dyn Parallel>) -> Workload {
+    let from = random(len);
+    let mut sums = vec![0.0; len.div_ceil(PART)];
+    Workload {
+        flops: 4.0 * len as f64,
+        run: Box::new(move || {
+            let parts = from.chunks(PART).zip(&mut sums);
+            for_each(&*parallel, len.div_ceil(PART), parts, |(from, to), _| {
+                let mut sums = [0.0_f32; 8 * GROUP];
+                for chunk in from.as_chunks::<{ 8 * GROUP }>().0 {
+                    sums.iter_mut().zip(chunk).for_each(|(sum, value)| *sum += value);
+                }
+                *to = sums.iter().sum();
+            });
+            Ok(sums.iter().sum())
+        }),
+    }
+}
+
+/// Most tokens after the context, before the decoder returns to it.
+const TOKENS: usize = 256;
+
+/// Operations are replaced by bytes, since decoding is bound by them: a step's figure in Gbyte/s stands in the column of
+/// GFLOP/s.
+fn decode(id: &str, context: usize, layer: bool, parallel: Rc<dyn Parallel>) -> Result<Workload, MixerError> {
+    let system = kernels::find(id)?;
+    let problem = Problem {
+        batch: 1,
+        seq_len: context,
+        d_model: WIDTH,
+        n_heads: HEADS,
+        causal: true,
+        level: if layer { Level::Layer } else { Level::Core },
+        seed: 1,
+        task: Task::Decode { tokens: TOKENS },
+    };
+    let params = Params::new();
+    let case = Arc::new(system.seeded_case(&problem, &params)?);
+    let inputs = system.token_inputs(&case)?;
+    let mut decoder = system.decoder(&case, &DecodeMemory::new(&Memory::new(u64::MAX)), &*parallel)?;
+    let piece = decoder.piece();
+    let floats: Vec<Vec<f32>> = inputs.iter().map(|input| random(piece * input.width)).collect();
+    let mut output = vec![0.0; WIDTH];
+    let advance = move |decoder: &mut dyn mixer::CpuDecoder, count: usize, output: Option<&mut [f32]>| {
+        let tokens: Vec<&[f32]> =
+            inputs.iter().zip(&floats).map(|(input, floats)| &floats[..count * input.width]).collect();
+        decoder.advance(Tokens { count, inputs: &tokens }, output, &*parallel)
+    };
+    while decoder.position() < context {
+        let count = piece.min(context - decoder.position());
+        advance(&mut *decoder, count, None)?;
+    }
+    decoder.mark();
+    Ok(Workload {
+        flops: system.cost(&problem, &params)?.bytes as f64,
+        run: Box::new(move || {
+            if decoder.position() == context + TOKENS {
+                decoder.rewind();
+            }
+            advance(&mut *decoder, 1, Some(&mut output))?;
+            Ok(ends(&output))
         }),
     })
 }
