@@ -47,5 +47,7 @@ pub static ATTENTION_NAIVE: System = System {
         inputs: decode::inputs,
         cost: |problem, params| Ok(cost::step(problem, kv_heads(&INFO, problem, params)?)),
         cpu: |case, memory, _parallel| decode::decoder(case, memory),
+        rows_of_forward: true,
+        gpu: None,
     }),
 };

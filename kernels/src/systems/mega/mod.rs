@@ -123,5 +123,7 @@ pub static MEGA: System = System {
             Ok(cost::decode(&spec, problem.seq_len, problem.capacity() - problem.seq_len))
         },
         cpu: decode::decoder,
+        rows_of_forward: true,
+        gpu: None,
     }),
 };
