@@ -45,9 +45,8 @@ pub(super) fn inputs(case: &Case) -> Result<Vec<TokenInput>, MixerError> {
     Ok(match spec {
         Spec::Ema(spec) => x(spec.dims.d_model),
         Spec::Layer(spec) => x(spec.width()),
-        // Outputs have the width of values, which need not be that of queries and keys.
         Spec::Attention(spec) => [("q", spec.z), ("k", spec.z), ("v", spec.h)]
-            .map(|(name, width)| TokenInput { name, width, fed: width == spec.h })
+            .map(|(name, width)| TokenInput { name, width, fed: true })
             .to_vec(),
     })
 }
