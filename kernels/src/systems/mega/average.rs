@@ -164,31 +164,42 @@ impl Work for Window<'_> {
     #[inline(always)]
     fn run<V: Lanes>(mut self) {
         let width = self.x.len();
-        let whole = width / (VECTORS * V::LANES) * VECTORS * V::LANES;
-        (0..whole).step_by(VECTORS * V::LANES).for_each(|first| self.columns::<V, VECTORS>(first));
-        (whole..width).step_by(V::LANES).for_each(|first| self.columns::<V, 1>(first));
+        let step = VECTORS * V::LANES;
+        let many = width / step * step;
+        let whole = width / V::LANES * V::LANES;
+        (0..many).step_by(step).for_each(|first| self.columns::<V, VECTORS>(first, V::LANES));
+        (many..whole).step_by(V::LANES).for_each(|first| self.columns::<V, 1>(first, V::LANES));
+        if whole < width {
+            self.columns::<V, 1>(whole, width - whole);
+        }
     }
 }
 
 impl Window<'_> {
+    /// `N` vectors of channels from `first` on, of which the vector has `lanes`: all, or those that are left.
     #[inline(always)]
-    fn columns<V: Lanes, const N: usize>(&mut self, first: usize) {
+    fn columns<V: Lanes, const N: usize>(&mut self, first: usize, lanes: usize) {
         let width = self.x.len();
-        let columns = (N * V::LANES).min(width - first);
+        let at = |row: &[f32], vector: usize| {
+            let from = &row[first + vector * V::LANES..];
+            V::load(if lanes < V::LANES { &from[..lanes] } else { from })
+        };
         // Lags 0 to `newest` lie before the present row, the later ones after it.
         let before = self.inputs[..(self.newest + 1) * width].chunks_exact(width).rev();
         let after = self.inputs[(self.newest + 1) * width..].chunks_exact(width).rev();
+        let (recent, distant) = self.kernel.split_at(before.len() * width);
         let mut sums = [V::splat(0.0); N];
-        for (taps, input) in self.kernel.chunks_exact(width).zip(before.chain(after)) {
-            let vectors = taps[first..][..columns].chunks(V::LANES).zip(input[first..].chunks(V::LANES));
-            for (sum, (taps, input)) in sums.iter_mut().zip(vectors) {
-                *sum = sum.mul_add(V::load(taps), V::load(&input[..taps.len()]));
+        for (kernel, inputs) in [(recent, before), (distant, after)] {
+            for (taps, input) in kernel.chunks_exact(width).zip(inputs) {
+                for (vector, sum) in sums.iter_mut().enumerate() {
+                    *sum = sum.mul_add(at(taps, vector), at(input, vector));
+                }
             }
         }
-        let rest = self.x[first..][..columns].chunks(V::LANES).zip(self.omega[first..].chunks(V::LANES));
-        let to = self.to[first..][..columns].chunks_mut(V::LANES);
-        for ((sum, (x, omega)), to) in sums.into_iter().zip(rest).zip(to) {
-            silu(sum.mul_add(V::load(&omega[..x.len()]), V::load(x))).store(to);
+        for (vector, sum) in sums.into_iter().enumerate() {
+            let y = silu(sum.mul_add(at(self.omega, vector), at(self.x, vector)));
+            let to = &mut self.to[first + vector * V::LANES..];
+            y.store(if lanes < V::LANES { &mut to[..lanes] } else { to });
         }
     }
 }
