@@ -13,13 +13,13 @@ use kernels::ops::simd::{Lanes as _, Pair};
 use kernels::ops::stream::Stream;
 use mixer::{CpuKernel, Floats, Level, Memory, MixerError, Parallel, Params, Problem};
 
-use crate::{peak, peer};
+use crate::{decode, peak, peer};
 
 /// Model width of all workloads except matrix products.
-const WIDTH: usize = 256;
+pub(crate) const WIDTH: usize = 256;
 
 /// Number of heads.
-const HEADS: usize = 4;
+pub(crate) const HEADS: usize = 4;
 
 /// Strips and depth of the product of `tile`, which stays in the first-level cache.
 const STRIPS: usize = 4;
@@ -28,11 +28,14 @@ const DEPTH: usize = 128;
 /// Repetitions of that product per run.
 const TIMES: usize = 100;
 
+/// Floats that `copy` copies: 128 MiB.
+const COPIED: usize = 1 << 25;
+
 /// A prepared workload, which can run repeatedly.
 pub struct Workload {
     /// Operations per run; a multiply-add counts as two.
     pub flops: f64,
-    run: Box<dyn FnMut() -> Result<f32, MixerError>>,
+    pub(crate) run: Box<dyn FnMut() -> Result<f32, MixerError>>,
 }
 
 impl Workload {
@@ -40,7 +43,9 @@ impl Workload {
     /// `registers`: multiply-adds on registers. `tile`: the matrix product's microkernel with operands in the
     /// first-level cache. `softmax`: exponentials of a tile of scores. `gemm:N`: a linear layer of width N on N rows.
     /// `conv:L`: long convolution of 256 channels; `rustfft:L`: that convolution by RustFFT.
-    /// `SYSTEM:L[:causal][:layer]`: a system's kernel on its seeded case with width 256 and 4 heads. Systems and matrix
+    /// `copy`: a copy beyond all caches, whose bytes read and written count as operations.
+    /// `decode:SYSTEM[-METHOD]:L[:core][:worst]`: 256 steps of decoding after L tokens, or the one that takes longest in
+    /// blocks. `SYSTEM:L[:causal][:layer]`: a system's kernel on its seeded case with width 256 and 4 heads. Systems and matrix
     /// products run on `parallel`, other workloads on the calling thread.
     ///
     /// # Errors
@@ -58,6 +63,12 @@ impl Workload {
             "softmax" => Ok(softmax()),
             "gemm" => gemm(size(&mut words)?, parallel),
             "conv" => convolution(size(&mut words)?),
+            "copy" => Ok(copy()),
+            "decode" => {
+                let system = words.next().unwrap_or_default();
+                let context = size(&mut words)?;
+                decode::generation(system, context, &words.collect::<Vec<_>>(), parallel)
+            }
             "rustfft" => Ok(rustfft(size(&mut words)?)),
             _ => {
                 let seq_len = size(&mut words)?;
@@ -86,7 +97,7 @@ fn random(len: usize) -> Vec<f32> {
 }
 
 /// Sum of a buffer's first and last values, so that the compiler cannot remove their computation.
-fn ends(values: &[f32]) -> f32 {
+pub(crate) fn ends(values: &[f32]) -> f32 {
     values.first().copied().unwrap_or_default() + values.last().copied().unwrap_or_default()
 }
 
@@ -121,6 +132,18 @@ fn softmax() -> Workload {
                 online_softmax(row, &mut maximum, &mut total, &mut sums);
             }
             Ok(total)
+        }),
+    }
+}
+
+fn copy() -> Workload {
+    let from = vec![1.0; COPIED];
+    let mut to = vec![0.0; COPIED];
+    Workload {
+        flops: (2 * 4 * COPIED) as f64,
+        run: Box::new(move || {
+            to.copy_from_slice(&from);
+            Ok(ends(&to))
         }),
     }
 }
