@@ -12,17 +12,15 @@ use kernels::ops::parts::for_each;
 use kernels::ops::query_block::{KEYS, LOWEST, QUERIES, online_softmax};
 use kernels::ops::simd::{Lanes as _, Pair};
 use kernels::ops::stream::Stream;
-use mixer::{
-    CpuKernel, DecodeMemory, Floats, Level, Memory, MixerError, Parallel, Params, Problem, Task, Tokens,
-};
+use mixer::{CpuKernel, Floats, Level, Memory, MixerError, Parallel, Params, Problem};
 
-use crate::{peak, peer};
+use crate::{decode, peak, peer};
 
 /// Model width of all workloads except matrix products.
-const WIDTH: usize = 256;
+pub(crate) const WIDTH: usize = 256;
 
 /// Number of heads.
-const HEADS: usize = 4;
+pub(crate) const HEADS: usize = 4;
 
 /// Strips and depth of the product of `tile`, which stays in the first-level cache.
 const STRIPS: usize = 4;
@@ -35,7 +33,7 @@ const TIMES: usize = 100;
 pub struct Workload {
     /// Operations per run; a multiply-add counts as two.
     pub flops: f64,
-    run: Box<dyn FnMut() -> Result<f32, MixerError>>,
+    pub(crate) run: Box<dyn FnMut() -> Result<f32, MixerError>>,
 }
 
 impl Workload {
@@ -43,8 +41,10 @@ impl Workload {
     /// `registers`: multiply-adds on registers. `tile`: the matrix product's microkernel with operands in the
     /// first-level cache. `softmax`: exponentials of a tile of scores. `gemm:N`: a linear layer of width N on N rows.
     /// `conv:L`: long convolution of 256 channels; `rustfft:L`: that convolution by RustFFT.
-    /// `copy:N`: reading N floats and writing them elsewhere. `read:N`: reading N floats.
-    /// `decode:SYSTEM:L[:layer]`: one token after a context of L. `SYSTEM:L[:causal][:layer]`: a system's kernel on its seeded case with width 256 and 4 heads. Systems and matrix
+    /// `copy:N`: reading N floats and writing them elsewhere; `read:N`: reading N floats. Their bytes count as operations.
+    /// `decode:SYSTEM[-METHOD]:L[:layer][:worst]`: 256 tokens after a context of L, or the one that takes longest in blocks;
+    /// the bytes that a step must read and write count as operations.
+    /// `SYSTEM:L[:causal][:layer]`: a system's kernel on its seeded case with width 256 and 4 heads. Systems and matrix
     /// products run on `parallel`, other workloads on the calling thread.
     ///
     /// # Errors
@@ -62,13 +62,13 @@ impl Workload {
             "softmax" => Ok(softmax()),
             "copy" => Ok(copy(size(&mut words)?, parallel)),
             "read" => Ok(read(size(&mut words)?, parallel)),
-            "decode" => {
-                let id = words.next().unwrap_or_default();
-                let context = size(&mut words)?;
-                decode(id, context, words.next() == Some("layer"), parallel)
-            }
             "gemm" => gemm(size(&mut words)?, parallel),
             "conv" => convolution(size(&mut words)?),
+            "decode" => {
+                let system = words.next().unwrap_or_default();
+                let context = size(&mut words)?;
+                decode::generation(system, context, &words.collect::<Vec<_>>(), parallel)
+            }
             "rustfft" => Ok(rustfft(size(&mut words)?)),
             _ => {
                 let seq_len = size(&mut words)?;
@@ -97,7 +97,7 @@ fn random(len: usize) -> Vec<f32> {
 }
 
 /// Sum of a buffer's first and last values, so that the compiler cannot remove their computation.
-fn ends(values: &[f32]) -> f32 {
+pub(crate) fn ends(values: &[f32]) -> f32 {
     values.first().copied().unwrap_or_default() + values.last().copied().unwrap_or_default()
 }
 
@@ -225,52 +225,6 @@ fn read(len: usize, parallel: Rc<dyn Parallel>) -> Workload {
             Ok(sums.iter().sum())
         }),
     }
-}
-
-/// Most tokens after the context, before the decoder returns to it.
-const TOKENS: usize = 256;
-
-/// Operations are replaced by bytes, since decoding is bound by them: a step's figure in Gbyte/s stands in the column of
-/// GFLOP/s.
-fn decode(id: &str, context: usize, layer: bool, parallel: Rc<dyn Parallel>) -> Result<Workload, MixerError> {
-    let system = kernels::find(id)?;
-    let problem = Problem {
-        batch: 1,
-        seq_len: context,
-        d_model: WIDTH,
-        n_heads: HEADS,
-        causal: true,
-        level: if layer { Level::Layer } else { Level::Core },
-        seed: 1,
-        task: Task::Decode { tokens: TOKENS },
-    };
-    let params = Params::new();
-    let case = Arc::new(system.seeded_case(&problem, &params)?);
-    let inputs = system.token_inputs(&case)?;
-    let mut decoder = system.decoder(&case, &DecodeMemory::new(&Memory::new(u64::MAX)), &*parallel)?;
-    let piece = decoder.piece();
-    let floats: Vec<Vec<f32>> = inputs.iter().map(|input| random(piece * input.width)).collect();
-    let mut output = vec![0.0; WIDTH];
-    let advance = move |decoder: &mut dyn mixer::CpuDecoder, count: usize, output: Option<&mut [f32]>| {
-        let tokens: Vec<&[f32]> =
-            inputs.iter().zip(&floats).map(|(input, floats)| &floats[..count * input.width]).collect();
-        decoder.advance(Tokens { count, inputs: &tokens }, output, &*parallel)
-    };
-    while decoder.position() < context {
-        let count = piece.min(context - decoder.position());
-        advance(&mut *decoder, count, None)?;
-    }
-    decoder.mark();
-    Ok(Workload {
-        flops: system.cost(&problem, &params)?.bytes as f64,
-        run: Box::new(move || {
-            if decoder.position() == context + TOKENS {
-                decoder.rewind();
-            }
-            advance(&mut *decoder, 1, Some(&mut output))?;
-            Ok(ends(&output))
-        }),
-    })
 }
 
 fn system(
