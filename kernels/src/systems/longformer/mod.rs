@@ -79,6 +79,8 @@ pub static LONGFORMER: System = System {
         inputs: decode::inputs,
         cost: |problem, params| Ok(cost::step(problem, &Race::read(&problem.whole(), params)?)),
         cpu: decode::decoder,
+        rows_of_forward: true,
+        gpu: None,
     }),
 };
 
