@@ -117,6 +117,7 @@ pub static MEGA: System = System {
     gpu: gpu::plan,
     decode: Ok(Decode {
         inputs: decode::inputs,
+        width: decode::width,
         cost: |problem, params| {
             let spec = Spec::race(&problem.whole(), params)?;
             decode::check(&spec)?;

@@ -63,6 +63,12 @@ struct Performer {
     scratch: Scratch,
 }
 
+/// A core's answers have the width of its heads.
+pub(super) fn width(case: &Case) -> Result<usize, MixerError> {
+    let spec = Spec::read(case)?;
+    Ok(if spec.level == Level::Core { spec.inner() } else { spec.dims.d_model })
+}
+
 pub(super) fn decoder(case: &Arc<Case>, memory: &DecodeMemory, parallel: &dyn Parallel) -> PreparedDecoder {
     let spec = Spec::read(case)?;
     let (width, inner, tensors, work) = (spec.dims.d_model, spec.inner(), &case.tensors, &memory.work);
