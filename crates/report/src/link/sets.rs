@@ -109,6 +109,8 @@ const SETS: &[(&str, &[(&str, Known)])] = &[
             ("num_hashes", Whole(4)),
         ],
     ),
+    ("attention", &[("kv_heads", Whole(0))]),
+    ("attention-naive", &[("kv_heads", Whole(0))]),
 ];
 
 fn params(set: &[(&str, Known)]) -> BTreeMap<String, ParamValue> {
