@@ -109,6 +109,7 @@ const SETS: &[(&str, &[(&str, Known)])] = &[
             ("num_hashes", Whole(4)),
         ],
     ),
+<<<<<<< HEAD
     (
         "hyena",
         &[
@@ -131,6 +132,10 @@ const SETS: &[(&str, &[(&str, Known)])] = &[
             ("residual_long_conv", Flag(true)),
         ],
     ),
+=======
+    ("attention", &[("kv_heads", Whole(0))]),
+    ("attention-naive", &[("kv_heads", Whole(0))]),
+>>>>>>> attn
 ];
 
 fn params(set: &[(&str, Known)]) -> BTreeMap<String, ParamValue> {
