@@ -138,10 +138,10 @@ impl Recurrent for Performer {
         let shared = (&self.map, &self.scratch);
         let Some(layer) = &mut self.layer else {
             let [k, v] = [tokens.inputs[1], tokens.inputs[2]];
-            let core = output.map(|output| {
-                output.copy_from_slice(tokens.inputs[0]);
-                output
-            });
+            let mut core = output;
+            if let Some(core) = &mut core {
+                core.copy_from_slice(tokens.inputs[0]);
+            }
             Self::mix(&spec, shared, position, [k, v], state, core, parallel);
             return Ok(());
         };
