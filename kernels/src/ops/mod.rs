@@ -8,6 +8,7 @@ pub mod exact_lanes;
 pub mod exp;
 pub mod fft;
 pub mod gemm;
+pub mod gemv;
 pub mod gpu;
 pub mod grain;
 pub mod linear;

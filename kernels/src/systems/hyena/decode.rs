@@ -10,7 +10,7 @@ use mixer::{
 use super::Spec;
 use super::cost;
 use super::filter::Filter;
-use crate::conv_streams::{ConvStreams, Gated, StreamSizes, StreamWeights, gate};
+use crate::conv_streams::{ConvStreams, Gated, StreamSizes, StreamWeights, gate, project_out};
 use crate::decoding::{Decoder, Decoding};
 use crate::ops::linear::Linear;
 use crate::ops::online_conv::{Channels, Shape, Span, Taps};
@@ -120,13 +120,14 @@ pub(super) fn decoder(case: &Arc<Case>, memory: &DecodeMemory, parallel: &dyn Pa
 impl Hyena {
     /// The operator of one group of channels, in the last stream.
     fn mix(order: usize, channels: &mut Channels<'_>, gated: Gated<'_>) {
-        let (gates, v) = gated.streams.split_at_mut(order * gated.rows);
-        let gate_of = |index: usize| &gates[index * gated.rows..][..gated.rows];
+        let Gated { streams, rows, is_answered, .. } = gated;
+        let (gates, v) = streams.split_at_mut(order * rows);
+        let gate_of = |index: usize| &gates[index * rows..][..rows];
         gate(v, gate_of(order - 1));
         for o in 0..order - 1 {
             let is_last = o + 2 == order;
-            channels.convolve(o, v, gated.is_answered || !is_last);
-            if gated.is_answered || !is_last {
+            channels.convolve(o, v, is_answered || !is_last);
+            if is_answered || !is_last {
                 gate(v, gate_of(order - 2 - o));
             }
         }
@@ -147,7 +148,8 @@ impl Decoder for Hyena {
         self.streams.advance(span, tokens.inputs[0], None, output.is_some(), mix, parallel);
         match (output, &self.out_proj) {
             (Some(output), Some(out_proj)) => {
-                let finish = |core: &[f32], y: &mut [f32], _: &mut [f32]| out_proj.apply_rows(core, y);
+                let finish =
+                    |core: &[f32], y: &mut [f32], _: &mut [f32]| project_out(out_proj, width, core, y);
                 self.streams.answer(output, width * width, finish, parallel);
             }
             (Some(output), None) => {
