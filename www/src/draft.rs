@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use mixer::Problem;
+use mixer::{Problem, Task};
 use report::{
     BackendName, Config, FullLane, LaneConfig, LengthsError, LevelName, ParamEntry, ParamValue, SystemEntry,
     Threads, lengths_text, parse_lengths, parse_whole,
@@ -38,7 +38,9 @@ pub struct LaneDraft {
 pub struct Draft {
     /// Lanes.
     pub lanes: Vec<LaneDraft>,
-    /// Lengths: `256..16384` doubles, `256, 384, 512` is a list; both may be mixed.
+    /// What is timed.
+    pub mode: Task,
+    /// Lengths, of sequences or of contexts: `256..16384` doubles, `256, 384, 512` is a list; both may be mixed.
     pub lengths: String,
     /// Model width.
     pub width: String,
@@ -112,6 +114,7 @@ impl Draft {
         Self {
             next_key: lanes.len() as u32,
             lanes,
+            mode: config.mode,
             lengths: lengths_text(&config.lengths),
             width: config.width.to_string(),
             heads: config.heads.to_string(),
@@ -205,6 +208,7 @@ impl Draft {
         }
         Ok(Config {
             systems: lanes,
+            mode: self.mode,
             lengths,
             width,
             heads,

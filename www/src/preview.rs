@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use report::{
-    BackendName, Config, Environment, Lane, LaneConfig, Report, SCHEMA_VERSION, Status, SystemEntry,
-};
+use report::{BackendName, Config, Environment, Lane, LaneConfig, Report, Status, SystemEntry};
 
 use chart::lanes::backend_id;
 
@@ -46,7 +44,7 @@ pub fn report(config: &Config, environment: Option<&Environment>, systems: &[Sys
         })
         .collect();
     Report {
-        schema: SCHEMA_VERSION,
+        schema: config.schema(),
         config: config.clone(),
         environment: environment.cloned().unwrap_or_default(),
         started_at_ms: None,

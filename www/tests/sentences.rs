@@ -2,12 +2,13 @@
 //! errors themselves.
 
 use mixer::explain::Codes;
-use mixer::{Allowed, Explain, LaneError, MixerError};
+use mixer::{Allowed, Explain, LaneError, MixerError, NoDecode};
 use www::text::CHINESE;
 
-const TYPES: [(&str, Codes); 13] = [
+const TYPES: [(&str, Codes); 14] = [
     ("Allowed", Allowed::CODES),
     ("MixerError", MixerError::CODES),
+    ("NoDecode", NoDecode::CODES),
     ("LaneError", LaneError::CODES),
     ("RaceError", race::RaceError::CODES),
     ("ConfigError", report::ConfigError::CODES),

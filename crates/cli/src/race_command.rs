@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
-use mixer::Backend;
+use mixer::{Backend, Task};
 use race::{Activity, Progress, Record, Watch};
 use report::{Config, Linked, Report, units};
 use serde_json::{Map, Value, json};
@@ -107,7 +107,7 @@ fn has_wrong_lane(report: &Report) -> bool {
 
 /// The configuration described by the options, validated like those of pages and files.
 fn config(args: &RaceArgs) -> Result<Config, CliError> {
-    let base = match &args.config {
+    let mut base = match &args.config {
         None => Config::default(),
         Some(given) => {
             let linked = if report::is_link(given) {
@@ -121,6 +121,12 @@ fn config(args: &RaceArgs) -> Result<Config, CliError> {
             }
         }
     };
+    // Lengths that are not given stay those of the base, whose mode may be another.
+    match (args.mode.as_deref(), base.mode) {
+        (Some("decode"), Task::Forward) => base.mode = Task::Decode { tokens: Config::DEFAULT_TOKENS },
+        (Some("forward"), Task::Decode { .. }) => base.mode = Task::Forward,
+        _ => {}
+    }
     let Value::Object(mut fields) = serde_json::to_value(&base)? else { return Ok(base) };
     if let Some(systems) = &args.systems {
         let lanes = systems.split(',').map(lane).collect::<Result<Vec<Value>, CliError>>()?;
@@ -298,7 +304,10 @@ impl Watch for Terminal {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+    use crate::args::{Args, Command};
 
     #[test]
     fn values_are_numbers_flags_or_words() {
@@ -325,6 +334,36 @@ mod tests {
             json!({"system": "hyena", "backend": "webgpu", "params": {"order": 3, "wiring": "full", "bias": true}})
         );
         assert_eq!(lane("hyena:order").unwrap_err().code(), "lane-syntax");
+    }
+
+    #[test]
+    fn the_mode_decides_which_lengths_there_are() {
+        let config = |options: &[&str]| {
+            let all = ["crossover", "race"].into_iter().chain(options.iter().copied());
+            let Command::Race(args) = Args::try_parse_from(all).unwrap().command else { panic!("a race") };
+            super::config(&args)
+        };
+        let decode = config(&["--mode", "decode", "--contexts", "64..256", "--tokens", "9"]).unwrap();
+        assert_eq!((decode.mode, decode.lengths), (Task::Decode { tokens: 9 }, vec![64, 128, 256]));
+        let decode = config(&["--mode", "decode"]).unwrap();
+        assert_eq!((decode.mode, decode.lengths), (Task::Decode { tokens: 128 }, Config::default().lengths));
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config.json");
+        std::fs::write(&file, r#"{"mode": "decode", "contexts": [32], "tokens": 5}"#).unwrap();
+        let file = file.to_str().unwrap();
+        let again = config(&["--config", file]).unwrap();
+        assert_eq!((again.mode, again.lengths), (Task::Decode { tokens: 5 }, vec![32]));
+        let forward = config(&["--config", file, "--mode", "forward"]).unwrap();
+        assert_eq!((forward.mode, forward.lengths), (Task::Forward, vec![32]));
+        for (options, field) in [
+            (&["--contexts", "64"][..], "contexts"),
+            (&["--tokens", "9"], "tokens"),
+            (&["--mode", "decode", "--lengths", "64"], "lengths"),
+            (&["--mode", "chat"], "mode"),
+        ] {
+            let Err(CliError::Config(error)) = config(options) else { panic!("{options:?}") };
+            assert_eq!(error.field(), Some(field), "{options:?}");
+        }
     }
 
     #[test]

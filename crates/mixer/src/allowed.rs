@@ -60,6 +60,8 @@ pub enum Allowed {
     Finite,
     /// A flag.
     Flag,
+    /// True, since only causal forms decode.
+    TrueWhenDecoding,
     /// A short word without control characters and without characters that hide or reorder text.
     ShortWord,
     /// A list with at least one entry.
@@ -117,6 +119,9 @@ impl fmt::Display for Allowed {
             Self::Backend => f.write_str("\"cpu\", \"webgpu\" or \"auto\""),
             Self::Finite => f.write_str("a finite number"),
             Self::Flag => f.write_str("true or false"),
+            Self::TrueWhenDecoding => {
+                f.write_str("true when decoding, since a token's answer cannot depend on later tokens")
+            }
             Self::ShortWord => f.write_str("a short word"),
             Self::NonEmptyList => f.write_str("a list of at least one"),
             Self::WholeNumbers => f.write_str("a list of whole numbers or a text such as \"256..16384\""),
@@ -156,6 +161,7 @@ explain!(Allowed: {
     Backend {} = "allowed-backend",
     Finite {} = "allowed-finite",
     Flag {} = "allowed-flag",
+    TrueWhenDecoding {} = "allowed-true-when-decoding",
     ShortWord {} = "allowed-short-word",
     NonEmptyList {} = "allowed-non-empty-list",
     WholeNumbers {} = "allowed-whole-numbers",

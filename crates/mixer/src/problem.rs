@@ -164,8 +164,7 @@ impl Problem {
         if let Task::Decode { tokens } = self.task {
             in_range("tokens", tokens, 1, Self::MAX_TOKENS)?;
             if !self.causal {
-                let allowed = "true when decoding, since a token's answer cannot depend on later tokens";
-                return Err(MixerError::invalid("causal", allowed, false));
+                return Err(MixerError::invalid("causal", Allowed::TrueWhenDecoding, false));
             }
         }
         in_range("width", self.d_model, 1, Self::MAX_D_MODEL)?;

@@ -1,30 +1,34 @@
 //! The configuration of a race, as users write it in the page's API, in links and on the command line. Every field has
 //! a default, unknown fields are refused by name, and a single validator turns it into the engine's specification.
 
+mod json;
+
 use std::collections::BTreeMap;
 
+use mixer::Task;
 use serde::{Deserialize, Serialize};
 
-/// A race's configuration. JSON, camel case.
+#[cfg(feature = "schema")]
+pub(crate) use json::Fields;
+pub(crate) use json::raced;
+
+/// A race's configuration. JSON, camel case; `json` has the names of its fields.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+#[serde(try_from = "json::Fields", into = "json::Fields")]
 pub struct Config {
     /// The lanes.
-    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 28)))]
     pub systems: Vec<LaneConfig>,
-    /// Sequence lengths.
-    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 32)))]
+    /// What is timed at each length: the forward pass, or decoding after a context.
+    pub mode: Task,
+    /// The raced lengths, whatever the mode: sequence lengths, or when decoding the lengths of contexts.
     pub lengths: Vec<u32>,
     /// Model width.
-    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 4096)))]
     pub width: u32,
     /// Heads; divides the width.
-    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 4096)))]
     pub heads: u32,
     /// Sequences in a batch.
     pub batch: u32,
-    /// Whether systems that have both forms run the causal one.
+    /// Whether systems that have both forms run the causal one; true when decoding.
     pub causal: bool,
     /// `core` or `layer`.
     pub level: LevelName,
@@ -33,16 +37,21 @@ pub struct Config {
     /// CPU threads.
     pub threads: Threads,
     /// Time limit of the whole race, in milliseconds.
-    #[cfg_attr(feature = "schema", schemars(range(min = 100.0, max = 86_400_000.0)))]
     pub budget_ms: f64,
     /// Seed of inputs, weights and schedule.
     pub seed: u32,
+}
+
+impl Config {
+    /// Tokens generated in a run, unless a configuration says otherwise.
+    pub const DEFAULT_TOKENS: usize = 128;
 }
 
 impl Default for Config {
     fn default() -> Self {
         Self {
             systems: vec![LaneConfig::Name("attention".to_owned()), LaneConfig::Name("hyena".to_owned())],
+            mode: Task::Forward,
             lengths: vec![256, 512, 1024, 2048, 4096, 8192, 16_384],
             width: 256,
             heads: 4,
@@ -55,6 +64,18 @@ impl Default for Config {
             seed: 1,
         }
     }
+}
+
+/// `forward` or `decode`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum ModeName {
+    /// The time of one forward pass over a sequence of each length.
+    #[default]
+    Forward,
+    /// The time of one generated token after a context of each length.
+    Decode,
 }
 
 /// One lane: a name, or an object with backend and parameters.

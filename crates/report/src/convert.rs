@@ -9,9 +9,9 @@ use race::{Dnf, LaneRecord, Outcome, RaceSpec, Record};
 use crate::text::clean;
 use crate::validate::{MAX_AMOUNT, MAX_KERNELS, MAX_MESSAGE, MAX_NAME, MAX_WARNINGS};
 use crate::{
-    ChosenKernel, Config, Crossover, CrossoverKind, Environment, Exponent, Gpu, Lane, Leading, ParamEntry,
-    ParamValue, Point, Reason, ReasonArg, ReasonArgs, Report, Roofline, SCHEMA_VERSION, Status, SystemEntry,
-    Verdict, Verified, Versus, Warning,
+    ChosenKernel, Config, Crossover, CrossoverKind, Decoding, Environment, Exponent, Gpu, Lane, Leading,
+    ParamEntry, ParamValue, Point, Reason, ReasonArg, ReasonArgs, Report, Roofline, Status, Steps,
+    SystemEntry, Verdict, Verified, Versus, Warning,
 };
 
 const NS_PER_MS: f64 = 1e6;
@@ -26,7 +26,7 @@ impl Report {
         systems: &[&Info],
     ) -> Self {
         let mut report = Self {
-            schema: SCHEMA_VERSION,
+            schema: config.schema(),
             config: config.clone(),
             environment: environment.cleaned(),
             started_at_ms: started_at_ms.filter(|at| (0.0..=crate::validate::MAX_DATE_MS).contains(at)),
@@ -41,7 +41,16 @@ impl Report {
         };
         report.crossovers = report.possible_crossovers(record);
         report.drop_impossible_verdicts();
+        report.drop_impossible_decodings();
         report.with_shares()
+    }
+
+    /// Removes what a report of this mode may not contain about decoding.
+    fn drop_impossible_decodings(&mut self) {
+        let mode = self.config.mode;
+        for point in self.lanes.iter_mut().flat_map(|lane| &mut lane.points) {
+            point.decode = point.decode.filter(|decode| crate::validate::is_decoding(decode, mode));
+        }
     }
 
     /// Removes comparisons that a report may not contain: of unmeasured points, or with numbers that contradict each
@@ -200,7 +209,36 @@ fn point(record: &race::Point, backend: Backend, trusted: bool) -> Point {
             Outcome::Dnf(Dnf::TimeBudget { needed_ns }) => needed_ns.and_then(ms),
             _ => None,
         },
+        decode: record.decoding.as_ref().filter(|_| outcome == "ok").map(Decoding::from),
     }
+}
+
+impl From<&race::Decoding> for Decoding {
+    fn from(decoding: &race::Decoding) -> Self {
+        let race::Decoding { state_bytes, prefill_ns, prefill_cost, steps } = decoding;
+        Self {
+            state_bytes: *state_bytes as f64,
+            prefill_ms: prefill_ns.and_then(ms),
+            prefill_flops: prefill_cost.flops as f64,
+            prefill_executed_flops: prefill_cost.executed_flops as f64,
+            prefill_transcendentals: prefill_cost.transcendentals as f64,
+            prefill_bytes: prefill_cost.bytes as f64,
+            prefill_roofline_share: None,
+            steps: steps.as_ref().and_then(steps_of),
+        }
+    }
+}
+
+/// The times of single tokens, if they are valid and in order.
+fn steps_of(steps: &race::Steps) -> Option<Steps> {
+    let times = [steps.median_ns, steps.p99_ns, steps.worst_ns].map(ms);
+    let [Some(median_ms), Some(p99_ms), Some(worst_ms)] = times else { return None };
+    (median_ms <= p99_ms && p99_ms <= worst_ms && steps.tokens > 0).then_some(Steps {
+        tokens: steps.tokens,
+        median_ms,
+        p99_ms,
+        worst_ms,
+    })
 }
 
 impl From<&race::Versus> for Versus {

@@ -5,8 +5,6 @@ use std::fmt;
 
 use mixer::{Allowed, MixerError, explain};
 
-use crate::LengthsError;
-
 /// Why a configuration was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -49,13 +47,40 @@ pub enum ConfigError {
         /// The value given.
         got: String,
     },
-    /// A text of lengths that is invalid or ambiguous.
-    #[error("lengths: {0}")]
-    Lengths(LengthsError),
+    /// A range of lengths that descends.
+    #[error("{field}: a range goes from short to long: {to}..{from}, not {from}..{to}")]
+    LengthsOrder {
+        /// `lengths` or `contexts`.
+        field: String,
+        /// The range's first length.
+        from: u64,
+        /// Its second, smaller length.
+        to: u64,
+    },
+    /// A comma or a blank in a text of lengths that is probably a thousands separator.
+    #[error(
+        "{field}: did you mean {meant}? Write thousands without a separator, and separate lengths as {apart}"
+    )]
+    Thousands {
+        /// `lengths` or `contexts`.
+        field: String,
+        /// The number without the separator.
+        meant: u64,
+        /// The parts as separate lengths, in the form that is never ambiguous.
+        apart: String,
+    },
+    /// A field that the configured mode does not have.
+    #[error("{field}: {hint}")]
+    OtherMode {
+        /// `lengths` when decoding; `contexts` or `tokens` otherwise.
+        field: String,
+        /// What to do.
+        hint: Hint,
+    },
     /// More entries than a race may have.
     #[error("{field}: at most {limit} are accepted, got {got}")]
     TooMany {
-        /// `systems`, `lengths` or a lane's `params`.
+        /// `systems`, `lengths`, `contexts` or a lane's `params`.
         field: String,
         /// Most entries accepted.
         limit: usize,
@@ -100,10 +125,12 @@ impl ConfigError {
     pub fn field(&self) -> Option<&str> {
         match self {
             Self::TooLarge { .. } | Self::Syntax { .. } => None,
-            Self::Lengths(_) => Some("lengths"),
             Self::UnknownField { field, .. }
             | Self::MissingField { field }
             | Self::InvalidField { field, .. }
+            | Self::LengthsOrder { field, .. }
+            | Self::Thousands { field, .. }
+            | Self::OtherMode { field, .. }
             | Self::TooMany { field, .. }
             | Self::UnknownSystem { field, .. }
             | Self::UnknownParam { field, .. }
@@ -232,10 +259,14 @@ impl ReportError {
     }
 }
 
-/// The known names, or the form of names.
+/// What to do instead: the known names, the form of names, or the mode of a field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Hint {
+    /// A decode race has contexts.
+    UseContexts,
+    /// Only a decode race has the field.
+    SetDecode,
     /// The known systems.
     KnownSystems {
         /// Their names, comma separated.
@@ -257,6 +288,10 @@ pub enum Hint {
 impl fmt::Display for Hint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::UseContexts => f.write_str(
+                "mode \"decode\" has no such field; give the lengths as `contexts`, or leave out `mode`",
+            ),
+            Self::SetDecode => f.write_str("is for mode \"decode\" only; set `mode`, or leave the field out"),
             Self::KnownSystems { known } => write!(f, "known systems: {known}"),
             Self::KnownParams { known } => write!(f, "it has: {known}"),
             Self::NoParams => f.write_str("it has none"),
@@ -267,6 +302,8 @@ impl fmt::Display for Hint {
 }
 
 explain!(Hint: {
+    UseContexts {} = "hint-use-contexts",
+    SetDecode {} = "hint-set-decode",
     KnownSystems { "known": text(known) } = "hint-known-systems",
     KnownParams { "known": text(known) } = "hint-known-params",
     NoParams {} = "hint-no-params",
@@ -274,12 +311,15 @@ explain!(Hint: {
     ParamNames {} = "hint-param-names",
 });
 
-explain!(ConfigError: Lengths, {
+explain!(ConfigError: {
     TooLarge { "got": bytes(got), "limit": bytes(limit) } = "config-too-large",
     Syntax { "reason": text(reason) } = "config-syntax",
     UnknownField { "field": text(field), "known": text(known) } = "unknown-field",
     MissingField { "field": text(field) } = "missing-field",
     InvalidField { "field": text(field), "allowed": said(allowed), "got": text(got) } = "invalid-field",
+    LengthsOrder { "field": text(field), "from": number(from), "to": number(to) } = "invalid-field",
+    Thousands { "field": text(field), "meant": number(meant), "apart": text(apart) } = "invalid-field",
+    OtherMode { "field": text(field), "hint": said(hint) } = "other-mode",
     TooMany { "field": text(field), "limit": number(limit), "got": number(got) } = "too-many",
     UnknownSystem { "field": text(field), "name": text(name), "hint": said(hint) } = "unknown-system",
     UnknownParam { "field": text(field), "system": text(system), "hint": said(hint) } = "unknown-param",

@@ -18,10 +18,9 @@
 //! of two. Otherwise the text is refused, and the error states the number that was probably meant. A comma with a
 //! blank, or a semicolon, always separates lengths: `16, 384` is a list. [`lengths_text`] writes that form.
 
-use mixer::{Allowed, explain};
 use std::fmt::Write as _;
 
-use mixer::Problem;
+use mixer::{Allowed, Problem};
 use race::RaceSpec;
 
 use crate::ConfigError;
@@ -72,23 +71,19 @@ pub enum LengthsError {
     },
 }
 
-explain!(LengthsError: {
-    Word { "word": text(word), "max": number(max) } = "invalid-field",
-    Order { "from": number(from), "to": number(to) } = "invalid-field",
-    Thousands { "meant": text(meant), "apart": text(apart) } = "invalid-field",
-    TooMany { "limit": number(limit), "got": number(got) } = "too-many",
-});
-
-impl From<LengthsError> for ConfigError {
-    fn from(error: LengthsError) -> Self {
-        const FIELD: &str = "lengths";
+impl ConfigError {
+    /// Converts the error of a text of lengths in this field.
+    pub(crate) fn of_lengths(field: &'static str, error: LengthsError) -> Self {
         match error {
             LengthsError::Word { word, max } => {
                 let low = 1;
-                Self::invalid(FIELD, Allowed::Whole { low, high: max }, format!("\"{word}\""))
+                Self::invalid(field, Allowed::Whole { low, high: max }, format!("\"{word}\""))
             }
-            LengthsError::TooMany { limit, got } => Self::TooMany { field: FIELD.to_owned(), limit, got },
-            LengthsError::Order { .. } | LengthsError::Thousands { .. } => Self::Lengths(error),
+            LengthsError::TooMany { limit, got } => Self::TooMany { field: field.to_owned(), limit, got },
+            LengthsError::Order { from, to } => Self::LengthsOrder { field: field.to_owned(), from, to },
+            LengthsError::Thousands { meant, apart } => {
+                Self::Thousands { field: field.to_owned(), meant, apart }
+            }
         }
     }
 }

@@ -28,7 +28,7 @@ mod wire;
 
 pub use bibliography::bibliography;
 pub use catalog::{ParamEntry, SystemEntry};
-pub use config::{BackendName, Config, FullLane, LaneConfig, LevelName, ParamValue, Threads};
+pub use config::{BackendName, Config, FullLane, LaneConfig, LevelName, ModeName, ParamValue, Threads};
 pub use environment::{ChosenKernel, Environment, Gpu, Peaks, Roofline};
 pub use error::{ConfigError, Hint, ReportError};
 pub use export::Speedup;
@@ -41,6 +41,6 @@ pub use reason::{Reason, ReasonArg, ReasonArgs, reason_args};
 #[cfg(feature = "schema")]
 pub use schema::report_schema;
 pub use wire::{
-    Crossover, CrossoverKind, Exponent, Lane, Leading, Point, Report, SCHEMA_VERSION, Status, Verdict,
-    Verified, Versus, Warning,
+    Crossover, CrossoverKind, Decoding, Exponent, Lane, Leading, Point, Report, SCHEMA_VERSION, Status,
+    Steps, Verdict, Verified, Versus, Warning,
 };

@@ -1,7 +1,7 @@
 //! Upgrades reports of older formats. Verdicts and intervals that they lack stay absent, since they cannot be computed
 //! from the report.
 
-use crate::{Crossover, CrossoverKind, Report, SCHEMA_VERSION};
+use crate::{Crossover, CrossoverKind, Report};
 
 /// First format in which crossovers can be bounds.
 const WITH_BOUNDS: u32 = 2;
@@ -27,7 +27,7 @@ impl Report {
                 }
             }
         }
-        self.schema = SCHEMA_VERSION;
+        self.schema = self.config.schema();
         self
     }
 
@@ -81,7 +81,7 @@ mod tests {
                 (kind, estimate, low, high),
                 (CrossoverKind::AtMost, Some(256.0), Some(256.0), Some(256.0))
             );
-            assert_eq!(upgraded.schema, SCHEMA_VERSION);
+            assert_eq!(upgraded.schema, 2);
             assert_eq!(upgraded.validate(), Ok(()));
         }
         let between = old(300.0).upgraded();
@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn new_crossovers_at_the_shortest_length_stay_measured() {
         let mut report = old(256.0);
-        report.schema = SCHEMA_VERSION;
+        report.schema = report.config.schema();
         assert_eq!(report.clone().upgraded(), report);
     }
 
@@ -103,7 +103,7 @@ mod tests {
         let text = include_str!("../tests/fixtures/v1-report.json");
         let read = Report::from_json(text).unwrap();
         assert!(text.contains("\"schema\": 1") && !text.contains("versus"));
-        assert_eq!(read.schema, SCHEMA_VERSION);
+        assert_eq!(read.schema, 2);
         assert!(read.lanes.iter().flat_map(|lane| &lane.points).all(|point| {
             point.versus.is_none() && point.low_ms.is_none() && point.set_ups == 0 && !point.full_attention
         }));

@@ -6,10 +6,13 @@ use std::collections::BTreeMap;
 use mixer::{Allowed, Problem};
 use serde_json::{Map, Value};
 
+use crate::config::raced;
 use crate::resolve::{BUDGET, MAX_THREADS};
-use crate::{BackendName, Config, ConfigError, FullLane, LaneConfig, LevelName, ParamValue, Threads};
+use crate::{
+    BackendName, Config, ConfigError, FullLane, LaneConfig, LevelName, ModeName, ParamValue, Threads,
+};
 
-const FIELDS: &str = "systems, lengths, width, heads, batch, causal, level, backend, threads, budgetMs, seed";
+const FIELDS: &str = "systems, mode, lengths, contexts, tokens, width, heads, batch, causal, level, backend, threads, budgetMs, seed";
 const LANE_FIELDS: &str = "system, backend, params";
 
 impl Config {
@@ -38,10 +41,14 @@ impl Config {
     pub fn from_value(value: &Value) -> Result<Self, ConfigError> {
         let fields = value.as_object().ok_or_else(|| invalid("config", Allowed::Fields, value))?;
         let mut config = Self::default();
+        let (mut mode, mut of_sequences, mut of_contexts, mut tokens) = (ModeName::Forward, None, None, None);
         for (name, value) in fields {
             match name.as_str() {
                 "systems" => config.systems = lanes(value)?,
-                "lengths" => config.lengths = lengths(value)?,
+                "mode" => mode = self::mode(name, value)?,
+                "lengths" => of_sequences = Some(lengths("lengths", value)?),
+                "contexts" => of_contexts = Some(lengths("contexts", value)?),
+                "tokens" => tokens = Some(whole(name, value, 1, Problem::MAX_TOKENS as u32)? as usize),
                 "width" => config.width = whole(name, value, 1, Problem::MAX_D_MODEL as u32)?,
                 "heads" => config.heads = whole(name, value, 1, Problem::MAX_D_MODEL as u32)?,
                 "batch" => config.batch = whole(name, value, 1, Problem::MAX_BATCH as u32)?,
@@ -58,6 +65,7 @@ impl Config {
                 other => return Err(unknown("", other, FIELDS)),
             }
         }
+        (config.mode, config.lengths) = raced(mode, of_sequences, of_contexts, tokens)?;
         config.check()?;
         Ok(config)
     }
@@ -88,13 +96,21 @@ fn whole(field: &str, value: &Value, low: u32, high: u32) -> Result<u32, ConfigE
         .ok_or_else(|| invalid(field, Allowed::whole(low as usize, high as usize), value))
 }
 
-fn lengths(value: &Value) -> Result<Vec<u32>, ConfigError> {
+fn mode(field: &str, value: &Value) -> Result<ModeName, ConfigError> {
+    match value.as_str() {
+        Some("forward") => Ok(ModeName::Forward),
+        Some("decode") => Ok(ModeName::Decode),
+        _ => Err(invalid(field, Allowed::one_of(&["\"forward\"", "\"decode\""]), value)),
+    }
+}
+
+fn lengths(field: &'static str, value: &Value) -> Result<Vec<u32>, ConfigError> {
     // The text of the page's field.
     if let Value::String(text) = value {
-        return Ok(crate::parse_lengths(text)?);
+        return crate::parse_lengths(text).map_err(|error| ConfigError::of_lengths(field, error));
     }
-    let list = value.as_array().ok_or_else(|| invalid("lengths", Allowed::WholeNumbers, value))?;
-    list.iter().map(|length| whole("lengths", length, 1, Problem::MAX_SEQ_LEN as u32)).collect()
+    let list = value.as_array().ok_or_else(|| invalid(field, Allowed::WholeNumbers, value))?;
+    list.iter().map(|length| whole(field, length, 1, Problem::MAX_SEQ_LEN as u32)).collect()
 }
 
 fn level(field: &str, value: &Value) -> Result<LevelName, ConfigError> {

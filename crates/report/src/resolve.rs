@@ -107,7 +107,7 @@ impl Config {
     /// [`ConfigError`] names the first wrong field.
     pub fn check(&self) -> Result<(), ConfigError> {
         count("systems", self.systems.len(), RaceSpec::MAX_LANES)?;
-        count("lengths", self.lengths.len(), RaceSpec::MAX_LENGTHS)?;
+        count(self.mode.lengths_field(), self.lengths.len(), RaceSpec::MAX_LENGTHS)?;
         for (index, lane) in self.systems.iter().enumerate() {
             check_lane(index, lane)?;
         }
@@ -150,7 +150,7 @@ impl Config {
             batch: self.batch as usize,
             causal: self.causal,
             level: self.level.into(),
-            task: mixer::Task::Forward,
+            task: self.mode,
             budget_ns: (self.budget_ms * 1e6) as u64,
             seed: u64::from(self.seed),
         })
@@ -199,7 +199,7 @@ impl Config {
             causal: self.causal,
             level: self.level.into(),
             seed: u64::from(self.seed),
-            task: mixer::Task::Forward,
+            task: self.mode,
         }
     }
 }
@@ -253,6 +253,8 @@ fn check_lane(index: usize, lane: &LaneConfig) -> Result<(), ConfigError> {
 
 #[cfg(test)]
 mod tests {
+    use mixer::Task;
+
     use super::*;
     use crate::testing::{ATTENTION, SYSTEMS, TOY};
 
@@ -275,6 +277,55 @@ mod tests {
         assert_eq!((spec.level, spec.budget_ns, spec.seed), (Level::Layer, 120_000_000_000, 1));
         assert!(spec.lanes.iter().all(|lane| lane.backend == Backend::Cpu));
         assert_eq!(spec.lanes[1].params, TOY.resolve(&Params::new()).unwrap());
+    }
+
+    #[test]
+    fn a_decode_race_has_contexts_and_tokens() {
+        let spec = resolved(r#"{"systems": ["toy"], "mode": "decode"}"#).unwrap();
+        assert_eq!(spec.task, Task::Decode { tokens: 128 });
+        assert_eq!(spec.lengths, [256, 512, 1024, 2048, 4096, 8192, 16_384]);
+        assert_eq!(spec.problem(256).capacity(), 384);
+        // The order of the fields does not matter.
+        let json = r#"{"tokens": 7, "contexts": "64..256", "systems": ["toy"], "mode": "decode"}"#;
+        let spec = resolved(json).unwrap();
+        assert_eq!((spec.task, spec.lengths), (Task::Decode { tokens: 7 }, vec![64, 128, 256]));
+        let spec = resolved(r#"{"systems": ["toy"], "mode": "forward", "lengths": [8]}"#).unwrap();
+        assert_eq!((spec.task, spec.lengths), (Task::Forward, vec![8]));
+    }
+
+    #[test]
+    fn fields_of_the_other_mode_are_refused_with_the_remedy() {
+        refused(r#"{"mode": "decode", "lengths": [256]}"#, "other-mode", "lengths", "as `contexts`");
+        for json in [r#"{"contexts": [256]}"#, r#"{"mode": "forward", "contexts": [256], "tokens": 3}"#] {
+            refused(json, "other-mode", "contexts", "is for mode \"decode\" only");
+        }
+        refused(r#"{"tokens": 3}"#, "other-mode", "tokens", "set `mode`");
+        for bad in ["\"generate\"", "null", "1", "\"Decode\""] {
+            refused(
+                &format!(r#"{{"mode": {bad}}}"#),
+                "invalid-field",
+                "mode",
+                "one of \"forward\", \"decode\"",
+            );
+        }
+        let decode = |field: &str| format!(r#"{{"mode": "decode", {field}}}"#);
+        for bad in ["0", "-1", "1.5", "1048577", "null"] {
+            let json = decode(&format!(r#""contexts": [256, {bad}]"#));
+            refused(&json, "invalid-field", "contexts", "from 1 to 1048576");
+        }
+        refused(&decode(r#""contexts": []"#), "invalid-field", "contexts", "at least one");
+        refused(&decode(r#""contexts": "8..4""#), "invalid-field", "contexts", "from short to long: 4..8");
+        refused(&decode(r#""contexts": "16,384""#), "invalid-field", "contexts", "did you mean 16384?");
+        refused(&decode(r#""contexts": "many""#), "invalid-field", "contexts", "from 1 to 1048576");
+        let many = vec!["256"; 33].join(",");
+        refused(&decode(&format!(r#""contexts": [{many}]"#)), "too-many", "contexts", "at most 32");
+        for bad in ["0", "4097", "1.5", "null", "\"all\""] {
+            refused(&decode(&format!(r#""tokens": {bad}"#)), "invalid-field", "tokens", "from 1 to 4096");
+        }
+        refused(&decode(r#""causal": false"#), "invalid-field", "causal", "true when decoding");
+        // The generated tokens need room too.
+        let full = r#""contexts": [262144], "width": 4096"#;
+        refused(&decode(full), "invalid-field", "contexts", "at most 262144");
     }
 
     #[test]
@@ -334,7 +385,7 @@ mod tests {
 
     #[test]
     fn unknown_names_are_refused_with_the_known_ones() {
-        refused(r#"{"widht": 64}"#, "unknown-field", "widht", "known fields: systems, lengths, width");
+        refused(r#"{"widht": 64}"#, "unknown-field", "widht", "known fields: systems, mode, lengths");
         refused(r#"{"__proto__": {}}"#, "unknown-field", "__proto__", "known fields");
         for name in ["hyenna", "constructor", "Attention", "", "attention "] {
             let json = format!(r#"{{"systems": ["attention", "{name}"]}}"#);
@@ -429,9 +480,42 @@ mod tests {
             threads: Threads::Count(3),
             ..Config::default()
         };
-        let json = serde_json::to_string(&config).unwrap();
-        assert_eq!(Config::from_json(&json), Ok(config.clone()));
-        assert_eq!(serde_json::from_str::<Config>(&json).unwrap(), config);
+        for mode in [Task::Forward, Task::Decode { tokens: 9 }] {
+            let config = Config { mode, ..config.clone() };
+            let json = serde_json::to_string(&config).unwrap();
+            assert_eq!(Config::from_json(&json), Ok(config.clone()));
+            assert_eq!(serde_json::from_str::<Config>(&json).unwrap(), config);
+        }
+    }
+
+    #[test]
+    fn the_json_has_the_fields_of_its_mode_only() {
+        let json =
+            |mode| serde_json::to_string(&Config { mode, lengths: vec![64], ..Config::default() }).unwrap();
+        let rest = concat!(
+            r#""width":256,"heads":4,"batch":1,"causal":true,"level":"layer","backend":"auto","threads":"auto","#,
+            r#""budgetMs":120000.0,"seed":1}"#
+        );
+        let systems = r#"{"systems":["attention","hyena"],"#;
+        assert_eq!(json(Task::Forward), format!(r#"{systems}"lengths":[64],{rest}"#));
+        let decode = format!(r#"{systems}"mode":"decode","contexts":[64],"tokens":5,{rest}"#);
+        assert_eq!(json(Task::Decode { tokens: 5 }), decode);
+        // In a report, the configuration is read by another parser with equal rules.
+        let read = |json: &str| serde_json::from_str::<Config>(json).map_err(|error| error.to_string());
+        assert_eq!(read("{}"), Ok(Config::default()));
+        let decode = Config { mode: Task::Decode { tokens: 128 }, ..Config::default() };
+        assert_eq!(read(r#"{"mode": "decode"}"#), Ok(decode));
+        for (json, words) in [
+            (r#"{"mode": "decode", "lengths": [256]}"#, "as `contexts`"),
+            (r#"{"contexts": [256]}"#, "is for mode"),
+            (r#"{"tokens": 1}"#, "is for mode"),
+            (r#"{"mode": "decode", "tokens": null}"#, "null"),
+            (r#"{"lengths": null}"#, "null"),
+            (r#"{"mode": null}"#, "expected"),
+            (r#"{"widht": 1}"#, "unknown field `widht`"),
+        ] {
+            assert!(read(json).unwrap_err().contains(words), "{json}: {:?}", read(json));
+        }
     }
 
     proptest::proptest! {
@@ -442,10 +526,10 @@ mod tests {
 
         #[test]
         fn any_value_in_any_field_is_read_or_refused(
-            field in "systems|lengths|width|heads|batch|causal|level|backend|threads|budgetMs|seed",
+            field in "systems|mode|lengths|contexts|tokens|width|heads|batch|causal|level|backend|threads|budgetMs|seed",
             value in proptest::sample::select(vec![
                 "0", "1", "-1", "3", "0.5", "1e300", "true", "null", "\"\"", "\"auto\"", "\"toy\"", "[]", "[0]",
-                "[256]", "[\"toy\"]", "[[]]", "{}", "[{}]", "[{\"system\":\"toy\"}]", "18446744073709551616",
+                "[256]", "\"decode\"", "[\"toy\"]", "[[]]", "{}", "[{}]", "[{\"system\":\"toy\"}]", "18446744073709551616",
             ]),
         ) {
             if let Ok(spec) = resolved(&format!(r#"{{"{field}": {value}}}"#)) {

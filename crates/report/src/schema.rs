@@ -3,8 +3,9 @@
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings, json_schema};
 
+use crate::config::Fields;
 use crate::resolve::MAX_THREADS;
-use crate::{Report, Threads};
+use crate::{Config, Report, Threads};
 
 impl JsonSchema for Threads {
     fn schema_name() -> std::borrow::Cow<'static, str> {
@@ -19,6 +20,16 @@ impl JsonSchema for Threads {
                 { "type": "integer", "minimum": 1, "maximum": MAX_THREADS }
             ]
         })
+    }
+}
+
+impl JsonSchema for Config {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        Fields::schema_name()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        Fields::json_schema(generator)
     }
 }
 

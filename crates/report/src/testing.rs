@@ -137,6 +137,7 @@ fn lane_record(index: usize, lane: &LaneSpec, spec: &RaceSpec) -> LaneRecord {
             heats: if cut { vec![] } else { vec![1, 2, 3] },
             rounds: if cut { vec![] } else { (0..15).collect() },
             interval_ns: (!cut).then_some((median_ns * 0.97, median_ns * 1.03)),
+            decoding: None,
             versus: None,
         }
     });

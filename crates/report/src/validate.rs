@@ -1,13 +1,13 @@
 //! Validates reports from outside: files, links, other pages. Every number has a range, every text a maximum length and
 //! every index a target, so that a valid report can be drawn without further checks.
 
-use mixer::{Allowed, Problem};
+use mixer::{Allowed, Problem, Task};
 use race::{MIN_FIT_POINTS, PREDICTION_HORIZON, RaceSpec};
 
 use crate::text::{is_clean, is_id, is_param_name};
 use crate::{
-    BackendName, Crossover, CrossoverKind, Environment, Exponent, Gpu, Lane, Leading, ParamValue, Peaks,
-    Point, Report, ReportError, SCHEMA_VERSION, Status, Verdict, Verified, Versus, Warning,
+    BackendName, Crossover, CrossoverKind, Decoding, Environment, Exponent, Gpu, Lane, Leading, ParamValue,
+    Peaks, Point, Report, ReportError, SCHEMA_VERSION, Status, Steps, Verdict, Verified, Versus, Warning,
 };
 
 /// Longest name, in characters.
@@ -55,7 +55,7 @@ pub(crate) const OUTCOMES: [&str; 10] = [
     "cancelled",
 ];
 
-/// Whether `ms` is within the range of times of a forward pass.
+/// Whether `ms` is within the range of times.
 pub(crate) fn is_time(ms: f64) -> bool {
     TIME_MS.contains(&ms)
 }
@@ -155,6 +155,8 @@ impl Report {
         Version { schema: Some(self.schema) }.check()?;
         ensure(self.schema >= 1, "schema", "1", self.schema)?;
         self.config.check()?;
+        let least = if self.config.mode == Task::Forward { 1 } else { self.config.schema() };
+        ensure(self.schema >= least, "schema", format!("at least {least} for this mode"), self.schema)?;
         environment(&self.environment)?;
         if let Some(at) = self.started_at_ms {
             ensure(
@@ -177,6 +179,7 @@ impl Report {
             )?;
             self::lane(&at, lane)?;
             self.as_configured(index, &at, lane)?;
+            self.decodings(&at, lane)?;
             let twin = self.lanes.iter().take(index).any(|other| {
                 other.system == lane.system && other.backend == lane.backend && other.params == lane.params
             });
@@ -229,6 +232,20 @@ impl Report {
                 "at lengths of config",
                 length,
             )?;
+        }
+        Ok(())
+    }
+
+    /// Checks what a lane's points have of decoding, which only decode races have.
+    fn decodings(&self, at: &str, lane: &Lane) -> Result<(), ReportError> {
+        for (index, point) in lane.points.iter().enumerate() {
+            let Some(decode) = &point.decode else { continue };
+            let at = format!("{at}.points[{index}].decode");
+            let Task::Decode { tokens } = self.config.mode else {
+                return Err(ReportError::invalid(at, "absent unless config.mode is decode", "an object"));
+            };
+            ensure(point.outcome == "ok", &at, "absent unless the outcome is ok", &point.outcome)?;
+            decoding(&at, decode, tokens)?;
         }
         Ok(())
     }
@@ -616,6 +633,45 @@ fn point(at: &str, point: &Point) -> Result<(), ReportError> {
     verified(&field("verified"), point.verified.as_ref())
 }
 
+/// Whether a point of a race of this mode may have this state, prefill and single tokens.
+pub(crate) fn is_decoding(decode: &Decoding, mode: Task) -> bool {
+    match mode {
+        Task::Decode { tokens } => decoding("", decode, tokens).is_ok(),
+        Task::Forward => false,
+    }
+}
+
+/// Checks the state, the prefill and the single tokens of a point. `tokens` is the number generated in a run.
+fn decoding(at: &str, decode: &Decoding, tokens: usize) -> Result<(), ReportError> {
+    let field = |name: &str| format!("{at}.{name}");
+    time(field("prefillMs"), decode.prefill_ms)?;
+    for (name, value) in [
+        ("stateBytes", decode.state_bytes),
+        ("prefillFlops", decode.prefill_flops),
+        ("prefillExecutedFlops", decode.prefill_executed_flops),
+        ("prefillTranscendentals", decode.prefill_transcendentals),
+        ("prefillBytes", decode.prefill_bytes),
+    ] {
+        amount(field(name), value)?;
+    }
+    let Some(Steps { tokens: timed, median_ms, p99_ms, worst_ms }) = decode.steps else { return Ok(()) };
+    ensure(
+        (1..=tokens).contains(&(timed as usize)),
+        field("steps.tokens"),
+        Allowed::whole(1, tokens),
+        timed,
+    )?;
+    for (name, ms) in [("medianMs", median_ms), ("p99Ms", p99_ms), ("worstMs", worst_ms)] {
+        time(field(&format!("steps.{name}")), Some(ms))?;
+    }
+    ensure(
+        median_ms <= p99_ms && p99_ms <= worst_ms,
+        field("steps.p99Ms"),
+        "at least medianMs, and at most worstMs",
+        p99_ms,
+    )
+}
+
 fn verified(at: &str, verified: Option<&Verified>) -> Result<(), ReportError> {
     let Some(verified) = verified else { return Ok(()) };
     length(format!("{at}.length"), verified.length)?;
@@ -870,7 +926,7 @@ mod tests {
 
     #[test]
     fn fault_23_a_newer_format_is_reported_whatever_its_shape() {
-        assert_eq!(Report::from_json(r#"{"schema": 3, "tracks": []}"#).unwrap_err().code(), "report-newer");
+        assert_eq!(Report::from_json(r#"{"schema": 4, "tracks": []}"#).unwrap_err().code(), "report-newer");
         assert_eq!(
             Report::from_value(json!({"schema": 5_000_000_000_u64})).unwrap_err().code(),
             "report-newer"

@@ -1,21 +1,27 @@
 //! The report as a wire type for JSON, links and messages. Camel case, milliseconds. Domain types have no
 //! serialisation.
 
+use mixer::Task;
 use serde::{Deserialize, Serialize};
 
-use crate::{Config, Environment, ParamValue, Peaks, Reason, ReasonArgs};
+use crate::{Config, Environment, ParamValue, Reason, ReasonArgs};
 
-/// Version of this format, raised with every change that readers must know. Version 2 adds crossovers that are bounds
-/// or undecided, and verdicts with their intervals. Reports of version 1 are read and lack these.
-pub const SCHEMA_VERSION: u32 = 2;
+const MS_PER_S: f64 = 1000.0;
+
+/// Newest version of this format, raised with every change that readers must know. Version 2 adds crossovers that are
+/// bounds or undecided, and verdicts with their intervals. Reports of version 1 are read and lack these. Version 3 adds
+/// decode races; all other reports are still written in version 2, so that older readers read them.
+pub const SCHEMA_VERSION: u32 = 3;
+/// The version of reports of forward passes.
+const FORWARD_VERSION: u32 = 2;
 
 /// The report of one race.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
-    /// [`SCHEMA_VERSION`] of the writer; in a parsed report that of the reader.
-    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 2)))]
+    /// Version of the format: [`Config::schema`] of the configuration; in older files 1.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = SCHEMA_VERSION)))]
     pub schema: u32,
     /// The configuration, defaults filled in.
     pub config: Config,
@@ -50,22 +56,48 @@ pub enum Status {
     Cancelled,
 }
 
+impl Config {
+    /// Version of the format of this race's reports, the oldest one that has all that they hold.
+    pub fn schema(&self) -> u32 {
+        match self.mode {
+            Task::Forward => FORWARD_VERSION,
+            Task::Decode { .. } => SCHEMA_VERSION,
+        }
+    }
+}
+
 impl Report {
-    /// Computes every point's share of the roofline.
+    /// Computes every point's share of the roofline, and that of its prefill.
     #[must_use]
     pub(crate) fn with_shares(mut self) -> Self {
         for lane in &mut self.lanes {
             let peaks = self.environment.roofline.as_ref().and_then(|roofline| roofline.of(&lane.backend));
+            let share = |flops: f64, functions: f64, bytes: f64, ms: Option<f64>| {
+                let share = peaks?.least_ms(flops, functions, bytes) / ms?;
+                share.is_finite().then_some(share)
+            };
             for point in &mut lane.points {
                 // Older reports lack executed operations, so the field's count is used.
                 let flops = point.executed_flops.unwrap_or(point.flops);
                 let functions = point.transcendentals.unwrap_or(0.0);
-                let share =
-                    |peaks: &Peaks| Some(peaks.least_ms(flops, functions, point.bytes) / point.median_ms?);
-                point.roofline_share = peaks.and_then(share).filter(|share| share.is_finite());
+                point.roofline_share = share(flops, functions, point.bytes, point.median_ms);
+                if let Some(decode) = &mut point.decode {
+                    let (flops, functions) = (decode.prefill_executed_flops, decode.prefill_transcendentals);
+                    decode.prefill_roofline_share =
+                        share(flops, functions, decode.prefill_bytes, decode.prefill_ms);
+                }
             }
         }
         self
+    }
+
+    /// Tokens generated per second at a point of a decode race, those of the whole batch. Absent in other races and
+    /// where nothing was measured.
+    pub fn tokens_per_s(&self, point: &Point) -> Option<f64> {
+        match self.config.mode {
+            Task::Decode { .. } => Some(f64::from(self.config.batch) * MS_PER_S / point.median_ms?),
+            Task::Forward => None,
+        }
     }
 }
 
@@ -110,7 +142,7 @@ pub struct Lane {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Point {
-    /// Sequence length.
+    /// Sequence length; when decoding, the length of the context.
     #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 1_048_576)))]
     pub length: u32,
     /// `ok`, or why the lane did not finish: `memory`, `time-budget`, `device-limit`, `device-lost`, `no-backend`,
@@ -123,7 +155,8 @@ pub struct Point {
     /// The reason as a code with arguments. Links do not carry it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
-    /// Time of one forward pass: geometric mean of the set-ups' medians.
+    /// Time of one forward pass, or when decoding of one generated token, which is a step of the whole batch: geometric
+    /// mean of the set-ups' medians. Excludes set-up and, when decoding, the prefill and any other filling of the state.
     #[cfg_attr(feature = "schema", schemars(range(min = 1e-12, max = 1e12)))]
     pub median_ms: Option<f64>,
     /// First quartile.
@@ -138,7 +171,7 @@ pub struct Point {
     /// Samples kept.
     #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 1_000_000_000)))]
     pub samples: u32,
-    /// Forward passes per sample.
+    /// Forward passes or generated tokens per sample.
     #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 1_000_000_000)))]
     pub repeats: u32,
     /// Number of discarded samples.
@@ -147,17 +180,17 @@ pub struct Point {
     /// Median by the device's own timestamps.
     #[cfg_attr(feature = "schema", schemars(range(min = 1e-12, max = 1e12)))]
     pub device_ms: Option<f64>,
-    /// Set-up: allocation, upload, compilation, cached tables.
+    /// Set-up: allocation, upload, compilation, cached tables; when decoding also filling the state with the context.
     #[cfg_attr(feature = "schema", schemars(range(min = 1e-12, max = 1e12)))]
     pub setup_ms: Option<f64>,
-    /// First forward pass.
+    /// First forward pass or generated token, without warm-up.
     #[cfg_attr(feature = "schema", schemars(range(min = 1e-12, max = 1e12)))]
     pub first_run_ms: Option<f64>,
     /// Time predicted by the lane's growth model, where nothing was measured.
     #[cfg_attr(feature = "schema", schemars(range(min = 1e-12, max = 1e12)))]
     pub predicted_ms: Option<f64>,
-    /// Floating-point operations of one forward pass in closed form by the field's conventions, for comparing
-    /// algorithms.
+    /// Floating-point operations of one forward pass, or of one generated token of the whole batch on average over the
+    /// generated tokens, in closed form by the field's conventions, for comparing algorithms.
     #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = 18_446_744_073_709_551_616.0)))]
     pub flops: f64,
     /// Floating-point operations that the CPU kernel executes, in closed form, for the roofline. Absent in older
@@ -169,13 +202,14 @@ pub struct Point {
     #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = 18_446_744_073_709_551_616.0)))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transcendentals: Option<f64>,
-    /// Bytes moved, in closed form.
+    /// Bytes moved, in closed form; when decoding by one step, on average over the generated tokens.
     #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = 18_446_744_073_709_551_616.0)))]
     pub bytes: f64,
     /// Peak of the bytes held, counted.
     #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = 18_446_744_073_709_551_616.0)))]
     pub peak_bytes: f64,
-    /// Bytes of state for decoding one token at this length.
+    /// Bytes of state for decoding one token at this length, in closed form; in a decode race with room for the generated
+    /// tokens.
     #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = 18_446_744_073_709_551_616.0)))]
     pub decode_state_bytes: f64,
     /// Comparison of parts of the timed output with the f64 reference.
@@ -209,6 +243,64 @@ pub struct Point {
     #[serde(default)]
     #[cfg_attr(feature = "schema", schemars(range(min = 1e-12, max = 1e12)))]
     pub needed_ms: Option<f64>,
+    /// What decoding has besides the time of a token. Absent in races of forward passes, and where it was not measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decode: Option<Decoding>,
+}
+
+/// The state, the prefill and the single tokens of a point of a decode race.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Decoding {
+    /// Bytes of the state of the whole batch, with room for the context and the generated tokens, as counted.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = 18_446_744_073_709_551_616.0)))]
+    pub state_bytes: f64,
+    /// Time of the prefill: filling the empty state with the context by the parallel form, with the output of every
+    /// token. Excludes set-up, and is no part of the time of a token. Absent where there was no time to measure it.
+    #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1e-12, max = 1e12)))]
+    pub prefill_ms: Option<f64>,
+    /// Floating-point operations of the prefill in closed form by the field's conventions: those of the forward pass over
+    /// the context.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = 18_446_744_073_709_551_616.0)))]
+    pub prefill_flops: f64,
+    /// Floating-point operations that the CPU kernel executes in the forward pass over the context, in closed form.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = 18_446_744_073_709_551_616.0)))]
+    pub prefill_executed_flops: f64,
+    /// Exponentials, divisions and square roots of the forward pass over the context, in closed form.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = 18_446_744_073_709_551_616.0)))]
+    pub prefill_transcendentals: f64,
+    /// Bytes that the forward pass over the context moves, in closed form.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = 18_446_744_073_709_551_616.0)))]
+    pub prefill_bytes: f64,
+    /// Least time that the measured roofline allows for the prefill, over [`Decoding::prefill_ms`]. Readers compute it from
+    /// the other fields.
+    #[serde(default)]
+    pub prefill_roofline_share: Option<f64>,
+    /// Times of single tokens. Absent where the clock is too coarse for them, or where there was no time.
+    #[serde(default)]
+    pub steps: Option<Steps>,
+}
+
+/// Times of single tokens of one run, each read from the clock before the next token starts. They include a reading of
+/// the clock, exclude set-up and prefill, and show bursts of work, which a mean over many tokens hides.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Steps {
+    /// Number of tokens.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 4096)))]
+    pub tokens: u32,
+    /// Median.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1e-12, max = 1e12)))]
+    pub median_ms: f64,
+    /// 99th percentile.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1e-12, max = 1e12)))]
+    pub p99_ms: f64,
+    /// Slowest token.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1e-12, max = 1e12)))]
+    pub worst_ms: f64,
 }
 
 /// Comparison of a lane with attention at one length.

@@ -282,6 +282,7 @@ fn progress_event(id: u32, progress: &Progress) -> Event {
             Activity::Preparing => "preparing",
             Activity::WarmingUp => "warming-up",
             Activity::Sampling => "sampling",
+            Activity::Prefilling => "prefilling",
             Activity::CheckingDrift => "checking-drift",
         }
         .to_owned(),

@@ -327,7 +327,7 @@ mod tests {
             exponent: None,
         };
         Report {
-            schema: report::SCHEMA_VERSION,
+            schema: report::Config::default().schema(),
             config: report::Config::default(),
             environment,
             started_at_ms: None,

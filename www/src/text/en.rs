@@ -28,6 +28,7 @@ pub static ENGLISH: Text = Text {
         "preparing" => "Setting up",
         "warming-up" => "Warming up",
         "sampling" => "Timing",
+        "prefilling" => "Timing the prefill of",
         "checking-drift" => "Checking for drift",
         "measuring-roofline" => "Measuring the machine’s peak",
         _ => "Working on",

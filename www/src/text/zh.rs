@@ -34,6 +34,7 @@ pub static CHINESE: Text = Text {
         "preparing" => "准备",
         "warming-up" => "预热",
         "sampling" => "计时",
+        "prefilling" => "为预填充计时",
         "checking-drift" => "检查漂移",
         "measuring-roofline" => "测量本机峰值",
         _ => "处理",

@@ -118,6 +118,7 @@ impl LinkConfig {
     pub(super) fn config(&self, words: &Reader) -> Result<Config, LinkError> {
         Ok(Config {
             systems: self.systems.iter().map(|lane| lane.lane(words)).collect::<Result<_, _>>()?,
+            mode: mixer::Task::Forward,
             lengths: self.lengths.to_vec(),
             width: self.width,
             heads: self.heads,

@@ -13,8 +13,8 @@ use super::words::{Reader, Writer};
 use super::{LinkError, sets};
 use crate::validate::{CROSSOVER, MAX_AMOUNT, MAX_WARNINGS};
 use crate::{
-    Config, Crossover, CrossoverKind, Environment, Exponent, Gpu, Lane, ParamValue, Report, SCHEMA_VERSION,
-    Status, Verified, Warning,
+    Config, Crossover, CrossoverKind, Environment, Exponent, Gpu, Lane, ParamValue, Report, Status, Verified,
+    Warning,
 };
 
 /// A link that holds a report.
@@ -173,7 +173,7 @@ impl Body {
         config.check()?;
         let lanes = self.lanes(&config, &words)?;
         Ok(Report {
-            schema: SCHEMA_VERSION,
+            schema: config.schema(),
             config,
             environment: self.environment.environment(&words)?,
             started_at_ms: self.started_at_ms.map(|at| at as f64),

@@ -660,6 +660,7 @@ fn any_config() -> impl Strategy<Value = Config> {
             |(systems, lengths, (heads, per_head, batch, causal, core, backend), threads, budget, seed)| {
                 Config {
                     systems,
+                    mode: mixer::Task::Forward,
                     lengths,
                     width: heads * per_head,
                     heads,
@@ -816,7 +817,7 @@ fn any_report() -> impl Strategy<Value = Report> {
                 },
             );
             Report {
-                schema: crate::SCHEMA_VERSION,
+                schema: config.schema(),
                 lanes: lanes.collect(),
                 environment: crate::Environment {
                     roofline,
