@@ -24,4 +24,4 @@ pub mod trials;
 
 #[cfg(any(test, feature = "trials"))]
 pub use registry::trials_of;
-pub use registry::{find, find_first, infos, systems, unknown};
+pub use registry::{catalogue, find, find_first, infos, systems, unknown};

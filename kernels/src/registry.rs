@@ -1,6 +1,6 @@
 //! The systems, by name and in order. The list itself is made of the `mod` lines of `systems/mod.rs`.
 
-use mixer::{Info, MixerError, System};
+use mixer::{Info, MixerError, NoDecode, System};
 
 // `FIRST` and `LAZY`, and what tests try with each of them, made of the `mod` lines of `systems/mod.rs` by the build script.
 include!(concat!(env!("OUT_DIR"), "/registry.rs"));
@@ -16,12 +16,32 @@ static INFOS: [&Info; FIRST.len() + LAZY.len()] = {
     infos
 };
 
+/// Whether each of [`INFOS`] decodes, or why not.
+static DECODES: [Result<(), NoDecode>; INFOS.len()] = {
+    let mut all = [Ok(()); INFOS.len()];
+    let mut index = 0;
+    while index < all.len() {
+        let system = if index < FIRST.len() { FIRST[index] } else { LAZY[index - FIRST.len()] };
+        if let Err(why) = system.decode {
+            all[index] = Err(why);
+        }
+        index += 1;
+    }
+    all
+};
+
 /// The facts of all systems, in the order in which the page lists them.
 pub fn infos() -> &'static [&'static Info] {
     &INFOS
 }
 
-/// All systems, in the same order.
+/// The facts of all systems with whether each decodes, or why not, in the order of [`infos`]. Like the facts, they lead to
+/// no system's code.
+pub fn catalogue() -> impl Iterator<Item = (&'static Info, Result<(), NoDecode>)> {
+    INFOS.iter().copied().zip(DECODES)
+}
+
+/// All systems, in the order of [`infos`].
 pub fn systems() -> impl Iterator<Item = &'static System> {
     FIRST.iter().chain(LAZY).copied()
 }
@@ -75,6 +95,17 @@ mod tests {
         for name in ["", "Attention", "constructor", "attention "] {
             assert!(matches!(find(name), Err(MixerError::UnknownSystem { .. })));
         }
+    }
+
+    #[test]
+    fn the_catalogue_knows_which_systems_decode() {
+        assert_eq!(catalogue().count(), infos().len());
+        for (system, (info, decodes)) in systems().zip(catalogue()) {
+            assert_eq!(system.info().id, info.id);
+            assert_eq!(system.decode.map(|_| ()), decodes, "{}", info.id);
+        }
+        assert!(catalogue().any(|(_, decodes)| decodes.is_ok()));
+        assert!(catalogue().any(|(_, decodes)| decodes == Err(NoDecode::OtherFunction)));
     }
 
     /// The largest problem of a race has streams of 4 GiB, which no 32-bit address space holds; a wide and long one has

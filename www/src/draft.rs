@@ -386,6 +386,7 @@ mod tests {
             reference: String::new(),
             summary: String::new(),
             params: vec![count, choice],
+            no_decode: None,
         }
     }
 

@@ -157,6 +157,7 @@ mod tests {
             reference: String::new(),
             summary: String::new(),
             params: Vec::new(),
+            no_decode: None,
         }
     }
 

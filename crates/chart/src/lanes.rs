@@ -268,6 +268,7 @@ mod tests {
             reference: String::new(),
             summary: String::new(),
             params: Vec::new(),
+            no_decode: None,
         }
     }
 

@@ -19,7 +19,7 @@ const MARK: &str = "% system: ";
 
 /// The catalogue of systems, as in the page.
 pub fn entries() -> Vec<SystemEntry> {
-    kernels::infos().iter().copied().map(SystemEntry::from).collect()
+    kernels::catalogue().map(|(info, decodes)| SystemEntry::new(info, decodes)).collect()
 }
 
 /// Prints the systems.

@@ -73,7 +73,8 @@ fn it_races_within_a_budget_is_verified_and_travels_in_links_and_files() {
 
 #[test]
 fn it_is_drawn_unlike_every_other_system() {
-    let entries: Vec<SystemEntry> = kernels::infos().iter().copied().map(SystemEntry::from).collect();
+    let entries: Vec<SystemEntry> =
+        kernels::catalogue().map(|(info, decodes)| SystemEntry::new(info, decodes)).collect();
     let report = raced();
     let looks = looks(&report, &entries, &ENGLISH);
     assert_eq!(looks[1].slot, usize::from(info().mark));

@@ -34,6 +34,19 @@ pub struct SystemEntry {
     pub summary: String,
     /// Parameters that a race may set.
     pub params: Vec<ParamEntry>,
+    /// Why no form of the system decodes; absent where some form does.
+    #[serde(default)]
+    pub no_decode: Option<NoDecoding>,
+}
+
+/// Why a system does not decode, for readers who choose lanes. A lane of a decode race has the same reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NoDecoding {
+    /// Stable code, e.g. `decode-not-causal`.
+    pub code: String,
+    /// The English sentence.
+    pub message: String,
 }
 
 /// One parameter.

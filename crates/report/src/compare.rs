@@ -6,6 +6,7 @@ mod difference;
 use std::collections::BTreeMap;
 
 pub use difference::{Difference, Field};
+use mixer::Task;
 
 use crate::{Crossover, CrossoverKind, Lane, ParamValue, Point, Report, Speedup};
 
@@ -41,7 +42,8 @@ pub struct Ratio {
     /// Median, in milliseconds.
     pub median_ms: f64,
     /// The first report's time over this report's time: above 1, this report's machine is faster. Absent where either
-    /// time was not measured, and for the first report itself.
+    /// time was not measured, where one report timed forward passes and the other generated tokens, and for the first
+    /// report itself.
     pub speedup: Option<Speedup>,
 }
 
@@ -109,7 +111,7 @@ pub enum First {
     Report(usize),
     /// The intervals of two or more reports overlap.
     Close,
-    /// Fewer than two reports have a crossover, or a report leaves it undecided.
+    /// Fewer than two reports have a crossover, a report leaves it undecided, or the reports are of different modes.
     Unknown,
 }
 
@@ -139,11 +141,19 @@ impl Comparison {
         (0..reports.len())
             .map(|report| {
                 let own = point(report)?;
-                let other = base.filter(|_| report > 0);
+                let alike = reports.first().zip(reports.get(report));
+                let alike = alike.is_some_and(|(first, own)| is_one_mode(&[first, own]));
+                let other = base.filter(|_| report > 0 && alike);
                 Some(Ratio { median_ms: own.median_ms?, speedup: other.and_then(|base| speedup(base, own)) })
             })
             .collect()
     }
+}
+
+/// Whether all reports timed forward passes, or all generated tokens.
+fn is_one_mode(reports: &[&Report]) -> bool {
+    let decodes = |report: &&Report| report.config.mode != Task::Forward;
+    reports.iter().all(decodes) || !reports.iter().any(decodes)
 }
 
 /// The measured point of a lane at a length.
@@ -216,7 +226,8 @@ fn crossing(reports: &[&Report], index: usize, lane: &ComparedLane) -> Option<Cr
             Some(Found::from(entry))
         })
         .collect();
-    found.iter().any(Option::is_some).then(|| Crossing { lane: index, first: first(&found), found })
+    let first = if is_one_mode(reports) { first(&found) } else { First::Unknown };
+    found.iter().any(Option::is_some).then_some(Crossing { lane: index, first, found })
 }
 
 /// The report whose range ends before the range of every other report begins.

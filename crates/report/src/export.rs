@@ -3,6 +3,8 @@
 
 use std::fmt::Write;
 
+use mixer::Task;
+
 use crate::units::{length, ratio, time};
 use crate::{Crossover, CrossoverKind, Lane, LevelName, ParamValue, Point, Report, Verdict, Versus};
 
@@ -43,6 +45,21 @@ const COLUMNS: [&str; 34] = [
     "message",
 ];
 
+/// Columns of decode races only, after those that every race has.
+const DECODE_COLUMNS: [&str; 11] = [
+    "tokensPerS",
+    "stateBytes",
+    "prefillMs",
+    "prefillFlops",
+    "prefillBytes",
+    "prefillRooflineShare",
+    "stepTokens",
+    "stepMedianMs",
+    "stepP99Ms",
+    "stepWorstMs",
+    "tokens",
+];
+
 impl Report {
     /// The JSON of a file: indented, with a final newline.
     ///
@@ -52,12 +69,21 @@ impl Report {
         serde_json::to_string_pretty(self).map(|json| json + "\n")
     }
 
-    /// One row per point, RFC 4180 with a header. Numbers have full precision and a decimal point.
+    /// One row per point, RFC 4180 with a header. Numbers have full precision and a decimal point. In a decode race,
+    /// `length` is that of the context, `medianMs` the time of a token, and further columns follow those that every race
+    /// has; they end with the tokens generated in a run.
     pub fn to_csv(&self) -> String {
-        let mut text = COLUMNS.join(",") + "\r\n";
+        let tokens = match self.config.mode {
+            Task::Forward => None,
+            Task::Decode { tokens } => Some(tokens),
+        };
+        let mut columns = COLUMNS.to_vec();
+        columns.extend(tokens.iter().flat_map(|_| DECODE_COLUMNS));
+        let mut text = columns.join(",") + "\r\n";
         for lane in &self.lanes {
             for point in &lane.points {
-                let cells: Vec<String> = row(lane, point).iter().map(|cell| csv_cell(cell)).collect();
+                let mut cells: Vec<String> = row(lane, point).iter().map(|cell| csv_cell(cell)).collect();
+                cells.extend(tokens.iter().flat_map(|tokens| self.decode_row(point, *tokens)));
                 text.push_str(&cells.join(","));
                 text.push_str("\r\n");
             }
@@ -65,9 +91,49 @@ impl Report {
         text
     }
 
+    /// The cells of [`DECODE_COLUMNS`].
+    fn decode_row(&self, point: &Point, tokens: usize) -> [String; DECODE_COLUMNS.len()] {
+        let number = |value: Option<f64>| value.map_or(String::new(), |value| value.to_string());
+        let decode = point.decode.as_ref();
+        let steps = decode.and_then(|decode| decode.steps.as_ref());
+        [
+            number(self.tokens_per_s(point)),
+            number(decode.map(|decode| decode.state_bytes)),
+            number(decode.and_then(|decode| decode.prefill_ms)),
+            number(decode.map(|decode| decode.prefill_flops)),
+            number(decode.map(|decode| decode.prefill_bytes)),
+            number(decode.and_then(|decode| decode.prefill_roofline_share)),
+            steps.map_or_else(String::new, |steps| steps.tokens.to_string()),
+            number(steps.map(|steps| steps.median_ms)),
+            number(steps.map(|steps| steps.p99_ms)),
+            number(steps.map(|steps| steps.worst_ms)),
+            tokens.to_string(),
+        ]
+    }
+
+    /// The name of a row's length in tables: `length`, or `context` in a decode race.
+    pub fn length_word(&self) -> &'static str {
+        match self.config.mode {
+            Task::Forward => "length",
+            Task::Decode { .. } => "context",
+        }
+    }
+
+    /// What a decode race's times are, for a line about the race; empty for forward passes.
+    pub fn mode_words(&self) -> String {
+        match self.config.mode {
+            Task::Forward => String::new(),
+            Task::Decode { tokens } => {
+                format!(
+                    "time per token over {tokens} tokens after the context, set-up and prefill excluded; "
+                )
+            }
+        }
+    }
+
     /// A table with a row per length and a column per lane, and a line with the problem and the machine.
     pub fn to_markdown(&self) -> String {
-        let mut text = String::from("| length |");
+        let mut text = format!("| {} |", self.length_word());
         for (lane, name) in self.lanes.iter().zip(self.names()) {
             // Numbers of a lane that exists in one form only are marked wherever they appear.
             let form = match (self.config.causal, lane.causal) {
@@ -118,7 +184,8 @@ impl Report {
             )
         });
         let about = format!(
-            "{level}, width {}, {} heads, batch {}, {causal}, f32, seed {}; {}, {} threads, {}{gpu}; Crossover {}{}",
+            "{}{level}, width {}, {} heads, batch {}, {causal}, f32, seed {}; {}, {} threads, {}{gpu}; Crossover {}{}",
+            self.mode_words(),
             config.width,
             config.heads,
             config.batch,
@@ -338,7 +405,7 @@ fn markdown(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::report;
+    use crate::testing::{decode_report, report};
 
     #[test]
     fn csv_has_a_row_per_point_and_numbers_in_full() {
@@ -407,6 +474,41 @@ mod tests {
         let row = text.split_terminator("\r\n").find(|line| line.starts_with("toy,cpu,")).unwrap();
         let interval = format!("{},{},{},ahead,true,,", versus.speedup, versus.low, versus.high);
         assert!(row.ends_with(&interval), "{row}");
+    }
+
+    #[test]
+    fn exports_of_decode_races_speak_of_contexts_and_tokens() {
+        let report = decode_report();
+        let text = report.to_csv();
+        let mut lines = text.split_terminator("\r\n").map(|line| line.split(',').collect::<Vec<&str>>());
+        let head = lines.next().unwrap();
+        assert_eq!(head[..COLUMNS.len()], COLUMNS);
+        assert_eq!(head[COLUMNS.len()..], DECODE_COLUMNS);
+        let points = report.lanes.iter().flat_map(|lane| &lane.points);
+        for (cells, point) in lines.zip(points) {
+            assert_eq!(cells.len(), head.len());
+            let cell = |name: &str| {
+                cells[head.iter().position(|column| *column == name).unwrap()].parse::<f64>().ok()
+            };
+            let decode = point.decode;
+            let steps = decode.and_then(|decode| decode.steps);
+            assert_eq!(cell("length"), Some(f64::from(point.length)));
+            assert_eq!(cell("tokens"), Some(64.0));
+            // The batch of two sequences gets two tokens in each step.
+            assert_eq!(cell("tokensPerS"), point.median_ms.map(|ms| 2000.0 / ms));
+            assert_eq!(cell("stateBytes"), decode.map(|decode| decode.state_bytes));
+            assert_eq!(cell("prefillMs"), decode.and_then(|decode| decode.prefill_ms));
+            assert_eq!(cell("stepP99Ms"), steps.map(|steps| steps.p99_ms));
+            assert_eq!(cell("stepWorstMs"), steps.map(|steps| steps.worst_ms));
+        }
+        assert!(!self::report().to_csv().contains("tokensPerS"));
+        let text = report.to_markdown();
+        assert!(text.starts_with("| context | Attention (cpu) | Toy (cpu) |\n"), "{text}");
+        let about =
+            "\n\ntime per token over 64 tokens after the context, set-up and prefill excluded; whole layer, ";
+        assert!(text.contains(about), "{text}");
+        let json = report.to_json().unwrap();
+        assert!(json.contains("\"contexts\": [") && !json.contains("\"lengths\""), "{json}");
     }
 
     #[test]

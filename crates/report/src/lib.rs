@@ -27,7 +27,7 @@ mod validate;
 mod wire;
 
 pub use bibliography::bibliography;
-pub use catalog::{ParamEntry, SystemEntry};
+pub use catalog::{NoDecoding, ParamEntry, SystemEntry};
 pub use config::{BackendName, Config, FullLane, LaneConfig, LevelName, ModeName, ParamValue, Threads};
 pub use environment::{ChosenKernel, Environment, Gpu, Peaks, Roofline};
 pub use error::{ConfigError, Hint, ReportError};

@@ -1,11 +1,12 @@
 //! Systems and records for the tests of this crate.
 
 use mixer::{
-    Backend, Causality, Cost, Deviation, Family, Info, LaneSpec, Level, ParamKind, ParamSpec, Tolerance,
-    Verification,
+    Backend, Causality, Cost, Deviation, Family, Info, LaneSpec, Level, ParamKind, ParamSpec, Task,
+    Tolerance, Verification,
 };
 use race::{
-    Crossover, CrossoverKind, Dnf, Estimate, Fit, LaneRecord, Outcome, Point, RaceSpec, Record, Status,
+    Crossover, CrossoverKind, Decoding, Dnf, Estimate, Fit, LaneRecord, Outcome, Point, RaceSpec, Record,
+    Status, Steps,
 };
 
 use crate::{Config, Environment, Gpu, Report};
@@ -126,7 +127,7 @@ fn lane_record(index: usize, lane: &LaneSpec, spec: &RaceSpec) -> LaneRecord {
                 transcendentals: 256 * seq_len as u64,
                 bytes: 4 * 256 * seq_len as u64,
                 peak_bytes: 9 * 256 * seq_len as u64,
-                decode_state_bytes: 512 * seq_len as u64,
+                decode_state_bytes: 512 * spec.problem(seq_len).capacity() as u64,
                 setup_flops: 0,
                 full_attention: index == 1 && step == 0,
             },
@@ -137,7 +138,7 @@ fn lane_record(index: usize, lane: &LaneSpec, spec: &RaceSpec) -> LaneRecord {
             heats: if cut { vec![] } else { vec![1, 2, 3] },
             rounds: if cut { vec![] } else { (0..15).collect() },
             interval_ns: (!cut).then_some((median_ns * 0.97, median_ns * 1.03)),
-            decoding: None,
+            decoding: decoding(seq_len, median_ns, spec.task).filter(|_| !cut),
             versus: None,
         }
     });
@@ -153,6 +154,39 @@ fn lane_record(index: usize, lane: &LaneSpec, spec: &RaceSpec) -> LaneRecord {
             leading: Some(Estimate { value: exponent, low: exponent - 0.01, high: exponent + 0.01 }),
         }),
     }
+}
+
+/// A state that grows with the context, a prefill, and single tokens with a slow one among them.
+fn decoding(seq_len: usize, median_ns: f64, task: Task) -> Option<Decoding> {
+    let Task::Decode { tokens } = task else { return None };
+    let flops = (seq_len as u64).pow(2) * 64;
+    Some(Decoding {
+        state_bytes: 512 * (seq_len + tokens) as u64,
+        prefill_ns: Some(median_ns * 0.3 * seq_len as f64),
+        prefill_cost: Cost {
+            flops,
+            executed_flops: flops / 2,
+            transcendentals: 300 * seq_len as u64,
+            bytes: 4096 * seq_len as u64,
+            ..Cost::default()
+        },
+        steps: Some(Steps {
+            tokens: tokens as u32,
+            median_ns: median_ns * 1.01,
+            p99_ns: median_ns * 1.2,
+            worst_ns: median_ns * 3.4,
+        }),
+    })
+}
+
+/// A decode race of the same lanes.
+pub(crate) fn decode_config() -> Config {
+    Config { mode: Task::Decode { tokens: 64 }, batch: 2, ..config() }
+}
+
+pub(crate) fn decode_report() -> Report {
+    let config = decode_config();
+    Report::from_record(&record(&config), &config, &environment(), Some(1.78e12), &SYSTEMS)
 }
 
 pub(crate) fn config() -> Config {
@@ -198,6 +232,7 @@ pub(crate) fn report() -> Report {
 
 #[test]
 fn the_samples_are_valid() {
+    decode_report().validate().unwrap();
     assert_eq!(record(&config()).spec.level, Level::Layer);
     assert!(record(&config()).spec.lanes.iter().all(|lane| lane.backend == Backend::Cpu));
 }

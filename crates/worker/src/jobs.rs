@@ -74,7 +74,7 @@ impl Worker {
         self.send(&Event::Ready {
             protocol: PROTOCOL_VERSION,
             environment: Box::new(self.environment.borrow().clone()),
-            systems: kernels::infos().iter().copied().map(SystemEntry::from).collect(),
+            systems: kernels::catalogue().map(|(info, decodes)| SystemEntry::new(info, decodes)).collect(),
         });
     }
 

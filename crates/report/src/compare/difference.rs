@@ -1,5 +1,7 @@
 //! Differences between reports other than their times, and whether they make the times incomparable.
 
+use mixer::Task;
+
 use crate::compare::ComparedLane;
 use crate::{LevelName, Report, Status, Threads};
 
@@ -18,6 +20,10 @@ pub struct Difference {
 /// A property that can differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Field {
+    /// The forward pass or decoding.
+    Mode,
+    /// Tokens generated in a run.
+    Tokens,
     /// Model width.
     Width,
     /// Heads.
@@ -30,7 +36,7 @@ pub enum Field {
     Level,
     /// Systems and their parameters.
     Lanes,
-    /// Sequence lengths.
+    /// Sequence lengths, or lengths of contexts.
     Lengths,
     /// The backend on which a lane ran.
     Backend,
@@ -53,7 +59,10 @@ pub enum Field {
 impl Field {
     /// Whether a difference in this property means that the reports timed different work.
     pub fn other_work(self) -> bool {
-        matches!(self, Self::Width | Self::Heads | Self::Batch | Self::Causal | Self::Level)
+        matches!(
+            self,
+            Self::Mode | Self::Tokens | Self::Width | Self::Heads | Self::Batch | Self::Causal | Self::Level
+        )
     }
 }
 
@@ -66,6 +75,19 @@ pub(super) fn differences(reports: &[&Report], lanes: &[ComparedLane]) -> Vec<Di
             found.push(Difference { field, values });
         }
     };
+    add(Field::Mode, &|report| {
+        match report.config.mode {
+            Task::Forward => "forward",
+            Task::Decode { .. } => "decode",
+        }
+        .to_owned()
+    });
+    if super::is_one_mode(reports) {
+        add(Field::Tokens, &|report| match report.config.mode {
+            Task::Forward => "–".to_owned(),
+            Task::Decode { tokens } => tokens.to_string(),
+        });
+    }
     add(Field::Width, &|report| report.config.width.to_string());
     add(Field::Heads, &|report| report.config.heads.to_string());
     add(Field::Batch, &|report| report.config.batch.to_string());

@@ -1,7 +1,7 @@
 //! Comparisons of two or three reports that differ in one property.
 
 use super::*;
-use crate::testing::report;
+use crate::testing::{decode_report, report};
 use crate::{FullLane, LaneConfig, Verdict};
 
 /// The sample on a machine `factor` times as fast.
@@ -163,6 +163,38 @@ fn differences_in_the_work_come_first() {
     assert_eq!(comparison.differences[0].values, ["256", "512"]);
     assert_eq!(comparison.differences[7].values, ["5.00 µs", "1.00 ms"]);
     assert!(Field::Width.other_work() && !Field::ClockStep.other_work());
+}
+
+#[test]
+fn modes_are_not_compared_point_by_point() {
+    let (forward, decode) = (report(), decode_report());
+    let reports = [&forward, &decode];
+    let comparison = Comparison::new(&reports);
+    // The sample's batch differs too.
+    assert_eq!(fields(&comparison), [Field::Mode, Field::Batch]);
+    assert_eq!(comparison.differences[0].values, ["forward", "decode"]);
+    assert!(Field::Mode.other_work() && Field::Tokens.other_work());
+    let ratios = comparison.ratios(&reports, 1, 256);
+    assert!(ratios.iter().all(|ratio| ratio.is_some_and(|ratio| ratio.speedup.is_none())), "{ratios:?}");
+    let later = |mut report: Report| {
+        let crossover = &mut report.crossovers[0];
+        (crossover.estimate, crossover.low, crossover.high) = (Some(7000.0), Some(6500.0), Some(7500.0));
+        report
+    };
+    let first = |other: &Report| Comparison::new(&[&forward, other]).crossings[0].first;
+    assert_eq!(first(&later(report())), First::Report(0));
+    assert_eq!(first(&later(decode_report())), First::Unknown);
+
+    // Decode races compare like others, and other numbers of tokens are other work.
+    let mut other = decode_report();
+    let reports = [&decode, &other];
+    let comparison = Comparison::new(&reports);
+    assert_eq!(comparison.differences, []);
+    assert!(comparison.ratios(&reports, 1, 256)[1].unwrap().speedup.is_some());
+    other.config.mode = Task::Decode { tokens: 65 };
+    let comparison = Comparison::new(&[&decode, &other]);
+    assert_eq!(fields(&comparison), [Field::Tokens]);
+    assert_eq!(comparison.differences[0].values, ["64", "65"]);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! A configuration in a link, stored without changes.
 
+use mixer::Task;
 use serde::{Deserialize, Serialize};
 
 use super::LinkError;
@@ -21,14 +22,15 @@ impl Body {
         Self { words: words.finish().into(), config }
     }
 
-    pub(super) fn config(&self) -> Result<Config, LinkError> {
-        self.config.config(&Reader(&self.words))
+    pub(super) fn config(&self, mode: Task) -> Result<Config, LinkError> {
+        self.config.config(&Reader(&self.words), mode)
     }
 }
 
 #[derive(Serialize, Deserialize)]
 pub(super) struct LinkConfig {
     systems: List<LinkLane, LANES>,
+    /// When decoding, the lengths of contexts.
     lengths: List<u32, LENGTHS>,
     width: u32,
     heads: u32,
@@ -115,10 +117,10 @@ impl LinkConfig {
         }
     }
 
-    pub(super) fn config(&self, words: &Reader) -> Result<Config, LinkError> {
+    pub(super) fn config(&self, words: &Reader, mode: Task) -> Result<Config, LinkError> {
         Ok(Config {
             systems: self.systems.iter().map(|lane| lane.lane(words)).collect::<Result<_, _>>()?,
-            mode: mixer::Task::Forward,
+            mode,
             lengths: self.lengths.to_vec(),
             width: self.width,
             heads: self.heads,

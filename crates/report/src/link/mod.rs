@@ -6,14 +6,15 @@
 //! error and never a wrong number. The structs in this module are the format and have no other use; a decoded value
 //! passes the same validation as a file or the page's input. Numbers of a report are rounded (see `numbers`). Encoding
 //! a decoded report reproduces the link.
-//! same link again.
+//!
 //! Version 2 adds the machine's measured roofline after a report's body. Version 3 adds the GPU's peak f16 rate and the
 //! kernel variants that its lanes used. Version 4 adds verdicts with their intervals, executed operations,
-//! transcendental functions with their peak rates, and crossovers that are bounds or undecided. A link is written in
-//! the oldest version that can store it, so that older readers can open it. Versions 1 to 3 store reports of format 1.
-//! can hold it, so that older readers open what they can. Versions 1 to 3 hold reports of format 1.
+//! transcendental functions with their peak rates, and crossovers that are bounds or undecided. Version 5 adds the mode
+//! of decode races, to reports and to configurations, and what their points have of decoding. A link is written in the
+//! oldest version that can store it, so that older readers can open it. Versions 1 to 3 store reports of format 1.
 
 mod config;
+mod decoding;
 mod device;
 mod error;
 mod list;
@@ -28,9 +29,11 @@ mod words;
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 use crc::{CRC_32_ISO_HDLC, Crc, NoTable};
+use mixer::Task;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use decoding::{LinkDecoding, LinkMode};
 use device::LinkDevice;
 pub use error::LinkError;
 use roofline::LinkRoofline;
@@ -45,6 +48,7 @@ enum Version {
     Two,
     Three,
     Four,
+    Five,
 }
 
 /// Format of the reports in versions 1 to 3.
@@ -60,7 +64,9 @@ impl Version {
             CrossoverKind::Measured => report.schema > OLD_FORMAT && report.led_from(crossover).is_some(),
             CrossoverKind::Predicted | CrossoverKind::None => false,
         };
-        if LinkStatistics::is_needed(report) || report.crossovers.iter().any(is_new) {
+        if report.config.mode != Task::Forward {
+            Self::Five
+        } else if LinkStatistics::is_needed(report) || report.crossovers.iter().any(is_new) {
             Self::Four
         } else if LinkDevice::is_needed(&report.environment) {
             Self::Three
@@ -71,12 +77,18 @@ impl Version {
         }
     }
 
+    /// Whether the version stores statistics and distinguishes bounds and undecided crossovers.
+    fn has_statistics(self) -> bool {
+        matches!(self, Self::Four | Self::Five)
+    }
+
     const fn character(self) -> char {
         match self {
             Self::One => '1',
             Self::Two => '2',
             Self::Three => '3',
             Self::Four => '4',
+            Self::Five => '5',
         }
     }
 }
@@ -106,7 +118,11 @@ pub enum Linked {
 /// [`LinkError::Config`] where a reader would refuse the configuration.
 pub fn encode_config_link(config: &Config) -> Result<String, LinkError> {
     config.check()?;
-    pack(Version::One, 0, &config::Body::new(config))
+    let body = config::Body::new(config);
+    match LinkMode::new(config) {
+        None => pack(Version::One, 0, &body),
+        Some(mode) => pack(Version::Five, 0, &(mode, body)),
+    }
 }
 
 /// The fragment of a link to a report, from `#r=` on. Times keep three significant digits.
@@ -117,18 +133,21 @@ pub fn encode_config_link(config: &Config) -> Result<String, LinkError> {
 pub fn encode_link(report: &Report) -> Result<String, LinkError> {
     report.validate()?;
     let version = Version::of(report);
-    let body = report::Body::new(report, version == Version::Four);
-    let device = || LinkDevice::new(&report.environment);
-    match (version, &report.environment.roofline) {
-        (Version::Four, _) => {
-            let (device, mut linked) = (device(), body.report()?);
-            device.describe(&mut linked.environment)?;
-            let statistics = LinkStatistics::new(report, &mut linked)?;
-            pack(version, REPORT, &(body, device, statistics))
-        }
-        (Version::Two, Some(roofline)) => pack(version, REPORT, &(body, LinkRoofline::new(roofline))),
-        (Version::One | Version::Two, _) => pack(version, REPORT, &body),
-        (Version::Three, _) => pack(version, REPORT, &(body, device())),
+    let body = report::Body::new(report, version.has_statistics());
+    let device = LinkDevice::new(&report.environment);
+    if !version.has_statistics() {
+        return match (version, &report.environment.roofline) {
+            (Version::Two, Some(roofline)) => pack(version, REPORT, &(body, LinkRoofline::new(roofline))),
+            (Version::Three, _) => pack(version, REPORT, &(body, device)),
+            _ => pack(version, REPORT, &body),
+        };
+    }
+    let mut linked = body.report(report.config.mode)?;
+    device.describe(&mut linked.environment)?;
+    let statistics = LinkStatistics::new(report, &mut linked)?;
+    match LinkMode::new(&report.config) {
+        None => pack(version, REPORT, &(body, device, statistics)),
+        Some(mode) => pack(version, REPORT, &(mode, body, device, statistics, LinkDecoding::new(report))),
     }
 }
 
@@ -139,12 +158,15 @@ pub fn encode_link(report: &Report) -> Result<String, LinkError> {
 pub fn as_linked(report: &Report) -> Result<Report, LinkError> {
     report.validate()?;
     let version = Version::of(report);
-    let mut linked = report::Body::new(report, version == Version::Four).report()?;
+    let mut linked = report::Body::new(report, version.has_statistics()).report(report.config.mode)?;
     LinkDevice::new(&report.environment).describe(&mut linked.environment)?;
-    if version == Version::Four {
+    if version.has_statistics() {
         LinkStatistics::new(report, &mut linked)?;
     } else {
         linked.schema = OLD_FORMAT;
+    }
+    if version == Version::Five {
+        LinkDecoding::new(report).describe(&mut linked)?;
     }
     Ok(linked.upgraded().with_shares())
 }
@@ -200,10 +222,14 @@ fn is_sealed(letters: &str) -> bool {
 fn decode_exact(link: &str) -> Result<Linked, LinkError> {
     let (version, kind, body) = unpack(find(link)?)?;
     if kind & REPORT == 0 {
-        if version != Version::One {
-            return Err(LinkError::content("unknown kind"));
-        }
-        let config = read::<config::Body>(&body)?.config()?;
+        let config = match version {
+            Version::One => read::<config::Body>(&body)?.config(Task::Forward)?,
+            Version::Five => {
+                let (mode, body) = read::<(LinkMode, config::Body)>(&body)?;
+                body.config(mode.task())?
+            }
+            Version::Two | Version::Three | Version::Four => return Err(LinkError::content("unknown kind")),
+        };
         config.check()?;
         Ok(Linked::Config(config))
     } else {
@@ -223,9 +249,18 @@ fn decode_exact(link: &str) -> Result<Linked, LinkError> {
             }
             Version::Four => {
                 let (body, device, statistics) = read::<(report::Body, LinkDevice, LinkStatistics)>(&body)?;
-                let mut report = body.report()?;
+                let mut report = body.report(Task::Forward)?;
                 device.describe(&mut report.environment)?;
                 statistics.describe(&mut report)?;
+                report
+            }
+            Version::Five => {
+                let (mode, body, device, statistics, decoding) =
+                    read::<(LinkMode, report::Body, LinkDevice, LinkStatistics, LinkDecoding)>(&body)?;
+                let mut report = body.report(mode.task())?;
+                device.describe(&mut report.environment)?;
+                statistics.describe(&mut report)?;
+                decoding.describe(&mut report)?;
                 report
             }
         };
@@ -240,7 +275,7 @@ fn old(body: &report::Body) -> Result<Report, LinkError> {
     if body.has_bounds() {
         return Err(LinkError::content("a crossover of a newer version"));
     }
-    Ok(Report { schema: OLD_FORMAT, ..body.report()? })
+    Ok(Report { schema: OLD_FORMAT, ..body.report(Task::Forward)? })
 }
 
 /// The version and data of a link in `text`.
@@ -294,6 +329,7 @@ fn unpack(data: &str) -> Result<(Version, u8, Vec<u8>), LinkError> {
         Some('2') => Version::Two,
         Some('3') => Version::Three,
         Some('4') => Version::Four,
+        Some('5') => Version::Five,
         Some('0') => return Err(LinkError::Version),
         Some(got) if got.is_ascii_alphanumeric() => return Err(LinkError::Newer { got }),
         Some(_) => return Err(LinkError::NoRace),

@@ -3,11 +3,15 @@
 //! approximation of the logarithm), relative to a prediction from the preceding numbers.
 
 use super::LinkError;
+use crate::validate::{MAX_AMOUNT, TIME_MS};
 
 /// Mantissa bits of times: a relative error of at most 2⁻¹¹.
 pub(super) const FINE: u32 = 10;
 /// Mantissa bits of costs, limits and crossovers: at most 2⁻⁹.
 pub(super) const COST: u32 = 8;
+/// Mantissa bits of the number of functions, a relative error of at most 2⁻⁷. They limit few points, and two more bits
+/// would add 15 characters to the link of a real race.
+pub(super) const FUNCTION: u32 = 6;
 /// Mantissa bits of one-off times: at most 2⁻⁴.
 pub(super) const COARSE: u32 = 3;
 /// Mantissa bits of repetitions and the clock's step: at most 2⁻⁴; whole numbers up to 16 are exact.
@@ -35,6 +39,21 @@ pub(super) fn restore(step: i64, bits: u32) -> Option<f64> {
     let step = u64::try_from(step).ok()?;
     let value = f64::from_bits(step.checked_mul(1 << (52 - bits))?);
     value.is_finite().then_some(value)
+}
+
+/// The number of a step, where an invalid one makes the link malformed.
+pub(super) fn number(step: i64, bits: u32) -> Result<f64, LinkError> {
+    restore(step, bits).ok_or_else(|| LinkError::content("not a number"))
+}
+
+/// The step of a time in milliseconds.
+pub(super) fn time(ms: f64, bits: u32) -> i64 {
+    quantise(ms, bits, *TIME_MS.start(), *TIME_MS.end())
+}
+
+/// The step of a number of operations or bytes.
+pub(super) fn amount(value: f64, bits: u32) -> i64 {
+    quantise(value, bits, 0.0, MAX_AMOUNT)
 }
 
 /// Converts a distance in steps of a median to units of [`SPREAD`]. Rounds towards zero, so that the decoded value lies

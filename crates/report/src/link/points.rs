@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 use super::LinkError;
 use super::list::{List, POINTS};
 use super::numbers::{
-    COARSE, COST, COUNT, Column, FINE, Guess, Guesser, ROUGH, SPREAD, quantise, restore, spread,
+    COARSE, COST, COUNT, Column, FINE, Guess, Guesser, ROUGH, SPREAD, amount, number, quantise, spread, time,
 };
 use super::words::{Reader, Writer};
-use crate::validate::{MAX_AMOUNT, MAX_COUNT, OUTCOMES, TIME_MS};
+use crate::validate::{MAX_COUNT, OUTCOMES};
 use crate::{Lane, Point, Verified};
 
 /// Bits above the four of the outcome: the fields that a point has.
@@ -107,18 +107,6 @@ impl Guessers {
     fn begin(&mut self) {
         self.all.iter_mut().for_each(Guesser::begin);
     }
-}
-
-fn time(ms: f64, bits: u32) -> i64 {
-    quantise(ms, bits, *TIME_MS.start(), *TIME_MS.end())
-}
-
-fn amount(value: f64, bits: u32) -> i64 {
-    quantise(value, bits, 0.0, MAX_AMOUNT)
-}
-
-fn number(steps: i64, bits: u32) -> Result<f64, LinkError> {
-    restore(steps, bits).ok_or_else(|| LinkError::content("not a number"))
 }
 
 impl Columns {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use mixer::Task;
 use race::RaceSpec;
 use serde::{Deserialize, Serialize};
 
@@ -166,9 +167,10 @@ impl Body {
         body
     }
 
-    pub(super) fn report(&self) -> Result<Report, LinkError> {
+    /// The report, except for what other parts of a link hold. `mode` is the configuration's.
+    pub(super) fn report(&self, mode: Task) -> Result<Report, LinkError> {
         let words = Reader(&self.words);
-        let config = self.config.config(&words)?;
+        let config = self.config.config(&words, mode)?;
         // Validated before any list is allocated from the link's numbers.
         config.check()?;
         let lanes = self.lanes(&config, &words)?;

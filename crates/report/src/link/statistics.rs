@@ -9,9 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use super::LinkError;
 use super::list::{LANES, List, POINTS};
-use super::numbers::{COST, Column, FINE, Guess, Guesser, from_hundredths, hundredths, quantise, restore};
+use super::numbers::{
+    COST, Column, FINE, FUNCTION, Guess, Guesser, amount, from_hundredths, hundredths, number, quantise, time,
+};
 use super::roofline::LinkFunctions;
-use crate::validate::{MAX_AMOUNT, MAX_COUNT, RATIO, TIME_MS};
+use crate::validate::{MAX_COUNT, RATIO, TIME_MS};
 use crate::{Lane, Leading, Point, Report, Verdict, Versus};
 
 /// The fields that a point has.
@@ -34,9 +36,6 @@ const WIDTH: u32 = 3;
 const LEAST_WIDTH: f64 = 1.0 / 4096.0;
 /// Relative difference below which half-widths count as equal.
 const ALIKE: f64 = 1e-9;
-/// Mantissa bits of the number of functions, a relative error of at most 2⁻⁷. They limit few points, and two more bits
-/// would add 15 characters to the link of a real race.
-const FUNCTION: u32 = 6;
 /// Neighbours of 1 among the steps of a speed-up.
 const ABOVE_ONE: f64 = 1.0 + 1.0 / 1024.0;
 const BELOW_ONE: f64 = 1.0 - 1.0 / 2048.0;
@@ -130,7 +129,7 @@ impl LinkStatistics {
             (into.low_ms, into.high_ms) = interval(median, below, above)?;
         }
         if let Some(ms) = point.needed_ms {
-            let steps = quantise(ms, COST, *TIME_MS.start(), *TIME_MS.end());
+            let steps = time(ms, COST);
             self.needed.push(guess.needed.encode(0, steps));
             into.needed_ms = Some(number(steps, COST)?);
         }
@@ -432,14 +431,6 @@ fn flags(point: &Point) -> i64 {
         (has::FUNCTIONS, point.transcendentals.is_some()),
     ];
     bits.iter().filter(|(_, there)| *there).fold(0, |flags, (bit, _)| flags | bit)
-}
-
-fn number(steps: i64, bits: u32) -> Result<f64, LinkError> {
-    restore(steps, bits).ok_or_else(|| LinkError::content("not a number"))
-}
-
-fn amount(value: f64, bits: u32) -> i64 {
-    quantise(value, bits, 0.0, MAX_AMOUNT)
 }
 
 fn ratio(value: f64) -> i64 {

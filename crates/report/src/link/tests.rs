@@ -4,8 +4,8 @@ use data_encoding::BASE64URL_NOPAD;
 use proptest::prelude::*;
 
 use super::*;
-use crate::testing::{environment, report};
-use crate::{FullLane, LaneConfig, ParamValue, Point, Threads, Verdict, Verified, Versus};
+use crate::testing::{decode_report, environment, report};
+use crate::{Decoding, FullLane, LaneConfig, ParamValue, Point, Steps, Threads, Verdict, Verified, Versus};
 
 fn large(gpu: bool, noise: &mut dyn FnMut() -> f64) -> Report {
     let systems = [
@@ -276,7 +276,7 @@ fn costs_and_peaks_that_no_machine_has_are_refused() {
         });
         described.environment.roofline = Some(crate::Roofline { cpu, webgpu: None });
         let body = report::Body::new(&described, true);
-        let mut linked = body.report().unwrap();
+        let mut linked = body.report(Task::Forward).unwrap();
         LinkDevice::new(&described.environment).describe(&mut linked.environment).unwrap();
         let statistics = LinkStatistics::new(&described, &mut linked).unwrap();
         // Without a roofline in `report`, the rest of the link has none.
@@ -346,6 +346,113 @@ fn every_kind_of_crossover_survives_a_link() {
             assert_eq!(as_linked(&report), Ok(back));
         }
     }
+}
+
+#[test]
+fn a_link_keeps_what_decoding_has() {
+    let report = decode_report();
+    let link = encode_link(&report).unwrap();
+    assert!(link.starts_with("#r=5"));
+    let back = decoded(&link);
+    assert_eq!((&back.config, back.schema), (&report.config, 3));
+    let close = |got: f64, was: f64, error: f64| {
+        assert!((got - was).abs() <= error * was, "{got} for {was}");
+    };
+    for (lane, was) in back.lanes.iter().zip(&report.lanes) {
+        for (point, was) in lane.points.iter().zip(&was.points) {
+            let (Some(decode), Some(was)) = (point.decode, was.decode) else {
+                assert_eq!((point.decode, was.decode, point.outcome.as_str()), (None, None, "memory"));
+                continue;
+            };
+            close(decode.state_bytes, was.state_bytes, 2e-3);
+            close(decode.prefill_ms.unwrap(), was.prefill_ms.unwrap(), 5e-4);
+            close(decode.prefill_flops, was.prefill_flops, 2e-3);
+            close(decode.prefill_executed_flops, was.prefill_executed_flops, 2e-3);
+            close(decode.prefill_transcendentals, was.prefill_transcendentals, 8e-3);
+            close(decode.prefill_bytes, was.prefill_bytes, 2e-3);
+            let (steps, was) = (decode.steps.unwrap(), was.steps.unwrap());
+            assert_eq!(steps.tokens, was.tokens);
+            close(steps.median_ms, was.median_ms, 4.5e-3);
+            close(steps.p99_ms, was.p99_ms, 4.5e-3);
+            close(steps.worst_ms, was.worst_ms, 4.5e-3);
+        }
+    }
+    assert_eq!(encode_link(&back).unwrap(), link);
+    assert_eq!(as_linked(&report), Ok(back));
+}
+
+#[test]
+fn links_of_decode_races_stay_short() {
+    let mut noise = noise();
+    let forward = judged(large(false, &mut noise), &mut noise);
+    let mut report = forward.clone();
+    (report.config.mode, report.schema) = (Task::Decode { tokens: 128 }, 3);
+    for point in report.lanes.iter_mut().flat_map(|lane| &mut lane.points) {
+        let (l, median) = (f64::from(point.length), point.median_ms.unwrap());
+        point.decode = Some(Decoding {
+            state_bytes: point.decode_state_bytes,
+            prefill_ms: Some(median * l * (0.1 + 0.03 * noise())),
+            prefill_flops: 8.0 * l * 65_536.0 + 1024.0 * l * l,
+            prefill_executed_flops: 8.0 * l * 65_536.0 + 1040.0 * l * l,
+            prefill_transcendentals: 8.0 * l * l + 16.0 * l,
+            prefill_bytes: 4.0 * (8.0 * l * 256.0 + 262_144.0),
+            prefill_roofline_share: None,
+            steps: Some(Steps {
+                tokens: 128,
+                median_ms: median * (1.0 + 0.02 * noise()),
+                p99_ms: median * (1.1 + 0.3 * noise()),
+                worst_ms: median * (1.5 + 2.0 * noise()),
+            }),
+        });
+    }
+    report.validate().unwrap();
+    let (link, without) = (encode_link(&report).unwrap().len(), encode_link(&forward).unwrap().len());
+    println!("{link} characters, {without} without decoding");
+    // A QR code holds 2,953 characters.
+    assert!(link <= 2900, "{link}");
+}
+
+#[test]
+fn decoding_that_no_race_has_is_refused_in_a_link() {
+    let report = decode_report();
+    let mode = LinkMode::new(&report.config).unwrap();
+    let parts = |mode: LinkMode, decoding: &LinkDecoding| {
+        let body = report::Body::new(&report, true);
+        let device = LinkDevice::new(&report.environment);
+        let statistics = LinkStatistics::new(&report, &mut body.report(report.config.mode).unwrap()).unwrap();
+        let body = postcard::to_allocvec(&(mode, body, device, statistics, decoding)).unwrap();
+        decode_link(&framed_as(Version::Five, REPORT, &body))
+    };
+    assert!(parts(mode, &LinkDecoding::new(&report)).is_ok());
+    for tokens in [0, 4097, u32::MAX] {
+        let error = parts(LinkMode { tokens }, &LinkDecoding::new(&report)).unwrap_err();
+        assert_eq!(error.field(), Some("tokens"), "{error}");
+    }
+    for (index, change) in LinkDecoding::HOSTILE.into_iter().enumerate() {
+        let mut decoding = LinkDecoding::new(&report);
+        change(&mut decoding);
+        assert!(parts(mode, &decoding).is_err(), "{index}");
+    }
+    // Version 4 has no decoding, and versions 2 to 4 no configurations.
+    let body = postcard::to_allocvec(&(mode, config::Body::new(&report.config))).unwrap();
+    assert!(decode_link(&framed_as(Version::Five, 0, &body)).is_ok());
+    for version in [Version::One, Version::Two, Version::Three, Version::Four] {
+        assert!(decode_link(&framed_as(version, 0, &body)).is_err());
+    }
+}
+
+#[test]
+fn a_decode_configuration_keeps_its_tokens() {
+    let config = Config { mode: Task::Decode { tokens: 7 }, lengths: vec![64, 32], ..Config::default() };
+    let link = encode_config_link(&config).unwrap();
+    assert!(link.starts_with("#r=5") && link.len() < 60, "{link}");
+    assert_eq!(decode_link(&link), Ok(Linked::Config(config.clone())));
+    // Repaired like any other link.
+    assert_eq!(
+        decode_link(&format!("see <https://x.org/%23r%3D{}>.", &link[3..])),
+        Ok(Linked::Config(config))
+    );
+    assert!(encode_config_link(&Config::default()).unwrap().starts_with("#r=1"));
 }
 
 /// The report in format 1.
@@ -465,7 +572,7 @@ fn fault_21_text_without_a_link_is_refused() {
         ("#r=!abc", "link-no-race"),
         ("#r=é", "link-no-race"),
         ("#r=0AAAAAAAA", "link-version"),
-        ("#r=5AAAAAAAA", "link-newer"),
+        ("#r=6AAAAAAAA", "link-newer"),
         ("#r=zAAAAAAAA", "link-newer"),
     ] {
         assert_eq!(decode_link(link).unwrap_err().code(), code, "{link:?}");
@@ -481,7 +588,12 @@ fn fault_21_text_without_a_link_is_refused() {
 
 #[test]
 fn fault_21_any_cut_and_any_flipped_bit_is_an_error() {
-    for link in [encode_config_link(&Config::default()).unwrap(), encode_link(&report()).unwrap()] {
+    let decode = Config { mode: Task::Decode { tokens: 9 }, ..Config::default() };
+    for link in [
+        encode_config_link(&Config::default()).unwrap(),
+        encode_config_link(&decode).unwrap(),
+        encode_link(&report()).unwrap(),
+    ] {
         for cut in 0..link.len() {
             assert!(decode_link(&link[..cut]).is_err(), "cut at {cut}");
         }
@@ -541,7 +653,7 @@ fn fault_23_unknown_versions_are_named() {
     let data = encode_link(&report()).unwrap().split_off(4);
     for (version, code, says) in [
         ('0', "link-version", "version 0"),
-        ('5', "link-newer", "newer Crossover"),
+        ('6', "link-newer", "newer Crossover"),
         ('Z', "link-newer", "(format Z)"),
     ] {
         let error = decode_link(&format!("https://example.org/#r={version}{data}")).unwrap_err();
@@ -655,25 +767,49 @@ fn any_config() -> impl Strategy<Value = Config> {
         prop::option::of(1..=256_u32),
         100.0..86_400_000.0_f64,
         any::<u32>(),
+        prop::option::of(1..=4096_usize),
     )
-        .prop_map(
-            |(systems, lengths, (heads, per_head, batch, causal, core, backend), threads, budget, seed)| {
-                Config {
-                    systems,
-                    mode: mixer::Task::Forward,
-                    lengths,
-                    width: heads * per_head,
-                    heads,
-                    batch,
-                    causal,
-                    level: if core { crate::LevelName::Core } else { crate::LevelName::Layer },
-                    backend,
-                    threads: threads.map_or(Threads::Auto, Threads::Count),
-                    budget_ms: if seed % 2 == 0 { budget.round() } else { budget },
-                    seed,
-                }
-            },
-        )
+        .prop_map(|(systems, lengths, sizes, threads, budget, seed, tokens)| {
+            let (heads, per_head, batch, causal, core, backend) = sizes;
+            Config {
+                systems,
+                mode: tokens.map_or(Task::Forward, |tokens| Task::Decode { tokens }),
+                lengths,
+                width: heads * per_head,
+                heads,
+                batch,
+                causal: causal || tokens.is_some(),
+                level: if core { crate::LevelName::Core } else { crate::LevelName::Layer },
+                backend,
+                threads: threads.map_or(Threads::Auto, Threads::Count),
+                budget_ms: if seed % 2 == 0 { budget.round() } else { budget },
+                seed,
+            }
+        })
+}
+
+fn any_decoding() -> impl Strategy<Value = Decoding> {
+    let steps = (0.0..=1.0_f64, prop::array::uniform3(1e-12..1e12_f64));
+    (
+        prop::array::uniform5(prop_oneof![Just(0.0), 0.0..1e19_f64]),
+        prop::option::of(1e-12..1e12_f64),
+        prop::option::of(steps),
+    )
+        .prop_map(|([state_bytes, flops, executed, functions, bytes], prefill_ms, steps)| Decoding {
+            state_bytes,
+            prefill_ms,
+            prefill_flops: flops,
+            prefill_executed_flops: executed,
+            prefill_transcendentals: functions,
+            prefill_bytes: bytes,
+            prefill_roofline_share: None,
+            steps: steps.map(|(share, mut times)| {
+                times.sort_by(f64::total_cmp);
+                let [median_ms, p99_ms, worst_ms] = times;
+                // The tokens of a race are known later.
+                Steps { tokens: (share * 4096.0) as u32, median_ms, p99_ms, worst_ms }
+            }),
+        })
 }
 
 /// Index of `not-verified` among the outcomes.
@@ -702,40 +838,45 @@ fn any_report() -> impl Strategy<Value = Report> {
         (time(), time(), time(), time()),
         (prop::array::uniform4(0.0..1e19_f64), costs),
         verified(),
+        prop::option::of(any_decoding()),
     )
-        .prop_map(|(outcome, message, mut times, timed, counts, extra, (amounts, costs), verified)| {
-            times.sort_by(f64::total_cmp);
-            // No race reports a wrong output as `ok`.
-            let wrong = verified.is_some_and(|verified: Verified| !verified.pass);
-            let outcome = if wrong && outcome == 0 { NOT_VERIFIED } else { outcome };
-            let [min_ms, q1_ms, median_ms, q3_ms] = times.map(|time| (timed || outcome == 0).then_some(time));
-            let [flops, bytes, peak_bytes, decode_state_bytes] = amounts;
-            let [executed_flops, transcendentals] = costs;
-            Point {
-                length: 0,
-                outcome: crate::validate::OUTCOMES[outcome].to_owned(),
-                message,
-                median_ms,
-                q1_ms,
-                q3_ms,
-                min_ms,
-                samples: counts.0,
-                repeats: counts.1,
-                discarded: counts.2,
-                device_ms: extra.0,
-                setup_ms: extra.1,
-                first_run_ms: extra.2,
-                predicted_ms: extra.3,
-                flops,
-                executed_flops,
-                transcendentals,
-                bytes,
-                peak_bytes,
-                decode_state_bytes,
-                verified,
-                ..Point::default()
-            }
-        });
+        .prop_map(
+            |(outcome, message, mut times, timed, counts, extra, (amounts, costs), verified, decode)| {
+                times.sort_by(f64::total_cmp);
+                // No race reports a wrong output as `ok`.
+                let wrong = verified.is_some_and(|verified: Verified| !verified.pass);
+                let outcome = if wrong && outcome == 0 { NOT_VERIFIED } else { outcome };
+                let [min_ms, q1_ms, median_ms, q3_ms] =
+                    times.map(|time| (timed || outcome == 0).then_some(time));
+                let [flops, bytes, peak_bytes, decode_state_bytes] = amounts;
+                let [executed_flops, transcendentals] = costs;
+                Point {
+                    length: 0,
+                    outcome: crate::validate::OUTCOMES[outcome].to_owned(),
+                    message,
+                    median_ms,
+                    q1_ms,
+                    q3_ms,
+                    min_ms,
+                    samples: counts.0,
+                    repeats: counts.1,
+                    discarded: counts.2,
+                    device_ms: extra.0,
+                    setup_ms: extra.1,
+                    first_run_ms: extra.2,
+                    predicted_ms: extra.3,
+                    flops,
+                    executed_flops,
+                    transcendentals,
+                    bytes,
+                    peak_bytes,
+                    decode_state_bytes,
+                    verified,
+                    decode: decode.filter(|_| outcome == 0),
+                    ..Point::default()
+                }
+            },
+        );
     let lane = (
         prop::collection::vec((any::<prop::sample::Index>(), point), 0..9),
         (any::<bool>(), any::<bool>(), verified(), "[A-Z][a-z]{0,9}"),
@@ -788,6 +929,15 @@ fn any_report() -> impl Strategy<Value = Report> {
                     };
                     points.sort_by_key(|point| point.length);
                     points.dedup_by_key(|point| point.length);
+                    for point in &mut points {
+                        let Task::Decode { tokens } = config.mode else {
+                            point.decode = None;
+                            continue;
+                        };
+                        if let Some(steps) = point.decode.as_mut().and_then(|decode| decode.steps.as_mut()) {
+                            steps.tokens = steps.tokens.clamp(1, tokens as u32);
+                        }
+                    }
                     if !gpu {
                         points.iter_mut().for_each(|point| point.device_ms = None);
                     }
@@ -890,7 +1040,7 @@ proptest! {
     ) {
         let report = report();
         let body = report::Body::new(&report, true);
-        let statistics = LinkStatistics::new(&report, &mut body.report().unwrap()).unwrap();
+        let statistics = LinkStatistics::new(&report, &mut body.report(Task::Forward).unwrap()).unwrap();
         let mut bytes = postcard::to_allocvec(&statistics).unwrap();
         for (index, byte) in changes {
             let index = index.index(bytes.len());
@@ -898,6 +1048,29 @@ proptest! {
         }
         let body = postcard::to_allocvec(&(body, LinkDevice::new(&report.environment))).unwrap();
         let link = framed_as(Version::Four, REPORT, &[body, bytes].concat());
+        if let Ok(Linked::Report(report)) = decode_link(&link) {
+            prop_assert_eq!(report.validate(), Ok(()));
+            let link = encode_link(&report).unwrap();
+            prop_assert_eq!(decoded(&link), *report);
+        }
+    }
+
+    #[test]
+    fn changed_decoding_under_a_right_checksum_is_read_or_refused(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+    ) {
+        let report = decode_report();
+        let mode = LinkMode::new(&report.config).unwrap();
+        let body = report::Body::new(&report, true);
+        let statistics = LinkStatistics::new(&report, &mut body.report(report.config.mode).unwrap()).unwrap();
+        let mut bytes = postcard::to_allocvec(&LinkDecoding::new(&report)).unwrap();
+        for (index, byte) in changes {
+            let index = index.index(bytes.len());
+            bytes[index] = byte;
+        }
+        let parts = (mode, body, LinkDevice::new(&report.environment), statistics);
+        let body = postcard::to_allocvec(&parts).unwrap();
+        let link = framed_as(Version::Five, REPORT, &[body, bytes].concat());
         if let Ok(Linked::Report(report)) = decode_link(&link) {
             prop_assert_eq!(report.validate(), Ok(()));
             let link = encode_link(&report).unwrap();

@@ -74,6 +74,8 @@ pub static ENGLISH: Travel = Travel {
     other_work: "These results timed different work, so their times are not comparable.",
     other_conditions: "Other differences:",
     field: |field| match field {
+        Field::Mode => "Mode",
+        Field::Tokens => "Generated tokens",
         Field::Width => "Width",
         Field::Heads => "Heads",
         Field::Batch => "Batch",
@@ -91,6 +93,8 @@ pub static ENGLISH: Travel = Travel {
         Field::Status => "State",
     },
     value: |value| match value {
+        "forward" => Some("forward pass"),
+        "decode" => Some("decoding"),
         "causal" => Some("causal"),
         "bidirectional" => Some("bidirectional"),
         "core" => Some("core"),

@@ -70,6 +70,8 @@ pub static CHINESE: Travel = Travel {
     other_work: "这些结果测的是不同的计算任务，用时不可比较。",
     other_conditions: "其他差异：",
     field: |field| match field {
+        Field::Mode => "模式",
+        Field::Tokens => "生成的 token 数",
         Field::Width => "宽度",
         Field::Heads => "头数",
         Field::Batch => "批大小",
@@ -87,6 +89,8 @@ pub static CHINESE: Travel = Travel {
         Field::Status => "状态",
     },
     value: |value| match value {
+        "forward" => Some("前向计算"),
+        "decode" => Some("解码"),
         "causal" => Some("因果"),
         "bidirectional" => Some("双向"),
         "core" => Some("核心"),
