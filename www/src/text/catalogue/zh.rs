@@ -85,7 +85,7 @@ pub(in crate::text) static FORMS: &[Form] = &[
     ("unsupported", "不支持：{reason}"),
     ("no-decode", "{system} 不能逐词元生成：{why}"),
     ("decode-not-causal", "每个输出都依赖其后的词元，因此每个新词元都会改变之前的所有输出"),
-    ("decode-other-function", "新的词元会使排序后位置的分块移动，因此解码与前向计算算出的不是同一个函数"),
+    ("decode-other-function", "新词元会使排序后位置的分块移动，因此解码与前向计算算出的不是同一个函数"),
     ("decode-whole-sequence", "此形式定义在整个序列上，没有递推形式"),
     ("decode-cpu-only", "其解码器只能在 CPU 上运行"),
     ("missing-tensor", "缺少张量 `{name}`"),
