@@ -471,17 +471,18 @@ fn Picker(store: Store) -> impl IntoView {
                                     .map(|entry| {
                                         let id = entry.id.clone();
                                         let mark = slot_of(&entry);
+                                        let refused = text.no_decode_of(&entry).filter(|_| decoding);
                                         view! {
                                             <button
                                                 type="button"
                                                 class="pick"
                                                 data-testid=format!("config-add-{id}")
-                                                title=entry.summary
+                                                title=refused.clone().unwrap_or(entry.summary)
                                                 on:click=move |_| store.draft.update(|draft| draft.add(&id))
                                             >
                                                 <Marker shape=mark filled=true/>
                                                 <span>{entry.title}</span>
-                                                <small>{if decoding && entry.no_decode.is_some() { text.no_decode.to_owned() } else { text.complexity(&entry.complexity) }}</small>
+                                                <small>{if refused.is_some() { text.no_decode.to_owned() } else { text.complexity(&entry.complexity) }}</small>
                                             </button>
                                         }
                                     })

@@ -2,6 +2,7 @@
 //! the page; a system's texts and pictures are loaded when its page is opened.
 
 use leptos::prelude::*;
+use mixer::Task;
 use report::{Config, LaneConfig, SystemEntry};
 use wasm_bindgen::JsValue;
 
@@ -195,6 +196,7 @@ pub fn SystemDialog(store: Store) -> impl IntoView {
 fn SystemPage(store: Store, entry: SystemEntry, loaded: RwSignal<Loaded>) -> impl IntoView {
     let text = store.text();
     let forms = OneWay::of(&entry.causality).map_or(text.forms_both, |one_way| one_way.label(text.words));
+    let decodes = entry.no_decode.is_none();
     let no_decode = text.no_decode_of(&entry).unwrap_or_else(|| text.system_decodes.to_owned());
     let slot = slot_of(&entry);
     let again = entry.id.clone();
@@ -204,7 +206,7 @@ fn SystemPage(store: Store, entry: SystemEntry, loaded: RwSignal<Loaded>) -> imp
             let names =
                 if id == "attention" { vec!["attention", "hyena"] } else { vec!["attention", id.as_str()] };
             let systems = names.into_iter().map(|name| LaneConfig::Name(name.to_owned())).collect();
-            let mode = store.draft.with_untracked(draft::Draft::mode);
+            let mode = if decodes { store.draft.with_untracked(draft::Draft::mode) } else { Task::Forward };
             store.choose(&Config { systems, mode, ..Config::default() });
             store.system.set(None);
             hooks::focus_soon("race");
