@@ -195,7 +195,9 @@ impl Device {
         let outputs_turns = spec.outputs.div_ceil(256) as u64 + 1;
         let step = Step {
             flops: solve_flops.max(sense_flops) as u64,
-            turns: unfolds as u64 * (layer_turns(units, recurrent.longest) + 1) + memory_turns + outputs_turns,
+            turns: unfolds as u64 * (layer_turns(units, recurrent.longest) + 1)
+                + memory_turns
+                + outputs_turns,
             row_floats: padded * if spec.mixed_memory { 6 } else { 2 },
         };
         let width_and_parts = width_and_parts(units, recurrent.longest);

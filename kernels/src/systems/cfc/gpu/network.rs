@@ -2,12 +2,12 @@
 
 use mixer::{MixerError, Tensors};
 
+use super::super::model::UNIT_FLOPS;
+use super::super::{CellSpec, Mode, Spec};
 use crate::initial_state::{initial_state, state_vectors};
 use crate::lstm;
 use crate::ops::gpu::word;
 use crate::recurrence::{layer_turns, pack, width_and_parts};
-use crate::systems::cfc::model::UNIT_FLOPS;
-use crate::systems::cfc::{CellSpec, Mode, Spec};
 
 /// Words of a layer in the program, in the order that `run` of `steps.wgsl` reads them.
 pub const LAYER_WORDS: usize = 12;
