@@ -1,5 +1,5 @@
-// The graphs for ONNX Runtime Web: attention of batch 1 and any length, with q, k, v and y of shape [1, L, width]; and
-// products of [size, size] by weights in the graph.
+// The graphs for ONNX Runtime Web: attention of batch 1 and any length, with q, k, v and y of shape [1, L, width]; one token's
+// attention with the keys and values of P earlier tokens; and products of [size, size] by weights in the graph.
 
 import { fileURLToPath } from 'node:url';
 import protobuf from 'protobufjs';
@@ -10,6 +10,7 @@ const ModelProto = schema.lookupType('onnx.ModelProto');
 
 // Values of ONNX's enumerations.
 const FLOAT = 1;
+const INT32 = 6;
 const INT64 = 7;
 const ATTRIBUTE = { f: 1, i: 2, ints: 7 };
 
@@ -17,22 +18,22 @@ const attribute = (name, kind, value) => ({ name, [kind]: value, type: ATTRIBUTE
 const node = (opType, input, output, attributes = [], domain = '') => ({
   opType,
   input,
-  output: [output],
-  name: output,
+  output: [output].flat(),
+  name: [output].flat()[0],
   attribute: attributes,
   domain,
 });
-const value = (name, dims) => ({
+const value = (name, dims, elemType = FLOAT) => ({
   name,
   type: {
     tensorType: {
-      elemType: FLOAT,
+      elemType,
       shape: { dim: dims.map((dim) => (typeof dim === 'string' ? { dimParam: dim } : { dimValue: dim })) },
     },
   },
 });
 
-function model(inputs, output, nodes, initializer) {
+function model(inputs, outputs, nodes, initializer) {
   return ModelProto.encode(
     ModelProto.fromObject({
       irVersion: 8,
@@ -41,7 +42,7 @@ function model(inputs, output, nodes, initializer) {
         { domain: '', version: 17 },
         { domain: 'com.microsoft', version: 1 },
       ],
-      graph: { name: 'y', node: nodes, initializer, input: inputs, output: [output] },
+      graph: { name: 'y', node: nodes, initializer, input: inputs, output: [outputs].flat() },
     }),
   ).finish();
 }
@@ -84,6 +85,26 @@ function fused({ width, heads, causal }) {
   return model(operands(width), value('y', [1, 'L', width]), nodes, []);
 }
 
+/** Attention of one token, and the caches with its key and value appended, as generation with past keys and values uses it. */
+function step(operator, { width, heads }) {
+  const head = width / heads;
+  const cache = (name, length) => value(name, [1, heads, length, head]);
+  const token = ['q', 'k', 'v'].map((name) => value(name, [1, 1, width]));
+  const past = ['past_key', 'past_value'].map((name) => cache(name, 'P'));
+  const outputs = [value('y', [1, 1, width]), cache('present_key', 'T'), cache('present_value', 'T')];
+  const names = outputs.map(({ name }) => name);
+  if (operator === 'gqa') {
+    const sizes = [value('seqlens_k', [1], INT32), value('total_sequence_length', [1], INT32)];
+    const given = [...token, ...past, ...sizes].map(({ name }) => name);
+    const attributes = [attribute('num_heads', 'i', heads), attribute('kv_num_heads', 'i', heads)];
+    const nodes = [node('GroupQueryAttention', given, names, attributes, 'com.microsoft')];
+    return model([...token, ...past, ...sizes], outputs, nodes, []);
+  }
+  const given = ['q', 'k', 'v', '', '', '', 'past_key', 'past_value'];
+  const nodes = [node('MultiHeadAttention', given, names, [attribute('num_heads', 'i', heads)], 'com.microsoft')];
+  return model([...token, ...past], outputs, nodes, []);
+}
+
 function product(size) {
   const { weights } = operandsOf(size);
   return model([value('x', [size, size])], value('y', [size, size]), [node('MatMul', ['x', 'weights'], 'y')], [
@@ -97,5 +118,6 @@ export function provide(server, sizes) {
     server.put(`graph-plain-${causal}`, plain({ width: 256, heads: 4, causal }));
     server.put(`graph-fused-${causal}`, fused({ width: 256, heads: 4, causal }));
   }
+  for (const operator of ['mha', 'gqa']) server.put(`graph-step-${operator}`, step(operator, { width: 256, heads: 4 }));
   for (const size of sizes) server.put(`graph-product-${size}`, product(size));
 }

@@ -196,6 +196,19 @@ export function markdown({ date, hardware, versions, kernels, shares, contests, 
       times(convolutions),
     );
   }
+  const steps = contests.filter(({ problem }) => problem.work === 'decode');
+  if (steps.length > 0) {
+    parts.push(
+      '## A generated token',
+      'Attention of one token at core level after a context of L tokens, width 256, 4 heads, with the keys and values of ' +
+        'the context, by the same rules. The peer is ONNX Runtime’s operators with past keys and values, MultiHeadAttention and ' +
+        'GroupQueryAttention, as Transformers.js calls them: each step returns both caches with one row appended, which copies ' +
+        'them, and the wasm backend copies inputs and outputs too. Ours appends to a cache of planned capacity and is timed over ' +
+        `runs of dependent tokens; its answers are compared with f64 by the race. ${agreement(contests, 'decode')}`,
+      ratios(steps),
+      times(steps),
+    );
+  }
   if (kernels.length > 0) {
     parts.push(
       '## Kernels alone',

@@ -16,10 +16,11 @@ import { PRODUCTS, TABLE, measure } from './workloads.js';
 const OPTIONS = {
   output: { type: 'string', default: '../docs/benchmarks.md' },
   lengths: { type: 'string', default: '256,1024,2048,4096' },
+  contexts: { type: 'string', default: '1024,4096,16384' },
   backends: { type: 'string', default: 'cpu,webgpu' },
   rounds: { type: 'string', default: '5' },
   'pass-limit': { type: 'string', default: '20' },
-  parts: { type: 'string', default: 'kernels,shares,memory,exponents,peers,convolution' },
+  parts: { type: 'string', default: 'kernels,shares,memory,exponents,peers,convolution,decode' },
   /** Modules of the kernels as `label=path`; several may be given. */
   module: { type: 'string', multiple: true, default: [] },
   budget: { type: 'string', default: '120' },
@@ -40,17 +41,23 @@ function among(name, text, allowed) {
   return words;
 }
 
+/** Whole numbers in a list, ascending. */
+function whole(name, text) {
+  const numbers = list(text).map((word) => positive(name, word));
+  if (!numbers.every(Number.isInteger)) throw new Error(`--${name} must be whole numbers`);
+  return numbers.sort((a, b) => a - b);
+}
+
 function settings() {
   const { values } = parseArgs({ options: OPTIONS });
-  const lengths = list(values.lengths).map((text) => positive('lengths', text));
-  if (!lengths.every(Number.isInteger)) throw new Error('--lengths must be whole numbers');
   return {
     output: resolve(values.output),
-    lengths: lengths.sort((a, b) => a - b),
+    lengths: whole('lengths', values.lengths),
+    contexts: whole('contexts', values.contexts),
     backends: among('backends', values.backends, ['cpu', 'webgpu']),
     rounds: Math.ceil(positive('rounds', values.rounds)),
     passLimitMs: 1000 * positive('pass-limit', values['pass-limit']),
-    parts: among('parts', values.parts, ['kernels', 'shares', 'memory', 'exponents', 'peers', 'convolution']),
+    parts: among('parts', values.parts, ['kernels', 'shares', 'memory', 'exponents', 'peers', 'convolution', 'decode']),
     modules: values.module,
     budgetMs: 1000 * positive('budget', values.budget),
   };
@@ -162,8 +169,9 @@ async function main() {
       const contest = new Contest(launch, server.url, { ...chosen, backends: [backend], software, log });
       const attention = chosen.parts.includes('peers') ? [false, true].map((causal) => ({ work: 'attention', causal })) : [];
       const convolution = chosen.parts.includes('convolution') && backend === 'webgpu' ? [{ work: 'hyena', causal: true }] : [];
-      for (const { work, causal } of [...attention, ...convolution]) {
-        for (const length of chosen.lengths) {
+      const decode = chosen.parts.includes('decode') ? [{ work: 'decode', causal: true }] : [];
+      for (const { work, causal } of [...attention, ...convolution, ...decode]) {
+        for (const length of work === 'decode' ? chosen.contexts : chosen.lengths) {
           log(`${backend}, ${work}, L = ${length}, ${causal ? 'causal' : 'not causal'}`);
           const problem = { work, length, causal, width: 256, heads: 4 };
           const rows = await contest.run(problem);

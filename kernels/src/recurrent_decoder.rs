@@ -4,10 +4,9 @@ use mixer::{MixerError, Parallel, TokenInput, Tokens};
 
 use crate::decoding::{Decoder, FixedState};
 
-/// The inputs of a network that reads x and, where its steps take different times, these times. Outputs become inputs
-/// where both have one width.
-pub(crate) fn timed_inputs(width: usize, outputs: usize, timespans: bool) -> Vec<TokenInput> {
-    let mut inputs = vec![TokenInput { name: "x", width, fed: outputs == width }];
+/// The inputs of a network that reads x and, where its steps take different times, these times.
+pub(crate) fn timed_inputs(width: usize, timespans: bool) -> Vec<TokenInput> {
+    let mut inputs = vec![TokenInput { name: "x", width, fed: true }];
     if timespans {
         inputs.push(TokenInput { name: "timespans", width: 1, fed: false });
     }

@@ -426,6 +426,22 @@ pub(crate) fn liquid_operations(system: &System) {
     }
 }
 
+/// Spot checks of races of decoding: at lengths whose prefix the reference cannot afford, generated rows up to the last one
+/// are covered, and the kernel passes.
+pub(crate) fn checks_late_rows(system: &System, params: &Params) {
+    for level in [Level::Core, Level::Layer] {
+        let problem = Problem { seq_len: 3000, level, causal: true, ..PROBLEM };
+        let case = system.seeded_case(&problem, params).unwrap();
+        for max_flops in [1 << 16, DRAW.max_flops, 1 << 40] {
+            let draw = SpotDraw { first_row: 2900, max_flops, ..DRAW };
+            let spot = passes_its_spot_check(system, &case, draw);
+            assert_eq!(spot.reach(3000), 3000, "{level:?} {max_flops}");
+            let firsts = spot.columns.iter().map(|column| column.first_row).chain(spot.rows);
+            assert!(firsts.min() >= Some(2900), "{level:?} {max_flops}");
+        }
+    }
+}
+
 /// At race lengths the middle and the end are checked too, and their expected values equal the kernel's.
 pub(crate) fn liquid_far_rows(system: &System) {
     for level in [Level::Core, Level::Layer] {

@@ -3,9 +3,12 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot get at its input has failed")]
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 
-use mixer::{Access, BufferId, Dispatch, GpuTarget, Level, MixerError, Params, Plan, Problem, Shader};
+use mixer::{
+    Access, BufferId, Dispatch, Generate, GpuTarget, Level, MixerError, Params, Plan, Problem, Shader, System,
+};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 
 /// Lengths around tiles and transforms, and widths that need padding.
@@ -135,7 +138,7 @@ fn in_all_ways(dispatch: &Dispatch) -> Vec<Dispatch> {
 
 #[test]
 fn every_plan_is_valid_and_matches_its_shaders() {
-    let mut cache = std::collections::HashMap::new();
+    let mut cache = HashMap::new();
     let mut checked = 0;
     // As for software adapters: short dispatches, and their own kernels.
     let short = GpuTarget { max_dispatch_flops: 1 << 25, is_fallback: true, ..GpuTarget::WEBGPU_DEFAULTS };
@@ -155,21 +158,59 @@ fn every_plan_is_valid_and_matches_its_shaders() {
                     ) => continue,
                     plan => plan.unwrap_or_else(|error| panic!("{what}: {error}")),
                 };
-                plan.check(&target).unwrap();
-                let output = plan.output.expect("a plan names its output");
-                assert!(plan.buffers[output.0].words > 0);
-                for dispatch in plan.setup.iter().chain(&plan.run).flat_map(in_all_ways) {
-                    let declared =
-                        cache.entry(dispatch.shader.source).or_insert_with(|| declared(&dispatch.shader));
-                    check(&what, &plan, &dispatch, declared);
-                    assert!(
-                        dispatch.flops <= 2 * target.max_dispatch_flops,
-                        "{what}: {} takes {} operations at once",
-                        dispatch.shader.label,
-                        dispatch.flops
-                    );
-                    checked += 1;
-                }
+                checked += check_all(&what, &plan, &target, &mut cache);
+            }
+        }
+    }
+    assert!(checked > 0);
+}
+
+/// Checks every dispatch of a plan and returns their number.
+fn check_all(
+    what: &str,
+    plan: &Plan,
+    target: &GpuTarget,
+    cache: &mut HashMap<&'static str, Declared>,
+) -> usize {
+    plan.check(target).unwrap();
+    let output = plan.output.expect("a plan names its output");
+    assert!(plan.buffers[output.0].words > 0);
+    let mut checked = 0;
+    for dispatch in plan.setup.iter().chain(&plan.run).flat_map(in_all_ways) {
+        let declared = cache.entry(dispatch.shader.source).or_insert_with(|| declared(&dispatch.shader));
+        check(what, plan, &dispatch, declared);
+        assert!(
+            dispatch.flops <= 2 * target.max_dispatch_flops,
+            "{what}: {} takes {} operations at once",
+            dispatch.shader.label,
+            dispatch.flops
+        );
+        checked += 1;
+    }
+    checked
+}
+
+#[test]
+fn every_plan_of_decoding_is_valid_and_its_sections_cover_it() {
+    let mut cache = HashMap::new();
+    let mut checked = 0;
+    let target = GpuTarget { is_fallback: true, ..GpuTarget::WEBGPU_DEFAULTS };
+    let decodes = |system: &&System| system.decode.as_ref().is_ok_and(|decode| decode.gpu.is_some());
+    for system in kernels::systems().filter(decodes) {
+        for problem in problems().into_iter().filter(|problem| problem.causal && problem.seq_len > 1) {
+            let what = format!("{} {problem:?}", system.info().id);
+            let case = match system.seeded_case(&problem, &Params::new()) {
+                Err(MixerError::Unsupported { .. } | MixerError::InvalidField { .. }) => continue,
+                case => case.unwrap(),
+            };
+            for context in [1, problem.seq_len / 2, problem.seq_len - 1] {
+                let generate = Generate { context: context.max(1), fed: true };
+                let decoding = system.gpu_decoder(&case, generate, &target).unwrap();
+                checked += check_all(&what, &decoding.plan, &target, &mut cache);
+                let sections =
+                    [&decoding.fill, &decoding.prefill, &decoding.rewind, &decoding.step].map(Range::len);
+                assert_eq!(sections.iter().sum::<usize>(), decoding.plan.run.len(), "{what}");
+                assert!(decoding.state_bytes() > 0 && decoding.prompt_output.is_some(), "{what}");
             }
         }
     }

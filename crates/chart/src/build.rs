@@ -1,6 +1,6 @@
 //! Makes a scene from a report: the visible range, the positions of all marks, and their descriptions.
 
-use mixer::exp2;
+use mixer::{Task, exp2};
 use report::{Point, Report};
 
 use super::crossovers::{crossover_marks, extend_to_crossovers, fitted, predicted_within};
@@ -72,8 +72,12 @@ pub fn scene(report: &Report, looks: &[Look], options: &Options, text: &Words) -
         plot,
         x_ticks: scale::length_ticks(&x, 40.0, format::length_short),
         y_ticks: scale::value_ticks(&y, options.metric.units(), 26.0),
-        x_title: text.axis_length.to_owned(),
-        y_title: options.metric.axis(text).to_owned(),
+        x_title: match report.config.mode {
+            Task::Forward => text.axis_length,
+            Task::Decode { .. } => text.axis_context,
+        }
+        .to_owned(),
+        y_title: options.metric.axis_of(report, text).to_owned(),
         lanes,
         crossovers,
         labels,

@@ -108,6 +108,26 @@ fn a_predicted_crossover_beyond_the_data_is_drawn_dashed() {
 }
 
 #[test]
+fn a_decode_race_has_axes_of_contexts_and_tokens() {
+    let mut report = samples::duel();
+    let scene = drawn(&report, &options(Metric::Time, 900.0));
+    assert_eq!((scene.x_title.as_str(), scene.y_title.as_str()), (ENGLISH.axis_length, ENGLISH.axis_time));
+    let point = report.lanes[1].points[2].clone();
+    let of_sequences = Metric::Throughput.reading(&point, &report).unwrap().value;
+    report.config.mode = mixer::Task::Decode { tokens: 64 };
+    let scene = drawn(&report, &options(Metric::Time, 900.0));
+    assert_eq!(
+        (scene.x_title.as_str(), scene.y_title.as_str()),
+        (ENGLISH.axis_context, ENGLISH.axis_token_time)
+    );
+    // Throughput counts the generated tokens alone, as the report does.
+    let generated = Metric::Throughput.reading(&point, &report).unwrap().value;
+    assert_eq!(Some(generated), report.tokens_per_s(&point));
+    assert!((of_sequences / generated / f64::from(point.length) - 1.0).abs() < 1e-12);
+    assert!(crate::paper::figure(&report, &[]).contains(ENGLISH.axis_token_time));
+}
+
+#[test]
 fn lines_with_a_predicted_crossover_end_in_one_point() {
     let mut report = samples::duel();
     for lane in &mut report.lanes {

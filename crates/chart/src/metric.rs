@@ -1,5 +1,6 @@
 //! The views of a report: its points as time, throughput, arithmetic, traffic or memory.
 
+use mixer::Task;
 use report::{Lane, Point, Report};
 
 use super::scale::{self, Units};
@@ -9,9 +10,9 @@ use crate::words::Words;
 /// Quantity of the vertical axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Metric {
-    /// Milliseconds per forward pass.
+    /// Milliseconds per forward pass, or when decoding per generated token.
     Time,
-    /// Tokens per second.
+    /// Tokens per second: those of a forward pass, or when decoding the generated ones.
     Throughput,
     /// 10⁹ floating-point operations per second.
     Gflops,
@@ -63,7 +64,7 @@ impl Metric {
         }
     }
 
-    /// The axis title.
+    /// The axis title for forward passes.
     pub fn axis(self, text: &Words) -> &'static str {
         match self {
             Self::Time => text.axis_time,
@@ -72,6 +73,14 @@ impl Metric {
             Self::Bandwidth => text.axis_bandwidth,
             Self::Memory => text.axis_memory,
             Self::Roofline => text.axis_roofline,
+        }
+    }
+
+    /// The axis title for the mode of a report: of forward passes, or of generated tokens.
+    pub fn axis_of(self, report: &Report, text: &Words) -> &'static str {
+        match (self, report.config.mode) {
+            (Self::Time, Task::Decode { .. }) => text.axis_token_time,
+            _ => self.axis(text),
         }
     }
 
@@ -103,11 +112,16 @@ impl Metric {
         matches!(self, Self::Time | Self::Memory)
     }
 
-    /// The metric of a forward pass at this point that takes `ms` milliseconds.
+    /// The metric of a forward pass or generated token at this point that takes `ms` milliseconds.
     pub fn at(self, ms: f64, point: &Point, report: &Report) -> Option<f64> {
+        // Of each sequence, in the time.
+        let tokens = match report.config.mode {
+            Task::Forward => f64::from(point.length),
+            Task::Decode { .. } => 1.0,
+        };
         let value = match self {
             Self::Time => ms,
-            Self::Throughput => f64::from(report.config.batch) * f64::from(point.length) / ms * 1e3,
+            Self::Throughput => f64::from(report.config.batch) * tokens / ms * 1e3,
             Self::Gflops => point.flops / ms / 1e6,
             Self::Bandwidth => point.bytes / ms / 1e6,
             Self::Memory => point.peak_bytes,

@@ -42,7 +42,7 @@ pub fn figure_in(report: &Report, looks: &[Look], metric: Metric, hidden: &[usiz
     let scene = super::scene(report, looks, &options, text);
     let [ground, ink, muted, _] = palette::inks(Theme::Light);
     let title = headline_elsewhere(report, looks, text)
-        .map_or_else(|| metric.axis(text).to_owned(), |found| found.text);
+        .map_or_else(|| metric.axis_of(report, text).to_owned(), |found| found.text);
 
     let mut y = MARGIN + 8.0;
     let mut body = String::with_capacity(24 * 1024);
@@ -112,7 +112,7 @@ fn caption(report: &Report, metric: Metric, hidden: &[usize], text: &Words) -> V
     let form = text.form(config.causal);
     let work = format!(
         "{}; {}.",
-        (text.figure_work)(metric.axis(text), &level.to_ascii_lowercase(), form),
+        (text.figure_work)(metric.axis_of(report, text), &level.to_ascii_lowercase(), form),
         (text.figure_problem)(config.width, config.heads, config.batch, config.seed)
     );
     let mut machine = machine::processors(report, text);

@@ -518,6 +518,7 @@ fn the_schema_takes_real_reports_and_refuses_broken_ones() {
     for file in [
         "report/tests/fixtures/v1-report.json",
         "report/tests/fixtures/v4-report.json",
+        "report/tests/fixtures/v5-report.json",
         "report/tests/races/eleven-by-nine.json",
         "chart/tests/fixtures/wall.json",
     ] {
@@ -532,7 +533,7 @@ fn the_schema_takes_real_reports_and_refuses_broken_ones() {
         assert!(errors.is_empty(), "{name}: {errors:?}");
     }
     for (pointer, value) in [
-        ("/schema", serde_json::json!(3)),
+        ("/schema", serde_json::json!(4)),
         ("/status", serde_json::json!("won")),
         ("/lanes", serde_json::json!([])),
         ("/lanes/0/backend", serde_json::json!("tpu")),
@@ -554,8 +555,25 @@ fn the_schema_takes_real_reports_and_refuses_broken_ones() {
         ("/environment/tickMs", serde_json::json!(-1)),
         ("/config/threads", serde_json::json!(0)),
         ("/config/systems", serde_json::json!([1])),
+        ("/config/lengths", serde_json::json!(null)),
     ] {
         let mut broken = fresh.clone();
+        *broken.pointer_mut(pointer).unwrap() = value;
+        assert!(!validator.is_valid(&broken), "{pointer}");
+        assert!(Report::from_value(broken).is_err(), "{pointer}");
+    }
+    let decode = std::fs::read_to_string(folder.join("../report/tests/fixtures/v5-report.json")).unwrap();
+    let decode: serde_json::Value = serde_json::from_str(&decode).unwrap();
+    for (pointer, value) in [
+        ("/config/mode", serde_json::json!("chat")),
+        ("/config/tokens", serde_json::json!(0)),
+        ("/config/contexts", serde_json::json!([])),
+        ("/lanes/0/points/0/decode/stateBytes", serde_json::json!(-1)),
+        ("/lanes/0/points/0/decode/prefillMs", serde_json::json!(0)),
+        ("/lanes/0/points/0/decode/steps/tokens", serde_json::json!(5000)),
+        ("/lanes/0/points/0/decode/steps/worstMs", serde_json::json!("1")),
+    ] {
+        let mut broken = decode.clone();
         *broken.pointer_mut(pointer).unwrap() = value;
         assert!(!validator.is_valid(&broken), "{pointer}");
         assert!(Report::from_value(broken).is_err(), "{pointer}");

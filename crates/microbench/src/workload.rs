@@ -8,18 +8,19 @@ use kernels::ops::fft::{Fft, Row};
 use kernels::ops::gemm::{PANEL, ROWS, Store, Tile, multiply};
 use kernels::ops::linear::Linear;
 use kernels::ops::long_conv::{FilterBank, GROUP, fft_size};
+use kernels::ops::parts::for_each;
 use kernels::ops::query_block::{KEYS, LOWEST, QUERIES, online_softmax};
 use kernels::ops::simd::{Lanes as _, Pair};
 use kernels::ops::stream::Stream;
 use mixer::{CpuKernel, Floats, Level, Memory, MixerError, Parallel, Params, Problem};
 
-use crate::{peak, peer};
+use crate::{decode, peak, peer};
 
 /// Model width of all workloads except matrix products.
-const WIDTH: usize = 256;
+pub(crate) const WIDTH: usize = 256;
 
 /// Number of heads.
-const HEADS: usize = 4;
+pub(crate) const HEADS: usize = 4;
 
 /// Strips and depth of the product of `tile`, which stays in the first-level cache.
 const STRIPS: usize = 4;
@@ -32,7 +33,7 @@ const TIMES: usize = 100;
 pub struct Workload {
     /// Operations per run; a multiply-add counts as two.
     pub flops: f64,
-    run: Box<dyn FnMut() -> Result<f32, MixerError>>,
+    pub(crate) run: Box<dyn FnMut() -> Result<f32, MixerError>>,
 }
 
 impl Workload {
@@ -40,6 +41,9 @@ impl Workload {
     /// `registers`: multiply-adds on registers. `tile`: the matrix product's microkernel with operands in the
     /// first-level cache. `softmax`: exponentials of a tile of scores. `gemm:N`: a linear layer of width N on N rows.
     /// `conv:L`: long convolution of 256 channels; `rustfft:L`: that convolution by RustFFT.
+    /// `copy:N`: reading N floats and writing them elsewhere; `read:N`: reading N floats. Their bytes count as operations.
+    /// `decode:SYSTEM[-METHOD]:L[:layer][:worst]`: 256 tokens after a context of L, or the one that takes longest in blocks;
+    /// the bytes that a step must read and write count as operations.
     /// `SYSTEM:L[:causal][:layer]`: a system's kernel on its seeded case with width 256 and 4 heads. Systems and matrix
     /// products run on `parallel`, other workloads on the calling thread.
     ///
@@ -56,8 +60,15 @@ impl Workload {
             "registers" => Ok(Self { flops: peak::flops(), run: Box::new(|| Ok(peak::registers(1.0))) }),
             "tile" => Ok(tile()),
             "softmax" => Ok(softmax()),
+            "copy" => Ok(copy(size(&mut words)?, parallel)),
+            "read" => Ok(read(size(&mut words)?, parallel)),
             "gemm" => gemm(size(&mut words)?, parallel),
             "conv" => convolution(size(&mut words)?),
+            "decode" => {
+                let system = words.next().unwrap_or_default();
+                let context = size(&mut words)?;
+                decode::generation(system, context, &words.collect::<Vec<_>>(), parallel)
+            }
             "rustfft" => Ok(rustfft(size(&mut words)?)),
             _ => {
                 let seq_len = size(&mut words)?;
@@ -86,7 +97,7 @@ fn random(len: usize) -> Vec<f32> {
 }
 
 /// Sum of a buffer's first and last values, so that the compiler cannot remove their computation.
-fn ends(values: &[f32]) -> f32 {
+pub(crate) fn ends(values: &[f32]) -> f32 {
     values.first().copied().unwrap_or_default() + values.last().copied().unwrap_or_default()
 }
 
@@ -179,6 +190,41 @@ fn convolution(seq_len: usize) -> Result<Workload, MixerError> {
             Ok(ends(&y))
         }),
     })
+}
+
+/// Floats of a task of `copy` and `read`.
+const PART: usize = 1 << 16;
+
+fn copy(len: usize, parallel: Rc<dyn Parallel>) -> Workload {
+    let (from, mut to) = (random(len), vec![0.0; len]);
+    Workload {
+        flops: 8.0 * len as f64,
+        run: Box::new(move || {
+            let parts = from.chunks(PART).zip(to.chunks_mut(PART));
+            for_each(&*parallel, len.div_ceil(PART), parts, |(from, to), _| to.copy_from_slice(from));
+            Ok(ends(&to))
+        }),
+    }
+}
+
+/// Sums of all floats, on many chains.
+fn read(len: usize, parallel: Rc<dyn Parallel>) -> Workload {
+    let from = random(len);
+    let mut sums = vec![0.0; len.div_ceil(PART)];
+    Workload {
+        flops: 4.0 * len as f64,
+        run: Box::new(move || {
+            let parts = from.chunks(PART).zip(&mut sums);
+            for_each(&*parallel, len.div_ceil(PART), parts, |(from, to), _| {
+                let mut sums = [0.0_f32; 8 * GROUP];
+                for chunk in from.as_chunks::<{ 8 * GROUP }>().0 {
+                    sums.iter_mut().zip(chunk).for_each(|(sum, value)| *sum += value);
+                }
+                *to = sums.iter().sum();
+            });
+            Ok(sums.iter().sum())
+        }),
+    }
 }
 
 fn system(

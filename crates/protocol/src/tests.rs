@@ -65,6 +65,11 @@ fn requests_are_as_documented() {
     same_request(&hello, r#"{"type":"hello","protocol":1,"variant":"simd"}"#);
     let race = Request::Race { id: 3, config: Box::default() };
     same_request(&race, &format!(r#"{{"type":"race","id":3,"config":{CONFIG}}}"#));
+    let config = Config { mode: mixer::Task::Decode { tokens: 64 }, ..Config::default() };
+    let race = Request::Race { id: 3, config: Box::new(config) };
+    let decode = CONFIG.replace(r#""lengths""#, r#""mode":"decode","contexts""#);
+    let decode = decode.replace(r#","width""#, r#","tokens":64,"width""#);
+    same_request(&race, &format!(r#"{{"type":"race","id":3,"config":{decode}}}"#));
     same_request(&Request::Cancel { id: 3 }, r#"{"type":"cancel","id":3}"#);
     same_request(&Request::Visibility { hidden: true }, r#"{"type":"visibility","hidden":true}"#);
     let verify = Request::Verify { id: 4, backend: BackendName::Webgpu };
@@ -168,6 +173,7 @@ fn fault_26_strange_messages_are_refused_with_their_id() {
     refused(r#"{"type":"race","config":{}}"#, None, "message-field", "missing field `id`");
     refused(r#"{"type":"race","id":1,"config":[]}"#, Some(1), "invalid-field", "config");
     refused(r#"{"type":"race","id":1,"config":{"heads":0}}"#, Some(1), "invalid-field", "heads: must be");
+    refused(r#"{"type":"race","id":1,"config":{"tokens":9}}"#, Some(1), "other-mode", "mode \"decode\" only");
     refused(r#"{"type":"race","id":1,"config":{"widht":1}}"#, Some(1), "unknown-field", "widht");
     refused(r#"{"type":"encodeLink","id":1,"report":{}}"#, Some(1), "report-syntax", "missing field");
     refused(r#"{"type":"encodeLink","id":1}"#, Some(1), "message-field", "missing field `report`");

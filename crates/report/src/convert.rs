@@ -530,7 +530,7 @@ mod tests {
     use race::Estimate;
 
     use super::*;
-    use crate::testing::{ATTENTION, SYSTEMS, TOY, config, environment, record, report};
+    use crate::testing::{ATTENTION, SYSTEMS, TOY, config, decode_config, environment, record, report};
 
     #[test]
     fn a_report_contains_the_records_data() {
@@ -602,6 +602,56 @@ mod tests {
         assert_eq!(report.lanes[0].points.last().unwrap().needed_ms, Some(41_000.0));
         assert!(report.lanes[0].points.iter().all(|point| point.versus.is_none()));
         assert_eq!(report.lanes[1].exponent.unwrap().leading.unwrap().estimate, 1.1);
+    }
+
+    #[test]
+    fn a_decode_race_has_its_state_prefill_and_single_tokens() {
+        let config = decode_config();
+        let mut record = record(&config);
+        let mut machine = environment();
+        let peaks = crate::Peaks {
+            flops_per_s: 1e9,
+            f16_flops_per_s: None,
+            transcendentals_per_s: Some(1e8),
+            bytes_per_s: 1e9,
+            dispatch_ms: 0.0,
+        };
+        machine.roofline = Some(Roofline { cpu: Some(peaks), webgpu: None });
+        let report = Report::from_record(&record, &config, &machine, None, &SYSTEMS);
+        report.validate().unwrap();
+        assert_eq!(report.schema, 3);
+        let (point, own) = (&report.lanes[1].points[0], record.lanes[1].points[0].decoding.unwrap());
+        let decode = point.decode.unwrap();
+        assert_eq!((decode.state_bytes, point.decode_state_bytes), (512.0 * 320.0, 512.0 * 320.0));
+        assert_eq!(decode.prefill_ms, own.prefill_ns.map(|ns| ns / 1e6));
+        assert_eq!(decode.prefill_flops, own.prefill_cost.flops as f64);
+        let least_ms = peaks.least_ms(256.0 * 256.0 * 32.0, 300.0 * 256.0, 4096.0 * 256.0);
+        assert_eq!(decode.prefill_roofline_share, Some(least_ms / decode.prefill_ms.unwrap()));
+        let (steps, own) = (decode.steps.unwrap(), own.steps.unwrap());
+        assert_eq!((steps.tokens, steps.p99_ms), (64, own.p99_ns / 1e6));
+        assert_eq!(report.tokens_per_s(point), point.median_ms.map(|ms| 2000.0 / ms));
+        assert_eq!(self::report().tokens_per_s(point), None);
+
+        // No time for a prefill, a clock too coarse for single tokens, impossible times, a point that is still at work.
+        let points = &mut record.lanes[1].points;
+        let mut change = |at: usize, change: &dyn Fn(&mut race::Decoding)| {
+            change(points[at].decoding.as_mut().unwrap());
+        };
+        change(0, &|decoding| (decoding.prefill_ns, decoding.steps) = (None, None));
+        change(1, &|decoding| decoding.prefill_ns = Some(f64::NAN));
+        change(2, &|decoding| decoding.steps.as_mut().unwrap().worst_ns = 1.0);
+        change(3, &|decoding| decoding.steps.as_mut().unwrap().tokens = 65);
+        points[4].decoding = None;
+        let report = Report::from_record(&record, &config, &machine, None, &SYSTEMS);
+        report.validate().unwrap();
+        let decodes: Vec<_> = report.lanes[1].points.iter().map(|point| point.decode).collect();
+        assert!(decodes[0].is_some_and(|decode| decode.prefill_ms.is_none() && decode.steps.is_none()));
+        assert!(decodes[1].is_some_and(|decode| decode.prefill_ms.is_none() && decode.steps.is_some()));
+        assert!(decodes[2].is_some_and(|decode| decode.prefill_ms.is_some() && decode.steps.is_none()));
+        assert!(decodes[3].is_none() && decodes[4].is_none() && decodes[5].is_some());
+        // A race of forward passes has none, whatever its record holds.
+        let report = Report::from_record(&record, &self::config(), &machine, None, &SYSTEMS);
+        assert!(report.lanes.iter().flat_map(|lane| &lane.points).all(|point| point.decode.is_none()));
     }
 
     #[test]
@@ -744,11 +794,18 @@ mod tests {
             numbers in prop::collection::vec(number(), 12),
             pass in any::<bool>(),
             lanes in (0..4_usize, 0..4_usize),
+            decodes in any::<bool>(),
             started in prop::option::of(number()),
             text in any::<String>(),
         ) {
-            let config = config();
+            let config = if decodes { decode_config() } else { config() };
             let mut record = record(&config);
+            if let Some(decoding) = &mut record.lanes[1].points[0].decoding {
+                decoding.prefill_ns = Some(numbers[2]);
+                let tokens = lanes.0 as u32;
+                let steps = race::Steps { tokens, median_ns: numbers[3], p99_ns: numbers[4], worst_ns: numbers[5] };
+                decoding.steps = Some(steps);
+            }
             let lane = &mut record.lanes[1];
             let deviation = Deviation { max_abs: numbers[0], max_rel: numbers[1], pass };
             lane.verification = Some(Verification { seq_len: 160, deviation });

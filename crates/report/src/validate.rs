@@ -708,7 +708,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::testing::report;
+    use crate::testing::{decode_report, report};
 
     /// The sample with one field set, parsed again.
     fn with(pointer: &str, value: Value) -> Result<Report, ReportError> {
@@ -855,6 +855,76 @@ mod tests {
         let mut backwards = report();
         (backwards.crossovers[0].challenger, backwards.crossovers[0].baseline) = (0, 1);
         assert_eq!(backwards.validate().unwrap_err().field(), Some("crossovers[0].baseline"));
+    }
+
+    #[test]
+    fn fault_24_decoding_that_no_race_has_is_refused_by_name() {
+        let with = |pointer: &str, value: Value| {
+            let mut json = serde_json::to_value(decode_report()).unwrap();
+            *json.pointer_mut(pointer).unwrap_or_else(|| panic!("{pointer}")) = value;
+            assert_eq!(
+                Report::from_json(&json.to_string()).is_ok(),
+                Report::from_value(json.clone()).is_ok()
+            );
+            Report::from_value(json)
+        };
+        let json = serde_json::to_string(&decode_report()).unwrap();
+        assert_eq!(Report::from_json(&json), Ok(decode_report()));
+        let decode = "/lanes/1/points/0/decode";
+        for (field, value, named) in [
+            ("/stateBytes", json!(-1), "stateBytes"),
+            ("/stateBytes", json!(1e30), "stateBytes"),
+            ("/prefillMs", json!(0), "prefillMs"),
+            ("/prefillMs", json!(-1), "prefillMs"),
+            ("/prefillMs", json!(1e300), "prefillMs"),
+            ("/prefillFlops", json!(-1), "prefillFlops"),
+            ("/prefillExecutedFlops", json!(2e19), "prefillExecutedFlops"),
+            ("/prefillTranscendentals", json!(-0.5), "prefillTranscendentals"),
+            ("/prefillBytes", json!(1e99), "prefillBytes"),
+            ("/steps/tokens", json!(0), "steps.tokens"),
+            ("/steps/tokens", json!(65), "steps.tokens"),
+            ("/steps/medianMs", json!(-1), "steps.medianMs"),
+            ("/steps/worstMs", json!(1e300), "steps.worstMs"),
+            // The times in another order.
+            ("/steps/medianMs", json!(1e3), "steps.p99Ms"),
+            ("/steps/p99Ms", json!(1e-9), "steps.p99Ms"),
+            ("/steps/p99Ms", json!(1e3), "steps.p99Ms"),
+            ("/steps/worstMs", json!(1e-9), "steps.p99Ms"),
+        ] {
+            let error = with(&format!("{decode}{field}"), value).unwrap_err();
+            let named = format!("lanes[1].points[0].decode.{named}");
+            assert_eq!((error.code(), error.field()), ("report-invalid", Some(named.as_str())), "{error}");
+        }
+        for value in [json!(null), json!("1"), json!([])] {
+            let read = with(&format!("{decode}/stateBytes"), value).unwrap_err();
+            assert_eq!(read.code(), "report-syntax");
+        }
+        for missing in [format!("{decode}/steps"), format!("{decode}/prefillMs"), decode.to_owned()] {
+            assert!(with(&missing, json!(null)).is_ok(), "{missing}");
+        }
+        // A point without a result has none, and a report of forward passes none at all.
+        let lost = decode_report().lanes[1].points[0].decode;
+        let mut report = decode_report();
+        report.lanes[0].points[6].decode = lost;
+        assert_eq!(report.validate().unwrap_err().field(), Some("lanes[0].points[6].decode"));
+        let mut forward = self::report();
+        forward.lanes[1].points[0].decode = lost;
+        assert_eq!(forward.validate().unwrap_err().field(), Some("lanes[1].points[0].decode"));
+        // The configuration's own rules hold in reports.
+        for (pointer, value, field) in [
+            ("/config/tokens", json!(0), "tokens"),
+            ("/config/tokens", json!(5000), "tokens"),
+            ("/config/causal", json!(false), "causal"),
+            ("/config/contexts", json!([0]), "contexts"),
+            ("/config/contexts", json!([]), "contexts"),
+        ] {
+            let error = with(pointer, value).unwrap_err();
+            assert_eq!((error.code(), error.field()), ("invalid-field", Some(field)), "{error}");
+        }
+        // Older readers would take the times for those of forward passes.
+        assert_eq!(with("/schema", json!(2)).unwrap_err().field(), Some("schema"));
+        let newer = Report { schema: 3, ..self::report() };
+        assert_eq!(Report::from_json(&serde_json::to_string(&newer).unwrap()), Ok(self::report()));
     }
 
     #[test]

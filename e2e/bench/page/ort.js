@@ -1,5 +1,6 @@
 // ONNX Runtime Web, one page per backend and number of threads. Variants of attention: `plain` (matmul, softmax,
-// matmul) and `fused` (its MultiHeadAttention operator). Also products by weights in the graph.
+// matmul) and `fused` (its MultiHeadAttention operator); of one token's attention `mha` and `gqa` (its operators with past keys
+// and values, which copy the caches at every step). Also products by weights in the graph.
 
 import { causalMask } from './problem.js';
 
@@ -15,8 +16,9 @@ export async function open({ backend, threads, subgroups }) {
 
   return {
     async load(problem, inputs, variant) {
-      const { work, length, width, size, causal } = problem;
-      const graph = await fetch(`/outputs/graph-${work === 'product' ? `product-${size}` : `${variant}-${causal}`}`);
+      const { work, length, width, heads, size, causal } = problem;
+      const names = { product: `product-${size}`, decode: `step-${variant}` };
+      const graph = await fetch(`/outputs/graph-${names[work] ?? `${variant}-${causal}`}`);
       const session = await ort.InferenceSession.create(new Uint8Array(await graph.arrayBuffer()), {
         executionProviders: [backend],
         ...(gpu ? { preferredOutputLocation: 'gpu-buffer' } : {}),
@@ -34,18 +36,26 @@ export async function open({ backend, threads, subgroups }) {
       };
       const feeds = {};
       if (work === 'product') feeds.x = tensor(inputs.x, [size, size]);
-      else for (const name of ['q', 'k', 'v']) feeds[name] = tensor(inputs[name], [1, length, width]);
+      else if (work === 'decode') {
+        for (const name of ['q', 'k', 'v']) feeds[name] = tensor(inputs[name].slice(length * width), [1, 1, width]);
+        for (const [name, stream] of [['past_key', inputs.k], ['past_value', inputs.v]]) {
+          feeds[name] = tensor(byHeads(stream, problem), [1, heads, length, width / heads]);
+        }
+        // Sizes stay on the CPU, where the operator reads them.
+        const word = (number) => new ort.Tensor('int32', Int32Array.of(number), [1]);
+        if (variant === 'gqa') Object.assign(feeds, { seqlens_k: word(length), total_sequence_length: word(length + 1) });
+      } else for (const name of ['q', 'k', 'v']) feeds[name] = tensor(inputs[name], [1, length, width]);
       if (session.inputNames.includes('mask')) feeds.mask = tensor(causalMask(length), [length, length]);
       return {
         async pass() {
-          const { y } = await session.run(feeds);
+          const results = await session.run(feeds);
           if (gpu) await device.queue.onSubmittedWorkDone();
-          y.dispose();
+          for (const result of Object.values(results)) result.dispose();
         },
         async output() {
-          const { y } = await session.run(feeds);
-          const data = Float32Array.from(await y.getData());
-          y.dispose();
+          const results = await session.run(feeds);
+          const data = Float32Array.from(await results.y.getData());
+          for (const result of Object.values(results)) result.dispose();
           return data;
         },
         async free() {
@@ -55,6 +65,15 @@ export async function open({ backend, threads, subgroups }) {
       };
     },
   };
+}
+
+/** The rows before the last of a stream [length + 1, width] as [heads, length, width / heads]. */
+function byHeads(stream, { length, width, heads }) {
+  const head = width / heads;
+  return Float32Array.from({ length: length * width }, (_, at) => {
+    const [of, row, column] = [Math.floor(at / (length * head)), Math.floor(at / head) % length, at % head];
+    return stream[row * width + of * head + column];
+  });
 }
 
 /** Makes adapters report no subgroups. */

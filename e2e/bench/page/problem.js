@@ -16,7 +16,9 @@ export function generator(seed) {
  * the filter k [1, width, length] and β [1, width]. Standard normal, except for the filter, whose sum must not grow
  * with the length.
  */
-export function operands({ work, length, width, seed = 1 }) {
+export function operands({ work, length: context, width, seed = 1 }) {
+  // A generated token follows the context.
+  const length = work === 'decode' ? context + 1 : context;
   const uniform = generator(seed);
   const normal = () => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform());
   const tensor = () => Float32Array.from({ length: length * width }, normal);
@@ -36,6 +38,7 @@ export function causalMask(length) {
 
 /** One row of y in f64. */
 export function referenceRow(problem, inputs, row) {
+  if (problem.work === 'decode') return attentionRow({ ...problem, causal: true }, inputs, problem.length);
   return (problem.work === 'hyena' ? hyenaRow : attentionRow)(problem, inputs, row);
 }
 

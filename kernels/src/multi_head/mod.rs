@@ -196,3 +196,22 @@ pub(crate) fn seeded_case(problem: &Problem, kv_heads: usize) -> Result<Case, Mi
     config.set(KV_HEADS, kv_heads);
     Ok(Case { level: problem.level, config, tensors })
 }
+
+/// As many heads of keys and values as of queries, one, and a number between.
+#[cfg(any(test, feature = "trials"))]
+pub(crate) fn groups(problem: &Problem) -> Vec<Params> {
+    let divisors = (0..=problem.n_heads).filter(|&n| n == 0 || problem.n_heads.is_multiple_of(n));
+    divisors
+        .map(|kv_heads| {
+            let mut params = Params::new();
+            params.set(KV_HEADS, kv_heads);
+            params
+        })
+        .collect()
+}
+
+/// One of [`groups`].
+#[cfg(any(test, feature = "trials"))]
+pub(crate) fn grouped_params(index: usize, problem: &Problem) -> Params {
+    groups(problem).into_iter().cycle().nth(index).unwrap_or_default()
+}

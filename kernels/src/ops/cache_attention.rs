@@ -18,7 +18,7 @@ use super::scratch::Scratch;
 use super::simd::{F32x4, LANES, Lanes, Work, run_widest};
 
 /// Rows whose scores are computed before their values are read: enough for long runs of consecutive reads.
-const BLOCK: usize = 128;
+const BLOCK: usize = 256;
 
 /// Rows of values that are added together, a divisor of [`BLOCK`]: the sums are then loaded and stored once for all of them.
 const TOGETHER: usize = 8;
@@ -137,7 +137,7 @@ impl CacheAttention {
             let end = n_keys.min(start + range);
             for first in (start..end).step_by(BLOCK) {
                 let n = BLOCK.min(end - first);
-                let rows = |i: usize| row(first + i.min(n - 1));
+                let rows = |i: usize| row(first + if n == BLOCK { interleaved(i) } else { i.min(n - 1) });
                 run_widest(Score { heads, keys, rows: &rows, n, scores: &mut scores });
                 let padded = n.next_multiple_of(TOGETHER);
                 for (head, scores) in scores.chunks_exact_mut(BLOCK).take(maxima.len()).enumerate() {
@@ -153,6 +153,13 @@ impl CacheAttention {
             merge(states, &mut q[columns.clone()][..heads * d_head], d_head);
         }
     }
+}
+
+/// Order of a block's rows: [`TOGETHER`] long runs in turn. Rows that are taken together then come from different runs, and a
+/// processor foresees the next reads of each run, but not those of pieces of a few rows.
+#[inline(always)]
+fn interleaved(i: usize) -> usize {
+    i % TOGETHER * (BLOCK / TOGETHER) + i / TOGETHER
 }
 
 /// Merges the states of the ranges of one sequence to the outputs of its heads, `[heads, d_head]`.

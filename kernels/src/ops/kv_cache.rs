@@ -61,6 +61,43 @@ impl KvCache {
     }
 }
 
+impl KvCache {
+    /// Sets the first `count` rows to those of the `count` positions of `ring` before `position`.
+    pub fn copy_latest(&mut self, ring: &Self, position: usize, count: usize) {
+        self.copy(ring, (0, position - count), count);
+    }
+
+    /// Sets the rows of the latest positions before `position` to the latest of the first `count` rows of `span`, as many as
+    /// there is room for.
+    pub fn keep_latest(&mut self, span: &Self, position: usize, count: usize) {
+        let n = count.min(self.rows);
+        self.copy(span, (position - n, count - n), n);
+    }
+
+    /// Copies a cache of equal sizes.
+    pub fn copy_all(&mut self, from: &Self) {
+        self.keys.copy_from_slice(&from.keys);
+        self.values.copy_from_slice(&from.values);
+    }
+
+    /// Copies `count` positions of `from` from the second of the positions on to this one's from the first on.
+    fn copy(&mut self, from: &Self, (to, first): (usize, usize), count: usize) {
+        let (rows, from_rows, width) = (self.rows, from.rows, self.width);
+        let halves = [(&mut self.keys, &from.keys), (&mut self.values, &from.values)];
+        for (to_half, from_half) in halves {
+            let sequences =
+                to_half.chunks_exact_mut(rows * width).zip(from_half.chunks_exact(from_rows * width));
+            for (to_rows, from) in sequences {
+                for index in 0..count {
+                    let (to, from_row) = ((to + index) % rows, (first + index) % from_rows);
+                    let row = &from[from_row * width..][..width];
+                    to_rows[to * width..][..width].copy_from_slice(row);
+                }
+            }
+        }
+    }
+}
+
 /// Copies the latest of `count` rows of each sequence, as many as there is room for.
 fn set(cache: &mut [f32], [rows, width]: [usize; 2], position: usize, count: usize, from: &[f32]) {
     if count == 0 {

@@ -25,6 +25,8 @@ pub static ENGLISH: Words = Words {
     metric_memory: "Memory",
     metric_roofline: "Roofline",
     axis_length: "Sequence length (tokens)",
+    axis_context: "Context length (tokens)",
+    axis_token_time: "Time per generated token",
     axis_time: "Time of one forward pass",
     axis_throughput: "Tokens per second",
     axis_gflops: "FLOP/s, by closed form",

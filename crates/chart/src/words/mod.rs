@@ -25,6 +25,8 @@ pub struct Words {
     pub metric_memory: &'static str,
     pub metric_roofline: &'static str,
     pub axis_length: &'static str,
+    pub axis_context: &'static str,
+    pub axis_token_time: &'static str,
     pub axis_time: &'static str,
     pub axis_throughput: &'static str,
     pub axis_gflops: &'static str,

@@ -25,6 +25,8 @@ pub const CHINESE: Words = Words {
     metric_memory: "内存",
     metric_roofline: "Roofline",
     axis_length: "序列长度（词元）",
+    axis_context: "上下文长度（词元）",
+    axis_token_time: "每生成一个词元的时间",
     axis_time: "一次前向计算的时间",
     axis_throughput: "每秒词元数",
     axis_gflops: "FLOP/s（按闭式公式）",

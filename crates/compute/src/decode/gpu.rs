@@ -206,6 +206,7 @@ mod tests {
                 (Level::Core, 3, 63, 30, 3),
                 (Level::Layer, 2, 700, 40, 2),
                 (Level::Core, 1, 2500, 64, 1),
+                (Level::Core, 1, 70, 300, 1),
             ] {
                 let problem = Problem { level, batch, seq_len, d_model, n_heads, ..PROBLEM };
                 let verified = block_on(machine.verify(&spec, &problem)).unwrap();

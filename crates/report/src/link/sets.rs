@@ -109,6 +109,33 @@ const SETS: &[(&str, &[(&str, Known)])] = &[
             ("num_hashes", Whole(4)),
         ],
     ),
+<<<<<<< HEAD
+    (
+        "hyena",
+        &[
+            ("decode_method", Word("online")),
+            ("emb_dim", Whole(33)),
+            ("filter_order", Whole(64)),
+            ("order", Whole(2)),
+            ("short_filter_order", Whole(3)),
+        ],
+    ),
+    (
+        "monarch-mixer",
+        &[
+            ("decode_method", Word("online")),
+            ("emb_dim", Whole(5)),
+            ("expansion", Whole(4)),
+            ("filter_order", Whole(128)),
+            ("nblocks", Whole(4)),
+            ("part", Word("sequence")),
+            ("residual_long_conv", Flag(true)),
+        ],
+    ),
+=======
+    ("attention", &[("kv_heads", Whole(0))]),
+    ("attention-naive", &[("kv_heads", Whole(0))]),
+>>>>>>> attn
 ];
 
 fn params(set: &[(&str, Known)]) -> BTreeMap<String, ParamValue> {

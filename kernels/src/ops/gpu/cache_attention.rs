@@ -1,6 +1,6 @@
 //! Attention of one query of each head over a cache of keys and values.
 
-use mixer::{Access, MixerError, Shader};
+use mixer::{Access, Shader};
 
 use super::builder::{Builder, INVOCATION_TURNS};
 use super::decode::Clock;
@@ -23,9 +23,6 @@ const MERGE: Shader = Shader {
 
 /// Keys that a workgroup takes at a time, and its invocations.
 const TILE: usize = 64;
-
-/// Vectors of four floats of the widest head.
-const MAX_RUN: usize = 64;
 
 /// Tiles of a part where the cache is long enough: fewer would not be worth a part's start and its merging.
 const PART_TILES: usize = 8;
@@ -56,15 +53,8 @@ pub struct CacheAttention {
 
 impl CacheAttention {
     /// Records the attention of the present token to all positions up to its own.
-    ///
-    /// # Errors
-    /// [`MixerError::NeedsLimit`] for heads that exceed the shader's workgroup memory.
-    pub fn record(&self, builder: &mut Builder, clock: Clock) -> Result<(), MixerError> {
+    pub fn record(&self, builder: &mut Builder, clock: Clock) {
         let run = self.heads.run() / 4;
-        if run > MAX_RUN {
-            let (needed, available) = (4 * run as u64, 4 * MAX_RUN as u64);
-            return Err(MixerError::NeedsLimit { limit: "head dimension".to_owned(), needed, available });
-        }
         let (batch, heads) = (clock.lengths.batch, self.heads.groups);
         let tiles = self.capacity.div_ceil(TILE);
         // Loop iterations of an invocation for a tile: a key's vectors, the maximum, and the values.
@@ -85,7 +75,7 @@ impl CacheAttention {
                 (self.scale * std::f32::consts::LOG2_E).to_bits(),
             ],
             &[clock.buffer, self.q.buffer, self.k.buffer, self.v.buffer, results],
-            [parts, heads, batch],
+            [parts * run.div_ceil(TILE), heads, batch],
             flops,
         );
         let items = batch * heads * run;
@@ -97,6 +87,5 @@ impl CacheAttention {
             line_of_groups(items.div_ceil(64)),
             (items * parts * 10) as u64,
         );
-        Ok(())
     }
 }

@@ -2,13 +2,14 @@
 // are divided into parts, one workgroup each, and `merge_parts.wgsl` joins the parts' results.
 //
 // A workgroup takes 64 keys at a time: an invocation computes one score, then the invocations divide the columns of the
-// values among them, with several groups of invocations on different keys.
+// values among them, with several groups of invocations on different keys. Heads of more than 64 vectors take several
+// passes over the columns, which all compute the scores.
 //
 // binding 0: sizes; strides in vectors of four floats
 // binding 1: the clock; binding 2: q, padded rows [batch]; bindings 3 and 4: keys and values, rows [batch, capacity]
 // binding 5: results, [batch, heads, parts] of [run / 4 + 1] vectors: Σ w v, then (maximum, Σ w) with scores in units of log₂
 
-// Vectors of a head, at most 64.
+// Vectors of a head.
 override RUN: u32 = 16u;
 // Heads of queries that share a head of keys.
 override SHARED: u32 = 1u;
@@ -32,22 +33,20 @@ struct Sizes {
 
 const THREADS: u32 = 64u;
 
-var<workgroup> query: array<vec4<f32>, 64>;
 var<workgroup> scores: array<f32, 64>;
 var<workgroup> sums: array<vec4<f32>, 64>;
 var<workgroup> position: u32;
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    let part = workgroup.x;
+    let part = workgroup.x % sizes.parts;
+    let first_column = workgroup.x / sizes.parts * THREADS;
     let head = workgroup.y;
     let sequence = workgroup.z;
     if (thread == 0u) {
         position = clock[1];
     }
-    if (thread < RUN) {
-        query[thread] = q[sizes.q_offset + sequence * sizes.q_stride + head * RUN + thread] * sizes.scale;
-    }
+    let query = sizes.q_offset + sequence * sizes.q_stride + head * RUN;
     // The present token's key is in the cache already.
     let visible = workgroupUniformLoad(&position) + 1u;
     let tiles = (visible + THREADS - 1u) / THREADS;
@@ -56,10 +55,11 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     let end = min(first + each, tiles);
     let row = sequence * sizes.capacity * sizes.kv_stride + head / SHARED * RUN;
 
-    // Invocations in groups of RUN, one vector of columns each.
-    let groups = THREADS / RUN;
-    let group = thread / RUN;
-    let column = thread % RUN;
+    // Groups of invocations, one vector of columns each.
+    let columns = min(THREADS, RUN - first_column);
+    let groups = THREADS / columns;
+    let group = thread / columns;
+    let column = first_column + thread % columns;
     var maximum = -1e30;
     var total = 0.0;
     var sum = vec4<f32>(0.0);
@@ -70,9 +70,9 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
             let at = row + key * sizes.kv_stride;
             var dots = vec4<f32>(0.0);
             for (var i = 0u; i < RUN; i++) {
-                dots += query[i] * keys[at + i];
+                dots += q[query + i] * keys[at + i];
             }
-            score = dots.x + dots.y + dots.z + dots.w;
+            score = sizes.scale * (dots.x + dots.y + dots.z + dots.w);
         }
         scores[thread] = score;
         workgroupBarrier();
@@ -98,14 +98,14 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     sums[thread] = sum;
     scores[thread] = total;
     workgroupBarrier();
-    if (thread < RUN) {
+    if (thread < columns) {
         for (var i = 1u; i < groups; i++) {
-            sum += sums[i * RUN + thread];
-            total += scores[i * RUN + thread];
+            sum += sums[i * columns + thread];
+            total += scores[i * columns + thread];
         }
         let to = ((sequence * sizes.heads + head) * sizes.parts + part) * (RUN + 1u);
-        results[to + thread] = sum;
-        if (thread == 0u) {
+        results[to + column] = sum;
+        if (column == 0u) {
             results[to + RUN] = vec4<f32>(maximum, total, 0.0, 0.0);
         }
     }

@@ -46,7 +46,7 @@ impl Method {
     pub const PARAM: &'static str = "decode_method";
 
     /// What the parameter means.
-    pub const HELP: &'static str = "How long convolutions generate: in blocks by FFT, or over all inputs at each token; without effect otherwise";
+    pub const HELP: &'static str = "How long convolutions decode: in blocks by FFT, or over all inputs at each token; no effect on the forward pass";
 
     /// The method's word among [`Method::CHOICES`].
     pub fn word(self) -> &'static str {

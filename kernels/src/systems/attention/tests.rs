@@ -2,20 +2,8 @@ use mixer::{Case, Level, MixerError, Params, Problem, Serial, SpotDraw, Tensor, 
 use proptest::prelude::*;
 
 use super::*;
-use crate::multi_head;
+use crate::multi_head::{self, groups};
 use crate::testing::{self, PROBLEM, edge_problems};
-
-/// As many heads of keys and values as of queries, one, and a number between.
-fn groups(problem: &Problem) -> Vec<Params> {
-    let divisors = (0..=problem.n_heads).filter(|&n| n == 0 || problem.n_heads.is_multiple_of(n));
-    divisors
-        .map(|kv_heads| {
-            let mut params = Params::new();
-            params.set("kv_heads", kv_heads);
-            params
-        })
-        .collect()
-}
 
 testing::decode::decode_battery!(ATTENTION, "attention", groups);
 

@@ -3,13 +3,14 @@
 
 mod cost;
 mod cpu;
+mod decode;
 mod gpu;
 #[cfg(test)]
 mod tests;
 #[cfg(any(test, feature = "trials"))]
 pub(crate) mod trials;
 
-use mixer::{Causality, Family, Info, NoDecode, System, Tolerance};
+use mixer::{Causality, Decode, Family, Info, System, Tolerance};
 
 use crate::model::reference;
 use crate::multi_head::{self, kv_heads};
@@ -42,5 +43,12 @@ pub static ATTENTION_NAIVE: System = System {
     spot_check: multi_head::spot_check,
     cpu: |case, memory, _parallel| Ok(Box::new(cpu::Kernel::new(case, memory)?)),
     gpu: gpu::plan,
-    decode: Err(NoDecode::WholeSequence),
+    decode: Ok(Decode {
+        inputs: decode::inputs,
+        width: crate::decoding::model_width,
+        cost: |problem, params| Ok(cost::step(problem, kv_heads(&INFO, problem, params)?)),
+        cpu: |case, memory, _parallel| decode::decoder(case, memory),
+        rows_of_forward: true,
+        gpu: None,
+    }),
 };

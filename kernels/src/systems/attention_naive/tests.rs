@@ -4,7 +4,10 @@ use mixer::{Level, Memory, MixerError, Params, Problem};
 use proptest::prelude::*;
 
 use super::*;
+use crate::multi_head::groups;
 use crate::testing::{self, PROBLEM, edge_problems};
+
+testing::decode::decode_battery!(ATTENTION_NAIVE, "attention", groups);
 
 #[test]
 fn golden_parity() {
@@ -14,7 +17,9 @@ fn golden_parity() {
 #[test]
 fn agrees_with_the_reference_at_the_edges() {
     for problem in edge_problems() {
-        testing::agrees_with_reference(&ATTENTION_NAIVE, &problem, &Params::new());
+        for params in groups(&problem) {
+            testing::agrees_with_reference(&ATTENTION_NAIVE, &problem, &params);
+        }
     }
 }
 

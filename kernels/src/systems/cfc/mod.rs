@@ -96,6 +96,7 @@ pub static CFC: System = System {
     gpu: gpu::plan,
     decode: Ok(Decode {
         inputs: decode::inputs,
+        width: |case| Ok(Spec::read(case)?.outputs()),
         cost: |problem, params| {
             let race = race::Race::new(&problem.whole(), params)?;
             Ok(cost::decode(&race.spec, &race.synapses()))

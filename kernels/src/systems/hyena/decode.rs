@@ -18,11 +18,10 @@ use crate::ops::online_conv::{Channels, Shape, Span, Taps};
 pub(super) fn inputs(case: &Case) -> Result<Vec<TokenInput>, MixerError> {
     let spec = Spec::read(case)?;
     let width = match spec.level {
-        // Streams are no outputs of the operator.
         Level::Core => (spec.order + 1) * spec.dims.d_model,
         Level::Layer => spec.dims.d_model,
     };
-    Ok(vec![TokenInput { name: "x", width, fed: spec.level == Level::Layer }])
+    Ok(vec![TokenInput { name: "x", width, fed: true }])
 }
 
 /// Sizes of a decoder whose capacity is the output's length.

@@ -20,9 +20,19 @@ const TOGETHER: usize = 16;
 /// Positions of a filter's network computed at once in f64.
 const POSITIONS: usize = 1024;
 
+/// Positions that a column covers.
+#[derive(Debug, Clone, Copy)]
+enum Reached {
+    /// As many from the first one on as the budget allows.
+    Affordable,
+    /// All from this one on, whatever they cost.
+    From(usize),
+}
+
 /// Checked parts: rows of the longest prefix within half of the budget; for a core of order 2 also the last row, which
 /// needs one product per input; and columns. For a core, columns are whole channels. For a layer, the column is a
-/// weighted sum that shows one channel of its core over a far longer prefix.
+/// weighted sum that shows one channel of its core over a far longer prefix. Where only late rows are of interest, because a
+/// race of decoding generates no other ones, the check is one column from the first of them on.
 pub(super) fn spot_check(case: &Case, draw: SpotDraw) -> Result<SpotCheck, MixerError> {
     let spec = Spec::read(case)?;
     let (width, length) = (spec.dims.d_model, spec.out_len());
@@ -38,6 +48,16 @@ pub(super) fn spot_check(case: &Case, draw: SpotDraw) -> Result<SpotCheck, Mixer
         affordable *= 2;
     }
     let affordable = affordable.min(length);
+    if draw.first_row > 0 && affordable < length {
+        let reached = Reached::From(draw.first_row.min(length - 1));
+        let column = match &spec.filter {
+            Some(filter) => layer_column(&spec, filter, case, draw, reached)?,
+            None => core_channels(&spec, case, SpotDraw { max_flops: 0, ..draw }, reached)?.pop(),
+        };
+        if let Some(column) = column {
+            return Ok(SpotCheck { width, columns: vec![column], ..SpotCheck::default() });
+        }
+    }
     let mut a = Exact::default();
     let of_prefix = filters(&mut a, &spec, &case.tensors, affordable)?;
     let head = prefix(&mut a, &spec, &case.tensors, &of_prefix, 0)?;
@@ -46,8 +66,8 @@ pub(super) fn spot_check(case: &Case, draw: SpotDraw) -> Result<SpotCheck, Mixer
     let mut columns = Vec::new();
     if affordable < length {
         match &spec.filter {
-            Some(filter) => columns.extend(layer_column(&spec, filter, case, draw)?),
-            None => columns = core_channels(&spec, case, draw.part(1, 2))?,
+            Some(filter) => columns.extend(layer_column(&spec, filter, case, draw, Reached::Affordable)?),
+            None => columns = core_channels(&spec, case, draw.part(1, 2), Reached::Affordable)?,
         }
         if spec.filter.is_none() && spec.order == 2 {
             rows.push(length - 1);
@@ -81,28 +101,38 @@ fn core_of<'a>(
     Ok((a.concat(&streams), Filters { k, skip }))
 }
 
-fn core_channels(spec: &Spec, case: &Case, draw: SpotDraw) -> Result<Vec<SpotColumn>, MixerError> {
+/// As many channels of a core as the budget allows, at least one, at all positions or from the first one of interest on.
+fn core_channels(
+    spec: &Spec,
+    case: &Case,
+    draw: SpotDraw,
+    reached: Reached,
+) -> Result<Vec<SpotColumn>, MixerError> {
     let length = spec.dims.seq_len;
+    let first_row = if let Reached::From(first) = reached { first } else { 0 };
     let affordable = draw.affords(spec.convolutions() as u64 * convolution_flops(length), CHANNELS);
     let columns = draw.distinct(spec.dims.d_model, affordable).into_iter().map(|channel| {
         let mut a = Exact::default();
         let (z, filters) = core_of(&mut a, spec, case, channel..channel + 1)?;
-        Ok(SpotColumn::channel(channel, operator(&mut a, &z, &filters, 0..length).to_vec()))
+        let expected = operator(&mut a, &z, &filters, first_row..length).to_vec();
+        Ok(SpotColumn { first_row, ..SpotColumn::channel(channel, expected) })
     });
     columns.collect()
 }
 
-/// One channel of a layer's core over as many positions as the budget allows, as a weighted sum of the layer's outputs
-/// ([`best_row`]). `None` if the matrix is too large to solve or singular, or if filters depend on all channels.
+/// One channel of a layer's core, as a weighted sum of the layer's outputs ([`best_row`]). `None` if the matrix is singular
+/// or too large to solve within the budget, or if filters depend on all channels.
 fn layer_column(
     spec: &Spec,
     filter_spec: &FilterSpec,
     case: &Case,
     draw: SpotDraw,
+    reached: Reached,
 ) -> Result<Option<SpotColumn>, MixerError> {
     let (width, order, tensors) = (spec.dims.d_model, spec.order, &case.tensors);
     let solving = (width * width * width) as u64;
-    if solving > draw.max_flops / 4 || filter_spec.normalized {
+    let is_too_large = matches!(reached, Reached::Affordable) && solving > draw.max_flops / 4;
+    if is_too_large || filter_spec.normalized {
         return Ok(None);
     }
     let projections = (2 * (order + 2) * width * spec.out_len()) as u64;
@@ -111,8 +141,14 @@ fn layer_column(
     let whole = projections
         + filter_spec.hidden_flops(spec.out_len()) / 4
         + spec.convolutions() as u64 * convolution_flops(spec.out_len());
-    let share = ((draw.max_flops - solving) as f64 / whole as f64).min(1.0);
-    let length = ((spec.out_len() as f64 * share) as usize).clamp(1, spec.out_len());
+    let rows = match reached {
+        Reached::From(first) => first..spec.out_len(),
+        Reached::Affordable => {
+            let share = ((draw.max_flops - solving) as f64 / whole as f64).min(1.0);
+            0..((spec.out_len() as f64 * share) as usize).clamp(1, spec.out_len())
+        }
+    };
+    let (first_row, length) = (rows.start, rows.end);
 
     let (weight, bias) = spec.projection(tensors, "out_proj")?;
     let Some((channel, z)) = best_row(weight, &draw.distinct(width, CHANNELS)) else {
@@ -144,8 +180,8 @@ fn layer_column(
     let skip =
         skips(&mut a, spec, tensors)?.iter().map(|skip| a.columns(skip, channel..channel + 1)).collect();
     let k = (0..convolutions).map(|o| a.columns(&h, o..o + 1)).collect();
-    let mut expected = operator(&mut a, &streams, &Filters { k, skip }, 0..length).to_vec();
+    let mut expected = operator(&mut a, &streams, &Filters { k, skip }, rows).to_vec();
     let offset: f64 = z.iter().zip(bias).map(|(z, b)| z * f64::from(*b)).sum();
     expected.iter_mut().for_each(|value| *value += offset);
-    Ok(Some(SpotColumn { first_row: 0, weights: z.into_iter().enumerate().collect(), expected }))
+    Ok(Some(SpotColumn { first_row, weights: z.into_iter().enumerate().collect(), expected }))
 }

@@ -122,6 +122,12 @@ fn spot_rows_agree_at_length_20_000() {
     }
 }
 
+/// A race of decoding checks generated tokens, however long their context is.
+#[test]
+fn generated_rows_are_checked_behind_a_long_context() {
+    testing::checks_late_rows(&HYENA, &Params::new());
+}
+
 /// Zeros give zeros. A NaN reaches every later output of its channel.
 #[test]
 fn fault_10_zero_and_nan_inputs() {

@@ -85,6 +85,7 @@ pub static LIQUID_S4: System = System {
     gpu: gpu::plan,
     decode: Ok(Decode {
         inputs: decode::inputs,
+        width: crate::decoding::model_width,
         cost: |problem, params| {
             let spec = Spec::race(&problem.whole(), params)?;
             decode::check(&spec)?;

@@ -6,7 +6,11 @@ use mixer::{Cost, Count, Level, Problem, Sizes};
 
 use super::Race;
 use super::cpu::{class_stride, global_shape};
-use crate::multi_head::{softmax, streams_floats};
+use super::decode::span;
+use crate::decoding::PIECE;
+use crate::multi_head::{TokenStreams, projection_flops, softmax, step_bytes, streams_floats};
+use crate::ops::cache_attention::{CacheAttention, CacheShape};
+use crate::ops::kv_cache::KvCache;
 use crate::ops::linear::Linear;
 use crate::ops::packed_keys::PackedShape;
 use crate::ops::query_block::QueryBlock;
@@ -44,6 +48,75 @@ fn every_pair(length: Count, causal: bool) -> Count {
     if causal { length * (length + 1) / 2 } else { length * length }
 }
 
+/// Floats of the case.
+fn case_floats(problem: &Problem, race: &Race) -> Count {
+    let Sizes { batch, seq_len: length, d_model: width } = problem.sizes();
+    let mask = batch * length;
+    mask + match problem.level {
+        Level::Core => streams_floats(problem, if race.n_global > 0 { 6 } else { 3 }),
+        Level::Layer => streams_floats(problem, 1) + 7 * width * (width + 1),
+    }
+}
+
+/// Floats of the packed keys and values and of one thread's scratch, for this dilation.
+fn tile_floats(problem: &Problem, race: &Race, dilation: usize) -> Count {
+    let packed = PackedShape {
+        batch: problem.batch,
+        n_heads: problem.n_heads,
+        d_head: problem.d_head(),
+        // At most one panel for each position.
+        slots: class_stride(problem.seq_len, dilation).saturating_mul(dilation),
+    };
+    packed.floats() + global_shape(packed, race.n_global).floats() + QueryBlock::floats(problem.d_head())
+}
+
+/// Rows of the ring of keys and values inside the window.
+fn ring_rows(seq_len: usize, race: &Race) -> usize {
+    (race.window / 2).min(seq_len).saturating_mul(race.dilation).saturating_add(1).min(seq_len)
+}
+
+/// Floats of the ring of keys and values inside the window.
+fn ring_floats(problem: &Problem, race: &Race) -> Count {
+    KvCache::floats(problem.batch, ring_rows(problem.seq_len, race), problem.d_model)
+}
+
+/// Cost of a step of the causal form. A position sees itself and up to half a window before it.
+pub(super) fn step(problem: &Problem, race: &Race) -> Cost {
+    let whole = problem.whole();
+    let tokens = Count::from(whole.seq_len.saturating_sub(problem.seq_len));
+    let Sizes { batch, d_model: width, .. } = problem.sizes();
+    let reach = Count::from((race.window / 2).min(whole.seq_len));
+    let pairs = |length: usize| causal_pairs(Count::from(length), reach, race);
+    let pairs = pairs(whole.seq_len) - pairs(problem.seq_len);
+    let mean = |amount: Count| amount / tokens.max(Count::new(1));
+    let n_heads = problem.n_heads;
+    let heads = batch * Count::from(n_heads);
+    let flops = batch * (projection_flops(problem, n_heads) + mean(4 * width * pairs));
+    let (more, transcendentals) = softmax(mean(heads * pairs), heads);
+    let rows = ring_rows(whole.seq_len, race);
+    let piece = whole.seq_len.min(PIECE);
+    let span = Problem { seq_len: span(rows, whole.seq_len), ..whole };
+    let state = ring_floats(&whole, race);
+    let work = TokenStreams::floats(problem, n_heads, piece)
+        + KvCache::floats(span.batch, span.seq_len, span.d_model)
+        + CacheAttention::floats(cache_shape(&whole, rows), 1)
+        + tile_floats(&span, race, race.dilation.min(whole.seq_len));
+    Cost {
+        flops: flops.get(),
+        executed_flops: (flops + more).get(),
+        transcendentals: transcendentals.get(),
+        bytes: (step_bytes(problem, n_heads) + 8 * batch * mean(width * pairs)).get(),
+        peak_bytes: (4 * (case_floats(&whole, race) + 2 * state + work)).get(),
+        decode_state_bytes: (4 * state).get(),
+        ..Cost::default()
+    }
+}
+
+fn cache_shape(problem: &Problem, rows: usize) -> CacheShape {
+    let (batch, n_heads, d_head) = (problem.batch, problem.n_heads, problem.d_head());
+    CacheShape { batch, rows, n_heads, kv_heads: n_heads, d_head }
+}
+
 /// Cost of the tiled kernel, with the scratch of one thread.
 pub(super) fn cost(problem: &Problem, race: &Race) -> Cost {
     let Sizes { batch, seq_len: length, d_model: width } = problem.sizes();
@@ -56,40 +129,22 @@ pub(super) fn cost(problem: &Problem, race: &Race) -> Cost {
     let global_projections = if has_globals { (4 * length + 2 * g) * width * width } else { Count::ZERO };
     let layer = 8 * length * width * width + global_projections;
 
-    let stride = class_stride(problem.seq_len, race.dilation.min(problem.seq_len));
-    let packed = PackedShape {
-        batch: problem.batch,
-        n_heads: problem.n_heads,
-        d_head: problem.d_head(),
-        // At most one panel for each position.
-        slots: stride.saturating_mul(race.dilation.min(problem.seq_len)),
-    };
-    let tiles = packed.floats() + global_shape(packed, race.n_global).floats();
-    let scratch = QueryBlock::floats(problem.d_head());
-    let mask = batch * length;
+    let tiles = tile_floats(problem, race, race.dilation.min(problem.seq_len));
     let weights = 7 * width * (width + 1);
     let linears = if has_globals { 7 } else { 4 };
     let packed_weights = linears * Linear::floats(problem.d_model, problem.d_model);
     let streams = |n| streams_floats(problem, n);
-    let (case, held, moved) = match problem.level {
-        Level::Core => {
-            let (inputs, moved) = if has_globals { (6, 7) } else { (3, 4) };
-            // Output, which holds the queries first.
-            (streams(inputs) + mask, streams(1), streams(moved))
-        }
+    let (held, moved) = match problem.level {
+        // Output, which holds the queries first.
+        Level::Core => (streams(1), streams(if has_globals { 7 } else { 4 })),
         Level::Layer => (
-            streams(1) + weights + mask,
             // q (then the core's output), k, v (then k′, v′), y; inputs and queries of the global rows.
             streams(4) + packed_weights + 2 * batch * g * width,
             // Each intermediate is written and read.
             streams(if has_globals { 16 } else { 10 }) + weights,
         ),
     };
-    let state = match (problem.causal, problem.level) {
-        // Ring of the keys and values inside the window.
-        (true, _) => 8 * batch * width * (reach * Count::from(race.dilation) + 1).min(length),
-        (false, _) => Count::ZERO,
-    };
+    let state = if problem.causal { 4 * ring_floats(problem, race) } else { Count::ZERO };
     let flops = batch * (core + if problem.level == Level::Layer { layer } else { Count::ZERO });
     let heads = batch * Count::from(problem.n_heads);
     let (more, transcendentals) = softmax(heads * (pairs + g * length), heads * length);
@@ -98,7 +153,7 @@ pub(super) fn cost(problem: &Problem, race: &Race) -> Cost {
         executed_flops: (flops + more).get(),
         transcendentals: transcendentals.get(),
         bytes: (4 * moved).get(),
-        peak_bytes: (4 * (case + held + tiles + scratch)).get(),
+        peak_bytes: (4 * (case_floats(problem, race) + held + tiles)).get(),
         decode_state_bytes: state.get(),
         setup_flops: 0,
         full_attention: pairs + g * length == every_pair(length, problem.causal),

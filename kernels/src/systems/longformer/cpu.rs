@@ -81,7 +81,7 @@ impl Projections {
 }
 
 /// Tile scratch of both passes.
-struct Tiles {
+pub(super) struct Tiles {
     spec: Spec,
     packed: PackedKeys,
     global_keys: PackedKeys,
@@ -89,7 +89,8 @@ struct Tiles {
 }
 
 impl Tiles {
-    fn new(spec: Spec, memory: &Memory, threads: usize) -> Result<Self, MixerError> {
+    /// For sequences of up to `spec`'s length.
+    pub(super) fn new(spec: Spec, memory: &Memory, threads: usize) -> Result<Self, MixerError> {
         let (seq_len, d_head) = (spec.base.dims.seq_len, spec.base.d_head());
         let slots = spec.dilations.iter().map(|&dilation| dilation * class_stride(seq_len, dilation)).max();
         let shape = PackedShape {
@@ -107,10 +108,20 @@ impl Tiles {
         })
     }
 
-    /// Writes the core's output over the queries at all local positions.
-    fn local(&mut self, q: &mut [f32], k: &[f32], v: &[f32], parallel: &dyn Parallel) {
+    /// Writes the core's output over the queries of the local positions from `offset` on, `[batch, n, width]`. Keys and values,
+    /// `[batch, length, width]`, from position `offset + n` on are not read.
+    pub(super) fn local(
+        &mut self,
+        q: &mut [f32],
+        offset: usize,
+        k: &[f32],
+        v: &[f32],
+        parallel: &dyn Parallel,
+    ) {
         let (seq_len, n_heads) = (self.spec.base.dims.seq_len, self.spec.base.n_heads);
         let (spec, packed) = (&self.spec, &mut self.packed);
+        let n = q.len() / (spec.base.dims.batch * spec.base.dims.d_model);
+        let end = offset + n;
         packed.pack_by(
             k,
             v,
@@ -119,7 +130,7 @@ impl Tiles {
                 let dilation = spec.dilations[head];
                 let stride = class_stride(seq_len, dilation);
                 let (class, index) = (slot / stride, slot % stride);
-                Some(index * dilation + class).filter(|&position| class < dilation && position < seq_len)
+                Some(index * dilation + class).filter(|&position| class < dilation && position < end)
             },
             parallel,
         );
@@ -131,25 +142,26 @@ impl Tiles {
             parallel,
         );
         let dilation_of = |head_idx: usize| spec.dilations[head_idx % n_heads];
-        let class_len = |class: usize, dilation: usize| (seq_len - class).div_ceil(dilation);
+        let class_len = |class: usize, dilation: usize| (n - class).div_ceil(dilation);
         let tasks = |dilation: usize| -> usize {
-            (0..dilation.min(seq_len)).map(|class| class_len(class, dilation).div_ceil(QUERIES)).sum()
+            (0..dilation.min(n)).map(|class| class_len(class, dilation).div_ceil(QUERIES)).sum()
         };
         let n_tasks = (0..spec.base.dims.batch * n_heads).map(|head_idx| tasks(dilation_of(head_idx))).sum();
         let bands = Matrix::new(q, spec.base.dims.d_model)
-            .row_blocks(seq_len)
+            .row_blocks(n)
             .flat_map(|sequence| sequence.column_blocks(spec.base.d_head()))
             .enumerate()
             .flat_map(|(head_idx, head)| {
                 let dilation = dilation_of(head_idx);
                 head.residue_classes(dilation).enumerate().flat_map(move |(class, positions)| {
-                    let class_len = positions.rows();
+                    let (class, before) = ((offset + class) % dilation, (offset + class) / dilation);
+                    let class_len = before + positions.rows();
                     positions.row_blocks(QUERIES).enumerate().map(move |(block, queries)| Band {
                         head_idx,
                         dilation,
                         class,
                         class_len,
-                        first: block * QUERIES,
+                        first: before + block * QUERIES,
                         queries,
                     })
                 })
@@ -255,6 +267,7 @@ struct Band<'a> {
     head_idx: usize,
     dilation: usize,
     class: usize,
+    /// Positions of the class up to the last query.
     class_len: usize,
     first: usize,
     /// Rows of the queries in the columns of the head; the output is written over them.
@@ -303,7 +316,7 @@ impl ready::Kernel for Kernel {
             None => {
                 let [q, k, v] = base.streams(tensors)?;
                 output.copy_from_slice(q);
-                self.tiles.local(output, k, v, parallel);
+                self.tiles.local(output, 0, k, v, parallel);
                 if has_globals {
                     let [q, k, v] = self.tiles.spec.global_streams(tensors)?;
                     self.tiles.global(|_, row| &q[row * width..], k, v, output, parallel);
@@ -314,7 +327,7 @@ impl ready::Kernel for Kernel {
                 query.apply(x, q, parallel);
                 key.apply(x, k, parallel);
                 value.apply(x, v, parallel);
-                self.tiles.local(q, k, v, parallel);
+                self.tiles.local(q, 0, k, v, parallel);
                 if let Some(global) = global {
                     let rows = self.tiles.spec.globals.iter().enumerate().flat_map(|(sequence, globals)| {
                         globals.iter().map(move |position| sequence * base.dims.seq_len + position)

@@ -3,6 +3,7 @@
 
 mod cost;
 mod cpu;
+mod decode;
 mod gpu;
 mod model;
 #[cfg(test)]
@@ -11,8 +12,8 @@ mod tests;
 pub(crate) mod trials;
 
 use mixer::{
-    Case, Causality, Family, Info, Level, MixerError, NoDecode, ParamKind, ParamSpec, Params, Problem,
-    System, Tensors, Tolerance, Value, gather,
+    Case, Causality, Decode, Family, Info, Level, MixerError, ParamKind, ParamSpec, Params, Problem, System,
+    Tensors, Tolerance, Value, gather,
 };
 
 use crate::generate::Generator;
@@ -74,7 +75,14 @@ pub static LONGFORMER: System = System {
     spot_check: model::spot_check,
     cpu: |case, memory, parallel| Ok(Box::new(cpu::Kernel::new(case, memory, parallel)?)),
     gpu: gpu::plan,
-    decode: Err(NoDecode::WholeSequence),
+    decode: Ok(Decode {
+        inputs: decode::inputs,
+        width: crate::decoding::model_width,
+        cost: |problem, params| Ok(cost::step(problem, &Race::read(&problem.whole(), params)?)),
+        cpu: decode::decoder,
+        rows_of_forward: true,
+        gpu: None,
+    }),
 };
 
 /// Parameters of a race.

@@ -13,6 +13,14 @@ fn params(window: usize, n_global: usize, dilation: usize) -> Params {
     params
 }
 
+testing::decode::decode_battery!(LONGFORMER, "longformer", |_: &Problem| vec![
+    params(2, 0, 1),
+    params(16, 3, 1),
+    params(40, 0, 3),
+    params(6, 0, 64),
+    params(512, 1, 1)
+]);
+
 #[test]
 fn golden_parity() {
     testing::golden_parity(&LONGFORMER, "longformer");

@@ -12,7 +12,7 @@ use crate::recurrent_decoder::{Recurrent, RecurrentDecoder, timed_inputs};
 
 pub(super) fn inputs(case: &Case) -> Result<Vec<TokenInput>, MixerError> {
     let spec = Spec::read(case)?;
-    Ok(timed_inputs(spec.dims.d_model, spec.outputs, spec.timespans))
+    Ok(timed_inputs(spec.dims.d_model, spec.timespans))
 }
 
 pub(super) fn decoder(case: &Arc<Case>, memory: &DecodeMemory, parallel: &dyn Parallel) -> PreparedDecoder {

@@ -89,6 +89,7 @@ pub static LTC: System = System {
     gpu: gpu::plan,
     decode: Ok(Decode {
         inputs: decode::inputs,
+        width: |case| Ok(Spec::read(case)?.outputs),
         cost: |problem, params| {
             let race = Race::new(&problem.whole(), params)?;
             Ok(cost::decode(&race.spec, race.synapses()))

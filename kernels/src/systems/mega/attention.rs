@@ -22,7 +22,7 @@ pub(super) struct Block {
     pub chunk: usize,
     /// Positions of this chunk.
     pub chunk_len: usize,
-    /// First position within the chunk, a multiple of [`QUERIES`].
+    /// First position within the chunk; in the forward pass a multiple of [`QUERIES`].
     pub first: usize,
     /// Number of positions.
     pub rows: usize,
@@ -32,11 +32,11 @@ pub(super) struct Block {
 
 /// Packed keys and values of all chunks.
 pub(super) struct ChunkAttention {
-    spec: AttentionSpec,
+    pub spec: AttentionSpec,
     /// `[chunks, ⌈c / PANEL⌉, Z, PANEL]`.
-    keys: Floats,
+    pub keys: Floats,
     /// `[chunks, ⌈H / PANEL⌉, c, PANEL]`.
-    values: Floats,
+    pub values: Floats,
     /// b[c − 1 + (j − i)], in units of log₂ for softmax.
     bias: Floats,
 }
@@ -49,10 +49,20 @@ fn value_floats(spec: &AttentionSpec) -> Count {
     Count::from(spec.h.next_multiple_of(PANEL)) * Count::from(spec.chunk)
 }
 
+/// Floats of the packed keys and values of `chunks` chunks of every sequence.
+pub(super) fn cache_floats(spec: &AttentionSpec, chunks: usize) -> Count {
+    let [batch, chunks] = Count::all([spec.batch, chunks]);
+    batch * chunks * (key_floats(spec) + value_floats(spec))
+}
+
+/// Floats of the bias.
+pub(super) fn bias_floats(spec: &AttentionSpec) -> Count {
+    2 * Count::from(spec.chunk) - 1
+}
+
 /// Floats that [`ChunkAttention::new`] takes from the memory budget.
 pub(super) fn floats(spec: &AttentionSpec) -> Count {
-    let [batch, chunks, chunk] = Count::all([spec.batch, spec.chunks(), spec.chunk]);
-    batch * chunks * (key_floats(spec) + value_floats(spec)) + 2 * chunk - 1
+    cache_floats(spec, spec.chunks()) + bias_floats(spec)
 }
 
 /// Scratch floats of one block: scores, sums, scaled queries, maxima, totals.
@@ -120,7 +130,13 @@ impl PackedKeys<'_> {
 const _: () = assert!(QUERIES.is_multiple_of(PANEL) && KEYS.is_multiple_of(PANEL));
 
 impl ChunkAttention {
-    pub(super) fn new(spec: AttentionSpec, tensors: &Tensors, memory: &Memory) -> Result<Self, MixerError> {
+    /// The bias comes from `memory`, keys and values come from `cache`.
+    pub(super) fn new(
+        spec: AttentionSpec,
+        tensors: &Tensors,
+        memory: &Memory,
+        cache: &Memory,
+    ) -> Result<Self, MixerError> {
         let chunks = spec.batch * spec.chunks();
         let unit = match spec.activation {
             Activation::Softmax => std::f64::consts::LOG2_E,
@@ -132,8 +148,8 @@ impl ChunkAttention {
         }
         Ok(Self {
             spec,
-            keys: memory.floats(Count::from(chunks) * key_floats(&spec))?,
-            values: memory.floats(Count::from(chunks) * value_floats(&spec))?,
+            keys: cache.floats(Count::from(chunks) * key_floats(&spec))?,
+            values: cache.floats(Count::from(chunks) * value_floats(&spec))?,
             bias,
         })
     }
@@ -155,6 +171,18 @@ impl ChunkAttention {
                     .take(blocks_of(&spec, chunk))
             });
         (keys, values)
+    }
+
+    /// Packs key and value of position `at` of a chunk; `key(component)` returns a component of the key.
+    pub(super) fn put(&mut self, chunk: usize, at: usize, key: impl Fn(usize) -> f32, value: &[f32]) {
+        let AttentionSpec { z, chunk: c, .. } = self.spec;
+        let [keys, values] = [key_floats(&self.spec), value_floats(&self.spec)].map(Count::index);
+        let panel = &mut self.keys[chunk * keys + at / PANEL * z * PANEL + at % PANEL..];
+        panel.iter_mut().step_by(PANEL).take(z).enumerate().for_each(|(i, to)| *to = key(i));
+        let panels = self.values[chunk * values..][..values].chunks_exact_mut(c * PANEL);
+        for (panel, value) in panels.zip(value.chunks(PANEL)) {
+            panel[at * PANEL..][..value.len()].copy_from_slice(value);
+        }
     }
 
     /// Attends from one block: `query(row)` returns its queries; `emit(row, a)` receives the outputs, `[H]`.

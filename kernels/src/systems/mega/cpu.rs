@@ -68,7 +68,7 @@ impl AttentionKernel {
         let [_, _, v] = spec.streams(&case.tensors)?;
         let kernel = Self {
             spec,
-            attention: ChunkAttention::new(spec, &case.tensors, memory)?,
+            attention: ChunkAttention::new(spec, &case.tensors, memory, memory)?,
             scratch: Scratch::new(memory, parallel.threads(), attention::scratch_floats(&spec))?,
         };
         let output = memory.floats(v.len())?;
@@ -161,7 +161,7 @@ impl LayerKernel {
             joint: linear(width, spec.joint(), params.joint)?,
             out: linear(h, width, params.out)?,
             ema,
-            attention: ChunkAttention::new(spec.attention, &case.tensors, memory)?,
+            attention: ChunkAttention::new(spec.attention, &case.tensors, memory, memory)?,
             normalized: memory.floats(panels::floats(rows, width))?,
             averaged: memory.floats(panels::floats(rows, width))?,
             base: memory.floats(rows * spec.joint())?,
@@ -201,8 +201,7 @@ impl LayerKernel {
         let (spec, joint_linear, scratch, averaged) =
             (&self.spec, &self.joint, &self.scratch, &self.averaged);
         let (width, z, rows, joint) = (spec.width(), spec.attention.z, spec.ema.rows(), spec.joint());
-        let (query_weight, key_weight) = params.qk_weight.split_at(z);
-        let (query_bias, key_bias) = params.qk_bias.split_at(z);
+        let (key_weight, key_bias) = (&params.qk_weight[z..], &params.qk_bias[z..]);
         let base = attention::block_rows(&spec.attention, &mut self.base, joint);
         let parts = attention::blocks(&spec.attention).zip(base.zip(self.attention.packing().0));
         let n_blocks = attention::blocks(&spec.attention).count();
@@ -211,18 +210,11 @@ impl LayerKernel {
             let gathered = &mut scratch[..block.rows * width];
             panels::gather(averaged, rows, block.row, width, gathered);
             joint_linear.apply_rows(gathered, base);
-            for row in base.chunks_exact_mut(joint) {
-                map(&mut row[..width], Sigmoid);
-                map(&mut row[width..joint - width], Silu);
-            }
+            activate(spec, base);
             keys.fill(block.rows, z, |row, component| {
                 base[row * joint + width + component] * key_weight[component] + key_bias[component]
             });
-            for row in base.chunks_exact_mut(joint) {
-                let query = &mut row[width..width + z];
-                map2(query, query_weight, Product);
-                map2(query, query_bias, Sum);
-            }
+            queries(spec, params, base);
         });
     }
 
@@ -250,23 +242,54 @@ impl LayerKernel {
             );
             let hidden = &mut hidden[..block.rows * width];
             self.out.apply_rows(&gated[..block.rows * h], hidden);
-            y.copy_from_slice(&x[block.row * width..][..block.rows * width]);
-            for ((y, hidden), base) in
-                y.chunks_exact_mut(width).zip(hidden.chunks_exact_mut(width)).zip(base.chunks_exact(joint))
-            {
-                map2(hidden, &base[joint - width..], SiluOfSum);
-                map2(hidden, y, Difference);
-                map2(hidden, base, Product);
-                map2(y, hidden, Sum);
-            }
-            if !spec.pre_norm {
-                normalize(params.norm, y, width);
-            }
+            let x = &x[block.row * width..][..block.rows * width];
+            blend(spec, params, (x, base), hidden, y);
         });
     }
 }
 
-fn normalize(norm: Norm<'_>, rows: &mut [f32], width: usize) {
+/// Activations of u, z and r in rows of u | z | r | h₀.
+pub(super) fn activate(spec: &LayerSpec, base: &mut [f32]) {
+    let (width, joint) = (spec.width(), spec.joint());
+    for row in base.chunks_exact_mut(joint) {
+        map(&mut row[..width], Sigmoid);
+        map(&mut row[width..joint - width], Silu);
+    }
+}
+
+/// Queries in place of z.
+pub(super) fn queries(spec: &LayerSpec, params: &LayerParams<'_>, base: &mut [f32]) {
+    let (width, z) = (spec.width(), spec.attention.z);
+    for row in base.chunks_exact_mut(spec.joint()) {
+        let query = &mut row[width..width + z];
+        map2(query, &params.qk_weight[..z], Product);
+        map2(query, &params.qk_bias[..z], Sum);
+    }
+}
+
+/// y of rows of x and u | q | r | h₀, from the projection of the gated attention in `hidden`.
+pub(super) fn blend(
+    spec: &LayerSpec,
+    params: &LayerParams<'_>,
+    (x, base): (&[f32], &[f32]),
+    hidden: &mut [f32],
+    y: &mut [f32],
+) {
+    let (width, joint) = (spec.width(), spec.joint());
+    y.copy_from_slice(x);
+    let rows = y.chunks_exact_mut(width).zip(hidden.chunks_exact_mut(width));
+    for ((y, hidden), base) in rows.zip(base.chunks_exact(joint)) {
+        map2(hidden, &base[joint - width..], SiluOfSum);
+        map2(hidden, y, Difference);
+        map2(hidden, base, Product);
+        map2(y, hidden, Sum);
+    }
+    if !spec.pre_norm {
+        normalize(params.norm, y, width);
+    }
+}
+
+pub(super) fn normalize(norm: Norm<'_>, rows: &mut [f32], width: usize) {
     for row in rows.chunks_exact_mut(width) {
         match norm {
             Norm::Scale(g) => scale_norm(row, g, EPS as f32),

@@ -66,6 +66,9 @@ const DIMENSIONS: usize = 2;
 /// Time steps per block and dimension: a block of sums stays in the first-level cache.
 const STEPS: usize = 64;
 
+/// Scratch floats of [`scan`].
+pub(super) const SCAN_SCRATCH: usize = 2 * STEPS * GROUP;
+
 enum Method {
     /// `[n, (decay, gain), GROUP]` for each direction and group, with n padded to a multiple of [`DIMENSIONS`].
     Scan(Floats),
@@ -82,6 +85,46 @@ pub(super) struct Ema {
 
 fn padded_n(spec: &EmaSpec) -> usize {
     spec.n.next_multiple_of(DIMENSIONS)
+}
+
+/// Floats of the dimensions of a channel group, `[n, GROUP]` with n padded.
+pub(super) fn group_state(spec: &EmaSpec) -> usize {
+    padded_n(spec) * GROUP
+}
+
+/// Floats of the parameters of a channel group in one direction, `[n, (decay, gain), GROUP]`.
+pub(super) fn group_params(spec: &EmaSpec) -> usize {
+    2 * group_state(spec)
+}
+
+/// Parameters of the scan for each direction and channel group, [`group_params`] each.
+///
+/// # Errors
+/// [`MixerError::OutOfMemory`], or those of [`dimensions`].
+pub(super) fn pack(spec: &EmaSpec, tensors: &Tensors, memory: &Memory) -> Result<Floats, MixerError> {
+    let (width, per_group) = (spec.dims.d_model, group_params(spec));
+    let groups = width.div_ceil(GROUP);
+    let mut packed = memory.floats(spec.directions() * groups * per_group)?;
+    for (channel, dimensions) in dimensions(spec, tensors)?.chunks_exact(spec.n).enumerate() {
+        let (direction, channel) = (channel / width, channel % width);
+        let group = &mut packed[(direction * groups + channel / GROUP) * per_group..];
+        for (dimension, pair) in dimensions.iter().zip(group.chunks_exact_mut(2 * GROUP)) {
+            pair[channel % GROUP] = dimension.decay as f32;
+            pair[GROUP + channel % GROUP] = dimension.gain as f32;
+        }
+    }
+    Ok(packed)
+}
+
+/// ω, zero-padded to whole groups.
+///
+/// # Errors
+/// [`MixerError::OutOfMemory`], or those of [`EmaSpec::residual`].
+pub(super) fn residual(spec: &EmaSpec, tensors: &Tensors, memory: &Memory) -> Result<Floats, MixerError> {
+    let width = spec.dims.d_model;
+    let mut residual = memory.floats(width.next_multiple_of(GROUP))?;
+    residual[..width].copy_from_slice(spec.residual(tensors)?);
+    Ok(residual)
 }
 
 /// Floats that [`Ema::new`] keeps.
@@ -107,7 +150,7 @@ pub(super) fn setup_floats(spec: &EmaSpec) -> Count {
 /// Floats of one worker's scratch.
 pub(super) fn scratch_floats(spec: &EmaSpec) -> Count {
     match spec.truncation {
-        None => (2 * STEPS * GROUP + padded_n(spec) * GROUP).into(),
+        None => (SCAN_SCRATCH + group_state(spec)).into(),
         Some(_) => Count::from(TOGETHER) * Fft::group_floats(fft_size(spec.dims.seq_len)),
     }
 }
@@ -115,25 +158,12 @@ pub(super) fn scratch_floats(spec: &EmaSpec) -> Count {
 impl Ema {
     pub(super) fn new(spec: EmaSpec, tensors: &Tensors, memory: &Memory) -> Result<Self, MixerError> {
         let (width, groups) = (spec.dims.d_model, spec.dims.d_model.div_ceil(GROUP));
-        let dimensions = dimensions(&spec, tensors)?;
-        let mut residual = memory.floats(groups * GROUP)?;
-        residual[..width].copy_from_slice(spec.residual(tensors)?);
+        let residual = residual(&spec, tensors, memory)?;
         let method = match spec.truncation {
-            None => {
-                let per_group = padded_n(&spec) * 2 * GROUP;
-                let mut packed = memory.floats(spec.directions() * groups * per_group)?;
-                for (channel, dimensions) in dimensions.chunks_exact(spec.n).enumerate() {
-                    let (direction, channel) = (channel / width, channel % width);
-                    let group = &mut packed[(direction * groups + channel / GROUP) * per_group..];
-                    for (dimension, pair) in dimensions.iter().zip(group.chunks_exact_mut(2 * GROUP)) {
-                        pair[channel % GROUP] = dimension.decay as f32;
-                        pair[GROUP + channel % GROUP] = dimension.gain as f32;
-                    }
-                }
-                Method::Scan(packed)
-            }
+            None => Method::Scan(pack(&spec, tensors, memory)?),
             Some(lags) => {
                 let fft = Fft::new(memory, fft_size(spec.dims.seq_len))?;
+                let dimensions = dimensions(&spec, tensors)?;
                 let mut kernels = memory.floats(spec.directions() * width * lags)?;
                 for (to, dimensions) in kernels.chunks_exact_mut(lags).zip(dimensions.chunks_exact(spec.n)) {
                     let values = kernel(dimensions, lags);
@@ -215,9 +245,11 @@ impl Ema {
                 }
                 Method::Scan(packed) => packed,
             };
+            let (states, scratch) = scratch.split_at_mut(group_state(&self.spec));
             for (i, group) in groups.clone().enumerate() {
+                states.fill(0.0);
                 let params = |direction: usize| {
-                    let per_group = padded_n(&self.spec) * 2 * GROUP;
+                    let per_group = group_params(&self.spec);
                     &packed[(direction * width.div_ceil(GROUP) + group) * per_group..][..per_group]
                 };
                 let zero = |_: usize, rows: &mut [Row]| rows.fill([0.0; GROUP]);
@@ -235,14 +267,15 @@ impl Ema {
                             to.write(i, t, slice::from_ref(row));
                         }
                     };
-                    scan(params(0), length, |t| t, &x[i], zero, keep, &mut scratch);
-                    scan(params(1), length, |t| last - t, &x[i], kept, emit, &mut scratch);
+                    scan((params(0), states), length, |t| t, &x[i], zero, keep, scratch);
+                    states.fill(0.0);
+                    scan((params(1), states), length, |t| last - t, &x[i], kept, emit, scratch);
                 } else {
                     let emit = |t: usize, rows: &mut [Row]| {
                         output(i, t, rows, false);
                         keep(t, rows);
                     };
-                    scan(params(0), length, |t| t, &x[i], zero, emit, &mut scratch);
+                    scan((params(0), states), length, |t| t, &x[i], zero, emit, scratch);
                 }
             }
         });
@@ -250,12 +283,12 @@ impl Ema {
 }
 
 /// SiLU(m + ω ⊙ x̂) of rows of m from time `first` on; backward in time if `is_reversed`.
-struct Output<'a, 'b> {
-    x: Stream<'a>,
-    first: usize,
-    is_reversed: bool,
-    omega: &'b [f32],
-    rows: &'b mut [Row],
+pub(super) struct Output<'a, 'b> {
+    pub x: Stream<'a>,
+    pub first: usize,
+    pub is_reversed: bool,
+    pub omega: &'b [f32],
+    pub rows: &'b mut [Row],
 }
 
 impl Work for Output<'_, '_> {
@@ -272,9 +305,9 @@ impl Work for Output<'_, '_> {
 }
 
 /// m at the times `time(0)`, `time(1)`, …: h ← q h + x, m = Σ g h, added to the rows that `before` fills in; `emit`
-/// receives m. Both receive the time of the first row.
-fn scan(
-    params: &[f32],
+/// receives m. Both receive the time of the first row. h is `states`, `[n, GROUP]` with n padded, before and after.
+pub(super) fn scan(
+    (params, states): (&[f32], &mut [f32]),
     length: usize,
     time: impl Fn(usize) -> usize,
     x: &Stream<'_>,
@@ -282,10 +315,7 @@ fn scan(
     emit: impl Fn(usize, &mut [Row]),
     scratch: &mut [f32],
 ) {
-    let (blocks, states) = scratch.split_at_mut(2 * STEPS * GROUP);
-    let (sums, inputs) = blocks.as_chunks_mut().0.split_at_mut(STEPS);
-    let states = &mut states[..params.len() / 2];
-    states.fill(0.0);
+    let (sums, inputs) = scratch[..SCAN_SCRATCH].as_chunks_mut().0.split_at_mut(STEPS);
     for first in (0..length).step_by(STEPS) {
         let steps = STEPS.min(length - first);
         let (sums, inputs) = (&mut sums[..steps], &mut inputs[..steps]);

@@ -2,9 +2,12 @@
 //! inside chunks.
 
 mod attention;
+mod average;
 mod bias;
+mod cache;
 mod cost;
 mod cpu;
+mod decode;
 mod ema;
 mod gpu;
 mod model;
@@ -16,7 +19,7 @@ mod tests;
 #[cfg(any(test, feature = "trials"))]
 pub(crate) mod trials;
 
-use mixer::{Causality, Family, Info, NoDecode, ParamKind, ParamSpec, Problem, System, Tolerance};
+use mixer::{Causality, Decode, Family, Info, ParamKind, ParamSpec, Problem, System, Tolerance};
 
 use crate::model::reference;
 pub use spec::{Activation, AttentionSpec, BiasKind, EmaSpec, LayerSpec, NormKind, Spec};
@@ -112,5 +115,16 @@ pub static MEGA: System = System {
         })
     },
     gpu: gpu::plan,
-    decode: Err(NoDecode::WholeSequence),
+    decode: Ok(Decode {
+        inputs: decode::inputs,
+        width: decode::width,
+        cost: |problem, params| {
+            let spec = Spec::race(&problem.whole(), params)?;
+            decode::check(&spec)?;
+            Ok(cost::decode(&spec, problem.seq_len, problem.capacity() - problem.seq_len))
+        },
+        cpu: decode::decoder,
+        rows_of_forward: true,
+        gpu: None,
+    }),
 };

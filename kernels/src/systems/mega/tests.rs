@@ -1,4 +1,4 @@
-use mixer::{Case, Level, MixerError, Params, Serial, Tensor};
+use mixer::{Case, Level, MixerError, NoDecode, Params, Serial, Task, Tensor};
 use proptest::prelude::*;
 
 use super::*;
@@ -19,6 +19,49 @@ fn chunk(size: usize) -> Params {
 #[test]
 fn golden_parity() {
     testing::golden_parity(&MEGA, "mega");
+}
+
+testing::decode::decode_battery!(MEGA, "mega", |problem: &Problem| {
+    // At core level outputs have the width of the model, as the battery expects, where values do.
+    let form = |values: &[(&str, mixer::Value)]| {
+        let mut params = with(values);
+        params.set("expansion", 1_usize);
+        params
+    };
+    let mut forms = vec![
+        form(&[("chunk_size", 10_usize.into())]),
+        form(&[("use_chunking", false.into()), ("relative_positional_bias", "simple".into())]),
+        form(&[("attention_activation", "relu2".into()), ("normalize_before_mega", false.into())]),
+        form(&[("core", "ema".into())]),
+        form(&[("core", "ema".into()), ("truncation", 5_usize.into())]),
+    ];
+    // A single key far in the Laplace function's tail weighs 10⁻¹⁵, which 1 + erf rounds to zero in f32, in the forward
+    // pass as well: with one token that is the whole output.
+    if problem.seq_len > 1 {
+        let laplace = ("attention_activation", "laplace".into());
+        forms.push(form(&[laplace, ("normalization_type", "layernorm".into())]));
+    }
+    forms
+});
+
+/// What sees later tokens does not decode.
+#[test]
+fn bidirectional_forms_do_not_decode() {
+    for (level, core) in [(Level::Core, "attention"), (Level::Core, "ema"), (Level::Layer, "ema")] {
+        let problem = Problem { causal: false, level, ..PROBLEM };
+        let case = MEGA.seeded_case(&problem, &with(&[("core", core.into())])).unwrap();
+        let refused = MEGA.token_inputs(&case);
+        assert!(matches!(refused, Err(MixerError::NoDecode { why: NoDecode::NotCausal, .. })), "{refused:?}");
+    }
+}
+
+/// The cost of a step is the mean over the steps of a run: whole chunks cost as their forward pass.
+#[test]
+fn a_step_costs_the_mean_over_the_run() {
+    let problem = |seq_len, task| Problem { seq_len, task, level: Level::Core, ..PROBLEM };
+    let flops = |problem: Problem| MEGA.cost(&problem, &chunk(16)).unwrap().flops;
+    let step = flops(problem(32, Task::Decode { tokens: 64 }));
+    assert_eq!(64 * step, flops(problem(64, Task::Forward)));
 }
 
 #[test]

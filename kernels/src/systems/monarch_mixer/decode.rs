@@ -29,7 +29,7 @@ pub(super) fn inputs(case: &Case) -> Result<Vec<TokenInput>, MixerError> {
         }
         Spec::Sequence(spec) if spec.layer.is_none() => {
             let width = spec.dims.d_model;
-            let streams = TokenInput { name: "x", width: 3 * width, fed: false };
+            let streams = TokenInput { name: "x", width: 3 * width, fed: true };
             let input = TokenInput { name: "u", width, fed: true };
             Ok([streams, input].into_iter().take(spec.convolutions()).collect())
         }

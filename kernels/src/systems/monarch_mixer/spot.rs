@@ -57,10 +57,16 @@ pub(super) fn spot_check(case: &Case, draw: SpotDraw) -> Result<SpotCheck, Mixer
 
 fn sequence(spec: &SequenceSpec, tensors: &Tensors, draw: SpotDraw) -> Result<SpotCheck, MixerError> {
     let mut a = Exact::default();
+    // A race of decoding generates late rows only. A column from the first of them on is then computed, whatever it costs.
+    let first =
+        (!spec.bidirectional && draw.first_row > 0).then(|| draw.first_row.min(spec.dims.seq_len - 1));
     let columns = match &spec.layer {
-        None => core_columns(spec, tensors, draw.part(1, 2))?,
-        Some(layer) => layer_column(spec, layer, tensors, draw)?.into_iter().collect(),
+        None => core_columns(spec, tensors, draw.part(1, 2), first.unwrap_or(0))?,
+        Some(layer) => layer_column(spec, layer, tensors, draw, first)?.into_iter().collect(),
     };
+    if first.is_some() && !columns.is_empty() {
+        return Ok(SpotCheck { width: spec.dims.d_model, columns, ..SpotCheck::default() });
+    }
     // A row of a bidirectional layer needs all projections and all filters of the whole sequence.
     let rows_cost_more =
         spec.layer.is_some() && spec.bidirectional && row_flops(spec, spec.dims.seq_len) > draw.max_flops / 2;
@@ -128,11 +134,12 @@ fn core_rows<'a>(
     Ok(a.concat(&of_channels))
 }
 
-/// Whole channels of a core's first sequence.
+/// Channels of a core's first sequence, from position `first_row` on.
 fn core_columns(
     spec: &SequenceSpec,
     tensors: &Tensors,
     draw: SpotDraw,
+    first_row: usize,
 ) -> Result<Vec<SpotColumn>, MixerError> {
     let (width, length) = (spec.dims.d_model, spec.dims.seq_len);
     let flops = (spec.convolutions() * spec.networks()) as u64 * convolution_flops(length);
@@ -141,8 +148,8 @@ fn core_columns(
         let own = channel..channel + 1;
         let (streams, u) = core_inputs(&mut a, spec, tensors, &own)?;
         let convolutions = core_convolutions(&mut a, spec, tensors, own)?;
-        let g = core(&mut a, &streams, u.as_ref(), &convolutions, std::slice::from_ref(&(0..length)));
-        Ok(SpotColumn::channel(channel, g.to_vec()))
+        let g = core(&mut a, &streams, u.as_ref(), &convolutions, std::slice::from_ref(&(first_row..length)));
+        Ok(SpotColumn { first_row, ..SpotColumn::channel(channel, g.to_vec()) })
     });
     channels.collect()
 }
@@ -209,17 +216,19 @@ fn layer_rows<'a>(
     Ok(layer.project(a, &g))
 }
 
-/// One channel of a layer's core as a weighted sum of the layer's outputs ([`exact::best_row`]), over the whole
-/// sequence or, if causal, over the positions that the budget allows. `None` if the budget is too small although rows
-/// fit, if the matrix is too large to solve or singular, or if an MLP follows.
+/// One channel of a layer's core as a weighted sum of the layer's outputs ([`exact::best_row`]): from position `first` on,
+/// whatever it costs, or over the whole sequence or, if causal, over the positions that the budget allows. `None` if the
+/// budget is too small although rows fit, if the matrix is too large to solve or singular, or if an MLP follows.
 fn layer_column(
     spec: &SequenceSpec,
     layer_spec: &LayerSpec,
     tensors: &Tensors,
     draw: SpotDraw,
+    first: Option<usize>,
 ) -> Result<Option<SpotColumn>, MixerError> {
     let (width, whole) = (spec.dims.d_model, spec.dims.seq_len);
-    if spec.mlp.is_some() || (width * width * width) as u64 > draw.max_flops / 4 {
+    let is_too_large = first.is_none() && (width * width * width) as u64 > draw.max_flops / 4;
+    if spec.mlp.is_some() || is_too_large {
         return Ok(None);
     }
     // Networks run about four times as fast for several positions at once as the loops that `max_flops` is calibrated
@@ -227,7 +236,9 @@ fn layer_column(
     let work = (16 * width * whole) as u64
         + (spec.convolutions() * spec.networks()) as u64
             * (layer_spec.filter.hidden_flops(whole) / 4 + convolution_flops(whole));
-    let length = if spec.bidirectional {
+    let length = if first.is_some() {
+        whole
+    } else if spec.bidirectional {
         if work > draw.max_flops && row_flops(spec, whole) <= draw.max_flops / 2 {
             return Ok(None);
         }
@@ -236,6 +247,7 @@ fn layer_column(
         let share = (draw.max_flops as f64 / work as f64).min(1.0);
         ((whole as f64 * share) as usize).clamp(1, whole)
     };
+    let first_row = first.unwrap_or(0);
     let (weight, bias) = spec.projection(tensors, "out_linear")?;
     let Some((channel, z)) = exact::best_row(weight, &draw.distinct(width, CHANNELS)) else {
         return Ok(None);
@@ -263,10 +275,10 @@ fn layer_column(
     let streams = layer.streams(&mut a, &u, &own);
     let u = a.columns(&u, own);
     let mut expected =
-        core(&mut a, &streams, Some(&u), &convolutions, std::slice::from_ref(&(0..length))).to_vec();
+        core(&mut a, &streams, Some(&u), &convolutions, std::slice::from_ref(&(first_row..length))).to_vec();
     let offset: f64 = z.iter().zip(bias).map(|(z, b)| z * f64::from(*b)).sum();
     expected.iter_mut().for_each(|value| *value += offset);
-    Ok(Some(SpotColumn { first_row: 0, weights: z.into_iter().enumerate().collect(), expected }))
+    Ok(Some(SpotColumn { first_row, weights: z.into_iter().enumerate().collect(), expected }))
 }
 
 /// Operations of one row that depends on `positions` positions.

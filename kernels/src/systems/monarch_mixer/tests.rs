@@ -48,6 +48,12 @@ fn the_mlp_decodes_alone_and_in_a_block() {
     testing::decode::states_its_memory(&MONARCH_MIXER, layers);
 }
 
+/// A race of decoding checks generated tokens, however long their context is.
+#[test]
+fn generated_rows_are_checked_behind_a_long_context() {
+    testing::checks_late_rows(&MONARCH_MIXER, &small());
+}
+
 #[test]
 fn the_bidirectional_form_does_not_decode() {
     let problem = Problem { causal: false, ..PROBLEM };
