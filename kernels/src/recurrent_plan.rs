@@ -83,8 +83,7 @@ pub(crate) fn decode(
     let lengths = Lengths::new(dims.batch, context, dims.seq_len)?;
     let columns = network.columns();
     let mut decoding = Decoding::new(&mut builder, lengths, columns.len(), fed);
-    let is_fed = columns.len() == dims.d_model;
-    let mut inputs = vec![decoding.input(&mut builder, "x", x, Columns::plain(dims.d_model), is_fed)];
+    let mut inputs = vec![decoding.input(&mut builder, "x", x, Columns::plain(dims.d_model), true)];
     let times = times.map(|times| decoding.input(&mut builder, "timespans", times, Columns::plain(1), false));
     inputs.extend(times);
     let rows = |of: fn(&Input) -> Stream| Inputs { x: of(&inputs[0]), times: times.as_ref().map(of) };
