@@ -122,7 +122,7 @@ fn a_decode_race_has_axes_of_contexts_and_tokens() {
     );
     // Throughput counts the generated tokens alone, as the report does.
     let generated = Metric::Throughput.reading(&point, &report).unwrap().value;
-    assert_eq!(Some(generated), report.tokens_per_s(&point));
+    assert!((generated / report.tokens_per_s(&point).unwrap() - 1.0).abs() < 1e-12);
     assert!((of_sequences / generated / f64::from(point.length) - 1.0).abs() < 1e-12);
     assert!(crate::paper::figure(&report, &[]).contains(ENGLISH.axis_token_time));
 }

@@ -109,7 +109,6 @@ const SETS: &[(&str, &[(&str, Known)])] = &[
             ("num_hashes", Whole(4)),
         ],
     ),
-<<<<<<< HEAD
     (
         "hyena",
         &[
@@ -132,10 +131,8 @@ const SETS: &[(&str, &[(&str, Known)])] = &[
             ("residual_long_conv", Flag(true)),
         ],
     ),
-=======
     ("attention", &[("kv_heads", Whole(0))]),
     ("attention-naive", &[("kv_heads", Whole(0))]),
->>>>>>> attn
 ];
 
 fn params(set: &[(&str, Known)]) -> BTreeMap<String, ParamValue> {
