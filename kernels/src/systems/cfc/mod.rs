@@ -4,6 +4,7 @@
 mod cost;
 mod cpu;
 mod decode;
+mod decode_gpu;
 mod gpu;
 mod model;
 mod race;
@@ -102,7 +103,7 @@ pub static CFC: System = System {
         },
         cpu: decode::decoder,
         rows_of_forward: true,
-        gpu: None,
+        gpu: Some(decode_gpu::plan),
     }),
 };
 

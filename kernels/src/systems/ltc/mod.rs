@@ -4,6 +4,7 @@
 mod cost;
 mod cpu;
 mod decode;
+mod decode_gpu;
 mod gpu;
 mod model;
 #[cfg(test)]
@@ -95,7 +96,7 @@ pub static LTC: System = System {
         },
         cpu: decode::decoder,
         rows_of_forward: true,
-        gpu: None,
+        gpu: Some(decode_gpu::plan),
     }),
 };
 
