@@ -1,9 +1,19 @@
 //! Parts that the decoders of all systems share: positions and capacity, and states that can be marked and rewound.
 
-use mixer::{CpuDecoder, DecodeMemory, Floats, MixerError, Parallel, Tokens};
+use mixer::{Case, CpuDecoder, DecodeMemory, Floats, MixerError, Parallel, Tokens};
+
+use crate::dims::Dims;
 
 /// Most tokens of a call unless a decoder says otherwise: enough for matrix products to reach their full speed.
 pub(crate) const PIECE: usize = 1024;
+
+/// The model's width, which most systems' answers have.
+///
+/// # Errors
+/// [`MixerError::InvalidField`].
+pub(crate) fn model_width(case: &Case) -> Result<usize, MixerError> {
+    Ok(Dims::read(&case.config)?.d_model)
+}
 
 /// The part of a decoder that differs from system to system.
 pub(crate) trait Decoder: Send {

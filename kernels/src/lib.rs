@@ -17,6 +17,7 @@ pub mod ops;
 mod ready;
 mod recurrence;
 mod recurrent_decoder;
+mod recurrent_plan;
 mod registry;
 pub mod systems;
 #[cfg(test)]

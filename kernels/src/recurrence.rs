@@ -4,7 +4,7 @@
 use mixer::{GpuTarget, MixerError};
 
 use crate::dims::Dims;
-use crate::ops::gpu::{INVOCATION_TURNS, SOFTWARE_TURNS};
+use crate::ops::gpu::{Batches, Builder, Gemm, INVOCATION_TURNS, Linear, Operand, SOFTWARE_TURNS, Stream};
 
 /// Invocations per workgroup.
 const THREADS: usize = 256;
@@ -85,6 +85,32 @@ pub(crate) struct Chunk {
     pub sequences: usize,
     pub first_step: usize,
     pub steps: usize,
+}
+
+/// Rows `first..` of each sequence in a stream of `room` rows per sequence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Rows {
+    pub stream: Stream,
+    pub room: usize,
+    pub first: usize,
+}
+
+impl Chunk {
+    /// Records a linear layer of the chunk's rows.
+    pub(crate) fn linear(self, builder: &mut Builder, linear: &Linear, x: Rows, y: Rows) {
+        let Self { first_sequence, sequences, steps, .. } = self;
+        let start = |rows: Rows| rows.stream.down(first_sequence * rows.room + rows.first);
+        if x.room == steps && y.room == steps {
+            // The sequences are contiguous: one product reads the weights once.
+            linear.apply(builder, start(x), sequences * steps, start(y), 0);
+            return;
+        }
+        let each =
+            |rows: Rows| Operand { stream: start(rows), outer: rows.room * rows.stream.stride, inner: 0 };
+        let batches = Batches { outer: sequences, inner: 1 };
+        let product = linear.gemm(x.stream, steps, y.stream, 0);
+        Gemm { a: each(x), y: each(y), batches, ..product }.record(builder);
+    }
 }
 
 impl Chunks {

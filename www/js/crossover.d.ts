@@ -2,6 +2,8 @@
 export type SystemName = string;
 export type BackendName = 'cpu' | 'webgpu' | 'auto';
 export type Level = 'core' | 'layer';
+/** What is timed at each length. */
+export type Mode = 'forward' | 'decode';
 
 /** One lane: a system, or a system with its backend and parameters. */
 export type LaneConfig =
@@ -11,13 +13,23 @@ export type LaneConfig =
 /** The configuration of a race. Every field has a default. */
 export interface Config {
   systems?: LaneConfig[];
-  /** Sequence lengths, or the text of the page's field, such as `"256..16384"` (doubles) or `"256, 512, 1024"`. */
+  /** `forward` (the default) times one forward pass over a sequence of each length, `decode` one generated token after a
+      context of each length. */
+  mode?: Mode;
+  /** Sequence lengths, or the text of the page's field, such as `"256..16384"` (doubles) or `"256, 512, 1024"`. Not with
+      `mode: 'decode'`, which has `contexts` instead. */
   lengths?: number[] | string;
+  /** Lengths of contexts, written as `lengths` are. Only with `mode: 'decode'`. */
+  contexts?: number[] | string;
+  /** Tokens generated one by one after a context, in each run: 1 to 4096, by default 128. The state has room for the
+      context and these tokens. Only with `mode: 'decode'`. */
+  tokens?: number;
   /** Model width. */
   width?: number;
   /** Heads; divides the width. */
   heads?: number;
   batch?: number;
+  /** True with `mode: 'decode'`. */
   causal?: boolean;
   level?: Level;
   /** Backend of lanes that do not name one. */
@@ -28,8 +40,12 @@ export interface Config {
   seed?: number;
 }
 
-/** The configuration of a finished race: every field, lengths as numbers. */
-export type RacedConfig = Required<Omit<Config, 'lengths'>> & { lengths: number[] };
+/** The configuration of a finished race: every field of its mode, lengths as numbers. */
+export type RacedConfig = Required<Omit<Config, 'mode' | 'lengths' | 'contexts' | 'tokens'>> &
+  (
+    | { mode?: undefined; lengths: number[]; contexts?: undefined; tokens?: undefined }
+    | { mode: 'decode'; contexts: number[]; tokens: number; lengths?: undefined }
+  );
 
 export type Outcome =
   | 'ok'
@@ -52,11 +68,14 @@ export interface Verified {
 }
 
 export interface Point {
+  /** Sequence length; in a decode race the length of the context. */
   length: number;
   outcome: Outcome;
   message: string | null;
   /** The reason as a code with arguments; not in links. */
   reason?: Reason;
+  /** Time of one forward pass; in a decode race of one generated token, which is a step of the whole batch. Excludes
+      set-up and, in a decode race, the prefill and any other filling of the state. */
   medianMs: number | null;
   q1Ms: number | null;
   q3Ms: number | null;
@@ -76,6 +95,7 @@ export interface Point {
   transcendentals?: number;
   bytes: number;
   peakBytes: number;
+  /** Bytes of the state for decoding in closed form; in a decode race with room for the generated tokens. */
   decodeStateBytes: number;
   verified: Verified | null;
   /**
@@ -95,6 +115,31 @@ export interface Point {
   fullAttention?: true;
   /** Time that the point would have needed, where the outcome is `time-budget` and the time is known. */
   neededMs: number | null;
+  /** What decoding has besides the time of a token. Absent in races of forward passes, and where it was not measured. */
+  decode?: Decoding;
+}
+
+/** The state, the prefill and the single tokens of a point of a decode race. Tokens per second are
+    `1000 * batch / medianMs`. */
+export interface Decoding {
+  /** Bytes of the state of the whole batch, with room for the context and the generated tokens, as counted. */
+  stateBytes: number;
+  /** Time of the prefill: filling the empty state with the context by the parallel form, with the output of every token.
+      Excludes set-up and is no part of `medianMs`. Null where there was no time to measure it. */
+  prefillMs: number | null;
+  /** Operations of the forward pass over the context, by the field's conventions. */
+  prefillFlops: number;
+  /** Operations that the CPU kernel executes in it. */
+  prefillExecutedFlops: number;
+  /** Exponentials, divisions and square roots in it. */
+  prefillTranscendentals: number;
+  /** Bytes that it moves. */
+  prefillBytes: number;
+  /** Least time that the measured roofline allows for the prefill, over `prefillMs`. */
+  prefillRooflineShare: number | null;
+  /** Times of single tokens of one run, each read from the clock before the next one starts: they include a reading of the
+      clock and exclude set-up and prefill. Null where the clock is too coarse, or where there was no time. */
+  steps: { tokens: number; medianMs: number; p99Ms: number; worstMs: number } | null;
 }
 
 export interface Versus {
@@ -205,7 +250,7 @@ export interface Peaks {
 }
 
 export interface Report {
-  /** Format: 2. Reports of format 1 are converted to it when they are read. */
+  /** Format: 2, in decode races 3. Reports of format 1 are converted to 2 when they are read. */
   schema: number;
   config: RacedConfig;
   environment: Environment;
@@ -239,6 +284,8 @@ export interface SystemEntry {
     high: number | null;
     choices: string[];
   }[];
+  /** Why no form of the system decodes; null where some form does. A lane that cannot decode ends as `unsupported`. */
+  noDecode: { code: string; message: string } | null;
 }
 
 export type RaceEvent =
@@ -362,8 +409,14 @@ export interface CrossoverRaceEventMap {
 export interface CrossoverRaceElement extends HTMLElement {
   /** Names of systems, separated by blanks. An array may be assigned. */
   systems: string;
+  /** `forward` or `decode`. */
+  mode: string;
   /** `512..16384` doubles, `512, 1024` is a list. An array may be assigned. */
   lengths: string;
+  /** With `mode="decode"` in place of `lengths`. */
+  contexts: string;
+  /** Generated tokens, with `mode="decode"`. */
+  tokens: string;
   width: string;
   heads: string;
   batch: string;

@@ -3,8 +3,9 @@
 
 use std::fmt::Write;
 
+use mixer::Task;
 use report::units::{length, ratio, time};
-use report::{CrossoverKind, Lane, LevelName, Point, Report, Status};
+use report::{CrossoverKind, Decoding, Lane, LevelName, Point, Report, Status};
 
 /// Widest line, which fits a usual terminal.
 const MAX_WIDTH: usize = 120;
@@ -13,22 +14,32 @@ const MAX_WIDTH: usize = 120;
 pub fn render(report: &Report) -> String {
     let mut text = String::new();
     header(report, &mut text);
-    let columns: Vec<Vec<String>> = (0..report.lanes.len()).map(|lane| column(report, lane)).collect();
-    let labels = labels(report);
-    let mut rest = columns.as_slice();
-    while !rest.is_empty() {
-        let fitting = fitting(&labels, rest);
-        let (group, after) = rest.split_at(fitting);
-        text.push('\n');
-        rows(&labels, group, &mut text);
-        rest = after;
-    }
+    let lanes = 0..report.lanes.len();
+    let columns: Vec<Vec<String>> = lanes.clone().map(|lane| column(report, lane)).collect();
+    table(&labels(report), &columns, &mut text);
     legend(report, &mut text);
+    if report.config.mode != Task::Forward {
+        let columns: Vec<Vec<String>> = lanes.map(|lane| decode_column(report, lane)).collect();
+        table(&length_labels(report), &columns, &mut text);
+        text.push_str("\nstate, prefill of the context, 99th percentile and slowest of single tokens\n");
+    }
     reasons(report, &mut text);
     for warning in &report.warnings {
         let _ = writeln!(text, "\nwarning[{}]: {}", warning.code, warning.message);
     }
     text
+}
+
+/// A table, wrapped where the columns do not fit in a line.
+fn table(labels: &[String], columns: &[Vec<String>], text: &mut String) {
+    let mut rest = columns;
+    while !rest.is_empty() {
+        let fitting = fitting(labels, rest);
+        let (group, after) = rest.split_at(fitting);
+        text.push('\n');
+        rows(labels, group, text);
+        rest = after;
+    }
 }
 
 fn header(report: &Report, text: &mut String) {
@@ -40,8 +51,12 @@ fn header(report: &Report, text: &mut String) {
     let causal = if config.causal { "causal" } else { "bidirectional" };
     let _ = writeln!(
         text,
-        "width {}, {} heads, batch {}, {causal}, {level}; seed {}",
-        config.width, config.heads, config.batch, config.seed
+        "{}width {}, {} heads, batch {}, {causal}, {level}; seed {}",
+        report.mode_words(),
+        config.width,
+        config.heads,
+        config.batch,
+        config.seed
     );
     let machine = &report.environment;
     let _ =
@@ -65,10 +80,36 @@ fn point(lane: &Lane, length: u32) -> Option<&Point> {
 
 /// The first column: labels of the rows.
 fn labels(report: &Report) -> Vec<String> {
-    let mut labels = vec!["length".to_owned(), String::new()];
-    labels.extend(report.config.sorted_lengths().into_iter().map(|each| length(f64::from(each))));
+    let mut labels = length_labels(report);
     labels.extend(["exponent", "95 %", "crossover", "95 %"].map(str::to_owned));
     labels
+}
+
+/// The part of the first column that names the lengths.
+fn length_labels(report: &Report) -> Vec<String> {
+    let mut labels = vec![report.length_word().to_owned(), String::new()];
+    labels.extend(report.config.sorted_lengths().into_iter().map(|each| length(f64::from(each))));
+    labels
+}
+
+/// What decoding has besides the time of a token.
+fn decode_column(report: &Report, index: usize) -> Vec<String> {
+    let Some(lane) = report.lanes.get(index) else { return Vec::new() };
+    let mut cells = vec![lane.title.clone(), lane.backend.clone()];
+    for each in report.config.sorted_lengths() {
+        let decode = point(lane, each).and_then(|point| point.decode.as_ref());
+        cells.push(decode.map_or_else(|| "–".to_owned(), decode_cell));
+    }
+    cells
+}
+
+fn decode_cell(decode: &Decoding) -> String {
+    let or_dash = |ms: Option<f64>| ms.map_or_else(|| "–".to_owned(), time);
+    let steps = decode.steps.as_ref();
+    let (prefill, p99, worst) =
+        (decode.prefill_ms, steps.map(|steps| steps.p99_ms), steps.map(|steps| steps.worst_ms));
+    let state = chart::format::bytes(decode.state_bytes);
+    [state, or_dash(prefill), or_dash(p99), or_dash(worst)].join(", ")
 }
 
 fn column(report: &Report, index: usize) -> Vec<String> {
@@ -264,6 +305,27 @@ mod tests {
         // Texts of the machine and of warnings are not wrapped.
         let mut own = text.lines().skip(2).filter(|line| !line.starts_with("warning["));
         assert!(own.all(|line| line.chars().count() <= MAX_WIDTH), "{text}");
+    }
+
+    #[test]
+    fn a_decode_race_shows_contexts_states_and_prefills() {
+        let report = Report::from_json(include_str!("../../report/tests/fixtures/v5-report.json")).unwrap();
+        let text = render(&report);
+        assert!(text.starts_with("time per token over 128 tokens after the context, "), "{text}");
+        assert!(text.lines().any(|line| line.trim_start().starts_with("context  ")), "{text}");
+        assert!(!text.lines().any(|line| line.trim_start().starts_with("length")), "{text}");
+        let decode = report.lanes[0].points[0].decode.unwrap();
+        let steps = decode.steps.unwrap();
+        let cell = [
+            chart::format::bytes(decode.state_bytes),
+            time(decode.prefill_ms.unwrap()),
+            time(steps.p99_ms),
+            time(steps.worst_ms),
+        ];
+        assert!(text.contains(&cell.join(", ")), "{text}");
+        // Neither a prefill nor single tokens were timed at every point.
+        assert!(text.contains(", –, ") && text.contains(", –, –"), "{text}");
+        assert!(!render(&judged()).contains("prefill"));
     }
 
     #[test]

@@ -269,15 +269,14 @@ impl Machine {
         let output;
         let case = match backend {
             Backend::Cpu => {
-                let sizes = [length, 0, width];
                 let limit_bytes = self.cpu_ledger.free_bytes();
-                let mut lane = CpuDecodeLane::new(system, case, sizes, &self.pool, limit_bytes)?;
+                let mut lane = CpuDecodeLane::new(system, case, [length, 0], &self.pool, limit_bytes)?;
                 output = lane.token_by_token()?;
                 Arc::clone(lane.case())
             }
             Backend::WebGpu => {
                 // A plan begins with a context; a single token is the shortest.
-                let sizes = [1, length.saturating_sub(1), width];
+                let sizes = [1, length.saturating_sub(1)];
                 let mut lane = self.gpu_decoding_lane(system, case, sizes, false).await?;
                 output = lane.every_answer().await?.map(|(answers, _)| answers).unwrap_or_default();
                 Arc::clone(lane.case())
@@ -386,8 +385,7 @@ impl Machine {
         if spec.backend == Backend::WebGpu {
             let case = self.seeded_case(system, spec, problem)?;
             let tokens = problem.capacity() - problem.seq_len;
-            let sizes = [problem.seq_len, tokens, problem.d_model];
-            return self.gpu_decoding_lane(system, case, sizes, true).await;
+            return self.gpu_decoding_lane(system, case, [problem.seq_len, tokens], true).await;
         }
         let limit_bytes = self.cpu_ledger.free_bytes();
         let lane = CpuDecodeLane::seeded(system, problem, &spec.params, &self.pool, limit_bytes)?;
@@ -399,11 +397,11 @@ impl Machine {
         &mut self,
         system: &'static System,
         case: Case,
-        [context, tokens, width]: [usize; 3],
+        [context, tokens]: [usize; 2],
         fed: bool,
     ) -> Result<Lane, LaneError> {
         let gpu = self.gpu()?.clone();
-        let generation = Generation::new(system, case, [context, tokens, width])?;
+        let generation = Generation::new(system, case, [context, tokens])?;
         let case_bytes = generation.case().tensors.bytes();
         // The plan has a copy of the data that it uploads.
         let (needed_bytes, limit_bytes) = (2 * case_bytes, self.cpu_ledger.free_bytes());

@@ -239,6 +239,7 @@ fn problems() -> Vec<Problem> {
             causal: draw(2) == 0,
             level: if draw(2) == 0 { Level::Core } else { Level::Layer },
             seed: draw(1000) as u64,
+            task: mixer::Task::Forward,
         });
     }
     problems

@@ -93,6 +93,8 @@ pub struct Generate {
 pub struct Decode {
     /// The inputs of a token of a case with this configuration. A case whose form cannot decode is refused.
     pub inputs: fn(&Case) -> Result<Vec<TokenInput>, MixerError>,
+    /// Columns of an answer to a token of such a case.
+    pub width: fn(&Case) -> Result<usize, MixerError>,
     /// Cost of one step of the whole batch, as the mean over the generated tokens of a [`crate::Task::Decode`]. Its
     /// `peak_bytes` is that of the decoder with its case, its `decode_state_bytes` that of the state's capacity, as the
     /// decoder allocates it.

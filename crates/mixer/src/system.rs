@@ -195,6 +195,14 @@ impl System {
         (self.decoding()?.inputs)(case)
     }
 
+    /// Columns of an answer to a token of a case.
+    ///
+    /// # Errors
+    /// As for [`System::token_inputs`].
+    pub fn answer_width(&self, case: &Case) -> Result<usize, MixerError> {
+        (self.decoding()?.width)(case)
+    }
+
     /// Prepares the CPU decoder, whose capacity is the case's length. The case's own input is not absorbed.
     ///
     /// # Errors

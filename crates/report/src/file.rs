@@ -75,7 +75,7 @@ impl Seems {
             Self::Binary
         } else if line.starts_with("system,") || line.starts_with("system;") || line.starts_with("system\t") {
             Self::Csv
-        } else if line.starts_with("| length |") {
+        } else if line.starts_with("| length |") || line.starts_with("| context |") {
             Self::Markdown
         } else if begins("<svg") || begins("<?xml") {
             Self::Svg

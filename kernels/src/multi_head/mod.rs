@@ -200,7 +200,7 @@ pub(crate) fn seeded_case(problem: &Problem, kv_heads: usize) -> Result<Case, Mi
 }
 
 /// As many heads of keys and values as of queries, one, and a number between.
-#[cfg(test)]
+#[cfg(any(test, feature = "trials"))]
 pub(crate) fn groups(problem: &Problem) -> Vec<Params> {
     let divisors = (0..=problem.n_heads).filter(|&n| n == 0 || problem.n_heads.is_multiple_of(n));
     divisors
@@ -210,4 +210,10 @@ pub(crate) fn groups(problem: &Problem) -> Vec<Params> {
             params
         })
         .collect()
+}
+
+/// One of [`groups`].
+#[cfg(any(test, feature = "trials"))]
+pub(crate) fn grouped_params(index: usize, problem: &Problem) -> Params {
+    groups(problem).into_iter().cycle().nth(index).unwrap_or_default()
 }

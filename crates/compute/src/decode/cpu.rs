@@ -61,27 +61,26 @@ impl CpuDecodeLane {
             Task::Decode { tokens } => tokens,
             Task::Forward => 0,
         };
-        let mut lane =
-            Self::new(system, case, [problem.seq_len, tokens, problem.d_model], pool, limit_bytes)?;
+        let mut lane = Self::new(system, case, [problem.seq_len, tokens], pool, limit_bytes)?;
         lane.bring_context(false)?;
         lane.record()?;
         Ok(lane)
     }
 
     /// An empty state for a given case, of which `tokens` positions will be generated after a context of
-    /// `context` positions. Outputs have `width` columns.
+    /// `context` positions.
     ///
     /// # Errors
     /// As for [`CpuDecodeLane::seeded`].
     pub fn new(
         system: &'static System,
         case: Case,
-        [context, tokens, width]: [usize; 3],
+        [context, tokens]: [usize; 2],
         pool: &CpuPool,
         limit_bytes: u64,
     ) -> Result<Self, LaneError> {
-        let generation = Generation::new(system, case, [context, tokens, width])?;
-        let (case, batch) = (&generation.case, generation.batch);
+        let generation = Generation::new(system, case, [context, tokens])?;
+        let (case, batch, width) = (&generation.case, generation.batch, generation.width);
         let memory = DecodeMemory::new(&Memory::new(limit_bytes.saturating_sub(case.tensors.bytes())));
         let decoder = system.decoder(case, &memory, pool)?;
         if pool.is_cancelled() {
@@ -332,7 +331,8 @@ mod tests {
     fn every_decoding_system_generates_and_is_checked() {
         for system in decoding() {
             for (level, batch) in [(Level::Core, 1), (Level::Layer, 2)] {
-                let mut lane = lane(system, &Problem { level, batch, ..PROBLEM }).unwrap();
+                let made = lane(system, &Problem { level, batch, ..PROBLEM });
+                let mut lane = made.unwrap_or_else(|error| panic!("{}: {error}", system.info().id));
                 lane.spoil();
                 let first = lane.run(3).unwrap();
                 // Past the capacity it returns to the context.

@@ -43,11 +43,12 @@ impl Generation {
     pub(crate) fn new(
         system: &'static System,
         case: Case,
-        [context, tokens, width]: [usize; 3],
+        [context, tokens]: [usize; 2],
     ) -> Result<Self, LaneError> {
         case.tensors.check_finite()?;
         let mut inputs = system.token_inputs(&case)?;
         inputs.truncate(MOST_INPUTS);
+        let width = system.answer_width(&case)?;
         let batch = case.config.count_or("batch", 1, 1, usize::MAX)?;
         Ok(Self { system, case: Arc::new(case), inputs, batch, context, tokens, width })
     }

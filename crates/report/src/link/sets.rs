@@ -131,6 +131,8 @@ const SETS: &[(&str, &[(&str, Known)])] = &[
             ("residual_long_conv", Flag(true)),
         ],
     ),
+    ("attention", &[("kv_heads", Whole(0))]),
+    ("attention-naive", &[("kv_heads", Whole(0))]),
 ];
 
 fn params(set: &[(&str, Known)]) -> BTreeMap<String, ParamValue> {

@@ -18,6 +18,9 @@ pub const PANEL: usize = 2 * LANES;
 /// a broadcast, and a further one for the product where multiply and add are separate instructions.
 pub const ROWS: usize = if cfg!(target_feature = "relaxed-simd") { 6 } else { 5 };
 
+/// Columns that a product of a single row takes at once: enough chains of sums to hide the latency of a multiply-add.
+pub const ONE_ROW: usize = 8 * PANEL;
+
 /// How a product tile is stored.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Store {
@@ -92,6 +95,11 @@ impl Work for Product<'_> {
         let mut panel = 0;
         while panel * PANEL < self.c.columns {
             let left = self.c.columns - panel * PANEL;
+            if self.rows == 1 && left >= 8 * V::LANES {
+                self.strips::<V, 1, 8>(0, panel);
+                panel += 8 * V::LANES / PANEL;
+                continue;
+            }
             if V::LANES == PANEL && left <= PANEL {
                 // A single vector: twice as many rows give as many accumulators.
                 let rest = self.strips::<V, 12, 1>(0, panel);
@@ -198,7 +206,7 @@ mod tests {
     fn agrees_with_plain_loops_at_every_edge() {
         for set in InstructionSet::ALL.into_iter().filter(|set| set.is_available()) {
             for rows in 1..=29 {
-                for columns in 1..=3 * PANEL {
+                for columns in (1..=3 * PANEL).chain([4 * PANEL, ONE_ROW, 2 * ONE_ROW + 5]) {
                     for depth in [1, 2, 7, 64] {
                         let panels = columns.div_ceil(PANEL);
                         let a: Vec<f32> = (0..rows * depth).map(|i| (i % 13) as f32 - 6.0).collect();

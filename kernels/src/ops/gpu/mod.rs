@@ -17,6 +17,7 @@
 //! | [`prefix_sum`], [`move_rows`], [`transpose`] | running sums, gathered and scattered rows, transposes |
 //! | [`stable_sort`] | sorts many lists of small numbers at once |
 //! | [`Decoding`], [`CacheAttention`] | generated tokens: their inputs, answers and positions; one query over a cache |
+//! | [`SavedState`] | a state that generated tokens change, with a copy to return to |
 //! | [`CacheConv`] | long and short convolutions of a generated token |
 //! | [`unpack`] | removes the padding of an output; must be the last call |
 //!
@@ -51,6 +52,7 @@ mod gemm;
 mod long_conv;
 mod norm;
 mod rearrange;
+mod saved_state;
 mod ring;
 mod short_conv;
 mod softmax;
@@ -72,6 +74,7 @@ pub use long_conv::{Filter, LongConv};
 pub use norm::{Norm, norm};
 pub use rearrange::{Axis, Move, move_rows, prefix_sum, transpose};
 pub use ring::Ring;
+pub use saved_state::SavedState;
 pub use short_conv::{ShortFilter, ShortFilters, short_conv};
 pub use softmax::softmax_rows;
 pub use sort::stable_sort;

@@ -48,6 +48,7 @@ pub static ATTENTION: System = System {
     gpu: gpu::plan,
     decode: Ok(Decode {
         inputs: |case| multi_head::token_inputs(&multi_head::Spec::read_grouped(case)?, INFO.id),
+        width: crate::decoding::model_width,
         cost: |problem, params| Ok(decode::cost(problem, kv_heads(&INFO, problem, params)?)),
         cpu: decode::decoder,
         rows_of_forward: true,

@@ -45,6 +45,7 @@ pub static ATTENTION_NAIVE: System = System {
     gpu: gpu::plan,
     decode: Ok(Decode {
         inputs: decode::inputs,
+        width: crate::decoding::model_width,
         cost: |problem, params| Ok(cost::step(problem, kv_heads(&INFO, problem, params)?)),
         cpu: |case, memory, _parallel| decode::decoder(case, memory),
         rows_of_forward: true,

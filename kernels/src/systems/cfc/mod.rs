@@ -4,6 +4,7 @@
 mod cost;
 mod cpu;
 mod decode;
+mod decode_gpu;
 mod gpu;
 mod model;
 mod race;
@@ -95,13 +96,14 @@ pub static CFC: System = System {
     gpu: gpu::plan,
     decode: Ok(Decode {
         inputs: decode::inputs,
+        width: |case| Ok(Spec::read(case)?.outputs()),
         cost: |problem, params| {
             let race = race::Race::new(&problem.whole(), params)?;
             Ok(cost::decode(&race.spec, &race.synapses()))
         },
         cpu: decode::decoder,
         rows_of_forward: true,
-        gpu: None,
+        gpu: Some(decode_gpu::plan),
     }),
 };
 

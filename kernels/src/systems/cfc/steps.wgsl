@@ -2,11 +2,12 @@
 // `step` of cpu.rs. A workgroup processes one sequence and runs the layers of `program` in each step.
 //
 // binding 0: sizes
-// binding 1: weights and biases in vectors of four, at the offsets in the program
+// binding 1: weights and biases in vectors of four, at the offsets in the program; initial states, [batch, vectors,
+// slots], at `initial_at`
 // binding 2: the program: for each layer the twelve words that `run` reads
 // binding 3: the inputs' part of the first layer with biases, [batch, chunk, entry_stride]
-// binding 4: elapsed times, [batch, length], with TIMES
-// binding 5: h and m before the first step, [batch, 2, slots], then the current h and m
+// binding 4: elapsed times, [batch · length, times_stride], with TIMES
+// binding 5: h, and with a mixed memory m, [batch, vectors, slots]
 // binding 6: the last cell's states, [batch, room, hidden_stride], from row `hidden_row` on
 
 // Numbers as in gpu.rs.
@@ -15,22 +16,27 @@ override ACTIVATION: u32 = 0u;
 override TIMES: u32 = 0u;
 
 struct Sizes {
-    // Floats of a state; cells are padded to vectors of four.
+    // Floats of a state vector; cells are padded to vectors of four.
     slots: u32,
+    // 2 with a mixed memory, otherwise 1.
+    vectors: u32,
     layers: u32,
-    batch: u32,
     first_sequence: u32,
     first_step: u32,
     steps: u32,
     length: u32,
     chunk: u32,
     entry_stride: u32,
+    times_stride: u32,
     // Values of the last cell.
     hidden: u32,
     hidden_slot: u32,
     hidden_stride: u32,
     hidden_row: u32,
     hidden_room: u32,
+    // Whether the first step follows the initial state.
+    starts: u32,
+    initial_at: u32,
 }
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
@@ -134,26 +140,35 @@ fn run(at: u32, row: u32, elapsed: f32, cells: u32, thread: u32) {
     workgroupBarrier();
 }
 
+// A float of the states before the first step.
+fn before(at: u32) -> f32 {
+    if (sizes.starts == 1u) {
+        return weights[sizes.initial_at + at / 4u][at % 4u];
+    }
+    return state[at];
+}
+
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     let sequence = sizes.first_sequence + workgroup.x;
-    let initial = sequence * 2u * sizes.slots;
-    let current = (sizes.batch + sequence) * 2u * sizes.slots;
-    let begin = select(current, initial, sizes.first_step == 0u);
+    let current = sequence * sizes.vectors * sizes.slots;
+    let cells = current + sizes.slots;
     for (var slot = thread; slot < sizes.slots; slot += 256u) {
-        memory[slot] = state[begin + slot];
-        // Each thread reads only the m that it wrote.
-        state[current + sizes.slots + slot] = state[begin + sizes.slots + slot];
+        memory[slot] = before(current + slot);
+        if (sizes.vectors == 2u) {
+            // Each thread reads only the m that it wrote.
+            state[cells + slot] = before(cells + slot);
+        }
     }
     workgroupBarrier();
     for (var step = 0u; step < sizes.steps; step++) {
         let row = sequence * sizes.chunk + step;
         var elapsed = 1.0;
         if (TIMES == 1u) {
-            elapsed = times[sequence * sizes.length + sizes.first_step + step];
+            elapsed = times[(sequence * sizes.length + sizes.first_step + step) * sizes.times_stride];
         }
         for (var index = 0u; index < sizes.layers; index++) {
-            run(12u * index, row, elapsed, current + sizes.slots, thread);
+            run(12u * index, row, elapsed, cells, thread);
         }
         let to = (sequence * sizes.hidden_room + sizes.hidden_row + step) * sizes.hidden_stride;
         for (var unit = thread; unit < sizes.hidden; unit += 256u) {

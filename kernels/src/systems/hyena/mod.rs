@@ -96,6 +96,7 @@ pub static HYENA: System = System {
     gpu: gpu::plan,
     decode: Ok(Decode {
         inputs: decode::inputs,
+        width: crate::decoding::model_width,
         cost: |problem, params| Ok(decode::cost(&Spec::race(&problem.whole(), params)?, problem)),
         cpu: decode::decoder,
         rows_of_forward: true,

@@ -2,15 +2,18 @@
 //! over chunks; then GELU, the output layer and its gate by blocks of rows. Steps have the names and the order of those
 //! in the CPU files.
 
+mod scan;
+
 use mixer::{Access, Case, Count, GpuTarget, Level, MixerError, Plan, Serial, Shader, gather, room, zeros};
 
+pub(super) use self::scan::Scan;
 use super::kb;
 use super::liquid::{self, Tuples};
 use super::spec::{Contraction, Liquid, Spec};
 use super::ssm::Ssm;
 use crate::ops::gpu::{
-    Activation, Builder, Columns, Combine, Filter, Gemm, Linear, LongConv, Stream, grid, line_of_groups, map,
-    unpack, vectors, word,
+    Activation, Builder, Columns, Combine, Filter, Gemm, Linear, LongConv, Stream, grid, map, unpack,
+    vectors, word,
 };
 use crate::ops::long_conv::{circular_lag, fft_size};
 
@@ -21,22 +24,8 @@ const PRODUCTS: Shader = Shader {
     bindings: &[Access::Read, Access::Read, Access::Read, Access::ReadWrite],
 };
 
-const SCAN: Shader = Shader {
-    label: "scan",
-    source: wgsl!("ops/gpu/line.wgsl", "systems/liquid_s4/scan.wgsl"),
-    entry: "main",
-    bindings: &[Access::Read, Access::Read, Access::Read, Access::ReadWrite, Access::ReadWrite],
-};
-
 /// Position of a factor before the start of the sequence.
 const NOWHERE: u32 = u32::MAX;
-
-/// Smallest number of time steps in a chunk of the scan. Chunks of long sequences are longer, so that states stay few.
-const CHUNK: usize = 64;
-const MOST_CHUNKS: usize = 512;
-
-/// Modes of the scan per thread.
-const TOGETHER: usize = 8;
 
 /// Rows per block of the output layer.
 const ROWS: usize = 16_384;
@@ -48,12 +37,21 @@ pub(super) fn plan(case: &Case, target: &GpuTarget) -> Result<Plan, MixerError> 
     let columns = Columns::plain(width);
     let x = builder.upload("x", spec.input(&case.tensors)?, columns);
     let s = match spec.liquid {
-        Liquid::Recurrence => scan(&mut builder, &spec, case, x)?,
+        Liquid::Recurrence => {
+            let scan = Scan::upload(&mut builder, &spec, case)?;
+            let steps = scan.steps(&mut builder, spec.dims.seq_len);
+            let state = builder.scratch("state", scan.state_floats());
+            scan.record(&mut builder, x, steps, state, true)
+        }
         _ => convolution(&mut builder, &spec, case, x)?,
     };
     let y = match spec.level {
         Level::Core => s,
-        Level::Layer => output(&mut builder, &spec, case, s)?,
+        Level::Layer => {
+            let layer = OutputLayer::upload(&mut builder, &spec, case)?;
+            let rows = layer.rows(&mut builder, rows);
+            layer.record(&mut builder, s, rows)
+        }
     };
     let output = unpack(&mut builder, y, rows, columns);
     builder.finish(output)
@@ -197,77 +195,55 @@ fn positions(spec: &Spec, q: usize) -> Result<(Vec<u32>, usize), MixerError> {
     Ok((words, q))
 }
 
-fn scan(builder: &mut Builder, spec: &Spec, case: &Case, x: Stream) -> Result<Stream, MixerError> {
-    let (batch, length, width) = (spec.dims.batch, spec.dims.seq_len, spec.dims.d_model);
-    let columns = Columns::plain(width);
-    let modes = spec.modes.next_multiple_of(TOGETHER);
-    let mut params = vec![0.0; width * modes * 8];
-    for (channel, model) in Ssm::read(spec, &case.tensors)?.channels.iter().enumerate() {
-        let to = params[channel * modes * 8..].chunks_exact_mut(8);
-        for ((to, (a, b)), c) in to.zip(model.bilinear()).zip(&model.c[0]) {
-            let values = [a.re, a.im, b.re, b.im, 2.0 * c.re, 2.0 * c.im];
-            to.iter_mut().zip(values).for_each(|(to, value)| *to = value as f32);
-        }
-    }
-    let params = builder.upload_padded("model", params, 8);
-    let skip = builder.upload("skip", spec.skip(&case.tensors)?, columns);
-    let y = builder.stream("s", spec.rows(), columns);
-    let chunk = CHUNK.max(length.div_ceil(MOST_CHUNKS));
-    let chunks = length.div_ceil(chunk);
-    let states = builder.scratch("states", 4 * batch * chunks * width * modes);
-    for (stage, items, flops) in [
-        (0_u8, batch * chunks * width * modes / TOGETHER, 20 * chunk * TOGETHER),
-        (1, batch * width * modes, 8 * chunks),
-        (2, batch * chunks * width, 16 * chunk * modes),
-    ] {
-        // One dispatch, or several if one would run too long.
-        let affordable = builder.target().max_dispatch_flops / flops as u64;
-        let at_once = usize::try_from(affordable).unwrap_or(usize::MAX).clamp(64, items.max(64));
-        for first in (0..items).step_by(at_once) {
-            let end = (first + at_once).min(items);
-            let groups = (end - first).div_ceil(64);
-            builder.dispatch(
-                SCAN,
-                &[("STAGE", f64::from(stage))],
-                &[
-                    word(first),
-                    word(end),
-                    word(width),
-                    word(modes),
-                    word(length),
-                    word(chunk),
-                    word(chunks),
-                    word(x.stride),
-                    word(y.stride),
-                ],
-                &[x.buffer, params.buffer, skip.buffer, states, y.buffer],
-                line_of_groups(groups),
-                (flops * (end - first)) as u64,
-            );
-        }
-    }
-    Ok(y)
+/// GLU(W gelu(s) + b).
+pub(super) struct OutputLayer {
+    columns: Columns,
+    value: Linear,
+    gate: Linear,
 }
 
-/// GLU(W gelu(s) + b).
-fn output(builder: &mut Builder, spec: &Spec, case: &Case, s: Stream) -> Result<Stream, MixerError> {
-    let (width, rows) = (spec.dims.d_model, spec.rows());
-    let columns = Columns::plain(width);
-    let (weight, bias) = spec.output_linear(&case.tensors)?;
-    let (value_weight, gate_weight) = weight.split_at(width * width);
-    let (value_bias, gate_bias) = bias.split_at(width);
-    let value = Linear::upload(builder, value_weight, Some(value_bias), columns, columns);
-    let gate = Linear::upload(builder, gate_weight, Some(gate_bias), columns, columns);
-    let block = ROWS.min(rows);
-    let activated = builder.stream("activated", block, columns);
-    let gated = builder.stream("gate", block, columns);
-    let y = builder.stream("y", rows, columns);
-    for first in (0..rows).step_by(block) {
-        let n = block.min(rows - first);
-        map(builder, s.down(first), 1.0, Activation::Gelu, None, activated, [n, columns.stride()]);
-        Gemm { activation: Activation::Sigmoid, ..gate.gemm(activated, n, gated, 0) }.record(builder);
-        let product = value.gemm(activated, n, y.down(first), 0);
-        Gemm { combine: Some((Combine::Multiply, gated.into())), ..product }.record(builder);
+/// The output layer's buffers for a number of rows.
+#[derive(Clone, Copy)]
+pub(super) struct OutputRows {
+    rows: usize,
+    /// Rows of a block.
+    block: usize,
+    activated: Stream,
+    gated: Stream,
+    y: Stream,
+}
+
+impl OutputLayer {
+    pub(super) fn upload(builder: &mut Builder, spec: &Spec, case: &Case) -> Result<Self, MixerError> {
+        let width = spec.dims.d_model;
+        let columns = Columns::plain(width);
+        let (weight, bias) = spec.output_linear(&case.tensors)?;
+        let (value_weight, gate_weight) = weight.split_at(width * width);
+        let (value_bias, gate_bias) = bias.split_at(width);
+        let value = Linear::upload(builder, value_weight, Some(value_bias), columns, columns);
+        let gate = Linear::upload(builder, gate_weight, Some(gate_bias), columns, columns);
+        Ok(Self { columns, value, gate })
     }
-    Ok(y)
+
+    pub(super) fn rows(&self, builder: &mut Builder, rows: usize) -> OutputRows {
+        let block = ROWS.min(rows);
+        let [activated, gated] =
+            ["activated", "gate"].map(|label| builder.stream(label, block, self.columns));
+        OutputRows { rows, block, activated, gated, y: builder.stream("y", rows, self.columns) }
+    }
+
+    /// Records the layer's outputs for the rows of s.
+    pub(super) fn record(&self, builder: &mut Builder, s: Stream, rows: OutputRows) -> Stream {
+        let OutputRows { rows, block, activated, gated, y } = rows;
+        for first in (0..rows).step_by(block) {
+            let n = block.min(rows - first);
+            let sizes = [n, self.columns.stride()];
+            map(builder, s.down(first), 1.0, Activation::Gelu, None, activated, sizes);
+            Gemm { activation: Activation::Sigmoid, ..self.gate.gemm(activated, n, gated, 0) }
+                .record(builder);
+            let product = self.value.gemm(activated, n, y.down(first), 0);
+            Gemm { combine: Some((Combine::Multiply, gated.into())), ..product }.record(builder);
+        }
+        y
+    }
 }

@@ -4,6 +4,7 @@
 mod cost;
 mod cpu;
 mod decode;
+mod decode_gpu;
 mod gpu;
 mod kb;
 mod liquid;
@@ -84,6 +85,7 @@ pub static LIQUID_S4: System = System {
     gpu: gpu::plan,
     decode: Ok(Decode {
         inputs: decode::inputs,
+        width: crate::decoding::model_width,
         cost: |problem, params| {
             let spec = Spec::race(&problem.whole(), params)?;
             decode::check(&spec)?;
@@ -91,6 +93,6 @@ pub static LIQUID_S4: System = System {
         },
         cpu: decode::decoder,
         rows_of_forward: true,
-        gpu: None,
+        gpu: Some(decode_gpu::plan),
     }),
 };

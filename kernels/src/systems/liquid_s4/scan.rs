@@ -107,6 +107,9 @@ impl Steps<'_> {
     #[inline(always)]
     fn modes<V: Lanes, const LIQUID: bool>(self) {
         let Self { params, states, sums, inputs, .. } = self;
+        if let ([sum], [x]) = (&mut *sums, inputs) {
+            return step_row::<V, LIQUID>(params, states, sum, x);
+        }
         let (together, rest) = params.split_at(params.len() / (TOGETHER * MODE) * TOGETHER * MODE);
         let (together_states, rest_states) = states.split_at_mut(together.len() / MODE * 2 * GROUP);
         let pairs = together.chunks_exact(TOGETHER * MODE);
@@ -126,23 +129,13 @@ fn step_modes<V: Lanes, const N: usize, const LIQUID: bool>(
     sums: &mut [Row],
     inputs: &[Row],
 ) {
-    let param = |mode: usize, part: usize| V::load(&params[mode * MODE + part * GROUP..]);
     let mut h: [[V; 2]; N] =
         std::array::from_fn(|mode| [0, 1].map(|part| V::load(&states[(2 * mode + part) * GROUP..])));
     for (sum, x) in sums.iter_mut().zip(inputs) {
         let x = V::load(x);
         let mut total = V::load(sum);
-        for (mode, [re, im]) in h.iter_mut().enumerate() {
-            let (b_re, b_im) = (param(mode, 2) * x, param(mode, 3) * x);
-            let (a_re, a_im) = if LIQUID {
-                (param(mode, 0) + b_re, param(mode, 1) + b_im)
-            } else {
-                (param(mode, 0), param(mode, 1))
-            };
-            let next_re = b_re.mul_sub(a_im, *im).mul_add(a_re, *re);
-            let next_im = b_im.mul_add(a_im, *re).mul_add(a_re, *im);
-            [*re, *im] = [next_re, next_im];
-            total = total.mul_add(param(mode, 4), next_re).mul_sub(param(mode, 5), next_im);
+        for (params, h) in params.chunks_exact(MODE).zip(&mut h) {
+            total = step_mode::<V, LIQUID>(params, h, x, total);
         }
         total.store(sum);
     }
@@ -151,4 +144,40 @@ fn step_modes<V: Lanes, const N: usize, const LIQUID: bool>(
             value.store(&mut states[(2 * mode + part) * GROUP..]);
         }
     }
+}
+
+/// One time step of one mode: h ← (Ā + B̄x) h + B̄x, without B̄x in the transition unless `LIQUID`. Returns `total` plus
+/// 2·Re C h.
+#[inline(always)]
+fn step_mode<V: Lanes, const LIQUID: bool>(params: &[f32], h: &mut [V; 2], x: V, total: V) -> V {
+    let param = |part: usize| V::load(&params[part * GROUP..]);
+    let [re, im] = *h;
+    let (b_re, b_im) = (param(2) * x, param(3) * x);
+    let (a_re, a_im) = if LIQUID { (param(0) + b_re, param(1) + b_im) } else { (param(0), param(1)) };
+    let next_re = b_re.mul_sub(a_im, im).mul_add(a_re, re);
+    let next_im = b_im.mul_add(a_im, re).mul_add(a_re, im);
+    *h = [next_re, next_im];
+    total.mul_add(param(4), next_re).mul_sub(param(5), next_im)
+}
+
+/// Chains of sums of a single time step.
+const CHAINS: usize = 4;
+
+/// A single time step of all modes, as in decoding: nothing hides the latency of a sum over the modes but further sums.
+#[inline(always)]
+fn step_row<V: Lanes, const LIQUID: bool>(params: &[f32], states: &mut [f32], sum: &mut Row, x: &Row) {
+    let x = V::load(x);
+    let mut totals = [V::splat(0.0); CHAINS];
+    let modes = params.chunks(CHAINS * MODE).zip(states.chunks_mut(CHAINS * 2 * GROUP));
+    for (params, states) in modes {
+        let modes = params.chunks_exact(MODE).zip(states.chunks_exact_mut(2 * GROUP));
+        for ((params, states), total) in modes.zip(&mut totals) {
+            let mut h = [V::load(states), V::load(&states[GROUP..])];
+            *total = step_mode::<V, LIQUID>(params, &mut h, x, *total);
+            h[0].store(states);
+            h[1].store(&mut states[GROUP..]);
+        }
+    }
+    let total = totals.into_iter().fold(V::load(sum), |sum, total| sum + total);
+    total.store(sum);
 }

@@ -1,7 +1,8 @@
-// The recurrence h ← (Ā + B̄x) h + B̄x, s = 2·Re Σ C h + e x, as a scan over chunks of time. Mirrors `scan.rs`.
+// The recurrence h ← (Ā + B̄x) h + B̄x, or h ← Ā h + B̄x, with s = 2·Re Σ C h + e x, as a scan over chunks of time;
+// transition.wgsl is prepended. Mirrors `scan.rs`.
 //
 // STAGE 0: from h = 0, the product of transitions of each chunk and its last h, eight modes per thread.
-// STAGE 1: the first h of each chunk, one mode per thread, chunk after chunk.
+// STAGE 1: the first h of each chunk and the last h of all, one mode per thread, chunk after chunk.
 // STAGE 2: the outputs of each chunk, one channel per thread, eight modes at a time.
 //
 // binding 0: sizes in floats
@@ -9,7 +10,8 @@
 // binding 2: for each channel and mode (Ā re, im, B̄ re, im) and (2C re, im, 0, 0), modes padded to eight
 // binding 3: e, [channels]
 // binding 4: for each sequence, chunk, channel and mode (product re, im, h re, im); after stage 1, h is the first h
-// binding 5: y, in the layout of x
+// binding 5: the last h of each sequence, channel and mode
+// binding 6: y, in the layout of x
 
 override STAGE: u32 = 0u;
 
@@ -31,13 +33,10 @@ struct Sizes {
 @group(0) @binding(2) var<storage, read> params: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> skip: array<f32>;
 @group(0) @binding(4) var<storage, read_write> states: array<vec4<f32>>;
-@group(0) @binding(5) var<storage, read_write> y: array<f32>;
+@group(0) @binding(5) var<storage, read_write> last: array<vec2<f32>>;
+@group(0) @binding(6) var<storage, read_write> y: array<f32>;
 
 const TOGETHER: u32 = 8u;
-
-fn times(a: vec2<f32>, b: vec2<f32>) -> vec2<f32> {
-    return vec2<f32>(a.x * b.x - a.y * b.y, a.x * b.y + a.y * b.x);
-}
 
 fn state_at(sequence: u32, chunk: u32, channel: u32) -> u32 {
     return ((sequence * sizes.chunks + chunk) * sizes.channels + channel) * sizes.modes;
@@ -62,7 +61,7 @@ fn local(item: u32) {
         let input = x[(sequence * sizes.length + time) * sizes.x_stride + channel];
         for (var m = 0u; m < TOGETHER; m++) {
             let b = model[m].zw * input;
-            let a = model[m].xy + b;
+            let a = transition(model[m].xy, b);
             product[m] = times(a, product[m]);
             h[m] = times(a, h[m]) + b;
         }
@@ -83,6 +82,7 @@ fn carry(item: u32) {
         states[at] = vec4<f32>(state.xy, h);
         h = times(state.xy, h) + state.zw;
     }
+    last[item] = h;
 }
 
 fn output(item: u32) {
@@ -112,7 +112,7 @@ fn output(item: u32) {
             }
             for (var m = 0u; m < TOGETHER; m++) {
                 let b = model[m].zw * input;
-                h[m] = times(model[m].xy + b, h[m]) + b;
+                h[m] = times(transition(model[m].xy, b), h[m]) + b;
                 sum += c[m].x * h[m].x - c[m].y * h[m].y;
             }
             y[at] = sum;

@@ -78,6 +78,7 @@ pub static LONGFORMER: System = System {
     gpu: gpu::plan,
     decode: Ok(Decode {
         inputs: decode::inputs,
+        width: crate::decoding::model_width,
         cost: |problem, params| Ok(cost::step(problem, &Race::read(&problem.whole(), params)?)),
         cpu: decode::decoder,
         rows_of_forward: true,

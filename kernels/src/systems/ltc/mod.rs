@@ -4,6 +4,7 @@
 mod cost;
 mod cpu;
 mod decode;
+mod decode_gpu;
 mod gpu;
 mod model;
 #[cfg(test)]
@@ -88,13 +89,14 @@ pub static LTC: System = System {
     gpu: gpu::plan,
     decode: Ok(Decode {
         inputs: decode::inputs,
+        width: |case| Ok(Spec::read(case)?.outputs),
         cost: |problem, params| {
             let race = Race::new(&problem.whole(), params)?;
             Ok(cost::decode(&race.spec, race.synapses()))
         },
         cpu: decode::decoder,
         rows_of_forward: true,
-        gpu: None,
+        gpu: Some(decode_gpu::plan),
     }),
 };
 

@@ -2,14 +2,15 @@
 // of cpu.rs. A workgroup processes one sequence.
 //
 // binding 0: sizes
-// binding 1: for each neuron (c · unfolds, output scale, output shift, 0), then synapses, [count, padded], see gpu.rs
+// binding 1: for each neuron (c · unfolds, output scale, output shift, 0), then synapses, [count, padded], see gpu.rs;
+// then the initial states, [batch, vectors, padded], at `initial_at`
 // binding 2: the number of synapses of each neuron, then the source of each synapse, [count, padded]; not read with
 // DENSE
 // binding 3: numerators and denominators of the inputs' synapses, [batch, chunk, padded]
 // binding 4: recurrent map of the mixed memory, see recurrence.wgsl; binding 5: product of its input map, [batch,
 // chunk, padded] vectors of four gates; neither is read without MIXED
-// binding 6: elapsed times, [batch, length], with TIMES
-// binding 7: v and m before the first step, [batch, 2, padded], then the current v and m
+// binding 6: elapsed times, [batch · length, times_stride], with TIMES
+// binding 7: v, and with MIXED m, [batch, vectors, padded]
 // binding 8: y, [batch · length, y_stride]
 
 // Whether every neuron has a synapse from every neuron including itself, in order.
@@ -22,16 +23,19 @@ struct Sizes {
     padded: u32,
     outputs: u32,
     unfolds: u32,
-    batch: u32,
     first_sequence: u32,
     first_step: u32,
     steps: u32,
     length: u32,
     chunk: u32,
+    times_stride: u32,
     y_stride: u32,
     // Neurons processed at once, and threads per neuron.
     width: u32,
     parts: u32,
+    // Whether the first step follows the initial state.
+    starts: u32,
+    initial_at: u32,
 }
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
@@ -121,19 +125,27 @@ fn advance(row: u32, per_time: f32, lane: u32, part: u32, thread: u32) {
     workgroupBarrier();
 }
 
+// A float of the states before the first step.
+fn before(at: u32) -> f32 {
+    if (sizes.starts == 1u) {
+        return synapses[sizes.initial_at + at / 4u][at % 4u];
+    }
+    return state[at];
+}
+
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     let sequence = sizes.first_sequence + workgroup.x;
     let lane = thread % sizes.width;
     let part = thread / sizes.width;
-    let initial = sequence * 2u * sizes.padded;
-    let current = (sizes.batch + sequence) * 2u * sizes.padded;
-    let begin = select(current, initial, sizes.first_step == 0u);
+    // Vectors of a sequence's state: v, and with MIXED m.
+    let current = sequence * (1u + MIXED) * sizes.padded;
+    let cells = current + sizes.padded;
     for (var unit = thread; unit < sizes.padded; unit += 256u) {
-        memory[unit] = state[begin + unit];
+        memory[unit] = before(current + unit);
         if (MIXED == 1u) {
             // Each thread reads only the m that it wrote.
-            state[current + sizes.padded + unit] = state[begin + sizes.padded + unit];
+            state[cells + unit] = before(cells + unit);
         }
     }
     workgroupBarrier();
@@ -141,11 +153,11 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         let row = sequence * sizes.chunk + step;
         let at = sequence * sizes.length + sizes.first_step + step;
         if (MIXED == 1u) {
-            recall(row, current + sizes.padded, lane, part, thread);
+            recall(row, cells, lane, part, thread);
         }
         var per_time = 1.0;
         if (TIMES == 1u) {
-            per_time = 1.0 / times[at];
+            per_time = 1.0 / times[at * sizes.times_stride];
         }
         for (var unfold = 0u; unfold < sizes.unfolds; unfold++) {
             advance(row, per_time, lane, part, thread);

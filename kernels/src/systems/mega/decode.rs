@@ -51,6 +51,15 @@ pub(super) fn inputs(case: &Case) -> Result<Vec<TokenInput>, MixerError> {
     })
 }
 
+/// Attention's answers have the width of its values.
+pub(super) fn width(case: &Case) -> Result<usize, MixerError> {
+    Ok(match Spec::read(case)? {
+        Spec::Ema(spec) => spec.dims.d_model,
+        Spec::Layer(spec) => spec.width(),
+        Spec::Attention(spec) => spec.h,
+    })
+}
+
 pub(super) fn decoder(case: &Arc<Case>, memory: &DecodeMemory, parallel: &dyn Parallel) -> PreparedDecoder {
     let spec = Spec::read(case)?;
     check(&spec)?;

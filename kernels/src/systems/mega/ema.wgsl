@@ -4,6 +4,8 @@
 // STAGE 0: the last h of each chunk from h = 0. STAGE 1: the first h of each chunk, chunk after chunk.
 // STAGE 2: the sums of each chunk, added to y with ADD, and with LAST turned into the output.
 // STAGE 3: only SiLU(y + ω x). BACKWARD runs from the end of each sequence.
+// With KEEP, STAGE 1 also stores h after the last step at `kept`. STAGE 2 with KEEP is a step of decoding: a chunk of one
+// step whose h is at `kept` before and after it.
 //
 // A thread processes a channel of a chunk and up to sixteen dimensions; in STAGE 1, four dimensions of a channel.
 //
@@ -11,13 +13,14 @@
 // binding 1: x, [batch · length, channels]
 // binding 2: for each channel four vectors of decays, then four of gains
 // binding 3: ω, [channels]
-// binding 4: states, four vectors for each sequence, chunk and channel
+// binding 4: states, four vectors for each sequence, chunk and channel; at `kept`, for each sequence and channel
 // binding 5: y, in the layout of x
 
 override STAGE: u32 = 0u;
 override BACKWARD: u32 = 0u;
 override ADD: u32 = 0u;
 override LAST: u32 = 0u;
+override KEEP: u32 = 0u;
 
 struct Sizes {
     first: u32,
@@ -28,6 +31,7 @@ struct Sizes {
     chunks: u32,
     x_stride: u32,
     y_stride: u32,
+    kept: u32,
 }
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
@@ -50,7 +54,7 @@ fn run(item: u32) {
     let q2 = params[8u * channel + 2u];
     let q3 = params[8u * channel + 3u];
     let end = min((chunk + 1u) * sizes.chunk, sizes.length);
-    let at = 4u * item;
+    let at = 4u * item + select(0u, sizes.kept, STAGE == 2u && KEEP == 1u);
     if (STAGE == 0u) {
         var h0 = vec4<f32>(0.0);
         var h1 = vec4<f32>(0.0);
@@ -95,6 +99,12 @@ fn run(item: u32) {
         }
         y[to] = sum;
     }
+    if (KEEP == 1u) {
+        states[at] = h0;
+        states[at + 1u] = h1;
+        states[at + 2u] = h2;
+        states[at + 3u] = h3;
+    }
 }
 
 fn carry(item: u32) {
@@ -107,11 +117,21 @@ fn carry(item: u32) {
         power *= decay;
     }
     var h = vec4<f32>(0.0);
+    var first = h;
+    var last = h;
     for (var chunk = 0u; chunk < sizes.chunks; chunk++) {
         let at = 4u * ((sequence * sizes.chunks + chunk) * sizes.channels + channel) + part;
-        let last = states[at];
+        last = states[at];
         states[at] = h;
+        first = h;
         h = fma(power, h, last);
+    }
+    if (KEEP == 1u) {
+        // The last chunk may be shorter.
+        for (var step = (sizes.chunks - 1u) * sizes.chunk; step < sizes.length; step++) {
+            first *= decay;
+        }
+        states[sizes.kept + item] = first + last;
     }
 }
 

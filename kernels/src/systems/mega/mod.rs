@@ -8,6 +8,7 @@ mod cache;
 mod cost;
 mod cpu;
 mod decode;
+mod decode_gpu;
 mod ema;
 mod gpu;
 mod model;
@@ -117,6 +118,7 @@ pub static MEGA: System = System {
     gpu: gpu::plan,
     decode: Ok(Decode {
         inputs: decode::inputs,
+        width: decode::width,
         cost: |problem, params| {
             let spec = Spec::race(&problem.whole(), params)?;
             decode::check(&spec)?;
@@ -124,6 +126,6 @@ pub static MEGA: System = System {
         },
         cpu: decode::decoder,
         rows_of_forward: true,
-        gpu: None,
+        gpu: Some(decode_gpu::plan),
     }),
 };

@@ -6,13 +6,17 @@
 // binding 0: sizes in floats
 // binding 1: scores, [rows, columns]
 // binding 2: bias, one for each distance, distance 0 at `centre`
+// binding 3: the clock, with CACHE
+
+// Whether a row is the query at the clock's position, and the keys a cache of its chunk.
+override CACHE: u32 = 0u;
 
 override ACTIVATION: u32 = 0u;
 override CAUSAL: u32 = 0u;
 
 struct Sizes {
     rows: u32,
-    // Queries and keys of a chunk; rows of further chunks follow.
+    // Keys of a chunk; rows of further chunks follow.
     chunk: u32,
     stride: u32,
     centre: u32,
@@ -22,6 +26,7 @@ struct Sizes {
 @group(0) @binding(0) var<uniform> sizes: Sizes;
 @group(0) @binding(1) var<storage, read_write> scores: array<f32>;
 @group(0) @binding(2) var<storage, read> bias: array<f32>;
+@group(0) @binding(3) var<storage, read> clock: array<u32>;
 
 const LOWEST: f32 = -1e30;
 
@@ -32,7 +37,10 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         return;
     }
     let start = row * sizes.stride;
-    let query = row % sizes.chunk;
+    var query = row % sizes.chunk;
+    if (CACHE == 1u) {
+        query = clock[1] % sizes.chunk;
+    }
     let keys = select(sizes.chunk, query + 1u, CAUSAL == 1u);
     var scale = sizes.scale;
     if (ACTIVATION != 0u) {

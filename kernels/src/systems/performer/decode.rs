@@ -63,6 +63,12 @@ struct Performer {
     scratch: Scratch,
 }
 
+/// A core's answers have the width of its heads.
+pub(super) fn width(case: &Case) -> Result<usize, MixerError> {
+    let spec = Spec::read(case)?;
+    Ok(if spec.level == Level::Core { spec.inner() } else { spec.dims.d_model })
+}
+
 pub(super) fn decoder(case: &Arc<Case>, memory: &DecodeMemory, parallel: &dyn Parallel) -> PreparedDecoder {
     let spec = Spec::read(case)?;
     let (width, inner, tensors, work) = (spec.dims.d_model, spec.inner(), &case.tensors, &memory.work);
@@ -132,10 +138,10 @@ impl Recurrent for Performer {
         let shared = (&self.map, &self.scratch);
         let Some(layer) = &mut self.layer else {
             let [k, v] = [tokens.inputs[1], tokens.inputs[2]];
-            let core = output.map(|output| {
-                output.copy_from_slice(tokens.inputs[0]);
-                output
-            });
+            let mut core = output;
+            if let Some(core) = &mut core {
+                core.copy_from_slice(tokens.inputs[0]);
+            }
             Self::mix(&spec, shared, position, [k, v], state, core, parallel);
             return Ok(());
         };

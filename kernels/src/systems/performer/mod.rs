@@ -73,6 +73,7 @@ pub static PERFORMER: System = System {
     gpu: gpu::plan,
     decode: Ok(Decode {
         inputs: decode::inputs,
+        width: decode::width,
         cost: |problem, params| Ok(cost::decode(&Spec::race(&problem.whole(), params)?.0)),
         cpu: decode::decoder,
         rows_of_forward: false,

@@ -65,17 +65,15 @@ impl<'a> Head<'a> {
     }
 }
 
-/// The running maxima of a chunk's keys from `maximum` on, and how many keys do not exceed the first one's by more than
-/// [`DOUBLINGS`].
-fn running(own: [f32; CHUNK], n_keys: usize, maximum: f32) -> ([f32; CHUNK], usize) {
-    let mut maxima = own;
+/// Makes the maxima of a chunk's keys running ones from `maximum` on, and counts the keys whose maximum does not exceed that
+/// of the first by more than [`DOUBLINGS`].
+fn running(maxima: &mut [f32], maximum: f32) -> usize {
     let mut highest = maximum;
-    for value in &mut maxima[..n_keys] {
+    for value in &mut *maxima {
         highest = highest.max(*value);
         *value = highest;
     }
-    let fits = maxima[..n_keys].iter().take_while(|&&value| value - maxima[0] <= DOUBLINGS).count();
-    (maxima, fits)
+    maxima.iter().take_while(|&&value| value - maxima[0] <= DOUBLINGS).count()
 }
 
 impl Core<'_> {
@@ -119,7 +117,8 @@ impl Core<'_> {
             let key = |t: usize| &self.k[self.at(head_idx, first + t)..][..self.spec.d_head];
             self.map.pack(&mut block.keys, n_keys, key);
             self.map.project(&mut block.keys);
-            let (maxima, fits) = running(self.map.maxima(&block.keys), n_keys, maximum);
+            let mut maxima = self.map.maxima(&block.keys);
+            let fits = running(&mut maxima[..n_keys], maximum);
             // A NaN fits nowhere, and must reach the output.
             if fits == n_keys || n_keys == 1 {
                 return (n_keys, maxima);

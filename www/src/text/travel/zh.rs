@@ -71,7 +71,7 @@ pub static CHINESE: Travel = Travel {
     other_conditions: "其他差异：",
     field: |field| match field {
         Field::Mode => "模式",
-        Field::Tokens => "生成的 token 数",
+        Field::Tokens => "生成的词元数",
         Field::Width => "宽度",
         Field::Heads => "头数",
         Field::Batch => "批大小",
