@@ -49,7 +49,7 @@ impl StreamSizes {
     pub(crate) fn floats(&self) -> Count {
         let [width, streams, groups] = Count::all([self.long.width, self.streams, self.long.groups()]);
         let rows = Count::from(self.long.batch) * Count::from(self.long.piece());
-        let buffers = streams + if self.has_input { 1 } else { 0 };
+        let buffers = streams + u64::from(self.has_input);
         let layer = if self.taps > 0 {
             let outputs = (groups * streams * Count::from(GROUP)).index();
             let before = self.short_floats((self.taps - 1) * self.long.batch);
@@ -269,7 +269,11 @@ impl Layer {
         let blocks = Matrix::new(panels, rows * GROUP).row_blocks(count).enumerate();
         for_each(parallel, blocks.len(), blocks, |(block, mut panels), _| {
             for index in 0..panels.rows() {
-                self.projection.apply_panel(x, block * count + index, panels.row_mut(index));
+                let (panel_idx, panel) = (block * count + index, panels.row_mut(index));
+                match rows {
+                    1 => self.projection.apply_row_panel(x, panel_idx, panel),
+                    _ => self.projection.apply_panel(x, panel_idx, panel),
+                }
             }
         });
     }

@@ -409,8 +409,14 @@ export interface CrossoverRaceEventMap {
 export interface CrossoverRaceElement extends HTMLElement {
   /** Names of systems, separated by blanks. An array may be assigned. */
   systems: string;
+  /** `forward` or `decode`. */
+  mode: string;
   /** `512..16384` doubles, `512, 1024` is a list. An array may be assigned. */
   lengths: string;
+  /** With `mode="decode"` in place of `lengths`. */
+  contexts: string;
+  /** Generated tokens, with `mode="decode"`. */
+  tokens: string;
   width: string;
   heads: string;
   batch: string;

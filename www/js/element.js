@@ -8,7 +8,10 @@ import { Meter, read, message, MAX_SETUP, TO_HOST } from './messages.js';
 /** Attributes that configure the race, with the names of their properties. */
 const SETUP = new Map([
   ['systems', 'systems'],
+  ['mode', 'mode'],
   ['lengths', 'lengths'],
+  ['contexts', 'contexts'],
+  ['tokens', 'tokens'],
   ['width', 'width'],
   ['heads', 'heads'],
   ['batch', 'batch'],
@@ -417,7 +420,7 @@ export function define(base, CrossoverError) {
       set(value) {
         if (value === null || value === undefined) this.removeAttribute(attribute);
         // Lengths are joined by a comma and a blank, since either alone may also be a thousands separator.
-        else this.setAttribute(attribute, Array.isArray(value) ? value.join(attribute === 'lengths' ? ', ' : ' ') : String(value));
+        else this.setAttribute(attribute, Array.isArray(value) ? value.join(attribute === 'systems' ? ' ' : ', ') : String(value));
       },
     });
   }

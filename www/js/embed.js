@@ -22,6 +22,7 @@ const WORDS = {
     fallback: 'Where does attention lose?',
     recorded: 'A recorded race',
     lengths: (/** @type {string} */ lengths) => `Sequence lengths ${lengths}, timed on your own hardware`,
+    contexts: (/** @type {string} */ contexts) => `The next token after ${contexts} tokens of context, timed on your own hardware`,
     own: 'Timed in your browser, on your own hardware',
     measured: 'Measured earlier, on the stated hardware',
     press: 'Load the race',
@@ -38,6 +39,7 @@ const WORDS = {
     fallback: '注意力在哪里落败？',
     recorded: '一场已记录的竞赛',
     lengths: (/** @type {string} */ lengths) => `序列长度 ${lengths}，在你自己的硬件上计时`,
+    contexts: (/** @type {string} */ contexts) => `上下文 ${contexts} 个词元之后逐词元生成，在你自己的硬件上计时`,
     own: '在你的浏览器和硬件上计时',
     measured: '此前测得，所用硬件一并列出',
     press: '加载竞赛',
@@ -104,11 +106,12 @@ function still(fields) {
   const list = (/** @type {string} */ name) => (fields.get(name) ?? '').split(/[\s,]+/).filter(Boolean);
   const systems = list('systems').slice(0, 64);
   const recorded = fields.has('r');
-  const lengths = list('lengths').join(', ').slice(0, 80).replaceAll('..', '–');
+  const spans = (/** @type {string} */ name) => list(name).join(', ').slice(0, 80).replaceAll('..', '–');
+  const [lengths, contexts] = [spans('lengths'), spans('contexts')];
   const named = systems.length > LISTED ? words.many(systems.length) : words.versus(systems.map((name) => name.slice(0, 40)));
   document.documentElement.lang = words === WORDS.zh ? 'zh-Hans' : 'en';
   $('what').textContent = named || (recorded ? words.recorded : words.fallback);
-  $('how').textContent = recorded ? words.measured : lengths ? words.lengths(lengths) : words.own;
+  $('how').textContent = recorded ? words.measured : contexts ? words.contexts(contexts) : lengths ? words.lengths(lengths) : words.own;
   press.textContent = recorded ? words.show : words.start;
   $('full').textContent = words.full;
   // The page takes the configuration unchanged. The look and start of this frame are not part of the race.

@@ -38,8 +38,10 @@ pub struct LaneDraft {
 pub struct Draft {
     /// Lanes.
     pub lanes: Vec<LaneDraft>,
-    /// What is timed.
-    pub mode: Task,
+    /// Whether generated tokens are timed instead of forward passes.
+    pub decoding: bool,
+    /// Tokens generated in a run of a decode race.
+    pub tokens: String,
     /// Lengths, of sequences or of contexts: `256..16384` doubles, `256, 384, 512` is a list; both may be mixed.
     pub lengths: String,
     /// Model width.
@@ -48,7 +50,8 @@ pub struct Draft {
     pub heads: String,
     /// Sequences in a batch.
     pub batch: String,
-    /// Whether systems that have both forms run the causal one.
+    /// Whether systems that have both forms run the causal one. Decoding always does; the field keeps the choice for
+    /// forward passes.
     pub causal: bool,
     /// Core or layer.
     pub level: LevelName,
@@ -75,6 +78,8 @@ pub enum Field {
     Lane(u32),
     /// Lengths.
     Lengths,
+    /// Generated tokens.
+    Tokens,
     /// Width.
     Width,
     /// Heads.
@@ -114,7 +119,12 @@ impl Draft {
         Self {
             next_key: lanes.len() as u32,
             lanes,
-            mode: config.mode,
+            decoding: config.mode != Task::Forward,
+            tokens: match config.mode {
+                Task::Forward => Config::DEFAULT_TOKENS,
+                Task::Decode { tokens } => tokens,
+            }
+            .to_string(),
             lengths: lengths_text(&config.lengths),
             width: config.width.to_string(),
             heads: config.heads.to_string(),
@@ -139,6 +149,11 @@ impl Draft {
             lane.key += offset;
         }
         self.next_key += offset;
+    }
+
+    /// What the draft times, with the usual number of tokens.
+    pub fn mode(&self) -> Task {
+        if self.decoding { Task::Decode { tokens: Config::DEFAULT_TOKENS } } else { Task::Forward }
     }
 
     /// Adds a lane of `system`.
@@ -174,6 +189,13 @@ impl Draft {
         let heads = number(Field::Heads, &self.heads, 1, Problem::MAX_D_MODEL as u32);
         let batch = number(Field::Batch, &self.batch, 1, Problem::MAX_BATCH as u32);
         let seed = number(Field::Seed, &self.seed, 0, u32::MAX);
+        // The field is not shown for forward passes, so an error in it would not be seen.
+        let tokens = if self.decoding {
+            number(Field::Tokens, &self.tokens, 1, Problem::MAX_TOKENS as u32)
+        } else {
+            0
+        };
+        let mode = if self.decoding { Task::Decode { tokens: tokens as usize } } else { Task::Forward };
         if !errors.contains_key(&Field::Width)
             && !errors.contains_key(&Field::Heads)
             && !width.is_multiple_of(heads)
@@ -186,6 +208,8 @@ impl Draft {
         });
         if !errors.contains_key(&Field::Batch) && !errors.contains_key(&Field::Width) {
             let longest = Problem::MAX_ELEMENTS / (u64::from(batch) * u64::from(width)).max(1);
+            // The generated tokens follow the context.
+            let longest = longest.saturating_sub(u64::from(tokens));
             if lengths.iter().any(|&length| u64::from(length) > longest) {
                 errors.insert(Field::Lengths, (text.error_elements)(&format::length(longest as f64)));
             }
@@ -208,12 +232,12 @@ impl Draft {
         }
         Ok(Config {
             systems: lanes,
-            mode: self.mode,
+            mode,
             lengths,
             width,
             heads,
             batch,
-            causal: self.causal,
+            causal: self.causal || self.decoding,
             level: self.level,
             backend: self.backend,
             threads,
@@ -403,6 +427,55 @@ mod tests {
     #[test]
     fn the_default_configuration_survives_the_form() {
         assert_eq!(check(|_| ()), Ok(Config::default()));
+    }
+
+    #[test]
+    fn a_decode_race_survives_the_form() {
+        let config = Config {
+            mode: Task::Decode { tokens: 77 },
+            lengths: vec![256, 512, 1000],
+            heads: 8,
+            ..Config::default()
+        };
+        let catalogue = [system("attention"), system("hyena")];
+        let mut draft = Draft::new(&config);
+        assert_eq!((draft.decoding, draft.tokens.as_str()), (true, "77"));
+        assert_eq!(draft.check(&catalogue, &ENGLISH).as_ref(), Ok(&config));
+        // Another mode keeps every other field, and the way back restores the form of forward passes.
+        draft.decoding = false;
+        let forward = Config { mode: Task::Forward, ..config.clone() };
+        assert_eq!(draft.check(&catalogue, &ENGLISH).as_ref(), Ok(&forward));
+        draft.causal = false;
+        draft.decoding = true;
+        assert_eq!(draft.check(&catalogue, &ENGLISH).as_ref(), Ok(&config));
+        draft.decoding = false;
+        assert!(!draft.check(&catalogue, &ENGLISH).unwrap().causal);
+    }
+
+    #[test]
+    fn generated_tokens_have_a_field_of_their_own() {
+        let decoding = |tokens: &str| {
+            let tokens = tokens.to_owned();
+            fields(|d| (d.decoding, d.tokens) = (true, tokens))
+        };
+        for typed in ["", "0", "4097", "1.5", "-3", "x"] {
+            assert_eq!(decoding(typed), [Field::Tokens], "{typed}");
+            // For forward passes it does not count.
+            assert!(check(|d| d.tokens = typed.to_owned()).is_ok());
+        }
+        assert_eq!(
+            check(|d| d.decoding = true).unwrap().mode,
+            Task::Decode { tokens: Config::DEFAULT_TOKENS }
+        );
+        // The state has room for the context and the generated tokens.
+        let long = |decoding| {
+            check(move |d| {
+                (d.decoding, d.tokens, d.lengths) = (decoding, "1".to_owned(), "1048576".to_owned());
+                (d.width, d.heads) = ("1024".to_owned(), "4".to_owned());
+            })
+        };
+        assert!(long(false).is_ok());
+        assert!(long(true).unwrap_err()[&Field::Lengths].contains("1,048,575"));
     }
 
     #[test]

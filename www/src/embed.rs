@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use report::{BackendName, Config, LaneConfig, LevelName, Threads, lengths_text};
+use mixer::Task;
+use report::{BackendName, Config, ConfigError, Hint, LaneConfig, LevelName, Threads, lengths_text};
 
 use crate::draft::Draft;
-use crate::text::Text;
+use crate::text::{Text, Told};
 use crate::typed;
 
 /// Longest fragment accepted, in bytes: the length limit of links.
@@ -61,7 +62,21 @@ impl Asked {
                 value.clone_into(place);
             }
         };
-        typed("lengths", &mut draft.lengths);
+        if let Some(value) = self.field("mode") {
+            draft.decoding = choice("mode", value, &MODES, text)?;
+        }
+        // The names of the other mode are refused, as in configurations.
+        let (lengths, others, hint): (_, &[&str], _) = if draft.decoding {
+            ("contexts", &["lengths"], Hint::UseContexts)
+        } else {
+            ("lengths", &["contexts", "tokens"], Hint::SetDecode)
+        };
+        if let Some(field) = others.iter().find(|name| self.field(name).is_some()) {
+            let error = ConfigError::OtherMode { field: (*field).to_owned(), hint };
+            return Err(text.told(&Told::of(&error)));
+        }
+        typed(lengths, &mut draft.lengths);
+        typed("tokens", &mut draft.tokens);
         typed("width", &mut draft.width);
         typed("heads", &mut draft.heads);
         typed("batch", &mut draft.batch);
@@ -90,13 +105,14 @@ impl Asked {
 }
 
 /// Names of the fields that configure a race.
-const FIELDS: [&str; 11] = [
-    "systems", "lengths", "width", "heads", "batch", "causal", "level", "backend", "threads", "budgetms",
-    "seed",
+const FIELDS: [&str; 14] = [
+    "systems", "mode", "lengths", "contexts", "tokens", "width", "heads", "batch", "causal", "level",
+    "backend", "threads", "budgetms", "seed",
 ];
 
 const BACKENDS: [(&str, BackendName); 3] =
     [("auto", BackendName::Auto), ("cpu", BackendName::Cpu), ("webgpu", BackendName::Webgpu)];
+const MODES: [(&str, bool); 2] = [("forward", false), ("decode", true)];
 const LEVELS: [(&str, LevelName); 2] = [("core", LevelName::Core), ("layer", LevelName::Layer)];
 
 fn choice<T: Copy>(field: &str, typed: &str, choices: &[(&str, T)], text: &Text) -> Result<T, String> {
@@ -114,12 +130,19 @@ fn name_of<T: PartialEq>(value: &T, choices: &[(&'static str, T)]) -> &'static s
 /// express it: lanes with parameters of their own require a link.
 pub fn attributes(config: &Config) -> Option<Vec<(&'static str, String)>> {
     let plain = Config::default();
-    let mut attributes = vec![("systems", lane_names(config)?), ("lengths", lengths_text(&config.lengths))];
+    let mut attributes = vec![("systems", lane_names(config)?)];
+    if config.mode != plain.mode {
+        attributes.push(("mode", "decode".to_owned()));
+    }
+    attributes.push((config.mode.lengths_field(), lengths_text(&config.lengths)));
     let mut unless = |same: bool, name: &'static str, value: String| {
         if !same {
             attributes.push((name, value));
         }
     };
+    if let Task::Decode { tokens } = config.mode {
+        unless(tokens == Config::DEFAULT_TOKENS, "tokens", tokens.to_string());
+    }
     unless(config.width == plain.width, "width", config.width.to_string());
     unless(config.heads == plain.heads, "heads", config.heads.to_string());
     unless(config.batch == plain.batch, "batch", config.batch.to_string());
@@ -214,10 +237,14 @@ mod tests {
                 "systems=attention+hyena%40webgpu,performer&lengths=300+64..256&width=32&heads=2&causal=false",
             ),
             config("level=core&backend=cpu&threads=3&budgetms=1500&seed=7&batch=2"),
+            config("mode=decode"),
+            config("mode=decode&contexts=64..256&tokens=9&systems=attention+performer"),
         ];
         for race in races {
             assert_eq!(config(&fragment(&attributes(&race).unwrap())), race);
         }
+        let decode = config("mode=decode&contexts=64..256&tokens=9");
+        assert_eq!((decode.mode, decode.lengths), (Task::Decode { tokens: 9 }, vec![64, 128, 256]));
         assert_eq!(config("lengths=512..2048").lengths, [512, 1024, 2048]);
         assert_eq!(config("lengths=100+200").lengths, [100, 200]);
         assert_eq!(config("lengths=1K,3e3").lengths, [1024, 3000]);
@@ -236,7 +263,17 @@ mod tests {
 
     #[test]
     fn bad_values_are_refused_by_the_same_check_as_typed_ones() {
-        for bad in ["level=deep", "backend=tpu", "causal=yes", "systems=hyena%40tpu", "level=__proto__"] {
+        for bad in [
+            "level=deep",
+            "backend=tpu",
+            "causal=yes",
+            "systems=hyena%40tpu",
+            "level=__proto__",
+            "mode=chat",
+            "contexts=64",
+            "tokens=9",
+            "mode=decode&lengths=64",
+        ] {
             assert!(Asked::new(bad).draft(&ENGLISH).is_err(), "{bad}");
         }
         for bad in [
@@ -253,6 +290,8 @@ mod tests {
             "seed=-1",
             "threads=many",
             "systems=attention+attention",
+            "mode=decode&tokens=0",
+            "mode=decode&contexts=0",
         ] {
             let draft = Asked::new(bad).draft(&ENGLISH).unwrap();
             assert!(draft.check(&[], &ENGLISH).is_err(), "{bad}");
@@ -263,7 +302,9 @@ mod tests {
 
     #[test]
     fn race_fragments_are_recognised() {
-        for fragment in ["systems=performer+linformer&lengths=100+200", "causal=false", "x=1&seed=7"] {
+        for fragment in
+            ["systems=performer+linformer&lengths=100+200", "causal=false", "x=1&seed=7", "mode=decode"]
+        {
             assert!(Asked::new(fragment).sets_up(), "{fragment}");
         }
         for fragment in ["", "system=hyena", "theme=dark&autoplay=visible", "r=1AAAA", "setup", "systems="] {

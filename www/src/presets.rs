@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use report::{BackendName, Config, FullLane, LaneConfig, SystemEntry};
+use mixer::Task;
+use report::{BackendName, Config, FullLane, LaneConfig, ParamValue, SystemEntry};
 
 use crate::text::Text;
 
@@ -28,6 +29,18 @@ fn name(system: &str) -> LaneConfig {
 fn on(system: &str, backend: BackendName) -> LaneConfig {
     LaneConfig::Full(FullLane { system: system.to_owned(), backend: Some(backend), params: BTreeMap::new() })
 }
+
+/// Attention whose query heads share this many heads of keys and values.
+fn grouped(kv_heads: i64) -> LaneConfig {
+    LaneConfig::Full(FullLane {
+        system: "attention".to_owned(),
+        backend: None,
+        params: [(KV_HEADS.to_owned(), ParamValue::Int(kv_heads))].into(),
+    })
+}
+
+/// Attention's parameter for grouped heads.
+const KV_HEADS: &str = "kv_heads";
 
 fn doubling(from: u32, to: u32) -> Vec<u32> {
     std::iter::successors(Some(from), |length| length.checked_mul(2))
@@ -134,12 +147,60 @@ pub fn presets(systems: &[SystemEntry], text: &Text) -> Vec<Preset> {
             },
         );
     }
+    let decodes = |id: &str| systems.iter().any(|entry| entry.id == id && entry.no_decode.is_none());
+    let generating = |ids: &[&str]| -> Vec<LaneConfig> {
+        ids.iter().filter(|id| decodes(id)).map(|id| name(id)).collect()
+    };
+    let decode = Config { mode: Task::Decode { tokens: Config::DEFAULT_TOKENS }, ..Config::default() };
+    let constant = generating(&["attention", "performer", "mega", "cfc", "ltc", "liquid-s4", "hyena"]);
+    if decodes("attention") && constant.len() > 2 {
+        add(
+            "decode-states",
+            text.preset_decode_states,
+            false,
+            Config { systems: constant, ..decode.clone() },
+        );
+    }
+    let groups = systems
+        .iter()
+        .any(|entry| entry.id == "attention" && entry.params.iter().any(|param| param.name == KV_HEADS));
+    if groups && decodes("attention") {
+        let [all, one, performer] = [name("attention"), grouped(1), name("performer")];
+        add(
+            "decode-wall",
+            text.preset_decode_wall,
+            false,
+            Config {
+                systems: [all, one].into_iter().chain(decodes("performer").then_some(performer)).collect(),
+                lengths: doubling(256, 65_536),
+                ..decode.clone()
+            },
+        );
+        add(
+            "decode-groups",
+            text.preset_decode_groups,
+            false,
+            Config { systems: [8, 4, 2, 1].map(grouped).into(), heads: 8, ..decode.clone() },
+        );
+    }
+    let batched = generating(&["attention", "hyena", "mega"]);
+    if decodes("attention") && batched.len() > 1 {
+        add(
+            "decode-batch",
+            text.preset_decode_batch,
+            false,
+            Config { systems: batched, lengths: doubling(64, 4096), batch: 16, ..decode },
+        );
+    }
     presets
 }
 
 #[cfg(test)]
 mod tests {
+    use report::{NoDecoding, ParamEntry};
+
     use super::*;
+    use crate::draft::Draft;
     use crate::text::ENGLISH;
 
     fn entry(id: &str, family: &str, year: u32) -> SystemEntry {
@@ -174,7 +235,7 @@ mod tests {
             entry("attention-naive", "attention", 2017),
             entry("hyena", "convolution", 2023),
         ];
-        assert_eq!(ids(&three), ["attention-hyena", "cpu-gpu", "memory-wall"]);
+        assert_eq!(ids(&three), ["attention-hyena", "cpu-gpu", "memory-wall", "decode-batch"]);
         let mut more = three.to_vec();
         more.push(entry("performer", "efficient-attention", 2020));
         more.push(entry("mega", "state-space", 2022));
@@ -187,10 +248,53 @@ mod tests {
                 "challengers",
                 "efficient",
                 "everything",
-                "everything-both"
+                "everything-both",
+                "decode-states",
+                "decode-batch"
             ]
         );
-        let both = presets(&more, &ENGLISH).pop().unwrap();
+        let all = presets(&more, &ENGLISH);
+        let both = all.iter().find(|preset| preset.id == "everything-both").unwrap();
         assert_eq!((both.config.systems.len(), both.needs_gpu), (10, true));
+    }
+
+    #[test]
+    fn decode_presets_use_only_systems_that_decode_and_survive_the_form() {
+        let mut systems: Vec<SystemEntry> =
+            ["attention", "hyena", "performer", "mega", "cfc", "ltc", "liquid-s4", "reformer"]
+                .map(|id| entry(id, "attention", 2020))
+                .into();
+        systems[0].params.push(ParamEntry {
+            name: KV_HEADS.to_owned(),
+            help: String::new(),
+            kind: "count".to_owned(),
+            default: ParamValue::Int(0),
+            low: Some(0.0),
+            high: Some(4096.0),
+            choices: Vec::new(),
+        });
+        let decode = |systems: &[SystemEntry]| -> Vec<Preset> {
+            presets(systems, &ENGLISH).into_iter().filter(|preset| preset.id.starts_with("decode-")).collect()
+        };
+        let all = decode(&systems);
+        let ids: Vec<_> = all.iter().map(|preset| (preset.id, preset.config.systems.len())).collect();
+        assert_eq!(
+            ids,
+            [("decode-states", 7), ("decode-wall", 3), ("decode-groups", 4), ("decode-batch", 3)]
+        );
+        for preset in &all {
+            assert_eq!(preset.config.mode, Task::Decode { tokens: Config::DEFAULT_TOKENS });
+            let draft = Draft::new(&preset.config);
+            assert_eq!(draft.check(&systems, &ENGLISH).as_ref(), Ok(&preset.config), "{}", preset.id);
+        }
+        let refuse = |entry: &mut SystemEntry| {
+            let (code, message) = ("decode-whole-sequence".to_owned(), String::new());
+            entry.no_decode = Some(NoDecoding { code, message });
+        };
+        refuse(&mut systems[1]);
+        let names = |preset: &Preset| format!("{:?}", preset.config.systems);
+        assert!(decode(&systems).iter().all(|preset| !names(preset).contains("hyena")));
+        refuse(&mut systems[0]);
+        assert_eq!(decode(&systems), []);
     }
 }

@@ -122,9 +122,14 @@ fn found(name: &str, found: &Found, text: &Text) -> String {
 /// Values and ratios, a row for each report's lane: the tabular form of the chart.
 pub fn ratios(all: &[Named], comparison: &Comparison, metric: Metric, text: &Text) -> String {
     let reports: Vec<&Report> = all.iter().map(|entry| entry.report).collect();
+    let mode = reports.first().map(|report| report.config.mode).unwrap_or_default();
     let mut out = format!(
         r#"<h3 id="ratios-title">{}</h3><div class="scroll" tabindex="0" role="group" aria-labelledby="ratios-title"><table data-testid="compare-table"><thead><tr><th scope="col">{}</th>"#,
-        escape(if metric == Metric::Time { text.travel.compare_table } else { metric.axis(text.words) }),
+        escape(if metric == Metric::Time {
+            text.travel.compare_table
+        } else {
+            metric.axis(mode, text.words)
+        }),
         escape(text.col_lane)
     );
     for length in &comparison.lengths {
@@ -152,7 +157,7 @@ pub fn ratios(all: &[Named], comparison: &Comparison, metric: Metric, text: &Tex
                     .and_then(|point| metric.reading(point, reports[report]))
                     .map(|reading| metric.format(reading.value));
                 // A ratio of memory would read like a speed-up.
-                let ratio = column[report].as_ref().filter(|_| metric != Metric::Memory);
+                let ratio = column[report].as_ref().filter(|_| metric.has_spread());
                 let full = own
                     .and_then(|own| comparison::measured(own, *length))
                     .is_some_and(|point| point.full_attention);
@@ -211,7 +216,7 @@ fn cell(out: &mut String, value: Option<&str>, ratio: Option<&Ratio>, full_atten
 mod tests {
     use super::*;
     use crate::samples;
-    use crate::text::{ENGLISH, LANGUAGES};
+    use crate::text::{CHINESE, ENGLISH, LANGUAGES};
 
     /// All parts of a comparison of two samples, in one element.
     fn all(reports: &[&Report], names: &[&str], text: &Text) -> String {
@@ -235,7 +240,7 @@ mod tests {
         let named = [("mine", 1), ("theirs", 2)].map(|(name, key)| Named { key, name, report: &report });
         let comparison = Comparison::new(&[&report, &report]);
         let growth = table::growth(&report.lanes[0]).unwrap().0;
-        for metric in Metric::ALL {
+        for &metric in Metric::views(report.config.mode) {
             let markup = format!("<div>{}</div>", ratios(&named, &comparison, metric, &ENGLISH));
             let document = roxmltree::Document::parse(&markup).unwrap();
             let reading = metric.reading(&report.lanes[1].points[2], &report).map(|r| metric.format(r.value));
@@ -244,8 +249,27 @@ mod tests {
             assert!(reading.as_deref().is_none_or(|reading| found(reading) >= 2), "{metric:?}");
             assert_eq!(found(&growth), 2);
             let worded = markup.contains("about equal");
-            assert_eq!(worded, metric != Metric::Memory && reading.is_some(), "{metric:?}");
+            assert_eq!(worded, metric.has_spread() && reading.is_some(), "{metric:?}");
         }
+    }
+
+    #[test]
+    fn decode_races_are_compared_in_their_own_words() {
+        let report = samples::decode();
+        let named = [("mine", 1), ("theirs", 2)].map(|(name, key)| Named { key, name, report: &report });
+        let comparison = Comparison::new(&[&report, &report]);
+        for (text, state) in [(&ENGLISH, "State of the whole batch"), (&CHINESE, "整个批次的状态大小")]
+        {
+            for &metric in Metric::views(report.config.mode) {
+                let markup = ratios(&named, &comparison, metric, text);
+                assert!(!markup.contains("forward") && !markup.contains("前向"), "{markup}");
+                assert_eq!(markup.contains(state), metric == Metric::State, "{metric:?}");
+            }
+        }
+        // Reports of both modes: other work, and no ratios.
+        let duel = samples::duel();
+        let mixed = all(&[&report, &duel], &["mine", "theirs"], &ENGLISH);
+        assert!(mixed.contains(ENGLISH.travel.other_work) && !mixed.contains("faster"), "{mixed}");
     }
 
     #[test]

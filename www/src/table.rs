@@ -1,5 +1,6 @@
 //! The results as a table, for readers who prefer numbers or cannot see the chart.
 
+use mixer::Task;
 use report::{Lane, Point, Report, Speedup, Verified};
 
 use crate::text::Text;
@@ -17,10 +18,8 @@ pub struct Row {
     pub badge: Badge,
     /// Exponent of L and its interval: `1.98`, `1.95–2.01`.
     pub exponent: Option<(String, String)>,
-    /// Set-up time at the longest measured length.
-    pub setup: String,
-    /// Time of the first forward pass at that length.
-    pub first_run: String,
+    /// The last columns, which hold values of the longest measured length: `ModeText::columns`.
+    pub columns: Vec<String>,
     /// One cell per length of the race.
     pub cells: Vec<Cell>,
 }
@@ -77,13 +76,11 @@ pub fn rows(report: &Report, looks: &[Look], metric: Metric, text: &Text) -> Vec
         .enumerate()
         .map(|(index, (lane, look))| {
             let last = lane.points.iter().rev().find(|point| point.median_ms.is_some());
-            let time = |ms: Option<f64>| ms.map_or_else(|| format::NONE.to_owned(), format::time);
             Row {
                 lane: index,
                 badge: badge(lane),
                 exponent: growth(lane),
-                setup: time(last.and_then(|point| point.setup_ms)),
-                first_run: time(last.and_then(|point| point.first_run_ms)),
+                columns: columns(last, report),
                 cells: lengths
                     .iter()
                     .map(|&length| cell(report, lane, (index, look.baseline), length, metric, text))
@@ -91,6 +88,40 @@ pub fn rows(report: &Report, looks: &[Look], metric: Metric, text: &Text) -> Vec
             }
         })
         .collect()
+}
+
+fn time(ms: Option<f64>) -> String {
+    ms.map_or_else(|| format::NONE.to_owned(), format::time)
+}
+
+/// The table's last columns for a lane's longest measured point.
+fn columns(point: Option<&Point>, report: &Report) -> Vec<String> {
+    let set_up = time(point.and_then(|point| point.setup_ms));
+    match report.config.mode {
+        Task::Forward => vec![set_up, time(point.and_then(|point| point.first_run_ms))],
+        Task::Decode { .. } => {
+            let mut columns = point.map(|point| decoding(point, report)).unwrap_or_default();
+            columns.resize(DECODING, format::NONE.to_owned());
+            columns.push(set_up);
+            columns
+        }
+    }
+}
+
+/// Number of values of [`decoding`].
+const DECODING: usize = 4;
+
+/// What a point of a decode race has besides its time: tokens per second, state, prefill, slowest token. Empty for other
+/// races.
+pub fn decoding(point: &Point, report: &Report) -> Vec<String> {
+    let Some(rate) = report.tokens_per_s(point) else { return Vec::new() };
+    let state = point.decode.map_or(point.decode_state_bytes, |decode| decode.state_bytes);
+    vec![
+        Metric::Throughput.format(rate),
+        format::bytes(state),
+        time(point.decode.and_then(|decode| decode.prefill_ms)),
+        time(point.decode.and_then(|decode| decode.steps).map(|steps| steps.worst_ms)),
+    ]
 }
 
 /// A lane's exponent of L with its interval.
@@ -143,7 +174,10 @@ fn cell(
             Cell::Value {
                 value: metric.format(reading.value),
                 spread: if low == high { String::new() } else { format!("{low} – {high}") },
-                versus: baseline.and_then(|baseline| comparison::versus(report, index, baseline, length)),
+                // Next to another quantity, a ratio of times would read like one of that quantity.
+                versus: baseline
+                    .filter(|_| metric.has_spread())
+                    .and_then(|baseline| comparison::versus(report, index, baseline, length)),
                 full_attention: point.full_attention,
                 samples: (point.samples, point.discarded),
             }
@@ -204,6 +238,52 @@ mod tests {
             let rows = rows(&report, &looks(&report, &[], text.words), Metric::Time, text);
             let Some(Cell::Dnf { needs, .. }) = rows[1].cells.last() else { panic!("dropped out") };
             assert_eq!(needs.as_deref(), Some(words));
+        }
+    }
+
+    #[test]
+    fn a_decode_race_has_its_own_columns() {
+        let mut report = samples::decode();
+        let last = report.lanes[1].points.last().unwrap().clone();
+        let decode = last.decode.unwrap();
+        for text in [&ENGLISH, &CHINESE] {
+            let all = rows(&report, &looks(&report, &[], text.words), Metric::Time, text);
+            let expected = [
+                Metric::Throughput.format(report.tokens_per_s(&last).unwrap()),
+                format::bytes(decode.state_bytes),
+                format::time(decode.prefill_ms.unwrap()),
+                format::time(decode.steps.unwrap().worst_ms),
+                format::time(last.setup_ms.unwrap()),
+            ];
+            assert_eq!(all[1].columns, expected);
+            assert!(all.iter().all(|row| row.columns.len() == text.decode.columns.len()));
+            assert!(all[2].columns.iter().all(|value| value == format::NONE));
+            let Cell::Dnf { message, .. } = &all[2].cells[0] else { panic!("it does not decode") };
+            let why = if text.tag() == "en" {
+                "each output depends on later tokens"
+            } else {
+                "每个输出都依赖其后的词元"
+            };
+            assert!(message.contains(why), "{message}");
+            let forward = samples::duel();
+            let all = rows(&forward, &looks(&forward, &[], text.words), Metric::Time, text);
+            assert_eq!(all[0].columns.len(), text.forward.columns.len());
+        }
+        // Where the clock is too coarse for single tokens, or time was short, the columns stay empty.
+        let point = report.lanes[1].points.last_mut().unwrap();
+        point.decode =
+            point.decode.map(|decode| report::Decoding { prefill_ms: None, steps: None, ..decode });
+        let row = rows(&report, &looks(&report, &[], ENGLISH.words), Metric::Time, &ENGLISH).remove(1);
+        assert_eq!(row.columns.iter().filter(|value| *value == format::NONE).count(), 2);
+    }
+
+    #[test]
+    fn ratios_of_times_stand_beside_times_only() {
+        let report = samples::decode();
+        for &metric in Metric::views(report.config.mode) {
+            let rows = rows(&report, &looks(&report, &[], ENGLISH.words), metric, &ENGLISH);
+            let Cell::Value { versus, .. } = rows[1].cells[6] else { panic!("measured: {metric:?}") };
+            assert_eq!(versus.is_some(), metric.has_spread(), "{metric:?}");
         }
     }
 

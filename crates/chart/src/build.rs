@@ -6,11 +6,11 @@ use report::{Point, Report};
 use super::crossovers::{crossover_marks, extend_to_crossovers, fitted, predicted_within};
 use super::ends::{end_labels, guides};
 use super::scale::{self, LogScale};
-use super::{DnfMark, LaneMarks, Metric, Options, PointMark, Rect, Scene, labels};
+use super::{DnfMark, LaneMarks, Limit, Metric, Options, PointMark, Rect, Scene, labels};
 use crate::comparison;
 use crate::format;
 use crate::lanes::Look;
-use crate::words::Words;
+use crate::words::{Wording, Words};
 
 /// Smallest width with names at the ends of lines, in pixels.
 pub const NARROW: f64 = 620.0;
@@ -22,6 +22,7 @@ const REACH: f64 = 8.0;
 /// Computes the scene. `looks` are the looks of the report's lanes, in their order.
 pub fn scene(report: &Report, looks: &[Look], options: &Options, text: &Words) -> Scene {
     let narrow = options.width < NARROW;
+    let mode = report.config.mode;
     let shown: Vec<usize> =
         (0..report.lanes.len().min(looks.len())).filter(|lane| !options.hidden.contains(lane)).collect();
     let timed = matches!(options.metric, Metric::Time | Metric::Throughput);
@@ -42,7 +43,8 @@ pub fn scene(report: &Report, looks: &[Look], options: &Options, text: &Words) -
 
     let (x_low, x_high) = length_range(report, &shown, timed);
     let x = LogScale::new(x_low / 1.12, x_high * 1.12, plot.left, plot.right);
-    let (y_low, y_high) = value_range(report, &shown, options.metric, x_high);
+    let limit = memory_limit(report, &shown, options.metric);
+    let (y_low, y_high) = value_range(report, &shown, options.metric, x_high, limit);
     let y = LogScale::new(y_low, y_high, plot.bottom, plot.top);
 
     let mut lanes: Vec<LaneMarks> = shown
@@ -72,12 +74,10 @@ pub fn scene(report: &Report, looks: &[Look], options: &Options, text: &Words) -
         plot,
         x_ticks: scale::length_ticks(&x, 40.0, format::length_short),
         y_ticks: scale::value_ticks(&y, options.metric.units(), 26.0),
-        x_title: match report.config.mode {
-            Task::Forward => text.axis_length,
-            Task::Decode { .. } => text.axis_context,
-        }
-        .to_owned(),
-        y_title: options.metric.axis_of(report, text).to_owned(),
+        x_title: text.of(mode).axis_length.to_owned(),
+        y_title: options.metric.axis(mode, text).to_owned(),
+        limit: limit
+            .map(|bytes| Limit { y: y.pixel(bytes), label: (text.memory_limit)(&format::bytes(bytes)) }),
         lanes,
         crossovers,
         labels,
@@ -109,8 +109,23 @@ fn length_range(report: &Report, shown: &[usize], timed: bool) -> (f64, f64) {
     if high <= low { (low / 2.0, high * 2.0) } else { (low, high) }
 }
 
+/// The bytes that CPU lanes may hold, where a decode race with such lanes shows its memory: the limit of growing caches.
+fn memory_limit(report: &Report, shown: &[usize], metric: Metric) -> Option<f64> {
+    let limit = report.environment.cpu_memory_bytes;
+    let applies = matches!(metric, Metric::State | Metric::Memory)
+        && matches!(report.config.mode, Task::Decode { .. })
+        && shown.iter().any(|&lane| report.lanes[lane].backend == "cpu");
+    (applies && limit.is_finite() && limit > 0.0).then_some(limit)
+}
+
 /// The range of values, rounded outward to a factor of four so that the axis rarely changes during a race.
-fn value_range(report: &Report, shown: &[usize], metric: Metric, x_high: f64) -> (f64, f64) {
+fn value_range(
+    report: &Report,
+    shown: &[usize],
+    metric: Metric,
+    x_high: f64,
+    limit: Option<f64>,
+) -> (f64, f64) {
     let (mut low, mut high) = (f64::INFINITY, 0.0_f64);
     for &lane in shown {
         let lane = &report.lanes[lane];
@@ -139,14 +154,17 @@ fn value_range(report: &Report, shown: &[usize], metric: Metric, x_high: f64) ->
         }
     }
     if high == 0.0 {
-        return match metric {
-            Metric::Time => (0.06, 1100.0),
-            Metric::Throughput => (1e3, 1.6e7),
-            Metric::Gflops | Metric::Bandwidth => (0.25, 1024.0),
-            Metric::Roofline => (0.25, 100.0),
-            Metric::Memory => (f64::from(1 << 20), f64::from(1 << 30)),
+        return match (metric, report.config.mode) {
+            (Metric::Time, Task::Decode { .. }) => (0.001, 16.0),
+            (Metric::Throughput, Task::Decode { .. }) => (64.0, 1e6),
+            (Metric::Time | Metric::Prefill, _) => (0.06, 1100.0),
+            (Metric::Throughput, _) => (1e3, 1.6e7),
+            (Metric::Gflops | Metric::Bandwidth, _) => (0.25, 1024.0),
+            (Metric::Roofline, _) => (0.25, 100.0),
+            (Metric::Memory | Metric::State, _) => (f64::from(1 << 20), f64::from(1 << 30)),
         };
     }
+    high = high.max(limit.unwrap_or(0.0));
     let low = ((low.log2() - MARGIN) * 0.5).floor() * 2.0;
     let high = ((high.log2() + MARGIN) * 0.5).ceil() * 2.0;
     (exp2(low), exp2(high.max(low + 2.0)))
@@ -163,6 +181,7 @@ fn lane_marks(
     text: &Words,
 ) -> LaneMarks {
     let metric = options.metric;
+    let say = text.of(report.config.mode);
     let lane = &report.lanes[index];
     let mut marks = LaneMarks {
         lane: index,
@@ -189,7 +208,7 @@ fn lane_marks(
                 value: metric.format(reading.value),
                 full_attention: point.full_attention,
                 description: with_reason(
-                    (text.point_description)(
+                    (say.point_description)(
                         &look.label,
                         &format::length(f64::from(point.length)),
                         &metric.format(reading.value),
@@ -201,7 +220,8 @@ fn lane_marks(
                 ),
             });
         } else if point.outcome != "ok" {
-            dropped(&mut marks, point, look, metric.prediction(point, lane, report), (px, y, plot), text);
+            let prediction = metric.prediction(point, lane, report);
+            dropped(&mut marks, point, look, prediction, (px, y, plot), (text, say));
         }
     }
     marks
@@ -230,7 +250,7 @@ fn dropped(
     look: &Look,
     prediction: Option<f64>,
     (px, y, plot): (f64, &LogScale, Rect),
-    text: &Words,
+    (text, say): (&Words, &Wording),
 ) {
     let py = prediction.map(|value| y.pixel(value).clamp(plot.top, plot.bottom));
     if let Some(py) = py {
@@ -248,7 +268,7 @@ fn dropped(
             y: at,
             label_y: at - 6.0,
             reason: (text.outcome)(&point.outcome).to_owned(),
-            description: (text.dnf_description)(
+            description: (say.dnf_description)(
                 &look.label,
                 &format::length(f64::from(point.length)),
                 (text.outcome)(&point.outcome),

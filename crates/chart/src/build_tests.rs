@@ -7,7 +7,7 @@ use super::svg;
 use super::{Metric, Options, Scene, scene};
 use crate::lanes::looks;
 use crate::samples;
-use crate::words::ENGLISH;
+use crate::words::{CHINESE, ENGLISH};
 
 fn options(metric: Metric, width: f64) -> Options {
     Options { width, height: 420.0, metric, hidden: Vec::new(), emphasis: None }
@@ -37,8 +37,8 @@ fn check_inside(scene: &Scene) {
 
 #[test]
 fn every_view_at_every_width_keeps_its_marks_inside_the_plot() {
-    for report in [samples::duel(), samples::wall()] {
-        for metric in Metric::ALL {
+    for report in [samples::duel(), samples::wall(), samples::decode()] {
+        for &metric in Metric::views(report.config.mode) {
             for width in [280.0, 360.0, 700.0, 1400.0] {
                 let scene = drawn(&report, &options(metric, width));
                 check_inside(&scene);
@@ -105,26 +105,6 @@ fn a_predicted_crossover_beyond_the_data_is_drawn_dashed() {
     // Far beyond the measured lengths it is omitted, since it would squeeze the data.
     report.crossovers[0].estimate = Some(1e9);
     assert!(drawn(&report, &options(Metric::Time, 900.0)).crossovers.is_empty());
-}
-
-#[test]
-fn a_decode_race_has_axes_of_contexts_and_tokens() {
-    let mut report = samples::duel();
-    let scene = drawn(&report, &options(Metric::Time, 900.0));
-    assert_eq!((scene.x_title.as_str(), scene.y_title.as_str()), (ENGLISH.axis_length, ENGLISH.axis_time));
-    let point = report.lanes[1].points[2].clone();
-    let of_sequences = Metric::Throughput.reading(&point, &report).unwrap().value;
-    report.config.mode = mixer::Task::Decode { tokens: 64 };
-    let scene = drawn(&report, &options(Metric::Time, 900.0));
-    assert_eq!(
-        (scene.x_title.as_str(), scene.y_title.as_str()),
-        (ENGLISH.axis_context, ENGLISH.axis_token_time)
-    );
-    // Throughput counts the generated tokens alone, as the report does.
-    let generated = Metric::Throughput.reading(&point, &report).unwrap().value;
-    assert!((generated / report.tokens_per_s(&point).unwrap() - 1.0).abs() < 1e-12);
-    assert!((of_sequences / generated / f64::from(point.length) - 1.0).abs() < 1e-12);
-    assert!(crate::paper::figure(&report, &[]).contains(ENGLISH.axis_token_time));
 }
 
 #[test]
@@ -197,7 +177,7 @@ fn invalid_values_of_a_report_are_not_drawn() {
     report.lanes[0].points[5].length = 0;
     report.crossovers[0].estimate = Some(f64::NAN);
     report.lanes[1].title = "<script>alert(1)</script>\u{202e}".to_owned();
-    for metric in Metric::ALL {
+    for &metric in Metric::views(report.config.mode) {
         let text =
             svg::document(&drawn(&report, &options(metric, 700.0)), super::palette::Theme::Dark, "a < b");
         assert!(!text.contains("NaN") && !text.contains("inf"), "{metric:?}");
@@ -209,4 +189,56 @@ fn invalid_values_of_a_report_are_not_drawn() {
     empty.crossovers.clear();
     empty.config.lengths.clear();
     assert!(!drawn(&empty, &options(Metric::Time, 700.0)).x_ticks.is_empty());
+}
+
+#[test]
+fn a_decode_race_has_its_own_axes_views_and_limit() {
+    let report = samples::decode();
+    let mode = report.config.mode;
+    for (text, length, time) in [
+        (&ENGLISH, "Context length (tokens)", "Time per generated token"),
+        (&CHINESE, "上下文长度（词元）", "生成每个词元的时间"),
+    ] {
+        let scene = scene(&report, &looks(&report, &[], text), &options(Metric::Time, 900.0), text);
+        assert_eq!((scene.x_title.as_str(), scene.y_title.as_str()), (length, time));
+        assert!(scene.limit.is_none() && scene.crossovers.len() == 1);
+    }
+    let point = &report.lanes[0].points[2];
+    let decode = point.decode.unwrap();
+    let value = |metric: Metric| metric.reading(point, &report).unwrap().value;
+    assert_eq!(value(Metric::State), decode.state_bytes);
+    assert_eq!(Some(value(Metric::Prefill)), decode.prefill_ms);
+    assert_eq!(Some(value(Metric::Throughput)), report.tokens_per_s(point));
+    // The caches of CPU lanes grow towards the limit of their memory; GPU lanes have none that is known.
+    let limit = |report: &Report, metric| drawn(report, &options(metric, 900.0)).limit;
+    let line = limit(&report, Metric::State).unwrap();
+    assert_eq!(line.label, "CPU memory limit 1.00\u{202f}GiB");
+    let scene = drawn(&report, &options(Metric::State, 900.0));
+    assert!(scene.lanes.iter().flat_map(|lane| &lane.points).all(|point| point.y > line.y));
+    assert!(line.y >= scene.plot.top && svg::marks(&scene).contains("CPU memory limit"));
+    assert!(limit(&report, Metric::Prefill).is_none() && limit(&samples::duel(), Metric::Memory).is_none());
+    let mut gpu = report.clone();
+    gpu.lanes.iter_mut().for_each(|lane| "webgpu".clone_into(&mut lane.backend));
+    assert!(limit(&gpu, Metric::State).is_none());
+    // An unmeasured prefill is no point, and nothing predicts it.
+    let mut untimed = report.clone();
+    let last = untimed.lanes[0].points.last_mut().unwrap();
+    last.decode.as_mut().unwrap().prefill_ms = None;
+    assert_eq!(Metric::Prefill.reading(last, &report), None);
+    assert_eq!(drawn(&untimed, &options(Metric::Prefill, 900.0)).lanes[0].points.len(), 6);
+    // Theory is that of forward passes.
+    let mut before = report.clone();
+    before.lanes.iter_mut().for_each(|lane| lane.points.clear());
+    assert!(drawn(&before, &options(Metric::Time, 900.0)).guides.is_empty());
+    assert_eq!((Metric::State.within(mode), Metric::Gflops.within(mode)), (Metric::State, Metric::Time));
+    assert_eq!(Metric::State.within(samples::duel().config.mode), Metric::Time);
+}
+
+#[test]
+fn a_system_that_does_not_decode_drops_out_with_its_reason() {
+    let scene = drawn(&samples::decode(), &options(Metric::Time, 900.0));
+    let dnf = scene.lanes.iter().find_map(|lane| lane.dnf.as_ref()).unwrap();
+    assert_eq!(dnf.reason, "unsupported");
+    assert!(dnf.description.starts_with("Monarch Mixer dropped out at 256 tokens of context: unsupported. "));
+    assert!(dnf.description.contains("each output depends on later tokens"), "{}", dnf.description);
 }

@@ -3,6 +3,7 @@
 use mixer::exp2;
 use report::{Crossover, CrossoverKind, Exponent, Report};
 
+use super::metric::throughput;
 use super::scale::LogScale;
 use super::{CrossoverMark, LaneMarks, Metric, Options, Rect};
 use crate::format;
@@ -35,7 +36,7 @@ pub fn predicted_within<'a>(
 pub fn fitted(report: &Report, fit: &Exponent, metric: Metric, length: f64) -> f64 {
     let ms = exp2(fit.log2_scale_ms + fit.estimate * length.log2());
     match metric {
-        Metric::Throughput => f64::from(report.config.batch) * length / ms * 1e3,
+        Metric::Throughput => throughput(ms, length, report),
         _ => ms,
     }
 }
@@ -133,7 +134,7 @@ pub fn crossover_marks(
                 small: !few,
                 predicted: crossover.kind == CrossoverKind::Predicted,
                 label,
-                description: (text.crossover_description)(
+                description: (text.of(report.config.mode).crossover_description)(
                     &looks[marks.lane].label,
                     &length,
                     &interval.map_or_else(String::new, |(low, high)| {

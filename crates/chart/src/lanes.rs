@@ -1,6 +1,7 @@
 //! Appearance and names of lanes: one colour and one marker shape per system, filled on the GPU and hollow on the CPU,
 //! so that lanes can be distinguished without colour vision.
 
+use mixer::Task;
 use report::{Config, Lane, LaneConfig, ParamValue, Report, SystemEntry};
 
 use crate::palette::MARKS;
@@ -21,9 +22,9 @@ pub struct Look {
     pub system: String,
     /// The system's only form, or the form that it ran against the race's request; `None` otherwise.
     pub one_way: Option<OneWay>,
-    /// The theoretical exponent of L.
+    /// The theoretical exponent of L; `None` for a decode race, where it depends on the decoder's state.
     pub theory: Option<f64>,
-    /// Index of the attention lane on the same backend, unless the lane is that lane itself.
+    /// Index of the first attention lane on the same backend, unless the lane is that lane itself.
     pub baseline: Option<usize>,
     /// Index of its report where several reports share a chart.
     pub series: usize,
@@ -102,7 +103,7 @@ pub fn looks_of_config(config: &Config, auto: &str, systems: &[SystemEntry], tex
                 backend: backend_id(backend.unwrap_or(config.backend), auto),
                 params,
                 one_way: entry.and_then(|entry| OneWay::of(&entry.causality)),
-                theory: entry.map(|entry| entry.exponent),
+                theory: entry.filter(|_| config.mode == Task::Forward).map(|entry| entry.exponent),
             }
         })
         .collect();
@@ -133,7 +134,7 @@ fn of_lane<'a>(lane: &'a Lane, report: &Report, systems: &[SystemEntry]) -> Iden
         backend: &lane.backend,
         params: lane.params.iter().map(|(name, value)| (name.clone(), param(value))).collect(),
         one_way: told.or(known),
-        theory: entry.map(|entry| entry.exponent),
+        theory: entry.filter(|_| report.config.mode == Task::Forward).map(|entry| entry.exponent),
     }
 }
 
@@ -216,7 +217,7 @@ fn settle(lanes: &[Identity<'_>], catalogue: &[SystemEntry], text: &Words) -> Ve
         let baseline = lanes
             .iter()
             .position(|other| other.system == "attention" && other.backend == lane.backend)
-            .filter(|&other| other != index && lane.system != "attention");
+            .filter(|&other| other != index);
         looks.push(Look {
             slot,
             filled,

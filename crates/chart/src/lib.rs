@@ -65,7 +65,7 @@ pub struct Scene {
     pub height: f64,
     /// The plot area.
     pub plot: Rect,
-    /// Ticks of sequence lengths.
+    /// Ticks of lengths.
     pub x_ticks: Vec<Tick>,
     /// Ticks of values.
     pub y_ticks: Vec<Tick>,
@@ -75,6 +75,8 @@ pub struct Scene {
     pub y_title: String,
     /// Lanes in drawing order: the emphasised one last.
     pub lanes: Vec<LaneMarks>,
+    /// The memory limit of views in bytes.
+    pub limit: Option<Limit>,
     /// Crossovers.
     pub crossovers: Vec<CrossoverMark>,
     /// Labels at the right ends of the lines.
@@ -186,6 +188,15 @@ pub struct EndLabel {
     pub name: String,
     /// The fitted exponent of L.
     pub exponent: Option<String>,
+}
+
+/// A limit of the values: a horizontal line.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Limit {
+    /// Vertical position in pixels.
+    pub y: f64,
+    /// What it limits, with its value.
+    pub label: String,
 }
 
 /// A theoretical slope without measurements.

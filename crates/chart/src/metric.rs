@@ -1,4 +1,5 @@
-//! The views of a report: its points as time, throughput, arithmetic, traffic or memory.
+//! The views of a report: its points as time, throughput, arithmetic, traffic or memory, and those of a decode race also
+//! as state or prefill.
 
 use mixer::Task;
 use report::{Lane, Point, Report};
@@ -10,9 +11,9 @@ use crate::words::Words;
 /// Quantity of the vertical axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Metric {
-    /// Milliseconds per forward pass, or when decoding per generated token.
+    /// Milliseconds per forward pass, or per generated token.
     Time,
-    /// Tokens per second: those of a forward pass, or when decoding the generated ones.
+    /// Tokens per second.
     Throughput,
     /// 10⁹ floating-point operations per second.
     Gflops,
@@ -22,6 +23,10 @@ pub enum Metric {
     Memory,
     /// Per cent of the machine's roofline, as measured after the race.
     Roofline,
+    /// Bytes of a decoder's state.
+    State,
+    /// Milliseconds of the prefill of a decoder's context.
+    Prefill,
 }
 
 /// A point's value with its quartiles in ascending order; all three are equal if the metric has no spread.
@@ -36,9 +41,30 @@ pub struct Reading {
 }
 
 impl Metric {
-    /// All views, in the order of their tabs.
-    pub const ALL: [Self; 6] =
-        [Self::Time, Self::Throughput, Self::Gflops, Self::Bandwidth, Self::Memory, Self::Roofline];
+    /// The views of a mode, in the order of their tabs. Steps of decoding are bound by memory, so their arithmetic has no
+    /// view.
+    pub fn views(mode: Task) -> &'static [Self] {
+        match mode {
+            Task::Forward => {
+                &[Self::Time, Self::Throughput, Self::Gflops, Self::Bandwidth, Self::Memory, Self::Roofline]
+            }
+            Task::Decode { .. } => &[
+                Self::Time,
+                Self::Throughput,
+                Self::State,
+                Self::Prefill,
+                Self::Bandwidth,
+                Self::Memory,
+                Self::Roofline,
+            ],
+        }
+    }
+
+    /// This view if the mode has it; otherwise the first one.
+    #[must_use]
+    pub fn within(self, mode: Task) -> Self {
+        if Self::views(mode).contains(&self) { self } else { Self::Time }
+    }
 
     /// Stable name, for test ids and element ids.
     pub fn id(self) -> &'static str {
@@ -49,48 +75,46 @@ impl Metric {
             Self::Bandwidth => "bandwidth",
             Self::Memory => "memory",
             Self::Roofline => "roofline",
+            Self::State => "state",
+            Self::Prefill => "prefill",
         }
     }
 
     /// The tab's label.
-    pub fn label(self, text: &Words) -> &'static str {
+    pub fn label(self, mode: Task, text: &Words) -> &'static str {
         match self {
-            Self::Time => text.metric_time,
-            Self::Throughput => text.metric_throughput,
+            Self::Time => text.of(mode).metric_time,
+            Self::Throughput => text.of(mode).metric_throughput,
             Self::Gflops => text.metric_gflops,
             Self::Bandwidth => text.metric_bandwidth,
             Self::Memory => text.metric_memory,
             Self::Roofline => text.metric_roofline,
+            Self::State => text.metric_state,
+            Self::Prefill => text.metric_prefill,
         }
     }
 
-    /// The axis title for forward passes.
-    pub fn axis(self, text: &Words) -> &'static str {
+    /// The axis title.
+    pub fn axis(self, mode: Task, text: &Words) -> &'static str {
         match self {
-            Self::Time => text.axis_time,
-            Self::Throughput => text.axis_throughput,
+            Self::Time => text.of(mode).axis_time,
+            Self::Throughput => text.of(mode).axis_throughput,
             Self::Gflops => text.axis_gflops,
             Self::Bandwidth => text.axis_bandwidth,
-            Self::Memory => text.axis_memory,
+            Self::Memory => text.of(mode).axis_memory,
             Self::Roofline => text.axis_roofline,
-        }
-    }
-
-    /// The axis title for the mode of a report: of forward passes, or of generated tokens.
-    pub fn axis_of(self, report: &Report, text: &Words) -> &'static str {
-        match (self, report.config.mode) {
-            (Self::Time, Task::Decode { .. }) => text.axis_token_time,
-            _ => self.axis(text),
+            Self::State => text.axis_state,
+            Self::Prefill => text.axis_prefill,
         }
     }
 
     /// Units of the axis.
     pub fn units(self) -> Units {
         match self {
-            Self::Time => scale::TIME,
+            Self::Time | Self::Prefill => scale::TIME,
             Self::Throughput => scale::COUNT,
             Self::Gflops | Self::Bandwidth => scale::GIGA,
-            Self::Memory => scale::BYTES,
+            Self::Memory | Self::State => scale::BYTES,
             Self::Roofline => scale::PERCENT,
         }
     }
@@ -98,33 +122,35 @@ impl Metric {
     /// A value with its unit.
     pub fn format(self, value: f64) -> String {
         match self {
-            Self::Time => format::time(value),
+            Self::Time | Self::Prefill => format::time(value),
             Self::Throughput => format::rate(value, "tokens/s"),
             Self::Gflops => format::rate(value * 1e9, "FLOP/s"),
             Self::Bandwidth => format::rate(value * 1e9, "B/s"),
-            Self::Memory => format::bytes(value),
+            Self::Memory | Self::State => format::bytes(value),
             Self::Roofline => format::percent(value),
         }
     }
 
     /// Whether smaller is better.
     pub fn smaller_is_better(self) -> bool {
-        matches!(self, Self::Time | Self::Memory)
+        matches!(self, Self::Time | Self::Memory | Self::State | Self::Prefill)
     }
 
-    /// The metric of a forward pass or generated token at this point that takes `ms` milliseconds.
+    /// Whether it is a function of the timed samples, and thus has quartiles.
+    pub fn has_spread(self) -> bool {
+        !matches!(self, Self::Memory | Self::State | Self::Prefill)
+    }
+
+    /// The metric of a forward pass or of a generated token at this point that takes `ms` milliseconds.
     pub fn at(self, ms: f64, point: &Point, report: &Report) -> Option<f64> {
-        // Of each sequence, in the time.
-        let tokens = match report.config.mode {
-            Task::Forward => f64::from(point.length),
-            Task::Decode { .. } => 1.0,
-        };
         let value = match self {
             Self::Time => ms,
-            Self::Throughput => f64::from(report.config.batch) * tokens / ms * 1e3,
+            Self::Throughput => throughput(ms, f64::from(point.length), report),
             Self::Gflops => point.flops / ms / 1e6,
             Self::Bandwidth => point.bytes / ms / 1e6,
             Self::Memory => point.peak_bytes,
+            Self::State => point.decode.map_or(point.decode_state_bytes, |decode| decode.state_bytes),
+            Self::Prefill => point.decode?.prefill_ms?,
             // The share belongs to the median; shares of other times are proportional to their inverse.
             Self::Roofline => 100.0 * point.roofline_share? * point.median_ms? / ms,
         };
@@ -145,7 +171,20 @@ impl Metric {
         match self {
             // A fit of times does not predict memory; the point has its closed form.
             Self::Memory => (point.peak_bytes > 0.0).then_some(point.peak_bytes),
+            Self::State => (point.decode_state_bytes > 0.0).then_some(point.decode_state_bytes),
+            // Nor does a fit of single tokens predict the prefill.
+            Self::Prefill => None,
             _ => self.at(lane.predicted_ms(point)?, point, report),
         }
     }
+}
+
+/// Tokens per second: all tokens of a forward pass of `length` tokens, or the one token that each sequence of the batch
+/// gets in a step of decoding.
+pub(crate) fn throughput(ms: f64, length: f64, report: &Report) -> f64 {
+    let tokens = match report.config.mode {
+        Task::Forward => length,
+        Task::Decode { .. } => 1.0,
+    };
+    f64::from(report.config.batch) * tokens / ms * 1e3
 }

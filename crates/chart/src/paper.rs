@@ -4,6 +4,7 @@
 
 use std::fmt::Write as _;
 
+use mixer::Task;
 use report::{LevelName, Report, SystemEntry};
 
 use super::palette::{self, Theme};
@@ -42,7 +43,7 @@ pub fn figure_in(report: &Report, looks: &[Look], metric: Metric, hidden: &[usiz
     let scene = super::scene(report, looks, &options, text);
     let [ground, ink, muted, _] = palette::inks(Theme::Light);
     let title = headline_elsewhere(report, looks, text)
-        .map_or_else(|| metric.axis_of(report, text).to_owned(), |found| found.text);
+        .map_or_else(|| metric.axis(report.config.mode, text).to_owned(), |found| found.text);
 
     let mut y = MARGIN + 8.0;
     let mut body = String::with_capacity(24 * 1024);
@@ -110,11 +111,17 @@ fn caption(report: &Report, metric: Metric, hidden: &[usize], text: &Words) -> V
         LevelName::Layer => text.level_layer,
     };
     let form = text.form(config.causal);
-    let work = format!(
-        "{}; {}.",
-        (text.figure_work)(metric.axis_of(report, text), &level.to_ascii_lowercase(), form),
+    let quantity = metric.axis(config.mode, text);
+    let quantity = if metric.has_spread() { (text.figure_median)(quantity) } else { quantity.to_owned() };
+    let mut work = format!(
+        "{}; {}",
+        (text.figure_work)(&quantity, &level.to_ascii_lowercase(), form),
         (text.figure_problem)(config.width, config.heads, config.batch, config.seed)
     );
+    if let Task::Decode { tokens } = config.mode {
+        let _ = write!(work, "; {}", (text.figure_tokens)(tokens));
+    }
+    work.push('.');
     let mut machine = machine::processors(report, text);
     machine.push(machine::program(&report.environment));
     machine.extend(report.day());
@@ -180,7 +187,7 @@ mod tests {
     #[test]
     fn a_figure_is_xml_with_lanes_hardware_date_and_settings() {
         for report in [samples::duel(), samples::wall()] {
-            for metric in Metric::ALL {
+            for &metric in Metric::views(report.config.mode) {
                 let svg = figure_in(&report, &looks(&report, &[], &ENGLISH), metric, &[], &ENGLISH);
                 let all = texts(&svg).join("\n");
                 for lane in &report.lanes {
@@ -197,6 +204,32 @@ mod tests {
         let chinese =
             figure_in(&samples::duel(), &looks(&samples::duel(), &[], &CHINESE), Metric::Time, &[], &CHINESE);
         assert!(texts(&chinese).join("\n").contains("宽度"));
+    }
+
+    #[test]
+    fn a_figure_of_a_decode_race_has_its_titles_and_its_tokens() {
+        let report = samples::decode();
+        for (text, titles) in [
+            (
+                &ENGLISH,
+                [
+                    "Context length (tokens)",
+                    "Time to first token (prefill)",
+                    "128 generated tokens per run",
+                    "CPU",
+                ],
+            ),
+            (&CHINESE, ["上下文长度（词元）", "首词元时间（预填充）", "每次运行生成 128 个词元", "CPU"]),
+        ] {
+            let svg = figure_in(&report, &looks(&report, &[], text), Metric::Prefill, &[], text);
+            let all = texts(&svg).join(" ");
+            for title in titles {
+                assert!(all.contains(title), "{title}: {all}");
+            }
+            assert!(!all.contains("quartiles") && !all.contains("forward") && !all.contains("前向"), "{all}");
+        }
+        let state = figure_in(&report, &looks(&report, &[], &ENGLISH), Metric::State, &[], &ENGLISH);
+        assert!(texts(&state).iter().any(|text| text.starts_with("CPU memory limit")));
     }
 
     #[test]

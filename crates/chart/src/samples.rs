@@ -11,3 +11,8 @@ pub fn duel() -> Report {
 pub fn wall() -> Report {
     Report::from_json(include_str!("../tests/fixtures/wall.json")).unwrap()
 }
+
+/// Generated tokens of attention and Hyena on a CPU, with a measured crossover, and a system that does not decode.
+pub fn decode() -> Report {
+    Report::from_json(include_str!("../tests/fixtures/decode.json")).unwrap()
+}

@@ -33,6 +33,19 @@ pub fn escape(text: &str) -> String {
 pub fn marks(scene: &Scene) -> String {
     let mut out = String::with_capacity(16 * 1024);
     frame(&mut out, scene);
+    if let Some(limit) = &scene.limit {
+        let plot = scene.plot;
+        let _ = write!(
+            out,
+            r#"<g class="limit"><line x1="{0:.1}" x2="{1:.1}" y1="{2:.1}" y2="{2:.1}"/><text x="{3:.1}" y="{4:.1}">{5}</text></g>"#,
+            plot.left,
+            plot.right,
+            limit.y,
+            plot.left + 6.0,
+            limit.y - 5.0,
+            escape(&limit.label)
+        );
+    }
     for mark in &scene.crossovers {
         let (left, right) = mark.band;
         let plot = scene.plot;
@@ -246,7 +259,7 @@ const ALWAYS: usize = 14;
 pub fn rules(theme: Theme, slots: impl IntoIterator<Item = usize>) -> String {
     let [ground, ink, muted, grid] = palette::inks(theme);
     let mut style = format!(
-        "text{{font:12px system-ui,sans-serif;fill:{muted}}}.grid{{stroke:{grid}}}.axis{{stroke:{muted}}}"
+        "text{{font:12px system-ui,sans-serif;fill:{muted}}}.grid{{stroke:{grid}}}.axis{{stroke:{muted}}}.limit line{{stroke:{ink};stroke-dasharray:8 4}}"
     );
     let slots = slots.into_iter().map(|slot| slot + 1).fold(ALWAYS, usize::max);
     for (slot, color) in palette::lanes(theme).iter().enumerate().take(slots) {

@@ -3,6 +3,7 @@
 use mixer::{Count, Floats, Memory, MixerError, Parallel};
 
 use super::gemm::{ONE_ROW, PANEL, Store, Tile, multiply_panels};
+use super::gemv::add_panel;
 use super::grain::is_worth;
 use super::parts::{Matrix, for_each};
 use super::simd::{F32x4, LANES};
@@ -155,6 +156,13 @@ impl Linear {
         self.product(x, n_rows, panel_idx, &mut Tile { floats: y, stride: PANEL, columns: PANEL });
     }
 
+    /// [`Linear::apply_panel`] for a single row, with several chains of sums for each output: y has at most [`PANEL`] outputs.
+    pub fn apply_row_panel(&self, x: &[f32], panel_idx: usize, y: &mut [f32]) {
+        y.copy_from_slice(&self.bias[panel_idx * PANEL..][..y.len()]);
+        let stride = self.inputs * PANEL;
+        add_panel(x, &self.panels[panel_idx * stride..][..stride], y);
+    }
+
     fn set_bias(&self, y: &mut [f32], stride: usize, bias_start: usize, columns: usize, rows: usize) {
         let bias = &self.bias[bias_start..][..PANEL];
         let (low, high) = (F32x4::load(bias), F32x4::load(&bias[LANES..]));
@@ -214,7 +222,9 @@ mod tests {
     #[test]
     fn both_layouts_agree_with_plain_loops() {
         let memory = Memory::new(1 << 20);
-        for (rows, inputs, outputs) in [(1, 1, 1), (5, 3, 8), (50, 12, 20), (97, 33, 17)] {
+        for (rows, inputs, outputs) in
+            [(1, 1, 1), (1, 33, 17), (1, 12, 20), (5, 3, 8), (50, 12, 20), (97, 33, 17)]
+        {
             let x: Vec<f32> = (0..rows * inputs).map(|i| (i % 11) as f32 - 5.0).collect();
             let w: Vec<f32> = (0..outputs * inputs).map(|i| (i % 5) as f32 - 2.0).collect();
             let b: Vec<f32> = (0..outputs).map(|i| i as f32).collect();
@@ -223,6 +233,11 @@ mod tests {
             linear.apply(&x, &mut y, &Serial);
             let mut paneled = vec![f32::NAN; rows * outputs.next_multiple_of(PANEL)];
             linear.apply_paneled(&x, &mut paneled, &Serial);
+            let mut single = vec![f32::NAN; outputs];
+            for (panel_idx, y) in single.chunks_mut(PANEL).enumerate() {
+                linear.apply_row_panel(&x[..inputs], panel_idx, y);
+            }
+            assert_eq!(single, y[..outputs]);
             for row in 0..rows {
                 for o in 0..outputs {
                     let want: f32 =

@@ -9,6 +9,7 @@ pub mod exact_lanes;
 pub mod exp;
 pub mod fft;
 pub mod gemm;
+pub mod gemv;
 pub mod gpu;
 pub mod grain;
 pub mod kv_cache;

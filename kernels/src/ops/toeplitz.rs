@@ -65,9 +65,11 @@ impl Work for Products<'_> {
 fn add_tile<V: Lanes>(inputs: &[Row], taps: &[Row], rows: &mut [Row; TILE]) {
     let mut sums: [V; TILE] = std::array::from_fn(|r| V::load(&rows[r]));
     for (input, taps) in inputs.iter().zip(taps.windows(TILE)) {
+        // Of a length that the compiler knows, so that the sums stay in registers.
+        let Some(taps) = taps.first_chunk::<TILE>() else { break };
         let input = V::load(input);
-        for (sum, tap) in sums.iter_mut().rev().zip(taps) {
-            *sum = sum.mul_add(input, V::load(tap));
+        for r in 0..TILE {
+            sums[r] = sums[r].mul_add(input, V::load(&taps[TILE - 1 - r]));
         }
     }
     for (row, sum) in rows.iter_mut().zip(sums) {
@@ -83,8 +85,8 @@ fn add_row<V: Lanes>(inputs: &[Row], taps: &[Row], row: &mut Row) {
     let (input_blocks, last_inputs) = inputs.as_chunks::<TILE>();
     let (tap_blocks, last_taps) = taps.as_chunks::<TILE>();
     for (inputs, taps) in input_blocks.iter().zip(tap_blocks) {
-        for (sum, (input, tap)) in sums.iter_mut().zip(inputs.iter().zip(taps)) {
-            *sum = sum.mul_add(V::load(input), V::load(tap));
+        for chain in 0..TILE {
+            sums[chain] = sums[chain].mul_add(V::load(&inputs[chain]), V::load(&taps[chain]));
         }
     }
     for (sum, (input, tap)) in sums.iter_mut().zip(last_inputs.iter().zip(last_taps)) {

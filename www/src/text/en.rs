@@ -8,6 +8,8 @@ pub static ENGLISH: Text = Text {
     language: "Language",
     language_failed: |name| format!("The page could not be loaded in {name}."),
     travel: &super::travel::ENGLISH,
+    forward: super::modes::ENGLISH_FORWARD,
+    decode: super::modes::ENGLISH_DECODE,
     tagline: "Where does attention lose?",
     intro: "Attention’s cost grows with the square of the sequence length, its challengers’ almost linearly. Race them in this tab, on your own hardware, and see where they cross.",
     skip: "Skip to the race",
@@ -34,7 +36,6 @@ pub static ENGLISH: Text = Text {
         _ => "Working on",
     },
     time_left: |left| format!("about {left} left"),
-    activity: |doing, lane, length| format!("{doing} {lane} at {length}"),
     at_most: |time| format!("at most {time}"),
     announce: |percent, doing, left| format!("{percent}% done. {doing}. About {left} left."),
     announce_start: "The race has started.",
@@ -72,26 +73,35 @@ pub static ENGLISH: Text = Text {
     preset_liquid: ("Liquid networks", "Recurrences that step through time, one token after another"),
     preset_everything: ("Everything", "All systems on the best backend of this machine"),
     preset_everything_both: ("Everything, CPU and GPU", "All systems on both backends: the longest race"),
+    preset_decode_states: (
+        "Next token: attention against constant states",
+        "Attention’s growing cache against recurrences with a state of fixed size and Hyena’s convolution",
+    ),
+    preset_decode_wall: (
+        "The cache wall",
+        "Attention’s cache, one shared head of keys and values, and a state of fixed size, up to 65,536 tokens",
+    ),
+    preset_decode_groups: (
+        "Grouped heads",
+        "Eight query heads with 8, 4, 2 and 1 heads of keys and values: smaller caches, faster tokens",
+    ),
+    preset_decode_batch: (
+        "Next token in batches",
+        "Sixteen sequences at once share the weights but not the caches: where is the crossover now?",
+    ),
     preset_needs_gpu: "Needs a GPU that this browser can use",
 
-    chart_title: "Time against sequence length",
     chart_help: "Both axes are logarithmic: a straight line is a power law, and its slope is the exponent.",
     chart_keys: "Left and right move along a lane, up and down between lanes.",
     chart_empty: "Press Start to see measurements here.",
     chart_sketch: "Dotted lines show theoretical slopes, not times.",
     chart_no_roofline: "This machine’s peak is measured when a race ends.",
     chart_roofline: "The share is a lane’s least possible time over its median. The least possible time is the longest of the times for its operations, exponentials and bytes at the measured peaks. A lane above 100% kept its data in caches, which are faster than the measured memory, or another program disturbed the measurement of the peak.",
-    chart_summary: |lanes, from, to| {
-        format!(
-            "Log-log chart of {lanes} lanes from {from} to {to} tokens. The results table below has the same numbers."
-        )
-    },
     views: "View",
     quartiles: "Quartiles",
     time_interval: "Median’s 95% interval",
     versus: "Against attention",
     device_time: "GPU’s own clock",
-    tokens: "tokens",
     predicted: "Predicted",
     measured: "Measured",
     key_line: "measured median, whisker: quartiles",
@@ -101,7 +111,6 @@ pub static ENGLISH: Text = Text {
     key_fill: "filled: GPU, hollow: CPU",
 
     lanes_title: "Lanes",
-    lanes_at: |length| format!("at {length} tokens"),
     lanes_before: "not raced yet",
     show_lane: |lane| format!("Show {lane} in the chart"),
     new_setup: "Next race:",
@@ -125,19 +134,10 @@ pub static ENGLISH: Text = Text {
     },
 
     results_title: "Results",
-    results_caption: |view| {
-        format!(
-            "{view} of one forward pass: median, with the quartiles and the ratio to attention on the same backend below it; hover for the 95% interval"
-        )
-    },
     results_empty: "Numbers appear here as they are measured.",
     col_lane: "Lane",
     col_verified: "Verified",
     col_growth: "Growth",
-    col_setup: "Set-up",
-    col_first: "First run",
-    col_setup_help: "Allocation, upload, shader compilation and cached tables at the longest length, timed separately and not part of the results",
-    col_first_help: "The first forward pass at the longest length, before any warm-up",
     samples: |kept, discarded| {
         if discarded == 0 {
             format!("{kept} samples")
@@ -146,7 +146,6 @@ pub static ENGLISH: Text = Text {
         }
     },
     would_take: |value| format!("≈ {value} predicted"),
-    setup_note: "Set-up (allocation, upload, shader compilation, cached tables) and the first, cold run are those of the longest measured length. Neither is part of the results.",
 
     hardware_title: "This machine",
     hw_gpu_none: "None that this browser can use",
@@ -204,14 +203,19 @@ pub static ENGLISH: Text = Text {
     backend_auto: "Best",
     backend_race: "same as race",
     field_backend: "Backend",
-    field_lengths: "Sequence lengths",
+    field_mode: "What is timed",
     field_lengths_help: "256..16384 doubles; or a list: 256, 384, 512",
+    field_tokens: "Generated tokens",
+    field_tokens_help: "1 to 4096; the state has room for the context and these",
     lengths_raced: |lengths| format!("Races {lengths}"),
     field_width: "Width",
     field_heads: "Heads",
     field_batch: "Batch",
     field_causal: "Causal",
     field_causal_help: "Outputs see earlier tokens only, as in language models",
+    field_causal_fixed: "Always on here: a token’s answer cannot depend on later tokens",
+    no_decode: "does not decode",
+    no_decode_because: |why| format!("Cannot generate token by token: {why}."),
     field_level: "Level",
     level_help: "Core: the mixing alone. Layer: with all projections.",
     field_threads: "CPU threads",
@@ -219,9 +223,6 @@ pub static ENGLISH: Text = Text {
     field_budget: "Budget (s)",
     field_seed: "Seed",
     reset: "Reset",
-    summary: |lanes, lengths, width, level| {
-        format!("{lanes} lanes · {lengths} tokens · width {width} · {level}")
-    },
     error_no_lanes: "Choose at least one lane",
     error_too_many_lanes: |max| format!("At most {max} lanes can race"),
     error_unknown_system: |name| format!("This build has no system “{name}”"),
@@ -256,6 +257,7 @@ pub static ENGLISH: Text = Text {
     system_params: "Parameters",
     system_forms: "Forms",
     forms_both: "causal and bidirectional",
+    system_decodes: "generates token by token",
     system_arxiv: |number| format!("arXiv {number}"),
     system_default: |value| format!("default {value}"),
     system_race: "Race it",
@@ -346,6 +348,7 @@ pub static ENGLISH: Text = Text {
             "Dashed lines extrapolate a model fitted to the measured times. A lane that would exceed its time budget or the memory limit drops out, and the page shows the reason.",
         ),
     ],
+    about_decode: super::modes::ENGLISH_ABOUT,
     catalogue: &[],
     complexity_words: &[],
     phrases: &[],

@@ -5,6 +5,7 @@
 
 mod catalogue;
 mod en;
+mod modes;
 mod phrases;
 #[cfg(test)]
 mod tests;
@@ -13,10 +14,13 @@ mod zh;
 
 pub use catalogue::Told;
 pub use en::ENGLISH;
+pub use modes::ModeText;
 pub use travel::Travel;
 pub use zh::CHINESE;
 
 use chart::Words;
+use mixer::Task;
+use report::{ReasonArgs, SystemEntry};
 
 /// A language that the page speaks. Its messages may be in a file of their own, which a page in another language does
 /// without.
@@ -70,6 +74,9 @@ pub struct Text {
     pub language_failed: fn(&str) -> String,
     /// Sharing, exports, comparison, past runs.
     pub travel: &'static Travel,
+    /// Texts of races of forward passes, and of races of generated tokens.
+    pub forward: ModeText,
+    pub decode: ModeText,
     pub tagline: &'static str,
     pub intro: &'static str,
     pub skip: &'static str,
@@ -86,7 +93,6 @@ pub struct Text {
     pub fix_first: &'static str,
     pub doing: fn(&str) -> &'static str,
     pub time_left: fn(&str) -> String,
-    pub activity: fn(&str, &str, &str) -> String,
     pub at_most: fn(&str) -> String,
     pub announce: fn(u32, &str, &str) -> String,
     pub announce_start: &'static str,
@@ -118,22 +124,23 @@ pub struct Text {
     pub preset_liquid: (&'static str, &'static str),
     pub preset_everything: (&'static str, &'static str),
     pub preset_everything_both: (&'static str, &'static str),
+    pub preset_decode_states: (&'static str, &'static str),
+    pub preset_decode_wall: (&'static str, &'static str),
+    pub preset_decode_groups: (&'static str, &'static str),
+    pub preset_decode_batch: (&'static str, &'static str),
     pub preset_needs_gpu: &'static str,
 
-    pub chart_title: &'static str,
     pub chart_help: &'static str,
     pub chart_keys: &'static str,
     pub chart_empty: &'static str,
     pub chart_sketch: &'static str,
     pub chart_no_roofline: &'static str,
     pub chart_roofline: &'static str,
-    pub chart_summary: fn(usize, &str, &str) -> String,
     pub views: &'static str,
     pub quartiles: &'static str,
     pub time_interval: &'static str,
     pub versus: &'static str,
     pub device_time: &'static str,
-    pub tokens: &'static str,
     pub predicted: &'static str,
     pub measured: &'static str,
     pub key_line: &'static str,
@@ -143,7 +150,6 @@ pub struct Text {
     pub key_fill: &'static str,
 
     pub lanes_title: &'static str,
-    pub lanes_at: fn(&str) -> String,
     pub lanes_before: &'static str,
     pub show_lane: fn(&str) -> String,
     pub new_setup: &'static str,
@@ -161,18 +167,12 @@ pub struct Text {
     pub badge_fail_detail: fn(&str) -> String,
 
     pub results_title: &'static str,
-    pub results_caption: fn(&str) -> String,
     pub results_empty: &'static str,
     pub col_lane: &'static str,
     pub col_verified: &'static str,
     pub col_growth: &'static str,
-    pub col_setup: &'static str,
-    pub col_first: &'static str,
-    pub col_setup_help: &'static str,
-    pub col_first_help: &'static str,
     pub samples: fn(u32, u32) -> String,
     pub would_take: fn(&str) -> String,
-    pub setup_note: &'static str,
 
     pub hardware_title: &'static str,
     pub hw_gpu_none: &'static str,
@@ -223,8 +223,11 @@ pub struct Text {
     pub backend_auto: &'static str,
     pub backend_race: &'static str,
     pub field_backend: &'static str,
-    pub field_lengths: &'static str,
+    /// The label of the choice of a mode.
+    pub field_mode: &'static str,
     pub field_lengths_help: &'static str,
+    pub field_tokens: &'static str,
+    pub field_tokens_help: &'static str,
     /// The lengths of the next race, below their field.
     pub lengths_raced: fn(&str) -> String,
     pub field_width: &'static str,
@@ -232,6 +235,11 @@ pub struct Text {
     pub field_batch: &'static str,
     pub field_causal: &'static str,
     pub field_causal_help: &'static str,
+    /// Why the form is fixed when decoding.
+    pub field_causal_fixed: &'static str,
+    /// A system that does not decode: in a word, and with its reason.
+    pub no_decode: &'static str,
+    pub no_decode_because: fn(&str) -> String,
     pub field_level: &'static str,
     pub level_help: &'static str,
     pub field_threads: &'static str,
@@ -239,7 +247,6 @@ pub struct Text {
     pub field_budget: &'static str,
     pub field_seed: &'static str,
     pub reset: &'static str,
-    pub summary: fn(usize, &str, u32, &str) -> String,
     pub error_no_lanes: &'static str,
     pub error_too_many_lanes: fn(usize) -> String,
     pub error_unknown_system: fn(&str) -> String,
@@ -273,6 +280,7 @@ pub struct Text {
     pub system_params: &'static str,
     pub system_forms: &'static str,
     pub forms_both: &'static str,
+    pub system_decodes: &'static str,
     pub system_arxiv: fn(&str) -> String,
     pub system_default: fn(&str) -> String,
     pub system_race: &'static str,
@@ -320,6 +328,8 @@ pub struct Text {
 
     pub about_title: &'static str,
     pub about: &'static [(&'static str, &'static str)],
+    /// How generated tokens are measured.
+    pub about_decode: &'static [(&'static str, &'static str)],
     /// Sentences of other crates and scripts in this language by their codes; empty for English, where the code has
     /// them.
     catalogue: &'static [catalogue::Form],
@@ -345,6 +355,20 @@ impl Text {
     /// The language's part of file names: the primary subtag.
     pub fn tag(&self) -> &'static str {
         self.words.lang.split('-').next().unwrap_or(self.words.lang)
+    }
+
+    /// The texts of a mode.
+    pub fn of(&self, mode: Task) -> &ModeText {
+        match mode {
+            Task::Forward => &self.forward,
+            Task::Decode { .. } => &self.decode,
+        }
+    }
+
+    /// Why a system does not decode, as a sentence; `None` where it does.
+    pub fn no_decode_of(&self, entry: &SystemEntry) -> Option<String> {
+        let why = entry.no_decode.as_ref()?;
+        Some((self.no_decode_because)(&self.explain(&why.code, &ReasonArgs::new(), &why.message)))
     }
 
     /// A family's name.

@@ -14,6 +14,8 @@ pub static CHINESE: Text = Text {
     language: "语言",
     language_failed: |name| format!("无法加载此页面的 {name} 版本。"),
     travel: &super::travel::CHINESE,
+    forward: super::modes::CHINESE_FORWARD,
+    decode: super::modes::CHINESE_DECODE,
     tagline: "注意力在哪里落败？",
     intro: "注意力的开销随序列长度的平方增长，而挑战者几乎只线性增长。在这个标签页里、用你自己的硬件让它们赛一场，看看曲线在哪里相交。",
     skip: "跳到竞赛",
@@ -40,7 +42,6 @@ pub static CHINESE: Text = Text {
         _ => "处理",
     },
     time_left: |left| format!("约剩 {left}"),
-    activity: |doing, lane, length| format!("正在{doing}：{lane}，长度 {length}"),
     at_most: |time| format!("至多 {time}"),
     announce: |percent, doing, left| format!("已完成 {percent}%。{doing}。约剩 {left}。"),
     announce_start: "竞赛已开始。",
@@ -72,24 +73,29 @@ pub static CHINESE: Text = Text {
     preset_liquid: ("液态网络", "逐个词元推进的循环网络"),
     preset_everything: ("全部", "所有系统，用本机最好的后端"),
     preset_everything_both: ("全部，CPU 与 GPU", "所有系统，两种后端：耗时最长"),
+    preset_decode_states: (
+        "下一个词元：注意力对固定大小的状态",
+        "注意力不断增长的 KV 缓存，与状态大小固定的循环形式及 Hyena 的卷积对比",
+    ),
+    preset_decode_wall: (
+        "缓存墙",
+        "注意力的 KV 缓存、共享一个键值头的缓存与大小固定的状态，直到 65,536 个词元",
+    ),
+    preset_decode_groups: ("分组头", "八个查询头，配 8、4、2、1 个键值头：缓存更小，生成更快"),
+    preset_decode_batch: ("成批逐词元生成", "十六个序列同时生成，共享权重但不共享缓存：交叉点移到哪里？"),
     preset_needs_gpu: "需要此浏览器可用的 GPU",
 
-    chart_title: "时间与序列长度",
     chart_help: "两轴均为对数：直线即幂律，斜率就是指数。",
     chart_keys: "左右键沿一条赛道移动，上下键在赛道之间移动。",
     chart_empty: "按“开始竞赛”，测得的曲线会显示在这里。",
     chart_sketch: "点线表示理论斜率，不是时间。",
     chart_no_roofline: "本机峰值在竞赛结束时测量。",
     chart_roofline: "份额 = 实测峰值所允许的最短时间 ÷ 中位数；最短时间取运算、指数函数和访存三项所需时间中最长的一项。超过 100% 说明数据留在缓存中（缓存比所测的内存更快），或者测量峰值时受到了其他程序的干扰。",
-    chart_summary: |lanes, from, to| {
-        format!("{lanes} 条赛道从 {from} 到 {to} 个词元的双对数图。下方的结果表包含相同的数据。")
-    },
     views: "视图",
     quartiles: "四分位数",
     time_interval: "中位数的 95% 区间",
     versus: "相对注意力",
     device_time: "GPU 自身计时",
-    tokens: "词元",
     predicted: "预测",
     measured: "实测",
     key_line: "实测中位数；须线：四分位数",
@@ -99,7 +105,6 @@ pub static CHINESE: Text = Text {
     key_fill: "实心：GPU，空心：CPU",
 
     lanes_title: "赛道",
-    lanes_at: |length| format!("{length} 个词元时"),
     lanes_before: "尚未开赛",
     show_lane: |lane| format!("在图中显示 {lane}"),
     new_setup: "下一场：",
@@ -117,17 +122,10 @@ pub static CHINESE: Text = Text {
     badge_fail_detail: |deviation| format!("其输出与 f64 参考实现不符（相对偏差 {deviation}），不参与排名"),
 
     results_title: "结果",
-    results_caption: |view| {
-        format!("一次前向计算的{view}：中位数，其下为四分位数及与同一后端上注意力的比值；悬停可查看 95% 区间")
-    },
     results_empty: "测得的数字会出现在这里。",
     col_lane: "赛道",
     col_verified: "已验证",
     col_growth: "增长",
-    col_setup: "准备",
-    col_first: "首次运行",
-    col_setup_help: "最长长度下的分配、上传、着色器编译与缓存表：单独计时，不计入结果",
-    col_first_help: "最长长度下、预热之前的第一次前向计算",
     samples: |kept, discarded| {
         if discarded == 0 {
             format!("{kept} 个样本")
@@ -136,7 +134,6 @@ pub static CHINESE: Text = Text {
         }
     },
     would_take: |value| format!("预测 ≈ {value}"),
-    setup_note: "准备（分配、上传、着色器编译、缓存表）与首次冷运行取自测得的最长长度，二者都不计入结果。",
 
     hardware_title: "这台机器",
     hw_gpu_none: "没有此浏览器可用的 GPU",
@@ -192,14 +189,19 @@ pub static CHINESE: Text = Text {
     backend_auto: "最佳",
     backend_race: "与竞赛相同",
     field_backend: "后端",
-    field_lengths: "序列长度",
+    field_mode: "测量对象",
     field_lengths_help: "256..16384 逐次加倍；或列表：256, 384, 512",
+    field_tokens: "生成词元数",
+    field_tokens_help: "1 到 4096；状态为上下文和这些词元预留空间",
     lengths_raced: |lengths| format!("将测试：{lengths}"),
     field_width: "宽度",
     field_heads: "头数",
     field_batch: "批大小",
     field_causal: "因果",
     field_causal_help: "输出只依赖更早的词元，与语言模型相同",
+    field_causal_fixed: "此处始终开启：词元的输出不能依赖之后的词元",
+    no_decode: "不能逐词元生成",
+    no_decode_because: |why| format!("不能逐词元生成：{why}。"),
     field_level: "层次",
     level_help: "核心：仅计算序列混合。整层：包括所有投影。",
     field_threads: "CPU 线程",
@@ -207,9 +209,6 @@ pub static CHINESE: Text = Text {
     field_budget: "预算（秒）",
     field_seed: "种子",
     reset: "重置",
-    summary: |lanes, lengths, width, level| {
-        format!("{lanes} 条赛道 · {lengths} 个词元 · 宽度 {width} · {level}")
-    },
     error_no_lanes: "请至少选择一条赛道",
     error_too_many_lanes: |max| format!("最多 {max} 条赛道"),
     error_unknown_system: |name| format!("此版本没有系统“{name}”"),
@@ -242,6 +241,7 @@ pub static CHINESE: Text = Text {
     system_params: "参数",
     system_forms: "形式",
     forms_both: "因果与双向",
+    system_decodes: "可逐词元生成",
     system_arxiv: |number| format!("arXiv {number}"),
     system_default: |value| format!("默认 {value}"),
     system_race: "让它参赛",
@@ -330,6 +330,7 @@ pub static CHINESE: Text = Text {
         ),
         ("预测", "虚线是对实测时间拟合模型的外推。会超出时间预算或内存上限的赛道将退赛，页面会显示原因。"),
     ],
+    about_decode: super::modes::CHINESE_ABOUT,
     catalogue: super::catalogue::zh::FORMS,
     complexity_words: super::phrases::zh::COMPLEXITIES,
     phrases: super::phrases::zh::PHRASES,

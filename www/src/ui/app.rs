@@ -88,7 +88,7 @@ fn Page(store: Store) -> impl IntoView {
             <Presets store/>
             <div class="bench" id="race" tabindex="-1">
                 <div class="stage">
-                    <section class="card race" aria-label=text.chart_title>
+                    <section class="card race" aria-label=live(move || text.of(store.mode()).chart_title)>
                         <Headline store/>
                         <Controls store/>
                         {part(move || match store.second_module.get() {

@@ -1,6 +1,7 @@
 //! The live chart: the scene as SVG, points that can be selected by pointer and keyboard, and the legend.
 
 use leptos::prelude::*;
+use mixer::Task;
 use wasm_bindgen::prelude::*;
 use web_sys::{KeyboardEvent, PointerEvent};
 
@@ -70,7 +71,7 @@ pub fn Chart(store: Store) -> impl IntoView {
         let options = Options {
             width,
             height,
-            metric: store.metric.get(),
+            metric: store.view(),
             hidden: store.hidden.get(),
             emphasis: store.emphasis.get(),
         };
@@ -128,15 +129,20 @@ pub fn Chart(store: Store) -> impl IntoView {
             let lengths = comparison::lengths(report);
             let end =
                 |length: Option<&u32>| length.map_or_else(String::new, |l| format::length(f64::from(*l)));
-            (text.chart_summary)(report.lanes.len(), &end(lengths.first()), &end(lengths.last()))
+            (text.of(report.config.mode).chart_summary)(
+                report.lanes.len(),
+                &end(lengths.first()),
+                &end(lengths.last()),
+            )
         })
     };
+    let mode = Memo::new(move |_| store.mode());
     let empty = move || spots.with(Vec::is_empty);
     let many = move || store.shown.with(|report| report.lanes.len() > 8);
 
     view! {
         <div class="chart-head">
-            <Views text metric=store.metric name="view" views=Metric::ALL.to_vec()/>
+            {part(move || view! { <Views text metric=store.metric name="view" mode=mode.get() views=Metric::views(mode.get()).to_vec()/> })}
         </div>
         <div
             class="chart"
@@ -181,7 +187,7 @@ pub fn Chart(store: Store) -> impl IntoView {
             </svg>
             <Show when=empty>
                 <p class="chart-empty">
-                    {part(move || match store.metric.get() {
+                    {part(move || match store.view() {
                         Metric::Roofline if store.report.with(Option::is_some) => text.chart_no_roofline,
                         _ => text.chart_empty,
                     })}
@@ -192,7 +198,7 @@ pub fn Chart(store: Store) -> impl IntoView {
         </div>
         <p class="sr-only" id="chart-keys">{text.chart_keys}</p>
         <p class="chart-help">{text.chart_help}</p>
-        <Show when=move || store.metric.get() == Metric::Roofline>
+        <Show when=move || store.view() == Metric::Roofline>
             <p class="chart-help" data-testid="roofline-note">{text.chart_roofline}</p>
         </Show>
         <Key store/>
@@ -274,11 +280,12 @@ pub fn Views(
     text: &'static Text,
     metric: RwSignal<Metric>,
     name: &'static str,
+    mode: Task,
     views: Vec<Metric>,
 ) -> impl IntoView {
     let all = views.clone();
     let key = move |event: KeyboardEvent| {
-        let at = views.iter().position(|view| *view == metric.get_untracked()).unwrap_or(0);
+        let at = views.iter().position(|view| *view == metric.get_untracked().within(mode)).unwrap_or(0);
         let n = views.len();
         let next = match event.key().as_str() {
             "ArrowRight" => (at + 1) % n,
@@ -299,7 +306,7 @@ pub fn Views(
             {all
                 .into_iter()
                 .map(|view| {
-                    let chosen = move || metric.get() == view;
+                    let chosen = move || metric.get().within(mode) == view;
                     view! {
                         <button
                             type="button"
@@ -310,7 +317,7 @@ pub fn Views(
                             tabindex=live(move || if chosen() { "0" } else { "-1" })
                             on:click=move |_| metric.set(view)
                         >
-                            {view.label(text.words)}
+                            {view.label(mode, text.words)}
                         </button>
                     }
                 })
@@ -332,7 +339,7 @@ fn Tip(
         let (lane, length) = tip.get()?;
         let spot =
             spots.with(|spots| spots.iter().find(|s| (s.lane, s.length) == (lane, length)).cloned())?;
-        let metric = store.metric.get();
+        let metric = store.view();
         store.shown.with(|report| {
             let record = report.lanes.get(lane)?;
             let point = record.points.iter().find(|point| point.length == length)?;
@@ -345,8 +352,9 @@ fn Tip(
                         format!("{} – {}", metric.format(reading.low), metric.format(reading.high)),
                     ));
                 }
-                if let Some(versus) =
-                    look.baseline.and_then(|baseline| comparison::versus(report, lane, baseline, length))
+                if metric.has_spread()
+                    && let Some(versus) =
+                        look.baseline.and_then(|baseline| comparison::versus(report, lane, baseline, length))
                 {
                     let words = comparison::words(versus, text.words);
                     let interval = comparison::interval(versus, text.words);
@@ -363,6 +371,9 @@ fn Tip(
                 }
                 if point.full_attention {
                     lines.push((String::new(), text.full_attention_note.to_owned()));
+                }
+                for ((name, _), value) in text.decode.columns.iter().zip(table::decoding(point, report)) {
+                    lines.push(((*name).to_owned(), value));
                 }
                 if let Some(device) = point.device_ms {
                     lines.push((text.device_time.to_owned(), format::time(device)));
@@ -400,7 +411,7 @@ fn Tip(
                     style:top=format!("{:.0}px", spot.y)
                 >
                     <strong class=format!("c{}", look.slot)>{look.label}</strong>
-                    <span class="tip-length">{format::length(f64::from(length))}" "{text.tokens}</span>
+                    <span class="tip-length">{format::length(f64::from(length))}" "{text.of(store.mode()).tokens}</span>
                     <span class="tip-value">{value}</span>
                     {lines
                         .into_iter()

@@ -1,8 +1,10 @@
 //! Compares results: lines in one chart, times with their ratios, the first crossover, the differences.
 
+use std::mem::discriminant;
 use std::sync::Arc;
 
 use leptos::prelude::*;
+use mixer::Task;
 use report::Report;
 use report::compare::Comparison;
 use wasm_bindgen::{JsCast, JsValue};
@@ -30,13 +32,21 @@ impl Compared {
         self.entries.iter().map(|entry| &*entry.report).collect()
     }
 
+    /// What all results time; `None` where they differ, so that no chart can hold them.
+    fn mode(&self) -> Option<Task> {
+        let mut modes = self.entries.iter().map(|entry| entry.report.config.mode);
+        let first = modes.next()?;
+        modes.all(|mode| discriminant(&mode) == discriminant(&first)).then_some(first)
+    }
+
     /// The views that apply to all results. Tokens per second depend on the batch, so all reports must have the same
     /// one.
     fn views(&self) -> Vec<Metric> {
         let mut batches = self.entries.iter().map(|entry| entry.report.config.batch);
         let first = batches.next();
         let alike = batches.all(|batch| Some(batch) == first);
-        Metric::ALL.into_iter().filter(|view| alike || *view != Metric::Throughput).collect()
+        let views = self.mode().map(Metric::views).unwrap_or_default();
+        views.iter().copied().filter(|view| alike || *view != Metric::Throughput).collect()
     }
 
     fn named(&self) -> Vec<Named<'_>> {
@@ -63,7 +73,8 @@ pub fn Compare(store: Store) -> impl IntoView {
     let metric = RwSignal::new(Metric::Time);
     // A view that no longer applies to all results is replaced by the default one, which always applies.
     Effect::new(move |_| {
-        if compared.with(|compared| !compared.views().contains(&metric.get())) {
+        if metric.get() != Metric::Time && compared.with(|compared| !compared.views().contains(&metric.get()))
+        {
             metric.set(Metric::Time);
         }
     });
@@ -101,10 +112,11 @@ pub fn Compare(store: Store) -> impl IntoView {
             <Refused store/>
             <div inner_html=live(above)></div>
             {part(move || {
-                let (several, views) = compared.with(|compared| (compared.entries.len() > 1, compared.views()));
-                several.then(|| view! {
+                let (mode, views) =
+                    compared.with(|compared| (compared.mode().filter(|_| compared.entries.len() > 1), compared.views()));
+                mode.map(|mode| view! {
                     <div class="chart-head">
-                        <Views text metric name="compare-view" views/>
+                        <Views text metric name="compare-view" mode views/>
                     </div>
                     <Overlay store compared metric/>
                 })

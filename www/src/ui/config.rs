@@ -20,6 +20,7 @@ fn error_of(store: Store, field: &Field) -> Option<String> {
 #[component]
 pub fn Setup(store: Store) -> impl IntoView {
     let text = store.text();
+    let decoding = Memo::new(move |_| store.draft.with(|draft| draft.decoding));
     view! {
         <section class="card setup" id="setup" aria-labelledby="setup-title" data-testid="config">
             <header class="setup-head">
@@ -29,11 +30,22 @@ pub fn Setup(store: Store) -> impl IntoView {
                     {text.reset}
                 </button>
             </header>
+            <Mode store decoding/>
             <LaneList store/>
             <fieldset>
                 <legend>{text.config_problem}</legend>
-                <TextField store field=Field::Lengths name="lengths" label=text.field_lengths help=text.field_lengths_help note=lengths_note wide=true
-                    get=|d| d.lengths.clone() set=|d, v| d.lengths = v/>
+                {part(move || {
+                    let decoding = decoding.get();
+                    let (name, label) = if decoding { ("contexts", text.decode.field_lengths) } else { ("lengths", text.forward.field_lengths) };
+                    view! {
+                        <TextField store field=Field::Lengths name label help=text.field_lengths_help note=lengths_note wide=true
+                            get=|d| d.lengths.clone() set=|d, v| d.lengths = v/>
+                        {decoding.then(|| view! {
+                            <TextField store field=Field::Tokens name="tokens" label=text.field_tokens help=text.field_tokens_help numeric=true wide=true
+                                get=|d| d.tokens.clone() set=|d, v| d.tokens = v/>
+                        })}
+                    }
+                })}
                 <TextField store field=Field::Width name="width" label=text.field_width numeric=true
                     get=|d| d.width.clone() set=|d, v| d.width = v/>
                 <TextField store field=Field::Heads name="heads" label=text.field_heads numeric=true
@@ -51,10 +63,11 @@ pub fn Setup(store: Store) -> impl IntoView {
                     <input
                         type="checkbox"
                         data-testid="config-causal"
-                        prop:checked=live(move || store.draft.with(|draft| draft.causal))
+                        prop:checked=live(move || store.draft.with(|draft| draft.causal || draft.decoding))
+                        disabled=live(move || decoding.get())
                         on:change=move |event| { let on = event_target_checked(&event); store.draft.update(|draft| draft.causal = on); }
                     />
-                    <span>{text.field_causal}<small>{text.field_causal_help}</small></span>
+                    <span>{text.field_causal}<small>{part(move || if decoding.get() { text.field_causal_fixed } else { text.field_causal_help })}</small></span>
                 </label>
             </fieldset>
             <fieldset>
@@ -74,6 +87,24 @@ pub fn Setup(store: Store) -> impl IntoView {
                     get=|d| d.seed.clone() set=|d, v| d.seed = v/>
             </fieldset>
         </section>
+    }
+}
+
+/// The choice of what is timed, with a sentence about it.
+#[component]
+fn Mode(store: Store, decoding: Memo<bool>) -> impl IntoView {
+    let text = store.text();
+    view! {
+        <div class="field mode" title=format!("{}: {}\n{}: {}", text.forward.name.0, text.forward.name.1, text.decode.name.0, text.decode.name.1)>
+            <span class="label" id="label-mode">{text.field_mode}</span>
+            <Choice store name="mode" label="label-mode"
+                options=vec![("forward", text.forward.name.0), ("decode", text.decode.name.0)]
+                get=|d| if d.decoding { "decode" } else { "forward" }
+                set=|d, v| d.decoding = v == "decode"/>
+            <p class="field-note" data-testid="config-mode-note" aria-live="polite">
+                {part(move || if decoding.get() { text.decode.name.1 } else { text.forward.name.1 })}
+            </p>
+        </div>
     }
 }
 
@@ -255,6 +286,13 @@ fn LaneEditor(store: Store, key: u32, system: String) -> impl IntoView {
         });
         chart::lanes::backend_id(own, store.auto_backend()) != "cpu"
     };
+    let no_decode = move || {
+        store
+            .draft
+            .with(|draft| draft.decoding)
+            .then(|| entry.with(|entry| text.no_decode_of(entry.as_ref()?)))
+            .flatten()
+    };
     let slot = move || {
         store.draft.with(|draft| {
             let at = draft.lanes.iter().position(|lane| lane.key == key);
@@ -297,6 +335,7 @@ fn LaneEditor(store: Store, key: u32, system: String) -> impl IntoView {
                 </button>
             </div>
             {part(move || error_of(store, &Field::Lane(key)).map(|error| view! { <p class="error">{error}</p> }))}
+            {part(move || no_decode().map(|why| view! { <p class="field-note" data-testid="config-no-decode">{why}</p> }))}
             <div class="lane-sub">
             {part(move || {
                 entry
@@ -398,6 +437,7 @@ fn ParamField(store: Store, key: u32, param: ParamEntry) -> impl IntoView {
 fn Picker(store: Store) -> impl IntoView {
     let text = store.text();
     let query = RwSignal::new(String::new());
+    let decoding = Memo::new(move |_| store.draft.with(|draft| draft.decoding));
     let groups = Memo::new(move |_| {
         let query = query.get().to_ascii_lowercase();
         store.systems.with(|systems| grouped(systems, &query, |family| text.family(family)))
@@ -416,6 +456,7 @@ fn Picker(store: Store) -> impl IntoView {
         <div class="picker">
             {part(move || {
                 let groups = groups.get();
+                let decoding = decoding.get();
                 if groups.is_empty() {
                     return view! { <p class="muted">{text.search_none}</p> }.into_any();
                 }
@@ -430,17 +471,18 @@ fn Picker(store: Store) -> impl IntoView {
                                     .map(|entry| {
                                         let id = entry.id.clone();
                                         let mark = slot_of(&entry);
+                                        let refused = text.no_decode_of(&entry).filter(|_| decoding);
                                         view! {
                                             <button
                                                 type="button"
                                                 class="pick"
                                                 data-testid=format!("config-add-{id}")
-                                                title=entry.summary
+                                                title=refused.clone().unwrap_or(entry.summary)
                                                 on:click=move |_| store.draft.update(|draft| draft.add(&id))
                                             >
                                                 <Marker shape=mark filled=true/>
                                                 <span>{entry.title}</span>
-                                                <small>{text.complexity(&entry.complexity)}</small>
+                                                <small>{if refused.is_some() { text.no_decode.to_owned() } else { text.complexity(&entry.complexity) }}</small>
                                             </button>
                                         }
                                     })

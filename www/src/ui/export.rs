@@ -67,7 +67,7 @@ impl Form {
         Some(match self {
             Self::Png | Self::Svg => store.looks.with_untracked(|looks| {
                 let hidden = store.hidden.get_untracked();
-                paper::figure_in(report, looks, store.metric.get_untracked(), &hidden, store.text().words)
+                paper::figure_in(report, looks, untrack(|| store.view()), &hidden, store.text().words)
             }),
             Self::Csv => report.to_csv(),
             Self::Json => report.to_json().ok()?,

@@ -1,4 +1,4 @@
-//! The list of keyboard shortcuts.
+//! The help sheet: keyboard shortcuts, and what the time of the next token means.
 
 use leptos::prelude::*;
 
@@ -61,6 +61,9 @@ pub fn HelpDialog(store: Store) -> impl IntoView {
                     }).collect_view()}
                 </dl>
                 <p class="muted">{text.help_note}</p>
+                <h3>{text.decode.name.0}</h3>
+                <p>{text.decode.name.1}</p>
+                {text.about_decode.iter().map(|(title, body)| view! { <p><strong>{*title}</strong>" "{*body}</p> }).collect_view()}
             </div>
         </dialog>
     }

@@ -88,7 +88,7 @@ pub fn Lanes(store: Store) -> impl IntoView {
         })
     });
     let title = move || match length.get() {
-        Some(length) => (text.lanes_at)(&format::length(f64::from(length))),
+        Some(length) => (text.of(store.mode()).lanes_at)(&format::length(f64::from(length))),
         None => text.lanes_before.to_owned(),
     };
     view! {

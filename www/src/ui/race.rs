@@ -5,7 +5,6 @@ use leptos::prelude::*;
 use crate::presets;
 use crate::state::{Phase, Progress};
 use chart::format;
-use chart::headline;
 
 use super::hooks;
 use super::live::{live, part, truth};
@@ -56,14 +55,7 @@ pub fn Presets(store: Store) -> impl IntoView {
 #[component]
 pub fn Headline(store: Store) -> impl IntoView {
     let text = store.text();
-    let headline = Memo::new(move |_| {
-        let told = if super::shared_runs::is_opened(store) {
-            headline::headline_elsewhere
-        } else {
-            headline::headline
-        };
-        store.shown.with(|report| store.looks.with(|looks| told(report, looks, text.words)))
-    });
+    let headline = Memo::new(move |_| store.headline(!super::shared_runs::is_opened(store)));
     let sentence = move || match (headline.get(), store.phase.get(), store.report.with(Option::is_some)) {
         (Some(headline), ..) => headline.text,
         (None, Phase::Idle, false) => text.headline_idle.to_owned(),
@@ -86,7 +78,7 @@ pub fn doing(store: Store, progress: &Progress) -> String {
     if progress.length == 0 {
         return (text.doing)(&progress.activity).to_owned();
     }
-    (text.activity)(
+    (text.of(store.mode()).activity)(
         (text.doing)(&progress.activity),
         &store.lane_name(progress.lane),
         &format::length(f64::from(progress.length)),
@@ -222,7 +214,12 @@ fn summary(store: Store) -> String {
                     report::LevelName::Core => text.words.level_core,
                     report::LevelName::Layer => text.words.level_layer,
                 };
-                (text.summary)(config.systems.len(), &lengths, config.width, &level.to_ascii_lowercase())
+                (text.of(config.mode).summary)(
+                    config.systems.len(),
+                    &lengths,
+                    config.width,
+                    &level.to_ascii_lowercase(),
+                )
             },
         )
     })

@@ -12,6 +12,10 @@ use wasm_split_helpers::SplitLoaderError;
 #[cfg(not(no_split))]
 use wasm_split_helpers::wasm_split;
 
+use chart::Words;
+use chart::headline::{self, Headline};
+use chart::lanes::Look;
+
 use super::Start;
 use super::chart::Chart;
 use super::store::Store;
@@ -31,6 +35,8 @@ pub struct Parts {
     pub sections: fn(Store) -> AnyView,
     /// Dialogs, overlays and the footer.
     pub dialogs: fn(Store) -> AnyView,
+    /// The headline for a reader on the machine that raced, or elsewhere.
+    pub headline: fn(&Report, &[Look], bool, &Words) -> Option<Headline>,
     /// Stores the report of a finished race.
     pub race_ended: fn(Store, &Arc<Report>),
     /// A report as decoded from its link.
@@ -49,6 +55,10 @@ pub static PARTS: Parts = Parts {
     chart: |store| view! { <Chart store/> }.into_any(),
     sections: super::app::sections,
     dialogs: super::app::dialogs,
+    headline: |report, looks, here, words| {
+        let told = if here { headline::headline } else { headline::headline_elsewhere };
+        told(report, looks, words)
+    },
     race_ended: shared_runs::race_ended,
     as_linked: |report| report::as_linked(report).ok().map(|linked| linked.with_reasons_of(report)),
     compare_shown: shared_runs::compare_shown,

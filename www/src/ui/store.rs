@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use leptos::prelude::*;
+use mixer::Task;
 use protocol::{Event, Request};
 use report::{Config, Environment, ReasonArg, Report, SystemEntry};
 
@@ -13,6 +14,7 @@ use crate::preview;
 use crate::state::{Model, Phase, Problem, Progress};
 use crate::text::{Language, Text, Told};
 use chart::Metric;
+use chart::headline::Headline;
 use chart::lanes::{self, Look};
 
 use super::client::Client;
@@ -54,7 +56,7 @@ pub struct Store {
     pub looks: Memo<Arc<Vec<Look>>>,
     /// The configuration of the shown race.
     pub raced: RwSignal<Option<Config>>,
-    /// The selected view.
+    /// The selected view, which the shown race may lack; [`Store::view`] is the one that it has.
     pub metric: RwSignal<Metric>,
     /// Lanes hidden in the chart.
     pub hidden: RwSignal<Vec<usize>>,
@@ -336,14 +338,27 @@ impl Store {
     }
 
     fn headline_untracked(self) -> String {
-        self.shown
-            .with_untracked(|report| {
-                let headline = self
-                    .looks
-                    .with_untracked(|looks| chart::headline::headline(report, looks, self.text().words))?;
-                Some(format!("{} {}", headline.text, headline.detail))
-            })
+        untrack(|| self.headline(true))
+            .map(|headline| format!("{} {}", headline.text, headline.detail))
             .unwrap_or_default()
+    }
+
+    /// The headline for a reader `here` on the machine that raced, or elsewhere. Without the second module there are no
+    /// measurements.
+    pub fn headline(self, here: bool) -> Option<Headline> {
+        let SecondModule::Here(rest) = self.second_module.get() else { return None };
+        self.shown
+            .with(|report| self.looks.with(|looks| (rest.headline)(report, looks, here, self.text().words)))
+    }
+
+    /// What the shown race times.
+    pub fn mode(self) -> Task {
+        self.shown.with(|report| report.config.mode)
+    }
+
+    /// The view of the shown race.
+    pub fn view(self) -> Metric {
+        self.metric.get().within(self.mode())
     }
 
     /// Starts the configured race. Does nothing while a race runs or where the configuration is invalid.

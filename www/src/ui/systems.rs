@@ -2,6 +2,7 @@
 //! the page; a system's texts and pictures are loaded when its page is opened.
 
 use leptos::prelude::*;
+use mixer::Task;
 use report::{Config, LaneConfig, SystemEntry};
 use wasm_bindgen::JsValue;
 
@@ -195,6 +196,8 @@ pub fn SystemDialog(store: Store) -> impl IntoView {
 fn SystemPage(store: Store, entry: SystemEntry, loaded: RwSignal<Loaded>) -> impl IntoView {
     let text = store.text();
     let forms = OneWay::of(&entry.causality).map_or(text.forms_both, |one_way| one_way.label(text.words));
+    let decodes = entry.no_decode.is_none();
+    let no_decode = text.no_decode_of(&entry).unwrap_or_else(|| text.system_decodes.to_owned());
     let slot = slot_of(&entry);
     let again = entry.id.clone();
     let race = {
@@ -203,7 +206,8 @@ fn SystemPage(store: Store, entry: SystemEntry, loaded: RwSignal<Loaded>) -> imp
             let names =
                 if id == "attention" { vec!["attention", "hyena"] } else { vec!["attention", id.as_str()] };
             let systems = names.into_iter().map(|name| LaneConfig::Name(name.to_owned())).collect();
-            store.choose(&Config { systems, ..Config::default() });
+            let mode = if decodes { store.draft.with_untracked(draft::Draft::mode) } else { Task::Forward };
+            store.choose(&Config { systems, mode, ..Config::default() });
             store.system.set(None);
             hooks::focus_soon("race");
         }
@@ -213,6 +217,7 @@ fn SystemPage(store: Store, entry: SystemEntry, loaded: RwSignal<Loaded>) -> imp
         <dl>
             <div><dt>{text.system_complexity}</dt><dd class="mono">{text.complexity(&entry.complexity)}</dd></div>
             <div><dt>{text.system_forms}</dt><dd>{forms}</dd></div>
+            <div><dt>{text.decode.name.0}</dt><dd data-testid="system-decode">{no_decode}</dd></div>
         </dl>
         <button type="button" class="quiet outlined" data-testid="system-race" on:click=race>{text.system_race}</button>
         {part(move || match loaded.get() {

@@ -16,8 +16,9 @@ use super::store::Store;
 pub fn Results(store: Store) -> impl IntoView {
     let text = store.text();
     let lengths = Memo::new(move |_| store.shown.with(|report| comparison::lengths(report)));
+    let mode = Memo::new(move |_| store.mode());
     let table = Memo::new(move |_| {
-        store.shown.with(|report| store.looks.with(|looks| rows(report, looks, store.metric.get(), text)))
+        store.shown.with(|report| store.looks.with(|looks| rows(report, looks, store.view(), text)))
     });
     let warnings = move || {
         store.shown.with(|report| {
@@ -40,7 +41,12 @@ pub fn Results(store: Store) -> impl IntoView {
     view! {
         <section class="card results" id="results" aria-labelledby="results-title">
             <h2 id="results-title">{text.results_title}</h2>
-            <p class="muted">{part(move || (text.results_caption)(store.metric.get().label(text.words)))}</p>
+            <p class="muted">{part(move || {
+                let (view, mode) = (store.view(), mode.get());
+                let name = view.label(mode, text.words);
+                // Quantities without samples have neither quartiles nor ratios.
+                if view.has_spread() { (text.of(mode).results_caption)(name) } else { view.axis(mode, text.words).to_owned() }
+            })}</p>
             {part(move || {
                 let warnings = warnings();
                 (!warnings.is_empty()).then(|| {
@@ -58,9 +64,12 @@ pub fn Results(store: Store) -> impl IntoView {
                         <tr>
                             <th scope="col">{text.col_lane}</th>
                             {part(move || lengths.get().into_iter().map(|length| view! { <th scope="col" class="num">{format::length(f64::from(length))}</th> }).collect_view())}
-                            <th scope="col" class="num">{text.col_growth}</th>
-                            <th scope="col" class="num" title=text.col_setup_help>{text.col_setup}</th>
-                            <th scope="col" class="num" title=text.col_first_help>{text.col_first}</th>
+                            {part(move || {
+                                let mode = text.of(mode.get());
+                                [(text.col_growth, mode.growth_help)].iter().chain(mode.columns)
+                                    .map(|(name, help)| view! { <th scope="col" class="num" title=*help>{*name}</th> })
+                                    .collect_view()
+                            })}
                         </tr>
                     </thead>
                     <tbody>
@@ -70,7 +79,7 @@ pub fn Results(store: Store) -> impl IntoView {
                     </tbody>
                 </table>
             </div>
-            <p class="muted note">{text.setup_note}</p>
+            <p class="muted note">{part(move || text.of(mode.get()).columns_note)}</p>
         </section>
     }
 }
@@ -102,8 +111,7 @@ fn ResultRow(store: Store, table: Memo<Vec<crate::table::Row>>, index: usize) ->
             <td class="num">
                 {part(move || row.get().and_then(|row| row.exponent).map(|(growth, interval)| view! { <b><Power exponent=growth/></b><small>{interval}</small> }))}
             </td>
-            <td class="num">{part(move || row.get().map(|row| row.setup))}</td>
-            <td class="num">{part(move || row.get().map(|row| row.first_run))}</td>
+            {part(move || row.get().map(|row| row.columns.into_iter().map(|value| view! { <td class="num">{value}</td> }).collect_view()))}
         </tr>
     }
 }

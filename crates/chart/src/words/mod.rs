@@ -3,11 +3,14 @@
 #![allow(missing_docs, reason = "a message's field name and its English text say what it is")]
 
 mod en;
+mod en_decode;
 mod zh;
+mod zh_decode;
 
 pub use en::ENGLISH;
 pub use zh::CHINESE;
 
+use mixer::Task;
 use report::Point;
 
 /// The messages of a language. Messages with parameters are functions.
@@ -18,25 +21,20 @@ pub struct Words {
     /// The reason of an unmeasured point, if there is more to say than its outcome.
     pub reason: fn(&Point) -> Option<String>,
     pub outcome: fn(&str) -> &'static str,
-    pub metric_time: &'static str,
-    pub metric_throughput: &'static str,
     pub metric_gflops: &'static str,
     pub metric_bandwidth: &'static str,
     pub metric_memory: &'static str,
     pub metric_roofline: &'static str,
-    pub axis_length: &'static str,
-    pub axis_context: &'static str,
-    pub axis_token_time: &'static str,
-    pub axis_time: &'static str,
-    pub axis_throughput: &'static str,
+    pub metric_state: &'static str,
+    pub metric_prefill: &'static str,
     pub axis_gflops: &'static str,
     pub axis_bandwidth: &'static str,
-    pub axis_memory: &'static str,
     pub axis_roofline: &'static str,
-    pub point_description: fn(&str, &str, &str, &str, &str) -> String,
-    pub dnf_description: fn(&str, &str, &str, &str) -> String,
+    pub axis_state: &'static str,
+    pub axis_prefill: &'static str,
+    /// The label of the memory limit's line.
+    pub memory_limit: fn(&str) -> String,
     pub crossover_label: fn(&str) -> String,
-    pub crossover_description: fn(&str, &str, &str) -> String,
     pub interval: fn(&str, &str) -> String,
     pub key_full: &'static str,
     pub faster: fn(&str) -> String,
@@ -58,6 +56,35 @@ pub struct Words {
     pub level_core: &'static str,
     pub level_layer: &'static str,
     pub so_far: fn(&str) -> String,
+    pub this_cpu: &'static str,
+    pub this_gpu: &'static str,
+    pub this_software_gpu: &'static str,
+    /// A quantity that is drawn with its quartiles.
+    pub figure_median: fn(&str) -> String,
+    pub figure_work: fn(&str, &str, &str) -> String,
+    pub figure_problem: fn(u32, u32, u32, u32) -> String,
+    /// The number of generated tokens of a run.
+    pub figure_tokens: fn(usize) -> String,
+    pub causal: &'static str,
+    pub bidirectional: &'static str,
+    pub figure_software: &'static str,
+    /// The words of races of forward passes.
+    pub forward: Wording,
+    /// The words of races of generated tokens.
+    pub decode: Wording,
+}
+
+/// The messages that depend on what a race times. Lengths are those of sequences, or when decoding those of contexts.
+pub struct Wording {
+    pub metric_time: &'static str,
+    pub metric_throughput: &'static str,
+    pub axis_length: &'static str,
+    pub axis_time: &'static str,
+    pub axis_throughput: &'static str,
+    pub axis_memory: &'static str,
+    pub point_description: fn(&str, &str, &str, &str, &str) -> String,
+    pub dnf_description: fn(&str, &str, &str, &str) -> String,
+    pub crossover_description: fn(&str, &str, &str) -> String,
     pub overtakes: fn(&str, &str, &str, &str) -> String,
     pub overtakes_first: fn(&str, &str, &str, &str) -> String,
     pub always_ahead: fn(&str, &str, &str) -> String,
@@ -85,17 +112,17 @@ pub struct Words {
     pub close_pair: fn(&str, &str, &str, &str) -> String,
     pub pair_without_interval: fn(&str, &str, &str, &str, &str) -> String,
     pub fastest: fn(&str, &str, &str, &str) -> String,
-    pub this_cpu: &'static str,
-    pub this_gpu: &'static str,
-    pub this_software_gpu: &'static str,
-    pub figure_work: fn(&str, &str, &str) -> String,
-    pub figure_problem: fn(u32, u32, u32, u32) -> String,
-    pub causal: &'static str,
-    pub bidirectional: &'static str,
-    pub figure_software: &'static str,
 }
 
 impl Words {
+    /// The words that depend on what a race times.
+    pub fn of(&self, mode: Task) -> &Wording {
+        match mode {
+            Task::Forward => &self.forward,
+            Task::Decode { .. } => &self.decode,
+        }
+    }
+
     /// `CPU` or `GPU`.
     pub fn backend(&self, backend: &str) -> &'static str {
         if backend == "cpu" { self.backend_cpu } else { self.backend_gpu }

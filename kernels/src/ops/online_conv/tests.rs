@@ -148,7 +148,7 @@ fn every_pair_is_covered_once() {
             let mut rows = vec![[1.0; GROUP]; count];
             let span = Span { position, count };
             conv.advance(span, &Serial, std::iter::once(&mut rows), |channels, rows| {
-                channels.convolve(0, rows, true)
+                channels.convolve(0, rows, true);
             });
             for (row, inputs) in rows.iter().zip(position + 1..) {
                 assert!((row[0] - inputs as f32).abs() < 1e-2, "{inputs}: {}", row[0]);

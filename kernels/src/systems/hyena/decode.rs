@@ -119,13 +119,14 @@ pub(super) fn decoder(case: &Arc<Case>, memory: &DecodeMemory, parallel: &dyn Pa
 impl Hyena {
     /// The operator of one group of channels, in the last stream.
     fn mix(order: usize, channels: &mut Channels<'_>, gated: Gated<'_>) {
-        let (gates, v) = gated.streams.split_at_mut(order * gated.rows);
-        let gate_of = |index: usize| &gates[index * gated.rows..][..gated.rows];
+        let Gated { streams, rows, is_answered, .. } = gated;
+        let (gates, v) = streams.split_at_mut(order * rows);
+        let gate_of = |index: usize| &gates[index * rows..][..rows];
         gate(v, gate_of(order - 1));
         for o in 0..order - 1 {
             let is_last = o + 2 == order;
-            channels.convolve(o, v, gated.is_answered || !is_last);
-            if gated.is_answered || !is_last {
+            channels.convolve(o, v, is_answered || !is_last);
+            if is_answered || !is_last {
                 gate(v, gate_of(order - 2 - o));
             }
         }

@@ -228,12 +228,11 @@ impl Sequence {
         let streams = ConvStreams::new(memory, sizes, filters, weights, parallel.threads())?;
         let norm = spec.norm(tensors)?.map(|norm| Norm::new(memory, norm)).transpose()?;
         let normalized = if norm.is_some() { spec.dims.batch * sizes.long.piece() * width } else { 0 };
-        let out_linear = match spec.layer {
-            None => None,
-            Some(_) => {
-                let (weight, bias) = spec.projection(tensors, "out_linear")?;
-                Some(Linear::new(&memory.work, width, width, weight, Some(bias))?)
-            }
+        let out_linear = if spec.layer.is_some() {
+            let (weight, bias) = spec.projection(tensors, "out_linear")?;
+            Some(Linear::new(&memory.work, width, width, weight, Some(bias))?)
+        } else {
+            None
         };
         let mlp = spec.mlp.map(|mlp| Mixing::new(mlp, case, "param.mlp", memory)).transpose()?;
         Ok(Self { spec, streams, norm, normalized: memory.work.floats(normalized)?, out_linear, mlp })
@@ -317,7 +316,9 @@ impl Decoder for Sequence {
             return Ok(());
         };
         let finish = |core: &[f32], y: &mut [f32], scratch: &mut [f32]| {
-            let Some(Mixing { mlp, norm }) = &self.mlp else { return out_linear.apply_rows(core, y) };
+            let Some(Mixing { mlp, norm }) = &self.mlp else {
+                return out_linear.apply_rows(core, y);
+            };
             let (mixed, scratch) = scratch.split_at_mut(core.len());
             out_linear.apply_rows(core, mixed);
             mlp.apply_rows(norm.affine(), mixed, y, scratch);

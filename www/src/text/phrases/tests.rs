@@ -1,6 +1,8 @@
 //! Sentences of reports that were written before reasons had codes.
 
-use crate::text::{CHINESE, ENGLISH, LANGUAGES};
+use mixer::{MixerError, NoDecode};
+
+use crate::text::{CHINESE, ENGLISH, LANGUAGES, Told};
 
 #[test]
 fn forms_have_the_same_holes_and_no_english_left() {
@@ -36,6 +38,16 @@ fn reasons_and_warnings_of_version_1_are_translated() {
     ] {
         assert_eq!(CHINESE.old(english), chinese);
         assert_eq!(ENGLISH.old(english), english);
+    }
+}
+
+/// Links carry the message of a lane that does not decode, without its code.
+#[test]
+fn reasons_not_to_decode_are_translated_as_by_their_codes() {
+    for why in [NoDecode::NotCausal, NoDecode::OtherFunction, NoDecode::WholeSequence, NoDecode::CpuOnly] {
+        let error = MixerError::NoDecode { system: "reformer".to_owned(), why };
+        assert_eq!(CHINESE.old(&error.to_string()), CHINESE.told(&Told::of(&error)));
+        assert!(CHINESE.old(&error.to_string()).starts_with("reformer 不能逐词元生成："));
     }
 }
 

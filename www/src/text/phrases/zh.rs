@@ -11,6 +11,20 @@ pub(in crate::text) static PHRASES: &[Phrase] = &[
         "a causal form: every summary row mixes all positions, so set causal to false",
         "因果形式：每个汇总行都混合所有位置，请将因果设为否",
     ),
+    ("{} does not generate token by token: {}", "{0} 不能逐词元生成：{1}"),
+    (
+        "each output depends on later tokens, so every new token would change all earlier outputs",
+        "每个输出都依赖其后的词元，因此每个新词元都会改变之前的所有输出",
+    ),
+    (
+        "a new token moves the chunks of sorted positions, so that decoding would compute another function than the forward pass",
+        "新词元会使排序后位置的分块移动，因此解码与前向计算算出的不是同一个函数",
+    ),
+    (
+        "this form is defined over the whole sequence and has no recurrence",
+        "此形式定义在整个序列上，没有递推形式",
+    ),
+    ("its decoder runs on the CPU only", "其解码器只能在 CPU 上运行"),
     ("{} does not support {}", "{0} 不支持：{1}"),
     ("tensor `{}` is missing", "缺少张量 `{0}`"),
     ("tensor `{}` must hold {}, got {}", "张量 `{0}` 的元素须为 {1}，而不是 {2}"),
