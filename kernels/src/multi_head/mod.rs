@@ -2,6 +2,7 @@
 //! (Vaswani et al., arXiv 1706.03762, section 3.2.2), and softmax attention's own equations and operation counts.
 
 mod cost;
+mod decode_gpu;
 mod gpu;
 mod model;
 mod projections;
@@ -17,6 +18,7 @@ pub(crate) use cost::{
     case_floats, flops, kv_floats, kv_width, projection_floats, projection_flops, softmax, streams_floats,
     weight_floats,
 };
+pub(crate) use decode_gpu::{DecodeRows, DecodeStreams, Given, Layout};
 pub(crate) use gpu::{Streams as GpuStreams, project as gpu_project};
 pub(crate) use model::{Source, attend_to, concat_heads, of_head, output, spot_check, streams};
 pub(crate) use projections::Projections;

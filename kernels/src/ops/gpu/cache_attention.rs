@@ -1,6 +1,6 @@
 //! Attention of one query of each head over a cache of keys and values.
 
-use mixer::{Access, Shader};
+use mixer::{Access, BufferId, Shader};
 
 use super::builder::{Builder, INVOCATION_TURNS};
 use super::decode::Clock;
@@ -11,7 +11,7 @@ const ATTENTION: Shader = Shader {
     label: "cache_attention",
     source: wgsl!("ops/gpu/cache_attention.wgsl"),
     entry: "main",
-    bindings: &[Access::Read, Access::Read, Access::Read, Access::Read, Access::ReadWrite],
+    bindings: &[Access::Read, Access::Read, Access::Read, Access::Read, Access::Read, Access::ReadWrite],
 };
 
 const MERGE: Shader = Shader {
@@ -30,6 +30,15 @@ const PART_TILES: usize = 8;
 /// Most parts of a cache. With four heads, this many workgroups occupy a large GPU.
 const MAX_PARTS: usize = 128;
 
+/// Keys that a query sees in a ring.
+#[derive(Debug, Clone, Copy)]
+pub struct Window {
+    /// Keys before the query's own.
+    pub reach: usize,
+    /// Distance of these keys for each head, in words.
+    pub dilations: BufferId,
+}
+
 /// Attention over a cache.
 #[derive(Debug, Clone, Copy)]
 pub struct CacheAttention {
@@ -47,6 +56,8 @@ pub struct CacheAttention {
     pub k: Stream,
     /// Values, `[batch, capacity]` rows.
     pub v: Stream,
+    /// The keys that queries see; all up to their own where absent.
+    pub window: Option<Window>,
     /// Outputs, `[batch]` rows.
     pub y: Stream,
 }
@@ -56,15 +67,21 @@ impl CacheAttention {
     pub fn record(&self, builder: &mut Builder, clock: Clock) {
         let run = self.heads.run() / 4;
         let (batch, heads) = (clock.lengths.batch, self.heads.groups);
-        let tiles = self.capacity.div_ceil(TILE);
+        let keys = self.window.map_or(self.capacity, |window| self.capacity.min(window.reach + 1));
+        let tiles = keys.div_ceil(TILE);
         // Loop iterations of an invocation for a tile: a key's vectors, the maximum, and the values.
         let turns = run + 2 * TILE + 1;
         let parts = tiles.div_ceil(PART_TILES).min(MAX_PARTS).max(tiles.div_ceil(INVOCATION_TURNS / turns));
         let results = builder.scratch("parts", batch * heads * parts * 4 * (run + 1));
-        let flops = 4 * (batch * heads * self.capacity) as u64 * self.heads.width as u64;
+        let flops = 4 * (batch * heads * keys) as u64 * self.heads.width as u64;
+        let dilations = self.window.map_or(clock.buffer, |window| window.dilations);
         builder.dispatch(
             ATTENTION,
-            &[("RUN", run as f64), ("SHARED", (heads / self.kv_heads.max(1)) as f64)],
+            &[
+                ("RUN", run as f64),
+                ("SHARED", (heads / self.kv_heads.max(1)) as f64),
+                ("WINDOW", f64::from(u8::from(self.window.is_some()))),
+            ],
             &[
                 word(heads),
                 word(parts),
@@ -73,8 +90,9 @@ impl CacheAttention {
                 vectors(self.q.stride),
                 vectors(self.k.stride),
                 (self.scale * std::f32::consts::LOG2_E).to_bits(),
+                word(self.window.map_or(0, |window| window.reach)),
             ],
-            &[clock.buffer, self.q.buffer, self.k.buffer, self.v.buffer, results],
+            &[clock.buffer, self.q.buffer, self.k.buffer, self.v.buffer, dilations, results],
             [parts * run.div_ceil(TILE), heads, batch],
             flops,
         );

@@ -5,14 +5,19 @@
 // values among them, with several groups of invocations on different keys. Heads of more than 64 vectors take several
 // passes over the columns, which all compute the scores.
 //
+// With WINDOW, a query sees the keys 0, δ, …, reach · δ positions before it, where δ is its head's dilation, and the cache is a
+// ring.
+//
 // binding 0: sizes; strides in vectors of four floats
 // binding 1: the clock; binding 2: q, padded rows [batch]; bindings 3 and 4: keys and values, rows [batch, capacity]
-// binding 5: results, [batch, heads, parts] of [run / 4 + 1] vectors: Σ w v, then (maximum, Σ w) with scores in units of log₂
+// binding 5: the dilation of each head, where WINDOW
+// binding 6: results, [batch, heads, parts] of [run / 4 + 1] vectors: Σ w v, then (maximum, Σ w) with scores in units of log₂
 
 // Vectors of a head.
 override RUN: u32 = 16u;
 // Heads of queries that share a head of keys.
 override SHARED: u32 = 1u;
+override WINDOW: u32 = 0u;
 
 struct Sizes {
     heads: u32,
@@ -22,6 +27,7 @@ struct Sizes {
     q_stride: u32,
     kv_stride: u32,
     scale: f32,
+    reach: u32,
 }
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
@@ -29,13 +35,22 @@ struct Sizes {
 @group(0) @binding(2) var<storage, read> q: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> keys: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> values: array<vec4<f32>>;
-@group(0) @binding(5) var<storage, read_write> results: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read> dilations: array<u32>;
+@group(0) @binding(6) var<storage, read_write> results: array<vec4<f32>>;
 
 const THREADS: u32 = 64u;
 
 var<workgroup> scores: array<f32, 64>;
 var<workgroup> sums: array<vec4<f32>, 64>;
-var<workgroup> position: u32;
+var<workgroup> keys_seen: u32;
+
+// The cache's row of a key among the visible ones.
+fn place(key: u32, visible: u32, position: u32, dilation: u32) -> u32 {
+    if (WINDOW == 1u) {
+        return (position - (visible - 1u - key) * dilation) % sizes.capacity;
+    }
+    return key;
+}
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
@@ -43,12 +58,19 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     let first_column = workgroup.x / sizes.parts * THREADS;
     let head = workgroup.y;
     let sequence = workgroup.z;
+    let position = clock[1];
+    var dilation = 1u;
+    // The present token's key is in the cache already.
+    var seen = position + 1u;
+    if (WINDOW == 1u) {
+        dilation = dilations[head];
+        seen = min(sizes.reach, position / dilation) + 1u;
+    }
     if (thread == 0u) {
-        position = clock[1];
+        keys_seen = seen;
     }
     let query = sizes.q_offset + sequence * sizes.q_stride + head * RUN;
-    // The present token's key is in the cache already.
-    let visible = workgroupUniformLoad(&position) + 1u;
+    let visible = workgroupUniformLoad(&keys_seen);
     let tiles = (visible + THREADS - 1u) / THREADS;
     let each = (tiles + sizes.parts - 1u) / sizes.parts;
     let first = part * each;
@@ -67,7 +89,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         let key = tile * THREADS + thread;
         var score = -1e30;
         if (key < visible) {
-            let at = row + key * sizes.kv_stride;
+            let at = row + place(key, visible, position, dilation) * sizes.kv_stride;
             var dots = vec4<f32>(0.0);
             for (var i = 0u; i < RUN; i++) {
                 dots += q[query + i] * keys[at + i];
@@ -89,7 +111,8 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
             for (var i = group; i < keys_here; i += groups) {
                 let weight = exp2(scores[i] - maximum);
                 total += weight;
-                sum += weight * values[row + (tile * THREADS + i) * sizes.kv_stride + column];
+                let at = row + place(tile * THREADS + i, visible, position, dilation) * sizes.kv_stride;
+                sum += weight * values[at + column];
             }
         }
         workgroupBarrier();

@@ -18,6 +18,7 @@
 //! | [`stable_sort`] | sorts many lists of small numbers at once |
 //! | [`Decoding`], [`CacheAttention`] | generated tokens: their inputs, answers and positions; one query over a cache |
 //! | [`SavedState`] | a state that generated tokens change, with a copy to return to |
+//! | [`CacheConv`] | long and short convolutions of a generated token |
 //! | [`unpack`] | removes the padding of an output; must be the last call |
 //!
 //! A system's own shader takes a `Shader` constant and one [`Builder::dispatch`].
@@ -43,6 +44,7 @@
 mod attention_variants;
 mod builder;
 mod cache_attention;
+mod cache_conv;
 mod decode;
 mod direct_conv;
 mod elementwise;
@@ -51,6 +53,7 @@ mod long_conv;
 mod norm;
 mod rearrange;
 mod saved_state;
+mod ring;
 mod short_conv;
 mod softmax;
 mod sort;
@@ -61,7 +64,8 @@ pub(crate) use attention_variants::attention_shaders;
 pub use attention_variants::{AttentionShaders, attention_probe};
 pub use builder::Builder;
 pub(crate) use builder::{INVOCATION_TURNS, SOFTWARE_TURNS};
-pub use cache_attention::CacheAttention;
+pub use cache_attention::{CacheAttention, Window};
+pub use cache_conv::{CacheConv, Next};
 pub use decode::{Clock, Decoding, Input, Lengths};
 pub(crate) use elementwise::line_of_groups;
 pub use elementwise::{Activation, Combine, grid, map, unpack};
@@ -69,8 +73,9 @@ pub use gemm::{Batches, Gemm, Linear, Operand};
 pub use long_conv::{Filter, LongConv};
 pub use norm::{Norm, norm};
 pub use rearrange::{Axis, Move, move_rows, prefix_sum, transpose};
+pub use ring::Ring;
 pub use saved_state::SavedState;
-pub use short_conv::{ShortFilter, short_conv};
+pub use short_conv::{ShortFilter, ShortFilters, short_conv};
 pub use softmax::softmax_rows;
 pub use sort::stable_sort;
 pub use stream::{Columns, Stream, vectors, word};

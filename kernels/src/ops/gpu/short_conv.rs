@@ -38,18 +38,45 @@ impl ShortFilter {
         taps: usize,
         columns: Columns,
     ) -> Self {
-        let stride = columns.stride();
-        let mut packed = vec![0.0; (taps + 1) * stride];
-        for (channel, row) in weight.chunks_exact(taps.max(1)).enumerate() {
-            let column = columns.position(channel);
-            for (tap, &value) in row.iter().enumerate() {
-                packed[tap * stride + column] = value;
+        ShortFilters::upload(builder, weight, bias, taps, columns).of(0)
+    }
+}
+
+/// The taps of several streams of equal width, one after the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ShortFilters {
+    /// `[streams, taps + 1]` rows.
+    pub(super) stream: Stream,
+    pub(super) taps: usize,
+}
+
+impl ShortFilters {
+    /// Uploads `weight`, `[streams · channels, taps]`, and `bias`, `[streams · channels]`. A stream has `columns`.
+    pub fn upload(
+        builder: &mut Builder,
+        weight: &[f32],
+        bias: Option<&[f32]>,
+        taps: usize,
+        columns: Columns,
+    ) -> Self {
+        let (stride, channels) = (columns.stride(), columns.len().max(1));
+        let rows = weight.len() / taps.max(1);
+        let mut packed = vec![0.0; rows.div_ceil(channels) * (taps + 1) * stride];
+        let place = |row: usize| row / channels * (taps + 1) * stride + columns.position(row % channels);
+        for (row, values) in weight.chunks_exact(taps.max(1)).enumerate() {
+            for (tap, &value) in values.iter().enumerate() {
+                packed[place(row) + tap * stride] = value;
             }
         }
-        for (channel, &value) in bias.unwrap_or_default().iter().enumerate() {
-            packed[taps * stride + columns.position(channel)] = value;
+        for (row, &value) in bias.unwrap_or_default().iter().enumerate() {
+            packed[place(row) + taps * stride] = value;
         }
         Self { stream: builder.upload_padded("short filter", packed, stride), taps }
+    }
+
+    /// The taps of one stream.
+    pub fn of(&self, index: usize) -> ShortFilter {
+        ShortFilter { stream: self.stream.down(index * (self.taps + 1)), taps: self.taps }
     }
 }
 

@@ -1,12 +1,14 @@
 //! The GPU plan: one product for all streams, short convolutions fused with the first gate, long convolutions fused
-//! with the other gates, then the output projection. Steps have the names and the order of those in `cpu.rs`.
+//! with the other gates, then the output projection. Steps have the names and the order of those in `cpu.rs`. A decoder
+//! processes its context by the same steps, and takes the inputs of all convolutions from them.
 
 use mixer::{Case, Count, GpuTarget, Level, MixerError, Plan, Serial, gather, zeros};
 
 use super::Spec;
 use super::filter;
 use crate::ops::gpu::{
-    Activation, Builder, Columns, Filter, Linear, LongConv, ShortFilter, Stream, short_conv, unpack,
+    Activation, Builder, CacheConv, Columns, Combine, Filter, Linear, LongConv, ShortFilters, Stream, map,
+    short_conv, unpack,
 };
 use crate::ops::long_conv::fft_size;
 
@@ -14,23 +16,42 @@ pub(super) fn plan(case: &Case, target: &GpuTarget) -> Result<Plan, MixerError> 
     let spec = Spec::read(case)?;
     let mut builder = Builder::new(target);
     let (batch, length, width) = (spec.dims.batch, spec.out_len(), spec.dims.d_model);
-    let conv = LongConv::new(&mut builder, [batch, length, width], fft_size(length))?;
-    let filters = filters(&mut builder, &spec, case, &conv)?;
+    let columns = Columns::plain(width);
+    let taps = taps(&mut builder, &spec, case)?;
+    let operator = Operator::new(&mut builder, &spec, &taps, length, false)?;
     let output = match spec.level {
-        Level::Core => core(&mut builder, &spec, case, &conv, &filters)?,
-        Level::Layer => layer(&mut builder, &spec, case, &conv, &filters)?,
+        Level::Core => {
+            let streams = upload_streams(&mut builder, &spec, case)?;
+            operator.core(&mut builder, &streams, None, true)
+        }
+        Level::Layer => {
+            // Cut to the length that the filter is built for.
+            let sequences = spec.input(&case.tensors)?.chunks_exact(spec.dims.seq_len * width);
+            let rows: Vec<f32> =
+                sequences.flat_map(|sequence| &sequence[..length * width]).copied().collect();
+            let x = builder.upload("x", &rows, columns);
+            let layer = Layer::new(&mut builder, &spec, case, length)?;
+            operator.layer(&mut builder, &layer, x, None, true)
+        }
     };
-    let output = unpack(&mut builder, output, batch * length, Columns::plain(width));
+    let output = unpack(&mut builder, output, batch * length, columns);
     builder.finish(output)
 }
 
-/// Spectra of all filters. The skip is added to the first tap.
-fn filters(
-    builder: &mut Builder,
-    spec: &Spec,
-    case: &Case,
-    conv: &LongConv,
-) -> Result<Vec<Filter>, MixerError> {
+/// The streams of a core, each in a buffer of its own.
+fn upload_streams(builder: &mut Builder, spec: &Spec, case: &Case) -> Result<Vec<Stream>, MixerError> {
+    let (x, width) = (spec.streams(&case.tensors)?, spec.dims.d_model);
+    let stream = |stream: usize| {
+        let rows = x.chunks_exact((spec.order + 1) * width);
+        let values = rows.flat_map(|row| &row[stream * width..][..width]).copied();
+        let part = gather(spec.dims.sizes().stream(), values)?;
+        Ok(builder.upload("stream", &part, Columns::plain(width)))
+    };
+    (0..=spec.order).map(stream).collect()
+}
+
+/// Taps of all convolutions by lag, `[length]` rows each. The skip is added to the first tap.
+pub(super) fn taps(builder: &mut Builder, spec: &Spec, case: &Case) -> Result<Vec<Stream>, MixerError> {
     let (width, length, convolutions) = (spec.dims.d_model, spec.out_len(), spec.convolutions());
     let columns = Columns::plain(width);
     // Check the tensors before using their sizes.
@@ -59,88 +80,45 @@ fn filters(
             }
         }
     }
-    let mut filters = Vec::with_capacity(convolutions);
-    for (o, mut taps) in taps.into_iter().enumerate() {
-        for channel in 0..width {
-            taps[channel] += spec.skip(&case.tensors, o, channel)?;
+    for (o, taps) in taps.iter_mut().enumerate() {
+        for (channel, tap) in taps.iter_mut().enumerate().take(width) {
+            *tap += spec.skip(&case.tensors, o, channel)?;
         }
-        let taps = builder.upload_padded("filter", taps, columns.stride());
-        filters.push(conv.filter(builder, taps, length));
     }
-    Ok(filters)
+    Ok(taps.into_iter().map(|taps| builder.upload_padded("filter", taps, columns.stride())).collect())
 }
 
-/// Gates and convolutions of the streams.
-fn core(
-    builder: &mut Builder,
-    spec: &Spec,
-    case: &Case,
-    conv: &LongConv,
-    filters: &[Filter],
-) -> Result<Stream, MixerError> {
-    let x = spec.streams(&case.tensors)?;
-    let (width, rows) = (spec.dims.d_model, spec.dims.batch * spec.out_len());
-    let columns = Columns::plain(width);
-    let streams: Vec<Stream> = (0..=spec.order)
-        .map(|stream| {
-            let rows = x.chunks_exact((spec.order + 1) * width);
-            let values = rows.flat_map(|row| &row[stream * width..][..width]).copied();
-            let part = gather(spec.dims.sizes().stream(), values)?;
-            Ok(builder.upload("stream", &part, columns))
-        })
-        .collect::<Result<_, MixerError>>()?;
-    let mut value = streams[spec.order];
-    let mut other = builder.stream("value", rows, columns);
-    let mut spare = None;
-    for (o, filter) in filters.iter().enumerate() {
-        let gate_in = (o == 0).then(|| streams[spec.order - 1]);
-        conv.apply(builder, filter, (value, gate_in), (other, Some(streams[spec.order - 2 - o])));
-        // The input is needed again by the next run, so from the second convolution on two buffers alternate.
-        let next = if o == 0 {
-            if filters.len() > 1 {
-                spare = Some(builder.stream("value", rows, columns));
-            }
-            spare.unwrap_or(other)
-        } else {
-            value
-        };
-        value = other;
-        other = next;
-    }
-    Ok(value)
-}
-
-/// Weights and buffers that only a layer has.
-struct Layer {
-    x: Stream,
+/// Weights of a layer, and buffers for some rows.
+pub(super) struct Layer {
     /// One projection for all streams, if there is memory for all of them at once; else one per stream.
     stacked: Option<Stream>,
     in_proj: Vec<Linear>,
-    short: Vec<ShortFilter>,
-    sizes: [usize; 3],
+    pub short: ShortFilters,
+    pub out_proj: Linear,
+    /// Three stream buffers rotate; the last free one takes the output.
+    buffers: [Stream; 3],
+    rows: usize,
 }
 
 impl Layer {
-    fn new(builder: &mut Builder, spec: &Spec, case: &Case) -> Result<Self, MixerError> {
-        let (batch, width, length) = (spec.dims.batch, spec.dims.d_model, spec.out_len());
+    /// Buffers are for `length` rows of each sequence.
+    pub(super) fn new(
+        builder: &mut Builder,
+        spec: &Spec,
+        case: &Case,
+        length: usize,
+    ) -> Result<Self, MixerError> {
+        let (width, rows) = (spec.dims.d_model, spec.dims.batch * length);
         let columns = Columns::plain(width);
-        let x = spec.input(&case.tensors)?;
-        // Cut to the length that the filter is built for.
-        let rows: Vec<f32> = x
-            .chunks_exact(spec.dims.seq_len * width)
-            .flat_map(|sequence| &sequence[..length * width])
-            .copied()
-            .collect();
-        let x = builder.upload("x", &rows, columns);
         let (weight, bias) = spec.projection(&case.tensors, "in_proj")?;
         let layers: Vec<_> = weight
             .chunks_exact(width * width)
             .zip(bias.chunks_exact(width))
             .map(|(weight, bias)| (weight, Some(bias)))
             .collect();
-        let words = layers.len() * batch * length * columns.stride();
+        let words = layers.len() * rows * columns.stride();
         let (stacked, in_proj) = if builder.fits(words) {
-            let all = builder.stream("projected", layers.len() * batch * length, columns);
+            let all = builder.stream("projected", layers.len() * rows, columns);
             (Some(all), vec![Linear::upload_stacked(builder, &layers, columns, columns)])
         } else {
             let each = layers
@@ -150,58 +128,137 @@ impl Layer {
             (None, each)
         };
         let (taps, tap_bias) = spec.short_filter(&case.tensors)?;
-        let short = taps
-            .chunks_exact(width * spec.taps)
-            .zip(tap_bias.chunks_exact(width))
-            .map(|(taps, bias)| ShortFilter::upload(builder, taps, Some(bias), spec.taps, columns))
-            .collect();
-        Ok(Self { x, stacked, in_proj, short, sizes: [batch, length, width] })
+        let short = ShortFilters::upload(builder, taps, Some(tap_bias), spec.taps, columns);
+        let (weight, bias) = spec.projection(&case.tensors, "out_proj")?;
+        let out_proj = Linear::upload(builder, weight, Some(bias), columns, columns);
+        let buffers = ["value", "value", "gate"].map(|label| builder.stream(label, rows, columns));
+        Ok(Self { stacked, in_proj, short, out_proj, buffers, rows })
+    }
+
+    /// Stream `index` of x before its short convolution: a part of the joint product, or projected into `room`.
+    fn projected(&self, builder: &mut Builder, x: Stream, index: usize, room: Stream) -> Stream {
+        if let Some(all) = self.stacked {
+            return all.down(index * self.rows);
+        }
+        self.in_proj[index].apply(builder, x, self.rows, room, 0);
+        room
+    }
+
+    /// All streams of `rows` rows of x before their short convolutions: `[streams, rows]`.
+    pub(super) fn project_all(&self, builder: &mut Builder, x: Stream, rows: usize, to: Stream) {
+        for (index, linear) in self.in_proj.iter().enumerate() {
+            linear.apply(builder, x, rows, to.down(index * rows), rows * to.stride);
+        }
+    }
+}
+
+/// Convolutions and gates of some rows.
+pub(super) struct Operator {
+    order: usize,
+    /// Sequences, their rows, and the width.
+    sizes: [usize; 3],
+    conv: LongConv,
+    filters: Vec<Filter>,
+    /// Outputs of a core's convolutions, in turn, and the first product where a decoder needs it.
+    values: Vec<Stream>,
+}
+
+impl Operator {
+    /// For `length` rows of each sequence. With `decodes`, [`Operator::core`] may be given a decoder's caches.
+    pub(super) fn new(
+        builder: &mut Builder,
+        spec: &Spec,
+        taps: &[Stream],
+        length: usize,
+        decodes: bool,
+    ) -> Result<Self, MixerError> {
+        let sizes = [spec.dims.batch, length, spec.dims.d_model];
+        let conv = LongConv::new(builder, sizes, fft_size(length))?;
+        let filters = taps.iter().map(|&taps| conv.filter(builder, taps, length)).collect();
+        // The input is needed again by the next run, so from the second convolution on two buffers alternate.
+        let count = match spec.level {
+            Level::Core if decodes => 3,
+            Level::Core => taps.len().min(2),
+            Level::Layer => 0,
+        };
+        let columns = Columns::plain(spec.dims.d_model);
+        let values = (0..count).map(|_| builder.stream("value", spec.dims.batch * length, columns)).collect();
+        Ok(Self { order: spec.order, sizes, conv, filters, values })
     }
 
     fn rows(&self) -> usize {
         self.sizes[0] * self.sizes[1]
     }
 
-    /// Stream `index` before its short convolution: a part of the joint product, or projected into `room`.
-    fn projected(&self, builder: &mut Builder, index: usize, room: Stream) -> Stream {
-        if let Some(all) = self.stacked {
-            return all.down(index * self.rows());
+    /// Gates and convolutions of the streams. `kept` takes the inputs of the convolutions; without `answers` the last
+    /// convolution is left out.
+    pub(super) fn core(
+        &self,
+        builder: &mut Builder,
+        streams: &[Stream],
+        kept: Option<&CacheConv>,
+        answers: bool,
+    ) -> Stream {
+        let mut value = streams[self.order];
+        for (o, filter) in self.filters.iter().enumerate() {
+            let mut gate_in = (o == 0).then(|| streams[self.order - 1]);
+            if let Some(kept) = kept {
+                if let (Some(gate), Some(&product)) = (gate_in.take(), self.values.last()) {
+                    let gate = Some((Combine::Multiply, gate));
+                    let sizes = [self.rows(), self.sizes[2]];
+                    map(builder, value, 1.0, Activation::None, gate, product, sizes);
+                    value = product;
+                }
+                kept.keep_inputs(builder, o, value);
+                if !answers && o + 1 == self.filters.len() {
+                    break;
+                }
+            }
+            let y = self.values[o % 2];
+            let gate_out = Some(streams[self.order - 2 - o]);
+            self.conv.apply(builder, filter, (value, gate_in), (y, gate_out));
+            value = y;
         }
-        self.in_proj[index].apply(builder, self.x, self.rows(), room, 0);
-        room
+        value
     }
-}
 
-fn layer(
-    builder: &mut Builder,
-    spec: &Spec,
-    case: &Case,
-    conv: &LongConv,
-    filters: &[Filter],
-) -> Result<Stream, MixerError> {
-    let columns = Columns::plain(spec.dims.d_model);
-    let layer = Layer::new(builder, spec, case)?;
-    let (weight, bias) = spec.projection(&case.tensors, "out_proj")?;
-    let out_proj = Linear::upload(builder, weight, Some(bias), columns, columns);
-    // Three stream buffers rotate; the last free one takes the output.
-    let [mut value, mut other, gate] =
-        ["value", "value", "gate"].map(|label| builder.stream(label, layer.rows(), columns));
-    if let Some(all) = layer.stacked {
-        let plane = layer.rows() * columns.stride();
-        layer.in_proj[0].apply(builder, layer.x, layer.rows(), all, plane);
+    /// [`Operator::core`] between its projections, of x.
+    pub(super) fn layer(
+        &self,
+        builder: &mut Builder,
+        layer: &Layer,
+        x: Stream,
+        kept: Option<&CacheConv>,
+        answers: bool,
+    ) -> Stream {
+        let [mut value, mut other, gate] = layer.buffers;
+        if let Some(all) = layer.stacked {
+            layer.project_all(builder, x, layer.rows, all);
+        }
+        let projected = |builder: &mut Builder, index: usize, room: Stream| {
+            let stream = layer.projected(builder, x, index, room);
+            if let Some(kept) = kept {
+                kept.keep_stream(builder, index, stream);
+            }
+            (stream, layer.short.of(index))
+        };
+        let (v, first) = (self.order, self.order - 1);
+        let v = projected(builder, v, other);
+        let first = projected(builder, first, gate);
+        short_conv(builder, self.sizes, v, Activation::None, Some(first), value);
+        for (o, filter) in self.filters.iter().enumerate() {
+            let stream = projected(builder, self.order - 2 - o, other);
+            if let Some(kept) = kept {
+                kept.keep_inputs(builder, o, value);
+                if !answers && o + 1 == self.filters.len() {
+                    return value;
+                }
+            }
+            short_conv(builder, self.sizes, stream, Activation::None, None, gate);
+            self.conv.apply(builder, filter, (value, None), (other, Some(gate)));
+            std::mem::swap(&mut value, &mut other);
+        }
+        layer.out_proj.apply(builder, value, layer.rows, other, 0);
+        other
     }
-    let (v, first) = (spec.order, spec.order - 1);
-    let v_stream = layer.projected(builder, v, other);
-    let first_stream = layer.projected(builder, first, gate);
-    let first_gate = Some((first_stream, layer.short[first]));
-    short_conv(builder, layer.sizes, (v_stream, layer.short[v]), Activation::None, first_gate, value);
-    for (o, filter) in filters.iter().enumerate() {
-        let index = spec.order - 2 - o;
-        let stream = layer.projected(builder, index, other);
-        short_conv(builder, layer.sizes, (stream, layer.short[index]), Activation::None, None, gate);
-        conv.apply(builder, filter, (value, None), (other, Some(gate)));
-        std::mem::swap(&mut value, &mut other);
-    }
-    out_proj.apply(builder, value, layer.rows(), other, 0);
-    Ok(other)
 }

@@ -4,6 +4,7 @@
 mod cost;
 mod cpu;
 mod decode;
+mod decode_gpu;
 pub mod filter;
 mod gpu;
 mod model;
@@ -99,7 +100,7 @@ pub static HYENA: System = System {
         cost: |problem, params| Ok(decode::cost(&Spec::race(&problem.whole(), params)?, problem)),
         cpu: decode::decoder,
         rows_of_forward: true,
-        gpu: None,
+        gpu: Some(decode_gpu::plan),
     }),
 };
 

@@ -16,6 +16,12 @@ pub(super) fn inputs(case: &Case) -> Result<Vec<TokenInput>, MixerError> {
     token_inputs(&Spec::read(case)?.base, super::INFO.id)
 }
 
+/// Rows of a sequence's ring: the largest window, or all positions.
+pub(super) fn ring_rows(spec: &Spec) -> usize {
+    let largest = spec.dilations.iter().copied().max().unwrap_or(1);
+    spec.reach.saturating_mul(largest).saturating_add(1).min(spec.base.dims.seq_len)
+}
+
 /// Positions that the tokens of one call see together, with a ring of `rows` rows.
 pub(super) fn span(rows: usize, capacity: usize) -> usize {
     (rows - 1).saturating_add(capacity.min(PIECE)).min(capacity)
@@ -39,8 +45,7 @@ pub(super) fn decoder(case: &Arc<Case>, memory: &DecodeMemory, parallel: &dyn Pa
     let spec = Spec::read(case)?;
     let base = spec.base;
     let (batch, width, capacity) = (base.dims.batch, base.dims.d_model, base.dims.seq_len);
-    let largest = spec.dilations.iter().copied().max().unwrap_or(1);
-    let rows = spec.reach.saturating_mul(largest).saturating_add(1).min(capacity);
+    let rows = ring_rows(&spec);
     let mut of_span = spec.clone();
     of_span.base.dims.seq_len = span(rows, capacity);
     let shape =

@@ -99,18 +99,29 @@ pub(super) fn plan(case: &Case, target: &GpuTarget) -> Result<Plan, MixerError> 
     let base = spec.base;
     let mut builder = Builder::new(target);
     let streams = GpuStreams::new(&mut builder, &base, case)?;
+    let local = local(&mut builder, &spec, [streams.q, streams.k, streams.v, streams.core]);
+    local.record(&mut builder);
+    if spec.n_globals() > 0 {
+        global(&spec, case, &mut builder, &local, streams.x)?;
+    }
+    streams.finish(builder)
+}
+
+/// Attention of all rows to their windows and to the global keys.
+pub(super) fn local(builder: &mut Builder, spec: &Spec, [q, k, v, o]: [Stream; 4]) -> TileAttention {
+    let base = spec.base;
     let (seq_len, n_heads, d_head) = (base.dims.seq_len, base.n_heads, base.d_head());
     let most_globals = spec.globals.iter().map(Vec::len).max().unwrap_or_default();
-    let numbers = n_queries(&spec);
+    let numbers = n_queries(spec);
     let mask = CustomMask {
         shaders: SHADER,
-        tiles: tiles(&spec, most_globals),
-        lists: vec![builder.upload_words("window", tables(&spec))],
+        tiles: tiles(spec, most_globals),
+        lists: vec![builder.upload_words("window", tables(spec))],
         query_rows: seq_len,
         key_rows: seq_len,
         state: None,
     };
-    let local = TileAttention {
+    TileAttention {
         batch: base.dims.batch,
         n_queries: numbers,
         n_keys: numbers + most_globals.next_multiple_of(KEYS),
@@ -119,16 +130,11 @@ pub(super) fn plan(case: &Case, target: &GpuTarget) -> Result<Plan, MixerError> 
         d_head,
         mask: Mask::Custom(mask),
         scale: 1.0 / (d_head as f32).sqrt(),
-        q: streams.q,
-        k: streams.k,
-        v: streams.v,
-        o: streams.core,
-    };
-    local.record(&mut builder);
-    if spec.n_globals() > 0 {
-        global(&spec, case, &mut builder, &local, streams.x)?;
+        q,
+        k,
+        v,
+        o,
     }
-    streams.finish(builder)
 }
 
 /// The global rows: attention of few queries to all positions, with projections of their own, then scattered to their

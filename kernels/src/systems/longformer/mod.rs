@@ -4,6 +4,7 @@
 mod cost;
 mod cpu;
 mod decode;
+mod decode_gpu;
 mod gpu;
 mod model;
 #[cfg(test)]
@@ -81,7 +82,7 @@ pub static LONGFORMER: System = System {
         cost: |problem, params| Ok(cost::step(problem, &Race::read(&problem.whole(), params)?)),
         cpu: decode::decoder,
         rows_of_forward: true,
-        gpu: None,
+        gpu: Some(decode_gpu::plan),
     }),
 };
 

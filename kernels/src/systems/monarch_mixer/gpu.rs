@@ -1,17 +1,15 @@
-//! The GPU plan: projections, short convolutions fused with the gate, long convolutions by FFT; block-diagonal products
-//! as batched products with one block per batch. Steps have the names and the order of those in the CPU files.
+//! The GPU plan: the sequence mixer of `sequence_gpu.rs`; block-diagonal products as batched products with one block per
+//! batch. Steps have the names and the order of those in the CPU files.
 
-use mixer::{Access, BufferId, Case, Count, GpuTarget, MixerError, Plan, Serial, Shader, zeros};
+use mixer::{Access, BufferId, Case, Count, GpuTarget, MixerError, Plan, Shader};
 
-use super::filter::{Direction, Filters};
 use super::matrix;
-use super::{BlockDiagonalSpec, MlpParams, MlpSpec, MonarchSpec, NORM_EPS, SequenceSpec, Spec, TAPS};
+use super::sequence_gpu::sequence;
+use super::{BlockDiagonalSpec, MlpParams, MlpSpec, MonarchSpec, Spec};
 use crate::ops::block_diagonal::BlockShape;
 use crate::ops::gpu::{
-    Activation, Batches, Builder, Columns, Combine, Filter, Gemm, Linear, LongConv, Norm, Operand,
-    ShortFilter, Stream, grid, line_of_groups, map, norm, short_conv, unpack, word,
+    Batches, Builder, Columns, Combine, Gemm, Operand, Stream, grid, line_of_groups, unpack, word,
 };
-use crate::ops::long_conv::{circular_lag, fft_size};
 
 const REARRANGE: Shader = Shader {
     label: "rearrange",
@@ -32,13 +30,13 @@ const ROWS: usize = 8192;
 
 /// Rows of a stream in a layout of columns.
 #[derive(Clone, Copy)]
-struct Laid {
-    stream: Stream,
-    columns: Columns,
+pub(super) struct Laid {
+    pub stream: Stream,
+    pub columns: Columns,
 }
 
 impl Laid {
-    fn new(builder: &mut Builder, label: &'static str, rows: usize, columns: Columns) -> Self {
+    pub(super) fn new(builder: &mut Builder, label: &'static str, rows: usize, columns: Columns) -> Self {
         Self { stream: builder.stream(label, rows, columns), columns }
     }
 
@@ -75,7 +73,7 @@ pub(super) fn plan(case: &Case, target: &GpuTarget) -> Result<Plan, MixerError> 
 }
 
 /// Layout of the inputs of a block-diagonal matrix: a run per block.
-fn in_columns(shape: BlockShape) -> Columns {
+pub(super) fn in_columns(shape: BlockShape) -> Columns {
     Columns::heads(shape.blocks, shape.block_inputs())
 }
 
@@ -191,7 +189,7 @@ fn vectors_of(builder: &mut Builder, parts: &[&[f32]]) -> BufferId {
 }
 
 /// The MLP on the device.
-struct Mlp {
+pub(super) struct Mlp {
     spec: MlpSpec,
     up: Blocks,
     down: Blocks,
@@ -200,7 +198,7 @@ struct Mlp {
 }
 
 impl Mlp {
-    fn new(builder: &mut Builder, spec: MlpSpec, params: &MlpParams<'_>) -> Self {
+    pub(super) fn new(builder: &mut Builder, spec: MlpSpec, params: &MlpParams<'_>) -> Self {
         Self {
             spec,
             up: Blocks::upload(builder, spec.up(), params.up),
@@ -210,7 +208,7 @@ impl Mlp {
     }
 
     /// Computes plain rows from rows in the layout of the first matrix, block by block of rows.
-    fn apply(&self, builder: &mut Builder, x: Laid, rows: usize) -> BufferId {
+    pub(super) fn apply(&self, builder: &mut Builder, x: Laid, rows: usize) -> BufferId {
         let (width, inner) = (self.spec.dims.d_model, self.spec.intermediate);
         let block = ROWS.min(rows);
         let hidden = Laid::new(builder, "hidden", block, out_columns(self.spec.up()));
@@ -273,147 +271,4 @@ fn monarch(mut builder: Builder, spec: &MonarchSpec, case: &Case) -> Result<Plan
     let y = Laid { stream: y, columns: Columns::plain(width) };
     rearrange(&mut builder, product, y, rows, [spec.outputs(), e, spec.left[1]], Gate::None);
     builder.finish(y.stream.buffer)
-}
-
-/// Spectra of one convolution's filters. The skip is added to the first tap.
-fn filter(
-    builder: &mut Builder,
-    spec: &SequenceSpec,
-    case: &Case,
-    convolution: usize,
-    (conv, size): (&LongConv, usize),
-) -> Result<Filter, MixerError> {
-    let (width, length) = (spec.dims.d_model, spec.dims.seq_len);
-    let stride = Columns::plain(width).stride();
-    let n_taps = if spec.bidirectional { size } else { length };
-    if !builder.fits(n_taps.saturating_mul(stride)) {
-        return Err(MixerError::NeedsBuffer {
-            label: "filter".to_owned(),
-            needed_bytes: (4 * Count::from(n_taps) * Count::from(stride)).get(),
-            limit_bytes: builder.max_binding_bytes(),
-        });
-    }
-    let mut taps: Vec<f32> = zeros(Count::from(n_taps) * Count::from(stride))?;
-    let mut fill = |skip: &[f32], tap: &dyn Fn(usize, Result<usize, usize>) -> f32| {
-        for (position, row) in taps.chunks_exact_mut(stride).enumerate() {
-            let Some(lag) = circular_lag(position, size, length) else { continue };
-            for channel in 0..width {
-                row[channel] = tap(channel, lag) + if lag == Ok(0) { skip[channel] } else { 0.0 };
-            }
-        }
-    };
-    if let Some(layer) = &spec.layer {
-        let set = spec.filter_sets()[convolution];
-        let filters = Filters::new(&layer.filter, &case.tensors, set, spec.bidirectional)?;
-        let values = Count::from(length) * Count::from(width);
-        let mut forward = zeros(values)?;
-        let mut reverse = zeros(if spec.bidirectional { values } else { Count::ZERO })?;
-        filters.evaluate(Direction::Forward, &mut forward, &Serial);
-        filters.evaluate(Direction::Reverse, &mut reverse, &Serial);
-        fill(filters.skip, &|channel, lag| match lag {
-            Ok(s) => forward[s * width + channel],
-            Err(s) => reverse[(s - 1) * width + channel],
-        });
-    } else {
-        let filters = spec.core_filters(&case.tensors, convolution)?;
-        fill(filters.skip, &|channel, lag| match (lag, filters.reverse) {
-            (Ok(s), _) => filters.forward[channel * length + s],
-            (Err(s), Some(reverse)) => reverse[channel * length + s - 1],
-            (Err(_), None) => 0.0,
-        });
-    }
-    let taps = builder.upload_padded("filter", taps, stride);
-    Ok(conv.filter(builder, taps, n_taps))
-}
-
-fn sequence(builder: &mut Builder, spec: &SequenceSpec, case: &Case) -> Result<Stream, MixerError> {
-    let (batch, length, width) = (spec.dims.batch, spec.dims.seq_len, spec.dims.d_model);
-    let (rows, columns) = (spec.rows(), Columns::plain(width));
-    let size = fft_size(length).max(8);
-    let conv = LongConv::new(builder, [batch, length, width], size)?;
-    let filters = (0..spec.convolutions())
-        .map(|convolution| filter(builder, spec, case, convolution, (&conv, size)))
-        .collect::<Result<Vec<_>, _>>()?;
-    if spec.layer.is_some() {
-        return layer(builder, spec, case, &conv, &filters);
-    }
-    let x = builder.upload("streams", spec.streams(&case.tensors)?, Columns::heads(3, width));
-    let part = |index: usize| x.right(index * columns.run());
-    let y = builder.stream("core", rows, columns);
-    conv.apply(builder, &filters[0], (part(2), Some(part(0))), (y, Some(part(1))));
-    let Some(u) = spec.core_input(&case.tensors)? else { return Ok(y) };
-    let u = builder.upload("u", u, columns);
-    Ok(add_residual(builder, &conv, &filters[1], u, y, rows, columns))
-}
-
-/// y plus the residual convolution of u.
-fn add_residual(
-    builder: &mut Builder,
-    conv: &LongConv,
-    filter: &Filter,
-    u: Stream,
-    y: Stream,
-    rows: usize,
-    columns: Columns,
-) -> Stream {
-    let residual = builder.stream("residual", rows, columns);
-    conv.apply(builder, filter, (u, None), (residual, None));
-    let sum = builder.stream("sum", rows, columns);
-    map(builder, y, 1.0, Activation::None, Some((Combine::Add, residual)), sum, [rows, columns.stride()]);
-    sum
-}
-
-fn layer(
-    builder: &mut Builder,
-    spec: &SequenceSpec,
-    case: &Case,
-    conv: &LongConv,
-    filters: &[Filter],
-) -> Result<Stream, MixerError> {
-    let (batch, length, width) = (spec.dims.batch, spec.dims.seq_len, spec.dims.d_model);
-    let (rows, columns) = (spec.rows(), Columns::plain(width));
-    let mut u = builder.upload("x", spec.input(&case.tensors)?, columns);
-    if let Some((weight, bias)) = spec.norm(&case.tensors)? {
-        let normalized = builder.stream("normalized", rows, columns);
-        let layer_norm = Norm::upload(builder, weight, bias);
-        norm(builder, u, layer_norm, NORM_EPS as f32, normalized, [rows, width]);
-        u = normalized;
-    }
-    let (weight, bias) = spec.projection(&case.tensors, "in_linear")?;
-    let (taps, tap_bias) = spec.short_filter(&case.tensors)?;
-    let project = |builder: &mut Builder, index: usize, y: Stream| {
-        let weight = &weight[index * width * width..][..width * width];
-        let bias = &bias[index * width..][..width];
-        Linear::upload(builder, weight, Some(bias), columns, columns).apply(builder, u, rows, y, 0);
-        let taps = &taps[index * width * TAPS..][..width * TAPS];
-        ShortFilter::upload(builder, taps, Some(&tap_bias[index * width..][..width]), TAPS, columns)
-    };
-    // Four stream buffers rotate.
-    let [a, b, c, d] = ["a", "b", "c", "d"].map(|label| builder.stream(label, rows, columns));
-    let sizes = [batch, length, width];
-    let short_v = project(builder, 2, a);
-    let short_x1 = project(builder, 0, b);
-    short_conv(builder, sizes, (a, short_v), Activation::None, Some((b, short_x1)), c);
-    let short_x2 = project(builder, 1, a);
-    short_conv(builder, sizes, (a, short_x2), Activation::None, None, b);
-    conv.apply(builder, &filters[0], (c, None), (a, Some(b)));
-    let mut g = a;
-    if let Some(filter) = filters.get(1) {
-        conv.apply(builder, filter, (u, None), (b, None));
-        map(builder, a, 1.0, Activation::None, Some((Combine::Add, b)), c, [rows, columns.stride()]);
-        g = c;
-    }
-    let (weight, bias) = spec.projection(&case.tensors, "out_linear")?;
-    let Some(mlp_spec) = spec.mlp else {
-        Linear::upload(builder, weight, Some(bias), columns, columns).apply(builder, g, rows, d, 0);
-        return Ok(d);
-    };
-    // Written directly in the layout of the MLP's first matrix; padding beyond the width stays zero.
-    let blocks = in_columns(mlp_spec.up());
-    let mixed = Laid::new(builder, "mixed", rows, blocks);
-    let linear = Linear::upload(builder, weight, Some(bias), columns, blocks);
-    linear.apply(builder, g, rows, mixed.stream, 0);
-    let mlp = Mlp::new(builder, mlp_spec, &mlp_spec.params(&case.tensors, "param.mlp")?);
-    let y = mlp.apply(builder, mixed, rows);
-    Ok(Stream { buffer: y, offset: 0, stride: width })
 }

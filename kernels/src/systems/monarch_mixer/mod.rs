@@ -4,12 +4,14 @@
 mod cost;
 mod cpu;
 mod decode;
+mod decode_gpu;
 pub mod filter;
 mod gpu;
 mod matrix;
 mod mlp;
 mod model;
 mod seed;
+mod sequence_gpu;
 mod spec;
 mod spot;
 #[cfg(test)]
@@ -123,6 +125,6 @@ pub static MONARCH_MIXER: System = System {
         cost: |problem, params| Ok(decode::cost(&Spec::race(&problem.whole(), params)?, problem)),
         cpu: decode::decoder,
         rows_of_forward: true,
-        gpu: None,
+        gpu: Some(decode_gpu::plan),
     }),
 };

@@ -1,4 +1,5 @@
-// Divides outputs by q′·(z + η), with CAUSAL plus the sum of the row's scores inside its chunk.
+// Divides outputs by q′·(z + η), with CAUSAL plus the sum of the row's scores inside its chunk. With RUNNING, η is added
+// to the z of the last feature alone.
 //
 // A workgroup processes eight rows of a head, 32 threads each.
 //
@@ -7,6 +8,7 @@
 // binding 3: scores, [rows, heads · keys]; binding 4: outputs, [rows, heads · head]
 
 override CAUSAL: u32 = 0u;
+override RUNNING: u32 = 0u;
 
 struct Sizes {
     // Rows · heads.
@@ -25,6 +27,8 @@ struct Sizes {
     o_offset: u32,
     o_stride: u32,
     eta: f32,
+    // Number of the last feature, with RUNNING.
+    last: u32,
 }
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
@@ -51,7 +55,12 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         let at_z = sizes.z_offset + row / sizes.chunk * sizes.z_stride + head * sizes.vectors;
         for (var column = lane; column < sizes.vectors; column += 32u) {
             // The padding of q′ is zero.
-            weight += dot(q[at_q + column], z[at_z + column] + sizes.eta);
+            var eta = vec4<f32>(sizes.eta);
+            if (RUNNING == 1u) {
+                let features = vec4<u32>(0u, 1u, 2u, 3u) + 4u * column;
+                eta = select(vec4<f32>(0.0), eta, features == vec4<u32>(sizes.last));
+            }
+            weight += dot(q[at_q + column], z[at_z + column] + eta);
         }
         if (CAUSAL == 1u) {
             let at_s = row * sizes.s_stride + head * sizes.keys;

@@ -1,13 +1,18 @@
 // Replaces the projections p by positive features: exp(p − n − maximum) + ε, with the maximum of the row for queries
 // and of the head for keys. Mirrors features.rs; the factor m^(−1/2) is omitted. Padding becomes zero.
 //
+// With RUNNING, a further feature carries the ε of the keys, whose own features are without it: it is ε in a key, and in a
+// query the sum of its features times exp(largest projection up to the query's row − the head's maximum).
+//
 // A workgroup processes eight rows of a head, 32 threads each.
 //
 // binding 0: sizes; offsets and strides in vectors of four floats
 // binding 1: the queries or keys, [rows, heads · head]; binding 2: the keys' maxima, one for each head
-// binding 3: p, [rows, heads · features]
+// binding 3: the largest projections up to each row, [heads, length], where RUNNING
+// binding 4: p, [rows, heads · features]
 
 override KEYS: u32 = 0u;
+override RUNNING: u32 = 0u;
 
 struct Sizes {
     // Rows · heads.
@@ -23,14 +28,18 @@ struct Sizes {
     first_head: u32,
     norm: f32,
     epsilon: f32,
+    running_offset: u32,
+    running_stride: u32,
 }
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
 @group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> maxima: array<f32>;
-@group(0) @binding(3) var<storage, read_write> p: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> running: array<f32>;
+@group(0) @binding(4) var<storage, read_write> p: array<vec4<f32>>;
 
 const ZERO = vec4<f32>(0.0);
+const ONE = vec4<f32>(1.0);
 const LOWEST = vec4<f32>(-3e38);
 
 // [8 rows, 32 threads].
@@ -73,15 +82,38 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         }
         workgroupBarrier();
     }
-    if (!exists) {
-        return;
-    }
     var maximum = highest[thread - lane];
-    if (KEYS == 1u) {
+    if (KEYS == 1u && exists) {
         maximum = maxima[sizes.first_head + head];
     }
     let shift = sizes.norm * squares[thread - lane] + maximum;
-    for (var column = lane; column < sizes.vectors; column += 32u) {
-        p[start + column] = select(ZERO, exp(p[start + column] - shift) + sizes.epsilon, valid(column));
+    let epsilon = select(sizes.epsilon, 0.0, KEYS == 1u && RUNNING == 1u);
+    var sum = 0.0;
+    if (exists) {
+        for (var column = lane; column < sizes.vectors; column += 32u) {
+            let feature = select(ZERO, exp(p[start + column] - shift) + epsilon, valid(column));
+            p[start + column] = feature;
+            sum += dot(feature, ONE);
+        }
+    }
+    if (RUNNING == 1u) {
+        workgroupBarrier();
+        squares[thread] = sum;
+        workgroupBarrier();
+        for (var step = 16u; step > 0u; step /= 2u) {
+            if (lane < step) {
+                squares[thread] += squares[thread + step];
+            }
+            workgroupBarrier();
+        }
+        // The thread that wrote the vector of the last feature.
+        if (exists && lane == sizes.features / 4u % 32u) {
+            var last = sizes.epsilon;
+            if (KEYS == 0u) {
+                let here = running[sizes.running_offset + head * sizes.running_stride + row];
+                last = squares[thread - lane] * exp(here - maxima[sizes.first_head + head]);
+            }
+            p[start + sizes.features / 4u][sizes.features % 4u] = last;
+        }
     }
 }

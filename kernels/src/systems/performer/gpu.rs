@@ -7,6 +7,10 @@
 //!    the causal form adds the masked square of each chunk.
 //!
 //! Names as in `cpu.rs`. If one run covers everything, step 2 reuses the key projections of step 1.
+//!
+//! Decoding takes the largest key projection so far. Its key features are relative to the largest one of the context,
+//! without ε, and one further feature carries ε: it is ε in every key, and in a query the sum of its features times
+//! e^(the largest projection so far − that of the context).
 
 use mixer::{Access, Case, GpuTarget, Level, MixerError, Plan, Shader};
 
@@ -31,7 +35,14 @@ const FEATURES: Shader = Shader {
     label: "features",
     source: wgsl!("ops/gpu/line.wgsl", "systems/performer/features.wgsl"),
     entry: "main",
-    bindings: &[READ, READ, WRITE],
+    bindings: &[READ, READ, READ, WRITE],
+};
+
+const RUNNING_MAXIMUM: Shader = Shader {
+    label: "running_maximum",
+    source: wgsl!("systems/performer/running_maximum.wgsl"),
+    entry: "main",
+    bindings: &[WRITE],
 };
 
 const TOTALS: Shader = Shader {
@@ -89,8 +100,8 @@ pub(super) fn plan(case: &Case, target: &GpuTarget) -> Result<Plan, MixerError> 
         }
     };
     let core = builder.stream("core", rows, columns);
-    let mixer = Mixer::new(&mut builder, &spec, spec.projection(tensors)?, [q, k, v, core]);
-    mixer.record(&mut builder);
+    let mixer = Mixer::new(&mut builder, &spec, spec.projection(tensors)?, [q, k, v, core], None);
+    mixer.record(&mut builder, true);
     let (result, columns) = match spec.level {
         Level::Core => (core, columns),
         Level::Layer => {
@@ -146,8 +157,41 @@ fn runs(spec: &Spec, sequence: usize, at_once: usize) -> Vec<Run> {
     runs
 }
 
+/// The sums after all keys of each sequence, from which a decoder goes on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sums {
+    /// S, `[batch, heads, m + 1, padded d]`.
+    pub products: Stream,
+    /// z, `[batch, heads, padded m + 1]`.
+    pub totals: Stream,
+    /// Largest key projections, `[batch · heads]`.
+    pub maxima: Stream,
+}
+
+impl Sums {
+    pub(super) fn new(builder: &mut Builder, spec: &Spec) -> Self {
+        let (batch, heads, features) = (spec.dims.batch, spec.n_heads, spec.n_features + 1);
+        let products = Columns::plain(heads * features * Columns::plain(spec.d_head).stride());
+        Self {
+            products: builder.stream("sums", batch, products),
+            totals: builder.stream("totals", batch, Columns::heads(heads, features)),
+            maxima: builder.stream("maxima", 1, Columns::plain(batch * heads)),
+        }
+    }
+
+    /// Records a copy to `other`.
+    pub(super) fn copy_to(&self, builder: &mut Builder, other: &Self, batch: usize) {
+        let streams = [(self.products, other.products), (self.totals, other.totals)];
+        for (own, other) in streams {
+            map(builder, own, 1.0, Activation::None, None, other, [batch, own.stride]);
+        }
+        let maxima = self.maxima;
+        map(builder, maxima, 1.0, Activation::None, None, other.maxima, [1, maxima.stride]);
+    }
+}
+
 /// Values that all steps use.
-struct Mixer {
+pub(super) struct Mixer {
     spec: Spec,
     /// Largest number of chunks in a run.
     at_once: usize,
@@ -156,11 +200,12 @@ struct Mixer {
     v: Stream,
     core: Stream,
     /// W d^(−1/4), transposed: `[d, m]`.
-    projection: Stream,
+    pub(super) projection: Stream,
     /// Features of a run, `[rows, heads · padded m]`.
     key_features: Stream,
     query_features: Stream,
-    /// Largest key projections of blocks of rows, `[batch · heads, blocks]`, and of heads, `[batch · heads]`.
+    /// Largest key projections of blocks of rows, `[batch · heads, blocks]`, and of heads, `[batch · heads]`. Where a
+    /// decoder's outputs are wanted, a block is one row, and has the largest key projection up to it.
     block_maxima: Stream,
     maxima: Stream,
     /// S: slot 0 holds the sums before the run, then each chunk has a slot; `[at_once + 2, heads, m, padded d]`.
@@ -172,6 +217,8 @@ struct Mixer {
     totals_before: Stream,
     /// Buffers of the causal form only.
     square: Option<Square>,
+    /// Set for decoding.
+    kept: Option<Sums>,
 }
 
 /// Buffers of the masked square inside a chunk.
@@ -185,7 +232,14 @@ struct Square {
 }
 
 impl Mixer {
-    fn new(builder: &mut Builder, spec: &Spec, projection: &[f32], [q, k, v, core]: [Stream; 4]) -> Self {
+    /// With `kept`, outputs are those of a decoder, and `kept` receives the sums.
+    pub(super) fn new(
+        builder: &mut Builder,
+        spec: &Spec,
+        projection: &[f32],
+        [q, k, v, core]: [Stream; 4],
+        kept: Option<Sums>,
+    ) -> Self {
         let (m, d, heads) = (spec.n_features, spec.d_head, spec.n_heads);
         let scale = spec.projection_scale();
         let mut turned = vec![0.0; m * d];
@@ -194,9 +248,10 @@ impl Mixer {
                 turned[channel * m + feature] = (scale * f64::from(value)) as f32;
             }
         }
-        let features = Columns::heads(heads, m);
+        let n_columns = m + usize::from(kept.is_some());
+        let features = Columns::heads(heads, n_columns);
         let streams = Columns::heads(heads, d);
-        let sums = Columns::plain(heads * m * Columns::plain(d).stride());
+        let sums = Columns::plain(heads * n_columns * Columns::plain(d).stride());
         let target = *builder.target();
         let affordable = usize::try_from(target.max_dispatch_flops).unwrap_or(usize::MAX);
         let length = spec.dims.seq_len;
@@ -219,6 +274,11 @@ impl Mixer {
             }
         });
         let all_heads = spec.dims.batch * heads;
+        let blocks = if kept.is_some() { length } else { length.div_ceil(MAXIMUM_ROWS) + 1 };
+        let maxima = match kept {
+            Some(kept) => kept.maxima,
+            None => builder.stream("maxima", 1, Columns::plain(all_heads)),
+        };
         Self {
             spec: *spec,
             at_once,
@@ -229,30 +289,33 @@ impl Mixer {
             projection: builder.upload("projection", &turned, Columns::plain(m)),
             key_features: builder.stream("key features", rows, features),
             query_features: builder.stream("query features", rows, features),
-            block_maxima: builder.stream(
-                "block maxima",
-                all_heads,
-                Columns::plain(length.div_ceil(MAXIMUM_ROWS) + 1),
-            ),
-            maxima: builder.stream("maxima", 1, Columns::plain(all_heads)),
+            block_maxima: builder.stream("block maxima", all_heads, Columns::plain(blocks)),
+            maxima,
             products: builder.stream("sums", at_once + 2, sums),
             products_before: builder.stream("sums before", at_once + 2, sums),
             totals: builder.stream("totals", at_once + 2, features),
             totals_before: builder.stream("totals before", at_once + 2, features),
             square,
+            kept,
         }
     }
 
-    /// Floats of a head's features and of a head, with padding.
-    fn feature_run(&self) -> usize {
-        Columns::plain(self.spec.n_features).stride()
+    /// Columns of a head's features: one more than features for a decoder's ε.
+    fn feature_columns(&self) -> usize {
+        self.spec.n_features + usize::from(self.kept.is_some())
     }
 
-    fn head_run(&self) -> usize {
+    /// Floats of a head's features and of a head, with padding.
+    pub(super) fn feature_run(&self) -> usize {
+        Columns::plain(self.feature_columns()).stride()
+    }
+
+    pub(super) fn head_run(&self) -> usize {
         Columns::plain(self.spec.d_head).stride()
     }
 
-    fn record(&self, builder: &mut Builder) {
+    /// Records the sums and, with `answers`, the outputs.
+    pub(super) fn record(&self, builder: &mut Builder, answers: bool) {
         let sequences: Vec<Vec<Run>> =
             (0..self.spec.dims.batch).map(|sequence| runs(&self.spec, sequence, self.at_once)).collect();
         let is_one_run = sequences.iter().map(Vec::len).sum::<usize>() == 1;
@@ -261,10 +324,14 @@ impl Mixer {
             blocks = 0;
             for &run in runs {
                 self.project(builder, self.k, run, self.key_features);
-                blocks += self.block_maxima(builder, run, blocks);
+                let rows = if self.kept.is_some() && answers { 1 } else { MAXIMUM_ROWS };
+                blocks += self.block_maxima(builder, run, blocks, rows);
             }
         }
         self.head_maxima(builder, blocks);
+        if self.kept.is_some() && answers {
+            self.running_maxima(builder);
+        }
         for runs in &sequences {
             for (index, &run) in runs.iter().enumerate() {
                 if !is_one_run {
@@ -272,12 +339,14 @@ impl Mixer {
                 }
                 self.features(builder, self.k, run, self.key_features, true);
                 self.sum(builder, run, index == 0);
-                if let Some(square) = &self.square {
+                if let Some(square) = self.square.as_ref().filter(|_| answers) {
                     self.queries(builder, run);
                     self.causal(builder, run, square);
                 }
                 if index + 1 < runs.len() {
                     self.carry(builder, run);
+                } else if let Some(kept) = &self.kept {
+                    self.keep(builder, run, kept);
                 }
             }
             if let (None, Some(last)) = (&self.square, runs.last()) {
@@ -303,11 +372,11 @@ impl Mixer {
         Gemm { batches: Batches { outer: 1, inner: n_heads }, ..gemm }.record(builder);
     }
 
-    /// The largest projections of a run's blocks of rows, which start at number `first` in their sequence. Returns the
-    /// number of blocks.
-    fn block_maxima(&self, builder: &mut Builder, run: Run, first: usize) -> usize {
+    /// The largest projections of a run's blocks of `rows` rows, which start at number `first` in their sequence. Returns
+    /// the number of blocks.
+    fn block_maxima(&self, builder: &mut Builder, run: Run, first: usize, rows: usize) -> usize {
         let (heads, stride) = (self.spec.n_heads, self.block_maxima.stride);
-        let blocks = run.rows().div_ceil(MAXIMUM_ROWS);
+        let blocks = run.rows().div_ceil(rows);
         builder.dispatch(
             MAXIMUM,
             &[],
@@ -317,7 +386,7 @@ impl Mixer {
                 0,
                 word(self.key_features.stride),
                 word(self.feature_run()),
-                word(MAXIMUM_ROWS),
+                word(rows),
                 word(run.sequence * heads * stride + first),
                 word(stride),
             ],
@@ -340,13 +409,36 @@ impl Mixer {
         );
     }
 
+    /// Replaces the rows' maxima by those up to each row.
+    fn running_maxima(&self, builder: &mut Builder) {
+        let (all_heads, length) = (self.spec.dims.batch * self.spec.n_heads, self.spec.dims.seq_len);
+        builder.dispatch(
+            RUNNING_MAXIMUM,
+            &[],
+            &[word(length), word(self.block_maxima.stride)],
+            &[self.block_maxima.buffer],
+            [1, all_heads, 1],
+            2 * (all_heads * length) as u64,
+        );
+    }
+
+    /// Keeps the sums after the last run of a sequence.
+    fn keep(&self, builder: &mut Builder, run: Run, kept: &Sums) {
+        for (before, kept) in [(self.products_before, kept.products), (self.totals_before, kept.totals)] {
+            let (last, kept) = (before.down(run.chunks), kept.down(run.sequence));
+            map(builder, last, 1.0, Activation::None, None, kept, [1, before.stride]);
+        }
+    }
+
     /// Replaces p by the features.
     fn features(&self, builder: &mut Builder, x: Stream, run: Run, p: Stream, keys: bool) {
         let heads = self.spec.n_heads;
         let x = x.down(run.first);
+        let running = self.block_maxima.stride;
+        let position = run.first - run.sequence * self.spec.dims.seq_len;
         builder.dispatch(
             FEATURES,
-            &[("KEYS", f64::from(u8::from(keys)))],
+            &[("KEYS", f64::from(u8::from(keys))), ("RUNNING", f64::from(u8::from(self.kept.is_some())))],
             &[
                 word(run.rows() * heads),
                 word(heads),
@@ -359,8 +451,10 @@ impl Mixer {
                 word(run.sequence * heads),
                 (self.spec.norm_scale() as f32).to_bits(),
                 (self.spec.kernel_eps as f32).to_bits(),
+                word(run.sequence * heads * running + position),
+                word(running),
             ],
-            &[x.buffer, self.maxima.buffer, p.buffer],
+            &[x.buffer, self.maxima.buffer, self.block_maxima.buffer, p.buffer],
             row_groups(run.rows() * heads),
             (FEATURE_FLOPS * run.rows() * p.stride) as u64,
         );
@@ -373,11 +467,11 @@ impl Mixer {
 
     /// Writes S and z of a run's chunks to slots 1 and up, and their running sums.
     fn sum(&self, builder: &mut Builder, run: Run, is_first: bool) {
-        let Spec { n_heads, n_features, d_head, .. } = self.spec;
+        let Spec { n_heads, d_head, .. } = self.spec;
         let keys = Self::of_run(self.key_features, run, self.feature_run());
         let values = Self::of_run(self.v.down(run.first), run, self.head_run());
         let sums = self.sums_operand(self.products.down(1));
-        let gemm = Gemm::new(keys, values, sums, [n_features, d_head, run.chunk]);
+        let gemm = Gemm::new(keys, values, sums, [self.feature_columns(), d_head, run.chunk]);
         Gemm { batches: run.batches(n_heads), transpose_a: true, ..gemm }.record(builder);
         let columns = self.totals.stride;
         let items = run.chunks * columns / 4;
@@ -417,13 +511,14 @@ impl Mixer {
         Operand {
             stream: Stream { stride: self.head_run(), ..slots },
             outer: slots.stride,
-            inner: self.spec.n_features * self.head_run(),
+            inner: self.feature_columns() * self.head_run(),
         }
     }
 
     /// Outputs of a run from the sums before each chunk and the masked square inside it.
     fn causal(&self, builder: &mut Builder, run: Run, square: &Square) {
-        let Spec { n_heads, n_features, d_head, .. } = self.spec;
+        let Spec { n_heads, d_head, .. } = self.spec;
+        let n_features = self.feature_columns();
         let batches = run.batches(n_heads);
         let chunk = Columns::plain(run.chunk).stride();
         let queries = Self::of_run(self.query_features, run, self.feature_run());
@@ -460,7 +555,10 @@ impl Mixer {
         let (s, keys) = scores.unwrap_or((q, 0));
         builder.dispatch(
             DIVIDE,
-            &[("CAUSAL", f64::from(u8::from(scores.is_some())))],
+            &[
+                ("CAUSAL", f64::from(u8::from(scores.is_some()))),
+                ("RUNNING", f64::from(u8::from(self.kept.is_some()))),
+            ],
             &[
                 word(run.rows() * heads),
                 word(heads),
@@ -475,6 +573,7 @@ impl Mixer {
                 vectors(core.offset),
                 vectors(core.stride),
                 (self.spec.unscaled_eta() as f32).to_bits(),
+                word(self.spec.n_features),
             ],
             &[q.buffer, z.buffer, s.buffer, core.buffer],
             row_groups(run.rows() * heads),

@@ -5,6 +5,7 @@ mod block;
 mod cost;
 mod cpu;
 mod decode;
+mod decode_gpu;
 mod features;
 mod gpu;
 mod projection;
@@ -76,7 +77,7 @@ pub static PERFORMER: System = System {
         cost: |problem, params| Ok(cost::decode(&Spec::race(&problem.whole(), params)?.0)),
         cpu: decode::decoder,
         rows_of_forward: false,
-        gpu: None,
+        gpu: Some(decode_gpu::plan),
     }),
 };
 
