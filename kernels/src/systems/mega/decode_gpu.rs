@@ -1,8 +1,7 @@
-//! Decoding on the GPU: the average's state, and a cache of the present chunk's keys and values.
+//! Decoding on the GPU: the average's state or last inputs, and a cache of the present chunk's keys and values.
 
 use mixer::{Case, DecodePlan, Generate, GpuTarget, MixerError};
 
-use super::INFO;
 use super::gpu::{Attention, Average, Heads, Parts, Run, attend, longest, runs};
 use super::spec::{AttentionSpec, EmaSpec, LayerSpec, Spec};
 use crate::dims::Dims;
@@ -17,51 +16,37 @@ pub(super) fn plan(case: &Case, generate: Generate, target: &GpuTarget) -> Resul
     }
 }
 
-/// Refuses a truncated average, which is no finite recurrence.
-fn check(spec: &EmaSpec) -> Result<(), MixerError> {
-    if spec.truncation.is_some() {
-        let what = "decoding a truncated average on a GPU".to_owned();
-        return Err(MixerError::Unsupported { system: INFO.id.to_owned(), what });
-    }
-    Ok(())
-}
-
-/// Room for the states of the average.
-fn state(builder: &mut Builder, average: &Average) -> Stream {
-    builder.stream("state", 1, Columns::plain(average.state_floats()))
-}
-
 fn average(
     mut builder: Builder,
     spec: EmaSpec,
     case: &Case,
     Generate { context, fed }: Generate,
 ) -> Result<DecodePlan, MixerError> {
-    check(&spec)?;
     let Dims { batch, seq_len, d_model: width } = spec.dims;
     let columns = Columns::plain(width);
     let mut decoding = Decoding::new(&mut builder, Lengths::new(batch, context, seq_len)?, width, fed);
+    let clock = decoding.clock;
     let x = decoding.input(&mut builder, "x", spec.input(&case.tensors)?, columns, true);
     let average = Average::upload(&mut builder, spec, case)?;
     let steps = average.steps(&mut builder, context)?;
-    let state = state(&mut builder, &average);
+    let state = average.state(&mut builder, &steps)?;
     let token = builder.stream("token", batch, columns);
 
     decoding.fill(&mut builder, |builder| {
         average.record(builder, x.prompt, &steps, false);
-        average.keep(builder, &steps, state);
+        state.save(builder, x.prompt, &steps);
     });
     decoding.prefill(&mut builder, |builder| {
         let e = average.record(builder, x.prompt, &steps, true);
-        average.keep(builder, &steps, state);
+        state.save(builder, x.prompt, &steps);
         unpack(builder, e, batch * context, columns)
     });
-    decoding.rewind(&mut builder, |builder| average.keep(builder, &steps, state));
+    decoding.rewind(&mut builder, |builder| state.restore(builder));
     decoding.step(&mut builder, &[x], |builder| {
-        average.step(builder, x.next, state.buffer, token);
+        average.step(builder, clock, x.next, &state, token);
         Ok((token, columns))
     })?;
-    decoding.finish(builder, &[state.buffer])
+    decoding.finish(builder, &[state.now.buffer])
 }
 
 /// Keys and values of the present chunk of every sequence, `[batch, c]` rows.
@@ -173,7 +158,6 @@ fn layer(
     case: &Case,
     Generate { context, fed }: Generate,
 ) -> Result<DecodePlan, MixerError> {
-    check(&spec.ema)?;
     let Dims { batch, seq_len, d_model: width } = spec.ema.dims;
     let columns = Columns::plain(width);
     let mut decoding = Decoding::new(&mut builder, Lengths::new(batch, context, seq_len)?, width, fed);
@@ -188,10 +172,11 @@ fn layer(
     };
     let rooms = parts.rooms(&mut builder, context, longest(&prompt.attention))?;
     let token = parts.rooms(&mut builder, 1, batch)?;
-    let state = state(&mut builder, average);
+    let state = average.state(&mut builder, &rooms.steps)?;
     let cache = Cache::new(&mut builder, &spec.attention, context);
     let save = |builder: &mut Builder| {
-        average.keep(builder, &rooms.steps, state);
+        let normalized = layer.input(x.prompt, rooms.normalized);
+        state.save(builder, normalized, &rooms.steps);
         cache.save(builder);
     };
 
@@ -216,14 +201,14 @@ fn layer(
         unpack(builder, y, prompt.ema.rows(), columns)
     });
     decoding.rewind(&mut builder, |builder| {
-        average.keep(builder, &rooms.steps, state);
+        state.restore(builder);
         cache.restore(builder);
     });
     decoding.step(&mut builder, &[x], |builder| {
         let (rows, streams) = (batch, &token.run);
         let normalized = layer.normalize_input(builder, x.next, token.normalized, rows);
         let e = token.steps.y;
-        average.step(builder, normalized, state.buffer, e);
+        average.step(builder, clock, normalized, &state, e);
         layer.keys(builder, rows, [normalized, e], streams);
         layer.queries(builder, rows, e, streams);
         cache.append(builder, clock, streams.heads);
@@ -231,5 +216,5 @@ fn layer(
         layer.finish(builder, rows, [x.next, token.y], streams);
         Ok((layer.normalize_output(builder, token.y, token.normalized, rows), columns))
     })?;
-    decoding.finish(builder, &[state.buffer, cache.k.buffer, cache.v.buffer])
+    decoding.finish(builder, &[state.now.buffer, cache.k.buffer, cache.v.buffer])
 }

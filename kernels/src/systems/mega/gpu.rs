@@ -5,6 +5,7 @@
 mod attention;
 mod average;
 mod layer;
+mod window;
 
 use mixer::{Case, GpuTarget, MixerError, Plan};
 

@@ -4,8 +4,9 @@ use mixer::{Access, BufferId, Case, Count, MixerError, Shader, room, zeros};
 
 use super::super::ema;
 use super::super::spec::EmaSpec;
+use super::window::Window;
 use crate::ops::gpu::{
-    Activation, Builder, Columns, Filter, LongConv, Stream, line_of_groups, map, vectors, word,
+    Activation, Builder, Clock, Columns, Filter, LongConv, Stream, line_of_groups, map, vectors, word,
 };
 use crate::ops::long_conv::{circular_lag, fft_size};
 
@@ -61,6 +62,32 @@ pub struct Steps {
     convolution: Option<(LongConv, Filter)>,
 }
 
+/// The state of decoding.
+pub struct State {
+    /// Those of all passes, or the last inputs of a truncated average.
+    pub now: Stream,
+    /// Its copy from the end of the context.
+    saved: Stream,
+    floats: usize,
+    window: Option<Window>,
+}
+
+impl State {
+    /// Records that the state is the one after `steps` of x, which were recorded before.
+    pub fn save(&self, builder: &mut Builder, x: Stream, steps: &Steps) {
+        // The scan has stored its own.
+        if let Some(window) = &self.window {
+            window.save(builder, x, steps.length, self.saved);
+        }
+        self.restore(builder);
+    }
+
+    /// Records the return to the end of the context.
+    pub fn restore(&self, builder: &mut Builder) {
+        map(builder, self.saved, 1.0, Activation::None, None, self.now, [1, self.floats]);
+    }
+}
+
 impl Average {
     pub fn upload(builder: &mut Builder, spec: EmaSpec, case: &Case) -> Result<Self, MixerError> {
         let width = spec.dims.d_model;
@@ -89,7 +116,7 @@ impl Average {
     }
 
     /// Floats of the states of all passes, `[passes, batch, width, DIMENSIONS]`.
-    pub fn state_floats(&self) -> usize {
+    fn state_floats(&self) -> usize {
         self.passes().len() * self.pass_floats()
     }
 
@@ -128,6 +155,9 @@ impl Average {
         let Steps { length, chunk, chunks, states, y, .. } = *steps;
         let scan = Scan { width, length, chunk, chunks, x, y, omega: self.omega, states: states.buffer };
         if let Some((conv, filter)) = &steps.convolution {
+            if !answers {
+                return y;
+            }
             conv.apply(builder, filter, (x, None), (y, None));
             let work = Work { stage: Stage::Finish, items: batch * length * width, flops: 4 };
             scan.stage(builder, work, x.buffer, Options::default());
@@ -151,16 +181,35 @@ impl Average {
         y
     }
 
-    /// Records a copy of the states after the last of `steps` to `state`.
-    pub fn keep(&self, builder: &mut Builder, steps: &Steps, state: Stream) {
-        let kept = steps.states.right(steps.chunks * self.pass_floats());
-        map(builder, kept, 1.0, Activation::None, None, state, [1, self.state_floats()]);
+    /// Room for the state after `steps`.
+    ///
+    /// # Errors
+    /// As for [`Window::upload`].
+    pub fn state(&self, builder: &mut Builder, steps: &Steps) -> Result<State, MixerError> {
+        Ok(match &self.method {
+            Method::Scan(_) => State {
+                now: builder.stream("state", 1, Columns::plain(self.state_floats())),
+                saved: steps.states.right(steps.chunks * self.pass_floats()),
+                floats: self.state_floats(),
+                window: None,
+            },
+            Method::Convolution(dimensions) => {
+                let window = Window::upload(builder, &self.spec, dimensions)?;
+                let [now, saved] = ["state", "saved state"].map(|label| window.room(builder, label));
+                let floats = self.spec.dims.batch * self.spec.lags() * now.stride;
+                State { now, saved, floats, window: Some(window) }
+            }
+        })
     }
 
-    /// Records one step of every sequence from `state` on; x and y are `[batch]` rows.
-    pub fn step(&self, builder: &mut Builder, x: Stream, state: BufferId, y: Stream) {
+    /// Records one step of every sequence; x and y are `[batch]` rows.
+    pub fn step(&self, builder: &mut Builder, clock: Clock, x: Stream, state: &State, y: Stream) {
+        if let Some(window) = &state.window {
+            window.step(builder, clock, self.omega, [x, state.now, y]);
+        }
         let (items, width) = (self.spec.dims.batch * self.spec.dims.d_model, self.spec.dims.d_model);
-        let scan = Scan { width, length: 1, chunk: 1, chunks: 1, x, y, omega: self.omega, states: state };
+        let states = state.now.buffer;
+        let scan = Scan { width, length: 1, chunk: 1, chunks: 1, x, y, omega: self.omega, states };
         for (index, pass) in self.passes().iter().enumerate() {
             let options = self.options(index, Some(index * self.pass_floats()));
             let work = Work { stage: Stage::Outputs, items, flops: 4 * DIMENSIONS };

@@ -86,7 +86,12 @@ impl Layer {
         LayerRows { u, hidden, candidate, shared, r, heads: Heads { q, k, v, a } }
     }
 
-    /// Records x̂ of `rows` rows of x to `to`; returns x itself where the layer normalises its output.
+    /// x̂ of x: the rows in `normalized`, or x itself where the layer normalises its output.
+    pub fn input(&self, x: Stream, normalized: Stream) -> Stream {
+        if self.spec.pre_norm { normalized } else { x }
+    }
+
+    /// Records x̂ of `rows` rows of x, where the layer normalises its input.
     pub fn normalize_input(&self, builder: &mut Builder, x: Stream, to: Stream, rows: usize) -> Stream {
         if self.spec.pre_norm { self.normalize(builder, x, to, rows) } else { x }
     }
