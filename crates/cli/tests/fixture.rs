@@ -8,7 +8,7 @@ use std::process::Command;
 
 use chart::lanes::looks;
 use chart::words::ENGLISH;
-use mixer::Info;
+use mixer::{Info, Task};
 use report::{Linked, Report, SystemEntry};
 
 fn root() -> PathBuf {
@@ -69,6 +69,35 @@ fn it_races_within_a_budget_is_verified_and_travels_in_links_and_files() {
     assert_eq!((read.lanes[1].system.as_str(), &read.lanes[1].title), (info().id, &lane.title));
     assert_eq!(read.lanes[1].params, lane.params);
     assert_eq!(read.config.systems, report.config.systems);
+}
+
+#[test]
+fn its_decode_race_travels_and_a_system_without_decoder_says_why() {
+    let systems = format!("reformer,{}", info().id);
+    let problem = ["race", "--mode", "decode", "--backend", "cpu", "--width", "16", "--heads", "2"];
+    let lengths = ["--contexts", "16..64", "--tokens", "9", "--threads", "1", "--budget-ms", "4000"];
+    let run = ["--quiet", "--json", "--systems", &systems];
+    let report = Report::from_json(&crossover(&[&problem[..], &lengths, &run].concat())).unwrap();
+    assert_eq!(report.config.mode, Task::Decode { tokens: 9 });
+    for point in &report.lanes[1].points {
+        assert!(point.outcome == "ok" && point.verified.is_some_and(|verified| verified.pass), "{point:?}");
+        let decode = point.decode.unwrap();
+        // The state is counted, its closed form is not.
+        assert_eq!(decode.state_bytes, point.decode_state_bytes);
+        assert!(decode.state_bytes > 0.0 && decode.prefill_flops > point.flops, "{point:?}");
+    }
+    let lost = &report.lanes[0].points[0];
+    let reason = lost.reason.as_ref().unwrap();
+    assert_eq!((lost.outcome.as_str(), reason.code.as_str()), ("unsupported", "no-decode"));
+    let entries: Vec<SystemEntry> = serde_json::from_str(&crossover(&["systems", "--json"])).unwrap();
+    let entry = |id: &str| entries.iter().find(|entry| entry.id == id).unwrap();
+    let why = entry("reformer").no_decode.clone().unwrap();
+    assert!(lost.message.as_ref().unwrap().ends_with(&why.message), "{lost:?}");
+    assert_eq!(entry(info().id).no_decode, None);
+    let Ok(Linked::Report(read)) = report::decode_link(&report::encode_link(&report).unwrap()) else {
+        panic!()
+    };
+    assert_eq!((read.schema, &read.config), (3, &report.config));
 }
 
 #[test]
