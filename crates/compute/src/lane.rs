@@ -81,9 +81,8 @@ impl Lane {
     /// The system's name and the operations per second that it reached on the GPU.
     pub(crate) fn gpu_rate(&self) -> Option<(&'static str, f64)> {
         match &self.inner {
-            Inner::Cpu(_) | Inner::Decode(_) => None,
+            Inner::Cpu(_) | Inner::Decode(_) | Inner::GpuDecode(_) => None,
             Inner::Gpu { system, lane, .. } => Some((system.info().id, lane.flops_per_s()?)),
-            Inner::GpuDecode(_) => None,
         }
     }
 

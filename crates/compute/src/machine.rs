@@ -434,12 +434,11 @@ impl Executor for Machine {
     async fn verify(&mut self, spec: &LaneSpec, problem: &Problem) -> Result<Verification, LaneError> {
         let system = (self.options.find)(&spec.system)?;
         let mut lane = self.seeded_lane(system, spec, problem).await?;
-        let (output, case) = match lane.every_answer().await? {
-            Some((output, case)) => (output, Arc::new(case)),
-            None => {
-                self.run(&mut lane, 1).await?;
-                (lane.output().await?, Arc::clone(lane.case()))
-            }
+        let (output, case) = if let Some((output, case)) = lane.every_answer().await? {
+            (output, Arc::new(case))
+        } else {
+            self.run(&mut lane, 1).await?;
+            (lane.output().await?, Arc::clone(lane.case()))
         };
         let expected = unless_cancelled(&self.cancel, move || system.reference(&case))??;
         let deviation = system.info().tolerance.compare_rows(&output, &expected, problem.d_model);

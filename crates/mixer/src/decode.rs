@@ -88,6 +88,9 @@ pub struct Generate {
     pub fed: bool,
 }
 
+/// Describes the GPU work of generating.
+pub type PlanDecoding = fn(&Case, Generate, &GpuTarget) -> Result<DecodePlan, MixerError>;
+
 /// A system's decoding. The folder that defines the system fills in the fields.
 #[derive(Debug, Clone, Copy)]
 pub struct Decode {
@@ -105,6 +108,6 @@ pub struct Decode {
     /// row of the forward pass over the tokens up to it, and a case with the configuration key `decode` has these rows as
     /// its reference.
     pub rows_of_forward: bool,
-    /// Describes the GPU work of generating. `None` where the decoder runs on the CPU only.
-    pub gpu: Option<fn(&Case, Generate, &GpuTarget) -> Result<DecodePlan, MixerError>>,
+    /// The GPU's decoder; `None` where the decoder runs on the CPU only.
+    pub gpu: Option<PlanDecoding>,
 }

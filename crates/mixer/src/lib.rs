@@ -29,7 +29,9 @@ pub use allowed::Allowed;
 pub use case::{Case, Tensor, Tensors};
 pub use cost::{Cost, OpCount};
 pub use count::{Count, Sizes};
-pub use decode::{CpuDecoder, Decode, DecodeMemory, Generate, PreparedDecoder, TokenInput, Tokens};
+pub use decode::{
+    CpuDecoder, Decode, DecodeMemory, Generate, PlanDecoding, PreparedDecoder, TokenInput, Tokens,
+};
 pub use error::{MixerError, NoDecode};
 pub use executor::{Executor, Finished, LaneError, LaneSpec, Prepared, Verification};
 pub use explain::{Arg, Explain, Said};
