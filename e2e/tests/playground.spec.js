@@ -23,6 +23,31 @@ for (const backend of ['cpu', 'webgpu']) {
   });
 }
 
+test('generated tokens, from the switch to their table', async ({ page }) => {
+  const playground = new Playground(page);
+  await playground.open();
+  await playground.small();
+  await playground.choose('mode', 'decode');
+  // What was typed stays.
+  await expect(page.getByTestId('config-contexts')).toHaveValue('64, 128, 256');
+  await expect(page.getByTestId('config-causal')).toBeDisabled();
+  await playground.set('tokens', 0);
+  await expect(page.getByTestId('config-tokens-error')).toBeVisible();
+  await playground.set('tokens', 16);
+  await page.getByTestId('config-add-lane').click();
+  await page.getByTestId('config-add-bigs').click();
+  await expect(page.getByTestId('config-no-decode')).toHaveCount(1);
+  await playground.start.click();
+  await playground.finished();
+  await expect(playground.error).toHaveCount(0);
+  await expect(playground.table.getByRole('row')).toHaveCount(4);
+  // The state of the longest context.
+  await expect(playground.table).toContainText(/\d\s(KiB|MiB)/u);
+  await expect(playground.table).not.toContainText('NaN');
+  await page.getByTestId('view-state').click();
+  await expect(page.getByTestId('view-state')).toHaveAttribute('aria-checked', 'true');
+});
+
 test('a race starts within a second of the click', async ({ page }) => {
   const playground = new Playground(page);
   await playground.open();

@@ -117,7 +117,8 @@ pub fn decoding(point: &Point, report: &Report) -> Vec<String> {
     let Some(rate) = report.tokens_per_s(point) else { return Vec::new() };
     let state = point.decode.map_or(point.decode_state_bytes, |decode| decode.state_bytes);
     vec![
-        Metric::Throughput.format(rate),
+        // The column's name has the unit.
+        format::rate(rate, "").trim_end().to_owned(),
         format::bytes(state),
         time(point.decode.and_then(|decode| decode.prefill_ms)),
         time(point.decode.and_then(|decode| decode.steps).map(|steps| steps.worst_ms)),
@@ -249,7 +250,7 @@ mod tests {
         for text in [&ENGLISH, &CHINESE] {
             let all = rows(&report, &looks(&report, &[], text.words), Metric::Time, text);
             let expected = [
-                Metric::Throughput.format(report.tokens_per_s(&last).unwrap()),
+                "21.7\u{202f}K".to_owned(),
                 format::bytes(decode.state_bytes),
                 format::time(decode.prefill_ms.unwrap()),
                 format::time(decode.steps.unwrap().worst_ms),

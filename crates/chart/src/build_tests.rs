@@ -239,6 +239,14 @@ fn a_system_that_does_not_decode_drops_out_with_its_reason() {
     let scene = drawn(&samples::decode(), &options(Metric::Time, 900.0));
     let dnf = scene.lanes.iter().find_map(|lane| lane.dnf.as_ref()).unwrap();
     assert_eq!(dnf.reason, "unsupported");
-    assert!(dnf.description.starts_with("Monarch Mixer dropped out at 256 tokens of context: unsupported. "));
+    // Right of its cross, because the labels of the axis are left of it.
+    let mark =
+        format!(r#"x="{:.1}" y="{:.1}" text-anchor="start">unsupported</text>"#, dnf.x + 9.0, dnf.label_y);
+    assert!(svg::marks(&scene).contains(&mark), "{mark}");
+    assert!(
+        svg::marks(&drawn(&samples::wall(), &options(Metric::Time, 900.0)))
+            .contains(r#"text-anchor="end">out of memory"#)
+    );
+    assert!(dnf.description.starts_with("BiGS dropped out at 256 tokens of context: unsupported. "));
     assert!(dnf.description.contains("each output depends on later tokens"), "{}", dnf.description);
 }

@@ -6,6 +6,8 @@ use std::fmt::Write as _;
 use super::palette::{self, Theme};
 use super::{LaneMarks, Scene, shapes};
 
+/// Room that the reason of a lane that dropped out takes, in pixels.
+const REASON: f64 = 90.0;
 /// Radius of a marker.
 pub const MARKER: f64 = 4.5;
 
@@ -82,7 +84,7 @@ pub fn marks(scene: &Scene) -> String {
         out.push_str("</g>");
     }
     for lane in &scene.lanes {
-        lane_marks(&mut out, lane);
+        lane_marks(&mut out, lane, scene.plot.left);
     }
     for label in &scene.labels {
         let _ = write!(
@@ -198,7 +200,7 @@ fn polyline(out: &mut String, class: &str, points: &[(f64, f64)]) {
     out.push_str(r#""/>"#);
 }
 
-fn lane_marks(out: &mut String, lane: &LaneMarks) {
+fn lane_marks(out: &mut String, lane: &LaneMarks, left: f64) {
     let _ = write!(
         out,
         r#"<g class="lane c{}{}{}{}{}">"#,
@@ -238,12 +240,14 @@ fn lane_marks(out: &mut String, lane: &LaneMarks) {
         }
     }
     if let Some(dnf) = &lane.dnf {
+        // Left of its cross, unless it would cover the labels of the axis.
+        let (x, anchor) = if dnf.x - left < REASON { (dnf.x + 9.0, "start") } else { (dnf.x - 9.0, "end") };
         let _ = write!(
             out,
-            r#"<path class="dnf" d="M{0:.1} {1:.1}l10 10m0 -10l-10 10"/><text class="dnf-label" x="{2:.1}" y="{3:.1}" text-anchor="end">{4}</text>"#,
+            r#"<path class="dnf" d="M{0:.1} {1:.1}l10 10m0 -10l-10 10"/><text class="dnf-label" x="{2:.1}" y="{3:.1}" text-anchor="{anchor}">{4}</text>"#,
             dnf.x - 5.0,
             dnf.y - 5.0,
-            dnf.x - 9.0,
+            x,
             dnf.label_y,
             escape(&dnf.reason)
         );

@@ -9,6 +9,7 @@ use crate::ops::gpu::{Builder, Columns, Decoding, Input, Linear, Stream};
 pub(crate) type Projection<'a> = (&'a [f32], Option<&'a [f32]>);
 
 /// Where queries, keys and values come from.
+#[derive(Clone, Copy)]
 pub(crate) enum Given<'a> {
     /// From the case, `[batch, capacity]` rows each.
     Core([&'a [f32]; 3]),

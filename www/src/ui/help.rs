@@ -62,7 +62,6 @@ pub fn HelpDialog(store: Store) -> impl IntoView {
                 </dl>
                 <p class="muted">{text.help_note}</p>
                 <h3>{text.decode.name.0}</h3>
-                <p>{text.decode.name.1}</p>
                 {text.about_decode.iter().map(|(title, body)| view! { <p><strong>{*title}</strong>" "{*body}</p> }).collect_view()}
             </div>
         </dialog>
