@@ -29,7 +29,12 @@ fn decodes(system: &&System) -> bool {
 
 /// Whether a form does not decode on a GPU.
 fn is_refused(error: &LaneError) -> bool {
-    matches!(error, LaneError::Mixer(MixerError::NoDecode { .. } | MixerError::Unsupported { .. }))
+    match error {
+        LaneError::Mixer(MixerError::NoDecode { .. } | MixerError::Unsupported { .. }) => true,
+        // A file may have outputs for the first positions only.
+        LaneError::Mixer(MixerError::InvalidField { field, .. }) => field == "l_max",
+        _ => false,
+    }
 }
 
 #[test]
