@@ -4,7 +4,7 @@
 use mixer::{Case, DecodePlan, Generate, GpuTarget, Level, MixerError};
 
 use super::Spec;
-use super::gpu::{Layer, Operator, taps};
+use super::gpu::{self, Layer, Operator, taps};
 use crate::ops::gpu::{Builder, CacheConv, Columns, Combine, Decoding, Input, Lengths, Next, Stream, unpack};
 
 pub(super) fn plan(
@@ -14,11 +14,7 @@ pub(super) fn plan(
 ) -> Result<DecodePlan, MixerError> {
     let spec = Spec::read(case)?;
     let (batch, width, order) = (spec.dims.batch, spec.dims.d_model, spec.order);
-    if spec.out_len() < spec.dims.seq_len {
-        let allowed = format!("at least the length ({})", spec.dims.seq_len);
-        return Err(MixerError::invalid("l_max", allowed, spec.out_len()));
-    }
-    let lengths = Lengths::new(batch, context, spec.dims.seq_len)?;
+    let lengths = Lengths::new(batch, context, spec.out_len())?;
     let columns = Columns::plain(width);
     let mut builder = Builder::new(target);
     let mut decoding = Decoding::new(&mut builder, lengths, width, fed);
@@ -29,8 +25,7 @@ pub(super) fn plan(
             (decoding.input(&mut builder, "streams", x, streams, true), None)
         }
         Level::Layer => {
-            let x = spec.input(&case.tensors)?;
-            let x = decoding.input(&mut builder, "x", x, columns, true);
+            let x = decoding.input(&mut builder, "x", &gpu::input(&spec, case)?, columns, true);
             (x, Some(Layer::new(&mut builder, &spec, case, context)?))
         }
     };

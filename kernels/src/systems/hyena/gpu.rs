@@ -25,17 +25,21 @@ pub(super) fn plan(case: &Case, target: &GpuTarget) -> Result<Plan, MixerError> 
             operator.core(&mut builder, &streams, None, true)
         }
         Level::Layer => {
-            // Cut to the length that the filter is built for.
-            let sequences = spec.input(&case.tensors)?.chunks_exact(spec.dims.seq_len * width);
-            let rows: Vec<f32> =
-                sequences.flat_map(|sequence| &sequence[..length * width]).copied().collect();
-            let x = builder.upload("x", &rows, columns);
+            let x = builder.upload("x", &input(&spec, case)?, columns);
             let layer = Layer::new(&mut builder, &spec, case, length)?;
             operator.layer(&mut builder, &layer, x, None, true)
         }
     };
     let output = unpack(&mut builder, output, batch * length, columns);
     builder.finish(output)
+}
+
+/// The input of a layer, cut to the length that the filter is built for: `[batch, out_len, width]`.
+pub(super) fn input(spec: &Spec, case: &Case) -> Result<Vec<f32>, MixerError> {
+    let (width, length) = (spec.dims.d_model, spec.out_len());
+    let sequences = spec.input(&case.tensors)?.chunks_exact(spec.dims.seq_len * width);
+    let rows = sequences.flat_map(|sequence| &sequence[..length * width]).copied();
+    gather(Count::all([spec.dims.batch, length, width]).into_iter().product::<Count>(), rows)
 }
 
 /// The streams of a core, each in a buffer of its own.
