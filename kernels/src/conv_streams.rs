@@ -5,7 +5,7 @@ use mixer::{Count, DecodeMemory, Floats, MixerError, Parallel};
 
 use crate::decoding::FixedState;
 use crate::ops::fft::Row;
-use crate::ops::grain::worth;
+use crate::ops::grain::{product, worth};
 use crate::ops::linear::{BLOCK, Linear};
 use crate::ops::long_conv::GROUP;
 use crate::ops::online_conv::{Channels, Method, OnlineConv, Shape, Span, Taps};
@@ -150,7 +150,7 @@ impl ConvStreams {
         let inputs = if input.is_some() { &mut self.input[..groups * rows * GROUP] } else { &mut [] };
         let mut short = None;
         if let Some(layer) = &mut self.layer {
-            layer.project(x, rows, panels, worth(parallel, rows * streams * width * width));
+            layer.project(x, rows, panels, worth(parallel, product([rows, streams, width, width])));
             short = Some((&layer.short[..], &mut layer.before.now[..]));
         }
         let (taps, before) = short.unwrap_or_default();
@@ -196,19 +196,24 @@ impl ConvStreams {
         let rows = output.len() / width;
         let (panels, _) = self.streams.as_chunks::<GROUP>();
         let blocks = output.chunks_mut(BLOCK * width).enumerate();
-        for_each(worth(parallel, rows * multiply_adds), blocks.len(), blocks, |(block, y), worker| {
-            let mut scratch = self.scratch.of(worker);
-            let (core, scratch) = scratch.split_at_mut(BLOCK * width);
-            let core = &mut core[..y.len()];
-            for group in 0..self.sizes.long.groups() {
-                let first = ((group + 1) * streams - 1) * rows + block * BLOCK;
-                let columns = group * GROUP..width.min((group + 1) * GROUP);
-                for (to, from) in core.chunks_exact_mut(width).zip(&panels[first..]) {
-                    to[columns.clone()].copy_from_slice(&from[..columns.len()]);
+        for_each(
+            worth(parallel, product([rows, multiply_adds])),
+            blocks.len(),
+            blocks,
+            |(block, y), worker| {
+                let mut scratch = self.scratch.of(worker);
+                let (core, scratch) = scratch.split_at_mut(BLOCK * width);
+                let core = &mut core[..y.len()];
+                for group in 0..self.sizes.long.groups() {
+                    let first = ((group + 1) * streams - 1) * rows + block * BLOCK;
+                    let columns = group * GROUP..width.min((group + 1) * GROUP);
+                    for (to, from) in core.chunks_exact_mut(width).zip(&panels[first..]) {
+                        to[columns.clone()].copy_from_slice(&from[..columns.len()]);
+                    }
                 }
-            }
-            finish(core, y, scratch);
-        });
+                finish(core, y, scratch);
+            },
+        );
     }
 
     pub(crate) fn mark(&mut self) {

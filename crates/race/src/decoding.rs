@@ -12,6 +12,8 @@ const PREFILLS: usize = 3;
 const PREFILL_SHARE: f64 = 0.2;
 /// Least length of a token in steps of the clock, below which single tokens cannot be told apart.
 const TOKEN_TICKS: f64 = 4.0;
+/// Assumed nanoseconds per operation of a prefill before any was measured: those of a slow processor.
+const PREFILL_NS_PER_FLOP: f64 = 0.2;
 /// Part of a lane's remaining time that the run of single tokens may take.
 const STEPS_SHARE: f64 = 0.1;
 
@@ -46,17 +48,22 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
             return Ok(None);
         }
         self.report(lane_idx, length_idx, Activity::Prefilling);
-        self.executor.spoil(lane).await?;
         let start = self.mark();
+        let most_ns = STEPS_SHARE * self.own_share_ns();
         let mut times_ns = Vec::with_capacity(tokens);
         for _ in 0..tokens {
-            let mark = self.mark();
-            self.executor.run(lane, 1).await?;
+            // A token that is read back may take far longer than one of a run.
+            if self.since(start).0 > most_ns {
+                return Ok(None);
+            }
+            let (mark, _) = self.run_spoiled(lane, 1).await?;
             times_ns.push(self.since(mark).0);
         }
         let clean = self.since(start).1 && self.undisturbed(start).await;
         times_ns.sort_unstable_by(f64::total_cmp);
-        let quantile = |p| stats::quantile(&times_ns, p).filter(|_| clean);
+        let least_ns = TOKEN_TICKS * self.record.tick_ns;
+        let is_fine = clean && stats::quantile(&times_ns, 0.5).is_some_and(|median_ns| median_ns >= least_ns);
+        let quantile = |p| stats::quantile(&times_ns, p).filter(|_| is_fine);
         Ok(quantile(0.5).zip(quantile(0.99)).zip(quantile(1.0)).map(|((median_ns, p99_ns), worst_ns)| {
             Steps { tokens: times_ns.len() as u32, median_ns, p99_ns, worst_ns }
         }))
@@ -82,11 +89,14 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
             if clean && self.undisturbed(mark).await {
                 times_ns.push(elapsed_ns);
             }
+            // The state after the prefill answers as the kept one did.
+            self.run_spoiled(lane, 1).await?;
         }
-        Ok(stats::median(&times_ns))
+        let least_ns = TOKEN_TICKS * self.record.tick_ns;
+        Ok(stats::median(&times_ns).filter(|&median_ns| median_ns >= least_ns))
     }
 
-    /// The prefill's time by the last measured one and the closed forms; zero where none was measured.
+    /// The prefill's time by the last measured one and the closed forms, or by an assumed speed where none was measured.
     fn expected_prefill_ns(&self, lane_idx: usize, length_idx: usize) -> f64 {
         let points = self.record.lanes.get(lane_idx).map(|lane| lane.points.as_slice()).unwrap_or_default();
         let known = points.iter().rev().find_map(|point| {
@@ -95,8 +105,8 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
         });
         let problem = self.record.spec.problem(self.seq_len(length_idx)).forward();
         let flops = self.lane_spec(lane_idx).and_then(|spec| (self.costs)(spec, &problem).ok());
-        known.zip(flops).map_or(0.0, |((known_ns, known_flops), cost)| {
-            known_ns * cost.flops as f64 / known_flops.max(1) as f64
-        })
+        let Some(cost) = flops else { return f64::INFINITY };
+        let ns_per_flop = known.map_or(PREFILL_NS_PER_FLOP, |(ns, flops)| ns / flops.max(1) as f64);
+        cost.flops as f64 * ns_per_flop
     }
 }

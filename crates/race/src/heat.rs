@@ -1,7 +1,7 @@
 //! A heat: measures the lanes that are in memory together at one length. Set-up first, then rounds in random order, so
 //! that disturbances of the machine affect all lanes alike.
 
-use mixer::{Executor, Finished, LaneError};
+use mixer::{Executor, Finished, LaneError, Task};
 
 use crate::record::{Activity, Dnf, Outcome, Point};
 use crate::runner::{Next, Runner};
@@ -250,7 +250,12 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
                 self.too_long(purpose, lane_idx, point);
                 return Ok(Start::Over);
             };
-            let mut runner = Runner::new(lane_idx, (lane, checksum), point, (grant_ns, spent_ns), clock);
+            let quantum = match problem.task {
+                Task::Forward => 1,
+                Task::Decode { tokens } => u32::try_from(tokens).unwrap_or(u32::MAX),
+            };
+            let runner = Runner::new(lane_idx, (lane, checksum), point, (grant_ns, spent_ns), clock);
+            let mut runner = runner.in_runs_of(quantum);
             runner.again_grant_ns = self.grant_for_set_ups(lane_idx, length_idx, grant_ns);
             return Ok(Start::Ready(Box::new(runner)));
         }

@@ -1,6 +1,6 @@
 //! State of one lane at one length while it is measured: passes per sample, warm-up, and when it has enough samples.
 
-use crate::plan::{CAUTION, LONG_RUN_NS, MIN_TICKS};
+use crate::plan::{CAUTION, EXPECTED_ROUNDS, LONG_RUN_NS, MIN_TICKS};
 use crate::record::Point;
 use crate::stats;
 
@@ -65,6 +65,8 @@ pub(crate) struct Runner<L> {
     pub warm: bool,
     /// A sample that looked like a suspension, and the time that was not charged because of it.
     pub doubted: Option<(f64, f64)>,
+    /// Passes that belong together: the tokens of a run when decoding, since some of them do the work for others.
+    quantum: u32,
     tick_ns: f64,
     target_ns: f64,
     previous_ns: Option<f64>,
@@ -102,6 +104,7 @@ impl<L> Runner<L> {
             rounds: 0,
             warm: false,
             doubted: None,
+            quantum: 1,
             tick_ns,
             target_ns,
             previous_ns: None,
@@ -114,6 +117,19 @@ impl<L> Runner<L> {
         // A lane that is too slow for a warm-up counts as warm after its first run.
         runner.warm = runner.repeats == 1 && 2.0 * run_ns > runner.warm_up_grant_ns;
         runner
+    }
+
+    /// Takes samples of whole runs of `quantum` passes, where the grant has time for enough of them.
+    pub fn in_runs_of(mut self, quantum: u32) -> Self {
+        self.quantum = quantum.max(1);
+        self.repeats = self.whole_runs(self.repeats);
+        self
+    }
+
+    fn whole_runs(&self, passes: u32) -> u32 {
+        let whole = passes.next_multiple_of(self.quantum);
+        let rounds_ns = EXPECTED_ROUNDS * f64::from(whole) * self.run_ns;
+        if self.quantum > 1 && rounds_ns <= self.grant_ns - self.spent_ns { whole } else { passes }
     }
 
     /// Creates the state for a further set-up at a length: as many samples of as many passes as in the first set-up. It
@@ -157,7 +173,7 @@ impl<L> Runner<L> {
             return self.lengthen(elapsed_ns);
         }
         if lengthens && self.repeats > 1 && elapsed_ns > 4.0 * self.target_ns {
-            self.repeats = self.passes(mean_ns);
+            self.repeats = self.whole_runs(self.passes(mean_ns));
         }
         let slack = AGREEMENT + self.tick_ns / elapsed_ns.max(self.tick_ns);
         let agree =
@@ -246,7 +262,8 @@ impl<L> Runner<L> {
         let wanted =
             if elapsed_ns > 0.0 { self.passes(elapsed_ns / f64::from(self.repeats)) } else { MAX_REPEATS };
         // A first estimate from a cold or rounded time may be far off, so the number grows at most sixteenfold at once.
-        self.repeats = wanted.clamp(self.repeats + 1, self.repeats.saturating_mul(16)).min(MAX_REPEATS);
+        let wanted = wanted.clamp(self.repeats + 1, self.repeats.saturating_mul(16)).min(MAX_REPEATS);
+        self.repeats = self.whole_runs(wanted);
         Next::Again
     }
 

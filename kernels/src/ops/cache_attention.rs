@@ -10,7 +10,7 @@ use std::ops::Range;
 use mixer::{Count, Floats, Memory, MixerError, Parallel};
 
 use super::exp::exp2_scalar;
-use super::grain::worth;
+use super::grain::{product, worth};
 use super::kv_cache::KvCache;
 use super::parts::for_each;
 use super::query_block::{LOWEST, QueryBlock, online_softmax};
@@ -114,7 +114,7 @@ impl CacheAttention {
         let columns = query.token * n_heads * d_head + first * d_head..;
         let group = n_heads / kv_heads;
         let floats = cache.rows() * cache.width();
-        let parallel = worth(parallel, 2 * batch * n_keys * heads * d_head);
+        let parallel = worth(parallel, product([2, batch, n_keys, heads, d_head]));
         let (scores, queries) = (&self.scores, &*q);
         let parts = self.states.chunks_exact_mut(state).enumerate();
         for_each(parallel, batch * ranges, parts, |(part, state), worker| {

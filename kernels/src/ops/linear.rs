@@ -4,7 +4,7 @@ use mixer::{Count, Floats, Memory, MixerError, Parallel};
 
 use super::gemm::{ONE_ROW, PANEL, Store, Tile, multiply_panels};
 use super::gemv::add_panel;
-use super::grain::is_worth;
+use super::grain::{is_worth, product};
 use super::parts::{Matrix, for_each};
 use super::simd::{F32x4, LANES};
 
@@ -84,7 +84,7 @@ impl Linear {
     /// y `[rows, outputs]` from x `[rows, inputs]`, both row-major.
     pub fn apply(&self, x: &[f32], y: &mut [f32], parallel: &dyn Parallel) {
         let rows = x.len() / self.inputs;
-        let is_shared = parallel.threads() > 1 && is_worth(rows * self.inputs * self.outputs);
+        let is_shared = parallel.threads() > 1 && is_worth(product([rows, self.inputs, self.outputs]));
         if rows <= BLOCK && is_shared {
             self.apply_columns(x, y, parallel);
             return;

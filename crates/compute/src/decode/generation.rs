@@ -49,7 +49,12 @@ impl Generation {
         let mut inputs = system.token_inputs(&case)?;
         inputs.truncate(MOST_INPUTS);
         let width = system.answer_width(&case)?;
+        let length = case.config.count_or("length", 1, 1, usize::MAX)?;
         let batch = case.config.count_or("batch", 1, 1, usize::MAX)?;
+        // Decoders take tokens of any source and check the weights alone.
+        for input in &inputs {
+            case.tensors.floats(input.name, &[batch, length, input.width])?;
+        }
         Ok(Self { system, case: Arc::new(case), inputs, batch, context, tokens, width })
     }
 
@@ -102,7 +107,7 @@ impl Generation {
                 if !check.is_empty() || draw.max_flops >= MOST_FLOPS {
                     return Ok::<_, MixerError>(check);
                 }
-                draw.max_flops = draw.max_flops.saturating_mul(MORE_FLOPS);
+                draw.max_flops = draw.max_flops.saturating_mul(MORE_FLOPS).min(MOST_FLOPS);
             }
         })??;
         let mut spotting = Spotting::new(&check);

@@ -79,24 +79,31 @@ impl GpuDecodeLane {
         self.section(|sections| &sections.prefill).await
     }
 
-    /// Fills the answers with NaN and returns to the end of the context.
+    /// Fills the answers to the next tokens with NaN. At the end of the state's capacity it returns to the context.
     pub(crate) async fn spoil(&mut self) -> Result<(), LaneError> {
+        if self.generated == self.generation.tokens {
+            self.rewind().await?;
+        }
+        self.lane.spoil_from(self.generated * self.generation.row()).await
+    }
+
+    /// Returns to the end of the context.
+    async fn rewind(&mut self) -> Result<(), LaneError> {
         self.generated = 0;
-        self.lane.spoil().await?;
         self.section(|sections| &sections.rewind).await
     }
 
-    /// Generates `count` tokens. At the end of the state's capacity it returns to the context. The last token's answer is read
+    /// Generates the next `count` tokens. At the end of the state's capacity it returns to the context. The last token's answer is read
     /// back when all work is finished.
     ///
     /// # Errors
     /// As for [`GpuLane::run`], and [`LaneError::NotRepeatable`] where the last answer differs from the first run's.
     pub(crate) async fn run(&mut self, count: usize) -> Result<Finished, LaneError> {
         let mut left = count;
+        let mut is_whole = true;
         loop {
             if self.generated == self.generation.tokens {
-                self.generated = 0;
-                self.section(|sections| &sections.rewind).await?;
+                self.rewind().await?;
             }
             let now = left.min(self.generation.tokens - self.generated);
             left -= now;
@@ -107,8 +114,11 @@ impl GpuDecodeLane {
             let step = self.sections.step.clone();
             let finished = self.lane.run_steps(step, now, left == 0).await?;
             if left > 0 {
+                is_whole = false;
                 continue;
             }
+            // The device's timestamps are those of the last part of a run.
+            let finished = Finished { device_ns: finished.device_ns.filter(|_| is_whole), ..finished };
             // Before the first run is complete there is nothing to compare with.
             let Some(kept) = self.answers.get(last..last + row) else { return Ok(finished) };
             let first = finite_sum(&kept[..self.lane.probed_words().min(row)], last)?;
@@ -154,6 +164,7 @@ impl GpuDecodeLane {
             return Ok(());
         }
         self.answers.clear();
+        self.rewind().await?;
         self.spoil().await?;
         self.run(self.generation.tokens).await?;
         let answers = self.lane.output().await?;

@@ -165,12 +165,17 @@ impl GpuLane {
     /// # Errors
     /// [`LaneError::Device`], [`LaneError::DeviceLost`].
     pub async fn spoil(&self) -> Result<(), LaneError> {
+        self.spoil_from(0).await
+    }
+
+    /// [`GpuLane::spoil`] from a word of the output on.
+    pub(crate) async fn spoil_from(&self, first: usize) -> Result<(), LaneError> {
         self.gpu.alive()?;
         let scopes = self.gpu.scopes("a fill", 0);
         let mut encoder =
             self.gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         let (total, piece) = (4 * self.output_words as u64, self.sentinel.size());
-        for offset in (0..total).step_by(piece as usize) {
+        for offset in (4 * first as u64..total).step_by(piece as usize) {
             let len = piece.min(total - offset);
             encoder.copy_buffer_to_buffer(&self.sentinel, 0, &self.output, offset, len);
         }

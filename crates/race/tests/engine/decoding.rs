@@ -33,6 +33,8 @@ fn points_have_the_time_of_a_token_its_spread_the_state_and_the_prefill() {
             if let Some(measured_ns) = decoding.prefill_ns {
                 assert!((measured_ns / prefill_ns - 1.0).abs() < 0.01, "{measured_ns} {prefill_ns}");
             }
+            // Samples are whole runs.
+            assert_eq!(point.repeats as usize % TOKENS, 0, "{point:?}");
             let steps = decoding.steps.unwrap();
             assert_eq!(steps.tokens as usize, TOKENS);
             assert!((steps.median_ns / token_ns - 1.0).abs() < 0.1, "{steps:?}");

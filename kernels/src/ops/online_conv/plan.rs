@@ -156,7 +156,7 @@ impl Plan {
         let channels = self.shape.sets * self.shape.batch * self.shape.width;
         let end = span.position + span.count;
         let of_channel = match self.method {
-            Method::Direct => span.count * end,
+            Method::Direct => span.count.saturating_mul(end),
             Method::Online if span.count > 1 => span.count * FIRST_BLOCK,
             Method::Online => {
                 let size = 1 << (end - base).trailing_zeros();

@@ -172,7 +172,8 @@ impl Network {
         let step: usize = self.stage_operations().sum();
         for first in (0..inputs.length).step_by(CHUNK) {
             let chunk = Chunk { first, steps: CHUNK.min(inputs.length - first) };
-            let parallel = grain::worth(parallel, self.spec.dims.batch * chunk.steps * step / 2);
+            let parallel =
+                grain::worth(parallel, grain::product([self.spec.dims.batch, chunk.steps, step / 2]));
             self.enter(inputs, chunk, parallel);
             self.walk(inputs, chunk, state, parallel);
             if let Some(output) = &mut output {

@@ -209,7 +209,8 @@ impl Recurrent for LiquidS4 {
         for first in (0..length).step_by(CHUNK) {
             let chunk = Chunk { length, first, steps: CHUNK.min(length - first) };
             let own = Chunk { length: chunk.steps, first: 0, steps: chunk.steps };
-            let shared = grain::worth(parallel, 8 * batch * chunk.steps * width * modes.spec.modes);
+            let shared =
+                grain::worth(parallel, grain::product([8, batch, chunk.steps, width, modes.spec.modes]));
             let (Some(output), Some((linear, s))) = (&mut output, &mut *layer) else {
                 let to = output.as_deref_mut().map(|output| (output, chunk));
                 modes.scan(x, chunk, state, to, shared);
@@ -217,7 +218,7 @@ impl Recurrent for LiquidS4 {
             };
             let s = &mut s[..batch * chunk.steps * width];
             modes.scan(x, chunk, state, Some((s, own)), shared);
-            let wide = grain::worth(parallel, 2 * batch * chunk.steps * width * width);
+            let wide = grain::worth(parallel, grain::product([2, batch, chunk.steps, width, width]));
             modes.finish(linear, s, (output, chunk), wide);
         }
         Ok(())

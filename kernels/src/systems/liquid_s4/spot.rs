@@ -24,6 +24,9 @@ pub(super) fn spot_check(case: &Case, draw: SpotDraw) -> Result<SpotCheck, Mixer
     let rows = if sees_all {
         // Every row needs whole kernels.
         half.distinct(length, 1)
+    } else if draw.first_row > 0 {
+        // Generated tokens come after a context, however long it is.
+        half.rows(length, 2)
     } else {
         half.rows(half.affords(2 * per_position, length), 2)
     };

@@ -224,7 +224,7 @@ impl Network {
         for first in (0..inputs.length).step_by(CHUNK) {
             let chunk = Chunk { first, steps: CHUNK.min(inputs.length - first) };
             let tokens = self.spec.dims.batch * chunk.steps;
-            let parallel = grain::worth(parallel, tokens * entries * ENTRY_OPERATIONS / 2);
+            let parallel = grain::worth(parallel, grain::product([tokens, entries, ENTRY_OPERATIONS / 2]));
             self.sense(inputs, chunk, parallel);
             self.solve(inputs, chunk, state, output.as_deref_mut(), parallel);
         }

@@ -85,7 +85,7 @@ impl Average {
     ) {
         let (width, batch) = (self.spec.dims.d_model, self.spec.dims.batch);
         let per_channel = self.spec.truncation.unwrap_or(2 * self.spec.n);
-        let parallel = grain::worth(parallel, batch * length * width * per_channel);
+        let parallel = grain::worth(parallel, grain::product([batch, length, width, per_channel]));
         match &self.method {
             Method::Scan(params) => self.scan(params, length, x, states, to, scratch, parallel),
             Method::Window(kernel) => {

@@ -155,7 +155,7 @@ struct Attention {
 
 /// Multiply-adds of a segment's attention.
 fn attention_work(spec: &AttentionSpec, segment: Segment) -> usize {
-    spec.batch * segment.rows * (segment.within + segment.rows) * (spec.z + spec.h)
+    grain::product([spec.batch, segment.rows, segment.within + segment.rows, spec.z + spec.h])
 }
 
 impl Decoder for Attention {
@@ -264,7 +264,7 @@ impl Layer {
         let normalized = &mut self.normalized[..rows * width];
         let values = self.values[..rows * h].chunks_mut(BLOCK * h);
         let parts = x.chunks(BLOCK * width).zip(normalized.chunks_mut(BLOCK * width)).zip(values);
-        let wide = grain::worth(parallel, rows * width * h);
+        let wide = grain::worth(parallel, grain::product([rows, width, h]));
         for_each(wide, blocks, parts, |((x, normalized), values), _| {
             normalized.copy_from_slice(x);
             if spec.pre_norm {
@@ -279,7 +279,7 @@ impl Layer {
         self.average.advance(place, normalized, states, Some(&mut *averaged), &self.scratch, parallel);
         let base = self.base[..rows * joint].chunks_mut(BLOCK * joint);
         let parts = averaged.chunks(BLOCK * width).zip(base);
-        let wide = grain::worth(parallel, rows * width * joint);
+        let wide = grain::worth(parallel, grain::product([rows, width, joint]));
         for_each(wide, blocks, parts, |(averaged, base), _| {
             joint_linear.apply_rows(averaged, base);
             activate(spec, base);
@@ -314,7 +314,12 @@ impl Layer {
         let spec = &self.spec;
         let (width, z, h, joint) = (spec.width(), spec.attention.z, spec.attention.h, spec.joint());
         let batch = spec.attention.batch;
-        let work = attention_work(&spec.attention, segment) + batch * segment.rows * h * width;
+        let work = attention_work(&spec.attention, segment).saturating_add(grain::product([
+            batch,
+            segment.rows,
+            h,
+            width,
+        ]));
         let parts = segment.blocks(batch, count).zip(segment.block_rows(output, count, width));
         for_each(grain::worth(parallel, work), segment.n_blocks(batch), parts, |(block, y), worker| {
             let mut scratch = self.scratch.of(worker);

@@ -111,7 +111,7 @@ impl Performer {
         parallel: &dyn Parallel,
     ) {
         // Features of query and key, then the product that is added and the one that is read.
-        let parallel = grain::worth(parallel, 4 * k.len() * spec.n_features);
+        let parallel = grain::worth(parallel, grain::product([4, k.len(), spec.n_features]));
         match core {
             Some(core) if spec.dims.seq_len == 1 => {
                 Token { spec, map, scratch, k, v }.step(position, states, core, parallel);
@@ -147,7 +147,7 @@ impl Recurrent for Performer {
         };
         let x = tokens.inputs[0];
         let len = spec.dims.batch * tokens.count * spec.inner();
-        let wide = grain::worth(parallel, len * spec.dims.d_model);
+        let wide = grain::worth(parallel, grain::product([len, spec.dims.d_model]));
         let (k, v) = (&mut layer.k[..len], &mut layer.v[..len]);
         layer.key.apply(x, k, wide);
         layer.value.apply(x, v, wide);
