@@ -18,7 +18,7 @@ use crate::ops::short_conv;
 pub(crate) struct StreamSizes {
     /// Sizes of the long convolutions.
     pub long: Shape,
-    /// How they generate.
+    /// How the long convolutions compute the output for a token.
     pub method: Method,
     /// Streams that are gated and convolved.
     pub streams: usize,

@@ -20,7 +20,7 @@ pub(crate) trait Decoder: Send {
     /// As [`CpuDecoder::advance`], with the position of the first token. The capacity suffices.
     ///
     /// # Errors
-    /// Only those that cannot be known before a run.
+    /// Only errors that cannot be known before a run.
     fn advance(
         &mut self,
         position: usize,
@@ -53,7 +53,7 @@ pub(crate) struct Decoding<D> {
 }
 
 impl<D: Decoder> Decoding<D> {
-    /// At the empty state, with room for `capacity` tokens.
+    /// A decoder in the empty state, with room for `capacity` tokens.
     pub(crate) fn new(capacity: usize, decoder: D) -> Self {
         Self { decoder, capacity, position: 0, marked: None }
     }
@@ -112,7 +112,7 @@ pub(crate) struct FixedState {
 }
 
 impl FixedState {
-    /// `len` floats that begin as `fill` leaves them; it gets zeros.
+    /// A state of `len` floats, whose initial values `fill` writes over zeros.
     ///
     /// # Errors
     /// [`MixerError::OutOfMemory`].

@@ -19,7 +19,7 @@ pub(crate) trait Recurrent: Send {
     /// state after the last token.
     ///
     /// # Errors
-    /// Only those that cannot be known before a run.
+    /// Only errors that cannot be known before a run.
     fn advance(
         &mut self,
         position: usize,

@@ -111,7 +111,7 @@ fn columns(point: Option<&Point>, report: &Report) -> Vec<String> {
 /// Number of values of [`decoding`].
 const DECODING: usize = 4;
 
-/// What a point of a decode race has besides its time: tokens per second, state, prefill, slowest token. Empty for other
+/// Quantities of a point of a decode race other than its time: tokens per second, state, prefill, slowest token. Empty for other
 /// races.
 pub fn decoding(point: &Point, report: &Report) -> Vec<String> {
     let Some(rate) = report.tokens_per_s(point) else { return Vec::new() };

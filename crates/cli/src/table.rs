@@ -92,7 +92,7 @@ fn length_labels(report: &Report) -> Vec<String> {
     labels
 }
 
-/// What decoding has besides the time of a token.
+/// The cell of a point's decoding measurements other than the time of a token.
 fn decode_column(report: &Report, index: usize) -> Vec<String> {
     let Some(lane) = report.lanes.get(index) else { return Vec::new() };
     let mut cells = vec![lane.title.clone(), lane.backend.clone()];

@@ -55,7 +55,7 @@ pub enum MixerError {
     NoDecode {
         /// The system's name.
         system: String,
-        /// Why.
+        /// The reason.
         why: NoDecode,
     },
     /// A case lacks a tensor that its configuration requires.
@@ -146,7 +146,7 @@ pub enum NoDecode {
     /// Its outputs depend on later positions.
     #[error("each output depends on later tokens, so every new token would change all earlier outputs")]
     NotCausal,
-    /// Its causal form divides the sequence by its whole length.
+    /// A new token changes how its causal form divides the sequence, and with it earlier outputs.
     #[error(
         "a new token moves the chunks of sorted positions, so that decoding would compute another function than the forward pass"
     )]

@@ -121,7 +121,7 @@ impl Memory {
         Ok(Counted { data: Vec::new(), bytes: bytes.get(), memory: self.clone() })
     }
 
-    /// Adds `bytes` to the bytes held, without those of the whole.
+    /// Adds `bytes` to the bytes held here, but not to those of the budget of which this one is a part.
     fn take(&self, bytes: Count) -> Result<(), MixerError> {
         let limit_bytes = self.0.limit;
         let with = |used: u64| used.saturating_add(bytes.get());

@@ -139,7 +139,7 @@ pub struct Point {
     pub verified: Option<Verification>,
     /// 95% interval of the point's time over samples and set-ups; absent where nothing was measured.
     pub interval_ns: Option<(f64, f64)>,
-    /// What decoding has besides; absent for a forward pass, and until the point's samples are complete.
+    /// Further measurements of decoding; absent for a forward pass, and until the point's samples are complete.
     pub decoding: Option<Decoding>,
     /// The comparison with the baseline. Absent for the baseline itself, and where either lane was not measured.
     pub versus: Option<Versus>,

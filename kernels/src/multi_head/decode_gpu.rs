@@ -17,7 +17,7 @@ pub(crate) enum Given<'a> {
     Layer {
         /// The input.
         x: &'a [f32],
-        /// Of query, key, value and output.
+        /// Projections of query, key, value and output.
         projections: [Projection<'a>; 4],
     },
 }
@@ -44,11 +44,11 @@ impl<'a> Given<'a> {
 /// Layouts of the streams.
 #[derive(Clone, Copy)]
 pub(crate) struct Layout {
-    /// Of the layer's input and output.
+    /// Layout of the layer's input and output.
     pub plain: Columns,
-    /// Of queries and of the core's output.
+    /// Layout of the queries and of the core's output.
     pub heads: Columns,
-    /// Of keys and values.
+    /// Layout of keys and values.
     pub kv_heads: Columns,
 }
 
@@ -63,7 +63,7 @@ struct Layer {
 /// Queries, keys and values of some rows, and outputs.
 #[derive(Clone, Copy)]
 pub(crate) struct DecodeRows {
-    /// Their number.
+    /// Number of rows.
     pub count: usize,
     x: Option<Stream>,
     pub q: Stream,
@@ -93,9 +93,9 @@ pub(crate) struct DecodeStreams {
     layout: Layout,
     layer: Option<Layer>,
     pub inputs: Vec<Input>,
-    /// DecodeRows of the context, `[batch, context]`.
+    /// Rows of the context, `[batch, context]`.
     pub prompt: DecodeRows,
-    /// DecodeRows of a token, `[batch]`.
+    /// Rows of a token, `[batch]`.
     pub token: DecodeRows,
 }
 
@@ -134,7 +134,7 @@ impl DecodeStreams {
         Self { layout, layer, inputs, prompt, token }
     }
 
-    /// Records the projections of a layer; those of the queries where they are wanted.
+    /// Records the projections of a layer; the projection to queries only if `with_query` is set.
     pub(crate) fn project(&self, builder: &mut Builder, rows: DecodeRows, with_query: bool) {
         if let (Some(layer), Some(x)) = (&self.layer, rows.x) {
             if with_query {

@@ -138,7 +138,7 @@ pub(crate) fn agree(system: &System, case: &Case, want: &[f64], tolerance: mixer
     }
 }
 
-/// Every golden file whose form decodes, decoded. At least one does.
+/// Decodes every golden file whose form decodes; there must be at least one.
 pub(crate) fn golden_parity(system: &System, folder: &str) {
     let mut decoded = 0;
     for golden in goldens(folder) {

@@ -206,7 +206,7 @@ pub static ENGLISH: Text = Text {
     field_mode: "What is timed",
     field_lengths_help: "256..16384 doubles; or a list: 256, 384, 512",
     field_tokens: "Generated tokens",
-    field_tokens_help: "1 to 4096; the state has room for the context and these",
+    field_tokens_help: "1 to 4096; the state has room for the context and these tokens",
     lengths_raced: |lengths| format!("Races {lengths}"),
     field_width: "Width",
     field_heads: "Heads",

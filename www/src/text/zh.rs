@@ -74,7 +74,7 @@ pub static CHINESE: Text = Text {
     preset_everything: ("全部", "所有系统，用本机最好的后端"),
     preset_everything_both: ("全部，CPU 与 GPU", "所有系统，两种后端：耗时最长"),
     preset_decode_states: (
-        "下一个词元：注意力对固定大小的状态",
+        "下一个词元：注意力与固定大小的状态",
         "注意力不断增长的 KV 缓存，与状态大小固定的循环形式及 Hyena 的卷积对比",
     ),
     preset_decode_wall: (
@@ -82,7 +82,7 @@ pub static CHINESE: Text = Text {
         "注意力的 KV 缓存、共享一个键值头的缓存与大小固定的状态，直到 65,536 个词元",
     ),
     preset_decode_groups: ("分组头", "八个查询头，配 8、4、2、1 个键值头：缓存更小，生成更快"),
-    preset_decode_batch: ("成批逐词元生成", "十六个序列同时生成，共享权重但不共享缓存：交叉点移到哪里？"),
+    preset_decode_batch: ("批量逐词元生成", "十六个序列同时生成，共享权重但不共享缓存：交叉点移到哪里？"),
     preset_needs_gpu: "需要此浏览器可用的 GPU",
 
     chart_help: "两轴均为对数：直线即幂律，斜率就是指数。",

@@ -27,9 +27,9 @@ pub struct CpuDecodeLane {
     answer: Floats,
     /// Answers of the first run, `[tokens, batch, width]`.
     answers: Floats,
-    /// A piece of the prompt, `[batch, piece, width]` each; empty for a single sequence.
+    /// Inputs of a piece of the context, `[batch, piece, width]` each; empty for a single sequence.
     pieces: Vec<Floats>,
-    /// Answers to a piece of the prompt, `[batch, piece, width]`.
+    /// Answers to a piece of the context, `[batch, piece, width]`.
     prompt_answers: Floats,
     /// Tokens generated since the context.
     generated: usize,
@@ -67,7 +67,7 @@ impl CpuDecodeLane {
         Ok(lane)
     }
 
-    /// An empty state for a given case, of which `tokens` positions will be generated after a context of
+    /// A lane with an empty state for a given case, of which `tokens` positions will be generated after a context of
     /// `context` positions.
     ///
     /// # Errors
@@ -228,7 +228,7 @@ impl CpuDecodeLane {
         self.generation.spot_check(&self.answers, draw, self.pool.cancel_switch())
     }
 
-    /// The whole context, in pieces, with or without answers; the state after it is marked.
+    /// Brings the whole context in pieces, with or without answers, and marks the state after it.
     fn bring_context(&mut self, with_answers: bool) -> Result<(), LaneError> {
         self.decoder.clear();
         self.generated = 0;
@@ -239,7 +239,7 @@ impl CpuDecodeLane {
         Ok(())
     }
 
-    /// The context's next tokens, at most `most`. Returns their number; their answers are at the beginning of
+    /// Brings the context's next tokens, at most `most`, and returns their number. Their answers are at the beginning of
     /// `prompt_answers`.
     fn bring_piece(&mut self, most: usize, with_answers: bool) -> Result<usize, LaneError> {
         let first = self.decoder.position();
@@ -268,7 +268,7 @@ impl CpuDecodeLane {
         if self.pool.is_cancelled() { Err(LaneError::Cancelled) } else { Ok(count) }
     }
 
-    /// One generated token.
+    /// Generates one token.
     fn step(&mut self) -> Result<(), LaneError> {
         let Generation { batch, context, width, .. } = self.generation;
         let position = context + self.generated;

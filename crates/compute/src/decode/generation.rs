@@ -9,9 +9,10 @@ use crate::abandon::unless_cancelled;
 use crate::output::{Spotted, Spotting};
 use crate::spot::spot_check;
 
-/// Factor by which the operations of a check grow while it covers no generated token, and the most operations: a check
-/// of a few channels at the longest contexts.
+/// Factor by which the operations of a check grow while it covers no generated token.
 const MORE_FLOPS: u64 = 8;
+
+/// Most operations of a check, enough for a few channels at the longest contexts.
 const MOST_FLOPS: u64 = 1 << 36;
 
 /// Most inputs of a token: a step lists them without allocating.
@@ -67,7 +68,7 @@ impl Generation {
         self.batch * self.width
     }
 
-    /// The case with the inputs of the generated tokens, and with the definition of outputs that decoding has. `answers` is
+    /// The case with the inputs of the generated tokens, whose outputs are defined as for decoding. `answers` is
     /// `[tokens, batch, width]`.
     pub(super) fn generated_case(&self, answers: &[f32]) -> Result<Case, LaneError> {
         let mut case = Case::clone(&self.case);
@@ -128,7 +129,7 @@ pub(super) fn feed(input: &mut [f32], answer: &[f32]) {
     input.iter_mut().zip(answer).for_each(|(input, answer)| *input += answer.clamp(-1.0, 1.0));
 }
 
-/// Rows and columns of a check from position `first` of each sequence on.
+/// The rows and columns of a check that lie at or after position `first` of their sequence.
 fn later_parts(check: SpotCheck, first: usize, length: usize) -> SpotCheck {
     let width = check.width;
     let rows = check.rows.iter().zip(check.expected.chunks(width.max(1)));

@@ -68,7 +68,7 @@ impl Lengths {
 pub struct Clock {
     /// Words: tokens generated so far, and the position of the next token.
     pub buffer: BufferId,
-    /// Sizes.
+    /// Sizes of the generation.
     pub lengths: Lengths,
 }
 
@@ -251,7 +251,7 @@ impl Decoding {
         Ok(())
     }
 
-    /// The finished plan with these buffers as its state.
+    /// The finished plan, with the buffers `state` as its state.
     ///
     /// # Errors
     /// As for [`Builder::finish`].

@@ -3,7 +3,7 @@
 //! y\[t\] = Σ_{i ≤ t} k[t − i] u\[i\], where u\[t\] may depend on y\[0\], …, y[t − 1]. Two methods:
 //!
 //! - [`Method::Direct`] keeps the inputs: a step multiplies all of them by the reversed filter, which takes O(t).
-//! - [`Method::Online`] also keeps what the inputs so far contribute to later outputs. Behind a prompt, these sums are
+//! - [`Method::Online`] also keeps what the inputs so far contribute to later outputs. After a prompt, these sums are
 //!   computed once. Then the s-th token (s = 1, 2, …) completes a block of the last 2ᵖ inputs, where 2ᵖ is the largest power
 //!   of two that divides s, and the block's contributions to the next 2ᵖ outputs are added. Each pair of an input and a
 //!   later output is covered once: p is the highest bit in which their numbers differ. A token takes O(log² s) on average,

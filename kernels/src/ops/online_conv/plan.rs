@@ -11,7 +11,7 @@ use crate::ops::long_conv::{FilterBank, GROUP, circular_lag, fft_size};
 pub(super) const FIRST_BLOCK: usize = 32;
 
 /// Largest block with spectra of its own: they take four floats for each input of a block and channel. After twice as
-/// many tokens, all later sums are computed anew, as behind a prompt.
+/// many tokens, all later sums are computed anew, as after a prompt.
 pub(super) const LAST_BLOCK: usize = 2048;
 
 /// Filters in the order in which steps read them.
@@ -132,7 +132,7 @@ impl Plan {
         is_transform_cheaper(self.shape.piece(), 1, count, count.div_ceil(2))
     }
 
-    /// Whether a piece is absorbed as behind a prompt, and not token by token.
+    /// Whether a piece is absorbed in one pass as a prompt is, and not token by token.
     pub(super) fn is_prompt(&self, Span { position, count }: Span) -> bool {
         if self.method == Method::Direct {
             return true;

@@ -29,7 +29,7 @@ pub(super) fn cost(problem: &Problem, kv_heads: usize) -> Cost {
         Task::Decode { tokens } => Count::from(tokens),
     };
     let Sizes { batch, seq_len: context, d_model: width } = problem.sizes();
-    // The mean number of keys is this by two.
+    // Twice the mean number of keys that a token sees.
     let keys = 2 * context + tokens + 1;
     let heads = batch * Count::from(problem.n_heads);
     let flops = batch * (projection_flops(problem, kv_heads) + 2 * width * keys);
@@ -54,9 +54,9 @@ pub(super) fn cost(problem: &Problem, kv_heads: usize) -> Cost {
 struct Attention {
     streams: TokenStreams,
     cache: KvCache,
-    /// For few tokens.
+    /// Attention of few tokens, one query at a time.
     one_query: CacheAttention,
-    /// For many tokens.
+    /// Attention of many tokens, in tiles.
     tiles: TileAttention,
     n_heads: usize,
 }

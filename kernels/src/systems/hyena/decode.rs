@@ -1,4 +1,4 @@
-//! Decoding: the state are the inputs of each long convolution and the last inputs of the short one.
+//! Decoding: the state consists of the inputs of each long convolution and the last inputs of the short convolution.
 
 use std::sync::Arc;
 

@@ -32,7 +32,7 @@ enum Reached {
 /// Checked parts: rows of the longest prefix within half of the budget; for a core of order 2 also the last row, which
 /// needs one product per input; and columns. For a core, columns are whole channels. For a layer, the column is a
 /// weighted sum that shows one channel of its core over a far longer prefix. Where only late rows are of interest, because a
-/// race of decoding generates no other ones, the check is one column from the first of them on.
+/// decode race generates no other rows, the check is one column from the first of these rows on.
 pub(super) fn spot_check(case: &Case, draw: SpotDraw) -> Result<SpotCheck, MixerError> {
     let spec = Spec::read(case)?;
     let (width, length) = (spec.dims.d_model, spec.out_len());

@@ -286,7 +286,7 @@ impl Layer {
         });
     }
 
-    /// Puts keys and values of a segment into the cache; then z gives way to the queries.
+    /// Puts keys and values of a segment into the cache, then overwrites z with the queries.
     fn put(&mut self, params: &LayerParams<'_>, segment: Segment, count: usize) {
         let Self { spec, cache, values, base, .. } = self;
         let (width, z, h, joint) = (spec.width(), spec.attention.z, spec.attention.h, spec.joint());

@@ -1,5 +1,5 @@
-//! Decoding of the causal form: the state are the inputs of the long convolutions and the last inputs of the short one.
-//! The MLP, alone or in a block, treats each token for itself.
+//! Decoding of the causal form: the state consists of the inputs of the long convolutions and the last inputs of the
+//! short convolution. The MLP, alone or in a block, processes each token independently.
 
 use std::sync::Arc;
 
@@ -63,7 +63,7 @@ pub(super) fn sizes(spec: &SequenceSpec) -> StreamSizes {
     }
 }
 
-/// Scratch of a worker for the MLP of a block of rows: its input, and what it needs.
+/// Scratch of a worker for the MLP of a block of rows: its input and its own scratch.
 fn mlp_scratch(spec: &MlpSpec) -> Count {
     Count::from(BLOCK) * Count::from(spec.dims.d_model) + mlp::scratch_floats(spec)
 }

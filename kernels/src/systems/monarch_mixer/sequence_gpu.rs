@@ -151,7 +151,7 @@ impl Layer {
         }
     }
 
-    /// The output of the core's output.
+    /// The layer's output from the core's output.
     pub(super) fn finish(&self, builder: &mut Builder, core: Stream, rows: usize) -> Stream {
         let mixed = Laid::new(builder, "mixed", rows, self.mixed);
         self.out_linear.apply(builder, core, rows, mixed.stream, 0);
@@ -200,7 +200,7 @@ impl Operator {
     }
 
     /// The core of three streams side by side in `x`, and of the residual input `u`. `kept` takes the inputs of the
-    /// convolutions, which without `answers` are left out.
+    /// convolutions. Without `answers`, the convolutions are left out and the result is not the core's output.
     pub(super) fn core(
         &self,
         builder: &mut Builder,
@@ -243,7 +243,7 @@ impl Operator {
         sum
     }
 
-    /// [`Operator::core`] between the other parts of a layer, of x.
+    /// The output of a whole layer for x; `kept` and `answers` as in [`Operator::core`].
     pub(super) fn layer(
         &self,
         builder: &mut Builder,

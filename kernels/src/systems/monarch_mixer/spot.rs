@@ -57,7 +57,8 @@ pub(super) fn spot_check(case: &Case, draw: SpotDraw) -> Result<SpotCheck, Mixer
 
 fn sequence(spec: &SequenceSpec, tensors: &Tensors, draw: SpotDraw) -> Result<SpotCheck, MixerError> {
     let mut a = Exact::default();
-    // A race of decoding generates late rows only. A column from the first of them on is then computed, whatever it costs.
+    // A decode race generates late rows only. A column from the first of these rows on is then computed, whatever it
+    // costs.
     let first =
         (!spec.bidirectional && draw.first_row > 0).then(|| draw.first_row.min(spec.dims.seq_len - 1));
     let columns = match &spec.layer {

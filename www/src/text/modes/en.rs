@@ -4,7 +4,7 @@ use super::ModeText;
 
 /// Races of forward passes.
 pub const FORWARD: ModeText = ModeText {
-    name: ("Whole sequence", "The time of one pass over a text of L tokens."),
+    name: ("Whole sequence", "The time of one forward pass over L tokens."),
     field_lengths: "Sequence lengths",
     activity: |doing, lane, length| format!("{doing} {lane} at {length}"),
     summary: |lanes, lengths, width, level| {
@@ -60,38 +60,38 @@ pub const DECODE: ModeText = ModeText {
     },
     growth_help: "0 for a constant state, towards 1 for a cache",
     columns: &[
-        ("Tokens/s", "Tokens generated per second, those of the whole batch"),
-        ("State", "Bytes of the whole batch’s state, with room for the context and the generated tokens"),
-        ("Prefill", "Time to the first token: the context absorbed in the parallel form"),
+        ("Tokens/s", "Tokens generated per second by the whole batch"),
+        ("State", "Bytes of state for the whole batch, with room for the context and the generated tokens"),
+        ("Prefill", "Time to the first token: the parallel form processes the context"),
         (
             "Slowest token",
-            "The longest of the single tokens of one run; absent where the clock is too coarse for them",
+            "The longest time of a single token in one run; absent where the clock is too coarse to time single tokens",
         ),
         (
             "Set-up",
             "Allocation, cached tables and filling the state, timed separately and not part of the results",
         ),
     ],
-    columns_note: "The last columns are those of the longest measured context. Some systems work in bursts: most tokens are cheap, and a few do the work for many. The mean counts all of it, and the slowest token shows the burst.",
+    columns_note: "The last columns show values at the longest measured context. Some systems work in bursts: most tokens are cheap, and a few do the work for many. The mean covers all of this work, and the slowest token shows the burst.",
 };
 
 /// How generated tokens are measured.
 pub const ABOUT: &[(&str, &str)] = &[
     (
         "The next token",
-        "“Next token” times each generated token after a context, as the mean over the tokens of a run. In a batch, a step generates one token for every sequence, and its time is that of the whole step.",
+        "“Next token” shows the time of a generated token after a context: the mean over the tokens of a run. In a batch, a step generates one token for every sequence, and its time is that of the whole step.",
     ),
     (
         "True states",
-        "Each lane keeps the state that its algorithm needs: attention the keys and values of all tokens, a long convolution its past inputs, a recurrence a state of fixed size. It has room for the context and the generated tokens, and its bytes are counted. Every token is answered as the forward pass over all tokens so far would, and answers are compared with the f64 reference.",
+        "Each lane keeps the state that its algorithm needs: attention the keys and values of all tokens, a long convolution its past inputs, a recurrence a state of fixed size. It has room for the context and the generated tokens, and its bytes are counted. The output for each token is that of the forward pass over all tokens so far, and outputs are compared with the f64 reference.",
     ),
     (
         "Dependent steps",
-        "A token’s input contains the answer to the token before it, so no step can be computed ahead. A step is short and mostly waits for memory: weights and state are read again for every token.",
+        "A token’s input contains the output for the token before it, so no step can be computed ahead. A step is short and mostly waits for memory: weights and state are read again for every token.",
     ),
     (
         "What a token’s time excludes",
-        "Set-up, filling the state with the context, and the prefill. The prefill is the time to the first token: the parallel form absorbs the context and answers all of its tokens. It is timed separately.",
+        "The time of a token excludes set-up, filling the state with the context, and the prefill. The prefill is the time to the first token: the parallel form processes the context and computes the outputs for all of its tokens. It is timed separately.",
     ),
     (
         "Systems without a next token",

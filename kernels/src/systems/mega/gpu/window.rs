@@ -29,6 +29,8 @@ pub struct Window {
 }
 
 impl Window {
+    /// Uploads the average's kernel, `[lags, width]`.
+    ///
     /// # Errors
     /// [`MixerError::NeedsLimit`] where an invocation would take too many loop iterations.
     pub fn upload(
