@@ -308,7 +308,7 @@ mod tests {
             let shape = CacheShape { batch, rows, n_heads, kv_heads, d_head };
             let mut cache = KvCache::new(&memory, batch, rows, kv_width).unwrap();
             let floats = |scale: f32| -> Vec<f32> {
-                (0..batch * rows * kv_width).map(|i| scale * value(i * i % 997)).collect()
+                (0..batch * rows * kv_width).map(|i| scale * value((i % 997) * (i % 997) % 997)).collect()
             };
             cache.set_keys(0, rows, &floats(3.0));
             cache.set_values(0, rows, &floats(1.0));
