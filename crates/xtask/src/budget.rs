@@ -21,13 +21,13 @@ pub struct Written {
 /// Budgets: prefix and extension of the path, and the Brotli size in kilobytes; the first matching line applies. Values
 /// are just above the shipped sizes; the goals are 200 for the page's first module and 350 for the worker's.
 const BUDGETS: [(&str, &str, usize); 6] = [
-    ("page/", "/www_bg.wasm", 215),
-    ("page/", "/split_rest.wasm", 250),
-    ("page/", "/split_chinese.wasm", 19),
+    ("page/", "/www_bg.wasm", 207),
+    ("page/", "/split_rest.wasm", 247),
+    ("page/", "/split_chinese.wasm", 18),
     // Code shared by the two split-off modules.
     ("page/", ".wasm", 5),
-    ("worker/", "/worker_bg.wasm", 480),
-    ("worker/", "/split_later.wasm", 470),
+    ("worker/", "/worker_bg.wasm", 467),
+    ("worker/", "/split_later.wasm", 443),
 ];
 
 const KILOBYTE: usize = 1000;
