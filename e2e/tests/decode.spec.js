@@ -47,7 +47,8 @@ test('a race of generated tokens ends with its state and its prefill, and opens 
       expect(point.decode.stateBytes).toBeGreaterThan(0);
       expect(point.medianMs).toBeGreaterThan(0);
     }
-    expect(lane.points[0].decode.prefillMs, lane.system).toBeGreaterThan(0);
+    // A prefill that the machine disturbed, or that is shorter than the clock can tell, is left out.
+    expect(lane.points.some(({ decode }) => decode.prefillMs > 0), lane.system).toBe(true);
   }
   const states = (index) => report.lanes[index].points.map(({ decode }) => decode.stateBytes);
   // A cache of 2 · (context + tokens) · width floats, and a state that does not grow.
@@ -62,7 +63,8 @@ test('a race of generated tokens ends with its state and its prefill, and opens 
   await there.open(`${process.env.CROSSOVER_URL}#${link.split('#')[1]}`);
   await expect(other.getByTestId('opened')).toBeVisible();
   expect((await cells(other)).length).toBeGreaterThan(0);
-  await expect(other.getByText('forward pass')).toHaveCount(0);
+  await expect(other.getByTestId('results-table')).toContainText('Prefill');
+  for (const part of ['results-table', 'chart', 'headline']) await expect(other.getByTestId(part)).not.toContainText('forward pass');
   await context.close();
 });
 
