@@ -54,7 +54,12 @@ impl Generation {
         let batch = case.config.count_or("batch", 1, 1, usize::MAX)?;
         // Decoders take tokens of any source and check the weights alone.
         for input in &inputs {
-            case.tensors.floats(input.name, &[batch, length, input.width])?;
+            let expected = vec![batch, length, input.width];
+            // A tensor of one number a token may lack the last dimension.
+            if stream(&case.tensors, input)?.len() != expected.iter().product::<usize>() {
+                let (name, got) = (input.name.to_owned(), shape(&case.tensors, input));
+                return Err(MixerError::TensorShape { name, expected, got }.into());
+            }
         }
         Ok(Self { system, case: Arc::new(case), inputs, batch, context, tokens, width })
     }
