@@ -207,6 +207,22 @@ impl Machine {
         &self.pool
     }
 
+    /// Reads a golden file; returns the system that it is for (`system`, or the file's own), the unread keys of its
+    /// configuration and its content.
+    fn open_golden(
+        &self,
+        bytes: &[u8],
+        system: Option<&'static System>,
+    ) -> Result<(&'static System, Vec<String>, GoldenCase), ComputeError> {
+        let golden = golden::read(bytes)?;
+        let system = match system {
+            Some(system) => system,
+            None => (self.options.find)(&golden.system)?,
+        };
+        let unread = golden::check(&golden, system.info())?;
+        Ok((system, unread, golden))
+    }
+
     /// Runs a golden file's case and compares the output. `system` overrides the file's own.
     ///
     /// # Errors
@@ -217,12 +233,7 @@ impl Machine {
         system: Option<&'static System>,
         backend: Backend,
     ) -> Result<GoldenResult, ComputeError> {
-        let golden = golden::read(bytes)?;
-        let system = match system {
-            Some(system) => system,
-            None => (self.options.find)(&golden.system)?,
-        };
-        let mut unread = golden::check(&golden, system.info())?;
+        let (system, mut unread, golden) = self.open_golden(bytes, system)?;
         let GoldenCase { case_name, case, expected, shape, tolerance, .. } = golden;
         let level = case.level;
         let mut lane = self.make_ready(system, case, backend).await?;
@@ -253,12 +264,7 @@ impl Machine {
         system: Option<&'static System>,
         backend: Backend,
     ) -> Result<GoldenResult, ComputeError> {
-        let golden = golden::read(bytes)?;
-        let system = match system {
-            Some(system) => system,
-            None => (self.options.find)(&golden.system)?,
-        };
-        let mut unread = golden::check(&golden, system.info())?;
+        let (system, mut unread, golden) = self.open_golden(bytes, system)?;
         let GoldenCase { case_name, case, expected, shape, tolerance, .. } = golden;
         let level = case.level;
         system.token_inputs(&case)?;

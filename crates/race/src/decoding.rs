@@ -28,9 +28,12 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
         state_bytes: u64,
     ) -> Result<Decoding, LaneError> {
         let steps = self.time_steps(lane_idx, length_idx, lane, point).await?;
-        let prefill_ns = self.time_prefills(lane_idx, length_idx, lane).await?;
         let problem = self.record.spec.problem(point.seq_len).forward();
         let prefill_cost = self.lane_spec(lane_idx).and_then(|spec| (self.costs)(spec, &problem).ok());
+        let prefill_ns = match &prefill_cost {
+            Some(cost) => self.time_prefills(lane_idx, length_idx, lane, cost.flops).await?,
+            None => None,
+        };
         Ok(Decoding { state_bytes, prefill_ns, prefill_cost: prefill_cost.unwrap_or_default(), steps })
     }
 
@@ -75,9 +78,10 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
         lane_idx: usize,
         length_idx: usize,
         lane: &mut E::Lane,
+        flops: u64,
     ) -> Result<Option<f64>, LaneError> {
         let mut times_ns: Vec<f64> = Vec::new();
-        let mut expected_ns = self.expected_prefill_ns(lane_idx, length_idx);
+        let mut expected_ns = self.prefill_ns_per_flop(lane_idx) * flops as f64;
         let mut left_ns = PREFILL_SHARE * self.own_share_ns();
         while times_ns.len() < PREFILLS && expected_ns <= left_ns {
             self.report(lane_idx, length_idx, Activity::Prefilling);
@@ -96,17 +100,13 @@ impl<E: Executor, C: Clock, W: Watch> Race<'_, E, C, W> {
         Ok(stats::median(&times_ns).filter(|&median_ns| median_ns >= least_ns))
     }
 
-    /// The prefill's time by the last measured one and the closed forms, or by an assumed speed where none was measured.
-    fn expected_prefill_ns(&self, lane_idx: usize, length_idx: usize) -> f64 {
+    /// Nanoseconds per operation of the lane's last measured prefill, or an assumed speed where none was measured.
+    fn prefill_ns_per_flop(&self, lane_idx: usize) -> f64 {
         let points = self.record.lanes.get(lane_idx).map(|lane| lane.points.as_slice()).unwrap_or_default();
         let known = points.iter().rev().find_map(|point| {
             let decoding = point.decoding.as_ref()?;
             Some((decoding.prefill_ns?, decoding.prefill_cost.flops))
         });
-        let problem = self.record.spec.problem(self.seq_len(length_idx)).forward();
-        let flops = self.lane_spec(lane_idx).and_then(|spec| (self.costs)(spec, &problem).ok());
-        let Some(cost) = flops else { return f64::INFINITY };
-        let ns_per_flop = known.map_or(PREFILL_NS_PER_FLOP, |(ns, flops)| ns / flops.max(1) as f64);
-        cost.flops as f64 * ns_per_flop
+        known.map_or(PREFILL_NS_PER_FLOP, |(ns, flops)| ns / flops.max(1) as f64)
     }
 }

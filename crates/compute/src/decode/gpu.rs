@@ -14,7 +14,8 @@ use crate::output::{Spotted, finite_sum};
 pub struct GpuDecodeLane {
     generation: Generation,
     lane: GpuLane,
-    sections: Sections,
+    /// The sections of the plan, whose work the lane has.
+    sections: DecodePlan,
     /// Answers of the first run, `[tokens, batch, width]`.
     answers: Vec<f32>,
     /// Their sum.
@@ -22,14 +23,6 @@ pub struct GpuDecodeLane {
     /// Tokens generated since the context.
     generated: usize,
     state_bytes: u64,
-}
-
-struct Sections {
-    fill: Range<usize>,
-    prefill: Range<usize>,
-    rewind: Range<usize>,
-    step: Range<usize>,
-    prompt_output: Option<mixer::BufferId>,
 }
 
 impl GpuDecodeLane {
@@ -40,13 +33,11 @@ impl GpuDecodeLane {
     pub(crate) async fn new(
         gpu: &Gpu,
         generation: Generation,
-        plan: DecodePlan,
+        mut sections: DecodePlan,
         cancel: &CancelSwitch,
     ) -> Result<Self, LaneError> {
-        let state_bytes = plan.state_bytes();
-        let DecodePlan { plan, fill, prefill, rewind, step, prompt_output, .. } = plan;
-        let lane = GpuLane::new(gpu, plan, cancel).await?;
-        let sections = Sections { fill, prefill, rewind, step, prompt_output };
+        let state_bytes = sections.state_bytes();
+        let lane = GpuLane::new(gpu, std::mem::take(&mut sections.plan), cancel).await?;
         let mut lane = Self {
             generation,
             lane,
@@ -173,7 +164,7 @@ impl GpuDecodeLane {
         self.spoil().await
     }
 
-    async fn section(&mut self, of: impl Fn(&Sections) -> &Range<usize>) -> Result<(), LaneError> {
+    async fn section(&mut self, of: impl Fn(&DecodePlan) -> &Range<usize>) -> Result<(), LaneError> {
         let steps = of(&self.sections).clone();
         self.lane.run_steps(steps, 1, false).await.map(|_| ())
     }

@@ -120,6 +120,11 @@ pub fn map(
     );
 }
 
+/// y = x over `rows` rows of `width` floats, by the rules of [`map`].
+pub fn copy(builder: &mut Builder, x: Stream, y: Stream, sizes: [usize; 2]) {
+    map(builder, x, 1.0, Activation::None, None, y, sizes);
+}
+
 /// Returns a buffer with the rows of `x` without padding, the layout of outputs. Reuses `x`'s own buffer where it has
 /// no padding.
 pub fn unpack(builder: &mut Builder, x: Stream, rows: usize, columns: Columns) -> BufferId {

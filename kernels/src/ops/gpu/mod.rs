@@ -13,7 +13,7 @@
 //! | [`LongConv`] | long convolution by FFT, causal or circular, gates fused |
 //! | [`short_conv`] | causal depthwise convolution with few taps, activation and the product of two fused |
 //! | [`norm`], [`softmax_rows`] | layer norm, scale norm, softmax of rows |
-//! | [`map`] | elementwise activations, gates and residuals |
+//! | [`map`], [`copy`] | elementwise activations, gates and residuals |
 //! | [`prefix_sum`], [`move_rows`], [`transpose`] | running sums, gathered and scattered rows, transposes |
 //! | [`stable_sort`] | sorts many lists of small numbers at once |
 //! | [`Decoding`], [`CacheAttention`] | generated tokens: their inputs, answers and positions; one query over a cache |
@@ -68,7 +68,7 @@ pub use cache_attention::{CacheAttention, Window};
 pub use cache_conv::{CacheConv, Next};
 pub use decode::{Clock, Decoding, Input, Lengths};
 pub(crate) use elementwise::line_of_groups;
-pub use elementwise::{Activation, Combine, grid, map, unpack};
+pub use elementwise::{Activation, Combine, copy, grid, map, unpack};
 pub use gemm::{Batches, Gemm, Linear, Operand};
 pub use long_conv::{Filter, LongConv};
 pub use norm::{Norm, norm};

@@ -3,7 +3,7 @@
 use mixer::BufferId;
 
 use super::builder::Builder;
-use super::elementwise::{Activation, map};
+use super::elementwise::copy;
 use super::stream::{Columns, Stream};
 
 /// A state that every token changes, and a copy of it from the end of the context.
@@ -28,15 +28,11 @@ impl SavedState {
 
     /// Records the copy of the state.
     pub fn save(&self, builder: &mut Builder) {
-        Self::copy(builder, self.now, self.saved);
+        copy(builder, self.now, self.saved, [1, self.now.stride]);
     }
 
     /// Records the return to the copy.
     pub fn restore(&self, builder: &mut Builder) {
-        Self::copy(builder, self.saved, self.now);
-    }
-
-    fn copy(builder: &mut Builder, x: Stream, y: Stream) {
-        map(builder, x, 1.0, Activation::None, None, y, [1, x.stride]);
+        copy(builder, self.saved, self.now, [1, self.now.stride]);
     }
 }

@@ -5,7 +5,7 @@ use mixer::{Case, DecodePlan, Generate, GpuTarget, MixerError};
 use super::gpu::{Attention, Average, Heads, Parts, Run, attend, longest, runs};
 use super::spec::{AttentionSpec, EmaSpec, LayerSpec, Spec};
 use crate::dims::Dims;
-use crate::ops::gpu::{Activation, Builder, Clock, Columns, Decoding, Lengths, Stream, map, unpack};
+use crate::ops::gpu::{Builder, Clock, Columns, Decoding, Lengths, Stream, copy, unpack};
 
 pub(super) fn plan(case: &Case, generate: Generate, target: &GpuTarget) -> Result<DecodePlan, MixerError> {
     let builder = Builder::new(target);
@@ -77,7 +77,7 @@ impl Cache {
         }
         let first = run.first / self.context * self.chunk;
         for (x, cache) in [(heads.k, self.k), (heads.v, self.v)] {
-            map(builder, x, 1.0, Activation::None, None, cache.down(first), [run.chunk, cache.stride]);
+            copy(builder, x, cache.down(first), [run.chunk, cache.stride]);
         }
     }
 
@@ -107,7 +107,7 @@ impl Cache {
 
     fn copy(&self, builder: &mut Builder, x: [Stream; 2], y: [Stream; 2]) {
         for (x, y) in x.into_iter().zip(y) {
-            map(builder, x, 1.0, Activation::None, None, y, [self.batch * self.chunk, x.stride]);
+            copy(builder, x, y, [self.batch * self.chunk, x.stride]);
         }
     }
 }

@@ -17,8 +17,8 @@ use mixer::{Access, Case, GpuTarget, Level, MixerError, Plan, Shader};
 use super::Spec;
 use crate::multi_head::gpu_project;
 use crate::ops::gpu::{
-    Activation, Axis, Batches, Builder, Columns, Combine, Gemm, Linear, Operand, Stream, grid,
-    line_of_groups, map, prefix_sum, unpack, vectors, word,
+    Axis, Batches, Builder, Columns, Combine, Gemm, Linear, Operand, Stream, copy, grid, line_of_groups,
+    prefix_sum, unpack, vectors, word,
 };
 
 const READ: Access = Access::Read;
@@ -183,10 +183,10 @@ impl Sums {
     pub(super) fn copy_to(&self, builder: &mut Builder, other: &Self, batch: usize) {
         let streams = [(self.products, other.products), (self.totals, other.totals)];
         for (own, other) in streams {
-            map(builder, own, 1.0, Activation::None, None, other, [batch, own.stride]);
+            copy(builder, own, other, [batch, own.stride]);
         }
         let maxima = self.maxima;
-        map(builder, maxima, 1.0, Activation::None, None, other.maxima, [1, maxima.stride]);
+        copy(builder, maxima, other.maxima, [1, maxima.stride]);
     }
 }
 
@@ -426,7 +426,7 @@ impl Mixer {
     fn keep(&self, builder: &mut Builder, run: Run, kept: &Sums) {
         for (before, kept) in [(self.products_before, kept.products), (self.totals_before, kept.totals)] {
             let (last, kept) = (before.down(run.chunks), kept.down(run.sequence));
-            map(builder, last, 1.0, Activation::None, None, kept, [1, before.stride]);
+            copy(builder, last, kept, [1, before.stride]);
         }
     }
 
@@ -502,7 +502,7 @@ impl Mixer {
     fn carry(&self, builder: &mut Builder, run: Run) {
         for (own, before) in [(self.products, self.products_before), (self.totals, self.totals_before)] {
             let last = before.down(run.chunks);
-            map(builder, last, 1.0, Activation::None, None, own, [1, own.stride]);
+            copy(builder, last, own, [1, own.stride]);
         }
     }
 

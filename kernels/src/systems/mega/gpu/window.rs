@@ -4,7 +4,7 @@ use mixer::{Access, BufferId, Count, MixerError, Shader};
 
 use super::super::ema;
 use super::super::spec::EmaSpec;
-use crate::ops::gpu::{Activation, Builder, Clock, Columns, INVOCATION_TURNS, Stream, map, word};
+use crate::ops::gpu::{Builder, Clock, Columns, INVOCATION_TURNS, Stream, copy, word};
 
 const READ: Access = Access::Read;
 
@@ -71,7 +71,7 @@ impl Window {
             for rows in [first..turn, turn..length].into_iter().filter(|rows| !rows.is_empty()) {
                 let from = x.down(sequence * length + rows.start);
                 let to = ring.down(sequence * self.lags + rows.start % self.lags);
-                map(builder, from, 1.0, Activation::None, None, to, [rows.len(), x.stride]);
+                copy(builder, from, to, [rows.len(), x.stride]);
             }
         }
     }
