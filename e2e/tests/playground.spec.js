@@ -28,7 +28,7 @@ test('generated tokens, from the switch to their table', async ({ page }) => {
   await playground.open();
   await playground.small();
   await playground.choose('mode', 'decode');
-  // What was typed stays.
+  // The typed text stays.
   await expect(page.getByTestId('config-contexts')).toHaveValue('64, 128, 256');
   await expect(page.getByTestId('config-causal')).toBeDisabled();
   await playground.set('tokens', 0);

@@ -2,7 +2,7 @@
 export type SystemName = string;
 export type BackendName = 'cpu' | 'webgpu' | 'auto';
 export type Level = 'core' | 'layer';
-/** What is timed at each length. */
+/** The timed work at each length. */
 export type Mode = 'forward' | 'decode';
 
 /** One lane: a system, or a system with its backend and parameters. */
@@ -115,7 +115,7 @@ export interface Point {
   fullAttention?: true;
   /** Time that the point would have needed, where the outcome is `time-budget` and the time is known. */
   neededMs: number | null;
-  /** What decoding has besides the time of a token. Absent in races of forward passes, and where it was not measured. */
+  /** Measurements of decoding other than the time of a token. Absent in races of forward passes, and where it was not measured. */
   decode?: Decoding;
 }
 

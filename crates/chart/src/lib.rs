@@ -195,7 +195,7 @@ pub struct EndLabel {
 pub struct Limit {
     /// Vertical position in pixels.
     pub y: f64,
-    /// What it limits, with its value.
+    /// The label of the limit: the limited quantity and its value.
     pub label: String,
 }
 

@@ -35,7 +35,7 @@ pub struct RaceArgs {
     /// Sequence lengths, e.g. 256,512,1024 or 256..16K, which doubles
     #[arg(long, value_name = "LENGTHS", allow_hyphen_values = true)]
     pub lengths: Option<String>,
-    /// What is timed: forward (one pass over a whole sequence) or decode (one token after a context)
+    /// The timed work: forward (one pass over a whole sequence) or decode (one token after a context)
     #[arg(long)]
     pub mode: Option<String>,
     /// Context lengths of a decode race, e.g. 256..64K, which doubles

@@ -79,7 +79,7 @@ pub trait CpuDecoder: Send {
 /// The result of [`Decode::cpu`].
 pub type PreparedDecoder = Result<Box<dyn CpuDecoder>, MixerError>;
 
-/// What a GPU plan of decoding generates: the positions of a case after its context, up to its length.
+/// The extent of a generation on the GPU: it covers the positions of a case from the end of its context to its length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Generate {
     /// Tokens of the context, at least 1.

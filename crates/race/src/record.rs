@@ -10,7 +10,7 @@ use crate::stats;
 pub struct RaceSpec {
     /// The lanes, at most [`RaceSpec::MAX_LANES`].
     pub lanes: Vec<LaneSpec>,
-    /// What is timed at each length.
+    /// The timed work at each length.
     pub task: Task,
     /// Sequence lengths, or when decoding the lengths of contexts, ascending and distinct.
     pub lengths: Vec<usize>,

@@ -18,7 +18,7 @@ pub(crate) use json::raced;
 pub struct Config {
     /// The lanes.
     pub systems: Vec<LaneConfig>,
-    /// What is timed at each length: the forward pass, or decoding after a context.
+    /// The timed work at each length: the forward pass, or decoding after a context.
     pub mode: Task,
     /// The raced lengths, whatever the mode: sequence lengths, or when decoding the lengths of contexts.
     pub lengths: Vec<u32>,

@@ -74,7 +74,7 @@ pub enum ConfigError {
     OtherMode {
         /// `lengths` when decoding; `contexts` or `tokens` otherwise.
         field: String,
-        /// What to do.
+        /// The remedy.
         hint: Hint,
     },
     /// More entries than a race may have.
@@ -259,7 +259,7 @@ impl ReportError {
     }
 }
 
-/// What to do instead: the known names, the form of names, or the mode of a field.
+/// The remedy in an error message: the known names, the form of names, or the mode of a field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Hint {

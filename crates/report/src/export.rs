@@ -119,7 +119,7 @@ impl Report {
         }
     }
 
-    /// What a decode race's times are, for a line about the race; empty for forward passes.
+    /// The quantity that a decode race times, for a line about the race; empty for forward passes.
     pub fn mode_words(&self) -> String {
         match self.config.mode {
             Task::Forward => String::new(),

@@ -243,7 +243,7 @@ pub struct Point {
     #[serde(default)]
     #[cfg_attr(feature = "schema", schemars(range(min = 1e-12, max = 1e12)))]
     pub needed_ms: Option<f64>,
-    /// What decoding has besides the time of a token. Absent in races of forward passes, and where it was not measured.
+    /// Measurements of decoding other than the time of a token. Absent in races of forward passes, and where it was not measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decode: Option<Decoding>,
 }

@@ -15,7 +15,7 @@ pub(crate) struct Fields {
     /// The lanes.
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 28)))]
     systems: Vec<LaneConfig>,
-    /// What is timed: `forward` (the default), one forward pass over a sequence of each length, or `decode`, one
+    /// The timed work: `forward` (the default), one forward pass over a sequence of each length, or `decode`, one
     /// generated token after a context of each length.
     #[serde(skip_serializing_if = "is_forward")]
     mode: ModeName,

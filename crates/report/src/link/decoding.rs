@@ -64,7 +64,7 @@ pub(super) struct LinkDecoding {
 }
 
 impl LinkDecoding {
-    /// What the points of a validated report have of decoding.
+    /// The decoding measurements of the points of a validated report.
     pub(super) fn new(report: &Report) -> Self {
         let mut own = Self::default();
         let tokens = tokens(report);
